@@ -1,0 +1,1 @@
+"""Networks that know tensors and nothing else, and the folders their weights live in."""
