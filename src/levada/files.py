@@ -1,0 +1,172 @@
+"""Files that are either whole or not there.
+
+Everything this project writes is written under a temporary name in the same folder and renamed when it is
+complete, so that neither a crash nor a full disk leaves half a file behind, and nothing is overwritten unless
+the user asked for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from levada.errors import InputError
+
+__all__ = ["atomic", "atomic_folder"]
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EACCES: "you may not write in this folder",
+    errno.EPERM: "you may not write in this folder",
+    errno.EROFS: "this disk can only be read",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+@contextmanager
+def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    r"""Lend a temporary path with the same suffix that becomes `path` if the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write. A symbolic link is followed.
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Yields
+    ------
+    temporary : Path
+        An empty file in the same folder; write to it and close it inside the block.
+
+    Raises
+    ------
+    InputError
+        If the file exists and `force` is not given, its folder does not exist or cannot be written, or the
+        disk is full. Whatever is raised, the temporary file is removed and a previous file is untouched.
+
+    Examples
+    --------
+    >>> with atomic("song.beats") as temporary:        # doctest: +SKIP
+    ...     temporary.write_text("0.5\t1\n")
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _beside(target)
+    with _explained(path, target, temporary):
+        _refuse(path, target, force=force)
+        try:
+            temporary.touch(exist_ok=False)
+            yield temporary
+            _refuse(path, target, force=force)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> Iterator[Path]:
+    """Lend a temporary folder that becomes `path` as a whole if the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder to write. It may exist if it is empty.
+    known_by : str
+        Name of a file that every folder of this kind contains. With `force`, a folder is replaced only if it
+        contains such a file, so that no mistyped output costs anybody a folder of something else.
+    force : bool
+        Whether a folder of the same kind may be replaced.
+
+    Yields
+    ------
+    temporary : Path
+        An empty folder in the same parent.
+
+    Raises
+    ------
+    InputError
+        As for `atomic`, and if `force` would replace a folder of another kind.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _beside(target)
+    with _explained(path, target, temporary):
+        _refuse_folder(path, target, known_by=known_by, force=force)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _refuse_folder(path, target, known_by=known_by, force=force)
+            _swap(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".levada-{uuid.uuid4().hex[:12]}{target.suffix[:16]}")
+
+
+def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
+    _need_parent(path, target)
+    if target.is_dir():
+        raise InputError("is a folder: give the name of a file", path=path)
+    if target.exists() and not target.is_file():
+        raise InputError("is not an ordinary file and would be destroyed by writing to it", path=path)
+    if target.exists() and not force:
+        raise InputError("exists already; give another name, or --force to overwrite it", path=path)
+
+
+def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool) -> None:
+    _need_parent(path, target)
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError("is a file: give the name of a folder", path=path)
+    if not any(target.iterdir()):
+        return
+    if not (target / known_by).is_file():
+        raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
+    if not force:
+        raise InputError("exists already; give another name, or --force to replace it", path=path)
+
+
+def _need_parent(path: str | Path, target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"there is no folder {Path(path).parent}: make it first", path=path)
+
+
+@contextmanager
+def _explained(path: str | Path, target: Path, temporary: Path) -> Iterator[None]:
+    """Say in the user's words what kept `target` from being written; errors about other files pass."""
+    try:
+        yield
+    except OSError as error:
+        ours = (
+            error.filename is None
+            or Path(error.filename) in (target, temporary)
+            or temporary in Path(error.filename).parents
+        )
+        if error.errno is None or not ours:
+            raise
+        reason = _REASONS.get(error.errno, error.strerror or str(error))
+        raise InputError(f"could not be written: {reason}", path=path) from error
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Move `temporary` to `target`; a folder that was there is put aside first and back if that fails."""
+    if not target.exists():
+        temporary.rename(target)
+        return
+    aside = _beside(target)
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
