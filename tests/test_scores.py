@@ -1,0 +1,267 @@
+"""Scores and kinds of error on beats built to be wrong in a known way."""
+
+import math
+
+import numpy as np
+import pytest
+
+from levada.beats import Beats
+from levada.errors import InputError
+from levada.scores import SCORES, beat_scores, bootstrap, bootstrap_difference, kind_of_error
+
+
+def steady(n=64, *, bpm=120.0, metre=4, first=1, start_s=0.5):
+    """Beats of one tempo and metre; `first` is the position of the first beat."""
+    return Beats(start_s + np.arange(n) * 60 / bpm, (np.arange(n) + first - 1) % metre + 1)
+
+
+def jittered(beats, *, sd_s=0.01, missing=0.0, seed=0):
+    """The beats with Gaussian noise on their times and a share of them left out."""
+    rng = np.random.default_rng(seed)
+    keep = rng.random(len(beats)) >= missing
+    times = beats.times_s + np.clip(rng.normal(0, sd_s, len(beats)), -0.1, 0.1)
+    return Beats(times[keep], beats.positions[keep])
+
+
+class TestBeatScores:
+    def test_of_the_reference_itself(self):
+        scores = beat_scores(steady(), steady())
+        assert [scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 0]
+        assert scores["trim_s"] == 5.0
+
+    def test_of_double_tempo(self):
+        half_way = np.sort(np.concatenate([steady().times_s, steady().times_s + 0.25]))[:-1]
+        scores = beat_scores(steady(), Beats(half_way))
+        assert scores["beat_f"] == pytest.approx(2 / 3, abs=0.01)
+        assert scores["beat_cmlt"] == 0
+        assert scores["beat_amlt"] == 1
+        assert scores["tempo_error_percent"] == pytest.approx(100)
+
+    def test_of_a_wrong_one(self):
+        scores = beat_scores(steady(), steady(first=3))
+        assert scores["beat_f"] == 1
+        assert scores["downbeat_f"] == 0
+        assert scores["downbeat_cmlt"] == 0
+        assert scores["downbeat_amlt"] == pytest.approx(12 / 14)  # all but those at the ends
+
+    def test_amlt_of_downbeats_in_two_is_free(self):
+        scores = beat_scores(steady(metre=2), steady(metre=2, first=2))
+        assert scores["downbeat_f"] == 0
+        assert scores["downbeat_amlt"] == pytest.approx(26 / 28)
+
+    def test_trim_drops_the_start_of_both_sides(self):
+        wrong_start = Beats(np.concatenate([[0.1, 0.2, 0.3], steady().times_s[9:]]))
+        assert beat_scores(steady(), wrong_start)["beat_f"] == 1
+        assert beat_scores(steady(), wrong_start, trim_s=0)["beat_f"] < 0.95
+
+    def test_no_trim_below_fifteen_seconds(self):
+        reference = steady(20)
+        estimate = reference.between(5, 60)
+        scores = beat_scores(reference, estimate)
+        assert scores["trim_s"] == 0
+        assert scores["beat_f"] == pytest.approx(2 * 11 / 31)
+        assert beat_scores(reference, estimate, duration_s=16)["trim_s"] == 5
+        assert beat_scores(reference, estimate, duration_s=16)["beat_f"] == 1
+
+    @pytest.mark.parametrize("n", [0, 1])
+    def test_of_almost_no_beats(self, n):
+        few = Beats(steady().times_s[30 : 30 + n], steady().positions[30 : 30 + n])
+        scores = beat_scores(steady(), few)
+        assert scores["beat_cmlt"] == scores["beat_amlt"] == scores["downbeat_f"] == 0
+        assert scores["beat_f"] == pytest.approx(2 * n / (55 + n))
+        assert scores["tempo_error_percent"] == 100
+        turned = beat_scores(few, steady(), duration_s=60)
+        assert turned["beat_cmlt"] == turned["beat_amlt"] == 0
+        assert math.isnan(turned["tempo_error_percent"])
+
+    def test_of_nothing_against_nothing(self):
+        scores = beat_scores(Beats([]), Beats([]))
+        assert scores["beat_f"] == scores["beat_cmlt"] == 0
+        assert math.isnan(scores["downbeat_f"])
+
+    def test_downbeats_unknown(self):
+        unmarked = Beats(steady().times_s)
+        assert math.isnan(beat_scores(unmarked, steady())["downbeat_f"])
+        assert math.isnan(beat_scores(unmarked, steady())["downbeat_cmlt"])
+        assert beat_scores(steady(), unmarked)["downbeat_f"] == 0
+
+
+class TestKindOfError:
+    @pytest.mark.parametrize("metre", [2, 3, 4])
+    @pytest.mark.parametrize("missing", [0, 0.1])
+    def test_right(self, metre, missing):
+        reference = steady(metre=metre)
+        found = kind_of_error(reference, jittered(reference, missing=missing))
+        assert found.kind == "right"
+        assert str(found) == "beats and downbeats right"
+
+    @pytest.mark.parametrize("metre", [2, 4])
+    @pytest.mark.parametrize(
+        ("beats", "tatums", "detail"),
+        [
+            (0.22, 1, "beats 1 tatum late (+99 ms)"),  # as trackers of other music sit in candombe
+            (-0.25, -1, "beats 1 tatum early (-112 ms)"),
+            (0.47, 2, "beats 2 tatums late (+210 ms)"),
+        ],
+    )
+    def test_phase_shift(self, metre, beats, tatums, detail):
+        reference = steady(bpm=134, metre=metre)
+        found = kind_of_error(reference, reference.shift(beats * 60 / 134))
+        assert (found.kind, found.shift_tatums, found.detail) == ("phase shift", tatums, detail)
+        assert found.shift_beats == pytest.approx(beats)
+
+    def test_phase_shift_with_noise_misses_and_acceleration(self):
+        times = 0.5 + np.cumsum(60 / np.linspace(100, 140, 80))
+        reference = Beats(times, np.arange(80) % 4 + 1)
+        late = Beats(times + 0.22 * np.gradient(times), reference.positions)
+        found = kind_of_error(reference, jittered(late, sd_s=0.02, missing=0.15))
+        assert (found.kind, found.shift_tatums) == ("phase shift", 1)
+        assert found.shift_beats == pytest.approx(0.22, abs=0.03)
+
+    def test_phase_shift_in_triplets(self):
+        reference = steady(bpm=60)
+        assert kind_of_error(reference, reference.shift(0.3), tatums=3).shift_tatums == 1
+        assert kind_of_error(reference, reference.shift(1.1 / 3), tatums=12).shift_tatums == 4
+
+    def test_phase_shift_below_a_tatum(self):
+        found = kind_of_error(steady(bpm=60), steady(bpm=60).shift(0.1))
+        assert (found.kind, found.shift_tatums) == ("phase shift", 0)
+        assert found.detail == "beats 0.10 beats late (+100 ms)"
+
+    @pytest.mark.parametrize(
+        ("bpm", "kind", "ratio"),
+        [
+            (240, "double tempo", 2),
+            (60, "half tempo", 1 / 2),
+            (360, "triple tempo", 3),
+            (40, "third tempo", 1 / 3),
+        ],
+    )
+    @pytest.mark.parametrize("late_s", [0, 0.12])
+    def test_metrical_levels(self, bpm, kind, ratio, late_s):
+        estimate = steady(round(64 * ratio), bpm=bpm, start_s=0.5 + late_s)
+        found = kind_of_error(steady(), jittered(estimate, sd_s=0.005))
+        assert found.kind == kind
+        assert found.tempo_ratio == pytest.approx(ratio, rel=0.03)
+
+    def test_other_tempo(self):
+        found = kind_of_error(steady(), steady(96, bpm=180))
+        assert (found.kind, found.detail) == ("other tempo", "other tempo: 1.50 times the reference")
+
+    @pytest.mark.parametrize(("bpm", "moved"), [(118, "1.5"), (122.5, "1.9"), (126, "4.4")])
+    def test_drifting(self, bpm, moved):
+        found = kind_of_error(steady(96), jittered(steady(96, bpm=bpm)))
+        assert found.kind == "drifting"
+        assert found.detail == f"beats drift by {moved} beats against the reference"
+
+    def test_a_jump_is_no_drift(self):
+        reference = steady(90)
+        jumped = np.concatenate([reference.times_s[:40], reference.times_s[40:] + 0.25])
+        assert kind_of_error(reference, Beats(jumped)).kind == "other"
+        late_jump = np.concatenate([reference.times_s[:60], reference.times_s[60:] + 0.25])
+        found = kind_of_error(reference, Beats(late_jump))
+        assert (found.kind, found.detail) == ("partly right", "beats right in part (F 0.67)")
+
+    @pytest.mark.parametrize(("metre", "heard"), [(2, 4), (4, 2), (4, 3), (3, 4)])
+    def test_wrong_metre(self, metre, heard):
+        found = kind_of_error(steady(metre=metre), jittered(steady(metre=heard)))
+        assert (found.kind, found.metres) == ("wrong metre", (metre, heard))
+        assert found.detail == f"beats right, bars of {heard} where the reference has {metre}"
+
+    @pytest.mark.parametrize(
+        ("metre", "first", "late", "detail"),
+        [
+            (4, 4, 1, "beats right, the one 1 beat late"),
+            (4, 3, 2, "beats right, the one 2 beats late"),
+            (4, 2, -1, "beats right, the one 1 beat early"),
+            (2, 2, 1, "beats right, the one 1 beat late"),
+        ],
+    )
+    def test_wrong_one(self, metre, first, late, detail):
+        estimate = jittered(steady(metre=metre, first=first), missing=0.05)
+        found = kind_of_error(steady(metre=metre), estimate)
+        assert (found.kind, found.bar_shift_beats, found.detail) == ("wrong one", late, detail)
+
+    def test_a_one_that_wanders(self):
+        positions = np.concatenate([steady().positions[:36], steady(first=3).positions[36:]])
+        found = kind_of_error(steady(), Beats(steady().times_s, positions))
+        assert found.kind == "partly right"
+        assert found.detail.startswith("beats right, downbeats only in part")
+
+    def test_downbeats_unknown(self):
+        unmarked = Beats(steady().times_s)
+        assert kind_of_error(unmarked, steady()).kind == "right"
+        assert kind_of_error(steady(), unmarked).kind == "no downbeats"
+
+    def test_half_of_the_beats(self):
+        assert kind_of_error(steady(), steady().between(0, 17)).kind == "partly right"
+
+    def test_no_beats(self):
+        assert kind_of_error(steady(), Beats([])).kind == "no beats"
+        assert kind_of_error(steady(), steady(start_s=100)).kind == "no beats"
+
+    def test_noise_is_other(self):
+        times = np.cumsum(np.random.default_rng(4).uniform(0.1, 1.2, 50))
+        assert kind_of_error(steady(), Beats(times)).kind == "other"
+
+    def test_nothing_to_compare_with(self):
+        assert kind_of_error(Beats([1.0]), steady()).kind == "other"
+        with pytest.raises(InputError, match="at least one tatum, not 0"):
+            kind_of_error(steady(), steady(), tatums=0)
+
+
+class TestBootstrap:
+    def test_of_equal_values(self):
+        found = bootstrap([0.5] * 6, rng=np.random.default_rng(0))
+        assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+        assert str(found) == "0.500 [0.500, 0.500]"
+
+    def test_agrees_with_the_normal_interval(self):
+        rng = np.random.default_rng(1)
+        found = bootstrap(rng.normal(0.7, 0.1, 400), rng=rng)
+        assert found.low == pytest.approx(found.mean - 1.96 * 0.1 / 20, abs=0.0015)
+        assert found.high == pytest.approx(found.mean + 1.96 * 0.1 / 20, abs=0.0015)
+
+    def test_groups_widen(self):
+        values, groups = np.repeat([0.0, 1.0, 0.0, 1.0], 25), np.repeat(list("abcd"), 25)
+        alone = bootstrap(values, rng=np.random.default_rng(2))
+        grouped = bootstrap(values, groups=groups.tolist(), rng=np.random.default_rng(2))
+        assert (alone.groups, grouped.groups, grouped.values) == (100, 4, 100)
+        assert alone.high - alone.low < 0.25
+        assert grouped.high - grouped.low > 0.7
+
+    def test_same_seed_same_interval(self):
+        values = [0.1, 0.5, 0.9, 0.2]
+        first, again = (bootstrap(values, rng=np.random.default_rng(3)) for _ in range(2))
+        assert first == again
+
+    def test_nans_are_left_out(self):
+        found = bootstrap([0.2, np.nan, 0.4], groups=["a", "b", "c"], rng=np.random.default_rng(0))
+        assert found.mean == pytest.approx(0.3)
+        assert (found.values, found.groups) == (2, 2)
+
+    def test_one_group_says_so(self):
+        found = bootstrap([0.2, 0.4, 0.6], groups=["a"] * 3, rng=np.random.default_rng(0))
+        assert found.resampled == "recordings"
+        assert 0.2 <= found.low < found.mean < found.high <= 0.6
+
+    def test_one_value_or_none(self):
+        one, none = (bootstrap(v, rng=np.random.default_rng(0)) for v in ([0.3], [np.nan]))
+        assert (one.mean, one.resampled, str(one)) == (0.3, "nothing", "0.300")
+        assert math.isnan(one.low)
+        assert math.isnan(none.mean)
+        assert str(none) == "–"
+
+    def test_difference_is_paired(self):
+        a = np.array([0.2, 0.9, 0.5, np.nan])
+        found = bootstrap_difference(a + 0.1, a, rng=np.random.default_rng(0))
+        assert (found.values, found.low, found.high) == (3, pytest.approx(0.1), pytest.approx(0.1))
+
+    def test_bad_input(self):
+        rng = np.random.default_rng(0)
+        with pytest.raises(InputError, match="2 values but 1 groups"):
+            bootstrap([0.1, 0.2], groups=["a"], rng=rng)
+        with pytest.raises(InputError, match="level between 0 and 1"):
+            bootstrap([0.1, 0.2], level=95, rng=rng)
+        with pytest.raises(InputError, match="not 2 and 3"):
+            bootstrap_difference([0.1, 0.2], [0.1, 0.2, 0.3], rng=rng)
