@@ -1,26 +1,17 @@
 """Recordings in and out: samples are float32 [shape=(channels, samples)] and travel with their rate, in Hz.
 
-wav, flac, mp3, ogg, opus and their like are read by libsndfile; anything else (m4a, webm, wma, …) by the ffmpeg
-program or by PyAV where one of them is installed. What is read is always finite: samples that are not numbers
-become silence, and a warning says so. A truncated file gives what is there, with a warning.
+wav, flac, mp3, ogg, opus and their like are read by libsndfile; anything else (m4a, webm, wma, …) by the
+ffmpeg program or by PyAV where one of them is installed. What is read is always finite: samples that are not
+numbers become silence, and a warning says so. A truncated file gives what is there, with a warning.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +19,7 @@ import numpy.typing as npt
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import atomic
-
-if TYPE_CHECKING:
-    import soundfile
+from levada.recordings import PIECE, Recording, Samples, lacks_length_header, need_file, opened
 
 __all__ = [
     "SUFFIXES",
@@ -47,11 +36,9 @@ __all__ = [
     "write",
 ]
 
-Samples = npt.NDArray[np.float32]
-
-_FOREIGN = {".m4a", ".aac", ".mp4", ".webm", ".wma", ".mka", ".mkv", ".mov", ".ac3"}
 SUFFIXES = frozenset(
-    {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".caf", ".w64"} | _FOREIGN
+    (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".caf", ".w64")
+    + (".m4a", ".aac", ".mp4", ".webm", ".wma", ".mka")
 )
 """Suffixes, in lower case, of what is taken for a recording in a folder."""
 
@@ -64,9 +51,6 @@ _WRITTEN = {
     ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
-_PIECE = (
-    1 << 14
-)  # samples a channel asked of a decoder at once: what a damaged file may lose before the damage
 
 _log = logging.getLogger(__name__)
 
@@ -92,13 +76,14 @@ def info(path: str | Path) -> AudioInfo:
     InputError
         If there is no such file, or it is not audio, or it has no samples.
     """
-    with _opened(path) as stream:
-        length = stream.length
+    with opened(path) as recording:
+        length = recording.length
         if length is None:
-            length = sum(piece.shape[1] for piece in stream.pieces)
+            length = sum(piece.shape[1] for piece in recording.pieces)
         if not length:
             raise InputError("has no audio samples", path=path)
-        return AudioInfo(length / stream.rate, stream.rate, stream.channels, length, stream.codec)
+        rate = recording.rate
+        return AudioInfo(length / rate, rate, recording.channels, length, recording.codec)
 
 
 def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = None) -> tuple[Samples, int]:
@@ -127,14 +112,13 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
     """
     if not start_s >= 0 or (duration_s is not None and not duration_s > 0):
         raise InputError(f"cannot read {duration_s} s from {start_s} s on: both must be positive", path=path)
-    with _opened(path, start_s=start_s) as stream:
-        left = stream.length if stream.length is not None else 0
-        wanted = None if duration_s is None else max(1, round(duration_s * stream.rate))
-        samples = _gathered(_finite(stream, path, start_s), stream.channels, room=left, limit=wanted)
+    with opened(path, start_s=start_s) as recording:
+        wanted = None if duration_s is None else max(1, round(duration_s * recording.rate))
+        samples = _gathered(recording, limit=wanted)
         if not samples.size:
             empty = "has no audio samples" if start_s == 0 else f"ends before {start_s:g} s"
             raise InputError(empty, path=path)
-        return samples, stream.rate
+        return samples, recording.rate
 
 
 def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
@@ -157,15 +141,15 @@ def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
     InputError
         As for `read`, when the first block is asked for.
     """
-    with _opened(path) as stream:
-        size = max(1, round(block_s * stream.rate))
+    with opened(path) as recording:
+        size = max(1, round(block_s * recording.rate))
         held: list[Samples] = []
         count = total = 0
-        for piece in _finite(stream, path):
+        for piece in recording.pieces:
             total += piece.shape[1]
             while count + piece.shape[1] >= size:
                 yield np.concatenate([*held, piece[:, : size - count]], axis=1)
-                held, piece, count = [], piece[:, size - count :], 0  # noqa: PLW2901
+                held, piece, count = [], piece[:, size - count :], 0
             held.append(piece)
             count += piece.shape[1]
         if count:
@@ -219,8 +203,8 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
             with soundfile.SoundFile(
                 temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
             ) as file:
-                for start in range(0, length, _PIECE):  # libsndfile overflows the stack on long vorbis writes
-                    file.write(np.clip(sound[:, start : start + _PIECE], -1, 1).T)
+                for start in range(0, length, PIECE):  # libsndfile overflows the stack on long vorbis writes
+                    file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
             whole = soundfile.info(str(temporary)).frames == length
         except (soundfile.SoundFileError, AssertionError, ValueError) as error:
             what = f"{channels} channels at {rate} Hz could not be written as {suffix}"
@@ -230,7 +214,7 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
 
 
 def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
-    """Samples at another rate, by soxr's high-quality resampler.
+    """Resample with soxr's high quality.
 
     Parameters
     ----------
@@ -255,16 +239,17 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
 
 
 def mono(samples: npt.ArrayLike) -> Samples:
-    """Mean of the channels, float32 [shape=(samples,)]."""
+    """Average the channels: float32 [shape=(samples,)]."""
     sound = np.asarray(samples, dtype=np.float32)
     return sound if sound.ndim == 1 else np.asarray(sound.mean(axis=0, dtype=np.float32))
 
 
 def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
-    """A click at every beat, a higher and louder one at every downbeat.
+    """Render a click at every beat, a higher and louder one at every downbeat.
 
     Beats are 1000 Hz and downbeats 1500 Hz, as in the tutorial of Davies, Böck & Fuentes, "Tempo, Beat and
-    Downbeat Estimation", ISMIR 2021. A click starts at the sample nearest to its beat and is cut off by the next.
+    Downbeat Estimation", ISMIR 2021. A click starts at the sample nearest to its beat and
+    ends before the next.
 
     Parameters
     ----------
@@ -293,7 +278,7 @@ def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
 
 
 def with_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
-    """The recording with clicks at its beats.
+    """Mix clicks at the beats into a recording.
 
     The recording is brought to a peak of half of full scale, so that the sum with the clicks never clips.
 
@@ -318,277 +303,25 @@ def with_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
 
 
 def content_hash(path: str | Path) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal: the same recording under whatever name."""
-    _need_file(path)
+    """Compute the SHA-256 of the file's bytes, in hexadecimal: the same recording under whatever name."""
+    need_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lacks_length_header(path: str | Path) -> bool:
-    """Whether this is an MP3 without a Xing, Info or VBRI header.
-
-    Decoders cannot know how much silence the encoder of such a file put first, so that its beats, if they were
-    annotated elsewhere, may be shifted by about 25 ms.
-
-    Returns
-    -------
-    lacking : bool
-        False for everything that is not an MP3.
-    """
-    _need_file(path)
-    with open(path, "rb") as file:
-        start = file.read(10)
-        if start[:3] == b"ID3" and len(start) == 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size + (10 if start[5] & 0x10 else 0))
-        else:
-            file.seek(0)
-        data = file.read(1 << 16)
-    if data[:4] in (b"RIFF", b"fLaC", b"OggS", b"FORM"):
-        return False
-    for at in range(len(data) - 4):
-        length = _mpeg_frame_length(data[at : at + 4])
-        if length and (
-            at + length >= len(data) - 4 or _mpeg_frame_length(data[at + length : at + length + 4])
-        ):
-            return not any(name in data[at : at + 64] for name in (b"Xing", b"Info", b"VBRI"))
-    return False
-
-
-_KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_KBPS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-
-
-def _mpeg_frame_length(header: bytes) -> int:
-    """Bytes of the layer III frame that starts with this header, 0 if none does (ISO 11172-3, 2.4.1.3)."""
-    if header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
-        return 0
-    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3  # version 3 is MPEG 1, 2 is MPEG 2, 0 is MPEG 2.5
-    kbps, hertz, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or layer != 1 or kbps in (0, 15) or hertz == 3:
-        return 0
-    rate = (44100, 48000, 32000)[hertz] // {3: 1, 2: 2, 0: 4}[version]
-    table, half_samples = (_KBPS_1, 144) if version == 3 else (_KBPS_2, 72)
-    return half_samples * 1000 * table[kbps - 1] // rate + padding
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """A recording being decoded."""
-
-    rate: int
-    channels: int
-    codec: str
-    length: int | None  # samples from the start asked for, where the decoder knows
-    promised: int | None  # the same as the file's header has it
-    pieces: Iterator[Samples]
-
-
-@contextmanager
-def _opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[_Stream]:
-    """Open with whatever can decode it; the file is closed, or the program ended, with the block."""
-    _need_file(path)
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        if shutil.which("ffmpeg"):
-            decoder = _ffmpeg(path, start_s=start_s)
-        elif importlib.util.find_spec("av"):
-            decoder = _pyav(path, start_s=start_s)
-        else:
-            raise InputError(
-                "is not audio, or of a kind that needs the ffmpeg program or PyAV: "
-                "install ffmpeg, or pip install 'levada[video]'",
-                path=path,
-            ) from error
-        with decoder as stream:
-            yield stream
-        return
-    with file:
-        start = min(round(start_s * file.samplerate), file.frames)
-        length = file.frames - start
-        promised = max(length, _header_length(file) - start)
-        try:
-            file.seek(start)
-        except soundfile.SoundFileError as error:
-            raise InputError(f"is damaged before {start_s:g} s ({error})", path=path) from error
-        pieces = _libsndfile_pieces(file, path)
-        yield _Stream(file.samplerate, file.channels, file.subtype, length, promised, pieces)
-
-
-def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[Samples]:
-    import soundfile
-
-    while True:
-        try:
-            piece = file.read(_PIECE, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            _log.warning("%s: damaged, only what comes before the damage is used (%s)", path, error)
-            return
-        if not len(piece):
-            return
-        yield np.ascontiguousarray(piece.T)
-
-
-def _header_length(file: soundfile.SoundFile) -> int:
-    """Samples that the header of a wav or aiff promises, where libsndfile noticed that there are fewer."""
-    found = re.search(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if not found or not int(found[2]) or int(found[1]) >= 0xFFFFFF00:  # a stream's header knows no length
-        return 0
-    return file.frames * int(found[1]) // int(found[2])
-
-
-@contextmanager
-def _ffmpeg(path: str | Path, *, start_s: float) -> Iterator[_Stream]:
-    """Decode with the ffmpeg program: it writes a 32-bit float wav to a pipe."""
-    command = ["ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file,pipe"]
-    command += [
-        "-i",
-        f"file:{os.path.abspath(path)}",
-        "-map",
-        "0:a:0",
-        "-c:a",
-        "pcm_f32le",
-        "-f",
-        "wav",
-        "pipe:1",
-    ]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
-        assert process.stdout is not None
-        try:
-            header = _wav_header(process.stdout)
-            if header is None:
-                process.wait()
-                raise InputError(f"ffmpeg finds no audio in it ({_last_line(said)})", path=path)
-            rate, channels = header
-            pieces = _raw_pieces(process, channels, said, path)
-            codec = re.search(r"Audio: (\w+)", _text(said))
-            start = round(start_s * rate)
-            yield _Stream(rate, channels, codec[1] if codec else "unknown", None, None, _from(pieces, start))
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
-
-
-def _wav_header(pipe: IO[bytes]) -> tuple[int, int] | None:
-    """Rate and channels from a wav header, up to the first sample; None if the pipe ends before."""
-    if pipe.read(12)[:4] != b"RIFF":
-        return None
-    rate = channels = 0
-    while len(chunk := pipe.read(8)) == 8 and chunk[:4] != b"data":
-        body = pipe.read(int.from_bytes(chunk[4:], "little") + chunk[4] % 2)
-        if chunk[:4] == b"fmt ":
-            channels, rate = int.from_bytes(body[2:4], "little"), int.from_bytes(body[4:8], "little")
-    return (rate, channels) if rate and channels and len(chunk) == 8 else None
-
-
-def _raw_pieces(
-    process: subprocess.Popen[bytes], channels: int, said: IO[bytes], path: str | Path
-) -> Iterator[Samples]:
-    assert process.stdout is not None
-    while data := process.stdout.read(_PIECE * channels * 4):
-        sound = np.frombuffer(data[: len(data) // (4 * channels) * 4 * channels], "<f4")
-        yield np.ascontiguousarray(sound.reshape(-1, channels).T, np.float32)
-    if process.wait():
-        _log.warning("%s: damaged, only what could be decoded is used (%s)", path, _last_line(said))
-
-
-@contextmanager
-def _pyav(path: str | Path, *, start_s: float) -> Iterator[_Stream]:
-    """Decode with PyAV."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise InputError("there is no audio in it", path=path)
-            track = container.streams.audio[0]
-            pieces = _from(_pyav_pieces(container, path), round(start_s * track.rate))
-            yield _Stream(track.rate, track.channels, track.codec_context.name, None, None, pieces)
-    except av.error.FFmpegError as error:
-        raise InputError(f"is not audio that PyAV can read ({error})", path=path) from error
-
-
-def _pyav_pieces(container: Any, path: str | Path) -> Iterator[Samples]:
-    import av
-
-    planar = av.AudioResampler(format="fltp")
-    try:
-        for frame in chain(container.decode(audio=0), [None]):
-            for converted in planar.resample(frame):
-                yield np.ascontiguousarray(converted.to_ndarray(), np.float32)
-    except av.error.FFmpegError as error:
-        _log.warning("%s: damaged, only what could be decoded is used (%s)", path, error)
-
-
-def _from(pieces: Iterator[Samples], start: int) -> Iterator[Samples]:
-    """The pieces without the first `start` samples."""
-    for piece in pieces:
-        if start < piece.shape[1]:
-            yield piece[:, start:]
-        start = max(0, start - piece.shape[1])
-
-
-def _finite(stream: _Stream, path: str | Path, start_s: float = 0.0) -> Iterator[Samples]:
-    """The pieces with silence in place of NaN and infinity; warns once of these, and of a truncated file."""
-    total, clean = 0, True
-    for piece in stream.pieces:
-        bad = ~np.isfinite(piece)
-        if bad.any():
-            if clean:
-                at_s = start_s + (total + int(bad.any(axis=0).argmax())) / stream.rate
-                _log.warning("%s: samples from %.3f s on are not finite; silence is used instead", path, at_s)
-            clean = False
-            piece = np.where(bad, np.float32(0), piece)  # noqa: PLW2901
-        total += piece.shape[1]
-        yield piece
-    if stream.promised is not None and total < stream.promised:
-        there_s, promised_s = start_s + total / stream.rate, start_s + stream.promised / stream.rate
-        _log.warning("%s: truncated: its header promises %.2f s, %.2f s are there", path, promised_s, there_s)
-
-
-def _gathered(pieces: Iterator[Samples], channels: int, *, room: int, limit: int | None) -> Samples:
-    """All pieces, or the first `limit` samples of them, in one array; `room` is a guess of how many come."""
-    room = min(room, 1 << 32) if limit is None else min(room, limit)
-    sound, count = np.empty((channels, max(room, 1)), np.float32), 0
-    for piece in pieces:
+def _gathered(recording: Recording, *, limit: int | None) -> Samples:
+    """Copy all pieces, or the first `limit` samples of them, into one array."""
+    room = min(recording.length or 0, 1 << 32)
+    room = max(1, room if limit is None else min(room, limit))
+    samples, count = np.empty((recording.channels, room), np.float32), 0
+    for piece in recording.pieces:
         new = piece if limit is None else piece[:, : limit - count]
-        if count + new.shape[1] > sound.shape[1]:
-            sound = np.concatenate(
-                [sound[:, :count], np.empty((channels, count + new.shape[1]), np.float32)], axis=1
-            )
-        sound[:, count : count + new.shape[1]] = new
-        count += new.shape[1]
+        end = count + new.shape[1]
+        if end > samples.shape[1]:
+            more = np.empty((recording.channels, end), np.float32)
+            samples = np.concatenate([samples[:, :count], more], axis=1)
+        samples[:, count:end] = new
+        count = end
         if count == limit:
             break
-    return sound if count == sound.shape[1] else sound[:, :count].copy()
-
-
-def _need_file(path: str | Path) -> None:
-    """Refuse what cannot be opened as an ordinary file with something in it."""
-    place = Path(path)
-    if not place.exists():
-        raise InputError("there is no such file", path=path)
-    if place.is_dir():
-        raise InputError("is a folder, not a recording", path=path)
-    if not place.is_file():
-        raise InputError("is not an ordinary file", path=path)
-    try:
-        with open(place, "rb") as file:
-            if not file.read(1):
-                raise InputError("is an empty file", path=path)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-
-
-def _text(said: IO[bytes]) -> str:
-    said.seek(0)
-    return said.read().decode("utf-8", "replace")
-
-
-def _last_line(said: IO[bytes]) -> str:
-    return (_text(said).strip().splitlines() or ["no reason given"])[-1]
+    return samples if count == samples.shape[1] else samples[:, :count].copy()
