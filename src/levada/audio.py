@@ -36,10 +36,9 @@ __all__ = [
     "write",
 ]
 
-SUFFIXES = frozenset(
-    (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".caf", ".w64")
-    + (".m4a", ".aac", ".mp4", ".webm", ".wma", ".mka")
-)
+_NATIVE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".caf", ".w64"}
+_FOREIGN = {".m4a", ".aac", ".mp4", ".webm", ".wma", ".mka"}
+SUFFIXES = frozenset(_NATIVE | _FOREIGN)
 """Suffixes, in lower case, of what is taken for a recording in a folder."""
 
 _WRITTEN = {

@@ -77,16 +77,27 @@ def opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
             yield replace(recording, pieces=_finite(recording, path, start_s))
         return
     with file:
-        start = min(round(start_s * file.samplerate), file.frames)
-        length = file.frames - start
-        promised = max(length, _header_length(file) - start)
+        recording = _libsndfile(file, path, start_s)
+        yield replace(recording, pieces=_finite(recording, path, start_s))
+
+
+def _libsndfile(file: soundfile.SoundFile, path: str | Path, start_s: float) -> Recording:
+    import soundfile
+
+    rate, pieces = file.samplerate, _libsndfile_pieces(file, path)
+    start = min(round(start_s * rate), file.frames)
+    length: int | None = file.frames - start
+    promised: int | None = max(file.frames, _header_length(file)) - start
+    if file.subtype.startswith("MPEG"):  # the decoder needs what comes before: no exact seeking
+        pieces = _from(pieces, start)
+        if lacks_length_header(path):
+            length = promised = None
+    else:
         try:
             file.seek(start)
         except soundfile.SoundFileError as error:
             raise InputError(f"is damaged before {start_s:g} s ({error})", path=path) from error
-        pieces = _libsndfile_pieces(file, path)
-        recording = Recording(file.samplerate, file.channels, file.subtype, length, promised, pieces)
-        yield replace(recording, pieces=_finite(recording, path, start_s))
+    return Recording(rate, file.channels, file.subtype, length, promised, pieces)
 
 
 def _foreign_decoder(
