@@ -1,0 +1,377 @@
+"""What is in a corpus, and everything that is wrong with it.
+
+Each recording is read once, in blocks. Problems have three severities: an *error* makes a recording or its
+labels unusable or wrong, a *warning* is probably a mistake or costs accuracy, a *note* is good to know. Where
+many beats of one file share a problem, it is told once, with how often it occurs and where first.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio
+from levada.beats import Beats
+from levada.corpus.tracks import Corpus, Track
+from levada.errors import InputError
+
+__all__ = ["Problem", "Report", "Row", "check"]
+
+Floats = npt.NDArray[np.float64]
+Severity = Literal["error", "warning", "note"]
+
+SILENT = 1e-4  # peak of what is taken for silence: -80 dB below full scale
+FULL_SCALE = 0.9995  # at or above it a sample may be clipped
+CLIPPED = 1e-3  # share of samples at full scale that is audible distortion
+DOUBLED_S = 0.1  # beats closer than this, 600 bpm, are one beat marked twice
+GAP = 1.8  # times the intervals around it: an interval in which a beat is missing
+NEIGHBOURS = 4  # intervals on either side that an interval is compared with
+LATE_S = 15.0  # unannotated time at either end that is worth a note
+OCTAVES = 0.8  # tempo this far from the corpus' median: half or double the beats, perhaps
+LOW_RATE = 32000  # Hz; below it a part of the bands up to 17 kHz is empty
+HIGH_RATE = 96000  # Hz
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong, in a plain sentence."""
+
+    severity: Severity  # "error", "warning" or "note"
+    message: str  # what is wrong and, where it is not obvious, what to do
+    path: Path | None = None  # the file at fault
+    line: int | None = None  # the line at fault, counted from 1, where the file has lines
+
+    def __str__(self) -> str:
+        where = (
+            ""
+            if self.path is None
+            else f"{self.path}: "
+            if self.line is None
+            else f"{self.path}, line {self.line}: "
+        )
+        return where + self.message
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recording in the table."""
+
+    id: str  # of the track
+    group: str  # performer, session or instrument set
+    duration_s: float  # of the audio; NaN if it cannot be read
+    annotated_s: float  # from the first to the last beat; 0 without annotation
+    beats: int  # how many are annotated
+    tempo_bpm: float  # median; NaN without annotation
+    metres: dict[int, int]  # beats per bar, and how many bars have them
+    format: str  # the annotation's suffix without the dot; empty without annotation
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found."""
+
+    name: str  # of the corpus
+    grouping: str  # where its groups come from
+    rows: tuple[Row, ...]  # one for each recording
+    problems: tuple[Problem, ...]  # errors first, then warnings and notes
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is an error."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def minutes(self) -> float:
+        """Annotated minutes."""
+        return sum(row.annotated_s for row in self.rows) / 60
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """What one pass over a recording tells."""
+
+    duration_s: float = float("nan")
+    rate: int = 0
+    print: tuple[int, ...] | None = None  # equal for equal samples, whatever the file is called
+    problems: tuple[Problem, ...] = ()
+
+
+def check(corpus: Corpus, *, workers: int = 2) -> Report:
+    """Read every recording and every annotation of a corpus and say what is wrong.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The corpus.
+    workers : int
+        How many recordings are decoded at a time.
+
+    Returns
+    -------
+    Report
+        Problems of the user's files are in the report; none is raised.
+    """
+    with _reader_warnings() as said, ThreadPoolExecutor(workers) as pool:
+        sounds = list(pool.map(_listen, corpus.tracks))
+    problems = [Problem("warning", message, path) for path, message in said]
+    rows: list[Row] = []
+    for track, sound in zip(corpus.tracks, sounds, strict=True):
+        row, found = _row(track, sound)
+        rows.append(row)
+        problems += [*sound.problems, *found]
+    problems += _among(corpus.tracks, sounds, rows)
+    if corpus.strays:
+        count, first = len(corpus.strays), corpus.strays[0]
+        what = (
+            "has no recording of its name"
+            if count == 1
+            else f"and {count - 1} more annotations have no recording"
+        )
+        problems.append(Problem("warning", what, first))
+    without = [track for track in corpus.tracks if not track.is_annotated]
+    if without:
+        what = (
+            "is not annotated"
+            if len(without) == 1
+            else f"and {len(without) - 1} more recordings are not annotated"
+        )
+        problems.append(Problem("note", f"{what}: to be tracked later", without[0].audio))
+    order = ("error", "warning", "note")
+    problems.sort(
+        key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0)
+    )
+    return Report(corpus.name, corpus.grouping, tuple(rows), tuple(problems))
+
+
+def _listen(track: Track) -> _Sound:
+    """One pass over the samples."""
+    path = track.audio
+    try:
+        facts = audio.info(path)
+        peak, full, samples, code = 0.0, 0, 0, 0
+        for block in audio.blocks(path):
+            size = np.abs(block)
+            top = float(size.max())
+            peak = max(peak, top)
+            if top >= FULL_SCALE:
+                full += int(np.count_nonzero(size >= FULL_SCALE))
+            samples += block.shape[1]
+            code = zlib.crc32((block[0] * 32767).astype(np.int16).data, code)
+        lacking = path.suffix.lower() == ".mp3" and audio.lacks_length_header(path)
+    except InputError as error:
+        return _Sound(problems=(Problem("error", error.problem, path),))
+    duration_s = samples / facts.rate
+    return _Sound(
+        duration_s,
+        facts.rate,
+        (code, samples, facts.rate) if peak > SILENT else None,
+        tuple(
+            _sound_problems(path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking)
+        ),
+    )
+
+
+def _sound_problems(
+    path: Path, facts: audio.AudioInfo, duration_s: float, peak: float, clipped: float, lacking: bool
+) -> Iterator[Problem]:
+    if duration_s < 1:
+        samples = round(duration_s * facts.rate)
+        yield Problem(
+            "error", f"lasts {duration_s:.3g} s ({samples} {'sample' if samples == 1 else 'samples'})", path
+        )
+    elif peak <= SILENT:
+        yield Problem("error", "is silent", path)
+    if clipped > CLIPPED:
+        yield Problem("warning", f"is clipped: {clipped:.1%} of its samples are at full scale", path)
+    if lacking:
+        what = "is an MP3 without a length header: beats annotated in another program may be shifted by 25 ms"
+        yield Problem("warning", what, path)
+    if facts.rate < LOW_RATE:
+        yield Problem(
+            "warning", f"is at {facts.rate} Hz: it has nothing above {facts.rate / 2000:g} kHz", path
+        )
+    elif facts.rate > HIGH_RATE:
+        yield Problem(
+            "note", f"is at {facts.rate} Hz: more than tracking uses, it only takes longer to read", path
+        )
+    if facts.channels > 2:
+        yield Problem("note", f"has {facts.channels} channels: their mean is tracked", path)
+
+
+def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
+    source = track.annotation or track.audio
+    kind = (
+        track.annotation.suffix.lstrip(".").lower() if track.annotation else "mirdata" if track.load else ""
+    )
+    beats, problems = Beats([]), []
+    if track.is_annotated:
+        try:
+            beats = track.beats()
+            problems = list(_beat_problems(track, beats, sound))
+        except InputError as error:
+            problems = [Problem("error", error.problem, Path(error.path or source), error.line)]
+    annotated_s = float(beats.times_s[-1] - beats.times_s[0]) if len(beats) else 0.0
+    row = Row(
+        track.id, track.group, sound.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind
+    )
+    return row, problems
+
+
+def _beat_problems(track: Track, beats: Beats, sound: _Sound) -> Iterator[Problem]:
+    path = track.annotation or track.audio
+    times = beats.times_s
+
+    def problem(severity: Severity, message: str, beat: int | None = None) -> Problem:
+        return Problem(severity, message, path, None if beat is None else _line(path, float(times[beat])))
+
+    if track.alternatives:
+        others = ", ".join(other.name for other in track.alternatives)
+        yield problem("note", f"is used; {others} {'is' if len(track.alternatives) == 1 else 'are'} not")
+    if len(beats) < 2:
+        yield problem("error", f"has {len(beats)} beats: nothing can be learnt from it")
+        return
+    late = np.flatnonzero(times > sound.duration_s)
+    if len(late):
+        what = f"{_count(len(late), 'beat')} after the end of the audio ({sound.duration_s:.2f} s)"
+        yield problem("error", f"{what}, first at {times[late[0]]:.3f} s", int(late[0]))
+    intervals = beats.intervals_s
+    double = np.flatnonzero(intervals < DOUBLED_S)
+    if len(double):
+        at = int(double[0])
+        where = f"first at {times[at + 1]:.3f} s, {1000 * intervals[at]:.0f} ms after another"
+        yield problem("error", f"{_count(len(double), 'beat')} doubled, {where}", at + 1)
+    gaps = np.flatnonzero(intervals > GAP * _around(intervals))
+    if len(gaps):
+        at = int(gaps[0])
+        where = f"first of {intervals[at]:.2f} s after {times[at]:.3f} s"
+        yield problem("warning", f"{_count(len(gaps), 'gap')} where a beat seems to be missing, {where}", at)
+    yield from (problem(severity, what, beat) for severity, what, beat in _bar_problems(beats))
+    if not track.partial and np.isfinite(sound.duration_s):
+        if times[0] > LATE_S:
+            yield problem("note", f"starts at {times[0]:.1f} s: the time before is taken for unknown", 0)
+        if sound.duration_s - times[-1] > LATE_S:
+            what = f"ends at {times[-1]:.1f} s of {sound.duration_s:.1f} s: the rest is taken for unknown"
+            yield problem("note", what, len(times) - 1)
+
+
+def _bar_problems(beats: Beats) -> Iterator[tuple[Severity, str, int | None]]:
+    """Say what is wrong with positions in the bar: severity, message and the beat at fault."""
+    positions, times = beats.positions, beats.times_s
+    unknown = np.flatnonzero(positions == 0)
+    if len(unknown) == len(beats):
+        yield "warning", "has no positions in the bar: downbeats cannot be learnt from it", None
+        return
+    if not (positions == 1).any():
+        yield "warning", "marks no downbeat (position 1)", None
+        return
+    if len(unknown):
+        yield "note", f"{_count(len(unknown), 'beat')} without a position in the bar", int(unknown[0])
+    before, after = positions[:-1], positions[1:]
+    skips = np.flatnonzero((before > 0) & (after > 0) & (after != before + 1) & (after != 1))
+    if len(skips):
+        at = int(skips[0])
+        what = f"positions jump from {before[at]} to {after[at]} at {times[at + 1]:.3f} s"
+        yield "warning", what + _more(len(skips)), at + 1
+    downbeats = np.flatnonzero(positions == 1)
+    lengths = np.diff(downbeats)
+    for metre, bars in beats.metres.items():
+        if metre == 1 or (bars <= 2 and bars < 0.05 * len(lengths)):
+            first = int(downbeats[np.flatnonzero(lengths == metre)[0]])
+            what = f"{_count(bars, 'bar')} of {_count(metre, 'beat')} among {len(lengths)} bars"
+            yield "warning", f"{what}, first at {times[first]:.3f} s", first
+
+
+def _among(tracks: Sequence[Track], sounds: Sequence[_Sound], rows: Sequence[Row]) -> Iterator[Problem]:
+    """Say what only shows when tracks are compared."""
+    first: dict[tuple[int, ...], Track] = {}
+    for track, sound in zip(tracks, sounds, strict=True):
+        if sound.print is None:
+            continue
+        twin = first.setdefault(sound.print, track)
+        if twin is not track:
+            apart = (
+                ""
+                if twin.group == track.group
+                else ", in another group: a split may test on what was trained on"
+            )
+            yield Problem(
+                "error" if apart else "warning", f"is the same audio as {twin.audio}{apart}", track.audio
+            )
+    rates = [sound.rate for sound in sounds if sound.rate]
+    common = max(set(rates), key=rates.count, default=0)
+    for track, sound in zip(tracks, sounds, strict=True):
+        if sound.rate not in (0, common) and LOW_RATE <= sound.rate <= HIGH_RATE:
+            yield Problem("note", f"is at {sound.rate} Hz, most others at {common} Hz", track.audio)
+    tempi = np.array([row.tempo_bpm for row in rows])
+    if np.isfinite(tempi).sum() < 3:
+        return
+    usual = float(np.nanmedian(tempi))
+    for track, tempo in zip(tracks, tempi, strict=True):
+        if abs(np.log2(tempo / usual)) > OCTAVES:
+            part = "half" if tempo < usual else "double"
+            what = f"is at {tempo:.0f} bpm, the median is {usual:.0f}: perhaps {part} the beats are annotated"
+            yield Problem("warning", what, track.annotation or track.audio)
+
+
+def _around(intervals: Floats) -> Floats:
+    """Median of the intervals on both sides of each one."""
+    padded = np.pad(intervals, NEIGHBOURS, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
+    windows[:, NEIGHBOURS] = np.nan
+    alone = np.isnan(windows).all(axis=1)
+    windows[alone, NEIGHBOURS] = intervals[alone]
+    return np.asarray(np.nanmedian(windows, axis=1), dtype=np.float64)
+
+
+def _line(path: Path, time_s: float) -> int | None:
+    """Find the line of a text file that a beat stands in, counted from 1."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for number, line in enumerate(lines, start=1):
+        first = re.match(r"""[\s"']*([-+]?[\d.]+(?:[eE][-+]?\d+)?)""", line)
+        if first and first[1].strip(".") and abs(float(first[1]) - time_s) < 1e-9:
+            return number
+    return None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _more(number: int) -> str:
+    return "" if number == 1 else f", and {number - 1} times more"
+
+
+@contextmanager
+def _reader_warnings() -> Iterator[list[tuple[Path, str]]]:
+    """Collect what the readers of audio warn of (truncated, damaged, not finite) instead of logging it."""
+    said: list[tuple[Path, str]] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            path = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+            one = Path(str(path)), record.getMessage().removeprefix(f"{path}: ")
+            if one not in said:
+                said.append(one)
+
+    logger, listener = logging.getLogger("levada"), Listener(logging.WARNING)
+    propagate = logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.propagate = propagate
+        logger.removeHandler(listener)

@@ -1,0 +1,237 @@
+"""A folder of recordings with annotations beside them.
+
+The annotation of ``song.wav`` is ``song.beats`` or ``song.wav.beats``, or another format under the same stem,
+in the same folder, in its sub-folder ``annotations`` or ``beats``, or in a folder of that name beside it. A
+stem must agree exactly: ``song.onsets.txt`` is not one. Where several agree, ``.beats`` comes first.
+
+An optional ``corpus.toml`` in the folder names things::
+
+    name = "Ansina and Cuareim"
+    licence = "CC BY 4.0"
+    citation = "Nunes et al., ISMIR 2015"
+
+    [groups]                    # performer, session or instrument set of each track
+    "1995/ansina*" = "ansina"   # a track's id (its path without suffix) or a pattern; an exact id goes first
+    "1995/take7" = "cuareim"
+
+Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
+hold recordings; otherwise each is its own group.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from levada.audio import SUFFIXES
+from levada.corpus.tracks import Corpus, Track
+from levada.errors import InputError
+
+__all__ = ["open_folder", "single"]
+
+ANNOTATIONS = (".beats", ".svl", ".jams", ".csv", ".tsv", ".txt", ".lab")  # in the order they are preferred
+ALWAYS = (".beats", ".svl", ".jams")  # these are annotations wherever they lie, also without a recording
+FOLDERS = ("annotations", "beats")
+TOML = "corpus.toml"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What corpus.toml says."""
+
+    name: str = ""
+    licence: str = ""
+    citation: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_folder(folder: str | Path) -> Corpus:
+    """Find the recordings in a folder and its sub-folders, and the annotation of each.
+
+    Hidden files and links to folders are passed over. Neither audio nor annotations are read.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder.
+
+    Returns
+    -------
+    Corpus
+        Tracks without annotation included: they can be tracked later.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, no audio in it, or its `corpus.toml` is wrong.
+    """
+    root = Path(folder)
+    if root.is_file():
+        raise InputError(
+            "is a file; a corpus is a folder of recordings with annotations beside them", path=root
+        )
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=root)
+    files = _files(root)
+    recordings = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not recordings:
+        looked = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
+    facts = _facts(root / TOML) if (root / TOML).is_file() else _Facts()
+    found = {path: _annotations(path, files) for path in recordings}
+    ids = _ids(recordings, root=root)
+    groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
+    used = {annotation for annotations in found.values() for annotation in annotations}
+    tracks = [
+        Track(
+            id=ids[path],
+            audio=path,
+            annotation=found[path][0] if found[path] else None,
+            group=groups[path],
+            alternatives=tuple(found[path][1:]),
+        )
+        for path in recordings
+    ]
+    return Corpus(
+        name=facts.name or root.resolve().name,
+        tracks=tuple(sorted(tracks, key=lambda track: track.id)),
+        root=root,
+        licence=facts.licence,
+        citation=facts.citation,
+        grouping=grouping,
+        strays=tuple(path for path in files if path not in used and _must_be_annotation(path)),
+    )
+
+
+def single(audio: str | Path, labels: str | Path) -> Corpus:
+    """One recording of which a part is annotated, as a corpus of one track.
+
+    Parameters
+    ----------
+    audio : path-like
+        The recording.
+    labels : path-like
+        Beats of a part of it, in any format `levada.formats` reads.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or the labels cannot be read.
+    """
+    recording, annotation = Path(audio), Path(labels)
+    for path, what in ((recording, "recording"), (annotation, "beat file")):
+        if not path.is_file():
+            raise InputError(f"there is no such {what}", path=path)
+    track = Track(recording.stem, recording, annotation, group=recording.stem, partial=True)
+    track.beats()
+    return Corpus(recording.stem, (track,), recording.parent)
+
+
+def _files(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def _annotations(recording: Path, files: Iterable[Path]) -> list[Path]:
+    """Candidates for the annotation of a recording, the preferred one first."""
+    there = set(files)
+    home = recording.parent
+    places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
+    names = [stem + suffix for suffix in ANNOTATIONS for stem in (recording.stem, recording.name)]
+    return [place / name for name in names for place in places if place / name in there]
+
+
+def _must_be_annotation(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in ALWAYS or (suffix in ANNOTATIONS and path.parent.name in FOLDERS)
+
+
+def _stem(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
+    """Paths without suffix; with it where two recordings differ only there."""
+    stems = {path: _stem(path, root) for path in recordings}
+    often = Counter(stems.values())
+    return {p: stem if often[stem] == 1 else p.relative_to(root).as_posix() for p, stem in stems.items()}
+
+
+def _groups(
+    recordings: Iterable[Path], *, root: Path, ids: Mapping[Path, str], named: Mapping[str, str]
+) -> tuple[dict[Path, str], str]:
+    """Group of each recording, and in a sentence where the groups come from."""
+    homes = {path: path.parent.relative_to(root).as_posix() for path in recordings}
+    by_folder = len(set(homes.values()) - {"."}) > 1
+    otherwise = "the folder a recording lies in" if by_folder else "each recording is its own group"
+    groups, matched, missed = dict[Path, str](), set[str](), 0
+    for path, home in homes.items():
+        stem = _stem(path, root)
+        patterns = [p for p in named if p in (ids[path], stem)]
+        patterns += [p for p in named if fnmatchcase(ids[path], p) or fnmatchcase(stem, p)]
+        matched.update(patterns)
+        missed += not patterns
+        groups[path] = named[patterns[0]] if patterns else home if by_folder and home != "." else stem
+    for pattern in named:
+        if pattern not in matched:
+            toml = root / TOML
+            raise InputError(f"no recording is called {pattern!r}", path=toml, line=_line(toml, pattern))
+    if not named:
+        return groups, otherwise
+    return groups, TOML + (f"; for {missed} recordings it leaves out, {otherwise}" if missed else "")
+
+
+def _facts(path: Path) -> _Facts:
+    """Read and check corpus.toml."""
+    try:
+        known = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError("is not UTF-8 text", path=path, line=line) from None
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        problem = re.sub(r" \(at .*\)$", "", str(error))
+        raise InputError(
+            f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None
+        ) from None
+    if "license" in known and "licence" not in known:
+        known["licence"] = known.pop("license")
+    groups = known.pop("groups", {})
+    if not isinstance(groups, dict):
+        raise InputError("groups must be a table: [groups]", path=path, line=_line(path, "groups"))
+    for key, value in known.items():
+        if key not in ("name", "licence", "citation"):
+            raise InputError(
+                f"{key!r} is not known; it may hold name, licence, citation and [groups]",
+                path=path,
+                line=_line(path, key),
+            )
+        if not isinstance(value, str):
+            raise InputError(f"{key} must be text in quotation marks", path=path, line=_line(path, key))
+    for key, value in groups.items():
+        if not isinstance(value, str) or not value:
+            problem = (
+                f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
+            )
+            raise InputError(problem, path=path, line=_line(path, key))
+    return _Facts(**known, groups=groups)
+
+
+def _line(path: Path, key: str) -> int | None:
+    """Find the line a key is set in, counted from 1."""
+    setting = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[].=]""")
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return next((n for n, line in enumerate(lines, start=1) if setting.match(line)), None)

@@ -1,0 +1,113 @@
+"""What a corpus is made of: tracks, the corpus itself, and the annotated stretches used for training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from levada import audio
+from levada.beats import Beats
+from levada.errors import InputError
+from levada.formats import read_beats
+
+__all__ = ["Corpus", "Span", "Track"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One recording, and its beat annotation if it has one. Files are read when first asked for."""
+
+    id: str  # unique in its corpus: for a folder, the path inside it without the suffix
+    audio: Path  # the recording
+    annotation: Path | None = None  # the beat file, if there is one
+    group: str = ""  # performer, session or instrument set: never on both sides of a split
+    partial: bool = False  # only a part of the recording was annotated, on purpose
+    alternatives: tuple[Path, ...] = ()  # other annotations of the same recording, not used
+    load: Callable[[], Beats] | None = field(
+        default=None, repr=False, compare=False
+    )  # reader of another's format
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether there is an annotation to read."""
+        return self.annotation is not None or self.load is not None
+
+    def beats(self) -> Beats:
+        """Read the annotated beats, once.
+
+        Raises
+        ------
+        InputError
+            If there is no annotation, or it cannot be read.
+        """
+        return self._beats
+
+    @cached_property
+    def _beats(self) -> Beats:
+        if self.load is not None:
+            return self.load()
+        if self.annotation is None:
+            raise InputError("has no beat annotation beside it", path=self.audio)
+        return read_beats(self.annotation)
+
+    @cached_property
+    def duration_s(self) -> float:
+        """Length of the recording, in seconds."""
+        return audio.info(self.audio).duration_s
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of the audio file, in hexadecimal: what a model card remembers of its training data."""
+        return audio.content_hash(self.audio)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings that belong together, with the licence and the citation that travel with them."""
+
+    name: str  # what reports call it
+    tracks: tuple[Track, ...]  # sorted by id
+    root: Path  # the folder everything lies in
+    licence: str = ""  # of the recordings and annotations; empty when nobody said
+    citation: str = ""  # what to cite, BibTeX or plain words
+    grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
+    strays: tuple[Path, ...] = ()  # annotations whose recording is missing
+    splits: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict, compare=False
+    )  # the dataset's own, by id
+
+    @property
+    def annotated(self) -> tuple[Track, ...]:
+        """The tracks that have an annotation; the others are there to be tracked later."""
+        return tuple(track for track in self.tracks if track.is_annotated)
+
+    @property
+    def groups(self) -> dict[str, tuple[Track, ...]]:
+        """The annotated tracks of each group, sorted by name."""
+        names = sorted({track.group for track in self.annotated})
+        return {name: tuple(t for t in self.annotated if t.group == name) for name in names}
+
+
+@dataclass(frozen=True)
+class Span:
+    """An annotated stretch of a recording.
+
+    Both ends belong to it: without its closing downbeat the last bar would not be a whole one.
+    """
+
+    track: Track  # the recording
+    start_s: float  # where the stretch begins in the recording, in seconds
+    end_s: float  # where it ends
+
+    @property
+    def duration_s(self) -> float:
+        """Its length in seconds: what it costs of a budget."""
+        return self.end_s - self.start_s
+
+    @cached_property
+    def beats(self) -> Beats:
+        """The annotated beats inside, at their times in the whole recording."""
+        return self.track.beats().between(self.start_s, math.nextafter(self.end_s, math.inf))
