@@ -1,0 +1,368 @@
+"""The one training loop: Lightning's, for any network that turns spectrograms into beat and downbeat logits.
+
+It resumes after a kill, keeps what it has after Ctrl-C, averages weights, and writes a CSV log, always. Batches come
+from a function of the step, so that a resumed run sees what an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from levada.beats import Beats
+from levada.errors import InputError, MissingExtra
+from levada.spectrogram import GRID
+
+__all__ = ["Batch", "FitSettings", "Loss", "fit", "frame_targets", "shift_tolerant_loss", "widened_loss"]
+
+Progress = Callable[[int, int, float], None]
+CHECKPOINT, LOG = "training.ckpt", "log.csv"
+
+
+class Batch(NamedTuple):
+    """What a network sees in a step.
+
+    Parameters
+    ----------
+    bands : float32 tensor [shape=(batch, frames, 81)]
+    targets : float32 tensor [shape=(batch, frames, 2)]
+        1 where a beat or a downbeat is, 0 elsewhere.
+    known : float32 tensor [shape=(batch, frames, 2)]
+        0 where nobody knows: unannotated stretches, and downbeats of beats without positions.
+    """
+
+    bands: Tensor
+    targets: Tensor
+    known: Tensor
+
+
+Loss = Callable[[Tensor, Batch], Tensor]
+
+
+def frame_targets(
+    beats: Beats, frames: int, *, known_s: tuple[float, float] | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What a network should say in each frame, and where anybody knows.
+
+    Parameters
+    ----------
+    beats : Beats
+    frames : int
+        Length of the spectrogram.
+    known_s : tuple of float, optional
+        The annotated stretch, from and to, in seconds; all by default.
+
+    Returns
+    -------
+    targets, known : float32 [shape=(frames, 2)]
+        Columns are beats and downbeats. Where a beat has no position, downbeats are unknown up to the beats beside it.
+    """
+    targets, known = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
+    for column, times in enumerate((beats.times_s, beats.downbeats_s)):
+        at = np.floor(times * float(GRID.fps) + 0.5).astype(int)
+        targets[at[at < frames], column] = 1
+    if known_s is not None:
+        known[: max(0, GRID.frame(known_s[0]))] = 0
+        known[max(0, GRID.frame(known_s[1]) + 1) :] = 0
+    edges = np.concatenate([[-np.inf], beats.times_s, [np.inf]])
+    for index in np.flatnonzero(beats.positions == 0):
+        before, after = np.clip(edges[[index, index + 2]] * float(GRID.fps), 0, frames)
+        known[int(before) : int(after) + 1, 1] = 0
+    return targets, known
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    learning_rate : float
+        Its highest value; it warms up, then falls along a cosine.
+    warmup : float
+        Share of the steps in which it rises.
+    weight_decay : float
+    clip : float
+        Largest norm of a gradient.
+    average : float
+        Decay of the exponential average of the weights, which is what is returned; 0 returns the last ones.
+    seed : int
+    """
+
+    steps: int = 200
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    clip: float = 0.5
+    average: float = 0.98
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
+            raise InputError(f"these training settings make no sense: {self}")
+
+
+def widened_loss(logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0) -> Tensor:
+    """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020)."""
+    targets = batch.targets
+    near = functional.max_pool1d(targets.transpose(1, 2), 3, 1, 1).transpose(1, 2)
+    far = functional.max_pool1d(targets.transpose(1, 2), 5, 1, 2).transpose(1, 2)
+    wide = torch.maximum(torch.maximum(targets, 0.5 * near), 0.25 * far)
+    weight = torch.tensor([positive_weight] * 2, device=logits.device)
+    loss = functional.binary_cross_entropy_with_logits(logits, wide, pos_weight=weight, reduction="none")
+    return _known_mean(loss, batch.known, downbeat_weight)
+
+
+def shift_tolerant_loss(
+    logits: Tensor, batch: Batch, *, tolerance: int = 3, downbeat_weight: float = 1.0, positive_weight: float = 8.0
+) -> Tensor:
+    """Cross-entropy that forgives a peak a few frames away (Foscarin, Schlüter and Widmer, ISMIR 2024).
+
+    A beat asks for one high logit within `tolerance` frames of it; frames twice as far away must be low.
+    """
+    around = 2 * tolerance + 1
+    highest = functional.max_pool1d(logits.transpose(1, 2), around, 1, tolerance).transpose(1, 2)
+    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(1, 2)
+    positive = positive_weight * batch.targets * functional.softplus(-highest)
+    negative = (1 - spread) * functional.softplus(logits)
+    return _known_mean(positive + negative, batch.known, downbeat_weight)
+
+
+def _known_mean(loss: Tensor, known: Tensor, downbeat_weight: float) -> Tensor:
+    each = (loss * known).sum((0, 1)) / known.sum((0, 1)).clamp(min=1)
+    return (each[0] + downbeat_weight * each[1]) / (1 + downbeat_weight)
+
+
+def fit(
+    net: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    *,
+    settings: FitSettings = FitSettings(),
+    loss: Loss = widened_loss,
+    folder: str | Path,
+    trained: Callable[[str], bool] | None = None,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    validate_every: int = 0,
+    progress: Progress | None = None,
+    time_limit_s: float | None = None,
+) -> nn.Module:
+    """Train a network, in place of nothing: the one given is not changed.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Spectrograms to logits.
+    batches : callable
+        From the number of a step to the batches of that step and those after it.
+    settings : FitSettings
+    loss : callable
+        From logits and a batch to a scalar.
+    folder : path-like
+        Where `log.csv` and the checkpoint for resuming lie. A checkpoint found there is continued.
+    trained : callable, optional
+        Which parameters are trained, by name; all by default.
+    validate : callable, optional
+        Scores of the averaged network, for the log.
+    validate_every : int
+        Steps from one validation to the next; 0 is never.
+    progress : callable, optional
+        Told steps done, steps in all and the loss, after each step.
+    time_limit_s : float, optional
+        Stops after so many seconds.
+
+    Returns
+    -------
+    nn.Module
+        A trained copy, its weights averaged, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If the loss is no longer finite, or a checkpoint in the folder belongs to something else.
+    """
+    lightning = _lightning()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    torch.manual_seed(settings.seed)
+    module = _module(lightning, net, settings, loss, trained)
+    watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every)
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_steps=settings.steps,
+            max_time=None if time_limit_s is None else {"seconds": max(1, int(time_limit_s))},
+            gradient_clip_val=settings.clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[watcher],
+        )
+        start = _steps_done(checkpoint)
+        try:
+            trainer.fit(module, _Steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
+        except RuntimeError as error:
+            if "state_dict" in str(error):
+                raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
+            raise
+    trained_net: nn.Module = module.result()
+    return trained_net.eval().cpu()
+
+
+class _Steps(torch.utils.data.IterableDataset[Batch]):
+    def __init__(self, batches: Callable[[int], Iterator[Batch]], start: int) -> None:
+        self.batches, self.start = batches, start
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.start)
+
+
+def _steps_done(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    try:
+        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
+    except Exception as error:
+        raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
+
+
+def _lightning() -> Any:
+    try:
+        import lightning.pytorch as lightning
+    except ImportError:
+        raise MissingExtra("lightning", extra="train", purpose="train") from None
+    return lightning
+
+
+def _module(lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, trained: Callable[[str], bool] | None) -> Any:
+    from copy import deepcopy
+
+    from torch.optim.swa_utils import AveragedModel
+
+    def average(so_far: Tensor, now: Tensor, count: Tensor) -> Tensor:
+        share = max(1 - settings.average, 9 / (10 + int(count)))  # the first weights are soon forgotten
+        return so_far + share * (now - so_far)
+
+    class Module(lightning.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = deepcopy(net)
+            self.averaged = AveragedModel(self.net, avg_fn=average)
+            for name, parameter in self.net.named_parameters():
+                parameter.requires_grad_(trained is None or trained(name))
+
+        def training_step(self, batch: Batch, _: int) -> Tensor:
+            value = loss(self.net(batch.bands), batch)
+            if not math.isfinite(float(value.detach())):
+                raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
+            return value
+
+        def configure_optimizers(self) -> Any:
+            active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            warm = max(1, round(settings.warmup * settings.steps))
+
+            def rate(step: int) -> float:
+                falling = (step - warm) / max(1, settings.steps - warm)
+                return min((step + 1) / warm, 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))))
+
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+        def result(self) -> nn.Module:
+            source = self.averaged.module if settings.average else self.net
+            return deepcopy(source).requires_grad_(True)
+
+    return Module()
+
+
+def _watcher(
+    lightning: Any,
+    folder: Path,
+    steps: int,
+    progress: Progress | None,
+    validate: Callable[[nn.Module], dict[str, float]] | None,
+    validate_every: int,
+) -> Any:
+    """Averages, logs, saves for resuming, and turns Ctrl-C into an early end."""
+    save_every_s = 10.0
+
+    class Watcher(lightning.Callback):  # type: ignore[misc]
+        def on_train_start(self, trainer: Any, module: Any) -> None:
+            self.began = self.saved = time.monotonic()
+            self.before = None
+            if threading.current_thread() is threading.main_thread():
+                self.before = signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "should_stop", True))
+
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+            step, value = trainer.global_step, float(outputs["loss"])
+            module.averaged.update_parameters(module.net)
+            row = {"step": step, "seconds": time.monotonic() - self.began, "loss": value}
+            if validate is not None and validate_every and (step % validate_every == 0 or step == steps):
+                row |= validate(module.result().eval())
+            _append(folder / LOG, row)
+            if progress is not None:
+                progress(step, steps, value)
+            if time.monotonic() - self.saved > save_every_s:
+                self.save(trainer)
+
+        def on_train_end(self, trainer: Any, module: Any) -> None:
+            if self.before is not None:
+                signal.signal(signal.SIGINT, self.before)
+            self.save(trainer)
+
+        def save(self, trainer: Any) -> None:
+            temporary = folder / (CHECKPOINT + ".part")
+            trainer.save_checkpoint(temporary)
+            os.replace(temporary, folder / CHECKPOINT)
+            self.saved = time.monotonic()
+
+    return Watcher()
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """One row more in a log that may already have some; validation columns come last and may be empty."""
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(["step", "seconds", "loss", "validation"])
+        plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
+        writer.writerow([*plain, " ".join(f"{name}={value:.4f}" for name, value in row.items())])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's remarks about loggers and workers are not the user's concern."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,298 @@
+"""The base model from nothing: rendered music streams through a network that has never heard any.
+
+Pieces are composed, played and recorded by a process beside the one that trains, and forgotten again; nothing real,
+and nothing without a licence, is heard. Which pieces a step sees depends on its number and the seed alone, so a
+killed run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import groove, render
+from levada.beats import Beats
+from levada.errors import InputError
+from levada.spectrogram import GRID, log_bands
+from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
+from levada.voices import PITCHED, RATE
+
+__all__ = ["Piece", "PretrainSettings", "compose", "pretrain", "read_settings"]
+
+Generator = np.random.Generator
+PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
+              "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How the base model is made.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    batch : int
+        Excerpts in a step.
+    excerpt_s : float
+        Length of an excerpt, in seconds.
+    piece_s : float
+        Length of a rendered piece, in seconds.
+    first_pieces : int
+        Pieces to render before the first step.
+    pieces_per_step : float
+        New pieces for every step; the rest of a batch is heard again, changed.
+    pool : int
+        Pieces remembered.
+    groove : str
+        Folder of the Groove MIDI Dataset; empty for none.
+    groove_share : float
+        Share of the pieces that are played by its drummers.
+    learning_rate : float
+    downbeat_weight : float
+        Weight of the downbeats in the loss.
+    seed : int
+    """
+
+    steps: int = 3000
+    batch: int = 8
+    excerpt_s: float = 20.0
+    piece_s: float = 40.0
+    first_pieces: int = 160
+    pieces_per_step: float = 1.0
+    pool: int = 4000
+    groove: str = ""
+    groove_share: float = 0.35
+    learning_rate: float = 3e-3
+    downbeat_weight: float = 1.5
+    seed: int = 0
+
+
+def read_settings(path: str | Path) -> PretrainSettings:
+    """Settings from a TOML file, whose paths are relative to it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or names a setting that does not exist.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", path=path) from None
+    unknown = sorted(set(table) - {entry.name for entry in fields(PretrainSettings)})
+    if unknown:
+        raise InputError(f"names settings that do not exist: {', '.join(unknown)}", path=path)
+    if table.get("groove"):
+        table["groove"] = str(Path(path).parent / table["groove"])
+    return PretrainSettings(**table)
+
+
+class Piece(NamedTuple):
+    """A rendered piece as the network hears it."""
+
+    bands: npt.NDArray[np.float16]
+    beats: Beats
+
+
+@lru_cache(maxsize=1)
+def _kits() -> tuple[Tradition, ...]:
+    return tuple(read_tradition(path) for path in sorted((FOLDER / "kits").glob("*.toml")))
+
+
+@lru_cache(maxsize=1)
+def _takes(folder: str) -> tuple[groove.Groove, ...]:
+    return tuple(groove.takes(folder))
+
+
+def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
+    """A performance nobody has heard: a kit groove with borrowed parts, or a human drummer with a band."""
+    if settings.groove and rng.random() < settings.groove_share:
+        drummers = _takes(settings.groove)
+        take = drummers[int(rng.integers(len(drummers)))]
+        drums = groove.read_groove(
+            take, start_beat=int(rng.integers(1000)), duration_s=settings.piece_s, faster=float(np.exp(rng.normal(0, 0.1)))
+        )
+        per_bar = groove.PULSES[take.metre][0]
+        band = [kit for kit in _kits() if kit.beats == per_bar]
+        if not band or not len(drums.beats) or rng.random() < 0.4:
+            return drums
+        pitched = tuple(part for part in band[int(rng.integers(len(band)))].instruments if part.voice in PITCHED)
+        if not pitched:
+            return drums
+        kit = replace(band[0], instruments=pitched)
+        kit = replace(kit, tatums=len(pitched[0].patterns[0].grid) // kit.beats, microtiming=())
+        kit = replace(kit, instruments=tuple(p for p in pitched if all(len(g.grid) % kit.cycle == 0 for g in p.patterns)))
+        return _together(drums, render.perform(kit, duration_s=drums.duration_s, rng=rng, along=drums.beats))
+    return render.perform(_borrowed(rng), duration_s=settings.piece_s, rng=rng)
+
+
+def _together(one: render.Performance, other: render.Performance) -> render.Performance:
+    return replace(
+        one,
+        strokes=tuple(sorted(one.strokes + other.strokes)),
+        voices={**other.voices, **one.voices},
+        levels_db={**other.levels_db, **one.levels_db},
+    )
+
+
+def _borrowed(rng: Generator) -> Tradition:
+    """A kit style, some parts taken from others of the same cycle, with percussion that nobody planned."""
+    kits = _kits()
+    style = kits[int(rng.integers(len(kits)))]
+    alike = [kit for kit in kits if (kit.beats, kit.tatums) == (style.beats, style.tatums)]
+    parts = {part.name: part for part in style.instruments}
+    for name in list(parts):
+        if rng.random() < 0.2:
+            lender = {part.name: part for part in alike[int(rng.integers(len(alike)))].instruments}
+            parts[name] = lender.get(name, parts[name])
+    for _ in range(int(rng.choice(3, p=[0.5, 0.3, 0.2]))):
+        voice = PERCUSSION[int(rng.integers(len(PERCUSSION)))]
+        parts[voice] = Instrument(voice, voice, tuple(Pattern(_grid(style, rng)) for _ in range(2)))
+    if rng.random() < 0.12:
+        parts = {name: part for name, part in parts.items() if part.voice in PITCHED} or parts
+    swing = np.zeros(style.tatums)
+    if style.tatums == 4 and rng.random() < 0.25:
+        swing[1::2] = rng.uniform(0, 0.08)
+    mean, deviation = style.tempo_bpm
+    return replace(
+        style,
+        instruments=tuple(parts.values()),
+        tempo_bpm=(mean, 1.3 * deviation),
+        microtiming=tuple(swing),
+        drift=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.015)))),
+        spread=float(rng.uniform(0.003, 0.025)),
+    )
+
+
+def _grid(style: Tradition, rng: Generator) -> str:
+    """A random ostinato that repeats every beat, every half cycle, or every cycle."""
+    length = [style.tatums, style.cycle, style.cycle][int(rng.integers(3))]
+    density = rng.uniform(0.2, 0.8)
+    cell = "".join(rng.choice(list("xXo"), p=[0.6, 0.25, 0.15]) if rng.random() < density else "." for _ in range(length))
+    return (cell if set(cell) != {"."} else "x" + cell[1:]) * (style.cycle // length)
+
+
+def hear(index: int, settings: PretrainSettings) -> Piece:
+    """Compose, play, record and analyse the piece of that number."""
+    rng = np.random.default_rng([settings.seed, 1, index])
+    performance = compose(rng, settings)
+    stems = render.sound(performance, rng=rng)
+    mixture = render.record(sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32)), rng=rng)
+    return Piece(log_bands(mixture, RATE).astype(np.float16), performance.beats)
+
+
+def pretrain(
+    settings: PretrainSettings,
+    *,
+    folder: str | Path,
+    workers: int = 1,
+    progress: object = None,
+    validate: object = None,
+    validate_every: int = 0,
+) -> object:
+    """Train a base network on rendered pieces; a killed run goes on where it was.
+
+    Parameters
+    ----------
+    settings : PretrainSettings
+    folder : path-like
+        Where the log and the checkpoint lie.
+    workers : int
+        Processes that render beside the one that trains.
+    progress, validate, validate_every
+        As in `levada.fit.fit`.
+
+    Returns
+    -------
+    Tcn
+    """
+    import torch
+
+    from levada.fit import FitSettings, fit, widened_loss
+    from levada.nets.tcn import Tcn
+
+    torch.manual_seed(settings.seed)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        stream = _Stream(settings, pool, ahead=4 * workers)
+        return fit(
+            Tcn(),
+            stream.batches,
+            settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
+            loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
+            folder=folder,
+            progress=progress,  # type: ignore[arg-type]
+            validate=validate,  # type: ignore[arg-type]
+            validate_every=validate_every,
+        )
+
+
+class _Stream:
+    """A pool of pieces that grows with the steps, fed by other processes."""
+
+    def __init__(self, settings: PretrainSettings, pool: ProcessPoolExecutor, *, ahead: int) -> None:
+        self.settings, self.pool, self.ahead = settings, pool, ahead
+
+    def batches(self, start: int) -> Iterator[object]:
+        import torch
+
+        from levada.fit import Batch
+
+        settings = self.settings
+        pieces: deque[Piece] = deque(maxlen=settings.pool)
+        oldest = max(0, self._count(start) - settings.pool)
+        coming: deque[Future[Piece]] = deque()
+        asked = oldest
+        for step in range(start, settings.steps):
+            wanted = self._count(step)
+            while asked < wanted + self.ahead:
+                coming.append(self.pool.submit(hear, asked, settings))
+                asked += 1
+            while oldest + len(pieces) < min(wanted, oldest + settings.pool) and coming:
+                pieces.append(coming.popleft().result())
+            rng = np.random.default_rng([settings.seed, 2, step])
+            examples = [self._excerpt(pieces[int(rng.integers(len(pieces)))], rng) for _ in range(settings.batch)]
+            yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*examples, strict=True)))
+
+    def _count(self, step: int) -> int:
+        return self.settings.first_pieces + int(step * self.settings.pieces_per_step)
+
+    def _excerpt(self, piece: Piece, rng: Generator) -> tuple[npt.NDArray[np.float32], ...]:
+        """A stretch of a piece, faster or slower, with bands and moments lost."""
+        from levada.fit import frame_targets
+
+        frames = round(self.settings.excerpt_s * GRID.fps)
+        factor = float(np.exp(rng.uniform(-0.2, 0.2))) if rng.random() < 0.6 else 1.0  # longer by
+        length = len(piece.bands)
+        start = int(rng.integers(max(1, length - int(frames / factor))))
+        at = start + np.arange(frames) / factor
+        inside = at <= length - 1
+        low = np.minimum(at.astype(int), length - 1)
+        share = (at - low)[:, None].clip(0, 1).astype(np.float32)
+        high = np.minimum(low + 1, length - 1)
+        bands = piece.bands[low].astype(np.float32) * (1 - share) + piece.bands[high].astype(np.float32) * share
+        bands += np.float32(rng.normal(0, 0.5))
+        if rng.random() < 0.3:
+            lost = int(rng.integers(bands.shape[1]))
+            bands[:, lost : lost + int(rng.integers(2, 12))] = -6
+        if rng.random() < 0.3:
+            lost = int(rng.integers(frames))
+            bands[lost : lost + int(rng.integers(20, 200))] = -6
+        moved = piece.beats.shift(-float(GRID.time_s(start))).stretch(factor)
+        targets, known = frame_targets(moved, frames)
+        return bands, targets, known * inside[:, None].astype(np.float32)
+
+
+def describe(settings: PretrainSettings) -> dict[str, object]:
+    """The settings as they are kept beside the weights, without places on this machine."""
+    return {**asdict(settings), "groove": "Groove MIDI Dataset" if settings.groove else ""}
