@@ -1,0 +1,17 @@
+"""Activations become beats: a semi-Markov bar-pointer decoder with posteriors and hints.
+
+- `decode_beats`: the most probable beats, their places in the bar and a confidence for each.
+- `posteriors`: the probability of a beat and of a downbeat at every frame.
+- `pick_peaks`: the peaks alone, without a model.
+- `DecoderSettings`, `learn_settings`: what is believed of tempo and metre, by default or from labels.
+- `probabilities`: a network's logits as activations.
+
+Read `model` for what is believed and `recursion` for how it is computed.
+"""
+
+from levada.decode.decoder import decode_beats, posteriors
+from levada.decode.learn import learn_settings
+from levada.decode.peaks import pick_peaks, probabilities
+from levada.decode.settings import DecoderSettings
+
+__all__ = ["DecoderSettings", "decode_beats", "learn_settings", "pick_peaks", "posteriors", "probabilities"]

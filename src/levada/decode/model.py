@@ -1,0 +1,239 @@
+"""The bar-pointer model: what states there are, how they follow each other and what each is heard as.
+
+A bar pointer moves through the bar at a tempo that changes only at beats (Whiteley, Cemgil & Godsill 2006;
+state space of Krebs, Böck & Widmer 2015). Inside a beat nothing is left to chance, so that a *whole beat* is
+one step here (a semi-Markov model): a beat is its start frame, its place in the bar and its length in frames,
+and
+
+    score(beat) = what its frames sound like + how likely it follows the beat before.
+
+All metres are states of one model. At the end of a bar the metre is kept, or with a small probability drawn
+anew. A recording may begin and end anywhere inside any beat of a bar: pickup bars need nothing special.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.decode.settings import DecoderSettings
+from levada.errors import InputError
+
+__all__ = ["BarPointer", "Windows", "bar_pointer", "beat_lengths"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FLOOR = 1e-5  # no frame is more certain than this of anything: networks are wrong now and then
+ALIGNMENT_S = 0.02  # how far a peak of the downbeat activation may lie from that of its beat
+NEVER = -np.inf
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of frames, one after another, in each of which exactly one beat must start."""
+
+    first: Ints  # [shape=(hints,)] first frame of each
+    last: Ints  # [shape=(hints,)] last frame of each, included
+    positions: Ints  # [shape=(hints,)] place in the bar that the beat must have, 0 for any
+
+
+@dataclass(frozen=True)
+class BarPointer:
+    """The model for one recording; scores are natural logarithms of probabilities.
+
+    Axes are named K (tempi, from fast to slow), P (positions: every place of every metre) and M (metres).
+    """
+
+    frames: int
+    lengths: Ints  # (K,) frames a beat lasts
+    regions: Ints  # (K,) frames at its start in which it is heard
+    places: Ints  # (P,) place in the bar, counted from 1
+    downbeat: Ints  # (P,) 1 for downbeats, 0 for the others
+    firsts: Ints  # (M,) the position that begins a bar of each metre
+    lasts: Ints  # (M,) and the one that ends it
+    begin: Floats  # (K, P) to begin at any one frame of such a beat
+    tempo_change: Floats  # (K, K) from a tempo (row) to the next beat's (column)
+    bar_change: Floats  # (M, M) from a metre (row) to the next bar's (column)
+    heard: Floats  # (frames,) probability of any beat
+    sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
+    windows: Windows | None
+
+    @property
+    def longest(self) -> int:
+        """Frames of the slowest beat."""
+        return int(self.lengths[-1])
+
+    @property
+    def position_change(self) -> Floats:
+        """(P, P) from a position (row) to the next beat's (column)."""
+        change = np.full((len(self.places),) * 2, NEVER)
+        inside = np.setdiff1d(np.arange(len(self.places)), self.lasts)
+        change[inside, inside + 1] = 0
+        change[np.ix_(self.lasts, self.firsts)] = self.bar_change
+        return change
+
+    def evidence(self, starts: Ints) -> Floats:
+        """Score what is heard during beats that start at the given frames.
+
+        Frames before the beginning and after the end of the recording score nothing: the beats it cuts are
+        judged by what is left of them. A beat that passes over a window without starting in it is impossible.
+
+        Parameters
+        ----------
+        starts : int [shape=(K, n)]
+            Start frames for each tempo, from ``1 - longest`` to ``frames - 1``.
+
+        Returns
+        -------
+        scores : float64 [shape=(K, P, n)]
+        """
+        start = starts + self.longest  # the running sums begin one longest beat before the recording
+        region_end = start + self.regions[:, None]
+        end = start + self.lengths[:, None]
+        beat, downbeat, silence = self.sums
+        rest = silence[end] - silence[region_end]
+        if self.windows is not None:
+            opened = np.searchsorted(self.windows.first, starts, side="right")
+            closed = np.searchsorted(self.windows.last, starts + self.lengths[:, None], side="left")
+            rest[closed > opened] = NEVER
+        both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
+        return np.stack(both, axis=1)[:, self.downbeat]
+
+    def allowed(self, starts: Ints) -> Floats:
+        """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
+        scores = np.zeros((len(self.places), len(starts)))
+        if self.windows is not None and len(self.windows.first):
+            window = np.searchsorted(self.windows.last, starts, side="left").clip(
+                max=len(self.windows.last) - 1
+            )
+            inside = (self.windows.first[window] <= starts) & (starts <= self.windows.last[window])
+            wanted = np.where(inside, self.windows.positions[window], 0)
+            scores[(wanted > 0) & (self.places[:, None] != wanted)] = NEVER
+        return scores
+
+
+def bar_pointer(
+    activations: Floats, *, fps: float, settings: DecoderSettings, windows: Windows | None = None
+) -> BarPointer:
+    """Build the model of one recording.
+
+    Parameters
+    ----------
+    activations : float64 [shape=(frames, 2)]
+        Probabilities of a beat, downbeats included, and of a downbeat.
+    fps : float
+        Frames per second.
+    settings : DecoderSettings
+    windows : Windows, optional
+        Where beats must start.
+    """
+    lengths = beat_lengths(fps=fps, settings=settings)
+    metres = np.array(settings.metres)
+    weights = np.ones(len(metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
+    weights = weights / weights.sum()
+    heard = activations.max(axis=1, initial=0)
+    tempo = _tempo_prior(lengths, fps=fps, settings=settings)
+    lasts = np.cumsum(metres) - 1
+    firsts = lasts - metres + 1
+    position = np.repeat(np.log(weights / metres), metres)
+    drawn_anew = settings.metre_change * weights
+    with np.errstate(divide="ignore"):
+        bar_change = np.log((1 - settings.metre_change) * np.eye(len(metres)) + drawn_anew)
+    return BarPointer(
+        frames=len(activations),
+        lengths=lengths,
+        regions=np.ceil(lengths / settings.beat_width).astype(np.int64),
+        places=np.concatenate([np.arange(1, metre + 1) for metre in metres]),
+        downbeat=np.isin(np.arange(metres.sum()), firsts).astype(np.int64),
+        firsts=firsts,
+        lasts=lasts,
+        begin=(tempo - np.log(lengths))[:, None] + position,
+        tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=windows is None),
+        bar_change=bar_change,
+        heard=heard,
+        sums=_running_sums(
+            activations[:, 1],
+            heard,
+            beat_width=settings.beat_width,
+            reach=round(ALIGNMENT_S * fps),
+            margin=int(lengths[-1]),
+        ),
+        windows=windows,
+    )
+
+
+def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
+    """List beat lengths in frames (K,), shortest first: all whole ones or, log-spaced, those asked for."""
+    shortest, longest = 60 * fps / settings.max_tempo_bpm, 60 * fps / settings.min_tempo_bpm
+    if round(shortest) < 2:
+        raise InputError(
+            f"{settings.max_tempo_bpm:g} bpm at {fps:g} frames per second is a beat of less than 2 frames: "
+            f"use more frames or a slower max_tempo_bpm"
+        )
+    lengths = np.arange(round(shortest), round(longest) + 1)
+    asked = settings.tempi
+    while len(lengths) > settings.tempi:  # rounding makes some equal: ask for more until enough are left
+        spaced = np.unique(np.round(np.geomspace(shortest, longest, asked)).astype(np.int64))
+        if len(spaced) >= settings.tempi:
+            return spaced
+        asked += 1
+    return lengths
+
+
+def _tempo_prior(lengths: Ints, *, fps: float, settings: DecoderSettings) -> Floats:
+    """Weigh each tempo (K,): log-normal, or all the same."""
+    if settings.tempo_mean_bpm is None or settings.tempo_spread_octaves is None:
+        return np.full(len(lengths), -np.log(len(lengths)))
+    octaves = np.log2(60 * fps / lengths / settings.tempo_mean_bpm)
+    return _normalised(-0.5 * (octaves / settings.tempo_spread_octaves) ** 2)
+
+
+def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool) -> Floats:
+    """Weigh each next tempo (K, K): the exponential of Krebs, Böck & Widmer (2015), times the prior.
+
+    Changes rarer than the resolution of a float are never (if `rigid`), which makes the matrix a narrow band.
+    Where the user's hints may ask for sudden changes they stay possible.
+    """
+    change = _normalised(-stiffness * np.abs(lengths / lengths[:, None] - 1) + prior)
+    if rigid:
+        change[change <= np.log(np.spacing(1))] = NEVER
+        change = _normalised(change)
+    return change
+
+
+def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach: int, margin: int) -> Floats:
+    """Sum up the log densities of beat, downbeat and no beat (3, margin + frames + 1 + margin).
+
+    The two outputs of a network are separate yes-or-no questions, "any beat?" (b) and "a downbeat?" (d), but
+    every downbeat is a beat. With heard = max(b, d), three exclusive answers sum to one: a downbeat, another
+    beat, and none, 1 - heard. Where the network contradicts itself (d > b) the downbeat is believed, for its
+    question is the harder one. Which of the two kinds a beat is, is a trait of the beat and not of a single
+    frame: peaks of d may be narrower than those of b, or a frame aside. The share of downbeats is
+    therefore read off the peaks of both within 20 ms.
+
+    As there are `beat_width` - 1 times as many frames without a beat, their density is divided by that number
+    (Böck, Krebs & Widmer 2016).
+    """
+    share = _highest_nearby(downbeats, reach) / np.maximum(_highest_nearby(heard, reach), FLOOR)
+    downbeat = heard * share
+    shares = np.clip([heard - downbeat, downbeat, 1 - heard], FLOOR, 1 - FLOOR)
+    shares[2] /= beat_width - 1
+    sums = np.cumsum(np.log(shares), axis=1)
+    return np.pad(np.pad(sums, ((0, 0), (margin + 1, 0))), ((0, 0), (0, margin)), mode="edge")
+
+
+def _highest_nearby(heights: Floats, reach: int) -> Floats:
+    """Give the highest value within so many frames of each."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(heights, reach), 2 * reach + 1)
+    highest: Floats = around.max(axis=1)
+    return highest
+
+
+def _normalised(scores: Floats) -> Floats:
+    """Make every row log probabilities that sum to one."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    normalised: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return normalised

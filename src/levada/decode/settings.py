@@ -1,0 +1,138 @@
+"""What the decoder believes about music before it hears any."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+
+from levada.errors import InputError
+
+__all__ = ["DecoderSettings"]
+
+LONGEST_BAR = 64  # beats: longer "bars" are mistakes, and their states would fill the memory
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """Beliefs of the bar-pointer model, checked once when made.
+
+    Every field is a plain number or a tuple of numbers, so that `dataclasses.asdict` gives JSON and
+    `DecoderSettings.from_dict` reads it back.
+
+    Raises
+    ------
+    InputError
+        If a value has the wrong kind or makes no sense; the message names the field.
+    """
+
+    min_tempo_bpm: float = 55.0
+    """Slowest tempo, in beats per minute."""
+    max_tempo_bpm: float = 215.0
+    """Fastest tempo, in beats per minute."""
+    tempi: int = 60
+    """At most so many tempi, spaced evenly in the logarithm; all whole beat lengths if they are fewer."""
+    tempo_mean_bpm: float | None = None
+    """Centre of a log-normal prior on the tempo that a recording begins with and leans to."""
+    tempo_spread_octaves: float | None = None
+    """Standard deviation of that prior, in octaves (1 is a doubling); given if and only if the centre is."""
+    tempo_stiffness: float = 100.0
+    """Price of a tempo change: lambda in exp(-lambda |new / old - 1|) of two beat lengths; 0 is free."""
+    metres: tuple[int, ...] = (2, 3, 4)
+    """Beats a bar may have."""
+    metre_weights: tuple[float, ...] | None = None
+    """How likely each metre is, in any unit; None for all the same."""
+    metre_change: float = 1e-3
+    """Probability that the metre is drawn anew at the end of a bar; 0 keeps one metre for good."""
+    beat_width: float = 16.0
+    """A beat is heard in the first 1 / `beat_width` of its length and nowhere else."""
+    threshold: float = 0.05
+    """Beats before the first and after the last activation as high as this are dropped; 0 keeps all."""
+
+    def __post_init__(self) -> None:
+        for name in ("metres", "metre_weights"):
+            value = getattr(self, name)
+            if value is not None:
+                if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+                    raise InputError(f"{name} must be a list of numbers, not {value!r}")
+                object.__setattr__(self, name, tuple(value))
+        for name in (
+            "min_tempo_bpm",
+            "max_tempo_bpm",
+            "tempo_stiffness",
+            "metre_change",
+            "beat_width",
+            "threshold",
+        ):
+            _number(name, getattr(self, name))
+        if not 0 < self.min_tempo_bpm <= self.max_tempo_bpm:
+            raise InputError(
+                f"min_tempo_bpm must be above 0 and not above max_tempo_bpm, not {self.min_tempo_bpm:g} "
+                f"to {self.max_tempo_bpm:g}"
+            )
+        _whole("tempi", self.tempi, most=1000)
+        if (self.tempo_mean_bpm is None) != (self.tempo_spread_octaves is None):
+            raise InputError("tempo_mean_bpm and tempo_spread_octaves go together: give both or neither")
+        for name in ("tempo_mean_bpm", "tempo_spread_octaves"):
+            value = getattr(self, name)
+            if value is not None and not _number(name, value) > 0:
+                raise InputError(f"{name} must be above 0, not {value}")
+        if self.tempo_stiffness < 0:
+            raise InputError(f"tempo_stiffness must not be negative, not {self.tempo_stiffness}")
+        if not self.metres:
+            raise InputError("metres must name at least one number of beats per bar")
+        for metre in self.metres:
+            _whole("each of metres", metre, most=LONGEST_BAR)
+        if len(set(self.metres)) < len(self.metres):
+            raise InputError(f"metres names a metre twice: {list(self.metres)}")
+        if self.metre_weights is not None:
+            if len(self.metre_weights) != len(self.metres):
+                raise InputError(f"{len(self.metres)} metres but {len(self.metre_weights)} metre_weights")
+            for weight in self.metre_weights:
+                if not _number("each of metre_weights", weight) > 0:
+                    raise InputError(
+                        f"each of metre_weights must be above 0, not {weight}; leave the metre out"
+                    )
+        for name in ("metre_change", "threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        if not self.beat_width >= 2:
+            raise InputError(f"beat_width must be at least 2, not {self.beat_width}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> DecoderSettings:
+        """Read settings from what `dataclasses.asdict` gave, perhaps by way of a JSON file.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            Any of the fields; the others keep their defaults.
+
+        Returns
+        -------
+        settings : DecoderSettings
+
+        Raises
+        ------
+        InputError
+            If this is no mapping, a key is unknown or a value is invalid.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"decoder settings must be a table of names and values, not {values!r}")
+        known = [field.name for field in fields(cls)]
+        unknown = [str(key) for key in values if key not in known]
+        if unknown:
+            raise InputError(f"unknown decoder settings {', '.join(unknown)}; there are {', '.join(known)}")
+        return cls(**values)  # type: ignore[arg-type]  # every value is checked when made
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _whole(name: str, value: object, *, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
+        raise InputError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
