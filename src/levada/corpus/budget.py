@@ -182,7 +182,7 @@ def _take_rest(pool: Sequence[_Bars], *, left_s: float, rng: np.random.Generator
 
 
 def hold_out(
-    spans: Sequence[Span], share: float, *, rng: np.random.Generator
+    spans: Sequence[Span], *, share: float, rng: np.random.Generator
 ) -> tuple[list[Span], list[Span]]:
     """Set a part of the drawn labels aside for validation, inside the same budget.
 

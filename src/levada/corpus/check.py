@@ -11,7 +11,6 @@ import logging
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,23 +105,21 @@ class _Sound:
     problems: tuple[Problem, ...] = ()
 
 
-def check(corpus: Corpus, *, workers: int = 2) -> Report:
+def check(corpus: Corpus) -> Report:
     """Read every recording and every annotation of a corpus and say what is wrong.
 
     Parameters
     ----------
     corpus : Corpus
         The corpus.
-    workers : int
-        How many recordings are decoded at a time.
 
     Returns
     -------
     Report
         Problems of the user's files are in the report; none is raised.
     """
-    with _reader_warnings() as said, ThreadPoolExecutor(workers) as pool:
-        sounds = list(pool.map(_listen, corpus.tracks))
+    with _reader_warnings() as said:
+        sounds = [_listen(track) for track in corpus.tracks]
     problems = [Problem("warning", message, path) for path, message in said]
     rows: list[Row] = []
     for track, sound in zip(corpus.tracks, sounds, strict=True):
@@ -159,7 +156,7 @@ def _listen(track: Track) -> _Sound:
     try:
         facts = audio.info(path)
         peak, full, samples, code = 0.0, 0, 0, 0
-        for block in audio.blocks(path):
+        for block in audio.blocks(path, block_s=1.0):
             size = np.abs(block)
             top = float(size.max())
             peak = max(peak, top)

@@ -78,13 +78,13 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
     name, _, version = name.partition("@")
     root = _home(name, home)
     dataset = _dataset(name, version or "default", str(root))
+    if not hasattr(dataset._track_class, "beats"):
+        raise InputError(f"mirdata's dataset {name} has no beats")
     fetch = f"levada corpus get {name}" + (f" --home {home}" if home else "")
     try:
         members = {track_id: dataset.track(track_id) for track_id in dataset.track_ids}
     except (OSError, ValueError, AttributeError, KeyError):
         raise InputError(f"{name} is not downloaded here; run: {fetch}", path=root) from None
-    if not any(hasattr(type(member), "beats") for member in members.values()):
-        raise InputError(f"mirdata's dataset {name} has no beats")
     tracks: list[Track] = []
     for track_id, member in sorted(members.items()):
         recording = next((Path(p) for key in AUDIO if (p := getattr(member, key, None))), None)
@@ -183,7 +183,7 @@ def _dataset(name: str, version: str, root: str) -> Any:
             raise InputError(f"mirdata knows no dataset {name!r}; with beats it has {beats}")
         try:
             return mirdata.initialize(name, data_home=root, version=version)
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             raise InputError(f"mirdata cannot open {name}: {error}") from None
 
 

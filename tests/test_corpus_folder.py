@@ -1,0 +1,213 @@
+"""Folders of recordings: which annotation belongs to which, and what corpus.toml may say."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from levada.beats import Beats
+from levada.corpus import open_corpus, single
+from levada.errors import InputError
+
+
+def recording(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros(800), 8000)
+    return path
+
+
+def annotation(path: Path, text: str = "0.5\t1\n1.0\t2\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_tracks_are_sorted_and_named_by_their_path(tmp_path: Path) -> None:
+    for name in ("b.wav", "a.flac", "sub/c.WAV"):
+        recording(tmp_path / name)
+    annotation(tmp_path / "a.beats")
+    corpus = open_corpus(tmp_path)
+    assert [track.id for track in corpus.tracks] == ["a", "b", "sub/c"]
+    assert [track.id for track in corpus.annotated] == ["a"]
+    assert corpus.tracks[0].beats() == Beats([0.5, 1.0], [1, 2])
+    assert corpus.tracks[0].duration_s == 0.1
+    assert corpus.name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["song.beats", "song.wav.beats", "song.csv", "song.txt", "annotations/song.beats", "beats/song.wav.tsv"],
+)
+def test_annotation_lies_beside_or_in_a_folder_of_its_own(tmp_path: Path, place: str) -> None:
+    recording(tmp_path / "song.wav")
+    expected = annotation(tmp_path / place)
+    assert open_corpus(tmp_path).tracks[0].annotation == expected
+
+
+def test_annotations_lie_in_a_folder_beside_the_audio(tmp_path: Path) -> None:
+    recording(tmp_path / "audio" / "song.wav")
+    expected = annotation(tmp_path / "annotations" / "song.beats")
+    assert open_corpus(tmp_path).tracks[0].annotation == expected
+
+
+@pytest.mark.parametrize(
+    "other", ["song.onsets.txt", "README.txt", "song2.beats", "son.beats", "song.md", "elsewhere/song.beats"]
+)
+def test_what_does_not_share_the_stem_is_no_annotation(tmp_path: Path, other: str) -> None:
+    recording(tmp_path / "song.wav")
+    annotation(tmp_path / other)
+    assert open_corpus(tmp_path).tracks[0].annotation is None
+
+
+def test_beats_come_first_where_several_agree(tmp_path: Path) -> None:
+    recording(tmp_path / "song.wav")
+    for suffix in ("txt", "csv", "beats"):
+        annotation(tmp_path / f"song.{suffix}")
+    track = open_corpus(tmp_path).tracks[0]
+    assert track.annotation == tmp_path / "song.beats"
+    assert track.alternatives == (tmp_path / "song.csv", tmp_path / "song.txt")
+
+
+def test_annotations_without_recording_are_strays(tmp_path: Path) -> None:
+    recording(tmp_path / "song.wav")
+    lost = [annotation(tmp_path / "annotations" / "gone.csv"), annotation(tmp_path / "lost.beats")]
+    annotation(tmp_path / "metadata.csv")
+    assert open_corpus(tmp_path).strays == tuple(lost)
+
+
+def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    for name in ("song.wav", "._song.wav", ".cache/other.wav"):
+        recording(tmp_path / name)
+    assert [track.id for track in open_corpus(tmp_path).tracks] == ["song"]
+
+
+def test_same_stem_twice_keeps_the_suffix_and_one_group(tmp_path: Path) -> None:
+    recording(tmp_path / "song.wav")
+    recording(tmp_path / "song.flac")
+    tracks = open_corpus(tmp_path).tracks
+    assert [track.id for track in tracks] == ["song.flac", "song.wav"]
+    assert {track.group for track in tracks} == {"song"}
+
+
+def test_groups_are_folders_where_there_are_several(tmp_path: Path) -> None:
+    for name in ("ansina/1.wav", "ansina/2.wav", "cuareim/1.wav", "loose.wav"):
+        recording(tmp_path / name)
+    corpus = open_corpus(tmp_path)
+    assert [track.group for track in corpus.tracks] == ["ansina", "ansina", "cuareim", "loose"]
+    assert corpus.grouping == "the folder a recording lies in"
+
+
+def test_groups_are_recordings_in_one_folder(tmp_path: Path) -> None:
+    for name in ("audio/1.wav", "audio/2.wav"):
+        recording(tmp_path / name)
+    corpus = open_corpus(tmp_path)
+    assert [track.group for track in corpus.tracks] == ["audio/1", "audio/2"]
+    assert corpus.grouping == "each recording is its own group"
+
+
+def test_corpus_toml_names_things_and_groups(tmp_path: Path) -> None:
+    for name in ("s1/a.wav", "s1/b.wav", "s1/c.wav", "d.wav"):
+        annotation(recording(tmp_path / name).with_suffix(".beats"))
+    (tmp_path / "corpus.toml").write_text(
+        'name = "Llamadas"\nlicense = "CC BY 4.0"\ncitation = "Nunes 2015"\n'
+        '[groups]\n"s1/*" = "ansina"\n"s1/c" = "cuareim"\n'
+    )
+    corpus = open_corpus(tmp_path)
+    assert (corpus.name, corpus.licence, corpus.citation) == ("Llamadas", "CC BY 4.0", "Nunes 2015")
+    assert {track.id: track.group for track in corpus.tracks} == {
+        "s1/a": "ansina",
+        "s1/b": "ansina",
+        "s1/c": "cuareim",
+        "d": "d",
+    }
+    assert sorted(corpus.groups) == ["ansina", "cuareim", "d"]
+    assert corpus.grouping == "corpus.toml; for 1 recordings it leaves out, each recording is its own group"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ('name = "a"\nlicence = CC\n', 2, "is not valid TOML"),
+        ('name = "a"\nnmae = "b"\n', 2, "'nmae' is not known"),
+        ("name = 3\n", 1, "name must be text"),
+        ('groups = "a"\n', 1, "groups must be a table"),
+        ("[groups]\nsong = 1\n", 2, "the group of 'song' must be a name"),
+        ('[groups]\nsong = ""\n', 2, "the group of 'song' must be a name"),
+        ('[groups]\nsub.song = "a"\n', 2, "the group of 'sub' must be a name"),
+        ('[groups]\nsong = "a"\nsnog = "b"\n', 3, "no recording is called 'snog'"),
+        ('[groups]\n"x/*" = "b"\n', 2, "no recording is called 'x/\\*'"),
+        ('name = "a"\n\xff', 2, "is not UTF-8"),
+    ],
+)
+def test_mistakes_in_corpus_toml_name_the_line(tmp_path: Path, text: str, line: int, problem: str) -> None:
+    recording(tmp_path / "song.wav")
+    (tmp_path / "corpus.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=problem) as caught:
+        open_corpus(tmp_path)
+    assert (caught.value.path, caught.value.line) == (tmp_path / "corpus.toml", line)
+
+
+def test_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
+    annotation(tmp_path / "song.beats")
+    with pytest.raises(InputError, match=r"has no audio files; looked for .*\.flac, .*\.wav"):
+        open_corpus(tmp_path)
+
+
+def test_missing_folder_and_file_for_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        open_corpus(tmp_path / "none")
+    with pytest.raises(InputError, match="is a file; a corpus is a folder"):
+        open_corpus(recording(tmp_path / "song.wav"))
+
+
+def test_beats_are_read_when_asked_for_and_errors_name_the_line(tmp_path: Path) -> None:
+    recording(tmp_path / "song.wav")
+    annotation(tmp_path / "song.beats", "0.5 1\n1.0 2\nend\n")
+    track = open_corpus(tmp_path).tracks[0]
+    with pytest.raises(InputError) as caught:
+        track.beats()
+    assert caught.value.line == 3
+
+
+def test_a_track_without_annotation_says_so(tmp_path: Path) -> None:
+    path = recording(tmp_path / "song.wav")
+    with pytest.raises(InputError, match="has no beat annotation") as caught:
+        open_corpus(tmp_path).tracks[0].beats()
+    assert caught.value.path == path
+
+
+def test_tracks_travel_to_other_processes(tmp_path: Path) -> None:
+    annotation(recording(tmp_path / "song.wav").with_suffix(".beats"))
+    corpus = open_corpus(tmp_path)
+    assert pickle.loads(pickle.dumps(corpus)) == corpus
+
+
+def test_single_is_a_corpus_of_one_partly_annotated_recording(tmp_path: Path) -> None:
+    audio, labels = recording(tmp_path / "song.wav"), annotation(tmp_path / "first-bars.beats")
+    corpus = single(audio, labels)
+    (track,) = corpus.tracks
+    assert (track.id, track.audio, track.annotation, track.partial) == ("song", audio, labels, True)
+    assert len(track.content_hash) == 64
+
+
+def test_single_names_the_file_that_is_missing_or_wrong(tmp_path: Path) -> None:
+    audio, labels = recording(tmp_path / "song.wav"), annotation(tmp_path / "bad.beats", "one\ntwo\n")
+    with pytest.raises(InputError, match=r"gone\.wav: there is no such recording"):
+        single(tmp_path / "gone.wav", labels)
+    with pytest.raises(InputError, match=r"gone\.beats: there is no such beat file"):
+        single(audio, tmp_path / "gone.beats")
+    with pytest.raises(InputError, match=r"bad\.beats"):
+        single(audio, labels)
+
+
+@pytest.mark.real
+def test_real_folders_find_their_partners(real: Path) -> None:
+    brid = open_corpus(real / "brid").tracks[0]
+    assert brid.annotation is not None
+    assert brid.annotation.name == "brid_0216_tamborim_samba_enredo.beats"
+    assert len(open_corpus(real / "mdb_drums" / "drums_only").annotated) == 13
+    candombe = open_corpus(real / "candombe")
+    assert len(candombe.annotated) == 1
+    assert len(candombe.strays) == 35
