@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from levada import flux
+from levada import audio, flux
+from levada.decode import decode_beats
 from levada.errors import InputError
-from levada.spectrogram import N_BANDS
+from levada.formats import read_beats
+from levada.scores import beat_scores, kind_of_error
+from levada.spectrogram import N_BANDS, log_bands
 
 EVERY, BAR = 50, 4  # frames a beat, beats a bar
 
@@ -80,3 +83,23 @@ class TestActivations:
     def test_other_shapes(self, shape):
         with pytest.raises(InputError, match="shape"):
             flux.activations(np.zeros(shape, np.float32))
+
+
+@pytest.mark.real
+class TestReal:
+    def scores(self, path):
+        samples, rate = audio.read(path)
+        estimate = decode_beats(flux.activations(log_bands(samples, rate)), impl="numpy")
+        reference = read_beats(path.with_suffix(".beats"))
+        return beat_scores(reference, estimate), kind_of_error(reference, estimate)
+
+    @pytest.mark.parametrize("name", ["Punk", "Rock"])
+    def test_drums(self, real, name):
+        found, _ = self.scores(real / "mdb_drums" / "drums_only" / f"{name}.flac")
+        assert found["beat_f"] > 0.95
+        assert found["downbeat_f"] > 0.5
+
+    def test_candombe_is_a_sixteenth_late(self, real):
+        found, kind = self.scores(real / "candombe" / "csic_1995_ansina1_01_first16s.flac")
+        assert found["beat_f"] < 0.1  # what adaptation is for
+        assert (kind.kind, kind.shift_tatums) == ("phase shift", 1)

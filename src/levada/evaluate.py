@@ -1,0 +1,446 @@
+"""Trackers against annotated recordings: one row for each pair, means with intervals, and what to beware of.
+
+>>> result = evaluate(corpus.tracks, {"base": base, "mine": mine, "flux": flux})     # doctest: +SKIP
+>>> for row in summary_rows(result): print(row)                                       # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio
+from levada.beats import Beats
+from levada.corpus import Span, Track
+from levada.errors import InputError
+from levada.files import atomic
+from levada.scores import SCORES, Interval, beat_scores, bootstrap, bootstrap_difference, kind_of_error
+
+__all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
+
+FLOOR = "flux"
+"""The tracker without learning that every table shows."""
+
+_log = logging.getLogger(__name__)
+_Stretch = tuple[float, float]
+
+
+class Tracker(Protocol):
+    """Anything that hears beats.
+
+    What it was trained on it may tell by ``trained_on``, a set of content hashes of audio files, and by
+    ``trained_spans``, which has the stretches ``(start_s, end_s)`` for each of those hashes.
+    """
+
+    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+        """Beats of a recording."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tracker on one recording, or on one stretch of it."""
+
+    track: str  # id of the recording in its corpus
+    group: str  # performer, session or instrument set
+    model: str  # name of the tracker
+    start_s: float = 0.0  # where the scored stretch begins, in seconds
+    end_s: float = math.nan  # and where it ends; NaN if the recording could not be read
+    scores: Mapping[str, float] = field(
+        default_factory=dict
+    )  # as of `scores.beat_scores`; empty after an error
+    kind: str = ""  # kind of error, as of `scores.kind_of_error`
+    detail: str = ""  # the same with its size
+    duration_s: float = math.nan  # length of the recording, in seconds
+    cpu_s: float = math.nan  # processor time the tracker took for all of the recording, in seconds
+    trained_on: bool = False  # whether the tracker was trained on what it is scored on
+    error: str = ""  # why there are no scores
+    estimate: Beats | None = field(
+        default=None, repr=False, compare=False
+    )  # all beats heard, not only the scored
+
+    def flat(self) -> dict[str, object]:
+        """Give the row as one flat table row, without the beats."""
+        scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
+        first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s")}
+        last = ("kind", "detail", "duration_s", "cpu_s", "trained_on", "error")
+        return first | scores | {name: getattr(self, name) for name in last}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows, and what can be said from them."""
+
+    rows: tuple[Row, ...]  # for each recording in turn, the models in their order
+    models: tuple[str, ...]  # the first one is what the others are compared with
+    skipped: tuple[str, ...] = ()  # ids of recordings without annotation
+    warnings: tuple[str, ...] = ()  # what a reader of the means must know
+    seed: int = 0  # of the bootstrap
+
+    def of(self, model: str) -> tuple[Row, ...]:
+        """Give the rows of one model, in the order of the recordings."""
+        return tuple(row for row in self.rows if row.model == model)
+
+    def summary(self) -> dict[str, dict[str, Interval]]:
+        """Mean of each score with its bootstrap interval over groups, for each model."""
+        return {model: {name: self._mean(model, name) for name in SCORES} for model in self.models}
+
+    def differences(self) -> dict[str, dict[str, Interval]]:
+        """Mean paired difference of each score to the first model, for every other one."""
+        first = self.models[0]
+        return {
+            model: {
+                name: bootstrap_difference(
+                    self._values(model, name),
+                    self._values(first, name),
+                    groups=self._groups(),
+                    rng=self._rng(),
+                )
+                for name in SCORES
+            }
+            for model in self.models[1:]
+        }
+
+    def kinds(self) -> dict[str, dict[str, int]]:
+        """How many recordings have each kind of error, the commonest first, for each model."""
+        counts = {model: Counter(row.kind for row in self.of(model) if row.kind) for model in self.models}
+        return {model: dict(count.most_common()) for model, count in counts.items()}
+
+    def write_csv(self, path: str | Path, *, force: bool = False) -> None:
+        """Write one line for each row.
+
+        Raises
+        ------
+        InputError
+            If the file exists and `force` is not given, or cannot be written.
+        """
+        with (
+            atomic(path, force=force) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, list(self.rows[0].flat()))
+            writer.writeheader()
+            for row in self.rows:
+                writer.writerow({name: _cell(value) for name, value in row.flat().items()})
+
+    def to_json(self) -> str:
+        """Everything but the beats as JSON; what is not a number is null."""
+        tables = {"summary": self.summary(), "differences": self.differences()}
+        whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
+        for name, table in tables.items():
+            whole[name] = {m: {s: _plain(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
+        whole |= {"kinds": self.kinds(), "rows": [_plain(row.flat()) for row in self.rows]}
+        return json.dumps(whole, indent=1, allow_nan=False)
+
+    def _mean(self, model: str, name: str) -> Interval:
+        return bootstrap(self._values(model, name), groups=self._groups(), rng=self._rng())
+
+    def _values(self, model: str, name: str) -> list[float]:
+        return [row.scores.get(name, math.nan) for row in self.of(model)]
+
+    def _groups(self) -> list[str]:
+        return [row.group or row.track for row in self.of(self.models[0])]
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+
+def with_floor(names: Iterable[str]) -> list[str]:
+    """Names of trackers without repetitions, `flux` among them: at the end if nobody asked for it."""
+    return list(dict.fromkeys([*names, FLOOR]))
+
+
+def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Give the summary as text, one row a model, the same columns in each.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What to show.
+
+    Returns
+    -------
+    list of dict of str to str
+        From heading to cell, in the order of the columns.
+    """
+    headings = ("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "tempo error %")
+    kinds, table = evaluation.kinds(), []
+    for model, scores in evaluation.summary().items():
+        rows = [row for row in evaluation.of(model) if not row.error]
+        minutes = sum(row.duration_s for row in rows) / 60
+        cells = {"model": model, "recordings": str(len(rows))}
+        for heading, name in zip(headings, SCORES, strict=True):
+            cells[heading] = str(scores[name])
+        tempo = scores["tempo_error_percent"]
+        cells[headings[-1]] = "–" if math.isnan(tempo.mean) else f"{tempo.mean:.1f}"
+        cells["kinds of error"] = ", ".join(f"{kind} {n}" for kind, n in kinds[model].items())
+        cells["CPU s/min"] = f"{sum(row.cpu_s for row in rows) / minutes:.2f}" if minutes else "–"
+        table.append(cells)
+    return table
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a process needs to score all trackers on one recording."""
+
+    track: str
+    group: str
+    path: Path
+    reference: Beats  # of the whole recording
+    stretch: _Stretch | None  # the part that is scored
+    trained_on: frozenset[str]  # names of the trackers that were trained on that part
+    problem: str = ""  # why nothing can be scored
+
+
+def evaluate(
+    tracks: Iterable[Track | Span],
+    trackers: Mapping[str, Tracker],
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    trim_s: float = 5.0,
+    tatums: int = 4,
+    exclude_trained_spans: bool = False,
+    processes: int = 1,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Evaluation:
+    """Score every tracker on every annotated recording.
+
+    A tracker always hears the whole recording. Where a `Span` is given, or a recording is annotated in
+    part, only the beats inside the stretch are compared; its ends are moved half a beat out, so that a beat
+    heard a little before the first reference beat is not lost. All trackers are scored on the same stretch.
+
+    Parameters
+    ----------
+    tracks : iterable of Track or Span
+        What to score on. Recordings without annotation are left out and named.
+    trackers : mapping of str to Tracker
+        Trackers by name; the first is what the others are compared with.
+    out : path-like, optional
+        Where to write the rows as CSV.
+    force : bool
+        Whether `out` may be overwritten.
+    trim_s : float
+        Time from the start of each recording that is not scored, in seconds; nothing is trimmed from
+        recordings or stretches under 15 s.
+    tatums : int
+        Tatums in a beat, for the size of a phase shift.
+    exclude_trained_spans : bool
+        Whether to leave out the stretches that any of the trackers was trained on, and score on the longest
+        that remains of each recording.
+    processes : int
+        How many processes work at once. With more than one, trackers must be picklable.
+    seed : int
+        Seed of the bootstrap.
+    progress : callable, optional
+        Called with the number done, the number in all and the recording's id after each recording.
+
+    Returns
+    -------
+    Evaluation
+        A recording that cannot be read, and a tracker that fails on one, are rows with an error.
+
+    Raises
+    ------
+    InputError
+        If there is no tracker or no annotated recording, if no tracker could be scored on any recording, or
+        if `out` exists and `force` is not given.
+    """
+    if not trackers:
+        raise InputError("nothing to evaluate: name a model")
+    if processes < 1:
+        raise InputError(f"at least one process is needed, not {processes}")
+    if out is not None and Path(out).exists() and not force:
+        raise InputError("exists already; give another name, or --force to overwrite it", path=out)
+    pairs = [(i.track, (i.start_s, i.end_s)) if isinstance(i, Span) else (i, None) for i in tracks]
+    annotated = [(track, stretch) for track, stretch in pairs if track.is_annotated]
+    skipped = tuple(dict.fromkeys(track.id for track, _ in pairs if not track.is_annotated))
+    if not annotated:
+        raise InputError(f"none of {len(pairs)} recordings is annotated: nothing to score against")
+    jobs = [_job(track, stretch, trackers, exclude_trained_spans) for track, stretch in annotated]
+    rows: list[Row] = []
+    for done, (job, found) in enumerate(_scored(jobs, trackers, trim_s, tatums, processes), start=1):
+        rows += found
+        if progress is not None:
+            progress(done, len(jobs), job.track)
+    if all(row.error for row in rows):
+        raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
+    warnings = [*_warnings(rows, list(trackers), trim_s)]
+    if skipped:
+        warnings.append(f"without annotation and skipped: {_listed(skipped)}")
+    result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings), seed)
+    if out is not None:
+        result.write_csv(out, force=force)
+    return result
+
+
+def _job(
+    track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker], exclude_trained_spans: bool
+) -> _Job:
+    """Read the reference and decide what part of the recording is scored."""
+    job = _Job(track.id, track.group, track.audio, Beats([]), None, frozenset())
+    try:
+        reference = track.beats()
+        spans = _trained_spans(track, trackers)
+        inside = reference
+        if stretch is not None:
+            inside = inside.between(stretch[0], math.nextafter(stretch[1], math.inf))
+        if exclude_trained_spans:
+            inside = _longest_rest(inside, [span for known in spans.values() for span in known])
+            if len(reference) > 1 >= len(inside):
+                raise InputError("a model was trained on all of its annotated beats", path=track.audio)
+        if len(inside) < 2:
+            raise InputError(
+                "fewer than two annotated beats to score on", path=track.annotation or track.audio
+            )
+    except (InputError, OSError) as error:
+        return replace(job, problem=str(error))
+    if stretch is not None or track.partial or len(inside) < len(reference):
+        stretch = _around(inside)
+    first, last = inside.times_s[0], inside.times_s[-1]
+    trained_on = frozenset(
+        name for name, known in spans.items() if any(start < last and end > first for start, end in known)
+    )
+    return replace(job, reference=reference, stretch=stretch, trained_on=trained_on)
+
+
+def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, list[_Stretch]]:
+    """Stretches of a recording that each tracker was trained on; all of it where it tells no stretches."""
+    found: dict[str, list[_Stretch]] = {}
+    for name, tracker in trackers.items():
+        whole: frozenset[str] = getattr(tracker, "trained_on", frozenset())
+        parts: Mapping[str, Sequence[_Stretch]] = getattr(tracker, "trained_spans", {})
+        if (whole or parts) and track.content_hash in parts:
+            found[name] = [(float(start), float(end)) for start, end in parts[track.content_hash]]
+        elif (whole or parts) and track.content_hash in whole:
+            found[name] = [(-math.inf, math.inf)]
+    return found
+
+
+def _longest_rest(beats: Beats, spans: Sequence[_Stretch]) -> Beats:
+    """Give the most beats in a row outside all spans; a span without ends is no stretch and stays."""
+    free = np.ones(len(beats), dtype=np.bool_)
+    for start, end in spans:
+        if math.isfinite(end - start):
+            free &= (beats.times_s < start) | (beats.times_s > end)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8))).reshape(-1, 2)
+    if not len(edges):
+        return Beats([])
+    first, last = max(edges.tolist(), key=lambda run: run[1] - run[0])
+    return beats.between(beats.times_s[first], math.nextafter(beats.times_s[last - 1], math.inf))
+
+
+def _around(beats: Beats) -> _Stretch:
+    """Give the stretch of some beats, half a beat longer at both ends."""
+    times, intervals = beats.times_s, beats.intervals_s
+    return float(times[0] - intervals[0] / 2), float(times[-1] + intervals[-1] / 2)
+
+
+def _scored(
+    jobs: Sequence[_Job], trackers: Mapping[str, Tracker], trim_s: float, tatums: int, processes: int
+) -> Iterator[tuple[_Job, list[Row]]]:
+    """Score the jobs in their order, here or in processes of their own."""
+    score = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
+    if processes == 1 or len(jobs) == 1:
+        yield from ((job, score(job)) for job in jobs)
+        return
+    workers = min(processes, len(jobs))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")  # forking a process that runs torch may hang
+    with ProcessPoolExecutor(workers, context, initializer=_limit_threads, initargs=(threads,)) as pool:
+        try:
+            yield from zip(jobs, pool.map(score, jobs), strict=True)
+        except BrokenExecutor as error:
+            raise InputError(
+                "a process was killed, perhaps for lack of memory: use fewer processes"
+            ) from error
+
+
+def _limit_threads(threads: int) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float, tatums: int) -> list[Row]:
+    """Make the rows of one recording."""
+    rows = [Row(job.track, job.group, name, trained_on=name in job.trained_on) for name in trackers]
+    try:
+        if job.problem:
+            raise InputError(job.problem)
+        samples, rate = audio.read(job.path)
+    except (InputError, OSError) as error:
+        return [replace(row, error=str(error)) for row in rows]
+    duration_s = samples.shape[1] / rate
+    start_s, end_s = job.stretch or (0.0, duration_s)
+    scored = []
+    for row, tracker in zip(rows, trackers.values(), strict=True):
+        began = time.process_time()
+        try:
+            estimate = tracker.beats(samples, rate)
+        except Exception as error:  # one tracker's failure must not cost the others their scores
+            _log.exception("%s failed on %s", row.model, row.track)
+            problem = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            scored.append(replace(row, duration_s=duration_s, error=problem))
+            continue
+        cpu_s = time.process_time() - began
+        whole = (job.reference, estimate)
+        if job.stretch is not None:
+            whole = (job.reference.between(start_s, end_s), estimate.between(start_s, end_s))
+        scores = beat_scores(*whole, trim_s=trim_s, duration_s=end_s - start_s)
+        kind = kind_of_error(*(side.between(scores["trim_s"], math.inf) for side in whole), tatums=tatums)
+        row = replace(row, start_s=start_s, end_s=end_s, scores=scores, kind=kind.kind, detail=kind.detail)
+        scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s, estimate=estimate))
+    return scored
+
+
+def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float) -> Iterator[str]:
+    """Say what a reader of the means must know."""
+    for model in models:
+        mine = [row for row in rows if row.model == model]
+        known = [row.track for row in mine if row.trained_on and not row.error]
+        if known:
+            yield (
+                f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
+                f"({_listed(known)}): there its scores tell what it remembers, not what it would do elsewhere"
+            )
+        failed = [row for row in mine if row.error]
+        if failed:
+            yield (
+                f"{model} has no scores for {len(failed)} of {len(mine)} recordings "
+                f"({_listed([row.track for row in failed])}) and its means leave them out; "
+                f"the first: {failed[0].error}"
+            )
+    mine = list({row.track: row for row in rows if not row.error}.values())
+    short = [row.track for row in mine if row.scores["trim_s"] < trim_s]
+    if short:
+        yield f"shorter than 15 s and scored from their start: {_listed(short)}"
+    if len(mine) > 1 and len({row.group or row.track for row in mine}) == 1:
+        yield "all recordings are of one group: the intervals speak of more of them, not of other groups"
+
+
+def _listed(names: Sequence[str], *, most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _cell(value: object) -> object:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: None if _cell(value) == "" and value != "" else value for name, value in values.items()}

@@ -1,0 +1,296 @@
+"""Evaluation on silent recordings, with trackers that know or do not know the beats."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+
+from levada.beats import Beats
+from levada.corpus import Span, Track
+from levada.errors import InputError
+from levada.evaluate import evaluate, summary_rows, with_floor
+
+RATE = 8000
+
+
+def beats_of(duration_s, *, bpm=120.0):
+    times = np.arange(0.25, duration_s, 60 / bpm)
+    return Beats(times, np.arange(len(times)) % 4 + 1)
+
+
+class Right:
+    """Hears what is annotated."""
+
+    late_s = 0.0
+
+    def beats(self, samples, rate):
+        return beats_of(samples.shape[1] / rate).shift(self.late_s)
+
+
+class Late(Right):
+    """Sits a sixteenth behind."""
+
+    late_s = 0.125
+
+
+class Failing:
+    def beats(self, samples, rate):
+        if samples.shape[1] / rate > 25:
+            raise InputError("too long for me")
+        raise ValueError("no idea")
+
+
+class Halfway(Right):
+    """Right on recordings of up to 25 s, failing on others."""
+
+    def beats(self, samples, rate):
+        if samples.shape[1] / rate > 25:
+            raise InputError("too long for me")
+        return super().beats(samples, rate)
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Three recordings of two groups, 20, 24 and 28 s long."""
+    found = []
+    for i, duration_s in enumerate([20, 24, 28]):
+        path = tmp_path / f"song{i}.wav"
+        # the recordings differ, or they would be one and the same to a model's memory
+        soundfile.write(path, np.full(duration_s * RATE, i / 10, np.float32), RATE)
+        lines = [f"{time:.3f}\t{position}" for time, position in beats_of(duration_s)]
+        path.with_suffix(".beats").write_text("\n".join(lines) + "\n")
+        found.append(Track(path.stem, path, path.with_suffix(".beats"), group="ab"[i // 2]))
+    return found
+
+
+def test_scores_of_every_pair(tracks):
+    done = []
+    result = evaluate(tracks, {"right": Right(), "late": Late()}, progress=lambda *a: done.append(a))
+    assert [(row.track, row.model) for row in result.rows] == [
+        (f"song{i}", model) for i in range(3) for model in ("right", "late")
+    ]
+    assert done == [(1, 3, "song0"), (2, 3, "song1"), (3, 3, "song2")]
+    right, late = result.of("right")[0], result.of("late")[0]
+    assert (right.scores["beat_f"], right.scores["downbeat_f"], right.kind) == (1, 1, "right")
+    assert (late.scores["beat_f"], late.detail) == (0, "beats 1 tatum late (+125 ms)")
+    assert (right.start_s, right.end_s, right.duration_s, right.scores["trim_s"]) == (0, 20, 20, 5)
+    assert right.cpu_s >= 0
+    assert right.estimate == beats_of(20)
+    assert result.warnings == ()
+
+
+def test_summary_and_differences(tracks):
+    result = evaluate(tracks, {"right": Right(), "late": Late(), "halfway": Halfway()})
+    summary = result.summary()
+    assert (summary["right"]["beat_f"].mean, summary["late"]["beat_f"].mean) == (1, 0)
+    assert summary["right"]["beat_f"].groups == 2
+    assert summary["halfway"]["beat_f"].values == 2
+    differences = result.differences()
+    assert list(differences) == ["late", "halfway"]
+    assert (differences["late"]["beat_f"].mean, differences["late"]["beat_f"].high) == (-1, -1)
+    assert (differences["halfway"]["beat_f"].mean, differences["halfway"]["beat_f"].values) == (0, 2)
+    assert result.kinds() == {"right": {"right": 3}, "late": {"phase shift": 3}, "halfway": {"right": 2}}
+    rows = summary_rows(result)
+    assert [row["model"] for row in rows] == ["right", "late", "halfway"]
+    assert rows[0]["F"] == "1.000 [1.000, 1.000]"
+    assert rows[1]["kinds of error"] == "phase shift 3"
+    assert rows[2]["recordings"] == "2"
+    assert len({tuple(row) for row in rows}) == 1
+
+
+def test_failures_are_rows(tracks, caplog):
+    result = evaluate(tracks, {"right": Right(), "failing": Failing()})
+    assert [row.error for row in result.of("failing")] == ["ValueError: no idea"] * 2 + ["too long for me"]
+    assert all(math.isnan(row.cpu_s) for row in result.of("failing"))
+    assert [row.scores["beat_f"] for row in result.of("right")] == [1, 1, 1]
+    assert math.isnan(result.summary()["failing"]["beat_f"].mean)
+    assert summary_rows(result)[1]["F"] == summary_rows(result)[1]["CPU s/min"] == "–"
+    assert "failing has no scores for 3 of 3 recordings" in result.warnings[0]
+    assert "failing failed on song0" in caplog.text
+
+
+def test_unreadable_recordings_and_annotations_do_not_stop_it(tracks):
+    tracks[0].audio.write_text("this is no audio")
+    tracks[1].annotation.write_text("0.5\t1\nhello\n")
+    result = evaluate(tracks, {"right": Right()})
+    first, second, third = result.rows
+    assert str(tracks[0].audio) in first.error
+    assert f"{tracks[1].annotation}, line 2" in second.error
+    assert (third.error, third.scores["beat_f"]) == ("", 1)
+
+
+def test_nothing_but_failures(tracks):
+    for track in tracks:
+        track.audio.unlink()
+    with pytest.raises(InputError, match=r"none of 3 recordings could be scored; the first: .*song0"):
+        evaluate(tracks, {"right": Right()})
+
+
+def test_recordings_without_annotation_are_named(tracks):
+    bare = Track("bare", tracks[0].audio)
+    result = evaluate([bare, *tracks], {"right": Right()})
+    assert result.skipped == ("bare",)
+    assert "without annotation and skipped: bare" in result.warnings
+    assert len(result.rows) == 3
+    with pytest.raises(InputError, match="none of 1 recordings is annotated"):
+        evaluate([bare], {"right": Right()})
+
+
+def test_one_annotated_beat_is_an_error(tracks):
+    tracks[0].annotation.write_text("1.5\t1\n")
+    result = evaluate(tracks, {"right": Right()})
+    assert "fewer than two annotated beats" in result.rows[0].error
+
+
+def test_short_recordings_are_scored_from_their_start(tmp_path):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.zeros(12 * RATE), RATE)
+    result = evaluate([Track("short", path, load=lambda: beats_of(12))], {"right": Right()})
+    assert result.rows[0].scores["trim_s"] == 0
+    assert "shorter than 15 s and scored from their start: short" in result.warnings
+    untrimmed = evaluate([Track("short", path, load=lambda: beats_of(12))], {"right": Right()}, trim_s=0)
+    assert untrimmed.warnings == ()
+
+
+class TestStretches:
+    def test_of_a_span(self, tracks):
+        class WrongElsewhere(Right):
+            def beats(self, samples, rate):
+                return super().beats(samples, rate).between(9.9, 26.4).shift(-0.01)
+
+        result = evaluate([Span(tracks[2], 10.25, 26.25)], {"it": WrongElsewhere()})
+        row = result.rows[0]
+        assert (row.start_s, row.end_s) == (10.0, 26.5)
+        assert row.scores["beat_f"] == row.scores["beat_cmlt"] == 1
+        assert row.scores["trim_s"] == 5
+
+    def test_of_a_recording_annotated_in_part(self, tracks):
+        part = Track("part", tracks[2].audio, partial=True, load=lambda: beats_of(28).between(8, 26))
+        whole = Track("whole", tracks[2].audio, load=lambda: beats_of(28).between(8, 26))
+        result = evaluate([part, whole], {"right": Right()})
+        assert result.rows[0].scores["beat_f"] == 1
+        assert result.rows[1].scores["beat_f"] < 0.95
+
+
+class TestTrainedOn:
+    def remembering(self, *tracks, spans=None):
+        tracker = Right()
+        tracker.trained_on = frozenset(track.content_hash for track in tracks)
+        if spans is not None:
+            tracker.trained_spans = {track.content_hash: spans for track in tracks}
+        return tracker
+
+    def test_is_flagged_and_warned_of(self, tracks):
+        result = evaluate(tracks, {"mine": self.remembering(tracks[1]), "right": Right()})
+        assert [row.trained_on for row in result.of("mine")] == [False, True, False]
+        assert not any(row.trained_on for row in result.of("right"))
+        assert "mine was trained on 1 of the 3 recordings it is scored on (song1)" in result.warnings[0]
+
+    def test_a_copy_is_known_by_its_content(self, tracks, tmp_path):
+        copy = tmp_path / "copy.wav"
+        copy.write_bytes(tracks[0].audio.read_bytes())
+        renamed = Track("copy", copy, tracks[0].annotation)
+        assert evaluate([renamed], {"mine": self.remembering(tracks[0])}).rows[0].trained_on
+
+    @pytest.mark.parametrize(
+        ("spans", "stretch"),
+        [
+            ([(0.25, 8.25)], (8.5, 28)),
+            ([(12.25, 26.25)], (0, 12)),
+            ([(0.25, 4.25), (20.25, 27.75)], (4.5, 20)),
+        ],
+    )
+    def test_only_the_rest_is_scored(self, tracks, spans, stretch):
+        mine = self.remembering(tracks[2], spans=spans)
+        result = evaluate(tracks, {"mine": mine, "late": Late()}, exclude_trained_spans=True)
+        for row in result.rows[-2:]:  # all models on the same stretch
+            assert (row.start_s, row.end_s) == stretch
+            assert not row.trained_on
+        assert result.rows[-2].scores["beat_f"] == 1
+        assert (result.rows[0].start_s, result.rows[0].end_s) == (0, 20)
+        kept = evaluate(tracks, {"mine": mine})
+        assert kept.rows[2].trained_on
+        assert (kept.rows[2].start_s, kept.rows[2].end_s) == (0, 28)
+
+    def test_a_span_beside_the_training_is_none_of_it(self, tracks):
+        mine = self.remembering(tracks[2], spans=[(0.25, 8.25)])
+        beside, across = Span(tracks[2], 8.25, 26.25), Span(tracks[2], 6.25, 26.25)
+        result = evaluate([beside, across], {"mine": mine})
+        assert [row.trained_on for row in result.rows] == [False, True]
+
+    def test_nothing_is_left(self, tracks):
+        mine = self.remembering(tracks[2], spans=[(0, 28)])
+        result = evaluate(tracks, {"mine": mine}, exclude_trained_spans=True)
+        assert "trained on all of its annotated beats" in result.rows[2].error
+
+    def test_without_known_spans_it_stays_and_is_flagged(self, tracks):
+        result = evaluate(tracks, {"mine": self.remembering(tracks[2])}, exclude_trained_spans=True)
+        assert result.rows[2].trained_on
+        assert (result.rows[2].start_s, result.rows[2].end_s) == (0, 28)
+
+
+class TestFiles:
+    def test_csv(self, tracks, tmp_path):
+        tracks[0].audio.unlink()
+        out = tmp_path / "rows.csv"
+        evaluate(tracks, {"right": Right(), "late": Late()}, out=out)
+        with open(out, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 6
+        assert (rows[0]["beat_f"], rows[0]["end_s"]) == ("", "")
+        assert "song0.wav" in rows[0]["error"]
+        assert (rows[3]["track"], rows[3]["model"], rows[3]["kind"]) == ("song1", "late", "phase shift")
+        assert float(rows[2]["beat_f"]) == 1
+        assert rows[2]["trained_on"] == "False"
+
+    def test_existing_file_is_refused_before_any_work(self, tracks, tmp_path):
+        out = tmp_path / "rows.csv"
+        out.write_text("mine")
+        calls = []
+        with pytest.raises(InputError, match="exists already"):
+            evaluate(tracks, {"right": Right()}, out=out, progress=lambda *a: calls.append(a))
+        assert not calls
+        assert out.read_text() == "mine"
+        evaluate(tracks, {"right": Right()}, out=out, force=True)
+        assert out.read_text().startswith("track,group,model")
+
+    def test_json_has_null_for_nan(self, tracks):
+        tracks[0].audio.unlink()
+        found = json.loads(evaluate(tracks, {"right": Right(), "late": Late()}).to_json())
+        assert found["models"] == ["right", "late"]
+        assert found["summary"]["late"]["beat_f"]["mean"] == 0
+        assert found["differences"]["late"]["beat_f"]["mean"] == -1
+        assert found["rows"][0]["beat_f"] is None
+        assert found["rows"][2]["beat_f"] == 1
+        assert found["rows"][2]["error"] == ""
+        assert found["kinds"]["late"] == {"phase shift": 2}
+
+
+def test_processes_give_the_same(tracks):
+    trackers = {"right": Right(), "late": Late()}
+    alone, together = evaluate(tracks, trackers), evaluate(tracks, trackers, processes=2)
+    assert [r.scores for r in alone.rows] == [r.scores for r in together.rows]
+    assert [r.detail for r in alone.rows] == [r.detail for r in together.rows]
+    assert alone.summary() == together.summary()
+
+
+def test_one_group_is_warned_of(tracks):
+    result = evaluate(tracks[:2], {"right": Right()})
+    assert any("one group" in warning for warning in result.warnings)
+
+
+def test_bad_arguments(tracks):
+    with pytest.raises(InputError, match="name a model"):
+        evaluate(tracks, {})
+    with pytest.raises(InputError, match="at least one process"):
+        evaluate(tracks, {"right": Right()}, processes=0)
+    with pytest.raises(InputError, match="none of 0 recordings"):
+        evaluate([], {"right": Right()})
+
+
+def test_the_floor_is_always_there():
+    assert with_floor(["base", "mine", "base"]) == ["base", "mine", "flux"]
+    assert with_floor(["flux", "mine"]) == ["flux", "mine"]
