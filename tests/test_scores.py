@@ -202,7 +202,9 @@ class TestKindOfError:
 
     def test_noise_is_other(self):
         times = np.cumsum(np.random.default_rng(4).uniform(0.1, 1.2, 50))
-        assert kind_of_error(steady(), Beats(times)).kind == "other"
+        found = kind_of_error(steady(), Beats(times))
+        assert found.kind == "other"
+        assert found.detail.startswith("beats wrong in no one way (F 0.")
 
     def test_nothing_to_compare_with(self):
         assert kind_of_error(Beats([1.0]), steady()).kind == "other"

@@ -121,9 +121,7 @@ def _tempo_error_percent(reference: Beats, estimate: Beats) -> float:
 class ErrorKind:
     """What kind of wrong an estimate is."""
 
-    kind: (
-        str  # right, phase shift, double/half/triple/third/other tempo, wrong metre, wrong one, no downbeats,
-    )
+    kind: str  # right, phase shift, double/half/triple/third/other tempo, wrong metre, wrong one, no downbeats,
     # drifting, no beats, partly right or other
     detail: str  # the same for people, with its size
     shift_beats: float | None = None  # how late the beats are, in reference beats, between -0.5 and 0.5
@@ -259,7 +257,9 @@ def _metre(ones: Ints, positions: Ints) -> int:
 
 
 def _unnamed(f: float) -> ErrorKind:
-    return ErrorKind("partly right" if f >= 0.5 else "other", f"beats right in part (F {f:.2f})")
+    if f >= 0.5:
+        return ErrorKind("partly right", f"beats right in part (F {f:.2f})")
+    return ErrorKind("other", f"beats wrong in no one way (F {f:.2f})")
 
 
 def _counted(n: int, noun: str) -> str:
