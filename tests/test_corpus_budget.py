@@ -226,7 +226,7 @@ def test_split_of_one_group_says_what_to_do() -> None:
 
 
 def test_split_of_one_recording_is_refused() -> None:
-    with pytest.raises(InputError, match="1 annotated recordings cannot be split"):
+    with pytest.raises(InputError, match="1 of its recordings annotated"):
         split(corpus(track("a", steady(1))), rng=rng(), ignore_groups=True)
 
 

@@ -116,9 +116,7 @@ def test_no_downbeats(tmp_path: Path) -> None:
 
 def test_some_positions_unknown(tmp_path: Path) -> None:
     song(tmp_path, beats=GOOD.replace("\t2\n", "\t0\n", 1))
-    assert only(tmp_path) == Problem(
-        "note", "1 beat without a position in the bar", tmp_path / "song.beats", 2
-    )
+    assert only(tmp_path) == Problem("note", "1 beat without a position in the bar", tmp_path / "song.beats", 2)
 
 
 def test_a_bar_that_is_too_short(tmp_path: Path) -> None:
@@ -131,7 +129,7 @@ def test_a_bar_that_is_too_short(tmp_path: Path) -> None:
 
 def test_too_few_beats(tmp_path: Path) -> None:
     song(tmp_path, beats="0.5 1\n")
-    assert only(tmp_path).message == "has 1 beats: nothing can be learnt from it"
+    assert only(tmp_path).message == "has 1 beat: nothing can be learnt from it"
 
 
 def test_annotation_of_a_part(tmp_path: Path) -> None:
@@ -176,9 +174,7 @@ def no_samples(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [empty, text, no_samples])
-def test_unreadable_audio_is_told_and_the_rest_is_checked(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
+def test_unreadable_audio_is_told_and_the_rest_is_checked(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(song(tmp_path, "bad.wav"))
     song(tmp_path, "good.wav")
     report = check(open_corpus(tmp_path))
@@ -237,7 +233,7 @@ def test_partners_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "gone.beats").write_text(GOOD)
     assert [str(problem) for problem in problems(tmp_path)] == [
         f"{tmp_path / 'gone.beats'}: has no recording of its name",
-        f"{tmp_path / 'a.wav'}: and 1 more recordings are not annotated: to be tracked later",
+        f"{tmp_path / 'a.wav'}: is not annotated (and 1 more): to be tracked later",
     ]
 
 
@@ -281,9 +277,7 @@ def test_check_of_ten_files_imports_nothing_heavy(tmp_path: Path) -> None:
         "import sys; from levada.corpus import check, open_corpus; report = check(open_corpus(sys.argv[1]));"
         "print(len(report.problems), *({'torch', 'mirdata', 'scipy', 'librosa', 'soxr'} & set(sys.modules)))"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["0"]
 
 

@@ -38,7 +38,15 @@ def test_tracks_are_sorted_and_named_by_their_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["song.beats", "song.wav.beats", "song.csv", "song.txt", "annotations/song.beats", "beats/song.wav.tsv"],
+    [
+        "song.beats",
+        "song.wav.beats",
+        "song.csv",
+        "song.txt",
+        "annotations/song.beats",
+        "beats/song.wav.tsv",
+        "song.labels.txt",
+    ],
 )
 def test_annotation_lies_beside_or_in_a_folder_of_its_own(tmp_path: Path, place: str) -> None:
     recording(tmp_path / "song.wav")
@@ -73,7 +81,8 @@ def test_beats_come_first_where_several_agree(tmp_path: Path) -> None:
 def test_annotations_without_recording_are_strays(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
     lost = [annotation(tmp_path / "annotations" / "gone.csv"), annotation(tmp_path / "lost.beats")]
-    annotation(tmp_path / "metadata.csv")
+    for other in ("metadata.csv", "annotations/song.onsets.txt", "annotations/song.csv"):
+        annotation(tmp_path / other)
     assert open_corpus(tmp_path).strays == tuple(lost)
 
 
@@ -123,7 +132,7 @@ def test_corpus_toml_names_things_and_groups(tmp_path: Path) -> None:
         "d": "d",
     }
     assert sorted(corpus.groups) == ["ansina", "cuareim", "d"]
-    assert corpus.grouping == "corpus.toml; for 1 recordings it leaves out, each recording is its own group"
+    assert corpus.grouping == "corpus.toml; where it says nothing, each recording is its own group"
 
 
 @pytest.mark.parametrize(

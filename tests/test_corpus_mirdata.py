@@ -189,9 +189,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **members: dict[str, A
     return open_corpus("mirdata:made", home=tmp_path)
 
 
-def test_performers_are_groups_where_the_dataset_names_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_performers_are_groups_where_the_dataset_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beats = marks([1.0], np.array([1]))
     facts = [{"drummer": "d1", "session": "s1"}, {"drummer": "d1", "session": "s2"}, {"artist": " Rada "}, {}]
     corpus = made(monkeypatch, tmp_path, **{f"t{i}": {"beats": beats, **f} for i, f in enumerate(facts)})
@@ -240,12 +238,27 @@ def test_get_without_network_says_so(
 
     def fail(_: Any) -> None:
         print("noise", file=sys.stderr)
+        logging.warning("noise")  # as mirdata does it
         raise URLError("Name or service not known")
 
     monkeypatch.setattr(core.Dataset, "download", fail)
     with pytest.raises(InputError, match=r"could not download candombe: .*Name or service.*network"):
         get("candombe", home=tmp_path, progress=False)
     assert capsys.readouterr().err == ""
+    assert not index.exists()
+
+
+def test_get_of_a_damaged_download_says_which_file_to_delete(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mirdata import core
+
+    def fail(_: Any) -> None:
+        raise OSError("audio.zip has an MD5 checksum (1) differing from expected (2), file may be corrupted.")
+
+    monkeypatch.setattr(core.Dataset, "download", fail)
+    with pytest.raises(InputError, match=r"audio\.zip has an MD5 .* delete that file and run it again"):
+        get("candombe", home=tmp_path, progress=False)
     assert not index.exists()
 
 

@@ -38,7 +38,7 @@ def annotated_span(track: Track) -> Span:
     """
     times = track.beats().times_s
     if len(times) < 2:
-        raise InputError(f"has {len(times)} annotated beats; at least 2 are needed", path=_source(track))
+        raise InputError(f"too few annotated beats: {len(times)}, at least 2 are needed", path=_source(track))
     return Span(track, float(times[0]), float(times[-1]))
 
 
@@ -66,10 +66,7 @@ class _Bars:
         return float(self.lengths_s[first:last].sum())
 
     def spans(self) -> list[Span]:
-        return [
-            Span(self.track, float(self.starts_s[a]), float(self.ends_s[b - 1]))
-            for a, b in self.runs(self.drawn)
-        ]
+        return [Span(self.track, float(self.starts_s[a]), float(self.ends_s[b - 1])) for a, b in self.runs(self.drawn)]
 
 
 def _bars(track: Track, *, within: Span | None = None) -> _Bars:
@@ -114,9 +111,7 @@ def draw(tracks: Sequence[Track], *, minutes: float, rng: np.random.Generator) -
     there = sum(float(bars.lengths_s[bars.free].sum()) for bars in pool)
     left = 60.0 * minutes
     if there < left - 1e-6:
-        raise InputError(
-            f"the corpus has {there / 60:.2f} annotated minutes in whole bars; asked {minutes:g}"
-        )
+        raise InputError(f"the corpus has {there / 60:.2f} annotated minutes in whole bars; asked {minutes:g}")
     pool = [bars for bars in pool if bars.free.any()]
     stretch_s = left / np.clip(round(left / STRETCH_S), 1, len(pool))
     left += 1e-6  # a budget that is exactly what is annotated must not fail by a rounding
@@ -181,9 +176,7 @@ def _take_rest(pool: Sequence[_Bars], *, left_s: float, rng: np.random.Generator
             left_s -= fresh[0].take(bar, bar + 1)
 
 
-def hold_out(
-    spans: Sequence[Span], *, share: float, rng: np.random.Generator
-) -> tuple[list[Span], list[Span]]:
+def hold_out(spans: Sequence[Span], *, share: float, rng: np.random.Generator) -> tuple[list[Span], list[Span]]:
     """Set a part of the drawn labels aside for validation, inside the same budget.
 
     Whole spans go to validation while they fit into the share; the rest of it is cut from the end of one more
@@ -283,7 +276,7 @@ def split(
     if len(groups) < 2:
         if len(tracks) < 2:
             raise InputError(
-                f"{len(tracks)} annotated recordings cannot be split into training and test", path=corpus.root
+                f"{len(tracks)} of its recordings annotated: a split into training and test needs 2", path=corpus.root
             )
         raise InputError(
             f"all {len(tracks)} annotated recordings are in one group ({next(iter(groups))}), so a test "

@@ -52,11 +52,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = (
-            ""
-            if self.path is None
-            else f"{self.path}: "
-            if self.line is None
-            else f"{self.path}, line {self.line}: "
+            "" if self.path is None else f"{self.path}: " if self.line is None else f"{self.path}, line {self.line}: "
         )
         return where + self.message
 
@@ -129,24 +125,13 @@ def check(corpus: Corpus) -> Report:
     problems += _among(corpus.tracks, sounds, rows)
     if corpus.strays:
         count, first = len(corpus.strays), corpus.strays[0]
-        what = (
-            "has no recording of its name"
-            if count == 1
-            else f"and {count - 1} more annotations have no recording"
-        )
-        problems.append(Problem("warning", what, first))
+        problems.append(Problem("warning", "has no recording of its name" + _others(count), first))
     without = [track for track in corpus.tracks if not track.is_annotated]
     if without:
-        what = (
-            "is not annotated"
-            if len(without) == 1
-            else f"and {len(without) - 1} more recordings are not annotated"
-        )
-        problems.append(Problem("note", f"{what}: to be tracked later", without[0].audio))
+        what = f"is not annotated{_others(len(without))}: to be tracked later"
+        problems.append(Problem("note", what, without[0].audio))
     order = ("error", "warning", "note")
-    problems.sort(
-        key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0)
-    )
+    problems.sort(key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0))
     return Report(corpus.name, corpus.grouping, tuple(rows), tuple(problems))
 
 
@@ -172,9 +157,7 @@ def _listen(track: Track) -> _Sound:
         duration_s,
         facts.rate,
         (code, samples, facts.rate) if peak > SILENT else None,
-        tuple(
-            _sound_problems(path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking)
-        ),
+        tuple(_sound_problems(path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking)),
     )
 
 
@@ -183,9 +166,7 @@ def _sound_problems(
 ) -> Iterator[Problem]:
     if duration_s < 1:
         samples = round(duration_s * facts.rate)
-        yield Problem(
-            "error", f"lasts {duration_s:.3g} s ({samples} {'sample' if samples == 1 else 'samples'})", path
-        )
+        yield Problem("error", f"lasts {duration_s:.3g} s ({samples} {'sample' if samples == 1 else 'samples'})", path)
     elif peak <= SILENT:
         yield Problem("error", "is silent", path)
     if clipped > CLIPPED:
@@ -194,22 +175,16 @@ def _sound_problems(
         what = "is an MP3 without a length header: beats annotated in another program may be shifted by 25 ms"
         yield Problem("warning", what, path)
     if facts.rate < LOW_RATE:
-        yield Problem(
-            "warning", f"is at {facts.rate} Hz: it has nothing above {facts.rate / 2000:g} kHz", path
-        )
+        yield Problem("warning", f"is at {facts.rate} Hz: it has nothing above {facts.rate / 2000:g} kHz", path)
     elif facts.rate > HIGH_RATE:
-        yield Problem(
-            "note", f"is at {facts.rate} Hz: more than tracking uses, it only takes longer to read", path
-        )
+        yield Problem("note", f"is at {facts.rate} Hz: more than tracking uses, it only takes longer to read", path)
     if facts.channels > 2:
         yield Problem("note", f"has {facts.channels} channels: their mean is tracked", path)
 
 
 def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
     source = track.annotation or track.audio
-    kind = (
-        track.annotation.suffix.lstrip(".").lower() if track.annotation else "mirdata" if track.load else ""
-    )
+    kind = track.annotation.suffix.lstrip(".").lower() if track.annotation else "mirdata" if track.load else ""
     beats, problems = Beats([]), []
     if track.is_annotated:
         try:
@@ -218,9 +193,7 @@ def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
         except InputError as error:
             problems = [Problem("error", error.problem, Path(error.path or source), error.line)]
     annotated_s = float(beats.times_s[-1] - beats.times_s[0]) if len(beats) else 0.0
-    row = Row(
-        track.id, track.group, sound.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind
-    )
+    row = Row(track.id, track.group, sound.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind)
     return row, problems
 
 
@@ -235,7 +208,7 @@ def _beat_problems(track: Track, beats: Beats, sound: _Sound) -> Iterator[Proble
         others = ", ".join(other.name for other in track.alternatives)
         yield problem("note", f"is used; {others} {'is' if len(track.alternatives) == 1 else 'are'} not")
     if len(beats) < 2:
-        yield problem("error", f"has {len(beats)} beats: nothing can be learnt from it")
+        yield problem("error", f"has {_count(len(beats), 'beat')}: nothing can be learnt from it")
         return
     late = np.flatnonzero(times > sound.duration_s)
     if len(late):
@@ -278,7 +251,7 @@ def _bar_problems(beats: Beats) -> Iterator[tuple[Severity, str, int | None]]:
     if len(skips):
         at = int(skips[0])
         what = f"positions jump from {before[at]} to {after[at]} at {times[at + 1]:.3f} s"
-        yield "warning", what + _more(len(skips)), at + 1
+        yield "warning", what + _others(len(skips)), at + 1
     downbeats = np.flatnonzero(positions == 1)
     lengths = np.diff(downbeats)
     for metre, bars in beats.metres.items():
@@ -296,14 +269,8 @@ def _among(tracks: Sequence[Track], sounds: Sequence[_Sound], rows: Sequence[Row
             continue
         twin = first.setdefault(sound.print, track)
         if twin is not track:
-            apart = (
-                ""
-                if twin.group == track.group
-                else ", in another group: a split may test on what was trained on"
-            )
-            yield Problem(
-                "error" if apart else "warning", f"is the same audio as {twin.audio}{apart}", track.audio
-            )
+            apart = "" if twin.group == track.group else ", in another group: a split may test on what was trained on"
+            yield Problem("error" if apart else "warning", f"is the same audio as {twin.audio}{apart}", track.audio)
     rates = [sound.rate for sound in sounds if sound.rate]
     common = max(set(rates), key=rates.count, default=0)
     for track, sound in zip(tracks, sounds, strict=True):
@@ -347,8 +314,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def _more(number: int) -> str:
-    return "" if number == 1 else f", and {number - 1} times more"
+def _others(number: int) -> str:
+    return "" if number == 1 else f" (and {number - 1} more)"
 
 
 @contextmanager

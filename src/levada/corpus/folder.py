@@ -35,7 +35,12 @@ from levada.errors import InputError
 
 __all__ = ["open_folder", "single"]
 
-ANNOTATIONS = (".beats", ".svl", ".jams", ".csv", ".tsv", ".txt", ".lab")  # in the order they are preferred
+ANNOTATIONS = (  # in the order they are preferred
+    ".beats",
+    *(".svl", ".jams", ".npy"),
+    *(".sv.csv", ".labels.txt", ".audacity.txt"),
+    *(".csv", ".tsv", ".txt", ".lab"),
+)
 ALWAYS = (".beats", ".svl", ".jams")  # these are annotations wherever they lie, also without a recording
 FOLDERS = ("annotations", "beats")
 TOML = "corpus.toml"
@@ -73,9 +78,7 @@ def open_folder(folder: str | Path) -> Corpus:
     """
     root = Path(folder)
     if root.is_file():
-        raise InputError(
-            "is a file; a corpus is a folder of recordings with annotations beside them", path=root
-        )
+        raise InputError("is a file; a corpus is a folder of recordings with annotations beside them", path=root)
     if not root.is_dir():
         raise InputError("there is no such folder", path=root)
     files = _files(root)
@@ -84,7 +87,8 @@ def open_folder(folder: str | Path) -> Corpus:
         looked = ", ".join(sorted(SUFFIXES))
         raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
     facts = _facts(root / TOML) if (root / TOML).is_file() else _Facts()
-    found = {path: _annotations(path, files) for path in recordings}
+    there = frozenset(files)
+    found = {path: _annotations(path, there) for path in recordings}
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
     used = {annotation for annotations in found.values() for annotation in annotations}
@@ -105,7 +109,7 @@ def open_folder(folder: str | Path) -> Corpus:
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        strays=tuple(path for path in files if path not in used and _must_be_annotation(path)),
+        strays=_strays(there - used, recordings),
     )
 
 
@@ -145,18 +149,25 @@ def _files(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _annotations(recording: Path, files: Iterable[Path]) -> list[Path]:
-    """Candidates for the annotation of a recording, the preferred one first."""
-    there = set(files)
+def _annotations(recording: Path, there: frozenset[Path]) -> list[Path]:
+    """Find what may be the annotation of a recording, the preferred one first."""
     home = recording.parent
     places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
     names = [stem + suffix for suffix in ANNOTATIONS for stem in (recording.stem, recording.name)]
     return [place / name for name in names for place in places if place / name in there]
 
 
-def _must_be_annotation(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return suffix in ALWAYS or (suffix in ANNOTATIONS and path.parent.name in FOLDERS)
+def _strays(others: Iterable[Path], recordings: Iterable[Path]) -> tuple[Path, ...]:
+    """Tell which of the other files are annotations of a recording that is not here."""
+    stems = {recording.stem for recording in recordings}
+
+    def is_lost(path: Path) -> bool:
+        suffix = path.suffix.lower()
+        sure = suffix in ALWAYS or (suffix in ANNOTATIONS and path.parent.name in FOLDERS)
+        parts = path.name.split(".")
+        return sure and not any(".".join(parts[:n]) in stems for n in range(1, len(parts)))
+
+    return tuple(sorted(path for path in others if is_lost(path)))
 
 
 def _stem(path: Path, root: Path) -> str:
@@ -164,7 +175,7 @@ def _stem(path: Path, root: Path) -> str:
 
 
 def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
-    """Paths without suffix; with it where two recordings differ only there."""
+    """Name recordings by their paths, with the suffix where two differ only there."""
     stems = {path: _stem(path, root) for path in recordings}
     often = Counter(stems.values())
     return {p: stem if often[stem] == 1 else p.relative_to(root).as_posix() for p, stem in stems.items()}
@@ -173,7 +184,7 @@ def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
 def _groups(
     recordings: Iterable[Path], *, root: Path, ids: Mapping[Path, str], named: Mapping[str, str]
 ) -> tuple[dict[Path, str], str]:
-    """Group of each recording, and in a sentence where the groups come from."""
+    """Group every recording, and say in a sentence where the groups come from."""
     homes = {path: path.parent.relative_to(root).as_posix() for path in recordings}
     by_folder = len(set(homes.values()) - {"."}) > 1
     otherwise = "the folder a recording lies in" if by_folder else "each recording is its own group"
@@ -191,7 +202,7 @@ def _groups(
             raise InputError(f"no recording is called {pattern!r}", path=toml, line=_line(toml, pattern))
     if not named:
         return groups, otherwise
-    return groups, TOML + (f"; for {missed} recordings it leaves out, {otherwise}" if missed else "")
+    return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
 
 
 def _facts(path: Path) -> _Facts:
@@ -204,9 +215,7 @@ def _facts(path: Path) -> _Facts:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+), column \d+\)", str(error))
         problem = re.sub(r" \(at .*\)$", "", str(error))
-        raise InputError(
-            f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None
-        ) from None
+        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
     if "license" in known and "licence" not in known:
         known["licence"] = known.pop("license")
     groups = known.pop("groups", {})
@@ -223,9 +232,7 @@ def _facts(path: Path) -> _Facts:
             raise InputError(f"{key} must be text in quotation marks", path=path, line=_line(path, key))
     for key, value in groups.items():
         if not isinstance(value, str) or not value:
-            problem = (
-                f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
-            )
+            problem = f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
             raise InputError(problem, path=path, line=_line(path, key))
     return _Facts(**known, groups=groups)
 

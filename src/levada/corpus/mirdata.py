@@ -106,9 +106,7 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
         hint = f"; mirdata says: {' '.join(how.split())}" if how else f"; run: {fetch}"
         raise InputError(f"none of the {len(members)} recordings of {name} are here{hint}", path=root)
     if len(tracks) < len(members):
-        logging.getLogger(__name__).warning(
-            "%s: %d of %d recordings are here", name, len(tracks), len(members)
-        )
+        logging.getLogger(__name__).warning("%s: %d of %d recordings are here", name, len(tracks), len(members))
     return Corpus(
         name=name,
         tracks=tuple(tracks),
@@ -149,18 +147,19 @@ def get(name: str, *, home: str | Path | None = None, progress: bool = True) -> 
     dataset = _dataset(plain, version or "default", str(root))
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
+        with _quiet_logging(), contextlib.ExitStack() as stack:
             if not progress:
                 stack.enter_context(
                     contextlib.redirect_stderr(stack.enter_context(open(os.devnull, "w", encoding="utf-8")))
                 )
             dataset.download()
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        reason += "" if reason.endswith(".") else "."
+        damaged = "MD5" in reason  # an interrupted download, say; mirdata names the file and takes it for complete
+        advice = "delete that file" if damaged else "see to the network and the space on the disk"
         raise InputError(
-            f"could not download {plain}: {reason}. Check the network and the space on the disk, delete what "
-            "is half there, and run the command again",
-            path=root,
+            f"could not download {plain}: {reason} To go on, {advice} and run it again", path=root
         ) from None
     _dataset.cache_clear()
     return open_mirdata(name, home=home)
@@ -189,9 +188,10 @@ def _dataset(name: str, version: str, root: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """Keep mirdata from setting up the program's logging when it is imported."""
+    """Keep mirdata, which logs as if it were the program, from setting up logging and from chatting."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    root.handlers[:] = [logging.NullHandler()]
     try:
         yield
     finally:

@@ -26,9 +26,7 @@ class Track:
     group: str = ""  # performer, session or instrument set: never on both sides of a split
     partial: bool = False  # only a part of the recording was annotated, on purpose
     alternatives: tuple[Path, ...] = ()  # other annotations of the same recording, not used
-    load: Callable[[], Beats] | None = field(
-        default=None, repr=False, compare=False
-    )  # reader of another's format
+    load: Callable[[], Beats] | None = field(default=None, repr=False, compare=False)  # reader of another's format
 
     @property
     def is_annotated(self) -> bool:
@@ -75,9 +73,7 @@ class Corpus:
     citation: str = ""  # what to cite, BibTeX or plain words
     grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
     strays: tuple[Path, ...] = ()  # annotations whose recording is missing
-    splits: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict, compare=False
-    )  # the dataset's own, by id
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # the dataset's own, by id
 
     @property
     def annotated(self) -> tuple[Track, ...]:
