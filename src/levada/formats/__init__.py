@@ -5,7 +5,6 @@ Nothing is guessed from a file's name when reading. Errors name the file and the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +19,6 @@ from levada.formats import tables
 
 __all__ = ["FORMATS", "Format", "read_beats", "write_beats"]
 
-_log = logging.getLogger(__name__)
 _LARGEST = 50_000_000  # bytes of an annotation: a year of beats
 
 
@@ -51,14 +49,18 @@ def _midi(beats: Beats, _: float | None) -> bytes:
     return midi.dump(beats)
 
 
+def _table(dump: Callable[[Beats], str]) -> Callable[[Beats, float | None], str]:
+    return lambda beats, _: dump(beats)
+
+
 FORMATS: dict[str, Format] = {
-    "beats": Format("time and position, one beat a line", (".beats", ".txt", ".tsv"), lambda b, _: tables.beats(b)),
-    "csv": Format("time,position and confidence, with names", (".csv",), lambda b, _: tables.csv(b)),
-    "sv": Format("Sonic Visualiser's CSV: time,label", (".sv.csv",), lambda b, _: tables.sonic_visualiser_csv(b)),
+    "beats": Format("time and position, one beat a line", (".beats", ".txt", ".tsv"), _table(tables.beats)),
+    "csv": Format("time,position and confidence, with names", (".csv",), _table(tables.csv)),
+    "sv": Format("Sonic Visualiser's CSV: time,label", (".sv.csv",), _table(tables.sonic_visualiser_csv)),
     "svl": Format("a layer of Sonic Visualiser", (".svl",), _svl),
-    "audacity": Format("a label track of Audacity", (".labels.txt", ".audacity.txt"), lambda b, _: tables.audacity(b)),
+    "audacity": Format("a label track of Audacity", (".labels.txt", ".audacity.txt"), _table(tables.audacity)),
     "jams": Format("JAMS, with positions and confidences", (".jams",), _jams),
-    "reaper": Format("markers for Reaper (written only)", (".reaper.csv",), lambda b, _: tables.reaper(b)),
+    "reaper": Format("markers for Reaper (written only)", (".reaper.csv",), _table(tables.reaper)),
     "midi": Format("a MIDI tempo map for any DAW (written only)", (".mid", ".midi"), _midi),
 }
 """Every format that is written, by name. All but reaper and midi are read, and numpy's .npy besides."""
@@ -134,9 +136,10 @@ def write_beats(
     """
     if format is None:
         name = Path(path).name.lower()
-        ends = {suffix: key for key, kind in FORMATS.items() for suffix in kind.suffixes if name.endswith(suffix)}
+        suffixes = {suffix: key for key, kind in FORMATS.items() for suffix in kind.suffixes}
+        ends = {suffix: key for suffix, key in suffixes.items() if name.endswith(suffix)}
         if not ends:
-            known = ", ".join(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
+            known = ", ".join(suffixes)
             raise InputError(f"its suffix names no format of beats: use one of {known}", path=path)
         format = ends[max(ends, key=len)]
     if format not in FORMATS:
