@@ -107,7 +107,8 @@ def _names(lines: Lines, path: str | Path) -> dict[str, int]:
         raise InputError("times are in frames: export them in seconds", path=path, line=lines[0][0])
     kinds = {"time": _TIMES, "place": _PLACES, "confidence": _CONFIDENCES}
     found = {kind: [names.index(word) for word in words if word in names] for kind, words in kinds.items()}
-    return {kind: at[0] for kind, at in found.items() if at} if found["time"] else {}
+    prose = not re.search("[\t;,]", lines[0][1]) and set(names) - {*_TIMES, *_PLACES, *_CONFIDENCES, "bar"}
+    return {kind: at[0] for kind, at in found.items() if at} if found["time"] and not prose else {}
 
 
 def _kinds(columns: list[Lines], path: str | Path) -> dict[str, int]:
