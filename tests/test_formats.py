@@ -116,6 +116,9 @@ def test_encodings(file, encoding: str) -> None:
     ("text", "words"),
     [
         ("0.5 1\n1 2\n2 1\n3 2\n4 1\n5 2\nhello\n", "line 7: 'hello' is not a time in seconds"),
+        ("0.5\n1\n2\n3\n4\n5\nthe second verse starts here\n", "line 7: 'the' is not a time in seconds"),
+        ("0.5 1\n1 2\n2 1 here it is\n", "line 3: has more columns than most lines"),
+        ("0.5 1\n1 2\n2 1 hm\n", "line 3: has more columns than most lines"),
         ("0.5 1\n\n# x\n1.0 two\n", "line 4: 'two' is not the place of a beat"),
         ("0.5\n0.4\n", r"line 2: 0.4 s comes before 0.5 s in line 1: beats must be in order"),
         ("0.5\n0.5\n", "line 2: 0.5 s is the same beat as in line 1"),

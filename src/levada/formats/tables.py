@@ -79,10 +79,11 @@ def parse(text: str, *, path: str | Path) -> Beats:
     ]
     while len(columns) > 1 and not any(text for _, text in columns[-1]):
         columns.pop()
+    times = _times(columns[min(names.get("time", 0), len(columns) - 1)], path)
     kinds = names or _kinds(columns, path)
     found = {kind: columns[i] for kind, i in kinds.items() if i < len(columns)}
     return Beats(
-        _times(found["time"], path),
+        times,
         places(found["place"], path) if "place" in found else None,
         _confidences(found["confidence"], path) if "confidence" in found else None,
     )
@@ -120,9 +121,13 @@ def _kinds(columns: list[Lines], path: str | Path) -> dict[str, int]:
         return {"time": 0, "place": 2}
     if len(columns) == 2:
         return {"time": 0, "place": 1}
+    odd = [line for line, text in columns[2] if text]
+    if len(odd) < len(columns[0]) / 2:
+        raise InputError("has more columns than most lines", path=path, line=odd[0] if odd else None)
     if len(columns) > 3:
+        line = next(line for line, text in columns[3] if text)
         wanted = "name them in a first line, like time,position,confidence"
-        raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=columns[0][0][0])
+        raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=line)
     if not all(map(_WHOLE.fullmatch, texts[2])):
         return {"time": 0, "place": 1, "confidence": 2}
     return {"time": 0, "place": 2 if _never_falls(texts[1]) and not _never_falls(texts[2]) else 1}
