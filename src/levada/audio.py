@@ -225,7 +225,7 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
     Returns
     -------
     samples : float32 [shape=(channels, about samples * to / rate)]
-        The same array where the rates are equal.
+        The same array where the rates are equal; at least one sample.
     """
     sound = np.asarray(samples, dtype=np.float32)
     if rate == to:
@@ -234,7 +234,8 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
         raise InputError(f"cannot resample from {rate} Hz to {to} Hz")
     import soxr
 
-    return np.ascontiguousarray(soxr.resample(sound.T, rate, to, quality="HQ").T)
+    resampled = np.ascontiguousarray(soxr.resample(sound.T, rate, to, quality="HQ").T)
+    return resampled if resampled.size else sound[..., :1]  # a sample or two may be less than one at the new rate
 
 
 def mono(samples: npt.ArrayLike) -> Samples:

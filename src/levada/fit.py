@@ -117,11 +117,18 @@ class FitSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
+        if (
+            self.steps < 1
+            or not self.learning_rate > 0
+            or not 0 <= self.average < 1
+            or not 0 <= self.warmup <= 1
+        ):
             raise InputError(f"these training settings make no sense: {self}")
 
 
-def widened_loss(logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0) -> Tensor:
+def widened_loss(
+    logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0
+) -> Tensor:
     """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020)."""
     targets = batch.targets
     near = functional.max_pool1d(targets.transpose(1, 2), 3, 1, 1).transpose(1, 2)
@@ -133,7 +140,12 @@ def widened_loss(logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, 
 
 
 def shift_tolerant_loss(
-    logits: Tensor, batch: Batch, *, tolerance: int = 3, downbeat_weight: float = 1.0, positive_weight: float = 8.0
+    logits: Tensor,
+    batch: Batch,
+    *,
+    tolerance: int = 3,
+    downbeat_weight: float = 1.0,
+    positive_weight: float = 8.0,
 ) -> Tensor:
     """Cross-entropy that forgives a peak a few frames away (Foscarin, Schlüter and Widmer, ISMIR 2024).
 
@@ -141,7 +153,9 @@ def shift_tolerant_loss(
     """
     around = 2 * tolerance + 1
     highest = functional.max_pool1d(logits.transpose(1, 2), around, 1, tolerance).transpose(1, 2)
-    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(1, 2)
+    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(
+        1, 2
+    )
     positive = positive_weight * batch.targets * functional.softplus(-highest)
     negative = (1 - spread) * functional.softplus(logits)
     return _known_mean(positive + negative, batch.known, downbeat_weight)
@@ -221,7 +235,12 @@ def fit(
         )
         start = _steps_done(checkpoint)
         try:
-            trainer.fit(module, _Steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
+            trainer.fit(
+                module,
+                _Steps(batches, start),
+                ckpt_path=str(checkpoint) if start else None,
+                weights_only=True,
+            )
         except RuntimeError as error:
             if "state_dict" in str(error):
                 raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
@@ -244,7 +263,9 @@ def _steps_done(checkpoint: Path) -> int:
     try:
         return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
     except Exception as error:
-        raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
+        raise InputError(
+            f"cannot be continued ({error}); remove it to start again", path=checkpoint
+        ) from None
 
 
 def _lightning() -> Any:
@@ -255,7 +276,9 @@ def _lightning() -> Any:
     return lightning
 
 
-def _module(lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, trained: Callable[[str], bool] | None) -> Any:
+def _module(
+    lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, trained: Callable[[str], bool] | None
+) -> Any:
     from copy import deepcopy
 
     from torch.optim.swa_utils import AveragedModel
@@ -280,12 +303,17 @@ def _module(lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, t
 
         def configure_optimizers(self) -> Any:
             active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            optimiser = torch.optim.AdamW(
+                active, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            )
             warm = max(1, round(settings.warmup * settings.steps))
 
             def rate(step: int) -> float:
                 falling = (step - warm) / max(1, settings.steps - warm)
-                return min((step + 1) / warm, 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))))
+                return min(
+                    (step + 1) / warm,
+                    0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))),
+                )
 
             schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
             return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -7,15 +7,17 @@ killed run goes on as if nothing had happened.
 
 from __future__ import annotations
 
+import os
+import shutil
 import tomllib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,19 @@ import numpy.typing as npt
 from levada import groove, render
 from levada.beats import Beats
 from levada.errors import InputError
+from levada.nets.card import Card
 from levada.spectrogram import GRID, log_bands
 from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
 from levada.voices import PITCHED, RATE
 
-__all__ = ["Piece", "PretrainSettings", "compose", "pretrain", "read_settings"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from levada.fit import Progress
+    from levada.nets.tcn import Tcn
+    from levada.nets.weights import Weights
+
+__all__ = ["Piece", "PretrainSettings", "card", "compose", "make", "pretrain", "read_settings"]
 
 Generator = np.random.Generator
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
@@ -121,7 +131,10 @@ def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
         drummers = _takes(settings.groove)
         take = drummers[int(rng.integers(len(drummers)))]
         drums = groove.read_groove(
-            take, start_beat=int(rng.integers(1000)), duration_s=settings.piece_s, faster=float(np.exp(rng.normal(0, 0.1)))
+            take,
+            start_beat=int(rng.integers(1000)),
+            duration_s=settings.piece_s,
+            faster=float(np.exp(rng.normal(0, 0.1))),
         )
         per_bar = groove.PULSES[take.metre][0]
         band = [kit for kit in _kits() if kit.beats == per_bar]
@@ -132,7 +145,10 @@ def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
             return drums
         kit = replace(band[0], instruments=pitched)
         kit = replace(kit, tatums=len(pitched[0].patterns[0].grid) // kit.beats, microtiming=())
-        kit = replace(kit, instruments=tuple(p for p in pitched if all(len(g.grid) % kit.cycle == 0 for g in p.patterns)))
+        kit = replace(
+            kit,
+            instruments=tuple(p for p in pitched if all(len(g.grid) % kit.cycle == 0 for g in p.patterns)),
+        )
         return _together(drums, render.perform(kit, duration_s=drums.duration_s, rng=rng, along=drums.beats))
     return render.perform(_borrowed(rng), duration_s=settings.piece_s, rng=rng)
 
@@ -179,7 +195,9 @@ def _grid(style: Tradition, rng: Generator) -> str:
     """A random ostinato that repeats every beat, every half cycle, or every cycle."""
     length = [style.tatums, style.cycle, style.cycle][int(rng.integers(3))]
     density = rng.uniform(0.2, 0.8)
-    cell = "".join(rng.choice(list("xXo"), p=[0.6, 0.25, 0.15]) if rng.random() < density else "." for _ in range(length))
+    cell = "".join(
+        rng.choice(list("xXo"), p=[0.6, 0.25, 0.15]) if rng.random() < density else "." for _ in range(length)
+    )
     return (cell if set(cell) != {"."} else "x" + cell[1:]) * (style.cycle // length)
 
 
@@ -188,7 +206,9 @@ def hear(index: int, settings: PretrainSettings) -> Piece:
     rng = np.random.default_rng([settings.seed, 1, index])
     performance = compose(rng, settings)
     stems = render.sound(performance, rng=rng)
-    mixture = render.record(sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32)), rng=rng)
+    mixture = render.record(
+        sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32)), rng=rng
+    )
     return Piece(log_bands(mixture, RATE).astype(np.float16), performance.beats)
 
 
@@ -197,10 +217,10 @@ def pretrain(
     *,
     folder: str | Path,
     workers: int = 1,
-    progress: object = None,
-    validate: object = None,
+    progress: Progress | None = None,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
     validate_every: int = 0,
-) -> object:
+) -> Tcn:
     """Train a base network on rendered pieces; a killed run goes on where it was.
 
     Parameters
@@ -225,16 +245,82 @@ def pretrain(
     torch.manual_seed(settings.seed)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         stream = _Stream(settings, pool, ahead=4 * workers)
-        return fit(
+        net = fit(
             Tcn(),
             stream.batches,
             settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
             loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
             folder=folder,
-            progress=progress,  # type: ignore[arg-type]
-            validate=validate,  # type: ignore[arg-type]
+            progress=progress,
+            validate=validate,
             validate_every=validate_every,
         )
+    assert isinstance(net, Tcn)
+    return net
+
+
+def make(
+    settings: PretrainSettings,
+    *,
+    out: str | Path,
+    workers: int = 1,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Weights:
+    """Train a base model and save it, with its card and its log.
+
+    Parameters
+    ----------
+    settings : PretrainSettings
+    out : path-like
+        The folder of the model; `NAME.part` beside it holds an unfinished run.
+    workers : int
+        Processes that render beside the one that trains.
+    force : bool
+        Whether a model that exists may be replaced.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
+
+    Returns
+    -------
+    Weights
+    """
+    from levada.fit import LOG
+    from levada.nets.weights import Weights, save
+
+    out = Path(out)
+    if out.exists() and not force:
+        raise InputError("exists already; choose another name, or --force to replace it", path=out)
+    part = out.with_name(out.name + ".part")
+    net = pretrain(settings, folder=part, workers=workers, progress=progress)
+    base = Weights(net, card(settings, name=out.name), training=describe(settings))
+    save(out, base, force=force)
+    if (part / LOG).exists():
+        os.replace(part / LOG, out / LOG)
+    shutil.rmtree(part)
+    return base
+
+
+def card(settings: PretrainSettings, *, name: str) -> Card:
+    """What is to be known of a base model made with these settings."""
+    pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
+    kits = ", ".join(kit.name for kit in _kits())
+    human = (
+        f" {settings.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., ICML 2019, "
+        "CC BY 4.0), its training split, played by the same synthesised voices."
+        if settings.groove
+        else ""
+    )
+    return Card(
+        name=name,
+        origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
+        "it has heard no recording, and no Latin American tradition.",
+        licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
+        data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles ({kits}) "
+        f"with borrowed parts and random percussion.{human}",
+        minutes=pieces * settings.piece_s / 60,
+        scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
+    )
 
 
 class _Stream:

@@ -138,14 +138,22 @@ def perform(
             timing = tradition.microtiming[place] if tradition.microtiming else 0.0
             offset = place / tradition.tatums + timing + rng.normal(0, tradition.spread)
             time_s = beat_times[beat] + ibi_s * offset + late_s
-            velocity = float(np.clip((1.0 if accent else 0.35 if letter == "o" else 0.7) * loudness + rng.normal(0, 0.06), 0.08, 1))
+            velocity = float(
+                np.clip(
+                    (1.0 if accent else 0.35 if letter == "o" else 0.7) * loudness + rng.normal(0, 0.06),
+                    0.08,
+                    1,
+                )
+            )
             if not 0 <= time_s < duration_s:
                 continue
             if part.voice in PITCHED:
                 chord = harmony[tatum // tradition.cycle]
                 length_s = ibi_s * rng.uniform(0.4, 1.1)
                 for pitch_hz in _pitches(part.voice, chord, rng):
-                    strokes.append(Stroke(time_s, part.name, velocity, pitch_hz=pitch_hz, duration_s=length_s))
+                    strokes.append(
+                        Stroke(time_s, part.name, velocity, pitch_hz=pitch_hz, duration_s=length_s)
+                    )
             else:
                 strokes.append(Stroke(time_s, part.name, velocity, part.strokes.get(letter, "open")))
     return Performance(
@@ -172,7 +180,9 @@ def _beat_times(tradition: Tradition, duration_s: float, rng: Generator) -> npt.
     return np.asarray(times[: int(np.searchsorted(times, duration_s)) + 2])
 
 
-def _written(part: Instrument, tradition: Tradition, beats: int, rng: Generator) -> list[tuple[int, str, bool]]:
+def _written(
+    part: Instrument, tradition: Tradition, beats: int, rng: Generator
+) -> list[tuple[int, str, bool]]:
     """What a part plays: tatum, stroke letter and accent of every stroke, section by section."""
     weights = np.array([pattern.weight for pattern in part.patterns])
     notes = []
@@ -296,7 +306,9 @@ def record(samples: Floats32, *, rng: Generator) -> Floats32:
     if rng.random() < 0.6:
         noise = np.cumsum(noise - noise.mean(), dtype=np.float64).astype(np.float32)
         noise -= np.convolve(noise, np.ones(441, np.float32) / 441, "same")  # brown above 50 Hz
-    wet = wet / np.abs(wet).max() + noise * (10 ** (rng.uniform(-75, -30) / 20) / max(float(noise.std()), 1e-9))
+    wet = wet / np.abs(wet).max() + noise * (
+        10 ** (rng.uniform(-75, -30) / 20) / max(float(noise.std()), 1e-9)
+    )
     level = 10 ** (rng.uniform(-14, 0) / 20)
     return (wet * (0.98 * level / np.abs(wet).max())).astype(np.float32)[None]
 

@@ -29,7 +29,16 @@ from levada.files import atomic
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GRID", "N_BANDS", "FrameGrid", "file_log_bands", "filterbank", "log_bands", "stream_log_bands", "torch_log_bands"]
+__all__ = [
+    "GRID",
+    "N_BANDS",
+    "FrameGrid",
+    "file_log_bands",
+    "filterbank",
+    "log_bands",
+    "stream_log_bands",
+    "torch_log_bands",
+]
 
 Floats32 = npt.NDArray[np.float32]
 

@@ -114,7 +114,7 @@ def posteriors(
     """Compute the posterior probability of a beat and of a downbeat at every frame.
 
     Exact under the model, given the whole recording: all readings of it are summed (forward-backward) where
-    `decode_beats` takes the best. As there, a beat is counted at the highest activation of the region in which
+    `decode_beats` takes the best. As there, a beat is counted at the highest activation of the region where
     it is heard.
 
     Parameters

@@ -83,9 +83,7 @@ def hint_windows(hints: Beats, *, frames: int, fps: float, settings: DecoderSett
     return Windows(first.clip(0, frames - 1), last.clip(0, frames - 1), hints.positions)
 
 
-def _beats_between(
-    position: int, following: int, gap_s: float, settings: DecoderSettings
-) -> npt.NDArray[np.int64]:
+def _beats_between(position: int, following: int, gap_s: float, settings: DecoderSettings) -> npt.NDArray[np.int64]:
     """List the numbers of beats from one hint to the next that their positions allow in some metre."""
     beats = np.arange(1, max(int(gap_s / SHORTEST_S), 1) + 1)
     if not position or not following:

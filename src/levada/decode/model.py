@@ -26,6 +26,7 @@ __all__ = ["BarPointer", "Windows", "bar_pointer", "beat_lengths"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+FAINT = 0.1
 FLOOR = 1e-5  # no frame is more certain than this of anything: networks are wrong now and then
 ALIGNMENT_S = 0.02  # how far a peak of the downbeat activation may lie from that of its beat
 NEVER = -np.inf
@@ -106,9 +107,7 @@ class BarPointer:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
         scores = np.zeros((len(self.places), len(starts)))
         if self.windows is not None and len(self.windows.first):
-            window = np.searchsorted(self.windows.last, starts, side="left").clip(
-                max=len(self.windows.last) - 1
-            )
+            window = np.searchsorted(self.windows.last, starts, side="left").clip(max=len(self.windows.last) - 1)
             inside = (self.windows.first[window] <= starts) & (starts <= self.windows.last[window])
             wanted = np.where(inside, self.windows.positions[window], 0)
             scores[(wanted > 0) & (self.places[:, None] != wanted)] = NEVER
@@ -217,9 +216,9 @@ def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach:
     As there are `beat_width` - 1 times as many frames without a beat, their density is divided by that number
     (Böck, Krebs & Widmer 2016).
     """
-    share = _highest_nearby(downbeats, reach) / np.maximum(_highest_nearby(heard, reach), FLOOR)
-    downbeat = heard * share
-    shares = np.clip([heard - downbeat, downbeat, 1 - heard], FLOOR, 1 - FLOOR)
+    share = (_highest_nearby(downbeats, reach) + FAINT / 2) / (_highest_nearby(heard, reach) + FAINT)
+    heard = FLOOR + (1 - 2 * FLOOR) * heard
+    shares = np.stack([heard * (1 - share), heard * share, 1 - heard])
     shares[2] /= beat_width - 1
     sums = np.cumsum(np.log(shares), axis=1)
     return np.pad(np.pad(sums, ((0, 0), (margin + 1, 0))), ((0, 0), (0, margin)), mode="edge")

@@ -82,8 +82,7 @@ def pick_peaks(
     frames = _peaks(values[:, 0], threshold=threshold, distance=min_distance_s * rate)
     times = sub_frame(values[:, 0], frames) / rate
     downbeats = (
-        sub_frame(values[:, 1], _peaks(values[:, 1], threshold=threshold, distance=min_distance_s * rate))
-        / rate
+        sub_frame(values[:, 1], _peaks(values[:, 1], threshold=threshold, distance=min_distance_s * rate)) / rate
     )
     marked = np.zeros(len(times), np.bool_)
     for downbeat in downbeats if len(times) else []:
@@ -115,9 +114,7 @@ def checked_activations(activations: npt.ArrayLike) -> Floats:
     except (TypeError, ValueError):
         raise InputError("activations must be an array of numbers with the shape (frames, 2)") from None
     if values.ndim != 2 or values.shape[1] != 2:
-        raise InputError(
-            f"activations must have the shape (frames, 2), beat and downbeat, not {values.shape}"
-        )
+        raise InputError(f"activations must have the shape (frames, 2), beat and downbeat, not {values.shape}")
     wrong = ~np.isfinite(values).all(axis=1)
     if wrong.any():
         raise InputError(f"the activation of frame {int(wrong.argmax())} is not a finite number")

@@ -56,9 +56,7 @@ class Forward:
         self._bars, self._tempi = algebra(model.bar_change), algebra(model.tempo_change)
         states, past = model.begin.size, model.longest
         stretch = min(max(past, STRETCH_BYTES // (8 * states)), model.frames)
-        self._stretches = [
-            (a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)
-        ]
+        self._stretches = [(a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)]
         self._scores = np.full((*model.begin.shape, past + stretch), NEVER)
         self._saved: list[Floats] = []
         before = np.arange(1 - past, 1)
@@ -242,10 +240,9 @@ def _compiled_loop() -> Callable[..., None]:
 
 def gather(scores: Floats, index: Ints) -> Floats:
     """Take (K, P, n) from scores (K, P, time): for each tempo its own n times (K, n) in a row."""
-    result = np.empty((*scores.shape[:2], index.shape[1]))
-    for taken, row, first in zip(result, scores, index[:, 0].tolist(), strict=True):
-        taken[:] = row[:, first : first + index.shape[1]]
-    return result
+    tempi, positions, _ = scores.shape
+    rows = np.lib.stride_tricks.sliding_window_view(scores, index.shape[1], axis=2)
+    return rows[np.arange(tempi)[:, None], np.arange(positions), index[:, :1]]
 
 
 def _along_tempi(product: Product, scores: Floats) -> Floats:

@@ -91,9 +91,7 @@ class DecoderSettings:
                 raise InputError(f"{len(self.metres)} metres but {len(self.metre_weights)} metre_weights")
             for weight in self.metre_weights:
                 if not _number("each of metre_weights", weight) > 0:
-                    raise InputError(
-                        f"each of metre_weights must be above 0, not {weight}; leave the metre out"
-                    )
+                    raise InputError(f"each of metre_weights must be above 0, not {weight}; leave the metre out")
         for name in ("metre_change", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")

@@ -50,7 +50,9 @@ class TcnSettings:
 
     def __post_init__(self) -> None:
         if not (1 <= self.channels <= 512 and 1 <= self.levels <= 16):
-            raise ValueError(f"a TCN has 1 to 512 channels and 1 to 16 levels, not {self.channels} and {self.levels}")
+            raise ValueError(
+                f"a TCN has 1 to 512 channels and 1 to 16 levels, not {self.channels} and {self.levels}"
+            )
         if not (0 <= self.dropout < 1 and self.floor > 0):
             raise ValueError("dropout lies in [0, 1) and the floor above 0")
 

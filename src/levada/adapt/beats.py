@@ -1,0 +1,245 @@
+"""Adapting a beat tracker: strategies as plain functions from annotated stretches to weights.
+
+- `scratch`: a new network from the labels alone.
+- `finetune`: a base network, trained on.
+- `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
+- `decoder`: the network untouched; tempo range and metres are learnt from the labels.
+
+Whatever the strategy, the decoder's priors learnt from the same labels travel with the weights. After Maia, Rocamora,
+Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the defaults were measured
+(studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a fixed number of steps
+with averaged weights did better than any early stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.augment import NONE, Augmentation, augment
+from levada.corpus import Span
+from levada.decode import DecoderSettings, learn_settings
+from levada.errors import InputError
+from levada.fit import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
+from levada.nets.tcn import Tcn, TcnSettings
+from levada.nets.weights import Card, Weights
+from levada.spectrogram import GRID, file_log_bands
+
+__all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "scratch"]
+
+Generator = np.random.Generator
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a network is adapted.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    learning_rate : float
+    batch : int
+        Excerpts in a step.
+    excerpt_s : float
+        Length of an excerpt, in seconds.
+    layers : tuple of str
+        Beginnings of the names of the layers that are trained; all where there are none.
+    tolerance : int
+        Frames by which a peak may miss a label without penalty; 0 widens the labels instead.
+    downbeat_weight : float
+        Weight of downbeats in the loss.
+    average : float
+        Decay of the average of the weights.
+    dropout : float
+        Share of filters silenced in training.
+    augmentation : Augmentation
+        What is changed from one hearing to the next.
+    seed : int
+    """
+
+    steps: int = 120
+    learning_rate: float = 2e-3
+    batch: int = 6
+    excerpt_s: float = 15.0
+    layers: tuple[str, ...] = ()
+    tolerance: int = 0
+    downbeat_weight: float = 1.0
+    average: float = 0.95
+    dropout: float = 0.15
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def seeded(self, seed: int) -> AdaptSettings:
+        """The same settings with another seed."""
+        return replace(self, seed=seed)
+
+
+FINETUNE = AdaptSettings()
+SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150)
+
+
+def scratch(
+    spans: Sequence[Span],
+    *,
+    settings: AdaptSettings = SCRATCH,
+    folder: str | Path,
+    progress: Progress | None = None,
+    **_: object,
+) -> Weights:
+    """A new network from the labels alone."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    net = Tcn(TcnSettings(dropout=settings.dropout))
+    trained = _trained(net, spans, settings, folder, progress)
+    return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None)
+
+
+def finetune(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    settings: AdaptSettings = FINETUNE,
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:
+    """A base network, trained on with the labels as they are."""
+    return finetune_augment(
+        spans, base=base, settings=replace(settings, augmentation=NONE), folder=folder, progress=progress
+    )
+
+
+def finetune_augment(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    settings: AdaptSettings = FINETUNE,
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:
+    """A base network, trained on with the labels and with what they might have been."""
+    net = Tcn(replace(base.net.settings, dropout=settings.dropout))
+    net.load_state_dict(base.net.state_dict())
+    trained = _trained(net, spans, settings, folder, progress)
+    how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
+    return _weights(trained, spans, how, settings, _priors(base), base=base)
+
+
+def decoder(spans: Sequence[Span], *, base: Weights, **_: object) -> Weights:
+    """The network untouched; the decoder learns tempo and metre."""
+    return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base)
+
+
+STRATEGIES: dict[str, Callable[..., Weights]] = {
+    "scratch": scratch,
+    "finetune": finetune,
+    "finetune+augment": finetune_augment,
+    "decoder": decoder,
+}
+DEFAULTS = {"scratch": SCRATCH, "finetune": FINETUNE, "finetune+augment": FINETUNE, "decoder": FINETUNE}
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """An annotated stretch as the network hears it: the whole recording, of which a part is known."""
+
+    bands: Floats32
+    span: Span
+
+
+def _trained(
+    net: Tcn, spans: Sequence[Span], settings: AdaptSettings, folder: str | Path, progress: Progress | None
+) -> Tcn:
+    if not spans or not any(len(span.beats) for span in spans):
+        raise InputError("there are no annotated beats to learn from")
+    heard = {span.track.audio: file_log_bands(span.track.audio) for span in spans}
+    lessons = [_Lesson(heard[span.track.audio], span) for span in spans]
+    loss = (
+        partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
+        if settings.tolerance
+        else partial(widened_loss, downbeat_weight=settings.downbeat_weight)
+    )
+    fitted = fit(
+        net,
+        partial(_batches, lessons, settings),
+        settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
+        loss=loss,
+        folder=folder,
+        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        progress=progress,
+    )
+    assert isinstance(fitted, Tcn)
+    return fitted
+
+
+def _batches(lessons: Sequence[_Lesson], settings: AdaptSettings, start: int) -> Iterator[Batch]:
+    """Excerpts that overlap what is annotated, longer stretches more often."""
+    import torch
+
+    lengths = np.array([lesson.span.duration_s for lesson in lessons])
+    for step in range(start, settings.steps):
+        rng = np.random.default_rng([settings.seed, step])
+        chosen = rng.choice(len(lessons), settings.batch, p=lengths / lengths.sum())
+        excerpts = [_excerpt(lessons[int(index)], settings, rng) for index in chosen]
+        yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*excerpts, strict=True)))
+
+
+def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
+    frames = round(settings.excerpt_s * GRID.fps)
+    reach = round(frames * np.exp(settings.augmentation.tempo))
+    first, last = GRID.frame(lesson.span.start_s), GRID.frame(lesson.span.end_s)
+    slack = max(0, reach - (last - first)) // 2 + reach // 4
+    low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
+    start = int(rng.integers(low, max(low, high) + 1))
+    piece, start_s = lesson.bands[start : start + reach], GRID.time_s(start)
+    beats = lesson.span.beats.shift(-start_s)
+    bands, beats, factor = augment(piece, beats, by=settings.augmentation, rng=rng)
+    known_s = ((lesson.span.start_s - start_s) * factor, (lesson.span.end_s - start_s) * factor)
+    targets, known = frame_targets(beats, len(bands), known_s=known_s)
+    return _cut(bands, frames, bands.min()), _cut(targets, frames, 0), _cut(known, frames, 0)
+
+
+def _cut(rows: Floats32, frames: int, fill: float) -> Floats32:
+    """Exactly so many rows."""
+    if len(rows) >= frames:
+        return rows[:frames]
+    return np.concatenate([rows, np.full((frames - len(rows), rows.shape[1]), fill, np.float32)])
+
+
+def _priors(base: Weights) -> DecoderSettings:
+    return DecoderSettings.from_dict(base.decoder)
+
+
+def _weights(
+    net: Tcn,
+    spans: Sequence[Span],
+    how: str,
+    settings: AdaptSettings | None,
+    start: DecoderSettings,
+    *,
+    base: Weights | None,
+) -> Weights:
+    trained_on: dict[str, list[tuple[float, float]]] = {}
+    for span in spans:
+        trained_on.setdefault(span.track.content_hash, []).append((span.start_s, span.end_s))
+    minutes = sum(span.duration_s for span in spans) / 60
+    groups = {span.track.group for span in spans}
+    card = Card(
+        name="adapted" if base is None else f"{base.card.name}, adapted",
+        origin=f"{how.capitalize()}" + ("." if base is None else f" from {base.card.name} ({base.card.origin})"),
+        licence="other" if base is None else base.card.licence,
+        data=f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence is "
+        "for who adapted the model to know. " + ("" if base is None else f"Before that: {base.card.data}"),
+        minutes=minutes,
+        scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
+        trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
+    )
+    learnt = learn_settings([span.beats for span in spans], start=start)
+    return Weights(net.eval(), card, asdict(learnt), {} if settings is None else asdict(settings))

@@ -1,0 +1,306 @@
+"""Recordings become beats: one, or a folder of them.
+
+A tracker hears (spectrogram to activations) and decodes (activations to beats). It hears in pieces, each with as much
+music around it as the network can see, so that an hour takes little more memory than a song and gives the same beats
+as in one piece.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio, flux
+from levada.beats import Beats
+from levada.decode import DecoderSettings, decode_beats, probabilities
+from levada.errors import InputError
+from levada.files import atomic
+from levada.formats import write_beats
+from levada.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
+
+if TYPE_CHECKING:
+    from levada.nets.tcn import Tcn
+
+__all__ = ["FolderReport", "Tracker", "flux_tracker", "hear", "tcn_tracker", "track_folder"]
+
+Floats32 = npt.NDArray[np.float32]
+Hear = Callable[[Iterable[Floats32]], Floats32]
+
+CHUNK_FRAMES = 30_000
+RUN = "levada-run.json"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Something that finds beats.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    hear : callable
+        From consecutive pieces of a log-band spectrogram to activations [shape=(frames, 2)].
+    settings : DecoderSettings
+        What its decoder believes of tempo and metre.
+    identity : str
+        Changes whenever its beats might.
+    trained_spans : mapping
+        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
+    """
+
+    name: str
+    hear: Hear
+    settings: DecoderSettings = field(default_factory=DecoderSettings)
+    identity: str = ""
+    trained_spans: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """SHA-256 of each recording it was trained on."""
+        return frozenset(self.trained_spans)
+
+    def activations(self, samples: Floats32, rate: int) -> Floats32:
+        """Probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
+        return self.hear([log_bands(samples, rate)])
+
+    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
+        """Beats of a recording in memory.
+
+        Parameters
+        ----------
+        samples : float32 [shape=(channels, samples)]
+        rate : int
+        hints : Beats, optional
+            Beats that are certain; the result passes through them.
+
+        Returns
+        -------
+        Beats
+        """
+        return self.decode(self.activations(samples, rate), hints=hints)
+
+    def file(self, path: str | Path, *, hints: Beats | None = None) -> Beats:
+        """Beats of a file of any length, in flat memory."""
+        return self.decode(self.file_activations(path), hints=hints)
+
+    def file_activations(self, path: str | Path) -> Floats32:
+        """Activations of a file of any length [shape=(frames, 2)]."""
+        return self.hear(stream_log_bands(audio.blocks(path), audio.info(path).rate))
+
+    def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
+        """Beats from activations."""
+        return decode_beats(activations, fps=GRID.fps, settings=self.settings, hints=hints)
+
+
+def flux_tracker() -> Tracker:
+    """Spectral flux and bass onsets behind the decoder: no learning, the floor of every table."""
+    return Tracker("flux", _hear_flux, identity="flux")
+
+
+def _hear_flux(pieces: Iterable[Floats32]) -> Floats32:
+    return flux.activations(np.concatenate([np.zeros((0, N_BANDS), np.float32), *pieces]))
+
+
+def tcn_tracker(
+    net: Tcn,
+    *,
+    name: str,
+    settings: DecoderSettings,
+    identity: str = "",
+    trained_spans: Mapping[str, list[tuple[float, float]]] | None = None,
+) -> Tracker:
+    """A network behind the decoder."""
+    return Tracker(name, partial(hear, net.eval()), settings, identity, dict(trained_spans or {}))
+
+
+def hear(net: Tcn, pieces: Iterable[Floats32]) -> Floats32:
+    """Activations of a recording that arrives in pieces.
+
+    Parameters
+    ----------
+    net : Tcn
+        In evaluation mode.
+    pieces : iterable of float32 [shape=(frames, 81)]
+        Consecutive stretches of the spectrogram.
+
+    Returns
+    -------
+    float32 [shape=(frames, 2)]
+        The same as for the spectrogram in one piece.
+    """
+    import torch
+
+    with torch.inference_mode():
+        folded = [
+            net.front(torch.from_numpy(bands)[None])[0]
+            for bands in _with_neighbours(pieces, net.front_context_frames)
+        ]
+        if not folded:
+            return np.zeros((0, 2), np.float32)
+        features = torch.cat(folded, 1)[None]
+        del folded
+        frames, context = features.shape[-1], net.body_context_frames
+        chunks = []
+        for start in range(0, frames, CHUNK_FRAMES):
+            end = min(start + CHUNK_FRAMES, frames)
+            first, last = max(0, start - context), min(frames, end + context)
+            logits = net.body(features[..., first:last].contiguous())[0, start - first : end - first]
+            chunks.append(probabilities(logits.numpy()).astype(np.float32))
+        return np.concatenate(chunks)
+
+
+def _with_neighbours(pieces: Iterable[Floats32], context: int) -> Iterator[Floats32]:
+    """Each piece with the last rows before it and the first after it; the ends of the recording are repeated."""
+    held: Floats32 | None = None
+    for piece in pieces:
+        for start in range(0, len(piece), 4096):
+            part = piece[start : start + 4096]
+            held = np.concatenate([part[:1].repeat(context, 0) if held is None else held, part])
+            if len(held) > 2 * context:
+                yield held
+                held = held[-2 * context :]
+    if held is not None:
+        yield np.concatenate([held, held[-1:].repeat(context, 0)])
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What became of a folder.
+
+    Parameters
+    ----------
+    written : tuple of Path
+        Beat files written now.
+    kept : tuple of Path
+        Beat files that an earlier call had written.
+    failed : mapping of Path to str
+        Recordings that could not be tracked, and why.
+    """
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    failed: Mapping[Path, str]
+
+
+def track_folder(
+    folder: str | Path,
+    tracker: Tracker,
+    *,
+    out: str | Path,
+    processes: int = 1,
+    suffix: str = ".beats",
+    force: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> FolderReport:
+    """Beats for every recording in a folder and the folders inside it; a killed run goes on where it was.
+
+    Parameters
+    ----------
+    folder : path-like
+    tracker : Tracker
+    out : path-like
+        Where the beat files go, in folders like those of the recordings.
+    processes : int
+        Recordings tracked at the same time.
+    suffix : str
+        Of the beat files: any format that can be written.
+    force : bool
+        Track again what has been tracked before.
+    progress : callable, optional
+        Told how many recordings are done, of how many, and which was the last.
+
+    Returns
+    -------
+    FolderReport
+
+    Raises
+    ------
+    InputError
+        If there is nothing to track, or `out` holds beats of another model.
+    """
+    root, out = Path(folder), Path(out)
+    recordings = sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES and path.is_file()
+    )
+    if not recordings:
+        raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
+    targets = _targets(recordings, root, out, suffix)
+    _claim(out, tracker, force=force)
+    kept = [] if force else [target for target in targets.values() if target.exists()]
+    todo = {path: target for path, target in targets.items() if force or not target.exists()}
+    failed: dict[Path, str] = {}
+    for done, (path, problem) in enumerate(_each(todo, tracker, processes), start=1):
+        if problem:
+            failed[path] = problem
+        if progress is not None:
+            progress(done, len(todo), path.name)
+    return FolderReport(tuple(todo[path] for path in todo if path not in failed), tuple(kept), failed)
+
+
+def _targets(recordings: list[Path], root: Path, out: Path, suffix: str) -> dict[Path, Path]:
+    """A beat file for each; recordings that differ in their suffix alone keep it."""
+    stems = [path.with_suffix("") for path in recordings]
+    names = [path if stems.count(stem) > 1 else stem for path, stem in zip(recordings, stems, strict=True)]
+    return {
+        path: out / name.relative_to(root).parent / (name.name + suffix)
+        for path, name in zip(recordings, names, strict=True)
+    }
+
+
+def _claim(out: Path, tracker: Tracker, *, force: bool) -> None:
+    """Remember in the folder whose beats it holds, so that two models never mix in it."""
+    path = out / RUN
+    mine = {"model": tracker.name, "identity": tracker.identity}
+    if path.exists() and not force:
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            theirs = None
+        if theirs != mine:
+            raise InputError(
+                "holds beats of another model or version of it; choose another folder, or --force", path=out
+            )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic(path, force=True) as temporary:
+        temporary.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+
+
+def _each(todo: Mapping[Path, Path], tracker: Tracker, processes: int) -> Iterator[tuple[Path, str]]:
+    """Track each recording; yields it with what went wrong, if anything did."""
+    if processes <= 1 or len(todo) <= 1:
+        for path, target in todo.items():
+            yield path, _one(tracker, path, target)
+        return
+    with ProcessPoolExecutor(
+        min(processes, len(todo)), mp_context=get_context("spawn"), initializer=_single_thread
+    ) as pool:
+        running = {pool.submit(_one, tracker, path, target): path for path, target in todo.items()}
+        for future in as_completed(running):
+            yield running[future], future.result()
+
+
+def _single_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _one(tracker: Tracker, path: Path, target: Path) -> str:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_beats(target, tracker.file(path), force=True)
+    except InputError as error:
+        return str(error)
+    except (OSError, MemoryError) as error:
+        return f"{path}: {error or type(error).__name__}"
+    return ""
