@@ -206,8 +206,10 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
                     file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
             whole = soundfile.info(str(temporary)).frames == length
         except (soundfile.SoundFileError, AssertionError, ValueError) as error:
+            if isinstance(error, AssertionError) or getattr(error, "code", 0) == 2:  # libsndfile's "system error"
+                raise InputError("could not be written as a whole: is the disk full?", path=path) from error
             what = f"{channels} channels at {rate} Hz could not be written as {suffix}"
-            raise InputError(f"{what}: {error or 'is the disk full?'}", path=path) from error
+            raise InputError(f"{what}: {error}", path=path) from error
         if not whole:
             raise InputError("could not be written as a whole: is the disk full?", path=path)
 

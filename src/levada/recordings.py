@@ -120,6 +120,9 @@ def _foreign_decoder(
 def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[Samples]:
     import soundfile
 
+    # soundfile seeks to where it is before and after every read of a file that can seek; an mp3 decoder forgets
+    # what it needs for the next frame by that, and the joints would be noise
+    file.seekable = lambda: False
     while True:
         try:
             piece = file.read(PIECE, dtype="float32", always_2d=True)
@@ -148,9 +151,7 @@ def _ffmpeg(path: str | Path, start_s: float) -> Iterator[Recording]:
         ["-c:a", "pcm_f32le", "-f", "wav"],
     )
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            [*command, *source, *target, "pipe:1"], stdout=subprocess.PIPE, stderr=said
-        )
+        process = subprocess.Popen([*command, *source, *target, "pipe:1"], stdout=subprocess.PIPE, stderr=said)
         assert process.stdout is not None
         try:
             header = _wav_header(process.stdout)
@@ -286,9 +287,7 @@ def lacks_length_header(path: str | Path) -> bool:
         return False
     for at in range(len(data) - 4):
         length = _mpeg_frame_length(data[at : at + 4])
-        if length and (
-            at + length >= len(data) - 4 or _mpeg_frame_length(data[at + length : at + length + 4])
-        ):
+        if length and (at + length >= len(data) - 4 or _mpeg_frame_length(data[at + length : at + length + 4])):
             return not any(name in data[at : at + 64] for name in (b"Xing", b"Info", b"VBRI"))
     return False
 
