@@ -291,7 +291,7 @@ def test_pyav_decodes_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with av.open(str(tmp_path / "a.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
         frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
-        frame.rate = 44100
+        frame.rate, frame.pts = 44100, 0
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     read, rate = audio.read(tmp_path / "a.m4a")
