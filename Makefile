@@ -1,0 +1,59 @@
+# Each target works alone on a fresh machine with Python 3.11 or newer and nothing else; the second call is quick.
+
+PYTHON ?= python3
+VENV ?= .venv
+REAL ?= ../shared/real/mdb_drums/drums_only
+
+bin := $(VENV)/bin
+pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo demo-real test check clean
+
+help:
+	@echo "make demo       adapt a tracker to a tradition it has never heard; see and hear before and after in demo/"
+	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
+	@echo "make test       run the tests"
+	@echo "make check      format, lint, types, floors, spelling"
+	@echo "make clean      remove what these made"
+
+demo: $(VENV)/.demo
+	$(bin)/levada demo --out demo --force
+
+demo-real: $(VENV)/.demo
+	@if [ -d "$(REAL)" ]; then \
+	  $(bin)/levada demo --real "$(REAL)" --out demo-real --force; \
+	else \
+	  echo "demo-real needs a folder of annotated recordings: $(REAL) is none. make demo-real REAL=folder" >&2; exit 2; \
+	fi
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n 2
+
+check: $(VENV)/.dev
+	scripts/check
+
+clean:
+	rm -rf $(VENV) demo demo-real build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first: whatever else pulls it in would take the newest and, with it, gigabytes of CUDA.
+$(VENV)/.torch: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "levada needs Python 3.11 or newer: make PYTHON=python3.11" >&2; exit 2; }
+	@echo "making a virtual environment in $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing torch, a minute or two the first time" >&2
+	@$(pip) torch
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	@echo "installing levada" >&2
+	@$(pip) --editable '.[train,fast,plot]'
+	@touch $@
+
+# All that the demo needs and the tools of development: after this the demo has nothing to install.
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	@echo "installing levada and the tools of its tests" >&2
+	@$(pip) --editable '.[dev]'
+	@touch $(VENV)/.demo $@
