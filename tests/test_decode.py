@@ -106,18 +106,16 @@ def test_tempo_prior_decides_where_the_sound_does_not() -> None:
     activations[::80, 0] = 0.5
     activations[40::80, 0] = 0.06
     tempi = [
-        decode_beats(
-            activations, settings=DecoderSettings(tempo_mean_bpm=mean, tempo_spread_octaves=0.05)
-        ).tempo_bpm
+        decode_beats(activations, settings=DecoderSettings(tempo_mean_bpm=mean, tempo_spread_octaves=0.05)).tempo_bpm
         for mean in (75, 150)
     ]
     assert tempi == pytest.approx([75, 150], rel=0.03)
 
 
 def test_tempo_stiffness() -> None:
-    times = np.cumsum(0.5 * np.tile([1.0, 1.12], 15))
-    activations = heard(Beats(times), 17)
-    loose = decode_beats(activations, settings=DecoderSettings(tempo_stiffness=20))
+    times = np.cumsum(0.5 * np.tile([1.0, 1.3], 15))
+    activations = heard(Beats(times), 18)
+    loose = decode_beats(activations, settings=DecoderSettings(tempo_stiffness=5))
     assert np.abs(loose.times_s - times[: len(loose)]).max() < 0.03
     stiff = decode_beats(activations, settings=DecoderSettings(tempo_stiffness=3000))
     assert stiff.intervals_s.std() < loose.intervals_s.std()
@@ -163,7 +161,10 @@ def test_silence_at_the_ends_has_no_beats_and_a_break_is_counted_through() -> No
         np.concatenate([part.times_s for part in sounding]), np.concatenate([part.positions for part in sounding])
     )
     activations = heard(played, 30, noise=0.01)
-    assert_same(decode_beats(activations), beats.between(5, 25), within_s=0.05)
+    found = decode_beats(activations)
+    assert_same(found, beats.between(5, 25), within_s=0.15)
+    for played in sounding:
+        assert_same(found.between(played.times_s[0] - 0.1, played.times_s[-1] + 0.1), played)
     everywhere = decode_beats(activations, settings=DecoderSettings(threshold=0))
     assert everywhere.times_s[0] < 0.6
     assert everywhere.times_s[-1] > 29.4
@@ -239,7 +240,9 @@ def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.Mon
     activations = heard(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)
     monkeypatch.setattr("levada.decode.recursion.STRETCH_BYTES", 1)  # the shortest there are
-    assert decode_beats(activations) == whole
+    again = decode_beats(activations)
+    assert_same(again, whole, within_s=0)
+    np.testing.assert_allclose(again.confidence, whole.confidence, atol=1e-9)  # type: ignore[arg-type]
     np.testing.assert_allclose(posteriors(activations), probabilities, atol=1e-9)
 
 
@@ -255,7 +258,7 @@ def test_short_and_constant(frames: int, level: float) -> None:
 
 def test_beats_at_the_very_first_and_last_frame() -> None:
     activations = np.full((101, 2), 0.01)
-    activations[[0, 50, 100], 0] = 0.9
+    activations[[0, 1, 49, 50, 51, 99, 100], 0] = [0.9, 0.5, 0.5, 0.9, 0.5, 0.5, 0.9]
     np.testing.assert_allclose(decode_beats(activations).times_s, [0, 0.5, 1.0], atol=0.006)
 
 

@@ -34,7 +34,8 @@ def decode_beats(
     """Find the most probable beats and their places in the bar.
 
     The best path through the bar-pointer model of `levada.decode.model`, over all metres at once. Each beat
-    lies at the highest activation of the short region in which the model hears it, refined below a frame.
+    lies at the highest activation of the short region in which the model hears it (and 20 ms beside it), refined
+    below a frame.
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
@@ -77,7 +78,8 @@ def decode_beats(
     """
     model, fps, settings, hints = _prepared(activations, fps, settings, hints)
     best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
-    if model.frames == 0 or (hints is None and model.heard.max() < settings.threshold):
+    silent = hints is None and model.heard.max(initial=0) < settings.threshold
+    if silent or not model.frames:
         return Beats([], [], [])
     path = _best_path(model, best)
     if path is None:
@@ -196,7 +198,8 @@ def _posteriors(model: BarPointer) -> Floats:
 
 
 def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
-    """Find the frame of the highest activation in each region, -1 for one before the recording."""
+    """Find the frame of the highest activation in and beside each region, -1 for one before the recording."""
+    starts, widths = starts - model.margin, widths + 2 * model.margin
     heard = np.full(len(starts), -1.0)
     frames = np.full(len(starts), -1)
     for step in range(int(widths.max(initial=0))):

@@ -26,9 +26,10 @@ __all__ = ["BarPointer", "Windows", "bar_pointer", "beat_lengths"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FAINT = 0.1
-FLOOR = 1e-5  # no frame is more certain than this of anything: networks are wrong now and then
-ALIGNMENT_S = 0.02  # how far a peak of the downbeat activation may lie from that of its beat
+FLOOR = 0.02  # no frame is surer than this of anything: chosen on real recordings, where 1e-5 was worse
+FAINT = 0.1  # activations far below this say nothing about which kind of beat it is
+ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
+PEAK_S = 0.02  # how far beside the region in which a beat is heard its peak may lie
 NEVER = -np.inf
 
 
@@ -49,6 +50,7 @@ class BarPointer:
     """
 
     frames: int
+    fps: float
     lengths: Ints  # (K,) frames a beat lasts
     regions: Ints  # (K,) frames at its start in which it is heard
     places: Ints  # (P,) place in the bar, counted from 1
@@ -66,6 +68,11 @@ class BarPointer:
     def longest(self) -> int:
         """Frames of the slowest beat."""
         return int(self.lengths[-1])
+
+    @property
+    def margin(self) -> int:
+        """Frames beside a region in which its peak is looked for; so few that beats never change places."""
+        return min(round(PEAK_S * self.fps), int((self.lengths - self.regions).min() - 1) // 2)
 
     @property
     def position_change(self) -> Floats:
@@ -101,7 +108,7 @@ class BarPointer:
             closed = np.searchsorted(self.windows.last, starts + self.lengths[:, None], side="left")
             rest[closed > opened] = NEVER
         both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
-        return np.stack(both, axis=1)[:, self.downbeat]
+        return np.take(np.stack(both, axis=1), self.downbeat, axis=1)
 
     def allowed(self, starts: Ints) -> Floats:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
@@ -143,6 +150,7 @@ def bar_pointer(
         bar_change = np.log((1 - settings.metre_change) * np.eye(len(metres)) + drawn_anew)
     return BarPointer(
         frames=len(activations),
+        fps=fps,
         lengths=lengths,
         regions=np.ceil(lengths / settings.beat_width).astype(np.int64),
         places=np.concatenate([np.arange(1, metre + 1) for metre in metres]),
@@ -209,9 +217,11 @@ def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach:
     The two outputs of a network are separate yes-or-no questions, "any beat?" (b) and "a downbeat?" (d), but
     every downbeat is a beat. With heard = max(b, d), three exclusive answers sum to one: a downbeat, another
     beat, and none, 1 - heard. Where the network contradicts itself (d > b) the downbeat is believed, for its
-    question is the harder one. Which of the two kinds a beat is, is a trait of the beat and not of a single
-    frame: peaks of d may be narrower than those of b, or a frame aside. The share of downbeats is
-    therefore read off the peaks of both within 20 ms.
+    question is the harder one.
+
+    Which of the two kinds a beat is, is a trait of the beat and not of a single frame: peaks of d may be narrower
+    than those of b, or a frame aside. The share of downbeats is therefore read off the peaks of both within
+    10 ms, and is a half, favouring neither, where hardly anything is heard.
 
     As there are `beat_width` - 1 times as many frames without a beat, their density is divided by that number
     (Böck, Krebs & Widmer 2016).
@@ -226,8 +236,9 @@ def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach:
 
 def _highest_nearby(heights: Floats, reach: int) -> Floats:
     """Give the highest value within so many frames of each."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(heights, reach), 2 * reach + 1)
-    highest: Floats = around.max(axis=1)
+    padded = np.pad(heights, reach)
+    shifted = [padded[i : i + len(heights)] for i in range(2 * reach + 1)]
+    highest: Floats = np.max(shifted, axis=0)
     return highest
 
 

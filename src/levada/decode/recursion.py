@@ -25,11 +25,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from levada.decode.model import NEVER, BarPointer
 from levada.errors import InputError, MissingExtra
 
-__all__ = ["Forward", "Impl", "backward", "best_product", "gather", "sum_product"]
+__all__ = ["Forward", "Impl", "backward", "best_product", "sum_product"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -58,6 +59,7 @@ class Forward:
         stretch = min(max(past, STRETCH_BYTES // (8 * states)), model.frames)
         self._stretches = [(a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)]
         self._scores = np.full((*model.begin.shape, past + stretch), NEVER)
+        self._rows = sliding_window_view(self._scores, int(model.lengths[0]), axis=2)
         self._saved: list[Floats] = []
         before = np.arange(1 - past, 1)
         begun = np.where(before > -model.lengths[:, None], 0, NEVER)  # a beat that reaches into the recording
@@ -90,15 +92,16 @@ class Forward:
         """Compute the scores of the frames from start to stop from those before."""
         model = self._model
         zero = start - model.longest  # the frame at index 0
-        for a, b in _blocks(start, stop, model.lengths[0]):
-            starts = np.arange(a, b) - model.lengths[:, None]
-            arrived = gather(self._scores, starts - zero)
-            arrived += model.evidence(starts)
+        for a, b in _blocks(start, stop, int(model.lengths[0])):
+            arrived = _gather(self._rows, a - model.lengths - zero)[..., : b - a]
+            arrived += model.evidence(np.arange(a, b) - model.lengths[:, None])
             following = np.empty_like(arrived)
             following[:, 1:] = arrived[:, :-1]
             following[:, model.firsts] = _along_positions(self._bars, arrived[:, model.lasts])
-            scores = _along_tempi(self._tempi, following)
-            self._scores[..., a - zero : b - zero] = scores + model.allowed(np.arange(a, b))
+            scores = self._scores[..., a - zero : b - zero]
+            scores[:] = _along_tempi(self._tempi, following)
+            if model.windows is not None:
+                scores += model.allowed(np.arange(a, b))
 
 
 def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]]:
@@ -118,19 +121,23 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
         Posterior probability that a beat of each tempo and position starts at each frame.
     """
     bars, tempi = sum_product(model.bar_change.T), sum_product(model.tempo_change.T)
-    past = model.longest
+    step, past = int(model.lengths[0]), model.longest
     total = _log_sum(forward.ending)
     ahead = np.zeros((*model.begin.shape, past))  # score of all that follows a beat, by the frame of its end
     for start, stop, scores in forward.backwards():
         zero = start - past
         lowest = zero if start == 1 else start
-        following = np.concatenate([np.empty((*model.begin.shape, stop - lowest)), ahead], axis=2)
-        for a, b in reversed(_blocks(lowest, stop, model.lengths[0])):
-            starts = np.broadcast_to(np.arange(a, b), (len(model.lengths), b - a))
-            onward = gather(following, starts + model.lengths[:, None] - lowest)
-            onward += model.evidence(starts)
-            yield a, np.exp(scores[..., a - zero : b - zero] + (onward - total))
-            onward += model.allowed(np.arange(a, b))
+        following = np.empty((*model.begin.shape, stop - lowest + past + step))
+        following[..., stop - lowest : stop - lowest + past] = ahead
+        rows = sliding_window_view(following, step, axis=2)
+        for a, b in reversed(_blocks(lowest, stop, step)):
+            onward = _gather(rows, a + model.lengths - lowest)[..., : b - a]
+            onward += model.evidence(np.broadcast_to(np.arange(a, b), (len(onward), b - a)))
+            probability = scores[..., a - zero : b - zero] + onward
+            probability -= total
+            yield a, np.exp(probability, out=probability)
+            if model.windows is not None:
+                onward += model.allowed(np.arange(a, b))
             leaving = _along_tempi(tempi, onward)
             before = following[..., a - lowest : b - lowest]
             before[:, :-1] = leaving[:, 1:]
@@ -143,7 +150,7 @@ def sum_product(weights: Floats) -> Product:
     matrix = np.exp(weights.T)
 
     def product(scores: Floats) -> Floats:
-        scale = scores.max(axis=0)
+        scale = np.maximum.reduce(scores)
         scale[scale == NEVER] = 0
         with np.errstate(divide="ignore"):
             result: Floats = np.log(matrix @ np.exp(scores - scale))
@@ -238,11 +245,10 @@ def _compiled_loop() -> Callable[..., None]:
     return compiled  # type: ignore[no-any-return]
 
 
-def gather(scores: Floats, index: Ints) -> Floats:
-    """Take (K, P, n) from scores (K, P, time): for each tempo its own n times (K, n) in a row."""
-    tempi, positions, _ = scores.shape
-    rows = np.lib.stride_tricks.sliding_window_view(scores, index.shape[1], axis=2)
-    return rows[np.arange(tempi)[:, None], np.arange(positions), index[:, :1]]
+def _gather(rows: Floats, first: Ints) -> Floats:
+    """Take (K, P, n) from all rows of n scores (K, P, time, n): for each tempo those from its own time (K,)."""
+    tempi, positions = rows.shape[:2]
+    return rows[np.arange(tempi)[:, None], np.arange(positions), first[:, None]]
 
 
 def _along_tempi(product: Product, scores: Floats) -> Floats:
@@ -264,4 +270,4 @@ def _log_sum(scores: Floats) -> float:
 
 def _blocks(start: int, stop: int, n: int) -> list[tuple[int, int]]:
     """First frame and the frame after the last of every n frames from start to stop."""
-    return [(a, min(a + int(n), stop)) for a in range(start, stop, int(n))]
+    return [(a, min(a + n, stop)) for a in range(start, stop, n)]
