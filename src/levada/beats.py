@@ -53,6 +53,8 @@ class Beats:
         confidence: npt.ArrayLike | None = None,
     ) -> None:
         times = np.array(times_s, dtype=np.float64)
+        if times.ndim != 1:
+            raise InputError(f"beat times must be one row of numbers, not an array of shape {times.shape}")
         given = np.zeros(len(times), np.int64) if positions is None else np.array(positions)
         sure = None if confidence is None else np.array(confidence, dtype=np.float64)
         _validate(times, given, sure)
@@ -72,7 +74,7 @@ class Beats:
     @property
     def intervals_s(self) -> Floats:
         """Inter-beat intervals, in seconds [shape=(n - 1,)]."""
-        return np.diff(self.times_s)
+        return self.times_s[1:] - self.times_s[:-1]
 
     @property
     def tempo_bpm(self) -> float:
@@ -135,8 +137,6 @@ class Beats:
 
 
 def _validate(times: Floats, positions: npt.NDArray[np.generic], confidence: Floats | None) -> None:
-    if times.ndim != 1:
-        raise InputError(f"beat times must be one row of numbers, not an array of shape {times.shape}")
     if positions.shape != times.shape:
         raise InputError(f"{len(times)} beat times but {positions.size} positions")
     if not np.isfinite(times).all():
