@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from levada.beats import Beats
 from levada.decode import DecoderSettings, decode_beats, posteriors
 from levada.decode.recursion import best_product
-from levada.errors import InputError
+from levada.errors import InputError, MissingExtra
 
 Floats = npt.NDArray[np.float64]
 
@@ -213,6 +214,17 @@ def test_both_products_give_the_same_bits() -> None:
     expected = np.max(scores[:, None] + weights[:, :, None], axis=0)
     for impl in ("numpy", "numba"):
         np.testing.assert_array_equal(best_product(impl, work=0)(weights)(scores), expected)
+
+
+def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    from levada.decode import recursion
+
+    recursion._compiled_loop.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    activations = heard(steady(100, 4), 4)
+    assert decode_beats(activations, impl="auto") == decode_beats(activations, impl="numpy")
+    with pytest.raises(MissingExtra, match=r"pip install 'levada\[fast\]'"):
+        decode_beats(activations, impl="numba")
 
 
 def test_numba_without_a_place_for_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:

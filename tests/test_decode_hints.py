@@ -127,6 +127,12 @@ def test_fast_and_slow_hints_are_met() -> None:
         assert len(found.between(times[0], times[-1] + 0.01)) == len(times)
 
 
+def test_hints_may_ask_for_tempi_the_stiffness_forbids() -> None:
+    hints = Beats(np.cumsum(np.tile([0.4, 1.0], 5)), np.arange(10) % 2 + 1)
+    stiff = DecoderSettings(tempo_stiffness=1e4, metres=(2,))
+    assert_passes_through(decode_beats(np.full((800, 2), 0.2), settings=stiff, hints=hints), hints)
+
+
 def test_a_narrow_tempo_range_is_widened() -> None:
     narrow = DecoderSettings(min_tempo_bpm=119, max_tempo_bpm=121)
     hints = Beats([1.0, 1.8])
@@ -153,12 +159,12 @@ def test_impossible_hints(hints: Beats, message: str) -> None:
 
 
 def test_the_first_hint_that_fits_no_bar_is_named() -> None:
-    times = np.arange(1.0, 9.0, 0.4)
-    positions = np.arange(len(times)) % 4 + 1
-    positions[9] = 4  # after a 1
-    only_four = DecoderSettings(metres=(4,), metre_change=0, min_tempo_bpm=140, max_tempo_bpm=160)
-    with pytest.raises(InputError, match=r"hint 10 at 4.600 s"):
-        decode_beats(np.full((1000, 2), 0.2), settings=only_four, hints=Beats(times, positions))
+    """Each two hints would do: a bar of three, a bar of four, but the metre may not change."""
+    hints = Beats(np.arange(1.0, 8.0, 0.6), [1, 2, 3, 1, 2, 3, 1, 2, 3, 4, 1, 2])
+    kept = DecoderSettings(metres=(3, 4), metre_change=0, min_tempo_bpm=90, max_tempo_bpm=110)
+    for function in (decode_beats, posteriors):
+        with pytest.raises(InputError, match=r"hint 10 at 6.400 s does not fit after hint 9 at 5.800 s"):
+            function(np.full((1000, 2), 0.2), settings=kept, hints=hints)
 
 
 def test_hints_for_an_empty_recording() -> None:

@@ -34,8 +34,8 @@ def decode_beats(
     """Find the most probable beats and their places in the bar.
 
     The best path through the bar-pointer model of `levada.decode.model`, over all metres at once. Each beat
-    lies at the highest activation of the short region in which the model hears it (and 20 ms beside it), refined
-    below a frame.
+    lies at the highest activation of the short region in which the model hears it (and 20 ms beside it),
+    refined below a frame.
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
@@ -59,8 +59,8 @@ def decode_beats(
     Returns
     -------
     beats : Beats
-        Their confidence is the posterior probability, under the model, of a beat within 30 ms; hints are
-        certain. The model takes frames for independent, so it is surer than it should be: compare
+        Their confidence is the posterior probability, under the model, of a beat within 30 ms (at least one
+        frame); hints are certain. The model takes frames for independent, so it is surer than it should be: compare
         confidences, do not bet on them.
 
     Raises
@@ -87,19 +87,16 @@ def decode_beats(
         raise _impossible(hints, fps=fps, frames=model.frames, settings=settings)
     starts, tempi, positions = path
     frames = _loudest(model, model.regions[tempi], starts)
-    hinted = np.full(len(starts), -1)
-    if hints is not None and model.windows is not None:
-        window = np.searchsorted(model.windows.last, starts, side="left").clip(max=len(hints) - 1)
-        inside = (model.windows.first[window] <= starts) & (starts <= model.windows.last[window])
-        hinted[inside] = window[inside]
-    evident = (hinted >= 0) | (model.heard[frames.clip(0)] >= settings.threshold)
-    evident &= frames >= 0
+    hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
+    evident = (frames >= 0) & ((hinted >= 0) | (model.heard[frames] >= settings.threshold))
     if not evident.any():
         return Beats([], [], [])
     kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
     frames, hinted, positions = frames[kept], hinted[kept], positions[kept]
     times = sub_frame(model.heard, frames) / fps
-    confidence = _nearby(_posteriors(model)[:, 0], frames, reach=max(1, round(CONFIDENCE_S * fps)))
+    probability = _posteriors(model)
+    assert probability is not None  # there is a path
+    confidence = _nearby(probability[:, 0], frames, reach=max(1, round(CONFIDENCE_S * fps)))
     if hints is not None:
         times[hinted >= 0] = hints.times_s[hinted[hinted >= 0]]
         confidence[hinted >= 0] = 1.0
@@ -138,7 +135,8 @@ def posteriors(
     if model.frames == 0:
         return np.zeros((0, 2))
     result = _posteriors(model)
-    if hints is not None and not np.isfinite(result).all():
+    if result is None:
+        assert hints is not None
         raise _impossible(hints, fps=fps, frames=model.frames, settings=settings)
     return result
 
@@ -161,9 +159,9 @@ def _prepared(
 def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:
     """Trace the starts, tempi and positions of the most probable beats; None if no reading is possible."""
     forward = Forward(model, best)
-    tempo, position, last = np.unravel_index(int(forward.ending.argmax()), forward.ending.shape)
-    if not np.isfinite(forward.ending[tempo, position, last]):
+    if not forward.possible:
         return None
+    tempo, position, last = np.unravel_index(int(forward.ending.argmax()), forward.ending.shape)
     frame = int(last) + model.frames - model.longest
     path = [(frame, int(tempo), int(position))]
     for start, _, scores in forward.backwards():
@@ -179,14 +177,17 @@ def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | No
     return starts, tempi, positions
 
 
-def _posteriors(model: BarPointer) -> Floats:
-    """Sum posteriors (frames, 2) of beats and downbeats, each counted where it would be reported."""
+def _posteriors(model: BarPointer) -> Floats | None:
+    """Sum posteriors (frames, 2) of beats and downbeats where they would be reported; None as above."""
+    forward = Forward(model, sum_product)
+    if not forward.possible:
+        return None
     result = np.zeros((model.frames, 2))
     widths, group = np.unique(model.regions, return_inverse=True)
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
     everywhere = np.arange(1 - model.longest, model.frames)
     loudest = [_loudest(model, np.full(len(everywhere), width), everywhere) for width in widths]
-    for first, probability in backward(model, Forward(model, sum_product)):
+    for first, probability in backward(model, forward):
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
         offset = first - everywhere[0]
         for heard, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
@@ -199,6 +200,7 @@ def _posteriors(model: BarPointer) -> Floats:
 
 def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
     """Find the frame of the highest activation in and beside each region, -1 for one before the recording."""
+    before = starts + widths <= 0
     starts, widths = starts - model.margin, widths + 2 * model.margin
     heard = np.full(len(starts), -1.0)
     frames = np.full(len(starts), -1)
@@ -208,7 +210,7 @@ def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
         height = np.where(inside, model.heard[at.clip(0, model.frames - 1)], -1.0)
         frames = np.where(height > heard, at, frames)
         heard = np.maximum(heard, height)
-    return frames
+    return np.where(before, -1, frames)
 
 
 def _nearby(probability: Floats, frames: Ints, *, reach: int) -> Floats:

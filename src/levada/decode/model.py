@@ -31,6 +31,8 @@ FAINT = 0.1  # activations far below this say nothing about which kind of beat i
 ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
 PEAK_S = 0.02  # how far beside the region in which a beat is heard its peak may lie
 NEVER = -np.inf
+RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
+STILL_POSSIBLE = -300.0  # what they count where they may be asked for
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Windows:
     first: Ints  # [shape=(hints,)] first frame of each
     last: Ints  # [shape=(hints,)] last frame of each, included
     positions: Ints  # [shape=(hints,)] place in the bar that the beat must have, 0 for any
+
+    def at(self, frames: Ints) -> Ints:
+        """Index of the window each frame lies in, -1 for none."""
+        window = np.searchsorted(self.last, frames, side="left").clip(max=len(self.last) - 1)
+        inside = (self.first[window] <= frames) & (frames <= self.last[window])
+        return np.where(inside, window, -1)
 
 
 @dataclass(frozen=True)
@@ -113,10 +121,9 @@ class BarPointer:
     def allowed(self, starts: Ints) -> Floats:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
         scores = np.zeros((len(self.places), len(starts)))
-        if self.windows is not None and len(self.windows.first):
-            window = np.searchsorted(self.windows.last, starts, side="left").clip(max=len(self.windows.last) - 1)
-            inside = (self.windows.first[window] <= starts) & (starts <= self.windows.last[window])
-            wanted = np.where(inside, self.windows.positions[window], 0)
+        if self.windows is not None:
+            window = self.windows.at(starts)
+            wanted = np.where(window >= 0, self.windows.positions[window], 0)
             scores[(wanted > 0) & (self.places[:, None] != wanted)] = NEVER
         return scores
 
@@ -205,10 +212,8 @@ def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool
     Where the user's hints may ask for sudden changes they stay possible.
     """
     change = _normalised(-stiffness * np.abs(lengths / lengths[:, None] - 1) + prior)
-    if rigid:
-        change[change <= np.log(np.spacing(1))] = NEVER
-        change = _normalised(change)
-    return change
+    change = np.where(change > RAREST, change, NEVER) if rigid else np.maximum(change, STILL_POSSIBLE)
+    return _normalised(change)
 
 
 def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach: int, margin: int) -> Floats:

@@ -18,7 +18,6 @@ again from what was saved at its beginning.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -75,6 +74,11 @@ class Forward:
         offset = model.frames - self._stretches[-1][0]
         self.ending = self._scores[..., offset : offset + past] + ended[:, None]
         self.ending += model.evidence(np.broadcast_to(last, ended.shape))
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is any reading at all: hints may leave none."""
+        return bool(self.ending.max() > NEVER)
 
     def backwards(self) -> Iterator[tuple[int, int, Floats]]:
         """Yield ``start, stop, scores`` of each stretch, the last first.
@@ -166,19 +170,21 @@ def best_product(impl: Impl, *, work: float) -> Algebra:
     Parameters
     ----------
     impl : {"auto", "numpy", "numba"}
-        "auto" takes numba where it is installed and the work is long enough to be worth loading it.
+        "auto" takes numba where it is installed and there is enough work to be worth loading it.
     work : float
         Sums to be compared, roughly.
     """
-    if impl == "numpy":
-        return _best_product_numpy
-    if impl not in ("auto", "numba"):
+    if impl not in ("auto", "numpy", "numba"):
         raise InputError(f'impl must be "auto", "numpy" or "numba", not {impl!r}')
-    installed = "numba" in sys.modules or importlib.util.find_spec("numba") is not None
-    if impl == "numba" and not installed:
-        raise MissingExtra("numba", extra="fast", purpose='decode with impl="numba"')
-    if impl == "numba" or (installed and ("numba" in sys.modules or work > WORTH_NUMBA)):
-        return _best_product_numba
+    worthwhile = work > WORTH_NUMBA or "numba" in sys.modules
+    if impl == "numba" or (impl == "auto" and worthwhile):
+        try:
+            _compiled_loop()
+        except ImportError:
+            if impl == "numba":
+                raise MissingExtra("numba", extra="fast", purpose='decode with impl="numba"') from None
+        else:
+            return _best_product_numba
     return _best_product_numpy
 
 
@@ -263,9 +269,9 @@ def _along_positions(product: Product, scores: Floats) -> Floats:
 
 
 def _log_sum(scores: Floats) -> float:
-    """Log of the sum of exponentials of all; never if all are."""
+    """Log of the sum of exponentials of all, of which one at least is possible."""
     top = scores.max()
-    return NEVER if top == NEVER else float(np.log(np.exp(scores - top).sum()) + top)
+    return float(np.log(np.exp(scores - top).sum()) + top)
 
 
 def _blocks(start: int, stop: int, n: int) -> list[tuple[int, int]]:
