@@ -81,7 +81,12 @@ def load(name: str | Path) -> Tracker:
     folder = find(name)
     digest = hashlib.sha256((folder / TENSORS).read_bytes() if (folder / TENSORS).is_file() else b"")
     digest.update((folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b"")
-    return tracker(load_weights(folder), name=Path(name).name, identity=digest.hexdigest()[:16])
+    try:
+        return tracker(load_weights(folder), name=folder.resolve().name, identity=digest.hexdigest()[:16])
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
 
 
 def tracker(weights: Weights, *, name: str, identity: str = "") -> Tracker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["CONFIG", "FORMAT", "README", "TENSORS", "Card", "read_card", "read_c
 
 FORMAT = 1
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
+
+_NEEDED = ("name", "origin", "licence", "data", "minutes", "scores")
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,22 @@ class Card:
     trained_on: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        empty = [
-            f.name for f in fields(self) if f.name != "trained_on" and getattr(self, f.name) in ("", None, {})
-        ]
+        empty = [name for name in _NEEDED if getattr(self, name) in ("", None, {})]
         if empty:
-            raise InputError(f"a model cannot be saved without its card's {', '.join(empty)}")
+            raise InputError(f"a model's card needs {', '.join(empty)}: a model without cannot be used")
+        if not isinstance(self.minutes, int | float) or not 0 <= self.minutes < math.inf:
+            raise InputError(f"a card's minutes are a number, not {self.minutes!r}")
+        for name in ("scores", "trained_on"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"a card's {name} are a table, not {getattr(self, name)!r}")
 
     def markdown(self, settings: Mapping[str, Any]) -> str:
         """The card as a page with the header that model hubs read."""
-        header = f"---\nlicense: {self.licence.lower()}\nlibrary_name: levada\ntags: [beat-tracking, downbeat-tracking]\n---\n"
+        tags = "library_name: levada\ntags: [beat-tracking, downbeat-tracking]"
         scores = "\n".join(f"| {name} | {value} |" for name, value in self.scores.items())
         return (
-            f"{header}\n# {self.name}\n\n{self.origin}\n\n## Data\n\n{self.data}\n\n"
+            f"---\nlicense: {self.licence.lower()}\n{tags}\n---\n\n"
+            f"# {self.name}\n\n{self.origin}\n\n## Data\n\n{self.data}\n\n"
             f"Annotated audio seen, labels used for validation included: {self.minutes:.2f} minutes.\n\n"
             f"## Scores\n\n| score | value |\n|---|---|\n{scores}\n\n## Licence\n\n{self.licence}\n\n"
             f"## Settings\n\n```json\n{json.dumps(settings, indent=1)}\n```\n"
@@ -88,11 +95,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"is damaged: it lacks {', '.join(missing)}", path=path)
     if config["format"] != FORMAT:
-        raise InputError(
-            f"has format {config['format']}, which this version of levada does not read", path=path
-        )
+        raise InputError(f"has format {config['format']}, which this version of levada does not read", path=path)
     if config["network"] != "tcn":
         raise InputError(f"names an unknown network, {config['network']!r}; levada knows 'tcn'", path=path)
+    for key in ("settings", "card", "decoder", "training"):
+        if not isinstance(config.setdefault(key, {}), dict):
+            raise InputError(f"is damaged: {key} is no table", path=path)
     return config
 
 
@@ -104,7 +112,11 @@ def read_card(folder: str | Path) -> Card:
     InputError
         As for `read_config`, and if the card lacks something.
     """
+    given, path = read_config(folder)["card"], Path(folder) / CONFIG
+    unknown = sorted(given.keys() - {entry.name for entry in fields(Card)})
+    if unknown:
+        raise InputError(f"is damaged: its card has unknown entries, {', '.join(unknown)}", path=path)
     try:
-        return Card(**read_config(folder)["card"])
-    except TypeError as error:
-        raise InputError(f"is damaged: {error}", path=Path(folder) / CONFIG) from None
+        return Card(**dict.fromkeys(_NEEDED) | given)
+    except InputError as error:
+        raise InputError(f"is damaged: {error}", path=path) from None

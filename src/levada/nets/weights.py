@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from levada.errors import InputError
 from levada.files import atomic_folder
 from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card, read_card, read_config
@@ -48,7 +50,7 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     Raises
     ------
     InputError
-        If the folder exists and `force` is not set, or cannot be written.
+        If a weight is not finite, the folder exists and `force` is not set, or it cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -61,12 +63,12 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
         "card": asdict(weights.card),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.net.state_dict().items()}
+    if not _finite(tensors):
+        raise InputError("will not be written: the network holds numbers that are not finite", path=folder)
     with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
         save_file(tensors, temporary / TENSORS)
         (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        page = weights.card.markdown(
-            {key: config[key] for key in ("network", "settings", "decoder", "training")}
-        )
+        page = weights.card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
         (temporary / README).write_text(page, encoding="utf-8")
 
 
@@ -92,8 +94,12 @@ def load(folder: str | Path) -> Weights:
     except FileNotFoundError:
         raise InputError(f"is not a whole model: it has no {TENSORS}", path=folder) from None
     except (SafetensorError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[-1].strip()
         raise InputError(f"is damaged, or not the weights of its {CONFIG}: {reason}", path=path) from None
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+    if not _finite(tensors):
         raise InputError("is damaged: it holds numbers that are not finite", path=path)
-    return Weights(net.eval(), card, config.get("decoder", {}), config.get("training", {}))
+    return Weights(net.eval(), card, config["decoder"], config["training"])
+
+
+def _finite(tensors: Mapping[str, Tensor]) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
