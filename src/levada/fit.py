@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +28,14 @@ from torch.nn import functional
 
 from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
+from levada.files import atomic
 from levada.spectrogram import GRID
 
 __all__ = ["Batch", "FitSettings", "Loss", "fit", "frame_targets", "shift_tolerant_loss", "widened_loss"]
 
 Progress = Callable[[int, int, float], None]
 CHECKPOINT, LOG = "training.ckpt", "log.csv"
+SAVE_EVERY_S = 10.0
 
 
 class Batch(NamedTuple):
@@ -72,19 +74,20 @@ def frame_targets(
     Returns
     -------
     targets, known : float32 [shape=(frames, 2)]
-        Columns are beats and downbeats. Where a beat has no position, downbeats are unknown up to the beats beside it.
+        Columns are beats and downbeats. Where a beat has no position, downbeats are unknown between the beats on its
+        either side.
     """
     targets, known = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
-    for column, times in enumerate((beats.times_s, beats.downbeats_s)):
-        at = np.floor(times * float(GRID.fps) + 0.5).astype(int)
-        targets[at[at < frames], column] = 1
+    at = np.floor(beats.times_s * float(GRID.fps) + 0.5).astype(int)
+    inside = at < frames
+    targets[at[inside], 0] = 1
+    targets[at[inside & (beats.positions == 1)], 1] = 1
     if known_s is not None:
         known[: max(0, GRID.frame(known_s[0]))] = 0
         known[max(0, GRID.frame(known_s[1]) + 1) :] = 0
-    edges = np.concatenate([[-np.inf], beats.times_s, [np.inf]])
+    edges = np.concatenate([[-1], at, [max(frames, at.max(initial=0) + 1)]])
     for index in np.flatnonzero(beats.positions == 0):
-        before, after = np.clip(edges[[index, index + 2]] * float(GRID.fps), 0, frames)
-        known[int(before) : int(after) + 1, 1] = 0
+        known[edges[index] + 1 : edges[index + 2], 1] = 0
     return targets, known
 
 
@@ -117,18 +120,11 @@ class FitSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            self.steps < 1
-            or not self.learning_rate > 0
-            or not 0 <= self.average < 1
-            or not 0 <= self.warmup <= 1
-        ):
+        if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
             raise InputError(f"these training settings make no sense: {self}")
 
 
-def widened_loss(
-    logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0
-) -> Tensor:
+def widened_loss(logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0) -> Tensor:
     """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020)."""
     targets = batch.targets
     near = functional.max_pool1d(targets.transpose(1, 2), 3, 1, 1).transpose(1, 2)
@@ -153,9 +149,7 @@ def shift_tolerant_loss(
     """
     around = 2 * tolerance + 1
     highest = functional.max_pool1d(logits.transpose(1, 2), around, 1, tolerance).transpose(1, 2)
-    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(
-        1, 2
-    )
+    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(1, 2)
     positive = positive_weight * batch.targets * functional.softplus(-highest)
     negative = (1 - spread) * functional.softplus(logits)
     return _known_mean(positive + negative, batch.known, downbeat_weight)
@@ -201,7 +195,7 @@ def fit(
     progress : callable, optional
         Told steps done, steps in all and the loss, after each step.
     time_limit_s : float, optional
-        Stops after so many seconds.
+        Stops after so many seconds, those before a kill included.
 
     Returns
     -------
@@ -211,21 +205,26 @@ def fit(
     Raises
     ------
     InputError
-        If the loss is no longer finite, or a checkpoint in the folder belongs to something else.
+        If the loss is no longer finite, nothing is to be trained, the folder cannot be written, or a checkpoint in it
+        is damaged or belongs to something else.
     """
     lightning = _lightning()
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", path=folder) from None
     checkpoint = folder / CHECKPOINT
-    torch.manual_seed(settings.seed)
+    start = _steps_done(checkpoint)
+    _forget(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
     watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every)
-    with _quiet():
+    with _quiet(), _interruptible(watcher), torch.random.fork_rng(devices=()):
         trainer = lightning.Trainer(
             accelerator="auto",
             devices=1,
             max_steps=settings.steps,
-            max_time=None if time_limit_s is None else {"seconds": max(1, int(time_limit_s))},
+            max_time=None if time_limit_s is None else timedelta(seconds=time_limit_s),
             gradient_clip_val=settings.clip,
             logger=False,
             enable_checkpointing=False,
@@ -233,16 +232,10 @@ def fit(
             enable_model_summary=False,
             callbacks=[watcher],
         )
-        start = _steps_done(checkpoint)
         try:
-            trainer.fit(
-                module,
-                _Steps(batches, start),
-                ckpt_path=str(checkpoint) if start else None,
-                weights_only=True,
-            )
-        except RuntimeError as error:
-            if "state_dict" in str(error):
+            trainer.fit(module, _Steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
+        except (KeyError, RuntimeError, ValueError) as error:
+            if "state_dict" in str(error) or "state dict" in str(error):
                 raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
             raise
     trained_net: nn.Module = module.result()
@@ -263,9 +256,7 @@ def _steps_done(checkpoint: Path) -> int:
     try:
         return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
     except Exception as error:
-        raise InputError(
-            f"cannot be continued ({error}); remove it to start again", path=checkpoint
-        ) from None
+        raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
 
 
 def _lightning() -> Any:
@@ -283,7 +274,7 @@ def _module(
 
     from torch.optim.swa_utils import AveragedModel
 
-    def average(so_far: Tensor, now: Tensor, count: Tensor) -> Tensor:
+    def average(so_far: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
         share = max(1 - settings.average, 9 / (10 + int(count)))  # the first weights are soon forgotten
         return so_far + share * (now - so_far)
 
@@ -294,8 +285,11 @@ def _module(
             self.averaged = AveragedModel(self.net, avg_fn=average)
             for name, parameter in self.net.named_parameters():
                 parameter.requires_grad_(trained is None or trained(name))
+            if not any(parameter.requires_grad for parameter in self.net.parameters()):
+                raise InputError("nothing is to be trained: no layer of the network is chosen")
 
         def training_step(self, batch: Batch, _: int) -> Tensor:
+            torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # as it would be without a kill
             value = loss(self.net(batch.bands), batch)
             if not math.isfinite(float(value.detach())):
                 raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
@@ -303,9 +297,7 @@ def _module(
 
         def configure_optimizers(self) -> Any:
             active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-            optimiser = torch.optim.AdamW(
-                active, lr=settings.learning_rate, weight_decay=settings.weight_decay
-            )
+            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=settings.weight_decay)
             warm = max(1, round(settings.warmup * settings.steps))
 
             def rate(step: int) -> float:
@@ -333,17 +325,15 @@ def _watcher(
     validate: Callable[[nn.Module], dict[str, float]] | None,
     validate_every: int,
 ) -> Any:
-    """Averages, logs, saves for resuming, and turns Ctrl-C into an early end."""
-    save_every_s = 10.0
+    """Averages, logs, saves for resuming, and ends early when it is told to."""
 
     class Watcher(lightning.Callback):  # type: ignore[misc]
-        def on_train_start(self, trainer: Any, module: Any) -> None:
-            self.began = self.saved = time.monotonic()
-            self.before = None
-            if threading.current_thread() is threading.main_thread():
-                self.before = signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "should_stop", True))
+        interrupted = False
 
-        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        def on_train_start(self, *_: Any) -> None:
+            self.began = self.saved = time.monotonic()
+
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
             step, value = trainer.global_step, float(outputs["loss"])
             module.averaged.update_parameters(module.net)
             row = {"step": step, "seconds": time.monotonic() - self.began, "loss": value}
@@ -352,32 +342,61 @@ def _watcher(
             _append(folder / LOG, row)
             if progress is not None:
                 progress(step, steps, value)
-            if time.monotonic() - self.saved > save_every_s:
+            if time.monotonic() - self.saved > SAVE_EVERY_S:
                 self.save(trainer)
+            trainer.should_stop |= self.interrupted
 
-        def on_train_end(self, trainer: Any, module: Any) -> None:
-            if self.before is not None:
-                signal.signal(signal.SIGINT, self.before)
+        def on_train_end(self, trainer: Any, _: Any) -> None:
             self.save(trainer)
 
         def save(self, trainer: Any) -> None:
-            temporary = folder / (CHECKPOINT + ".part")
-            trainer.save_checkpoint(temporary)
-            os.replace(temporary, folder / CHECKPOINT)
+            with atomic(folder / CHECKPOINT, force=True) as temporary:
+                trainer.save_checkpoint(temporary)
             self.saved = time.monotonic()
 
     return Watcher()
 
 
 def _append(path: Path, row: dict[str, float]) -> None:
-    """One row more in a log that may already have some; validation columns come last and may be empty."""
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(["step", "seconds", "loss", "validation"])
-        plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
-        writer.writerow([*plain, " ".join(f"{name}={value:.4f}" for name, value in row.items())])
+    """One row more in a log that may already have some; scores come last, where there are any."""
+    plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
+    scores = " ".join(f"{name}={value:.4f}" for name, value in row.items())
+    try:
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if not file.tell():
+                writer.writerow(["step", "seconds", "loss", "validation"])
+            writer.writerow([*plain, scores])
+    except OSError as error:
+        raise InputError(f"could not be written: {error.strerror}", path=path) from None
+
+
+def _forget(log: Path, *, after: int) -> None:
+    """Drop the rows of steps after the checkpoint, which will be done again, and of a write that was cut short."""
+    if not log.exists():
+        return
+    whole = [row for row in log.read_text(encoding="utf-8").splitlines(keepends=True) if row.endswith("\n")]
+    kept = [row for row in whole if not (step := row.split(",")[0]).isdigit() or int(step) <= after]
+    with atomic(log, force=True) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")
+
+
+@contextmanager
+def _interruptible(watcher: Any) -> Iterator[None]:
+    """Ctrl-C ends the training and keeps what it has; a second one means what it meant before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        watcher.interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, interrupt) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
