@@ -51,22 +51,16 @@ class Augmentation:
     hidden: float = 0.2
 
     def __post_init__(self) -> None:
-        if (
-            not 0 <= self.tempo < 1
-            or self.pitch_bands < 0
-            or self.level_db < 0
-            or self.tone_db < 0
-            or not 0 <= self.hidden <= 1
-        ):
+        sizes = (self.pitch_bands, self.level_db, self.tone_db)
+        sound = 0 <= self.tempo < 1 and all(0 <= size < np.inf for size in sizes) and 0 <= self.hidden <= 1
+        if not sound or not self.noise_db < np.inf:
             raise InputError(f"these changes make no sense: {self}")
 
 
 NONE = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0)
 
 
-def augment(
-    bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator
-) -> tuple[Floats32, Beats, float]:
+def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) -> tuple[Floats32, Beats, float]:
     """A spectrogram as it might have been, and the beats it then has.
 
     Parameters
@@ -102,9 +96,9 @@ def augment(
 
 def tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Floats32, Beats]:
     """Make it last `factor` times as long at the same pitch, by reading frames at another rate."""
-    if not factor > 0:
+    if not 0 < factor < np.inf:
         raise InputError(f"a recording cannot last {factor} times as long")
-    frames = max(1, round(len(bands) * factor))
+    frames = max(min(1, len(bands)), round(len(bands) * factor))
     return _between(bands, np.arange(frames) / factor), beats.stretch(factor)
 
 
@@ -117,7 +111,7 @@ def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
     """Add gains, in dB, at places spread evenly from the lowest band to the highest, and between them."""
     gains = np.asarray(gains_db, np.float64) * np.log(10) / 20
     places = np.linspace(0, bands.shape[1] - 1, len(gains))
-    return bands + np.interp(np.arange(bands.shape[1]), places, gains).astype(np.float32)
+    return np.asarray(bands + np.interp(np.arange(bands.shape[1]), places, gains), np.float32)
 
 
 def noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
@@ -127,7 +121,7 @@ def noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
     mean = np.log(np.exp(bands, dtype=np.float64).mean()) + level_db * np.log(10) / 20
     slope = rng.uniform(-2, 0.5) * np.linspace(-1, 1, bands.shape[1])
     flutter = rng.rayleigh(0.8, bands.shape)
-    return np.logaddexp(bands, (mean + slope + np.log(flutter + 1e-3)).astype(np.float32))
+    return np.asarray(np.logaddexp(bands, mean + slope + np.log(flutter + 1e-3)), np.float32)
 
 
 def hide(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
@@ -142,9 +136,9 @@ def hide(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
     return changed
 
 
-def _between(rows: Floats32, at: npt.NDArray[np.float64]) -> Floats32:
+def _between(rows: Floats32, at: npt.NDArray[np.floating]) -> Floats32:
     """Rows at fractional places, between their neighbours; the first and the last are repeated beyond the ends."""
-    at = at.clip(0, len(rows) - 1)
+    at = at.clip(0, max(0, len(rows) - 1))
     low = at.astype(int)
     share = (at - low)[:, None].astype(np.float32)
     mixed: Floats32 = rows[low] * (1 - share) + rows[np.minimum(low + 1, len(rows) - 1)] * share
