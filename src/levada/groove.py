@@ -62,9 +62,7 @@ def takes(folder: str | Path, *, split: str = "train", least_s: float = 12.0) ->
     ]  # fmt: skip
 
 
-def read_groove(
-    groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0, faster: float = 1.0
-) -> Performance:
+def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0, faster: float = 1.0) -> Performance:
     """A stretch of a take.
 
     Parameters
@@ -87,9 +85,7 @@ def read_groove(
         raise MissingExtra("mido", extra="midi", purpose="read drum performances") from None
     midi = mido.MidiFile(groove.path)
     per_bar, quarters = PULSES[groove.metre]
-    tempo = next(
-        (message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000
-    )
+    tempo = next((message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000)
     beat_s = tempo / 1e6 * quarters / faster
     notes, tick = [], 0
     for message in mido.merge_tracks(midi.tracks):
@@ -101,9 +97,7 @@ def read_groove(
     lead_s = 0.05
     length_s = min(duration_s, (last - first) * beat_s)
     strokes = [
-        Stroke(
-            (beat - first) * beat_s + lead_s, VOICES[note] + ("-low" if note in (43, 58) else ""), velocity
-        )
+        Stroke((beat - first) * beat_s + lead_s, VOICES[note] + ("-low" if note in (43, 58) else ""), velocity)
         for beat, note, velocity in notes
     ]
     strokes = [stroke for stroke in strokes if 0 <= stroke.time_s < length_s]

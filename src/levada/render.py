@@ -99,9 +99,7 @@ def render(tradition: Tradition, *, duration_s: float, rng: Generator) -> Render
     return Rendering(mixture, performance.beats, stems)
 
 
-def perform(
-    tradition: Tradition, *, duration_s: float, rng: Generator, along: Beats | None = None
-) -> Performance:
+def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: Beats | None = None) -> Performance:
     """Invent a performance: tempo and its drift, who plays, which patterns, fills, and human timing.
 
     Parameters
@@ -151,9 +149,7 @@ def perform(
                 chord = harmony[tatum // tradition.cycle]
                 length_s = ibi_s * rng.uniform(0.4, 1.1)
                 for pitch_hz in _pitches(part.voice, chord, rng):
-                    strokes.append(
-                        Stroke(time_s, part.name, velocity, pitch_hz=pitch_hz, duration_s=length_s)
-                    )
+                    strokes.append(Stroke(time_s, part.name, velocity, pitch_hz=pitch_hz, duration_s=length_s))
             else:
                 strokes.append(Stroke(time_s, part.name, velocity, part.strokes.get(letter, "open")))
     return Performance(
@@ -180,9 +176,7 @@ def _beat_times(tradition: Tradition, duration_s: float, rng: Generator) -> npt.
     return np.asarray(times[: int(np.searchsorted(times, duration_s)) + 2])
 
 
-def _written(
-    part: Instrument, tradition: Tradition, beats: int, rng: Generator
-) -> list[tuple[int, str, bool]]:
+def _written(part: Instrument, tradition: Tradition, beats: int, rng: Generator) -> list[tuple[int, str, bool]]:
     """What a part plays: tatum, stroke letter and accent of every stroke, section by section."""
     weights = np.array([pattern.weight for pattern in part.patterns])
     notes = []
@@ -202,7 +196,7 @@ def _written(
     return notes
 
 
-def _harmony(cycles: int, rng: Generator) -> list[tuple[float, float, float]]:
+def _harmony(cycles: int, rng: Generator) -> list[tuple[float, ...]]:
     """A chord a cycle, as three frequencies around middle C, repeating every two to four cycles."""
     key = rng.integers(12)
     degrees = [0, *rng.choice(7, size=int(rng.integers(1, 4)))]
@@ -211,7 +205,7 @@ def _harmony(cycles: int, rng: Generator) -> list[tuple[float, float, float]]:
         degree = int(degrees[cycle % len(degrees)])
         steps = [SCALE[(degree + third) % 7] for third in (0, 2, 4)]
         chords.append(tuple(float(261.6 * 2 ** ((key + step - 12) / 12)) for step in steps))
-    return chords  # type: ignore[return-value]
+    return chords
 
 
 def _pitches(voice: str, chord: Sequence[float], rng: Generator) -> list[float]:
@@ -306,11 +300,9 @@ def record(samples: Floats32, *, rng: Generator) -> Floats32:
     if rng.random() < 0.6:
         noise = np.cumsum(noise - noise.mean(), dtype=np.float64).astype(np.float32)
         noise -= np.convolve(noise, np.ones(441, np.float32) / 441, "same")  # brown above 50 Hz
-    wet = wet / np.abs(wet).max() + noise * (
-        10 ** (rng.uniform(-75, -30) / 20) / max(float(noise.std()), 1e-9)
-    )
+    wet = wet / np.abs(wet).max() + noise * (10 ** (rng.uniform(-75, -30) / 20) / max(float(noise.std()), 1e-9))
     level = 10 ** (rng.uniform(-14, 0) / 20)
-    return (wet * (0.98 * level / np.abs(wet).max())).astype(np.float32)[None]
+    return np.asarray(wet * (0.98 * level / np.abs(wet).max()), np.float32)[None]
 
 
 def _tone(samples: Floats32, rng: Generator) -> Floats32:

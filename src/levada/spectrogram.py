@@ -106,9 +106,9 @@ def filterbank() -> Floats32:
     for band, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         bank[left:centre, band] = np.linspace(0, 1, centre - left, endpoint=False)
         bank[centre:right, band] = np.linspace(1, 0, right - centre, endpoint=False)
-    bank = (bank / bank.sum(0)).astype(np.float32)
-    bank.flags.writeable = False
-    return bank
+    unit = np.asarray(bank / bank.sum(0), np.float32)
+    unit.flags.writeable = False
+    return unit
 
 
 def log_bands(samples: Floats32, rate: int) -> Floats32:
@@ -233,9 +233,7 @@ def torch_log_bands(samples: torch.Tensor) -> torch.Tensor:
         raise InputError("a spectrogram needs at least one sample")
     flat = samples.reshape(-1, samples.shape[-1])
     window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
-    spectra = torch.stft(
-        flat, WINDOW, GRID.hop, window=window, center=True, pad_mode="constant", return_complex=True
-    )
+    spectra = torch.stft(flat, WINDOW, GRID.hop, window=window, center=True, pad_mode="constant", return_complex=True)
     magnitudes = spectra[:, : WINDOW // 2, : GRID.frames(samples.shape[-1])].abs().transpose(1, 2)
     bank = torch.tensor(filterbank(), device=samples.device)
     bands = torch.log(magnitudes @ bank + FLOOR)

@@ -141,8 +141,7 @@ def hear(net: Tcn, pieces: Iterable[Floats32]) -> Floats32:
 
     with torch.inference_mode():
         folded = [
-            net.front(torch.from_numpy(bands)[None])[0]
-            for bands in _with_neighbours(pieces, net.front_context_frames)
+            net.front(torch.from_numpy(bands)[None])[0] for bands in _with_neighbours(pieces, net.front_context_frames)
         ]
         if not folded:
             return np.zeros((0, 2), np.float32)
@@ -228,9 +227,7 @@ def track_folder(
         If there is nothing to track, or `out` holds beats of another model.
     """
     root, out = Path(folder), Path(out)
-    recordings = sorted(
-        path for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES and path.is_file()
-    )
+    recordings = sorted(path for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES and path.is_file())
     if not recordings:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
     targets = _targets(recordings, root, out, suffix)

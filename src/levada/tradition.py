@@ -121,9 +121,7 @@ def read_tradition(source: str | Path) -> Tradition:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(shipped())
-        raise InputError(
-            f"there is no tradition {str(source)!r}: name a TOML file, or one of {known}"
-        ) from None
+        raise InputError(f"there is no tradition {str(source)!r}: name a TOML file, or one of {known}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not valid TOML: {error}", path=path) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -145,17 +143,13 @@ def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
         raise ValueError(f"tempo_bpm is a mean and a standard deviation, not {mean:g} and {deviation:g}")
     microtiming = tuple(float(value) for value in table.get("microtiming", [0.0] * tatums))
     if len(microtiming) != tatums or any(abs(value) > 0.5 for value in microtiming):
-        raise ValueError(
-            f"microtiming needs {tatums} fractions of a beat, one a tatum, not {list(microtiming)}"
-        )
+        raise ValueError(f"microtiming needs {tatums} fractions of a beat, one a tatum, not {list(microtiming)}")
     return Tradition(
         name=name,
         beats=beats,
         tatums=tatums,
         tempo_bpm=(mean, deviation),
-        instruments=tuple(
-            _instrument(part, entry, beats * tatums) for part, entry in table["instruments"].items()
-        ),
+        instruments=tuple(_instrument(part, entry, beats * tatums) for part, entry in table["instruments"].items()),
         drift=float(table.get("drift", 0.005)),
         microtiming=microtiming,
         spread=float(table.get("spread", 0.012)),
@@ -174,9 +168,7 @@ def _instrument(name: str, entry: Mapping[str, Any], cycle: int) -> Instrument:
             raise ValueError(f"instrument {name}: {grid!r} has {len(bare)} tatums, but the cycle has {cycle}")
         unknown = sorted({letter for letter in bare if letter.lower() not in letters})
         if unknown:
-            raise ValueError(
-                f"instrument {name}: {grid!r} uses {', '.join(unknown)}, which its strokes do not name"
-            )
+            raise ValueError(f"instrument {name}: {grid!r} uses {', '.join(unknown)}, which its strokes do not name")
         patterns.append(Pattern(bare, weight))
     return Instrument(
         name=name,

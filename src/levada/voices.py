@@ -91,20 +91,14 @@ def _drum(low_hz: float, high_hz: float, ring: tuple[float, float], *, noise: tu
 
 
 def _cymbal(ring: tuple[float, float], level: float, *, modes: tuple[float, ...] = METAL) -> Struck:
-    return Struck(
-        modes, Range(1800, 4200), Range(*ring), Range(0.8, 3.0), (4500, 17000), Range(*ring), level=level
-    )
+    return Struck(modes, Range(1800, 4200), Range(*ring), Range(0.8, 3.0), (4500, 17000), Range(*ring), level=level)
 
 
 def _shaker(hiss: tuple[float, float], band: tuple[float, float], attack_s: float, level: float) -> Struck:
-    return Struck(
-        NONE, Range(1, 2), Range(0.1, 0.2), Range(1, 1.5), band, Range(*hiss), attack_s=attack_s, level=level
-    )
+    return Struck(NONE, Range(1, 2), Range(0.1, 0.2), Range(1, 1.5), band, Range(*hiss), attack_s=attack_s, level=level)
 
 
-def _bar(
-    low_hz: float, high_hz: float, ring: tuple[float, float], modes: tuple[float, ...], level: float
-) -> Struck:
+def _bar(low_hz: float, high_hz: float, ring: tuple[float, float], modes: tuple[float, ...], level: float) -> Struck:
     return Struck(
         modes,
         Range(low_hz, high_hz),
@@ -118,9 +112,7 @@ def _bar(
 
 STRUCK: dict[str, Struck] = {
     "kick": _drum(42, 80, (0.15, 0.7), noise=(0.05, 0.5), band=(200, 4000), glide=0.9, level=1.3),
-    "snare": Struck(
-        MEMBRANE, Range(150, 260), Range(0.08, 0.25), Range(0.8, 3.0), (1200, 11000), Range(0.1, 0.4), 0.1
-    ),
+    "snare": Struck(MEMBRANE, Range(150, 260), Range(0.08, 0.25), Range(0.8, 3.0), (1200, 11000), Range(0.1, 0.4), 0.1),
     "rim": _bar(380, 900, (0.03, 0.08), WOOD, 0.5),
     "clap": Struck(
         NONE, Range(1, 2), Range(0.1, 0.2), Range(1, 1.5), (800, 6000), Range(0.12, 0.35), bursts=3, level=0.8
@@ -179,9 +171,7 @@ class Timbre:
     def draw(cls, name: str, rng: Generator) -> Timbre:
         """An instrument with the voice of that name."""
         if name not in STRUCK:
-            raise InputError(
-                f"there is no voice {name!r}; there are {', '.join(STRUCK)}, {', '.join(PITCHED)}"
-            )
+            raise InputError(f"there is no voice {name!r}; there are {', '.join(STRUCK)}, {', '.join(PITCHED)}")
         voice = STRUCK[name]
 
         def within(limits: Range) -> float:
@@ -227,9 +217,7 @@ def strike(timbre: Timbre, *, stroke: str = "open", velocity: float = 0.8, rng: 
     pitch, ring, noise, bright = _STROKES[stroke]
     voice = timbre.voice
     ring_s, hiss_s = timbre.ring_s * ring * rng.uniform(0.9, 1.1), timbre.hiss_s * rng.uniform(0.9, 1.1)
-    length = int(
-        RATE * min(2.5, max(ring_s if voice.modes else 0, hiss_s + 0.03 * voice.bursts) + voice.attack_s)
-    )
+    length = int(RATE * min(2.5, max(ring_s if voice.modes else 0, hiss_s + 0.03 * voice.bursts) + voice.attack_s))
     time = np.arange(length) / RATE
     sound = np.zeros(length)
     fundamental = timbre.pitch_hz * pitch * rng.uniform(0.99, 1.01)
@@ -246,12 +234,10 @@ def strike(timbre: Timbre, *, stroke: str = "open", velocity: float = 0.8, rng: 
     fade = min(length, 220)
     sound[length - fade :] *= np.linspace(1, 0, fade)
     peak = np.abs(sound).max()
-    return (sound * (voice.level * velocity / max(peak, 1e-9))).astype(np.float32)
+    return np.asarray(sound * (voice.level * velocity / max(peak, 1e-9)), np.float32)
 
 
-def _hiss(
-    time: npt.NDArray[np.float64], timbre: Timbre, hiss_s: float, rng: Generator
-) -> npt.NDArray[np.float64]:
+def _hiss(time: npt.NDArray[np.float64], timbre: Timbre, hiss_s: float, rng: Generator) -> npt.NDArray[np.float64]:
     from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
     size = next_fast_len(len(time), real=True)
@@ -325,11 +311,9 @@ def note(instrument: Pitched, *, pitch_hz: float, duration_s: float, velocity: f
     sound = np.zeros(length)
     for number in numbers[numbers * pitch_hz < RATE / 2.5]:
         sound += (
-            number**-instrument.tilt
-            * np.exp(-6.9 * time * number**0.5 / instrument.decay_s)
-            * np.sin(number * phase)
+            number**-instrument.tilt * np.exp(-6.9 * time * number**0.5 / instrument.decay_s) * np.sin(number * phase)
         )
     rise, fall = min(length, int(instrument.attack_s * RATE) + 1), min(length, int(0.06 * RATE))
     sound[:rise] *= np.linspace(0, 1, rise)
     sound[length - fall :] *= np.linspace(1, 0, fall)
-    return (sound * (instrument.level * velocity / max(np.abs(sound).max(), 1e-9))).astype(np.float32)
+    return np.asarray(sound * (instrument.level * velocity / max(np.abs(sound).max(), 1e-9)), np.float32)
