@@ -5,7 +5,7 @@ VENV ?= .venv
 REAL ?= ../shared/real/mdb_drums/drums_only
 
 bin := $(VENV)/bin
-pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
 .PHONY: help demo demo-real test check clean
 

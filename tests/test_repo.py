@@ -1,0 +1,255 @@
+"""What the repository promises of itself: quick starts, small modules, said names, nothing of anyone's machine."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "levada"
+MODULES = sorted(SOURCE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+HEAVY = {
+    "torch",
+    "lightning",
+    "numba",
+    "matplotlib",
+    "mirdata",
+    "scipy",
+    "mir_eval",
+    "soundfile",
+    "soxr",
+    "rich.console",
+}
+TRAINING = {
+    "levada.fit",
+    "levada.nets.tcn",
+    "levada.nets.weights",
+    "levada.adapt.beats",
+    "levada.adapt.run",
+    "levada.demo",
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def committed() -> list[Path]:
+    """All files of text under version control, or in an unpacked archive, all that would be."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    else:
+        folders = ("src", "tests", "benchmarks", "scripts", "studies", "pretraining")
+        paths = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*.*"))
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()]
+
+
+def calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+    ]
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    """Which heavy libraries a fresh process has loaded when the code is through."""
+    report = f"import sys, atexit; atexit.register(lambda: print('LOADED', *({HEAVY!r} & set(sys.modules))))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", report + code, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("LOADED")[-1].split())
+
+
+class TestQuickStart:
+    def test_everything_that_does_not_train_imports_without_heavy_libraries(self):
+        quick = [name for name in map(module_name, MODULES) if name not in TRAINING]
+        assert len(quick) > 30
+        report = f"""
+import importlib, sys
+for name in {quick!r}:
+    importlib.import_module(name)
+    heavy = {HEAVY!r} & set(sys.modules)
+    assert not heavy, f"{{name}} loads {{', '.join(sorted(heavy))}}"
+"""
+        assert loaded_by(report) == set()
+
+    def test_help_loads_no_library_of_sound_or_learning(self):
+        heavy = loaded_by("from levada.cli import main; main()", "--help")
+        assert heavy <= {"rich.console"}
+
+    def test_checking_a_corpus_does_not_load_torch(self, tmp_path):
+        import numpy as np
+
+        from levada import audio
+        from levada.beats import Beats
+        from levada.formats import write_beats
+
+        beats = Beats(np.arange(0.5, 9.5, 0.5), positions=np.arange(18) % 4 + 1)
+        audio.write(tmp_path / "a.wav", audio.clicks(beats, rate=22050, duration_s=10)[None], rate=22050)
+        write_beats(tmp_path / "a.beats", beats)
+        heavy = loaded_by("from levada.cli import main; main()", "corpus", "check", str(tmp_path))
+        assert heavy <= {"soundfile", "rich.console"}
+
+
+class TestModules:
+    @pytest.mark.parametrize("path", MODULES, ids=module_name)
+    def test_is_at_most_500_lines(self, path):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+    @pytest.mark.parametrize("path", MODULES, ids=module_name)
+    def test_prints_only_at_the_door(self, path):
+        printed = [call.lineno for call in calls(ast.parse(path.read_text(encoding="utf-8")), "print")]
+        assert not printed or path.name == "cli.py", f"print in lines {printed}: log, or hand it to the door"
+
+    @pytest.mark.parametrize("path", MODULES, ids=module_name)
+    def test_every_public_name_exists_and_is_described(self, path):
+        module = importlib.import_module(module_name(path))
+        assert module.__doc__, "what is this module for?"
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                assert inspect.getdoc(value), f"{name} has no docstring"
+
+    @pytest.mark.parametrize(
+        "path", [path for path in MODULES if path.name not in ("cli.py", "__init__.py")], ids=module_name
+    )
+    def test_says_what_is_public(self, path):
+        module = importlib.import_module(module_name(path))
+        public = set(module.__all__)
+        assert sorted(public) == sorted(module.__all__), "a name twice"
+        own = {
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+            if inspect.isclass(value) or inspect.isfunction(value)
+        }
+        assert own <= public, f"public by name but not in __all__: {sorted(own - public)}"
+
+    def test_there_is_no_drawer_for_odds_and_ends(self):
+        assert not {path.stem for path in MODULES} & {"utils", "util", "common", "helpers", "core", "base", "misc"}
+
+    @pytest.mark.parametrize(
+        "room", sorted({path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"})
+    )
+    def test_every_room_has_its_tests(self, room):
+        where = {"recordings": "audio"}.get(room, room)  # the room that is its only way in
+        assert list((ROOT / "tests").glob(f"test_{where}*.py")), f"tests/test_{where}.py"
+
+
+class TestFloors:
+    def layers(self) -> list[list[str]]:
+        floors = PROJECT["tool"]["importlinter"]["contracts"][0]
+        return [[name.strip() for name in line.split("|")] for line in floors["layers"]]
+
+    def test_the_linter_keeps_them(self):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+    def test_networks_are_kept_from_every_room_below_but_their_files(self):
+        contract = PROJECT["tool"]["importlinter"]["contracts"][1]
+        assert contract["source_modules"] == ["levada.nets"]
+        layers = self.layers()
+        at = next(floor for floor, names in enumerate(layers) if "nets" in names)
+        below = {name for names in layers[at:] for name in names} - {"nets", "errors", "files"}
+        assert set(contract["forbidden_modules"]) == {f"levada.{name}" for name in below}
+
+
+class TestFiles:
+    # Written in two pieces, so that this file passes its own test.
+    MACHINE = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", r"C:" + r"\\Users", "/" + "opt/"]))
+    REGISTRY = re.compile("|".join(["pypi" + r"\.org", "python" + "hosted", "index" + "-url", "find" + "-links"]))
+    UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|X" + r"XX)\b")
+
+    @pytest.mark.parametrize("pattern", [MACHINE, REGISTRY, UNFINISHED], ids=["machine", "registry", "unfinished"])
+    def test_nothing_committed_names_a_machine_a_registry_or_a_thing_undone(self, pattern):
+        found = [
+            f"{path.relative_to(ROOT)}, line {number}: {line.strip()}"
+            for path in committed()
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+            if pattern.search(line)
+        ]
+        assert found == []
+
+    def test_the_patterns_find_what_they_are_for(self):
+        assert self.MACHINE.search("see /" + "work/main")
+        assert self.REGISTRY.search("--index" + "-url=https://example")
+        assert self.UNFINISHED.search("# TO" + "DO: later")
+
+    def test_torch_is_pinned(self):
+        pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        assert any(re.fullmatch(r"torch==\d+\.\d+\.\d+", line) for line in pins)
+
+    def test_make_help_tells_every_target(self):
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+        told = re.findall(r'^\t@echo "make ([\w-]+) ', makefile, re.MULTILINE)
+        assert phony is not None
+        assert set(told) == set(phony[1].split()) - {"help"}
+
+
+class TestExtras:
+    EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+    def missing(self) -> list[tuple[Path, ast.Call]]:
+        trees = [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES]
+        return [(path, call) for path, tree in trees for call in calls(tree, "MissingExtra")]
+
+    def test_errors_name_extras_that_bring_the_library(self):
+        found = self.missing()
+        assert len(found) >= 4
+        for path, call in found:
+            words = {word.arg: word.value for word in call.keywords}
+            library, extra = ast.literal_eval(call.args[0]), ast.literal_eval(words["extra"])
+            where = f"{path.name}, line {call.lineno}"
+            assert extra in self.EXTRAS, where
+            assert any(re.match(rf"{re.escape(library)}\b", need) for need in self.EXTRAS[extra]), where
+
+    def test_pages_and_messages_name_extras_that_exist(self):
+        named = [
+            (path, extra.strip())
+            for path in committed()
+            if path.suffix in (".py", ".md", ".toml")
+            for extras in re.findall(r"levada\[([\w, ]+)\]", path.read_text(encoding="utf-8"))
+            for extra in extras.split(",")
+        ]
+        assert {extra for _, extra in named} >= {"all", "train"}
+        assert [(path, extra) for path, extra in named if extra not in self.EXTRAS] == []
+
+
+class TestPapers:
+    def test_the_citation_can_be_read_by_those_who_cite(self):
+        import yaml
+
+        cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+        assert cff["cff-version"] == "1.2.0"
+        assert cff["title"].startswith("levada")
+        assert cff["version"] == PROJECT["project"]["version"]
+        assert cff["license"] == PROJECT["project"]["license"]
+        assert cff["message"]
+        assert cff["authors"]
+        assert len(cff["references"]) >= 10
+        for paper in cff["references"]:
+            assert paper["type"] in {"article", "conference-paper", "book", "generic", "software"}
+            assert paper["title"]
+            assert 1990 < paper["year"] < 2100
+            assert all({"family-names", "given-names"} <= set(author) for author in paper["authors"])
+            assert re.fullmatch(r"10\.\d{4,9}/\S+", paper.get("doi", "10.1234/none"))
+
+    def test_the_changelog_tells_of_this_version(self):
+        changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+        assert re.search(rf"^## \[{re.escape(PROJECT['project']['version'])}\]", changes, re.MULTILINE)
