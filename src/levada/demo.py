@@ -7,7 +7,8 @@ instruments, another feeling of where the beat is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,18 @@ from levada.tradition import read_tradition
 
 __all__ = ["Demo", "demo", "render_corpus"]
 
+Stage = Callable[[str], AbstractContextManager[Callable[..., None]]]
+
 TRADITION = "candombe"
 RECORDINGS, LENGTH_S = 12, 40.0
 MARK = "levada-demo.txt"
+WORDS = {"base": "before", "adapted": "after"}
+
+
+@contextmanager
+def _unseen(_: str) -> Iterator[Callable[..., None]]:
+    """Progress that nobody watches."""
+    yield lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ def demo(
     seed: int = 0,
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[..., None] | None = None,
+    progress: Stage = _unseen,
 ) -> Demo:
     """Adapt to a tradition, score before and after, and leave everything to look at and listen to.
 
@@ -81,17 +91,24 @@ def demo(
     say : callable
         Told what is being done.
     progress : callable, optional
-        Told steps done and steps in all.
+        From the name of a stage to a context manager that lends what is to be told of steps done and steps in all.
 
     Returns
     -------
     Demo
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or an earlier demo and `force` is not given, or there are too few
+        annotated recordings.
     """
     began = time.monotonic()
     out = _emptied(Path(out), force=force)
     if corpus is None:
         say(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model has never heard")
-        corpus = render_corpus(out / "recordings", tradition=TRADITION, seed=seed, progress=progress)
+        with progress("rendering") as told:
+            corpus = render_corpus(out / "recordings", tradition=TRADITION, seed=seed, progress=told)
     opened = open_corpus(corpus)
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
     spans = draw(train, minutes=minutes, rng=np.random.default_rng(seed))
@@ -100,9 +117,10 @@ def demo(
     say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
     started = time.monotonic()
     settings = DEFAULTS["finetune+augment"].seeded(seed)
-    adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, force=force, progress=progress)
+    with progress("adapting") as told:
+        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=told)
     adapt_s = time.monotonic() - started
-    decoder = adapt(spans, strategy="decoder", base=base, out=out / "decoder-only", force=force)
+    decoder = adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
     say(f"scoring on {len(unseen)} recordings of other groups")
     trackers = {
         "base": models.tracker(base, name="base"),
@@ -110,10 +128,12 @@ def demo(
         "adapted": models.tracker(adapted, name="adapted"),
         models.FLUX: models.load(models.FLUX),
     }
-    evaluation = evaluate(unseen, trackers, out=out / "scores.csv", force=True, progress=progress)
+    with progress("scoring") as told:
+        evaluation = evaluate(unseen, trackers, out=out / "scores.csv", progress=told)
     summary = evaluation.summary()["adapted"]
     with_scores(out / "adapted", adapted, {name: str(summary[name]) for name in ("beat_f", "downbeat_f")})
-    _leave(out, evaluation, unseen, trackers)
+    with progress("writing beats, clicks and a picture"):
+        _leave(out, evaluation, unseen, trackers)
     return Demo(evaluation, used, adapt_s, time.monotonic() - began)
 
 
@@ -149,6 +169,8 @@ def _emptied(out: Path, *, force: bool) -> Path:
     """A folder for the demo: a new one, or with `force` an earlier demo's."""
     import shutil
 
+    if out.is_file():
+        raise InputError("is a file; the demo leaves a folder", path=out)
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
             raise InputError("is not empty and no earlier demo; choose another folder", path=out)
@@ -161,9 +183,9 @@ def _emptied(out: Path, *, force: bool) -> Path:
         raise InputError(f"cannot be made: {error.strerror}", path=out) from None
     (out / MARK).write_text(
         "recordings/           what was rendered, with its beats (if it was)\n"
-        "before-and-after.png  activations and beats of a recording nobody gave labels of\n"
-        "clicks/               unseen recordings with clicks on the beats, before and after\n"
-        "beats/                the same beats as files\n"
+        "before-and-after.png  activations and beats of the unseen recording that gained most\n"
+        "clicks/               unseen recordings with clicks on the beats: those that gained most, least, in between\n"
+        "beats/                beats of all unseen recordings, before and after\n"
         "adapted/              the adapted model: levada beats song.wav --model adapted\n"
         "decoder-only/         the same network, its decoder alone adapted\n"
         "scores.csv            a row for each unseen recording and model\n",
@@ -183,33 +205,37 @@ def _sides(corpus: Corpus, minutes: float, rng: np.random.Generator) -> tuple[li
     )
 
 
-def _leave(out: Path, evaluation: Evaluation, unseen: list[Track], trackers: dict[str, Any]) -> None:
-    """Beat files, clicks and a picture: of all the unseen, of three, and of the one that gained most."""
+def _leave(out: Path, evaluation: Evaluation, unseen: Sequence[Track], trackers: dict[str, Any]) -> None:
+    """Beat files of all the unseen; clicks of those that gained most, least and in between; a picture of the first."""
     found = {(row.track, row.model): row for row in evaluation.rows if row.estimate is not None}
-    (out / "beats").mkdir()
-    (out / "clicks").mkdir()
-    for track in unseen:
-        for model, word in (("base", "before"), ("adapted", "after")):
-            row = found.get((track.id, model))
-            if row is not None and row.estimate is not None:
-                name = f"{Path(track.id).name}-{word}"
-                write_beats(out / "beats" / f"{name}.beats", row.estimate)
-                if track in unseen[:3]:
-                    samples, rate = audio.read(track.audio)
-                    clicked = audio.with_clicks(samples, row.estimate, rate=rate)
-                    audio.write(out / "clicks" / f"{name}.wav", clicked, rate=rate)
+    both = [track for track in unseen if {(track.id, "base"), (track.id, "adapted")} <= found.keys()]
 
     def gain(track: Track) -> float:
-        before, after = (found.get((track.id, model)) for model in ("base", "adapted"))
-        return after.scores["beat_f"] - before.scores["beat_f"] if before and after else -1.0
+        return found[track.id, "adapted"].scores["beat_f"] - found[track.id, "base"].scores["beat_f"]
 
-    best = max(unseen, key=gain)
-    samples, rate = audio.read(best.audio)
+    both.sort(key=gain, reverse=True)
+    (out / "beats").mkdir()
+    (out / "clicks").mkdir()
+    heard = [both[index] for index in sorted({0, len(both) // 2, len(both) - 1}) if both]
+    for track in both:
+        samples, rate = audio.read(track.audio) if track in heard else (None, 0)
+        for model, word in WORDS.items():
+            estimate = found[track.id, model].estimate
+            assert estimate is not None
+            name = f"{track.id.replace('/', '-')}-{word}"
+            write_beats(out / "beats" / f"{name}.beats", estimate)
+            if samples is not None:
+                audio.write(out / "clicks" / f"{name}.wav", audio.with_clicks(samples, estimate, rate=rate), rate=rate)
+    if heard:
+        _draw(out / "before-and-after.png", heard[0], trackers)
+
+
+def _draw(path: Path, track: Track, trackers: dict[str, Any]) -> None:
+    """Twelve seconds from the middle of what is annotated."""
     panels = []
-    for model, title in (("base", "before"), ("adapted", "after")):
-        activations = trackers[model].activations(samples, rate)
-        panels.append(Panel(f"{title}: {best.id}", activations, trackers[model].decode(activations)))
-    middle = audio.info(best.audio).duration_s / 2
-    plot_activations(
-        out / "before-and-after.png", panels, reference=best.beats(), start_s=max(0, middle - 6), end_s=middle + 6
-    )
+    for model, word in WORDS.items():
+        activations = trackers[model].file_activations(track.audio)
+        panels.append(Panel(f"{word} adapting: {track.id}", activations, trackers[model].decode(activations)))
+    reference = track.beats()
+    middle = float(reference.times_s[len(reference) // 2])
+    plot_activations(path, panels, reference=reference, start_s=max(0, middle - 6), end_s=middle + 6)

@@ -17,7 +17,8 @@ from levada.spectrogram import GRID
 
 __all__ = ["Panel", "plot_activations"]
 
-INK, BEAT, DOWNBEAT, TRUTH = "#222222", "#0072b2", "#d55e00", "#999999"
+BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # told apart by every eye (Okabe and Ito, 2008)
+MARKS = 1.12  # how high decoded beats are marked
 
 
 @dataclass(frozen=True)
@@ -71,33 +72,40 @@ def plot_activations(
     except ImportError:
         raise MissingExtra("matplotlib", extra="plot", purpose="draw pictures") from None
     last_s = end_s if end_s is not None else max(GRID.time_s(len(panel.activations)) for panel in panels)
-    figure = Figure(figsize=(11, 0.8 + 1.75 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(11, 1.2 + 1.7 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
-        _draw(axes, panel, reference)
         axes.set_xlim(start_s, last_s)
+        _draw(axes, panel, reference, start_s, last_s)
     rows[-1].set_xlabel("time (s)")
     handles, labels = rows[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     with atomic(path, force=force) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
-def _draw(axes: Any, panel: Panel, reference: Beats | None) -> None:
-    time_s = np.arange(len(panel.activations)) / float(GRID.fps)
+def _draw(axes: Any, panel: Panel, reference: Beats | None, start_s: float, end_s: float) -> None:
+    """Annotation below as grey lines, activations on it, decoded beats as marks above."""
+    first, last = round(start_s * GRID.fps), round(end_s * GRID.fps) + 1
+    activations = panel.activations[first:last]
+    time_s = (first + np.arange(len(activations))) / float(GRID.fps)
     if reference is not None:
-        axes.vlines(reference.times_s, 0, 1, color=TRUTH, lw=1, alpha=0.7, label="annotated beat")
-        axes.vlines(reference.downbeats_s, 0, 1, color=TRUTH, lw=4, alpha=0.45, label="annotated downbeat")
-    axes.plot(time_s, panel.activations[:, 0], color=INK, lw=0.9, label="beat activation")
-    axes.plot(time_s, panel.activations[:, 1], color=DOWNBEAT, lw=0.9, alpha=0.8, label="downbeat activation")
-    beats, downbeats = panel.beats.times_s, panel.beats.downbeats_s
-    axes.plot(beats, np.full(len(beats), 1.08), "|", color=BEAT, ms=9, mew=2, label="decoded beat", clip_on=False)
+        known = reference.between(start_s, end_s)
+        axes.vlines(known.times_s, 0, 1, color=TRUTH, lw=1, label="annotated beat", zorder=1)
+        axes.vlines(known.downbeats_s, 0, 1, color=TRUTH, lw=5, label="annotated downbeat", zorder=1)
+    for column, (color, what) in enumerate(((BEAT, "beat activation"), (DOWNBEAT, "downbeat activation"))):
+        axes.fill_between(time_s, activations[:, column], color=color, alpha=0.15, lw=0, zorder=2)
+        axes.plot(time_s, activations[:, column], color=color, lw=1.1, label=what, zorder=3)
+    heard = panel.beats.between(start_s, end_s)
+    others, downbeats = heard.times_s[heard.positions != 1], heard.downbeats_s
+    axes.plot(others, np.full(len(others), MARKS), "o", color=BEAT, ms=5, label="beat heard", clip_on=False)
     axes.plot(
-        downbeats, np.full(len(downbeats), 1.08), "v", color=DOWNBEAT, ms=7, label="decoded downbeat", clip_on=False
+        downbeats, np.full(len(downbeats), MARKS), "v", color=DOWNBEAT, ms=9, label="downbeat heard", clip_on=False
     )
-    axes.set_ylim(0, 1.18)
+    axes.set_ylim(0, MARKS + 0.06)
     axes.set_yticks([0, 0.5, 1])
-    axes.set_title(panel.title, loc="left", fontsize=10)
+    axes.spines["left"].set_bounds(0, 1)
+    axes.set_title(panel.title, loc="left", fontsize=11)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -1,0 +1,162 @@
+"""What a terminal shows: sentences and progress on stderr, tables and JSON on stdout, 100 columns wide."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from levada.corpus import Corpus, Report
+    from levada.evaluate import Evaluation
+    from levada.scores import Interval
+
+__all__ = ["count", "length", "print_evaluation", "print_json", "print_report", "progress", "say"]
+
+
+def say(message: str) -> None:
+    """Print a sentence for people, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    """Print JSON for programs; what is not a finite number is null."""
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False))
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Means with their intervals below them, then what kind of wrong, then differences to the first model."""
+    summary, kinds, first = evaluation.summary(), evaluation.kinds(), evaluation.models[0]
+    rows = []
+    for model, scores in summary.items():
+        *means, tempo = scores.values()
+        scored = sum(not row.error for row in evaluation.of(model))
+        rows.append([model, str(scored), *(_number(mean.mean) for mean in means), _number(tempo.mean, digits=1) + "%"])
+        rows.append(["", "", *(_ends(mean) for mean in means)])
+    _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt", "AMLt", "tempo off"], rows)
+    groups = count(summary[first]["beat_f"].groups, "group")
+    print(f"n recordings, of {groups}; below each mean its 95% interval\n")
+    said = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
+    _table(["model", "kinds of error, and in how many recordings"], said)
+    differences = [
+        [
+            model,
+            *(
+                f"{_number(by.mean, sign='+')}  {_ends(by, sign='+')}"
+                for by in (scores["beat_f"], scores["downbeat_f"])
+            ),
+        ]
+        for model, scores in evaluation.differences().items()
+    ]
+    if differences:
+        print()
+        _table([f"against {first}", "beat F", "downbeat F"], differences)
+
+
+def print_report(corpus: Corpus, report: Report) -> None:
+    """What is in a corpus, and everything that is wrong with it."""
+    headings = ["recording", "group", "length", "annotated", "beats", "bpm", "beats a bar", "labels"]
+    rows = [
+        [
+            row.id,
+            row.group,
+            _minutes(row.duration_s),
+            _minutes(row.annotated_s) if row.beats else "–",
+            str(row.beats or "–"),
+            f"{row.tempo_bpm:.1f}" if row.beats > 1 else "–",
+            ", ".join(f"{metre} (×{bars})" for metre, bars in row.metres.items()) or "–",
+            row.format or "–",
+        ]
+        for row in report.rows
+    ]
+    if all(row.group == row.id for row in report.rows):
+        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
+    _table(headings, rows)
+    recordings = count(len(report.rows), "recording")
+    print(f"{report.name}: {recordings}, {report.minutes:.1f} annotated minutes; {report.grouping}")
+    print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
+    for problem in report.problems:
+        print(f"{problem.severity}: {problem}")
+    if not report.problems:
+        print("no problems found")
+
+
+def count(number: int, noun: str) -> str:
+    """Say how many there are: 1 recording, 2 recordings."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def length(seconds: float) -> str:
+    """Say how long something lasts: 8 s, 12.5 minutes."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[..., None]]:
+    """Show what is done and the time left on stderr: a bar on a terminal, elsewhere a line now and then.
+
+    Yields
+    ------
+    callable
+        To be told how many are done, of how many; what else it is told is passed over.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(label)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total, *_: bar.update(task, completed=done, total=total)
+
+
+def _lines(label: str, *, every_s: float = 10.0) -> Callable[..., None]:
+    began = said = time.monotonic()
+
+    def update(done: int, total: int, *_: object) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= every_s and 0 < done < total:
+            said = now
+            say(f"{label}: {done} of {total}, about {length((now - began) * (total - done) / done)} left")
+
+    return update
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> None:
+    """Columns as wide as they need to be."""
+    lines = [headings, *rows]
+    widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(headings))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip())
+
+
+def _number(value: float, *, digits: int = 2, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def _ends(interval: Interval, *, sign: str = "") -> str:
+    """The ends of an interval; nothing where there is none."""
+    between = " to " if sign else "–"
+    return "" if math.isnan(interval.low) else f"{interval.low:{sign}.2f}{between}{interval.high:{sign}.2f}"
+
+
+def _minutes(seconds: float) -> str:
+    return "–" if math.isnan(seconds) else f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
