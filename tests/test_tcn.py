@@ -65,11 +65,13 @@ class TestSize:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"channels": 0}, {"channels": 513}, {"levels": 0}, {"levels": 17}, {"dropout": 1.0}, {"dropout": -0.1}]
-        + [{"floor": 0.0}, {"floor": math.nan}],
+        [
+            *({"channels": 0}, {"channels": 513}, {"levels": 0}, {"levels": 17}),
+            *({"dropout": 1.0}, {"dropout": -0.1}, {"floor": 0.0}, {"floor": math.nan}),
+        ],
     )
     def test_settings_that_make_no_sense(self, wrong):
-        with pytest.raises(ValueError, match="TCN has|dropout lies"):
+        with pytest.raises(ValueError, match=r"TCN has|dropout lies"):
             TcnSettings(**wrong)
 
 

@@ -1,0 +1,467 @@
+"""The training loop: what it aims at, that it learns, and that neither a kill nor Ctrl-C costs anything."""
+
+import math
+import os
+import signal
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from levada import fit as module
+from levada.beats import Beats
+from levada.decode import decode_beats, probabilities
+from levada.errors import InputError
+from levada.fit import CHECKPOINT, LOG, Batch, FitSettings, fit, frame_targets, shift_tolerant_loss, widened_loss
+from levada.nets.tcn import Tcn, TcnSettings, tiny
+from levada.scores import beat_scores
+
+torch.set_num_threads(1)
+
+FRAMES = 300
+
+
+class Killed(BaseException):
+    """What no code may catch."""
+
+
+def excerpt(seed=0, frames=FRAMES):
+    """Strokes every 37 frames, the first of three with more bass, and some noise."""
+    rng = np.random.default_rng(seed)
+    magnitudes = 0.05 * rng.random((frames, 81))
+    at = np.arange(10, frames, 37)
+    for number, frame in enumerate(at):
+        magnitudes[frame : frame + 4, 30:] += 1
+        if number % 3 == 0:
+            magnitudes[frame : frame + 6, :12] += 3
+    return np.log(magnitudes + 1e-6).astype(np.float32), Beats(at / 100, np.arange(len(at)) % 3 + 1)
+
+
+def batch(seed=0, size=2):
+    examples = [excerpt(seed * 100 + index) for index in range(size)]
+    columns = zip(*((bands, *frame_targets(beats, FRAMES)) for bands, beats in examples), strict=True)
+    return Batch(*(torch.from_numpy(np.stack(column)) for column in columns))
+
+
+def batches(start, *, steps=12):
+    """What each step sees depends on its number alone."""
+    for step in range(start, steps):
+        yield batch(step)
+
+
+def a_net(dropout=0.0):
+    torch.manual_seed(0)
+    return Tcn(TcnSettings(channels=4, levels=2, dropout=dropout))
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def log(folder):
+    rows = [line.split(",") for line in (folder / LOG).read_text().splitlines()]
+    assert rows[0] == ["step", "seconds", "loss", "validation"]
+    return rows[1:]
+
+
+def dying(at, *, with_=Killed):
+    def progress(step, *_):
+        if step == at:
+            raise with_
+
+    return progress
+
+
+class TestTargets:
+    def test_values(self):
+        targets, known = frame_targets(Beats([0.0, 0.504, 1.006, 5.0], [1, 2, 1, 2]), 120)
+        assert np.flatnonzero(targets[:, 0]).tolist() == [0, 50, 101]
+        assert np.flatnonzero(targets[:, 1]).tolist() == [0, 101]
+        assert targets.shape == known.shape == (120, 2)
+        assert (targets.dtype, known.dtype) == (np.float32, np.float32)
+        assert set(targets.ravel()) == {0, 1}
+        assert known.all()
+
+    @pytest.mark.parametrize(("late", "frame"), [(0.0049, 10), (0.0051, 11), (-0.0049, 10), (-0.0051, 9)])
+    def test_nearest_frame(self, late, frame):
+        targets, _ = frame_targets(Beats([0.1 + late]), 30)
+        assert np.flatnonzero(targets[:, 0]).tolist() == [frame]
+
+    def test_downbeats_are_unknown_around_beats_without_a_position(self):
+        _, known = frame_targets(Beats([0.1, 0.206, 0.3, 0.4], [1, 0, 1, 2]), 60)
+        assert np.flatnonzero(known[:, 1] == 0).tolist() == list(range(11, 30))
+        assert known[:, 0].all()
+
+    def test_unknown_at_either_end(self):
+        _, known = frame_targets(Beats([0.1, 0.2, 0.3, 0.4], [0, 1, 2, 0]), 60)
+        assert np.flatnonzero(known[:, 1]).tolist() == list(range(20, 31))
+
+    def test_no_position_at_all(self):
+        targets, known = frame_targets(Beats([0.1, 0.2]), 60)
+        assert not known[:, 1].any()
+        assert not targets[:, 1].any()
+
+    def test_only_the_annotated_stretch_is_known(self):
+        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=(0.2, 0.5))
+        assert np.flatnonzero(known[:, 0]).tolist() == list(range(20, 51))
+
+    @pytest.mark.parametrize("known_s", [(-5.0, -1.0), (3.0, 4.0)])
+    def test_a_stretch_elsewhere_leaves_nothing_known(self, known_s):
+        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=known_s)
+        assert not known.any()
+
+    def test_a_stretch_longer_than_the_excerpt(self):
+        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=(-5.0, 9.0))
+        assert known.all()
+
+    def test_nothing(self):
+        targets, known = frame_targets(Beats([]), 10)
+        assert not targets.any()
+        assert known.all()
+
+
+def one(at, *, frames=60, known=None):
+    """A batch of one beat, a downbeat too."""
+    targets = torch.zeros(1, frames, 2)
+    targets[0, at] = 1
+    return Batch(torch.zeros(1, frames, 81), targets, torch.ones(1, frames, 2) if known is None else known)
+
+
+def peak(at, *, frames=60, height=30.0):
+    logits = torch.full((1, frames, 2), -height)
+    logits[0, at] = height
+    return logits
+
+
+class TestLosses:
+    def test_widened_by_hand(self):
+        wide = torch.zeros(1, 60, 2)
+        wide[0, 28:33] = torch.tensor([0.25, 0.5, 1, 0.5, 0.25])[:, None]
+        logits = torch.randn(1, 60, 2, generator=torch.Generator().manual_seed(0))
+        by_hand = -(wide * logits.sigmoid().log() + (1 - wide) * (1 - logits.sigmoid()).log()).mean()
+        assert float(widened_loss(logits, one(30))) == pytest.approx(float(by_hand), rel=1e-5)
+
+    def test_widened_is_least_where_it_should_be(self):
+        wide = torch.full((1, 60, 2), 1e-6)
+        wide[0, 28:33] = torch.tensor([0.25, 0.5, 1 - 1e-6, 0.5, 0.25])[:, None]
+        perfect = wide.logit().requires_grad_()
+        value = widened_loss(perfect, one(30))
+        value.backward()
+        entropy = (2 * math.log(2) - 2 * (0.25 * math.log(0.25) + 0.75 * math.log(0.75))) / 60
+        assert value.item() == pytest.approx(entropy, abs=1e-4)
+        assert perfect.grad.abs().max() < 1e-6
+
+    def test_shift_tolerant_is_nought_where_all_is_right(self):
+        assert float(shift_tolerant_loss(peak(30), one(30), tolerance=3)) < 1e-9
+
+    @pytest.mark.parametrize("tolerance", [0, 1, 3])
+    def test_shift_tolerant_forgives_so_many_frames_and_no_more(self, tolerance):
+        def missed_by(distance):
+            logits = peak(30 + distance)
+            return float(shift_tolerant_loss(logits, one(30), tolerance=tolerance, positive_weight=1))
+
+        for distance in range(-tolerance, tolerance + 1):
+            assert missed_by(distance) < 1e-9
+        for distance in (tolerance + 1, -tolerance - 1):  # a beat missed; a false one too where it is farther away
+            assert missed_by(distance) == pytest.approx(0.5 if tolerance else 1.0)
+        assert missed_by(2 * tolerance + 1) == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("loss", [widened_loss, partial(shift_tolerant_loss, tolerance=3)])
+    def test_what_nobody_knows_is_not_judged(self, loss):
+        known = torch.ones(1, 60, 2)
+        known[0, :20] = 0
+        judged = one(30, known=known)
+        wrong = peak(30)
+        wrong[0, :20] = 30.0
+        assert float(loss(wrong, judged)) == float(loss(peak(30), judged))
+        wrong[0, 20] = 30.0
+        assert float(loss(wrong, judged)) > float(loss(peak(30), judged)) + 0.1
+
+    @pytest.mark.parametrize("loss", [widened_loss, partial(shift_tolerant_loss, tolerance=3)])
+    def test_nothing_known_is_no_loss(self, loss):
+        assert float(loss(peak(10), one(30, known=torch.zeros(1, 60, 2)))) == 0
+
+    def test_weight_of_downbeats(self):
+        logits = peak(30)
+        logits[..., 1] = -30  # the downbeat alone is missed
+        beats, both, mostly = (float(widened_loss(logits, one(30), downbeat_weight=weight)) for weight in (0, 1, 3))
+        downbeats = 2 * both - beats
+        assert downbeats > beats
+        assert mostly == pytest.approx((beats + 3 * downbeats) / 4)
+
+    def test_weight_of_what_is_missed(self):
+        def missed(weight):
+            return float(shift_tolerant_loss(peak(50), one(30), tolerance=1, positive_weight=weight))
+
+        assert missed(5) - missed(1) == pytest.approx(4 * 30 / 60)
+        assert missed(0) == pytest.approx(30 / 60)  # the false one alone
+
+
+class TestLearning:
+    def test_overfits_one_excerpt(self, tmp_path):
+        bands, beats = excerpt()
+        only = Batch(*(torch.from_numpy(array)[None] for array in (bands, *frame_targets(beats, FRAMES))))
+        torch.manual_seed(0)
+        net = tiny(channels=8, levels=4)
+        settings = FitSettings(steps=100, learning_rate=1e-2, average=0.9)
+        trained = fit(net, lambda start: iter([only] * (100 - start)), settings=settings, folder=tmp_path)
+        with torch.inference_mode():
+            found = decode_beats(probabilities(trained(only.bands)[0].numpy()), impl="numpy")
+        scores = beat_scores(beats, found, trim_s=0)
+        assert scores["beat_f"] == 1
+        assert scores["downbeat_f"] == 1
+        losses = [float(row[2]) for row in log(tmp_path)]
+        assert losses[-1] < 0.3 * losses[0]
+
+    def test_the_network_given_is_not_changed(self, tmp_path):
+        net, untouched = a_net(), a_net()
+        trained = fit(net, batches, settings=FitSettings(steps=2), folder=tmp_path)
+        assert same(net, untouched)
+        assert not same(trained, untouched)
+        assert net.training
+        assert not trained.training
+        assert all(parameter.requires_grad for parameter in trained.parameters())
+
+    def test_only_what_is_chosen_is_trained(self, tmp_path):
+        net = a_net()
+        trained = fit(
+            net, batches, settings=FitSettings(steps=3), folder=tmp_path, trained=lambda name: name.startswith("head")
+        )
+        before = dict(net.named_parameters())
+        for name, parameter in trained.named_parameters():
+            assert torch.equal(parameter, before[name]) == (not name.startswith("head")), name
+
+    def test_weights_are_averaged(self, tmp_path):
+        def path(average):
+            weights = []
+
+            def validate(net):
+                weights.append(net.head.weight.detach().clone())
+                return {}
+
+            settings = FitSettings(steps=4, average=average)
+            folder = tmp_path / str(average)
+            trained = fit(a_net(), batches, settings=settings, folder=folder, validate=validate, validate_every=1)
+            assert torch.equal(trained.head.weight, weights[-1])
+            return weights
+
+        last, mean = path(0), path(0.9)
+        expected = last[0]
+        for count, weights in enumerate(last[1:], start=1):
+            expected = expected + max(0.1, 9 / (10 + count)) * (weights - expected)
+        assert not torch.equal(last[-1], mean[-1])
+        torch.testing.assert_close(mean[-1], expected)
+
+    def test_validation_is_logged(self, tmp_path):
+        seen = []
+
+        def validate(net):
+            seen.append(net.training)
+            return {"beat_f": 0.25 * len(seen)}
+
+        settings = FitSettings(steps=5)
+        fit(a_net(), batches, settings=settings, folder=tmp_path, validate=validate, validate_every=2)
+        assert [row[3] for row in log(tmp_path)] == ["", "beat_f=0.2500", "", "beat_f=0.5000", "beat_f=0.7500"]
+        assert seen == [False] * 3
+
+    def test_progress_and_log_have_every_step(self, tmp_path):
+        told = []
+        fit(a_net(), batches, settings=FitSettings(steps=5), folder=tmp_path, progress=lambda *row: told.append(row))
+        assert [(step, steps) for step, steps, _ in told] == [(step, 5) for step in range(1, 6)]
+        assert [int(row[0]) for row in log(tmp_path)] == [1, 2, 3, 4, 5]
+        assert [float(row[2]) for row in log(tmp_path)] == pytest.approx([loss for *_, loss in told], abs=1e-5)
+
+    def test_random_numbers_of_the_caller_are_left_alone(self, tmp_path):
+        net = a_net(0.3)
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        fit(net, batches, settings=FitSettings(steps=2), folder=tmp_path)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"steps": 0},
+            {"learning_rate": 0},
+            {"learning_rate": math.nan},
+            {"average": 1},
+            {"average": -0.1},
+            {"warmup": 2},
+        ],
+    )
+    def test_settings_that_make_no_sense(self, wrong):
+        with pytest.raises(InputError, match="make no sense"):
+            FitSettings(**wrong)
+
+
+class TestKilled:
+    """The process dies at some step; what the disk holds is all there is."""
+
+    SETTINGS = FitSettings(steps=12, seed=3)
+
+    def unbroken(self, folder, dropout=0.0):
+        return fit(a_net(dropout), batches, settings=self.SETTINGS, folder=folder)
+
+    @pytest.mark.parametrize("dropout", [0.0, 0.3])
+    @pytest.mark.parametrize("at", [2, 7, 12])
+    def test_a_resumed_run_equals_an_unbroken_one(self, tmp_path, monkeypatch, at, dropout):
+        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
+        with pytest.raises(Killed):
+            fit(a_net(dropout), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(at))
+        assert (tmp_path / "killed" / CHECKPOINT).exists()
+        resumed = fit(a_net(dropout), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
+        assert same(resumed, self.unbroken(tmp_path / "whole", dropout))
+        killed, whole = ([(row[0], row[2]) for row in log(tmp_path / name)] for name in ("killed", "whole"))
+        assert killed == whole
+
+    def test_killed_again_and_again(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
+        for at in (3, 4, 9):
+            with pytest.raises(Killed):
+                fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(at))
+        resumed = fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
+        assert same(resumed, self.unbroken(tmp_path / "whole"))
+
+    def test_rows_after_the_checkpoint_are_forgotten(self, tmp_path, monkeypatch):
+        """The checkpoint is of step 4; the log has rows up to 7 and half a row more."""
+        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
+        with pytest.raises(Killed):
+            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path, progress=dying(5))
+        with (tmp_path / LOG).open("a") as file:
+            file.write("6,0.1,0.5,\n7,0.1,0.5,\n1")
+        fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path)
+        assert [int(row[0]) for row in log(tmp_path)] == list(range(1, 13))
+
+    def test_killed_before_the_first_checkpoint(self, tmp_path):
+        with pytest.raises(Killed):
+            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(5))
+        assert not (tmp_path / "killed" / CHECKPOINT).exists()
+        again = fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
+        assert same(again, self.unbroken(tmp_path / "whole"))
+        assert [int(row[0]) for row in log(tmp_path / "killed")] == list(range(1, 13))
+
+    def test_a_finished_run_is_not_run_again(self, tmp_path):
+        first = self.unbroken(tmp_path)
+        told = []
+        again = fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path, progress=lambda *row: told.append(row))
+        assert same(first, again)
+        assert not told
+
+    def test_checkpoints_are_saved_now_and_then(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(module, "SAVE_EVERY_S", 1e9)
+        with pytest.raises(Killed):
+            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path, progress=dying(9))
+        assert [path.name for path in tmp_path.iterdir()] == [LOG]
+
+
+class TestInterrupted:
+    def interrupt(self, at):
+        def progress(step, *_):
+            if step == at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return progress
+
+    def test_ctrl_c_keeps_what_there_is(self, tmp_path):
+        before = signal.getsignal(signal.SIGINT)
+        settings = FitSettings(steps=12)
+        early = fit(a_net(), batches, settings=settings, folder=tmp_path, progress=self.interrupt(4))
+        assert [int(row[0]) for row in log(tmp_path)] == [1, 2, 3, 4]
+        assert not same(early, a_net())
+        assert all(parameter.isfinite().all() for parameter in early.parameters())
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_ctrl_c_can_be_continued(self, tmp_path):
+        settings = FitSettings(steps=12)
+        fit(a_net(), batches, settings=settings, folder=tmp_path / "early", progress=self.interrupt(4))
+        resumed = fit(a_net(), batches, settings=settings, folder=tmp_path / "early")
+        assert same(resumed, fit(a_net(), batches, settings=settings, folder=tmp_path / "whole"))
+
+    def test_a_second_one_means_it(self, tmp_path):
+        def progress(step, *_):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit(a_net(), batches, settings=FitSettings(steps=12), folder=tmp_path, progress=progress)
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_the_handler_is_restored_after_an_error(self, tmp_path):
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(Killed):
+            fit(a_net(), batches, settings=FitSettings(steps=12), folder=tmp_path, progress=dying(2))
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_works_beside_the_main_thread(self, tmp_path):
+        result = []
+        work = partial(fit, a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        thread = threading.Thread(target=lambda: result.append(work()))
+        thread.start()
+        thread.join(60)
+        assert not same(result[0], a_net())
+
+    def test_time_limit(self, tmp_path):
+        endless = partial(batches, steps=100_000)
+        fit(a_net(), endless, settings=FitSettings(steps=100_000), folder=tmp_path, time_limit_s=0.5)
+        assert 1 <= len(log(tmp_path)) < 5000
+        assert float(log(tmp_path)[-1][1]) < 5
+
+
+class TestRefused:
+    def test_a_checkpoint_of_another_network(self, tmp_path):
+        fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        other = tiny(channels=5, levels=2)
+        with pytest.raises(InputError, match="another run") as told:
+            fit(other, batches, settings=FitSettings(steps=4), folder=tmp_path)
+        assert told.value.path == tmp_path
+
+    def test_a_checkpoint_with_other_layers_trained(self, tmp_path):
+        fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        settings = FitSettings(steps=4)
+        with pytest.raises(InputError, match="another run"):
+            fit(a_net(), batches, settings=settings, folder=tmp_path, trained=lambda name: name.startswith("head"))
+
+    @pytest.mark.parametrize("keep", [0, 10, 2000, -50])
+    def test_a_damaged_checkpoint(self, tmp_path, keep):
+        fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:keep])
+        with pytest.raises(InputError, match="cannot be continued") as told:
+            fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path)
+        assert told.value.path == tmp_path / CHECKPOINT
+
+    @pytest.mark.parametrize("content", [{"step": 3}, [1, 2], 7])
+    def test_a_checkpoint_of_something_else(self, tmp_path, content):
+        torch.save(content, tmp_path / CHECKPOINT)
+        with pytest.raises(InputError, match="cannot be continued"):
+            fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_loss_that_is_not_finite(self, tmp_path, value):
+        with pytest.raises(InputError, match="diverged"):
+            fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path, loss=lambda x, _: x.sum() * value)
+        assert not (tmp_path / CHECKPOINT).exists()
+
+    def test_nothing_to_train(self, tmp_path):
+        with pytest.raises(InputError, match="nothing is to be trained"):
+            fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path, trained=lambda _: False)
+
+    def test_a_file_in_the_place_of_the_folder(self, tmp_path):
+        (tmp_path / "run").write_text("")
+        with pytest.raises(InputError, match="cannot be written"):
+            fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path / "run")
+
+    def test_a_full_disk(self, tmp_path, monkeypatch):
+        from lightning.pytorch import Trainer
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Trainer, "save_checkpoint", full)
+        with pytest.raises(InputError, match="disk is full") as told:
+            fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        assert told.value.path == tmp_path / CHECKPOINT
+        assert [path.name for path in tmp_path.iterdir()] == [LOG]
