@@ -186,7 +186,7 @@ def _posteriors(model: BarPointer) -> Floats | None:
     widths, group = np.unique(model.regions, return_inverse=True)
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
     everywhere = np.arange(1 - model.longest, model.frames)
-    loudest = [_loudest(model, np.full(len(everywhere), width), everywhere) for width in widths]
+    loudest = [_loudest(model, np.full(len(everywhere), width), everywhere).astype(np.int32) for width in widths]
     for first, probability in backward(model, forward):
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
         offset = first - everywhere[0]

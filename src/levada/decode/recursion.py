@@ -60,14 +60,14 @@ class Forward:
         self._scores = np.full((*model.begin.shape, past + stretch), NEVER)
         self._rows = sliding_window_view(self._scores, int(model.lengths[0]), axis=2)
         self._saved: list[Floats] = []
-        before = np.arange(1 - past, 1)
-        begun = np.where(before > -model.lengths[:, None], 0, NEVER)  # a beat that reaches into the recording
+        self._needed = np.arange(-past, 0) >= -model.lengths[:, None]  # (K, longest) of the frames before a stretch
+        begun = np.where(self._needed, 0, NEVER)  # a beat that reaches into the recording
         self._scores[..., :past] = model.begin[..., None] + begun[:, None]
-        self._scores[..., :past] += model.allowed(before)
+        self._scores[..., :past] += model.allowed(np.arange(1 - past, 1))
         for start, stop in self._stretches:
             if self._saved:
                 self._scores[..., :past] = self._scores[..., stretch : stretch + past].copy()
-            self._saved.append(self._scores[..., :past].copy())
+            self._saved.append(self._scores[..., :past].swapaxes(1, 2)[self._needed])
             self._fill(start, stop)
         last = np.arange(model.frames - past, model.frames)
         ended = np.where(last + model.lengths[:, None] >= model.frames, 0, NEVER)
@@ -88,7 +88,8 @@ class Forward:
         past = self._model.longest
         for (start, stop), saved in zip(reversed(self._stretches), reversed(self._saved), strict=True):
             if (start, stop) != self._stretches[-1]:
-                self._scores[..., :past] = saved
+                self._scores[..., :past] = NEVER
+                self._scores[..., :past].swapaxes(1, 2)[self._needed] = saved
                 self._fill(start, stop)
             yield start, stop, self._scores[..., : past + stop - start]
 
