@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ from levada.nets.weights import Weights
 __all__ = ["adapt", "with_scores"]
 
 RUN = "run.json"
+BEYOND_S = 0.1
+"""How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
+
+_log = logging.getLogger(__name__)
 
 
 def adapt(
@@ -39,6 +44,8 @@ def adapt(
     progress: Progress | None = None,
 ) -> Weights:
     """Adapt a model to annotated stretches and save it.
+
+    Ctrl-C while it trains ends it early: what has been learnt so far is saved, and a warning and the card say so.
 
     Parameters
     ----------
@@ -64,18 +71,34 @@ def adapt(
     Raises
     ------
     InputError
-        If the strategy does not exist, the output does, or an unfinished run there was another one.
+        If the strategy does not exist, the output does, labels lie after the end of their recording, or an
+        unfinished run there was another one.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {out.parent}: make it first", path=out)
+    _check(spans)
     part = out.with_name(out.name + ".part")
     _claim(part, _description(spans, strategy, base, settings), force=force)
+    reached: list[tuple[int, int]] = []
+
+    def told(step: int, steps: int, loss: float) -> None:
+        reached[:] = [(step, steps)]
+        if progress is not None:
+            progress(step, steps, loss)
+
     chosen = {} if settings is None else {"settings": settings}
-    adapted = STRATEGIES[strategy](spans, base=base, folder=part, progress=progress, **chosen)
-    adapted = replace(adapted, card=replace(adapted.card, name=out.name))
+    adapted = STRATEGIES[strategy](spans, base=base, folder=part, progress=told, **chosen)
+    card = replace(adapted.card, name=out.name)
+    for step, steps in reached:
+        if step < steps:
+            _log.warning("stopped after %d of %d steps: what was learnt so far is kept", step, steps)
+            card = replace(card, origin=f"{card.origin} Stopped by hand after {step} of {steps} steps.")
+    adapted = replace(adapted, card=card)
     weights.save(out, adapted, force=force)
     if (part / LOG).exists():
         os.replace(part / LOG, out / LOG)
@@ -96,7 +119,21 @@ def with_scores(folder: str | Path, adapted: Weights, scores: dict[str, str]) ->
     return scored
 
 
+def _check(spans: Sequence[Span]) -> None:
+    for span in spans:
+        if span.end_s > span.track.duration_s + BEYOND_S:
+            end = f"{span.track.audio.name} ends at {span.track.duration_s:.2f} s"
+            raise InputError(
+                f"has beats up to {span.end_s:.2f} s, and {end}: they may belong to another recording",
+                path=span.track.annotation or span.track.audio,
+            )
+
+
 def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: AdaptSettings | None) -> str:
+    """What makes a run the same run: labels, weights to start from, settings."""
+    tensors = hashlib.sha256()
+    for name, tensor in base.net.state_dict().items():
+        tensors.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     labels = [
         [span.track.content_hash, span.start_s, span.end_s, hashlib.sha256(repr(list(span.beats)).encode()).hexdigest()]
         for span in spans
@@ -104,8 +141,8 @@ def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: 
     return json.dumps(
         {
             "strategy": strategy,
-            "base": base.card.name,
-            "base_training": dict(base.training),
+            "base": tensors.hexdigest(),
+            "decoder": dict(base.decoder),
             "settings": None if settings is None else asdict(settings),
             "labels": labels,
         },
@@ -116,20 +153,24 @@ def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: 
 def _claim(part: Path, description: str, *, force: bool) -> None:
     """Make the working folder, or recognise it as this run's own."""
     run = part / RUN
-    if part.exists() and not (run.exists() and run.read_text(encoding="utf-8") == description):
+    if part.exists() and not part.is_dir():
+        raise InputError("is in the way of the working folder: move it away", path=part)
+    if part.exists() and any(not path.name.startswith(".levada-") for path in part.iterdir()):
+        theirs = run.read_text(encoding="utf-8") if run.is_file() else None
+        if theirs == description:
+            return
+        if theirs is None:
+            raise InputError(f"is not a run of levada (it has no {RUN}) and is left alone; move it away", path=part)
         if not force:
             raise InputError(
                 "holds an unfinished run with other labels or settings: repeat that call to finish it, "
                 "or --force to throw it away",
                 path=part,
             )
-        if not run.exists() and any(part.iterdir()):
-            raise InputError(f"is not a run of levada (it has no {RUN}) and is left alone; move it away", path=part)
         shutil.rmtree(part)
     try:
-        part.mkdir(parents=False, exist_ok=True)
+        part.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=part) from None
-    if not run.exists():
-        with atomic(run) as temporary:
-            temporary.write_text(description, encoding="utf-8")
+        raise InputError(f"cannot be made: {error.strerror}", path=part) from None
+    with atomic(run) as temporary:
+        temporary.write_text(description, encoding="utf-8")
