@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levada.beats import Beats
 from levada.errors import InputError
 
-__all__ = ["NONE", "Augmentation", "augment", "equalise", "hide", "noise", "pitch", "tempo"]
+__all__ = ["NONE", "Augmentation", "augment", "cut", "equalise", "hide", "noise", "pitch", "tempo"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -134,6 +134,13 @@ def hide(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
         first = int(rng.integers(max(1, len(bands))))
         changed[first : first + int(rng.integers(20, 100))] = SILENCE
     return changed
+
+
+def cut(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:
+    """Exactly so many rows: the first ones, and filled ones where there are too few."""
+    if len(rows) >= frames:
+        return rows[:frames]
+    return np.concatenate([rows, np.full((frames - len(rows), rows.shape[1]), fill, np.float32)])
 
 
 def _between(rows: Floats32, at: npt.NDArray[np.floating]) -> Floats32:

@@ -11,9 +11,9 @@ import os
 import shutil
 import tomllib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada import groove, render
+from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.nets.card import Card
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "PretrainSettings", "card", "compose", "make", "pretrain", "read_settings"]
 
 Generator = np.random.Generator
+HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=4, tone_db=2, noise_db=-np.inf, hidden=0.25)
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
               "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
 
@@ -64,6 +66,8 @@ class PretrainSettings:
         New pieces for every step; the rest of a batch is heard again, changed.
     pool : int
         Pieces remembered.
+    styles : mapping of str to float
+        How often a kit style is played, relative to the others; 1 where it is not named.
     groove : str
         Folder of the Groove MIDI Dataset; empty for none.
     groove_share : float
@@ -74,15 +78,16 @@ class PretrainSettings:
     seed : int
     """
 
-    steps: int = 3000
-    batch: int = 8
-    excerpt_s: float = 20.0
+    steps: int = 5000
+    batch: int = 6
+    excerpt_s: float = 16.0
     piece_s: float = 40.0
-    first_pieces: int = 160
-    pieces_per_step: float = 1.0
+    first_pieces: int = 100
+    pieces_per_step: float = 0.5
     pool: int = 4000
+    styles: Mapping[str, float] = field(default_factory=dict)
     groove: str = ""
-    groove_share: float = 0.35
+    groove_share: float = 0.5
     learning_rate: float = 3e-3
     downbeat_weight: float = 1.5
     seed: int = 0
@@ -127,67 +132,57 @@ def _takes(folder: str) -> tuple[groove.Groove, ...]:
 
 def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
     """A performance nobody has heard: a kit groove with borrowed parts, or a human drummer with a band."""
-    if settings.groove and rng.random() < settings.groove_share:
-        drummers = _takes(settings.groove)
-        take = drummers[int(rng.integers(len(drummers)))]
-        drums = groove.read_groove(
-            take,
-            start_beat=int(rng.integers(1000)),
-            duration_s=settings.piece_s,
-            faster=float(np.exp(rng.normal(0, 0.1))),
-        )
-        per_bar = groove.PULSES[take.metre][0]
-        band = [kit for kit in _kits() if kit.beats == per_bar]
-        if not band or not len(drums.beats) or rng.random() < 0.4:
-            return drums
-        pitched = tuple(part for part in band[int(rng.integers(len(band)))].instruments if part.voice in PITCHED)
-        if not pitched:
-            return drums
-        kit = replace(band[0], instruments=pitched)
-        kit = replace(kit, tatums=len(pitched[0].patterns[0].grid) // kit.beats, microtiming=())
-        kit = replace(
-            kit,
-            instruments=tuple(p for p in pitched if all(len(g.grid) % kit.cycle == 0 for g in p.patterns)),
-        )
-        return _together(drums, render.perform(kit, duration_s=drums.duration_s, rng=rng, along=drums.beats))
-    return render.perform(_borrowed(rng), duration_s=settings.piece_s, rng=rng)
-
-
-def _together(one: render.Performance, other: render.Performance) -> render.Performance:
+    if not settings.groove or rng.random() >= settings.groove_share:
+        return render.perform(_borrowed(rng, settings), duration_s=settings.piece_s, rng=rng)
+    drummers = _takes(settings.groove)
+    take = drummers[int(rng.integers(len(drummers)))]
+    drums = groove.read_groove(
+        take, start_beat=int(rng.integers(1000)), duration_s=settings.piece_s, faster=float(np.exp(rng.normal(0, 0.1)))
+    )
+    drums = replace(drums, levels_db={part: float(rng.normal(0, 3)) for part in drums.voices})
+    bands = [kit for kit in map(_pitched, _kits()) if kit.instruments and kit.beats == groove.PULSES[take.metre][0]]
+    if not bands or len(drums.beats) < 2 or rng.random() < 0.5:
+        return drums
+    band = bands[int(rng.integers(len(bands)))]
+    others = render.perform(band, duration_s=drums.duration_s, rng=rng, along=drums.beats)
     return replace(
-        one,
-        strokes=tuple(sorted(one.strokes + other.strokes)),
-        voices={**other.voices, **one.voices},
-        levels_db={**other.levels_db, **one.levels_db},
+        drums,
+        strokes=tuple(sorted(drums.strokes + others.strokes)),
+        voices={**others.voices, **drums.voices},
+        levels_db={**others.levels_db, **drums.levels_db},
     )
 
 
-def _borrowed(rng: Generator) -> Tradition:
+def _pitched(kit: Tradition) -> Tradition:
+    """Those of a band who play notes."""
+    return replace(kit, instruments=tuple(part for part in kit.instruments if part.voice in PITCHED))
+
+
+def _borrowed(rng: Generator, settings: PretrainSettings) -> Tradition:
     """A kit style, some parts taken from others of the same cycle, with percussion that nobody planned."""
     kits = _kits()
-    style = kits[int(rng.integers(len(kits)))]
+    weights = np.array([settings.styles.get(kit.name, 1.0) for kit in kits])
+    style = kits[int(rng.choice(len(kits), p=weights / weights.sum()))]
     alike = [kit for kit in kits if (kit.beats, kit.tatums) == (style.beats, style.tatums)]
     parts = {part.name: part for part in style.instruments}
     for name in list(parts):
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             lender = {part.name: part for part in alike[int(rng.integers(len(alike)))].instruments}
             parts[name] = lender.get(name, parts[name])
-    for _ in range(int(rng.choice(3, p=[0.5, 0.3, 0.2]))):
+    for _ in range(int(rng.choice(3, p=[0.6, 0.3, 0.1]))):
         voice = PERCUSSION[int(rng.integers(len(PERCUSSION)))]
-        parts[voice] = Instrument(voice, voice, tuple(Pattern(_grid(style, rng)) for _ in range(2)))
-    if rng.random() < 0.12:
+        parts[voice] = Instrument(voice, voice, tuple(Pattern(_grid(style, rng)) for _ in range(2)), level_db=-4)
+    if rng.random() < 0.06:
         parts = {name: part for name, part in parts.items() if part.voice in PITCHED} or parts
     swing = np.zeros(style.tatums)
     if style.tatums == 4 and rng.random() < 0.25:
         swing[1::2] = rng.uniform(0, 0.08)
-    mean, deviation = style.tempo_bpm
     return replace(
         style,
         instruments=tuple(parts.values()),
-        tempo_bpm=(mean, 1.3 * deviation),
         microtiming=tuple(swing),
-        drift=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.015)))),
-        spread=float(rng.uniform(0.003, 0.025)),
+        drift=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
+        spread=float(rng.uniform(0.003, 0.02)),
     )
 
 
@@ -354,29 +349,16 @@ class _Stream:
         return self.settings.first_pieces + int(step * self.settings.pieces_per_step)
 
     def _excerpt(self, piece: Piece, rng: Generator) -> tuple[npt.NDArray[np.float32], ...]:
-        """A stretch of a piece, faster or slower, with bands and moments lost."""
+        """A stretch of a piece, changed."""
         from levada.fit import frame_targets
 
         frames = round(self.settings.excerpt_s * GRID.fps)
-        factor = float(np.exp(rng.uniform(-0.2, 0.2))) if rng.random() < 0.6 else 1.0  # longer by
-        length = len(piece.bands)
-        start = int(rng.integers(max(1, length - int(frames / factor))))
-        at = start + np.arange(frames) / factor
-        inside = at <= length - 1
-        low = np.minimum(at.astype(int), length - 1)
-        share = (at - low)[:, None].clip(0, 1).astype(np.float32)
-        high = np.minimum(low + 1, length - 1)
-        bands = piece.bands[low].astype(np.float32) * (1 - share) + piece.bands[high].astype(np.float32) * share
-        bands += np.float32(rng.normal(0, 0.5))
-        if rng.random() < 0.3:
-            lost = int(rng.integers(bands.shape[1]))
-            bands[:, lost : lost + int(rng.integers(2, 12))] = -6
-        if rng.random() < 0.3:
-            lost = int(rng.integers(frames))
-            bands[lost : lost + int(rng.integers(20, 200))] = -6
-        moved = piece.beats.shift(-float(GRID.time_s(start))).stretch(factor)
-        targets, known = frame_targets(moved, frames)
-        return bands, targets, known * inside[:, None].astype(np.float32)
+        start = int(rng.integers(max(1, len(piece.bands) - frames)))
+        heard = piece.bands[start : start + round(frames * 1.3)].astype(np.float32)
+        beats = piece.beats.shift(-GRID.time_s(start))
+        bands, beats, _ = augment(heard, beats, by=HEARD_AGAIN, rng=rng)
+        targets, known = frame_targets(beats, len(bands))
+        return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
 
 
 def describe(settings: PretrainSettings) -> dict[str, object]:

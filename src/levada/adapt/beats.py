@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.augment import NONE, Augmentation, augment
+from levada.augment import NONE, Augmentation, augment, cut
 from levada.corpus import Span
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
@@ -203,14 +203,7 @@ def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[
     bands, beats, factor = augment(piece, beats, by=settings.augmentation, rng=rng)
     known_s = ((lesson.span.start_s - start_s) * factor, (lesson.span.end_s - start_s) * factor)
     targets, known = frame_targets(beats, len(bands), known_s=known_s)
-    return _cut(bands, frames, bands.min()), _cut(targets, frames, 0), _cut(known, frames, 0)
-
-
-def _cut(rows: Floats32, frames: int, fill: float) -> Floats32:
-    """Exactly so many rows."""
-    if len(rows) >= frames:
-        return rows[:frames]
-    return np.concatenate([rows, np.full((frames - len(rows), rows.shape[1]), fill, np.float32)])
+    return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
 
 
 def _priors(base: Weights) -> DecoderSettings:
