@@ -301,8 +301,8 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
     pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
     kits = ", ".join(kit.name for kit in _kits())
     human = (
-        f" {settings.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., ICML 2019, "
-        "CC BY 4.0), its training split, played by the same synthesised voices."
+        f" {settings.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., "
+        "ICML 2019, CC BY 4.0), its training split, played by the same synthesised voices."
         if settings.groove
         else ""
     )
@@ -311,8 +311,8 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
         origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
         "it has heard no recording, and no Latin American tradition.",
         licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
-        data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles ({kits}) "
-        f"with borrowed parts and random percussion.{human}",
+        data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles "
+        f"({kits}) with borrowed parts and random percussion.{human}",
         minutes=pieces * settings.piece_s / 60,
         scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
     )

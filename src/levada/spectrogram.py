@@ -173,6 +173,8 @@ def stream_log_bands(blocks: Iterable[Floats32], rate: int) -> Iterator[Floats32
 
 def _resampled(blocks: Iterable[Floats32], rate: int) -> Iterator[Floats32]:
     """Mono audio at the grid's rate."""
+    if rate < 1:
+        raise InputError(f"audio cannot have {rate} samples a second")
     if rate == GRID.rate:
         yield from (audio.mono(block) for block in blocks)
         return

@@ -228,8 +228,8 @@ def _weights(
         name="adapted" if base is None else f"{base.card.name}, adapted",
         origin=f"{how.capitalize()}" + ("." if base is None else f" from {base.card.name} ({base.card.origin})"),
         licence="other" if base is None else base.card.licence,
-        data=f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence is "
-        "for who adapted the model to know. " + ("" if base is None else f"Before that: {base.card.data}"),
+        data=f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence "
+        "is for who adapted the model to know. " + ("" if base is None else f"Before that: {base.card.data}"),
         minutes=minutes,
         scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
         trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
