@@ -14,3 +14,65 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip("no real recordings beside the project (../shared/real)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """A folder of weights of an untrained network, small enough to train in a test."""
+    import torch
+
+    from levada.nets.card import Card
+    from levada.nets.tcn import tiny
+    from levada.nets.weights import Weights, save
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save(folder, Weights(tiny(), Card("tiny", "Drawn from a seed.", "CC0-1.0", "none", 0.0, {"any": "none"})))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory) -> Path:
+    """A folder of three annotated recordings of 12 s, `a`, `b` and `c`, each of another group; not to be changed."""
+    import numpy as np
+
+    from levada import audio
+    from levada.formats import write_beats
+    from levada.render import render
+    from levada.tradition import read_tradition
+
+    folder, tradition = tmp_path_factory.mktemp("rendered"), read_tradition("candombe")
+    for seed, name in enumerate("abc"):
+        piece = render(tradition, duration_s=12.0, rng=np.random.default_rng(seed))
+        audio.write(folder / f"{name}.wav", piece.mixture, rate=piece.rate)
+        write_beats(folder / f"{name}.beats", piece.beats)
+    return folder
+
+
+@pytest.fixture
+def few_steps(monkeypatch) -> None:
+    """Adapting takes three steps with half a second of music in each, whatever the strategy."""
+    from dataclasses import replace
+
+    from levada.adapt import beats
+
+    for strategy, settings in beats.DEFAULTS.items():
+        monkeypatch.setitem(beats.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
+
+
+@pytest.fixture
+def levada(monkeypatch, capsys):
+    """Run a command as a shell would; gives the exit code, what stdout carries and what stderr does."""
+    import sys
+
+    from levada.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["levada", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run

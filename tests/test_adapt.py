@@ -1,0 +1,339 @@
+"""Strategies on a few rendered seconds with a network small enough to learn them by heart."""
+
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from levada import audio, models
+from levada.adapt import beats as strategies
+from levada.adapt.beats import STRATEGIES, AdaptSettings, decoder, finetune, finetune_augment, scratch
+from levada.adapt.run import adapt, with_scores
+from levada.augment import NONE
+from levada.beats import Beats
+from levada.corpus import Span, Track, annotated_span, open_corpus, single
+from levada.errors import InputError
+from levada.evaluate import evaluate
+from levada.formats import write_beats
+from levada.nets.tcn import TcnSettings
+from levada.nets.weights import load
+from levada.scores import beat_scores
+
+QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0)
+BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9)
+
+
+@pytest.fixture
+def base(tiny_model):
+    return load(tiny_model)
+
+
+@pytest.fixture
+def track(rendered):
+    return open_corpus(rendered).tracks[0]
+
+
+@pytest.fixture
+def span(track):
+    return annotated_span(track)
+
+
+@pytest.fixture
+def small_scratch(monkeypatch):
+    """Let `scratch` begin with the tiny network."""
+    monkeypatch.setattr(strategies, "TcnSettings", lambda dropout: TcnSettings(channels=6, levels=5, dropout=dropout))
+
+
+def scored(weights, track):
+    found = models.tracker(weights, name="it").file(track.audio)
+    return beat_scores(track.beats(), found, trim_s=0.0)
+
+
+def same(one, other):
+    ours, theirs = one.net.state_dict(), other.net.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class TestStrategies:
+    def test_finetune_learns_its_labels(self, base, track, span, tmp_path):
+        before = scored(base, track)
+        after = scored(finetune([span], base=base, settings=BY_HEART, folder=tmp_path), track)
+        assert before["beat_f"] < 0.6
+        assert after["beat_f"] > 0.95
+        assert after["downbeat_f"] > 0.8
+
+    @pytest.mark.usefixtures("small_scratch")
+    def test_scratch_learns_its_labels(self, track, span, tmp_path):
+        plain = replace(BY_HEART, augmentation=NONE)
+        assert scored(scratch([span], settings=plain, folder=tmp_path), track)["beat_f"] > 0.9
+
+    @pytest.mark.usefixtures("small_scratch")
+    def test_scratch_takes_nothing_of_the_base(self, base, span, tmp_path):
+        alone = scratch([span], settings=QUICK, folder=tmp_path / "a")
+        beside = scratch([span], settings=QUICK, folder=tmp_path / "b", base=base)
+        assert same(alone, beside)
+        assert alone.card.licence == "other"
+
+    def test_the_base_is_not_changed(self, base, tiny_model, span, tmp_path):
+        finetune([span], base=base, settings=QUICK, folder=tmp_path)
+        assert same(base, load(tiny_model))
+
+    def test_finetune_is_augment_with_nothing_augmented(self, base, span, tmp_path):
+        plain = finetune([span], base=base, settings=QUICK, folder=tmp_path / "a")
+        none = replace(QUICK, augmentation=NONE)
+        assert same(plain, finetune_augment([span], base=base, settings=none, folder=tmp_path / "b"))
+        assert not same(plain, finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "c"))
+
+    def test_augmentation_follows_the_seed(self, base, span, tmp_path):
+        one = finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "a")
+        again = finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "b")
+        other = finetune_augment([span], base=base, settings=QUICK.seeded(1), folder=tmp_path / "c")
+        assert same(one, again)
+        assert not same(one, other)
+
+    def test_only_the_layers_asked_for_are_trained(self, base, span, tmp_path):
+        settings = replace(QUICK, layers=("head",))
+        trained = finetune([span], base=base, settings=settings, folder=tmp_path).net.state_dict()
+        changed = {name for name, tensor in base.net.state_dict().items() if not torch.equal(tensor, trained[name])}
+        assert changed == {"head.weight", "head.bias"}
+
+    @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment"])
+    def test_a_shift_tolerant_loss_trains_too(self, base, span, tmp_path, strategy):
+        settings = replace(QUICK, tolerance=2)
+        assert not same(base, STRATEGIES[strategy]([span], base=base, settings=settings, folder=tmp_path))
+
+    def test_labels_outside_the_span_do_not_matter(self, base, track, tmp_path):
+        moved = track.beats().times_s.copy()
+        moved[moved > 4] += 0.15
+        path = tmp_path / "moved.beats"
+        write_beats(path, Beats(moved, track.beats().positions))
+        first = track.beats().between(0, 4)
+        start_s, end_s = float(first.times_s[0]), float(first.times_s[-1])
+        weights = [
+            finetune([Span(known, start_s, end_s)], base=base, settings=replace(QUICK, steps=8), folder=tmp_path / name)
+            for name, known in (("a", track), ("b", Track("moved", track.audio, path)))
+        ]
+        assert same(*weights)
+
+    def test_labels_inside_the_span_do(self, base, track, span, tmp_path):
+        path = tmp_path / "moved.beats"
+        write_beats(path, track.beats().shift(0.05))
+        moved = annotated_span(Track("moved", track.audio, path))
+        one = finetune([span], base=base, settings=QUICK, folder=tmp_path / "a")
+        assert not same(one, finetune([moved], base=base, settings=QUICK, folder=tmp_path / "b"))
+
+    @pytest.mark.usefixtures("small_scratch")
+    @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment", "scratch"])
+    def test_nothing_cannot_be_learnt_from(self, base, tmp_path, strategy):
+        with pytest.raises(InputError, match="no annotated beats to learn from"):
+            STRATEGIES[strategy]([], base=base, settings=QUICK, folder=tmp_path)
+
+
+class TestDecoder:
+    def test_leaves_the_network_bit_for_bit(self, base, span):
+        assert same(decoder([span], base=base), base)
+
+    def test_learns_tempo_and_metre(self, base, span):
+        learnt = decoder([span], base=base).decoder
+        bpm = span.track.beats().tempo_bpm
+        assert learnt["min_tempo_bpm"] < bpm < learnt["max_tempo_bpm"]
+        assert learnt["max_tempo_bpm"] - learnt["min_tempo_bpm"] < 120
+        assert learnt["tempo_mean_bpm"] == pytest.approx(bpm, rel=0.05)
+        assert learnt["metre_weights"][learnt["metres"].index(4)] == max(learnt["metre_weights"])
+
+    def test_learns_another_metre_from_other_labels(self, base, track, tmp_path):
+        path, times = tmp_path / "three.beats", track.beats().times_s
+        write_beats(path, Beats(times, [index % 3 + 1 for index in range(len(times))]))
+        learnt = decoder([annotated_span(Track("three", track.audio, path))], base=base).decoder
+        weights = dict(zip(learnt["metres"], learnt["metre_weights"], strict=True))
+        assert weights[3] == max(weights.values())
+        assert weights[3] > 0.5
+
+    def test_every_strategy_carries_the_priors_of_its_labels(self, base, span, tmp_path):
+        assert (
+            finetune([span], base=base, settings=QUICK, folder=tmp_path).decoder == decoder([span], base=base).decoder
+        )
+
+
+class TestCard:
+    def test_tells_what_it_was_trained_on(self, base, track, span, tmp_path):
+        card = finetune_augment([span], base=base, settings=QUICK, folder=tmp_path).card
+        assert card.minutes == pytest.approx(span.duration_s / 60)
+        assert card.trained_on == {audio.content_hash(track.audio): [(span.start_s, span.end_s)]}
+        assert card.licence == "CC0-1.0"
+        assert "augmentation from tiny" in card.origin
+        assert f"{span.duration_s / 60:.2f} annotated minutes of 1 recordings" in card.data
+        assert "levada evaluate" in str(card.scores)
+
+    def test_remembers_what_its_base_was_trained_on(self, base, rendered):
+        a, b, _ = open_corpus(rendered).tracks
+        once = decoder([annotated_span(a)], base=base)
+        twice = decoder([annotated_span(b)], base=once)
+        assert set(twice.card.trained_on) == {a.content_hash, b.content_hash}
+
+    def test_two_stretches_of_a_recording_are_both_told(self, base, track):
+        spans = [Span(track, 1.0, 4.0), Span(track, 6.0, 9.0)]
+        assert decoder(spans, base=base).card.trained_on == {track.content_hash: [(1.0, 4.0), (6.0, 9.0)]}
+
+    def test_evaluation_warns_of_a_recording_it_was_trained_on(self, base, rendered, span):
+        adapted = models.tracker(decoder([span], base=base), name="mine")
+        result = evaluate(open_corpus(rendered).tracks, {"mine": adapted})
+        assert [row.track for row in result.rows if row.trained_on] == ["a"]
+        assert any("mine was trained on 1 of the 3 recordings it is scored on (a)" in said for said in result.warnings)
+        result = evaluate(open_corpus(rendered).tracks[1:], {"mine": adapted})
+        assert not any("trained on" in said for said in result.warnings)
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def killed_after(steps):
+    def progress(step, *_):
+        if step == steps:
+            raise Killed
+
+    return progress
+
+
+class TestRun:
+    def run(self, span, base, out, **options):
+        return adapt([span], base=base, out=out, settings=options.pop("settings", QUICK), **options)
+
+    def test_leaves_weights_card_and_log(self, base, span, tmp_path):
+        adapted = self.run(span, base, tmp_path / "mine")
+        assert {path.name for path in (tmp_path / "mine").iterdir()} == {
+            "README.md",
+            "config.json",
+            "log.csv",
+            "model.safetensors",
+        }
+        assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+        assert same(load(tmp_path / "mine"), adapted)
+        assert load(tmp_path / "mine").card.name == "mine"
+        assert load(tmp_path / "mine").training["steps"] == 4
+        with open(tmp_path / "mine" / "log.csv", newline="") as file:
+            assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+
+    def test_tells_progress(self, base, span, tmp_path):
+        told = []
+        self.run(span, base, tmp_path / "mine", progress=lambda *now: told.append(now))
+        assert [(step, steps) for step, steps, _ in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert all(loss > 0 for *_, loss in told)
+
+    def test_refuses_what_exists(self, base, span, tmp_path):
+        self.run(span, base, tmp_path / "mine", strategy="decoder", settings=None)
+        before = {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
+        with pytest.raises(InputError, match=r"exists already.*--force"):
+            self.run(span, base, tmp_path / "mine")
+        assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == before
+        self.run(span, base, tmp_path / "mine", force=True)
+        assert not same(load(tmp_path / "mine"), base)
+
+    def test_force_spares_a_folder_of_something_else(self, base, span, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+        with pytest.raises(InputError, match="holds something else"):
+            self.run(span, base, tmp_path / "mine", strategy="decoder", settings=None, force=True)
+        assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+    def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(self, base, span, tmp_path, monkeypatch):
+        settings = replace(QUICK, steps=6)
+        unbroken = self.run(span, base, tmp_path / "unbroken", settings=settings)
+        hours = iter(range(0, 10**9, 3600))
+        with monkeypatch.context() as patched:  # an hour a step: a checkpoint at each
+            patched.setattr("levada.fit.time.monotonic", lambda: next(hours))
+            with pytest.raises(Killed):
+                self.run(span, base, tmp_path / "broken", settings=settings, progress=killed_after(4))
+        assert not (tmp_path / "broken").exists()
+        assert (tmp_path / "broken.part" / "training.ckpt").exists()
+        told = []
+        resumed = self.run(
+            span, base, tmp_path / "broken", settings=settings, progress=lambda *now: told.append(now[0])
+        )
+        assert told[0] > 1
+        assert told[-1] == 6
+        assert same(resumed, unbroken)
+        assert not (tmp_path / "broken.part").exists()
+
+    def test_a_run_killed_before_it_is_saved_is_saved_by_the_next_call(self, base, span, tmp_path, monkeypatch):
+        unbroken = self.run(span, base, tmp_path / "unbroken")
+
+        def kill(*_, **__):
+            raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr("levada.adapt.run.weights.save", kill)
+            with pytest.raises(Killed):
+                self.run(span, base, tmp_path / "broken")
+        assert same(self.run(span, base, tmp_path / "broken"), unbroken)
+
+    def test_refuses_the_unfinished_run_of_other_settings(self, base, span, tmp_path):
+        with pytest.raises(Killed):
+            self.run(span, base, tmp_path / "mine", progress=killed_after(2))
+        with pytest.raises(InputError, match=r"mine\.part: holds an unfinished run with other labels or settings"):
+            self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1))
+        assert (tmp_path / "mine.part" / "run.json").exists()
+        self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1), force=True)
+        assert load(tmp_path / "mine").training["seed"] == 1
+
+    def test_refuses_the_unfinished_run_of_another_base(self, base, span, tmp_path):
+        with pytest.raises(Killed):
+            self.run(span, base, tmp_path / "mine", progress=killed_after(2))
+        other = finetune([span], base=base, settings=QUICK, folder=tmp_path / "other")
+        with pytest.raises(InputError, match="unfinished run"):
+            self.run(span, replace(other, card=base.card), tmp_path / "mine")
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_leaves_a_working_folder_alone_that_is_not_its_own(self, base, span, tmp_path, force):
+        (tmp_path / "mine.part").mkdir()
+        (tmp_path / "mine.part" / "thesis.tex").write_text("years of work")
+        with pytest.raises(InputError, match="is not a run of levada"):
+            self.run(span, base, tmp_path / "mine", force=force)
+        assert (tmp_path / "mine.part" / "thesis.tex").read_text() == "years of work"
+
+    def test_takes_an_empty_working_folder(self, base, span, tmp_path):
+        (tmp_path / "mine.part").mkdir()
+        (tmp_path / "mine.part" / ".levada-0123.json").touch()  # killed before it could say whose it is
+        assert self.run(span, base, tmp_path / "mine").card.name == "mine"
+
+    def test_says_which_strategies_there_are(self, base, span, tmp_path):
+        with pytest.raises(InputError, match=r"no strategy 'magic'; there are scratch, finetune, finetune\+augment"):
+            self.run(span, base, tmp_path / "mine", strategy="magic")
+
+    def test_needs_a_folder_to_write_in(self, base, span, tmp_path):
+        with pytest.raises(InputError, match=r"there is no folder .*: make it first"):
+            self.run(span, base, tmp_path / "none" / "mine")
+
+    def test_refuses_labels_after_the_end(self, base, track, tmp_path):
+        path = tmp_path / "late.beats"
+        write_beats(path, track.beats().shift(60))
+        late = annotated_span(single(track.audio, path).tracks[0])
+        with pytest.raises(InputError, match=r"late\.beats: has beats up to 7\d\.\d\d s, and a\.wav ends at 12\.00 s"):
+            self.run(late, base, tmp_path / "mine")
+        assert not (tmp_path / "mine.part").exists()
+
+    def test_ctrl_c_keeps_what_has_been_learnt(self, base, span, tmp_path, caplog):
+        def stop(step, *_):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        stopped = self.run(span, base, tmp_path / "mine", settings=replace(QUICK, steps=50), progress=stop)
+        assert "stopped after 2 of 50 steps: what was learnt so far is kept" in caplog.text
+        assert same(load(tmp_path / "mine"), stopped)
+        assert not same(stopped, base)
+        assert load(tmp_path / "mine").card.origin.endswith("Stopped by hand after 2 of 50 steps.")
+        assert models.load(tmp_path / "mine").file(span.track.audio).times_s.size
+
+    def test_scores_go_into_the_card_and_the_log_stays(self, base, span, tmp_path):
+        adapted = self.run(span, base, tmp_path / "mine")
+        log = (tmp_path / "mine" / "log.csv").read_bytes()
+        with_scores(tmp_path / "mine", adapted, {"beat_f": "0.991"})
+        assert load(tmp_path / "mine").card.scores == {"beat_f": "0.991"}
+        assert "| beat_f | 0.991 |" in (tmp_path / "mine" / "README.md").read_text()
+        assert (tmp_path / "mine" / "log.csv").read_bytes() == log
+        assert json.loads((tmp_path / "mine" / "config.json").read_text())["card"]["name"] == "mine"
