@@ -7,15 +7,18 @@ instrument's `strokes`. A capital is an accent.
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError
+from levada.voices import PITCHED, STROKES, STRUCK
 
-__all__ = ["Instrument", "Pattern", "Tradition", "read_tradition", "shipped"]
+__all__ = ["Instrument", "Pattern", "Tradition", "read_toml", "read_tradition", "shipped"]
 
 FOLDER = Path(__file__).parent / "traditions"
 
@@ -117,64 +120,116 @@ def read_tradition(source: str | Path) -> Tradition:
         If there is no such tradition, or its description contradicts itself; names the file and the entry.
     """
     path = shipped().get(str(source), Path(source))
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         known = ", ".join(shipped())
-        raise InputError(f"there is no tradition {str(source)!r}: name a TOML file, or one of {known}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not valid TOML: {error}", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", path=path) from None
+        raise InputError(f"there is no tradition {str(source)!r}: name a TOML file, or one of {known}")
+    table = read_toml(path)
     try:
         return _tradition(path.stem, table)
     except KeyError as error:
         raise InputError(f"lacks the entry {error.args[0]!r}", path=path) from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(str(error), path=path) from None
 
 
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is not valid; names the line.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", path=path) from None
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8 text", path=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        problem = str(error)[: at.start()] if at else str(error)
+        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
+
+
 def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
-    beats, tatums = int(table["beats"]), int(table["tatums"])
-    if beats < 1 or tatums < 1:
-        raise ValueError(f"a cycle needs at least one beat and one tatum, not {beats} and {tatums}")
-    mean, deviation = (float(value) for value in table["tempo_bpm"])
-    if not (20 <= mean <= 400 and 0 <= deviation < mean / 2):
-        raise ValueError(f"tempo_bpm is a mean and a standard deviation, not {mean:g} and {deviation:g}")
+    _only(table, Tradition, but="name")
+    beats, tatums = _whole(table, "beats"), _whole(table, "tatums")
+    tempo = tuple(float(value) for value in table["tempo_bpm"])
+    if len(tempo) != 2 or not (20 <= tempo[0] <= 400 and 0 <= tempo[1] < tempo[0] / 2):
+        raise ValueError(f"tempo_bpm is a mean and a standard deviation, not {table['tempo_bpm']}")
     microtiming = tuple(float(value) for value in table.get("microtiming", [0.0] * tatums))
-    if len(microtiming) != tatums or any(abs(value) > 0.5 for value in microtiming):
+    if len(microtiming) != tatums or not all(abs(value) <= 0.5 for value in microtiming):
         raise ValueError(f"microtiming needs {tatums} fractions of a beat, one a tatum, not {list(microtiming)}")
-    return Tradition(
-        name=name,
-        beats=beats,
-        tatums=tatums,
-        tempo_bpm=(mean, deviation),
-        instruments=tuple(_instrument(part, entry, beats * tatums) for part, entry in table["instruments"].items()),
-        drift=float(table.get("drift", 0.005)),
-        microtiming=microtiming,
-        spread=float(table.get("spread", 0.012)),
-        sources=tuple(table.get("sources", ())),
+    drift, spread = (_within(table, key, usual, most=0.5) for key, usual in (("drift", 0.005), ("spread", 0.012)))
+    cycle = beats * tatums
+    instruments = tuple(
+        _instrument(part, entry, cycle) for part, entry in _table(table["instruments"], "instruments").items()
     )
+    if not instruments:
+        raise ValueError("nobody plays: there are no instruments")
+    sources = tuple(table.get("sources", ()))
+    return Tradition(name, beats, tatums, (tempo[0], tempo[1]), instruments, drift, microtiming, spread, sources)
 
 
 def _instrument(name: str, entry: Mapping[str, Any], cycle: int) -> Instrument:
-    strokes = dict(entry.get("strokes", {}))
-    letters = {".", "x", "o", *strokes}
-    patterns = []
-    for given in entry["patterns"]:
-        grid, weight = (given, 1.0) if isinstance(given, str) else (given["grid"], float(given["weight"]))
-        bare = "".join(grid.replace("|", " ").split())
-        if not bare or len(bare) % cycle:
-            raise ValueError(f"instrument {name}: {grid!r} has {len(bare)} tatums, but the cycle has {cycle}")
-        unknown = sorted({letter for letter in bare if letter.lower() not in letters})
-        if unknown:
-            raise ValueError(f"instrument {name}: {grid!r} uses {', '.join(unknown)}, which its strokes do not name")
-        patterns.append(Pattern(bare, weight))
-    return Instrument(
-        name=name,
-        voice=entry.get("voice", name),
-        patterns=tuple(patterns),
-        strokes=strokes,
-        presence=float(entry.get("presence", 1.0)),
-        level_db=float(entry.get("level_db", 0.0)),
-    )
+    try:
+        _only(_table(entry, "it"), Instrument, but="name")
+        voice, strokes = entry.get("voice", name), _table(entry.get("strokes", {}), "strokes")
+        if voice not in STRUCK and voice not in PITCHED:
+            raise ValueError(f"there is no voice {voice!r}; there are {', '.join([*STRUCK, *PITCHED])}")
+        for letter, stroke in strokes.items():
+            if stroke not in STROKES:
+                raise ValueError(f"{letter} is no known stroke, {stroke!r}; there are {', '.join(STROKES)}")
+        patterns = tuple(_pattern(given, strokes, cycle) for given in entry["patterns"])
+        if not patterns:
+            raise ValueError("has no patterns")
+        presence, level_db = _within(entry, "presence", 1.0), float(entry.get("level_db", 0.0))
+    except KeyError as error:
+        raise ValueError(f"instrument {name}: lacks the entry {error.args[0]!r}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"instrument {name}: {error}") from None
+    return Instrument(name, voice, patterns, strokes, presence, level_db)
+
+
+def _pattern(given: str | Mapping[str, Any], strokes: Mapping[str, str], cycle: int) -> Pattern:
+    grid, weight = (given, 1.0) if isinstance(given, str) else (given["grid"], float(given["weight"]))
+    if not 0 < weight < math.inf:
+        raise ValueError(f"a pattern's weight must be above 0, not {weight:g}")
+    bare = "".join(grid.replace("|", " ").split())
+    if not bare or len(bare) % cycle:
+        raise ValueError(f"{grid!r} has {len(bare)} tatums, but the cycle has {cycle}")
+    unknown = sorted({letter for letter in bare if letter.lower() not in {".", "x", "o", *strokes}})
+    if unknown:
+        raise ValueError(f"{grid!r} uses {', '.join(unknown)}, which its strokes do not name")
+    return Pattern(bare, weight)
+
+
+def _only(table: Mapping[str, Any], kind: type, *, but: str) -> None:
+    """Refuse entries that nothing reads: they are misspelt ones that something should."""
+    known = [entry.name for entry in fields(kind) if entry.name != but]
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise ValueError(f"unknown entries {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+def _table(given: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a table, not {given!r}")
+    return given
+
+
+def _whole(table: Mapping[str, Any], key: str) -> int:
+    value = table[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{key} must be a whole number above 0, not {value!r}")
+    return value
+
+
+def _within(table: Mapping[str, Any], key: str, usual: float, *, most: float = 1.0) -> float:
+    value = float(table.get(key, usual))
+    if not 0 <= value <= most:
+        raise ValueError(f"{key} must be between 0 and {most:g}, not {value:g}")
+    return value

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["PITCHED", "RATE", "STRUCK", "Pitched", "Struck", "Timbre", "note", "strike"]
+__all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Pitched", "Struck", "Timbre", "note", "strike"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -186,7 +186,7 @@ class Timbre:
         )  # fmt: skip
 
 
-_STROKES = {  # stroke -> pitch, ring, noise and brightness beside an open stroke
+STROKES = {  # stroke -> pitch, ring, noise and brightness beside an open stroke
     "open": (1.0, 1.0, 1.0, 1.0),
     "muted": (1.03, 0.3, 1.0, 0.7),
     "slap": (1.0, 0.4, 2.5, 2.0),
@@ -212,9 +212,9 @@ def strike(timbre: Timbre, *, stroke: str = "open", velocity: float = 0.8, rng: 
     float32 [shape=(samples,)]
         At 44.1 kHz, beginning at the onset.
     """
-    if stroke not in _STROKES:
-        raise InputError(f"there is no stroke {stroke!r}; there are {', '.join(_STROKES)}")
-    pitch, ring, noise, bright = _STROKES[stroke]
+    if stroke not in STROKES:
+        raise InputError(f"there is no stroke {stroke!r}; there are {', '.join(STROKES)}")
+    pitch, ring, noise, bright = STROKES[stroke]
     voice = timbre.voice
     ring_s, hiss_s = timbre.ring_s * ring * rng.uniform(0.9, 1.1), timbre.hiss_s * rng.uniform(0.9, 1.1)
     length = int(RATE * min(2.5, max(ring_s if voice.modes else 0, hiss_s + 0.03 * voice.bursts) + voice.attack_s))
