@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
-from levada.errors import MissingExtra
+from levada.errors import InputError, MissingExtra
 from levada.files import atomic
 from levada.spectrogram import GRID
 
 __all__ = ["Panel", "plot_activations"]
 
+SUFFIXES = (".png", ".svg", ".pdf")
 BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # told apart by every eye (Okabe and Ito, 2008)
 MARKS = 1.12  # how high decoded beats are marked
 
@@ -63,6 +64,8 @@ def plot_activations(
 
     Raises
     ------
+    InputError
+        If there is nothing to draw, or the file exists, cannot be written or has the suffix of no picture.
     MissingExtra
         If matplotlib is not installed.
     """
@@ -71,7 +74,13 @@ def plot_activations(
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("matplotlib", extra="plot", purpose="draw pictures") from None
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InputError(f"pictures are drawn as {', '.join(SUFFIXES)}", path=path)
+    if not panels:
+        raise InputError("there is nothing to draw: no tracker was given")
     last_s = end_s if end_s is not None else max(GRID.time_s(len(panel.activations)) for panel in panels)
+    if not 0 <= start_s < last_s:
+        raise InputError(f"there is nothing to draw from {start_s:g} s to {last_s:g} s")
     figure = Figure(figsize=(11, 1.2 + 1.7 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
