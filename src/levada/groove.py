@@ -47,15 +47,24 @@ def takes(folder: str | Path, *, split: str = "train", least_s: float = 12.0) ->
     Raises
     ------
     InputError
-        If the folder does not hold the dataset.
+        If the folder does not hold the dataset, or no such take.
     """
     table = Path(folder) / "info.csv"
     try:
         rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+        found = _chosen(rows, Path(folder), split, least_s)
     except OSError:
         raise InputError("holds no Groove MIDI Dataset: it has no info.csv", path=folder) from None
+    except (KeyError, TypeError, ValueError):
+        raise InputError("is not the table of the Groove MIDI Dataset", path=table) from None
+    if not found:
+        raise InputError(f"has no takes of {least_s:g} s or more in its split {split!r}", path=table)
+    return found
+
+
+def _chosen(rows: list[dict[str, str]], folder: Path, split: str, least_s: float) -> list[Groove]:
     return [
-        Groove(Path(folder) / row["midi_filename"], row["time_signature"])
+        Groove(folder / row["midi_filename"], row["time_signature"])
         for row in rows
         if row["split"] == split and row["beat_type"] == "beat" and float(row["duration"]) >= least_s
         and row["time_signature"] in PULSES
@@ -78,12 +87,26 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
     Returns
     -------
     Performance
+
+    Raises
+    ------
+    InputError
+        If the take cannot be read.
+    MissingExtra
+        If mido is not installed.
     """
     try:
         import mido
     except ImportError:
         raise MissingExtra("mido", extra="midi", purpose="read drum performances") from None
-    midi = mido.MidiFile(groove.path)
+    try:
+        midi = mido.MidiFile(groove.path)
+    except FileNotFoundError:
+        raise InputError("there is no such file", path=groove.path) from None
+    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
+        raise InputError(
+            f"is no MIDI file that can be read: {error or type(error).__name__}", path=groove.path
+        ) from None
     per_bar, quarters = PULSES[groove.metre]
     tempo = next((message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000)
     beat_s = tempo / 1e6 * quarters / faster

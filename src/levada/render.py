@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
+from levada.errors import InputError
 from levada.tradition import Instrument, Tradition
 from levada.voices import PITCHED, RATE, Pitched, Timbre, note, strike
 
@@ -114,11 +115,20 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     Returns
     -------
     Performance
+
+    Raises
+    ------
+    InputError
+        If the duration is not above 0, or there are no beats to play along with, or none in the metre.
     """
+    if not 0 < duration_s < np.inf:
+        raise InputError(f"a performance cannot last {duration_s:g} s")
     if along is None:
         beat_times = _beat_times(tradition, duration_s, rng)
         first = int(rng.integers(tradition.beats))  # a recording may start anywhere in the cycle
     else:
+        if not len(along) or not 1 <= along.positions[0] <= tradition.beats:
+            raise InputError(f"there are no beats of a metre of {tradition.beats} to play along with")
         beat_times, first = along.times_s, int(along.positions[0]) - 1
     positions = (np.arange(len(beat_times)) + first) % tradition.beats + 1
     inside = beat_times < duration_s
