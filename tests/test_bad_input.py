@@ -1,0 +1,487 @@
+"""What users give by mistake, and what their machines do to them: a sentence that names the file, never a traceback."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from levada import audio
+from levada.beats import Beats
+from levada.formats import read_beats
+
+BEATS = Beats(np.arange(0.5, 11.5, 0.5), np.arange(22) % 4 + 1)
+RATE = 44100
+
+
+@pytest.fixture
+def refused(levada):
+    """Run a command that must be refused; gives what it says."""
+
+    def run(*arguments):
+        code, out, err = levada(*arguments)
+        assert code == 2, (code, out, err)
+        assert out == ""
+        assert "Traceback" not in err
+        assert "our fault" not in err
+        return err
+
+    return run
+
+
+@pytest.fixture
+def song(tmp_path):
+    """Twelve seconds of clicks, `song.wav`, with its beats beside it."""
+    return clicks(tmp_path / "song.wav")
+
+
+def clicks(path, *, rate=RATE, channels=1, duration_s=12.0):
+    samples = np.repeat(audio.clicks(BEATS, rate=rate, duration_s=duration_s)[None], channels, axis=0)
+    audio.write(path, samples, rate=rate)
+    path.with_suffix(".beats").write_text("".join(f"{time:.3f}\t{position}\n" for time, position in BEATS))
+    return path
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class TestFolders:
+    @pytest.mark.parametrize(
+        "arguments",
+        [("beats", "-o", "out"), ("adapt", "-o", "out"), ("evaluate",), ("corpus", "check")],
+        ids=lambda arguments: " ".join(arguments),
+    )
+    def test_empty(self, refused, tmp_path, monkeypatch, arguments):
+        monkeypatch.chdir(tmp_path)
+        Path("nothing").mkdir()
+        at = 2 if arguments[0] == "corpus" else 1
+        said = refused(*arguments[:at], "nothing", *arguments[at:])
+        assert "levada: nothing: " in said
+        assert ".wav" in said
+        assert os.listdir() == ["nothing"]
+
+    @pytest.mark.parametrize("command", ["adapt", "evaluate"])
+    def test_missing(self, refused, tmp_path, command):
+        more = ("-o", tmp_path / "out") if command == "adapt" else ()
+        assert f"{tmp_path / 'none'}: there is no such folder" in refused(command, tmp_path / "none", *more)
+
+    def test_missing_partner_of_the_audio(self, refused, song, tmp_path):
+        song.with_suffix(".beats").unlink()
+        assert "holds no annotated recordings; put a beat file beside each" in refused(
+            "adapt", tmp_path, "-o", tmp_path / "out"
+        )
+        assert "is annotated: nothing to score against" in refused("evaluate", tmp_path)
+
+    def test_missing_partner_of_the_labels(self, levada, song, tmp_path):
+        (tmp_path / "lost.beats").write_text("0.5\n1.0\n")
+        code, out, _ = levada("corpus", "check", tmp_path)
+        assert code == 0  # a warning: the rest can be used
+        assert f"warning: {tmp_path / 'lost.beats'}: has no recording of its name" in out
+        assert song.stem in out
+
+    def test_one_recording_without_labels(self, refused, song, tmp_path):
+        assert "song.wav: is one recording: say with --labels" in refused("adapt", song, "-o", tmp_path / "out")
+
+    def test_labels_for_a_folder(self, refused, song, tmp_path):
+        said = refused("adapt", tmp_path, "--labels", song.with_suffix(".beats"), "-o", tmp_path / "out")
+        assert f"{tmp_path}: is a folder" in said
+        assert "--labels" in said
+
+    def test_beats_of_a_folder_never_land_on_its_labels(self, refused, song, tmp_path):
+        before = contents(tmp_path)
+        assert "holds the recordings: choose another folder" in refused("beats", tmp_path, "-o", tmp_path, "--force")
+        assert contents(tmp_path) == before
+        assert song.exists()
+
+    def test_beats_of_a_folder_without_an_output(self, refused, song, tmp_path):
+        assert "is a folder: say with -o" in refused("beats", tmp_path)
+        assert "is a file: say with -o" in refused("beats", tmp_path, "-o", song)
+
+    def test_what_is_for_one_recording_is_refused_for_a_folder(self, refused, tmp_path):
+        said = refused("beats", tmp_path, "-o", tmp_path / "out", "--clicks", tmp_path / "clicks.wav")
+        assert "--clicks, --hints and --plot are for one recording" in said
+
+    def test_too_few_labels_for_the_minutes(self, refused, song, tmp_path):
+        assert "annotated minutes in whole bars; asked 5" in refused(
+            "adapt", tmp_path, "--minutes", 5, "-o", tmp_path / "out"
+        )
+        assert song.exists()
+
+
+ROWS = [f"{time:.3f}\t{position}" for time, position in BEATS]
+LABELS = {
+    "text in line 7": ([*ROWS[:6], "the chorus starts", *ROWS[6:]], 7),
+    "out of order": ([*ROWS[:4], ROWS[5], ROWS[4], *ROWS[6:]], 6),
+    "doubled": ([*ROWS[:4], ROWS[3], *ROWS[4:]], 5),
+    "negative": (["-0.500\t4", *ROWS], 1),
+    "not a number": ([*ROWS[:2], "nan\t3", *ROWS[3:]], 3),
+    "infinite": ([*ROWS[:-1], "inf\t2"], 22),
+}
+
+
+@pytest.mark.parametrize(("rows", "line"), LABELS.values(), ids=LABELS)
+class TestLabels:
+    def labels(self, song, rows):
+        path = song.with_suffix(".beats")
+        path.write_text("\n".join(rows) + "\n")
+        return path
+
+    def test_to_adapt_to(self, refused, song, tmp_path, rows, line):
+        labels = self.labels(song, rows)
+        for said in (
+            refused("adapt", tmp_path, "-o", tmp_path / "out"),
+            refused("adapt", song, "--labels", labels, "-o", tmp_path / "out"),
+        ):
+            assert f"levada: {labels}, line {line}: " in said
+        assert not list(tmp_path.glob("out*"))
+
+    def test_as_hints(self, refused, song, rows, line):
+        labels = self.labels(song, rows)
+        assert f"levada: {labels}, line {line}: " in refused("beats", song, "-m", "flux", "--hints", labels)
+
+    def test_to_score_against(self, refused, song, tmp_path, rows, line):
+        labels = self.labels(song, rows)
+        assert f"{labels}, line {line}: " in refused("evaluate", tmp_path, "-m", "flux", "--processes", 1)
+
+    def test_in_a_corpus(self, levada, song, tmp_path, rows, line):
+        labels = self.labels(song, rows)
+        code, out, err = levada("corpus", "check", tmp_path)
+        assert code == 2
+        assert f"error: {labels}, line {line}: " in out
+        assert "Traceback" not in out + err
+
+
+class TestLabelsBeyondTheAudio:
+    def test_are_not_learnt(self, refused, song, tmp_path):
+        short = clicks(tmp_path / "short.wav", duration_s=4.0)
+        labels = short.with_suffix(".beats")
+        for said in (
+            refused("adapt", tmp_path, "-o", tmp_path / "out", "--strategy", "decoder"),
+            refused("adapt", short, "--labels", labels, "-o", tmp_path / "out"),
+        ):
+            assert f"{labels}: has beats up to 11.00 s, and short.wav ends at 4.00 s" in said
+        assert not list(tmp_path.glob("out*"))
+        assert song.exists()
+
+    def test_are_found_with_their_line(self, levada, tmp_path):
+        short = clicks(tmp_path / "short.wav", duration_s=4.0)
+        code, out, _ = levada("corpus", "check", tmp_path)
+        assert code == 2
+        assert f"error: {short.with_suffix('.beats')}, line 9: 14 beats after the end of the audio (4.00 s)" in out
+
+
+class TestAudio:
+    def tracked(self, levada, path):
+        code, out, err = levada("beats", path, "-m", "flux", "--json")
+        assert code == 0, err
+        assert "Traceback" not in err
+        return [beat["time_s"] for beat in json.loads(out)["beats"]], err
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("none.wav", None, "there is no such file"),
+            ("empty.wav", b"", "is an empty file"),
+            ("text.wav", b"hello", "is not audio"),
+            ("header.wav", b"RIFF\x24\x00\x00\x00WAVEfmt ", "is damaged"),
+        ],
+    )
+    def test_that_is_none(self, refused, tmp_path, name, content, said):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        assert f"levada: {tmp_path / name}: {said}" in refused("beats", tmp_path / name, "-m", "flux")
+
+    def test_of_zero_length(self, refused, tmp_path):
+        soundfile.write(tmp_path / "zero.wav", np.zeros(0, np.float32), RATE)
+        assert "zero.wav: has no audio samples" in refused("beats", tmp_path / "zero.wav", "-m", "flux")
+
+    def test_truncated_is_used_as_far_as_it_goes(self, levada, song, caplog):
+        song.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+        found, _ = self.tracked(levada, song)
+        assert found[-1] < 6.1
+        assert len(found) == pytest.approx(11, abs=2)
+        assert "song.wav: truncated: its header promises 12.00 s, 6.00 s are there" in caplog.text
+
+    @pytest.mark.parametrize("samples", [np.zeros(12 * RATE), np.ones(1), np.zeros(1)], ids=["silence", "1", "0"])
+    def test_without_music_has_no_beats(self, levada, tmp_path, samples):
+        path = tmp_path / "quiet.wav"
+        soundfile.write(path, samples.astype(np.float32), RATE)
+        found, err = self.tracked(levada, path)
+        assert found == []
+        assert "quiet.wav: no beats heard; it may be silent" in err
+
+    def test_without_music_makes_an_empty_beat_file_and_silent_clicks(self, levada, tmp_path, tiny_model):
+        soundfile.write(tmp_path / "quiet.wav", np.zeros(3 * RATE, np.float32), RATE)
+        out, clicked = tmp_path / "quiet.beats", tmp_path / "clicks.wav"
+        code, _, err = levada("beats", tmp_path / "quiet.wav", "-m", "flux", "-o", out, "--clicks", clicked)
+        assert code == 0, err
+        assert out.read_text().strip() == ""
+        assert not audio.read(clicked)[0].any()
+        code, _, err = levada("beats", tmp_path / "quiet.wav", "-m", tiny_model)
+        assert code == 0, err
+
+    @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (192_000, 1), (44100, 8)])
+    def test_of_unusual_shape_gives_its_beats(self, levada, tmp_path, rate, channels):
+        found, _ = self.tracked(levada, clicks(tmp_path / "odd.wav", rate=rate, channels=channels))
+        inside = [time for time in found if 0.4 < time < 11.1]
+        np.testing.assert_allclose(inside, BEATS.times_s, atol=0.03)
+
+    def test_that_may_not_be_read(self, refused, song, monkeypatch):
+        if os.geteuid():
+            song.chmod(0)
+        else:  # root reads everything
+            refuse(monkeypatch, song)
+        said = refused("beats", song, "-m", "flux")
+        assert f"{song}: " in said
+        assert "permi" in said.lower() or "not read" in said
+
+    def test_one_bad_recording_does_not_cost_the_others_their_beats(self, levada, song, tmp_path):
+        (tmp_path / "bad.wav").write_bytes(b"hello")
+        code, out, err = levada("beats", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--processes", 1, "--json")
+        assert code == 2
+        assert f"{tmp_path / 'bad.wav'}: is not audio" in err
+        assert "beats of 1 recording written, 1 could not be tracked" in err
+        assert json.loads(out)["written"] == [str(tmp_path / "out" / "song.beats")]
+        assert len(read_beats(tmp_path / "out" / song.with_suffix(".beats").name)) >= 20
+
+
+def refuse(monkeypatch, path):
+    """Let opening a file fail as it does for whoever may not read it."""
+    real_open, real_soundfile = open, soundfile.SoundFile
+
+    def opened(file, *arguments, **words):
+        if str(file) == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_open(file, *arguments, **words)
+
+    class Refusing(real_soundfile):
+        def __init__(self, file, *arguments, **words):
+            if str(file) == str(path):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            super().__init__(file, *arguments, **words)
+
+    monkeypatch.setattr("builtins.open", opened)
+    monkeypatch.setattr(soundfile, "SoundFile", Refusing)
+
+
+class TestModels:
+    @pytest.fixture
+    def model(self, tiny_model, tmp_path):
+        return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+    def test_that_does_not_exist(self, refused, song):
+        said = refused("beats", song, "-m", "bass")
+        assert "there is no model 'bass': name the folder of one, or one of base, flux" in said
+
+    @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+    def test_with_a_missing_file(self, refused, song, model, missing):
+        (model / missing).unlink()
+        said = refused("beats", song, "-m", model)
+        assert str(model) in said
+        assert missing in said
+
+    @pytest.mark.parametrize("damaged", ["config.json", "model.safetensors"])
+    @pytest.mark.parametrize("kept", [0, 100])
+    def test_with_a_damaged_file(self, refused, song, model, damaged, kept):
+        (model / damaged).write_bytes((model / damaged).read_bytes()[:kept])
+        said = refused("beats", song, "-m", model)
+        assert str(model / damaged) in said
+        assert "is damaged" in said
+
+    def change(self, model, **changes):
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, **changes}))
+
+    def test_of_an_unknown_network(self, refused, song, model):
+        self.change(model, network="transformer")
+        said = refused("beats", song, "-m", model)
+        assert f"{model / 'config.json'}: names an unknown network, 'transformer'" in said
+
+    def test_of_another_shape_than_its_weights(self, refused, song, model):
+        self.change(model, settings={"channels": 7, "levels": 5})
+        assert f"{model / 'model.safetensors'}: is damaged, or not the weights of its config.json" in refused(
+            "beats", song, "-m", model
+        )
+
+    @pytest.mark.parametrize(
+        "decoder", [{"min_tempo_bpm": 200, "max_tempo_bpm": 100}, {"magic": 1}, {"metres": "four"}, "no table"]
+    )
+    def test_with_a_decoder_that_makes_no_sense(self, refused, song, model, decoder):
+        self.change(model, decoder=decoder)
+        refused("beats", song, "-m", model)
+
+    def test_in_the_middle_of_a_comparison(self, refused, song, model, tmp_path):
+        (model / "model.safetensors").unlink()
+        assert song.exists()
+        assert "model.safetensors" in refused("evaluate", tmp_path, "-m", "flux", "-m", model)
+
+
+class TestOutputs:
+    def test_that_exist_are_not_touched(self, refused, song, tmp_path):
+        for name, option in (("x.beats", "-o"), ("x.wav", "--clicks"), ("x.png", "--plot")):
+            (tmp_path / name).write_bytes(b"years of work")
+            said = refused("beats", song, "-m", "flux", option, tmp_path / name)
+            assert f"{tmp_path / name}: exists already; choose another name, or --force" in said
+            assert (tmp_path / name).read_bytes() == b"years of work"
+
+    def test_of_which_one_exists_leave_no_other(self, refused, song, tmp_path):
+        (tmp_path / "x.wav").write_bytes(b"years of work")
+        refused("beats", song, "-m", "flux", "-o", tmp_path / "x.beats", "--clicks", tmp_path / "x.wav")
+        assert not (tmp_path / "x.beats").exists()
+
+    def test_are_replaced_with_force(self, levada, song, tmp_path):
+        (tmp_path / "x.beats").write_text("old")
+        assert levada("beats", song, "-m", "flux", "-o", tmp_path / "x.beats", "--force")[0] == 0
+        assert len(read_beats(tmp_path / "x.beats")) >= 20
+
+    def test_models_and_tables_that_exist_are_not_touched(self, refused, song, tmp_path):
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "config.json").write_text("{}")
+        (tmp_path / "rows.csv").write_text("years of work")
+        before = contents(tmp_path)
+        assert "exists already" in refused("adapt", tmp_path, "-o", tmp_path / "model")
+        assert "exists already" in refused("evaluate", tmp_path, "-o", tmp_path / "rows.csv")
+        assert contents(tmp_path) == before
+        assert song.exists()
+
+    @pytest.mark.parametrize("option", ["-o", "--clicks"])
+    def test_never_replace_what_is_read(self, refused, song, option):
+        before = song.read_bytes()
+        assert "is what is read here, and would be lost" in refused("beats", song, option, song, "--force")
+        assert song.read_bytes() == before
+
+    def test_need_a_folder(self, refused, song, tmp_path):
+        where = tmp_path / "none"
+        for arguments in (("beats", song, "-o"), ("evaluate", tmp_path, "-o"), ("adapt", tmp_path, "-o")):
+            said = refused(*arguments, where / "x.beats")
+            assert f"there is no folder {where}: make it first" in said
+
+    @pytest.mark.parametrize(("option", "name"), [("-o", "x.doc"), ("--clicks", "x.doc"), ("--plot", "x.doc")])
+    def test_of_unknown_kind_name_the_kinds_there_are(self, refused, song, tmp_path, option, name):
+        said = refused("beats", song, "-m", "flux", option, tmp_path / name)
+        assert f"{tmp_path / name}: " in said
+        assert not (tmp_path / name).exists()
+
+    @pytest.mark.parametrize("where", ["levada.files.os.replace", "pathlib.Path.write_bytes"])
+    def test_on_a_full_disk_leave_nothing(self, refused, song, tmp_path, monkeypatch, where):
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(where, full)
+        said = refused("beats", song, "-m", "flux", "-o", tmp_path / "x.beats")
+        assert f"{tmp_path / 'x.beats'}: could not be written: the disk is full" in said
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["song.beats", "song.wav"]
+
+
+CHILD = """
+import itertools, os, resource, signal, sys
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from levada import fit, terminal
+from levada.adapt import beats
+from levada.cli import main
+
+what, at = sys.argv.pop(1), int(sys.argv.pop(1))
+for strategy, settings in beats.DEFAULTS.items():
+    beats.DEFAULTS[strategy] = replace(settings, steps=3, batch=1, excerpt_s=2.0)
+fit.time = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)   # an hour a step: a checkpoint at each
+if what == "full":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
+
+@contextmanager
+def progress(label):
+    def told(done, total, *_):
+        if done == at and what != "full":
+            os.kill(os.getpid(), getattr(signal, what))
+    yield told
+
+terminal.progress = progress
+main()
+"""
+
+
+def child(what, at, *arguments):
+    """Run a command in a process of its own, to which something happens when so much is done."""
+    return subprocess.run(
+        [sys.executable, "-c", CHILD, what, str(at), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+class TestInterrupted:
+    @pytest.fixture
+    def adapting(self, rendered, tiny_model):
+        audio_and_labels = (rendered / "a.wav", "--labels", rendered / "a.beats")
+        return lambda out: ("adapt", *audio_and_labels, "--model", tiny_model, "-o", out)
+
+    @pytest.mark.usefixtures("few_steps")
+    def test_adapting_killed_goes_on(self, levada, adapting, tmp_path):
+        done = child("SIGKILL", 2, *adapting(tmp_path / "mine"))
+        assert done.returncode == -signal.SIGKILL
+        assert not (tmp_path / "mine").exists()
+        assert (tmp_path / "mine.part" / "training.ckpt").exists()
+        assert levada(*adapting(tmp_path / "mine"))[0] == 0
+        log = (tmp_path / "mine" / "log.csv").read_text().splitlines()
+        assert [row.split(",")[0] for row in log[-2:]] == ["2", "3"]
+        assert log[2].startswith("2,")  # heard before the kill, and again: only step 1 was in the checkpoint
+        assert levada(*adapting(tmp_path / "unbroken"))[0] == 0
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "unbroken")]
+        assert weights[0] == weights[1]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "unbroken"]
+
+    def test_adapting_stopped_with_ctrl_c_keeps_what_it_has(self, levada, adapting, rendered, tmp_path):
+        done = child("SIGINT", 2, *adapting(tmp_path / "mine"))
+        assert done.returncode == 0, done.stderr
+        assert "warning: stopped after 2 of 3 steps: what was learnt so far is kept" in done.stderr
+        assert "Traceback" not in done.stderr
+        code, out, _ = levada("beats", rendered / "b.wav", "-m", tmp_path / "mine", "--json")
+        assert code == 0
+        assert json.loads(out)["model"] == "mine"
+        assert "Stopped by hand after 2 of 3 steps" in (tmp_path / "mine" / "README.md").read_text()
+
+    def test_adapting_on_a_full_disk_leaves_no_half_model(self, adapting, tmp_path):
+        done = child("full", 4096, *adapting(tmp_path / "mine"))
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "our fault" not in done.stderr
+        assert "larger than is allowed" in done.stderr or "too large" in done.stderr
+        assert not (tmp_path / "mine").exists()
+
+    def test_a_folder_killed_goes_on(self, levada, rendered, tmp_path):
+        tracking = ("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
+        done = child("SIGKILL", 1, *tracking)
+        assert done.returncode == -signal.SIGKILL
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.beats", "levada-run.json"]
+        first = (tmp_path / "out" / "a.beats").stat().st_mtime_ns
+        code, _, err = levada(*tracking)
+        assert code == 0
+        assert "beats of 2 recordings written, 1 were there already" in err
+        assert (tmp_path / "out" / "a.beats").stat().st_mtime_ns == first
+        assert all(len(read_beats(tmp_path / "out" / f"{name}.beats")) > 10 for name in "abc")
+
+    def test_a_folder_stopped_with_ctrl_c_says_how_to_go_on(self, rendered, tmp_path):
+        done = child("SIGINT", 1, "beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
+        assert done.returncode == 130
+        assert done.stderr.strip() == "stopped; the same call goes on where this one was"
+        assert (tmp_path / "out" / "a.beats").exists()
+
+    def test_a_folder_begun_with_another_model_is_left_alone(self, levada, refused, rendered, tiny_model, tmp_path):
+        tracking = ("beats", rendered, "-o", tmp_path / "out", "--processes", 1, "-m")
+        assert levada(*tracking, "flux")[0] == 0
+        before = contents(tmp_path / "out")
+        assert "holds beats of another model" in refused(*tracking, tiny_model)
+        assert contents(tmp_path / "out") == before
