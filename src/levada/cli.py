@@ -417,7 +417,7 @@ def _need_free(*paths: Path | None, force: bool, inputs: tuple[Path | None, ...]
 
 def main() -> None:
     """Run a command; the user's mistakes are a sentence and exit code 2, ours a request and exit code 1."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep: spinning ones stall a busy machine tenfold
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, and stall a busy machine
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for level in (logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
