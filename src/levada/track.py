@@ -8,8 +8,12 @@ as in one piece.
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -24,7 +28,7 @@ from levada.beats import Beats
 from levada.decode import DecoderSettings, decode_beats, probabilities
 from levada.errors import InputError
 from levada.files import atomic
-from levada.formats import write_beats
+from levada.formats import FORMATS, write_beats
 from levada.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
 
 if TYPE_CHECKING:
@@ -224,14 +228,24 @@ def track_folder(
     Raises
     ------
     InputError
-        If there is nothing to track, or `out` holds beats of another model.
+        If there is nothing to track, `out` holds beats of another model or cannot be written, or the suffix names no
+        format.
     """
     root, out = Path(folder), Path(out)
-    recordings = sorted(path for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES and path.is_file())
+    known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
+    if not suffix.lower().endswith(tuple(known)):
+        raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=folder)
+    recordings = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
     if not recordings:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
     targets = _targets(recordings, root, out, suffix)
-    _claim(out, tracker, force=force)
+    _claim(out, tracker, targets.values(), force=force)
     kept = [] if force else [target for target in targets.values() if target.exists()]
     todo = {path: target for path, target in targets.items() if force or not target.exists()}
     failed: dict[Path, str] = {}
@@ -245,29 +259,32 @@ def track_folder(
 
 def _targets(recordings: list[Path], root: Path, out: Path, suffix: str) -> dict[Path, Path]:
     """A beat file for each; recordings that differ in their suffix alone keep it."""
-    stems = [path.with_suffix("") for path in recordings]
-    names = [path if stems.count(stem) > 1 else stem for path, stem in zip(recordings, stems, strict=True)]
-    return {
-        path: out / name.relative_to(root).parent / (name.name + suffix)
-        for path, name in zip(recordings, names, strict=True)
-    }
+    alike = Counter(path.with_suffix("") for path in recordings)
+    names = {path: path if alike[path.with_suffix("")] > 1 else path.with_suffix("") for path in recordings}
+    return {path: out / name.relative_to(root).parent / (name.name + suffix) for path, name in names.items()}
 
 
-def _claim(out: Path, tracker: Tracker, *, force: bool) -> None:
+def _claim(out: Path, tracker: Tracker, targets: Iterable[Path], *, force: bool) -> None:
     """Remember in the folder whose beats it holds, so that two models never mix in it."""
     path = out / RUN
     mine = {"model": tracker.name, "identity": tracker.identity}
-    if path.exists() and not force:
+    if path.exists():
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             theirs = None
-        if theirs != mine:
+        if theirs == mine:
+            return
+        if not force:
             raise InputError(
                 "holds beats of another model or version of it; choose another folder, or --force", path=out
             )
-        return
-    out.mkdir(parents=True, exist_ok=True)
+        for target in targets:
+            target.unlink(missing_ok=True)  # or a kill would leave some beside those of this model
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", path=out) from None
     with atomic(path, force=True) as temporary:
         temporary.write_text(json.dumps(mine) + "\n", encoding="utf-8")
 
@@ -278,18 +295,24 @@ def _each(todo: Mapping[Path, Path], tracker: Tracker, processes: int) -> Iterat
         for path, target in todo.items():
             yield path, _one(tracker, path, target)
         return
-    with ProcessPoolExecutor(
-        min(processes, len(todo)), mp_context=get_context("spawn"), initializer=_single_thread
-    ) as pool:
+    pool = ProcessPoolExecutor(min(processes, len(todo)), mp_context=get_context("spawn"), initializer=_single_thread)
+    try:
         running = {pool.submit(_one, tracker, path, target): path for path, target in todo.items()}
         for future in as_completed(running):
-            yield running[future], future.result()
+            path = running[future]
+            try:
+                problem = future.result()
+            except BrokenProcessPool:
+                problem = f"{path}: its process was killed; there may be too little memory for so many at once"
+            yield path, problem
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _single_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    """One core for each process, told before anything heavy is imported; Ctrl-C is for the process that waits."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _one(tracker: Tracker, path: Path, target: Path) -> str:

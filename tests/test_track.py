@@ -1,0 +1,360 @@
+"""From recordings to beats: in pieces as in one, whatever the file, and folders that survive anything."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from levada import audio, track
+from levada.beats import Beats
+from levada.decode import DecoderSettings
+from levada.errors import InputError
+from levada.formats import read_beats
+from levada.nets.tcn import tiny
+from levada.scores import beat_scores
+from levada.spectrogram import GRID, N_BANDS, log_bands
+from levada.track import RUN, Tracker, flux_tracker, hear, tcn_tracker, track_folder
+
+torch.set_num_threads(1)
+
+RATE = 44100
+
+
+def a_net(levels=4):
+    torch.manual_seed(1)
+    net = tiny(levels=levels)
+    with torch.no_grad():
+        net.head.weight *= 20  # so that silence, noise and clicks are not all the same to it
+    return net.eval()
+
+
+def a_tracker(**changes):
+    settings = DecoderSettings(metres=(4,), min_tempo_bpm=90, max_tempo_bpm=150, tempi=20)
+    return tcn_tracker(a_net(), name="tiny", settings=settings, **{"identity": "one", **changes})
+
+
+def clicking(seconds=6.0, *, bpm=120.0, rate=RATE, channels=1):
+    """Clicks on every beat, the first at 0.25 s, and a little noise."""
+    rng = np.random.default_rng(0)
+    sound = 0.002 * rng.standard_normal(round(seconds * rate))
+    for at in np.arange(0.25, seconds - 0.1, 60 / bpm):
+        start = round(at * rate)
+        length = min(round(0.05 * rate), len(sound) - start)
+        sound[start : start + length] += 0.5 * rng.standard_normal(length) * np.exp(-np.arange(length) / (0.01 * rate))
+    return np.stack([sound] * channels).astype(np.float32)
+
+
+def bands(frames=700, seed=0):
+    return np.random.default_rng(seed).normal(-3, 2, (frames, N_BANDS)).astype(np.float32)
+
+
+def cut(rows, size):
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+class TestHear:
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 64, 699, 1000])
+    def test_pieces_are_the_whole(self, size):
+        net, given = a_net(), bands()
+        whole = hear(net, [given])
+        assert whole.shape == (700, 2)
+        assert whole.dtype == np.float32
+        assert np.ptp(whole) > 0.1
+        np.testing.assert_allclose(hear(net, cut(given, size)), whole, atol=1e-5)
+
+    @pytest.mark.parametrize("chunk", [1, 50, 123, 699, 701])
+    def test_chunks_are_the_whole(self, chunk, monkeypatch):
+        net, given = a_net(), bands(300 if chunk == 1 else 700)
+        whole = hear(net, [given])
+        monkeypatch.setattr(track, "CHUNK_FRAMES", chunk)
+        np.testing.assert_allclose(hear(net, cut(given, 90)), whole, atol=1e-5)
+
+    def test_as_the_network_itself(self):
+        net, given = a_net(), bands()
+        with torch.inference_mode():
+            expected = net(torch.from_numpy(given)[None]).sigmoid()[0].numpy()
+        np.testing.assert_allclose(hear(net, [given]), expected, atol=1e-5)
+
+    @pytest.mark.parametrize("frames", [1, 2, 5])
+    def test_very_little(self, frames):
+        net, given = a_net(), bands(frames)
+        with torch.inference_mode():
+            expected = net(torch.from_numpy(given)[None]).sigmoid()[0].numpy()
+        np.testing.assert_allclose(hear(net, cut(given, 1)), expected, atol=1e-5)
+
+    @pytest.mark.parametrize("pieces", [[], [bands(0)], [bands(0), bands(0)]])
+    def test_nothing(self, pieces):
+        assert hear(a_net(), pieces).shape == (0, 2)
+
+    def test_empty_pieces_between(self):
+        net, given = a_net(), bands(100)
+        pieces = [bands(0), given[:40], bands(0), given[40:], bands(0)]
+        np.testing.assert_allclose(hear(net, pieces), hear(net, [given]), atol=1e-5)
+
+
+class TestTracker:
+    @pytest.mark.parametrize("make", [a_tracker, flux_tracker])
+    @pytest.mark.parametrize(("rate", "channels"), [(44100, 1), (44100, 8), (8000, 1), (192000, 2)])
+    def test_a_file_as_an_array(self, tmp_path, monkeypatch, make, rate, channels):
+        """In blocks and chunks that are much shorter than the recording."""
+        tracker = make()
+        audio.write(tmp_path / "song.wav", clicking(rate=rate, channels=channels), rate=rate)
+        samples, found_rate = audio.read(tmp_path / "song.wav")
+        assert (found_rate, samples.shape[0]) == (rate, channels)
+        whole = tracker.beats(samples, rate)
+        whole_blocks = audio.blocks
+        monkeypatch.setattr(track, "CHUNK_FRAMES", 110)
+        monkeypatch.setattr(audio, "blocks", lambda path: whole_blocks(path, block_s=0.7))
+        np.testing.assert_allclose(
+            tracker.file_activations(tmp_path / "song.wav"), tracker.activations(samples, rate), atol=2e-4
+        )
+        streamed = tracker.file(tmp_path / "song.wav")
+        np.testing.assert_allclose(streamed.times_s, whole.times_s, atol=1e-6)
+        np.testing.assert_array_equal(streamed.positions, whole.positions)
+
+    @pytest.mark.parametrize("rate", [8000, 44100, 192000])
+    def test_flux_finds_clicks(self, rate):
+        found = flux_tracker().beats(clicking(12, rate=rate), rate)
+        reference = Beats(np.arange(0.25, 11.9, 0.5))
+        assert beat_scores(reference, found, trim_s=0)["beat_f"] > 0.95
+        assert found.tempo_bpm == pytest.approx(120, rel=0.01)
+
+    @pytest.mark.parametrize("samples", [0, 1, 441, RATE])
+    def test_silence_has_no_beats(self, samples):
+        assert len(flux_tracker().beats(np.zeros((1, samples), np.float32), RATE)) == 0
+
+    @pytest.mark.parametrize("samples", [1, 2, 1000])
+    def test_hardly_any_samples(self, samples):
+        found = a_tracker().beats(np.full((1, samples), 0.3, np.float32), RATE)
+        assert isinstance(found, Beats)
+        assert (found.times_s < GRID.time_s(GRID.frames(samples))).all()
+
+    def test_hints_are_passed_through(self):
+        hints = Beats([1.0, 1.5, 2.0], [1, 2, 3])
+        found = a_tracker().beats(clicking(), RATE, hints=hints)
+        for at in hints.times_s:
+            assert np.abs(found.times_s - at).min() < 0.02
+
+    def test_activations_are_probabilities(self):
+        found = a_tracker().activations(clicking(2), RATE)
+        assert found.shape == (200, 2)
+        assert found.min() >= 0
+        assert found.max() <= 1
+
+    def test_settings_are_the_decoders(self):
+        half = Tracker("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
+        assert half.beats(clicking(12), RATE).tempo_bpm == pytest.approx(60, rel=0.02)
+
+    def test_what_it_was_trained_on(self):
+        tracker = a_tracker(trained_spans={"ab": [(0.0, 8.0)]})
+        assert tracker.trained_on == {"ab"}
+        assert flux_tracker().trained_on == frozenset()
+
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            a_tracker().file(tmp_path / "none.wav")
+
+    def test_the_spectrogram_alone_is_heard(self):
+        seen = []
+
+        def listen(pieces):
+            seen.extend(pieces)
+            return np.zeros((0, 2), np.float32)
+
+        Tracker("ear", listen).activations(clicking(1), RATE)
+        np.testing.assert_array_equal(seen[0], log_bands(clicking(1), RATE))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Three recordings in two folders, and a text that is none."""
+    for name, bpm in (("a.wav", 100), ("b.flac", 120), ("tape/c.wav", 140)):
+        path = tmp_path / "archive" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        audio.write(path, clicking(5, bpm=bpm), rate=RATE)
+    (tmp_path / "archive" / "notes.txt").write_text("recorded in May")
+    return tmp_path / "archive"
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+class TestFolder:
+    def test_a_beat_file_for_each(self, archive, tmp_path):
+        told = []
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out", progress=lambda *row: told.append(row))
+        assert names(tmp_path / "out") == ["a.beats", "b.beats", RUN, "tape/c.beats"]
+        assert report.written == tuple(tmp_path / "out" / name for name in ("a.beats", "b.beats", "tape/c.beats"))
+        assert (report.kept, report.failed) == ((), {})
+        assert told == [(1, 3, "a.wav"), (2, 3, "b.flac"), (3, 3, "c.wav")]
+        for name, recording in (("a", "a.wav"), ("b", "b.flac"), ("tape/c", "tape/c.wav")):
+            written = read_beats(tmp_path / "out" / f"{name}.beats")
+            np.testing.assert_allclose(written.times_s, flux_tracker().file(archive / recording).times_s, atol=1e-6)
+
+    def test_goes_on_where_it_was(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        (out / "b.beats").unlink()
+        (out / "a.beats").write_text("9.0\t1\n")  # would change if it were tracked again
+        report = track_folder(archive, flux_tracker(), out=out)
+        assert report.written == (out / "b.beats",)
+        assert report.kept == (out / "a.beats", out / "tape" / "c.beats")
+        assert (out / "a.beats").read_text() == "9.0\t1\n"
+
+    def test_all_anew_with_force(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        (out / "a.beats").write_text("9.0\t1\n")
+        report = track_folder(archive, flux_tracker(), out=out, force=True)
+        assert len(report.written) == 3
+        assert (out / "a.beats").read_text() != "9.0\t1\n"
+
+    def test_two_models_never_mix(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        for other in (a_tracker(), Tracker("flux", flux_tracker().hear, identity="flux of tomorrow")):
+            with pytest.raises(InputError, match="another model") as told:
+                track_folder(archive, other, out=out)
+            assert told.value.path == out
+
+    def test_another_version_of_the_same_model(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, a_tracker(), out=out)
+        with pytest.raises(InputError, match="another model or version"):
+            track_folder(archive, a_tracker(identity="two"), out=out)
+
+    def test_another_model_with_force_that_is_killed_leaves_no_beats_of_the_first(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+
+        def die(*_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            track_folder(archive, a_tracker(), out=out, force=True, progress=die)
+        assert names(out) == ["a.beats", RUN]
+        assert len(track_folder(archive, a_tracker(), out=out).written) == 2
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '"flux"'])
+    def test_a_damaged_claim_is_not_trusted(self, archive, tmp_path, content):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / RUN).write_text(content)
+        with pytest.raises(InputError, match="another model"):
+            track_folder(archive, flux_tracker(), out=tmp_path / "out")
+
+    def test_a_recording_that_fails_does_not_stop_the_others(self, archive, tmp_path):
+        (archive / "a.wav").write_bytes(b"this is not audio")
+        (archive / "empty.wav").write_bytes(b"")
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
+        assert set(report.failed) == {archive / "a.wav", archive / "empty.wav"}
+        assert all(str(path) in problem for path, problem in report.failed.items())
+        assert names(tmp_path / "out") == ["b.beats", RUN, "tape/c.beats"]
+        audio.write(archive / "a.wav", clicking(5), rate=RATE, force=True)
+        again = track_folder(archive, flux_tracker(), out=tmp_path / "out")
+        assert again.written == (tmp_path / "out" / "a.beats",)
+        assert set(again.failed) == {archive / "empty.wav"}
+
+    def test_a_full_disk_is_said_of_each(self, archive, tmp_path, monkeypatch):
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(track, "write_beats", full)
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
+        assert len(report.failed) == 3
+        assert all("No space left" in problem for problem in report.failed.values())
+
+    def test_names_that_differ_in_their_suffix_alone(self, archive, tmp_path):
+        audio.write(archive / "a.flac", clicking(5, bpm=140), rate=RATE)
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
+        assert len(report.written) == 4
+        assert names(tmp_path / "out") == ["a.flac.beats", "a.wav.beats", "b.beats", RUN, "tape/c.beats"]
+        fast, slow = (read_beats(tmp_path / "out" / f"a.{kind}.beats").tempo_bpm for kind in ("flac", "wav"))
+        assert (fast, slow) == (pytest.approx(140, rel=0.02), pytest.approx(100, rel=0.02))
+
+    def test_another_format(self, archive, tmp_path):
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out", suffix=".jams")
+        assert {path.suffix for path in report.written} == {".jams"}
+        assert read_beats(report.written[0]).tempo_bpm == pytest.approx(100, rel=0.02)
+
+    def test_hidden_files_are_no_recordings(self, archive, tmp_path):
+        (archive / "._a.wav").write_bytes(b"what a Mac leaves on a disk")
+        assert not track_folder(archive, flux_tracker(), out=tmp_path / "out").failed
+
+    @pytest.mark.parametrize("suffix", [".docx", "", "beats?"])
+    def test_no_format(self, archive, tmp_path, suffix):
+        with pytest.raises(InputError, match="names no format"):
+            track_folder(archive, flux_tracker(), out=tmp_path / "out", suffix=suffix)
+        assert not (tmp_path / "out").exists()
+
+    def test_nothing_to_track(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "empty" / "notes.txt").write_text("soon")
+        with pytest.raises(InputError, match="holds no recordings") as told:
+            track_folder(tmp_path / "empty", flux_tracker(), out=tmp_path / "out")
+        assert told.value.path == tmp_path / "empty"
+        assert not (tmp_path / "out").exists()
+
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(InputError, match="no such folder"):
+            track_folder(tmp_path / "none", flux_tracker(), out=tmp_path / "out")
+
+    def test_a_file_in_the_place_of_the_output(self, archive, tmp_path):
+        (tmp_path / "out").write_text("")
+        with pytest.raises(InputError, match="cannot be written"):
+            track_folder(archive, flux_tracker(), out=tmp_path / "out")
+
+
+def killed_by_the_system(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TestProcesses:
+    def test_two_give_the_same_files(self, archive, tmp_path):
+        (archive / "broken.wav").write_bytes(b"no audio")
+        alone = track_folder(archive, a_tracker(), out=tmp_path / "one")
+        both = track_folder(archive, a_tracker(), out=tmp_path / "two", processes=2)
+        assert set(both.failed) == set(alone.failed) == {archive / "broken.wav"}
+        assert names(tmp_path / "one") == names(tmp_path / "two")
+        for name in names(tmp_path / "one"):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+    def test_a_process_that_is_killed_is_said(self, archive, tmp_path):
+        report = track_folder(archive, Tracker("doomed", killed_by_the_system), out=tmp_path / "out", processes=2)
+        assert len(report.failed) == 3
+        assert all(problem == f"{path}: {problem[len(str(path)) + 2 :]}" for path, problem in report.failed.items())
+        assert all("its process was killed" in problem for problem in report.failed.values())
+
+    def test_killed_in_the_middle(self, tmp_path):
+        """After its second file; what it left is whole, and the next call goes on."""
+        archive, out = tmp_path / "archive", tmp_path / "out"
+        archive.mkdir()
+        for number in range(5):
+            audio.write(archive / f"{number}.wav", clicking(4, bpm=100 + 10 * number), rate=RATE)
+        script = (
+            "import sys, time\n"
+            "from levada.track import flux_tracker, track_folder\n"
+            "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=lambda *_: time.sleep(0.3))\n"
+        )
+        run = subprocess.Popen([sys.executable, "-c", script, str(archive), str(out)])
+        try:
+            until = time.monotonic() + 60
+            while not (out / "1.beats").exists() and time.monotonic() < until and run.poll() is None:
+                time.sleep(0.01)
+        finally:
+            os.kill(run.pid, signal.SIGKILL)
+            run.wait()
+        assert run.returncode == -signal.SIGKILL
+        left = sorted(path.name for path in out.glob("[0-9].beats"))
+        assert 2 <= len(left) < 5
+        report = track_folder(archive, flux_tracker(), out=out)
+        assert [path.name for path in report.kept] == left
+        assert len(report.written) == 5 - len(left)
+        for number in range(5):
+            found = read_beats(out / f"{number}.beats")
+            np.testing.assert_allclose(found.times_s, flux_tracker().file(archive / f"{number}.wav").times_s, atol=1e-6)
