@@ -78,6 +78,9 @@ class TestRoundTrip:
         assert sorted(path.name for path in folder.iterdir()) == [README, CONFIG, TENSORS]
         assert [path.name for path in folder.parent.iterdir()] == ["street"]
 
+    def test_whoever_may_read_one_may_read_all(self, folder):
+        assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
     def test_nothing_is_pickled(self, folder):
         for path in folder.iterdir():
             content = path.read_bytes()

@@ -52,7 +52,7 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     InputError
         If a weight is not finite, the folder exists and `force` is not set, or it cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     config = {
         "format": FORMAT,
@@ -66,7 +66,7 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     if not _finite(tensors):
         raise InputError("will not be written: the network holds numbers that are not finite", path=folder)
     with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
-        save_file(tensors, temporary / TENSORS)
+        (temporary / TENSORS).write_bytes(as_bytes(tensors))  # save_file would keep others from reading it
         (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         page = weights.card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
         (temporary / README).write_text(page, encoding="utf-8")
