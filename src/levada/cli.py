@@ -422,7 +422,7 @@ def main() -> None:
     for level in (logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     try:
-        app()
+        app(prog_name="levada")
     except InputError as error:
         terminal.say(f"levada: {error}")
         sys.exit(2)

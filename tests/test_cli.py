@@ -1,0 +1,422 @@
+"""Commands as a shell runs them: results on stdout, sentences on stderr, exit codes that scripts can trust."""
+
+import csv
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from levada import audio, cli, models
+from levada.beats import Beats
+from levada.corpus import open_corpus
+from levada.errors import InputError
+from levada.formats import read_beats, write_beats
+from levada.nets.weights import load
+
+OPTIONS = {
+    "beats": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
+    "adapt": ["--out", "--minutes", "--labels", "--strategy", "--model", "--seed", "--force", "--json"],
+    "evaluate": ["--model", "--out", "--trim", "--exclude-trained", "--processes", "--seed", "--force", "--json"],
+    "models": ["--json"],
+    "demo": ["--out", "--real", "--minutes", "--seed", "--force"],
+    "pretrain": ["--out", "--workers", "--force"],
+}
+
+
+@pytest.fixture
+def song(rendered):
+    return rendered / "a.wav"
+
+
+class TestHelp:
+    def test_names_every_command(self, levada):
+        code, out, err = levada("--help")
+        assert code == 0
+        assert err == ""
+        assert "from minutes of annotation, on a laptop" in " ".join(out.split())
+        for command in (*OPTIONS, "corpus"):
+            assert f" {command} " in out
+
+    @pytest.mark.parametrize("command", OPTIONS)
+    def test_of_a_command_names_its_options(self, levada, command):
+        code, out, _ = levada(command, "--help")
+        assert code == 0
+        missing = [option for option in OPTIONS[command] if option not in out]
+        assert missing == []
+
+    def test_of_corpora_names_what_can_be_done(self, levada):
+        out = levada("corpus", "--help")[1]
+        assert " check " in out
+        assert " get " in out
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("bets",), ("beats",), ("beats", "x.wav", "--mdoel", "base"), ("adapt", "x", "-o", "y", "--minutes", "-1")],
+    )
+    def test_what_was_mistyped_exits_with_2(self, levada, arguments):
+        code, out, err = levada(*arguments)
+        assert code == 2
+        assert out == ""
+        assert "Usage: levada" in err
+
+
+class TestExitCodes:
+    def ending(self, levada, monkeypatch, error):
+        def fail(**_):
+            raise error
+
+        monkeypatch.setattr(cli, "app", fail)
+        return levada()
+
+    def test_2_for_the_users_mistakes(self, levada, monkeypatch):
+        error = InputError("is text", path="song.beats", line=7)
+        assert self.ending(levada, monkeypatch, error) == (2, "", "levada: song.beats, line 7: is text\n")
+
+    def test_2_for_what_the_disk_refuses(self, levada, monkeypatch):
+        code, _, err = self.ending(levada, monkeypatch, OSError(28, "No space left on device", "x/song.beats"))
+        assert (code, err) == (2, "levada: x/song.beats: no space left on device\n")
+
+    def test_1_for_ours_without_a_traceback(self, levada, monkeypatch):
+        monkeypatch.delenv("LEVADA_DEBUG", raising=False)
+        code, out, err = self.ending(levada, monkeypatch, ZeroDivisionError("division by zero"))
+        assert (code, out) == (1, "")
+        assert "levada: our fault, not yours: ZeroDivisionError: division by zero" in err
+        assert "Traceback" not in err
+
+    def test_ours_is_raised_for_whoever_debugs(self, monkeypatch):
+        def fail(**_):
+            raise ZeroDivisionError
+
+        monkeypatch.setenv("LEVADA_DEBUG", "1")
+        monkeypatch.setattr(cli, "app", fail)
+        with pytest.raises(ZeroDivisionError):
+            cli.main()
+
+    def test_130_after_ctrl_c(self, levada, monkeypatch):
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(models, "cards", stop)
+        code, out, err = levada("models")
+        assert (code, out, err) == (130, "", "stopped; the same call goes on where this one was\n")
+
+
+class TestQuick:
+    @pytest.mark.parametrize("arguments", [("--help",), ("models",)], ids=" ".join)
+    def test_does_not_load_torch(self, arguments):
+        code = "import sys; from levada.cli import main; sys.argv = ['levada', *sys.argv[1:]]\n"
+        code += "try: main()\nfinally: print(*[name for name in ('torch', 'scipy', 'numba') if name in sys.modules])"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == ""
+
+    def test_checking_a_corpus_does_not_load_torch(self, rendered):
+        code = "import sys; from levada.cli import main\n"
+        code += "try: main()\nfinally: assert not {'torch', 'numba', 'matplotlib', 'mirdata'} & set(sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "corpus", "check", str(rendered)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+
+class TestBeats:
+    def test_are_printed_as_a_beat_file(self, levada, song, tmp_path):
+        code, out, err = levada("beats", song, "-m", "flux")
+        assert (code, err) == (0, "")
+        (tmp_path / "printed.beats").write_text(out)
+        printed, found = read_beats(tmp_path / "printed.beats"), models.load("flux").file(song)
+        np.testing.assert_allclose(printed.times_s, found.times_s, atol=0.0006)
+        np.testing.assert_array_equal(printed.positions, found.positions)
+
+    def test_are_written_with_clicks_and_a_picture(self, levada, song, tmp_path):
+        files = [tmp_path / name for name in ("a.beats", "a-clicks.wav", "a.png")]
+        code, out, err = levada("beats", song, "-m", "flux", "-o", files[0], "--clicks", files[1], "--plot", files[2])
+        assert (code, out) == (0, "")
+        found = read_beats(files[0])
+        assert f"{files[0]}: {len(found)} beats, {found.tempo_bpm:.1f} bpm, 4 beats a bar, mean confidence " in err
+        (samples, rate), (clicked, clicked_rate) = audio.read(song), audio.read(files[1])
+        assert clicked_rate == rate
+        assert clicked.shape == samples.shape
+        assert 0.3 < np.abs(clicked).max() <= 1
+        level = np.abs(samples).max() / 0.49
+        only = clicked - samples / level
+        for at in found.times_s[1:-1]:
+            start = round(at * rate)
+            assert np.abs(only[0, start : start + 100]).max() > 0.15  # a click begins here,
+            assert np.abs(only[0, start - 100 : start]).max() < 0.02  # and not before
+        assert files[2].read_bytes().startswith(b"\x89PNG")
+
+    def test_in_json_carry_confidences(self, levada, song):
+        code, out, err = levada("beats", song, "-m", "flux", "--json")
+        said = json.loads(out)
+        assert (code, err) == (0, "")
+        assert (said["recording"], said["model"]) == (str(song), "flux")
+        assert len(said["beats"]) > 20
+        assert all(0 <= beat["confidence"] <= 1 and beat["position"] in (1, 2, 3, 4) for beat in said["beats"])
+
+    @pytest.mark.parametrize("name", ["x.csv", "x.svl", "x.jams", "x.mid", "x.tsv"])
+    def test_in_the_format_of_the_name(self, levada, song, tmp_path, name):
+        code, out, _ = levada("beats", song, "-m", "flux", "-o", tmp_path / name)
+        assert (code, out) == (0, "")
+        if name != "x.mid":
+            found = models.load("flux").file(song)
+            np.testing.assert_allclose(read_beats(tmp_path / name).times_s, found.times_s, atol=0.001)
+
+    def test_pass_through_hints(self, levada, song, rendered, tmp_path):
+        known = read_beats(rendered / "a.beats").between(0, 4)
+        hints = tmp_path / "hints.beats"
+        write_beats(hints, known)
+        levada("beats", song, "-m", "flux", "--hints", hints, "-o", tmp_path / "x.beats")
+        found = read_beats(tmp_path / "x.beats")
+        gaps = np.abs(found.times_s[None] - known.times_s[:, None])
+        assert gaps.min(axis=1).max() < 0.011
+        np.testing.assert_array_equal(found.positions[gaps.argmin(axis=1)], known.positions)
+
+    def test_of_a_folder(self, levada, rendered, tmp_path):
+        command = ("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")
+        code, out, err = levada(*command, "--processes", 1)
+        assert code == 0
+        assert err == f"{tmp_path / 'out'}: beats of 3 recordings written\n"
+        written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
+        assert json.loads(out) == {"written": written, "kept": [], "failed": {}}
+        found = models.load("flux").file(rendered / "b.wav")
+        np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
+        assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}}
+
+    def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):
+        levada("beats", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)
+        levada("beats", rendered, "-m", tiny_model, "-o", tmp_path / "two", "--processes", 2)
+        for name in "abc":
+            assert (tmp_path / "one" / f"{name}.beats").read_bytes() == (
+                tmp_path / "two" / f"{name}.beats"
+            ).read_bytes()
+
+
+@pytest.mark.usefixtures("few_steps")
+class TestAdapt:
+    @pytest.mark.usefixtures("here")
+    def test_to_a_folder_scores_before_and_after(self, levada, rendered, tiny_model, tmp_path):
+        code, out, err = levada("adapt", rendered, "--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine")
+        assert code == 0
+        assert f"adapting {tiny_model} to 9 s of labels of 1 recording, finetune+augment" in err
+        assert f"{tmp_path / 'mine'}: saved after" in err
+        lines = out.splitlines()
+        assert lines[0].split()[:4] == ["model", "n", "beat", "F"]
+        assert [line.split()[0] for line in lines[1:6:2]] == [str(tiny_model), "mine", "flux"]
+        card = load(tmp_path / "mine").card
+        assert set(card.scores) == {"beat_f", "beat_cmlt", "downbeat_f", "scored on"}
+        assert card.scores["scored on"] in ("1 recording of other groups", "2 recordings of other groups")
+        assert 0.1 < card.minutes <= 0.15
+        assert (tmp_path / "mine" / "log.csv").exists()
+
+    @pytest.mark.usefixtures("here")
+    def test_in_json_is_one_object(self, levada, rendered, tiny_model, tmp_path):
+        arguments = ("--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", "decoder", "--json")
+        code, out, _ = levada("adapt", rendered, *arguments)
+        said = json.loads(out)
+        assert code == 0
+        assert said["model"] == str(tmp_path / "mine")
+        assert 6 < said["labels_s"] <= 9
+        assert said["recordings"] == 1
+        assert said["evaluation"]["models"] == [str(tiny_model), "mine", "flux"]
+        trained = {row["track"] for row in said["evaluation"]["rows"] if row["trained_on"]}
+        assert trained == set()
+
+    def test_to_all_labels_has_nothing_to_score_on(self, levada, rendered, tiny_model, tmp_path):
+        code, out, err = levada("adapt", rendered, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", "decoder")
+        assert (code, out) == (0, "")
+        assert "all labels were used, so there is nothing to score it on; --minutes keeps some aside" in err
+        assert set(load(tmp_path / "mine").card.trained_on) == {
+            audio.content_hash(rendered / f"{name}.wav") for name in "abc"
+        }
+
+    def test_to_a_part_of_one_recording_gives_the_rest(self, levada, rendered, tiny_model, tmp_path):
+        labels = tmp_path / "first.beats"
+        known = read_beats(rendered / "a.beats").between(0, 6)
+        write_beats(labels, known)
+        arguments = ("--labels", labels, "-m", tiny_model, "-o", tmp_path / "mine", "--json")
+        code, out, err = levada("adapt", rendered / "a.wav", *arguments)
+        assert code == 0, err
+        written = tmp_path / "mine" / "a.beats"
+        assert json.loads(out)["beats"] == str(written)
+        assert f"{written}: {len(read_beats(written))} beats of the whole recording, passing through your labels" in err
+        found = read_beats(written).times_s
+        assert np.abs(found[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+        assert found[-1] > 10
+        stretches = load(tmp_path / "mine").card.trained_on[audio.content_hash(rendered / "a.wav")]
+        np.testing.assert_allclose(stretches, [(known.times_s[0], known.times_s[-1])])
+
+    @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment", "decoder"])
+    def test_by_each_strategy(self, levada, rendered, tiny_model, tmp_path, strategy):
+        arguments = ("--labels", rendered / "a.beats", "-m", tiny_model, "-o", tmp_path / "mine")
+        assert levada("adapt", rendered / "a.wav", *arguments, "--strategy", strategy)[0] == 0
+        assert levada("beats", rendered / "b.wav", "-m", tmp_path / "mine")[0] == 0
+
+    def test_follows_the_seed(self, levada, rendered, tiny_model, tmp_path):
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            arguments = ("--labels", rendered / "a.beats", "-m", tiny_model, "--seed", seed, "-o", tmp_path / name)
+            assert levada("adapt", rendered / "a.wav", *arguments)[0] == 0
+        one, again, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+        assert one == again != other
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Score in this process: starting others takes seconds."""
+    from levada import evaluate
+
+    alone = evaluate.evaluate
+    monkeypatch.setattr(evaluate, "evaluate", lambda *given, **words: alone(*given, **{**words, "processes": 1}))
+
+
+class TestEvaluate:
+    def test_table_fits_a_page_and_csv_has_every_row(self, levada, rendered, tiny_model, tmp_path):
+        rows = tmp_path / "rows.csv"
+        code, out, err = levada("evaluate", rendered, "-m", tiny_model, "-o", rows, "--processes", 1)
+        assert code == 0
+        assert "note: shorter than 15 s and scored from their start: a, b, c" in err
+        assert "flux" in out  # though nobody asked for it
+        with rows.open(newline="") as file:
+            found = list(csv.DictReader(file))
+        assert [(row["track"], row["model"]) for row in found] == [
+            (track, model) for track in "abc" for model in (str(tiny_model), "flux")
+        ]
+        assert all(0 <= float(row["beat_f"]) <= 1 for row in found)
+
+    def test_in_json(self, levada, rendered):
+        code, out, _ = levada("evaluate", rendered, "-m", "flux", "--processes", 1, "--json")
+        said = json.loads(out)
+        assert code == 0
+        assert said["models"] == ["flux"]
+        assert {row["track"] for row in said["rows"]} == {"a", "b", "c"}
+        mean = np.mean([row["beat_f"] for row in said["rows"]])
+        assert said["summary"]["flux"]["beat_f"]["mean"] == pytest.approx(mean)
+
+    def test_warns_of_what_a_model_was_trained_on(self, levada, rendered, tiny_model, tmp_path):
+        labels = ("--labels", rendered / "b.beats", "--strategy", "decoder")
+        levada("adapt", rendered / "b.wav", *labels, "-m", tiny_model, "-o", tmp_path / "mine")
+        scoring = ("evaluate", rendered, "-m", tmp_path / "mine", "--processes", 1)
+        assert "mine was trained on 1 of the 3 recordings it is scored on (b)" in levada(*scoring)[2]
+        assert "mine has no scores for 1 of 3 recordings (b)" in levada(*scoring, "--exclude-trained")[2]
+
+    def test_trims_what_it_is_told_to(self, levada, rendered):
+        scoring = ("evaluate", rendered, "-m", "flux", "--processes", 1, "--json", "--trim")
+        assert json.loads(levada(*scoring, 0)[1])["rows"][0]["trim_s"] == 0
+
+
+class TestCorpora:
+    def test_are_checked(self, levada, rendered):
+        code, out, err = levada("corpus", "check", rendered)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0].split() == ["recording", "length", "annotated", "beats", "bpm", "beats", "a", "bar", "labels"]
+        first = open_corpus(rendered).tracks[0].beats()
+        assert lines[1].split()[:2] == ["a", "0:12.0"]
+        assert lines[1].split()[3:5] == [str(len(first)), f"{first.tempo_bpm:.1f}"]
+        assert "3 recordings, 0.6 annotated minutes; each recording is its own group" in out
+        assert lines[-1] == "no problems found"
+
+    def test_are_checked_in_json(self, levada, rendered):
+        code, out, _ = levada("corpus", "check", rendered, "--json")
+        said = json.loads(out)
+        assert code == 0
+        assert [row["id"] for row in said["recordings"]] == ["a", "b", "c"]
+        assert said["problems"] == []
+
+    def test_with_errors_exit_with_2(self, levada, tmp_path):
+        (tmp_path / "bad.wav").write_bytes(b"hello")
+        code, out, _ = levada("corpus", "check", tmp_path, "--json")
+        assert code == 2
+        problem = json.loads(out)["problems"][0]
+        assert (problem["severity"], problem["path"]) == ("error", str(tmp_path / "bad.wav"))
+
+    def test_that_cannot_be_downloaded_say_why(self, levada, tmp_path, monkeypatch):
+        from mirdata.core import Dataset
+
+        def offline(*_, **__):
+            raise OSError("the network is down")
+
+        monkeypatch.setattr(Dataset, "download", offline)
+        code, out, err = levada("corpus", "get", "candombe", "--home", tmp_path)
+        assert (code, out) == (2, "")
+        assert "could not download candombe: the network is down. To go on, see to the network" in err
+
+    def test_that_nobody_knows(self, levada, tmp_path):
+        code, _, err = levada("corpus", "get", "candombé", "--home", tmp_path)
+        assert code == 2
+        assert "mirdata knows no dataset 'candombé'" in err
+
+    def test_not_yet_downloaded_say_how(self, levada, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        code, _, err = levada("evaluate", "mirdata:candombe")
+        assert code == 2
+        assert "candombe is not downloaded here; run: levada corpus get candombe" in err
+
+    def test_show_licence_and_citation_when_they_arrive(self, levada, rendered, tmp_path, monkeypatch):
+        from dataclasses import replace
+
+        from levada import corpus
+
+        found = replace(open_corpus(rendered), name="candombe", licence="CC BY 4.0", citation="@inproceedings{x}")
+        monkeypatch.setattr(corpus, "get", lambda name, **_: found if name == "candombe" else None)
+        code, out, _ = levada("corpus", "get", "mirdata:candombe", "--home", tmp_path)
+        assert code == 0
+        assert f"candombe: 3 recordings in {rendered}" in out
+        assert "licence\nCC BY 4.0" in out
+        assert "cite\n@inproceedings{x}" in out
+        assert out.endswith("use it as mirdata:candombe\n")
+
+
+class TestModels:
+    def test_are_listed_with_what_must_be_known(self, levada):
+        code, out, err = levada("models")
+        assert (code, err) == (0, "")
+        names = [line for line in out.splitlines() if line and not line.startswith(" ")][:-1]
+        assert names == [*models.shipped(), "flux"]
+        assert out.count("  licence: ") == len(names)
+        assert max(map(len, out.splitlines())) <= 100
+
+    def test_in_json(self, levada):
+        cards = json.loads(levada("models", "--json")[1])
+        assert cards[-1]["name"] == "flux"
+        assert all({"origin", "licence", "data", "minutes", "scores"} <= set(card) for card in cards)
+
+
+def test_a_reader_that_has_enough_is_not_shown_an_error(rendered):
+    done = subprocess.run(
+        [sys.executable, "-c", "from levada.cli import main; main()", "corpus", "check", str(rendered)],
+        stdout=(closed := closed_pipe()), stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(closed)
+    assert done.stderr == ""
+
+
+def closed_pipe():
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+def test_warnings_of_libraries_of_ours_reach_the_user(levada, monkeypatch, caplog):
+    def warn():
+        logging.getLogger("levada.recordings").warning("song.mp3: has no length header")
+
+    monkeypatch.setattr(cli, "app", lambda **_: (warn(), sys.exit(0)))
+    assert levada()[0] == 0
+    assert "song.mp3: has no length header" in caplog.text
+
+
+def test_beats_without_positions_are_printed_as_times_alone(levada, rendered, monkeypatch):
+    tracker = models.load("flux")
+    found = Beats([0.5, 1.0])
+    monkeypatch.setattr(type(tracker), "decode", lambda *_, **__: found)
+    assert levada("beats", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")
