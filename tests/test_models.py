@@ -1,0 +1,144 @@
+"""The table from names and folders to trackers, and the model that ships."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from levada import models
+from levada.decode import DecoderSettings
+from levada.errors import InputError
+from levada.nets.card import CONFIG, README, TENSORS, Card
+from levada.nets.tcn import Tcn, tiny
+from levada.nets.weights import Weights, load, save
+
+torch.set_num_threads(1)
+
+HASH = "ab" * 32
+
+
+def a_model(seed=0, **decoder):
+    torch.manual_seed(seed)
+    card = Card("street", "Made up.", "CC0-1.0", "none", 0.5, {"none": "yet"}, {HASH: [(0.0, 8.0)]})
+    return Weights(tiny().eval(), card, decoder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "my-model", a_model(min_tempo_bpm=90.0, metres=[4]))
+    return tmp_path / "my-model"
+
+
+class TestLoad:
+    def test_flux(self):
+        tracker = models.load("flux")
+        assert (tracker.name, tracker.identity, tracker.trained_on) == ("flux", "flux", frozenset())
+        assert tracker.settings == DecoderSettings()
+
+    def test_a_folder(self, folder):
+        tracker = models.load(folder)
+        assert tracker.name == "my-model"
+        assert tracker.settings == DecoderSettings(min_tempo_bpm=90.0, metres=(4,))
+        assert tracker.trained_on == {HASH}
+        bands = np.random.default_rng(0).normal(-3, 1, (60, 81)).astype(np.float32)
+        with torch.inference_mode():
+            expected = load(folder).net(torch.from_numpy(bands)[None]).sigmoid()[0].numpy()
+        np.testing.assert_allclose(tracker.hear([bands]), expected, atol=1e-6)
+
+    def test_named_by_its_folder_wherever_one_stands(self, folder, monkeypatch):
+        monkeypatch.chdir(folder)
+        assert models.load(".").name == "my-model"
+        assert models.load(str(folder) + "/").name == "my-model"
+
+    def test_identity_changes_with_the_beats(self, folder, tmp_path):
+        first = models.load(folder).identity
+        shutil.copytree(folder, tmp_path / "copy")
+        assert models.load(tmp_path / "copy").identity == first
+        save(tmp_path / "weights", a_model(seed=1, min_tempo_bpm=90.0, metres=[4]))
+        save(tmp_path / "priors", a_model(min_tempo_bpm=91.0, metres=[4]))
+        assert len({first, *(models.load(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
+
+    def test_weights_in_memory(self):
+        tracker = models.tracker(a_model(), name="fresh", identity="now")
+        assert (tracker.name, tracker.identity, tracker.trained_on) == ("fresh", "now", {HASH})
+
+
+class TestRefused:
+    @pytest.mark.parametrize("name", ["nonsense", "FLUX", "nowhere/at-all"])
+    def test_unknown(self, name):
+        with pytest.raises(InputError, match=f"no model {name!r}.*flux"):
+            models.load(name)
+
+    def test_an_empty_folder(self, tmp_path):
+        with pytest.raises(InputError, match="not a model") as told:
+            models.load(tmp_path)
+        assert told.value.path == tmp_path
+
+    def test_a_file(self, folder):
+        with pytest.raises(InputError, match="no model"):
+            models.load(folder / TENSORS)
+
+    @pytest.mark.parametrize("name", [CONFIG, TENSORS])
+    @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
+    def test_damaged(self, folder, name, damage):
+        (folder / name).write_bytes(damage)
+        with pytest.raises(InputError, match="damaged") as told:
+            models.load(folder)
+        assert told.value.path == folder / name
+
+    def test_priors_that_make_no_sense(self, folder):
+        config = json.loads((folder / CONFIG).read_text())
+        config["decoder"] = {"min_tempo_bpm": 300.0}
+        (folder / CONFIG).write_text(json.dumps(config))
+        with pytest.raises(InputError, match="min_tempo_bpm") as told:
+            models.load(folder)
+        assert told.value.path == folder / CONFIG
+
+
+class TestShipped:
+    def test_base_is_there(self):
+        assert "base" in models.shipped(), "src/levada/weights/base is missing: no model ships"
+
+    @pytest.mark.parametrize("name", ["base", *models.shipped()])
+    def test_whole_and_documented(self, name):
+        folder = models.find(name)
+        assert {path.name for path in folder.iterdir()} >= {README, CONFIG, TENSORS}
+        weights = load(folder)
+        assert weights.net.settings == Tcn().settings
+        assert weights.card.licence in {"CC-BY-4.0", "Apache-2.0"}
+        assert weights.card.minutes > 60
+        assert "/" not in str(weights.training.get("groove", ""))  # no place on somebody's machine
+        assert models.load(name).name == name
+        assert (folder / TENSORS).stat().st_size < 1_000_000
+
+    def test_base_hears_a_beat(self):
+        """Eight bars of clicks: no scores, but better than a network that knows nothing."""
+        rate, rng = 44100, np.random.default_rng(0)
+        sound = 0.001 * rng.standard_normal((1, 16 * rate)).astype(np.float32)
+        for number in range(31):
+            start = round((0.3 + 0.5 * number) * rate)
+            burst = rng.standard_normal(2000) * np.exp(-np.arange(2000) / 300)
+            sound[0, start : start + 2000] += (0.8 if number % 4 == 0 else 0.3) * burst[: sound.shape[1] - start]
+        activations = models.load("base").activations(sound, rate)[:, 0]
+        at = np.round(30 + 50 * np.arange(2, 29)).astype(int)
+        on = np.array([activations[frame - 2 : frame + 3].max() for frame in at])
+        between = np.array([activations[frame + 12 : frame + 20].max() for frame in at])
+        assert np.median(on) > 3 * np.median(between)
+
+    def test_cards(self):
+        cards = {card["name"]: card for card in models.cards()}
+        assert cards.keys() == {*models.shipped(), "flux"}
+        for card in cards.values():
+            assert card.keys() == {"name", "origin", "licence", "data", "minutes", "scores", "trained_on"}
+        assert cards["flux"]["minutes"] == 0
+
+    def test_cards_without_torch(self):
+        script = (
+            "import sys; from levada import models; models.cards(); models.find('base'); print('torch' in sys.modules)"
+        )
+        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == "False"
