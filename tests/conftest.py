@@ -61,6 +61,16 @@ def few_steps(monkeypatch) -> None:
 
 
 @pytest.fixture
+def one_process(monkeypatch) -> None:
+    """Score and track folders in this process: starting others takes seconds."""
+    from levada import evaluate, track
+
+    for module, name in ((evaluate, "evaluate"), (track, "track_folder")):
+        many = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, _many=many, **said: _many(*given, **{**said, "processes": 1}))
+
+
+@pytest.fixture
 def levada(monkeypatch, capsys):
     """Run a command as a shell would; gives the exit code, what stdout carries and what stderr does."""
     import sys

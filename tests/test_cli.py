@@ -203,7 +203,7 @@ class TestBeats:
 
 @pytest.mark.usefixtures("few_steps")
 class TestAdapt:
-    @pytest.mark.usefixtures("here")
+    @pytest.mark.usefixtures("one_process")
     def test_to_a_folder_scores_before_and_after(self, levada, rendered, tiny_model, tmp_path):
         code, out, err = levada("adapt", rendered, "--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine")
         assert code == 0
@@ -218,7 +218,7 @@ class TestAdapt:
         assert 0.1 < card.minutes <= 0.15
         assert (tmp_path / "mine" / "log.csv").exists()
 
-    @pytest.mark.usefixtures("here")
+    @pytest.mark.usefixtures("one_process")
     def test_in_json_is_one_object(self, levada, rendered, tiny_model, tmp_path):
         arguments = ("--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", "decoder", "--json")
         code, out, _ = levada("adapt", rendered, *arguments)
@@ -267,15 +267,6 @@ class TestAdapt:
             assert levada("adapt", rendered / "a.wav", *arguments)[0] == 0
         one, again, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
         assert one == again != other
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Score in this process: starting others takes seconds."""
-    from levada import evaluate
-
-    alone = evaluate.evaluate
-    monkeypatch.setattr(evaluate, "evaluate", lambda *given, **words: alone(*given, **{**words, "processes": 1}))
 
 
 class TestEvaluate:

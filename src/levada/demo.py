@@ -108,7 +108,14 @@ def demo(
     if corpus is None:
         say(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model has never heard")
         with progress("rendering") as told:
-            corpus = render_corpus(out / "recordings", tradition=TRADITION, seed=seed, progress=told)
+            corpus = render_corpus(
+                out / "recordings",
+                tradition=TRADITION,
+                recordings=RECORDINGS,
+                length_s=LENGTH_S,
+                seed=seed,
+                progress=told,
+            )
     opened = open_corpus(corpus)
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
     spans = draw(train, minutes=minutes, rng=np.random.default_rng(seed))
@@ -141,12 +148,31 @@ def render_corpus(
     folder: str | Path,
     *,
     tradition: str,
-    recordings: int = RECORDINGS,
-    length_s: float = LENGTH_S,
+    recordings: int,
+    length_s: float,
     seed: int = 0,
     progress: Callable[..., None] | None = None,
 ) -> Path:
-    """Render a corpus: each recording has its own ensemble, room and tempo, and is a group of its own."""
+    """Render a corpus: each recording has its own ensemble, room and tempo, and is a group of its own.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where it goes; it must not exist.
+    tradition : str
+        As of `read_tradition`.
+    recordings : int
+    length_s : float
+        Of each, in seconds.
+    seed : int
+    progress : callable, optional
+        Told recordings done and recordings in all.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True)
     known = read_tradition(tradition)

@@ -1,0 +1,170 @@
+"""The demo with four short recordings and a network that learns in a second: all it promises is there."""
+
+import csv
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from levada import audio, demo
+from levada.corpus import annotated_span, open_corpus
+from levada.errors import InputError
+from levada.formats import read_beats
+from levada.nets.weights import load
+
+pytestmark = pytest.mark.usefixtures("few_steps")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch, tiny_model):
+    monkeypatch.setattr(demo, "RECORDINGS", 4)
+    monkeypatch.setattr(demo, "LENGTH_S", 12.0)
+    monkeypatch.setattr(demo.models, "find", lambda _: tiny_model)
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory):
+    """Where the demo of this module is left."""
+    return tmp_path_factory.mktemp("demo") / "it"
+
+
+@pytest.fixture
+def result(left, request):
+    """What the demo found, and what it said; it runs once."""
+    known = request.session.stash.setdefault(KEY, {})
+    if not known:
+        said, stages = [], {}
+
+        @contextmanager
+        def progress(stage):
+            stages[stage] = []
+            yield lambda done, total, *_: stages[stage].append((done, total))
+
+        known["it"] = demo.demo(left, minutes=0.25, say=said.append, progress=progress), said, stages
+    return known["it"]
+
+
+KEY = pytest.StashKey()
+
+
+def test_scores_what_it_promises(result):
+    found, _, _ = result
+    assert found.evaluation.models == ("base", "decoder adapted", "adapted", "flux")
+    assert 0.15 < found.minutes <= 0.25
+    assert 0 < found.adapt_s < found.total_s
+    assert not any(row.trained_on or row.error for row in found.evaluation.rows)
+
+
+def test_tells_what_it_does_and_how_far_it_is(result):
+    _, said, stages = result
+    assert said[0] == "rendering 4 recordings of candombe, which the base model has never heard"
+    assert said[1].startswith("adapting to 0.2")
+    assert said[2].startswith("scoring on 2 recordings of other groups")
+    assert list(stages) == ["rendering", "adapting", "scoring", "writing beats, clicks and a picture"]
+    assert stages["rendering"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert stages["adapting"] == [(1, 3), (2, 3), (3, 3)]
+    assert stages["scoring"] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.usefixtures("result")
+class TestFiles:
+    def test_are_those_it_names(self, left):
+        there = {path.name for path in left.iterdir()}
+        named = {line.split()[0].rstrip("/") for line in (left / demo.MARK).read_text().splitlines()}
+        assert there == named | {demo.MARK}
+
+    def test_recordings_are_a_corpus(self, left):
+        corpus = open_corpus(left / "recordings")
+        assert (corpus.name, corpus.licence) == ("candombe, rendered", "CC0-1.0")
+        assert [track.id for track in corpus.tracks] == [f"candombe-0{number}" for number in (1, 2, 3, 4)]
+        assert all(annotated_span(track).duration_s > 10 for track in corpus.tracks)
+        assert len({track.content_hash for track in corpus.tracks}) == 4
+
+    def test_models_can_be_loaded_and_know_what_they_heard(self, left):
+        adapted, decoder = load(left / "adapted"), load(left / "decoder-only")
+        assert set(adapted.card.scores) == {"beat_f", "downbeat_f"}
+        assert adapted.card.trained_on == decoder.card.trained_on
+        assert adapted.card.minutes <= 0.25
+        with (left / "scores.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        scored = {row["track"] for row in rows}
+        assert len(rows) == 4 * len(scored)
+        hashes = {audio.content_hash(left / "recordings" / f"{track}.flac") for track in scored}
+        assert not hashes & set(adapted.card.trained_on)
+
+    def test_beats_and_clicks_are_of_the_unseen_before_and_after(self, left, result):
+        unseen = {row.track for row in result[0].evaluation.rows}
+        wanted = {f"{track}-{word}" for track in unseen for word in ("before", "after")}
+        assert {path.stem for path in (left / "beats").iterdir()} == wanted
+        assert {path.stem for path in (left / "clicks").iterdir()} == wanted
+        for row in result[0].evaluation.of("adapted"):
+            heard = read_beats(left / "beats" / f"{row.track}-after.beats")
+            np.testing.assert_allclose(heard.times_s, row.estimate.times_s, atol=1e-5)
+
+    def test_clicks_begin_where_the_beats_are(self, left):
+        path = next((left / "clicks").glob("*-after.wav"))
+        samples, rate = audio.read(path)
+        plain, _ = audio.read(left / "recordings" / f"{path.stem.removesuffix('-after')}.flac")
+        assert samples.shape == plain.shape
+        assert 0.3 < np.abs(samples).max() <= 1
+        only = samples[0] - plain[0] * (0.49 / np.abs(plain).max())
+        loud = np.flatnonzero(np.abs(only) > 0.1) / rate
+        beats = read_beats(left / "beats" / f"{path.stem}.beats")
+        first = loud[np.diff(loud, prepend=-1) > 0.1]
+        np.testing.assert_allclose(first, beats.times_s[: len(first)], atol=0.001)
+        assert len(first) >= len(beats) - 1
+
+    def test_the_picture_is_one(self, left):
+        assert (left / "before-and-after.png").read_bytes().startswith(b"\x89PNG")
+        assert (left / "before-and-after.png").stat().st_size > 20_000
+
+
+class TestFolder:
+    def test_of_something_else_is_left_alone(self, tmp_path):
+        (tmp_path / "thesis.tex").write_text("years of work")
+        with pytest.raises(InputError, match="is not empty and no earlier demo"):
+            demo.demo(tmp_path, force=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+    def test_that_is_a_file_is_refused(self, tmp_path):
+        (tmp_path / "x").write_text("years of work")
+        with pytest.raises(InputError, match="is a file; the demo leaves a folder"):
+            demo.demo(tmp_path / "x", force=True)
+        assert (tmp_path / "x").read_text() == "years of work"
+
+    def test_of_an_earlier_demo_is_replaced_with_force_alone(self, tmp_path, rendered):
+        (tmp_path / demo.MARK).write_text("earlier")
+        (tmp_path / "scores.csv").write_text("earlier")
+        with pytest.raises(InputError, match="holds an earlier demo; --force replaces it"):
+            demo.demo(tmp_path, corpus=rendered, minutes=0.1)
+        assert (tmp_path / "scores.csv").read_text() == "earlier"
+        demo.demo(tmp_path, corpus=rendered, minutes=0.1, force=True)
+        assert (tmp_path / "scores.csv").read_text().startswith("track,")
+
+
+class TestCorpus:
+    def test_of_ones_own_is_used_and_not_rendered(self, tmp_path, rendered):
+        found = demo.demo(tmp_path / "it", corpus=rendered, minutes=0.1)
+        assert {row.track for row in found.evaluation.rows} < {"a", "b", "c"}
+        assert not (tmp_path / "it" / "recordings").exists()
+
+    def test_with_names_that_agree_in_two_folders_keeps_both(self, tmp_path, rendered):
+        for name in "abcd":
+            shutil.copytree(rendered, tmp_path / "corpus" / name, ignore=shutil.ignore_patterns("b.*", "c.*"))
+        demo.demo(tmp_path / "it", corpus=tmp_path / "corpus", minutes=0.1)
+        names = {path.name for path in (tmp_path / "it" / "beats").iterdir()}
+        assert len(names) >= 4
+        assert all(name.split("-")[1] == "a" for name in names)
+
+    def test_too_small_is_refused(self, tmp_path, rendered):
+        with pytest.raises(
+            InputError, match="too few annotated recordings to learn from 9 minutes and score on others"
+        ):
+            demo.demo(tmp_path / "it", corpus=rendered, minutes=9)
+
+    def test_is_rendered_alike_from_the_same_seed(self, tmp_path):
+        for name in ("one", "two"):
+            demo.render_corpus(tmp_path / name, tradition="candombe", recordings=1, length_s=3.0, seed=5)
+        for name in ("candombe-01.beats", "candombe-01.flac"):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
