@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from levada.augment import NONE, SILENCE, Augmentation, augment, equalise, hide, noise, pitch, tempo
+from levada.augment import NONE, SILENCE, Augmentation, augment, cut, equalise, hide, noise, pitch, tempo
 from levada.beats import Beats
 from levada.errors import InputError
 
@@ -145,6 +145,16 @@ class TestHide:
         hidden = hide(music(), probability=1, rng=rng(1))
         kept = hidden != SILENCE
         np.testing.assert_array_equal(hidden[kept], music()[kept])
+
+
+class TestCut:
+    @pytest.mark.parametrize("frames", [0, 3, 5, 8])
+    def test_exactly_so_many(self, frames):
+        rows = cut(music(5), frames, fill=-7)
+        assert rows.shape == (frames, 81)
+        np.testing.assert_array_equal(rows[:5], music(5)[:frames])
+        assert (rows[5:] == -7).all()
+        assert rows.dtype == np.float32
 
 
 class TestAugment:

@@ -7,9 +7,10 @@ killed run goes on as if nothing had happened.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-import tomllib
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -28,13 +29,13 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.nets.card import Card
 from levada.spectrogram import GRID, log_bands
-from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
+from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_toml, read_tradition
 from levada.voices import PITCHED, RATE
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from levada.fit import Progress
+    from levada.fit import Batch, Progress
     from levada.nets.tcn import Tcn
     from levada.nets.weights import Weights
 
@@ -92,6 +93,41 @@ class PretrainSettings:
     downbeat_weight: float = 1.5
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name == "groove":
+                if not isinstance(value, str):
+                    raise InputError(f"groove must be the name of a folder, not {value!r}")
+            elif entry.name == "styles":
+                _check_styles(value)
+            else:
+                _check_number(entry.name, value, whole=isinstance(entry.default, int))
+        if self.groove_share > 1:
+            raise InputError(f"groove_share is a share, at most 1, not {self.groove_share}")
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise InputError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
+    least = 0 if name in ("pieces_per_step", "groove_share", "downbeat_weight", "seed") else 1 if whole else 1e-9
+    if not least <= value < math.inf:
+        raise InputError(f"{name} must not be {value!r}")
+
+
+def _check_styles(styles: object) -> None:
+    if not isinstance(styles, Mapping):
+        raise InputError(f"styles must be a table of names and numbers, not {styles!r}")
+    known = [path.stem for path in _kit_files()]
+    unknown = [str(name) for name in styles if name not in known]
+    if unknown:
+        raise InputError(f"there is no style {', '.join(unknown)}; there are {', '.join(known)}")
+    for name, weight in styles.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise InputError(f"the weight of {name} must be a number, 0 or above, not {weight!r}")
+    if not any(styles.get(name, 1.0) for name in known):
+        raise InputError("styles leave nothing to play: every weight is 0")
+
 
 def read_settings(path: str | Path) -> PretrainSettings:
     """Settings from a TOML file, whose paths are relative to it.
@@ -99,18 +135,18 @@ def read_settings(path: str | Path) -> PretrainSettings:
     Raises
     ------
     InputError
-        If it cannot be read or names a setting that does not exist.
+        If it cannot be read, names a setting that does not exist, or one has a value that makes no sense.
     """
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", path=path) from None
+    table = read_toml(path)
     unknown = sorted(set(table) - {entry.name for entry in fields(PretrainSettings)})
     if unknown:
         raise InputError(f"names settings that do not exist: {', '.join(unknown)}", path=path)
-    if table.get("groove"):
+    if isinstance(table.get("groove"), str) and table["groove"]:
         table["groove"] = str(Path(path).parent / table["groove"])
-    return PretrainSettings(**table)
+    try:
+        return PretrainSettings(**table)
+    except InputError as error:
+        raise InputError(error.problem, path=path) from None
 
 
 class Piece(NamedTuple):
@@ -120,9 +156,13 @@ class Piece(NamedTuple):
     beats: Beats
 
 
+def _kit_files() -> list[Path]:
+    return sorted((FOLDER / "kits").glob("*.toml"))
+
+
 @lru_cache(maxsize=1)
 def _kits() -> tuple[Tradition, ...]:
-    return tuple(read_tradition(path) for path in sorted((FOLDER / "kits").glob("*.toml")))
+    return tuple(read_tradition(path) for path in _kit_files())
 
 
 @lru_cache(maxsize=1)
@@ -238,11 +278,12 @@ def pretrain(
     from levada.nets.tcn import Tcn
 
     torch.manual_seed(settings.seed)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        stream = _Stream(settings, pool, ahead=4 * workers)
+    ignored = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=signal.signal, initargs=ignored)
+    try:
         net = fit(
             Tcn(),
-            stream.batches,
+            _Stream(settings, pool, ahead=4 * workers).batches,
             settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
             loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
             folder=folder,
@@ -250,6 +291,8 @@ def pretrain(
             validate=validate,
             validate_every=validate_every,
         )
+    finally:
+        pool.shutdown(cancel_futures=True)
     assert isinstance(net, Tcn)
     return net
 
@@ -324,23 +367,23 @@ class _Stream:
     def __init__(self, settings: PretrainSettings, pool: ProcessPoolExecutor, *, ahead: int) -> None:
         self.settings, self.pool, self.ahead = settings, pool, ahead
 
-    def batches(self, start: int) -> Iterator[object]:
+    def batches(self, start: int) -> Iterator[Batch]:
         import torch
 
         from levada.fit import Batch
 
-        settings = self.settings
+        settings, last = self.settings, self._count(self.settings.steps - 1)
+        heard = asked = max(0, self._count(start) - settings.pool)
         pieces: deque[Piece] = deque(maxlen=settings.pool)
-        oldest = max(0, self._count(start) - settings.pool)
         coming: deque[Future[Piece]] = deque()
-        asked = oldest
         for step in range(start, settings.steps):
             wanted = self._count(step)
-            while asked < wanted + self.ahead:
+            while asked < min(wanted + self.ahead, last):
                 coming.append(self.pool.submit(hear, asked, settings))
                 asked += 1
-            while oldest + len(pieces) < min(wanted, oldest + settings.pool) and coming:
+            while heard < wanted:
                 pieces.append(coming.popleft().result())
+                heard += 1
             rng = np.random.default_rng([settings.seed, 2, step])
             examples = [self._excerpt(pieces[int(rng.integers(len(pieces)))], rng) for _ in range(settings.batch)]
             yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*examples, strict=True)))

@@ -1,0 +1,320 @@
+"""Pre-training: settings that make sense, pieces told by their number, and a run that a kill does not change."""
+
+import os
+import signal
+from concurrent.futures import Future
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from levada import fit, pretrain
+from levada.beats import Beats
+from levada.errors import InputError
+from levada.fit import LOG
+from levada.nets.tcn import Tcn
+from levada.nets.weights import load
+from levada.pretrain import Piece, PretrainSettings, card, compose, hear, make, read_settings
+
+torch.set_num_threads(1)
+
+SMALL = PretrainSettings(steps=3, batch=2, excerpt_s=2.0, piece_s=4.0, first_pieces=2, pieces_per_step=0.5, pool=3)
+
+
+class Killed(BaseException):
+    """What no code may catch."""
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+class TestSettings:
+    def test_the_recipe_that_ships(self):
+        recipe = Path(__file__).parent.parent / "pretraining" / "base.toml"
+        settings = read_settings(recipe)
+        assert settings.steps > 1000
+        assert settings.groove.startswith(str(recipe.parent))
+
+    def test_values_and_defaults(self, tmp_path):
+        path = tmp_path / "mine.toml"
+        path.write_text('steps = 7\npiece_s = 5\ngroove = "data/groove"\n[styles]\nrock = 3\n')
+        expected = PretrainSettings(steps=7, piece_s=5, groove=str(tmp_path / "data/groove"), styles={"rock": 3})
+        assert read_settings(path) == expected
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("step = 3", "do not exist: step"),
+            ("steps = 0", "steps must not be 0"),
+            ("steps = 2.5", "steps must be a whole number"),
+            ("steps = true", "steps must be a whole number"),
+            ('batch = "six"', "batch must be a whole number"),
+            ("excerpt_s = -1.0", "excerpt_s must not be -1.0"),
+            ("piece_s = nan", "piece_s must not be nan"),
+            ("piece_s = inf", "piece_s must not be inf"),
+            ("first_pieces = 0", "first_pieces must not be 0"),
+            ("pool = 0", "pool must not be 0"),
+            ("learning_rate = 0", "learning_rate must not be 0"),
+            ("groove_share = 1.5", "groove_share is a share"),
+            ("seed = -1", "seed must not be -1"),
+            ("groove = 3", "groove must be the name of a folder"),
+            ("styles = 3", "styles must be a table"),
+            ("[styles]\nrokc = 1", "no style rokc; there are bossa-kit"),
+            ("[styles]\nrock = -1", "weight of rock"),
+            ('[styles]\nrock = "often"', "weight of rock"),
+        ],
+    )
+    def test_wrong(self, tmp_path, text, told):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=told) as error:
+            read_settings(path)
+        assert error.value.path == path
+
+    def test_nothing_to_play(self):
+        with pytest.raises(InputError, match="nothing to play"):
+            PretrainSettings(styles=dict.fromkeys((kit.name for kit in pretrain._kits()), 0))
+
+    def test_broken_toml_names_the_line(self, tmp_path):
+        (tmp_path / "mine.toml").write_text("steps = 3\nbatch 4\n")
+        with pytest.raises(InputError, match="not valid TOML") as told:
+            read_settings(tmp_path / "mine.toml")
+        assert told.value.line == 2
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            read_settings(tmp_path / "none.toml")
+
+
+class TestCompose:
+    def test_the_same_seed_is_the_same_performance(self):
+        one, same, other = (compose(rng(seed), SMALL) for seed in (1, 1, 2))
+        assert one == same
+        assert one.strokes != other.strokes
+
+    def test_always_playable(self):
+        for seed in range(60):
+            played = compose(rng(seed), SMALL)
+            assert played.duration_s == 4
+            assert {stroke.part for stroke in played.strokes} <= set(played.voices)
+            assert len(played.beats) >= 2
+            assert played.beats.positions.min() >= 1
+
+    def test_styles_are_weighed(self):
+        names = {kit.name for kit in pretrain._kits()}
+        waltzes = replace(SMALL, styles=dict.fromkeys(names - {"waltz"}, 0))
+        assert {max(compose(rng(seed), replace(waltzes, piece_s=10)).beats.positions) for seed in range(12)} == {3}
+
+    def test_ostinati_fill_their_cycle(self):
+        for kit in pretrain._kits():
+            for seed in range(5):
+                grid = pretrain._grid(kit, rng(seed))
+                assert len(grid) == kit.cycle
+                assert set(grid) <= set("xXo.")
+                assert set(grid) != {"."}
+
+    def test_human_drummers(self, tmp_path):
+        mido = pytest.importorskip("mido")
+        midi = mido.MidiFile(ticks_per_beat=480)
+        track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=500000)])
+        track.extend(mido.Message("note_on", note=36, velocity=90, time=240 if number else 0) for number in range(64))
+        midi.tracks.append(track)
+        midi.save(tmp_path / "take.mid")
+        (tmp_path / "info.csv").write_text(
+            "beat_type,time_signature,midi_filename,duration,split\nbeat,4-4,take.mid,16.0,train\n"
+        )
+        human = replace(SMALL, groove=str(tmp_path), groove_share=1.0)
+        alone = banded = 0
+        for seed in range(40):
+            played = compose(rng(seed), human)
+            assert "kick" in played.voices
+            assert played.beats.positions.max() == 4
+            assert all(stroke.time_s < played.duration_s for stroke in played.strokes)
+            alone += set(played.voices) == {"kick"}
+            banded += any(voice in pretrain.PITCHED for voice in played.voices.values())
+        assert alone + banded == 40
+        assert alone > 8
+        assert banded > 8
+
+    def test_no_dataset(self, tmp_path):
+        with pytest.raises(InputError, match="no Groove MIDI Dataset"):
+            compose(rng(), replace(SMALL, groove=str(tmp_path), groove_share=1.0))
+
+
+class TestHear:
+    def test_a_piece_is_told_by_its_number_and_the_seed(self):
+        one, same, other, seeded = (
+            hear(index, settings)
+            for index, settings in ((4, SMALL), (4, SMALL), (5, SMALL), (4, replace(SMALL, seed=1)))
+        )
+        np.testing.assert_array_equal(one.bands, same.bands)
+        assert one.beats == same.beats
+        assert one.beats != other.beats
+        assert one.beats != seeded.beats
+
+    def test_what_is_heard(self):
+        piece = hear(0, SMALL)
+        assert piece.bands.shape == (400, 81)
+        assert piece.bands.dtype == np.float16
+        assert np.isfinite(piece.bands).all()
+        assert np.ptp(piece.bands.astype(float)) > 3
+
+
+class Here:
+    """A pool of processes that is this one."""
+
+    def __init__(self):
+        self.asked = []
+
+    def submit(self, work, index, settings):
+        self.asked.append(index)
+        future = Future()
+        future.set_result(work(index, settings))
+        return future
+
+
+def told_apart(index, settings):
+    """A piece that shows its number in every frame, with a beat every half second."""
+    beats = np.arange(0.2, settings.piece_s, 0.5)
+    bands = np.full((round(settings.piece_s * 100), 81), float(index), np.float16)
+    return Piece(bands, Beats(beats, np.arange(len(beats)) % 4 + 1))
+
+
+class TestStream:
+    @pytest.fixture
+    def stream(self, monkeypatch):
+        monkeypatch.setattr(pretrain, "hear", told_apart)
+        monkeypatch.setattr(pretrain, "HEARD_AGAIN", replace(pretrain.HEARD_AGAIN, level_db=0, tone_db=0, hidden=0))
+
+        def make_stream(**changes):
+            return pretrain._Stream(replace(SMALL, **changes), Here(), ahead=2)
+
+        return make_stream
+
+    def heard(self, batch):
+        return set(batch.bands.numpy().round().astype(int).ravel().tolist())
+
+    def test_shapes(self, stream):
+        (batch, *_) = stream(batch=3).batches(0)
+        assert batch.bands.shape == (3, 200, 81)
+        assert batch.targets.shape == batch.known.shape == (3, 200, 2)
+        assert all(column.dtype == torch.float32 for column in batch)
+
+    def test_pieces_come_with_the_steps_and_old_ones_go(self, stream):
+        settings = {"steps": 40, "batch": 30, "first_pieces": 2, "pieces_per_step": 0.5, "pool": 3}
+        heard = [self.heard(batch) for batch in stream(**settings).batches(0)]
+        for step, pieces in enumerate(heard):
+            last = 2 + step // 2
+            assert pieces == set(range(max(0, last - 3), last)), step
+
+    def test_nothing_is_rendered_that_nobody_hears(self, stream):
+        streamed = stream(steps=9, first_pieces=2, pieces_per_step=0.5)
+        assert len(list(streamed.batches(0))) == 9
+        assert streamed.pool.asked == list(range(2 + 8 // 2))
+
+    @pytest.mark.parametrize("start", [1, 6, 19])
+    def test_a_resumed_stream_is_the_same(self, stream, start):
+        settings = {"steps": 20, "first_pieces": 2, "pieces_per_step": 0.7, "pool": 4}
+        whole, resumed = list(stream(**settings).batches(0)), list(stream(**settings).batches(start))
+        assert len(resumed) == 20 - start
+        for one, other in zip(whole[start:], resumed, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    def test_beats_stay_on_the_audio(self, monkeypatch):
+        """Clicks in the spectrogram are where the targets are, however fast the excerpt became."""
+
+        def clicking(index, settings):
+            piece = told_apart(index, settings)
+            bands = np.full_like(piece.bands, -8)
+            bands[np.round(piece.beats.times_s * 100).astype(int)] = 2
+            return Piece(bands, piece.beats)
+
+        monkeypatch.setattr(pretrain, "hear", clicking)
+        monkeypatch.setattr(pretrain, "HEARD_AGAIN", replace(pretrain.HEARD_AGAIN, hidden=0))
+        settings = replace(SMALL, steps=10, batch=4)
+        intervals = []
+        for batch in pretrain._Stream(settings, Here(), ahead=2).batches(0):
+            for bands, targets in zip(batch.bands.mean(2).numpy(), batch.targets[..., 0].numpy(), strict=True):
+                at = np.flatnonzero(targets)
+                clicks = np.flatnonzero(bands > (bands.min() + bands.max()) / 2)
+                clicks = clicks[clicks > 2]  # a beat just before the excerpt is none of its beats
+                assert np.abs(clicks[:, None] - at).min(1).max() <= 1
+                intervals.extend(np.diff(at))
+        assert 40 <= min(intervals) < 47
+        assert 53 < max(intervals) <= 62
+
+    def test_beyond_the_end_of_a_piece_nobody_knows(self, stream):
+        for batch in stream(piece_s=1.0, batch=10).batches(0):
+            known = batch.known[..., 0].sum(1)
+            assert (known <= 124).all()
+            assert (known >= 80).all()
+            assert not batch.targets[:, 124:].any()
+
+
+class TestPretrain:
+    def test_a_killed_run_goes_on_as_if_nothing_had_happened(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(fit, "SAVE_EVERY_S", 0)
+
+        def die(step, *_):
+            if step == 2:
+                raise Killed
+
+        with pytest.raises(Killed):
+            pretrain.pretrain(SMALL, folder=tmp_path / "killed", progress=die)
+        resumed = pretrain.pretrain(SMALL, folder=tmp_path / "killed")
+        whole = pretrain.pretrain(SMALL, folder=tmp_path / "whole")
+        assert isinstance(resumed, Tcn)
+        for name, weights in whole.state_dict().items():
+            assert torch.equal(weights, resumed.state_dict()[name]), name
+        logs = [(tmp_path / name / LOG).read_text().splitlines() for name in ("killed", "whole")]
+        assert [[row.split(",")[i] for i in (0, 2)] for row in logs[0]] == [
+            [row.split(",")[i] for i in (0, 2)] for row in logs[1]
+        ]
+
+    def test_make_saves_a_model_with_its_card_and_log(self, tmp_path):
+        base = make(replace(SMALL, steps=1), out=tmp_path / "base")
+        loaded = load(tmp_path / "base")
+        assert torch.equal(loaded.net.head.weight, base.net.head.weight)
+        assert loaded.card.name == "base"
+        assert loaded.training["steps"] == 1
+        assert (tmp_path / "base" / LOG).read_text().startswith("step,seconds,loss")
+        assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+    def test_ctrl_c_ends_early(self, tmp_path):
+        def interrupt(step, *_):
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        net = pretrain.pretrain(replace(SMALL, steps=500), folder=tmp_path, progress=interrupt)
+        assert isinstance(net, Tcn)
+        assert (tmp_path / LOG).read_text().count("\n") == 2
+
+    def test_existing_output(self, tmp_path):
+        (tmp_path / "base").mkdir()
+        with pytest.raises(InputError, match="exists already"):
+            make(SMALL, out=tmp_path / "base")
+
+
+class TestCard:
+    def test_with_drummers(self):
+        known = card(replace(SMALL, groove="/home/me/groove", groove_share=0.35), name="base")
+        assert known.licence == "CC-BY-4.0"
+        assert "35% of the pieces" in known.data
+        assert "Groove MIDI Dataset" in known.data
+        assert "/home/me" not in repr(known)
+        assert known.minutes == pytest.approx((2 + 1) * 4 / 60)
+
+    def test_without(self):
+        known = card(SMALL, name="base")
+        assert known.licence == "Apache-2.0"
+        assert "Groove" not in known.data
+        assert "rock" in known.data
+
+    def test_settings_kept_beside_the_weights(self):
+        kept = pretrain.describe(replace(SMALL, groove="/home/me/groove"))
+        assert kept.keys() == {entry.name for entry in fields(PretrainSettings)}
+        assert kept["groove"] == "Groove MIDI Dataset"
+        assert pretrain.describe(SMALL)["groove"] == ""
