@@ -1,5 +1,6 @@
 """Every command and every line of Python of the README, run one after another as a reader would."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -14,30 +15,24 @@ from levada.formats import read_beats, write_beats
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-LINES = [
-    line.removeprefix("$ ").split("  #")[0].strip()
-    for kind, text in BLOCKS
-    if kind in ("bash", "sh", "console")
-    for line in text.splitlines()
-]
+SHELL = [line for kind, text in BLOCKS if kind in ("bash", "sh", "console") for line in text.splitlines()]
 INLINE = re.findall(r"`(levada [^`]+ [^`]+)`", README)
-COMMANDS = list(dict.fromkeys(line for line in (*LINES, *INLINE) if line.startswith("levada ")))
+LINES = [line.removeprefix("$ ").split(" #")[0].strip() for line in (*SHELL, *INLINE)]
+COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada ")))
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
     """A folder with what the README speaks of, its recordings made of clicks."""
     folder = tmp_path_factory.mktemp("reader")
-    for seed, name in enumerate(
-        ["song", *(f"my-recordings/{n}" for n in range(6)), "archive/old", "archive/tape/older"]
-    ):
+    names = ["song", *(f"my-recordings/{number}" for number in range(6)), "archive/old", "archive/tape/older"]
+    for seed, name in enumerate(names):
         path = folder / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        beats = Beats(
-            np.arange(0.3, 30, 0.5 + seed / 100), np.arange(len(np.arange(0.3, 30, 0.5 + seed / 100))) % 4 + 1
-        )
+        times = np.arange(0.3, 30, 0.5 + seed / 100)
+        beats = Beats(times, np.arange(len(times)) % 4 + 1)
         audio.write(path, audio.clicks(beats, rate=22050, duration_s=30.5)[None], rate=22050)
-        if "my-recordings" in name:
+        if name.startswith("my-recordings"):
             write_beats(path.with_suffix(".beats"), beats)
         if name == "song":
             write_beats(folder / "first-bars.beats", beats.between(0, 10))
@@ -45,20 +40,27 @@ def reader(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def as_reader(reader, monkeypatch):
-    """Be in that folder, at home nowhere else, and let mirdata find one recording on the network."""
-    from mirdata.core import Dataset
-
-    def download(self, *_, **__):
-        track = self.track(self.track_ids[0])
-        for path in (track.audio_path, track.beats_path):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(track.audio_path).write_bytes((reader / "song.wav").read_bytes())
-        Path(track.beats_path).write_text("0.5,1.1\n1.0,1.2\n")
-
+def _as_reader(reader, monkeypatch):
+    """Be in that folder and at home in it."""
     monkeypatch.chdir(reader)
     monkeypatch.setenv("HOME", str(reader / "home"))
-    monkeypatch.setattr(Dataset, "download", download)
+
+
+@pytest.fixture
+def _network(reader, monkeypatch):
+    """Let mirdata find one recording of candombe, and its index, where it looks for them."""
+    from mirdata import core
+
+    index = {"version": "1.0", "tracks": {"ansina": {"audio": ["ansina.flac", ""], "beats": ["ansina.csv", ""]}}}
+    (reader / "index.json").write_text(json.dumps(index))
+
+    def download(dataset, *_, **__):
+        home = Path(dataset.data_home)
+        (home / "ansina.flac").write_bytes((reader / "song.wav").read_bytes())
+        (home / "ansina.csv").write_text("0.5,1.1\n1.0,1.2\n")
+
+    monkeypatch.setattr(core.Index, "get_path", lambda *_: str(reader / "index.json"))
+    monkeypatch.setattr(core.Dataset, "download", download)
 
 
 def test_there_are_commands_to_run():
@@ -66,31 +68,26 @@ def test_there_are_commands_to_run():
     assert {shlex.split(command)[1] for command in COMMANDS} >= {"beats", "adapt", "evaluate", "corpus", "models"}
 
 
-@pytest.mark.usefixtures("few_steps", "one_process")
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command(levada, command):
-    words = shlex.split(command)[1:]
-    code, out, err = levada(*words)
-    assert code == 0, err
-    for option in ("-o", "--clicks"):
-        if option in words:
-            assert Path(words[words.index(option) + 1]).exists()
-    assert out or "-o" in words
+@pytest.mark.usefixtures("few_steps", "one_process", "_network")
+def test_every_command_does_what_it_says(levada, reader):
+    for command in COMMANDS:
+        words = shlex.split(command)[1:]
+        code, out, err = levada(*words)
+        assert code == 0, f"{command}: {err}"
+        assert out or "-o" in words, command
+        written = [words[at + 1] for at, word in enumerate(words) if word in ("-o", "--clicks")]
+        assert all(Path(name).exists() for name in written), command
+    assert len(read_beats("song.beats")) > 40
+    tracked = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.beats")}
+    assert tracked == {"old.beats", "tape/older.beats"}
+    known, found = read_beats("first-bars.beats"), read_beats("song-model/song.beats")
+    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+    assert (reader / "home" / "mir_datasets" / "candombe" / "ansina.csv").exists()
 
 
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
-def test_python(code):
+def test_every_line_of_python_runs(code):
     exec(compile(code, "README.md", "exec"), {})
-
-
-def test_what_was_written_is_what_the_readme_says(reader):
-    assert len(read_beats(reader / "song.beats")) > 40
-    assert sorted(path.relative_to(reader / "out").as_posix() for path in (reader / "out").rglob("*.beats")) == [
-        "old.beats",
-        "tape/older.beats",
-    ]
-    known, found = read_beats(reader / "first-bars.beats"), read_beats(reader / "song-model" / "song.beats")
-    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
 
 
 def test_make_has_the_targets_the_readme_names():
