@@ -69,7 +69,8 @@ class Beats:
     @property
     def downbeats_s(self) -> Floats:
         """Times of the downbeats, in seconds [shape=(m,)]."""
-        return self.times_s[self.positions == 1]
+        downbeats: Floats = self.times_s[self.positions == 1]
+        return downbeats
 
     @property
     def intervals_s(self) -> Floats:

@@ -61,18 +61,14 @@ class Row:
     model: str  # name of the tracker
     start_s: float = 0.0  # where the scored stretch begins, in seconds
     end_s: float = math.nan  # and where it ends; NaN if the recording could not be read
-    scores: Mapping[str, float] = field(
-        default_factory=dict
-    )  # as of `scores.beat_scores`; empty after an error
+    scores: Mapping[str, float] = field(default_factory=dict)  # as of `scores.beat_scores`; empty after an error
     kind: str = ""  # kind of error, as of `scores.kind_of_error`
     detail: str = ""  # the same with its size
     duration_s: float = math.nan  # length of the recording, in seconds
     cpu_s: float = math.nan  # processor time the tracker took for all of the recording, in seconds
     trained_on: bool = False  # whether the tracker was trained on what it is scored on
     error: str = ""  # why there are no scores
-    estimate: Beats | None = field(
-        default=None, repr=False, compare=False
-    )  # all beats heard, not only the scored
+    estimate: Beats | None = field(default=None, repr=False, compare=False)  # all beats heard, not only the scored
 
     def flat(self) -> dict[str, object]:
         """Give the row as one flat table row, without the beats."""
@@ -290,9 +286,7 @@ def evaluate(
     return result
 
 
-def _job(
-    track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker], exclude_trained_spans: bool
-) -> _Job:
+def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker], exclude_trained_spans: bool) -> _Job:
     """Read the reference and decide what part of the recording is scored."""
     job = _Job(track.id, track.group, track.audio, Beats([]), None, frozenset())
     try:
@@ -306,9 +300,7 @@ def _job(
             if len(reference) > 1 >= len(inside):
                 raise InputError("a model was trained on all of its annotated beats", path=track.audio)
         if len(inside) < 2:
-            raise InputError(
-                "fewer than two annotated beats to score on", path=track.annotation or track.audio
-            )
+            raise InputError("fewer than two annotated beats to score on", path=track.annotation or track.audio)
     except (InputError, OSError) as error:
         return replace(job, problem=str(error))
     if stretch is not None or track.partial or len(inside) < len(reference):
@@ -367,9 +359,7 @@ def _scored(
         try:
             yield from zip(jobs, pool.map(score, jobs), strict=True)
         except BrokenExecutor as error:
-            raise InputError(
-                "a process was killed, perhaps for lack of memory: use fewer processes"
-            ) from error
+            raise InputError("a process was killed, perhaps for lack of memory: use fewer processes") from error
 
 
 def _limit_threads(threads: int) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from levada.nets.tcn import Tcn
     from levada.nets.weights import Weights
 
-__all__ = ["Piece", "PretrainSettings", "card", "compose", "make", "pretrain", "read_settings"]
+__all__ = ["Piece", "PretrainSettings", "card", "compose", "describe", "hear", "make", "pretrain", "read_settings"]
 
 Generator = np.random.Generator
 HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=4, tone_db=2, noise_db=-np.inf, hidden=0.25)

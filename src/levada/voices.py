@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Pitched", "Struck", "Timbre", "note", "strike"]
+__all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Pitched", "Range", "Struck", "Timbre", "note", "strike"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
