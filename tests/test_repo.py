@@ -170,7 +170,9 @@ class TestFloors:
 
 class TestFiles:
     # Written in two pieces, so that this file passes its own test.
-    MACHINE = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + r"home/(?!me\b)", r"C:" + r"\\Users", "/" + "opt/"]))
+    MACHINE = re.compile(
+        "|".join(["/" + "work/", "/" + "root/", "/" + r"home/(?!me\b)", r"C:" + r"\\Users", "/" + "opt/"])
+    )
     REGISTRY = re.compile("|".join(["pypi" + r"\.org", "python" + "hosted", "index" + "-url", "find" + "-links"]))
     UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|X" + r"XX)\b")
 
