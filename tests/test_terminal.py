@@ -1,0 +1,148 @@
+"""What a terminal shows: tables that fit a page, JSON without NaN, progress for people only."""
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from levada import terminal
+from levada.corpus import check, open_corpus
+from levada.evaluate import Evaluation, Row
+from levada.scores import SCORES
+
+MODELS = ("base", "decoder adapted", "flux")
+
+
+def evaluation(*, models=MODELS, tracks=4):
+    """Recordings of two groups, on which each model is a little worse than the one before."""
+    rows = []
+    for track in range(tracks):
+        for place, model in enumerate(models):
+            scores = dict.fromkeys(SCORES, 0.9 - 0.2 * place - 0.05 * track) | {"tempo_error_percent": 12.34}
+            kind = "right" if place == 0 else "phase shift"
+            rows.append(Row(f"track{track}", f"group{track % 2}", model, scores=scores, kind=kind, duration_s=60.0))
+    return Evaluation(tuple(rows), models)
+
+
+class TestEvaluation:
+    def test_fits_a_page(self, capsys):
+        terminal.print_evaluation(evaluation())
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 100
+
+    def test_shows_means_with_their_intervals_below(self, capsys):
+        found = evaluation()
+        terminal.print_evaluation(found)
+        lines = capsys.readouterr().out.splitlines()
+        words = "model n beat F CMLt AMLt downbeat F CMLt AMLt tempo off"
+        assert " ".join(lines[0].split()) == words
+        assert lines[1].split() == ["base", "4", *["0.83"] * 6, "12.3%"]
+        mean = found.summary()["base"]["beat_f"]
+        assert lines[2].split() == [f"{mean.low:.2f}–{mean.high:.2f}"] * 6
+        assert lines[2].index(lines[2].split()[0]) == lines[1].index("0.83")
+        assert "n recordings, of 2 groups" in lines[7]
+
+    def test_shows_kinds_of_error_and_differences(self, capsys):
+        terminal.print_evaluation(evaluation())
+        out = capsys.readouterr().out
+        assert re.search(r"^base +right 4$", out, re.MULTILINE)
+        assert re.search(r"^flux +phase shift 4$", out, re.MULTILINE)
+        assert re.search(r"^against base +beat F +downbeat F$", out, re.MULTILINE)
+        assert re.search(r"^decoder adapted +-0\.20  -0\.20 to -0\.20  -0\.20  -0\.20 to -0\.20$", out, re.MULTILINE)
+
+    def test_of_one_recording_has_no_intervals(self, capsys):
+        terminal.print_evaluation(evaluation(models=("flux",), tracks=1))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[2] == ""
+        assert "of 1 group;" in lines[3]
+        assert not any("against" in line for line in lines)
+
+    def test_leaves_out_what_has_no_value(self, capsys):
+        found = evaluation(models=("flux",), tracks=2)
+        rows = [replace(row, scores={**row.scores, "downbeat_f": math.nan}) for row in found.rows]
+        terminal.print_evaluation(replace(found, rows=tuple(rows)))
+        assert capsys.readouterr().out.splitlines()[1].split()[5] == "–"
+
+
+class TestReport:
+    def test_leaves_out_groups_that_say_nothing(self, rendered, capsys):
+        corpus = open_corpus(rendered)
+        terminal.print_report(corpus, check(corpus))
+        assert " group " not in capsys.readouterr().out.splitlines()[0]
+
+    def test_shows_groups_licence_and_problems(self, rendered, tmp_path, capsys):
+        (tmp_path / "a.wav").write_bytes((rendered / "a.wav").read_bytes())
+        (tmp_path / "a.beats").write_text("0.5\n1.0\n1.5\n99\n")
+        (tmp_path / "corpus.toml").write_text('licence = "CC0"\ncitation = "me"\n[groups]\na = "the band"\n')
+        corpus = open_corpus(tmp_path)
+        terminal.print_report(corpus, check(corpus))
+        out = capsys.readouterr().out
+        assert out.splitlines()[1].split()[:3] == ["a", "the", "band"]
+        assert "licence: CC0; citation: me" in out
+        assert f"error: {tmp_path / 'a.beats'}, line 4: 1 beat after the end of the audio" in out
+
+
+class TestWords:
+    def test_counts(self):
+        assert [terminal.count(number, "recording") for number in (0, 1, 2)] == [
+            "0 recordings",
+            "1 recording",
+            "2 recordings",
+        ]
+
+    def test_lengths(self):
+        assert [terminal.length(seconds) for seconds in (7.6, 99, 750)] == ["8 s", "99 s", "12.5 minutes"]
+
+    def test_json_has_no_nan_and_keeps_letters(self, capsys):
+        terminal.print_json({"a": [1.5, math.nan, (math.inf,)], "ñ": "maracatú"})
+        out = capsys.readouterr().out
+        assert json.loads(out) == {"a": [1.5, None, [None]], "ñ": "maracatú"}
+        assert "maracatú" in out
+
+    def test_sentences_are_for_people(self, capsys):
+        terminal.say("done")
+        assert capsys.readouterr() == ("", "done\n")
+
+
+class TestProgress:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        """A clock that stands still until it is told."""
+        now = [0.0]
+        monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+        return now
+
+    def test_without_a_terminal_is_a_line_every_ten_seconds(self, capsys, clock):
+        with terminal.progress("adapting") as told:
+            for step in range(1, 41):
+                clock[0] += 1
+                told(step, 40, 0.5)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.splitlines() == [
+            "adapting: 10 of 40, about 30 s left",
+            "adapting: 20 of 40, about 20 s left",
+            "adapting: 30 of 40, about 10 s left",
+        ]
+
+    def test_of_what_is_quick_says_nothing(self, capsys, clock):
+        with terminal.progress("scoring") as told:
+            clock[0] += 2
+            told(1, 2, "song")
+        assert capsys.readouterr() == ("", "")
+
+    def test_on_a_terminal_is_a_bar_that_goes_away(self, capsys, monkeypatch):
+        import sys
+
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        with terminal.progress("adapting") as told:
+            told(10, 40)
+            told(40, 40)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "adapting" in err
+        assert "40/40" in err
+        assert err.endswith(("\x1b[2K", "\x1b[?25h"))
