@@ -215,6 +215,18 @@ class TestLearning:
         losses = [float(row[2]) for row in log(tmp_path)]
         assert losses[-1] < 0.3 * losses[0]
 
+    def test_what_is_silenced_changes_with_the_step_and_the_seed(self, tmp_path):
+        drawn = []
+
+        def loss(logits, given):
+            drawn.append(float(torch.rand(1)))
+            return widened_loss(logits, given)
+
+        for seed in (0, 1):
+            settings = FitSettings(steps=3, seed=seed)
+            fit(a_net(0.3), batches, settings=settings, folder=tmp_path / str(seed), loss=loss)
+        assert len(set(drawn)) == 6
+
     def test_the_network_given_is_not_changed(self, tmp_path):
         net, untouched = a_net(), a_net()
         trained = fit(net, batches, settings=FitSettings(steps=2), folder=tmp_path)

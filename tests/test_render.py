@@ -191,6 +191,14 @@ class TestSound:
             assert stem.shape == (1, RATE)
             assert not stem[0, :-2].any()
 
+    def test_notes_together_are_the_sum_of_each(self):
+        strokes = (Stroke(0.1, "drum", 0.8, "open", 220.0, 0.5), Stroke(0.2, "drum", 0.5, "open", 330.0, 0.5))
+        both = replace(self.one_stroke(voice="keys"), strokes=strokes)
+        together, first, second = (
+            sound(replace(both, strokes=played), rng=rng())["drum"] for played in (strokes, strokes[:1], strokes[1:])
+        )
+        np.testing.assert_allclose(together, first + second, atol=1e-6)
+
     def test_harder_is_louder(self):
         strokes = tuple(Stroke(0.1 + 0.9 * i, "drum", velocity) for i, velocity in enumerate((0.2, 0.5, 0.95)))
         played = Performance(strokes, Beats([0.1]), {"drum": "bongo"}, {"drum": 0.0}, 3.0)
