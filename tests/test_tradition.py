@@ -3,7 +3,8 @@
 import pytest
 
 from levada.errors import InputError
-from levada.tradition import FOLDER, Pattern, read_toml, read_tradition, shipped
+from levada.files import read_toml
+from levada.tradition import FOLDER, Pattern, read_tradition, shipped
 from levada.voices import PITCHED, STRUCK
 
 GOOD = """

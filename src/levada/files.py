@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from levada.errors import InputError
 
-__all__ = ["atomic", "atomic_folder"]
+__all__ = ["atomic", "atomic_folder", "read_toml", "working_folder"]
+
+RUN = "run.json"
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -105,6 +110,77 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
             _swap(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def working_folder(path: str | Path, *, run: str, force: bool = False) -> Path:
+    """Make a folder for work that may be interrupted, or recognise the one that this very run left.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+    run : str
+        What makes a run the same run; kept in the folder.
+    force : bool
+        Whether the unfinished run of something else may be thrown away.
+
+    Returns
+    -------
+    Path
+        The folder: empty but for the description, or with what the run had done.
+
+    Raises
+    ------
+    InputError
+        If it holds another run, or something that is no run of levada's.
+    """
+    folder, note = Path(path), Path(path) / RUN
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is in the way of the working folder: move it away", path=path)
+    if folder.exists() and any(not file.name.startswith(".levada-") for file in folder.iterdir()):
+        theirs = note.read_text(encoding="utf-8") if note.is_file() else None
+        if theirs == run:
+            return folder
+        if theirs is None:
+            raise InputError(f"is not a run of levada (it has no {RUN}) and is left alone; move it away", path=path)
+        if not force:
+            raise InputError(
+                "holds an unfinished run with other labels or settings: repeat that call to finish it, "
+                "or --force to throw it away",
+                path=path,
+            )
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", path=path) from None
+    with atomic(note) as temporary:
+        temporary.write_text(run, encoding="utf-8")
+    return folder
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is not valid; names the line.
+    """
+    try:
+        content = Path(path).read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", path=path) from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError("is not UTF-8 text", path=path, line=line) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        problem = str(error)[: at.start()] if at else str(error)
+        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
 
 
 def _beside(target: Path) -> Path:

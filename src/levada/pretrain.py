@@ -7,6 +7,7 @@ killed run goes on as if nothing had happened.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -27,9 +28,10 @@ from levada import groove, render
 from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.errors import InputError
+from levada.files import read_toml, working_folder
 from levada.nets.card import Card
 from levada.spectrogram import GRID, log_bands
-from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_toml, read_tradition
+from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
 from levada.voices import PITCHED, RATE
 
 if TYPE_CHECKING:
@@ -329,7 +331,8 @@ def make(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    part = out.with_name(out.name + ".part")
+    run = json.dumps(describe(settings))
+    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     net = pretrain(settings, folder=part, workers=workers, progress=progress)
     base = Weights(net, card(settings, name=out.name), training=describe(settings))
     save(out, base, force=force)

@@ -8,17 +8,16 @@ instrument's `strokes`. A capital is an accent.
 from __future__ import annotations
 
 import math
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError
+from levada.files import read_toml
 from levada.voices import PITCHED, STROKES, STRUCK
 
-__all__ = ["Instrument", "Pattern", "Tradition", "read_toml", "read_tradition", "shipped"]
+__all__ = ["Instrument", "Pattern", "Tradition", "read_tradition", "shipped"]
 
 FOLDER = Path(__file__).parent / "traditions"
 
@@ -130,28 +129,6 @@ def read_tradition(source: str | Path) -> Tradition:
         raise InputError(f"lacks the entry {error.args[0]!r}", path=path) from None
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(str(error), path=path) from None
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or is not valid; names the line.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=path) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", path=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-        problem = str(error)[: at.start()] if at else str(error)
-        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
 
 
 def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:

@@ -18,7 +18,7 @@ from pathlib import Path
 from levada.adapt.beats import STRATEGIES, AdaptSettings
 from levada.corpus import Span
 from levada.errors import InputError
-from levada.files import atomic
+from levada.files import atomic, working_folder
 from levada.fit import LOG, Progress
 from levada.nets import weights
 from levada.nets.card import Card
@@ -26,7 +26,6 @@ from levada.nets.weights import Weights
 
 __all__ = ["adapt", "with_scores"]
 
-RUN = "run.json"
 BEYOND_S = 0.1
 """How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
 
@@ -82,8 +81,8 @@ def adapt(
     if not out.absolute().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}: make it first", path=out)
     _check(spans)
-    part = out.with_name(out.name + ".part")
-    _claim(part, _description(spans, strategy, base, settings), force=force)
+    run = _description(spans, strategy, base, settings)
+    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     reached: list[tuple[int, int]] = []
 
     def told(step: int, steps: int, loss: float) -> None:
@@ -148,29 +147,3 @@ def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: 
         },
         default=str,
     )
-
-
-def _claim(part: Path, description: str, *, force: bool) -> None:
-    """Make the working folder, or recognise it as this run's own."""
-    run = part / RUN
-    if part.exists() and not part.is_dir():
-        raise InputError("is in the way of the working folder: move it away", path=part)
-    if part.exists() and any(not path.name.startswith(".levada-") for path in part.iterdir()):
-        theirs = run.read_text(encoding="utf-8") if run.is_file() else None
-        if theirs == description:
-            return
-        if theirs is None:
-            raise InputError(f"is not a run of levada (it has no {RUN}) and is left alone; move it away", path=part)
-        if not force:
-            raise InputError(
-                "holds an unfinished run with other labels or settings: repeat that call to finish it, "
-                "or --force to throw it away",
-                path=part,
-            )
-        shutil.rmtree(part)
-    try:
-        part.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", path=part) from None
-    with atomic(run) as temporary:
-        temporary.write_text(description, encoding="utf-8")

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from pathlib import Path
 from levada.audio import SUFFIXES
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
+from levada.files import read_toml
 
 __all__ = ["open_folder", "single"]
 
@@ -207,15 +207,7 @@ def _groups(
 
 def _facts(path: Path) -> _Facts:
     """Read and check corpus.toml."""
-    try:
-        known = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError("is not UTF-8 text", path=path, line=line) from None
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"\(at line (\d+), column \d+\)", str(error))
-        problem = re.sub(r" \(at .*\)$", "", str(error))
-        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
+    known = read_toml(path)
     if "license" in known and "licence" not in known:
         known["licence"] = known.pop("license")
     groups = known.pop("groups", {})
