@@ -476,7 +476,10 @@ class TestInterrupted:
     def test_a_folder_stopped_with_ctrl_c_says_how_to_go_on(self, rendered, tmp_path):
         done = child("SIGINT", 1, "beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
         assert done.returncode == 130
-        assert done.stderr.strip() == "stopped; the same call goes on where this one was"
+        assert (
+            done.stderr.strip()
+            == "stopped; called again, adapt, pretrain and the beats of a folder go on where they were"
+        )
         assert (tmp_path / "out" / "a.beats").exists()
 
     def test_a_folder_begun_with_another_model_is_left_alone(self, levada, refused, rendered, tiny_model, tmp_path):

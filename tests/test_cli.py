@@ -103,7 +103,11 @@ class TestExitCodes:
 
         monkeypatch.setattr(models, "cards", stop)
         code, out, err = levada("models")
-        assert (code, out, err) == (130, "", "stopped; the same call goes on where this one was\n")
+        assert (code, out, err) == (
+            130,
+            "",
+            "stopped; called again, adapt, pretrain and the beats of a folder go on where they were\n",
+        )
 
 
 class TestQuick:

@@ -1,6 +1,7 @@
 """What a terminal shows: tables that fit a page, JSON without NaN, progress for people only."""
 
 import json
+import logging
 import math
 import re
 from dataclasses import replace
@@ -104,6 +105,13 @@ class TestWords:
     def test_sentences_are_for_people(self, capsys):
         terminal.say("done")
         assert capsys.readouterr() == ("", "done\n")
+
+    def test_warnings_are_sentences_too(self, capsys):
+        log = logging.getLogger("levada.test_terminal")
+        log.addHandler(terminal.Notes())
+        log.propagate = False
+        log.warning("stopped after %d of %d steps", 2, 3)
+        assert capsys.readouterr() == ("", "warning: stopped after 2 of 3 steps\n")
 
 
 class TestProgress:

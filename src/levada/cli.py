@@ -418,9 +418,7 @@ def _need_free(*paths: Path | None, force: bool, inputs: tuple[Path | None, ...]
 def main() -> None:
     """Run a command; the user's mistakes are a sentence and exit code 2, ours a request and exit code 1."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, and stall a busy machine
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for level in (logging.WARNING, logging.ERROR):
-        logging.addLevelName(level, logging.getLevelName(level).lower())
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal.Notes()])
     try:
         app(prog_name="levada")
     except InputError as error:
@@ -428,7 +426,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:
-            terminal.say("stopped; the same call goes on where this one was")
+            terminal.say("stopped; called again, adapt, pretrain and the beats of a folder go on where they were")
         raise
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from levada.evaluate import Evaluation
     from levada.scores import Interval
 
-__all__ = ["count", "length", "print_evaluation", "print_json", "print_report", "progress", "say"]
+__all__ = ["Notes", "count", "length", "print_evaluation", "print_json", "print_report", "progress", "say"]
 
 
 def say(message: str) -> None:
     """Print a sentence for people, on stderr."""
     print(message, file=sys.stderr)
+
+
+class Notes(logging.Handler):
+    """Say what the library warns of, also while a bar is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record as a sentence."""
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def print_json(value: object) -> None:
