@@ -138,15 +138,16 @@ def network_madmom(folder: Path) -> float:
     return best_of(lambda: first(ready), runs=2)
 
 
-def decode(folder: Path, impl: str) -> float:
-    """The first call in a process, loading what it needs."""
+def decode(folder: Path, impl: str, call: str) -> float:
+    """The first call in a process, loading what it needs, or one after it."""
     import numpy as np
 
     from levada.decode import DecoderSettings, decode_beats
 
     activations = np.load(folder / "activations.npy")
     settings = DecoderSettings(metres=(2, 3, 4))
-    return best_of(lambda: decode_beats(activations, fps=FPS, settings=settings, impl=impl), runs=1)  # type: ignore[arg-type]
+    calls = {"first": 1, "again": 3}[call]
+    return best_of(lambda: decode_beats(activations, fps=FPS, settings=settings, impl=impl), runs=calls)
 
 
 def decode_madmom(folder: Path) -> float:
@@ -185,9 +186,10 @@ INSIDE: dict[str, Callable[..., float | None]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds by the clock, its peak memory, and the seconds it measured itself, if it did."""
+    """One process: seconds by the clock and of CPU, its peak memory, and the seconds it measured itself, if it did."""
 
     wall_s: float
+    cpu_s: float
     peak_mb: float
     inner_s: float = float("nan")
 
@@ -215,9 +217,10 @@ def run(command: list[str], *, threads: int | None = None, runs: int = 1) -> Run
             said = out.read().decode().strip().splitlines()
         unit = 1 if sys.platform == "darwin" else 1024
         inner = json.loads(said[-1]) if said and "--inside" in command else None
-        every.append(Run(wall, usage.ru_maxrss * unit / 1e6, float("nan") if inner is None else inner))
+        cpu = usage.ru_utime + usage.ru_stime
+        every.append(Run(wall, cpu, usage.ru_maxrss * unit / 1e6, float("nan") if inner is None else inner))
     fastest = min(every, key=lambda one: one.wall_s)
-    return Run(fastest.wall_s, max(one.peak_mb for one in every), min(one.inner_s for one in every))
+    return Run(fastest.wall_s, fastest.cpu_s, max(one.peak_mb for one in every), min(one.inner_s for one in every))
 
 
 @dataclass(frozen=True)
@@ -252,15 +255,19 @@ def row(what: str, run: Run, figure: str, target: str, met: bool, peers: str = "
     return what, figure, target, "" if not target else "met" if met else "**missed**", f"{run.peak_mb:.0f} MB", peers
 
 
+def clock(run: Run, digits: int = 2) -> str:
+    return f"{run.wall_s:.{digits}f} s ({run.cpu_s:.{digits}f} s CPU)"
+
+
 def times(theirs_s: float, mine_s: float) -> str:
     return f"{theirs_s / mine_s:.1f} times as long"
 
 
 def start_up(bench: Bench) -> Iterator[Row]:
     mine = run([*LEVADA, "--help"], runs=5)
-    yield row("`levada --help`", mine, f"{mine.wall_s:.2f} s", "< 0.5 s", mine.wall_s < 0.5)
+    yield row("`levada --help`", mine, clock(mine), "< 0.5 s", mine.wall_s < 0.5)
     mine = run([*LEVADA, "corpus", "check", str(bench.folder / "corpus")], runs=5)
-    yield row("`levada corpus check`, 10 files of 30 s", mine, f"{mine.wall_s:.2f} s", "< 0.5 s", mine.wall_s < 0.5)
+    yield row("`levada corpus check`, 10 files of 30 s", mine, clock(mine), "< 0.5 s", mine.wall_s < 0.5)
 
 
 def song(bench: Bench) -> Iterator[Row]:
@@ -271,7 +278,7 @@ def song(bench: Bench) -> Iterator[Row]:
         return f"{their.wall_s:.1f} s ({times(their.wall_s, mine.wall_s)}), {their.peak_mb:.0f} MB"
 
     peers = bench.beside("song", say, runs=1 if bench.quick else 2)
-    yield row("`levada beats`, a song of 3 minutes", mine, f"{mine.wall_s:.2f} s", "< 4 s, < 500 MB", met, peers)
+    yield row("`levada beats`, a song of 3 minutes", mine, clock(mine), "< 4 s, < 500 MB", met, peers)
 
 
 def spectra(bench: Bench) -> Iterator[Row]:
@@ -296,8 +303,8 @@ def networks(bench: Bench) -> Iterator[Row]:
 
 
 def decoding(bench: Bench) -> Iterator[Row]:
-    bench.inside("decode", "numba")  # compiled once and kept
-    every = [("numba", 1.5, bench.inside("decode", "numba", runs=3)), ("numpy", 12.0, bench.inside("decode", "numpy"))]
+    bench.inside("decode", "numba", "first")  # compiled once and kept
+    every = [(impl, s, bench.inside("decode", impl, "first", runs=2)) for impl, s in (("numba", 1.5), ("numpy", 12.0))]
 
     def say(their: Run) -> str:
         ratios = " and ".join(f"{their.inner_s / mine.inner_s:.1f}" for _, _, mine in every)
@@ -305,16 +312,18 @@ def decoding(bench: Bench) -> Iterator[Row]:
 
     peers = bench.beside("decode", say)
     for impl, target_s, mine in every:
+        again = bench.inside("decode", impl, "again")
         met = mine.inner_s < target_s and mine.peak_mb < 300
+        figure = f"{mine.inner_s:.2f} s CPU, {again.inner_s:.2f} s the second time"
         target = f"< {target_s:g} s, < 300 MB"
-        yield row(f"decoding 5 minutes, metres 2 3 4, {impl}", mine, f"{mine.inner_s:.2f} s", target, met, peers)
+        yield row(f"decoding 5 minutes, metres 2 3 4, {impl}, one core", mine, figure, target, met, peers)
         peers = ""
 
 
 def adapting(bench: Bench) -> Iterator[Row]:
     mine = run([*LEVADA, "adapt", str(bench.folder / "minutes"), "-o", str(bench.folder / "model")])
     what = f"`levada adapt`, 1.5 minutes, augmented, {os.cpu_count()} cores"
-    yield row(what, mine, f"{mine.wall_s:.0f} s", "< 60 s", mine.wall_s < 60)
+    yield row(what, mine, clock(mine, 0), "< 60 s", mine.wall_s < 60)
 
 
 def long(bench: Bench) -> Iterator[Row]:
@@ -323,7 +332,7 @@ def long(bench: Bench) -> Iterator[Row]:
     bench.inside("hour")
     mine = run([*LEVADA, "beats", str(bench.folder / "hour.wav"), "-o", str(bench.folder / "hour.beats")])
     (bench.folder / "hour.wav").unlink()
-    yield row("`levada beats`, an hour", mine, f"{mine.wall_s:.0f} s", "< 700 MB", mine.peak_mb < 700)
+    yield row("`levada beats`, an hour", mine, clock(mine, 0), "< 700 MB", mine.peak_mb < 700)
 
 
 PARTS = (start_up, song, spectra, networks, decoding, adapting, long)
