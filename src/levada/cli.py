@@ -77,8 +77,10 @@ def beats(
         return
     _need_free(out, clicks, plot, force=force, inputs=(recording, hints))
     from levada import audio
-    from levada.formats import read_beats, write_beats
+    from levada.formats import format_of, read_beats, write_beats
 
+    if out is not None:
+        format_of(out)  # said before the work, not after it
     certain = None if hints is None else read_beats(hints)
     tracker = models.load(model)
     with terminal.progress("listening"):

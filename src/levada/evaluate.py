@@ -10,12 +10,10 @@ import csv
 import json
 import logging
 import math
-import multiprocessing
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +28,7 @@ from levada.corpus import Span, Track
 from levada.errors import InputError
 from levada.files import atomic
 from levada.scores import SCORES, Interval, beat_scores, bootstrap, bootstrap_difference, kind_of_error
+from levada.workers import pool
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
 
@@ -352,18 +351,11 @@ def _scored(
     if processes == 1 or len(jobs) == 1:
         yield from ((job, score(job)) for job in jobs)
         return
-    workers = min(processes, len(jobs))
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    context = multiprocessing.get_context("spawn")  # forking a process that runs torch may hang
-    with ProcessPoolExecutor(workers, context, initializer=_limit_threads, initargs=(threads,)) as pool:
+    with pool(min(processes, len(jobs))) as lent:
         try:
-            yield from zip(jobs, pool.map(score, jobs), strict=True)
+            yield from zip(jobs, lent.map(score, jobs), strict=True)
         except BrokenExecutor as error:
             raise InputError("a process was killed, perhaps for lack of memory: use fewer processes") from error
-
-
-def _limit_threads(threads: int) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float, tatums: int) -> list[Row]:

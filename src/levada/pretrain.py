@@ -11,13 +11,11 @@ import json
 import math
 import os
 import shutil
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,10 +27,11 @@ from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
-from levada.nets.card import Card
+from levada.nets.card import Card, read_card
 from levada.spectrogram import GRID, log_bands
 from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
 from levada.voices import PITCHED, RATE
+from levada.workers import pool
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,6 +77,8 @@ class PretrainSettings:
     learning_rate : float
     downbeat_weight : float
         Weight of the downbeats in the loss.
+    start : str
+        A folder of weights to start from; empty to start from nothing.
     seed : int
     """
 
@@ -93,14 +94,15 @@ class PretrainSettings:
     groove_share: float = 0.5
     learning_rate: float = 3e-3
     downbeat_weight: float = 1.5
+    start: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name == "groove":
+            if entry.name in ("groove", "start"):
                 if not isinstance(value, str):
-                    raise InputError(f"groove must be the name of a folder, not {value!r}")
+                    raise InputError(f"{entry.name} must be the name of a folder, not {value!r}")
             elif entry.name == "styles":
                 _check_styles(value)
             else:
@@ -278,14 +280,14 @@ def pretrain(
 
     from levada.fit import FitSettings, fit, widened_loss
     from levada.nets.tcn import Tcn
+    from levada.nets.weights import load
 
     torch.manual_seed(settings.seed)
-    ignored = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=signal.signal, initargs=ignored)
-    try:
+    first = load(settings.start).net if settings.start else Tcn()
+    with pool(workers) as lent:
         net = fit(
-            Tcn(),
-            _Stream(settings, pool, ahead=4 * workers).batches,
+            first,
+            _Stream(settings, lent, ahead=4 * workers).batches,
             settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
             loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
             folder=folder,
@@ -293,8 +295,6 @@ def pretrain(
             validate=validate,
             validate_every=validate_every,
         )
-    finally:
-        pool.shutdown(cancel_futures=True)
     assert isinstance(net, Tcn)
     return net
 
@@ -352,14 +352,17 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
         if settings.groove
         else ""
     )
+    before = read_card(settings.start) if settings.start else None
+    start = f"from {before.name} ({before.origin})" if before else "from nothing"
     return Card(
         name=name,
-        origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
-        "it has heard no recording, and no Latin American tradition.",
+        origin=f"Pre-trained {start} by `levada pretrain` in {settings.steps} steps on rendered music alone, downbeats "
+        f"weighing {settings.downbeat_weight:g} times as much as beats; it has heard no recording and no tradition of "
+        "Latin America.",
         licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles "
         f"({kits}) with borrowed parts and random percussion.{human}",
-        minutes=pieces * settings.piece_s / 60,
+        minutes=round(pieces * settings.piece_s / 60 + (before.minutes if before else 0.0), 1),
         scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
     )
 
@@ -409,4 +412,5 @@ class _Stream:
 
 def describe(settings: PretrainSettings) -> dict[str, object]:
     """The settings as they are kept beside the weights, without places on this machine."""
-    return {**asdict(settings), "groove": "Groove MIDI Dataset" if settings.groove else ""}
+    places = {"groove": "Groove MIDI Dataset" if settings.groove else "", "start": Path(settings.start).name}
+    return {**asdict(settings), **places}

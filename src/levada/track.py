@@ -8,15 +8,12 @@ as in one piece.
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +27,7 @@ from levada.errors import InputError
 from levada.files import atomic
 from levada.formats import FORMATS, write_beats
 from levada.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
+from levada.workers import pool
 
 if TYPE_CHECKING:
     from levada.nets.tcn import Tcn
@@ -295,9 +293,8 @@ def _each(todo: Mapping[Path, Path], tracker: Tracker, processes: int) -> Iterat
         for path, target in todo.items():
             yield path, _one(tracker, path, target)
         return
-    pool = ProcessPoolExecutor(min(processes, len(todo)), mp_context=get_context("spawn"), initializer=_single_thread)
-    try:
-        running = {pool.submit(_one, tracker, path, target): path for path, target in todo.items()}
+    with pool(min(processes, len(todo))) as lent:
+        running = {lent.submit(_one, tracker, path, target): path for path, target in todo.items()}
         for future in as_completed(running):
             path = running[future]
             try:
@@ -305,14 +302,6 @@ def _each(todo: Mapping[Path, Path], tracker: Tracker, processes: int) -> Iterat
             except BrokenProcessPool:
                 problem = f"{path}: its process was killed; there may be too little memory for so many at once"
             yield path, problem
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _single_thread() -> None:
-    """One core for each process, told before anything heavy is imported; Ctrl-C is for the process that waits."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _one(tracker: Tracker, path: Path, target: Path) -> str:

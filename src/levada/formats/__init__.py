@@ -17,7 +17,7 @@ from levada.errors import InputError
 from levada.files import atomic
 from levada.formats import tables
 
-__all__ = ["FORMATS", "Format", "read_beats", "write_beats"]
+__all__ = ["FORMATS", "Format", "format_of", "read_beats", "write_beats"]
 
 _LARGEST = 50_000_000  # bytes of an annotation: a year of beats
 
@@ -105,6 +105,22 @@ def read_beats(path: str | Path) -> Beats:
     return found
 
 
+def format_of(path: str | Path) -> str:
+    """The format that the end of a file's name asks for.
+
+    Raises
+    ------
+    InputError
+        If it asks for none.
+    """
+    name = Path(path).name.lower()
+    ends = {suffix: key for key, kind in FORMATS.items() for suffix in kind.suffixes if name.endswith(suffix)}
+    if not ends:
+        known = ", ".join(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
+        raise InputError(f"its suffix names no format of beats: use one of {known}", path=path)
+    return ends[max(ends, key=len)]
+
+
 def write_beats(
     path: str | Path,
     beats: Beats,
@@ -135,13 +151,7 @@ def write_beats(
         If the format is unknown, cannot tell two beats apart, or the file cannot be written or exists.
     """
     if format is None:
-        name = Path(path).name.lower()
-        suffixes = {suffix: key for key, kind in FORMATS.items() for suffix in kind.suffixes}
-        ends = {suffix: key for suffix, key in suffixes.items() if name.endswith(suffix)}
-        if not ends:
-            known = ", ".join(suffixes)
-            raise InputError(f"its suffix names no format of beats: use one of {known}", path=path)
-        format = ends[max(ends, key=len)]
+        format = format_of(path)
     if format not in FORMATS:
         raise InputError(f"there is no format {format!r}: use one of {', '.join(FORMATS)}")
     step_s = 1 / 44100 if format == "svl" else 1e-6
