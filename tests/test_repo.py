@@ -159,6 +159,14 @@ class TestFloors:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
 
+    def test_the_house_that_is_described_is_the_one_that_is_kept(self):
+        page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        drawn, table = page.split("```")[3], page.split("| room | what it holds |")[1].split("\n\n")[0]
+        for names in self.layers():
+            together = " · ".join(names)
+            assert re.search(rf"\b{together}(  |$)", drawn, re.MULTILINE), f"{together} is not a line of the drawing"
+            assert all(f"`{name}`" in table for name in names), f"{names} are not all in the table"
+
     def test_networks_are_kept_from_every_room_below_but_their_files(self):
         contract = PROJECT["tool"]["importlinter"]["contracts"][1]
         assert contract["source_modules"] == ["levada.nets"]
