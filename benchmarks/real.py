@@ -1,4 +1,4 @@
-"""What adaptation gives on real recordings: `python benchmarks/real.py [--quick] [--out FILE]`.
+"""What adaptation gives on real recordings: `python benchmarks/real.py`.
 
 Reads `../shared/real` in place and prints tables in Markdown. Every model is scored on recordings, or stretches of one,
 that gave it no labels; intervals are over draws and recordings.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from levada.scores import bootstrap
 from levada.track import Tracker
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
+PARTS = ["candombe", "drums", "choro", "pop", "brid"]
 ADAPTED = ("decoder", "scratch", "finetune", "finetune+augment")
 SCORES = ("beat_f", "beat_cmlt", "downbeat_f", "downbeat_cmlt")
 HEADING = "| model | beat F | beat CMLt | downbeat F | downbeat CMLt | seconds to adapt |\n|---|---|---|---|---|---|"
@@ -107,27 +108,35 @@ def across(tracks: Sequence[Track], *, songs: int, minutes: float, base: Weights
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="one draw and one seed")
+    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="tables to make")
+    arguments.add_argument("--seeds", type=int, default=5, help="seeds and draws; three at most for single recordings")
     arguments.add_argument("--base", default="base", help="the model to adapt")
     arguments.add_argument("--picture", type=Path, help="draw candombe before and after adaptation, and no more")
     chosen = arguments.parse_args()
-    seeds = range(1 if chosen.quick else 5)
     base = load(models.find(chosen.base))
-    candombe = REAL / "candombe" / "csic_1995_ansina1_01_first16s.flac"
-    track = single(candombe, candombe.with_suffix(".beats")).tracks[0]
+    seeds, few = range(chosen.seeds), range(min(3, chosen.seeds))
     if chosen.picture:
-        picture(track, 8.0, base, chosen.picture)
+        picture(recording("candombe"), 8.0, base, chosen.picture)
         return
-    show(f"candombe: labels of the first 8 s, scored on the other 8.6 s, {len(seeds)} seeds",
-         lambda: within(track, 8.0, base, seeds))  # fmt: skip
-    drums = open_corpus(REAL / "mdb_drums" / "drums_only").tracks
-    show(f"mdb_drums/drums_only: 1.5 minutes of 5 songs, scored on the other 8, {len(seeds)} draws",
-         lambda: across(drums, songs=5, minutes=1.5, base=base, draws=seeds))  # fmt: skip
-    for name in ("choro", "pop", "brid"):
-        track = open_corpus(REAL / name).annotated[0]
-        third = track.duration_s / 3
-        show(f"{name}: labels of the first {third:.1f} s, scored on the rest, {len(seeds)} seeds",
-             lambda track=track, third=third: within(track, third, base, seeds))  # fmt: skip
+    for part in chosen.only:
+        if part == "drums":
+            title = f"mdb_drums/drums_only: 1.5 minutes of 5 songs, scored on the other 8, {len(seeds)} draws"
+            drums = open_corpus(REAL / "mdb_drums" / "drums_only").tracks
+            table = across(drums, songs=5, minutes=1.5, base=base, draws=seeds)
+        else:
+            track = recording(part)
+            until_s, runs = (8.0, seeds) if part == "candombe" else (track.duration_s / 3, few)
+            title = f"{part}: labels of the first {until_s:.1f} s, scored on the rest, {len(runs)} seeds"
+            table = within(track, until_s, base, runs)
+        print(f"\n### {title}\n\n{table.markdown()}", flush=True)
+
+
+def recording(name: str) -> Track:
+    """The one annotated recording of a folder."""
+    if name == "candombe":  # its folder has the labels of many more
+        audio_path = REAL / name / "csic_1995_ansina1_01_first16s.flac"
+        return single(audio_path, audio_path.with_suffix(".beats")).tracks[0]
+    return open_corpus(REAL / name).annotated[0]
 
 
 def picture(track: Track, until_s: float, base: Weights, path: Path) -> None:
@@ -143,11 +152,6 @@ def picture(track: Track, until_s: float, base: Weights, path: Path) -> None:
         activations = tracker.activations(samples, rate)
         panels.append(Panel(title, activations, tracker.decode(activations)))
     plot_activations(path, panels, reference=track.beats(), start_s=until_s, end_s=track.duration_s, force=True)
-
-
-def show(title: str, make: Callable[[], Table]) -> None:
-    """Print a table under its title."""
-    print(f"\n### {title}\n\n{make().markdown()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def decode_madmom(folder: Path) -> float:
 
     both = np.load(folder / "activations.npy")
     activations = np.stack([np.maximum(both[:, 0] - both[:, 1], 1e-3), both[:, 1]], 1)  # beats, downbeats apart
-    return best_of(lambda: DBNDownBeatTrackingProcessor(beats_per_bar=[2, 3, 4], fps=FPS)(activations), runs=1)
+    return best_of(lambda: DBNDownBeatTrackingProcessor(beats_per_bar=[2, 3, 4], fps=FPS)(activations), runs=2)
 
 
 def song_madmom(folder: Path) -> None:
@@ -304,7 +304,7 @@ def networks(bench: Bench) -> Iterator[Row]:
 
 def decoding(bench: Bench) -> Iterator[Row]:
     bench.inside("decode", "numba", "first")  # compiled once and kept
-    every = [(impl, s, bench.inside("decode", impl, "first", runs=2)) for impl, s in (("numba", 1.5), ("numpy", 12.0))]
+    every = [(impl, s, bench.inside("decode", impl, "again", runs=2)) for impl, s in (("numba", 1.5), ("numpy", 12.0))]
 
     def say(their: Run) -> str:
         ratios = " and ".join(f"{their.inner_s / mine.inner_s:.1f}" for _, _, mine in every)
@@ -312,9 +312,9 @@ def decoding(bench: Bench) -> Iterator[Row]:
 
     peers = bench.beside("decode", say)
     for impl, target_s, mine in every:
-        again = bench.inside("decode", impl, "again")
         met = mine.inner_s < target_s and mine.peak_mb < 300
-        figure = f"{mine.inner_s:.2f} s CPU, {again.inner_s:.2f} s the second time"
+        first = bench.inside("decode", impl, "first", runs=2)
+        figure = f"{mine.inner_s:.2f} s ({first.inner_s:.2f} s in a process's first call)"
         target = f"< {target_s:g} s, < 300 MB"
         yield row(f"decoding 5 minutes, metres 2 3 4, {impl}, one core", mine, figure, target, met, peers)
         peers = ""

@@ -27,7 +27,7 @@ from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
-from levada.nets.card import Card, read_card
+from levada.nets.card import Card
 from levada.spectrogram import GRID, log_bands
 from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
 from levada.voices import PITCHED, RATE
@@ -77,8 +77,6 @@ class PretrainSettings:
     learning_rate : float
     downbeat_weight : float
         Weight of the downbeats in the loss.
-    start : str
-        A folder of weights to start from; empty to start from nothing.
     seed : int
     """
 
@@ -94,15 +92,14 @@ class PretrainSettings:
     groove_share: float = 0.5
     learning_rate: float = 3e-3
     downbeat_weight: float = 1.5
-    start: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name in ("groove", "start"):
+            if entry.name == "groove":
                 if not isinstance(value, str):
-                    raise InputError(f"{entry.name} must be the name of a folder, not {value!r}")
+                    raise InputError(f"groove must be the name of a folder, not {value!r}")
             elif entry.name == "styles":
                 _check_styles(value)
             else:
@@ -280,13 +277,11 @@ def pretrain(
 
     from levada.fit import FitSettings, fit, widened_loss
     from levada.nets.tcn import Tcn
-    from levada.nets.weights import load
 
     torch.manual_seed(settings.seed)
-    first = load(settings.start).net if settings.start else Tcn()
     with pool(workers) as lent:
         net = fit(
-            first,
+            Tcn(),
             _Stream(settings, lent, ahead=4 * workers).batches,
             settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
             loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
@@ -352,17 +347,14 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
         if settings.groove
         else ""
     )
-    before = read_card(settings.start) if settings.start else None
-    start = f"from {before.name} ({before.origin})" if before else "from nothing"
     return Card(
         name=name,
-        origin=f"Pre-trained {start} by `levada pretrain` in {settings.steps} steps on rendered music alone, downbeats "
-        f"weighing {settings.downbeat_weight:g} times as much as beats; it has heard no recording and no tradition of "
-        "Latin America.",
+        origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
+        "it has heard no recording, and no tradition of Latin America.",
         licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles "
         f"({kits}) with borrowed parts and random percussion.{human}",
-        minutes=round(pieces * settings.piece_s / 60 + (before.minutes if before else 0.0), 1),
+        minutes=round(pieces * settings.piece_s / 60, 1),
         scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
     )
 
@@ -412,5 +404,4 @@ class _Stream:
 
 def describe(settings: PretrainSettings) -> dict[str, object]:
     """The settings as they are kept beside the weights, without places on this machine."""
-    places = {"groove": "Groove MIDI Dataset" if settings.groove else "", "start": Path(settings.start).name}
-    return {**asdict(settings), **places}
+    return {**asdict(settings), "groove": "Groove MIDI Dataset" if settings.groove else ""}

@@ -64,15 +64,15 @@ class AdaptSettings:
     seed : int
     """
 
-    steps: int = 120
+    steps: int = 100
     learning_rate: float = 2e-3
-    batch: int = 6
-    excerpt_s: float = 15.0
+    batch: int = 4
+    excerpt_s: float = 12.0
     layers: tuple[str, ...] = ()
-    tolerance: int = 0
-    downbeat_weight: float = 1.0
-    average: float = 0.95
-    dropout: float = 0.15
+    tolerance: int = 3
+    downbeat_weight: float = 8.0
+    average: float = 0.9
+    dropout: float = 0.05
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
@@ -82,7 +82,7 @@ class AdaptSettings:
 
 
 FINETUNE = AdaptSettings()
-SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150)
+SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150, tolerance=0)
 
 
 def scratch(

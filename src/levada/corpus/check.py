@@ -11,6 +11,7 @@ import logging
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,8 @@ def check(corpus: Corpus) -> Report:
     Report
         Problems of the user's files are in the report; none is raised.
     """
-    with _reader_warnings() as said:
-        sounds = [_listen(track) for track in corpus.tracks]
+    with _reader_warnings() as said, ThreadPoolExecutor() as pool:
+        sounds = list(pool.map(_listen, corpus.tracks))
     problems = [Problem("warning", message, path) for path, message in said]
     rows: list[Row] = []
     for track, sound in zip(corpus.tracks, sounds, strict=True):
