@@ -350,7 +350,7 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
     return Card(
         name=name,
         origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
-        "it has heard no recording, and no tradition of Latin America.",
+        "it has heard no recording, and drum kits and bands only, no percussion ensemble of any tradition.",
         licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles "
         f"({kits}) with borrowed parts and random percussion.{human}",
