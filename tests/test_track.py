@@ -358,3 +358,12 @@ class TestProcesses:
         for number in range(5):
             found = read_beats(out / f"{number}.beats")
             np.testing.assert_allclose(found.times_s, flux_tracker().file(archive / f"{number}.wav").times_s, atol=1e-6)
+
+
+def test_progress_counts_the_seconds_heard(tmp_path):
+    recording = tmp_path / "song.wav"
+    audio.write(recording, np.random.default_rng(0).normal(0, 0.1, (1, 44100 * 31)).astype(np.float32), rate=44100)
+    told = []
+    flux_tracker().file_activations(recording, progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (31, 31)

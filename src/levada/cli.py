@@ -83,8 +83,8 @@ def beats(
         format_of(out)  # said before the work, not after it
     certain = None if hints is None else read_beats(hints)
     tracker = models.load(model)
-    with terminal.progress("listening"):
-        activations = tracker.file_activations(recording)
+    with terminal.progress("listening") as progress:
+        activations = tracker.file_activations(recording, progress=progress)
         found = tracker.decode(activations, hints=certain)
     if out is not None:
         write_beats(out, found, duration_s=audio.info(recording).duration_s, force=force)

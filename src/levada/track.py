@@ -94,13 +94,34 @@ class Tracker:
         """Beats of a file of any length, in flat memory."""
         return self.decode(self.file_activations(path), hints=hints)
 
-    def file_activations(self, path: str | Path) -> Floats32:
-        """Activations of a file of any length [shape=(frames, 2)]."""
-        return self.hear(stream_log_bands(audio.blocks(path), audio.info(path).rate))
+    def file_activations(self, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Floats32:
+        """Activations of a file of any length.
+
+        Parameters
+        ----------
+        path : path-like
+        progress : callable, optional
+            Told how many seconds have been heard, and of how many.
+
+        Returns
+        -------
+        float32 [shape=(frames, 2)]
+        """
+        about = audio.info(path)
+        pieces = stream_log_bands(audio.blocks(path), about.rate)
+        return self.hear(pieces if progress is None else _counted(pieces, about.duration_s, progress))
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
         """Beats from activations."""
         return decode_beats(activations, fps=GRID.fps, settings=self.settings, hints=hints)
+
+
+def _counted(pieces: Iterable[Floats32], duration_s: float, progress: Callable[[int, int], None]) -> Iterator[Floats32]:
+    frames = 0
+    for piece in pieces:
+        yield piece
+        frames += len(piece)
+        progress(round(GRID.time_s(frames)), round(duration_s))
 
 
 def flux_tracker() -> Tracker:
