@@ -159,7 +159,7 @@ def _trained(
 ) -> Tcn:
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
-    heard = {span.track.audio: file_log_bands(span.track.audio) for span in spans}
+    heard = {recording: file_log_bands(recording) for recording in {span.track.audio for span in spans}}
     lessons = [_Lesson(heard[span.track.audio], span) for span in spans]
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
