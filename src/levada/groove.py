@@ -14,7 +14,7 @@ import numpy as np
 
 from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
-from levada.render import Performance, Stroke
+from levada.perform import Performance, Stroke
 
 __all__ = ["Groove", "read_groove", "takes"]
 

@@ -28,6 +28,8 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
 from levada.nets.card import Card
+from levada.microphone import record
+from levada.perform import Performance, perform
 from levada.spectrogram import GRID, log_bands
 from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
 from levada.voices import PITCHED, RATE
@@ -171,10 +173,10 @@ def _takes(folder: str) -> tuple[groove.Groove, ...]:
     return tuple(groove.takes(folder))
 
 
-def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
+def compose(rng: Generator, settings: PretrainSettings) -> Performance:
     """A performance nobody has heard: a kit groove with borrowed parts, or a human drummer with a band."""
     if not settings.groove or rng.random() >= settings.groove_share:
-        return render.perform(_borrowed(rng, settings), duration_s=settings.piece_s, rng=rng)
+        return perform(_borrowed(rng, settings), duration_s=settings.piece_s, rng=rng)
     drummers = _takes(settings.groove)
     take = drummers[int(rng.integers(len(drummers)))]
     drums = groove.read_groove(
@@ -185,7 +187,7 @@ def compose(rng: Generator, settings: PretrainSettings) -> render.Performance:
     if not bands or len(drums.beats) < 2 or rng.random() < 0.5:
         return drums
     band = bands[int(rng.integers(len(bands)))]
-    others = render.perform(band, duration_s=drums.duration_s, rng=rng, along=drums.beats)
+    others = perform(band, duration_s=drums.duration_s, rng=rng, along=drums.beats)
     return replace(
         drums,
         strokes=tuple(sorted(drums.strokes + others.strokes)),
@@ -242,7 +244,7 @@ def hear(index: int, settings: PretrainSettings) -> Piece:
     rng = np.random.default_rng([settings.seed, 1, index])
     performance = compose(rng, settings)
     stems = render.sound(performance, rng=rng)
-    mixture = render.record(
+    mixture = record(
         sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32)), rng=rng
     )
     return Piece(log_bands(mixture, RATE).astype(np.float16), performance.beats)
