@@ -9,15 +9,16 @@ from levada.decode import pick_peaks, probabilities
 from levada.errors import InputError
 
 
-def test_probabilities_are_the_logistic_function() -> None:
-    np.testing.assert_allclose(probabilities([[0.0, np.log(3)], [-np.log(3), 40]]), [[0.5, 0.75], [0.25, 1]])
+def test_probabilities_are_the_logistic_function_and_downbeats_are_beats() -> None:
+    found = probabilities([[0.0, np.log(3)], [-np.log(3), 40], [40, -np.log(3)]])
+    np.testing.assert_allclose(found, [[0.5, 0.375], [0.25, 0.25], [1, 0.25]])
     assert probabilities(np.zeros((2, 2), np.float32)).dtype == np.float32
 
 
 def test_probabilities_never_overflow() -> None:
-    logits = np.array([[-1e30, 1e30], [-np.inf, np.inf], [-800, 800]], np.float32)
-    np.testing.assert_array_equal(probabilities(logits), [[0, 1]] * 3)
-    assert probabilities(np.array([-50.0]))[0] == pytest.approx(np.exp(-50), rel=1e-6)
+    logits = np.array([[-1e30, 1e30], [-np.inf, np.inf], [800, 800]], np.float32)
+    np.testing.assert_array_equal(probabilities(logits), [[0, 0], [0, 0], [1, 1]])
+    assert probabilities(np.array([-50.0, 0.0]))[0] == pytest.approx(np.exp(-50), rel=1e-6)
 
 
 def peaks_at(frames: dict[int, float], n: int = 100) -> np.ndarray:

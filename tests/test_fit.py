@@ -130,28 +130,47 @@ def one(at, *, frames=60, known=None):
 
 
 def peak(at, *, frames=60, height=30.0):
-    logits = torch.full((1, frames, 2), -height)
+    """One beat is heard, and wherever one is, it is a downbeat."""
+    logits = torch.full((1, frames, 2), height)
+    logits[..., 0] = -height
     logits[0, at] = height
     return logits
 
 
 class TestLosses:
     def test_widened_by_hand(self):
-        wide = torch.zeros(1, 60, 2)
-        wide[0, 28:33] = torch.tensor([0.25, 0.5, 1, 0.5, 0.25])[:, None]
+        wide = torch.zeros(60)
+        wide[28:33] = torch.tensor([0.25, 0.5, 1, 0.5, 0.25])
         logits = torch.randn(1, 60, 2, generator=torch.Generator().manual_seed(0))
-        by_hand = -(wide * logits.sigmoid().log() + (1 - wide) * (1 - logits.sigmoid()).log()).mean()
-        assert float(widened_loss(logits, one(30))) == pytest.approx(float(by_hand), rel=1e-5)
+        beat, downbeat = logits[0].sigmoid().T
+        beats = -(wide * beat.log() + (1 - wide) * (1 - beat).log()).mean()
+        downbeats = -(wide * downbeat.log()).sum() / wide.sum()
+        value = float(widened_loss(logits, one(30), downbeat_weight=0.5))
+        assert value == pytest.approx(float(beats + 0.5 * downbeats), rel=1e-5)
 
     def test_widened_is_least_where_it_should_be(self):
         wide = torch.full((1, 60, 2), 1e-6)
         wide[0, 28:33] = torch.tensor([0.25, 0.5, 1 - 1e-6, 0.5, 0.25])[:, None]
+        wide[..., 1] = 1 - 1e-6
         perfect = wide.logit().requires_grad_()
         value = widened_loss(perfect, one(30))
         value.backward()
         entropy = (2 * math.log(2) - 2 * (0.25 * math.log(0.25) + 0.75 * math.log(0.75))) / 60
         assert value.item() == pytest.approx(entropy, abs=1e-4)
         assert perfect.grad.abs().max() < 1e-6
+
+    @pytest.mark.parametrize("loss", [widened_loss, shift_tolerant_loss])
+    def test_downbeats_are_asked_for_at_beats_alone(self, loss):
+        two = Batch(torch.zeros(1, 60, 81), torch.zeros(1, 60, 2), torch.ones(1, 60, 2))
+        two.targets[0, 20] = 1
+        two.targets[0, 40, 0] = 1
+        right = torch.full((1, 60, 2), -30.0)
+        right[0, [20, 40], 0] = 30
+        right[0, 10:30, 1] = 30  # around the downbeat yes, around the other beat no; elsewhere whatever
+        elsewhere, wrong = right.clone(), right.clone()
+        elsewhere[0, 30, 1], wrong[0, 40, 1] = 5, 30
+        assert float(loss(elsewhere, two)) == float(loss(right, two))
+        assert float(loss(wrong, two)) > float(loss(right, two)) + 0.5
 
     def test_shift_tolerant_is_nought_where_all_is_right(self):
         assert float(shift_tolerant_loss(peak(30), one(30), tolerance=3)) < 1e-9
@@ -187,9 +206,8 @@ class TestLosses:
         logits = peak(30)
         logits[..., 1] = -30  # the downbeat alone is missed
         beats, both, mostly = (float(widened_loss(logits, one(30), downbeat_weight=weight)) for weight in (0, 1, 3))
-        downbeats = 2 * both - beats
-        assert downbeats > beats
-        assert mostly == pytest.approx((beats + 3 * downbeats) / 4)
+        assert both - beats == pytest.approx(30)
+        assert mostly - beats == pytest.approx(90)
 
     def test_weight_of_what_is_missed(self):
         def missed(weight):

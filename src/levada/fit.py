@@ -108,6 +108,8 @@ class FitSettings:
         Largest norm of a gradient.
     average : float
         Decay of the exponential average of the weights, which is what is returned; 0 returns the last ones.
+    precision : str
+        "float32", or "bfloat16" for layers that may be less exact: half as long where the processor has it.
     seed : int
     """
 
@@ -117,6 +119,7 @@ class FitSettings:
     weight_decay: float = 1e-4
     clip: float = 0.5
     average: float = 0.98
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -124,15 +127,21 @@ class FitSettings:
             raise InputError(f"these training settings make no sense: {self}")
 
 
-def widened_loss(logits: Tensor, batch: Batch, *, downbeat_weight: float = 1.0, positive_weight: float = 1.0) -> Tensor:
-    """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020)."""
-    targets = batch.targets
-    near = functional.max_pool1d(targets.transpose(1, 2), 3, 1, 1).transpose(1, 2)
-    far = functional.max_pool1d(targets.transpose(1, 2), 5, 1, 2).transpose(1, 2)
-    wide = torch.maximum(torch.maximum(targets, 0.5 * near), 0.25 * far)
-    weight = torch.tensor([positive_weight] * 2, device=logits.device)
-    loss = functional.binary_cross_entropy_with_logits(logits, wide, pos_weight=weight, reduction="none")
-    return _known_mean(loss, batch.known, downbeat_weight)
+def widened_loss(
+    logits: Tensor, batch: Batch, *, downbeat_weight: float = 0.25, positive_weight: float = 1.0
+) -> Tensor:
+    """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020).
+
+    Downbeats are asked for only there, with these weights: is it one, given that it is a beat?
+    """
+    wide = torch.maximum(
+        torch.maximum(batch.targets, 0.5 * _nearby(batch.targets, 1)), 0.25 * _nearby(batch.targets, 2)
+    )
+    weight = torch.tensor(positive_weight, device=logits.device)
+    beat = functional.binary_cross_entropy_with_logits(
+        logits[..., 0], wide[..., 0], pos_weight=weight, reduction="none"
+    )
+    return _weighted_mean(beat, batch.known[..., 0]) + downbeat_weight * _downbeat_loss(logits, batch, wide)
 
 
 def shift_tolerant_loss(
@@ -140,24 +149,36 @@ def shift_tolerant_loss(
     batch: Batch,
     *,
     tolerance: int = 3,
-    downbeat_weight: float = 1.0,
+    downbeat_weight: float = 0.25,
     positive_weight: float = 8.0,
 ) -> Tensor:
     """Cross-entropy that forgives a peak a few frames away (Foscarin, Schlüter and Widmer, ISMIR 2024).
 
-    A beat asks for one high logit within `tolerance` frames of it; frames twice as far away must be low.
+    A beat asks for one high logit within `tolerance` frames of it; frames twice as far away must be low. Wherever the
+    peak may be it is asked whether it is a downbeat.
     """
-    around = 2 * tolerance + 1
-    highest = functional.max_pool1d(logits.transpose(1, 2), around, 1, tolerance).transpose(1, 2)
-    spread = functional.max_pool1d(batch.targets.transpose(1, 2), 2 * around - 1, 1, 2 * tolerance).transpose(1, 2)
-    positive = positive_weight * batch.targets * functional.softplus(-highest)
-    negative = (1 - spread) * functional.softplus(logits)
-    return _known_mean(positive + negative, batch.known, downbeat_weight)
+    beats = batch.targets[..., :1]
+    highest = _nearby(logits[..., :1], tolerance)
+    positive = positive_weight * beats * functional.softplus(-highest)
+    negative = (1 - _nearby(beats, 2 * tolerance)) * functional.softplus(logits[..., :1])
+    beat = _weighted_mean(positive + negative, batch.known[..., :1])
+    return beat + downbeat_weight * _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
 
 
-def _known_mean(loss: Tensor, known: Tensor, downbeat_weight: float) -> Tensor:
-    each = (loss * known).sum((0, 1)) / known.sum((0, 1)).clamp(min=1)
-    return (each[0] + downbeat_weight * each[1]) / (1 + downbeat_weight)
+def _nearby(values: Tensor, reach: int) -> Tensor:
+    """The highest value within so many frames of each [shape=(batch, frames, columns)]."""
+    return functional.max_pool1d(values.transpose(1, 2), 2 * reach + 1, 1, reach).transpose(1, 2)
+
+
+def _downbeat_loss(logits: Tensor, batch: Batch, wide: Tensor) -> Tensor:
+    """Is a beat a downbeat? Asked where there are beats, with a weight that falls away from them."""
+    beats, downbeats = wide[..., 0], wide[..., 1]
+    loss = functional.binary_cross_entropy_with_logits(logits[..., 1], (downbeats >= beats).float(), reduction="none")
+    return _weighted_mean(loss, beats * batch.known[..., 1])
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
 def fit(
@@ -290,7 +311,9 @@ def _module(
 
         def training_step(self, batch: Batch, _: int) -> Tensor:
             torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # as it would be without a kill
-            value = loss(self.net(batch.bands), batch)
+            with torch.autocast(batch.bands.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+                logits = self.net(batch.bands)
+            value = loss(logits.float(), batch)
             if not math.isfinite(float(value.detach())):
                 raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
             return value

@@ -37,7 +37,7 @@ __all__ = ["FolderReport", "Tracker", "flux_tracker", "hear", "tcn_tracker", "tr
 Floats32 = npt.NDArray[np.float32]
 Hear = Callable[[Iterable[Floats32]], Floats32]
 
-CHUNK_FRAMES = 30_000
+CHUNK_STEPS = 15_000
 RUN = "levada-run.json"
 
 
@@ -162,36 +162,50 @@ def hear(net: Tcn, pieces: Iterable[Floats32]) -> Floats32:
     """
     import torch
 
+    heard = 0
+
+    def counted() -> Iterator[Floats32]:
+        nonlocal heard
+        for piece in pieces:
+            heard += len(piece)
+            yield piece
+
     with torch.inference_mode():
         folded = [
-            net.front(torch.from_numpy(bands)[None])[0] for bands in _with_neighbours(pieces, net.front_context_frames)
+            net.front(torch.from_numpy(bands)[None])[0]
+            for bands in _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
         ]
         if not folded:
             return np.zeros((0, 2), np.float32)
         features = torch.cat(folded, 1)[None]
         del folded
-        frames, context = features.shape[-1], net.body_context_frames
+        steps, context = features.shape[-1], net.body_context_steps
         chunks = []
-        for start in range(0, frames, CHUNK_FRAMES):
-            end = min(start + CHUNK_FRAMES, frames)
-            first, last = max(0, start - context), min(frames, end + context)
-            logits = net.body(features[..., first:last].contiguous())[0, start - first : end - first]
-            chunks.append(probabilities(logits.numpy()).astype(np.float32))
-        return np.concatenate(chunks)
+        for start in range(0, steps, CHUNK_STEPS):
+            end = min(start + CHUNK_STEPS, steps)
+            first, last = max(0, start - context), min(steps, end + context)
+            logits = net.body(features[..., first:last].contiguous())[0]
+            kept = logits[net.stride * (start - first) : net.stride * (end - first)]
+            chunks.append(probabilities(kept.numpy()).astype(np.float32))
+        return np.concatenate(chunks)[:heard]
 
 
-def _with_neighbours(pieces: Iterable[Floats32], context: int) -> Iterator[Floats32]:
-    """Each piece with the last rows before it and the first after it; the ends of the recording are repeated."""
+def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:
+    """Pieces of a multiple of so many rows, each with the last rows before it and the first after it.
+
+    The ends of the recording are repeated, the last also to fill the last piece.
+    """
     held: Floats32 | None = None
     for piece in pieces:
         for start in range(0, len(piece), 4096):
             part = piece[start : start + 4096]
             held = np.concatenate([part[:1].repeat(context, 0) if held is None else held, part])
-            if len(held) > 2 * context:
-                yield held
-                held = held[-2 * context :]
+            inside = (len(held) - 2 * context) // multiple * multiple
+            if inside > 0:
+                yield held[: inside + 2 * context]
+                held = held[inside:]
     if held is not None:
-        yield np.concatenate([held, held[-1:].repeat(context, 0)])
+        yield np.concatenate([held, held[-1:].repeat(context + (2 * context - len(held) - context) % multiple, 0)])
 
 
 @dataclass(frozen=True)

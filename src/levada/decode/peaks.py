@@ -21,22 +21,22 @@ SNAP_S = 0.07  # a downbeat belongs to the nearest beat within the tolerance of 
 
 
 def probabilities(logits: npt.ArrayLike) -> Activations:
-    """Turn a network's outputs into activations: the logistic function, without overflow.
+    """Turn a network's outputs into activations, without overflow.
 
     Parameters
     ----------
-    logits : array_like [shape=(frames, 2)]
-        Outputs before the sigmoid; any shape will do.
+    logits : array_like [shape=(..., 2)]
+        Log odds of a beat, and of a downbeat given a beat.
 
     Returns
     -------
     activations : float [same shape]
-        Probabilities, float32 if the logits were.
+        Probabilities of a beat (downbeats included) and of a downbeat; float32 if the logits were.
     """
     given = np.asarray(logits)
     given = given.astype(np.float64) if given.dtype.kind != "f" else given
-    result: Activations = np.exp(-np.logaddexp(0, -given))
-    return result
+    each: Activations = np.exp(-np.logaddexp(0, -given))
+    return np.stack([each[..., 0], each[..., 0] * each[..., 1]], -1)
 
 
 def pick_peaks(
