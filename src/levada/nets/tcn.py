@@ -14,7 +14,7 @@ Estimation", ISMIR 2020, changed for training on a laptop's two cores:
 ::
 
     (batch, frames, 81) -> conv 3x3, every 3rd band -> conv 3x3, every 3rd band -> conv of 4 frames, every 2nd frame
-        -> (batch, 40, frames / 2) -> 8 residual blocks of two parallel dilated convolutions (d and 2d; d = 1, 2, 4 … 128)
+        -> (batch, 40, frames / 2) -> 8 residual blocks of two dilated convolutions (d and 2d; d = 1, 2, 4 … 128)
         -> two frames of two logits each -> (batch, frames, 2): a beat, and a downbeat given a beat
 """
 
