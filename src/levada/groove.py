@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -95,26 +96,9 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
     MissingExtra
         If mido is not installed.
     """
-    try:
-        import mido
-    except ImportError:
-        raise MissingExtra("mido", extra="midi", purpose="read drum performances") from None
-    try:
-        midi = mido.MidiFile(groove.path)
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=groove.path) from None
-    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
-        raise InputError(
-            f"is no MIDI file that can be read: {error or type(error).__name__}", path=groove.path
-        ) from None
     per_bar, quarters = PULSES[groove.metre]
-    tempo = next((message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000)
-    beat_s = tempo / 1e6 * quarters / faster
-    notes, tick = [], 0
-    for message in mido.merge_tracks(midi.tracks):
-        tick += message.time
-        if message.type == "note_on" and message.velocity > 0 and message.note in VOICES:
-            notes.append((tick / midi.ticks_per_beat / quarters, message.note, message.velocity / 127))
+    beat_s, notes = _notes(groove.path, quarters)
+    beat_s /= faster
     last = int(max((beat for beat, *_ in notes), default=0)) + 1
     first = start_beat % max(1, last - int(duration_s / beat_s))
     lead_s = 0.05
@@ -128,3 +112,25 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
     times = np.arange(0, last - first) * beat_s + lead_s
     beats = Beats(times[times < length_s], (np.arange(first, last)[times < length_s]) % per_bar + 1)
     return Performance(tuple(sorted(strokes)), beats, parts, dict.fromkeys(parts, 0.0), length_s)
+
+
+@lru_cache(maxsize=512)
+def _notes(path: Path, quarters: float) -> tuple[float, tuple[tuple[float, int, float], ...]]:
+    """Seconds a beat of so many quarters, and beat, note number and velocity of every drum struck."""
+    try:
+        import mido
+    except ImportError:
+        raise MissingExtra("mido", extra="midi", purpose="read drum performances") from None
+    try:
+        midi = mido.MidiFile(path)
+    except FileNotFoundError:
+        raise InputError("there is no such file", path=path) from None
+    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
+        raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
+    tempo = next((message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000)
+    notes, tick = [], 0
+    for message in mido.merge_tracks(midi.tracks):
+        tick += message.time
+        if message.type == "note_on" and message.velocity > 0 and message.note in VOICES:
+            notes.append((tick / midi.ticks_per_beat / quarters, message.note, message.velocity / 127))
+    return tempo / 1e6 * quarters, tuple(notes)
