@@ -19,14 +19,16 @@ class InputError(ValueError):
         What is wrong and what to do about it, in one sentence or two.
     path : path-like or None
         The file at fault.
-    line : int or None
-        The line at fault, counted from 1.
+    line, column : int or None
+        The line at fault and where in it, counted from 1.
     """
 
-    def __init__(self, problem: str, *, path: str | Path | None = None, line: int | None = None) -> None:
-        self.problem, self.path, self.line = problem, path, line
-        where = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
-        super().__init__(where + problem)
+    def __init__(
+        self, problem: str, *, path: str | Path | None = None, line: int | None = None, column: int | None = None
+    ) -> None:
+        self.problem, self.path, self.line, self.column = problem, path, line, column
+        place = "" if line is None else f", line {line}" if column is None else f", line {line}, column {column}"
+        super().__init__(problem if path is None else f"{path}{place}: {problem}")
 
 
 class MissingExtra(InputError):

@@ -165,7 +165,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it cannot be read or is not valid; names the line.
+        If it cannot be read or is not valid; names line and column.
     """
     try:
         content = Path(path).read_bytes()
@@ -178,9 +178,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         problem = str(error)[: at.start()] if at else str(error)
-        raise InputError(f"is not valid TOML: {problem}", path=path, line=int(at[1]) if at else None) from None
+        place = {"line": int(at[1]), "column": int(at[2])} if at else {}
+        raise InputError(f"is not valid TOML: {problem}", path=path, **place) from None
+    except RecursionError:
+        raise InputError("is not valid TOML: its brackets are nested too deeply", path=path) from None
 
 
 def _beside(target: Path) -> Path:

@@ -146,7 +146,7 @@ def _beat_times(tradition: Tradition, duration_s: float, rng: Generator) -> npt.
 
 def _written(part: Instrument, tradition: Tradition, beats: int, rng: Generator) -> list[tuple[int, str, bool]]:
     """What a part plays: tatum, stroke letter and accent of every stroke, section by section."""
-    weights = np.array([pattern.weight for pattern in part.patterns])
+    weights = np.array([pattern.probability for pattern in part.patterns])
     notes = []
     tatum, end = 0, beats * tradition.tatums
     while tatum < end:

@@ -1,0 +1,13 @@
+"""A tradition as data: its cycle, its instruments and what they play.
+
+A tradition is a TOML file that a percussionist can read and write: patterns are grids of stroke letters, one letter
+a tatum, spaces and bars (`|`) free. `.` is a rest, `x` a stroke, `o` a ghost note; further letters are named in the
+instrument's `strokes`. A capital is an accent.
+"""
+
+from __future__ import annotations
+
+from levada.tradition.parts import Form, Instrument, Pattern, Tradition
+from levada.tradition.read import FOLDER, NOTES, read_tradition, shipped
+
+__all__ = ["FOLDER", "NOTES", "Form", "Instrument", "Pattern", "Tradition", "read_tradition", "shipped"]
