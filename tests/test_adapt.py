@@ -22,6 +22,7 @@ from levada.formats import write_beats
 from levada.nets.tcn import TcnSettings
 from levada.nets.weights import load
 from levada.scores import beat_scores
+from levada.tradition import Pattern, read_tradition
 
 QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0)
 BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9)
@@ -337,3 +338,47 @@ class TestRun:
         assert "| beat_f | 0.991 |" in (tmp_path / "mine" / "README.md").read_text()
         assert (tmp_path / "mine" / "log.csv").read_bytes() == log
         assert json.loads((tmp_path / "mine" / "config.json").read_text())["card"]["name"] == "mine"
+
+
+class TestPrior:
+    """A description that teaches beside the labels."""
+
+    CANDOMBE = read_tradition("candombe")
+
+    @pytest.fixture(autouse=True)
+    def short_pieces(self, monkeypatch):
+        monkeypatch.setattr(strategies, "PIECE_S", 6.0)
+
+    def test_it_teaches(self, base, span, tmp_path):
+        settings = replace(QUICK, prior_share=1.0, prior_pieces=2, augmentation=NONE)
+        alone = finetune([span], base=base, settings=settings, folder=tmp_path / "a")
+        beside = finetune([span], base=base, settings=settings, prior=self.CANDOMBE, folder=tmp_path / "b")
+        again = finetune([span], base=base, settings=settings, prior=self.CANDOMBE, folder=tmp_path / "c")
+        assert not same(alone, beside)
+        assert same(beside, again)
+        assert "description of candombe" in beside.card.data
+        assert "description" not in alone.card.data
+
+    def test_a_share_of_nought_is_no_prior_for_the_network(self, base, span, tmp_path):
+        settings = replace(QUICK, prior_share=0.0)
+        alone = finetune_augment([span], base=base, settings=settings, folder=tmp_path / "a")
+        beside = finetune_augment([span], base=base, settings=settings, prior=self.CANDOMBE, folder=tmp_path / "b")
+        assert same(alone, beside)
+
+    def test_the_decoder_learns_its_tempi_and_metres(self, base, span):
+        fast = replace(self.CANDOMBE, tempo_bpm=(240.0, 2.0), beats=3, instruments=threes(self.CANDOMBE))
+        alone, beside = (decoder([span], base=base, prior=prior).decoder for prior in (None, fast))
+        assert beside["max_tempo_bpm"] > 240 > alone["max_tempo_bpm"]
+        assert 3 in beside["metres"]
+
+    def test_another_prior_is_another_run(self, base, span):
+        from levada.adapt.run import _description
+
+        told = {_description([span], "finetune", base, None, prior) for prior in (None, self.CANDOMBE)}
+        assert len(told) == 2
+
+
+def threes(tradition):
+    """Its first instrument, on every beat of three."""
+    part = tradition.instruments[0]
+    return (replace(part, presence=1.0, patterns=(Pattern("x..." * 3),)),)

@@ -156,6 +156,9 @@ def adapt(
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Beats of a part of one recording.")] = None,
     strategy: Annotated[Strategy, typer.Option(help="How to adapt.")] = Strategy.finetune_augment,
+    prior: Annotated[
+        str | None, typer.Option(help="A tradition, by name or file, whose description teaches beside the labels.")
+    ] = None,
     model: Model = "base",
     seed: Seed = 0,
     force: Force = False,
@@ -168,17 +171,20 @@ def adapt(
     from levada.adapt.beats import DEFAULTS
     from levada.adapt.run import adapt as run
     from levada.nets.weights import load
+    from levada.tradition import read_tradition
 
     _need_free(out, force=force)
+    described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
     spans, unseen = _chosen(corpus, labels, minutes, np.random.default_rng(seed))
     base = load(models.find(model))
     used_s, recordings = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
-    terminal.say(f"adapting {model} to {labelled}, {strategy.value}")
+    beside = "" if described is None else f" and the description of {described.name}"
+    terminal.say(f"adapting {model} to {labelled}{beside}, {strategy.value}")
     with terminal.progress("adapting") as progress:
         adapted = run(
-            spans, strategy=strategy.value, base=base, out=out, force=force, progress=progress,
+            spans, strategy=strategy.value, base=base, out=out, force=force, progress=progress, prior=described,
             settings=DEFAULTS[strategy.value].seeded(seed),
         )  # fmt: skip
     terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; it is a model like base: --model {out}")

@@ -5,7 +5,9 @@
 - `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
 - `decoder`: the network untouched; tempo range and metres are learnt from the labels.
 
-Whatever the strategy, the decoder's priors learnt from the same labels travel with the weights. After Maia, Rocamora,
+A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
+it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
+travel with the weights. After Maia, Rocamora,
 Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the defaults were measured
 (studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a fixed number of steps
 with averaged weights did better than any early stopping.
@@ -15,22 +17,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.augment import NONE, Augmentation, augment, cut
+from levada.beats import Beats
 from levada.corpus import Span
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
 from levada.fit import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
 from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.weights import Card, Weights
-from levada.spectrogram import GRID, file_log_bands
+from levada.perform import perform
+from levada.render import render
+from levada.spectrogram import GRID, file_log_bands, log_bands
+from levada.tradition import Tradition
 
 __all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "scratch"]
+
+PIECE_S = 30.0
+PRIOR_PERFORMANCES = 8
+"""How many performances of a tradition teach the decoder its tempi, as so many recordings would."""
 
 Generator = np.random.Generator
 Floats32 = npt.NDArray[np.float32]
@@ -61,6 +71,10 @@ class AdaptSettings:
         Share of filters silenced in training.
     augmentation : Augmentation
         What is changed from one hearing to the next.
+    prior_share : float
+        Share of the excerpts that are rendered from a tradition, where one is given.
+    prior_pieces : int
+        How many pieces of it are rendered.
     seed : int
     """
 
@@ -70,10 +84,12 @@ class AdaptSettings:
     excerpt_s: float = 12.0
     layers: tuple[str, ...] = ()
     tolerance: int = 3
-    downbeat_weight: float = 8.0
+    downbeat_weight: float = 0.5
     average: float = 0.9
     dropout: float = 0.05
     augmentation: Augmentation = field(default_factory=Augmentation)
+    prior_share: float = 0.5
+    prior_pieces: int = 16
     seed: int = 0
 
     def seeded(self, seed: int) -> AdaptSettings:
@@ -90,16 +106,17 @@ def scratch(
     *,
     settings: AdaptSettings = SCRATCH,
     folder: str | Path,
+    prior: Tradition | None = None,
     progress: Progress | None = None,
     **_: object,
 ) -> Weights:
-    """A new network from the labels alone."""
+    """A new network from the labels alone, or from them and a description."""
     import torch
 
     torch.manual_seed(settings.seed)
     net = Tcn(TcnSettings(dropout=settings.dropout))
-    trained = _trained(net, spans, settings, folder, progress)
-    return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None)
+    trained = _trained(net, spans, settings, folder, prior, progress)
+    return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None, prior=prior)
 
 
 def finetune(
@@ -108,12 +125,12 @@ def finetune(
     base: Weights,
     settings: AdaptSettings = FINETUNE,
     folder: str | Path,
+    prior: Tradition | None = None,
     progress: Progress | None = None,
 ) -> Weights:
     """A base network, trained on with the labels as they are."""
-    return finetune_augment(
-        spans, base=base, settings=replace(settings, augmentation=NONE), folder=folder, progress=progress
-    )
+    plain = replace(settings, augmentation=NONE)
+    return finetune_augment(spans, base=base, settings=plain, folder=folder, prior=prior, progress=progress)
 
 
 def finetune_augment(
@@ -122,19 +139,20 @@ def finetune_augment(
     base: Weights,
     settings: AdaptSettings = FINETUNE,
     folder: str | Path,
+    prior: Tradition | None = None,
     progress: Progress | None = None,
 ) -> Weights:
     """A base network, trained on with the labels and with what they might have been."""
     net = Tcn(replace(base.net.settings, dropout=settings.dropout))
     net.load_state_dict(base.net.state_dict())
-    trained = _trained(net, spans, settings, folder, progress)
+    trained = _trained(net, spans, settings, folder, prior, progress)
     how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
-    return _weights(trained, spans, how, settings, _priors(base), base=base)
+    return _weights(trained, spans, how, settings, _priors(base), base=base, prior=prior)
 
 
-def decoder(spans: Sequence[Span], *, base: Weights, **_: object) -> Weights:
+def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
     """The network untouched; the decoder learns tempo and metre."""
-    return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base)
+    return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base, prior=prior)
 
 
 STRATEGIES: dict[str, Callable[..., Weights]] = {
@@ -148,19 +166,27 @@ DEFAULTS = {"scratch": SCRATCH, "finetune": FINETUNE, "finetune+augment": FINETU
 
 @dataclass(frozen=True)
 class _Lesson:
-    """An annotated stretch as the network hears it: the whole recording, of which a part is known."""
+    """What the network hears: all of a recording, of which a stretch is known."""
 
     bands: Floats32
-    span: Span
+    beats: Beats
+    start_s: float
+    end_s: float
 
 
 def _trained(
-    net: Tcn, spans: Sequence[Span], settings: AdaptSettings, folder: str | Path, progress: Progress | None
+    net: Tcn,
+    spans: Sequence[Span],
+    settings: AdaptSettings,
+    folder: str | Path,
+    prior: Tradition | None,
+    progress: Progress | None,
 ) -> Tcn:
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
     heard = {recording: file_log_bands(recording) for recording in {span.track.audio for span in spans}}
-    lessons = [_Lesson(heard[span.track.audio], span) for span in spans]
+    lessons = [_Lesson(heard[span.track.audio], span.beats, span.start_s, span.end_s) for span in spans]
+    imagined = None if prior is None else lru_cache(None)(partial(_imagined, prior, seed=settings.seed))
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
         if settings.tolerance
@@ -168,7 +194,7 @@ def _trained(
     )
     fitted = fit(
         net,
-        partial(_batches, lessons, settings),
+        partial(_batches, lessons, settings, imagined),
         settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
         loss=loss,
         folder=folder,
@@ -179,29 +205,40 @@ def _trained(
     return fitted
 
 
-def _batches(lessons: Sequence[_Lesson], settings: AdaptSettings, start: int) -> Iterator[Batch]:
-    """Excerpts that overlap what is annotated, longer stretches more often."""
+def _imagined(tradition: Tradition, index: int, *, seed: int) -> _Lesson:
+    """The piece of that number as the tradition's description has it."""
+    rendering = render(tradition, duration_s=PIECE_S, rng=np.random.default_rng([seed, 1, index]))
+    return _Lesson(log_bands(rendering.mixture, rendering.rate), rendering.beats, 0.0, PIECE_S)
+
+
+def _batches(
+    lessons: Sequence[_Lesson], settings: AdaptSettings, imagined: Callable[[int], _Lesson] | None, start: int
+) -> Iterator[Batch]:
+    """Excerpts that overlap what is annotated, longer stretches more often; pieces of a prior as they are rendered."""
     import torch
 
-    lengths = np.array([lesson.span.duration_s for lesson in lessons])
+    lengths = np.array([lesson.end_s - lesson.start_s for lesson in lessons])
     for step in range(start, settings.steps):
         rng = np.random.default_rng([settings.seed, step])
-        chosen = rng.choice(len(lessons), settings.batch, p=lengths / lengths.sum())
-        excerpts = [_excerpt(lessons[int(index)], settings, rng) for index in chosen]
+        chosen = [lessons[int(i)] for i in rng.choice(len(lessons), settings.batch, p=lengths / lengths.sum())]
+        if imagined is not None:
+            other, known = np.random.default_rng([settings.seed, 2, step]), min(settings.prior_pieces, step + 2)
+            for place in np.flatnonzero(other.random(settings.batch) < settings.prior_share):
+                chosen[place] = imagined(int(other.integers(known)))
+        excerpts = [_excerpt(lesson, settings, rng) for lesson in chosen]
         yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*excerpts, strict=True)))
 
 
 def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
     frames = round(settings.excerpt_s * GRID.fps)
     reach = round(frames * np.exp(settings.augmentation.tempo))
-    first, last = GRID.frame(lesson.span.start_s), GRID.frame(lesson.span.end_s)
+    first, last = GRID.frame(lesson.start_s), GRID.frame(lesson.end_s)
     slack = max(0, reach - (last - first)) // 2 + reach // 4
     low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
     start = int(rng.integers(low, max(low, high) + 1))
     piece, start_s = lesson.bands[start : start + reach], GRID.time_s(start)
-    beats = lesson.span.beats.shift(-start_s)
-    bands, beats, factor = augment(piece, beats, by=settings.augmentation, rng=rng)
-    known_s = ((lesson.span.start_s - start_s) * factor, (lesson.span.end_s - start_s) * factor)
+    bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), by=settings.augmentation, rng=rng)
+    known_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
     targets, known = frame_targets(beats, len(bands), known_s=known_s)
     return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
 
@@ -218,6 +255,7 @@ def _weights(
     start: DecoderSettings,
     *,
     base: Weights | None,
+    prior: Tradition | None,
 ) -> Weights:
     trained_on: dict[str, list[tuple[float, float]]] = {}
     for span in spans:
@@ -228,11 +266,16 @@ def _weights(
         name="adapted" if base is None else f"{base.card.name}, adapted",
         origin=f"{how.capitalize()}" + ("." if base is None else f" from {base.card.name} ({base.card.origin})"),
         licence="other" if base is None else base.card.licence,
-        data=f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence "
+        data=("" if prior is None else f"Pieces rendered from the description of {prior.name}; ")
+        + f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence "
         "is for who adapted the model to know. " + ("" if base is None else f"Before that: {base.card.data}"),
         minutes=minutes,
         scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
         trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
     )
-    learnt = learn_settings([span.beats for span in spans], start=start)
+    taught = [span.beats for span in spans]
+    if prior is not None:
+        rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))
+        taught += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
+    learnt = learn_settings(taught, start=start)
     return Weights(net.eval(), card, asdict(learnt), {} if settings is None else asdict(settings))

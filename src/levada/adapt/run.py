@@ -23,6 +23,7 @@ from levada.fit import LOG, Progress
 from levada.nets import weights
 from levada.nets.card import Card
 from levada.nets.weights import Weights
+from levada.tradition import Tradition
 
 __all__ = ["adapt", "with_scores"]
 
@@ -39,6 +40,7 @@ def adapt(
     base: Weights,
     out: str | Path,
     settings: AdaptSettings | None = None,
+    prior: Tradition | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Weights:
@@ -58,6 +60,8 @@ def adapt(
         The folder of the adapted model.
     settings : AdaptSettings, optional
         The strategy's own by default.
+    prior : Tradition, optional
+        A tradition whose description teaches beside the labels.
     force : bool
         Whether a model that exists, or an unfinished run of other settings, may be replaced.
     progress : callable, optional
@@ -81,7 +85,7 @@ def adapt(
     if not out.absolute().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}: make it first", path=out)
     _check(spans)
-    run = _description(spans, strategy, base, settings)
+    run = _description(spans, strategy, base, settings, prior)
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     reached: list[tuple[int, int]] = []
 
@@ -91,7 +95,7 @@ def adapt(
             progress(step, steps, loss)
 
     chosen = {} if settings is None else {"settings": settings}
-    adapted = STRATEGIES[strategy](spans, base=base, folder=part, progress=told, **chosen)
+    adapted = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
     card = replace(adapted.card, name=out.name)
     for step, steps in reached:
         if step < steps:
@@ -128,7 +132,9 @@ def _check(spans: Sequence[Span]) -> None:
             )
 
 
-def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: AdaptSettings | None) -> str:
+def _description(
+    spans: Sequence[Span], strategy: str, base: Weights, settings: AdaptSettings | None, prior: Tradition | None
+) -> str:
     """What makes a run the same run: labels, weights to start from, settings."""
     tensors = hashlib.sha256()
     for name, tensor in base.net.state_dict().items():
@@ -144,6 +150,7 @@ def _description(spans: Sequence[Span], strategy: str, base: Weights, settings: 
             "decoder": dict(base.decoder),
             "settings": None if settings is None else asdict(settings),
             "labels": labels,
+            "prior": repr(prior),
         },
         default=str,
     )
