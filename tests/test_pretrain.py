@@ -12,15 +12,19 @@ import torch
 
 from levada import fit, pretrain
 from levada.beats import Beats
+from levada.compose import Material
 from levada.errors import InputError
 from levada.fit import LOG
-from levada.nets.tcn import Tcn
+from levada.nets.tcn import Tcn, tiny
 from levada.nets.weights import load
-from levada.pretrain import Piece, PretrainSettings, card, compose, hear, make, read_settings
+from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, make, read_settings
 
 torch.set_num_threads(1)
 
-SMALL = PretrainSettings(steps=3, batch=2, excerpt_s=2.0, piece_s=4.0, first_pieces=2, pieces_per_step=0.5, pool=3)
+SHORT = Material(piece_s=4.0, tunes_share=0.0)
+SMALL = PretrainSettings(
+    steps=3, batch=2, excerpt_s=2.0, first_pieces=2, pieces_per_step=0.5, pool=3, material=SHORT
+)
 
 
 class Killed(BaseException):
@@ -32,17 +36,26 @@ def rng(seed=0):
 
 
 class TestSettings:
-    def test_the_recipe_that_ships(self):
-        recipe = Path(__file__).parent.parent / "pretraining" / "base.toml"
+    @pytest.mark.parametrize("name", ["base", "latin"])
+    def test_the_recipes_that_ship(self, name):
+        recipe = Path(__file__).parent.parent / "pretraining" / f"{name}.toml"
         settings = read_settings(recipe)
         assert settings.steps > 1000
-        assert settings.groove.startswith(str(recipe.parent))
+        assert settings.material.groove.startswith(str(recipe.parent))
+        assert settings.start == ("" if name == "base" else "base")
+        assert bool(settings.traditions) == (name == "latin")
 
     def test_values_and_defaults(self, tmp_path):
         path = tmp_path / "mine.toml"
-        path.write_text('steps = 7\npiece_s = 5\ngroove = "data/groove"\n[styles]\nrock = 3\n')
-        expected = PretrainSettings(steps=7, piece_s=5, groove=str(tmp_path / "data/groove"), styles={"rock": 3})
-        assert read_settings(path) == expected
+        path.write_text('steps = 7\nexam = "real"\n[material]\npiece_s = 5\ngroove = "data/groove"\n')
+        material = Material(piece_s=5, groove=str(tmp_path / "data/groove"))
+        assert read_settings(path) == PretrainSettings(steps=7, exam=str(tmp_path / "real"), material=material)
+
+    def test_a_model_to_start_from_is_a_folder_beside_the_file_or_a_name(self, tmp_path):
+        (tmp_path / "mine").mkdir()
+        for start, expected in (("mine", str(tmp_path / "mine")), ("base", "base")):
+            (tmp_path / "mine.toml").write_text(f'start = "{start}"')
+            assert read_settings(tmp_path / "mine.toml").start == expected
 
     @pytest.mark.parametrize(
         ("text", "told"),
@@ -53,18 +66,22 @@ class TestSettings:
             ("steps = true", "steps must be a whole number"),
             ('batch = "six"', "batch must be a whole number"),
             ("excerpt_s = -1.0", "excerpt_s must not be -1.0"),
-            ("piece_s = nan", "piece_s must not be nan"),
-            ("piece_s = inf", "piece_s must not be inf"),
+            ("excerpt_s = nan", "excerpt_s must not be nan"),
             ("first_pieces = 0", "first_pieces must not be 0"),
             ("pool = 0", "pool must not be 0"),
             ("learning_rate = 0", "learning_rate must not be 0"),
-            ("groove_share = 1.5", "groove_share is a share"),
+            ("learning_rate = inf", "learning_rate must not be inf"),
+            ("sampled = 1.5", "sampled is a share"),
+            ("traditions = 2.0", "traditions is a share"),
+            ("average = 1.0", "average must be below 1"),
+            ('precision = "half"', "float32 or bfloat16"),
+            ('soundfonts = "a.sf2"', "soundfonts must be a list"),
+            ("soundfonts = [3]", "soundfonts must be names"),
+            ("start = 3", "start must be a text"),
             ("seed = -1", "seed must not be -1"),
-            ("groove = 3", "groove must be the name of a folder"),
-            ("styles = 3", "styles must be a table"),
-            ("[styles]\nrokc = 1", "no style rokc; there are bossa-kit"),
-            ("[styles]\nrock = -1", "weight of rock"),
-            ('[styles]\nrock = "often"', "weight of rock"),
+            ("material = 3", "material must be a table"),
+            ("[material]\npeice_s = 1", "do not exist: peice_s"),
+            ("[material]\npiece_s = -1", "piece_s must be"),
         ],
     )
     def test_wrong(self, tmp_path, text, told):
@@ -73,10 +90,6 @@ class TestSettings:
         with pytest.raises(InputError, match=told) as error:
             read_settings(path)
         assert error.value.path == path
-
-    def test_nothing_to_play(self):
-        with pytest.raises(InputError, match="nothing to play"):
-            PretrainSettings(styles=dict.fromkeys((kit.name for kit in pretrain._kits()), 0))
 
     def test_broken_toml_names_the_line(self, tmp_path):
         (tmp_path / "mine.toml").write_text("steps = 3\nbatch 4\n")
@@ -87,61 +100,6 @@ class TestSettings:
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
             read_settings(tmp_path / "none.toml")
-
-
-class TestCompose:
-    def test_the_same_seed_is_the_same_performance(self):
-        one, same, other = (compose(rng(seed), SMALL) for seed in (1, 1, 2))
-        assert one == same
-        assert one.strokes != other.strokes
-
-    def test_always_playable(self):
-        for seed in range(60):
-            played = compose(rng(seed), SMALL)
-            assert played.duration_s == 4
-            assert {stroke.part for stroke in played.strokes} <= set(played.voices)
-            assert len(played.beats) >= 2
-            assert played.beats.positions.min() >= 1
-
-    def test_styles_are_weighed(self):
-        names = {kit.name for kit in pretrain._kits()}
-        waltzes = replace(SMALL, styles=dict.fromkeys(names - {"waltz"}, 0))
-        assert {max(compose(rng(seed), replace(waltzes, piece_s=10)).beats.positions) for seed in range(12)} == {3}
-
-    def test_ostinati_fill_their_cycle(self):
-        for kit in pretrain._kits():
-            for seed in range(5):
-                grid = pretrain._grid(kit, rng(seed))
-                assert len(grid) == kit.cycle
-                assert set(grid) <= set("xXo.")
-                assert set(grid) != {"."}
-
-    def test_human_drummers(self, tmp_path):
-        mido = pytest.importorskip("mido")
-        midi = mido.MidiFile(ticks_per_beat=480)
-        track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=500000)])
-        track.extend(mido.Message("note_on", note=36, velocity=90, time=240 if number else 0) for number in range(64))
-        midi.tracks.append(track)
-        midi.save(tmp_path / "take.mid")
-        (tmp_path / "info.csv").write_text(
-            "beat_type,time_signature,midi_filename,duration,split\nbeat,4-4,take.mid,16.0,train\n"
-        )
-        human = replace(SMALL, groove=str(tmp_path), groove_share=1.0)
-        alone = banded = 0
-        for seed in range(40):
-            played = compose(rng(seed), human)
-            assert "kick" in played.voices
-            assert played.beats.positions.max() == 4
-            assert all(stroke.time_s < played.duration_s for stroke in played.strokes)
-            alone += set(played.voices) == {"kick"}
-            banded += any(voice in pretrain.PITCHED for voice in played.voices.values())
-        assert alone + banded == 40
-        assert alone > 8
-        assert banded > 8
-
-    def test_no_dataset(self, tmp_path):
-        with pytest.raises(InputError, match="no Groove MIDI Dataset"):
-            compose(rng(), replace(SMALL, groove=str(tmp_path), groove_share=1.0))
 
 
 class TestHear:
@@ -162,6 +120,45 @@ class TestHear:
         assert np.isfinite(piece.bands).all()
         assert np.ptp(piece.bands.astype(float)) > 3
 
+    def test_traditions_are_heard_where_they_are_asked_for(self):
+        settings = replace(SMALL, traditions=1.0)
+        played = [pretrain._performance(rng(seed), settings).voices for seed in range(10)]
+        parts = {part.name for known in pretrain._traditions() for part in known.instruments}
+        assert all({part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played)
+
+
+class TestExam:
+    BEATS = Beats(np.arange(0.5, 19.5, 0.5), np.arange(38) % 4 + 1)
+
+    def questions(self):
+        bands = np.full((2000, 81), -8, np.float32)
+        return Exam((("clicks", bands, self.BEATS),))
+
+    def test_grades_of_a_network_that_knows(self):
+        class Knowing(torch.nn.Module):
+            def forward(self, bands):
+                logits = torch.full((1, bands.shape[1], 2), -6.0)
+                logits[0, 50:1950:50, 0] = 6
+                logits[0, 50:1950:200, 1] = 6
+                return logits
+
+        grades = self.questions().grade(Knowing())
+        assert grades == {"clicks_beat": 1.0, "clicks_downbeat": 1.0, "clicks_alone": 1.0}
+
+    def test_grades_of_one_that_does_not(self):
+        assert self.questions().grade(tiny().eval())["clicks_alone"] < 0.5
+
+    def test_recordings(self, rendered):
+        found = exam(replace(SMALL, exam=str(rendered))).questions
+        assert len(found) >= 2
+        assert all(bands.shape[1] == 81 and len(beats) for _, bands, beats in found)
+
+    def test_what_is_missing_is_left_out_and_said(self, tmp_path, caplog):
+        settings = replace(SMALL, exam=str(tmp_path / "none"), exam_soundfont="nobody-has-this.sf2")
+        assert exam(settings).questions == ()
+        assert "none is missing" in caplog.text
+        assert "nobody-has-this.sf2" in caplog.text
+
 
 class Here:
     """A pool of processes that is this one."""
@@ -178,8 +175,8 @@ class Here:
 
 def told_apart(index, settings):
     """A piece that shows its number in every frame, with a beat every half second."""
-    beats = np.arange(0.2, settings.piece_s, 0.5)
-    bands = np.full((round(settings.piece_s * 100), 81), float(index), np.float16)
+    beats = np.arange(0.2, settings.material.piece_s, 0.5)
+    bands = np.full((round(settings.material.piece_s * 100), 81), float(index), np.float16)
     return Piece(bands, Beats(beats, np.arange(len(beats)) % 4 + 1))
 
 
@@ -247,7 +244,7 @@ class TestStream:
         assert 53 < max(intervals) <= 62
 
     def test_beyond_the_end_of_a_piece_nobody_knows(self, stream):
-        for batch in stream(piece_s=1.0, batch=10).batches(0):
+        for batch in stream(material=replace(SHORT, piece_s=1.0), batch=10).batches(0):
             known = batch.known[..., 0].sum(1)
             assert (known <= 124).all()
             assert (known >= 80).all()
@@ -299,22 +296,33 @@ class TestPretrain:
 
 
 class TestCard:
-    def test_with_drummers(self):
-        known = card(replace(SMALL, groove="/home/me/groove", groove_share=0.35), name="base")
+    def test_what_was_heard(self):
+        material = replace(SHORT, groove="/home/me/groove", groove_share=0.35)
+        known = card(replace(SMALL, material=material, soundfonts=("Any.sf2",)), name="base")
         assert known.licence == "CC-BY-4.0"
         assert "35% of the pieces" in known.data
         assert "Groove MIDI Dataset" in known.data
+        assert "Any.sf2" in known.data
+        assert "no percussion ensemble" in known.data
         assert "/home/me" not in repr(known)
-        assert known.minutes == pytest.approx((2 + 1) * 4 / 60)
+        assert known.minutes == pytest.approx((2 + 1) * 4 / 60, abs=0.05)
 
-    def test_without(self):
+    def test_without_the_works_of_others(self):
         known = card(SMALL, name="base")
         assert known.licence == "Apache-2.0"
         assert "Groove" not in known.data
         assert "rock" in known.data
 
+    def test_with_traditions(self):
+        known = card(replace(SMALL, traditions=0.7, start="/home/me/base"), name="latin")
+        assert "70% of the pieces" in known.data
+        assert "candombe" in known.data
+        assert "from base" in known.origin
+        assert "/home/me" not in repr(known)
+
     def test_settings_kept_beside_the_weights(self):
-        kept = pretrain.describe(replace(SMALL, groove="/home/me/groove"))
+        kept = pretrain.describe(replace(SMALL, material=replace(SHORT, groove="/home/me/groove"), start="/home/me/base"))
         assert kept.keys() == {entry.name for entry in fields(PretrainSettings)}
-        assert kept["groove"] == "Groove MIDI Dataset"
-        assert pretrain.describe(SMALL)["groove"] == ""
+        assert kept["material"]["groove"] == "groove"
+        assert kept["start"] == "base"
+        assert "/home" not in repr(kept)

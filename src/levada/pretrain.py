@@ -1,18 +1,20 @@
 """The base model from nothing: rendered music streams through a network that has never heard any.
 
-Pieces are composed, played and recorded by a process beside the one that trains, and forgotten again; nothing real,
+Pieces are composed, played and recorded by processes beside the one that trains, and forgotten again; nothing real,
 and nothing without a licence, is heard. Which pieces a step sees depends on its number and the seed alone, so a
-killed run goes on as if nothing had happened.
+killed run goes on as if nothing had happened. `start` and `traditions` make other models of it by the same road: the
+model `latin` is the base model that goes on with the traditions that come with levada.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache, partial
@@ -22,17 +24,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada import groove, render
+from levada import render
 from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
+from levada.compose import Material, compose
+from levada.corpus import open_corpus
+from levada.decode import decode_beats, pick_peaks, probabilities
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
-from levada.nets.card import Card
 from levada.microphone import record
+from levada.nets.card import Card
 from levada.perform import Performance, perform
-from levada.spectrogram import GRID, log_bands
-from levada.tradition import FOLDER, Instrument, Pattern, Tradition, read_tradition
-from levada.voices import PITCHED, RATE
+from levada.scores import beat_scores
+from levada.spectrogram import GRID, file_log_bands, log_bands
+from levada.tradition import Tradition, read_tradition
+from levada.tradition import shipped as shipped_traditions
+from levada.voices import RATE, Sounds, mixed, synthesised
+from levada.voices.soundfont import SoundFont, find
 from levada.workers import pool
 
 if TYPE_CHECKING:
@@ -42,17 +50,20 @@ if TYPE_CHECKING:
     from levada.nets.tcn import Tcn
     from levada.nets.weights import Weights
 
-__all__ = ["Piece", "PretrainSettings", "card", "compose", "describe", "hear", "make", "pretrain", "read_settings"]
+__all__ = ["Exam", "Piece", "PretrainSettings", "card", "describe", "exam", "hear", "make", "pretrain", "read_settings"]
 
 Generator = np.random.Generator
-HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=4, tone_db=2, noise_db=-np.inf, hidden=0.25)
-PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
-              "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
+Floats32 = npt.NDArray[np.float32]
+
+HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=5, tone_db=3, noise_db=-np.inf, hidden=0.3)
+EXAM_PIECES = 24
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """How the base model is made.
+    """How a base model is made.
 
     Parameters
     ----------
@@ -62,74 +73,87 @@ class PretrainSettings:
         Excerpts in a step.
     excerpt_s : float
         Length of an excerpt, in seconds.
-    piece_s : float
-        Length of a rendered piece, in seconds.
     first_pieces : int
         Pieces to render before the first step.
     pieces_per_step : float
         New pieces for every step; the rest of a batch is heard again, changed.
     pool : int
         Pieces remembered.
-    styles : mapping of str to float
-        How often a kit style is played, relative to the others; 1 where it is not named.
-    groove : str
-        Folder of the Groove MIDI Dataset; empty for none.
-    groove_share : float
-        Share of the pieces that are played by its drummers.
+    material : Material
+        What the pieces are made of.
+    traditions : float
+        Share of the pieces that are played by a tradition that comes with levada.
+    soundfonts : tuple of str
+        SoundFonts that play, by name of the file; synthesised voices alone where there are none.
+    sampled : float
+        Share of the pieces in which SoundFonts play most parts; in a quarter of the others they play half.
+    start : str
+        The model to start from, as a folder or by name; from nothing where it is empty.
     learning_rate : float
+    average : float
+        Decay of the average of the weights.
     downbeat_weight : float
         Weight of the downbeats in the loss.
+    precision : str
+        "float32", or "bfloat16" for processors and GPUs that have it: half as long.
+    exam : str
+        A folder of annotated recordings, scored and never trained on while training goes on; none where it is empty.
+    exam_soundfont : str
+        A SoundFont that plays in no piece, for pieces that are scored and never trained on.
+    exam_every : int
+        Steps from one exam to the next; 0 is never.
     seed : int
     """
 
     steps: int = 5000
     batch: int = 6
-    excerpt_s: float = 16.0
-    piece_s: float = 40.0
-    first_pieces: int = 100
-    pieces_per_step: float = 0.5
+    excerpt_s: float = 20.0
+    first_pieces: int = 60
+    pieces_per_step: float = 0.3
     pool: int = 4000
-    styles: Mapping[str, float] = field(default_factory=dict)
-    groove: str = ""
-    groove_share: float = 0.5
+    material: Material = field(default_factory=Material)
+    traditions: float = 0.0
+    soundfonts: tuple[str, ...] = ()
+    sampled: float = 0.6
+    start: str = ""
     learning_rate: float = 3e-3
-    downbeat_weight: float = 1.5
+    average: float = 0.998
+    downbeat_weight: float = 0.25
+    precision: str = "float32"
+    exam: str = ""
+    exam_soundfont: str = ""
+    exam_every: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name == "groove":
+            if isinstance(entry.default, str):
                 if not isinstance(value, str):
-                    raise InputError(f"groove must be the name of a folder, not {value!r}")
-            elif entry.name == "styles":
-                _check_styles(value)
-            else:
+                    raise InputError(f"{entry.name} must be a text, not {value!r}")
+            elif isinstance(entry.default, int | float):
                 _check_number(entry.name, value, whole=isinstance(entry.default, int))
-        if self.groove_share > 1:
-            raise InputError(f"groove_share is a share, at most 1, not {self.groove_share}")
+        if not all(isinstance(name, str) for name in self.soundfonts):
+            raise InputError(f"soundfonts must be names of files, not {list(self.soundfonts)}")
+        for name in ("traditions", "sampled"):
+            if getattr(self, name) > 1:
+                raise InputError(f"{name} is a share, at most 1, not {getattr(self, name)}")
+        if not self.average < 1:
+            raise InputError(f"average must be below 1, not {self.average}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise InputError(f"precision must be float32 or bfloat16, not {self.precision!r}")
+
+
+MAY_BE_NOTHING = ("pieces_per_step", "traditions", "sampled", "average", "downbeat_weight", "exam_every", "seed")
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise InputError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
-    least = 0 if name in ("pieces_per_step", "groove_share", "downbeat_weight", "seed") else 1 if whole else 1e-9
+    least = 0 if name in MAY_BE_NOTHING else 1 if whole else 1e-9
     if not least <= value < math.inf:
         raise InputError(f"{name} must not be {value!r}")
-
-
-def _check_styles(styles: object) -> None:
-    if not isinstance(styles, Mapping):
-        raise InputError(f"styles must be a table of names and numbers, not {styles!r}")
-    known = [path.stem for path in _kit_files()]
-    unknown = [str(name) for name in styles if name not in known]
-    if unknown:
-        raise InputError(f"there is no style {', '.join(unknown)}; there are {', '.join(known)}")
-    for name, weight in styles.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise InputError(f"the weight of {name} must be a number, 0 or above, not {weight!r}")
-    if not any(styles.get(name, 1.0) for name in known):
-        raise InputError("styles leave nothing to play: every weight is 0")
 
 
 def read_settings(path: str | Path) -> PretrainSettings:
@@ -140,14 +164,26 @@ def read_settings(path: str | Path) -> PretrainSettings:
     InputError
         If it cannot be read, names a setting that does not exist, or one has a value that makes no sense.
     """
-    table = read_toml(path)
-    unknown = sorted(set(table) - {entry.name for entry in fields(PretrainSettings)})
-    if unknown:
-        raise InputError(f"names settings that do not exist: {', '.join(unknown)}", path=path)
-    if isinstance(table.get("groove"), str) and table["groove"]:
-        table["groove"] = str(Path(path).parent / table["groove"])
+    table, here = read_toml(path), Path(path).parent
+    material = table.pop("material", {})
+    if not isinstance(material, dict):
+        raise InputError(f"material must be a table, not {material!r}", path=path)
+    for kind, given, places in (
+        (PretrainSettings, table, ("exam",)),
+        (Material, material, ("groove", "pop909")),
+    ):
+        unknown = sorted(set(given) - {entry.name for entry in fields(kind)})
+        if unknown:
+            raise InputError(f"names settings that do not exist: {', '.join(unknown)}", path=path)
+        for name in places:
+            if isinstance(given.get(name), str) and given[name]:
+                given[name] = str(here / given[name])
+    if isinstance(table.get("start"), str) and (here / table["start"]).is_dir():
+        table["start"] = str(here / table["start"])
+    if not isinstance(table.get("soundfonts", []), list):
+        raise InputError(f"soundfonts must be a list, not {table['soundfonts']!r}", path=path)
     try:
-        return PretrainSettings(**table)
+        return PretrainSettings(**table, material=Material(**material))
     except InputError as error:
         raise InputError(error.problem, path=path) from None
 
@@ -159,95 +195,89 @@ class Piece(NamedTuple):
     beats: Beats
 
 
-def _kit_files() -> list[Path]:
-    return sorted((FOLDER / "kits").glob("*.toml"))
-
-
 @lru_cache(maxsize=1)
-def _kits() -> tuple[Tradition, ...]:
-    return tuple(read_tradition(path) for path in _kit_files())
-
-
-@lru_cache(maxsize=1)
-def _takes(folder: str) -> tuple[groove.Groove, ...]:
-    return tuple(groove.takes(folder))
-
-
-def compose(rng: Generator, settings: PretrainSettings) -> Performance:
-    """A performance nobody has heard: a kit groove with borrowed parts, or a human drummer with a band."""
-    if not settings.groove or rng.random() >= settings.groove_share:
-        return perform(_borrowed(rng, settings), duration_s=settings.piece_s, rng=rng)
-    drummers = _takes(settings.groove)
-    take = drummers[int(rng.integers(len(drummers)))]
-    drums = groove.read_groove(
-        take, start_beat=int(rng.integers(1000)), duration_s=settings.piece_s, faster=float(np.exp(rng.normal(0, 0.1)))
-    )
-    drums = replace(drums, levels_db={part: float(rng.normal(0, 3)) for part in drums.voices})
-    bands = [kit for kit in map(_pitched, _kits()) if kit.instruments and kit.beats == groove.PULSES[take.metre][0]]
-    if not bands or len(drums.beats) < 2 or rng.random() < 0.5:
-        return drums
-    band = bands[int(rng.integers(len(bands)))]
-    others = perform(band, duration_s=drums.duration_s, rng=rng, along=drums.beats)
-    return replace(
-        drums,
-        strokes=tuple(sorted(drums.strokes + others.strokes)),
-        voices={**others.voices, **drums.voices},
-        levels_db={**others.levels_db, **drums.levels_db},
-    )
-
-
-def _pitched(kit: Tradition) -> Tradition:
-    """Those of a band who play notes."""
-    return replace(kit, instruments=tuple(part for part in kit.instruments if part.voice in PITCHED))
-
-
-def _borrowed(rng: Generator, settings: PretrainSettings) -> Tradition:
-    """A kit style, some parts taken from others of the same cycle, with percussion that nobody planned."""
-    kits = _kits()
-    weights = np.array([settings.styles.get(kit.name, 1.0) for kit in kits])
-    style = kits[int(rng.choice(len(kits), p=weights / weights.sum()))]
-    alike = [kit for kit in kits if (kit.beats, kit.tatums) == (style.beats, style.tatums)]
-    parts = {part.name: part for part in style.instruments}
-    for name in list(parts):
-        if rng.random() < 0.1:
-            lender = {part.name: part for part in alike[int(rng.integers(len(alike)))].instruments}
-            parts[name] = lender.get(name, parts[name])
-    for _ in range(int(rng.choice(3, p=[0.6, 0.3, 0.1]))):
-        voice = PERCUSSION[int(rng.integers(len(PERCUSSION)))]
-        parts[voice] = Instrument(voice, voice, tuple(Pattern(_grid(style, rng)) for _ in range(2)), level_db=-4)
-    if rng.random() < 0.06:
-        parts = {name: part for name, part in parts.items() if part.voice in PITCHED} or parts
-    swing = np.zeros(style.tatums)
-    if style.tatums == 4 and rng.random() < 0.25:
-        swing[1::2] = rng.uniform(0, 0.08)
-    return replace(
-        style,
-        instruments=tuple(parts.values()),
-        microtiming=tuple(swing),
-        drift=float(np.exp(rng.uniform(np.log(0.0005), np.log(0.012)))),
-        spread=float(rng.uniform(0.003, 0.02)),
-    )
-
-
-def _grid(style: Tradition, rng: Generator) -> str:
-    """A random ostinato that repeats every beat, every half cycle, or every cycle."""
-    length = [style.tatums, style.cycle, style.cycle][int(rng.integers(3))]
-    density = rng.uniform(0.2, 0.8)
-    cell = "".join(
-        rng.choice(list("xXo"), p=[0.6, 0.25, 0.15]) if rng.random() < density else "." for _ in range(length)
-    )
-    return (cell if set(cell) != {"."} else "x" + cell[1:]) * (style.cycle // length)
+def _traditions() -> tuple[Tradition, ...]:
+    return tuple(read_tradition(name) for name in shipped_traditions())
 
 
 def hear(index: int, settings: PretrainSettings) -> Piece:
     """Compose, play, record and analyse the piece of that number."""
     rng = np.random.default_rng([settings.seed, 1, index])
-    performance = compose(rng, settings)
-    stems = render.sound(performance, rng=rng)
-    mixture = record(
-        sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32)), rng=rng
-    )
-    return Piece(log_bands(mixture, RATE).astype(np.float16), performance.beats)
+    return _heard(_performance(rng, settings), _sounds(rng, settings), rng)
+
+
+def _heard(performance: Performance, sounds: Sounds, rng: Generator) -> Piece:
+    stems = render.sound(performance, rng=rng, sounds=sounds)
+    dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
+    return Piece(log_bands(record(dry, rng=rng), RATE).astype(np.float16), performance.beats)
+
+
+def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
+    if rng.random() >= settings.traditions:
+        return compose(rng, settings.material)
+    known = _traditions()
+    return perform(known[int(rng.integers(len(known)))], duration_s=settings.material.piece_s, rng=rng)
+
+
+def _sounds(rng: Generator, settings: PretrainSettings) -> Sounds:
+    """Who plays a piece: mostly samples, half and half, or our own voices."""
+    if not settings.soundfonts:
+        return synthesised
+    share = 0.95 if rng.random() < settings.sampled else 0.5 if rng.random() < 0.25 else 0.0
+    fonts = [(share / len(settings.soundfonts), SoundFont(find(name))) for name in settings.soundfonts]
+    return mixed([*fonts, (1 - share, synthesised)])
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Music a network is scored on while it trains, and never trained on.
+
+    Parameters
+    ----------
+    questions : tuple of (str, float32 [shape=(frames, 81)], Beats)
+        Group, spectrogram and beats of each recording.
+    """
+
+    questions: tuple[tuple[str, Floats32, Beats], ...]
+
+    def grade(self, net: nn.Module) -> dict[str, float]:
+        """Mean scores by group: beats and downbeats behind the decoder, and beats of the network alone."""
+        import torch
+
+        rows: dict[str, list[float]] = {}
+        with torch.inference_mode():
+            for group, bands, beats in self.questions:
+                activations = probabilities(net(torch.from_numpy(bands)[None])[0].float().numpy())
+                decoded = beat_scores(beats, decode_beats(activations, fps=GRID.fps))
+                alone = beat_scores(beats, pick_peaks(activations, fps=GRID.fps))
+                rows.setdefault(f"{group} beat", []).append(decoded["beat_f"])
+                if (beats.positions == 1).any():
+                    rows.setdefault(f"{group} downbeat", []).append(decoded["downbeat_f"])
+                rows.setdefault(f"{group} alone", []).append(alone["beat_f"])
+        return {name.replace(" ", "_"): float(np.mean(values)) for name, values in rows.items()}
+
+
+def exam(settings: PretrainSettings) -> Exam:
+    """Recordings and rendered pieces of timbres that are never trained on; what is missing is left out with a warning."""
+    questions: list[tuple[str, Floats32, Beats]] = []
+    if settings.exam and not Path(settings.exam).is_dir():
+        _log.warning("%s is missing: no recordings are scored on the way", settings.exam)
+    elif settings.exam:
+        for track in open_corpus(settings.exam).tracks:
+            if track.annotation is not None:
+                questions.append((track.group, file_log_bands(track.audio), track.beats()))
+    if settings.exam_soundfont:
+        try:
+            font = SoundFont(find(settings.exam_soundfont))
+        except InputError as error:
+            _log.warning("%s: no timbres that were held out are scored on the way", error)
+        else:
+            unheard = replace(settings, soundfonts=(), traditions=min(settings.traditions, 0.5))
+            for index in range(EXAM_PIECES):
+                rng = np.random.default_rng([settings.seed, 3, index])
+                piece = _heard(_performance(rng, unheard), mixed([(1.0, font), (0.0, synthesised)]), rng)
+                questions.append(("rendered", piece.bands.astype(np.float32), piece.beats))
+    return Exam(tuple(questions))
 
 
 def pretrain(
@@ -256,8 +286,6 @@ def pretrain(
     folder: str | Path,
     workers: int = 1,
     progress: Progress | None = None,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    validate_every: int = 0,
 ) -> Tcn:
     """Train a base network on rendered pieces; a killed run goes on where it was.
 
@@ -268,8 +296,8 @@ def pretrain(
         Where the log and the checkpoint lie.
     workers : int
         Processes that render beside the one that trains.
-    progress, validate, validate_every
-        As in `levada.fit.fit`.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
 
     Returns
     -------
@@ -281,19 +309,35 @@ def pretrain(
     from levada.nets.tcn import Tcn
 
     torch.manual_seed(settings.seed)
+    net = Tcn() if not settings.start else _started(settings.start)
+    questions = exam(settings) if settings.exam_every else Exam(())
     with pool(workers) as lent:
-        net = fit(
-            Tcn(),
+        trained = fit(
+            net,
             _Stream(settings, lent, ahead=4 * workers).batches,
-            settings=FitSettings(settings.steps, settings.learning_rate, average=0.998, clip=1.0, seed=settings.seed),
+            settings=FitSettings(
+                settings.steps,
+                settings.learning_rate,
+                average=settings.average,
+                clip=1.0,
+                precision=settings.precision,
+                seed=settings.seed,
+            ),
             loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
             folder=folder,
             progress=progress,
-            validate=validate,
-            validate_every=validate_every,
+            validate=questions.grade if questions.questions else None,
+            validate_every=settings.exam_every,
         )
-    assert isinstance(net, Tcn)
-    return net
+    assert isinstance(trained, Tcn)
+    return trained
+
+
+def _started(start: str) -> Tcn:
+    from levada.nets.weights import load
+
+    shipped = Path(__file__).parent / "weights" / start
+    return load(shipped if shipped.is_dir() else start).net
 
 
 def make(
@@ -328,6 +372,8 @@ def make(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
+    for name in settings.soundfonts:
+        find(name)
     run = json.dumps(describe(settings))
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     net = pretrain(settings, folder=part, workers=workers, progress=progress)
@@ -342,21 +388,21 @@ def make(
 def card(settings: PretrainSettings, *, name: str) -> Card:
     """What is to be known of a base model made with these settings."""
     pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
-    kits = ", ".join(kit.name for kit in _kits())
-    human = (
-        f" {settings.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., "
-        "ICML 2019, CC BY 4.0), its training split, played by the same synthesised voices."
-        if settings.groove
-        else ""
+    traditions = ", ".join(shipped_traditions())
+    heard = (
+        f" {settings.traditions:.0%} of the pieces are played by the traditions that come with levada ({traditions})."
+        if settings.traditions
+        else " It has heard kits and bands only, no percussion ensemble of any tradition."
     )
+    fonts = f" Most are played by {' and '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
     return Card(
         name=name,
-        origin=f"Pre-trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; "
-        "it has heard no recording, and drum kits and bands only, no percussion ensemble of any tradition.",
-        licence="CC-BY-4.0" if settings.groove else "Apache-2.0",
-        data=f"{pieces} pieces of up to {settings.piece_s:g} s, composed and synthesised by levada from kit styles "
-        f"({kits}) with borrowed parts and random percussion.{human}",
-        minutes=round(pieces * settings.piece_s / 60, 1),
+        origin=f"Trained {f'from {Path(settings.start).name}' if settings.start else 'from nothing'} by `levada pretrain` "
+        f"in {settings.steps} steps on rendered music alone; it has heard no recording.",
+        licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
+        data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada. "
+        f"{settings.material.sources()}{fonts}{heard}",
+        minutes=round(pieces * settings.material.piece_s / 60, 1),
         scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
     )
 
@@ -391,7 +437,7 @@ class _Stream:
     def _count(self, step: int) -> int:
         return self.settings.first_pieces + int(step * self.settings.pieces_per_step)
 
-    def _excerpt(self, piece: Piece, rng: Generator) -> tuple[npt.NDArray[np.float32], ...]:
+    def _excerpt(self, piece: Piece, rng: Generator) -> tuple[Floats32, ...]:
         """A stretch of a piece, changed."""
         from levada.fit import frame_targets
 
@@ -406,4 +452,8 @@ class _Stream:
 
 def describe(settings: PretrainSettings) -> dict[str, object]:
     """The settings as they are kept beside the weights, without places on this machine."""
-    return {**asdict(settings), "groove": "Groove MIDI Dataset" if settings.groove else ""}
+    known: dict[str, object] = asdict(settings)
+    material = dict(asdict(settings.material))
+    for table, name in ((known, "exam"), (known, "start"), (material, "groove"), (material, "pop909")):
+        table[name] = Path(str(table[name])).name
+    return {**known, "soundfonts": list(settings.soundfonts), "material": material}

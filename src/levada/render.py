@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from levada.beats import Beats
 from levada.microphone import record
-from levada.perform import Performance, Stroke, perform
+from levada.perform import Performance, perform
 from levada.tradition import Tradition
-from levada.voices import PITCHED, RATE, Pitched, Timbre, note, strike
+from levada.voices import RATE, Sounds, synthesised
 
 __all__ = ["Rendering", "render", "sound"]
 
@@ -43,7 +43,7 @@ class Rendering:
     rate: int = RATE
 
 
-def render(tradition: Tradition, *, duration_s: float, rng: Generator) -> Rendering:
+def render(tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
     """Perform a tradition, play it and record it.
 
     Parameters
@@ -52,24 +52,28 @@ def render(tradition: Tradition, *, duration_s: float, rng: Generator) -> Render
     duration_s : float
         Length, in seconds.
     rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
 
     Returns
     -------
     Rendering
     """
     performance = perform(tradition, duration_s=duration_s, rng=rng)
-    stems = sound(performance, rng=rng)
+    stems = sound(performance, rng=rng, sounds=sounds)
     mixture = record(sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32)), rng=rng)
     return Rendering(mixture, performance.beats, stems)
 
 
-def sound(performance: Performance, *, rng: Generator) -> dict[str, Floats32]:
+def sound(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> dict[str, Floats32]:
     """Play a performance on instruments drawn for it.
 
     Parameters
     ----------
     performance : Performance
     rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
 
     Returns
     -------
@@ -78,34 +82,11 @@ def sound(performance: Performance, *, rng: Generator) -> dict[str, Floats32]:
     """
     samples = round(performance.duration_s * RATE)
     stems = {part: np.zeros((1, samples), np.float32) for part in performance.voices}
-    players = {part: _Player(voice, rng) for part, voice in performance.voices.items()}
+    players = {part: sounds(voice, rng) for part, voice in performance.voices.items()}
     gains = {part: 10 ** (level / 20) for part, level in performance.levels_db.items()}
-    for event in performance.strokes:
-        start = round(event.time_s * RATE)
-        piece = players[event.part].play(event)[: samples - start]
-        stems[event.part][0, start : start + len(piece)] += np.float32(gains[event.part]) * piece
+    for time_s, part, velocity, stroke, pitch_hz, duration_s in performance.strokes:
+        start = round(time_s * RATE)
+        played = players[part].play(stroke, velocity=velocity, pitch_hz=pitch_hz, duration_s=duration_s, rng=rng)
+        piece = played[: samples - start]
+        stems[part][0, start : start + len(piece)] += np.float32(gains[part]) * piece
     return stems
-
-
-class _Player:
-    """One musician with one instrument; remembers a few takes of each stroke, as playing all anew would be slow."""
-
-    TAKES = 4
-
-    def __init__(self, voice: str, rng: Generator) -> None:
-        self.rng = rng
-        self.instrument = PITCHED[voice].draw(rng) if voice in PITCHED else Timbre.draw(voice, rng)
-        self.takes: dict[tuple[object, ...], Floats32] = {}
-
-    def play(self, event: Stroke) -> Floats32:
-        instrument, level = self.instrument, 0.35 + 0.3 * np.round((event.velocity - 0.35) / 0.3)
-        if isinstance(instrument, Pitched):
-            length_s = float(np.ceil(event.duration_s * 8) / 8)
-            key: tuple[object, ...] = (round(event.pitch_hz, 1), length_s)
-            if key not in self.takes:
-                self.takes[key] = note(instrument, pitch_hz=event.pitch_hz, duration_s=length_s, velocity=1.0)
-            return self.takes[key] * np.float32(event.velocity)
-        key = (event.stroke, level, int(self.rng.integers(self.TAKES)))
-        if key not in self.takes:
-            self.takes[key] = strike(instrument, stroke=event.stroke, velocity=max(level, 0.2), rng=self.rng)
-        return self.takes[key] * np.float32(event.velocity / max(level, 0.2))
