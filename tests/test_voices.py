@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.voices import MEMBRANE, PITCHED, RATE, STROKES, STRUCK, Timbre, note, strike
+from levada.voices import PITCHED, RATE, STROKES, STRUCK
+from levada.voices.synthesis import MEMBRANE, Timbre, note, strike
 
 MEMBRANES = sorted(name for name, voice in STRUCK.items() if voice.modes == MEMBRANE and name != "snare")
 

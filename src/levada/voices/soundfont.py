@@ -175,7 +175,7 @@ class Sampled:
 def _bent(sound: Floats32, factor: float) -> Floats32:
     """Read faster: higher by that factor."""
     at = np.arange(0, max(0, len(sound) - 1), factor)
-    return np.interp(at, np.arange(len(sound)), sound).astype(np.float32)
+    return np.asarray(np.interp(at, np.arange(len(sound)), sound), np.float32)
 
 
 class _Font:
