@@ -33,7 +33,7 @@ Generator = np.random.Generator
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
               "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
 METRES = {(4, False): 0.63, (4, True): 0.14, (3, False): 0.07, (3, True): 0.03, (2, False): 0.05, (2, True): 0.055,
-          (5, False): 0.0125, (7, False): 0.0125}  # fmt: skip
+          (5, False): 0.008, (5, True): 0.004, (7, False): 0.012}  # fmt: skip
 SLOWEST_BPM, FASTEST_BPM = 50.0, 215.0
 SONG_VOICES = {
     "melody": ("singer", "singer", "singer", "reed", "flute", "keys", "piano", "strings", "brass", "pluck", "guitar"),
