@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(help="Recordings with annotations: what is there, and what is wrong.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
+traditions_app = typer.Typer(help="Traditions as data: what ships, and what is in one.", invoke_without_command=True)
+app.add_typer(traditions_app, name="traditions")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -365,6 +367,42 @@ def corpus_get(
     got = get(name.removeprefix("mirdata:"), home=home)
     print(f"{got.name}: {terminal.count(len(got.tracks), 'recording')} in {got.root}")
     print(f"\nlicence\n{got.licence}\n\ncite\n{got.citation}\n\nuse it as mirdata:{name.removeprefix('mirdata:')}")
+
+
+@traditions_app.callback()
+def list_traditions(context: typer.Context, as_json: Json = False) -> None:
+    """List the traditions that come with levada; `show` draws one."""
+    if context.invoked_subcommand is not None:
+        return
+    from levada.tradition import read_tradition, shipped
+
+    known = [read_tradition(name) for name in shipped()]
+    if as_json:
+        terminal.print_json([
+            {
+                "name": one.name, "title": one.title, "about": one.about, "beats": one.beats, "tatums": one.tatums,
+                "tempo_bpm": one.tempo_bpm, "instruments": [part.name for part in one.instruments],
+            }
+            for one in known
+        ])  # fmt: skip
+    else:
+        terminal.print_traditions(known)
+
+
+@traditions_app.command("show")
+def show_tradition(
+    tradition: Annotated[str, typer.Argument(help="A tradition that ships, or a TOML file.")], as_json: Json = False
+) -> None:
+    """Draw a tradition: its cycle, tempo and microtiming, and what every instrument plays."""
+    from dataclasses import asdict
+
+    from levada.tradition import drawn, read_tradition
+
+    found = read_tradition(tradition)
+    if as_json:
+        terminal.print_json(asdict(found))
+    else:
+        print("\n".join(drawn(found)))
 
 
 @app.command()

@@ -7,16 +7,21 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from levada.corpus import Corpus, Report
     from levada.evaluate import Evaluation
     from levada.scores import Interval
+    from levada.tradition import Tradition
 
-__all__ = ["Notes", "count", "length", "print_evaluation", "print_json", "print_report", "progress", "say"]
+__all__ = [
+    *("Notes", "count", "length", "print_evaluation", "print_json", "print_report", "print_traditions", "progress"),
+    "say",
+]
 
 
 def say(message: str) -> None:
@@ -92,6 +97,24 @@ def print_report(corpus: Corpus, report: Report) -> None:
         print(f"{problem.severity}: {problem}")
     if not report.problems:
         print("no problems found")
+
+
+def print_traditions(traditions: Iterable[Tradition]) -> None:
+    """A line a tradition, and where to read on."""
+    rows = []
+    for one in traditions:
+        tempo = f"{one.tempo_bpm[0]:g} ± {one.tempo_bpm[1]:g}"
+        parts = ", ".join(part.name for part in one.instruments)
+        rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", tempo, parts])
+    headings = ["name", "title", "cycle", "bpm", "instruments"]
+    taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(4))
+    wrapped = []
+    for *facts, parts in rows:
+        first, *more = wrap(parts, max(20, 100 - taken), break_on_hyphens=False)
+        wrapped += [[*facts, first], *(["", "", "", "", line] for line in more)]
+    _table(headings, wrapped)
+    print("\ncycle: beats × tatums in a beat. levada traditions show NAME draws one;")
+    print("levada render NAME -o FOLDER renders it; a TOML file of your own is a tradition too.")
 
 
 def count(number: int, noun: str) -> str:

@@ -7,7 +7,19 @@ instrument's `strokes`. A capital is an accent.
 
 from __future__ import annotations
 
+from levada.tradition.draw import drawn, in_words
 from levada.tradition.parts import Form, Instrument, Pattern, Tradition
 from levada.tradition.read import FOLDER, NOTES, read_tradition, shipped
 
-__all__ = ["FOLDER", "NOTES", "Form", "Instrument", "Pattern", "Tradition", "read_tradition", "shipped"]
+__all__ = [
+    "FOLDER",
+    "NOTES",
+    "Form",
+    "Instrument",
+    "Pattern",
+    "Tradition",
+    "drawn",
+    "in_words",
+    "read_tradition",
+    "shipped",
+]

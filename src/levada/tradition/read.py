@@ -39,8 +39,10 @@ def read_tradition(source: str | Path) -> Tradition:
     known = shipped()
     path = known.get(str(source), Path(source))
     if not _exists(path):
-        there = f"there is no tradition {str(source)!r}{_meant(str(source), known)}"
-        raise InputError(f"{there}: name a TOML file, or one of {', '.join(known)}")
+        if path.suffix == ".toml":
+            raise InputError("there is no such file", path=path)
+        near = _meant(str(source), known) or f"; there are {', '.join(known)}, or name a TOML file"
+        raise InputError(f"there is no tradition {str(source)!r}{near}")
     table = read_toml(path)
     if not table:
         raise InputError("is empty: a tradition has beats, tatums, tempo_bpm and [instruments.NAME]", path=path)
