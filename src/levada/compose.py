@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from levada import groove
-from levada.arrange import Bar, Note, Part, Swing, band, form, play
+from levada.arrange import Bar, Note, Part, Swing, band, drift, drumming, form, play, timeline
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.perform import Performance
@@ -34,7 +33,6 @@ PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cow
               "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
 METRES = {(4, False): 0.63, (4, True): 0.14, (3, False): 0.07, (3, True): 0.03, (2, False): 0.05, (2, True): 0.055,
           (5, False): 0.008, (5, True): 0.004, (7, False): 0.012}  # fmt: skip
-SLOWEST_BPM, FASTEST_BPM = 50.0, 215.0
 SONG_VOICES = {
     "melody": ("singer", "singer", "singer", "reed", "flute", "keys", "piano", "strings", "brass", "pluck", "guitar"),
     "bridge": ("reed", "strings", "keys", "flute", "pluck", "organ", "brass", "guitar", "singer"),
@@ -200,24 +198,24 @@ def _kit_piece(material: Material, rng: Generator) -> Performance:
     """A kit style, some parts taken from others of the same metre, with percussion nobody planned, and a band."""
     kit = _style(material, rng)
     mean, deviation = kit.tempo_bpm
-    beats, duration_s = _timeline(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
+    beats, duration_s = timeline(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
     compound, swing = kit.tatums == 3, _swing(kit.tatums == 3, rng)
     bars = form(beats.positions, metre=kit.beats, rng=rng)
-    drums = _drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s)
+    drums = drumming(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s)
     if rng.random() < 0.1:
         return drums
     others = band(
         beats, metre=kit.beats, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), bars=bars,
         grids=_grids(kit), swing=swing, duration_s=duration_s,
     )  # fmt: skip
-    return _together(drums, others)
+    return _stopped(_together(drums, others), bars, rng)
 
 
 def _chamber(material: Material, rng: Generator) -> Performance:
     """A band without drums, free in its tempo."""
     metre, compound = _metre(rng)
     tempo = float(np.exp(rng.normal(math.log(62 if compound else 95), 0.28)))
-    beats, duration_s = _timeline(tempo, metre, material.piece_s, rng, loose=rng.random() < 0.7)
+    beats, duration_s = timeline(tempo, metre, material.piece_s, rng, loose=rng.random() < 0.7)
     return band(
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.3, 1)), duration_s=duration_s,
         swing=Swing(), only=("chords", "bass", "melody", "pad", "riff"),
@@ -235,7 +233,7 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
         return played
     beats = played.beats
     if rng.random() < 0.5:  # the click they played along with may wander
-        wander = np.cumsum(beats.intervals_s * _drift(len(beats) - 1, rng)) + beats.times_s[0]
+        wander = np.cumsum(beats.intervals_s * drift(len(beats) - 1, rng)) + beats.times_s[0]
         times = np.concatenate([beats.times_s[:1], wander])
         strokes = np.interp([stroke.time_s for stroke in played.strokes], beats.times_s, times).tolist()
         moved = tuple(stroke._replace(time_s=at) for stroke, at in zip(played.strokes, strokes, strict=True))
@@ -274,13 +272,13 @@ def _in_three(drums: Performance) -> bool:
 
 def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float) -> Performance:
     """A stretch of a song in voices of our own, with a bass, and drums as often as told."""
-    tempo = float(np.clip(song.tempo_bpm * np.exp(rng.normal(0, 0.09)), SLOWEST_BPM, FASTEST_BPM))
+    tempo = float(song.tempo_bpm * np.exp(rng.normal(0, 0.09)))
     with_drums = rng.random() < drums
     loose = not with_drums and rng.random() < 0.6
     period = -(-song.beats // song.metre) * song.metre
     start = int(rng.integers(max(1, song.beats - int(material.piece_s * tempo / 60)))) if song.beats > 64 else 0
     first = (song.first - 1 + start) % song.metre
-    beats, duration_s = _timeline(tempo, song.metre, material.piece_s, rng, loose=loose, first=first)
+    beats, duration_s = timeline(tempo, song.metre, material.piece_s, rng, loose=loose, first=first)
     rounds = range(-(-(len(beats) + start) // period)) if period - start < len(beats) else range(1)
     chosen = [name for name in song.parts if name == "melody" or rng.random() < 0.8]
     shift = int(rng.integers(-6, 6))
@@ -309,14 +307,14 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
     players = [lead]
     kit = _fitting(song.metre, song.compound, tempo, rng)
     if with_drums and kit:
-        players.append(_drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s))
+        players.append(drumming(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s))
     if with_drums or not chords or rng.random() < 0.75:
         players.insert(0, band(
             beats, metre=song.metre, compound=song.compound, rng=rng, chords=chords or None, bars=bars,
             busy=float(rng.uniform(0.3, 0.9)), only=("bass", "chords", "pad"), swing=swing,
             grids=_grids(kit) if kit else None, duration_s=duration_s,
         ))  # fmt: skip
-    return _together(*players)
+    return _stopped(_together(*players), bars, rng) if with_drums else _together(*players)
 
 
 def _style(material: Material, rng: Generator) -> Tradition:
@@ -354,64 +352,6 @@ def _swing(compound: bool, rng: Generator) -> Swing:
         float(rng.uniform(0.5, 0.62)) if rng.random() < 0.1 else 0.5,
         float(rng.uniform(0.5, 0.64)) if rng.random() < 0.25 else 0.5,
     )
-
-
-def _timeline(
-    tempo: float, metre: int, piece_s: float, rng: Generator, *, loose: bool = False, first: int | None = None
-) -> tuple[Beats, float]:
-    """Beats of a piece, and how long it is: it may begin anywhere in the bar, and end before its time."""
-    tempo = float(np.clip(tempo, SLOWEST_BPM, FASTEST_BPM))
-    count = int(piece_s * tempo / 60 * 1.6) + 8
-    intervals = 60 / tempo * _drift(count, rng, loose=loose)
-    begins = rng.random() < 0.25
-    if first is None:
-        places = _places(count + 1, metre, 0 if begins else int(rng.integers(metre)), rng)
-    else:
-        places = (np.arange(count + 1) + first) % metre + 1
-    lead_s = float(rng.uniform(0.05, 1.5)) if begins else float(rng.uniform(0, intervals[0]))
-    ones = np.flatnonzero(places == 1)
-    if rng.random() < (0.3 if loose else 0.1):
-        last = int(np.searchsorted(lead_s + np.cumsum(intervals), piece_s * rng.uniform(0.6, 0.9)))
-        last = int(ones[max(1, np.searchsorted(ones, last) - 1)])
-        slowing = min(last, int(rng.integers(2, 9)))
-        intervals[last - slowing : last] *= np.linspace(1, rng.uniform(1, 1.6), slowing)
-        times = lead_s + np.concatenate([[0.0], np.cumsum(intervals[:last])])
-        return Beats(times, np.asarray(places[: last + 1])), min(piece_s, float(times[-1] + rng.uniform(0.8, 3.0)))
-    times = lead_s + np.concatenate([[0.0], np.cumsum(intervals)])
-    inside = times < piece_s
-    inside[:2] = True
-    return Beats(times[inside], places[inside]), max(piece_s, float(times[1]) + 0.1)
-
-
-def _places(count: int, metre: int, first: int, rng: Generator) -> npt.NDArray[np.int64]:
-    """Places in the bar; now and then the metre changes for good, or one bar is shorter or longer than the others."""
-    bars: list[int] = [metre] * (count // metre + 2)
-    kind, at = rng.random(), int(rng.integers(2, max(3, len(bars) - 2)))
-    if kind < 0.012:
-        other = int(rng.choice([beats for beats in (2, 3, 4) if beats != metre]))
-        bars[at:] = [other] * (count // 2)
-    elif kind < 0.025:
-        bars[at] = max(2, metre + int(rng.choice([-2, -1, 1, 2])))
-    places = np.concatenate([np.arange(beats) + 1 for beats in bars])
-    return np.asarray(places[first : first + count], np.int64)
-
-
-def _drift(count: int, rng: Generator, *, loose: bool = False) -> npt.NDArray[np.float64]:
-    """What every interval is multiplied by: machines, hands, waves, a ramp, or rubato."""
-    steps, slow = np.arange(count), np.zeros(count)
-    kind = "rubato" if loose else str(rng.choice(["machine", "hands", "wave", "ramp"], p=[0.3, 0.45, 0.15, 0.1]))
-    if kind == "machine":
-        return np.ones(count)
-    noise = rng.normal(0, 1, count)
-    held, sd = (0.6, rng.uniform(0.01, 0.05)) if loose else (0.95, math.exp(rng.uniform(-6.9, -4.7)))
-    for step in range(1, count):
-        slow[step] = held * slow[step - 1] + sd * noise[step]
-    if kind in ("wave", "rubato"):
-        depth = rng.uniform(0.01, 0.06 if loose else 0.04)
-        slow += depth * np.sin(2 * np.pi * (steps / rng.uniform(12, 64) + rng.random()))
-    if kind == "ramp":
-        slow += rng.normal(0, 0.1) * steps / count
-    return np.asarray(np.exp(slow) * (1 + rng.normal(0, 0.003, count)))
 
 
 def _grids(kit: Tradition) -> dict[str, tuple[str, ...]]:
@@ -452,96 +392,23 @@ def _ostinato(kit: Tradition, rng: Generator) -> str:
     return (cell if set(cell) != {"."} else "x" + cell[1:]) * (kit.cycle // length)
 
 
-def _drums(
-    kit: Tradition, bars: Sequence[Bar], beats: Beats, *, rng: Generator, swing: Swing, duration_s: float
-) -> Performance:
-    """A kit plays its patterns through the form: fills before sections, a cymbal on their ones, and rests."""
-    playing = [part for part in kit.instruments if rng.random() < part.presence] or list(kit.instruments[:1])
-    tight_s = float(np.exp(rng.uniform(np.log(0.002), np.log(0.014))))
-    parts = {
-        part.name: Part(part.voice, part.level_db + float(rng.normal(0, 3)), float(rng.normal(0, 0.005)), tight_s)
-        for part in playing
-    }
-    fills, resting = _fills(bars, rng), _rests(bars, rng)
-    sparse, crashes, sticks = rng.random() < 0.25, rng.random() < 0.6, rng.random() < 0.15
-    notes: list[Note] = []
-    for part in playing:
-        chosen: dict[str, str] = {}
-        loud, skips = float(rng.uniform(0.75, 1)), float(rng.choice([0, 0, 0.02, 0.06]))
-        for number, bar in enumerate(bars):
-            if number in resting or (sparse and bar.section == 0 and part.voice in ("kick", "snare")):
-                continue
-            if bar.letter not in chosen:
-                kept = list(chosen.values()) if rng.random() < 0.6 else []
-                chosen[bar.letter] = (kept or [part.patterns[int(rng.integers(len(part.patterns)))].grid])[0]
-            grid, until = chosen[bar.letter], fills.get(number, bar.beats)
-            offset = bar.number * kit.cycle if bar.beats == kit.beats else 0
-            for place in range(int(until * kit.tatums)):
-                letter = grid[(offset + place) % len(grid)]
-                if letter == "." or (skips and rng.random() < skips):
-                    continue
-                level = 0.3 if letter == "o" else 1.0 if letter.isupper() else 0.7
-                stroke = part.strokes.get(letter.lower(), "open")
-                if sticks and part.voice == "snare" and bar.letter != "B" and letter != "o":
-                    stroke = "stick"
-                velocity = float(np.clip(level * loud + rng.normal(0, 0.05), 0.08, 1))
-                notes.append(Note(bar.start + place / kit.tatums, 0, part.name, velocity, 0, stroke))
-    notes += _breaks(kit, bars, fills, parts, crashes=crashes, rng=rng)
-    return play(notes, parts, beats, rng=rng, compound=kit.tatums == 3, swing=swing, duration_s=duration_s)
-
-
-def _fills(bars: Sequence[Bar], rng: Generator) -> dict[int, float]:
-    """Bars that end in a fill, and the beat where it begins."""
-    often = rng.uniform(0.2, 0.9)
-    return {
-        number: float(max(0, bar.beats - int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))))
-        for number, bar in enumerate(bars)
-        if rng.random() < (often if bar.left == 0 else 0.15 * often if bar.number % 4 == 3 else 0)
-    }
-
-
-def _rests(bars: Sequence[Bar], rng: Generator) -> set[int]:
-    """Bars without drums: a section now and then, or the beginning of one."""
-    resting: set[int] = set()
-    for section in {bar.section for bar in bars}:
-        if rng.random() < 0.07:
-            within = [number for number, bar in enumerate(bars) if bar.section == section]
-            resting.update(within if rng.random() < 0.4 else within[: int(rng.integers(1, 5))])
-    return resting if len(resting) < len(bars) else set()
-
-
-def _breaks(
-    kit: Tradition, bars: Sequence[Bar], fills: Mapping[int, float], parts: dict[str, Part], *, crashes: bool,
-    rng: Generator,
-) -> list[Note]:  # fmt: skip
-    """Fills, and the cymbal and bass drum on the one that follows them; adds who is needed to the parts."""
-    drums = [name for name in ("snare", "tom") if name in parts or rng.random() < 0.7] or ["snare"]
-    if rng.random() < 0.5:
-        drums.append("tom-low")
-    jitter_s = next(iter(parts.values())).jitter_s
-    notes: list[Note] = []
-    density = rng.uniform(0.4, 0.95)
-    for number, begins in fills.items():
-        bar = bars[number]
-        places = np.arange(round(begins * kit.tatums), bar.beats * kit.tatums)
-        for count, place in enumerate(places.tolist()):
-            if rng.random() < density:
-                drum = drums[min(len(drums) - 1, count * len(drums) // len(places))]
-                parts.setdefault(drum, Part(drum.removesuffix("-low"), float(rng.normal(0, 3)), 0.0, jitter_s))
-                velocity = float(np.clip(0.55 + 0.35 * count / len(places) + rng.normal(0, 0.06), 0.1, 1))
-                notes.append(Note(bar.start + place / kit.tatums, 0, drum, velocity))
-        if number + 1 < len(bars) and crashes and rng.random() < 0.75:
-            at = float(bars[number + 1].start)
-            parts.setdefault("crash", Part("crash", float(rng.normal(-3, 3)), 0.0, jitter_s))
-            notes.append(Note(at, 0, "crash", float(rng.uniform(0.7, 1))))
-            if "kick" in parts:
-                notes.append(Note(at, 0, "kick", 1.0))
-    return notes
-
-
 def _one_of(voices: Sequence[str], rng: Generator) -> str:
     known = [voice for voice in voices if voice in PITCHED]
     return known[int(rng.integers(len(known)))]
+
+
+def _stopped(played: Performance, bars: Sequence[Bar], rng: Generator) -> Performance:
+    """Now and then everybody stops after the one of a section's last bar."""
+    if rng.random() > 0.12:
+        return played
+    times, last = played.beats.times_s, len(played.beats) - 1
+    silent = [
+        (times[max(0, bar.start)] + 0.12, times[bar.start + bar.beats] - 0.05)
+        for bar in bars
+        if bar.left == 0 and bar.start + bar.beats <= last and rng.random() < 0.6
+    ]
+    kept = (stroke for stroke in played.strokes if not any(start < stroke.time_s < end for start, end in silent))
+    return replace(played, strokes=tuple(kept))
 
 
 def _together(*played: Performance) -> Performance:
