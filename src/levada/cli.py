@@ -406,6 +406,35 @@ def show_tradition(
 
 
 @app.command()
+def render(
+    tradition: Annotated[str, typer.Argument(help="A tradition that ships, or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the corpus.")],
+    minutes: Annotated[float, typer.Option(help="Minutes of music in all.")] = 5.0,
+    recordings: Annotated[int | None, typer.Option(help="How many; a minute each by default.")] = None,
+    sounds: Annotated[
+        str, typer.Option(help="synthesised, a SoundFont (.sf2, .sf3), or a folder of one-shots.")
+    ] = "synthesised",
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Render a corpus of a tradition: recordings, exact beats, and stems (resumable)."""
+    from levada.corpus.rendered import render_corpus
+    from levada.tradition import read_tradition
+
+    found = read_tradition(tradition)
+    with terminal.progress(f"rendering {found.title or found.name}") as progress:
+        done = render_corpus(
+            out, found, minutes=minutes, recordings=recordings, seed=seed, sounds=sounds, force=force, progress=progress
+        )
+    if as_json:
+        terminal.print_json({"written": [*map(str, done.written)], "kept": [*map(str, done.kept)]})
+    there = f"; {len(done.kept)} finished before" if done.kept else ""
+    written = terminal.count(len(done.written), "recording")
+    terminal.say(f"{out}: {written} of {found.title or found.name} rendered, with beats and stems{there}")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where everything is left to look at and listen to.")] = Path(
         "demo"

@@ -15,7 +15,8 @@ An optional ``corpus.toml`` in the folder names things::
     "1995/take7" = "cuareim"
 
 Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
-hold recordings; otherwise each is its own group.
+hold recordings; otherwise each is its own group. Folders called ``song.stems`` hold what single instruments of a
+recording play, and are passed over.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ ANNOTATIONS = (  # in the order they are preferred
 )
 ALWAYS = (".beats", ".svl", ".jams")  # these are annotations wherever they lie, also without a recording
 FOLDERS = ("annotations", "beats")
+STEMS = ".stems"
 TOML = "corpus.toml"
 
 
@@ -59,7 +61,7 @@ class _Facts:
 def open_folder(folder: str | Path) -> Corpus:
     """Find the recordings in a folder and its sub-folders, and the annotation of each.
 
-    Hidden files and links to folders are passed over. Neither audio nor annotations are read.
+    Hidden files, links to folders and folders of stems are passed over. Neither audio nor annotations are read.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
 def _files(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(STEMS)]
         found += [Path(folder, name) for name in names if not name.startswith(".")]
     return sorted(found)
 

@@ -1,0 +1,300 @@
+"""Rendered corpora: recordings of a tradition that nobody played, with beats that are known exactly.
+
+Each recording has its own ensemble, tempo, instruments and room, and is a group of its own. Beside ``NAME-001.wav``
+lie its beats, ``NAME-001.beats``, and what each part played alone, ``NAME-001.stems/PART.wav``, before the room but as
+loud as in the mixture. ``corpus.json`` says what was rendered, so that an interrupted run can go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from levada import __version__, audio
+from levada.errors import InputError
+from levada.files import atomic, atomic_folder
+from levada.formats import write_beats
+from levada.render import render
+from levada.tradition import Tradition
+from levada.voices import Sounds, mixed, synthesised
+from levada.workers import pool
+
+__all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_of"]
+
+SYNTHESISED = "synthesised"
+RUN, TOML = "corpus.json", "corpus.toml"
+USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
+MOST_MINUTES = 10_000.0
+WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs more than it saves
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a run did.
+
+    Parameters
+    ----------
+    folder : Path
+    written, kept : tuple of Path
+        Recordings that were rendered now, and those that an earlier run had finished.
+    """
+
+    folder: Path
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One recording, as a process needs to know it."""
+
+    target: Path
+    tradition: Tradition
+    length_s: float
+    seed: tuple[int, int]
+    sounds: str
+
+    @property
+    def beats(self) -> Path:
+        return self.target.with_suffix(".beats")
+
+    @property
+    def stems(self) -> Path:
+        return self.target.with_suffix(".stems")
+
+    @property
+    def is_done(self) -> bool:
+        return self.target.exists() and self.beats.exists()
+
+
+def render_corpus(
+    folder: str | Path,
+    tradition: Tradition,
+    *,
+    minutes: float,
+    recordings: int | None = None,
+    seed: int = 0,
+    sounds: str = SYNTHESISED,
+    force: bool = False,
+    processes: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rendered:
+    """Render a corpus; a run that was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where it goes: a new or an empty folder, or that of the same run.
+    tradition : Tradition
+    minutes : float
+        Of all recordings together.
+    recordings : int, optional
+        How many; as many as last about a minute each by default.
+    seed : int
+        The same seed gives the same bytes.
+    sounds : str
+        "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
+    force : bool
+        Whether the recordings of another run there may be replaced. Nothing else in the folder is touched.
+    processes : int
+        Recordings rendered at the same time.
+    progress : callable, optional
+        Told recordings done and recordings in all.
+
+    Returns
+    -------
+    Rendered
+
+    Raises
+    ------
+    InputError
+        If the lengths make no sense, the folder holds something else, or a file cannot be written: what is finished
+        is kept, and nothing is left half done.
+    """
+    count = _count(minutes, recordings)
+    if not 0 <= seed < 2**63:
+        raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
+    sounds_of(sounds)  # said before the work, not after it
+    folder = Path(folder)
+    run = _described(tradition, minutes, count, seed, sounds)
+    _claim(folder, run, force=force)
+    _write_facts(folder, tradition, run)
+    names = [folder / f"{tradition.name}-{number:03}.wav" for number in range(1, count + 1)]
+    jobs = [
+        _Job(name, tradition, 60 * minutes / count, (seed, number), sounds)
+        for number, name in enumerate(names, start=1)
+    ]
+    kept = [job.target for job in jobs if job.is_done]
+    todo = [job for job in jobs if not job.is_done]
+    written: list[Path] = []
+    try:
+        for target in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
+            written.append(target)
+            if progress is not None:
+                progress(len(kept) + len(written), count)
+    except InputError as error:
+        done = sum(job.is_done for job in jobs)
+        there = f"{done} of {count} recordings are finished and kept; the same command goes on with the others"
+        raise InputError(f"{error.problem}; {there}", path=error.path) from None
+    return Rendered(folder, tuple(sorted(written)), tuple(kept))
+
+
+@lru_cache(maxsize=2)
+def sounds_of(name: str) -> Sounds:
+    """Sounds by the name a user gives them; what a source lacks is synthesised.
+
+    Parameters
+    ----------
+    name : str
+        "synthesised", the path or the name of a SoundFont, or a folder of one-shots.
+
+    Raises
+    ------
+    InputError
+        If there is no such thing.
+    """
+    if name == SYNTHESISED:
+        return synthesised
+    if Path(name).is_dir():
+        from levada.voices.samples import OneShots
+
+        found: Sounds = OneShots(Path(name))
+    else:
+        from levada.voices.soundfont import SoundFont, find
+
+        found = SoundFont(find(name))
+    return mixed([(1.0, found), (0.0, synthesised)])
+
+
+def _count(minutes: float, recordings: int | None) -> int:
+    if not 0 < minutes <= MOST_MINUTES:
+        raise InputError(f"minutes to render must be above 0 and at most {MOST_MINUTES:.0f}, not {minutes:g}")
+    count = max(1, round(60 * minutes / USUAL_S)) if recordings is None else recordings
+    if count < 1:
+        raise InputError(f"recordings to render must be 1 or more, not {count}")
+    length_s = 60 * minutes / count
+    if length_s < LEAST_S:
+        raise InputError(f"recordings of {length_s:.1f} s are too short to hold a few beats; render more minutes")
+    if length_s > MOST_S:
+        least = math.ceil(60 * minutes / MOST_S)
+        raise InputError(f"recordings of {length_s / 60:.0f} minutes are too long; render {least} recordings or more")
+    return count
+
+
+def _described(tradition: Tradition, minutes: float, count: int, seed: int, sounds: str) -> dict[str, object]:
+    """What makes a run the same run."""
+    content = json.dumps(asdict(tradition), sort_keys=True).encode()
+    return {
+        "tradition": tradition.name.lstrip(".") or "tradition",
+        "description": hashlib.sha256(content).hexdigest(),
+        "minutes": minutes,
+        "recordings": count,
+        "seed": seed,
+        "sounds": sounds,
+        "levada": __version__,
+    }
+
+
+def _claim(folder: Path, run: dict[str, object], *, force: bool) -> None:
+    """Make the folder, or take the one that this very run, or with `force` another one, left."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file: give the name of a folder", path=folder)
+    if not folder.exists() and not folder.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {folder.parent}: make it first", path=folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder) from None
+    theirs = _run(folder / RUN)
+    if theirs is None and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise InputError(f"holds something else (there is no {RUN} of levada's in it); give another name", path=folder)
+    if theirs is not None and theirs != run and not force:
+        other = ", ".join(key for key in run if theirs.get(key) != run[key])
+        raise InputError(
+            f"holds a corpus that was rendered otherwise ({other}); give another name, or --force to replace it",
+            path=folder,
+        )
+    if theirs is not None and force:
+        for path in folder.iterdir():
+            number = re.fullmatch(rf"{re.escape(str(theirs['tradition']))}-(\d{{3,}})", path.stem)
+            if number and path.suffix in (".wav", ".beats", ".stems"):
+                _remove(path.with_suffix(".wav"))
+
+
+def _run(path: Path) -> dict[str, object] | None:
+    """What a run wrote of itself; nothing where it is not one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"tradition", "seed", "levada"} <= found.keys() else None
+
+
+def _write_facts(folder: Path, tradition: Tradition, run: dict[str, object]) -> None:
+    licence = "CC0-1.0" if run["sounds"] == SYNTHESISED else f"that of the sounds: {run['sounds']}"
+    title = tradition.title or tradition.name
+    told = f"Rendered by levada {run['levada']} from its description of {title}, seed {run['seed']}."
+    citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
+    facts = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
+    with atomic(folder / TOML, force=True) as temporary:
+        lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()]
+        temporary.write_text("".join(lines).replace("\x7f", " "), encoding="utf-8")
+    with atomic(folder / RUN, force=True) as temporary:
+        temporary.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def _each(jobs: list[_Job], processes: int) -> Iterator[Path]:
+    if processes <= 1 or len(jobs) <= 1:
+        yield from map(_write, jobs)
+        return
+    with pool(min(processes, len(jobs))) as lent:
+        for done in as_completed([lent.submit(_write, job) for job in jobs]):
+            try:
+                yield done.result()
+            except BrokenProcessPool:
+                problem = "a process that rendered was killed: there may be too little memory for two"
+                raise InputError(problem, path=jobs[0].target.parent) from None
+
+
+def _write(job: _Job) -> Path:
+    """Render a recording and write it: stems first, the mixture last, all of them or none."""
+    rng = np.random.default_rng(job.seed)
+    piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
+    dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
+    gain = _level(piece.mixture) / max(_level(dry), 1e-12)
+    loudest = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
+    _remove(job.target)
+    try:
+        with atomic_folder(job.stems, known_by=RUN) as temporary:
+            for part, stem in piece.stems.items():
+                audio.write(temporary / f"{part}.wav", stem * np.float32(gain / loudest), rate=piece.rate)
+        write_beats(job.beats, piece.beats)
+        audio.write(job.target, piece.mixture / np.float32(loudest), rate=piece.rate)
+    except InputError as error:
+        _remove(job.target)
+        raise InputError(error.problem, path=job.target) from None
+    except BaseException:
+        _remove(job.target)
+        raise
+    return job.target
+
+
+def _remove(recording: Path) -> None:
+    recording.unlink(missing_ok=True)
+    recording.with_suffix(".beats").unlink(missing_ok=True)
+    shutil.rmtree(recording.with_suffix(".stems"), ignore_errors=True)
+
+
+def _level(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
