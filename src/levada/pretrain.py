@@ -265,7 +265,8 @@ def exam(settings: PretrainSettings) -> Exam:
     elif settings.exam:
         for track in open_corpus(settings.exam).tracks:
             if track.annotation is not None:
-                questions.append((track.group, file_log_bands(track.audio), track.beats()))
+                group = "/".join(track.group.split("/")[:2])
+                questions.append((group, file_log_bands(track.audio), track.beats()))
     if settings.exam_soundfont:
         try:
             font = SoundFont(find(settings.exam_soundfont))
