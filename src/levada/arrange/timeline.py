@@ -35,8 +35,9 @@ def timeline(
         slowing = min(last, int(rng.integers(2, 9)))
         intervals[last - slowing : last] *= np.linspace(1, rng.uniform(1, 1.6), slowing)
         times = lead_s + np.concatenate([[0.0], np.cumsum(intervals[:last])])
-        if len(times) > 2 and times[-1] < piece_s:
-            return Beats(times, places[: last + 1]), min(piece_s, float(times[-1] + rng.uniform(0.8, 3.0)))
+        rest_s = 1.5 * float(intervals[last - 1]) + float(rng.uniform(0, 2))
+        if len(times) > 2 and times[-1] + rest_s <= piece_s:
+            return Beats(times, places[: last + 1]), float(times[-1]) + rest_s
     times = lead_s + np.concatenate([[0.0], np.cumsum(intervals)])
     inside = times < piece_s
     inside[:2] = True

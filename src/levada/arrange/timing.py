@@ -16,6 +16,7 @@ from levada.perform import Performance, Stroke
 __all__ = ["Note", "Part", "Swing", "play"]
 
 Generator = np.random.Generator
+OVER = 1.4  # intervals without a beat after which music is over
 
 
 class Note(NamedTuple):
@@ -86,6 +87,8 @@ def play(
 ) -> Performance:
     """Notes in beats become strokes in time, early and late as hands are.
 
+    Music that lasts well beyond its last beat has ended there: what would begin later is not played.
+
     Parameters
     ----------
     notes : sequence of Note
@@ -107,6 +110,8 @@ def play(
         raise InputError("a band needs two beats at least")
     last_s = float(2 * times[-1] - times[-2]) if duration_s is None else duration_s
     voices, levels = ({name: getattr(part, what) for name, part in parts.items()} for what in ("voice", "level_db"))
+    if last_s > times[-1] + OVER * (times[-1] - times[-2]):
+        notes = [note for note in notes if note.beat < len(times) - 1 + 1e-6]
     if not notes:
         return Performance((), beats, voices, levels, last_s)
     at = np.array([note.beat for note in notes], float)
