@@ -105,9 +105,7 @@ class Font:
 
     def _played(self, bank: int, program: int, key: int, velocity: int, duration_s: float) -> Floats32:
         channel = self._channel(bank, program)
-        self._strike(
-            channel, key, velocity
-        )  # FluidSynth plays a sample otherwise the first time: that one is not heard
+        self._synth.noteon(channel, key, velocity)  # the first time it plays otherwise than ever after: unheard
         self._hush(channel)
         self._synth.noteon(channel, key, velocity)
         if bank == DRUMS or not duration_s:
