@@ -187,6 +187,16 @@ class TestBand:
             hits += places <= {0, 7, 10} | {at + 1 for at in (0, 7, 10)}
         assert hits >= 8
 
+    def test_a_bass_may_play_with_the_bass_drum(self):
+        beats = steady()
+        kick_s = np.concatenate([beats.times_s[::4], beats.times_s[2::4] + 0.25])
+        together = 0
+        for seed in range(30):
+            played = band(beats, metre=4, compound=False, rng=rng(seed), kick_s=kick_s.tolist(), only=("bass",))
+            away = np.abs(part_times(played, "bass")[:, None] - kick_s).min(1)
+            together += away.max() < 0.09
+        assert 4 <= together <= 15
+
     def test_phrases_return(self):
         bars = [Bar(4 * at, 4, at % 8, 7 - at % 8, at // 8, "AA"[at // 8]) for at in range(16)]
         played = band(steady(), metre=4, compound=False, rng=rng(2), bars=bars, only=("riff",), busy=1.0)

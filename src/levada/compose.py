@@ -206,7 +206,7 @@ def _kit_piece(material: Material, rng: Generator) -> Performance:
         return drums
     others = band(
         beats, metre=kit.beats, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), bars=bars,
-        grids=_grids(kit), swing=swing, duration_s=duration_s,
+        grids=_grids(kit), swing=swing, kick_s=_kicks(drums), duration_s=duration_s,
     )  # fmt: skip
     return _stopped(_together(drums, others), bars, rng)
 
@@ -254,9 +254,13 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
     compound = _in_three(drums)
     others = band(
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), duration_s=end_s,
-        swing=Swing(),
+        swing=Swing(), kick_s=_kicks(drums),
     )  # fmt: skip
     return _together(others, drums)
+
+
+def _kicks(drums: Performance) -> list[float]:
+    return [stroke.time_s for stroke in drums.strokes if stroke.part == "kick"]
 
 
 def _in_three(drums: Performance) -> bool:
@@ -312,7 +316,8 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
         players.insert(0, band(
             beats, metre=song.metre, compound=song.compound, rng=rng, chords=chords or None, bars=bars,
             busy=float(rng.uniform(0.3, 0.9)), only=("bass", "chords", "pad"), swing=swing,
-            grids=_grids(kit) if kit else None, duration_s=duration_s,
+            grids=_grids(kit) if kit else None, kick_s=[at for each in players[1:] for at in _kicks(each)],
+            duration_s=duration_s,
         ))  # fmt: skip
     return _stopped(_together(*players), bars, rng) if with_drums else _together(*players)
 

@@ -48,6 +48,7 @@ def band(
     grids: Mapping[str, Sequence[str]] | None = None,
     only: Sequence[str] = ("bass", "chords", "pad", "riff", "melody"),
     swing: Swing | None = None,
+    kick_s: Sequence[float] = (),
     duration_s: float | None = None,
 ) -> Performance:
     """A band that plays along with beats.
@@ -72,6 +73,8 @@ def band(
     only : sequence of str
         Who may play: "bass", "chords", "pad", "riff", "melody".
     swing : Swing, optional
+    kick_s : sequence of float
+        When a bass drum is struck, in seconds: a bass may play with it.
     duration_s : float, optional
         Until when they play; an interval after the last beat where it is not given.
 
@@ -89,7 +92,9 @@ def band(
         raise InputError(f"a band has no {', '.join(unknown)}; it has {', '.join(PLAYERS)}")
     bars = tuple(bars) if bars is not None else form(beats.positions, metre=metre, rng=rng)
     given = tuple(Chord(*chord) for chord in chords or ()) or harmony(bars, compound=compound, rng=rng)
-    sheet = Sheet(bars, given, compound, float(rng.uniform(0, 0.25)), rng)
+    sheet = Sheet(
+        bars, given, compound, float(rng.uniform(0, 0.25)), rng, _kicks(kick_s, beats, bars, compound=compound)
+    )
     chances = {"bass": 0.6 + 0.6 * busy, "chords": 0.55 + 0.6 * busy, "pad": 0.2 + 0.2 * busy,
                "riff": 0.6 * busy, "melody": 0.25 + 0.7 * busy}  # fmt: skip
     seats = [name for name in only if rng.random() < chances[name]] or [only[0]]
@@ -117,3 +122,15 @@ def _silences(bars: Sequence[Bar], rng: Generator, *, often: float) -> set[int]:
     if len(resting) > bars[-1].section:
         resting = set()
     return {number for number, bar in enumerate(bars) if bar.section in resting}
+
+
+def _kicks(
+    struck_s: Sequence[float], beats: Beats, bars: Sequence[Bar], *, compound: bool
+) -> dict[int, tuple[float, ...]]:
+    """Places of those strokes in their bars, on the grid of the band."""
+    tatums = 3 if compound else 4
+    places = np.interp(struck_s, beats.times_s, np.arange(len(beats)))
+    on_grid = np.unique(np.round(places * tatums)) / tatums
+    found = ((number, on_grid[(on_grid >= bar.start) & (on_grid < bar.start + bar.beats)] - bar.start)
+             for number, bar in enumerate(bars))  # fmt: skip
+    return {number: tuple(inside.tolist()) for number, inside in found if len(inside)}

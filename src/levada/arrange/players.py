@@ -5,7 +5,7 @@ A player writes figures for a bar or two and keeps them as long as the letter of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,13 +25,27 @@ NEXT = -2  # the root of the chord that comes
 
 @dataclass(frozen=True)
 class Sheet:
-    """What everybody in the band reads from."""
+    """What everybody in the band reads from.
+
+    Parameters
+    ----------
+    bars : tuple of Bar
+    chords : tuple of Chord
+    compound : bool
+        Whether a beat is divided in three.
+    accent : float
+        How much louder the one is.
+    rng : numpy.random.Generator
+    kicks : mapping of int to tuple of float
+        Where in a bar, in beats, the bass drum is struck; by the number of the bar.
+    """
 
     bars: tuple[Bar, ...]
     chords: tuple[Chord, ...]
     compound: bool
     accent: float
     rng: Generator
+    kicks: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     starts: npt.NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,8 +130,9 @@ def bass(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     styles = ("root", "fifth", "eighths", "beats", "octave", "walk", "cell", "cell", "dotted", "push", "tumbao")
     shares = np.array([2, 2, 1.5, 1, 0.7, 1, 2, 2, 0.7, 1, 0.5])
     style = str(rng.choice(styles, p=shares / shares.sum()))
-    style = "grid" if grids and rng.random() < 0.6 else style
+    style = "grid" if grids and rng.random() < 0.5 else style
     density, syncopation, firm = rng.uniform(0.12, 0.4), rng.uniform(-0.2, 0.6), rng.random() < 0.85
+    locked = bool(sheet.kicks) and rng.random() < 0.3
     lift = 12 * (rng.random() < 0.2)
 
     def draw(beats: int) -> list[Figure]:
@@ -149,7 +164,8 @@ def bass(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
         return [_on_one(cell) for cell in cells] if firm else cells
 
     notes = []
-    for number, bar, figure in _figures(sheet, draw):
+    for number, bar, written in _figures(sheet, draw):
+        figure = _with_the_kick(sheet.kicks[number], bar.beats) if locked and number in sheet.kicks else written
         for place, length, tone in figure:
             if place and rng.random() < 0.03:
                 continue
@@ -160,6 +176,11 @@ def bass(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
             midi = 28 + (note - 28) % 12 + (12 if tone == 3 else 0) + lift
             notes.append((number, Note(beat, length, "bass", sheet.loudness(place), midi)))
     return notes
+
+
+def _with_the_kick(places: Sequence[float], beats: int) -> Figure:
+    """A root wherever the bass drum is struck."""
+    return tuple((place, 0.9 * (end - place), 0) for place, end in zip(places, [*places[1:], beats], strict=True))
 
 
 def _on_one(cell: Figure) -> Figure:
