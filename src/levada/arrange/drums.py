@@ -15,6 +15,7 @@ from levada.tradition import Tradition
 __all__ = ["drumming"]
 
 Generator = np.random.Generator
+BACKBEAT = ("snare", "clap", "rim")  # often the loudest of a kit, and never on the one
 
 
 def drumming(
@@ -24,7 +25,12 @@ def drumming(
     playing = [part for part in kit.instruments if rng.random() < part.presence] or list(kit.instruments[:1])
     tight_s = float(np.exp(rng.uniform(np.log(0.002), np.log(0.014))))
     parts = {
-        part.name: Part(part.voice, part.level_db + float(rng.normal(0, 3)), float(rng.normal(0, 0.005)), tight_s)
+        part.name: Part(
+            part.voice,
+            part.level_db + float(rng.normal(3 if part.voice in BACKBEAT else 0, 3)),
+            float(rng.normal(0, 0.005)),
+            tight_s,
+        )
         for part in playing
     }
     fills, resting = _fills(bars, rng), _rests(bars, rng)
