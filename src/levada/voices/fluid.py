@@ -25,7 +25,8 @@ Floats16 = npt.NDArray[np.float16]
 
 BLOCK = 64
 CHANNELS = 48
-STRUCK_S, RELEASE_S = 2.5, 1.0
+STRUCK_S, RELEASE_S, SILENCE_S = 2.5, 1.0, 0.03
+INAUDIBLE = 1e-6
 REMEMBERED_BYTES = 200_000_000
 SETTINGS = {
     "synth.reverb.active": 0,
@@ -105,25 +106,18 @@ class Font:
 
     def _played(self, bank: int, program: int, key: int, velocity: int, duration_s: float) -> Floats32:
         channel = self._channel(bank, program)
-        self._synth.noteon(channel, key, velocity)  # the first time it plays otherwise than ever after: unheard
-        self._hush(channel)
-        self._synth.noteon(channel, key, velocity)
-        if bank == DRUMS or not duration_s:
-            sound = self._listen(STRUCK_S)
-        else:
-            held = self._listen(duration_s)
-            self._synth.noteoff(channel, key)
-            sound = np.concatenate([held, self._listen(RELEASE_S)])
-        self._hush(channel)
+        for _ in range(2):  # the first time it may play otherwise than ever after: unheard
+            self._synth.noteon(channel, key, velocity)
+            if bank == DRUMS or not duration_s:
+                sound = self._listen(STRUCK_S)
+            else:
+                held = self._listen(duration_s)
+                self._synth.noteoff(channel, key)
+                sound = np.concatenate([held, self._listen(RELEASE_S)])
+            self._synth.all_sounds_off(channel)
+            self._listen(SILENCE_S)
         peak = float(np.abs(sound).max())
-        if peak < 1e-6:
-            return np.zeros(0, np.float32)
-        return from_onset(sound / np.float32(peak))
-
-    def _hush(self, channel: int) -> None:
-        self._listen(BLOCK / RATE)
-        self._synth.all_sounds_off(channel)
-        self._listen(BLOCK / RATE)
+        return from_onset(sound / np.float32(peak)) if peak > INAUDIBLE else np.zeros(0, np.float32)
 
     def _channel(self, bank: int, program: int) -> int:
         """A channel on which that program is loaded."""
