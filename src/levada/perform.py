@@ -279,7 +279,7 @@ def _played(
     written = np.array([at for at, letter in enumerate(letters) if letter != "."], np.int64)
     beat = written // tradition.tatums - first + 1
     written, beat = (array[(beat >= 0) & (beat < len(grid) - 1)] for array in (written, beat))
-    kept = rng.random(len(written)) >= rng.uniform(0, SKIPS)
+    kept = (rng.random(len(written)) >= rng.uniform(0, SKIPS)) | (written == len(letters) - 1)  # never the common last
     written, beat = written[kept], beat[kept]
     place = written % tradition.tatums
     microtiming = np.array(part.microtiming or tradition.microtiming or (0.0,) * tradition.tatums)
