@@ -92,13 +92,15 @@ def hardness(velocity: float) -> int:
     return int(np.clip(np.ceil(velocity * HARDNESSES - 0.5), 1, HARDNESSES))
 
 
-def from_onset(sound: Floats32) -> Floats32:
-    """What lies between the onset and silence; no more than 50 ms are taken for silence before the onset.
+def from_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
+    """What lies between the onset and silence.
 
     Parameters
     ----------
     sound : float32 [shape=(samples,)]
         At 44.1 kHz.
+    lead_s : float
+        No more than that is taken for silence before the onset: what swells slowly is no silence.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def from_onset(sound: Floats32) -> Floats32:
     peak = float(size.max(initial=0.0))
     if peak == 0:
         return sound[:1]
-    first = min(int(np.argmax(size > 10 ** (FLOOR_DB / 20) * peak)), int(LEAD_S * RATE))
+    first = min(int(np.argmax(size > 10 ** (FLOOR_DB / 20) * peak)), int(min(lead_s * RATE, len(size))))
     last = len(size) - int(np.argmax(size[::-1] > 1e-3 * peak))
     heard = sound[first:last].astype(np.float32)
     fade = min(len(heard), int(0.005 * RATE))

@@ -1,0 +1,144 @@
+"""A folder of recorded strokes: the right take for the right stroke, and plain words for files that are none."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from levada import audio
+from levada.errors import InputError
+from levada.voices import RATE, STROKES, STRUCK, mixed, synthesised
+from levada.voices.samples import OneShots
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def tone(hz, *, seconds=0.3, level=0.5, lead_s=0.0, rate=RATE):
+    at = np.arange(int(seconds * rate)) / rate
+    return np.concatenate([np.zeros(int(lead_s * rate)), level * np.sin(2 * np.pi * hz * at) * np.exp(-20 * at)])
+
+
+def write(folder, name, sound, *, rate=RATE):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    audio.write(path, np.atleast_2d(sound).astype(np.float32), rate=rate)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path, "conga-open.wav", tone(300))
+    write(tmp_path, "conga-slap 1.wav", tone(1000, level=0.5))
+    write(tmp_path, "conga-slap_2.flac", tone(2000, level=0.05))
+    write(tmp_path, "piano-drum-open3.wav", tone(100, lead_s=0.3))
+    write(tmp_path, "Open-Hat-Open.WAV", tone(6000))
+    write(tmp_path, "chico/muted.wav", tone(500))
+    (tmp_path / "README.txt").write_text("mine")
+    (tmp_path / ".conga-kiss.wav").write_text("left by a file manager")
+    return tmp_path
+
+
+def played(instrument, *, stroke="open", velocity=0.8, seed=1):
+    return instrument.play(stroke, velocity=velocity, pitch_hz=0.0, duration_s=0.0, rng=rng(seed))
+
+
+def pitch_of(heard):
+    return float(np.fft.rfftfreq(1 << 17, 1 / RATE)[np.abs(np.fft.rfft(heard, 1 << 17)).argmax()])
+
+
+class TestOneShots:
+    def test_voices(self, folder):
+        assert set(OneShots(folder).voices) == {"conga", "piano-drum", "open-hat", "chico"}
+
+    @pytest.mark.parametrize(("voice", "hz"), [("conga", 300), ("piano-drum", 100), ("open-hat", 6000)])
+    def test_plays_what_was_recorded(self, folder, voice, hz):
+        heard = [played(OneShots(folder)(voice, rng(seed))) for seed in range(5)]
+        assert all(pitch_of(one) == pytest.approx(hz, rel=0.09) for one in heard)  # up to a semitone
+        assert all(np.abs(one).max() == pytest.approx(0.8 * STRUCK[voice].level, rel=0.13) for one in heard)
+        assert all(np.abs(one[: RATE // 100]).max() > 0.5 * np.abs(one).max() for one in heard)  # no silence before
+
+    def test_harder_strokes_are_the_louder_takes(self, folder):
+        instrument = OneShots(folder)("conga", rng())
+        assert pitch_of(played(instrument, stroke="slap", velocity=1.0)) == pytest.approx(1000, rel=0.09)
+        assert pitch_of(played(instrument, stroke="slap", velocity=0.1)) == pytest.approx(2000, rel=0.09)
+
+    def test_takes_about_as_loud_take_turns(self, tmp_path):
+        for number, hz in enumerate((300, 500, 800)):
+            write(tmp_path, f"bongo-open-{number}.wav", tone(hz))
+        instrument, one = OneShots(tmp_path)("bongo", rng()), rng(3)
+        heard = {
+            round(pitch_of(instrument.play("open", velocity=0.9, pitch_hz=0, duration_s=0, rng=one)), -2)
+            for _ in range(40)
+        }
+        assert len(heard) >= 2
+
+    @pytest.mark.parametrize("stroke", STROKES)
+    def test_every_stroke_sounds(self, folder, stroke):
+        for voice in ("conga", "chico"):
+            assert played(OneShots(folder)(voice, rng()), stroke=stroke).any()
+
+    def test_other_rates_and_stereo(self, tmp_path):
+        write(tmp_path, "tom-open.wav", np.stack([tone(200, rate=48000), tone(200, rate=48000)]), rate=48000)
+        assert pitch_of(played(OneShots(tmp_path)("tom", rng()))) == pytest.approx(200, rel=0.09)
+
+    def test_long_ones_are_faded(self, tmp_path):
+        write(tmp_path, "crash-open.wav", 0.3 * rng().standard_normal(8 * RATE).clip(-3, 3))
+        heard = played(OneShots(tmp_path)("crash", rng()))
+        assert len(heard) < 4.4 * RATE
+        assert np.abs(heard[-20:]).max() < 0.01
+
+    def test_the_same_seed_gives_the_same_bytes(self, folder):
+        one, same, other = (played(OneShots(folder)("conga", rng(seed)), seed=seed).tobytes() for seed in (4, 4, 5))
+        assert one == same != other
+
+    def test_is_handed_to_other_processes(self, folder):
+        assert pickle.loads(pickle.dumps(OneShots(folder))) == OneShots(folder)
+
+    def test_voices_it_lacks(self, folder):
+        with pytest.raises(LookupError, match="has no surdo"):
+            OneShots(folder)("surdo", rng())
+        assert played(mixed([(1.0, OneShots(folder)), (0.0, synthesised)])("surdo", rng())).any()
+
+
+class TestWhatIsWrong:
+    def test_no_such_folder(self, tmp_path):
+        with pytest.raises(InputError, match="mine: there is no such folder"):
+            OneShots(tmp_path / "mine")
+
+    def test_nothing_in_it(self, tmp_path):
+        (tmp_path / "notes.txt").write_text("nothing")
+        with pytest.raises(InputError, match=r"no recordings in it: name them like conga-open\.wav"):
+            OneShots(tmp_path)
+
+    @pytest.mark.parametrize("name", ["tuba-open.wav", "open.wav", "congaopen.wav", "tuba/open.wav", "-open.wav"])
+    def test_no_instrument(self, tmp_path, name):
+        write(tmp_path, name, tone(300))
+        with pytest.raises(InputError, match=r"open\.wav: .*is no instrument; there are kick, snare"):
+            OneShots(tmp_path)
+
+    def test_an_instrument_that_is_not_struck(self, tmp_path):
+        write(tmp_path, "piano-open.wav", tone(300))
+        with pytest.raises(InputError, match=r"piano-open\.wav: 'piano' plays notes, and is not struck"):
+            OneShots(tmp_path)
+
+    @pytest.mark.parametrize("name", ["conga-kiss.wav", "conga-opened.wav", "conga/1.wav", "conga-.wav"])
+    def test_no_stroke(self, tmp_path, name):
+        write(tmp_path, name, tone(300))
+        with pytest.raises(InputError, match=r"\.wav: '.*' begins with no stroke; there are open, muted"):
+            OneShots(tmp_path)
+
+    def test_not_a_recording(self, tmp_path):
+        (tmp_path / "conga-open.wav").write_text("not a recording")
+        with pytest.raises(InputError, match=r"conga-open\.wav"):
+            OneShots(tmp_path)("conga", rng())
+
+    def test_silence(self, tmp_path):
+        write(tmp_path, "conga-open.wav", np.zeros(1000))
+        with pytest.raises(InputError, match=r"conga-open\.wav: is silent"):
+            OneShots(tmp_path)("conga", rng())
+
+    def test_stroke_that_is_none(self, folder):
+        with pytest.raises(InputError, match="no stroke 'kiss'"):
+            played(OneShots(folder)("conga", rng()), stroke="kiss")
