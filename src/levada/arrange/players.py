@@ -69,7 +69,7 @@ class Sheet:
 def _grid_figure(grid: str, tatums: int, *, tone: int = 0) -> Figure:
     """A grid of a tradition as a figure: places and lengths in beats."""
     places = [place for place, letter in enumerate(grid) if letter != "."]
-    ends = [*places[1:], len(grid)]
+    ends = [*places[1:], len(grid)][: len(places)]  # a bar may be empty
     return tuple((place / tatums, (end - place) / tatums, tone) for place, end in zip(places, ends, strict=True))
 
 
