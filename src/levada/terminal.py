@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from textwrap import wrap
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -108,11 +108,7 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
         rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", tempo, parts])
     headings = ["name", "title", "cycle", "bpm", "instruments"]
     taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(4))
-    wrapped = []
-    for *facts, parts in rows:
-        first, *more = wrap(parts, max(20, 100 - taken), break_on_hyphens=False)
-        wrapped += [[*facts, first], *(["", "", "", "", line] for line in more)]
-    _table(headings, wrapped)
+    _table(headings, [[*facts, shorten(parts, 100 - taken, placeholder=" …")] for *facts, parts in rows])
     print("\ncycle: beats × tatums in a beat. levada traditions show NAME draws one;")
     print("levada render NAME -o FOLDER renders it; a TOML file of your own is a tradition too.")
 

@@ -120,6 +120,7 @@ def _rows(part: Instrument) -> Iterator[tuple[str, str]]:
 def _said(part: Instrument, tradition: Tradition) -> str:
     """Who plays an instrument, how often it is there, and what its letters mean."""
     said = [part.voice] if part.voice != part.name else []
+    said.append(", ".join(f"{letter} {stroke}" for letter, stroke in part.strokes.items()))
     if part.players != (1, 1):
         said.append(f"{_span(part.players)} players")
     if part.presence < 1:
@@ -127,15 +128,14 @@ def _said(part: Instrument, tradition: Tradition) -> str:
     if part.level_db:
         said.append(f"{part.level_db:+g} dB")
     if part.enters is not None:
-        said.append(f"enters after {_count(part.enters, 'cycle')}")
+        said.append(f"enters after {_count(part.enters, 'cycle')}" if part.enters else "enters first")
     if part.calls:
-        said.append(f"calls before {100 * part.call_chance:.0f}%")
+        said.append(f"calls in {100 * part.call_chance:.0f}%")
     if part.fills:
-        said.append(f"fills after {100 * part.fill_chance:.0f}%")
+        said.append(f"fills in {100 * part.fill_chance:.0f}%")
     if part.microtiming or part.spread is not None:
         spread = tradition.spread if part.spread is None else part.spread
         said.append(_late(tradition, part.microtiming or tradition.microtiming, spread))
-    said.append(", ".join(f"{letter} {stroke}" for letter, stroke in part.strokes.items()))
     return "; ".join(filter(None, said))
 
 

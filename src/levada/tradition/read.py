@@ -82,8 +82,8 @@ class _Table:
         """Refuse entries that nothing reads: they are misspelt ones that something should."""
         for key in self.entries:
             if key not in known:
-                problem = f"there is no entry {key!r}{_meant(key, known)}; there are {', '.join(known)}"
-                raise _Fault(problem, (*self.where, key), key=True)
+                near = _meant(key, known) or f"; there are {', '.join(known)}"
+                raise _Fault(f"there is no entry {key!r}{near}", (*self.where, key), key=True)
 
     def need(self, key: str) -> object:
         if key not in self.entries:
@@ -253,11 +253,11 @@ def _patterns(table: _Table, strokes: Mapping[str, str], beats: int, tatums: int
         given.append(probability)
     if not grids:
         raise _Fault("has no patterns", (*table.where, "patterns"))
-    total, without = sum(value for value in given if value == value), sum(value != value for value in given)
+    total, without = sum(value for value in given if not math.isnan(value)), sum(map(math.isnan, given))
     if without and total >= 1:
         problem = f"the probabilities given sum to {total:g}, which leaves nothing for the patterns without one"
         raise _Fault(problem, (*table.where, "patterns"))
-    if not without and abs(total - 1) > 0.01:
+    if not without and abs(total - 1) > 0.011:  # thirds are written as 0.33
         raise _Fault(f"the probabilities of its patterns sum to {total:g}, not to 1", (*table.where, "patterns"))
     rest, scale = (1 - total) / max(without, 1), 1.0 if without else total
     return tuple(
@@ -274,9 +274,8 @@ def _grid(value: object, where: Where, strokes: Mapping[str, str], beats: int, t
     groups = grid.replace("|", " ").split()
     bare = "".join(groups)
     if not bare or len(bare) % (beats * tatums):
-        problem = (
-            f"{_shown(grid)} has {len(bare)} tatums, but the cycle has {beats * tatums}, {beats} beats of {tatums}"
-        )
+        cycle = f"{beats * tatums}: {beats} beats of {tatums}"
+        problem = f"{_shown(grid)} has {len(bare)} tatums, but the cycle has {cycle}"
         odd = [(beat, group) for beat, group in enumerate(groups, start=1) if len(group) != tatums]
         if len(odd) == 1 and len(groups) > 1:
             problem += "; beat {}, {!r}, has {}".format(*odd[0], len(odd[0][1]))
