@@ -11,20 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from levada import groove
+from levada import groove, songs
 from levada.arrange import Bar, Note, Part, Swing, band, drift, drumming, form, play, timeline
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.perform import Performance
 from levada.tradition import FOLDER, Instrument, Tradition, read_tradition
 from levada.voices import PITCHED
-
-if TYPE_CHECKING:
-    from levada import songs
 
 __all__ = ["Material", "compose", "kits"]
 
@@ -136,29 +132,21 @@ def _takes(folder: str) -> tuple[groove.Groove, ...]:
 
 @lru_cache(maxsize=4)
 def _pop909(folder: str) -> tuple[Path, ...]:
-    from levada import songs
-
     return tuple(songs.pop909(folder))
 
 
 @lru_cache(maxsize=1)
 def _tunes() -> tuple[str, ...]:
-    from levada import songs
-
     return tuple(songs.tunes())
 
 
 @lru_cache(maxsize=128)
 def _read_pop909(path: Path) -> songs.Song:
-    from levada import songs
-
     return songs.read_pop909(path)
 
 
 @lru_cache(maxsize=1024)
 def _read_tune(name: str) -> songs.Song:
-    from levada import songs
-
     return songs.read_tune(name)
 
 
@@ -187,11 +175,20 @@ def compose(rng: Generator, material: Material) -> Performance:
         found = _pop909(material.pop909)
         return _song(_read_pop909(found[int(rng.integers(len(found)))]), material, rng, drums=0.7)
     if shares[1] <= kind < shares[2]:
-        names = _tunes()
-        return _song(_read_tune(names[int(rng.integers(len(names)))]), material, rng, drums=0.4)
+        return _song(_tune(rng), material, rng, drums=0.4)
     if shares[2] <= kind < shares[2] + material.drumless:
         return _chamber(material, rng)
     return _kit_piece(material, rng)
+
+
+def _tune(rng: Generator) -> songs.Song:
+    """A tune; most are in two, and most of those are passed over: little of the music on recordings is."""
+    names = _tunes()
+    for _ in range(10):
+        song = _read_tune(names[int(rng.integers(len(names)))])
+        if song.metre != 2 or rng.random() < 0.2:
+            break
+    return song
 
 
 def _kit_piece(material: Material, rng: Generator) -> Performance:

@@ -48,10 +48,10 @@ def _places(count: int, metre: int, first: int, rng: Generator) -> npt.NDArray[n
     """Places in the bar; now and then the metre changes for good, or one bar is shorter or longer than the others."""
     bars: list[int] = [metre] * (count // metre + 2)
     kind, at = rng.random(), int(rng.integers(1, max(2, len(bars) * 3 // 5)))
-    if kind < 0.012:
+    if kind < 0.02:
         other = int(rng.choice([beats for beats in (2, 3, 4) if beats != metre]))
         bars[at:] = [other] * (count // 2)
-    elif kind < 0.025:
+    elif kind < 0.04:
         bars[at] = max(2, metre + int(rng.choice([-2, -1, 1, 2])))
     places = np.concatenate([np.arange(beats) + 1 for beats in bars])
     return np.asarray(places[first : first + count], np.int64)
