@@ -1,8 +1,8 @@
 """Folk tunes from the corpus that the package music21 brings along.
 
 Read are Francis O'Neill's "Music of Ireland" (1903, the "1850 melodies"; oneills1850) and "Ryan's Mammoth Collection"
-(Boston 1883; ryansMammoth): the music is in the public domain, and the volunteers' transcriptions, made to be passed
-on, carry no restriction, neither in their files nor in their folders. music21's corpus/license.txt says that some
+(Boston 1883; ryansMammoth): the music is in the public domain, and the volunteers' transcriptions carry no
+restriction, neither in their files nor in their folders. music21's corpus/license.txt says that some
 encodings may not be used commercially and that the works or folders concerned say so. Left out are therefore
 
 - essenFolksong: its own licence calls its status unclear and permits non-commercial use only;
@@ -44,7 +44,7 @@ def tunes() -> list[str]:
     Returns
     -------
     list of str
-        Such as "oneills1850/0001-0050/7": collection, file, and the how manieth tune of the file.
+        Such as "oneills1850/0001-0050/7": collection, file, and place in the file, counted from 1.
 
     Raises
     ------
