@@ -1,13 +1,98 @@
-"""What a microphone makes of music: never clipped, never late, never the same."""
+"""Recordings: every place and fault does what it says, and whatever happens, beats stay where they were."""
+
+from dataclasses import fields
 
 import numpy as np
+import pytest
+from scipy.signal import butter, sosfilt
 
-from levada.microphone import record
+from levada.errors import InputError
+from levada.microphone import Faults, codecs, crowd, dynamics, record, recorders, rooms, street
+from levada.microphone.noises import COLOURS_DB, frames, noise, ramps, rms, shape, wander
 from levada.voices import RATE
+
+NAMES = [entry.name for entry in fields(Faults) if entry.name != "level_db"]
+CLICKS = np.arange(4410, 4 * RATE, 22050)
+NOISES = {
+    "traffic": street.traffic,
+    "wind": street.wind,
+    "babble": crowd.babble,
+    "applause": crowd.applause,
+    "calls": crowd.calls,
+    "handled": recorders.handled,
+    "hum": recorders.hum,
+    "hiss": recorders.hiss,
+    "crackle": recorders.crackle,
+}
+CHANGES = {
+    "automatic": dynamics.automatic,
+    "compressed": dynamics.compressed,
+    "limited": dynamics.limited,
+    "overloaded": dynamics.overloaded,
+    "pumping": dynamics.pumping,
+    "taped": dynamics.taped,
+    "cheap": recorders.cheap,
+    "combed": recorders.combed,
+    "muffled": recorders.muffled,
+    "wavering": recorders.wavering,
+    "coded": codecs.coded,
+    "telephoned": codecs.telephoned,
+}
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def only(*names, **changes):
+    """Nothing but that happens."""
+    return Faults(**{**dict.fromkeys(NAMES, 0.0), **dict.fromkeys(names, 1.0), **changes})
+
+
+def everything():
+    return only(*NAMES, studio=0)
+
+
+def clicks():
+    """Strokes that begin at `CLICKS`: bursts with a bright edge."""
+    burst = rng(8).standard_normal(600) * np.exp(-np.arange(600) / 120)
+    burst[0] = 3
+    out = np.zeros(4 * RATE + 22050, np.float32)
+    for start in CLICKS:
+        out[start : start + 600] += burst
+    return out[None]
+
+
+def music(seconds=2.0):
+    """Decaying chords and a floor of noise."""
+    count = int(seconds * RATE)
+    time = np.arange(count) / RATE
+    tones = sum(np.sin(2 * np.pi * pitch * time) for pitch in (110, 277, 440, 1319, 5000))
+    return (tones * np.exp(-((time % 0.5) / 0.15)) + 0.02 * rng(3).standard_normal(count)).astype(np.float32)
+
+
+def late_ms(recorded):
+    """How late each click rises to half of what it becomes."""
+    rises = []
+    for start in CLICKS:
+        around = np.abs(recorded[start - 2205 : start + 2205])
+        rises.append((np.argmax(around >= 0.5 * around.max()) - 2205) * 1000 / RATE)
+    return np.array(rises)
+
+
+def late_together_ms(recorded):
+    """How late the clicks are on average, heard through anything: where power grows most from 2 ms to the next."""
+    power = np.convolve(np.diff(recorded.astype(float), prepend=0) ** 2, np.ones(88))
+    growth = power[88:] - power[:-88]  # of what follows over what was before
+    lags = np.arange(-1000, 1000)
+    return lags[np.median([growth[start + lags] for start in CLICKS], axis=0).argmax()] * 1000 / RATE
+
+
+def level_db(samples, low_hz, high_hz):
+    """Power between two frequencies."""
+    power = np.abs(np.fft.rfft(samples.astype(np.float64))) ** 2
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    return 10 * np.log10(power[(hz >= low_hz) & (hz < high_hz)].sum() + 1e-30)
 
 
 class TestRecord:
@@ -15,30 +100,406 @@ class TestRecord:
         strokes = np.zeros((1, RATE // 2), np.float32)
         strokes[0, ::4410] = 3.0
         peaks = []
-        for seed in range(25):
+        for seed in range(40):
             recorded = record(strokes, rng=rng(seed))
             assert recorded.shape == strokes.shape
             assert recorded.dtype == np.float32
             assert np.isfinite(recorded).all()
             peaks.append(float(np.abs(recorded).max()))
-        assert max(peaks) <= 0.981
-        assert min(peaks) >= 0.98 * 10 ** (-14 / 20) - 1e-6
+        assert max(peaks) <= 0.9801
+        assert min(peaks) >= 0.98 * 10 ** (-14 / 20) - 1e-4
         assert np.ptp(peaks) > 0.3  # some level or other
 
-    def test_onsets_stay(self):
-        strokes = np.zeros((1, RATE // 2), np.float32)
-        strokes[0, 9000:9400] = rng().standard_normal(400) * np.exp(-np.arange(400) / 80)
-        for seed in range(12):
-            recorded = np.abs(record(strokes, rng=rng(seed))[0])
-            assert abs(int(recorded.argmax()) - 9000) < 441  # within one frame
+    @pytest.mark.parametrize("name", NAMES)
+    def test_onsets_stay_whatever_happens(self, name):
+        given = clicks()
+        for seed in range(6):
+            late = late_ms(record(given, rng=rng(seed), by=only(name))[0])
+            assert np.abs(late).max() < 3, seed
 
-    def test_silence_stays(self):
+    def test_onsets_stay_when_much_happens_at_once(self):
+        given = clicks()
+        by = only("room", "comb", "colour", "cheap", "hum", "compressor", "tape", "waver", "hiss", "coder")
+        assert late_together_ms(given[0]) == pytest.approx(0, abs=0.1)
+        late = [abs(late_together_ms(record(given, rng=rng(seed), by=by)[0])) for seed in range(24)]
+        assert sum(np.array(late) > 3) <= 2  # where a wall is louder than the player
+        assert np.median(late) < 0.5
+
+    def test_onsets_stay_as_recordings_come(self):
+        given = clicks()
+        assert max(abs(late_together_ms(record(given, rng=rng(seed))[0])) for seed in range(24)) < 3
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_each_fault_is_heard(self, name):
+        given = music()[None]
+        plain = record(given, rng=rng(1), by=only(level_db=0))
+        faulty = record(given, rng=rng(1), by=only(name, level_db=0))
+        assert rms(faulty[0] - plain[0]) > 1e-4
+        assert np.abs(faulty).max() == pytest.approx(0.98, abs=1e-4)
+
+    def test_without_faults_only_the_level_changes(self):
+        given = music()
+        recorded = record(given[None], rng=rng(), by=only(level_db=0))[0]
+        np.testing.assert_allclose(recorded, given * (0.98 / np.abs(given).max()), atol=0.51 / 32768)
+
+    @pytest.mark.parametrize("by", [Faults(), Faults(studio=1), everything()], ids=["some", "studio", "everything"])
+    def test_the_same_seed_gives_the_same_bytes(self, by):
+        given = music(0.7)[None]
+        one, same, other = (record(given, rng=rng(seed), by=by).tobytes() for seed in (5, 5, 6))
+        assert one == same
+        assert one != other
+
+    @pytest.mark.parametrize("by", [Faults(), Faults(studio=1), everything()], ids=["some", "studio", "everything"])
+    def test_silence_stays(self, by):
         silence = np.zeros((1, 1000), np.float32)
-        assert not record(silence, rng=rng()).any()
-        assert record(silence[:, :0], rng=rng()).shape == (1, 0)
+        assert not record(silence, rng=rng(), by=by).any()
+        assert record(silence[:, :0], rng=rng(), by=by).shape == (1, 0)
+
+    @pytest.mark.parametrize("by", [Faults(), Faults(studio=1), everything()], ids=["some", "studio", "everything"])
+    @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 200, 577, 3000])
+    def test_short_loud_and_soft(self, by, count):
+        for seed, scale in ((0, 1), (1, 1e-20), (2, 1e20)):
+            given = rng(seed).standard_normal((1, count)).astype(np.float32) * np.float32(scale)
+            recorded = record(given, rng=rng(seed), by=by)
+            assert recorded.shape == (1, count)
+            assert 0.19 < np.abs(recorded).max() <= 0.9801
 
     def test_what_is_given_is_not_changed(self):
         given = rng().standard_normal((1, 5000)).astype(np.float32)
         given.flags.writeable = False
-        record(given, rng=rng(1))
+        for by in (Faults(studio=1), everything()):
+            record(given, rng=rng(1), by=by)
         np.testing.assert_array_equal(given, rng().standard_normal((1, 5000)).astype(np.float32))
+
+    def test_music_is_not_drowned(self):
+        given = clicks()
+        for seed in range(30):
+            recorded = record(given, rng=rng(seed), by=Faults(studio=0))[0]
+            strokes = [np.abs(recorded[start : start + 600]).max() for start in CLICKS]
+            assert np.median(strokes) > 0.02
+
+    def test_a_third_come_from_a_studio(self):
+        given = music(0.1)[None]
+        far = only("telephone", studio=0.34)
+        narrow = [level_db(record(given, rng=rng(s), by=far)[0], 4500, 6000) for s in range(120)]
+        wide = [level_db(record(given, rng=rng(s), by=only())[0], 4500, 6000) for s in range(120)]
+        assert np.mean(np.array(narrow) > np.median(wide) - 20) == pytest.approx(0.34, abs=0.12)
+
+    def test_the_studio_is_clean(self):
+        given = music()
+        for seed in range(10):
+            recorded = record(given[None], rng=rng(seed), by=Faults(studio=1))[0]
+            across = np.abs(np.fft.rfft(given) * np.conj(np.fft.rfft(recorded)))
+            assert across.sum() / (np.linalg.norm(np.fft.rfft(given)) * np.linalg.norm(np.fft.rfft(recorded))) > 0.8
+
+    @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf, "often", None, True])
+    @pytest.mark.parametrize("name", ["studio", "room", "coder"])
+    def test_probabilities_that_are_none(self, name, value):
+        with pytest.raises(InputError, match=f"{name} must be a number from 0 to 1"):
+            Faults(**{name: value})
+
+    @pytest.mark.parametrize("value", [-1, 61, np.nan])
+    def test_levels_that_make_no_sense(self, value):
+        with pytest.raises(InputError, match="level_db must be a number from 0 to 60"):
+            Faults(level_db=value)
+
+
+def decay_s(response, octave_hz):
+    """RT60 in an octave by backward integration (Schroeder 1965), from -5 to -25 dB."""
+    octave = butter(3, [octave_hz / 2**0.4, octave_hz * 2**0.4], "bandpass", fs=RATE, output="sos")
+    left = np.cumsum((sosfilt(octave, response) ** 2)[::-1])[::-1]
+    left_db = 10 * np.log10(left / left[0] + 1e-12)
+    begin, end = np.argmax(left_db < -5), np.argmax(left_db < -25)
+    return 3 * (end - begin) / RATE
+
+
+class TestRooms:
+    @pytest.mark.parametrize("place", rooms.PLACES)
+    def test_the_direct_sound_comes_first(self, place):
+        for seed in range(5):
+            draws = rng(seed)
+            answer = rooms.ring(rooms.draw(place, rng=draws), rng=draws)
+            assert answer.dtype == np.float32
+            assert answer[0] == 1
+            assert np.abs(answer).argmax() == 0
+            assert len(answer) <= 3.1 * RATE
+
+    @pytest.mark.parametrize("place", rooms.PLACES)
+    def test_people_are_inside(self, place):
+        for seed in range(20):
+            space = rooms.draw(place, rng=rng(seed))
+            for person in (space.player_m, space.listener_m):
+                assert (person > 0).all()
+                assert (person < space.size_m).all()
+            assert ((space.absorption > 0) & (space.absorption < 1)).all()
+
+    @pytest.mark.parametrize("octave", [250, 1000, 4000])
+    @pytest.mark.parametrize("rt60", [0.3, 1.0, 2.0])
+    def test_tails_decay_as_told(self, rt60, octave):
+        ones = np.ones(len(rooms.OCTAVES_HZ))
+        heard = [decay_s(rooms.tail(rt60 * ones, energy=ones, rise_s=0.0, rng=rng(seed)), octave) for seed in range(4)]
+        assert np.mean(heard) == pytest.approx(rt60, rel=0.12)
+
+    def test_octaves_decay_each_at_its_own_pace(self):
+        rt60 = np.linspace(2.0, 0.5, len(rooms.OCTAVES_HZ))
+        tail = rooms.tail(rt60, energy=np.ones(len(rt60)), rise_s=0.0, rng=rng())
+        for octave in (1, 3, 5):
+            assert decay_s(tail, rooms.OCTAVES_HZ[octave]) == pytest.approx(rt60[octave], rel=0.2)
+
+    def test_tails_have_their_energy_and_begin_in_time(self):
+        ones = np.ones(len(rooms.OCTAVES_HZ))
+        tail = rooms.tail(0.8 * ones, energy=0.3 * ones, rise_s=0.0, delay_s=0.02, rng=rng())
+        assert not tail[: round(0.02 * RATE)].any()
+        assert (tail.astype(float) ** 2).sum() == pytest.approx(0.3, rel=0.15)
+
+    def test_eyring(self):
+        absorption = np.full((3, 2, 7), 0.2)
+        space = rooms.Space(np.array([10.0, 8.0, 3.0]), absorption, np.array([2.0, 2, 1]), np.array([5.0, 6, 1]))
+        area, volume = 2 * (80 + 30 + 24), 240
+        assert space.distance_m == 5
+        assert space.rt60_s[0] == pytest.approx(0.161 * volume / (-area * np.log(0.8)), rel=0.01)
+        assert space.rt60_s[6] < 0.9 * space.rt60_s[0]  # air takes the highs
+        assert space.reverberant[3] == pytest.approx(16 * np.pi * 25 / (2 * area * 0.2 / 0.8))
+
+    def test_the_first_reflection_is_that_of_the_floor(self):
+        absorption = np.full((3, 2, 7), 0.99)
+        absorption[2, 0] = 0.19
+        space = rooms.Space(np.array([40.0, 40, 20]), absorption, np.array([18.0, 20, 1.5]), np.array([22.0, 20, 1.5]))
+        answer = rooms.ring(space, rng=rng())
+        late = round((5 - 4) / 343 * RATE)  # 3, 4, 5
+        assert np.abs(answer[20:400]).argmax() + 20 == late
+        early_s = 0.12
+        assert answer[late] == pytest.approx(0.9 * 4 / 5 * (1 - late / RATE / early_s), abs=0.03)
+
+    def test_from_booth_to_church(self):
+        def median_s(place):
+            return np.median([rooms.draw(place, rng=rng(seed)).rt60_s[3] for seed in range(40)])
+
+        assert 0.05 < median_s("booth") < 0.3
+        assert 0.3 < median_s("room") < 0.7
+        assert 0.5 < median_s("street") < 1.5
+        assert 1 < median_s("hall") < 2.5
+        assert 2 < median_s("church") < 5
+
+    def test_farther_is_more_reverberant(self):
+        near, far = [], []
+        for seed in range(60):
+            draws = rng(seed)
+            space = rooms.draw("hall", rng=draws)
+            answer = rooms.ring(space, rng=draws).astype(float)
+            ratio = -10 * np.log10((answer[1:] ** 2).sum())
+            (near if space.distance_m < 5 else far).append(ratio)
+        assert np.median(near) > np.median(far) + 4
+        assert min(far) > -20
+
+    def test_a_field_has_hardly_a_tail(self):
+        def late(place, seed):
+            draws = rng(seed)
+            answer = rooms.ring(rooms.draw(place, rng=draws), rng=draws)
+            return (answer[RATE // 10 :].astype(float) ** 2).sum()
+
+        assert np.median([late("open", s) for s in range(20)]) < 0.1 * np.median([late("hall", s) for s in range(20)])
+
+
+class TestNoises:
+    @pytest.mark.parametrize("name", NOISES)
+    def test_unit_power_of_any_length(self, name):
+        for count in (1, 2, 64, 1000, 3 * RATE):
+            heard = NOISES[name](count, rng=rng(4))
+            assert heard.shape == (count,)
+            assert heard.dtype == np.float32
+            assert np.isfinite(heard).all()
+            assert rms(heard) == pytest.approx(1, rel=1e-3) or not heard.any() or name in ("hiss", "hum")
+
+    @pytest.mark.parametrize("name", NOISES)
+    def test_the_same_seed_gives_the_same(self, name):
+        one, same, other = (NOISES[name](RATE, rng=rng(seed)) for seed in (2, 2, 3))
+        np.testing.assert_array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+    @pytest.mark.parametrize("colour", COLOURS_DB)
+    def test_colours(self, colour):
+        heard = noise(colour, count=20 * RATE, rng=rng())
+        assert rms(heard) == pytest.approx(1, rel=0.1)
+        knots_hz, knots_db = np.array(COLOURS_DB[colour]).T
+        density = [level_db(heard, hz / 1.1, hz * 1.1) - 10 * np.log10(0.19 * hz) for hz in (100, 400, 1600)]
+        told = np.interp(np.log([100, 400, 1600]), np.log(knots_hz), knots_db)
+        np.testing.assert_allclose(np.diff(density), np.diff(told), atol=2.5)
+
+    def test_longer_than_the_loop(self):
+        heard = noise("pink", count=60 * RATE, rng=rng())
+        assert heard.shape == (60 * RATE,)
+        np.testing.assert_array_equal(heard[: 1 << 20], heard[1 << 20 : 1 << 21])
+
+    def test_curves(self):
+        np.testing.assert_allclose(ramps(np.array([0.0, 64.0, 0.0]), count=128)[[0, 1, 63, 64, 65]], [0, 1, 63, 64, 63])
+        for count in (1, 64, 65, 1000):
+            assert wander(count, rate_hz=3, rng=rng()).shape == (frames(count),)
+
+    def test_traffic_and_wind_are_low(self):
+        for seed in range(4):
+            heard = street.traffic(10 * RATE, rng=rng(seed))
+            assert level_db(heard, 30, 300) > level_db(heard, 3000, 10000) + 8
+            heard = street.wind(10 * RATE, rng=rng(seed))
+            assert level_db(heard, 8, 100) > level_db(heard, 300, 20000) + 15
+
+    def test_hum_is_of_the_mains(self):
+        found = set()
+        for seed in range(12):
+            power = np.abs(np.fft.rfft(recorders.hum(RATE, rng=rng(seed)))) ** 2
+            lines = set(np.flatnonzero(power > 1e-3 * power.max()).tolist())
+            mains = 50 if all(line % 50 == 0 for line in lines) else 60
+            assert all(line % mains == 0 for line in lines)
+            found.add(mains)
+        assert found == {50, 60}
+
+    def test_people_talk_in_syllables(self):
+        talk = crowd._talker(0)
+        loud = np.sqrt((talk[: len(talk) // 441 * 441].reshape(-1, 441) ** 2).mean(1))  # 100 a second
+        power = np.abs(np.fft.rfft(loud - loud.mean())) ** 2
+        hz = np.fft.rfftfreq(len(loud), 0.01)
+        assert 2 < (power * hz)[hz < 20].sum() / power[hz < 20].sum() < 8
+        assert level_db(talk, 200, 4000) > level_db(talk, 8000, 20000) + 12
+
+    def test_hands_are_not_in_time(self):
+        heard = np.abs(crowd.applause(20 * RATE, rng=rng(1)))
+        loud = heard[: len(heard) // 441 * 441].reshape(-1, 441).max(1)
+        assert np.mean(loud < 1e-3) < 0.9
+        loud = loud - loud.mean()
+        again = np.correlate(loud, loud, "full")[len(loud) - 1 :]
+        assert again[20:100].max() < 0.5 * again[0]
+
+
+class TestChanges:
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_shape_and_time_stay(self, name):
+        given = clicks()[0]
+        for seed in range(4):
+            changed = CHANGES[name](given, rng=rng(seed))
+            assert changed.shape == given.shape
+            assert changed.dtype == np.float32
+            assert np.abs(late_ms(changed)).max() < 3
+
+    def test_a_filter_has_its_gain_and_begins_at_once(self):
+        click = np.zeros(8192, np.float32)
+        click[1000] = 1
+        heard = shape(click, knots_hz=[100, 1000, 10000], gains_db=[-12, 0, -24])
+        gains = 20 * np.log10(np.abs(np.fft.rfft(heard)))
+        hz = np.fft.rfftfreq(8192, 1 / RATE)
+        told = np.interp(np.log(np.maximum(hz, 1)), np.log([100, 1000, 10000]), [-12, 0, -24])
+        np.testing.assert_allclose(gains[hz < 15000], told[hz < 15000], atol=0.7)
+        assert np.abs(heard[:1000]).max() < 1e-4
+        assert abs(np.abs(heard).argmax() - 1000) <= 2
+
+    def test_a_telephone_is_narrow(self):
+        heard = codecs.telephoned(rng().standard_normal(2 * RATE).astype(np.float32), rng=rng())
+        inside = level_db(heard, 500, 3000)
+        assert level_db(heard, 20, 150) < inside - 25
+        assert level_db(heard, 5000, 20000) < inside - 20
+
+    def test_small_microphones_are_narrow(self):
+        white = rng().standard_normal(2 * RATE).astype(np.float32)
+        for seed in range(8):
+            heard = recorders.cheap(white, rng=rng(seed))
+            middle = level_db(heard, 700, 2000) - 10 * np.log10(1300)
+            assert level_db(heard, 15, 30) - 10 * np.log10(15) < middle - 3
+            assert level_db(heard, 18000, 22000) - 10 * np.log10(4000) < middle - 3
+
+    def test_behind_a_door(self):
+        white = rng().standard_normal(RATE).astype(np.float32)
+        for seed in range(8):
+            heard = recorders.muffled(white, rng=rng(seed))
+            assert level_db(heard, 10000, 12000) < level_db(white, 10000, 12000) - 11
+            assert level_db(heard, 50, 300) == pytest.approx(level_db(white, 50, 300), abs=1)
+
+    @pytest.mark.parametrize("count", [1, 575, 576, 577, 10000])
+    def test_the_coder_takes_apart_and_puts_together(self, count):
+        given = rng().standard_normal(count).astype(np.float32)
+        spectrum = codecs.lapped(given)
+        np.testing.assert_allclose(codecs.unlapped(spectrum, count=count), given, atol=1e-5)
+        if count > 5000:
+            assert (spectrum**2).sum() == pytest.approx((given**2).sum(), rel=1e-3)
+
+    def test_fewer_bits_are_narrower_and_noisier(self):
+        given = music() + 0.05 * rng().standard_normal(2 * RATE).astype(np.float32)
+        snr, top = [], []
+        for kbps in (16, 32, 64, 128):
+            heard = codecs.coded(given, rng=rng(), kbps=kbps)
+            snr.append(20 * np.log10(rms(given) / rms(given - heard)))
+            top.append(level_db(heard, 12500, 14500) - level_db(given, 12500, 14500))
+        assert snr == sorted(snr)
+        assert 0 < snr[0] < snr[3] - 6
+        assert max(top[:2]) < -15
+        assert top[3] == pytest.approx(0, abs=2)
+
+    def test_a_compressor_narrows_what_is_loud_and_soft(self):
+        time = np.arange(2 * RATE) / RATE
+        tone = np.sin(2 * np.pi * 440 * time).astype(np.float32) * np.where(time < 1, 1, 0.1).astype(np.float32)
+
+        def step_db(heard):
+            return 20 * np.log10(rms(heard[RATE // 2 : RATE]) / rms(heard[-RATE // 4 :]))
+
+        for seed in range(6):
+            assert step_db(dynamics.compressed(tone, rng=rng(seed), ratio=(4, 4))) < 20.1
+            assert step_db(dynamics.automatic(tone, rng=rng(seed))) < 19.5
+        assert min(step_db(dynamics.automatic(tone, rng=rng(s))) for s in range(6)) < 14
+        assert min(step_db(dynamics.compressed(tone, rng=rng(s), ratio=(4, 4))) for s in range(6)) < 16
+
+    def test_automatic_gain_does_not_blow_up_the_first_stroke(self):
+        given = np.zeros(2 * RATE, np.float32)
+        given[RATE:] = music(1.0)
+        for seed in range(6):
+            assert np.abs(dynamics.automatic(given, rng=rng(seed))).max() <= np.abs(given).max()
+
+    def test_a_limiter_lowers_peaks_alone(self):
+        given = clicks()[0] + np.float32(0.01) * rng().standard_normal(clicks().shape[1]).astype(np.float32)
+        for seed in range(6):
+            heard = dynamics.limited(given, rng=rng(seed))
+            ratio = 20 * np.log10(np.abs(given).max() / np.abs(heard).max())
+            assert 0.9 < ratio < 9.1
+            np.testing.assert_array_equal(heard[:2000], given[:2000])
+
+    def test_everything_ducks_under_the_lowest(self):
+        time = np.arange(4 * RATE) / RATE
+        beat = time % 0.5
+        kick = np.sin(2 * np.pi * 60 * beat) * np.exp(-beat / 0.05)
+        pad = 0.1 * np.sin(2 * np.pi * 3000 * time)
+        heard = dynamics.pumping((kick + pad).astype(np.float32), rng=rng(2))
+        high = shape(heard, knots_hz=[500, 2000], gains_db=[-80, 0])
+        after, before = (
+            np.mean([rms(high[int((k * 0.5 + at) * RATE) :][:1000]) for k in range(1, 7)]) for at in (0.03, 0.45)
+        )
+        assert after < 0.75 * before
+
+    def test_overload_is_flat_at_the_top(self):
+        given = music()
+        for seed in range(6):
+            heard = dynamics.overloaded(given, rng=rng(seed))
+            assert np.abs(heard).max() < np.abs(given).max()
+            assert np.sum(heard == heard.max()) >= 5
+            inside = np.abs(heard) < 0.8 * np.abs(heard).max()
+            np.testing.assert_array_equal(heard[inside], given[inside])
+
+    def test_tape_brings_harmonics(self):
+        tone = np.sin(2 * np.pi * 400 * np.arange(RATE) / RATE).astype(np.float32)
+        heard = dynamics.taped(tone, rng=rng(1))
+        assert -60 < level_db(heard, 1190, 1210) - level_db(heard, 390, 410) < -8
+
+    def test_time_wavers_by_two_milliseconds_at_most(self):
+        ramp = np.arange(10 * RATE, dtype=np.float32)
+        off = []
+        for seed in range(20):
+            wandered = recorders.wavering(ramp, rng=rng(seed)) - ramp
+            off.append(np.abs(wandered).max() * 1000 / RATE)
+        assert max(off) <= 2.001
+        assert max(off) > 0.7
+        assert min(off) > 0.02
+
+    def test_a_comb_has_teeth(self):
+        click = np.zeros(1000, np.float32)
+        click[100] = 1
+        for seed in range(6):
+            heard = recorders.combed(click, rng=rng(seed))
+            (later,) = np.flatnonzero(heard[101:])
+            assert later + 1 <= 0.0025 * RATE + 1
+            assert 0.3 <= abs(heard[101 + later]) <= 0.95

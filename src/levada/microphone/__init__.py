@@ -38,6 +38,7 @@ class Faults:
     handling: float = 0.08  # knocks against the microphone
     colour: float = 0.9  # a smooth equaliser
     cheap: float = 0.25  # a band-limited microphone with resonances
+    muffled: float = 0.06  # from behind a door, a wall, a coat
     comb: float = 0.12  # two channels added up, one of them late
     hum: float = 0.15
     gain: float = 0.2  # automatic gain control
@@ -84,7 +85,8 @@ def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Float
     wet = _studio(wet, rng) if rng.random() < by.studio else _field(wet, rng, by)
     top = float(np.abs(wet).max())
     level = 0.98 * 10 ** (-rng.uniform(0, by.level_db) / 20)
-    return np.asarray(wet * (level / max(top, 1e-12)), np.float32)[None]
+    sixteen_bits = np.rint(wet * np.float32(level * 32768 / max(top, 1e-12)))
+    return np.asarray(sixteen_bits / np.float32(32768))[None]
 
 
 def _studio(wet: Floats32, rng: Generator) -> Floats32:
@@ -141,6 +143,8 @@ def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
         wet = recorders.coloured(wet, rng=rng, spread_db=rng.uniform(1, 5))
     if chance(by.cheap):
         wet = recorders.cheap(wet, rng=rng)
+    if chance(by.muffled):
+        wet = recorders.muffled(wet, rng=rng)
     if chance(by.hum):
         wet = _over(wet, recorders.hum(count, rng=rng), rng.uniform(15, 45))
     if rms(wet) < 1e-9:  # a click between two knots may leave nothing behind
@@ -174,5 +178,7 @@ def _through(samples: Floats32, response: Floats32) -> Floats32:
 
 
 def _over(samples: Floats32, noise: Floats32, snr_db: float, level: float | None = None) -> Floats32:
-    """Samples and noise of unit power, so many decibels below them."""
-    return samples + noise * np.float32((rms(samples) if level is None else level) * 10 ** (-snr_db / 20))
+    """Samples and noise of unit power, so many decibels below them, or more where single knocks would drown them."""
+    gain = (rms(samples) if level is None else level) * 10 ** (-snr_db / 20)
+    gain = min(gain, 1.5 * float(np.abs(samples).max()) / max(float(np.abs(noise).max()), 1e-9))
+    return samples + noise * np.float32(gain)

@@ -64,7 +64,9 @@ def automatic(samples: Floats32, *, rng: Generator) -> Floats32:
     levels = _held(_levels_db(samples), release_db_s=rng.uniform(2, 25))
     levels = _late(levels, attack_s=rng.uniform(0.005, 0.15))
     wanted = (levels.max() - levels) * rng.uniform(0.5, 0.95)
-    return _gained(samples, np.minimum(wanted, rng.uniform(10, 30)))
+    raised = _gained(samples, np.minimum(wanted, rng.uniform(10, 30)))
+    top = np.abs(samples).max()
+    return np.clip(raised, -top, top)  # it never turns down fast enough
 
 
 def pumping(samples: Floats32, *, rng: Generator) -> Floats32:

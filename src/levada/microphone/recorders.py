@@ -7,7 +7,7 @@ import numpy as np
 from levada.microphone.noises import HOP, Floats32, Generator, frames, noise, ramps, rms, shape, unit, wander
 from levada.voices import RATE
 
-__all__ = ["cheap", "coloured", "combed", "crackle", "handled", "hiss", "hum", "wavering"]
+__all__ = ["cheap", "coloured", "combed", "crackle", "handled", "hiss", "hum", "muffled", "wavering"]
 
 KNOTS_HZ = (30, 80, 200, 500, 1200, 3000, 7000, 17000)
 WAVER_S = 0.002
@@ -27,6 +27,13 @@ def cheap(samples: Floats32, *, rng: Generator) -> Floats32:
         width = rng.uniform(0.08, 0.4)
         gains += rng.uniform(-8, 12) * np.exp(-((np.log2(hz / np.exp(rng.uniform(5.3, 8.9))) / width) ** 2))
     return shape(samples, knots_hz=hz, gains_db=gains)
+
+
+def muffled(samples: Floats32, *, rng: Generator) -> Floats32:
+    """From behind a door or a coat: highs fall by 6 to 15 dB an octave: float32 [shape=(samples,)]."""
+    corner_hz = np.exp(rng.uniform(np.log(400), np.log(2500)))
+    lost_db = min(rng.uniform(6, 15) * np.log2(20000 / corner_hz), 50)
+    return shape(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
 
 
 def combed(samples: Floats32, *, rng: Generator) -> Floats32:

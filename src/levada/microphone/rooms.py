@@ -1,6 +1,6 @@
 """Rooms: how far away, how large, how hard its walls.
 
-A room is a box whose six surfaces absorb. Its first reflections are those of image sources (Allen and Berkley 1979);
+A room is a box whose six surfaces absorb. Its first reflections are those of image sources (J. B. Allen and others, JASA 1979);
 what follows is noise that decays after Eyring in each octave, as loud against the direct sound as the diffuse field of
 that room is at that distance (Kuttruff, Room Acoustics). A street is a box without a lid. The direct sound comes first
 and at sample 0, however far away: a room never delays a beat.
@@ -210,9 +210,9 @@ def _bands(size: int) -> Floats32:
 
 @lru_cache(maxsize=1)
 def _noises() -> Floats32:
-    """White noise of unit power, taken apart into octaves: float32 [shape=(7, samples)]."""
+    """Noise of each octave, which together is white and of unit power: float32 [shape=(7, samples)]."""
     from scipy.fft import irfft, rfft
 
     size = 1 << 18
-    white = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
+    white = np.random.default_rng(0).standard_normal((len(OCTAVES_HZ), size), dtype=np.float32)
     return np.asarray(irfft(rfft(white) * np.sqrt(_bands(size)), size), np.float32)
