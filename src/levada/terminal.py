@@ -108,7 +108,10 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
         rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", tempo, parts])
     headings = ["name", "title", "cycle", "bpm", "instruments"]
     taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(4))
-    _table(headings, [[*facts, shorten(parts, 100 - taken, placeholder=" …")] for *facts, parts in rows])
+    _table(
+        headings,
+        [[*facts, shorten(parts, 100 - taken, placeholder=" …").replace(", …", " …")] for *facts, parts in rows],
+    )
     print("\ncycle: beats × tatums in a beat. levada traditions show NAME draws one;")
     print("levada render NAME -o FOLDER renders it; a TOML file of your own is a tradition too.")
 

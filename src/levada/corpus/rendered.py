@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from levada import __version__, audio
 from levada.errors import InputError
@@ -31,6 +32,8 @@ from levada.voices import Sounds, mixed, synthesised
 from levada.workers import pool
 
 __all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_of"]
+
+Floats32 = npt.NDArray[np.float32]
 
 SYNTHESISED = "synthesised"
 RUN, TOML = "corpus.json", "corpus.toml"
@@ -130,10 +133,9 @@ def render_corpus(
     run = _described(tradition, minutes, count, seed, sounds)
     _claim(folder, run, force=force)
     _write_facts(folder, tradition, run)
-    names = [folder / f"{tradition.name}-{number:03}.wav" for number in range(1, count + 1)]
     jobs = [
-        _Job(name, tradition, 60 * minutes / count, (seed, number), sounds)
-        for number, name in enumerate(names, start=1)
+        _Job(folder / f"{run['tradition']}-{number:03}.wav", tradition, 60 * minutes / count, (seed, number), sounds)
+        for number in range(1, count + 1)
     ]
     kept = [job.target for job in jobs if job.is_done]
     todo = [job for job in jobs if not job.is_done]
@@ -272,7 +274,7 @@ def _write(job: _Job) -> Path:
     rng = np.random.default_rng(job.seed)
     piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
     dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
-    gain = _level(piece.mixture) / max(_level(dry), 1e-12)
+    gain = _gain(piece.mixture[0], dry[0], piece.rate)
     loudest = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
     _remove(job.target)
     try:
@@ -296,5 +298,15 @@ def _remove(recording: Path) -> None:
     shutil.rmtree(recording.with_suffix(".stems"), ignore_errors=True)
 
 
-def _level(samples: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+def _gain(mixture: Floats32, dry: Floats32, rate: int) -> float:
+    """How much louder what was played is in the mixture; what was heard beside it, all the time, does not count."""
+    frame = rate // 10
+    played, heard = (
+        np.square(samples[: len(samples) // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
+        for samples in (dry, mixture)
+    )
+    if not played.any():
+        return 0.0
+    around = played - played.mean()
+    share = float(heard @ around) / max(float(played @ around), 1e-30)
+    return math.sqrt(share if share > 0 else heard.mean() / played.mean())
