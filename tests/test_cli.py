@@ -17,12 +17,15 @@ from levada.corpus import open_corpus
 from levada.errors import InputError
 from levada.formats import read_beats, write_beats
 from levada.nets.weights import load
+from levada.tradition import drawn, read_tradition, shipped
 
 OPTIONS = {
     "beats": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
     "adapt": ["--out", "--minutes", "--labels", "--strategy", "--model", "--seed", "--force", "--json"],
     "evaluate": ["--model", "--out", "--trim", "--exclude-trained", "--processes", "--seed", "--force", "--json"],
     "models": ["--json"],
+    "traditions": ["--json"],
+    "render": ["--out", "--minutes", "--recordings", "--sounds", "--seed", "--force", "--json"],
     "demo": ["--out", "--real", "--minutes", "--seed", "--force"],
     "pretrain": ["--out", "--workers", "--force"],
 }
@@ -111,7 +114,7 @@ class TestExitCodes:
 
 
 class TestQuick:
-    @pytest.mark.parametrize("arguments", [("--help",), ("models",)], ids=" ".join)
+    @pytest.mark.parametrize("arguments", [("--help",), ("models",), ("traditions",)], ids=" ".join)
     def test_does_not_load_torch(self, arguments):
         code = "import sys; from levada.cli import main; sys.argv = ['levada', *sys.argv[1:]]\n"
         code += "try: main()\nfinally: print(*[name for name in ('torch', 'scipy', 'numba') if name in sys.modules])"
@@ -384,6 +387,89 @@ class TestModels:
         cards = json.loads(levada("models", "--json")[1])
         assert cards[-1]["name"] == "flux"
         assert all({"origin", "licence", "data", "minutes", "scores"} <= set(card) for card in cards)
+
+
+class TestTraditions:
+    def test_are_listed_a_line_each(self, levada):
+        code, out, err = levada("traditions")
+        assert (code, err) == (0, "")
+        table, _ = out.split("\n\n")
+        headings, *lines = table.splitlines()
+        assert headings.split() == ["name", "title", "cycle", "bpm", "instruments"]
+        assert [line.split()[0] for line in lines] == list(shipped())
+        candombe = next(line for line in lines if line.startswith("candombe "))
+        assert "4 × 4  133 ± 7" in candombe
+        assert max(map(len, out.splitlines())) <= 100
+
+    def test_are_listed_in_json(self, levada):
+        said = json.loads(levada("traditions", "--json")[1])
+        assert [one["name"] for one in said] == list(shipped())
+        candombe = next(one for one in said if one["name"] == "candombe")
+        assert (candombe["beats"], candombe["tatums"], candombe["tempo_bpm"]) == (4, 4, [133, 7])
+        assert "chico" in candombe["instruments"]
+
+    def test_are_drawn(self, levada):
+        code, out, err = levada("traditions", "show", "candombe")
+        assert (code, err) == (0, "")
+        assert out.splitlines() == drawn(read_tradition("candombe"))
+
+    def test_of_ones_own_are_drawn(self, levada, tmp_path):
+        path = tmp_path / "mine.toml"
+        path.write_text("beats = 1\ntatums = 2\ntempo_bpm = [90, 5]\n[instruments.conga]\npatterns = ['xX']")
+        out = levada("traditions", "show", path)[1]
+        assert out.startswith("mine\n")
+        assert "x X" in out
+
+    def test_are_shown_in_json(self, levada):
+        said = json.loads(levada("traditions", "show", "candombe", "--json")[1])
+        assert (said["name"], said["jitter_s"]) == ("candombe", read_tradition("candombe").jitter_s)
+        assert said["instruments"][0]["patterns"][0].keys() == {"grid", "probability"}
+
+    def test_that_nobody_knows(self, levada):
+        assert levada("traditions", "show", "candonbe") == (
+            2, "", "levada: there is no tradition 'candonbe'; did you mean 'candombe'?\n",
+        )  # fmt: skip
+
+    def test_that_are_wrong_are_told_by_line_and_column(self, levada, tmp_path):
+        path = tmp_path / "mine.toml"
+        path.write_text("beats = 1\ntatums = 2\ntempo_bpm = [90, 5]\n[instruments.conga]\npatterns = ['xXx']")
+        for command in (("traditions", "show", path), ("render", path, "-o", tmp_path / "out")):
+            code, out, err = levada(*command)
+            assert (code, out) == (2, "")
+            assert f"{path}, line 5, column 13: instrument conga: 'xXx' has 3 tatums, but the cycle has 2" in err
+        assert not (tmp_path / "out").exists()
+
+
+class TestRender:
+    def test_makes_a_corpus_to_adapt_to(self, levada, tmp_path):
+        out_folder = tmp_path / "corpus"
+        command = ("render", "candombe", "-o", out_folder, "--minutes", 0.2, "--recordings", 2)
+        code, out, err = levada(*command)
+        assert (code, out) == (0, "")
+        assert err == f"{out_folder}: 2 recordings of Candombe rendered, with beats and stems\n"
+        said = json.loads(levada("corpus", "check", out_folder, "--json")[1])
+        assert [row["id"] for row in said["recordings"]] == ["candombe-001", "candombe-002"]
+        assert said["problems"] == []
+
+    def test_goes_on_and_says_so_in_json(self, levada, tmp_path):
+        command = ("render", "candombe", "-o", tmp_path / "corpus", "--minutes", 0.1, "--recordings", 2, "--json")
+        names = [str(tmp_path / "corpus" / f"candombe-00{number}.wav") for number in (1, 2)]
+        assert json.loads(levada(*command)[1]) == {"written": names, "kept": []}
+        Path(names[1]).unlink()
+        code, out, err = levada(*command)
+        assert code == 0
+        assert json.loads(out) == {"written": names[1:], "kept": names[:1]}
+        assert "1 recording of Candombe rendered, with beats and stems; 1 finished before" in err
+
+    @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "1e9"])
+    def test_minutes_that_make_no_sense(self, levada, tmp_path, minutes):
+        code, out, err = levada("render", "candombe", "-o", tmp_path / "corpus", "--minutes", minutes)
+        assert (code, out) == (2, "")
+        assert "minutes to render must be above 0 and at most 10000" in err
+        assert not (tmp_path / "corpus").exists()
+
+    def test_what_is_not_a_number(self, levada, tmp_path):
+        assert levada("render", "candombe", "-o", tmp_path / "corpus", "--minutes", "five")[0] == 2
 
 
 def test_a_reader_that_has_enough_is_not_shown_an_error(rendered):
