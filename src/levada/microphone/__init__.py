@@ -47,7 +47,7 @@ class Faults:
     tape: float = 0.2  # soft saturation
     clipping: float = 0.12
     waver: float = 0.12  # wow and flutter
-    hiss: float = 0.6
+    hiss: float = 0.9
     crackle: float = 0.06
     telephone: float = 0.04
     coder: float = 0.3  # 16 to 128 kilobits a second
@@ -122,17 +122,22 @@ def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
+    music = rms(wet)  # how loud the others are is told against this
+    for probability, sound, least_db, most_db in (  # in the same place as the music
+        (by.babble, crowd.babble, 2, 30),
+        (by.applause, crowd.applause, 5, 30),
+        (by.calls, crowd.calls, 5, 30),
+    ):
+        if chance(probability):
+            wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
     if chance(by.room):
         weights = np.array([place.weight for place in rooms.PLACES.values()])
         place = list(rooms.PLACES)[rng.choice(len(weights), p=weights / weights.sum())]
         wet = _through(wet, rooms.ring(rooms.draw(place, rng=rng), rng=rng))
-    music = rms(wet)  # how loud the others are is told against this
+    music = rms(wet)
     for probability, sound, least_db, most_db in (
         (by.traffic, street.traffic, 0, 32),
         (by.wind, street.wind, -3, 25),
-        (by.babble, crowd.babble, 2, 30),
-        (by.applause, crowd.applause, 5, 30),
-        (by.calls, crowd.calls, 5, 30),
         (by.handling, recorders.handled, 3, 25),
     ):
         if chance(probability):
@@ -160,7 +165,7 @@ def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
         if chance(probability):
             wet = change(wet, rng=rng)
     if chance(by.hiss):
-        wet = _over(wet, recorders.hiss(count, rng=rng), rng.uniform(15, 65))
+        wet = _over(wet, recorders.hiss(count, rng=rng), rng.uniform(15, 70))
     if chance(by.crackle):
         wet = _over(wet, recorders.crackle(count, rng=rng), rng.uniform(12, 40))
     if chance(by.telephone):

@@ -1,6 +1,6 @@
 """Rooms: how far away, how large, how hard its walls.
 
-A room is a box whose six surfaces absorb. Its first reflections are those of image sources (J. B. Allen and others, JASA 1979);
+A room is a box whose six surfaces absorb. Its first reflections are those of image sources (Allen, JASA 65, 1979);
 what follows is noise that decays after Eyring in each octave, as loud against the direct sound as the diffuse field of
 that room is at that distance (Kuttruff, Room Acoustics). A street is a box without a lid. The direct sound comes first
 and at sample 0, however far away: a room never delays a beat.
