@@ -406,7 +406,7 @@ class TestTraditions:
         assert [one["name"] for one in said] == list(shipped())
         candombe = next(one for one in said if one["name"] == "candombe")
         assert (candombe["beats"], candombe["tatums"], candombe["tempo_bpm"]) == (4, 4, [133, 7])
-        assert "chico" in candombe["instruments"]
+        assert "chico" in [part["name"] for part in candombe["instruments"]]
 
     def test_are_drawn(self, levada):
         code, out, err = levada("traditions", "show", "candombe")

@@ -201,7 +201,7 @@ class TestGoingOn:
                 made(folder)
         assert str(error.value) == (
             f"{folder / target}.wav: could not be written: the disk is full; "
-            "1 of 3 recordings are finished and kept; the same command goes on with the others"
+            "finished and kept: 1 of 3 recordings; the same command goes on with the others"
         )
         assert sorted(path.name for path in folder.iterdir()) == [
             "candombe-001.beats", "candombe-001.stems", "candombe-001.wav", "corpus.json", "corpus.toml",
@@ -212,7 +212,9 @@ class TestGoingOn:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
         try:
-            with pytest.raises(InputError, match=r"candombe-001.wav: .*could not be written.*; 0 of 3 recordings are"):
+            with pytest.raises(
+                InputError, match=r"candombe-001.wav: .*could not be written.*; finished and kept: 0 of 3"
+            ):
                 made(tmp_path / "corpus")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -223,7 +225,7 @@ class TestGoingOn:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
         try:
-            with pytest.raises(InputError, match=r"^\S*candombe-00\d.wav: .*; 0 of 3 recordings are finished") as error:
+            with pytest.raises(InputError, match=r"^\S*candombe-00\d.wav: .*; finished and kept: 0 of 3") as error:
                 made(tmp_path / "corpus")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -372,21 +372,13 @@ def corpus_get(
 @traditions_app.callback()
 def list_traditions(context: typer.Context, as_json: Json = False) -> None:
     """List the traditions that come with levada; `show` draws one."""
-    if context.invoked_subcommand is not None:
-        return
+    from dataclasses import asdict
+
     from levada.tradition import read_tradition, shipped
 
-    known = [read_tradition(name) for name in shipped()]
-    if as_json:
-        terminal.print_json([
-            {
-                "name": one.name, "title": one.title, "about": one.about, "beats": one.beats, "tatums": one.tatums,
-                "tempo_bpm": one.tempo_bpm, "instruments": [part.name for part in one.instruments],
-            }
-            for one in known
-        ])  # fmt: skip
-    else:
-        terminal.print_traditions(known)
+    if context.invoked_subcommand is None:
+        known = [read_tradition(name) for name in shipped()]
+        terminal.print_json([asdict(one) for one in known]) if as_json else terminal.print_traditions(known)
 
 
 @traditions_app.command("show")
@@ -399,10 +391,7 @@ def show_tradition(
     from levada.tradition import drawn, read_tradition
 
     found = read_tradition(tradition)
-    if as_json:
-        terminal.print_json(asdict(found))
-    else:
-        print("\n".join(drawn(found)))
+    terminal.print_json(asdict(found)) if as_json else print("\n".join(drawn(found)))
 
 
 @app.command()
@@ -411,9 +400,7 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the corpus.")],
     minutes: Annotated[float, typer.Option(help="Minutes of music in all.")] = 5.0,
     recordings: Annotated[int | None, typer.Option(help="How many; a minute each by default.")] = None,
-    sounds: Annotated[
-        str, typer.Option(help="synthesised, a SoundFont (.sf2, .sf3), or a folder of one-shots.")
-    ] = "synthesised",
+    sounds: Annotated[str, typer.Option(help="synthesised, a SoundFont, or a folder of one-shots.")] = "synthesised",
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -429,9 +416,8 @@ def render(
         )
     if as_json:
         terminal.print_json({"written": [*map(str, done.written)], "kept": [*map(str, done.kept)]})
-    there = f"; {len(done.kept)} finished before" if done.kept else ""
-    written = terminal.count(len(done.written), "recording")
-    terminal.say(f"{out}: {written} of {found.title or found.name} rendered, with beats and stems{there}")
+    rendered = f"{terminal.count(len(done.written), 'recording')} of {found.title or found.name} rendered"
+    terminal.say(f"{out}: {rendered}, with beats and stems" + f"; {len(done.kept)} finished before" * bool(done.kept))
 
 
 @app.command()

@@ -147,8 +147,8 @@ def render_corpus(
                 progress(len(kept) + len(written), count)
     except InputError as error:
         done = sum(job.is_done for job in jobs)
-        there = f"{done} of {count} recordings are finished and kept; the same command goes on with the others"
-        raise InputError(f"{error.problem}; {there}", path=error.path) from None
+        there = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
+        raise InputError(f"{error.problem.rstrip('?')}; {there}", path=error.path) from None
     return Rendered(folder, tuple(sorted(written)), tuple(kept))
 
 
