@@ -74,7 +74,7 @@ class TestContents:
         stems = [audio.read(path)[0] for path in recording.with_suffix(".stems").iterdir()]
         assert all(stem.shape == mixture.shape for stem in stems)
         together = np.roll(sum(stems), 200, axis=1)
-        assert (mixture * together).sum() / (together**2).sum() == pytest.approx(1, abs=0.02)
+        assert (mixture * together).sum() / (together**2).sum() == pytest.approx(1, abs=0.05)  # within half a decibel
 
     def test_nothing_is_clipped(self, tmp_path, monkeypatch, caplog):
         def loud(tradition, **asked):
