@@ -111,7 +111,7 @@ class TestModules:
     @pytest.mark.parametrize("path", MODULES, ids=module_name)
     def test_prints_only_at_the_door(self, path):
         printed = [call.lineno for call in calls(ast.parse(path.read_text(encoding="utf-8")), "print")]
-        assert not printed or path.stem in ("cli", "terminal"), f"print in lines {printed}: log, or hand it to the door"
+        assert not printed or path.parent.name == "cli" or path.stem == "terminal", f"print in lines {printed}: log, or hand it to the door"
 
     @pytest.mark.parametrize("path", MODULES, ids=module_name)
     def test_every_public_name_exists_and_is_described(self, path):
@@ -123,7 +123,7 @@ class TestModules:
                 assert inspect.getdoc(value), f"{name} has no docstring"
 
     @pytest.mark.parametrize(
-        "path", [path for path in MODULES if path.name not in ("cli.py", "__init__.py")], ids=module_name
+        "path", [path for path in MODULES if path.parent.name != "cli" and path.name != "__init__.py"], ids=module_name
     )
     def test_says_what_is_public(self, path):
         module = importlib.import_module(module_name(path))

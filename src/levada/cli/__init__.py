@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
+from levada.cli import corpora, traditions
+from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.corpus import Report, Span
+    from levada.corpus import Span
     from levada.evaluate import Evaluation
 
 app = typer.Typer(
@@ -28,15 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-corpus_app = typer.Typer(help="Recordings with annotations: what is there, and what is wrong.", no_args_is_help=True)
-app.add_typer(corpus_app, name="corpus")
-traditions_app = typer.Typer(help="Traditions as data: what ships, and what is in one.", invoke_without_command=True)
-app.add_typer(traditions_app, name="traditions")
-
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="base, flux, or the folder of a model.")]
+app.add_typer(corpora.app, name="corpus")
+app.add_typer(traditions.app, name="traditions")
 
 
 OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -329,95 +324,7 @@ def list_models(as_json: Json = False) -> None:
     print("Any folder made by `levada adapt` is a model too.")
 
 
-@corpus_app.command("check")
-def corpus_check(
-    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")], as_json: Json = False
-) -> None:
-    """Print durations, tempi and metres, and everything that is wrong."""
-    from levada.corpus import check, open_corpus
-
-    opened = open_corpus(corpus)
-    with terminal.progress("listening"):
-        report = check(opened)
-    if as_json:
-        _print_report_json(report)
-    else:
-        terminal.print_report(opened, report)
-    if not report.ok:
-        raise typer.Exit(2)
-
-
-def _print_report_json(report: Report) -> None:
-    from dataclasses import asdict
-
-    problems = [{**asdict(problem), "path": str(problem.path) if problem.path else None} for problem in report.problems]
-    terminal.print_json(
-        {"corpus": report.name, "recordings": [asdict(row) for row in report.rows], "problems": problems}
-    )
-
-
-@corpus_app.command("get")
-def corpus_get(
-    name: Annotated[str, typer.Argument(help="A mirdata dataset: candombe, brid …")],
-    home: Annotated[Path | None, typer.Option(help="Where datasets lie; ~/mir_datasets by default.")] = None,
-) -> None:
-    """Download a dataset through mirdata; its licence and citation are shown."""
-    from levada.corpus import get
-
-    got = get(name.removeprefix("mirdata:"), home=home)
-    print(f"{got.name}: {terminal.count(len(got.tracks), 'recording')} in {got.root}")
-    print(f"\nlicence\n{got.licence}\n\ncite\n{got.citation}\n\nuse it as mirdata:{name.removeprefix('mirdata:')}")
-
-
-@traditions_app.callback()
-def list_traditions(context: typer.Context, as_json: Json = False) -> None:
-    """List the traditions that come with levada; `show` draws one."""
-    from dataclasses import asdict
-
-    from levada.tradition import read_tradition, shipped
-
-    if context.invoked_subcommand is None:
-        known = [read_tradition(name) for name in shipped()]
-        terminal.print_json([asdict(one) for one in known]) if as_json else terminal.print_traditions(known)
-
-
-@traditions_app.command("show")
-def show_tradition(
-    tradition: Annotated[str, typer.Argument(help="A tradition that ships, or a TOML file.")], as_json: Json = False
-) -> None:
-    """Draw a tradition: its cycle, tempo and microtiming, and what every instrument plays."""
-    from dataclasses import asdict
-
-    from levada.tradition import drawn, read_tradition
-
-    found = read_tradition(tradition)
-    terminal.print_json(asdict(found)) if as_json else print("\n".join(drawn(found)))
-
-
-@app.command()
-def render(
-    tradition: Annotated[str, typer.Argument(help="A tradition that ships, or a TOML file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the corpus.")],
-    minutes: Annotated[float, typer.Option(help="Minutes of music in all.")] = 5.0,
-    recordings: Annotated[int | None, typer.Option(help="How many; a minute each by default.")] = None,
-    sounds: Annotated[str, typer.Option(help="synthesised, a SoundFont, or a folder of one-shots.")] = "synthesised",
-    seed: Seed = 0,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Render a corpus of a tradition: recordings, exact beats, and stems (resumable)."""
-    from levada.corpus.rendered import render_corpus
-    from levada.tradition import read_tradition
-
-    found = read_tradition(tradition)
-    with terminal.progress(f"rendering {found.title or found.name}") as progress:
-        done = render_corpus(
-            out, found, minutes=minutes, recordings=recordings, seed=seed, sounds=sounds, force=force, progress=progress
-        )
-    if as_json:
-        terminal.print_json({"written": [*map(str, done.written)], "kept": [*map(str, done.kept)]})
-    rendered = f"{terminal.count(len(done.written), 'recording')} of {found.title or found.name} rendered"
-    terminal.say(f"{out}: {rendered}, with beats and stems" + f"; {len(done.kept)} finished before" * bool(done.kept))
+app.command()(traditions.render)
 
 
 @app.command()

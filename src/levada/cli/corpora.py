@@ -1,0 +1,67 @@
+"""`levada corpus`: what is there, what is wrong, and where more comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from levada import terminal
+from levada.cli.options import Json
+
+if TYPE_CHECKING:
+    from levada.corpus import Report
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Recordings with annotations: what is there, and what is wrong.", no_args_is_help=True)
+
+
+@app.command("check")
+def corpus_check(
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")], as_json: Json = False
+) -> None:
+    """Print durations, tempi and metres, and everything that is wrong."""
+    from levada.corpus import check, open_corpus
+
+    opened = open_corpus(corpus)
+    with terminal.progress("listening"):
+        report = check(opened)
+    if as_json:
+        _print_report_json(report)
+    else:
+        terminal.print_report(opened, report)
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+def _print_report_json(report: Report) -> None:
+    from dataclasses import asdict
+
+    problems = [{**asdict(problem), "path": str(problem.path) if problem.path else None} for problem in report.problems]
+    terminal.print_json(
+        {"corpus": report.name, "recordings": [asdict(row) for row in report.rows], "problems": problems}
+    )
+
+
+@app.command("get")
+def corpus_get(
+    name: Annotated[str, typer.Argument(help="A mirdata dataset: candombe, brid …; or groove, pop909 for pretrain.")],
+    home: Annotated[Path | None, typer.Option(help="Where datasets lie; ~/mir_datasets by default.")] = None,
+    archive: Annotated[Path | None, typer.Option(help="Of groove or pop909, downloaded by hand.")] = None,
+) -> None:
+    """Download a dataset, checked; its licence and citation are shown."""
+    from levada.corpus import get, symbolic
+
+    if name in symbolic.SOURCES:
+        folder = (home or Path.home() / "mir_datasets") / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with terminal.progress(f"{name} (bytes)") as progress:
+            symbolic.fetch(name, folder, archive=archive, progress=progress)
+        source = symbolic.SOURCES[name]
+        print(f"{name}: {folder}\n\nlicence\n{source.licence}\n\ncite\n{source.citation}")
+        return
+    got = get(name.removeprefix("mirdata:"), home=home)
+    print(f"{got.name}: {terminal.count(len(got.tracks), 'recording')} in {got.root}")
+    print(f"\nlicence\n{got.licence}\n\ncite\n{got.citation}\n\nuse it as mirdata:{name.removeprefix('mirdata:')}")

@@ -1,0 +1,14 @@
+"""Options that mean the same in every command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["Force", "Json", "Model", "Seed"]
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="base, latin, flux, or the folder of a model.")]
