@@ -1,16 +1,17 @@
 """Folk tunes from the corpus that the package music21 brings along.
 
 Read are Francis O'Neill's "Music of Ireland" (1903, the "1850 melodies"; oneills1850) and "Ryan's Mammoth Collection"
-(Boston 1883; ryansMammoth): the music is in the public domain, and the volunteers' transcriptions carry no
-restriction, neither in their files nor in their folders. music21's corpus/license.txt says that some
-encodings may not be used commercially and that the works or folders concerned say so. Left out are therefore
+(Boston 1883; ryansMammoth): the music is in the public domain. The transcriptions of volunteers state no restriction,
+neither in their files nor in their folders; nor do they state a licence, and are therefore read where they lie and
+never copied. music21's corpus/license.txt says that it distributes them with permission, that some encodings may not be
+used commercially, and that the works or folders concerned say so. Left out are therefore
 
 - essenFolksong: its own licence calls its status unclear and permits non-commercial use only;
 - nottingham-dataset: its source is distributed under the GPL;
 - airdsAirs and miscFolk: editions of individuals, who do not say under which terms;
 - scores in other formats, which are no folk tunes.
 
-The text files are read where they lie; music21 itself, whose import takes seconds, is not imported.
+music21 itself, whose import takes seconds, is not imported.
 """
 
 from __future__ import annotations
