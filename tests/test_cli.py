@@ -109,7 +109,7 @@ class TestExitCodes:
         assert (code, out, err) == (
             130,
             "",
-            "stopped; called again, adapt, pretrain and the beats of a folder go on where they were\n",
+            "stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were\n",
         )
 
 

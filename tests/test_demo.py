@@ -76,8 +76,8 @@ class TestFiles:
 
     def test_recordings_are_a_corpus(self, left):
         corpus = open_corpus(left / "recordings")
-        assert (corpus.name, corpus.licence) == ("candombe, rendered", "CC0-1.0")
-        assert [track.id for track in corpus.tracks] == [f"candombe-0{number}" for number in (1, 2, 3, 4)]
+        assert (corpus.name, corpus.licence) == ("Candombe, rendered", "CC0-1.0")
+        assert [track.id for track in corpus.tracks] == [f"candombe-00{number}" for number in (1, 2, 3, 4)]
         assert all(annotated_span(track).duration_s > 10 for track in corpus.tracks)
         assert len({track.content_hash for track in corpus.tracks}) == 4
 
@@ -90,7 +90,7 @@ class TestFiles:
             rows = list(csv.DictReader(file))
         scored = {row["track"] for row in rows}
         assert len(rows) == 4 * len(scored)
-        hashes = {audio.content_hash(left / "recordings" / f"{track}.flac") for track in scored}
+        hashes = {audio.content_hash(left / "recordings" / f"{track}.wav") for track in scored}
         assert not hashes & set(adapted.card.trained_on)
 
     def test_beats_and_clicks_are_of_the_unseen_before_and_after(self, left, result):
@@ -105,7 +105,7 @@ class TestFiles:
     def test_clicks_begin_where_the_beats_are(self, left):
         path = next((left / "clicks").glob("*-after.wav"))
         samples, rate = audio.read(path)
-        plain, _ = audio.read(left / "recordings" / f"{path.stem.removesuffix('-after')}.flac")
+        plain, _ = audio.read(left / "recordings" / f"{path.stem.removesuffix('-after')}.wav")
         assert samples.shape == plain.shape
         assert 0.3 < np.abs(samples).max() <= 1
         only = samples[0] - plain[0] * (0.49 / np.abs(plain).max())
@@ -162,9 +162,3 @@ class TestCorpus:
             InputError, match="too few annotated recordings to learn from 9 minutes and score on others"
         ):
             demo.demo(tmp_path / "it", corpus=rendered, minutes=9)
-
-    def test_is_rendered_alike_from_the_same_seed(self, tmp_path):
-        for name in ("one", "two"):
-            demo.render_corpus(tmp_path / name, tradition="candombe", recordings=1, length_s=3.0, seed=5)
-        for name in ("candombe-01.beats", "candombe-01.flac"):
-            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

@@ -19,16 +19,15 @@ from levada import audio, models
 from levada.adapt.beats import DEFAULTS
 from levada.adapt.run import adapt, with_scores
 from levada.corpus import Corpus, Track, draw, open_corpus, split
+from levada.corpus.rendered import render_corpus
 from levada.errors import InputError
 from levada.evaluate import Evaluation, evaluate
-from levada.files import atomic
 from levada.formats import write_beats
 from levada.nets.weights import load
 from levada.plot import Panel, plot_activations
-from levada.render import render
 from levada.tradition import read_tradition
 
-__all__ = ["Demo", "demo", "render_corpus"]
+__all__ = ["Demo", "demo"]
 
 Stage = Callable[[str], AbstractContextManager[Callable[..., None]]]
 
@@ -108,13 +107,9 @@ def demo(
     if corpus is None:
         say(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model has never heard")
         with progress("rendering") as told:
-            corpus = render_corpus(
-                out / "recordings",
-                tradition=TRADITION,
-                recordings=RECORDINGS,
-                length_s=LENGTH_S,
-                seed=seed,
-                progress=told,
+            corpus, length = out / "recordings", RECORDINGS * LENGTH_S / 60
+            render_corpus(
+                corpus, read_tradition(TRADITION), minutes=length, recordings=RECORDINGS, seed=seed, progress=told
             )
     opened = open_corpus(corpus)
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
@@ -142,53 +137,6 @@ def demo(
     with progress("writing beats, clicks and a picture"):
         _leave(out, evaluation, unseen, trackers)
     return Demo(evaluation, used, adapt_s, time.monotonic() - began)
-
-
-def render_corpus(
-    folder: str | Path,
-    *,
-    tradition: str,
-    recordings: int,
-    length_s: float,
-    seed: int = 0,
-    progress: Callable[..., None] | None = None,
-) -> Path:
-    """Render a corpus: each recording has its own ensemble, room and tempo, and is a group of its own.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where it goes; it must not exist.
-    tradition : str
-        As of `read_tradition`.
-    recordings : int
-    length_s : float
-        Of each, in seconds.
-    seed : int
-    progress : callable, optional
-        Told recordings done and recordings in all.
-
-    Returns
-    -------
-    Path
-        The folder.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True)
-    known = read_tradition(tradition)
-    for number in range(recordings):
-        piece = render(known, duration_s=length_s, rng=np.random.default_rng([seed, number]))
-        stem = folder / f"{tradition}-{number + 1:02}"
-        audio.write(stem.with_suffix(".flac"), piece.mixture, rate=piece.rate)
-        write_beats(stem.with_suffix(".beats"), piece.beats)
-        if progress is not None:
-            progress(number + 1, recordings)
-    with atomic(folder / "corpus.toml") as temporary:
-        temporary.write_text(
-            f'name = "{tradition}, rendered"\nlicence = "CC0-1.0"\ncitation = "rendered by levada, seed {seed}"\n',
-            encoding="utf-8",
-        )
-    return folder
 
 
 def _emptied(out: Path, *, force: bool) -> Path:

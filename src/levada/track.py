@@ -274,6 +274,7 @@ def track_folder(
         path
         for path in root.rglob("*")
         if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if not any(folder.suffix == ".stems" for folder in path.relative_to(root).parents)  # parts of a recording
     )
     if not recordings:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
