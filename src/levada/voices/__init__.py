@@ -10,12 +10,16 @@ and then from another.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.voices.synthesis import PITCHED, RATE, STROKES, STRUCK, synthesised
+from levada.errors import InputError
+from levada.voices.notes import PITCHED
+from levada.voices.strokes import RATE, STROKES
+from levada.voices.synthesis import STRUCK, synthesised
 
 __all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Instrument", "Sounds", "mixed", "synthesised"]
 
@@ -57,16 +61,24 @@ def mixed(shares: Sequence[tuple[float, Sounds]]) -> Sounds:
     ----------
     shares : sequence of (float, Sounds)
         How often each is asked first; where it lacks the voice (`LookupError`) the others are, in their order.
+
+    Raises
+    ------
+    InputError
+        If the shares are not numbers from 0 up, one of them above it.
     """
+    chances = [float(share) for share, _ in shares]
+    if not (all(0 <= chance < float("inf") for chance in chances) and sum(chances) > 0):
+        raise InputError(f"shares of sounds are numbers from 0 up, and not all of them 0: {chances}")
+    return partial(_one_of, tuple(shares))
+
+
+def _one_of(shares: Sequence[tuple[float, Sounds]], voice: str, rng: Generator) -> Instrument:
     chances = np.array([share for share, _ in shares])
-
-    def draw(voice: str, rng: Generator) -> Instrument:
-        first = int(rng.choice(len(shares), p=chances / chances.sum()))
-        for index in (first, *(other for other in range(len(shares)) if other != first)):
-            try:
-                return shares[index][1](voice, rng)
-            except LookupError:
-                continue
-        raise LookupError(f"nobody has a {voice}")
-
-    return draw
+    first = int(rng.choice(len(shares), p=chances / chances.sum()))
+    for index in (first, *(other for other in range(len(shares)) if other != first)):
+        try:
+            return shares[index][1](voice, rng)
+        except LookupError:
+            continue
+    raise LookupError(f"there is nobody who has a {voice}")

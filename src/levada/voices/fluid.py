@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError, MissingExtra
 from levada.voices.generalmidi import DRUMS
-from levada.voices.synthesis import RATE
+from levada.voices.strokes import RATE
 from levada.voices.takes import from_onset
 
 __all__ = ["Font", "font"]

@@ -19,7 +19,9 @@ import numpy.typing as npt
 from levada import audio
 from levada.errors import InputError
 from levada.voices import Instrument
-from levada.voices.synthesis import PITCHED, RATE, STROKES, STRUCK
+from levada.voices.notes import PITCHED
+from levada.voices.strokes import RATE, STROKES
+from levada.voices.synthesis import STRUCK
 from levada.voices.takes import Recorded, from_onset
 
 __all__ = ["OneShots"]

@@ -18,7 +18,7 @@ from levada.errors import InputError
 from levada.voices import Instrument
 from levada.voices.fluid import Font, font
 from levada.voices.generalmidi import DRUMS, PERCUSSION, PROGRAMS, Source
-from levada.voices.synthesis import PITCHED
+from levada.voices.notes import PITCHED
 from levada.voices.takes import Recorded, hardness, resampled
 
 __all__ = ["SoundFont", "find", "fonts"]

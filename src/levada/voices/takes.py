@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
-from levada.voices.synthesis import RATE, STROKES, STRUCK
+from levada.voices.strokes import RATE, need_stroke
+from levada.voices.synthesis import STRUCK
 
 __all__ = ["Hear", "Recorded", "from_onset", "resampled", "tilted"]
 
@@ -66,8 +66,7 @@ class Recorded:
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
         """The sound of one stroke, at 44.1 kHz from its onset on [shape=(samples,)]."""
-        if stroke not in SHAPES:
-            raise InputError(f"there is no stroke {stroke!r}; there are {', '.join(STROKES)}")
+        need_stroke(stroke)
         key = (stroke, hardness(velocity), int(rng.integers(TAKES)))
         if key not in self.takes:
             self.takes[key] = self._take(stroke, key[1] / HARDNESSES, rng)
@@ -121,9 +120,9 @@ def from_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
 
 def resampled(sound: Floats32, factor: float) -> Floats32:
     """The sound read faster, and so higher, by a factor."""
-    if abs(factor - 1) < 3e-4:
+    if abs(factor - 1) < 3e-4 or len(sound) < 2:
         return sound
-    at = np.arange(0, len(sound) - 1, factor) if len(sound) > 1 else np.zeros(1)
+    at = np.arange(0, len(sound) - 1, factor)
     return np.asarray(np.interp(at, np.arange(len(sound)), sound), np.float32)
 
 
