@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.voices.membranes import together
-from levada.voices.partials import BELL, METAL, WOOD, Range, fall, noise, ring, within
+from levada.voices.partials import BELL, METAL, WOOD, Range, fall, noise, ring, together, within
 from levada.voices.strokes import RATE
 
 __all__ = ["BARS", "Bar", "Solid"]
@@ -21,7 +20,7 @@ TRIANGLE = (1.0, 1.38, 1.71, 2.14, 2.74, 3.05, 3.72)
 BAMBOO = (1.0, 2.1, 3.3, 5.1)
 
 
-class Touch(NamedTuple):
+class _Touch(NamedTuple):
     """How a stroke differs from an open one."""
 
     ring: float = 1.0
@@ -31,15 +30,15 @@ class Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": Touch(),
-    "muted": Touch(0.18, 0.8, 1.0, 1.005),
-    "slap": Touch(0.7, 1.6, 2.0),
-    "stick": Touch(0.9, 1.4, 1.5),
-    "bass": Touch(1.1, 0.6, 0.6, 0.9),
-    "rim": Touch(0.6, 1.8, 1.6, 1.02),
-    "high": Touch(),
-    "low": Touch(),
-    "shake": Touch(0.08, 1.2, 2.5),
+    "open": _Touch(),
+    "muted": _Touch(0.18, 0.8, 1.0, 1.005),
+    "slap": _Touch(0.7, 1.6, 2.0),
+    "stick": _Touch(0.9, 1.4, 1.5),
+    "bass": _Touch(1.1, 0.6, 0.6, 0.9),
+    "rim": _Touch(0.6, 1.8, 1.6, 1.02),
+    "high": _Touch(),
+    "low": _Touch(),
+    "shake": _Touch(0.08, 1.2, 2.5),
 }
 
 
@@ -153,7 +152,7 @@ class Solid:
             layers.append(self.wash * self._washing(ring_s, touch, velocity, rng))
         return together(layers)
 
-    def _washing(self, ring_s: float, touch: Touch, velocity: float, rng: Generator) -> Floats:
+    def _washing(self, ring_s: float, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Noise whose upper half is struck harder and dies sooner."""
         low, high = self.wash_hz
         layers = []

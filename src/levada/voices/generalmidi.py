@@ -14,7 +14,7 @@ __all__ = ["DRUMS", "PERCUSSION", "PROGRAMS", "Source"]
 DRUMS = 128
 """The bank of percussion, whose programs are kits."""
 
-MELODIC_TOM, TAIKO, STEEL_DRUM = 117, 116, 114
+MELODIC_TOM, TAIKO = 117, 116
 
 
 class Source(NamedTuple):

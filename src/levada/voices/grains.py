@@ -14,7 +14,7 @@ import numpy.typing as npt
 from levada.voices.partials import Range, fall, noise, ring, rings, within
 from levada.voices.strokes import RATE
 
-__all__ = ["GRAINS", "Grains", "Handful", "Jingles"]
+__all__ = ["GRAINS", "Clap", "Grains", "Handful", "Hands", "Jingles", "Tambourine"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -22,7 +22,7 @@ Generator = np.random.Generator
 NOTHING = (0, 0)
 
 
-class Touch(NamedTuple):
+class _Touch(NamedTuple):
     """How a stroke differs from an open one."""
 
     length: float = 1.0
@@ -31,15 +31,15 @@ class Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": Touch(),
-    "muted": Touch(0.4),
-    "slap": Touch(0.6, 1.1, 1.5),
-    "stick": Touch(0.7, 1.1, 1.5),
-    "bass": Touch(1.0, 0.8, 6.0),
-    "rim": Touch(0.5, 1.2, 2.0),
-    "high": Touch(0.9, 1.2),
-    "low": Touch(1.1, 0.83),
-    "shake": Touch(0.6, 1.0, 0.0),
+    "open": _Touch(),
+    "muted": _Touch(0.4),
+    "slap": _Touch(0.6, 1.1, 1.5),
+    "stick": _Touch(0.7, 1.1, 1.5),
+    "bass": _Touch(1.0, 0.8, 6.0),
+    "rim": _Touch(0.5, 1.2, 2.0),
+    "high": _Touch(0.9, 1.2),
+    "low": _Touch(1.1, 0.83),
+    "shake": _Touch(0.6, 1.0, 0.0),
 }
 
 
@@ -131,7 +131,7 @@ class Handful:
         bright = touch.pitch * (0.8 + 0.25 * velocity)
         sound = noise(
             len(blows), (low * touch.pitch, min(high * bright, 20000)), rng, peaks=[(at * bright, width, height)],
-            envelope=spread(blows, self.grain_s),
+            envelope=_spread(blows, self.grain_s),
         )  # fmt: skip
         if self.body and touch.body:
             body = ring([self.body_hz * rng.uniform(0.98, 1.02)], [self.body * touch.body], [0.09], rng)[: len(sound)]
@@ -156,7 +156,7 @@ class Handful:
         return blows
 
 
-def spread(blows: Floats, grain_s: float) -> Floats:
+def _spread(blows: Floats, grain_s: float) -> Floats:
     """Every blow dies away: an envelope for noise."""
     from scipy.signal import lfilter
 
@@ -198,7 +198,7 @@ class Jingles:
         times = rng.exponential(0.35 * length_s, max(2, int(self.blows * (0.5 + velocity)))).clip(0, length_s * 0.99)
         np.add.at(blows, (times * RATE).astype(int), rng.uniform(-0.8, 0.8, len(times)))
         sound = rings(blows, modes)
-        sound += 0.5 * np.abs(sound).max() * noise(len(sound), (5000, 15000), rng, envelope=spread(blows**2, 0.03))
+        sound += 0.5 * np.abs(sound).max() * noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
         return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
 
 

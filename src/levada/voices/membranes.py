@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.voices.grains import Jingles
-from levada.voices.partials import METAL, WOOD, Range, fall, noise, ring, within
+from levada.voices.partials import METAL, WOOD, Range, fall, noise, ring, together, within
 from levada.voices.strokes import RATE
 
 __all__ = ["DRUMS", "Drum", "Skin"]
@@ -30,7 +30,7 @@ MODES = (
 NOTHING = (0, 0)
 
 
-class Touch(NamedTuple):
+class _Touch(NamedTuple):
     """How a stroke differs from an open one."""
 
     place: float | None = None
@@ -44,15 +44,15 @@ class Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": Touch(),
-    "muted": Touch(0.45, 0.7, 0.22, 1.03, 0.8),
-    "slap": Touch(0.85, 4.0, 0.4, 1.02, 4.0),
-    "stick": Touch(0.5, 4.0, 0.7, 1.0, 2.5),
-    "bass": Touch(0.08, 0.5, 1.2, 0.82, 0.5),
-    "rim": Touch(0.95, 3.0, 0.35, 1.0, 1.5, shell=3.0),
-    "high": Touch(),
-    "low": Touch(),
-    "shake": Touch(0.9, 1.5, 0.07, 1.1, 2.0),
+    "open": _Touch(),
+    "muted": _Touch(0.45, 0.7, 0.22, 1.03, 0.8),
+    "slap": _Touch(0.85, 4.0, 0.4, 1.02, 4.0),
+    "stick": _Touch(0.5, 4.0, 0.7, 1.0, 2.5),
+    "bass": _Touch(0.08, 0.5, 1.2, 0.82, 0.5),
+    "rim": _Touch(0.95, 3.0, 0.35, 1.0, 1.5, shell=3.0),
+    "high": _Touch(),
+    "low": _Touch(),
+    "shake": _Touch(0.9, 1.5, 0.07, 1.1, 2.0),
 }
 
 
@@ -189,7 +189,7 @@ class Skin:
             layers.append(loud * self.jingle_level * self.jingles.strike(stroke, velocity, rng))
         return together(layers)
 
-    def _skin(self, pitch: float, place: float, touch: Touch, hard: float, velocity: float, rng: Generator) -> Floats:
+    def _skin(self, pitch: float, place: float, touch: _Touch, hard: float, velocity: float, rng: Generator) -> Floats:
         from scipy.special import jv
 
         cut_hz = self.mallet_hz * hard
@@ -210,7 +210,7 @@ class Skin:
         hz = [self.shell_hz * ratio * rng.uniform(0.99, 1.01) for ratio in modes]
         return ring(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
 
-    def _snares(self, touch: Touch, velocity: float, rng: Generator) -> Floats:
+    def _snares(self, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Wires that rattle as long as the skin makes them."""
         length_s = self.wires_s * (0.7 + 0.3 * velocity) * max(touch.ring, 0.5)
         length = int(RATE * length_s)
@@ -218,14 +218,6 @@ class Skin:
         share = 0.15 if touch.shell else 1.0  # a stroke on the rim moves them little
         loud = self.wires * share * velocity**0.3
         return np.asarray(loud * noise(length, self.kind.wires_hz, rng, envelope=envelope))
-
-
-def together(layers: list[Floats]) -> Floats:
-    """The sum of sounds that begin together, as long as the longest."""
-    sound = np.zeros(max(map(len, layers)))
-    for layer in layers:
-        sound[: len(layer)] += layer
-    return sound
 
 
 def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from levada.voices.strokes import RATE
 
-__all__ = ["BELL", "METAL", "WOOD", "Range", "fall", "noise", "ring", "rings", "within"]
+__all__ = ["BELL", "METAL", "WOOD", "Range", "fall", "noise", "ring", "rings", "together", "within"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -78,6 +78,14 @@ def rings(impulses: Floats, modes: Floats) -> Floats:
     from scipy.signal import fftconvolve
 
     return np.asarray(fftconvolve(impulses, modes)[: len(impulses)])
+
+
+def together(layers: list[Floats]) -> Floats:
+    """The sum of sounds that begin together, as long as the longest."""
+    sound = np.zeros(max(map(len, layers)))
+    for layer in layers:
+        sound[: len(layer)] += layer
+    return sound
 
 
 def noise(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from levada.voices.strokes import RATE, need_stroke
 from levada.voices.synthesis import STRUCK
 
-__all__ = ["Hear", "Recorded", "from_onset", "resampled", "tilted"]
+__all__ = ["Hear", "Recorded", "from_onset", "hardness", "resampled", "tilted"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -25,7 +25,7 @@ FLOOR_DB = -50
 LEAD_S = 0.05
 
 
-class Shape(NamedTuple):
+class _Shape(NamedTuple):
     """How an open stroke is made to sound like another: by its pitch, how long it may ring, and how bright it is."""
 
     semitones: float = 0.0
@@ -34,15 +34,15 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
-    OPEN: Shape(),
-    "muted": Shape(0.4, 0.07, -0.3),
-    "slap": Shape(0.3, 0.12, 0.6),
-    "stick": Shape(0.2, 0.2, 0.4),
-    "bass": Shape(-4.0, np.inf, -0.6),
-    "rim": Shape(5.0, 0.06, 0.8),
-    "high": Shape(3.0),
-    "low": Shape(-3.0),
-    "shake": Shape(2.0, 0.05, 0.7),
+    OPEN: _Shape(),
+    "muted": _Shape(0.4, 0.07, -0.3),
+    "slap": _Shape(0.3, 0.12, 0.6),
+    "stick": _Shape(0.2, 0.2, 0.4),
+    "bass": _Shape(-4.0, np.inf, -0.6),
+    "rim": _Shape(5.0, 0.06, 0.8),
+    "high": _Shape(3.0),
+    "low": _Shape(-3.0),
+    "shake": _Shape(2.0, 0.05, 0.7),
 }
 
 

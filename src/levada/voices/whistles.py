@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
 
-class Cry(NamedTuple):
+class _Cry(NamedTuple):
     """What a stroke is on something that is not struck: how long, how high, and how it glides, in semitones."""
 
     length: float = 1.0
@@ -26,15 +26,15 @@ class Cry(NamedTuple):
 
 
 CRIES = {
-    "open": Cry(),
-    "muted": Cry(0.35, 4.0, 0.6),
-    "slap": Cry(0.4, 9.0, 1.5),
-    "stick": Cry(0.5, 5.0, 1.2),
-    "bass": Cry(1.2, -7.0, 0.6),
-    "rim": Cry(0.3, 7.0, 0.5),
-    "high": Cry(0.8, 4.0),
-    "low": Cry(1.1, -4.0),
-    "shake": Cry(0.25, 0.0, 2.0),
+    "open": _Cry(),
+    "muted": _Cry(0.35, 4.0, 0.6),
+    "slap": _Cry(0.4, 9.0, 1.5),
+    "stick": _Cry(0.5, 5.0, 1.2),
+    "bass": _Cry(1.2, -7.0, 0.6),
+    "rim": _Cry(0.3, 7.0, 0.5),
+    "high": _Cry(0.8, 4.0),
+    "low": _Cry(1.1, -4.0),
+    "shake": _Cry(0.25, 0.0, 2.0),
 }
 
 
