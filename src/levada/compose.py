@@ -98,8 +98,8 @@ class Material:
             told.append(f"{self.pop909_share:.0%} are songs of POP909 (Wang et al., ISMIR 2020, MIT licence).")
         if self.tunes_share:
             told.append(
-                f"{self.tunes_share:.0%} are tunes in the public domain (O'Neill's 1850, Ryan's Mammoth Collection), as "
-                "transcribed by volunteers."
+                f"{self.tunes_share:.0%} are tunes in the public domain (O'Neill's 1850, Ryan's Mammoth Collection), "
+                "as transcribed by volunteers."
             )
         return " ".join(told)
 
