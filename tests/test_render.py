@@ -11,7 +11,7 @@ from levada.microphone import record
 from levada.perform import Performance, Stroke, perform
 from levada.render import render, sound
 from levada.tradition import FOLDER, read_tradition
-from levada.voices import RATE
+from levada.voices import RATE, mixed, synthesised
 
 CANDOMBE = read_tradition("candombe")
 KITS = sorted((FOLDER / "kits").glob("*.toml"))
@@ -68,6 +68,35 @@ class TestSound:
         with pytest.raises(InputError, match="no voice 'tuba'"):
             sound(self.one_stroke(voice="tuba"), rng=rng())
 
+    def test_instruments_come_from_the_sounds_that_are_given(self):
+        asked = []
+
+        class Click:
+            def play(self, stroke, *, velocity, pitch_hz, duration_s, rng):
+                asked.append((stroke, velocity, pitch_hz, duration_s, rng))
+                return np.array([1.0, -1.0], np.float32)
+
+        def clicks(voice, rng):
+            asked.append((voice, rng))
+            return Click()
+
+        one = rng()
+        stem = sound(self.one_stroke(voice="tuba", pitch_hz=50.0, duration_s=0.2), rng=one, sounds=clicks)["drum"][0]
+        assert asked == [("tuba", one), ("open", 0.8, 50.0, 0.2, one)]
+        onset = round(0.25 * RATE)
+        np.testing.assert_array_equal(np.flatnonzero(stem), [onset, onset + 1])
+        assert stem[onset] == 1
+
+    def test_a_part_has_one_instrument(self):
+        drawn = []
+
+        def counted(voice, rng):
+            drawn.append(voice)
+            return synthesised(voice, rng)
+
+        sound(perform(CANDOMBE, duration_s=4, rng=rng()), rng=rng(), sounds=counted)
+        assert sorted(drawn) == sorted(perform(CANDOMBE, duration_s=4, rng=rng()).voices.values())
+
 
 class TestRender:
     def test_the_same_seed_gives_the_same_bytes(self):
@@ -96,3 +125,15 @@ class TestRender:
         assert np.sqrt((rendered.mixture**2).mean()) > 0.003
         assert all(stem.shape == (1, 3 * RATE) for stem in rendered.stems.values())
         assert len(rendered.beats) >= 2
+
+    def test_in_other_sounds(self):
+        def nobody(voice, _):
+            raise LookupError(voice)
+
+        ours, same = (
+            render(CANDOMBE, duration_s=3, rng=rng(), sounds=sounds)
+            for sounds in (mixed([(1.0, synthesised)]), mixed([(1.0, synthesised), (0.0, nobody)]))
+        )
+        assert ours.mixture.tobytes() == same.mixture.tobytes()
+        with pytest.raises(LookupError, match="nobody who has a"):
+            render(CANDOMBE, duration_s=3, rng=rng(), sounds=mixed([(1.0, nobody)]))

@@ -81,7 +81,8 @@ class TestTables:
                 assert set(way.strokes) <= set(STROKES), voice
                 assert way.strokes["open"], voice
                 assert all(27 <= key <= 87 or way.program for keys in way.strokes.values() for key in keys), voice
-                assert -12 <= way.semitones[0] <= way.semitones[1] <= 12
+                assert -12 <= way.semitones[0] <= way.semitones[1] <= 15
+                assert way.ring_s > 0.1
 
     def test_strokes_have_the_keys_of_general_midi(self):
         of = {voice: PERCUSSION[voice][0].strokes for voice in PERCUSSION}
@@ -116,9 +117,14 @@ class TestStruck:
 
     def test_tuned_to_its_voice(self, tone):
         heard = [pitch_of(played(SoundFont(tone)("tamborim", rng(seed)), seed=seed)) for seed in range(20)]
-        assert min(heard) > 441 * 2 ** (-3 / 12) * 0.98
-        assert max(heard) < 441 * 2 ** (12 / 12) * 1.02
+        assert min(heard) > 441 * 2 ** (-10 / 12) * 0.98
+        assert max(heard) < 441 * 2 ** (15 / 12) * 1.02
         assert np.std(heard) > 20
+
+    def test_rings_no_longer_than_its_voice(self, tone):
+        """The tone rings for half a second; a tamborim does not."""
+        rim, tamborim = (played(SoundFont(tone)(voice, rng())) for voice in ("rim", "tamborim"))
+        assert len(tamborim) < 0.5 * len(rim)
 
     def test_strokes_that_are_missing_are_made_of_open_ones(self, tone):
         instrument = SoundFont(tone)("rim", rng())

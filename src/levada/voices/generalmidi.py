@@ -28,20 +28,23 @@ class Source(NamedTuple):
         The least and the most by which it is tuned.
     program : int or None
         A program whose keys they are; those of a kit where it is None.
+    ring_s : float
+        How long it may ring, where its neighbour rings longer.
     """
 
     strokes: Mapping[str, tuple[int, ...]]
     semitones: tuple[float, float] = (-1.5, 1.5)
     program: int | None = None
+    ring_s: float = float("inf")
 
 
-def _kit(*semitones: float, **strokes: int | tuple[int, ...]) -> Source:
+def _kit(*semitones: float, ring_s: float = float("inf"), **strokes: int | tuple[int, ...]) -> Source:
     keys = {stroke: (key,) if isinstance(key, int) else key for stroke, key in strokes.items()}
-    return Source(keys, (semitones[0], semitones[1]) if semitones else (-1.5, 1.5))
+    return Source(keys, (semitones[0], semitones[1]) if semitones else (-1.5, 1.5), ring_s=ring_s)
 
 
-def _tuned(program: int, *keys: int, **strokes: int) -> Source:
-    return Source({"open": keys, **{stroke: (key,) for stroke, key in strokes.items()}}, (-0.5, 0.5), program)
+def _tuned(program: int, *keys: int, ring_s: float = float("inf")) -> Source:
+    return Source({"open": keys}, (-0.7, 0.7), program, ring_s)
 
 
 PERCUSSION: Mapping[str, tuple[Source, ...]] = {
@@ -59,10 +62,27 @@ PERCUSSION: Mapping[str, tuple[Source, ...]] = {
     "timbale": (_kit(open=65, high=65, low=66, rim=37),),
     "djembe": (_kit(-6, -1, open=64, high=63, slap=62), _kit(-5, -1, open=63, slap=62), _kit(0, 4, open=48, bass=41)),
     "surdo": (_kit(-3, 1.5, open=87, muted=86), _kit(-4, 0, open=(41, 43)), _tuned(MELODIC_TOM, 24, 30, 36)),
-    "tamborim": (_kit(-3, 3, open=60), _kit(1, 5, open=61), _kit(8, 12, open=65, rim=37)),
-    "chico": (_kit(-4, 1, open=63, stick=65, slap=62), _kit(-1, 3, open=64), _tuned(MELODIC_TOM, 62, 66, 70)),
-    "repique": (_kit(-9, -4, open=63, slap=62), _kit(-7, -3, open=64, slap=62), _tuned(MELODIC_TOM, 52, 56, 60)),
-    "piano-drum": (_kit(-3, 4, open=45), _kit(-5, 0, open=47), _tuned(MELODIC_TOM, 28, 34), _tuned(TAIKO, 56, 64)),
+    "tamborim": (
+        _kit(-10, -4, open=60, ring_s=0.15),
+        _kit(-4, 3, open=61, ring_s=0.15),
+        _kit(9, 15, open=65, rim=37, ring_s=0.15),
+    ),
+    "chico": (
+        _kit(0, 8, open=63, stick=65, slap=62, ring_s=0.35),
+        _kit(3, 10, open=64, slap=62, ring_s=0.35),
+        _tuned(MELODIC_TOM, 74, 80, 86, ring_s=0.35),
+    ),
+    "repique": (
+        _kit(-5, 3, open=63, stick=65, slap=62, ring_s=0.45),
+        _kit(-4, 4, open=64, slap=62, ring_s=0.45),
+        _tuned(MELODIC_TOM, 62, 68, 74, ring_s=0.45),
+    ),
+    "piano-drum": (
+        _kit(-1, 7, open=45, ring_s=0.9),
+        _kit(-4, 4, open=47, ring_s=0.9),
+        _tuned(MELODIC_TOM, 34, 42, ring_s=0.9),
+        _tuned(TAIKO, 60, 66, 72, ring_s=0.9),
+    ),
     "woodblock": (_kit(open=76, high=76, low=77), _kit(open=77, high=76, low=77)),
     "claves": (_kit(open=75),),
     "cowbell": (_kit(-4, 4, open=56),),

@@ -91,7 +91,13 @@ def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> Recorded | 
     keys = {stroke: key for stroke, key in keys.items() if heard(key, 1.0).size}
     if OPEN not in keys:
         return None
-    return Recorded(voice, lambda stroke, velocity, _: heard(keys[stroke], velocity), strokes=keys, semitones=semitones)
+    return Recorded(
+        voice,
+        lambda stroke, velocity, _: heard(keys[stroke], velocity),
+        strokes=keys,
+        semitones=semitones,
+        ring_s=way.ring_s,
+    )
 
 
 class _Notes:

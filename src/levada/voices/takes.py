@@ -58,10 +58,21 @@ class Recorded:
         Those of which there are recordings; others are made of open ones.
     semitones : float
         How much higher than recorded it is played.
+    ring_s : float
+        How long it may ring.
     """
 
-    def __init__(self, voice: str, hear: Hear, *, strokes: Container[str] = (OPEN,), semitones: float = 0.0) -> None:
-        self.level, self.hear, self.strokes, self.semitones = STRUCK[voice].level, hear, strokes, semitones
+    def __init__(
+        self,
+        voice: str,
+        hear: Hear,
+        *,
+        strokes: Container[str] = (OPEN,),
+        semitones: float = 0.0,
+        ring_s: float = np.inf,
+    ) -> None:
+        self.level, self.hear, self.strokes = STRUCK[voice].level, hear, strokes
+        self.semitones, self.ring_s = semitones, ring_s
         self.takes: dict[tuple[str, int, int], Floats32] = {}
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
@@ -79,8 +90,9 @@ class Recorded:
         shape = SHAPES[OPEN if known else stroke]
         sound = resampled(sound, 2 ** ((self.semitones + shape.semitones) / 12) * rng.uniform(0.99, 1.01))
         sound = tilted(sound, shape.tilt + rng.uniform(-0.12, 0.12))
-        if np.isfinite(shape.ring_s):
-            decay = np.exp(np.arange(len(sound)) * (-6.9 / (shape.ring_s * rng.uniform(0.8, 1.2) * RATE)))
+        ring_s = min(shape.ring_s, self.ring_s) * rng.uniform(0.8, 1.2)
+        if np.isfinite(ring_s):
+            decay = np.exp(np.arange(len(sound)) * (-6.9 / (ring_s * RATE)))
             sound = from_onset(sound * decay.astype(np.float32))
         gain = self.level * 10 ** (rng.uniform(-1, 1) / 20)
         return sound * np.float32(gain / max(float(np.abs(sound).max(initial=0.0)), 1e-9))
