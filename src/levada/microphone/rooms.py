@@ -16,7 +16,7 @@ import numpy as np
 from levada.microphone.noises import Floats32, Floats64, Generator
 from levada.voices import RATE
 
-__all__ = ["OCTAVES_HZ", "PLACES", "Space", "draw", "ring", "tail"]
+__all__ = ["OCTAVES_HZ", "PLACES", "Place", "Space", "draw", "ring", "tail"]
 
 OCTAVES_HZ = np.array([125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0])
 AIR = np.array([0.0001, 0.0003, 0.0006, 0.0011, 0.0023, 0.0068, 0.0242])  # per metre, 20 degrees, 50 %: ISO 9613-1
