@@ -1,157 +1,331 @@
-"""What adaptation gives on real recordings: `python benchmarks/real.py`.
+"""Networks and floors on real recordings, before and after adaptation: `python benchmarks/real.py`.
 
-Reads `../shared/real` in place and prints tables in Markdown. Every model is scored on recordings, or stretches of one,
-that gave it no labels; intervals are over draws and recordings.
+Reads `../shared/real` in place and prints tables in Markdown, each as soon as it is there. Everything stands before the
+same decoder, and every model is scored on recordings, or stretches of one, that gave it no labels; [ ] is a 95 %
+interval over recordings, seeds and draws. The floors: the beats of spectral flux with bars as the decoder found them,
+with bars of four in the phase of its bass onsets, and with bars in any phase (the mean over all of them).
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from levada import audio, models
+from levada import models
 from levada.adapt.beats import DEFAULTS, STRATEGIES
 from levada.beats import Beats
 from levada.corpus import Span, Track, draw, open_corpus, single
-from levada.evaluate import evaluate
+from levada.decode import pick_peaks
 from levada.nets.weights import Weights, load
 from levada.plot import Panel, plot_activations
-from levada.scores import bootstrap
+from levada.scores import beat_scores, bootstrap, bootstrap_difference, kind_of_error
+from levada.spectrogram import GRID, file_log_bands
 from levada.track import Tracker
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
-PARTS = ["candombe", "drums", "choro", "pop", "brid"]
-ADAPTED = ("decoder", "scratch", "finetune", "finetune+augment")
-SCORES = ("beat_f", "beat_cmlt", "downbeat_f", "downbeat_cmlt")
-HEADING = "| model | beat F | beat CMLt | downbeat F | downbeat CMLt | seconds to adapt |\n|---|---|---|---|---|---|"
+GROUPS = {"drums": "mdb_drums/drums_only", "mixes": "mdb_drums/full_mixes", "candombe": "candombe", "brid": "brid",
+          "choro": "choro", "pop": "pop"}  # fmt: skip
+SCORES = {"beat_f": "beat F", "beat_cmlt": "beat CMLt", "downbeat_f": "downbeat F", "downbeat_cmlt": "downbeat CMLt"}
+BEST = "finetune+augment"
+TAUGHT = 5  # songs of a group that labels are drawn from
+THRESHOLDS = np.arange(0.02, 0.98, 0.04)
+
+
+@dataclass(frozen=True, eq=False)
+class Song:
+    """A recording whose spectrogram is known."""
+
+    track: Track
+    bands: np.ndarray
+    metre: int
+
+    def scores(self, estimate: Beats, *, since_s: float = 0.0) -> dict[str, float]:
+        """Scores where it is annotated, and whether the estimate has its metre or is half a bar off."""
+        right, heard = self.annotated(estimate, since_s=since_s)
+        found = beat_scores(right, heard, duration_s=float(right.times_s[-1] - right.times_s[0]))
+        ones = places(right, heard)
+        half = ones[self.metre // 2] / max(1, ones.sum()) if self.metre % 2 == 0 else 0.0
+        return found | {"metre": float(metre(heard) == self.metre), "half": float(half > 0.5)}
+
+    def annotated(self, estimate: Beats, *, since_s: float = 0.0) -> tuple[Beats, Beats]:
+        """Reference and estimate from a time on, in the stretch that is annotated, half a beat longer at its ends."""
+        right = self.track.beats().between(since_s, math.inf)
+        times, steps = right.times_s, right.intervals_s
+        return right, estimate.between(times[0] - steps[0] / 2, times[-1] + steps[-1] / 2)
+
+
+def metre(beats: Beats) -> int:
+    """The commonest number of beats in a bar; 0 where there is no bar."""
+    return next(iter(beats.metres), 0)
+
+
+def places(right: Beats, heard: Beats) -> np.ndarray:
+    """How many of the downbeats that are heard fall on each beat of the bar; the last number: on none."""
+    counts = np.zeros(int(right.positions.max()) + 1, np.int64)
+    for time_s in heard.downbeats_s:
+        nearest = int(np.abs(right.times_s - time_s).argmin())
+        hit = abs(right.times_s[nearest] - time_s) <= 0.07
+        counts[right.positions[nearest] - 1 if hit else -1] += 1
+    return counts
+
+
+@cache
+def songs(group: str) -> list[Song]:
+    """The annotated recordings of a group."""
+    if group == "candombe":  # its folder has the labels of many more
+        audio = REAL / group / "csic_1995_ansina1_01_first16s.flac"
+        tracks = single(audio, audio.with_suffix(".beats")).tracks
+    else:
+        tracks = open_corpus(REAL / GROUPS[group]).annotated
+    return [Song(track, file_log_bands(track.audio), int(track.beats().positions.max())) for track in tracks]
+
+
+@cache
+def tracker(model: str) -> Tracker:
+    """A model as it is."""
+    return models.load(model)
+
+
+@cache
+def activations(model: str, song: Song) -> np.ndarray:
+    """What a model hears."""
+    return tracker(model).hear([song.bands])
+
+
+@cache
+def untaught(model: str, song: Song) -> Beats:
+    """What the decoder makes of it."""
+    return tracker(model).decode(activations(model, song))
+
+
+def floors(heard: np.ndarray, beats: Beats) -> dict[str, list[Beats]]:
+    """What takes no learning: the beats of flux with other ones; several estimates where chance decides."""
+    frames = np.rint(beats.times_s * float(GRID.fps)).astype(int)[:, None] + np.arange(-3, 4)
+    bass = heard[:, 1][frames.clip(0, len(heard) - 1)].max(axis=1)
+    phase = int(np.argmax([bass[first::4].mean() if len(bass) > first else 0.0 for first in range(4)]))
+    index = np.arange(len(beats))
+
+    def bars(metre: int, first: int) -> Beats:
+        return Beats(beats.times_s, (index - first) % metre + 1)
+
+    found = metre(beats) or 4
+    return {
+        "flux": [beats],
+        "flux, bars of 4 by bass": [bars(4, phase)],
+        "flux, bars of 4 in any phase": [bars(4, first) for first in range(4)],
+        "flux, metre found, any phase": [bars(found, first) for first in range(found)],
+    }
 
 
 class Table:
-    """Scores by model, gathered over draws."""
+    """Scores by row, gathered over recordings, seeds and draws."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[str, dict[str, float]]]] = {}
         self.seconds: dict[str, list[float]] = {}
 
-    def add(self, tracks: Sequence[Track | Span], trackers: dict[str, Tracker]) -> None:
-        """Score trackers on recordings."""
-        for row in evaluate(tracks, trackers).rows:
-            self.rows.setdefault(row.model, []).append((row.group, dict(row.scores)))
+    def add(self, row: str, song: Song, *estimates: Beats, since_s: float = 0.0) -> None:
+        """Score an estimate, or the mean of several."""
+        each = [song.scores(estimate, since_s=since_s) for estimate in estimates]
+        mean = {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+        self.rows.setdefault(row, []).append((song.track.id, mean))
 
     def markdown(self) -> str:
-        """The table, with 95 % intervals over recordings."""
-        lines = [HEADING]
-        for model, rows in self.rows.items():
-            groups = [group for group, _ in rows]
-            cells = []
-            for name in SCORES:
-                values = [scores[name] for _, scores in rows]
-                cells.append(str(bootstrap(values, groups=groups, rng=np.random.default_rng(0))))
-            spent = self.seconds.get(model)
-            lines.append(f"| {model} | {' | '.join(cells)} | {f'{np.mean(spent):.0f}' if spent else '–'} |")
+        """The table."""
+        heading = ["model", *SCORES.values(), "metre right", "half a bar off"] + ["s to adapt"] * bool(self.seconds)
+        lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
+        for row, found in self.rows.items():
+            cells = [interval([scores[name] for _, scores in found], [song for song, _ in found]) for name in SCORES]
+            cells += [f"{np.mean([scores[name] for _, scores in found]):.2f}" for name in ("metre", "half")]
+            if self.seconds:
+                cells.append(f"{np.mean(self.seconds[row]):.0f}" if row in self.seconds else "–")
+            lines.append(f"| {row} | {' | '.join(cells)} |")
         return "\n".join(lines)
 
 
-def adapted(strategy: str, spans: list[Span], base: Weights, seed: int, table: Table) -> Tracker:
-    """A tracker adapted with a strategy's own settings; the time it took goes into the table."""
+def interval(values: Sequence[float], groups: Sequence[str]) -> str:
+    """A mean with its interval."""
+    return str(bootstrap(values, groups=groups, rng=np.random.default_rng(0)))
+
+
+def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
+    """Without labels: everything before the same decoder; with `--details`, what is wrong with each recording."""
+    table, lines = Table(), list[str]()
+    for model in names(wanted):
+        for song in songs(group):
+            beats = untaught(model, song)
+            estimates = floors(activations(model, song), beats) if model == models.FLUX else {label(model): [beats]}
+            for row, each in estimates.items():
+                table.add(row, song, *each)
+            lines.append(diagnosis(song, label(model), beats))
+    yield f"### {GROUPS[group]}: no labels, {counted(group)}\n\n{table.markdown()}"
+    if wanted.details:
+        heading = "| recording | model | beat F | downbeat F | tempo | metre | ones on beat | what is wrong |"
+        yield "\n".join([heading, "|---" * 8 + "|", *sorted(lines)])
+
+
+def diagnosis(song: Song, model: str, beats: Beats) -> str:
+    """A row on one recording: tempo and metre as heard and (as annotated), and where the ones fall."""
+    right, heard = song.annotated(beats)
+    scores, ones = song.scores(beats), places(right, heard)
+    beat = [*map(str, range(1, len(ones))), "none"]
+    fall = ", ".join(f"{name}: {n}" for name, n in zip(beat, ones.tolist(), strict=True) if n)
+    tempo, told = f"{heard.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(heard)} ({song.metre})"
+    figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {told} | {fall}"
+    return f"| {song.track.id} | {model} | {figures} | {kind_of_error(right, heard)} |"
+
+
+def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:
+    """Peaks of the activations, no decoder; the threshold of each recording is the best one of the others."""
+    if len(songs(group)) < 2:
+        return
+    lines = ["| model | beat F | beat F over flux | downbeat F | downbeat F over flux |", "|---" * 5 + "|"]
+    floor: list[list[float]] = []
+    for model in names(wanted):
+        peaks = [
+            [song.scores(pick_peaks(activations(model, song), fps=GRID.fps, threshold=t)) for t in THRESHOLDS]
+            for song in songs(group)
+        ]
+        values = [unseen(np.array([[at[name] for at in row] for row in peaks])) for name in ("beat_f", "downbeat_f")]
+        floor, cells = floor or values, [label(model)]
+        for mine, theirs in zip(values, floor, strict=True):
+            over = bootstrap_difference(mine, theirs, rng=np.random.default_rng(0))
+            cells += [interval(mine, [song.track.id for song in songs(group)]), "–" if theirs is mine else str(over)]
+        lines.append(f"| {' | '.join(cells)} |")
+    yield f"### {GROUPS[group]}: no labels, no decoder, {counted(group)}\n\n" + "\n".join(lines)
+
+
+def unseen(scores: np.ndarray) -> list[float]:
+    """Each recording's score at the threshold that is best on all others; `scores` [shape=(recordings, thresholds)]."""
+    others = scores.sum(axis=0) - scores
+    return [float(row[best]) for row, best in zip(scores, others.argmax(axis=1), strict=True)]
+
+
+def adaptation(group: str, wanted: argparse.Namespace) -> Iterator[str]:
+    """From each base, with each strategy and budget: scores where no labels came from.
+
+    Of a group of recordings some give minutes of labels and the others are scored; a single one gives its first half.
+    """
+    yield from _adaptation(group, wanted, wanted.strategies)
+
+
+def strategies(group: str, wanted: argparse.Namespace) -> Iterator[str]:
+    """The same with every strategy, beside the labels as mere hints to the decoder."""
+    yield from _adaptation(group, wanted, list(STRATEGIES), hinted=True)
+
+
+def _adaptation(
+    group: str, wanted: argparse.Namespace, strategies: Sequence[str], *, hinted: bool = False
+) -> Iterator[str]:
+    known, table = songs(group), Table()
+    several = len(known) > 1
+    if several and len(known) <= TAUGHT:  # too few to learn from some
+        return
+    for seed in range(wanted.seeds):
+        order = np.random.default_rng(seed).permutation(len(known))
+        if several:
+            scored, since_s, hints = [known[i] for i in order[TAUGHT:]], 0.0, None
+            pool = [known[i].track for i in order[:TAUGHT]]
+            drawn = {f"{m:g} min": draw(pool, minutes=m, rng=np.random.default_rng(seed)) for m in wanted.minutes}
+        else:
+            scored, (since_s, spans) = list(known), first_half(known[0])
+            drawn, hints = {f"{spans[0].duration_s:.0f} s": spans}, spans[0].beats
+        for model in names(wanted):
+            if several or not seed:
+                for song in scored:
+                    table.add(f"{label(model)}, no labels", song, untaught(model, song), since_s=since_s)
+                    if hinted and hints is not None and model != models.FLUX:
+                        beats = tracker(model).decode(activations(model, song), hints=hints)
+                        table.add(f"{label(model)}, labels as hints", song, beats, since_s=since_s)
+            for strategy in strategies if model != models.FLUX else ():
+                for budget, spans in drawn.items():
+                    row = f"{label(model)}, {strategy}, {budget}"
+                    made, took_s = adapted(strategy, spans, load(models.find(model)), seed)
+                    table.seconds.setdefault(row, []).append(took_s)
+                    for song in scored:
+                        table.add(row, song, made.decode(made.hear([song.bands])), since_s=since_s)
+    how = f"labels of {TAUGHT} songs, the other {len(known) - TAUGHT} scored" if several else "labels of the first half"
+    yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
+
+
+def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[Tracker, float]:
+    """A tracker adapted with a strategy's own settings, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         made = STRATEGIES[strategy](spans, base=base, folder=folder, settings=DEFAULTS[strategy].seeded(seed))
-    table.seconds.setdefault(strategy, []).append(time.perf_counter() - began)
-    return models.tracker(made, name=strategy)
+    return models.tracker(made, name=strategy), time.perf_counter() - began
 
 
-class Hinted:
-    """A tracker that is given the labels as hints."""
-
-    def __init__(self, tracker: Tracker, hints: Beats) -> None:
-        self.tracker, self.hints = tracker, hints
-
-    def beats(self, samples: np.ndarray, rate: int) -> Beats:
-        """Beats that pass through the hints."""
-        return self.tracker.beats(samples, rate, hints=self.hints)
+def first_half(song: Song) -> tuple[float, list[Span]]:
+    """The middle of a recording, and what is annotated before."""
+    until_s = song.track.duration_s / 2
+    times = song.track.beats().between(0, until_s).times_s
+    return until_s, [Span(song.track, float(times[0]), float(times[-1]))]
 
 
-def within(track: Track, until_s: float, base: Weights, seeds: Sequence[int]) -> Table:
-    """Adapt to the beginning of a recording, score the rest."""
-    table = Table()
-    labels = track.beats().between(0, until_s)
-    spans = [Span(track, float(labels.times_s[0]), float(labels.times_s[-1]))]
-    rest = [Span(track, until_s, track.duration_s)]
-    plain = models.tracker(base, name="base")
-    fixed = {"flux": models.load("flux"), "base": plain, "base, labels as hints": Hinted(plain, labels)}
-    table.add(rest, {**fixed, "decoder": adapted("decoder", spans, base, 0, table)})
-    for seed in seeds:
-        made = {name: adapted(name, spans, base, seed, table) for name in ADAPTED[1:]}
-        best = made["finetune+augment"]
-        table.add(rest, {**made, "finetune+augment, labels as hints": Hinted(best, labels)})
-    return table
+def names(wanted: argparse.Namespace) -> list[str]:
+    """Flux, then the models."""
+    return list(dict.fromkeys([models.FLUX, *wanted.models]))
 
 
-def across(tracks: Sequence[Track], *, songs: int, minutes: float, base: Weights, draws: Sequence[int]) -> Table:
-    """Adapt to minutes of a few recordings, score the others."""
-    table = Table()
-    for seed in draws:
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(tracks))
-        spans = draw([tracks[i] for i in order[:songs]], minutes=minutes, rng=rng)
-        others = [tracks[i] for i in order[songs:]]
-        fixed = {"flux": models.load("flux"), "base": models.tracker(base, name="base")}
-        table.add(others, {**fixed, **{name: adapted(name, spans, base, seed, table) for name in ADAPTED}})
-    return table
+def label(model: str) -> str:
+    """What tables call a model: its name, or that of its folder."""
+    return Path(model).name
+
+
+def counted(group: str) -> str:
+    """How many recordings a group has, in words."""
+    return f"{len(songs(group))} recording{'s' * (len(songs(group)) > 1)}"
+
+
+TABLES: dict[str, Callable[[str, argparse.Namespace], Iterator[str]]] = {
+    "zero": zero, "alone": alone, "adaptation": adaptation, "strategies": strategies,
+}  # fmt: skip
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="tables to make")
-    arguments.add_argument("--seeds", type=int, default=5, help="seeds and draws; three at most for single recordings")
-    arguments.add_argument("--base", default="base", help="the model to adapt")
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES)[:3], help="tables to make")
+    arguments.add_argument("--on", nargs="+", choices=GROUPS, default=list(GROUPS), help="recordings to make them of")
+    arguments.add_argument("--models", nargs="+", default=list(models.shipped()), help="names or folders beside flux")
+    arguments.add_argument("--details", action="store_true", help="zero: say of each recording what is wrong")
+    arguments.add_argument("--seeds", type=int, default=5, help="of adaptation, and of the draws of songs")
+    arguments.add_argument("--minutes", nargs="+", type=float, default=[0.5, 1.5], help="labels of a group of songs")
+    arguments.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=[BEST], help="how to adapt")
     arguments.add_argument("--picture", type=Path, help="draw candombe before and after adaptation, and no more")
-    chosen = arguments.parse_args()
-    base = load(models.find(chosen.base))
-    seeds, few = range(chosen.seeds), range(min(3, chosen.seeds))
-    if chosen.picture:
-        picture(recording("candombe"), 8.0, base, chosen.picture)
+    wanted = arguments.parse_args()
+    if wanted.picture:
+        picture(songs("candombe")[0], wanted.models[0], wanted.picture)
         return
-    for part in chosen.only:
-        if part == "drums":
-            title = f"mdb_drums/drums_only: 1.5 minutes of 5 songs, scored on the other 8, {len(seeds)} draws"
-            drums = open_corpus(REAL / "mdb_drums" / "drums_only").tracks
-            table = across(drums, songs=5, minutes=1.5, base=base, draws=seeds)
-        else:
-            track = recording(part)
-            until_s, runs = (8.0, seeds) if part == "candombe" else (track.duration_s / 3, few)
-            title = f"{part}: labels of the first {until_s:.1f} s, scored on the rest, {len(runs)} seeds"
-            table = within(track, until_s, base, runs)
-        print(f"\n### {title}\n\n{table.markdown()}", flush=True)
+    for table in wanted.only:
+        began = time.perf_counter(), time.process_time()
+        for group in wanted.on:
+            for text in TABLES[table](group, wanted):
+                print(f"{text}\n", flush=True)
+        took_s, cpu_s = time.perf_counter() - began[0], time.process_time() - began[1]
+        print(f"{table}: {took_s:.0f} s, {cpu_s:.0f} s CPU\n", flush=True)
 
 
-def recording(name: str) -> Track:
-    """The one annotated recording of a folder."""
-    if name == "candombe":  # its folder has the labels of many more
-        audio_path = REAL / name / "csic_1995_ansina1_01_first16s.flac"
-        return single(audio_path, audio_path.with_suffix(".beats")).tracks[0]
-    return open_corpus(REAL / name).annotated[0]
-
-
-def picture(track: Track, until_s: float, base: Weights, path: Path) -> None:
-    """Activations and beats of a recording before and after adaptation to its beginning."""
-    samples, rate = audio.read(track.audio)
-    labels = track.beats().between(0, until_s)
-    spans = [Span(track, float(labels.times_s[0]), float(labels.times_s[-1]))]
+def picture(song: Song, model: str, path: Path) -> None:
+    """Activations and beats of a recording before and after adaptation to its first half."""
+    until_s, spans = first_half(song)
+    after = f"after, from the labels of the first {until_s:.0f} s"
     panels = []
-    for title, tracker in (
-        ("before", models.tracker(base, name="base")),
-        (f"after, from the labels of the first {until_s:g} s", adapted("finetune+augment", spans, base, 0, Table())),
-    ):
-        activations = tracker.activations(samples, rate)
-        panels.append(Panel(title, activations, tracker.decode(activations)))
-    plot_activations(path, panels, reference=track.beats(), start_s=until_s, end_s=track.duration_s, force=True)
+    for title, heard in (
+        ("before", tracker(model)), (after, adapted(BEST, spans, load(models.find(model)), 0)[0]),
+    ):  # fmt: skip
+        found = heard.hear([song.bands])
+        panels.append(Panel(title, found, heard.decode(found)))
+    reference, end_s = song.track.beats(), song.track.duration_s
+    plot_activations(path, panels, reference=reference, start_s=until_s, end_s=end_s, force=True)
 
 
 if __name__ == "__main__":

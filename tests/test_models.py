@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from levada import models
-from levada.decode import DecoderSettings
+from levada.decode import DecoderSettings, probabilities
 from levada.errors import InputError
 from levada.nets.card import CONFIG, README, TENSORS, Card
 from levada.nets.tcn import Tcn, tiny
@@ -46,7 +46,7 @@ class TestLoad:
         assert tracker.trained_on == {HASH}
         bands = np.random.default_rng(0).normal(-3, 1, (60, 81)).astype(np.float32)
         with torch.inference_mode():
-            expected = load(folder).net(torch.from_numpy(bands)[None]).sigmoid()[0].numpy()
+            expected = probabilities(load(folder).net(torch.from_numpy(bands)[None])[0].numpy())
         np.testing.assert_allclose(tracker.hear([bands]), expected, atol=1e-6)
 
     def test_named_by_its_folder_wherever_one_stands(self, folder, monkeypatch):
@@ -128,6 +128,22 @@ class TestShipped:
         on = np.array([activations[frame - 2 : frame + 3].max() for frame in at])
         between = np.array([activations[frame + 12 : frame + 20].max() for frame in at])
         assert np.median(on) > 3 * np.median(between)
+
+    def test_what_is_there_is_named(self, folder, tmp_path, monkeypatch):
+        """A model ships by standing in the folder of weights; one that is not there yet is in no list."""
+        monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
+        assert dict(models.shipped()) == {}
+        assert [card["name"] for card in models.cards()] == ["flux"]
+        (tmp_path / "weights" / "latin").mkdir(parents=True)  # half made: no model yet
+        with pytest.raises(InputError, match=r"no model 'latin'.*one of flux"):
+            models.find("latin")
+        for name in ("latin", "base"):
+            shutil.copytree(folder, tmp_path / "weights" / name, dirs_exist_ok=True)
+        assert list(models.shipped()) == ["base", "latin"]
+        assert models.load("latin").name == "latin"
+        assert [card["name"] for card in models.cards()] == ["base", "latin", "flux"]
+        with pytest.raises(InputError, match="one of base, latin, flux"):
+            models.find("cuban")
 
     def test_cards(self):
         cards = {card["name"]: card for card in models.cards()}
