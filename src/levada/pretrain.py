@@ -39,7 +39,7 @@ from levada.scores import beat_scores
 from levada.spectrogram import GRID, file_log_bands, log_bands
 from levada.tradition import Tradition, read_tradition
 from levada.tradition import shipped as shipped_traditions
-from levada.voices import RATE, Sounds, mixed, synthesised
+from levada.voices import PITCHED, RATE, Sounds, mixed, synthesised
 from levada.voices.soundfont import SoundFont, find
 from levada.workers import pool
 
@@ -57,6 +57,8 @@ Floats32 = npt.NDArray[np.float32]
 
 HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=5, tone_db=3, noise_db=-np.inf, hidden=0.3)
 EXAM_PIECES = 24
+FEW = 0.2
+"""Share of a tradition's pieces that one or two drummers play alone."""
 
 _log = logging.getLogger(__name__)
 
@@ -216,7 +218,18 @@ def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
     if rng.random() >= settings.traditions:
         return compose(rng, settings.material)
     known = _traditions()
-    return perform(known[int(rng.integers(len(known)))], duration_s=settings.material.piece_s, rng=rng)
+    played = known[int(rng.integers(len(known)))]
+    return perform(_few(played, rng), duration_s=settings.material.piece_s, rng=rng)
+
+
+def _few(tradition: Tradition, rng: Generator) -> Tradition:
+    """Now and then one or two of its drummers alone, as archives and lessons have them."""
+    drummers = [part for part in tradition.instruments if part.voice not in PITCHED]
+    if not drummers or rng.random() >= FEW:
+        return tradition
+    chosen = rng.permutation(len(drummers))[: int(rng.integers(1, 3))]
+    alone = tuple(replace(drummers[int(index)], presence=1.0, players=(1, 1), enters=None) for index in chosen)
+    return replace(tradition, instruments=alone, ensemble=None)
 
 
 def _sounds(rng: Generator, settings: PretrainSettings) -> Sounds:
