@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache, partial
@@ -271,7 +271,7 @@ class Exam:
 
 
 def exam(settings: PretrainSettings) -> Exam:
-    """Recordings and rendered pieces of timbres that are never trained on; what is missing is left out with a warning."""
+    """Recordings, and rendered pieces of timbres held out; what is missing is left out with a warning."""
     questions: list[tuple[str, Floats32, Beats]] = []
     if settings.exam and not Path(settings.exam).is_dir():
         _log.warning("%s is missing: no recordings are scored on the way", settings.exam)
@@ -411,8 +411,8 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
     fonts = f" Most are played by {' and '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
     return Card(
         name=name,
-        origin=f"Trained {f'from {Path(settings.start).name}' if settings.start else 'from nothing'} by `levada pretrain` "
-        f"in {settings.steps} steps on rendered music alone; it has heard no recording.",
+        origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps on "
+        "rendered music alone; it has heard no recording.",
         licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada. "
         f"{settings.material.sources()}{fonts}{heard}",
