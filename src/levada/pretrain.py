@@ -411,8 +411,8 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
     fonts = f" Most are played by {' and '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
     return Card(
         name=name,
-        origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps on "
-        "rendered music alone; it has heard no recording.",
+        origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps "
+        "on rendered music alone; it has heard no recording.",
         licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada. "
         f"{settings.material.sources()}{fonts}{heard}",
