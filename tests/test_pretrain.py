@@ -22,9 +22,7 @@ from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, mak
 torch.set_num_threads(1)
 
 SHORT = Material(piece_s=4.0, tunes_share=0.0)
-SMALL = PretrainSettings(
-    steps=3, batch=2, excerpt_s=2.0, first_pieces=2, pieces_per_step=0.5, pool=3, material=SHORT
-)
+SMALL = PretrainSettings(steps=3, batch=2, excerpt_s=2.0, first_pieces=2, pieces_per_step=0.5, pool=3, material=SHORT)
 
 
 class Killed(BaseException):
@@ -124,7 +122,9 @@ class TestHear:
         settings = replace(SMALL, traditions=1.0)
         played = [pretrain._performance(rng(seed), settings).voices for seed in range(10)]
         parts = {part.name for known in pretrain._traditions() for part in known.instruments}
-        assert all({part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played)
+        assert all(
+            {part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played
+        )
 
 
 class TestExam:
@@ -321,7 +321,9 @@ class TestCard:
         assert "/home/me" not in repr(known)
 
     def test_settings_kept_beside_the_weights(self):
-        kept = pretrain.describe(replace(SMALL, material=replace(SHORT, groove="/home/me/groove"), start="/home/me/base"))
+        kept = pretrain.describe(
+            replace(SMALL, material=replace(SHORT, groove="/home/me/groove"), start="/home/me/base")
+        )
         assert kept.keys() == {entry.name for entry in fields(PretrainSettings)}
         assert kept["material"]["groove"] == "groove"
         assert kept["start"] == "base"

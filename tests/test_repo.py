@@ -111,7 +111,9 @@ class TestModules:
     @pytest.mark.parametrize("path", MODULES, ids=module_name)
     def test_prints_only_at_the_door(self, path):
         printed = [call.lineno for call in calls(ast.parse(path.read_text(encoding="utf-8")), "print")]
-        assert not printed or path.parent.name == "cli" or path.stem == "terminal", f"print in lines {printed}: log, or hand it to the door"
+        assert not printed or path.parent.name == "cli" or path.stem == "terminal", (
+            f"print in lines {printed}: log, or hand it to the door"
+        )
 
     @pytest.mark.parametrize("path", MODULES, ids=module_name)
     def test_every_public_name_exists_and_is_described(self, path):

@@ -394,7 +394,9 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:
-            terminal.say("stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were")
+            terminal.say(
+                "stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were"
+            )
         raise
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):
