@@ -127,6 +127,17 @@ class TestHear:
         )
 
 
+    def test_one_or_two_drummers_are_alone_now_and_then(self):
+        samba = next(known for known in pretrain._traditions() if known.name == "samba")
+        sizes = [len(pretrain._few(samba, rng(seed)).instruments) for seed in range(200)]
+        alone = sum(size <= 2 for size in sizes)
+        assert {size for size in sizes if size <= 2} == {1, 2}
+        assert set(sizes) == {1, 2, len(samba.instruments)}
+        assert 0.1 < alone / 200 < 0.3
+        drummers = pretrain._few(samba, rng(sizes.index(1))).instruments
+        assert drummers[0].presence == 1
+
+
 class TestExam:
     BEATS = Beats(np.arange(0.5, 19.5, 0.5), np.arange(38) % 4 + 1)
 
