@@ -91,6 +91,9 @@ class PretrainSettings:
         Share of the pieces in which SoundFonts play most parts; in a quarter of the others they play half.
     start : str
         The model to start from, as a folder or by name; from nothing where it is empty.
+    partway : float
+        How far the result lies on the way from the weights it started from to those it ended with, where it started
+        from a model.
     learning_rate : float
     average : float
         Decay of the average of the weights.
@@ -118,6 +121,7 @@ class PretrainSettings:
     soundfonts: tuple[str, ...] = ()
     sampled: float = 0.6
     start: str = ""
+    partway: float = 1.0
     learning_rate: float = 3e-3
     average: float = 0.998
     downbeat_weight: float = 0.25
@@ -138,7 +142,7 @@ class PretrainSettings:
                 _check_number(entry.name, value, whole=isinstance(entry.default, int))
         if not all(isinstance(name, str) for name in self.soundfonts):
             raise InputError(f"soundfonts must be names of files, not {list(self.soundfonts)}")
-        for name in ("traditions", "sampled"):
+        for name in ("traditions", "sampled", "partway"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} is a share, at most 1, not {getattr(self, name)}")
         if not self.average < 1:
@@ -147,7 +151,9 @@ class PretrainSettings:
             raise InputError(f"precision must be float32 or bfloat16, not {self.precision!r}")
 
 
-MAY_BE_NOTHING = ("pieces_per_step", "traditions", "sampled", "average", "downbeat_weight", "exam_every", "seed")
+MAY_BE_NOTHING = (
+    *("pieces_per_step", "traditions", "sampled", "partway", "average", "downbeat_weight", "exam_every", "seed"),
+)
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:
@@ -321,6 +327,7 @@ def pretrain(
 
     from levada.fit import FitSettings, fit, widened_loss
     from levada.nets.tcn import Tcn
+    from levada.nets.weights import partway
 
     torch.manual_seed(settings.seed)
     net = Tcn() if not settings.start else _started(settings.start)
@@ -344,7 +351,7 @@ def pretrain(
             validate_every=settings.exam_every,
         )
     assert isinstance(trained, Tcn)
-    return trained
+    return partway(net, trained, share=settings.partway) if settings.start else trained
 
 
 def _started(start: str) -> Tcn:
@@ -408,11 +415,12 @@ def card(settings: PretrainSettings, *, name: str) -> Card:
         if settings.traditions
         else " It has heard kits and bands only, no percussion ensemble of any tradition."
     )
+    halfway = f", and {settings.partway:.0%} of the way there" if settings.start and settings.partway < 1 else ""
     fonts = f" Most are played by {' and '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
     return Card(
         name=name,
         origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps "
-        "on rendered music alone; it has heard no recording.",
+        f"on rendered music alone{halfway}; it has heard no recording.",
         licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
         data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada. "
         f"{settings.material.sources()}{fonts}{heard}",

@@ -20,7 +20,7 @@ from levada.files import atomic_folder
 from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card, read_card, read_config
 from levada.nets.tcn import Tcn, TcnSettings
 
-__all__ = ["Card", "Weights", "load", "save"]
+__all__ = ["Card", "Weights", "load", "partway", "save"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,17 @@ def load(folder: str | Path) -> Weights:
     if not _finite(tensors):
         raise InputError("is damaged: it holds numbers that are not finite", path=path)
     return Weights(net.eval(), card, config["decoder"], config["training"])
+
+
+def partway(start: Tcn, end: Tcn, *, share: float) -> Tcn:
+    """A network whose weights lie so far on the straight way from one to the other.
+
+    A network trained on and averaged with the one it came from forgets less of what that knew (Wortsman et al.,
+    "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    net, first, last = Tcn(end.settings), start.state_dict(), end.state_dict()
+    net.load_state_dict({name: first[name].lerp(last[name], share) for name in last})
+    return net.eval()
 
 
 def _finite(tensors: Mapping[str, Tensor]) -> bool:
