@@ -25,7 +25,7 @@ from levada.scores import beat_scores
 from levada.tradition import Pattern, read_tradition
 
 QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0)
-BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9)
+BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9, partway=1.0)
 
 
 @pytest.fixture
@@ -95,6 +95,15 @@ class TestStrategies:
         other = finetune_augment([span], base=base, settings=QUICK.seeded(1), folder=tmp_path / "c")
         assert same(one, again)
         assert not same(one, other)
+
+    def test_the_result_lies_partway(self, base, span, tmp_path):
+        none, half, whole = (
+            finetune([span], base=base, settings=replace(QUICK, partway=share), folder=tmp_path / str(share))
+            for share in (0.0, 0.5, 1.0)
+        )
+        assert same(none, base)
+        for name, tensor in half.net.state_dict().items():
+            torch.testing.assert_close(tensor, (none.net.state_dict()[name] + whole.net.state_dict()[name]) / 2)
 
     def test_only_the_layers_asked_for_are_trained(self, base, span, tmp_path):
         settings = replace(QUICK, layers=("head",))

@@ -7,7 +7,7 @@
 
 A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
 it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
-travel with the weights. After Maia, Rocamora,
+travel with the weights. A network that was trained on goes half-way back to the base, and forgets less of it. After Maia, Rocamora,
 Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the defaults were measured
 (studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a fixed number of steps
 with averaged weights did better than any early stopping.
@@ -30,7 +30,7 @@ from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
 from levada.fit import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
 from levada.nets.tcn import Tcn, TcnSettings
-from levada.nets.weights import Card, Weights
+from levada.nets.weights import Card, Weights, partway
 from levada.perform import perform
 from levada.render import render
 from levada.spectrogram import GRID, file_log_bands, log_bands
@@ -69,6 +69,8 @@ class AdaptSettings:
         Decay of the average of the weights.
     dropout : float
         Share of filters silenced in training.
+    partway : float
+        How far the result lies on the way from the base's weights to the trained ones; `scratch` has no base.
     augmentation : Augmentation
         What is changed from one hearing to the next.
     prior_share : float
@@ -87,6 +89,7 @@ class AdaptSettings:
     downbeat_weight: float = 0.5
     average: float = 0.9
     dropout: float = 0.05
+    partway: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
     prior_share: float = 0.5
     prior_pieces: int = 16
@@ -145,7 +148,7 @@ def finetune_augment(
     """A base network, trained on with the labels and with what they might have been."""
     net = Tcn(replace(base.net.settings, dropout=settings.dropout))
     net.load_state_dict(base.net.state_dict())
-    trained = _trained(net, spans, settings, folder, prior, progress)
+    trained = partway(base.net, _trained(net, spans, settings, folder, prior, progress), share=settings.partway)
     how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
     return _weights(trained, spans, how, settings, _priors(base), base=base, prior=prior)
 
