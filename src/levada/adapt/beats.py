@@ -7,10 +7,11 @@
 
 A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
 it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
-travel with the weights. A network that was trained on goes half-way back to the base, and forgets less of it. After Maia, Rocamora,
-Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the defaults were measured
-(studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a fixed number of steps
-with averaged weights did better than any early stopping.
+travel with the weights. A network that was trained on goes half-way back to the base, and forgets less of it.
+
+After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
+defaults were measured (studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a
+fixed number of steps with averaged weights did better than any early stopping.
 """
 
 from __future__ import annotations
