@@ -326,7 +326,7 @@ class TestCard:
 
     def test_with_traditions(self):
         known = card(replace(SMALL, traditions=0.7, start="/home/me/base"), name="latin")
-        assert "70% of the pieces" in known.data
+        assert "70% are played" in known.data
         assert "candombe" in known.data
         assert "from base" in known.origin
         assert "/home/me" not in repr(known)

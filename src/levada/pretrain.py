@@ -409,21 +409,22 @@ def make(
 def card(settings: PretrainSettings, *, name: str) -> Card:
     """What is to be known of a base model made with these settings."""
     pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
-    traditions = ", ".join(shipped_traditions())
     heard = (
-        f" {settings.traditions:.0%} of the pieces are played by the traditions that come with levada ({traditions})."
+        f" {settings.traditions:.0%} are played by the traditions that come with levada "
+        f"({', '.join(shipped_traditions())}). Of the others:"
         if settings.traditions
         else " It has heard kits and bands only, no percussion ensemble of any tradition."
     )
     halfway = f", and {settings.partway:.0%} of the way there" if settings.start and settings.partway < 1 else ""
-    fonts = f" Most are played by {' and '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
+    before = f" Before that: see {Path(settings.start).name}." if settings.start else ""
+    fonts = f" SoundFonts beside our own voices: {', '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
     return Card(
         name=name,
         origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps "
         f"on rendered music alone{halfway}; it has heard no recording.",
         licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
-        data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada. "
-        f"{settings.material.sources()}{fonts}{heard}",
+        data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada."
+        f"{heard} {settings.material.sources()}{fonts}{before}",
         minutes=round(pieces * settings.material.piece_s / 60, 1),
         scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
     )
