@@ -279,7 +279,7 @@ class TestModels:
 
     def test_that_does_not_exist(self, refused, song):
         said = refused("beats", song, "-m", "bass")
-        assert "there is no model 'bass': name the folder of one, or one of base, flux" in said
+        assert "there is no model 'bass': name the folder of one, or one of base, latin, flux" in said
 
     @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
     def test_with_a_missing_file(self, refused, song, model, missing):

@@ -251,7 +251,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_tensors_that_are_not_finite(self, folder, value):
-        rewrite(folder, lambda tensors: tensors | {"head.bias": torch.tensor([0.0, value])})
+        rewrite(folder, lambda tensors: tensors | {"head.bias": torch.tensor([0.0, 0.0, 0.0, value])})
         self.refused(folder, path=folder / TENSORS, match="not finite")
 
     @pytest.mark.parametrize("field", ["name", "origin", "licence", "data", "minutes", "scores"])
