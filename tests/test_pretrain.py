@@ -126,7 +126,6 @@ class TestHear:
             {part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played
         )
 
-
     def test_one_or_two_drummers_are_alone_now_and_then(self):
         samba = next(known for known in pretrain._traditions() if known.name == "samba")
         sizes = [len(pretrain._few(samba, rng(seed)).instruments) for seed in range(200)]
