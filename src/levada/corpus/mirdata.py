@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import logging
 import os
 import re
@@ -174,7 +175,7 @@ def _dataset(name: str, version: str, root: str) -> Any:
     """Ask mirdata for its object of a dataset."""
     if importlib.util.find_spec("mirdata") is None:
         raise MissingExtra("mirdata", extra="data", purpose=f"open the dataset {name}")
-    with _quiet_logging():
+    with _quiet_logging(), contextlib.redirect_stdout(io.StringIO()):  # what it imports may print where a library is
         import mirdata
 
         if name not in mirdata.list_datasets():
