@@ -28,7 +28,7 @@ from levada.nets.weights import Weights, load
 from levada.plot import Panel, plot_activations
 from levada.scores import beat_scores, bootstrap, bootstrap_difference, kind_of_error
 from levada.spectrogram import GRID, file_log_bands
-from levada.track import Tracker
+from levada.track import Listener
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 GROUPS = {"drums": "mdb_drums/drums_only", "mixes": "mdb_drums/full_mixes", "candombe": "candombe", "brid": "brid",
@@ -89,7 +89,7 @@ def songs(group: str) -> list[Song]:
 
 
 @cache
-def tracker(model: str) -> Tracker:
+def tracker(model: str) -> Listener:
     """A model as it is."""
     return models.load(model)
 
@@ -256,7 +256,7 @@ def _adaptation(
     yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
 
 
-def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[Tracker, float]:
+def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[Listener, float]:
     """A tracker adapted with a strategy's own settings, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

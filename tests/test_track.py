@@ -18,7 +18,7 @@ from levada.formats import read_beats
 from levada.nets.tcn import tiny
 from levada.scores import beat_scores
 from levada.spectrogram import GRID, N_BANDS, log_bands
-from levada.track import RUN, Tracker, flux_tracker, hear, tcn_tracker, track_folder
+from levada.track import RUN, Listener, flux_tracker, hear, net_tracker, track_folder
 
 torch.set_num_threads(1)
 
@@ -35,7 +35,7 @@ def a_net(levels=4):
 
 def a_tracker(**changes):
     settings = DecoderSettings(metres=(4,), min_tempo_bpm=90, max_tempo_bpm=150, tempi=20)
-    return tcn_tracker(a_net(), name="tiny", settings=settings, **{"identity": "one", **changes})
+    return net_tracker(a_net(), name="tiny", settings=settings, **{"identity": "one", **changes})
 
 
 def clicking(seconds=6.0, *, bpm=120.0, rate=RATE, channels=1):
@@ -147,7 +147,7 @@ class TestTracker:
         assert found.max() <= 1
 
     def test_settings_are_the_decoders(self):
-        half = Tracker("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
+        half = Listener("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
         assert half.beats(clicking(12), RATE).tempo_bpm == pytest.approx(60, rel=0.02)
 
     def test_what_it_was_trained_on(self):
@@ -166,7 +166,7 @@ class TestTracker:
             seen.extend(pieces)
             return np.zeros((0, 2), np.float32)
 
-        Tracker("ear", listen).activations(clicking(1), RATE)
+        Listener("ear", listen).activations(clicking(1), RATE)
         np.testing.assert_array_equal(seen[0], log_bands(clicking(1), RATE))
 
 
@@ -218,7 +218,7 @@ class TestFolder:
     def test_two_models_never_mix(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
-        for other in (a_tracker(), Tracker("flux", flux_tracker().hear, identity="flux of tomorrow")):
+        for other in (a_tracker(), Listener("flux", flux_tracker().hear, identity="flux of tomorrow")):
             with pytest.raises(InputError, match="another model") as told:
                 track_folder(archive, other, out=out)
             assert told.value.path == out
@@ -325,7 +325,7 @@ class TestProcesses:
             assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
     def test_a_process_that_is_killed_is_said(self, archive, tmp_path):
-        report = track_folder(archive, Tracker("doomed", killed_by_the_system), out=tmp_path / "out", processes=2)
+        report = track_folder(archive, Listener("doomed", killed_by_the_system), out=tmp_path / "out", processes=2)
         assert len(report.failed) == 3
         assert all(problem == f"{path}: {problem[len(str(path)) + 2 :]}" for path, problem in report.failed.items())
         assert all("its process was killed" in problem for problem in report.failed.values())

@@ -3,11 +3,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
 
-from levada.workers import pool
+from levada.workers import each, pool
 
 
 def square(number: int) -> int:
@@ -40,7 +41,7 @@ def test_what_nobody_has_begun_is_dropped():
 
 PARENT = """
 import os, time
-from levada.workers import pool
+from levada.workers import each, pool
 
 if __name__ == "__main__":
     with pool(1) as lent:
@@ -70,3 +71,38 @@ def test_a_killed_parent_leaves_no_workers(tmp_path):
             break
         time.sleep(0.1)
     assert not alive(worker)
+
+
+def killed_at_three(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def refused_at_two(number: int) -> int:
+    if number == 2:
+        raise ValueError("two is too many")
+    return number * number
+
+
+class TestEach:
+    @pytest.mark.parametrize("processes", [1, 2])
+    def test_every_job_comes_back_once_and_an_exception_is_a_result(self, processes):
+        found = dict(each(refused_at_two, range(5), processes=processes))
+        error = found.pop(2)
+        assert isinstance(error, ValueError)
+        assert str(error) == "two is too many"
+        assert found == {0: 0, 1: 1, 3: 9, 4: 16}
+
+    def test_a_process_that_dies_costs_no_other_job(self):
+        pairs = list(each(killed_at_three, range(8), processes=2))
+        assert sorted(job for job, _ in pairs) == list(range(8))
+        found = dict(pairs)
+        assert isinstance(found.pop(3), BrokenExecutor)
+        assert found == {job: job * job for job in range(8) if job != 3}
+
+    def test_nothing_to_do(self):
+        assert list(each(square, [], processes=2)) == []
+
+    def test_it_can_be_left_in_the_middle(self):
+        assert next(iter(each(square, range(100), processes=2)))[1] in {0, 1}

@@ -29,7 +29,7 @@ from torch.nn import functional
 from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
 from levada.files import atomic
-from levada.spectrogram import GRID
+from levada.spectrogram import GRID, FrameGrid
 
 __all__ = ["Batch", "FitSettings", "Loss", "fit", "frame_targets", "shift_tolerant_loss", "widened_loss"]
 
@@ -59,7 +59,7 @@ Loss = Callable[[Tensor, Batch], Tensor]
 
 
 def frame_targets(
-    beats: Beats, frames: int, *, known_s: tuple[float, float] | None = None
+    beats: Beats, frames: int, *, known_s: tuple[float, float] | None = None, grid: FrameGrid = GRID
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """What a network should say in each frame, and where anybody knows.
 
@@ -70,6 +70,8 @@ def frame_targets(
         Length of the spectrogram.
     known_s : tuple of float, optional
         The annotated stretch, from and to, in seconds; all by default.
+    grid : FrameGrid
+        Where frames lie.
 
     Returns
     -------
@@ -78,13 +80,13 @@ def frame_targets(
         either side.
     """
     targets, known = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
-    at = np.floor(beats.times_s * float(GRID.fps) + 0.5).astype(int)
+    at = np.floor(beats.times_s * float(grid.fps) + 0.5).astype(int)
     inside = at < frames
     targets[at[inside], 0] = 1
     targets[at[inside & (beats.positions == 1)], 1] = 1
     if known_s is not None:
-        known[: max(0, GRID.frame(known_s[0]))] = 0
-        known[max(0, GRID.frame(known_s[1]) + 1) :] = 0
+        known[: max(0, grid.frame(known_s[0]))] = 0
+        known[max(0, grid.frame(known_s[1]) + 1) :] = 0
     edges = np.concatenate([[-1], at, [max(frames, at.max(initial=0) + 1)]])
     for index in np.flatnonzero(beats.positions == 0):
         known[edges[index] + 1 : edges[index + 2], 1] = 0

@@ -1,25 +1,91 @@
-"""The one table from a name or a folder to a tracker."""
+"""The one table from a name or a folder to a tracker, and to the weights that are fine-tuned."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.decode import DecoderSettings
 from levada.errors import InputError
-from levada.nets.card import CONFIG, TENSORS, read_card
-from levada.track import Tracker, flux_tracker, tcn_tracker
+from levada.nets.card import CONFIG, TENSORS, read_card, read_config
+from levada.track import Tracker, flux_tracker, net_tracker
 
 if TYPE_CHECKING:
+    from levada.bayes import Patterns
     from levada.nets.weights import Weights
 
-__all__ = ["FLUX", "cards", "find", "load", "shipped", "tracker"]
+__all__ = ["BASES", "FLUX", "RIVALS", "base_weights", "cards", "find", "load", "shipped", "tracker"]
 
-FLUX = "flux"
+FLUX, BAYES = "flux", "bayes"
 FOLDER = Path(__file__).parent / "weights"
+
+
+def _madmom() -> Tracker:
+    from levada.rivals import madmom
+
+    return madmom.tracker()
+
+
+def _madmom_tcn() -> Tracker:
+    from levada.rivals import madmom
+
+    return madmom.tcn_tracker()
+
+
+def _beatnet() -> Tracker:
+    from levada.rivals import beatnet
+
+    return beatnet.tracker()
+
+
+def _beat_this() -> Tracker:
+    from levada.rivals import beatthis
+
+    return beatthis.tracker()
+
+
+def _librosa() -> Tracker:
+    from levada.rivals import librosa
+
+    return librosa.tracker()
+
+
+def _madmom_tcn_weights() -> Weights:
+    from levada.rivals import madmom
+
+    return madmom.weights()
+
+
+def _beatnet_weights() -> Weights:
+    from levada.rivals import beatnet
+
+    return beatnet.weights()
+
+
+def _beat_this_weights() -> Weights:
+    from levada.rivals import beatthis
+
+    return beatthis.weights()
+
+
+RIVALS: Mapping[str, Callable[[], Tracker]] = {
+    "madmom": _madmom,
+    "madmom-tcn": _madmom_tcn,
+    "beatnet": _beatnet,
+    "beat_this": _beat_this,
+    "librosa": _librosa,
+}
+"""Trackers made elsewhere, by name; each says how to get it where it is missing."""
+
+BASES: Mapping[str, Callable[[], Weights]] = {
+    "madmom-tcn": _madmom_tcn_weights,
+    "beatnet": _beatnet_weights,
+    "beat_this": _beat_this_weights,
+}
+"""Those whose weights can be fine-tuned."""
 
 
 def shipped() -> Mapping[str, Path]:
@@ -52,7 +118,7 @@ def find(name: str | Path) -> Path:
     """
     folder = shipped().get(str(name), Path(name))
     if not folder.is_dir():
-        known = ", ".join([*shipped(), FLUX])
+        known = ", ".join([*shipped(), FLUX, *RIVALS])
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or one of {known}")
     return folder
 
@@ -63,7 +129,8 @@ def load(name: str | Path) -> Tracker:
     Parameters
     ----------
     name : str or path-like
-        "flux", a model that comes with levada, or a folder of weights.
+        "flux", a model that comes with levada, one of `RIVALS`, or a folder of weights or of patterns
+        ("bayes:FOLDER" says that it must be the latter).
 
     Returns
     -------
@@ -73,28 +140,68 @@ def load(name: str | Path) -> Tracker:
     ------
     InputError
         If there is no such model, or it is damaged.
+    MissingExtra
+        If it is made elsewhere and not installed.
     """
     if str(name) == FLUX:
         return flux_tracker()
-    from levada.nets.weights import load as load_weights
-
-    folder = find(name)
+    if str(name) in RIVALS:
+        return RIVALS[str(name)]()
+    wanted, _, rest = str(name).rpartition(f"{BAYES}:")
+    folder = find(rest if wanted == "" else name)
+    kind = read_config(folder)["network"] if (folder / CONFIG).exists() else ""
+    if str(name).startswith(f"{BAYES}:") and kind != BAYES:
+        raise InputError("holds no learnt patterns of the bar pointer", path=folder)
     digest = hashlib.sha256((folder / TENSORS).read_bytes() if (folder / TENSORS).is_file() else b"")
     digest.update((folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b"")
     try:
-        return tracker(load_weights(folder), name=folder.resolve().name, identity=digest.hexdigest()[:16])
+        return tracker(_model(folder, kind), name=folder.resolve().name, identity=digest.hexdigest()[:16])
     except InputError as error:
         if error.path is not None:
             raise
         raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
 
 
-def tracker(weights: Weights, *, name: str, identity: str = "") -> Tracker:
-    """A tracker from weights in memory."""
-    return tcn_tracker(
-        weights.net,
+def _model(folder: Path, kind: str) -> Weights | Patterns:
+    if kind == BAYES:
+        from levada.bayes import load as load_patterns
+
+        return load_patterns(folder)
+    from levada.nets.weights import load as load_weights
+
+    return load_weights(folder)
+
+
+def base_weights(name: str | Path) -> Weights:
+    """Weights to fine-tune, from their name or their folder.
+
+    Raises
+    ------
+    InputError
+        If there are none of that name, or they are damaged.
+    MissingExtra
+        If they come with something that is not installed.
+    """
+    if str(name) in BASES:
+        return BASES[str(name)]()
+    from levada.nets.weights import load as load_weights
+
+    if str(name) == FLUX or str(name) in RIVALS:
+        raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
+    return load_weights(find(name))
+
+
+def tracker(model: Weights | Patterns, *, name: str, identity: str = "") -> Tracker:
+    """A tracker from a model in memory."""
+    net = getattr(model, "net", None)
+    if net is None:
+        from levada.bayes import tracker as of_patterns
+
+        return of_patterns(model, name=name, identity=identity)
+    return net_tracker(
+        net,
         name=name,
-        settings=DecoderSettings.from_dict(weights.decoder),
+        settings=DecoderSettings.from_dict(model.decoder),
         identity=identity,
-        trained_spans=weights.card.trained_on,
+        trained_spans=model.card.trained_on,
     )

@@ -350,15 +350,20 @@ def pretrain(
             validate=questions.grade if questions.questions else None,
             validate_every=settings.exam_every,
         )
-    assert isinstance(trained, Tcn)
-    return partway(net, trained, share=settings.partway) if settings.start else trained
+    made = partway(net, trained, share=settings.partway) if settings.start else trained
+    assert isinstance(made, Tcn)
+    return made
 
 
 def _started(start: str) -> Tcn:
+    from levada.nets.tcn import Tcn
     from levada.nets.weights import load
 
     shipped = Path(__file__).parent / "weights" / start
-    return load(shipped if shipped.is_dir() else start).net
+    net = load(shipped if shipped.is_dir() else start).net
+    if not isinstance(net, Tcn):
+        raise InputError("pre-training goes on from a TCN only", path=start)
+    return net
 
 
 def make(

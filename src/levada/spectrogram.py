@@ -12,7 +12,7 @@ an exact fraction, so an hour of frames ends where an hour of audio does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "FRONT_ENDS",
     "GRID",
+    "LOG_BANDS",
     "N_BANDS",
     "FrameGrid",
+    "FrontEnd",
     "file_log_bands",
     "filterbank",
     "log_bands",
+    "log_filterbank",
     "stream_log_bands",
     "torch_log_bands",
 ]
@@ -86,51 +90,105 @@ GRID = FrameGrid()
 N_BANDS = 81
 
 
-@lru_cache(maxsize=1)
-def filterbank() -> Floats32:
+def log_filterbank(*, rate: int, window: int, bands_per_octave: int, lowest_hz: float, highest_hz: float) -> Floats32:
     """Triangular bands of unit area over the bins of the Fourier transform.
+
+    Parameters
+    ----------
+    rate : int
+        Samples per second.
+    window : int
+        Samples of a frame.
+    bands_per_octave : int
+    lowest_hz, highest_hz : float
+        Between which the edges of all bands lie.
 
     Returns
     -------
-    float32 [shape=(1024, 81)]
-        Weight of each bin below the Nyquist frequency in each band. Band edges are semitones around 440 Hz,
-        moved to the nearest bin; those that fall on the same bin are one.
+    float32 [shape=(window // 2, bands)]
+        Weight of each bin below the Nyquist frequency in each band. Band edges are equal steps around 440 Hz,
+        moved to the nearest bin; those that fall on the same bin are one. As in madmom (Böck et al., 2016).
     """
-    bins_hz = np.arange(WINDOW // 2) * GRID.rate / WINDOW
-    low = np.floor(np.log2(LOWEST_HZ / 440) * BANDS_PER_OCTAVE)
-    high = np.ceil(np.log2(HIGHEST_HZ / 440) * BANDS_PER_OCTAVE)
-    semitones_hz = 440 * 2 ** (np.arange(low, high + 1) / BANDS_PER_OCTAVE)
-    semitones_hz = semitones_hz[(semitones_hz >= LOWEST_HZ) & (semitones_hz <= HIGHEST_HZ)]
-    edges = np.unique(np.searchsorted((bins_hz[:-1] + bins_hz[1:]) / 2, semitones_hz))
-    bank = np.zeros((WINDOW // 2, len(edges) - 2))
+    bins_hz = np.arange(window // 2) * rate / window
+    low = np.floor(np.log2(lowest_hz / 440) * bands_per_octave)
+    high = np.ceil(np.log2(highest_hz / 440) * bands_per_octave)
+    steps_hz = 440 * 2 ** (np.arange(low, high + 1) / bands_per_octave)
+    steps_hz = steps_hz[(steps_hz >= lowest_hz) & (steps_hz <= highest_hz)]
+    edges = np.unique(np.searchsorted((bins_hz[:-1] + bins_hz[1:]) / 2, steps_hz))
+    bank = np.zeros((window // 2, len(edges) - 2))
     for band, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         bank[left:centre, band] = np.linspace(0, 1, centre - left, endpoint=False)
         bank[centre:right, band] = np.linspace(1, 0, right - centre, endpoint=False)
-    unit = np.asarray(bank / bank.sum(0), np.float32)
+    return np.asarray(bank / bank.sum(0), np.float32)
+
+
+@lru_cache(maxsize=1)
+def filterbank() -> Floats32:
+    """The 81 bands of the networks that ship [shape=(1024, 81)]: see `log_filterbank`."""
+    unit = log_filterbank(
+        rate=GRID.rate,
+        window=WINDOW,
+        bands_per_octave=BANDS_PER_OCTAVE,
+        lowest_hz=LOWEST_HZ,
+        highest_hz=HIGHEST_HZ,
+    )
     unit.flags.writeable = False
     return unit
 
 
-def log_bands(samples: Floats32, rate: int) -> Floats32:
+@dataclass(frozen=True)
+class FrontEnd:
+    """A kind of spectrogram: ln(magnitudes of Hann windows through bands + 1e-6).
+
+    Parameters
+    ----------
+    grid : FrameGrid
+        Where frames lie.
+    window : int
+        Samples of a frame.
+    filters : callable
+        Gives the weight of each bin in each band, float32 [shape=(bins, bands)]; bins above its last are not heard.
+    """
+
+    grid: FrameGrid
+    window: int
+    filters: Callable[[], Floats32]
+
+    @property
+    def bands(self) -> int:
+        """How many bands a frame has."""
+        return int(self.filters().shape[1])
+
+
+LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
+FRONT_ENDS = {"log81": LOG_BANDS}
+"""What each network hears, by the word it carries as `front_end`."""
+
+
+def log_bands(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Floats32:
     """The log-band spectrogram of a recording.
 
     Parameters
     ----------
     samples : float32 [shape=(channels, samples)]
-        Audio; its channels are averaged, and it is resampled to 44.1 kHz where it has another rate.
+        Audio; its channels are averaged, and it is resampled where it has another rate than the front end.
     rate : int
         Samples per second.
+    front_end : FrontEnd
 
     Returns
     -------
-    float32 [shape=(frames, 81)]
-        Natural logarithm of the magnitude in each band, plus 1e-6.
+    float32 [shape=(frames, bands)]
+        Natural logarithm of the magnitude in each band, plus 1e-6; 81 bands unless told otherwise.
     """
-    pieces = list(stream_log_bands([samples], rate))
-    return np.concatenate(pieces) if pieces else np.zeros((0, N_BANDS), np.float32)
+    return _joined(stream_log_bands([samples], rate, front_end=front_end), front_end)
 
 
-def stream_log_bands(blocks: Iterable[Floats32], rate: int) -> Iterator[Floats32]:
+def _joined(pieces: Iterable[Floats32], front_end: FrontEnd) -> Floats32:
+    return np.concatenate([np.zeros((0, front_end.bands), np.float32), *pieces])
+
+
+def stream_log_bands(blocks: Iterable[Floats32], rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Iterator[Floats32]:
     """The same spectrogram in pieces, from audio in pieces, in flat memory.
 
     Parameters
@@ -139,77 +197,82 @@ def stream_log_bands(blocks: Iterable[Floats32], rate: int) -> Iterator[Floats32
         Consecutive stretches of audio of any lengths.
     rate : int
         Samples per second.
+    front_end : FrontEnd
 
     Yields
     ------
-    float32 [shape=(frames, 81)]
+    float32 [shape=(frames, bands)]
         Consecutive stretches of the spectrogram.
     """
     from scipy.fft import rfft
 
-    window = np.hanning(WINDOW).astype(np.float32)
-    pending = np.zeros(WINDOW // 2, np.float32)
+    size, hop, bank = front_end.window, front_end.grid.hop, front_end.filters()
+    window = np.hanning(size).astype(np.float32)
+    pending = np.zeros(size // 2, np.float32)
     total = done = 0
 
     def transform(padded: Floats32, frames: int) -> Iterator[Floats32]:
-        views = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[:: GRID.hop]
+        views = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
         for start in range(0, frames, _BLOCK_FRAMES):
             spectra = rfft(views[start : min(start + _BLOCK_FRAMES, frames)] * window, axis=1)
-            magnitudes = np.abs(spectra[:, : WINDOW // 2])
-            yield np.log(magnitudes @ filterbank() + np.float32(FLOOR))
+            magnitudes = np.abs(spectra[:, : len(bank)])
+            yield np.log(magnitudes @ bank + np.float32(FLOOR))
 
-    for block in _resampled(blocks, rate):
+    for block in _resampled(blocks, rate, front_end.grid.rate):
         total += len(block)
         pending = np.concatenate([pending, block])
-        ready = max(0, (len(pending) - WINDOW) // GRID.hop + 1)
+        ready = max(0, (len(pending) - size) // hop + 1)
         if ready >= _BLOCK_FRAMES:
             yield from transform(pending, ready)
-            pending = pending[ready * GRID.hop :]
+            pending = pending[ready * hop :]
             done += ready
-    left = GRID.frames(total) - done
+    left = front_end.grid.frames(total) - done
     if left > 0:
-        yield from transform(np.concatenate([pending, np.zeros(WINDOW + GRID.hop, np.float32)]), left)
+        yield from transform(np.concatenate([pending, np.zeros(size + hop, np.float32)]), left)
 
 
-def _resampled(blocks: Iterable[Floats32], rate: int) -> Iterator[Floats32]:
-    """Mono audio at the grid's rate."""
+def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[Floats32]:
+    """Mono audio at the wanted rate."""
     if rate < 1:
         raise InputError(f"audio cannot have {rate} samples a second")
-    if rate == GRID.rate:
+    if rate == wanted:
         yield from (audio.mono(block) for block in blocks)
         return
     import soxr
 
-    stream = soxr.ResampleStream(rate, GRID.rate, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
     for block in blocks:
         yield stream.resample_chunk(audio.mono(block))
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def file_log_bands(path: str | Path, *, cache: str | Path | None = None) -> Floats32:
+def file_log_bands(path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: str | Path | None = None) -> Floats32:
     """The spectrogram of a file, kept on disk for the next time.
 
     Parameters
     ----------
     path : path-like
         An audio file.
+    front_end : FrontEnd
     cache : path-like, optional
         A folder for spectrograms, named by the content of the file they are of; nothing is kept without one.
 
     Returns
     -------
-    float32 [shape=(frames, 81)]
+    float32 [shape=(frames, bands)]
     """
-    kept = None if cache is None else Path(cache) / f"{audio.content_hash(path)}-{N_BANDS}.npy"
-    if kept is not None and kept.exists():
-        try:
-            bands: Floats32 = np.load(kept, allow_pickle=False)
-            if bands.ndim == 2 and bands.shape[1] == N_BANDS and bands.dtype == np.float32:
-                return bands
-        except (OSError, ValueError, EOFError):
-            pass  # a damaged cache is only a slow one
-    pieces = list(stream_log_bands(audio.blocks(path), audio.info(path).rate))
-    bands = np.concatenate(pieces) if pieces else np.zeros((0, N_BANDS), np.float32)
+    n_bands, kept = front_end.bands, None
+    if cache is not None:
+        kind = n_bands if front_end == LOG_BANDS else f"{n_bands}-{front_end.grid.rate}-{front_end.window}"
+        kept = Path(cache) / f"{audio.content_hash(path)}-{kind}.npy"
+        if kept.exists():
+            try:
+                bands: Floats32 = np.load(kept, allow_pickle=False)
+                if bands.ndim == 2 and bands.shape[1] == n_bands and bands.dtype == np.float32:
+                    return bands
+            except (OSError, ValueError, EOFError):
+                pass  # a damaged cache is only a slow one
+    bands = _joined(stream_log_bands(audio.blocks(path), audio.info(path).rate, front_end=front_end), front_end)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic(kept, force=True) as temporary, open(temporary, "wb") as file:

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,24 +26,55 @@ from levada.decode import DecoderSettings, decode_beats, probabilities
 from levada.errors import InputError
 from levada.files import atomic
 from levada.formats import FORMATS, write_beats
-from levada.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
+from levada.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
 from levada.workers import pool
 
-if TYPE_CHECKING:
-    from levada.nets.tcn import Tcn
-
-__all__ = ["FolderReport", "Tracker", "flux_tracker", "hear", "tcn_tracker", "track_folder"]
+__all__ = [
+    "FolderReport",
+    "Listener",
+    "Outside",
+    "Tracker",
+    "flux_tracker",
+    "hear",
+    "net_tracker",
+    "track_folder",
+]
 
 Floats32 = npt.NDArray[np.float32]
 Hear = Callable[[Iterable[Floats32]], Floats32]
+Spans = Mapping[str, list[tuple[float, float]]]
 
 CHUNK_STEPS = 15_000
 RUN = "levada-run.json"
 
 
+class Tracker(Protocol):
+    """Anything that finds beats, and what must be known of it."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever its beats might."""
+
+    @property
+    def trained_spans(self) -> Spans:
+        """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
+
+    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
+        """Beats of a recording in memory."""
+
+    def file(
+        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Beats:
+        """Beats of a file; progress is told seconds heard, and of how many."""
+
+
 @dataclass(frozen=True)
-class Tracker:
-    """Something that finds beats.
+class Listener:
+    """A tracker that turns a spectrogram into activations, and those into beats.
 
     Parameters
     ----------
@@ -57,13 +88,16 @@ class Tracker:
         Changes whenever its beats might.
     trained_spans : mapping
         SHA-256 of each recording it was trained on -> the stretches used, in seconds.
+    front_end : FrontEnd
+        The kind of spectrogram it hears.
     """
 
     name: str
     hear: Hear
     settings: DecoderSettings = field(default_factory=DecoderSettings)
     identity: str = ""
-    trained_spans: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
+    trained_spans: Spans = field(default_factory=dict)
+    front_end: FrontEnd = LOG_BANDS
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -72,7 +106,7 @@ class Tracker:
 
     def activations(self, samples: Floats32, rate: int) -> Floats32:
         """Probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
-        return self.hear([log_bands(samples, rate)])
+        return self.hear([log_bands(samples, rate, front_end=self.front_end)])
 
     def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
         """Beats of a recording in memory.
@@ -90,9 +124,11 @@ class Tracker:
         """
         return self.decode(self.activations(samples, rate), hints=hints)
 
-    def file(self, path: str | Path, *, hints: Beats | None = None) -> Beats:
+    def file(
+        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Beats:
         """Beats of a file of any length, in flat memory."""
-        return self.decode(self.file_activations(path), hints=hints)
+        return self.decode(self.file_activations(path, progress=progress), hints=hints)
 
     def file_activations(self, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Floats32:
         """Activations of a file of any length.
@@ -108,51 +144,98 @@ class Tracker:
         float32 [shape=(frames, 2)]
         """
         about = audio.info(path)
-        pieces = stream_log_bands(audio.blocks(path), about.rate)
-        return self.hear(pieces if progress is None else _counted(pieces, about.duration_s, progress))
+        pieces = stream_log_bands(audio.blocks(path), about.rate, front_end=self.front_end)
+        if progress is not None:
+            pieces = _counted(pieces, self.front_end.grid.time_s(1), about.duration_s, progress)
+        return self.hear(pieces)
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
         """Beats from activations."""
-        return decode_beats(activations, fps=GRID.fps, settings=self.settings, hints=hints)
+        return decode_beats(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
 
 
-def _counted(pieces: Iterable[Floats32], duration_s: float, progress: Callable[[int, int], None]) -> Iterator[Floats32]:
+def _counted(
+    pieces: Iterable[Floats32], frame_s: float, duration_s: float, progress: Callable[[int, int], None]
+) -> Iterator[Floats32]:
     frames = 0
     for piece in pieces:
         yield piece
         frames += len(piece)
-        progress(round(GRID.time_s(frames)), round(duration_s))
+        progress(round(frames * frame_s), round(duration_s))
 
 
-def flux_tracker() -> Tracker:
+@dataclass(frozen=True)
+class Outside:
+    """A tracker made elsewhere: one function from a recording to its beats.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    find : callable
+        From samples [shape=(channels, samples)] and rate to beats.
+    identity : str
+        Changes whenever its beats might.
+    """
+
+    name: str
+    find: Callable[[Floats32, int], Beats]
+    identity: str = ""
+    trained_spans: Spans = field(default_factory=dict)
+
+    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
+        """Beats of a recording in memory.
+
+        Raises
+        ------
+        InputError
+            If there are hints, which it cannot take.
+        """
+        if hints is not None:
+            raise InputError(f"{self.name} takes no hints: use a model of levada's")
+        return self.find(samples, rate)
+
+    def file(
+        self,
+        path: str | Path,
+        *,
+        hints: Beats | None = None,
+        progress: Callable[[int, int], None] | None = None,  # noqa: ARG002  # it does not tell how far it is
+    ) -> Beats:
+        """Beats of a file, which is read whole."""
+        return self.beats(*audio.read(path), hints=hints)
+
+
+def flux_tracker() -> Listener:
     """Spectral flux and bass onsets behind the decoder: no learning, the floor of every table."""
-    return Tracker("flux", _hear_flux, identity="flux")
+    return Listener("flux", _hear_flux, identity="flux")
 
 
 def _hear_flux(pieces: Iterable[Floats32]) -> Floats32:
     return flux.activations(np.concatenate([np.zeros((0, N_BANDS), np.float32), *pieces]))
 
 
-def tcn_tracker(
-    net: Tcn,
+def net_tracker(
+    net: Any,
     *,
     name: str,
     settings: DecoderSettings,
     identity: str = "",
-    trained_spans: Mapping[str, list[tuple[float, float]]] | None = None,
-) -> Tracker:
+    trained_spans: Spans | None = None,
+) -> Listener:
     """A network behind the decoder."""
-    return Tracker(name, partial(hear, net.eval()), settings, identity, dict(trained_spans or {}))
+    ear = FRONT_ENDS[net.front_end]
+    return Listener(name, partial(hear, net.eval()), settings, identity, dict(trained_spans or {}), ear)
 
 
-def hear(net: Tcn, pieces: Iterable[Floats32]) -> Floats32:
+def hear(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     """Activations of a recording that arrives in pieces.
 
     Parameters
     ----------
-    net : Tcn
-        In evaluation mode.
-    pieces : iterable of float32 [shape=(frames, 81)]
+    net : nn.Module
+        In evaluation mode. One with a `front` and a `body` hears an hour in the memory of a song; others hear it whole.
+    pieces : iterable of float32 [shape=(frames, bands)]
         Consecutive stretches of the spectrogram.
 
     Returns
@@ -160,6 +243,21 @@ def hear(net: Tcn, pieces: Iterable[Floats32]) -> Floats32:
     float32 [shape=(frames, 2)]
         The same as for the spectrogram in one piece.
     """
+    return _in_pieces(net, pieces) if hasattr(net, "body") else _whole(net, pieces)
+
+
+def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
+    import torch
+
+    bands = np.concatenate([np.zeros((0, FRONT_ENDS[net.front_end].bands), np.float32), *pieces])
+    if not len(bands):
+        return np.zeros((0, 2), np.float32)
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(bands)[None])[0].numpy()
+    return probabilities(logits).astype(np.float32)
+
+
+def _in_pieces(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     import torch
 
     heard = 0

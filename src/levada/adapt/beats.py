@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.weights import Card, Weights, partway
 from levada.perform import perform
 from levada.render import render
-from levada.spectrogram import GRID, file_log_bands, log_bands
+from levada.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
 from levada.tradition import Tradition
 
 __all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "scratch"]
@@ -147,7 +148,7 @@ def finetune_augment(
     progress: Progress | None = None,
 ) -> Weights:
     """A base network, trained on with the labels and with what they might have been."""
-    net = Tcn(replace(base.net.settings, dropout=settings.dropout))
+    net = type(base.net)(replace(base.net.settings, dropout=settings.dropout))
     net.load_state_dict(base.net.state_dict())
     trained = partway(base.net, _trained(net, spans, settings, folder, prior, progress), share=settings.partway)
     how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
@@ -176,27 +177,29 @@ class _Lesson:
     beats: Beats
     start_s: float
     end_s: float
+    front_end: FrontEnd
 
 
 def _trained(
-    net: Tcn,
+    net: Any,
     spans: Sequence[Span],
     settings: AdaptSettings,
     folder: str | Path,
     prior: Tradition | None,
     progress: Progress | None,
-) -> Tcn:
+) -> Any:
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
-    heard = {recording: file_log_bands(recording) for recording in {span.track.audio for span in spans}}
-    lessons = [_Lesson(heard[span.track.audio], span.beats, span.start_s, span.end_s) for span in spans]
-    imagined = None if prior is None else lru_cache(None)(partial(_imagined, prior, seed=settings.seed))
+    ear = FRONT_ENDS[net.front_end]
+    heard = {recording: file_log_bands(recording, front_end=ear) for recording in {span.track.audio for span in spans}}
+    lessons = [_Lesson(heard[span.track.audio], span.beats, span.start_s, span.end_s, ear) for span in spans]
+    imagined = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
         if settings.tolerance
         else partial(widened_loss, downbeat_weight=settings.downbeat_weight)
     )
-    fitted = fit(
+    return fit(
         net,
         partial(_batches, lessons, settings, imagined),
         settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
@@ -205,14 +208,13 @@ def _trained(
         trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
         progress=progress,
     )
-    assert isinstance(fitted, Tcn)
-    return fitted
 
 
-def _imagined(tradition: Tradition, index: int, *, seed: int) -> _Lesson:
+def _imagined(tradition: Tradition, ear: FrontEnd, index: int, *, seed: int) -> _Lesson:
     """The piece of that number as the tradition's description has it."""
     rendering = render(tradition, duration_s=PIECE_S, rng=np.random.default_rng([seed, 1, index]))
-    return _Lesson(log_bands(rendering.mixture, rendering.rate), rendering.beats, 0.0, PIECE_S)
+    bands = log_bands(rendering.mixture, rendering.rate, front_end=ear)
+    return _Lesson(bands, rendering.beats, 0.0, PIECE_S, ear)
 
 
 def _batches(
@@ -234,16 +236,17 @@ def _batches(
 
 
 def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
-    frames = round(settings.excerpt_s * GRID.fps)
+    grid = lesson.front_end.grid
+    frames = round(settings.excerpt_s * grid.fps)
     reach = round(frames * np.exp(settings.augmentation.tempo))
-    first, last = GRID.frame(lesson.start_s), GRID.frame(lesson.end_s)
+    first, last = grid.frame(lesson.start_s), grid.frame(lesson.end_s)
     slack = max(0, reach - (last - first)) // 2 + reach // 4
     low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
     start = int(rng.integers(low, max(low, high) + 1))
-    piece, start_s = lesson.bands[start : start + reach], GRID.time_s(start)
+    piece, start_s = lesson.bands[start : start + reach], grid.time_s(start)
     bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), by=settings.augmentation, rng=rng)
     known_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
-    targets, known = frame_targets(beats, len(bands), known_s=known_s)
+    targets, known = frame_targets(beats, len(bands), known_s=known_s, grid=grid)
     return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
 
 
@@ -252,7 +255,7 @@ def _priors(base: Weights) -> DecoderSettings:
 
 
 def _weights(
-    net: Tcn,
+    net: Any,
     spans: Sequence[Span],
     how: str,
     settings: AdaptSettings | None,

@@ -75,14 +75,20 @@ def beats(
     _need_free(out, clicks, plot, force=force, inputs=(recording, hints))
     from levada import audio
     from levada.formats import format_of, read_beats, write_beats
+    from levada.track import Listener
 
     if out is not None:
         format_of(out)  # said before the work, not after it
     certain = None if hints is None else read_beats(hints)
     tracker = models.load(model)
+    if plot is not None and not isinstance(tracker, Listener):
+        raise InputError(f"{tracker.name} has no activations to draw")
     with terminal.progress("listening") as progress:
-        activations = tracker.file_activations(recording, progress=progress)
-        found = tracker.decode(activations, hints=certain)
+        if isinstance(tracker, Listener):
+            activations = tracker.file_activations(recording, progress=progress)
+            found = tracker.decode(activations, hints=certain)
+        else:
+            found = tracker.file(recording, hints=certain, progress=progress)
     if out is not None:
         write_beats(out, found, duration_s=audio.info(recording).duration_s, force=force)
     if clicks is not None:
@@ -167,14 +173,13 @@ def adapt(
     from levada import models
     from levada.adapt.beats import DEFAULTS
     from levada.adapt.run import adapt as run
-    from levada.nets.weights import load
     from levada.tradition import read_tradition
 
     _need_free(out, force=force)
     described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
     spans, unseen = _chosen(corpus, labels, minutes, np.random.default_rng(seed))
-    base = load(models.find(model))
+    base = models.base_weights(model)
     used_s, recordings = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
     beside = "" if described is None else f" and the description of {described.name}"

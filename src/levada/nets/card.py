@@ -11,9 +11,11 @@ from typing import Any
 
 from levada.errors import InputError
 
-__all__ = ["CONFIG", "FORMAT", "README", "TENSORS", "Card", "read_card", "read_config"]
+__all__ = ["CONFIG", "FORMAT", "KINDS", "README", "TENSORS", "Card", "read_card", "read_config"]
 
 FORMAT = 1
+KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes")
+"""What a model may be: networks, and the bar pointer's learnt patterns."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 _NEEDED = ("name", "origin", "licence", "data", "minutes", "scores")
@@ -96,8 +98,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"is damaged: it lacks {', '.join(missing)}", path=path)
     if config["format"] != FORMAT:
         raise InputError(f"has format {config['format']}, which this version of levada does not read", path=path)
-    if config["network"] != "tcn":
-        raise InputError(f"names an unknown network, {config['network']!r}; levada knows 'tcn'", path=path)
+    if config["network"] not in KINDS:
+        raise InputError(f"names an unknown network, {config['network']!r}; levada knows {', '.join(KINDS)}", path=path)
     for key in ("settings", "card", "decoder", "training"):
         if not isinstance(config.setdefault(key, {}), dict):
             raise InputError(f"is damaged: {key} is no table", path=path)

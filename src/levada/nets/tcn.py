@@ -74,6 +74,8 @@ class Tcn(nn.Module):
     settings : TcnSettings
     """
 
+    front_end = "log81"
+    """The kind of spectrogram it hears."""
     stride = 2
     """Frames folded into one step of the body."""
 

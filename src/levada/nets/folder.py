@@ -1,0 +1,103 @@
+"""A model's folder: `model.safetensors`, `config.json` and a card a person can read; written whole or not at all.
+
+Nothing is pickled, and nothing here needs torch: a model without a network is kept in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.files import atomic_folder
+from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card
+
+__all__ = ["read_tensors", "write_model"]
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+def write_model(
+    folder: str | Path,
+    *,
+    network: str,
+    settings: Mapping[str, Any],
+    tensors: Tensors,
+    card: Card,
+    decoder: Mapping[str, Any],
+    training: Mapping[str, Any],
+    force: bool = False,
+) -> None:
+    """Write a model.
+
+    Parameters
+    ----------
+    folder : path-like
+    network : str
+        What kind of model it is: a name in `card.KINDS`.
+    settings : mapping
+        What determines its shape.
+    tensors : mapping of str to array
+    card : Card
+    decoder, training : mapping
+        Settings of its decoder, and of the recipe that made it.
+    force : bool
+        Whether a model that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite, the folder exists and `force` is not set, or it cannot be written.
+    """
+    from safetensors.numpy import save as as_bytes
+
+    if not _finite(tensors):
+        raise InputError("will not be written: the model holds numbers that are not finite", path=folder)
+    config = {
+        "format": FORMAT,
+        "network": network,
+        "settings": dict(settings),
+        "decoder": dict(decoder),
+        "training": dict(training),
+        "card": asdict(card),
+    }
+    with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
+        whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would keep others from reading it
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
+        (temporary / README).write_text(page, encoding="utf-8")
+
+
+def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the tensors of a model.
+
+    Raises
+    ------
+    InputError
+        If they are missing, damaged or not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(folder) / TENSORS
+    try:
+        tensors: dict[str, npt.NDArray[Any]] = load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"is not a whole model: it has no {TENSORS}", path=folder) from None
+    except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"is damaged, or not the weights of its {CONFIG}: {reason}", path=path) from None
+    if not _finite(tensors):
+        raise InputError("is damaged: it holds numbers that are not finite", path=path)
+    return tensors
+
+
+def _finite(tensors: Tensors) -> bool:
+    return all(bool(np.isfinite(tensor).all()) for tensor in tensors.values())
