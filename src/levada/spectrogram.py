@@ -33,6 +33,7 @@ __all__ = [
     "FRONT_ENDS",
     "GRID",
     "LOG_BANDS",
+    "MEL_BANDS",
     "N_BANDS",
     "FrameGrid",
     "FrontEnd",
@@ -40,6 +41,7 @@ __all__ = [
     "filterbank",
     "log_bands",
     "log_filterbank",
+    "mel_filterbank",
     "stream_log_bands",
     "torch_log_bands",
 ]
@@ -148,11 +150,14 @@ class FrontEnd:
         Samples of a frame.
     filters : callable
         Gives the weight of each bin in each band, float32 [shape=(bins, bands)]; bins above its last are not heard.
+    periodic : bool
+        Whether the window is the periodic Hann window of torch, which ends one sample later than the symmetric one.
     """
 
     grid: FrameGrid
     window: int
     filters: Callable[[], Floats32]
+    periodic: bool = False
 
     @property
     def bands(self) -> int:
@@ -160,8 +165,34 @@ class FrontEnd:
         return int(self.filters().shape[1])
 
 
+@lru_cache(maxsize=1)
+def mel_filterbank() -> Floats32:
+    """128 triangular bands of height 1 on the mel scale of Slaney's Auditory Toolbox, from 30 Hz to 11 kHz.
+
+    Returns
+    -------
+    float32 [shape=(513, 128)]
+        Weight of each bin of 1024 samples at 22.05 kHz. Bass bands have one bin or two, none of them at the band's
+        top: as torchaudio makes them with `norm=None`, and so as Beat This! hears (Foscarin et al., ISMIR 2024).
+    """
+    linear_hz, linear_mel = 1000.0, 15.0  # below, 3 mel are 200 Hz; above, 27 mel are a factor of 6.4
+    per_mel = np.log(6.4) / 27
+
+    def mel(hz: float) -> float:
+        return 3 * hz / 200 if hz < linear_hz else linear_mel + float(np.log(hz / linear_hz)) / per_mel
+
+    steps = np.linspace(mel(30.0), mel(11_000.0), 128 + 2)
+    edges_hz = np.where(steps < linear_mel, 200 * steps / 3, linear_hz * np.exp(per_mel * (steps - linear_mel)))
+    away = edges_hz - np.linspace(0, 22_050 / 2, 513)[:, None]
+    rise, fall = -away[:, :-2] / np.diff(edges_hz)[:-1], away[:, 2:] / np.diff(edges_hz)[1:]
+    bank = np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)
+    bank.flags.writeable = False
+    return bank
+
+
 LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
-FRONT_ENDS = {"log81": LOG_BANDS}
+MEL_BANDS = FrontEnd(FrameGrid(22_050, 441), 1024, mel_filterbank, periodic=True)
+FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS}
 """What each network hears, by the word it carries as `front_end`."""
 
 
@@ -207,7 +238,7 @@ def stream_log_bands(blocks: Iterable[Floats32], rate: int, *, front_end: FrontE
     from scipy.fft import rfft
 
     size, hop, bank = front_end.window, front_end.grid.hop, front_end.filters()
-    window = np.hanning(size).astype(np.float32)
+    window = (np.hanning(size + 1)[:-1] if front_end.periodic else np.hanning(size)).astype(np.float32)
     pending = np.zeros(size // 2, np.float32)
     total = done = 0
 
