@@ -5,13 +5,24 @@
 - `pick_peaks`: the peaks alone, without a model.
 - `DecoderSettings`, `learn_settings`: what is believed of tempo and metre, by default or from labels.
 - `probabilities`: a network's logits as activations.
+- `decode_model`, `model_posteriors`: the same for models of other makers (`model.pattern_pointer`), who score whole
+  beats in another way than by activations.
 
 Read `model` for what is believed and `recursion` for how it is computed.
 """
 
-from levada.decode.decoder import decode_beats, posteriors
+from levada.decode.decoder import decode_beats, decode_model, model_posteriors, posteriors
 from levada.decode.learn import learn_settings
 from levada.decode.peaks import pick_peaks, probabilities
 from levada.decode.settings import DecoderSettings
 
-__all__ = ["DecoderSettings", "decode_beats", "learn_settings", "pick_peaks", "posteriors", "probabilities"]
+__all__ = [
+    "DecoderSettings",
+    "decode_beats",
+    "decode_model",
+    "learn_settings",
+    "model_posteriors",
+    "pick_peaks",
+    "posteriors",
+    "probabilities",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -9,16 +10,17 @@ import numpy.typing as npt
 
 from levada.beats import Beats
 from levada.decode.hints import hint_windows, widened
-from levada.decode.model import BarPointer, bar_pointer
+from levada.decode.model import BarPointer, Windows, bar_pointer
 from levada.decode.peaks import checked_activations, checked_fps, sub_frame
 from levada.decode.recursion import Algebra, Forward, Impl, backward, best_product, sum_product
 from levada.decode.settings import DecoderSettings
 from levada.errors import InputError
 
-__all__ = ["decode_beats", "posteriors"]
+__all__ = ["decode_beats", "decode_model", "model_posteriors", "posteriors"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Build = Callable[[DecoderSettings, Windows | None], BarPointer]
 
 CONFIDENCE_S = 0.03  # a beat is right within so much
 
@@ -76,31 +78,8 @@ def decode_beats(
     ISMIR 2015. N. Whiteley, A. T. Cemgil and S. Godsill, "Bayesian modelling of temporal structure in musical
     audio", ISMIR 2006.
     """
-    model, fps, settings, hints = _prepared(activations, fps, settings, hints)
-    best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
-    silent = hints is None and model.heard.max(initial=0) < settings.threshold
-    if silent or not model.frames:
-        return Beats([], [], [])
-    path = _best_path(model, best)
-    if path is None:
-        assert hints is not None  # without hints every recording has a reading
-        raise _impossible(hints, fps=fps, frames=model.frames, settings=settings)
-    starts, tempi, positions = path
-    frames = _loudest(model, model.regions[tempi], starts)
-    hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
-    evident = (frames >= 0) & ((hinted >= 0) | (model.heard[frames] >= settings.threshold))
-    if not evident.any():
-        return Beats([], [], [])
-    kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
-    frames, hinted, positions = frames[kept], hinted[kept], positions[kept]
-    times = sub_frame(model.heard, frames) / fps
-    probability = _posteriors(model)
-    assert probability is not None  # there is a path
-    confidence = _nearby(probability[:, 0], frames, reach=max(1, round(CONFIDENCE_S * fps)))
-    if hints is not None:
-        times[hinted >= 0] = hints.times_s[hinted[hinted >= 0]]
-        confidence[hinted >= 0] = 1.0
-    return Beats(times, model.places[positions], confidence)
+    build, frames, rate = _heard(activations, fps)
+    return decode_model(build, frames=frames, fps=rate, settings=settings, hints=hints, impl=impl)
 
 
 def posteriors(
@@ -131,29 +110,122 @@ def posteriors(
     InputError
         As in `decode_beats`.
     """
-    model, fps, settings, hints = _prepared(activations, fps, settings, hints)
+    build, frames, rate = _heard(activations, fps)
+    return model_posteriors(build, frames=frames, fps=rate, settings=settings, hints=hints)
+
+
+def decode_model(
+    build: Build,
+    *,
+    frames: int,
+    fps: float,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+    impl: Impl = "auto",
+) -> Beats:
+    """Find the most probable beats under any bar-pointer model, as `decode_beats` does.
+
+    Parameters
+    ----------
+    build : callable
+        From settings, widened where hints ask for it, and the windows of the hints, if there are any, to the
+        `model.BarPointer` of the recording. Its bars have the metres of the settings.
+    frames : int
+        How many frames the recording has.
+    fps, settings, hints, impl
+        As in `decode_beats`.
+
+    Returns
+    -------
+    beats : Beats
+
+    Raises
+    ------
+    InputError, MissingExtra
+        As in `decode_beats`.
+    """
+    model, settings, hints = _prepared(build, frames, fps, settings, hints)
+    best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
+    silent = hints is None and model.heard.max(initial=0) < settings.threshold
+    if silent or not model.frames:
+        return Beats([], [], [])
+    path = _best_path(model, best)
+    if path is None:
+        assert hints is not None  # without hints every recording has a reading
+        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
+    starts, tempi, positions = path
+    at = _loudest(model, model.regions[tempi], starts)
+    hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
+    evident = (at >= 0) & ((hinted >= 0) | (model.heard[at] >= settings.threshold))
+    if not evident.any():
+        return Beats([], [], [])
+    kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
+    at, hinted, positions = at[kept], hinted[kept], positions[kept]
+    times = sub_frame(model.heard, at) / fps
+    probability = _posteriors(model)
+    assert probability is not None  # there is a path
+    confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
+    if hints is not None:
+        times[hinted >= 0] = hints.times_s[hinted[hinted >= 0]]
+        confidence[hinted >= 0] = 1.0
+    return Beats(times, model.places[positions], confidence)
+
+
+def model_posteriors(
+    build: Build,
+    *,
+    frames: int,
+    fps: float,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+) -> Floats:
+    """Compute the posterior probability of a beat and of a downbeat at every frame under any bar-pointer model.
+
+    Parameters
+    ----------
+    build, frames, fps, settings, hints
+        As in `decode_model`.
+
+    Returns
+    -------
+    probabilities : float64 [shape=(frames, 2)]
+        As `posteriors` gives them.
+
+    Raises
+    ------
+    InputError
+        As in `decode_beats`.
+    """
+    model, settings, hints = _prepared(build, frames, fps, settings, hints)
     if model.frames == 0:
         return np.zeros((0, 2))
     result = _posteriors(model)
     if result is None:
         assert hints is not None
-        raise _impossible(hints, fps=fps, frames=model.frames, settings=settings)
+        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
     return result
 
 
-def _prepared(
-    activations: npt.ArrayLike, fps: float | Fraction, settings: DecoderSettings | None, hints: Beats | None
-) -> tuple[BarPointer, float, DecoderSettings, Beats | None]:
-    """Check what was given and build the model of the recording from it."""
+def _heard(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
+    """Check activations, and say how a model is built of them, how many frames there are and how many a second."""
     values, rate = checked_activations(activations), checked_fps(fps)
+
+    def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
+        return bar_pointer(values, fps=rate, settings=settings, windows=windows)
+
+    return build, len(values), rate
+
+
+def _prepared(
+    build: Build, frames: int, fps: float, settings: DecoderSettings | None, hints: Beats | None
+) -> tuple[BarPointer, DecoderSettings, Beats | None]:
+    """Build the model of the recording, with room for the hints if there are any."""
     settings = settings or DecoderSettings()
-    windows = None
-    if hints is not None and len(hints):
-        settings = widened(settings, hints)
-        windows = hint_windows(hints, frames=len(values), fps=rate, settings=settings)
-    else:
-        hints = None
-    return bar_pointer(values, fps=rate, settings=settings, windows=windows), rate, settings, hints
+    if hints is None or not len(hints):
+        return build(settings, None), settings, None
+    settings = widened(settings, hints)
+    windows = hint_windows(hints, frames=frames, fps=fps, settings=settings)
+    return build(settings, windows), settings, hints
 
 
 def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:

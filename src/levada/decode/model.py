@@ -13,6 +13,7 @@ anew. A recording may begin and end anywhere inside any beat of a bar: pickup ba
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,11 @@ import numpy.typing as npt
 from levada.decode.settings import DecoderSettings
 from levada.errors import InputError
 
-__all__ = ["BarPointer", "Windows", "bar_pointer", "beat_lengths"]
+__all__ = ["BarPointer", "Sound", "Windows", "bar_pointer", "beat_lengths", "metre_changes", "pattern_pointer"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Sound = Callable[[Ints], Floats]  # start frames (K, n) -> scores (K, P, n) of what is heard during whole beats
 
 FLOOR = 0.02  # no frame is surer than this of anything: chosen on real recordings, where 1e-5 was worse
 FAINT = 0.1  # activations far below this say nothing about which kind of beat it is
@@ -54,7 +56,8 @@ class Windows:
 class BarPointer:
     """The model for one recording; scores are natural logarithms of probabilities.
 
-    Axes are named K (tempi, from fast to slow), P (positions: every place of every metre) and M (metres).
+    Axes are named K (tempi, from fast to slow), P (positions: every place of every metre) and M (metres, or kinds
+    of bars where a metre has several).
     """
 
     frames: int
@@ -71,6 +74,7 @@ class BarPointer:
     heard: Floats  # (frames,) probability of any beat
     sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
     windows: Windows | None
+    sound: Sound | None = None  # who scores what is heard, where `sums` do not; beats then lie where they start
 
     @property
     def longest(self) -> int:
@@ -80,6 +84,8 @@ class BarPointer:
     @property
     def margin(self) -> int:
         """Frames beside a region in which its peak is looked for; so few that beats never change places."""
+        if self.sound is not None:
+            return 0
         return min(round(PEAK_S * self.fps), int((self.lengths - self.regions).min() - 1) // 2)
 
     @property
@@ -106,17 +112,27 @@ class BarPointer:
         -------
         scores : float64 [shape=(K, P, n)]
         """
+        if self.sound is not None:
+            scores = self.sound(starts)
+            if self.windows is not None:
+                scores.swapaxes(1, 2)[self._missed(self.windows, starts)] = NEVER
+            return scores
         start = starts + self.longest  # the running sums begin one longest beat before the recording
         region_end = start + self.regions[:, None]
         end = start + self.lengths[:, None]
         beat, downbeat, silence = self.sums
         rest = silence[end] - silence[region_end]
         if self.windows is not None:
-            opened = np.searchsorted(self.windows.first, starts, side="right")
-            closed = np.searchsorted(self.windows.last, starts + self.lengths[:, None], side="left")
-            rest[closed > opened] = NEVER
+            rest[self._missed(self.windows, starts)] = NEVER
         both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
         return np.take(np.stack(both, axis=1), self.downbeat, axis=1)
+
+    def _missed(self, windows: Windows, starts: Ints) -> npt.NDArray[np.bool_]:
+        """Whether beats that start at frames (K, n) pass over a window without starting in it."""
+        opened = np.searchsorted(windows.first, starts, side="right")
+        closed = np.searchsorted(windows.last, starts + self.lengths[:, None], side="left")
+        missed: npt.NDArray[np.bool_] = closed > opened
+        return missed
 
     def allowed(self, starts: Ints) -> Floats:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
@@ -143,39 +159,106 @@ def bar_pointer(
     windows : Windows, optional
         Where beats must start.
     """
-    lengths = beat_lengths(fps=fps, settings=settings)
-    metres = np.array(settings.metres)
-    weights = np.ones(len(metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
-    weights = weights / weights.sum()
     heard = activations.max(axis=1, initial=0)
-    tempo = _tempo_prior(lengths, fps=fps, settings=settings)
-    lasts = np.cumsum(metres) - 1
-    firsts = lasts - metres + 1
-    position = np.repeat(np.log(weights / metres), metres)
+    weights, change = metre_changes(settings)
+    lengths = beat_lengths(fps=fps, settings=settings)
+    sums = _running_sums(
+        activations[:, 1],
+        heard,
+        beat_width=settings.beat_width,
+        reach=round(ALIGNMENT_S * fps),
+        margin=int(lengths[-1]),
+    )
+    regions = np.ceil(lengths / settings.beat_width).astype(np.int64)
+    return _pointer(settings.metres, weights, change, regions, heard, sums, fps=fps, settings=settings, windows=windows)
+
+
+def pattern_pointer(
+    sound: Sound,
+    *,
+    bars: Sequence[int],
+    weights: Floats,
+    change: Floats,
+    heard: Floats,
+    fps: float,
+    settings: DecoderSettings,
+    windows: Windows | None = None,
+) -> BarPointer:
+    """Build the model of one recording from whoever scores what is heard during a whole beat.
+
+    Parameters
+    ----------
+    sound : callable
+        From start frames int64 [shape=(K, n)], one row for each of `beat_lengths`, to scores float64
+        [shape=(K, P, n)], a new array; frames outside the recording score nothing.
+    bars : sequence of int
+        Beats of each kind of bar; there may be several of a metre. P is their sum, in this order.
+    weights : float64 [shape=(M,)]
+        Probability of each kind of bar.
+    change : float64 [shape=(M, M)]
+        Probability that a kind of bar (row) is followed by another (column).
+    heard : float64 [shape=(frames,)]
+        Between 0 and 1: whether anything begins there. It decides where the music begins and ends, and nothing else.
+    fps : float
+        Frames per second.
+    settings : DecoderSettings
+        Of which the tempi and the threshold count.
+    windows : Windows, optional
+        Where beats must start.
+    """
+    regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
+    none = np.empty((3, 0))
+    return _pointer(
+        bars, weights, change, regions, heard, none, fps=fps, settings=settings, windows=windows, sound=sound
+    )
+
+
+def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
+    """Give the probability of each metre (M,), and of each after each other one (M, M)."""
+    weights = np.ones(len(settings.metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
+    weights = weights / weights.sum()
     drawn_anew = settings.metre_change * weights
+    return weights, (1 - settings.metre_change) * np.eye(len(weights)) + drawn_anew
+
+
+def _pointer(
+    bars: Sequence[int],
+    weights: Floats,
+    change: Floats,
+    regions: Ints,
+    heard: Floats,
+    sums: Floats,
+    *,
+    fps: float,
+    settings: DecoderSettings,
+    windows: Windows | None,
+    sound: Sound | None = None,
+) -> BarPointer:
+    """Build the states and their changes around what is heard."""
+    beats = np.array(bars)
+    lengths = beat_lengths(fps=fps, settings=settings)
+    tempo = _tempo_prior(lengths, fps=fps, settings=settings)
+    lasts = np.cumsum(beats) - 1
+    firsts = lasts - beats + 1
+    position = np.repeat(np.log(weights / beats), beats)
     with np.errstate(divide="ignore"):
-        bar_change = np.log((1 - settings.metre_change) * np.eye(len(metres)) + drawn_anew)
+        bar_change = np.log(change)
     return BarPointer(
-        frames=len(activations),
+        frames=len(heard),
         fps=fps,
         lengths=lengths,
-        regions=np.ceil(lengths / settings.beat_width).astype(np.int64),
-        places=np.concatenate([np.arange(1, metre + 1) for metre in metres]),
-        downbeat=np.isin(np.arange(metres.sum()), firsts).astype(np.int64),
+        regions=regions,
+        places=np.concatenate([np.arange(1, n + 1) for n in bars]),
+        downbeat=np.isin(np.arange(beats.sum()), firsts).astype(np.int64),
         firsts=firsts,
         lasts=lasts,
         begin=(tempo - np.log(lengths))[:, None] + position,
         tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=windows is None),
         bar_change=bar_change,
         heard=heard,
-        sums=_running_sums(
-            activations[:, 1],
-            heard,
-            beat_width=settings.beat_width,
-            reach=round(ALIGNMENT_S * fps),
-            margin=int(lengths[-1]),
-        ),
+        sums=sums,
         windows=windows,
+        sound=sound,
     )
 
 
