@@ -1,0 +1,131 @@
+"""Networks that others have pickled, read without running anything of what a pickle may hold.
+
+A pickle is a program. This reader knows a short list of names, gives a plain stand-in for each, and refuses a file that
+calls for any other: neither the library that wrote it nor numpy's own readers have a part in it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+
+__all__ = ["Part", "read_network"]
+
+_NUMBERS = {"f4": np.float32, "f8": np.float64}
+
+
+class Part:
+    """A stand-in for an object of the library that wrote the file: its attributes, and none of its code.
+
+    Its class has the name of the one that it stands for.
+    """
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """An attribute that is an array.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or it is not an array of floating-point numbers as long as it says.
+        """
+        held = vars(self).get(name)
+        if not isinstance(held, _Array):
+            raise ValueError(f"{type(self).__name__} has no array {name}")
+        return held.numbers()
+
+
+class _Dtype:
+    """A stand-in for numpy's dtype."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self.code, self.order = code, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+class _Array:
+    """A stand-in for numpy's array."""
+
+    state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def numbers(self) -> npt.NDArray[Any]:
+        try:
+            _, shape, dtype, by_columns, data = self.state
+            kind = np.dtype(_NUMBERS[dtype.code]).newbyteorder(dtype.order)
+            flat = np.frombuffer(data, kind)
+            return flat.reshape(shape, order="F" if by_columns else "C").astype(kind.newbyteorder("="))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"an array is damaged: {error}") from None
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, file: Any, classes: Collection[str], functions: Collection[str]) -> None:
+        super().__init__(file, encoding="latin1")  # what Python 2 wrote
+        self.parts = {name: type(name.rpartition(".")[2], (Part,), {}) for name in classes}
+        self.functions = functions
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in self.parts:
+            return self.parts[full]
+        if full in self.functions:
+            return name
+        if full in ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"):
+            return lambda *_: _Array()
+        if full == "numpy.ndarray":
+            return _Array
+        if full == "numpy.dtype":
+            return _Dtype
+        if full == "_codecs.encode":
+            return _latin1
+        raise pickle.UnpicklingError(f"it calls for {full}, which no network needs")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """The one encoding in which Python 2's strings are kept."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it calls for the encoding {encoding}")
+    return text.encode("latin1")
+
+
+def read_network(path: str | Path, *, classes: Collection[str], functions: Collection[str] = ()) -> Part:
+    """Read what a library has pickled.
+
+    Parameters
+    ----------
+    path : path-like
+    classes : collection of str
+        Full names of the classes that the file may hold objects of, ``package.module.Class``; a `Part` stands for each.
+    functions : collection of str
+        Full names of the functions that it may hold; the last part of the name stands for each.
+
+    Returns
+    -------
+    Part
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is damaged, or calls for anything else.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = _Reader(file, classes, functions).load()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    except Exception as error:  # a damaged pickle may raise anything
+        raise InputError(f"is damaged, or not the network it should be: {error}", path=path) from None
+    if not isinstance(found, Part):
+        raise InputError("is damaged, or not the network it should be: it holds no network", path=path)
+    return found

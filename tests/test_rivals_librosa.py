@@ -1,0 +1,85 @@
+"""librosa's tracker: its own beats, no places in the bar, and clear words where it cannot."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+from levada import audio
+from levada.beats import Beats
+from levada.errors import InputError, MissingExtra
+from levada.rivals import librosa as rival
+
+librosa = pytest.importorskip("librosa", reason="librosa is not installed (pip install 'levada[librosa]')")
+
+
+def clicks(*, rate=44100, bpm=120.0, duration_s=12.0):
+    return audio.clicks(Beats(np.arange(0.5, duration_s - 0.5, 60 / bpm)), rate=rate, duration_s=duration_s)[None]
+
+
+class TestTracker:
+    def test_its_beats_are_librosas_own(self, rendered):
+        path = rendered / "a.wav"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            own = librosa.beat.beat_track(y=librosa.load(path)[0], units="time")[1]
+        found = rival.tracker().file(path)
+        assert len(found) >= 10
+        assert np.array_equal(found.times_s, own)
+
+    @pytest.mark.parametrize("rate", [8000, 22050, 44100])
+    def test_hears_clicks(self, rate):
+        found = rival.tracker().beats(clicks(rate=rate), rate)
+        assert found.tempo_bpm == pytest.approx(120, abs=4)
+        assert np.abs((found.times_s - 0.5 + 0.25) % 0.5 - 0.25).max() < 0.06
+
+    def test_knows_no_places_in_the_bar(self):
+        assert not rival.tracker().beats(clicks(), 44100).positions.any()
+
+    @pytest.mark.parametrize(
+        ("samples", "rate"),
+        [
+            (np.zeros((1, 0), np.float32), 44100),
+            (np.ones((1, 1), np.float32), 44100),
+            (np.ones((2, 5), np.float32), 8000),
+            (np.zeros((1, 44100), np.float32), 44100),
+            (np.ones((1, 44100), np.float32), 44100),
+            (np.random.default_rng(0).normal(0, 0.1, (8, 8000)).astype(np.float32), 8000),
+        ],
+        ids=["nothing", "one sample", "five samples", "silence", "constant", "eight channels"],
+    )
+    def test_little_or_strange_audio_has_few_beats(self, samples, rate):
+        assert len(rival.tracker().beats(samples, rate)) <= 4
+
+    def test_survives_a_process(self):
+        tracker = rival.tracker()
+        assert tracker.identity == f"librosa {librosa.__version__}"
+        assert pickle.loads(pickle.dumps(tracker)) == tracker
+
+
+class TestRefuses:
+    def test_hints(self):
+        with pytest.raises(InputError, match="librosa takes no hints"):
+            rival.tracker().beats(clicks(), 44100, hints=Beats([1.0]))
+
+    def test_what_is_not_finite(self):
+        with pytest.raises(InputError, match="not all finite"):
+            rival.tracker().beats(np.full((1, 44100), np.inf, np.float32), 44100)
+
+    def test_fails_on_one_recording_and_not_on_the_next(self, monkeypatch):
+        tracker = rival.tracker()
+
+        def failing(**_):
+            raise librosa.ParameterError("no such thing")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(librosa.beat, "beat_track", failing)
+            with pytest.raises(InputError, match="librosa fails on this recording: ParameterError: no such thing"):
+                tracker.beats(clicks(), 44100)
+        assert len(tracker.beats(clicks(), 44100)) > 10
+
+    def test_where_it_is_not_installed(self, monkeypatch):
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+        with pytest.raises(MissingExtra, match=r"librosa is needed to use its beat tracker: .*levada\[librosa\]"):
+            rival.tracker()
