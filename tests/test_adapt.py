@@ -24,7 +24,7 @@ from levada.nets.weights import load
 from levada.scores import beat_scores
 from levada.tradition import Pattern, read_tradition
 
-QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0)
+QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, partway=0.5)
 BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9, partway=1.0)
 
 

@@ -7,15 +7,16 @@
 
 A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
 it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
-travel with the weights. A network that was trained on goes half-way back to the base, and forgets less of it.
+travel with the weights. A network that was trained on goes part of the way back to the base, and forgets less of it;
+how far, cross-validation on the labels says, and where it says all the way the base network stays as it was.
 
 After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
-defaults were measured (studies/LOG.md). No labels are set aside for validation: at 30 seconds none can be spared, and a
-fixed number of steps with averaged weights did better than any early stopping.
+defaults were measured (studies/LOG.md). No labels are set aside: all of them teach the network that is kept.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from levada.adapt.caution import SHARES, folds, validate
 from levada.augment import NONE, Augmentation, augment, cut
 from levada.beats import Beats
 from levada.corpus import Span
@@ -40,9 +42,13 @@ from levada.tradition import Tradition
 
 __all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "scratch"]
 
+USUAL = 0.5
+"""How far to go from the base where there are too few labels to ask them."""
 PIECE_S = 30.0
 PRIOR_PERFORMANCES = 8
 """How many performances of a tradition teach the decoder its tempi, as so many recordings would."""
+
+_log = logging.getLogger(__name__)
 
 Generator = np.random.Generator
 Floats32 = npt.NDArray[np.float32]
@@ -71,8 +77,9 @@ class AdaptSettings:
         Decay of the average of the weights.
     dropout : float
         Share of filters silenced in training.
-    partway : float
-        How far the result lies on the way from the base's weights to the trained ones; `scratch` has no base.
+    partway : float, optional
+        How far the result lies on the way from the base's weights to the trained ones; left open, cross-validation on
+        the labels decides. `scratch` has no base.
     augmentation : Augmentation
         What is changed from one hearing to the next.
     prior_share : float
@@ -91,7 +98,7 @@ class AdaptSettings:
     downbeat_weight: float = 0.5
     average: float = 0.9
     dropout: float = 0.05
-    partway: float = 0.5
+    partway: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     prior_share: float = 0.5
     prior_pieces: int = 16
@@ -120,7 +127,7 @@ def scratch(
 
     torch.manual_seed(settings.seed)
     net = Tcn(TcnSettings(dropout=settings.dropout))
-    trained = _trained(net, spans, settings, folder, prior, progress)
+    trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
     return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None, prior=prior)
 
 
@@ -148,11 +155,55 @@ def finetune_augment(
     progress: Progress | None = None,
 ) -> Weights:
     """A base network, trained on with the labels and with what they might have been."""
-    net = type(base.net)(replace(base.net.settings, dropout=settings.dropout))
-    net.load_state_dict(base.net.state_dict())
-    trained = partway(base.net, _trained(net, spans, settings, folder, prior, progress), share=settings.partway)
-    how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
-    return _weights(trained, spans, how, settings, _priors(base), base=base, prior=prior)
+    adapted, chosen = _adapted(base.net, spans, settings, Path(folder), prior, progress)
+    if chosen["partway"] == 0:
+        how = "decoder adapted, network untouched, since on labels held out it was better than what they taught it,"
+        _log.warning("the labels teach the network nothing that holds on others of them: only the decoder is adapted")
+    else:
+        how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
+    made = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
+    return replace(made, training={**made.training, **chosen})
+
+
+def _adapted(
+    base: Any,
+    spans: Sequence[Span],
+    settings: AdaptSettings,
+    folder: Path,
+    prior: Tradition | None,
+    progress: Progress | None,
+) -> tuple[Any, dict[str, Any]]:
+    """A base network trained on, as far as is good; and how far that is, and why."""
+    halves = folds(spans) if settings.partway is None else None
+    trainings = 1 if halves is None else 3
+    sources = _sources(base, settings, prior)
+    interrupted = False
+
+    def train(some: Sequence[Span], number: int) -> Any | None:
+        """A copy trained on these labels; nothing where others than all of them were not heard to the end."""
+        net = type(base)(replace(base.settings, dropout=settings.dropout))
+        net.load_state_dict(base.state_dict())
+        reached = settings.steps
+
+        def told(step: int, steps: int, loss: float) -> None:
+            nonlocal reached
+            reached = step
+            if progress is not None:
+                progress(number * steps + step, trainings * steps, loss)
+
+        trained = _trained(net, some, settings, folder / f"half-{number}" if number else folder, sources, told)
+        nonlocal interrupted
+        interrupted |= reached < settings.steps
+        return trained if not (number and interrupted) else None
+
+    trained: Any = train(spans, 0)
+    chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
+    if halves is not None and not interrupted:
+        found = validate(halves, base=base, train=train, hear=sources.hear, downbeat_weight=settings.downbeat_weight)
+        if found is not None:
+            losses = dict(zip(map(str, SHARES), found.losses, strict=True))
+            chosen = {"partway": found.share, "held_out_losses": losses}
+    return partway(base, trained, share=chosen["partway"]), chosen
 
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
@@ -180,20 +231,35 @@ class _Lesson:
     front_end: FrontEnd
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """Where music comes from: each recording, and each piece of a tradition, is heard once."""
+
+    front_end: FrontEnd
+    hear: Callable[[Path], Floats32]
+    imagine: Callable[[int], _Lesson] | None
+
+
+def _sources(net: Any, settings: AdaptSettings, prior: Tradition | None) -> _Sources:
+    ear = FRONT_ENDS[net.front_end]
+    imagine = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
+    return _Sources(ear, lru_cache(None)(partial(file_log_bands, front_end=ear)), imagine)
+
+
 def _trained(
     net: Any,
     spans: Sequence[Span],
     settings: AdaptSettings,
     folder: str | Path,
-    prior: Tradition | None,
+    sources: _Sources,
     progress: Progress | None,
 ) -> Any:
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
-    ear = FRONT_ENDS[net.front_end]
-    heard = {recording: file_log_bands(recording, front_end=ear) for recording in {span.track.audio for span in spans}}
-    lessons = [_Lesson(heard[span.track.audio], span.beats, span.start_s, span.end_s, ear) for span in spans]
-    imagined = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
+    lessons = [
+        _Lesson(sources.hear(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
+        for span in spans
+    ]
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
         if settings.tolerance
@@ -201,7 +267,7 @@ def _trained(
     )
     return fit(
         net,
-        partial(_batches, lessons, settings, imagined),
+        partial(_batches, lessons, settings, sources.imagine),
         settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
         loss=loss,
         folder=folder,

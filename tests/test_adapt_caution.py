@@ -1,0 +1,170 @@
+"""Cross-validation on the labels: halves that share no music, and a share that unseen labels ask for."""
+
+import logging
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from levada.adapt.beats import AdaptSettings, finetune
+from levada.adapt.caution import SHARES, folds, validate
+from levada.adapt.run import adapt
+from levada.augment import NONE
+from levada.beats import Beats
+from levada.corpus import Span, Track, annotated_span, open_corpus
+from levada.nets.weights import load, partway
+from levada.spectrogram import file_log_bands
+
+torch.set_num_threads(1)
+
+QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0)
+
+
+@pytest.fixture
+def base(tiny_model):
+    return load(tiny_model)
+
+
+@pytest.fixture
+def tracks(rendered):
+    return open_corpus(rendered).annotated
+
+
+def a_span(name, seconds, *, start_s=0.0, positions=True):
+    times = np.arange(start_s, start_s + seconds + 1e-9, 0.5)
+    beats = Beats(times, np.arange(len(times)) % 4 + 1 if positions else None)
+    track = Track(name, audio=name, load=lambda: beats)
+    track.__dict__["content_hash"] = name  # there is no such file
+    return Span(track, start_s, start_s + seconds)
+
+
+def length(spans):
+    return sum(span.duration_s for span in spans)
+
+
+class TestFolds:
+    def test_no_recording_is_on_both_sides(self):
+        spans = [a_span(name, seconds) for name, seconds in [("a", 20), ("b", 8), ("c", 8), ("a", 4), ("d", 6)]]
+        one, other = folds(spans)
+        assert not {span.track.id for span in one} & {span.track.id for span in other}
+        assert sorted(map(id, [*one, *other])) == sorted(map(id, spans))
+        assert abs(length(one) - length(other)) <= 4
+
+    def test_one_stretch_is_cut_at_the_bar_line_nearest_its_middle(self):
+        one, other = folds([a_span("a", 17.0)])
+        assert (one[0].start_s, one[0].end_s) == (0.0, 8.0)
+        assert (other[0].start_s, other[0].end_s) == (8.0, 17.0)
+
+    def test_at_a_beat_where_no_bars_are_known(self):
+        one, other = folds([a_span("a", 5.0, positions=False)])
+        assert (one[0].end_s, other[0].start_s) == (2.5, 2.5)
+
+    def test_stretches_of_one_recording_stay_in_order(self):
+        one, other = folds([a_span("a", 4.0), a_span("a", 8.0, start_s=20.0), a_span("a", 4.0, start_s=40.0)])
+        assert max(span.end_s for span in one) <= min(span.start_s for span in other)
+        assert length(one) == length(other) == 8.0
+
+    @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.5])
+    def test_too_few_beats_to_halve(self, seconds):
+        assert folds([a_span("a", seconds)]) is None
+
+    def test_a_second_recording_with_one_beat_is_no_half(self):
+        assert folds([a_span("a", 20.0), a_span("b", 0.5)]) is None
+
+
+class TestValidate:
+    def test_a_network_that_knows_both_halves_goes_far(self, base, tracks, tmp_path):
+        span = annotated_span(tracks[0])
+        settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NONE)
+        wise = finetune([span], base=base, settings=settings, folder=tmp_path).net
+        found = self.validated(span, base, lambda *_: wise)
+        assert found.share >= 0.75
+        assert found.losses[0] > found.losses[2] > found.losses[4]
+
+    def test_a_network_that_learnt_nonsense_goes_nowhere(self, base, tracks):
+        torch.manual_seed(1)
+        spoilt = partway(base.net, base.net, share=0.0)
+        with torch.no_grad():
+            spoilt.head.bias += 20.0  # a beat in every frame, and each the one
+        found = self.validated(annotated_span(tracks[0]), base, lambda *_: spoilt)
+        assert found.share == 0.0
+        assert found.losses[0] < found.losses[1]
+
+    def test_each_half_is_asked_about_the_other(self, base, tracks):
+        halves = folds([annotated_span(tracks[0])])
+        taught = []
+        self.validated(None, base, lambda spans, number: taught.append((spans, number)) or base.net, halves=halves)
+        assert taught == [(halves[0], 1), (halves[1], 2)]
+
+    def test_nothing_is_said_after_an_interruption(self, base, tracks):
+        assert self.validated(annotated_span(tracks[0]), base, lambda *_: None) is None
+
+    @staticmethod
+    def validated(span, base, train, halves=None):
+        halves = halves or folds([span])
+        return validate(halves, base=base.net, train=train, hear=file_log_bands, downbeat_weight=0.5)
+
+
+class TestAdaptation:
+    def test_what_was_chosen_is_written_down(self, base, tracks, tmp_path):
+        made = finetune([annotated_span(tracks[0])], base=base, settings=QUICK, folder=tmp_path)
+        losses = made.training["held_out_losses"]
+        assert list(losses) == [str(share) for share in SHARES]
+        assert made.training["partway"] == float(min(losses, key=losses.get))
+
+    def test_labels_that_teach_nothing_leave_the_network_alone_and_say_so(self, base, tracks, tmp_path, caplog):
+        spoiling = replace(QUICK, learning_rate=30.0, steps=6)
+        with caplog.at_level(logging.WARNING):
+            made = finetune([annotated_span(tracks[0])], base=base, settings=spoiling, folder=tmp_path)
+        assert made.training["partway"] == 0.0
+        assert "only the decoder is adapted" in caplog.text
+        assert "network untouched" in made.card.origin
+        for name, tensor in made.net.state_dict().items():
+            torch.testing.assert_close(tensor, base.net.state_dict()[name], rtol=0, atol=0)
+        assert made.decoder != base.decoder
+
+    def test_few_labels_are_not_halved(self, base, tracks, tmp_path):
+        start_s = float(tracks[0].beats().times_s[0])
+        told = []
+        made = finetune(
+            [Span(tracks[0], start_s, start_s + 1.5)],
+            base=base, settings=QUICK, folder=tmp_path, progress=lambda *now: told.append(now[:2]),
+        )  # fmt: skip
+        assert made.training["partway"] == 0.5
+        assert told[-1] == (4, 4)
+
+    def test_progress_counts_the_halves_too(self, base, tracks, tmp_path):
+        told = []
+        span = annotated_span(tracks[0])
+        finetune([span], base=base, settings=QUICK, folder=tmp_path, progress=lambda *now: told.append(now[:2]))
+        assert told == [(step, 12) for step in range(1, 13)]
+
+    @pytest.mark.parametrize("step", [2, 6, 10])
+    def test_ctrl_c_keeps_what_has_been_learnt(self, base, tracks, tmp_path, caplog, step):
+        def stop(now, *_):
+            if now == step:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        made = adapt(
+            [annotated_span(tracks[0])], strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine",
+            progress=stop,
+        )  # fmt: skip
+        assert f"stopped after {step} of 12 steps" in caplog.text
+        assert made.training["partway"] == 0.5
+
+    def test_a_run_killed_in_a_half_ends_as_an_unbroken_one(self, base, tracks, tmp_path):
+        def killed(now, *_):
+            if now == 7:
+                raise MemoryError
+
+        spans = [annotated_span(tracks[0])]
+        whole = adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "whole")
+        with pytest.raises(MemoryError):
+            adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine", progress=killed)
+        resumed = adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine")
+        assert resumed.training["held_out_losses"] == whole.training["held_out_losses"]
+        for name, tensor in resumed.net.state_dict().items():
+            torch.testing.assert_close(tensor, whole.net.state_dict()[name], rtol=0, atol=0)
