@@ -199,7 +199,7 @@ def _adapted(
     trained: Any = train(spans, 0)
     chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
     if halves is not None and not interrupted:
-        found = validate(halves, base=base, train=train, hear=sources.hear, downbeat_weight=settings.downbeat_weight)
+        found = validate(halves, base=base, train=train, hear=sources.hear)
         if found is not None:
             losses = dict(zip(map(str, SHARES), found.losses, strict=True))
             chosen = {"partway": found.share, "held_out_losses": losses}

@@ -9,25 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beats import Beats
 from levada.corpus import Span
-from levada.fit import Batch, frame_targets, shift_tolerant_loss
+from levada.decode import probabilities
 from levada.nets.weights import partway
-from levada.spectrogram import FRONT_ENDS, FrontEnd
+from levada.spectrogram import FRONT_ENDS
 
-__all__ = ["SHARES", "Validation", "folds", "validate"]
+__all__ = ["SHARES", "Validation", "event_loss", "folds", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 CONTEXT_S = 20.0
 """Music heard on either side of a stretch that is asked about, in seconds."""
+NEAR_S = 0.03
+"""How far a peak may lie from its beat, in seconds."""
+NOTHING = 0.01
+"""A difference in loss that is none: the share nearer to the base is taken."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class Validation:
     Parameters
     ----------
     share : float
-        How far to go from the base to the trained network: where the loss was lowest.
+        How far to go from the base to the trained network: where the loss was lowest, or nearly.
     losses : tuple of float
-        Mean loss on held-out labels at each of `SHARES`.
+        Mean `event_loss` on held-out labels at each of `SHARES`.
     """
 
     share: float
@@ -93,8 +98,6 @@ def validate(
     base: Any,
     train: Callable[[Sequence[Span], int], Any | None],
     hear: Callable[[Path], Floats32],
-    downbeat_weight: float,
-    tolerance: int = 3,
 ) -> Validation | None:
     """Train on each half and ask about the other.
 
@@ -108,41 +111,70 @@ def validate(
         From labels and the number of the half, 1 or 2, to a network trained on them; nothing if it was interrupted.
     hear : callable
         From a recording to its spectrogram.
-    downbeat_weight : float
-        Weight of downbeats in the loss.
-    tolerance : int
-        Frames by which a peak may miss a label without penalty.
 
     Returns
     -------
     Validation or None
         Nothing if training was interrupted.
     """
-    loss = partial(shift_tolerant_loss, tolerance=tolerance, downbeat_weight=downbeat_weight)
-    losses, weights = [], []
+    found, seconds = [], []
     for number, (taught, asked) in enumerate((halves, halves[::-1]), start=1):
         trained = train(taught, number)
         if trained is None:
             return None
         nets = [partway(base, trained, share=share) for share in SHARES]
         for span in asked:
-            losses.append([_loss(net, span, hear(span.track.audio), loss) for net in nets])
-            weights.append(span.duration_s)
-    mean = np.average(losses, axis=0, weights=weights)
-    return Validation(SHARES[int(mean.argmin())], tuple(float(value) for value in mean))
+            found.append([_asked(net, span, hear(span.track.audio)) for net in nets])
+            seconds.append(span.duration_s)
+    losses = np.average(found, axis=0, weights=seconds)
+    first = int(np.flatnonzero(losses <= losses.min() + NOTHING)[0])
+    return Validation(SHARES[first], tuple(float(loss) for loss in losses))
 
 
-def _loss(net: Any, span: Span, heard: Floats32, loss: Callable[[Any, Batch], Any]) -> float:
+def _asked(net: Any, span: Span, heard: Floats32) -> float:
     """The loss of a network on a stretch, of which it hears what is around it too."""
     import torch
 
-    ear: FrontEnd = FRONT_ENDS[net.front_end]
-    first = max(0, ear.grid.frame(span.start_s - CONTEXT_S))
-    bands = heard[first : ear.grid.frame(span.end_s + CONTEXT_S) + 1]
-    offset_s = ear.grid.time_s(first)
-    known_s = (span.start_s - offset_s, span.end_s - offset_s)
-    targets, known = frame_targets(span.beats.shift(-offset_s), len(bands), known_s=known_s, grid=ear.grid)
+    grid = FRONT_ENDS[net.front_end].grid
+    first = max(0, grid.frame(span.start_s - CONTEXT_S))
+    bands = heard[first : grid.frame(span.end_s + CONTEXT_S) + 1]
     with torch.inference_mode():
-        logits = net(torch.from_numpy(bands)[None])
-        tensors = (torch.from_numpy(rows)[None] for rows in (bands, targets, known))
-        return float(loss(logits, Batch(*tensors)))
+        logits = net(torch.from_numpy(bands)[None])[0].numpy()
+    return event_loss(probabilities(logits), span.beats.shift(-grid.time_s(first)), fps=float(grid.fps))
+
+
+def event_loss(activations: npt.ArrayLike, beats: Beats, *, fps: float) -> float:
+    """How wrong activations are about the beats of a stretch, event by event, whatever a decoder makes of them.
+
+    Two questions, each judged by the mean square of what its answer lacks (Brier, 1950): at a beat, and between it and
+    the next one, is there a beat? And at a beat whose position is known, is it a downbeat? Unlike a likelihood this is
+    bounded: one confident mistake about the bar does not outweigh all else that was learnt.
+
+    Parameters
+    ----------
+    activations : array_like [shape=(frames, 2)]
+        Probabilities of a beat and of a downbeat.
+    beats : Beats
+        What is right, on the clock of the activations.
+    fps : float
+        Frames per second.
+
+    Returns
+    -------
+    float
+        From 0, all right, to 2, all wrong and sure of it.
+    """
+    heard = np.asarray(activations, np.float64)
+    near = round(NEAR_S * fps)
+    at = np.rint(beats.times_s * fps).astype(int)
+    inside = at < len(heard)
+    at, positions = at[inside], beats.positions[inside]
+    peaks = [max(0, frame - near) + int(heard[max(0, frame - near) : frame + near + 1, 0].argmax()) for frame in at]
+    between = [heard[one + 2 * near : other - 2 * near + 1, 0] for one, other in pairwise(at)]
+    is_beat = [(1 - heard[peak, 0]) ** 2 for peak in peaks] + [gap.max() ** 2 for gap in between if len(gap)]
+    is_one = [
+        (heard[peak, 1] / max(heard[peak, 0], 1e-9) - (position == 1)) ** 2
+        for peak, position in zip(peaks, positions, strict=True)
+        if position
+    ]
+    return float(np.mean(is_beat) if is_beat else 0.0) + float(np.mean(is_one) if is_one else 0.0)
