@@ -35,6 +35,7 @@ __all__ = [
     "LOG_BANDS",
     "MEL_BANDS",
     "N_BANDS",
+    "QUARTER_TONES",
     "FrameGrid",
     "FrontEnd",
     "file_log_bands",
@@ -42,6 +43,7 @@ __all__ = [
     "log_bands",
     "log_filterbank",
     "mel_filterbank",
+    "quarter_tone_filterbank",
     "stream_log_bands",
     "torch_log_bands",
 ]
@@ -190,9 +192,22 @@ def mel_filterbank() -> Floats32:
     return bank
 
 
+@lru_cache(maxsize=1)
+def quarter_tone_filterbank() -> Floats32:
+    """136 triangular bands, 24 per octave from 30 Hz to the Nyquist frequency of 22.05 kHz [shape=(705, 136)].
+
+    Windows have 1411 samples, but bins are placed as if there were 1410: as in madmom, where a window's length is taken
+    for twice its number of bins, and so as BeatNet hears (Heydari et al., ISMIR 2021).
+    """
+    bank = log_filterbank(rate=22_050, window=1410, bands_per_octave=24, lowest_hz=LOWEST_HZ, highest_hz=HIGHEST_HZ)
+    bank.flags.writeable = False
+    return bank
+
+
 LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
 MEL_BANDS = FrontEnd(FrameGrid(22_050, 441), 1024, mel_filterbank, periodic=True)
-FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS}
+QUARTER_TONES = FrontEnd(FrameGrid(22_050, 441), 1411, quarter_tone_filterbank)
+FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
 """What each network hears, by the word it carries as `front_end`."""
 
 

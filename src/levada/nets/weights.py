@@ -16,12 +16,18 @@ from torch import nn
 
 from levada.errors import InputError
 from levada.nets.card import CONFIG, TENSORS, Card, read_card, read_config
+from levada.nets.crnn import Crnn, CrnnSettings
 from levada.nets.folder import read_tensors, write_model
 from levada.nets.tcn import Tcn, TcnSettings
+from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings
 
 __all__ = ["NETWORKS", "Card", "Weights", "load", "partway", "save"]
 
-NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {"tcn": (Tcn, TcnSettings)}
+NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "tcn": (Tcn, TcnSettings),
+    "tcn2019": (Tcn2019, Tcn2019Settings),
+    "crnn": (Crnn, CrnnSettings),
+}
 """What a model's folder may name: the network and its settings."""
 
 
