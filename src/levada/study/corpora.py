@@ -1,0 +1,234 @@
+"""Corpora of a study: opened or rendered, told apart by content, and split the same way for every run of a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from levada.beats import Beats
+from levada.corpus import Corpus, Span, Track, annotated_span, draw, open_corpus, split
+from levada.errors import InputError
+from levada.study.code import code_digest
+from levada.study.spec import MIRDATA, RANDOM, Source
+from levada.tradition import read_tradition
+
+__all__ = ["Opened", "data_digest", "imagine", "is_missing", "labels", "open_source", "prepare", "sides"]
+
+FOLDER = "corpora"
+RENDERING = ("tradition", "traditions", "perform", "voices", "microphone", "render", "audio", "beats", "corpus")
+"""Rooms that decide what a rendered corpus sounds like."""
+SPLIT, DRAW = 1, 2
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A corpus that is there.
+
+    Parameters
+    ----------
+    source : Source
+        With a path.
+    corpus : Corpus
+    digest : str
+        What tells its content apart.
+    """
+
+    source: Source
+    corpus: Corpus
+    digest: str
+
+
+def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Where a corpus lies: one that is rendered is rendered now, or was before.
+
+    Parameters
+    ----------
+    source : Source
+    out : Path
+        The folder of the study; what is rendered goes to a folder inside it that tells it apart.
+    progress : callable, optional
+        Told recordings rendered, and of how many.
+
+    Returns
+    -------
+    Source
+        With a path.
+
+    Raises
+    ------
+    InputError
+        If there is no such tradition, or nothing can be written.
+    """
+    if not source.render:
+        return source
+    from levada.corpus.rendered import render_corpus
+
+    tradition, folder = read_tradition(source.render), _folder(source, out)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder.parent) from None
+    render_corpus(
+        folder,
+        tradition,
+        minutes=source.recordings * source.seconds / 60,
+        recordings=source.recordings,
+        seed=source.seed,
+        sounds=source.sounds,
+        processes=1,
+        progress=progress,
+    )
+    return replace(source, path=str(folder.absolute()))
+
+
+def imagine(source: Source, *, out: Path) -> Corpus | None:
+    """A rendered corpus as it will be, for a look ahead: so many recordings of one tempo; nothing if it is there."""
+    folder = _folder(source, out)
+    if len([path for path in folder.glob("*.wav") if path.with_suffix(".beats").exists()]) >= source.recordings:
+        return None
+    tradition = read_tradition(source.render)
+    step_s = 60 / tradition.tempo_bpm[0]
+    times_s = np.arange(step_s, source.seconds, step_s)
+    beats = Beats(times_s, np.arange(len(times_s)) % tradition.beats + 1)
+    tracks = [
+        Track(name, folder / f"{name}.wav", load=lambda: beats, group=name)
+        for name in (f"{tradition.name}-{number:03}" for number in range(1, source.recordings + 1))
+    ]
+    return Corpus(source.name, tuple(tracks), folder)
+
+
+def _folder(source: Source, out: Path) -> Path:
+    """Where a rendered corpus goes: what it is rendered from, how and by which code tells it apart."""
+    tradition = asdict(read_tradition(source.render))
+    facts = [tradition, source.recordings, source.seconds, source.seed, source.sounds, code_digest(RENDERING)]
+    return out / FOLDER / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=8)
+def open_source(source: Source) -> Corpus:
+    """Open a corpus whose path is known, once in each process.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or none of its recordings is annotated.
+    MissingExtra
+        If it is mirdata's, and mirdata is not installed.
+    """
+    corpus = open_corpus(source.path)
+    if not corpus.annotated:
+        raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus.root)
+    return corpus
+
+
+def data_digest(corpus: Corpus) -> str:
+    """What tells the content of a corpus apart: audio, beats and groups of every annotated recording.
+
+    Raises
+    ------
+    InputError
+        If an annotation or a recording cannot be read.
+    """
+    digest = hashlib.sha256()
+    for track in corpus.annotated:
+        beats = track.beats()
+        heard = hashlib.sha256(beats.times_s.tobytes() + np.asarray(beats.positions, np.int64).tobytes()).hexdigest()
+        digest.update(json.dumps([track.id, track.group, track.content_hash, heard]).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What labels are drawn from, and what is scored."""
+
+    train: tuple[Track, ...]
+    test: tuple[Track | Span, ...]
+
+
+def sides(source: Source, corpus: Corpus, *, seed: int, test: float) -> _Sides:
+    """Split a corpus; the same for every strategy and budget of a seed.
+
+    Parameters
+    ----------
+    source : Source
+    corpus : Corpus
+        Opened from it.
+    seed : int
+    test : float
+        Share of the annotated recordings that is scored.
+
+    Returns
+    -------
+    object with `train` and `test`
+        Recordings, or with `halves` their first halves, to draw labels from; and recordings, or second halves, to
+        score.
+
+    Raises
+    ------
+    InputError
+        If there is only one recording or one group to split.
+    """
+    if source.halves:
+        middles = [(track, _middle_s(track)) for track in corpus.annotated]
+        first = tuple(replace(track, load=partial(_before, track, middle_s)) for track, middle_s in middles)
+        second = tuple(Span(track, middle_s, annotated_span(track).end_s) for track, middle_s in middles)
+        return _Sides(first, second)
+    if len(corpus.annotated) < 2:
+        raise InputError(
+            "has one annotated recording: nothing would be left to score. halves = true draws labels from its first "
+            "half and scores the second",
+            path=corpus.root,
+        )
+    rng = np.random.default_rng([seed, SPLIT])
+    try:
+        train, scored = split(corpus, test=test, rng=rng, ignore_groups=source.ignore_groups)
+    except InputError as error:
+        raise InputError(
+            f"{error.problem}; or ignore_groups = true in the spec splits recordings, and the scores then count how "
+            "well a model knows the performers",
+            path=error.path,
+        ) from None
+    return _Sides(train, scored)
+
+
+def labels(train: tuple[Track, ...], *, minutes: float, selection: str, seed: int) -> list[Span]:
+    """What is labelled of the training side.
+
+    The draw depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger budgets
+    visit the recordings in the same order, but do not hold the stretches of smaller ones: then a run would depend on
+    what other budgets its study has.
+
+    Raises
+    ------
+    InputError
+        If the budget is larger than the training side, or shorter than a bar.
+    """
+    rng = np.random.default_rng([seed, DRAW])
+    if selection == RANDOM:
+        return draw(train, minutes=minutes, rng=rng)
+    from levada import select
+
+    return list(select.draw(train, minutes=minutes, scheme=selection, rng=rng))
+
+
+def _middle_s(track: Track) -> float:
+    """The downbeat, or the beat where none is known, nearest to the middle of what is annotated."""
+    span = annotated_span(track)
+    lines = span.beats.downbeats_s if len(span.beats.downbeats_s) > 2 else span.beats.times_s
+    return float(lines[np.abs(lines - (span.start_s + span.end_s) / 2).argmin()])
+
+
+def _before(track: Track, middle_s: float) -> Beats:
+    return track.beats().between(-math.inf, math.nextafter(middle_s, math.inf))
+
+
+def is_missing(source: Source) -> bool:
+    """Whether there is no such folder; what mirdata has is known when it is asked."""
+    return bool(source.path) and not source.path.startswith(MIRDATA) and not Path(source.path).is_dir()

@@ -1,0 +1,245 @@
+"""One run: labels are drawn, a model is adapted, and it is scored on recordings that gave no labels.
+
+What comes of it is a dict from file name to bytes. Whoever asked for it writes them: a run may be done by another
+process or another machine, and only one process writes to the folder of a study.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada import __version__, models
+from levada.corpus import Span, Track
+from levada.errors import InputError, MissingExtra
+from levada.evaluate import Evaluation, evaluate
+from levada.study.corpora import labels, open_source, sides
+from levada.study.grid import UNTOUCHED, Plan
+from levada.study.spec import Source
+from levada.study.store import ABOUT, FORMAT, SCORES, label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOG", "WEIGHTS", "Job", "failure", "run"]
+
+LOG, WEIGHTS = "log.csv", "weights"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, as a process needs to know it.
+
+    Parameters
+    ----------
+    plan : Plan
+    source : Source
+        Its corpus; the path must be there wherever the run is done.
+    study : str
+    keep_weights : bool
+    """
+
+    plan: Plan
+    source: Source
+    study: str
+    keep_weights: bool = False
+
+
+def run(job: Job) -> dict[str, bytes]:
+    """Do a run.
+
+    Parameters
+    ----------
+    job : Job
+
+    Returns
+    -------
+    dict of str to bytes
+        The files of its folder: "run.json", "scores.csv", "log.csv" where it trained and those of "weights/" if they
+        are kept.
+
+    Raises
+    ------
+    InputError
+        If the labels cannot be learnt from, or no recording could be scored.
+    KeyboardInterrupt
+        If training was ended early by Ctrl-C: that is no result.
+    """
+    _ready()
+    plan = job.plan
+    with _one_thread(), tempfile.TemporaryDirectory(prefix="levada-run-") as name:
+        folder = Path(name)
+        forget_peak()
+        began_s, began_cpu_s = time.perf_counter(), _cpu_s()
+        corpus = open_source(job.source)
+        split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
+        if plan.strategy == UNTOUCHED:
+            spans, made, tracker = list[Span](), None, models.load(plan.base)
+        else:
+            spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
+            made = _adapted(plan, spans, folder / "training")
+            tracker = models.tracker(made, name=label(plan.deciding()))
+        adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
+        scored = evaluate(split.test, {label(plan.deciding()): tracker}, trim_s=plan.trim_s)
+        costs = {
+            "wall_s": time.perf_counter() - began_s,
+            "cpu_s": _cpu_s() - began_cpu_s,
+            "adapt_s": adapt_s if spans else 0.0,
+            "adapt_cpu_s": adapt_cpu_s if spans else 0.0,
+            "score_cpu_s": _cpu_s() - began_cpu_s - adapt_cpu_s,
+            "peak_mb": peak_mb(),
+        }
+        files = {SCORES: _csv(scored, folder)}
+        if (folder / "training" / LOG).is_file():
+            files[LOG] = (folder / "training" / LOG).read_bytes()
+        if job.keep_weights and made is not None:
+            files |= _weights(made, folder / WEIGHTS)
+    return {ABOUT: _about(job, spans, split.test, made, costs), **files}
+
+
+def failure(job: Job, error: BaseException) -> dict[str, bytes]:
+    """The files of a run that failed: why."""
+    said = str(error) or "it gives no reason"
+    problem = said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
+    return {ABOUT: _about(job, [], [], None, {}, error=problem)}
+
+
+def forget_peak() -> None:
+    """Measure the highest memory from now on, where the system can; what earlier runs left is given back first."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb() -> float:
+    """Highest resident memory of this process since `forget_peak`, in MB; since its start where the system cannot."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _cpu_s() -> float:
+    """Seconds of processor time of this process and of those it has waited for: decoders of recordings."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def _adapted(plan: Plan, spans: Sequence[Span], folder: Path) -> Any:
+    from levada.adapt.beats import STRATEGIES
+
+    base = models.base_weights(plan.base) if plan.base else None
+    reached = (0, 0)
+
+    def told(step: int, steps: int, *_: object) -> None:
+        nonlocal reached
+        reached = (step, steps)
+
+    settings = {} if plan.settings is None else {"settings": plan.settings}
+    made = STRATEGIES[plan.strategy](spans, base=base, folder=folder, progress=told, **settings)
+    if reached[0] < reached[1]:
+        raise KeyboardInterrupt
+    return made
+
+
+@lru_cache(maxsize=1)
+def _ready() -> None:
+    """Load what is slow to load, once in each process, so that no run is charged for it."""
+    import numpy as np
+
+    from levada import fit
+    from levada.decode import decode_beats
+    from levada.spectrogram import GRID
+
+    with suppress(MissingExtra):
+        fit._lightning()
+    decode_beats(np.full((200, 2), 0.1, np.float32), fps=GRID.fps)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Runs share a machine, so each has one thread; its scores do not depend on the number of cores either."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _csv(scored: Evaluation, folder: Path) -> bytes:
+    scored.write_csv(folder / SCORES)
+    return (folder / SCORES).read_bytes()
+
+
+def _weights(made: Any, folder: Path) -> dict[str, bytes]:
+    """The files of a model's folder."""
+    if hasattr(made, "net"):
+        from levada.nets import weights
+
+        weights.save(folder, made)
+    else:
+        from levada import bayes
+
+        bayes.save(folder, made)
+    return {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _about(
+    job: Job,
+    spans: Sequence[Span],
+    test: Sequence[Track | Span],
+    made: Any,
+    costs: dict[str, float],
+    *,
+    error: str = "",
+) -> bytes:
+    plan, card = job.plan, getattr(made, "card", None)
+    about = {
+        "format": FORMAT,
+        "id": plan.id,
+        "study": job.study,
+        "deciding": plan.deciding(),
+        "labels": [[span.track.id, round(span.start_s, 4), round(span.end_s, 4)] for span in spans],
+        "labels_minutes": sum(span.duration_s for span in spans) / 60,
+        "test": [item.track.id if isinstance(item, Span) else item.id for item in test],
+        "costs": {name: round(value, 3) for name, value in costs.items()},
+        "environment": _environment(),
+        "model": {
+            "card": None if card is None else asdict(card),
+            "fell_back": getattr(made, "training", {}).get("partway") == 0,
+        },
+        "error": error,
+    }
+    return json.dumps(about, default=str).encode()
+
+
+def _environment() -> dict[str, Any]:
+    found: dict[str, Any] = {"levada": __version__, "python": platform.python_version()}
+    for library in ("torch", "numpy", "scipy"):
+        with suppress(metadata.PackageNotFoundError):
+            found[library] = metadata.version(library)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return found | {"platform": platform.platform(), "machine": platform.machine(), "cores": cores, "threads": 1}
