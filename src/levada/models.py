@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from levada import bayes
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.nets.card import CONFIG, TENSORS, read_card, read_config
 from levada.track import Tracker, flux_tracker, net_tracker
 
 if TYPE_CHECKING:
-    from levada.bayes import Patterns
     from levada.nets.weights import Weights
 
 __all__ = ["BASES", "FLUX", "RIVALS", "base_weights", "cards", "find", "load", "shipped", "tracker"]
@@ -162,11 +162,9 @@ def load(name: str | Path) -> Tracker:
         raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
 
 
-def _model(folder: Path, kind: str) -> Weights | Patterns:
+def _model(folder: Path, kind: str) -> Weights | bayes.Patterns:
     if kind == BAYES:
-        from levada.bayes import load as load_patterns
-
-        return load_patterns(folder)
+        return bayes.load(folder)
     from levada.nets.weights import load as load_weights
 
     return load_weights(folder)
@@ -191,15 +189,12 @@ def base_weights(name: str | Path) -> Weights:
     return load_weights(find(name))
 
 
-def tracker(model: Weights | Patterns, *, name: str, identity: str = "") -> Tracker:
+def tracker(model: Weights | bayes.Patterns, *, name: str, identity: str = "") -> Tracker:
     """A tracker from a model in memory."""
-    net = getattr(model, "net", None)
-    if net is None:
-        from levada.bayes import tracker as of_patterns
-
-        return of_patterns(model, name=name, identity=identity)
+    if isinstance(model, bayes.Patterns):
+        return bayes.tracker(model, name=name, identity=identity)
     return net_tracker(
-        net,
+        model.net,
         name=name,
         settings=DecoderSettings.from_dict(model.decoder),
         identity=identity,

@@ -4,6 +4,7 @@
 - `finetune`: a base network, trained on.
 - `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
 - `decoder`: the network untouched; tempo range and metres are learnt from the labels.
+- `bayes`: no network; what each place in the bar sounds like is learnt from the labels, in seconds.
 
 A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
 it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
@@ -28,6 +29,7 @@ import numpy.typing as npt
 
 from levada.adapt.caution import SHARES, folds, validate
 from levada.augment import NONE, Augmentation, augment, cut
+from levada.bayes import BayesSettings, Patterns, train
 from levada.beats import Beats
 from levada.corpus import Span
 from levada.decode import DecoderSettings, learn_settings
@@ -40,7 +42,7 @@ from levada.render import render
 from levada.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
 from levada.tradition import Tradition
 
-__all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "scratch"]
+__all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "patterns", "scratch"]
 
 USUAL = 0.5
 """How far to go from the base where there are too few labels to ask them."""
@@ -179,7 +181,7 @@ def _adapted(
     sources = _sources(base, settings, prior)
     interrupted = False
 
-    def train(some: Sequence[Span], number: int) -> Any | None:
+    def taught(some: Sequence[Span], number: int) -> Any | None:
         """A copy trained on these labels; nothing where others than all of them were not heard to the end."""
         net = type(base)(replace(base.settings, dropout=settings.dropout))
         net.load_state_dict(base.state_dict())
@@ -196,10 +198,10 @@ def _adapted(
         interrupted |= reached < settings.steps
         return trained if not (number and interrupted) else None
 
-    trained: Any = train(spans, 0)
+    trained: Any = taught(spans, 0)
     chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
     if halves is not None and not interrupted:
-        found = validate(halves, base=base, train=train, hear=sources.hear)
+        found = validate(halves, base=base, train=taught, hear=sources.hear)
         if found is not None:
             losses = dict(zip(map(str, SHARES), found.losses, strict=True))
             chosen = {"partway": found.share, "held_out_losses": losses}
@@ -211,13 +213,30 @@ def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = N
     return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base, prior=prior)
 
 
-STRATEGIES: dict[str, Callable[..., Weights]] = {
+def patterns(
+    spans: Sequence[Span], *, settings: AdaptSettings = FINETUNE, prior: Tradition | None = None, **_: object
+) -> Patterns:
+    """The bar pointer's rhythmic patterns, from the labels alone.
+
+    Raises
+    ------
+    InputError
+        If there is a description of a tradition, which it does not learn from.
+    """
+    if prior is not None:
+        raise InputError(f"bayes learns from labels alone: render {prior.name} and take the recordings as labels")
+    return train(spans, settings=BayesSettings(seed=settings.seed))
+
+
+STRATEGIES: dict[str, Callable[..., Any]] = {
     "scratch": scratch,
     "finetune": finetune,
     "finetune+augment": finetune_augment,
     "decoder": decoder,
+    "bayes": patterns,
 }
-DEFAULTS = {"scratch": SCRATCH, "finetune": FINETUNE, "finetune+augment": FINETUNE, "decoder": FINETUNE}
+"""From labels to a model: weights, or patterns."""
+DEFAULTS = {name: SCRATCH if name == "scratch" else FINETUNE for name in STRATEGIES}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from levada import bayes
 from levada.adapt.beats import STRATEGIES, AdaptSettings
+from levada.bayes import Patterns
 from levada.corpus import Span
 from levada.errors import InputError
 from levada.files import atomic, working_folder
@@ -25,7 +27,9 @@ from levada.nets.card import Card
 from levada.nets.weights import Weights
 from levada.tradition import Tradition
 
-__all__ = ["adapt", "with_scores"]
+__all__ = ["Model", "adapt", "save", "with_scores"]
+
+Model = Weights | Patterns
 
 BEYOND_S = 0.1
 """How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
@@ -43,7 +47,7 @@ def adapt(
     prior: Tradition | None = None,
     force: bool = False,
     progress: Progress | None = None,
-) -> Weights:
+) -> Model:
     """Adapt a model to annotated stretches and save it.
 
     Ctrl-C while it trains ends it early: what has been learnt so far is saved, and a warning and the card say so.
@@ -55,7 +59,7 @@ def adapt(
     strategy : str
         A name in `STRATEGIES`.
     base : Weights
-        The model to start from; `scratch` takes nothing of it.
+        The model to start from; `scratch` and `bayes` take nothing of it.
     out : path-like
         The folder of the adapted model.
     settings : AdaptSettings, optional
@@ -69,7 +73,7 @@ def adapt(
 
     Returns
     -------
-    Weights
+    Weights or Patterns
 
     Raises
     ------
@@ -95,27 +99,41 @@ def adapt(
             progress(step, steps, loss)
 
     chosen = {} if settings is None else {"settings": settings}
-    adapted = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
+    adapted: Model = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
     card = replace(adapted.card, name=out.name)
     for step, steps in reached:
         if step < steps:
             _log.warning("stopped after %d of %d steps: what was learnt so far is kept", step, steps)
             card = replace(card, origin=f"{card.origin} Stopped by hand after {step} of {steps} steps.")
     adapted = replace(adapted, card=card)
-    weights.save(out, adapted, force=force)
+    save(out, adapted, force=force)
     if (part / LOG).exists():
         os.replace(part / LOG, out / LOG)
     shutil.rmtree(part)
     return adapted
 
 
-def with_scores(folder: str | Path, adapted: Weights, scores: dict[str, str]) -> Weights:
+def save(folder: str | Path, model: Model, *, force: bool = False) -> None:
+    """Write a model of any kind to a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder exists and `force` is not set, or it cannot be written.
+    """
+    if isinstance(model, Weights):
+        weights.save(folder, model, force=force)
+    else:
+        bayes.save(folder, model, force=force)
+
+
+def with_scores(folder: str | Path, adapted: Model, scores: dict[str, str]) -> Model:
     """Write scores into the card of a model that was just saved; its log stays."""
     card: Card = replace(adapted.card, scores=scores)
     scored = replace(adapted, card=card)
     log = Path(folder) / LOG
     kept = log.read_bytes() if log.exists() else None
-    weights.save(folder, scored, force=True)
+    save(folder, scored, force=True)
     if kept is not None:
         with atomic(log) as temporary:
             temporary.write_bytes(kept)

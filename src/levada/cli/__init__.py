@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import corpora, traditions
+from levada.cli import corpora, studies, traditions
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
 
@@ -45,6 +45,7 @@ class Strategy(StrEnum):
     finetune = "finetune"
     scratch = "scratch"
     decoder = "decoder"
+    bayes = "bayes"
 
 
 @app.command()
@@ -330,6 +331,8 @@ def list_models(as_json: Json = False) -> None:
 
 
 app.command()(traditions.render)
+app.command()(studies.study)
+app.command()(studies.report)
 
 
 @app.command()
