@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from levada.errors import InputError
+from levada.errors import InputError, MissingExtra
 
-__all__ = ["atomic", "atomic_folder", "read_toml", "working_folder"]
+__all__ = ["atomic", "atomic_folder", "read_midi", "read_toml", "working_folder"]
 
 RUN = "run.json"
 
@@ -157,6 +157,40 @@ def working_folder(path: str | Path, *, run: str, force: bool = False) -> Path:
     with atomic(note) as temporary:
         temporary.write_text(run, encoding="utf-8")
     return folder
+
+
+def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no such file") -> Any:
+    """Read a MIDI file.
+
+    Parameters
+    ----------
+    path : path-like
+    purpose : str
+        What it is read for, completing "mido is needed to …".
+    missing : str
+        What is said where there is no such file.
+
+    Returns
+    -------
+    mido.MidiFile
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    MissingExtra
+        If mido is not installed.
+    """
+    try:
+        import mido
+    except ImportError:
+        raise MissingExtra("mido", extra="midi", purpose=purpose) from None
+    try:
+        return mido.MidiFile(path)
+    except FileNotFoundError:
+        raise InputError(missing, path=path) from None
+    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
+        raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from levada.beats import Beats
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError
+from levada.files import read_midi
 from levada.perform import Performance, Stroke
 
 __all__ = ["Groove", "read_groove", "takes"]
@@ -117,19 +118,12 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
 @lru_cache(maxsize=512)
 def _notes(path: Path, quarters: float) -> tuple[float, tuple[tuple[float, int, float], ...]]:
     """Seconds a beat of so many quarters, and beat, note number and velocity of every drum struck."""
-    try:
-        import mido
-    except ImportError:
-        raise MissingExtra("mido", extra="midi", purpose="read drum performances") from None
-    try:
-        midi = mido.MidiFile(path)
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=path) from None
-    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
-        raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
+    midi = read_midi(path, purpose="read drum performances")
+    from mido import merge_tracks
+
     tempo = next((message.tempo for track in midi.tracks for message in track if message.type == "set_tempo"), 500000)
     notes, tick = [], 0
-    for message in mido.merge_tracks(midi.tracks):
+    for message in merge_tracks(midi.tracks):
         tick += message.time
         if message.type == "note_on" and message.velocity > 0 and message.note in VOICES:
             notes.append((tick / midi.ticks_per_beat / quarters, message.note, message.velocity / 127))

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada import render
 from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.compose import Material, compose
@@ -32,14 +31,14 @@ from levada.corpus import open_corpus
 from levada.decode import decode_beats, pick_peaks, probabilities
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
-from levada.microphone import record
 from levada.nets.card import Card
 from levada.perform import Performance, perform
+from levada.render import play
 from levada.scores import beat_scores
 from levada.spectrogram import GRID, file_log_bands, log_bands
 from levada.tradition import Tradition, read_tradition
 from levada.tradition import shipped as shipped_traditions
-from levada.voices import PITCHED, RATE, Sounds, mixed, synthesised
+from levada.voices import PITCHED, Sounds, mixed, synthesised
 from levada.voices.soundfont import SoundFont, find
 from levada.workers import pool
 
@@ -151,9 +150,9 @@ class PretrainSettings:
             raise InputError(f"precision must be float32 or bfloat16, not {self.precision!r}")
 
 
-MAY_BE_NOTHING = (
-    *("pieces_per_step", "traditions", "sampled", "partway", "average", "downbeat_weight", "exam_every", "seed"),
-)
+MAY_BE_NOTHING = {
+    *("pieces_per_step", "traditions", "sampled", "partway", "average", "downbeat_weight", "exam_every", "seed")
+}
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:
@@ -215,9 +214,8 @@ def hear(index: int, settings: PretrainSettings) -> Piece:
 
 
 def _heard(performance: Performance, sounds: Sounds, rng: Generator) -> Piece:
-    stems = render.sound(performance, rng=rng, sounds=sounds)
-    dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
-    return Piece(log_bands(record(dry, rng=rng), RATE).astype(np.float16), performance.beats)
+    rendering = play(performance, rng=rng, sounds=sounds)
+    return Piece(log_bands(rendering.mixture, rendering.rate).astype(np.float16), rendering.beats)
 
 
 def _performance(rng: Generator, settings: PretrainSettings) -> Performance:

@@ -18,7 +18,7 @@ from levada.perform import Performance, perform
 from levada.tradition import Tradition
 from levada.voices import RATE, Sounds, synthesised
 
-__all__ = ["Rendering", "render", "sound"]
+__all__ = ["Rendering", "play", "render", "sound"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -59,10 +59,26 @@ def render(tradition: Tradition, *, duration_s: float, rng: Generator, sounds: S
     -------
     Rendering
     """
-    performance = perform(tradition, duration_s=duration_s, rng=rng)
+    return play(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
+
+
+def play(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
+    """Play a performance and record it.
+
+    Parameters
+    ----------
+    performance : Performance
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+
+    Returns
+    -------
+    Rendering
+    """
     stems = sound(performance, rng=rng, sounds=sounds)
-    mixture = record(sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32)), rng=rng)
-    return Rendering(mixture, performance.beats, stems)
+    dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
+    return Rendering(record(dry, rng=rng), performance.beats, stems)
 
 
 def sound(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> dict[str, Floats32]:

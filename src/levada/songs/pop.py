@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError
+from levada.files import read_midi
 from levada.songs.notes import Chord, Note, Song
 
 __all__ = ["pop909", "read_pop909"]
 
 Floats = npt.NDArray[np.float64]
 
+NO_SONG = "there is no such file: is the folder a song of POP909?"
 PARTS = {"MELODY": "melody", "BRIDGE": "bridge", "PIANO": "piano"}
 CHORDS = {
     "maj": (0, 4, 7), "min": (0, 3, 7), "sus2": (0, 2, 7), "sus4": (0, 5, 7), "aug": (0, 4, 8), "dim": (0, 3, 6),
@@ -193,23 +195,14 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise InputError("there is no such file: is the folder a song of POP909?", path=path) from None
+        raise InputError(NO_SONG, path=path) from None
     except (OSError, UnicodeDecodeError):
         raise InputError("cannot be read as text", path=path) from None
 
 
 def _midi(path: Path) -> dict[str, list[tuple[float, float, int, int]]]:
     """Start and end in seconds, number and velocity of the notes of every track."""
-    try:
-        import mido
-    except ImportError:
-        raise MissingExtra("mido", extra="midi", purpose="read POP909") from None
-    try:
-        midi = mido.MidiFile(path)
-    except FileNotFoundError:
-        raise InputError("there is no such file: is the folder a song of POP909?", path=path) from None
-    except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
-        raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
+    midi = read_midi(path, purpose="read POP909", missing=NO_SONG)
     tempi = [
         (0, 500000),
         *((tick, m.tempo) for track in midi.tracks for tick, m in _timed(track) if m.type == "set_tempo"),
