@@ -7,14 +7,15 @@ REAL ?= ../shared/real/mdb_drums/drums_only
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: help demo demo-real test check clean
+.PHONY: help demo demo-real study test check clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition it has never heard; see and hear before and after in demo/"
 	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
+	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
 	@echo "make check      format, lint, types, floors, spelling"
-	@echo "make clean      remove what these made"
+	@echo "make clean      remove what these made, but for runs/ and report/"
 
 demo: $(VENV)/.demo
 	$(bin)/levada demo --out demo --force
@@ -25,6 +26,11 @@ demo-real: $(VENV)/.demo
 	else \
 	  echo "demo-real needs a folder of annotated recordings: $(REAL) is none. make demo-real REAL=folder" >&2; exit 2; \
 	fi
+
+study: $(VENV)/.demo
+	$(bin)/levada study studies/minutes.toml --out runs
+	$(bin)/levada report runs --out report --force
+	@echo "open report/index.html"
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n 2
