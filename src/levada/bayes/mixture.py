@@ -1,0 +1,142 @@
+"""Gaussians that all cells of all patterns share; each cell has its own weights of them.
+
+A mixture for each cell alone needs more bars than a minute has. Here the Gaussians are learnt once from all frames
+and a cell learns how often it sounds like each of them: a tied, or semi-continuous, mixture (Huang and Jack,
+"Semi-continuous hidden Markov models for speech signals", Computer Speech and Language, 1989).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Mixture", "fit_mixture", "k_means"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ROUNDS = 40
+NARROWEST = 0.1  # no Gaussian is narrower than this share of the spread of everything
+MOST_FRAMES = 20_000  # more say nothing new about a dozen Gaussians
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Gaussians with independent dimensions, and how likely each is anywhere.
+
+    Parameters
+    ----------
+    means, spreads : float64 [shape=(components, dimensions)]
+    weights : float64 [shape=(components,)]
+    """
+
+    means: Floats
+    spreads: Floats
+    weights: Floats
+
+    def densities(self, features: Floats) -> Floats:
+        """Density of each frame under each Gaussian, relative to that under the whole mixture.
+
+        Parameters
+        ----------
+        features : float64 [shape=(frames, dimensions)]
+
+        Returns
+        -------
+        float64 [shape=(components, frames)]
+            Their sum with `weights` is 1 in every frame.
+        """
+        logs = np.zeros((len(self.means), len(features)))
+        for mean, spread, values in zip(self.means.T, self.spreads.T, features.T, strict=True):
+            logs -= 0.5 * ((values - mean[:, None]) / spread[:, None]) ** 2 + np.log(spread)[:, None]
+        logs -= logs.max(axis=0, initial=-np.inf)
+        each = np.exp(logs)
+        relative: Floats = each / (self.weights @ each)
+        return relative
+
+
+def fit_mixture(features: Floats, *, components: int, rng: np.random.Generator) -> Mixture:
+    """Fit a mixture by expectation and maximisation, from k-means.
+
+    Parameters
+    ----------
+    features : float64 [shape=(frames, dimensions)]
+    components : int
+        At most so many; fewer where there are not enough frames.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Mixture
+    """
+    if len(features) > MOST_FRAMES:
+        features = features[rng.choice(len(features), MOST_FRAMES, replace=False)]
+    components = max(1, min(components, len(features) // 10))
+    floor = NARROWEST * features.std(axis=0) + 1e-6
+    near = k_means(features[:, None], components, rng=rng)
+    share = np.eye(components)[near].T
+    mixture = _moments(features, share, floor)
+    for _ in range(ROUNDS):
+        share = mixture.densities(features) * mixture.weights[:, None]
+        mixture = _moments(features, share, floor)
+    return mixture
+
+
+def _moments(features: Floats, share: Floats, floor: Floats) -> Mixture:
+    """The mixture of which each component has the given shares (components, frames) of the frames."""
+    count = share.sum(axis=1) + 1e-6
+    means = (share @ features) / count[:, None]
+    spreads = np.sqrt(np.maximum((share @ features**2) / count[:, None] - means**2, 0)) + floor
+    return Mixture(means, spreads, count / count.sum())
+
+
+def k_means(items: Floats, clusters: int, *, rng: np.random.Generator, tries: int = 4) -> Ints:
+    """Group items, of which parts may be unknown, around as many means.
+
+    Parameters
+    ----------
+    items : float64 [shape=(n, places, dimensions)]
+        NaN where a place of an item is unknown.
+    clusters : int
+    rng : numpy.random.Generator
+    tries : int
+        From so many beginnings; the tightest groups count.
+
+    Returns
+    -------
+    int64 [shape=(n,)]
+        The group of each, from 0.
+    """
+    best, tightest = np.zeros(len(items), np.int64), np.inf
+    for _ in range(tries if clusters > 1 else 0):
+        chosen = [int(rng.integers(len(items)))]
+        while len(chosen) < clusters:  # far from each other: k-means++
+            far = _distances(items, items[chosen]).min(axis=1) + 1e-12
+            chosen.append(int(rng.choice(len(items), p=far / far.sum())))
+        centres = items[chosen]
+        for _ in range(ROUNDS):
+            group = _distances(items, centres).argmin(axis=1)
+            centres = np.stack([_mean(items[group == i], centres[i]) for i in range(clusters)])
+        spread = float(_distances(items, centres).min(axis=1).sum())
+        if spread < tightest:
+            best, tightest = group, spread
+    return best
+
+
+def _distances(items: Floats, centres: Floats) -> Floats:
+    """Mean squared distance (n, clusters) over the places that both know."""
+    result = np.zeros((len(items), len(centres)))
+    for i, centre in enumerate(centres):
+        apart = ((items - centre) ** 2).sum(axis=2)
+        known = np.isfinite(apart)
+        result[:, i] = np.where(known, apart, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return result
+
+
+def _mean(items: Floats, otherwise: Floats) -> Floats:
+    known = np.isfinite(items)
+    count = known.sum(axis=0)
+    mean = np.where(known, items, 0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(count > 0, mean, otherwise)

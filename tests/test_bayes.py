@@ -1,0 +1,294 @@
+"""Patterns learnt from labels, and what they find in other recordings."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from levada import audio, bayes, models
+from levada.bayes import BayesSettings, Patterns
+from levada.beats import Beats
+from levada.corpus import Span, Track
+from levada.errors import InputError
+from levada.formats import write_beats
+from levada.scores import beat_scores
+
+RATE = 44100
+FAST = BayesSettings(components=8)
+
+
+def played(offset_s: float, *, bars: int, beat_s: float = 0.5, seed: int = 0) -> tuple[np.ndarray, Beats]:
+    """A rhythm that hides its beats: noise in the middle of all, bass after the first and before the next one."""
+    rng = np.random.default_rng(seed)
+    beats = Beats(offset_s + beat_s * np.arange(4 * bars), np.tile([1, 2, 3, 4], bars))
+    sound = rng.normal(0, 1e-3, round((offset_s + 4 * bars * beat_s) * RATE))
+    t = np.arange(round(0.08 * RATE)) / RATE
+    low = 0.5 * np.sin(2 * np.pi * 90 * t) * np.exp(-t / 0.03)
+    for time_s, position in beats:
+        tick = 0.2 * rng.normal(0, 1, len(t)) * np.exp(-t / 0.01)
+        strokes = [(0.5, tick)] + ([(0.25, low)] if position == 1 else [(0.75, low)] if position == 4 else [])
+        for place, stroke in strokes:
+            at = round((time_s + place * beat_s) * RATE)
+            part = sound[at : at + len(stroke)]
+            part += stroke[: len(part)]
+    return sound[None].astype(np.float32), beats
+
+
+def track(folder: Path, name: str, sound: np.ndarray, beats: Beats) -> Track:
+    audio.write(folder / f"{name}.wav", sound, rate=RATE)
+    write_beats(folder / f"{name}.beats", beats)
+    return Track(name, folder / f"{name}.wav", folder / f"{name}.beats")
+
+
+def whole(recording: Track) -> Span:
+    times = recording.beats().times_s
+    return Span(recording, float(times[0]), float(times[-1]))
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Span:
+    sound, beats = played(0.3, bars=8)
+    return whole(track(tmp_path_factory.mktemp("lesson"), "a", sound, beats))
+
+
+@pytest.fixture(scope="module")
+def learnt(lesson: Span) -> Patterns:
+    return bayes.train([lesson], settings=FAST)
+
+
+def test_beats_that_nothing_sounds_on_are_found_elsewhere(learnt: Patterns) -> None:
+    sound, right = played(1.13, bars=9, beat_s=0.55, seed=1)
+    found = bayes.tracker(learnt, name="mine").beats(sound, RATE)
+    scores = beat_scores(right, found, trim_s=0)
+    assert scores["beat_f"] > 0.95
+    assert scores["downbeat_f"] > 0.94
+    assert found.confidence is not None
+    assert found.confidence.min() >= 0
+    assert np.median(found.confidence) > 0.8
+
+
+def test_the_level_of_a_recording_says_nothing(learnt: Patterns) -> None:
+    sound, _ = played(0.7, bars=5, seed=2)
+    tracker = bayes.tracker(learnt, name="mine")
+    np.testing.assert_allclose(tracker.beats(sound, RATE).times_s, tracker.beats(sound / 4, RATE).times_s, atol=0.011)
+
+
+def test_tempo_and_metre_come_from_the_labels(learnt: Patterns) -> None:
+    assert learnt.bars == (4,)
+    assert learnt.decoder.metres == (4,)
+    assert learnt.decoder.tempo_mean_bpm == pytest.approx(120, abs=0.5)
+    assert learnt.card.minutes == pytest.approx(15.5 / 60)
+    assert list(learnt.card.trained_on.values()) == [[(pytest.approx(0.3), pytest.approx(15.8))]]
+
+
+def test_the_same_labels_give_the_same_patterns(lesson: Span, learnt: Patterns) -> None:
+    np.testing.assert_array_equal(bayes.train([lesson], settings=FAST).weights, learnt.weights)
+
+
+def test_cells_expect_what_was_played_in_them(learnt: Patterns) -> None:
+    bass = (learnt.weights @ learnt.mixture.means)[..., 0]
+    assert {divmod(int(at), 16) for at in bass.ravel().argsort()[-4:]} == {(0, 3), (0, 4), (3, 11), (3, 12)}
+    assert bass[[1, 2], 3].max() < 0.2 * bass[0, 3]
+    assert bass[[1, 2], 11].max() < 0.2 * bass[3, 11]
+    ticks = (learnt.weights @ learnt.mixture.means)[..., 1]
+    assert (ticks[:, [7, 8]].min(axis=1) > 5 * ticks[:, 0]).all()
+
+
+def test_what_was_never_heard_is_unlikely_and_not_impossible(learnt: Patterns) -> None:
+    assert learnt.weights.min() > 0
+    np.testing.assert_allclose(learnt.weights.sum(axis=2), 1, atol=1e-9)
+
+
+def test_hints_are_passed_through(learnt: Patterns) -> None:
+    sound, right = played(0.5, bars=5)
+    tracker = bayes.tracker(learnt, name="mine")
+    wrong_place = Beats([right.times_s[8] + 0.011], [3])
+    found = tracker.beats(sound, RATE, hints=wrong_place)
+    at = int(np.abs(found.times_s - wrong_place.times_s[0]).argmin())
+    assert found.times_s[at] == wrong_place.times_s[0]
+    assert found.positions[at] == 3
+    assert found.confidence is not None
+    assert found.confidence[at] == 1
+
+
+@pytest.mark.parametrize(
+    ("hints", "message"),
+    [
+        (Beats([999.0]), "after the end"),
+        (Beats([2.0], [5]), "no metre has so many beats"),
+        (Beats([2.0, 2.25], [1, 3]), "cannot both be beats"),
+    ],
+)
+def test_hints_that_cannot_be(learnt: Patterns, hints: Beats, message: str) -> None:
+    sound, _ = played(0.5, bars=5)
+    with pytest.raises(InputError, match=message):
+        bayes.tracker(learnt, name="mine").beats(sound, RATE, hints=hints)
+
+
+def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, lesson: Span) -> None:
+    tracker = bayes.tracker(learnt, name="mine", identity="abc")
+    told: list[tuple[int, int]] = []
+    from_file = tracker.file(lesson.track.audio, progress=lambda done, all_of_it: told.append((done, all_of_it)))
+    assert from_file == tracker.beats(*audio.read(lesson.track.audio))
+    assert told[-1] == (16, 16)
+    assert (tracker.name, tracker.identity) == ("mine", "abc")
+    assert tracker.trained_spans == learnt.card.trained_on
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.004, 0.5, 6.0])
+def test_silence_has_no_beats(learnt: Patterns, seconds: float) -> None:
+    silence = np.zeros((1, round(seconds * RATE)), np.float32)
+    assert len(bayes.tracker(learnt, name="mine").beats(silence, RATE)) == 0
+
+
+def test_music_after_silence_begins_where_it_begins(learnt: Patterns) -> None:
+    sound, right = played(0.5, bars=5)
+    late = np.concatenate([np.zeros((1, 4 * RATE), np.float32), sound], axis=1)
+    found = bayes.tracker(learnt, name="mine").beats(late, RATE)
+    assert abs(found.times_s[0] - (right.times_s[0] + 4)) < 1.2
+
+
+def test_labels_without_positions_teach_beats(tmp_path: Path) -> None:
+    sound, beats = played(0.3, bars=8)
+    blind = track(tmp_path, "blind", sound, Beats(beats.times_s))
+    learnt = bayes.train([whole(blind)], settings=FAST)
+    assert not learnt.counted
+    other, right = played(0.9, bars=6, seed=3)
+    tracker = bayes.tracker(learnt, name="mine")
+    found = tracker.beats(other, RATE)
+    assert beat_scores(right, found, trim_s=0)["beat_f"] > 0.95
+    assert not found.positions.any()
+    hinted = tracker.beats(other, RATE, hints=Beats(right.times_s[4:5], [3]))
+    assert right.times_s[4] in hinted.times_s
+
+
+def test_bars_of_two_kinds_are_two_patterns(tmp_path: Path, lesson: Span) -> None:
+    sound, beats = played(0.3, bars=6)
+    waltz = track(tmp_path, "b", sound, Beats(beats.times_s, np.tile([1, 2, 3], 8)))
+    learnt = bayes.train([lesson, whole(waltz)], settings=FAST)
+    assert learnt.bars == (3, 4)
+    assert learnt.decoder.metres == (3, 4)
+    assert len(learnt.weights) == 7
+
+
+def test_many_bars_are_grouped_into_patterns(tmp_path: Path) -> None:
+    plain, beats = played(0.3, bars=8)
+    turned, _ = played(0.3 + 1.0, bars=8)  # the same strokes two beats later in the bar
+    spans = [whole(track(tmp_path, "a", plain, beats)), whole(track(tmp_path, "b", turned, beats))]
+    assert len(bayes.train(spans, settings=FAST).bars) == 1
+    learnt = bayes.train(spans, settings=replace(FAST, bars_per_pattern=5))
+    assert learnt.bars == (4, 4)
+    np.testing.assert_allclose(learnt.shares, [0.5, 0.5], atol=0.05)
+    bass = (learnt.weights.reshape(2, 4, 16, -1) @ learnt.mixture.means)[..., 0].max(axis=2)
+    assert sorted(bass.argmax(axis=1).tolist()) in ([0, 1], [0, 2], [1, 3], [2, 3])
+    changing = replace(learnt, settings=replace(learnt.settings, pattern_change=0.2))
+    for patterns in (learnt, changing):
+        sound, right = played(0.5, bars=6, seed=5)
+        assert beat_scores(right, bayes.tracker(patterns, name="mine").beats(sound, RATE), trim_s=0)["beat_f"] > 0.9
+
+
+def test_one_beat_of_labels_is_a_beat(lesson: Span) -> None:
+    times = lesson.beats.times_s
+    learnt = bayes.train([Span(lesson.track, float(times[4]), float(times[5]))], settings=FAST)
+    assert len(bayes.tracker(learnt, name="mine").beats(*audio.read(lesson.track.audio))) > 10
+
+
+@pytest.mark.parametrize("end", [4.0, 4.2])
+def test_a_single_label_teaches_nothing(lesson: Span, end: float) -> None:
+    with pytest.raises(InputError, match="no two annotated beats in a row"):
+        bayes.train([Span(lesson.track, 3.8, end)], settings=FAST)
+
+
+def test_no_labels_teach_nothing() -> None:
+    with pytest.raises(InputError, match="no two annotated beats in a row"):
+        bayes.train([])
+
+
+def test_labels_after_the_end_are_those_of_another_recording(tmp_path: Path) -> None:
+    sound, _ = played(0.3, bars=1)
+    wrong = track(tmp_path, "a", sound, Beats([1.0, 1.5, 2.0, 2.5, 3.0], [1, 2, 3, 4, 1]))
+    with pytest.raises(InputError, match="another recording") as raised:
+        bayes.train([whole(wrong)])
+    assert raised.value.path == wrong.annotation
+
+
+def test_silence_teaches_nothing(tmp_path: Path) -> None:
+    silent = track(tmp_path, "a", np.zeros((1, 5 * RATE), np.float32), Beats(np.arange(1.0, 4.5, 0.5)))
+    with pytest.raises(InputError, match="nothing is to be heard"):
+        bayes.train([whole(silent)])
+
+
+def test_saved_patterns_are_the_same(learnt: Patterns, tmp_path: Path) -> None:
+    bayes.save(tmp_path / "mine", learnt)
+    again = bayes.load(tmp_path / "mine")
+    assert (again.settings, again.bars, again.decoder, again.counted) == (
+        learnt.settings,
+        learnt.bars,
+        learnt.decoder,
+        learnt.counted,
+    )
+    assert json.loads(json.dumps(asdict(again.card))) == json.loads(json.dumps(asdict(learnt.card)))
+    np.testing.assert_array_equal(again.weights, learnt.weights)
+    sound, _ = played(0.5, bars=4)
+    expected = bayes.tracker(learnt, name="mine").beats(sound, RATE)
+    assert bayes.tracker(again, name="mine").beats(sound, RATE) == expected
+    assert models.load(tmp_path / "mine").beats(sound, RATE) == expected
+
+
+def test_patterns_are_not_written_over_by_accident(learnt: Patterns, tmp_path: Path) -> None:
+    bayes.save(tmp_path / "mine", learnt)
+    with pytest.raises(InputError, match="exists"):
+        bayes.save(tmp_path / "mine", learnt)
+    bayes.save(tmp_path / "mine", learnt, force=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"bars": [\n   4\n  ]', '"bars": [5]', "is damaged"),
+        ('"bars": [\n   4\n  ]', '"bars": "four"', "its bars are"),
+        ('"cells": 16', '"cells": 8', "shape"),
+        ('"cells": 16', '"seeds": 16', "unknown settings seeds"),
+        ('"trust": 0.5', '"trust": -1', "trust must be"),
+        ('"network": "bayes"', '"network": "tcn"', "holds no patterns"),
+    ],
+)
+def test_damaged_folders(learnt: Patterns, tmp_path: Path, old: str, new: str, message: str) -> None:
+    bayes.save(tmp_path / "mine", learnt)
+    config = tmp_path / "mine" / "config.json"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        bayes.load(tmp_path / "mine")
+
+
+def test_a_folder_without_tensors(learnt: Patterns, tmp_path: Path) -> None:
+    bayes.save(tmp_path / "mine", learnt)
+    (tmp_path / "mine" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="not a whole model"):
+        bayes.load(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cells": 1},
+        {"cells": 2.5},
+        {"every": 0},
+        {"components": True},
+        {"edges_hz": 250.0},
+        {"edges_hz": (300.0, 200.0)},
+        {"shrinkage": -1.0},
+        {"shrinkage": float("nan")},
+        {"smoothing": 0.6},
+        {"trust": float("inf")},
+        {"pattern_change": 1.5},
+        {"seed": -1},
+    ],
+)
+def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        BayesSettings.from_dict(wrong)
