@@ -147,6 +147,6 @@ def from_beatnet(tensors: Mapping[str, Tensor]) -> Crnn:
     return net.eval()
 
 
-def tiny(*, cells: int = 12, levels: int = 1) -> Crnn:
+def tiny(*, cells: int = 32, levels: int = 1) -> Crnn:
     """A network small enough to train inside a test."""
     return Crnn(CrnnSettings(cells=cells, levels=levels, dropout=0.0))
