@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from levada.errors import InputError
+from levada.nets.beat_this import BeatThis, BeatThisSettings
 from levada.nets.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.nets.crnn import Crnn, CrnnSettings
 from levada.nets.folder import read_tensors, write_model
@@ -27,6 +28,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "tcn": (Tcn, TcnSettings),
     "tcn2019": (Tcn2019, Tcn2019Settings),
     "crnn": (Crnn, CrnnSettings),
+    "beat_this": (BeatThis, BeatThisSettings),
 }
 """What a model's folder may name: the network and its settings."""
 
@@ -109,5 +111,6 @@ def partway(start: nn.Module, end: nn.Module, *, share: float) -> Any:
     from copy import deepcopy
 
     net, first, last = deepcopy(end), start.state_dict(), end.state_dict()
-    net.load_state_dict({name: first[name].lerp(last[name], share) for name in last})
+    counts = {name for name in last if not last[name].is_floating_point()}  # of batches seen, by a norm
+    net.load_state_dict({name: last[name] if name in counts else first[name].lerp(last[name], share) for name in last})
     return net.eval()
