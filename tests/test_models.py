@@ -133,7 +133,7 @@ class TestShipped:
         """A model ships by standing in the folder of weights; one that is not there yet is in no list."""
         monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
         assert dict(models.shipped()) == {}
-        assert [card["name"] for card in models.cards()] == ["flux"]
+        assert [card["name"] for card in models.cards()] == ["flux", *models.RIVALS]
         (tmp_path / "weights" / "latin").mkdir(parents=True)  # half made: no model yet
         with pytest.raises(InputError, match=r"no model 'latin'.*one of flux"):
             models.find("latin")
@@ -141,13 +141,13 @@ class TestShipped:
             shutil.copytree(folder, tmp_path / "weights" / name, dirs_exist_ok=True)
         assert list(models.shipped()) == ["base", "latin"]
         assert models.load("latin").name == "latin"
-        assert [card["name"] for card in models.cards()] == ["base", "latin", "flux"]
+        assert [card["name"] for card in models.cards()] == ["base", "latin", "flux", *models.RIVALS]
         with pytest.raises(InputError, match="one of base, latin, flux"):
             models.find("cuban")
 
     def test_cards(self):
         cards = {card["name"]: card for card in models.cards()}
-        assert cards.keys() == {*models.shipped(), "flux"}
+        assert cards.keys() == {*models.shipped(), "flux", *models.RIVALS}
         for card in cards.values():
             assert card.keys() == {"name", "origin", "licence", "data", "minutes", "scores", "trained_on"}
         assert cards["flux"]["minutes"] == 0

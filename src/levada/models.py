@@ -12,80 +12,42 @@ from levada import bayes
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.nets.card import CONFIG, TENSORS, read_card, read_config
+from levada.rivals import beatnet, beatthis, librosa, madmom
 from levada.track import Tracker, flux_tracker, net_tracker
 
 if TYPE_CHECKING:
     from levada.nets.weights import Weights
 
-__all__ = ["BASES", "FLUX", "RIVALS", "base_weights", "cards", "find", "load", "shipped", "tracker"]
+__all__ = ["BASES", "ELSEWHERE", "FLUX", "RIVALS", "base_weights", "cards", "find", "load", "shipped", "tracker"]
 
 FLUX, BAYES = "flux", "bayes"
 FOLDER = Path(__file__).parent / "weights"
 
 
-def _madmom() -> Tracker:
-    from levada.rivals import madmom
-
-    return madmom.tracker()
-
-
-def _madmom_tcn() -> Tracker:
-    from levada.rivals import madmom
-
-    return madmom.tcn_tracker()
-
-
-def _beatnet() -> Tracker:
-    from levada.rivals import beatnet
-
-    return beatnet.tracker()
-
-
-def _beat_this() -> Tracker:
-    from levada.rivals import beatthis
-
-    return beatthis.tracker()
-
-
-def _librosa() -> Tracker:
-    from levada.rivals import librosa
-
-    return librosa.tracker()
-
-
-def _madmom_tcn_weights() -> Weights:
-    from levada.rivals import madmom
-
-    return madmom.weights()
-
-
-def _beatnet_weights() -> Weights:
-    from levada.rivals import beatnet
-
-    return beatnet.weights()
-
-
-def _beat_this_weights() -> Weights:
-    from levada.rivals import beatthis
-
-    return beatthis.weights()
-
-
 RIVALS: Mapping[str, Callable[[], Tracker]] = {
-    "madmom": _madmom,
-    "madmom-tcn": _madmom_tcn,
-    "beatnet": _beatnet,
-    "beat_this": _beat_this,
-    "librosa": _librosa,
+    "madmom": madmom.tracker,
+    "madmom-tcn": madmom.tcn_tracker,
+    "beatnet": beatnet.tracker,
+    "beat_this": beatthis.tracker,
+    "librosa": librosa.tracker,
 }
 """Trackers made elsewhere, by name; each says how to get it where it is missing."""
 
 BASES: Mapping[str, Callable[[], Weights]] = {
-    "madmom-tcn": _madmom_tcn_weights,
-    "beatnet": _beatnet_weights,
-    "beat_this": _beat_this_weights,
+    "madmom-tcn": madmom.weights,
+    "beatnet": beatnet.weights,
+    "beat_this": beatthis.weights,
 }
 """Those whose weights can be fine-tuned."""
+
+ELSEWHERE = {
+    "madmom": ("madmom's recurrent networks of 2016 and its own decoder.", f"{madmom.LICENCE} (models)"),
+    "madmom-tcn": ("madmom's eight convolutional networks of 2019 behind our decoder.", f"{madmom.LICENCE} (models)"),
+    "beatnet": ("BeatNet's recurrent network behind our decoder, offline.", beatnet.LICENCE),
+    "beat_this": ("Beat This!, a transformer without a decoder; its checkpoint is fetched once.", "MIT (code)"),
+    "librosa": ("librosa's dynamic programming on onset strength; no downbeats.", "ISC"),
+}
+"""What is to be known of each before it is there: origin and licence."""
 
 
 def shipped() -> Mapping[str, Path]:
@@ -105,7 +67,19 @@ def cards() -> list[dict[str, Any]]:
         "scores": {"beside every model": "levada evaluate shows it in each table"},
         "trained_on": {},
     }
-    return [*known, floor]
+    others = [
+        {
+            "name": name,
+            "origin": origin,
+            "licence": licence,
+            "data": "see its authors",
+            "minutes": None,
+            "trained_on": {},
+        }
+        | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
+        for name, (origin, licence) in ELSEWHERE.items()
+    ]
+    return [*known, floor, *others]
 
 
 def find(name: str | Path) -> Path:
