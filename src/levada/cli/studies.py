@@ -14,9 +14,11 @@ import typer
 
 from levada import terminal
 from levada.cli.options import Force, Json
+from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.study import Study, Summary
+    from levada.study.run import Job
     from levada.study.store import Run
 
 __all__ = ["report", "study"]
@@ -51,7 +53,8 @@ def study(
         return
     if cluster is None and processes is not None and lanes < processes:
         terminal.say(f"{terminal.count(lanes, 'run')} at once: there is not enough memory for {processes}")
-    with _shown(asked.name) as told, _tracked(track or [], out, asked) as seen:
+    seen = _tracked(track or [], out)
+    with _shown(asked.name) as told:
         summary = run_study(
             asked,
             out=out,
@@ -88,6 +91,7 @@ def _each(cluster: str | None, lanes: int) -> Callable[..., Any]:
         return partial(workers.each, processes=lanes)
     from levada import cluster as ray
 
+    ray.check(cluster)  # said before the work, not after it
     return partial(ray.each, address=cluster)
 
 
@@ -156,18 +160,15 @@ def _left(seconds: float) -> str:
     return "" if seconds != seconds else f"about {terminal.length(seconds)} left"
 
 
-@contextmanager
-def _tracked(names: Sequence[str], out: Path, asked: Study) -> Iterator[Callable[[Run], None] | None]:
-    """What is told of every run that is done, where somebody wants to see it."""
+def _tracked(names: Sequence[str], out: Path) -> Callable[[Run, Job], None] | None:
+    """Whom every run that is done is shown to, where somebody wants to see it."""
     if not names:
-        yield None
-        return
+        return None
     from levada import tracking
+    from levada.study.show import show
+    from levada.study.spec import nearest
 
-    def told(run: Run) -> None:
-        with tracking.start(
-            names, folder=out / "tracking", project=asked.name, run=run.id, config=dict(run.deciding)
-        ) as tracker:
-            tracking.show_run(tracker, run)
-
-    yield told
+    for name in names:
+        if name not in tracking.NAMES:
+            raise InputError(f"nobody called {name!r} can be shown a run; {nearest(name, tracking.NAMES)}")
+    return partial(show, names=names, out=out)

@@ -72,7 +72,7 @@ def run_study(
     force: bool = False,
     progress: Callable[[int, int, float], None] | None = None,
     rendering: Callable[[int, int], None] | None = None,
-    told: Callable[[Run], None] | None = None,
+    told: Callable[[Run, Job], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
     lanes: int = 1,
 ) -> Summary:
@@ -96,7 +96,7 @@ def run_study(
     rendering : callable, optional
         Told recordings rendered, and of how many, while a corpus is rendered.
     told : callable, optional
-        Given every run that was done now, failed ones too.
+        Given every run that was done now, failed ones too, and what was to be done.
     say : callable
         Told what is being done.
     lanes : int
@@ -144,7 +144,7 @@ def run_study(
                     done += 1
                     clock.add(written)
                 if told is not None:
-                    told(written)
+                    told(written, job)
                 if progress is not None:
                     progress(done + len(failed), len(jobs), clock.left_s(waiting.values()))
     return Summary(done, kept, failed, grid.left_out, grid.notes, time.monotonic() - began, work_s)

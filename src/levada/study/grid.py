@@ -27,7 +27,7 @@ UNTOUCHED = "untouched"
 BASELESS = ("scratch", "bayes")
 """Strategies that take nothing of a base."""
 PLAIN = ("decoder", "bayes")
-"""Strategies without a network that is trained: neither augmentation nor layers mean anything to them."""
+"""Strategies without a network that is trained: neither augmentation, layers nor settings mean anything to them."""
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """What the grid decides is no setting."""
@@ -203,24 +203,22 @@ def settings_of(study: Study, strategy: str) -> Any:
     """
     from levada.adapt.beats import DEFAULTS, STRATEGIES
 
-    trained = [name for name in study.strategies if name != UNTOUCHED]
     general = {key: value for key, value in study.settings.items() if not isinstance(value, dict)}
     own = {key: value for key, value in study.settings.items() if isinstance(value, dict)}
     for name in own:
         if name not in STRATEGIES:
             raise _wrong(study, f"there is no strategy {name!r} to set; {nearest(name, STRATEGIES)}", "settings", name)
-    hints = {name: get_type_hints(type(settings)) for name, settings in DEFAULTS.items()}
+    hints = {name: {} if name in PLAIN else get_type_hints(type(usual)) for name, usual in DEFAULTS.items()}
     for key in general:
-        known = sorted({known for name in trained for known in hints[name]} - set(FACTORS))
+        known = sorted({known for hint in hints.values() for known in hint} - set(FACTORS))
         if key not in known:
-            raise _wrong(study, f"{key!r} is no setting of these strategies; {nearest(key, known)}", "settings", key)
-    changed = {key: value for key, value in general.items() if key in hints[strategy]}
-    for key, value in own.get(strategy, {}).items():
-        known = sorted(set(hints[strategy]) - set(FACTORS))
-        if key not in known:
-            problem = f"{key!r} is no setting of {strategy}; {nearest(key, known)}"
-            raise _wrong(study, problem, "settings", strategy, key)
-        changed[key] = value
+            raise _wrong(study, f"{key!r} is no setting of any strategy; {nearest(key, known)}", "settings", key)
+    for name, said in own.items():
+        for key in said:
+            known = sorted(set(hints[name]) - set(FACTORS))
+            if key not in known:
+                raise _wrong(study, f"{key!r} is no setting of {name}; {nearest(key, known)}", "settings", name, key)
+    changed = {key: value for key, value in general.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
         changed[key] = _typed(study, key, value, hints[strategy][key], *where)
@@ -263,9 +261,8 @@ def _check(study: Study) -> None:
     for scheme in study.selection:
         if scheme not in schemes:
             raise _wrong(study, f"there is no selection {scheme!r}; {nearest(scheme, schemes)}", "selection")
-    for strategy in study.strategies:
-        if strategy != UNTOUCHED:
-            settings_of(study, strategy)
+    for strategy in [name for name in study.strategies if name != UNTOUCHED] or ["decoder"]:
+        settings_of(study, strategy)
 
 
 def _schemes() -> list[str]:
@@ -304,7 +301,7 @@ class _Layout:
                 if not elsewhere and not isinstance(error, MissingExtra):
                     known = [*models.shipped(), models.FLUX, *models.RIVALS]
                     problem = str(error)
-                    if "/" not in name and "\\" not in name:
+                    if problem.startswith("there is no model") and "/" not in name:
                         problem = f"there is no model {name!r}; {nearest(name, known)}, and folders of models"
                     raise _wrong(self.study, problem, key) from None
                 self.leave_out(f"{name}: {error}")

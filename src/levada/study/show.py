@@ -1,0 +1,100 @@
+"""Runs shown to those who keep an eye on them: curves, scores, and what a kept model makes of a recording."""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from levada.scores import SCORES
+from levada.study.corpora import open_source
+from levada.study.run import LOG, WEIGHTS, Job
+from levada.study.store import Run
+
+if TYPE_CHECKING:
+    from levada.corpus import Track
+    from levada.tracking import Tracking
+
+__all__ = ["show"]
+
+FOLDER = "tracking"
+EXCERPT_S = 20.0
+
+
+def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
+    """Show a run that is done.
+
+    Parameters
+    ----------
+    run : Run
+    job : Job
+        What it was.
+    names : sequence of str
+        Who is shown it: names in `tracking.NAMES`.
+    out : path-like
+        The folder of the study; plain files of what is shown lie in a folder inside it.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or nothing can be written.
+    MissingExtra
+        If a library is not installed.
+    """
+    from levada import tracking
+
+    budget = f" {run.minutes:g} min" if run.minutes else ""
+    title = f"{run.corpus} {run.label}{budget} seed {run.seed}"
+    folder = Path(out) / FOLDER / run.id
+    with tracking.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as told:
+        steps = _curve(told, run.folder / LOG)
+        values = {name: [float(row[name]) for row in run.scores] for name in SCORES}
+        means = {name: float(np.nanmean(of)) for name, of in values.items() if not all(map(math.isnan, of))}
+        told.scalars(steps + 1, means | dict(run.costs))
+        told.table("scores", run.scores)
+        if run.error:
+            told.table("error", [{"error": run.error}])
+        tracks = {track.id: track for track in open_source(job.source).annotated} if run.scores else {}
+        ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
+        if ranked and (run.folder / WEIGHTS).is_dir():
+            _hear(told, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
+
+
+def _curve(told: Tracking, log: Path) -> int:
+    """The loss of every step; gives the number of the last one."""
+    step = 0
+    if log.is_file():
+        with log.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                step = int(row["step"])
+                told.scalars(step, {"loss": float(row["loss"])})
+    return step
+
+
+def _hear(told: Tracking, weights: Path, track: Track) -> None:
+    """The recording that scored lowest: with clicks, and what was heard in it."""
+    from levada import audio, models
+    from levada.plot import Panel, plot_activations
+    from levada.spectrogram import GRID
+    from levada.track import Listener
+
+    samples, rate = audio.read(track.audio)
+    tracker = models.load(weights)
+    found = tracker.beats(samples, rate)
+    reference = track.beats()
+    start_s = max(0.0, float(reference.times_s[len(reference) // 2]) - EXCERPT_S / 2)
+    end_s = min(start_s + EXCERPT_S, samples.shape[1] / rate)
+    piece = samples[:, round(start_s * rate) : round(end_s * rate)]
+    told.audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
+    if not isinstance(tracker, Listener) or tracker.front_end.grid != GRID:
+        return  # pictures have one grid
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "activations.png"
+        panel = Panel(track.id, tracker.activations(samples, rate), found)
+        plot_activations(picture, [panel], reference=reference, start_s=start_s, end_s=end_s)
+        told.picture("lowest-score", picture)

@@ -1,0 +1,369 @@
+"""The grid: every combination once, ids that change with what decides and nothing else, and what is left out."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from levada import audio, models
+from levada.augment import NONE
+from levada.beats import Beats
+from levada.corpus import open_corpus
+from levada.errors import InputError, MissingExtra
+from levada.formats import write_beats
+from levada.study import code
+from levada.study.conduct import open_corpora
+from levada.study.corpora import Opened, data_digest, labels, sides
+from levada.study.cost import Clock, guess_s
+from levada.study.grid import identity, lay_out
+from levada.study.spec import Source, Study, read_spec
+
+SCRATCH = 'strategies = ["scratch"]\nminutes = [1]\n'
+FINETUNE = 'strategies = ["finetune"]\nminutes = [0.1]\n'
+BASIC = ("untouched", "decoder", "scratch", "finetune", "finetune+augment")
+
+
+def record(folder, name, *, seconds=16, tempo_bpm=120, seed=0):
+    """A recording of clicks in four, with its beats."""
+    beats = Beats(
+        np.arange(0.5, seconds - 0.2, 60 / tempo_bpm),
+        np.arange(len(np.arange(0.5, seconds - 0.2, 60 / tempo_bpm))) % 4 + 1,
+    )
+    noise = 0.01 * np.random.default_rng(seed).standard_normal((1, seconds * 8000)).astype(np.float32)
+    clicks = audio.clicks(beats, rate=8000, duration_s=seconds)[None]
+    folder.mkdir(parents=True, exist_ok=True)
+    audio.write(folder / f"{name}.wav", clicks + noise, rate=8000)
+    write_beats(folder / f"{name}.beats", beats)
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpora") / "clicks"
+    for seed, name in enumerate("abcd"):
+        record(folder, name, seed=seed, tempo_bpm=100 + 10 * seed)
+    return folder
+
+
+def opened(folder, name="clicks", **said):
+    source = Source(name, path=str(folder), **said)
+    corpus = open_corpus(folder)
+    return Opened(source, corpus, data_digest(corpus))
+
+
+def study(folder, *, strategies=("untouched",), name="mine", **said):
+    return Study(name, (Source("clicks", path=str(folder)),), strategies, **said)
+
+
+class TestPlans:
+    def test_every_combination_once(self, clicks):
+        asked = study(
+            clicks, strategies=BASIC, minutes=(0.1, 0.2), rivals=("flux",), seeds=(0, 1),
+            augmentation=(("all",), ("none",), ("noise", "tempo")),
+        )  # fmt: skip
+        plans = lay_out(asked, [opened(clicks)]).plans
+        assert len({plan.id for plan in plans}) == len(plans)
+        told = [(p.strategy, p.base, p.minutes, "+".join(p.augmentation)) for p in plans if p.seed == 0]
+        each = [
+            ("decoder", "base", ""),
+            *(("scratch", "", level) for level in ("all", "none", "tempo+noise")),
+            ("finetune", "base", ""),  # which is fine-tuning with augmentation by nothing too
+            *(("finetune+augment", "base", level) for level in ("all", "tempo+noise")),
+        ]
+        expected = {("untouched", "base", 0.0, ""), ("untouched", "flux", 0.0, "")}
+        expected |= {(strategy, base, minutes, level) for strategy, base, level in each for minutes in (0.1, 0.2)}
+        assert set(told) == expected
+        assert len(told) == len(expected)
+        assert [plan.seed for plan in plans] == sorted(plan.seed for plan in plans)
+
+    def test_settings_are_resolved(self, clicks):
+        asked = study(
+            clicks, strategies=("scratch", "finetune", "finetune+augment"), minutes=(0.1,), seeds=(4,),
+            settings={"steps": 7, "scratch": {"steps": 9, "learning_rate": 1}}, layers=(("head",),),
+            augmentation=(("tempo",),),
+        )  # fmt: skip
+        by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
+        scratch, plain, augmented = (by[name].settings for name in ("scratch", "finetune", "finetune+augment"))
+        assert (scratch.steps, scratch.learning_rate, scratch.layers, scratch.seed) == (9, 1.0, (), 4)
+        assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NONE)
+        assert augmented.augmentation == replace(NONE, tempo=0.15)
+        assert by["finetune"].deciding()["settings"]["augmentation"]["noise_db"] == "-inf"
+
+    def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
+        there = opened(clicks)
+        first, again, other = (sides(there.source, there.corpus, seed=seed, test=0.5) for seed in (0, 0, 3))
+        assert first == again
+        assert {track.id for track in first.train} | {track.id for track in first.test} == set("abcd")
+        assert {track.id for track in first.test} != {track.id for track in other.test}
+        drawn = [labels(first.train, minutes=0.2, selection="random", seed=0) for _ in range(2)]
+        assert drawn[0] == drawn[1]
+        assert {span.track.id for span in drawn[0]} <= {track.id for track in first.train}
+
+    def test_halves_of_one_recording(self, tmp_path):
+        record(tmp_path, "only", seconds=30)
+        there = opened(tmp_path, halves=True)
+        split = sides(there.source, there.corpus, seed=0, test=0.5)
+        (scored,) = split.test
+        spans = labels(split.train, minutes=0.2, selection="random", seed=0)
+        assert max(span.end_s for span in spans) <= scored.start_s
+        assert scored.start_s == pytest.approx(15, abs=2)
+        assert scored.end_s == there.corpus.tracks[0].beats().times_s[-1]
+        plans = lay_out(study(tmp_path, strategies=("decoder",), minutes=(0.1,)), [there]).plans
+        assert [plan.halves for plan in plans] == [True]
+
+
+class TestIds:
+    def plan(self, clicks, **said):
+        (plan,) = lay_out(study(clicks, **said), [opened(clicks)]).plans
+        return plan
+
+    def test_what_decides_changes_it(self, clicks):
+        plan = self.plan(clicks, strategies=("finetune",), minutes=(0.1,))
+        changes = {
+            "corpus": "x", "strategy": "scratch", "base": "latin", "minutes": 0.2, "selection": "vote-k",
+            "augmentation": ("tempo",), "layers": ("head",), "seed": 1, "test_share": 0.4, "trim_s": 0.0,
+            "halves": True, "ignore_groups": True, "settings": replace(plan.settings, steps=3), "code": "x",
+            "data": "x", "weights": "x",
+        }  # fmt: skip
+        assert set(changes) == set(plan.deciding())
+        ids = {replace(plan, **{key: value}).id for key, value in changes.items()}
+        assert len(ids | {plan.id}) == len(changes) + 1
+
+    def test_what_does_not_decide_leaves_it(self, clicks):
+        one = self.plan(clicks, strategies=("decoder",), minutes=(0.1,))
+        other = lay_out(
+            study(
+                clicks, strategies=("untouched", "scratch", "decoder"), minutes=(0.1, 0.2), name="other", seeds=(0, 5),
+                keep_weights=True, rivals=("flux",), settings={"steps": 3},
+            ),
+            [opened(clicks)],
+        )  # fmt: skip
+        assert one.id in {plan.id for plan in other.plans}
+
+    def test_it_is_the_hash_of_what_is_written(self, clicks):
+        plan = self.plan(clicks)
+        assert plan.id == identity(plan.deciding())
+        assert identity(dict(reversed(plan.deciding().items()))) == plan.id
+        assert len(plan.id) == 16
+
+    @pytest.mark.parametrize("change", ["audio", "beat", "position", "group", "new", "gone"])
+    def test_the_data(self, clicks, tmp_path, change):
+        folder = tmp_path / "copy"
+        shutil.copytree(clicks, folder)
+        before = data_digest(open_corpus(folder))
+        assert before == data_digest(open_corpus(clicks))
+        if change == "audio":
+            record(tmp_path / "new", "a", seed=9)
+            shutil.copy(tmp_path / "new" / "a.wav", folder)
+        elif change in ("beat", "position"):
+            beats = open_corpus(folder).tracks[1].beats()
+            times_s = beats.times_s + (0.01 if change == "beat" else 0.0)
+            positions = np.roll(beats.positions, 1 if change == "position" else 0)
+            write_beats(folder / "b.beats", Beats(times_s, positions), force=True)
+        elif change == "group":
+            (folder / "corpus.toml").write_text('[groups]\na = "one"\nb = "one"\n')
+        elif change == "new":
+            record(folder, "e")
+        else:
+            (folder / "a.beats").unlink()
+        assert data_digest(open_corpus(folder)) != before
+
+    def test_a_recording_without_labels_decides_nothing(self, clicks, tmp_path):
+        folder = tmp_path / "copy"
+        shutil.copytree(clicks, folder)
+        shutil.copy(folder / "a.wav", folder / "unlabelled.wav")
+        assert data_digest(open_corpus(folder)) == data_digest(open_corpus(clicks))
+
+
+class TestCode:
+    @pytest.fixture
+    def package(self, tmp_path, monkeypatch):
+        (tmp_path / "cli").mkdir()
+        (tmp_path / "study").mkdir()
+        for name in ("fit.py", "cli/__init__.py", "study/run.py", "study/store.py"):
+            (tmp_path / name).write_text('"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x + 1\n')
+        monkeypatch.setattr(code, "PACKAGE", tmp_path)
+        return tmp_path
+
+    def digest(self):
+        code.code_digest.cache_clear()
+        found = code.code_digest()
+        code.code_digest.cache_clear()
+        return found
+
+    @pytest.mark.parametrize(
+        ("name", "text", "changes"),
+        [
+            ("fit.py", '"""Else."""\n\n\ndef f(x):  # why\n    """Else."""\n\n    return (x + 1)\n', False),
+            ("fit.py", '"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x + 2\n', True),
+            ("fit.py", '"""What it is."""\n\ndef f(y):\n    """Do."""\n    return y + 1\n', True),
+            ("fit.py", '"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x - 1\n', True),
+            ("new.py", "a = 1\n", True),
+            ("cli/__init__.py", "a = 2\n", False),
+            ("study/store.py", "a = 2\n", False),
+            ("study/run.py", "a = 2\n", True),
+        ],
+    )
+    def test_what_changes_it(self, package, name, text, changes):
+        before = self.digest()
+        (package / name).write_text(text)
+        assert (self.digest() != before) == changes
+
+    def test_the_rooms_that_are_named_exist(self):
+        there = {path.stem for path in code.PACKAGE.glob("*.py")} | {
+            p.name for p in code.PACKAGE.iterdir() if p.is_dir()
+        }
+        wanted = {"adapt", "fit", "nets", "evaluate", "scores", "decode", "corpus", "spectrogram", "augment"}
+        assert wanted <= there - code.ASIDE
+        assert all((code.PACKAGE / "study" / name).is_file() for name in code.OF_STUDY)
+
+
+class TestLeftOut:
+    def test_budgets_larger_than_the_side_that_gives_labels(self, clicks):
+        grid = lay_out(study(clicks, strategies=("decoder",), minutes=(0.1, 9), seeds=(0, 1)), [opened(clicks)])
+        assert {plan.minutes for plan in grid.plans} == {0.1}
+        (told,) = grid.left_out
+        assert told.startswith("clicks, 9 minutes of labels: of the side that gives labels, the corpus has 0.")
+        assert told.endswith("asked 9")
+
+    def test_budgets_shorter_than_a_bar(self, clicks):
+        with pytest.raises(InputError, match=r"leaves nothing to run: clicks, 0.01 .* shorter than a bar"):
+            lay_out(study(clicks, strategies=("decoder",), minutes=(0.01,)), [opened(clicks)])
+
+    def test_one_recording_and_one_group(self, clicks, tmp_path):
+        record(tmp_path / "one", "only")
+        shutil.copytree(clicks, tmp_path / "same")
+        (tmp_path / "same" / "corpus.toml").write_text('[groups]\n"*" = "one"\n')
+        one, same = opened(tmp_path / "one", "one"), opened(tmp_path / "same", "same")
+        grid = lay_out(study(clicks), [one, same, opened(clicks)])
+        assert {plan.corpus for plan in grid.plans} == {"clicks"}
+        assert any("one: has one annotated recording" in told and "halves = true" in told for told in grid.left_out)
+        assert any("same: all 4 annotated recordings" in told and "ignore_groups" in told for told in grid.left_out)
+        with pytest.raises(InputError, match=r"leaves nothing to run: one: .*; same: "):
+            lay_out(study(clicks), [one, same])
+        ignoring = lay_out(study(clicks), [opened(tmp_path / "same", "same", ignore_groups=True)])
+        assert len(ignoring.plans) == 1
+        assert ignoring.notes == ("same: groups are ignored",)
+
+    def test_nobody_said_who_plays(self, clicks, tmp_path):
+        assert "nobody said who plays" in lay_out(study(clicks), [opened(clicks)]).notes[0]
+        shutil.copytree(clicks, tmp_path / "told")
+        (tmp_path / "told" / "corpus.toml").write_text('[groups]\n"[ab]" = "x"\n"[cd]" = "y"\n')
+        assert lay_out(study(clicks), [opened(tmp_path / "told")]).notes == ()
+
+    def test_models_that_are_not_installed(self, clicks, monkeypatch):
+        def missing():
+            raise MissingExtra("librosa", extra="librosa", purpose="score it")
+
+        monkeypatch.setattr(models, "RIVALS", {"librosa": missing})
+        grid = lay_out(study(clicks, rivals=("librosa",)), [opened(clicks)])
+        assert [plan.base for plan in grid.plans] == ["base"]
+        assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)
+
+    def test_what_can_be_missing_and_is(self, clicks, tmp_path):
+        spec = tmp_path / "mine.toml"
+        spec.write_text(
+            f'strategies = ["untouched"]\n[corpora]\nthere = "{clicks}"\nnone = {{ path = "none", optional = true }}\n'
+        )
+        there, missing = open_corpora(read_spec(spec), out=tmp_path)
+        assert [one.source.name for one in there] == ["there"]
+        assert missing == [f"none: there is no folder {tmp_path / 'none'}"]
+        spec.write_text('strategies = ["untouched"]\n[corpora]\nnone = "none"\n')
+        with pytest.raises(InputError, match=r"none: there is no folder .*; with optional = true") as error:
+            open_corpora(read_spec(spec), out=tmp_path)
+        assert (error.value.path, error.value.line) == (spec, 3)
+
+
+class TestWrong:
+    @pytest.mark.parametrize(
+        ("text", "told", "line"),
+        [
+            ('strategies = ["finetun"]\nminutes = [1]\n', "no strategy 'finetun'; did you mean 'finetune'?", 1),
+            ('strategies = ["untouched"]\nselection = ["votek"]\n', "there is no selection 'votek'", 2),
+            ('strategies = ["untouched"]\nbases = ["bse"]\n', "no model 'bse'; did you mean 'base'?", 2),
+            (FINETUNE + 'bases = ["flux"]\n', "no weights to train on", 3),
+            ('rivals = ["fluxx"]\n', "no model 'fluxx'; did you mean 'flux'?", 1),
+            ('rivals = ["./none"]\n', "there is no model", 1),
+            (FINETUNE + 'layers = ["haed"]\n', "no layers 'haed'; did you mean 'head'?", 3),
+            (SCRATCH + '[settings]\nstep = 3\n', "'step' is no setting .* did you mean 'steps'?", 4),
+            (SCRATCH + '[settings]\nseed = 3\n', "'seed' is no setting", 4),
+            (SCRATCH + '[settings]\nsteps = 1.5\n', "steps must be a whole number", 4),
+            (SCRATCH + '[settings]\nsteps = 0\n', "steps must be a whole number", 4),
+            (SCRATCH + '[settings]\nlearning_rate = "x"\n', "learning_rate must be a number", 4),
+            (SCRATCH + '[settings]\nexcerpt_s = nan\n', "excerpt_s must be a number", 4),
+            (SCRATCH + '[settings.scrath]\nsteps = 3\n', "no strategy 'scrath' to set", 3),
+            (SCRATCH + '[settings.scratch]\nstep = 3\n', "'step' is no setting of scratch", 4),
+        ],
+    )  # fmt: skip
+    def test_names_that_do_not_exist(self, clicks, tmp_path, text, told, line):
+        spec = tmp_path / "mine.toml"
+        head, mark, settings = text.partition("[settings")
+        spec.write_text(f'{head}{mark}{settings}[corpora]\nclicks = "{clicks}"\n')
+        with pytest.raises(InputError, match=told.replace("?", r"\?")) as error:
+            lay_out(read_spec(spec), [opened(clicks)])
+        assert (error.value.path, error.value.line) == (spec, line)
+
+    def test_layers_that_one_of_two_bases_has(self, clicks, tiny_model, monkeypatch):
+        monkeypatch.setattr(models, "BASES", {})
+        asked = study(
+            clicks,
+            strategies=("finetune",),
+            minutes=(0.1,),
+            bases=("base", str(tiny_model)),
+            layers=(("nowhere",), ("all",)),
+        )
+        grid = lay_out(asked, [opened(clicks)])
+        assert len(grid.plans) == 2
+        assert sum("has no layers nowhere" in told for told in grid.left_out) == 2
+
+    def test_labels_that_cannot_be_read(self, clicks, tmp_path):
+        shutil.copytree(clicks, tmp_path / "copy")
+        (tmp_path / "copy" / "a.beats").write_text("one two three\n")
+        with pytest.raises(InputError) as error:
+            open_corpora(study(tmp_path / "copy"), out=tmp_path)
+        assert error.value.path == tmp_path / "copy" / "a.beats"
+
+    def test_no_labels_at_all(self, tmp_path):
+        record(tmp_path / "bare", "a")
+        (tmp_path / "bare" / "a.beats").unlink()
+        with pytest.raises(InputError, match="no annotated recordings"):
+            open_corpora(study(tmp_path / "bare"), out=tmp_path)
+
+    def test_no_such_tradition(self, tmp_path):
+        asked = Study("mine", (Source("x", render="samab", line=7),), ("untouched",), path=tmp_path / "mine.toml")
+        with pytest.raises(InputError, match="samab"):
+            open_corpora(asked, out=tmp_path)
+
+    def test_settings_without_a_strategy_that_has_them(self, clicks):
+        assert len(lay_out(study(clicks, settings={"steps": 3}), [opened(clicks)]).plans) == 1
+        with pytest.raises(InputError, match="'stepz' is no setting of any strategy"):
+            lay_out(study(clicks, settings={"stepz": 3}), [opened(clicks)])
+        with pytest.raises(InputError, match="'steps' is no setting of decoder; there are none"):
+            lay_out(study(clicks, settings={"decoder": {"steps": 3}}), [opened(clicks)])
+
+
+class TestCost:
+    def test_a_guess_grows_with_the_work(self, clicks):
+        asked = study(clicks, strategies=("untouched", "scratch", "finetune"), minutes=(0.1,))
+        by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
+        guesses = [guess_s(by[name], scored_min=2.0) for name in ("untouched", "scratch", "finetune")]
+        assert guesses == sorted(guesses)
+        assert guess_s(by["untouched"], scored_min=4.0) > guesses[0]
+
+    def test_what_was_measured_counts_and_the_closest_first(self, clicks):
+        class Known:
+            def __init__(self, strategy, seconds, minutes=0.1):
+                self.corpus, self.base, self.minutes = "clicks", "base", minutes
+                self.strategy, self.costs = strategy, {"wall_s": seconds}
+
+        asked = study(clicks, strategies=("decoder", "finetune", "scratch"), minutes=(0.1,))
+        plans = lay_out(asked, [opened(clicks)]).plans
+        by = {plan.strategy: plan for plan in plans}
+        clock = Clock(lanes=2)
+        assert np.isnan(clock.left_s(plans))
+        for known in (Known("decoder", 2.0), Known("finetune", 10.0), Known("finetune", 40.0, minutes=3)):
+            clock.add(known)
+        assert clock.expected_s(by["finetune"]) == 10
+        assert clock.expected_s(by["decoder"]) == 2
+        assert clock.expected_s(by["scratch"]) == pytest.approx(52 / 3)
+        assert clock.left_s([by["decoder"], by["finetune"]]) == 6

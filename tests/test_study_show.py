@@ -1,0 +1,40 @@
+"""Runs shown elsewhere: curves, tables, and what a kept model makes of the recording it does worst on."""
+
+import pytest
+
+from levada.corpus import open_corpus
+from levada.study.corpora import Opened, data_digest
+from levada.study.grid import lay_out
+from levada.study.run import Job, failure, run
+from levada.study.show import show
+from levada.study.spec import Source, Study
+from levada.study.store import write_run
+
+
+@pytest.fixture
+def job(rendered, tiny_model):
+    source, corpus = Source("small", path=str(rendered)), open_corpus(rendered)
+    settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "partway": 0.5}
+    study = Study("mine", (source,), ("finetune",), (0.1,), (str(tiny_model),), settings=settings)
+    (plan,) = lay_out(study, [Opened(source, corpus, data_digest(corpus))]).plans
+    return Job(plan, source, "mine", keep_weights=True)
+
+
+def test_all_there_is(job, tmp_path):
+    written = write_run(tmp_path, run(job))
+    show(written, job, names=["csv"], out=tmp_path)
+    folder = tmp_path / "tracking" / written.id
+    rows = [line.split(",") for line in (folder / "scalars.csv").read_text().splitlines()[1:]]
+    assert [int(step) for step, name, _ in rows if name == "loss"] == [1, 2, 3]
+    last = {name: float(value) for step, name, value in rows if step == "4"}
+    assert last["beat_f"] == pytest.approx(sum(row["beat_f"] for row in written.scores) / len(written.scores))
+    assert last["cpu_s"] == written.costs["cpu_s"]
+    assert (folder / "tables" / "scores.csv").is_file()
+    assert (folder / "audio" / "lowest-score.wav").stat().st_size > 100_000
+    assert (folder / "pictures" / "lowest-score.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_failed(job, tmp_path):
+    written = write_run(tmp_path, failure(job, ValueError("alas")))
+    show(written, job, names=["csv"], out=tmp_path)
+    assert "ValueError: alas" in (tmp_path / "tracking" / written.id / "tables" / "error.csv").read_text()

@@ -1,0 +1,241 @@
+"""Folders of runs: whole or not there, known when damaged, and one writer at a time."""
+
+import errno
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from levada.errors import InputError
+from levada.evaluate import Row
+from levada.scores import SCORES
+from levada.study.grid import Plan
+from levada.study.store import Run, known_runs, locked, read_run, read_runs, recover, remember, write_run
+
+PLAN = Plan("drums", "finetune+augment", "base", 1.5, "vote-k", ("tempo", "pitch"), ("all",), 3, 0.5, 5.0, False, False)
+
+
+def files(plan=PLAN, *, error="", weights=False):
+    """What a run of a plan gives."""
+    about = {
+        "format": 1, "id": plan.id, "study": "mine", "deciding": plan.deciding(), "labels": [["a", 0.5, 90.5]],
+        "labels_minutes": 1.5, "test": ["b", "c"], "costs": {} if error else {"wall_s": 2.0, "cpu_s": 1.5},
+        "environment": {}, "model": {"card": None, "fell_back": False}, "error": error,
+    }  # fmt: skip
+    found = {"run.json": json.dumps(about).encode()}
+    if not error:
+        rows = [Row(name, name, "mine", scores=dict.fromkeys(SCORES, 0.5)).flat() for name in "bc"]
+        rows[1] |= {"beat_f": "", "error": "it crashed, alas"}
+        quoted = [
+            ",".join(f'"{cell}"' if isinstance(cell, str) else str(cell) for cell in row.values()) for row in rows
+        ]
+        found["scores.csv"] = "\n".join([",".join(rows[0]), *quoted, ""]).replace("nan", "").encode()
+    if weights:
+        found |= {"weights/config.json": b"{}", "weights/model.safetensors": b"\x00\x01"}
+    return found
+
+
+def other(**said):
+    from dataclasses import replace
+
+    return replace(PLAN, **said)
+
+
+class TestRuns:
+    def test_there_and_back(self, tmp_path):
+        written = write_run(tmp_path, files(weights=True))
+        (run,) = read_runs(tmp_path)
+        assert str(run) == str(written)
+        assert isinstance(run, Run)
+        assert (run.id, run.folder.name) == (PLAN.id, PLAN.id)
+        assert (run.corpus, run.strategy, run.base, run.minutes) == ("drums", "finetune+augment", "base", 1.5)
+        assert (run.selection, run.augmentation, run.layers, run.seed) == ("vote-k", "tempo+pitch", "all", 3)
+        assert run.label == "finetune+augment from base, augmentation tempo+pitch, labels by vote-k"
+        assert run.costs["cpu_s"] == 1.5
+        assert run.about["labels"] == [["a", 0.5, 90.5]]
+        first, second = run.scores
+        assert (first["track"], first["beat_f"], first["error"]) == ("b", 0.5, "")
+        assert second["beat_f"] != second["beat_f"]
+        assert second["error"] == "it crashed, alas"
+        assert (run.folder / "weights" / "model.safetensors").read_bytes() == b"\x00\x01"
+        assert run.error == ""
+
+    def test_a_failed_run_has_no_scores_and_is_replaced(self, tmp_path):
+        failed = write_run(tmp_path, files(error="it would not learn"))
+        assert (failed.error, failed.scores, failed.costs) == ("it would not learn", (), {})
+        assert write_run(tmp_path, files()).error == ""
+        (run,) = read_runs(tmp_path)
+        assert len(run.scores) == 2
+
+    @pytest.mark.parametrize(
+        ("said", "label"),
+        [
+            ({"strategy": "untouched", "base": "flux"}, "flux"),
+            ({"strategy": "scratch", "base": "", "selection": "", "augmentation": ("all",), "layers": ()}, "scratch"),
+            ({"strategy": "decoder", "selection": "random", "augmentation": (), "layers": ()}, "decoder from base"),
+            ({"strategy": "a", "selection": "random", "augmentation": (), "layers": ("h",)}, "a from base, layers h"),
+        ],
+    )  # fmt: skip
+    def test_what_tables_call_it(self, tmp_path, said, label):
+        assert write_run(tmp_path, files(other(**said))).label == label
+
+    def test_runs_of_earlier_grids_are_left_out_where_it_is_known(self, tmp_path):
+        for seed in (1, 2, 3):
+            write_run(tmp_path, files(other(seed=seed)))
+        assert len(read_runs(tmp_path)) == 3
+        remember(tmp_path, "one", [other(seed=1).id, "f" * 16])
+        remember(tmp_path, "two", [other(seed=3).id])
+        assert {run.seed for run in read_runs(tmp_path)} == {1, 3}
+        assert {run.seed for run in read_runs(tmp_path, stale=True)} == {1, 2, 3}
+
+    def test_other_folders_are_none(self, tmp_path):
+        write_run(tmp_path, files())
+        (tmp_path / "runs" / f"{PLAN.id}.damaged-1").mkdir()
+        (tmp_path / "runs" / "notes").mkdir()
+        assert len(read_runs(tmp_path)) == 1
+
+    @pytest.mark.parametrize("there", [False, True])
+    def test_no_runs(self, tmp_path, there):
+        folder = tmp_path / "out"
+        if there:
+            (folder / "runs").mkdir(parents=True)
+        with pytest.raises(InputError, match="holds no runs" if there else "no such folder"):
+            read_runs(folder)
+        assert known_runs(folder) == {}
+
+
+class TestDamage:
+    def spoil(self, folder, how):
+        about = json.loads((folder / "run.json").read_text())
+        if how == "half":
+            (folder / "run.json").write_bytes((folder / "run.json").read_bytes()[:100])
+        elif how == "scores":
+            (folder / "scores.csv").write_bytes((folder / "scores.csv").read_bytes()[:-20])
+        elif how == "gone":
+            (folder / "scores.csv").unlink()
+        elif how == "empty":
+            for path in folder.iterdir():
+                path.unlink()
+        elif how == "binary":
+            (folder / "run.json").write_bytes(b"\xff\xfe\x00")
+        elif how == "list":
+            (folder / "run.json").write_text("[]")
+        else:
+            change = {
+                "id": {"id": "0" * 16}, "seed": {"deciding": about["deciding"] | {"seed": 9}}, "format": {"format": 2},
+                "costs": {"costs": 3}, "bare": {"files": {}, "deciding": {}},
+            }[how]  # fmt: skip
+            (folder / "run.json").write_text(json.dumps(about | change))
+
+    @pytest.mark.parametrize(
+        "how", ["half", "scores", "gone", "empty", "binary", "list", "id", "seed", "format", "costs", "bare"]
+    )
+    def test_is_moved_aside_with_a_warning(self, tmp_path, caplog, how):
+        damaged, sound = (write_run(tmp_path, files(other(seed=seed))) for seed in (1, 2))
+        self.spoil(damaged.folder, how)
+        with pytest.raises(InputError) as error:
+            read_run(damaged.folder)
+        assert error.value.path == damaged.folder
+        with caplog.at_level(logging.WARNING):
+            assert [run.seed for run in read_runs(tmp_path)] == [2]
+            assert damaged.folder.exists()  # who only reads moves nothing
+            assert list(recover(tmp_path)) == [sound.id]
+        assert f"{damaged.id}.damaged-1" in caplog.text
+        assert not damaged.folder.exists()
+        assert damaged.folder.with_name(f"{damaged.id}.damaged-1").is_dir()
+        assert list(recover(tmp_path)) == [sound.id]
+
+    def test_a_second_time_takes_another_name(self, tmp_path):
+        for number in (1, 2):
+            run = write_run(tmp_path, files())
+            self.spoil(run.folder, "half")
+            recover(tmp_path)
+            assert run.folder.with_name(f"{run.id}.damaged-{number}").is_dir()
+
+
+class TestFullDisk:
+    def test_nothing_half_written(self, tmp_path, monkeypatch):
+        write = Path.write_bytes
+
+        def full(path, content):
+            if path.name == "scores.csv":
+                write(path, content[:10])
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            return write(path, content)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match="could not be written: the disk is full"):
+            write_run(tmp_path, files())
+        assert list((tmp_path / "runs").iterdir()) == []
+
+    def test_a_failed_try_stays_until_it_is_replaced_as_a_whole(self, tmp_path, monkeypatch):
+        write_run(tmp_path, files(error="first"))
+
+        def full(path, _):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match="the disk is full"):
+            write_run(tmp_path, files())
+        monkeypatch.undo()
+        (run,) = read_runs(tmp_path)
+        assert run.error == "first"
+
+
+class TestLock:
+    HOLD = "import sys, time\nfrom levada.study.store import locked\nwith locked(sys.argv[1], name='theirs'):\n print('held', flush=True)\n time.sleep(60)\n"  # fmt: skip  # noqa: E501
+
+    def test_a_second_study_is_told_who_has_it_and_a_killed_one_has_nothing(self, tmp_path):
+        holder = subprocess.Popen([sys.executable, "-c", self.HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with (
+                pytest.raises(InputError, match=f"theirs, process {holder.pid} on ") as error,
+                locked(tmp_path, name="mine"),
+            ):
+                pass
+            assert error.value.path == tmp_path
+        finally:
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
+        with locked(tmp_path, name="mine"):
+            assert json.loads((tmp_path / "study.lock").read_text())["pid"] == os.getpid()
+        with locked(tmp_path, name="again"):
+            pass
+
+    def test_also_inside_one_process(self, tmp_path):
+        with (
+            locked(tmp_path, name="mine"),
+            pytest.raises(InputError, match="another study"),
+            locked(tmp_path, name="x"),
+        ):
+            pass
+
+    def test_where_the_system_knows_no_locks(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        with locked(tmp_path, name="mine"):
+            pass
+        gone = subprocess.run(
+            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+        )
+        for pid, host, free in ((gone.stdout, None, True), (os.getppid(), None, False), (gone.stdout, "far", False)):
+            import socket
+
+            said = {"study": "theirs", "pid": int(pid), "host": host or socket.gethostname()}
+            (tmp_path / "study.lock").write_text(json.dumps(said))
+            if free:
+                with locked(tmp_path, name="mine"):
+                    pass
+            else:
+                with pytest.raises(InputError, match="theirs"), locked(tmp_path, name="mine"):
+                    pass
+
+    def test_a_folder_that_is_a_file(self, tmp_path):
+        (tmp_path / "out").write_text("mine")
+        with pytest.raises(InputError, match="cannot be written"), locked(tmp_path / "out", name="mine"):
+            pass
