@@ -226,6 +226,11 @@ class TestLeftOut:
         assert told.startswith("clicks, 9 minutes of labels: of the side that gives labels, the corpus has 0.")
         assert told.endswith("asked 9")
 
+    def test_a_corpus_with_budgets_of_its_own(self, clicks):
+        asked = study(clicks, strategies=("decoder",), minutes=(9,))
+        grid = lay_out(asked, [opened(clicks), opened(clicks, "own", minutes=(0.1, 0.2))])
+        assert {(plan.corpus, plan.minutes) for plan in grid.plans} == {("own", 0.1), ("own", 0.2)}
+
     def test_budgets_shorter_than_a_bar(self, clicks):
         with pytest.raises(InputError, match=r"leaves nothing to run: clicks, 0.01 .* shorter than a bar"):
             lay_out(study(clicks, strategies=("decoder",), minutes=(0.01,)), [opened(clicks)])

@@ -45,7 +45,7 @@ class TestRead:
                 keep_weights = true
                 [corpora]
                 far = "mirdata:candombe"
-                one = { path = "../one", halves = true, optional = true }
+                one = { path = "../one", halves = true, optional = true, minutes = [0.1] }
                 [corpora.made]
                 render = "samba"
                 recordings = 3
@@ -73,6 +73,7 @@ class TestRead:
         assert Path(one.path).resolve() == tmp_path.parent / "one"
         assert one.halves
         assert one.optional
+        assert (one.minutes, far.minutes, made.minutes) == ((0.1,), (), ())
         assert (made.render, made.recordings, made.seconds, made.sounds) == ("samba", 3, 30.0, "synthesised")
         assert study.settings == {"steps": 7, "scratch": {"steps": 9}}
 
@@ -132,6 +133,7 @@ class TestWrong:
             (LEAST + 'other = { render = 3 }\n', "render must be a text", 4),
             (LEAST + 'other = { path = "" }\n', "path must be a text", 4),
             (LEAST + 'other = { path = "a", halves = 1 }\n', "halves must be true or false", 4),
+            (LEAST + 'other = { path = "a", minutes = [0] }\n', "budgets above 0, not 0", 4),
             (LEAST + '[corpora.other]\nrender = "samba"\nrecordings = 2.5\n', "recordings must be a whole number", 6),
             (LEAST + '"../up" = "a"\n', "cannot name a corpus", 4),
         ],

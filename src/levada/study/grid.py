@@ -329,7 +329,7 @@ class _Layout:
             self.leave_out(f"{source.name}: {error.problem}")
             return None
         fit = list[float]()
-        for minutes in self.study.minutes:
+        for minutes in source.minutes or self.study.minutes:
             try:
                 labels(train, minutes=minutes, selection=RANDOM, seed=seed)
                 fit.append(minutes)

@@ -60,6 +60,8 @@ class Source:
         Recordings of one group may be on both sides of the split.
     optional : bool
         Whether the study goes on without it where it is missing.
+    minutes : tuple of float
+        Budgets of labels of this corpus, where they are other than the study's.
     line : int, optional
         Where the spec names it.
     """
@@ -74,6 +76,7 @@ class Source:
     halves: bool = False
     ignore_groups: bool = False
     optional: bool = False
+    minutes: tuple[float, ...] = ()
     line: int | None = None
 
 
@@ -174,7 +177,8 @@ def read_spec(path: str | Path) -> Study:
     reader.kinds(study.augmentation)
     if not study.strategies and not study.rivals:
         raise reader.wrong("has no run in it: name strategies, or rivals to score", "strategies")
-    if set(study.strategies) - {"untouched"} and not study.minutes:
+    budgets = study.minutes or all(source.minutes for source in study.corpora)
+    if set(study.strategies) - {"untouched"} and not budgets:
         raise reader.wrong("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
     for key in ("bases", "selection"):
         if not getattr(study, key):
@@ -220,8 +224,8 @@ _KEYS = (
     *("name", "strategies", "minutes", "bases", "rivals", "selection", "augmentation", "layers", "seeds", "test"),
     *("trim_s", "keep_weights", "corpora", "settings"),
 )
-_FOLDER_KEYS = ("path", "halves", "ignore_groups", "optional")
-_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "halves", "optional")
+_FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")
+_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", "halves", "optional")
 
 
 @dataclass(frozen=True)
@@ -281,13 +285,13 @@ class _Reader:
             raise self.wrong(f"{key} must be a table: [{key}]", key)
         return value
 
-    def listed(self, given: Mapping[str, Any], key: str, default: Iterable[Any]) -> list[Any]:
+    def listed(self, given: Mapping[str, Any], key: str, default: Iterable[Any], *where: str) -> list[Any]:
         value = given.get(key, list(default))
         if not isinstance(value, list):
-            raise self.wrong(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), key)
+            raise self.wrong(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), *where, key)
         for place, entry in enumerate(value):
             if entry in value[:place]:
-                raise self.wrong(f"{key} has {entry!r} twice", key)
+                raise self.wrong(f"{key} has {entry!r} twice", *where, key)
         return value
 
     def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -307,11 +311,11 @@ class _Reader:
     def beside(self, path: str) -> str:
         return str((self.path.parent / Path(path).expanduser()).absolute())
 
-    def minutes(self, given: Mapping[str, Any]) -> tuple[float, ...]:
-        found = self.listed(given, "minutes", ())
+    def minutes(self, given: Mapping[str, Any], *where: str) -> tuple[float, ...]:
+        found = self.listed(given, "minutes", (), *where)
         for entry in found:
             if isinstance(entry, bool) or not isinstance(entry, int | float) or not 0 < entry < math.inf:
-                raise self.wrong(f"minutes must hold budgets above 0, not {entry!r}", "minutes")
+                raise self.wrong(f"minutes must hold budgets above 0, not {entry!r}", *where, "minutes")
         return tuple(float(entry) for entry in found)
 
     def seeds(self, given: Mapping[str, Any]) -> tuple[int, ...]:
@@ -360,10 +364,10 @@ class _Reader:
             if not isinstance(said.get(key, "-"), str) or not said.get(key, "-"):
                 raise self.wrong(f"{key} must be a text in quotation marks, not {said[key]!r}", *where, key)
         flags: dict[str, Any] = {key: self.flag(said, key, *where) for key in ("halves", "ignore_groups", "optional")}
-        line = line_of(self.path, *where)
+        flags |= {"minutes": self.minutes(said, *where), "line": line_of(self.path, *where)}
         if "path" in said:
             path = place if place.startswith(MIRDATA) else self.beside(place)
-            return Source(name, path=path, line=line, **flags)
+            return Source(name, path=path, **flags)
         return Source(
             name,
             render=self.beside(place) if place.endswith(".toml") else place,
@@ -371,7 +375,6 @@ class _Reader:
             seconds=self.number(said, "seconds", Source.seconds, *where, low=2, high=900),
             seed=self.whole(said, "seed", Source.seed, *where, low=0, high=2**31),
             sounds=self.sounds(said.get("sounds", Source.sounds)),
-            line=line,
             **flags,
         )
 
