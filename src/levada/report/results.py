@@ -1,0 +1,255 @@
+"""The runs of a study as one table: scores by corpus, arm, budget, seed and recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from levada.errors import InputError
+from levada.scores import SCORES
+
+if TYPE_CHECKING:
+    from levada.study.store import Run
+
+__all__ = ["FACTORS", "LEADING", "UNTOUCHED", "Arm", "Key", "Results", "Scored", "collect"]
+
+UNTOUCHED = "untouched"
+LEADING = "finetune+augment"
+"""The strategy of which the first paragraph speaks, where the study has it."""
+
+USUAL_MINUTES = 1.5  # the budget of which prose speaks first: that of Maia et al. (2022)
+
+FACTORS = ("strategy", "base", "selection", "augmentation", "layers")
+_USUAL = {"selection": "random", "augmentation": "all", "layers": "all"}
+_ORDER = (UNTOUCHED, "decoder", "bayes", "scratch", "finetune", LEADING)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: a model as it came, or a strategy with all that was chosen for it but the budget."""
+
+    strategy: str
+    base: str
+    selection: str
+    augmentation: str
+    layers: str
+    name: str = field(default="", compare=False)  # what tables call it
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it is a model that was given no labels."""
+        return self.strategy == UNTOUCHED
+
+    def levels(self) -> dict[str, str]:
+        """Give the level of each factor."""
+        return {factor: getattr(self, factor) for factor in FACTORS}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One recording in one run."""
+
+    run: str  # id of the run
+    seed: int
+    track: str
+    group: str  # the recording itself where it has no group
+    scores: Mapping[str, float]  # as of `scores.SCORES`; empty after an error
+    kind: str
+    detail: str
+    trained_on: bool
+    error: str
+
+
+Key = tuple[str, Arm, float]  # corpus, arm, minutes
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the runs of one or several studies measured."""
+
+    runs: tuple[Run, ...]  # those with scores
+    failed: tuple[Run, ...]  # those without
+    table: Mapping[Key, tuple[Scored, ...]]
+    costs: Mapping[Key, tuple[Mapping[str, float], ...]]  # of each run
+    groups: Mapping[str, Mapping[str, str]]  # corpus -> recording -> group
+    corpora: tuple[str, ...]
+    arms: tuple[Arm, ...]  # models without labels first
+    budgets: tuple[float, ...]  # minutes of labels, without the zero
+    shared: Mapping[str, str]  # factors with one level in all arms, and that level
+    arm_of: Mapping[str, Arm] = field(default_factory=dict, repr=False)  # by the id of the run
+    corpus_of: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the id of the run
+
+    def at(self, corpus: str, minutes: float, *, zero: bool = True) -> list[tuple[Arm, float]]:
+        """Arms of a corpus with this budget and, if asked for, those that need no labels; each with its budget."""
+        wanted = (minutes, 0.0) if zero else (minutes,)
+        return [(arm, m) for arm in self.arms for m in wanted if (corpus, arm, m) in self.table]
+
+    def values(self, key: Key, score: str) -> dict[tuple[int, str], float]:
+        """One score of an arm for each seed and recording; the mean where runs repeat each other."""
+        found: dict[tuple[int, str], list[float]] = {}
+        for row in self.table.get(key, ()):
+            value = row.scores.get(score, math.nan)
+            if not math.isnan(value):
+                found.setdefault((row.seed, row.track), []).append(value)
+        return {place: sum(several) / len(several) for place, several in found.items()}
+
+    def budgets_of(self, corpus: str) -> tuple[float, ...]:
+        """Give the budgets that a corpus has runs of."""
+        return tuple(m for m in self.budgets if any(key[0] == corpus and key[2] == m for key in self.table))
+
+    def base_of(self, corpus: str, arm: Arm) -> Arm | None:
+        """Give the untouched model that an arm began with; without one, the base of most other arms."""
+        models = {other.base: other for other in self.arms if other.untouched and (corpus, other, 0.0) in self.table}
+        if arm.base in models:
+            return models[arm.base]
+        bases = [other.base for other in self.arms if not other.untouched and other.base in models]
+        return models[max(sorted(set(bases)), key=bases.count)] if bases else None
+
+    def rivals_of(self, corpus: str, arm: Arm) -> list[Arm]:
+        """Give the untouched models other than the one that an arm began with."""
+        own = self.base_of(corpus, arm)
+        return [a for a in self.arms if a.untouched and a != own and (corpus, a, 0.0) in self.table]
+
+    def find(self, corpus: str, minutes: float, **levels: str) -> list[Arm]:
+        """Give the arms with these levels that have runs at a budget."""
+        return [
+            arm for arm in self.arms if (corpus, arm, minutes) in self.table and levels.items() <= arm.levels().items()
+        ]
+
+    def leading(self, corpus: str) -> tuple[Arm, float] | None:
+        """Give the arm and the budget of which prose speaks first, whatever came out; None where nothing learnt.
+
+        The strategy that `levada adapt` takes by default where the study has it, with the budget next to 1.5 minutes.
+        """
+        there = [(arm, m) for (name, arm, m) in self.table if name == corpus and not arm.untouched]
+        if not there:
+            return None
+        last = max(_place(arm)[0] for arm, _ in there)
+        alike = [arm for arm, _ in there if arm.strategy == LEADING] or [a for a, _ in there if _place(a)[0] == last]
+        first = min(alike, key=_place)
+        return first, min((m for arm, m in there if arm == first), key=lambda m: (abs(math.log(m / USUAL_MINUTES)), m))
+
+    def has(self, score: str, corpus: str | None = None) -> bool:
+        """Whether any recording has a value of this score."""
+        return any(self.values(key, score) for key in self.table if corpus in (None, key[0]))
+
+
+def collect(runs: Iterable[Run]) -> Results:
+    """Order the runs of one or several studies.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        What `levada.study` measured. Runs without a score are kept apart.
+
+    Returns
+    -------
+    Results
+        Corpora of one name whose recordings differ between runs are told apart by their digest.
+
+    Raises
+    ------
+    InputError
+        If there are no runs.
+    """
+    everything = sorted(runs, key=lambda run: run.id)
+    if not everything:
+        raise InputError("there are no runs to report on: let `levada study` finish one first")
+    good = [run for run in everything if _has_scores(run)]
+    failed = tuple(run for run in everything if not _has_scores(run))
+    named = _named_arms(everything)
+    corpora = _named_corpora(everything)
+    table: dict[Key, list[Scored]] = {}
+    costs: dict[Key, list[Mapping[str, float]]] = {}
+    groups: dict[str, dict[str, str]] = {}
+    for run in good:
+        key = (corpora[run.id], named[run.id], float(run.minutes))
+        rows = list(_rows(run))
+        table.setdefault(key, []).extend(rows)
+        costs.setdefault(key, []).append(run.costs)
+        groups.setdefault(key[0], {}).update({row.track: row.group for row in rows})
+    order = {arm: _place(arm) for arm in named.values()}
+    arms = tuple(sorted(order, key=order.__getitem__))
+    return Results(
+        tuple(good),
+        failed,
+        {key: tuple(rows) for key, rows in table.items()},
+        {key: tuple(of) for key, of in costs.items()},
+        groups,
+        tuple(sorted({key[0] for key in table} or set(corpora.values()))),
+        arms,
+        tuple(sorted({float(run.minutes) for run in everything if run.minutes > 0})),
+        _shared(arms),
+        named,
+        corpora,
+    )
+
+
+def _has_scores(run: Run) -> bool:
+    return any(not math.isnan(_number(row.get(name, ""))) for row in run.scores for name in SCORES)
+
+
+def _rows(run: Run) -> Iterator[Scored]:
+    for row in run.scores:
+        track = str(row.get("track", ""))
+        error = str(row.get("error", "") or "")
+        yield Scored(
+            run=run.id,
+            seed=int(run.seed),
+            track=track,
+            group=str(row.get("group", "") or "") or track,
+            scores={} if error else {name: _number(row.get(name, "")) for name in SCORES},
+            kind=str(row.get("kind", "") or ""),
+            detail=str(row.get("detail", "") or ""),
+            trained_on=str(row.get("trained_on", "")).lower() in ("true", "1"),
+            error=error,
+        )
+
+
+def _number(cell: object) -> float:
+    try:
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _named_arms(runs: Sequence[Run]) -> dict[str, Arm]:
+    """Arms by id of run, named by what tells them apart."""
+    bare = {run.id: Arm(*(str(getattr(run, factor)) for factor in FACTORS)) for run in runs}
+    schemes = {arm.selection for arm in bare.values() if arm.selection}
+    names = {}
+    for run in runs:
+        arm = bare[run.id]
+        name = f"{run.label} untouched" if arm.untouched else run.label
+        at_random = arm.selection == "random" and len(schemes) > 1
+        names[arm] = f"{name}, labels at random" if at_random else name
+    return {run: Arm(**arm.levels(), name=names[arm]) for run, arm in bare.items()}
+
+
+def _place(arm: Arm) -> tuple[Any, ...]:
+    """Where an arm stands in tables: what costs least first."""
+    rank = _ORDER.index(arm.strategy) if arm.strategy in _ORDER else len(_ORDER)
+    usual = [getattr(arm, factor) != level for factor, level in _USUAL.items()]
+    return (rank, arm.strategy, arm.base, usual, arm.selection, arm.augmentation, arm.layers)
+
+
+def _shared(arms: Sequence[Arm]) -> dict[str, str]:
+    """Give the factors that have one level in all arms that learn."""
+    levels = {factor: {getattr(arm, factor) for arm in arms if not arm.untouched} for factor in FACTORS}
+    return {factor: next(iter(of)) for factor, of in levels.items() if len(of) == 1}
+
+
+def _named_corpora(runs: Sequence[Run]) -> dict[str, str]:
+    """Name the corpus of each run, with its digest where one name stands for several."""
+    digests: dict[str, set[str]] = {}
+    for run in runs:
+        digests.setdefault(str(run.corpus), set()).add(str(run.deciding.get("data", "")))
+    return {
+        run.id: str(run.corpus)
+        if len(digests[str(run.corpus)]) == 1
+        else f"{run.corpus} ({str(run.deciding.get('data', ''))[:6] or 'no digest'})"
+        for run in runs
+    }

@@ -1,0 +1,229 @@
+"""Tables of a report as rows of text, and as CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from levada.report.compare import Comparison, Verdict, changes, comparisons, mean, selections, verdicts
+from levada.report.figures import NAMES
+from levada.report.results import Results
+from levada.scores import SCORES
+
+__all__ = [
+    "Table",
+    "costs",
+    "every",
+    "gained_and_lost",
+    "pairs",
+    "schemes",
+    "summary",
+    "sure",
+    "write_csv",
+    "write_latex",
+]
+
+Row = Mapping[str, object]
+CHANGED = 8
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings.
+
+    Parameters
+    ----------
+    name : str
+        Of its files.
+    caption : str
+    rows : sequence of mapping
+        From heading to cell; all have the same headings.
+    """
+
+    name: str
+    caption: str
+    rows: Sequence[Row]
+
+    @property
+    def headings(self) -> list[str]:
+        """Its columns."""
+        return list(self.rows[0]) if self.rows else []
+
+
+def every(results: Results) -> Table:
+    """All that was measured: a row a recording and run."""
+    rows = [
+        {
+            "corpus": corpus, "arm": arm.name, **arm.levels(), "minutes": minutes, "seed": row.seed, "run": row.run,
+            "track": row.track, "group": row.group, **{name: row.scores.get(name, math.nan) for name in SCORES},
+            "kind": row.kind, "detail": row.detail, "trained_on": str(row.trained_on), "error": row.error,
+        }
+        for (corpus, arm, minutes), scored in results.table.items()
+        for row in scored
+    ]  # fmt: skip
+    return Table("all", "Every recording in every run.", rows)
+
+
+def summary(results: Results, corpus: str) -> Table:
+    """Mean scores with intervals of every arm and budget of a corpus."""
+    rows = []
+    scores = [score for score in NAMES if results.has(score, corpus)]
+    for minutes in (0.0, *results.budgets_of(corpus)):
+        for arm, _ in results.at(corpus, minutes, zero=False):
+            found = {NAMES[score]: mean(results, corpus, arm, minutes, score).short for score in scores}
+            seeds = len({row.seed for row in results.table[corpus, arm, minutes]})
+            rows.append({"minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, "seeds": seeds, **found})
+    return Table(f"summary-{_file(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows)
+
+
+def pairs(results: Results, corpus: str) -> Table:
+    """Each arm against each other at each budget."""
+    found = [one for one in comparisons(results, ("beat_f", "downbeat_f", "downbeat_cmlt")) if one.corpus == corpus]
+    rows = [
+        {
+            "minutes": f"{one.minutes:g}" if one.minutes else "–", "arm": one.first.name, "against": one.second.name,
+            "score": NAMES[one.score], "difference": _signed(one), "verdict": one.verdict,
+            "recordings": one.difference.recordings, "groups": one.difference.groups, "seeds": one.difference.seeds,
+        }
+        for one in found
+        if one.difference.values
+    ]  # fmt: skip
+    return Table(f"pairs-{_file(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows)
+
+
+def sure(results: Results) -> Table:
+    """Whether each arm is at or above its base, every rival without labels, and training from scratch."""
+    rows = [
+        {
+            "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.arm.name, "score": NAMES[one.score],
+            "value": one.value.short, "≥ base": _holds(one.base), "≥ best rival": _holds(one.rival),
+            "≥ scratch": _holds(one.scratch),
+        }
+        for one in verdicts(results, ("beat_f", "downbeat_f"))
+    ]  # fmt: skip
+    return Table(
+        "verdicts",
+        "At or above the model it began with, the best untouched rival, and the same labels from scratch?",
+        rows,
+    )
+
+
+def schemes(results: Results) -> Table:
+    """Each scheme of selection against drawing at random."""
+    rows = [
+        {
+            "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.first.name, "score": NAMES[one.score],
+            "difference": _signed(one), "verdict": one.verdict,
+        }
+        for one in selections(results, ("beat_f", "downbeat_f"))
+        if one.difference.values
+    ]  # fmt: skip
+    return Table("selection", "Schemes of selection less drawing at random.", rows)
+
+
+def costs(results: Results) -> Table:
+    """Seconds and memory of the runs of every arm and budget."""
+    rows = []
+    for (corpus, arm, minutes), runs in results.costs.items():
+        means = {
+            name: [float(run[key]) for run in runs if key in run and not math.isnan(float(run[key]))]
+            for name, key in (
+                ("CPU s to adapt", "adapt_cpu_s"),
+                ("CPU s to score", "score_cpu_s"),
+                ("peak MB", "peak_mb"),
+            )
+        }
+        cells = {name: f"{sum(of) / len(of):.1f}" if of else "–" for name, of in means.items()}
+        rows.append({"corpus": corpus, "minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, **cells})
+    return Table("costs", "Mean cost of a run.", rows)
+
+
+def gained_and_lost(results: Results, *, lost: bool) -> Table:
+    """The recordings that changed most under labels, at the main budgets of each corpus."""
+    from levada.report.words import leading, main_budget
+
+    rows = []
+    for corpus in results.corpora:
+        minutes = main_budget(results, corpus)
+        arm = None if minutes is None else leading(results, corpus, minutes)
+        found = [
+            one
+            for score in ("beat_f", "downbeat_f")
+            for one in changes(results, score)
+            if one.corpus == corpus and one.arm == arm and one.minutes == minutes
+        ]
+        found.sort(key=lambda one: one.gain, reverse=not lost)
+        rows += [
+            {
+                "corpus": corpus, "recording": one.track, "arm": f"{one.arm.name}, {one.minutes:g} min",
+                "score": NAMES[one.score], "before": f"{one.before:.2f}", "after": f"{one.after:.2f}",
+                "what was wrong before": one.kind_before, "what is wrong after": one.kind_after,
+            }
+            for one in found[:CHANGED]
+            if (one.gain < -0.01 if lost else one.gain > 0.01)
+        ]  # fmt: skip
+    what = "lost" if lost else "gained"
+    return Table(what, f"Recordings that {what} most, against the untouched base.", rows)
+
+
+def write_csv(table: Table, path: Path) -> None:
+    """Write a table as CSV."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, table.headings or ["nothing"])
+        writer.writeheader()
+        for row in table.rows:
+            writer.writerow({key: _plain(cell) for key, cell in row.items()})
+
+
+def write_latex(table: Table, path: Path) -> None:
+    """Write a table as LaTeX, for booktabs."""
+    text = io.StringIO()
+    text.write("% \\usepackage{booktabs}\n\\begin{table}\n\\centering\\small\n")
+    text.write(f"\\caption{{{_escaped(table.caption)}}}\n")
+    text.write("\\begin{tabular}{" + "l" * max(1, len(table.headings)) + "}\n\\toprule\n")
+    text.write(_line(table.headings) + "\\midrule\n")
+    for row in table.rows:
+        text.write(_line(row.values()))
+    text.write("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _line(cells: Iterable[object]) -> str:
+    return " & ".join(_escaped(str(cell)) for cell in cells) + " \\\\\n"
+
+
+def _escaped(text: str) -> str:
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "≥": r"$\geq$",
+        "–": "--",
+    }
+    special |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def _plain(cell: object) -> object:
+    return "" if isinstance(cell, float) and math.isnan(cell) else cell
+
+
+def _signed(one: Comparison) -> str:
+    gap = one.difference
+    ends = "" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]"
+    return f"{gap.mean:+.3f}{ends}"
+
+
+def _holds(found: Comparison | None) -> str:
+    holds = Verdict.holds(found)
+    if found is None or holds is None:
+        return "–"
+    return f"{'yes' if holds else 'no'} ({found.second.name} {_signed(found)})"
+
+
+def _file(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_" else "-" for character in name) or "corpus"

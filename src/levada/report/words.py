@@ -1,0 +1,191 @@
+"""What came out, in sentences: made from the numbers, and never surer than they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from levada.report.compare import Comparison, compare, mean, selections
+from levada.report.figures import NAMES
+from levada.report.intervals import FEWEST_GROUPS
+from levada.report.results import LEADING, Arm, Results
+
+__all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection"]
+
+USUAL_BUDGET = 1.5
+
+
+def main_budget(results: Results, corpus: str) -> float | None:
+    """The budget that sentences speak of: the one nearest to a minute and a half."""
+    budgets = results.budgets_of(corpus)
+    return min(budgets, key=lambda m: abs(math.log(m / USUAL_BUDGET)), default=None)
+
+
+def leading(results: Results, corpus: str, minutes: float) -> Arm | None:
+    """The arm that sentences speak of: the recommended strategy, or the first that learns."""
+    arms = [arm for arm, _ in results.at(corpus, minutes, zero=False)]
+    usual = [arm for arm in arms if arm.strategy == LEADING]
+    plain = [arm for arm in usual if arm.selection in ("", "random") and arm.augmentation in ("", "all")]
+    return next(iter([*plain, *usual, *arms]), None)
+
+
+def findings(results: Results) -> list[str]:
+    """A paragraph for each corpus: what the labels gave, beside the models that need none.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    list of str
+    """
+    return [sentence for corpus in results.corpora if (sentence := _finding(results, corpus))]
+
+
+def _finding(results: Results, corpus: str) -> str:
+    minutes = main_budget(results, corpus)
+    arm = None if minutes is None else leading(results, corpus, minutes)
+    if minutes is None or arm is None:
+        return f"{corpus}: no run with labels has scores yet."
+    found = {score: mean(results, corpus, arm, minutes, score) for score in ("beat_f", "downbeat_f")}
+    said = [
+        f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of labels, {arm.name} reaches "
+        + " and ".join(f"{NAMES[score]} {value.short}" for score, value in found.items() if value.values)
+    ]
+    for score in ("beat_f", "downbeat_f"):
+        if not found[score].values:
+            continue
+        base = results.base_of(corpus, arm)
+        if base is not None:
+            said.append(_beside(compare(results, corpus, minutes, score, (arm, minutes), (base, 0.0)), "untouched"))
+        rivals = results.rivals_of(corpus, arm)
+        best = max(rivals, key=lambda other: mean(results, corpus, other, 0.0, score).mean, default=None)
+        if best is not None:
+            value = mean(results, corpus, best, 0.0, score).short
+            gap = compare(results, corpus, minutes, score, (arm, minutes), (best, 0.0))
+            said.append(f"the best other model without labels in {NAMES[score]} is {best.base} ({value}); {_gap(gap)}")
+    strongest = _strongest(results, corpus, minutes, arm)
+    if strongest:
+        said.append(strongest)
+    return ". ".join(sentence[0].upper() + sentence[1:] if at else sentence for at, sentence in enumerate(said)) + "."
+
+
+def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
+    """Whether another strategy with the same labels was better, in beats and bars together."""
+
+    def both(other: Arm) -> float:
+        of = [mean(results, corpus, other, minutes, score).mean for score in ("beat_f", "downbeat_f")]
+        return sum(value for value in of if not math.isnan(value))
+
+    others = [other for other, _ in results.at(corpus, minutes, zero=False) if other != arm]
+    best = max(others, key=both, default=None)
+    if best is None or both(best) <= both(arm) + 1e-3:
+        return "no other strategy did better with these labels" if others else ""
+    values = " / ".join(mean(results, corpus, best, minutes, s).short for s in ("beat_f", "downbeat_f"))
+    return f"with the same labels {best.name} had {values}"
+
+
+def _beside(found: Comparison, how: str) -> str:
+    return f"against {found.second.base} {how}, {_gap(found)} in {NAMES[found.score]}"
+
+
+def _gap(found: Comparison) -> str:
+    gap = found.difference
+    size = f"{gap.mean:+.3f}" + ("" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
+    told = {
+        "above": "a gain",
+        "below": "a loss",
+        "level": "no difference at all",
+        "not told apart": "not told apart from nothing",
+        "too few groups": f"from too few groups to call it a difference (under {FEWEST_GROUPS})",
+        "nothing in common": "nothing in common to compare",
+    }[found.verdict]
+    return told if found.verdict in ("level", "nothing in common") else f"{size}, {told}"
+
+
+def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) -> str:
+    """Whether choosing what to label beats drawing it at random; empty where that was not asked."""
+    found = [one for one in selections(results, scores) if one.difference.values]
+    if not found:
+        return ""
+    better, worse = [[one for one in found if one.told and one.verdict == way] for way in ("above", "below")]
+    size = sum(one.difference.mean for one in found) / len(found)
+    return (
+        f"Of {len(found)} comparisons of a scheme with drawing at random (corpora, budgets, strategies and scores "
+        f"apart), {len(better)} are above it and {len(worse)} below it by more than their interval; the mean "
+        f"difference is {size:+.3f}. Of so many about {round(0.05 * len(found))} would leave zero out by chance."
+    )
+
+
+def about(results: Results) -> list[str]:
+    """What was measured and how the intervals were made."""
+    seeds = {run.seed for run in results.runs}
+    tracks = sum(len(of) for of in results.groups.values())
+    groups = sum(len(set(of.values())) for of in results.groups.values())
+    shared = ", ".join(f"{factor} {level}" for factor, level in results.shared.items() if level)
+    said = [
+        f"{len(results.runs)} runs on {len(results.corpora)} corpora: {tracks} recordings of {groups} groups scored, "
+        f"{len(seeds)} seeds. A seed decides which groups give labels and which are scored, which labels are drawn, "
+        "and the training; all arms of a seed are scored on the same recordings."
+        + (f" The same in all of them: {shared}." if shared else ""),
+        "Intervals are 95 % percentile bootstraps in which groups, each with all its recordings, and seeds are drawn "
+        "anew together (the pigeonhole bootstrap). Differences are paired: the "
+        f"same recordings, the same seeds. With fewer than {FEWEST_GROUPS} groups nothing is called a difference. Many "
+        "comparisons stand here and none is corrected for that: one in twenty would leave zero out by chance.",
+        "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four "
+        "still has downbeat F .67; CMLt tells. A model that gives no downbeats scores 0.",
+    ]
+    if any(row.trained_on for rows in results.table.values() for row in rows):
+        said.append("Some models were trained on recordings they are scored on here; the table of all runs marks them.")
+    return said
+
+
+def missing(results: Results) -> list[str]:
+    """What is not there: runs that failed, recordings that could not be scored, studies and code that differ."""
+    said = [f"Run {run.id} ({run.label}, {run.minutes:g} minutes, {run.corpus}, seed {run.seed}) has no scores: "
+            f"{run.error or 'every recording failed'}." for run in results.failed]  # fmt: skip
+    failures: dict[tuple[str, str, str], set[str]] = {}
+    for (corpus, arm, _), rows in results.table.items():
+        for row in rows:
+            if row.error:
+                failures.setdefault((corpus, arm.name, row.error), set()).add(row.track)
+    said += [
+        f"{corpus}: {arm} has no scores for {', '.join(sorted(tracks)[:5])}{' …' if len(tracks) > 5 else ''}: {error}"
+        for (corpus, arm, error), tracks in sorted(failures.items())
+    ]
+    runs = [*results.runs, *results.failed]
+    studies = sorted({run.study for run in runs})
+    if len(studies) > 1:
+        said.append(f"These are runs of several studies: {', '.join(studies)}.")
+    versions = {str(run.deciding.get("code", "")) for run in runs}
+    if len(versions) > 1:
+        said.append(
+            f"They were made by {len(versions)} versions of levada's code; arms of different versions differ in it."
+        )
+    for corpus in results.corpora:
+        arms = [arm for arm in results.arms if not arm.untouched]
+        for m in results.budgets:
+            gone = [arm.name for arm in arms if (corpus, arm, m) not in results.table]
+            if gone:
+                what = "no strategy" if len(gone) == len(arms) else f"not {', '.join(gone)}"
+                said.append(
+                    f"{corpus} has {what} with {m:g} minutes: left out, too little is annotated, or not run yet."
+                )
+    for corpus in results.corpora:
+        seeds = {m: _seeds(results, corpus, m) for m in results.budgets_of(corpus)}
+        most = max(map(len, seeds.values()), default=0)
+        said += [
+            f"{corpus} with {m:g} minutes has {len(of)} of {most} seeds: it is scored on other recordings than its "
+            "neighbours on the curve (hollow points), and may lie above or below them for that alone."
+            for m, of in seeds.items()
+            if len(of) < most
+        ]
+    if len({run.seed for run in results.runs}) == 1:
+        said.append("There is one seed: nothing here says how much another draw of labels would change.")
+    return said
+
+
+def _seeds(results: Results, corpus: str, minutes: float) -> set[int]:
+    """The seeds that have runs with a budget."""
+    return {row.seed for key, rows in results.table.items() if key[::2] == (corpus, minutes) for row in rows}

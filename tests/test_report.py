@@ -1,0 +1,232 @@
+"""A report of runs whose scores are known."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from levada.errors import InputError
+from levada.report import PAGE, write_report
+from levada.report.compare import comparisons, verdicts
+from levada.report.results import collect
+from levada.report.tables import Table, gained_and_lost, summary, write_latex
+from levada.report.words import findings, missing, on_selection
+from levada.scores import SCORES
+from levada.study.store import identity, read_runs, write_run
+
+HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "kind", "detail", "duration_s", "cpu_s",
+            "trained_on", "error")  # fmt: skip
+
+
+def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat=0.6, corpus="drums",
+          selection="random", tracks=8, spread=0.0, code="a", study="minutes", error="", failed=(),
+          kind="right"):  # fmt: skip
+    """Write a run of eight recordings whose scores are these, give or take."""
+    bare = strategy == "untouched"
+    deciding = {
+        "corpus": corpus, "strategy": strategy, "base": base, "minutes": 0.0 if bare else minutes,
+        "selection": "" if bare else selection, "augmentation": "" if bare else "all", "layers": "" if bare else "all",
+        "seed": seed, "code": code, "data": "d",
+    }  # fmt: skip
+    rng = np.random.default_rng(seed)
+    lines = [",".join(HEADINGS)]
+    for number in range(tracks):
+        up = float(rng.normal(0, spread)) if spread else 0.0
+        of = {name: beat if name.startswith("beat") else downbeat for name in SCORES}
+        scores = [f"{min(1.0, value + up):.6f}" for value in of.values()]
+        broken = number in failed
+        cells = [f"song{number}", f"player{number}", "m", "0", "30", *([""] * 7 if broken else scores), "5"]
+        lines.append(",".join([*cells, "" if broken else kind, "as said", "30", "1", "False", "it broke" * broken]))
+    identifier = identity(deciding)
+    about = {
+        "format": 1, "id": identifier, "study": study, "deciding": deciding, "labels": [], "labels_minutes": minutes,
+        "test": [], "costs": {"adapt_cpu_s": 10.0, "score_cpu_s": 2.0, "peak_mb": 500.0}, "environment": {},
+        "model": {}, "error": error,
+    }  # fmt: skip
+    files = {"run.json": json.dumps(about).encode(), "scores.csv": ("\n".join(lines) + "\n").encode()}
+    return write_run(out, files)
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Two seeds of a study: labels help, the rival is worse, scratch is worst."""
+    folder = tmp_path / "study"
+    for seed in (0, 1):
+        for model, beat in (("base", 0.8), ("flux", 0.85), ("madmom", 0.7)):
+            a_run(folder, "untouched", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong one")
+        for minutes, beat in ((0.5, 0.9), (1.5, 0.95)):
+            a_run(folder, "finetune+augment", minutes=minutes, beat=beat, seed=seed, spread=0.01)
+            a_run(folder, "scratch", "", minutes=minutes, beat=0.4, downbeat=0.2, seed=seed, kind="phase shift")
+    return folder
+
+
+class TestPage:
+    def test_is_one_file_that_needs_nothing_else(self, out, tmp_path):
+        told = []
+        made = write_report(out, out=tmp_path / "report", progress=lambda *now: told.append(now))
+        html = made.page.read_text(encoding="utf-8")
+        assert (made.runs, made.failed) == (14, 0)
+        assert told[-1][0] == told[-1][1]
+        assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", html)
+        assert "http" not in re.sub(r"data:image/svg\+xml;base64,[\w+/=]+", "", html)
+        assert len(html) < 3_000_000
+        assert html.count("<img ") == 4
+        assert all(words for words in re.findall(r'<img alt="([^"]*)"', html))
+        for name in ("curves-drums", "differences-drums", "errors-drums", "costs"):
+            for suffix in ("pdf", "svg", "png"):
+                assert (tmp_path / "report" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+
+    def test_its_tags_close(self, out, tmp_path):
+        class Parser(HTMLParser):
+            def __init__(self):
+                super().__init__()
+                self.open = []
+
+            def handle_starttag(self, tag, _):
+                if tag not in ("meta", "img"):
+                    self.open.append(tag)
+
+            def handle_endtag(self, tag):
+                assert self.open.pop() == tag
+
+        parser = Parser()
+        parser.feed(write_report(out, out=tmp_path / "report").page.read_text(encoding="utf-8"))
+        assert parser.open == []
+
+    def test_names_are_no_html(self, tmp_path):
+        a_run(tmp_path / "s", "finetune+augment", corpus="<b>drums</b> & co")
+        a_run(tmp_path / "s", "untouched", corpus="<b>drums</b> & co")
+        html = write_report(tmp_path / "s", out=tmp_path / "report").page.read_text(encoding="utf-8")
+        assert "<b>" not in html
+        assert "&lt;b&gt;drums&lt;/b&gt; &amp; co" in html
+
+    def test_the_same_runs_give_the_same_page(self, out, tmp_path):
+        one, other = (write_report(out, out=tmp_path / name).page.read_bytes() for name in ("a", "b"))
+        assert one == other
+
+    def test_every_row_is_in_a_table(self, out, tmp_path):
+        write_report(out, out=tmp_path / "report")
+        with open(tmp_path / "report" / "tables" / "all.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 14 * 8
+        best = [float(row["beat_f"]) for row in rows if row["strategy"] == "scratch"]
+        assert best == [pytest.approx(0.4)] * 32
+
+    def test_an_existing_report_is_kept(self, out, tmp_path):
+        write_report(out, out=tmp_path / "report")
+        with pytest.raises(InputError, match="exists already"):
+            write_report(out, out=tmp_path / "report")
+        write_report(out, out=tmp_path / "report", force=True)
+
+    def test_a_folder_of_something_else_is_never_replaced(self, out, tmp_path):
+        (tmp_path / "thesis").mkdir()
+        (tmp_path / "thesis" / "thesis.tex").write_text("years")
+        with pytest.raises(InputError, match="something else"):
+            write_report(out, out=tmp_path / "thesis", force=True)
+        assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years"
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            [("untouched", {})],
+            [("finetune+augment", {})],
+            [("scratch", {"base": "", "tracks": 1})],
+            [("untouched", {}), ("bayes", {"base": "", "failed": range(8)})],
+            [("untouched", {"downbeat": float("nan")}), ("decoder", {"downbeat": float("nan")})],
+        ],
+        ids=["no labels", "no base", "one recording", "all failed", "no downbeats"],
+    )
+    def test_little_is_reported_too(self, tmp_path, made):
+        for strategy, said in made:
+            a_run(tmp_path / "s", strategy, **said)
+        assert write_report(tmp_path / "s", out=tmp_path / "report").page.is_file()
+        assert (tmp_path / "report" / PAGE).stat().st_size > 3000
+
+    def test_an_empty_folder_is_no_study(self, tmp_path):
+        (tmp_path / "s").mkdir()
+        with pytest.raises(InputError):
+            write_report(tmp_path / "s", out=tmp_path / "report")
+        assert not (tmp_path / "report").exists()
+
+
+class TestWords:
+    def test_what_came_out(self, out):
+        (said,) = findings(collect(read_runs(out)))
+        assert said.startswith("drums: with 1.5 minutes of labels, finetune+augment from base reaches beat F 0.95 [")
+        assert "a gain in beat F" in said
+        assert "the best other model without labels in beat F is flux (0.85" in said.replace("The best", "the best")
+        assert "No other strategy did better" in said
+
+    def test_few_groups_are_no_difference(self, tmp_path):
+        a_run(tmp_path, "untouched", tracks=3, beat=0.1)
+        a_run(tmp_path, "finetune+augment", tracks=3, beat=1.0)
+        (said,) = findings(collect(read_runs(tmp_path)))
+        assert "too few groups to call it a difference" in said
+        assert "a gain" not in said
+
+    def test_what_is_missing(self, out):
+        a_run(out, "bayes", "", seed=0, failed=[2], code="b")
+        a_run(out, "decoder", seed=1, error="the disk is full", study="other")
+        said = " ".join(missing(collect(read_runs(out))))
+        assert "the disk is full" in said
+        assert "bayes has no scores for song2: it broke" in said
+        assert "2 versions" in said
+        assert "several studies: minutes, other" in said
+        assert "drums has not decoder from base, bayes with 0.5 minutes" in said
+
+    def test_a_budget_with_fewer_seeds_is_told(self, out):
+        a_run(out, "scratch", "", minutes=3, seed=0, beat=0.4)
+        assert "drums with 3 minutes has 1 of 2 seeds" in " ".join(missing(collect(read_runs(out))))
+
+    def test_selection(self, out):
+        assert on_selection(collect(read_runs(out))) == ""
+        for seed in (0, 1):
+            a_run(out, "finetune+augment", selection="facility", beat=1.0, seed=seed, spread=0.001)
+        said = on_selection(collect(read_runs(out)))
+        assert "Of 2 comparisons" in said
+        assert "1 are above it and 0 below it" in said
+
+
+class TestTables:
+    def test_verdicts(self, out):
+        found = {
+            (one.arm.strategy, one.minutes, one.score): one for one in verdicts(collect(read_runs(out)), ("beat_f",))
+        }
+        best = found["finetune+augment", 1.5, "beat_f"]
+        assert best.base.difference.mean == pytest.approx(0.15, abs=0.02)
+        assert best.rival.second.base == "flux"
+        assert best.scratch.told
+        assert best.scratch.verdict == "above"
+        assert found["scratch", 1.5, "beat_f"].rival.difference.mean == pytest.approx(-0.45)
+
+    def test_each_against_each(self, out):
+        found = comparisons(collect(read_runs(out)), ("beat_f",))
+        assert len(found) == 3 + 2 * (2 * 3 + 1)
+        assert all(one.difference.recordings == 8 for one in found)
+
+    def test_summary_has_a_row_an_arm_and_budget(self, out):
+        rows = summary(collect(read_runs(out)), "drums").rows
+        assert [row["minutes"] for row in rows] == ["–"] * 3 + ["0.5"] * 2 + ["1.5"] * 2
+        assert rows[0]["arm"] == "base untouched"
+        assert rows[0]["beat F"].startswith("0.80")
+
+    def test_who_lost(self, tmp_path):
+        a_run(tmp_path, "untouched", beat=0.9, downbeat=0.6, kind="right")
+        a_run(tmp_path, "finetune+augment", beat=0.3, downbeat=0.9, kind="phase shift")
+        results = collect(read_runs(tmp_path))
+        lost, gained = (gained_and_lost(results, lost=way).rows for way in (True, False))
+        assert {row["score"] for row in lost} == {"beat F"}
+        assert {row["score"] for row in gained} == {"downbeat F"}
+        assert (lost[0]["before"], lost[0]["after"]) == ("0.90", "0.30")
+
+    def test_latex_is_escaped(self, tmp_path):
+        table = Table("t", "50 % of {it} & more_", [{"a_b": "x~y", "≥ base": "1–2 \\ #1 $ ^"}])
+        write_latex(table, tmp_path / "t.tex")
+        text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+        assert r"\caption{50 \% of \{it\} \& more\_}" in text
+        assert r"a\_b & $\geq$ base \\" in text
+        assert r"x\textasciitilde{}y & 1--2 \textbackslash{} \#1 \$ \textasciicircum{} \\" in text
+        assert r"\begin{tabular}{ll}" in text
