@@ -31,8 +31,12 @@ HEAVY = {
 TRAINING = {
     "levada.fit",
     "levada.nets.tcn",
+    "levada.nets.tcn2019",
+    "levada.nets.crnn",
+    "levada.nets.beat_this",
     "levada.nets.weights",
     "levada.adapt.beats",
+    "levada.adapt.caution",
     "levada.adapt.run",
     "levada.demo",
 }

@@ -16,11 +16,26 @@ from levada.rivals import beatnet, beatthis, librosa, madmom
 from levada.track import Tracker, flux_tracker, net_tracker
 
 if TYPE_CHECKING:
+    from levada.adapt.beats import AdaptSettings
     from levada.nets.weights import Weights
 
-__all__ = ["BASES", "ELSEWHERE", "FLUX", "RIVALS", "base_weights", "cards", "find", "load", "shipped", "tracker"]
+__all__ = [
+    "BASES",
+    "ELSEWHERE",
+    "FLUX",
+    "RIVALS",
+    "SETTINGS",
+    "base_weights",
+    "cards",
+    "find",
+    "load",
+    "shipped",
+    "tracker",
+]
 
 FLUX, BAYES = "flux", "bayes"
+CHECKPOINT = "beat_this:"
+"""Before the name or the file of a checkpoint of Beat This!: beat_this:small0."""
 FOLDER = Path(__file__).parent / "weights"
 
 
@@ -39,6 +54,9 @@ BASES: Mapping[str, Callable[[], Weights]] = {
     "beat_this": beatthis.weights,
 }
 """Those whose weights can be fine-tuned."""
+
+SETTINGS: Mapping[str, Callable[[], AdaptSettings]] = {"beat_this": beatthis.gentle}
+"""How a base is fine-tuned whose network is of another size than ours."""
 
 ELSEWHERE = {
     "madmom": ("madmom's recurrent networks of 2016 and its own decoder.", f"{madmom.LICENCE} (models)"),
@@ -67,7 +85,7 @@ def cards() -> list[dict[str, Any]]:
         "scores": {"beside every model": "levada evaluate shows it in each table"},
         "trained_on": {},
     }
-    others = [
+    others: list[dict[str, Any]] = [
         {
             "name": name,
             "origin": origin,
@@ -103,8 +121,8 @@ def load(name: str | Path) -> Tracker:
     Parameters
     ----------
     name : str or path-like
-        "flux", a model that comes with levada, one of `RIVALS`, or a folder of weights or of patterns
-        ("bayes:FOLDER" says that it must be the latter).
+        "flux", a model that comes with levada, one of `RIVALS` ("beat_this:small0" for another checkpoint), or a
+        folder of weights or of patterns ("bayes:FOLDER" says that it must be the latter).
 
     Returns
     -------
@@ -121,6 +139,8 @@ def load(name: str | Path) -> Tracker:
         return flux_tracker()
     if str(name) in RIVALS:
         return RIVALS[str(name)]()
+    if str(name).startswith(CHECKPOINT):
+        return beatthis.tracker(str(name).removeprefix(CHECKPOINT))
     wanted, _, rest = str(name).rpartition(f"{BAYES}:")
     folder = find(rest if wanted == "" else name)
     kind = read_config(folder)["network"] if (folder / CONFIG).exists() else ""
@@ -156,6 +176,8 @@ def base_weights(name: str | Path) -> Weights:
     """
     if str(name) in BASES:
         return BASES[str(name)]()
+    if str(name).startswith(CHECKPOINT):
+        return beatthis.weights(str(name).removeprefix(CHECKPOINT))
     from levada.nets.weights import load as load_weights
 
     if str(name) == FLUX or str(name) in RIVALS:

@@ -188,7 +188,7 @@ def adapt(
     with terminal.progress("adapting") as progress:
         adapted = run(
             spans, strategy=strategy.value, base=base, out=out, force=force, progress=progress, prior=described,
-            settings=DEFAULTS[strategy.value].seeded(seed),
+            settings=models.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed),
         )  # fmt: skip
     terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; it is a model like base: --model {out}")
     evaluation, written = None, None
