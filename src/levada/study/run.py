@@ -34,7 +34,7 @@ from levada.study.store import ABOUT, FORMAT, SCORES, label
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOG", "WEIGHTS", "Job", "failure", "run"]
+__all__ = ["LOG", "WEIGHTS", "Job", "failure", "forget_peak", "peak_mb", "run"]
 
 LOG, WEIGHTS = "log.csv", "weights"
 
@@ -230,6 +230,7 @@ def _about(
         "model": {
             "card": None if card is None else asdict(card),
             "fell_back": getattr(made, "training", {}).get("partway") == 0,
+            "held_out": {name: getattr(made, "training", {}).get(name) for name in ("partway", "held_out_losses")},
         },
         "error": error,
     }
