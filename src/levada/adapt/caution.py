@@ -33,6 +33,9 @@ NEAR_S = 0.03
 """How far a peak may lie from its beat, in seconds."""
 NOTHING = 0.01
 """A difference in loss that is none: the share nearer to the base is taken."""
+UNKNOWN = 0.4
+"""A base with a higher loss does not know this music: there is nothing to forget, and half of the gain is enough to go
+farther, since a network trained on all labels is better than those trained on half of them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Validation:
     Parameters
     ----------
     share : float
-        How far to go from the base to the trained network: where the loss was lowest, or nearly.
+        How far to go from the base to the trained network.
     losses : tuple of float
         Mean `event_loss` on held-out labels at each of `SHARES`.
     """
@@ -127,8 +130,15 @@ def validate(
             found.append([_asked(net, span, hear(span.track.audio)) for net in nets])
             seconds.append(span.duration_s)
     losses = np.average(found, axis=0, weights=seconds)
-    first = int(np.flatnonzero(losses <= losses.min() + NOTHING)[0])
-    return Validation(SHARES[first], tuple(float(loss) for loss in losses))
+    return Validation(_share(losses), tuple(float(loss) for loss in losses))
+
+
+def _share(losses: npt.NDArray[np.float64]) -> float:
+    """The nearest share to the base that is as good as any; the farthest that is good enough where it knows nothing."""
+    best = losses.min()
+    if losses[0] > UNKNOWN:
+        return SHARES[int(np.flatnonzero(losses <= (best + losses[0]) / 2)[-1])] if losses[0] > best else 0.0
+    return SHARES[int(np.flatnonzero(losses <= best + NOTHING)[0])]
 
 
 def _asked(net: Any, span: Span, heard: Floats32) -> float:
