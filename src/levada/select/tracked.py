@@ -1,0 +1,53 @@
+"""Beats that a tracker finds in a recording, found once in each process, and how unsure it is of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beats import Beats
+from levada.corpus import Track
+from levada.errors import InputError
+from levada.track import Tracker
+
+__all__ = ["doubts", "tracked"]
+
+Floats = npt.NDArray[np.float64]
+
+_FOUND: dict[tuple[str, str, str], Beats] = {}
+
+
+def tracked(track: Track, *, tracker: Tracker) -> Beats:
+    """Beats of a recording; remembered for trackers that have an identity.
+
+    Raises
+    ------
+    InputError
+        If the recording cannot be read.
+    """
+    if not tracker.identity:
+        return tracker.file(track.audio)
+    key = (tracker.name, tracker.identity, track.content_hash)
+    if key not in _FOUND:
+        _FOUND[key] = tracker.file(track.audio)
+    return _FOUND[key]
+
+
+def doubts(tracks: Sequence[Track], *, tracker: Tracker) -> Floats:
+    """How unsure a tracker is of each recording: the mean of 1 - confidence of its beats, 1 where it finds none.
+
+    Returns
+    -------
+    float64 [shape=(tracks,)]
+
+    Raises
+    ------
+    InputError
+        If the tracker tells no confidence.
+    """
+    found = [tracked(track, tracker=tracker) for track in tracks]
+    if any(len(beats) and beats.confidence is None for beats in found):
+        raise InputError(f"{tracker.name} does not say how sure it is: choose another model, or another scheme")
+    return np.array([1.0 if beats.confidence is None else float(np.mean(1 - beats.confidence)) for beats in found])
