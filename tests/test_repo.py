@@ -239,7 +239,7 @@ class TestExtras:
             (path, extra.strip())
             for path in committed()
             if path.suffix in (".py", ".md", ".toml")
-            for extras in re.findall(r"levada\[([\w, ]+)\]", path.read_text(encoding="utf-8"))
+            for extras in re.findall(r"levada\[([\w, -]+)\]", path.read_text(encoding="utf-8"))
             for extra in extras.split(",")
         ]
         assert {extra for _, extra in named} >= {"all", "train"}
