@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import corpora, studies, traditions
+from levada.cli import corpora, following, selection, studies, traditions
+from levada.cli.following import Track_
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
 
@@ -60,6 +62,9 @@ def beats(
     plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
     suffix: Annotated[str, typer.Option(help="Format of the beat files of a folder.")] = ".beats",
     processes: Annotated[int, typer.Option(min=1, help="Recordings tracked at once, for a folder.")] = 2,
+    cluster: Annotated[
+        str | None, typer.Option(help="Track a folder on a Ray cluster: its address, or auto. Recordings travel there.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -71,8 +76,10 @@ def beats(
             raise InputError("is a folder: say with -o in which folder its beats go", path=recording)
         if clicks or hints or plot:
             raise InputError("--clicks, --hints and --plot are for one recording")
-        _folder(recording, model, out, suffix, processes, force, as_json)
+        _folder(recording, model, out, suffix, processes, cluster, force, as_json)
         return
+    if cluster is not None:
+        raise InputError("--cluster is for a folder of recordings", path=recording)
     _need_free(out, clicks, plot, force=force, inputs=(recording, hints))
     from levada import audio
     from levada.formats import format_of, read_beats, write_beats
@@ -122,7 +129,9 @@ def _confidences(found: Any) -> list[float]:
     return [math.nan] * len(found) if found.confidence is None else [float(value) for value in found.confidence]
 
 
-def _folder(folder: Path, model: str, out: Path, suffix: str, processes: int, force: bool, as_json: bool) -> None:
+def _folder(
+    folder: Path, model: str, out: Path, suffix: str, processes: int, cluster: str | None, force: bool, as_json: bool
+) -> None:
     from levada import models
     from levada.track import track_folder
 
@@ -134,8 +143,9 @@ def _folder(folder: Path, model: str, out: Path, suffix: str, processes: int, fo
         raise InputError("is a file: say with -o in which folder the beats go", path=out)
     with terminal.progress(f"tracking {folder}") as progress:
         report = track_folder(
-            folder, models.load(model), out=out, processes=processes, suffix=suffix, force=force, progress=progress
-        )
+            folder, models.load(model), out=out, processes=processes, each=studies.elsewhere(cluster), suffix=suffix,
+            force=force, progress=progress,
+        )  # fmt: skip
     if as_json:
         failed = {str(path): problem for path, problem in report.failed.items()}
         terminal.print_json(
@@ -164,6 +174,7 @@ def adapt(
         str | None, typer.Option(help="A tradition, by name or file, whose description teaches beside the labels.")
     ] = None,
     model: Model = "base",
+    track: Track_ = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -185,19 +196,23 @@ def adapt(
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
     beside = "" if described is None else f" and the description of {described.name}"
     terminal.say(f"adapting {model} to {labelled}{beside}, {strategy.value}")
-    with terminal.progress("adapting") as progress:
-        adapted = run(
-            spans, strategy=strategy.value, base=base, out=out, force=force, progress=progress, prior=described,
-            settings=models.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed),
-        )  # fmt: skip
-    terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; it is a model like base: --model {out}")
+    settings = models.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed)
+    config = {"strategy": strategy.value, "model": model, "labels_s": used_s, "prior": prior, **asdict(settings)}
     evaluation, written = None, None
-    if unseen:
-        evaluation = _before_and_after(out, model, base, adapted, unseen)
-    elif labels is not None:
-        written = _rest(Path(corpus), labels, out)
-    else:
-        terminal.say("all labels were used, so there is nothing to score it on; --minutes keeps some aside")
+    with following.followed(track, out, config) as told:
+        with terminal.progress("adapting") as progress:
+            adapted = run(
+                spans, strategy=strategy.value, base=base, out=out, force=force, prior=described, settings=settings,
+                progress=following.both(progress, told),
+            )  # fmt: skip
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; it is a model like base: --model {out}")
+        if unseen:
+            evaluation = _before_and_after(out, model, base, adapted, unseen)
+            following.show(told, evaluation, unseen, out)
+        elif labels is not None:
+            written = _rest(Path(corpus), labels, out)
+        else:
+            terminal.say("all labels were used, so there is nothing to score it on; --minutes keeps some aside")
     if as_json:
         scores = evaluation and json.loads(evaluation.to_json())
         terminal.print_json(
@@ -331,6 +346,7 @@ def list_models(as_json: Json = False) -> None:
 
 
 app.command()(traditions.render)
+app.command()(selection.select)
 app.command()(studies.study)
 app.command()(studies.report)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from levada.study.run import Job
     from levada.study.store import Run
 
-__all__ = ["report", "study"]
+__all__ = ["elsewhere", "report", "study"]
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of runs; a killed study goes on in it.")]
 
@@ -83,16 +83,21 @@ def report(
     terminal.say(f"{out}: open index.html")
 
 
-def _each(cluster: str | None, lanes: int) -> Callable[..., Any]:
-    """What does the runs: processes of this machine, or a cluster."""
+def elsewhere(cluster: str | None) -> Callable[..., Any] | None:
+    """What works on a cluster, once it has answered; nothing where none is named."""
     if cluster is None:
-        from levada import workers
-
-        return partial(workers.each, processes=lanes)
+        return None
     from levada import cluster as ray
 
     ray.check(cluster)  # said before the work, not after it
     return partial(ray.each, address=cluster)
+
+
+def _each(cluster: str | None, lanes: int) -> Callable[..., Any]:
+    """What does the runs: processes of this machine, or a cluster."""
+    from levada import workers
+
+    return elsewhere(cluster) or partial(workers.each, processes=lanes)
 
 
 def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:

@@ -1,0 +1,79 @@
+"""`--track`: an adaptation told to those who keep an eye on it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from levada.corpus import Track
+    from levada.evaluate import Evaluation
+    from levada.tracking import Tracking
+
+__all__ = ["Track_", "both", "followed", "show"]
+
+Track_ = Annotated[
+    list[str] | None, typer.Option("--track", help="Show the run elsewhere too: tensorboard, wandb; repeat it.")
+]
+HEARD_S = 20.0
+
+
+@contextmanager
+def followed(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> Iterator[Tracking | None]:
+    """Give whom to tell of a run; nobody where nobody was named.
+
+    Plain files of all that is told lie beside the model, in ``NAME.tracking``.
+    """
+    if not names:
+        yield None
+        return
+    from levada import tracking
+
+    with tracking.start(names, folder=out.with_name(f"{out.name}.tracking"), run=out.name, config=config) as told:
+        yield told
+
+
+def both(shown: Callable[..., None], told: Tracking | None) -> Callable[..., None]:
+    """A progress that is shown, and of which every tenth step is told."""
+    if told is None:
+        return shown
+    from levada import tracking
+
+    loss = tracking.progress(told)
+
+    def progress(step: int, steps: int, value: float) -> None:
+        shown(step, steps, value)
+        loss(step, steps, value)
+
+    return progress
+
+
+def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track], folder: Path) -> None:
+    """Tell the scores before and after; of the recording that scored lowest, clicks and a picture."""
+    if told is None:
+        return
+    from levada import audio, models
+    from levada.plot import Panel, plot_activations
+    from levada.track import Listener
+
+    told.table("scores", [row.flat() for row in evaluation.rows])
+    ranked = sorted((row for row in evaluation.of(folder.name) if not row.error), key=lambda row: row.scores["beat_f"])
+    tracker = models.load(folder)
+    if not ranked:
+        return
+    track = next(track for track in tracks if track.id == ranked[0].track)
+    samples, rate = audio.read(track.audio)
+    samples = samples[:, : round(HEARD_S * rate)]
+    found = tracker.beats(samples, rate)
+    told.audio(track.id, samples, rate, beats=found)
+    if isinstance(tracker, Listener):
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / "activations.png"
+            panel = Panel(f"{track.id}, {folder.name}", tracker.activations(samples, rate), found)
+            plot_activations(path, [panel], reference=track.beats())
+            told.picture(track.id, path)
