@@ -1,10 +1,12 @@
 """From recordings to beats: in pieces as in one, whatever the file, and folders that survive anything."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
 
 import numpy as np
 import pytest
@@ -358,6 +360,75 @@ class TestProcesses:
         for number in range(5):
             found = read_beats(out / f"{number}.beats")
             np.testing.assert_allclose(found.times_s, flux_tracker().file(archive / f"{number}.wav").times_s, atol=1e-6)
+
+
+def sent_away(work, jobs, *, load):
+    """Other machines: nothing gets there or back but what can be pickled, and the last comes first."""
+    for job in reversed(jobs):
+        try:
+            content = pickle.dumps(load(job))
+            yield job, pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(work))(pickle.loads(content))))
+        except Exception as error:
+            yield job, pickle.loads(pickle.dumps(error))
+
+
+def crashes(_):
+    raise ZeroDivisionError("a fault of its own")
+
+
+class TestElsewhere:
+    def test_gives_the_same_files(self, archive, tmp_path):
+        (archive / "broken.wav").write_bytes(b"no audio")
+        here = track_folder(archive, a_tracker(), out=tmp_path / "here")
+        away = track_folder(archive, a_tracker(), out=tmp_path / "away", each=sent_away)
+        assert [path.name for path in away.written] == [path.name for path in here.written]
+        assert away.failed == here.failed
+        assert names(tmp_path / "here") == names(tmp_path / "away")
+        for name in names(tmp_path / "here"):
+            assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "away" / name).read_bytes()
+
+    def test_sees_no_file_of_ours(self, archive, tmp_path, monkeypatch):
+        def of_another(_self, path, **_):
+            assert archive not in path.parents
+            assert path.suffix in (".wav", ".flac")
+            return Beats(np.array([float(len(path.read_bytes()))]))
+
+        monkeypatch.setattr(Listener, "file", of_another)
+        track_folder(archive, a_tracker(), out=tmp_path / "out", each=sent_away)
+        assert read_beats(tmp_path / "out" / "a.beats").times_s == [(archive / "a.wav").stat().st_size]
+
+    def test_goes_on_where_it_was(self, archive, tmp_path):
+        def dies(work, jobs, *, load):
+            yield next(sent_away(work, jobs, load=load))
+            raise InputError("the Ray cluster was lost on the way")
+
+        with pytest.raises(InputError, match="lost on the way"):
+            track_folder(archive, flux_tracker(), out=tmp_path / "out", each=dies)
+        again = track_folder(archive, flux_tracker(), out=tmp_path / "out", each=sent_away)
+        assert (len(again.kept), len(again.written)) == (1, 2)
+
+    def test_a_recording_that_is_gone_does_not_stop_the_others(self, archive, tmp_path):
+        def late(work, jobs, *, load):
+            (archive / "a.wav").unlink()
+            yield from sent_away(work, jobs, load=load)
+
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out", each=late)
+        assert set(report.failed) == {archive / "a.wav"}
+        assert "No such file" in report.failed[archive / "a.wav"]
+        assert len(report.written) == 2
+
+    def test_a_process_that_was_lost_is_said(self, archive, tmp_path):
+        def lost(_, jobs, **__):
+            yield from ((job, BrokenExecutor("its process was lost 4 times")) for job in jobs)
+
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out", each=lost)
+        assert all("its process was killed" in problem for problem in report.failed.values())
+        assert len(report.failed) == 3
+
+    def test_a_fault_of_the_tracker_costs_one_recording(self, archive, tmp_path):
+        report = track_folder(archive, Listener("faulty", crashes), out=tmp_path / "out", each=sent_away)
+        assert len(report.failed) == 3
+        assert all("ZeroDivisionError: a fault of its own" in problem for problem in report.failed.values())
 
 
 def test_progress_counts_the_seconds_heard(tmp_path):

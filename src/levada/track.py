@@ -8,10 +8,11 @@ as in one piece.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,14 +21,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levada import audio, flux
+from levada import audio, flux, workers
 from levada.beats import Beats
 from levada.decode import DecoderSettings, decode_beats, probabilities
 from levada.errors import InputError
 from levada.files import atomic
 from levada.formats import FORMATS, write_beats
 from levada.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
-from levada.workers import pool
 
 __all__ = [
     "FolderReport",
@@ -331,6 +331,7 @@ def track_folder(
     *,
     out: str | Path,
     processes: int = 1,
+    each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
     force: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
@@ -345,6 +346,10 @@ def track_folder(
         Where the beat files go, in folders like those of the recordings.
     processes : int
         Recordings tracked at the same time.
+    each : callable, optional
+        What tracks them on other machines, as `cluster.each` with an address does: from a function, recordings, and
+        what `load`s of a recording what the function gets, to pairs of recording and result. Bytes go there, beats come
+        back, and are written here.
     suffix : str
         Of the beat files: any format that can be written.
     force : bool
@@ -381,11 +386,13 @@ def track_folder(
     kept = [] if force else [target for target in targets.values() if target.exists()]
     todo = {path: target for path, target in targets.items() if force or not target.exists()}
     failed: dict[Path, str] = {}
-    for done, (path, problem) in enumerate(_each(todo, tracker, processes), start=1):
-        if problem:
-            failed[path] = problem
-        if progress is not None:
-            progress(done, len(todo), path.name)
+    with closing(_heard(list(todo), tracker, processes, each)) as heard:
+        for done, (path, found) in enumerate(heard, start=1):
+            problem = _problem(path, found) if isinstance(found, Exception) else _write(todo[path], found)
+            if problem:
+                failed[path] = problem
+            if progress is not None:
+                progress(done, len(todo), path.name)
     return FolderReport(tuple(todo[path] for path in todo if path not in failed), tuple(kept), failed)
 
 
@@ -421,29 +428,47 @@ def _claim(out: Path, tracker: Tracker, targets: Iterable[Path], *, force: bool)
         temporary.write_text(json.dumps(mine) + "\n", encoding="utf-8")
 
 
-def _each(todo: Mapping[Path, Path], tracker: Tracker, processes: int) -> Iterator[tuple[Path, str]]:
-    """Track each recording; yields it with what went wrong, if anything did."""
-    if processes <= 1 or len(todo) <= 1:
-        for path, target in todo.items():
-            yield path, _one(tracker, path, target)
-        return
-    with pool(min(processes, len(todo))) as lent:
-        running = {lent.submit(_one, tracker, path, target): path for path, target in todo.items()}
-        for future in as_completed(running):
-            path = running[future]
-            try:
-                problem = future.result()
-            except BrokenProcessPool:
-                problem = f"{path}: its process was killed; there may be too little memory for so many at once"
-            yield path, problem
+def _heard(
+    recordings: list[Path], tracker: Tracker, processes: int, each: Callable[..., Iterator[tuple[Path, Any]]] | None
+) -> Generator[tuple[Path, Beats | Exception], None, None]:
+    """Each recording with its beats, as soon as they are found."""
+    if each is None:
+        yield from workers.each(tracker.file, recordings, processes=processes)
+    else:
+        yield from each(partial(_elsewhere, tracker), recordings, load=_carried)
 
 
-def _one(tracker: Tracker, path: Path, target: Path) -> str:
+def _carried(path: Path) -> tuple[str, bytes]:
+    return str(path), path.read_bytes()
+
+
+def _elsewhere(tracker: Tracker, carried: tuple[str, bytes]) -> Beats:
+    """Beats of a recording that lies on another machine."""
+    name, content = carried
+    with tempfile.TemporaryDirectory(prefix="levada-") as folder:
+        path = Path(folder) / ("recording" + Path(name).suffix)
+        path.write_bytes(content)
+        try:
+            return tracker.file(path)
+        except InputError as error:
+            raise InputError(error.problem, path=name) from None
+
+
+def _write(target: Path, beats: Beats) -> str:
+    """What kept the beats from being written, if anything did."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_beats(target, tracker.file(path), force=True)
-    except InputError as error:
-        return str(error)
-    except (OSError, MemoryError) as error:
-        return f"{path}: {error or type(error).__name__}"
+        write_beats(target, beats, force=True)
+    except (InputError, OSError) as error:
+        return _problem(target, error)
     return ""
+
+
+def _problem(path: Path, error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, BrokenExecutor):
+        return f"{path}: its process was killed; there may be too little memory for so many at once"
+    if isinstance(error, OSError) and str(error):
+        return f"{path}: {error}"
+    return f"{path}: {type(error).__name__}: {error}".removesuffix(": ")  # a tracker's fault costs one recording
