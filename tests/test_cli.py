@@ -379,13 +379,13 @@ class TestModels:
         code, out, err = levada("models")
         assert (code, err) == (0, "")
         names = [line for line in out.splitlines() if line and not line.startswith(" ")][:-1]
-        assert names == [*models.shipped(), "flux"]
+        assert names == [*models.shipped(), "flux", *models.RIVALS]
         assert out.count("  licence: ") == len(names)
         assert max(map(len, out.splitlines())) <= 100
 
     def test_in_json(self, levada):
         cards = json.loads(levada("models", "--json")[1])
-        assert cards[-1]["name"] == "flux"
+        assert [card["name"] for card in cards[-6:]] == ["flux", *models.RIVALS]
         assert all({"origin", "licence", "data", "minutes", "scores"} <= set(card) for card in cards)
 
 

@@ -38,7 +38,7 @@ def reader(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader")
     (folder / "my-study.toml").write_text(STUDY, encoding="utf-8")
     names = ["song", *(f"my-recordings/{number}" for number in range(6)), "archive/old", "archive/tape/older"]
-    names += ["my-pool/one", "my-pool/two"]
+    names += [f"my-pool/{number}" for number in range(4)]
     for seed, name in enumerate(names):
         path = folder / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
