@@ -21,7 +21,7 @@ from levada.errors import InputError
 from levada.evaluate import Row
 from levada.formats import write_beats
 from levada.scores import SCORES
-from levada.study import conduct
+from levada.study import conduct, grid
 from levada.study.conduct import look_ahead, run_study
 from levada.study.run import failure
 from levada.study.spec import read_spec
@@ -121,10 +121,14 @@ class TestResume:
         assert victim.with_name(f"{victim.name}.damaged-1").is_dir()
         assert len(read_runs(out)) == 12
 
-    def test_killed_in_the_middle(self, spec, tmp_path):
+    def test_killed_in_the_middle(self, spec, tmp_path, monkeypatch):
         """The real thing: real runs in another process, and kill -9."""
         out, log = tmp_path / "out", tmp_path / "log"
-        code = "import sys\nfrom levada.study import run_study\nrun_study(sys.argv[1], out=sys.argv[2])\n"
+        code = (
+            "import sys\nfrom levada.study import grid, run_study\n"
+            "grid.code_digest = lambda: 'the same'\nrun_study(sys.argv[1], out=sys.argv[2])\n"
+        )
+        monkeypatch.setattr(grid, "code_digest", lambda: "the same")  # whoever edits the sources meanwhile
         with log.open("w") as said:
             child = subprocess.Popen([sys.executable, "-c", code, str(spec), str(out)], stderr=said)
             deadline = time.monotonic() + 300
