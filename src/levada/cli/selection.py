@@ -144,9 +144,7 @@ def _write(out: Path, choices: Sequence[Choice]) -> None:
 
 
 def _template(recording: str, stretches: Sequence[Choice]) -> str:
-    where = "".join(
-        f"# annotate from {one.start_s:.3f} s to {one.end_s:.3f} s ({one.bars} bars)\n" for one in stretches
-    )
+    where = "".join(f"# annotate {one.start_s:.3f} s to {one.end_s:.3f} s ({one.bars} bars)\n" for one in stretches)
     return (
         f"# {recording}\n{where}# one beat a line: its time in seconds, a tab, its place in the bar from 1; "
         f"then save it as {Path(recording).stem}.beats beside the recording\n"

@@ -59,7 +59,9 @@ def vote_k(alike: Floats, *, count: int, rng: np.random.Generator, known: Sequen
     near = min(NEIGHBOURS, max(1, (size - 1) // 2))
     votes = np.zeros((size, size), dtype=bool)  # who votes (row) for whom (column)
     if size > 1:
-        np.put_along_axis(votes, np.argsort(-others, axis=1, kind="stable")[:, :near], True, axis=1)
+        mixed = rng.permutation(size)  # of equally near ones, any
+        nearest = np.argsort(-others[:, mixed], axis=1, kind="stable")[:, :near]
+        np.put_along_axis(votes, mixed[nearest], True, axis=1)
     taken, chosen = list(known), list[int]()
     while order and len(chosen) < count:
         weights = RHO ** -votes[:, taken].sum(axis=1).astype(np.float64)
@@ -124,7 +126,7 @@ def k_medoids(alike: Floats, *, count: int, rng: np.random.Generator, known: Seq
 
 
 def uncertainty(
-    alike: Floats, *, count: int, rng: np.random.Generator, known: Sequence[int] = (), unsure: Floats
+    alike: Floats, *, count: int, rng: np.random.Generator, known: Sequence[int] = (), unsure: Floats | None = None
 ) -> list[int]:
     """Those of which the tracker is least sure, unless they are like what is chosen already.
 
