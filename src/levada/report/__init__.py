@@ -3,6 +3,7 @@
 - `results`: runs as one table of scores.
 - `intervals`: how sure a mean over recordings and seeds is.
 - `compare`: arm against arm, verdicts, recordings that changed.
+- `gaps`: what was left out, is not done, or is not alike.
 - `words`, `figures`, `tables`, `page`: the same for readers.
 """
 
@@ -99,9 +100,11 @@ def write_report(
         sections.append(_costs(results, writer))
         one_more()
         gone = words.missing(results)
-        sections.append(Section("What is missing", () if gone else ("Nothing: all runs are there.",), (), gone))
+        none = () if gone else ("Nothing: all runs are there.",)
+        sections.append(Section("What is missing, and what to beware of", none, (), gone))
         sections.append(Section("How it was measured", words.about(results)))
         tables.write_csv(tables.every(results), writer.tables / "all.csv")
+        tables.write_csv(tables.every_change(results), writer.tables / "changes.csv")
         studies = ", ".join(sorted({run.study for run in results.runs}))
         title = f"How many minutes, which strategy: {studies}" if studies else "A study without scores"
         lead = [*findings, *([chosen] if chosen else [])]
@@ -182,7 +185,7 @@ def _verdicts(results: Results, chosen: str, writer: _Writer) -> Section:
         "difference and its interval. A “no” whose interval has zero inside is not told apart from nothing.",
         *([chosen] if chosen else []),
     )
-    return Section("Is it worth it?", said, parts)
+    return Section("Is it worth it?", said, parts, words.worth(results))
 
 
 def _changes(results: Results, writer: _Writer) -> Section:

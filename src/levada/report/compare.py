@@ -141,13 +141,14 @@ def compare(
     return Comparison(corpus, minutes, score, first[0], second[0], difference)
 
 
-def comparisons(results: Results, scores: Sequence[str]) -> list[Comparison]:
-    """Compare each arm with each at every budget, those that need no labels included.
+def comparisons(results: Results, scores: Sequence[str], *, corpus: str | None = None) -> list[Comparison]:
+    """Compare each arm with each at every budget, those that need no labels included; on one corpus or on all.
 
     Two arms without labels are compared once a corpus, with 0 minutes.
     """
     found = []
-    for corpus in results.corpora:
+    wanted = results.corpora if corpus is None else (corpus,)
+    for corpus in wanted:
         free = [(arm, 0.0) for arm in results.arms if (corpus, arm, 0.0) in results.table]
         pairs = [(0.0, one, other) for one, other in combinations(free, 2)]
         for minutes in results.budgets_of(corpus):

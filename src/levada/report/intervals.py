@@ -65,7 +65,7 @@ def estimate(
     groups: Mapping[str, str],
     *,
     rng: np.random.Generator,
-    n: int = 4000,
+    n: int = 2000,
     level: float = 0.95,
 ) -> Estimate:
     """Mean with a percentile bootstrap interval over groups and seeds.
@@ -124,7 +124,7 @@ def estimate_difference(
     groups: Mapping[str, str],
     *,
     rng: np.random.Generator,
-    n: int = 4000,
+    n: int = 2000,
     level: float = 0.95,
 ) -> Estimate:
     """Mean of the differences ``a - b`` on the recordings and seeds that both have, with its interval.

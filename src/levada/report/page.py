@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +13,8 @@ __all__ = ["Image", "Section", "page"]
 
 SHOWN = 400
 """Rows of a table that the page shows; its CSV has all."""
+
+_INTERVAL = re.compile(r"([+-]?\d[\d.]* \[[-+., \d]+\])")
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c1c1c; --quiet: #5a5a5a; --ground: #fdfdfb; --line: #d8d8d2;
@@ -32,7 +35,7 @@ figure { margin: 1.2rem 0 2rem; } figure img { width: 100%; height: auto; backgr
   font-variant-numeric: tabular-nums; } caption { text-align: left; padding-bottom: .4rem; }
 th, td { text-align: left; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { border-bottom-width: 2px; white-space: nowrap; } th[aria-sort] { cursor: pointer; }
-details > summary { cursor: pointer; margin: 1rem 0; }
+.ends { white-space: nowrap; } details > summary { cursor: pointer; margin: 1rem 0; }
 @media print { body { max-width: none; font-size: 10pt; } nav { display: none; } h2 { break-after: avoid; }
   figure, tr { break-inside: avoid; } }
 """
@@ -40,6 +43,8 @@ details > summary { cursor: pointer; margin: 1rem 0; }
 _SORT = """
 for (const th of document.querySelectorAll('th[data-sort]')) {
   th.setAttribute('aria-sort', 'none'); th.title = 'sort';
+  th.tabIndex = 0;
+  th.addEventListener('keydown', event => { if (event.key === 'Enter') th.click(); });
   th.addEventListener('click', () => {
     const rows = th.closest('table').tBodies[0], at = th.cellIndex, up = th.getAttribute('aria-sort') !== 'ascending';
     for (const other of th.parentNode.children) other.setAttribute('aria-sort', 'none');
@@ -156,5 +161,6 @@ def _table(table: Table, folded: bool) -> str:
 
 
 def _cell(text: str) -> str:
-    """A number stays with its interval."""
-    return escape(text).replace(" ", "&nbsp;") if text[:1].isdigit() or text[:1] in "+-" else escape(text)
+    """A number stays with its interval, in one line."""
+    parts = _INTERVAL.split(text)
+    return "".join(f'<span class="ends">{escape(p)}</span>' if at % 2 else escape(p) for at, p in enumerate(parts))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from levada.report.compare import Comparison, Verdict, changes, comparisons, mean, selections, verdicts
 from levada.report.figures import NAMES
+from levada.report.intervals import Estimate
 from levada.report.results import Results
 from levada.scores import SCORES
 
@@ -18,6 +19,7 @@ __all__ = [
     "Table",
     "costs",
     "every",
+    "every_change",
     "gained_and_lost",
     "pairs",
     "schemes",
@@ -29,6 +31,7 @@ __all__ = [
 
 Row = Mapping[str, object]
 CHANGED = 8
+_COSTS = ("adapt_cpu_s", "adapt_s", "score_cpu_s", "cpu_s", "wall_s", "peak_mb")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,14 @@ class Table:
     caption : str
     rows : sequence of mapping
         From heading to cell; all have the same headings.
+    numbers : sequence of mapping
+        The same for programs, which is what its CSV has: one number a cell, all digits. The rows, if not given.
     """
 
     name: str
     caption: str
     rows: Sequence[Row]
+    numbers: Sequence[Row] = ()
 
     @property
     def headings(self) -> list[str]:
@@ -70,19 +76,26 @@ def every(results: Results) -> Table:
 
 def summary(results: Results, corpus: str) -> Table:
     """Mean scores with intervals of every arm and budget of a corpus."""
-    rows = []
+    rows: list[Row] = []
+    numbers: list[Row] = []
     scores = [score for score in NAMES if results.has(score, corpus)]
     for minutes in (0.0, *results.budgets_of(corpus)):
         for arm, _ in results.at(corpus, minutes, zero=False):
-            found = {NAMES[score]: mean(results, corpus, arm, minutes, score).short for score in scores}
+            means = {score: mean(results, corpus, arm, minutes, score) for score in scores}
+            numbers += [
+                {"corpus": corpus, "arm": arm.name, **arm.levels(), "minutes": minutes, "score": score}
+                | dict(_numbers(one, "mean"))
+                for score, one in means.items()
+            ]
+            found = {NAMES[score]: one.short for score, one in means.items()}
             seeds = len({row.seed for row in results.table[corpus, arm, minutes]})
             rows.append({"minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, "seeds": seeds, **found})
-    return Table(f"summary-{_file(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows)
+    return Table(f"summary-{_file(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows, numbers)
 
 
 def pairs(results: Results, corpus: str) -> Table:
     """Each arm against each other at each budget."""
-    found = [one for one in comparisons(results, ("beat_f", "downbeat_f", "downbeat_cmlt")) if one.corpus == corpus]
+    found = comparisons(results, ("beat_f", "downbeat_f", "downbeat_cmlt"), corpus=corpus)
     rows = [
         {
             "minutes": f"{one.minutes:g}" if one.minutes else "–", "arm": one.first.name, "against": one.second.name,
@@ -92,37 +105,42 @@ def pairs(results: Results, corpus: str) -> Table:
         for one in found
         if one.difference.values
     ]  # fmt: skip
-    return Table(f"pairs-{_file(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows)
+    return Table(
+        f"pairs-{_file(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows, _compared(found)
+    )
 
 
 def sure(results: Results) -> Table:
     """Whether each arm is at or above its base, every rival without labels, and training from scratch."""
+    every = verdicts(results, ("beat_f", "downbeat_f"))
     rows = [
         {
             "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.arm.name, "score": NAMES[one.score],
             "value": one.value.short, "≥ base": _holds(one.base), "≥ best rival": _holds(one.rival),
             "≥ scratch": _holds(one.scratch),
         }
-        for one in verdicts(results, ("beat_f", "downbeat_f"))
+        for one in every
     ]  # fmt: skip
     return Table(
         "verdicts",
         "At or above the model it began with, the best untouched rival, and the same labels from scratch?",
         rows,
+        _compared([c for one in every for c in (one.base, one.rival, one.scratch) if c is not None]),
     )
 
 
 def schemes(results: Results) -> Table:
     """Each scheme of selection against drawing at random."""
+    found = selections(results, ("beat_f", "downbeat_f"))
     rows = [
         {
             "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.first.name, "score": NAMES[one.score],
             "difference": _signed(one), "verdict": one.verdict,
         }
-        for one in selections(results, ("beat_f", "downbeat_f"))
+        for one in found
         if one.difference.values
     ]  # fmt: skip
-    return Table("selection", "Schemes of selection less drawing at random.", rows)
+    return Table("selection", "Schemes of selection less drawing at random.", rows, _compared(found))
 
 
 def costs(results: Results) -> Table:
@@ -139,7 +157,14 @@ def costs(results: Results) -> Table:
         }
         cells = {name: f"{sum(of) / len(of):.1f}" if of else "–" for name, of in means.items()}
         rows.append({"corpus": corpus, "minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, **cells})
-    return Table("costs", "Mean cost of a run.", rows)
+    numbers = [
+        {
+            "corpus": results.corpus_of[run.id], "arm": results.arm_of[run.id].name, "minutes": float(run.minutes),
+            "seed": run.seed, "run": run.id, **{name: float(run.costs.get(name, math.nan)) for name in _COSTS},
+        }
+        for run in results.runs
+    ]  # fmt: skip
+    return Table("costs", "Mean cost of a run.", rows, numbers)
 
 
 def gained_and_lost(results: Results, *, lost: bool) -> Table:
@@ -170,12 +195,27 @@ def gained_and_lost(results: Results, *, lost: bool) -> Table:
     return Table(what, f"Recordings that {what} most, against the untouched base.", rows)
 
 
+def every_change(results: Results) -> Table:
+    """Every recording before and after labels, for every arm and budget."""
+    rows = [
+        {
+            "corpus": one.corpus, "arm": one.arm.name, "minutes": one.minutes, "base": one.base.base,
+            "track": one.track, "group": one.group, "score": one.score, "before": one.before, "after": one.after,
+            "gain": one.gain, "seeds": one.seeds, "kind_before": one.kind_before, "kind_after": one.kind_after,
+        }
+        for score in ("beat_f", "downbeat_f")
+        for one in changes(results, score)
+    ]  # fmt: skip
+    return Table("changes", "Every recording before and after labels.", rows)
+
+
 def write_csv(table: Table, path: Path) -> None:
-    """Write a table as CSV."""
+    """Write a table as CSV: its numbers where it has some."""
+    rows = table.numbers or table.rows
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, table.headings or ["nothing"])
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["nothing"])
         writer.writeheader()
-        for row in table.rows:
+        for row in rows:
             writer.writerow({key: _plain(cell) for key, cell in row.items()})
 
 
@@ -210,6 +250,26 @@ def _escaped(text: str) -> str:
 
 def _plain(cell: object) -> object:
     return "" if isinstance(cell, float) and math.isnan(cell) else cell
+
+
+def _numbers(found: Estimate, name: str) -> Row:
+    """An estimate as columns of a CSV."""
+    return {
+        name: found.mean, "low": found.low, "high": found.high, "values": found.values,
+        "recordings": found.recordings, "groups": found.groups, "seeds": found.seeds, "resampled": found.resampled,
+    }  # fmt: skip
+
+
+def _compared(found: Iterable[Comparison]) -> list[Row]:
+    """Comparisons as rows of a CSV."""
+    return [
+        {
+            "corpus": one.corpus, "minutes": one.minutes, "score": one.score, "first": one.first.name,
+            "second": one.second.name, **_numbers(one.difference, "difference"), "verdict": one.verdict,
+        }
+        for one in found
+        if one.difference.values
+    ]  # fmt: skip
 
 
 def _signed(one: Comparison) -> str:

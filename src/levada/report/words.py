@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from levada.report.compare import Comparison, compare, mean, selections
+from levada.report.compare import Comparison, Verdict, compare, mean, selections, verdicts
 from levada.report.figures import NAMES
+from levada.report.gaps import fallbacks, other_budgets, repeats, told_by_studies
 from levada.report.intervals import FEWEST_GROUPS
 from levada.report.results import LEADING, Arm, Results
 
-__all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection"]
+__all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection", "worth"]
 
 USUAL_BUDGET = 1.5
 
@@ -118,6 +119,35 @@ def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_
     )
 
 
+def worth(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) -> list[str]:
+    """For each arm that learns: how often it is at or above its base, the best untouched rival and scratch.
+
+    Parameters
+    ----------
+    results : Results
+    scores : sequence of str
+
+    Returns
+    -------
+    list of str
+        A sentence an arm; corpora, budgets and scores count apart.
+    """
+    every = verdicts(results, scores)
+    said = []
+    for arm in results.arms:
+        parts = []
+        for name, which in (("its base", "base"), ("every other untouched model", "rival"), ("scratch", "scratch")):
+            found = [c for one in every if one.arm == arm and (c := getattr(one, which)) is not None]
+            if found:
+                up = sum(bool(Verdict.holds(one)) for one in found)
+                lost = sum(one.told and one.difference.mean < 0 for one in found)
+                below = f" ({lost} times below it by more than its interval)" if lost else ""
+                parts.append(f"at or above {name} {up} times of {len(found)}{below}")
+        if parts:
+            said.append(f"{arm.name}: {', '.join(parts)}.")
+    return said
+
+
 def about(results: Results) -> list[str]:
     """What was measured and how the intervals were made."""
     seeds = {run.seed for run in results.runs}
@@ -136,6 +166,12 @@ def about(results: Results) -> list[str]:
         "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four "
         "still has downbeat F .67; CMLt tells. A model that gives no downbeats scores 0.",
     ]
+    alone = [corpus for corpus in results.corpora if len(set(results.groups.get(corpus, {}).values())) == 1]
+    if alone:
+        said.append(
+            f"{', '.join(alone)}: all recordings are of one group, so recordings are drawn anew in its place; the "
+            "intervals speak of more recordings of that group, not of other groups."
+        )
     if any(row.trained_on for rows in results.table.values() for row in rows):
         said.append("Some models were trained on recordings they are scored on here; the table of all runs marks them.")
     return said
@@ -181,6 +217,7 @@ def missing(results: Results) -> list[str]:
             for m, of in seeds.items()
             if len(of) < most
         ]
+    said += [*told_by_studies(runs), *other_budgets(results), *repeats(results), *fallbacks(results)]
     if len({run.seed for run in results.runs}) == 1:
         said.append("There is one seed: nothing here says how much another draw of labels would change.")
     return said
