@@ -146,7 +146,7 @@ class TestDraw:
     @pytest.mark.parametrize(
         ("said", "wrong"),
         [
-            ({"scheme": "facilty"}, "did you mean 'facility'"),
+            ({"scheme": "facillity"}, "did you mean 'facility'"),
             ({"minutes": 0.0}, "above 0 minutes"),
             ({"minutes": float("nan")}, "above 0 minutes"),
             ({"minutes": 0.02}, "shorter than a bar"),

@@ -151,7 +151,7 @@ class TestNamed:
 
     @pytest.mark.parametrize(
         ("name", "told"),
-        [("facilty", "did you mean 'facility'"), ("kmedoids", "did you mean 'k-medoids'"), ("", "there are random")],
+        [("facillity", "did you mean 'facility'"), ("kmedoids", "did you mean 'k-medoids'"), ("", "there are random")],
     )
     def test_one_that_there_is_not(self, name, told):
         with pytest.raises(InputError, match=told):
