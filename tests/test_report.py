@@ -13,7 +13,7 @@ from levada.report import PAGE, write_report
 from levada.report.compare import comparisons, verdicts
 from levada.report.results import collect
 from levada.report.tables import Table, gained_and_lost, summary, write_latex
-from levada.report.words import findings, missing, on_selection
+from levada.report.words import findings, missing, on_selection, worth
 from levada.scores import SCORES
 from levada.study.store import identity, read_runs, write_run
 
@@ -188,6 +188,43 @@ class TestWords:
         said = on_selection(collect(read_runs(out)))
         assert "Of 2 comparisons" in said
         assert "1 are above it and 0 below it" in said
+
+
+class TestWorth:
+    def test_counts_how_often_an_arm_is_at_or_above(self, out):
+        said = worth(collect(read_runs(out)))
+        assert said[0].startswith("scratch: at or above its base 0 times of 4 (4 times below it")
+        assert said[1] == (
+            "finetune+augment from base: at or above its base 4 times of 4, at or above every other untouched model "
+            "4 times of 4, at or above scratch 4 times of 4."
+        )
+
+    def test_nothing_learnt_nothing_said(self, tmp_path):
+        a_run(tmp_path, "untouched")
+        assert worth(collect(read_runs(tmp_path))) == []
+
+
+class TestNumbers:
+    def test_csv_has_one_number_a_cell(self, out, tmp_path):
+        write_report(out, out=tmp_path / "report")
+
+        def rows(name):
+            with open(tmp_path / "report" / "tables" / f"{name}.csv", encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+
+        means = [row for row in rows("summary-drums") if row["score"] == "beat_f" and row["strategy"] == "scratch"]
+        assert [(row["groups"], row["seeds"]) for row in means] == [("8", "2")] * 2
+        assert [float(row["mean"]) for row in means] == pytest.approx([0.4, 0.4])
+        assert {row["resampled"] for row in means} == {"groups and seeds"}
+        for row in (*rows("pairs-drums"), *rows("verdicts")):
+            assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+        assert {float(row["peak_mb"]) for row in rows("costs")} == {500.0}
+        assert {row["track"] for row in rows("changes")} == {f"song{number}" for number in range(8)}
+
+    def test_a_number_stays_with_its_interval_on_the_page(self, out, tmp_path):
+        html = write_report(out, out=tmp_path / "report").page.read_text(encoding="utf-8")
+        assert '<td><span class="ends">0.40 [0.40, 0.40]</span></td>' in html
+        assert re.search(r'yes \(flux untouched <span class="ends">\+0\.\d+ \[\+[\d.]+, \+[\d.]+\]</span>\)', html)
 
 
 class TestTables:

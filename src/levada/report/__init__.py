@@ -139,7 +139,8 @@ def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], N
     name = scored.name.removeprefix("summary-")
     if scored.rows and any(results.has(score, corpus) for score in figures.NAMES):
         caption = (
-            f"{corpus}: scores against minutes of labels (logarithmic); models without labels at the left edge. "
+            f"{corpus}: scores against minutes of labels (logarithmic); models without labels at the left edge, "
+            "the one that is adapted as a dotted line through all budgets. "
             "Lines down and up are 95 % intervals; points stand a little apart so that they can be seen; hollow ones "
             "have fewer seeds, and so other recordings, than the rest."
         )

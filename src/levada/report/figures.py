@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,8 @@ def curves(results: Results, corpus: str) -> Figure:
                 began = any(other.base == arm.base for other in trained)
                 marker = "o" if began else _UNTOUCHED[index % len(_UNTOUCHED)]
                 _point(axes, x, found, color="#000000" if began else "#777777", marker=marker, label=arm.name)
+                if began and not math.isnan(found.mean):
+                    axes.axhline(found.mean, color="#000000", lw=0.8, linestyle=(0, (1, 3)), zorder=1)
             for place, arm in enumerate(trained):
                 color, marker, stroke = looks[arm]
                 own = [m for m in budgets if (corpus, arm, m) in results.table]
@@ -274,7 +277,8 @@ def as_image(figure: Figure) -> str:
     whole = io.BytesIO()
     with _matplotlib().rc_context(_LOOK):
         figure.savefig(whole, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(whole.getvalue()).decode("ascii")
+    small = re.sub(rb"(\d\.\d\d)\d+", rb"\1", whole.getvalue())  # hundredths of a point are seen by nobody
+    return "data:image/svg+xml;base64," + base64.b64encode(small).decode("ascii")
 
 
 def _matplotlib() -> Any:

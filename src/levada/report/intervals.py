@@ -20,6 +20,7 @@ FEWEST_GROUPS = 6
 """Below so many groups nothing is called a difference: were there none, all of five groups would still point the
 same way once in sixteen times (2 / 2 ** 5 = .06), so that no test that trusts groups alone could exclude it at 5 %."""
 
+DIGITS = 12  # of means and ends after the point, so that no 1e-17 counts as above zero
 Place = tuple[int, str]  # a seed and a recording
 
 
@@ -106,7 +107,7 @@ def estimate(
     recordings = sorted({track for _, track in known})
     seeds = sorted({seed for seed, _ in known})
     names = sorted({groups[track] for track in recordings})
-    mean = sum(known.values()) / len(known) if known else math.nan
+    mean = round(sum(known.values()) / len(known), DIGITS) if known else math.nan
     alone = len(names) == 1
     unit_of = {track: track if alone else groups[track] for track in recordings}
     units = sorted(set(unit_of.values()))
@@ -175,5 +176,5 @@ def _ends(
     total = ((of_seeds @ sums) * of_units).sum(axis=1)
     weight = ((of_seeds @ counts) * of_units).sum(axis=1)
     means = total[weight > 0] / weight[weight > 0]
-    ends = np.round(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]), 12)  # so that no 1e-17 counts as above 0
+    ends = np.round(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]), DIGITS)
     return float(ends[0]), float(ends[1])
