@@ -144,6 +144,18 @@ class TestUncertainty:
         assert chosen[0] in (0, 1)
         assert chosen[1] == 3
 
+    def test_near_copies_of_what_is_hard_do_not_outweigh_all_else(self):
+        alike = np.clip(crowds(10, *[1] * 10), -0.2, 0.9)
+        np.fill_diagonal(alike, 1.0)
+        unsure = np.concatenate([np.full(10, 0.3), np.linspace(0.0006, 0.01, 10)])
+        chosen = schemes.uncertainty(alike, count=4, rng=rng(), unsure=unsure)
+        assert chosen[0] < 10
+        assert chosen[1:] == [19, 18, 17]
+
+    def test_a_tracker_that_is_sure_of_everything_leaves_the_choice_to_novelty(self):
+        chosen = schemes.uncertainty(crowds(5, 1, 5), count=3, rng=rng(), unsure=np.zeros(11))
+        assert sorted(np.repeat([0, 1, 2], [5, 1, 5])[chosen]) == [0, 1, 2]
+
 
 class TestNamed:
     def test_every_name(self):

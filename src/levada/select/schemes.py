@@ -130,11 +130,12 @@ def uncertainty(
 ) -> list[int]:
     """Those of which the tracker is least sure, unless they are like what is chosen already.
 
-    Uncertainty times novelty, which is 0 for a copy of a chosen one and 1 for its opposite. Parameters as for `random`,
+    Rank of uncertainty times novelty, which is 0 for a copy of a chosen one and 1 for its opposite. Ranks, as trackers
+    are so sure of most music that near-copies of what they doubt would outweigh all else. Parameters as for `random`,
     and `unsure`, float64 [shape=(n,)]: 1 less the tracker's mean confidence in each; the same everywhere by default.
     """
     order, chosen = _free(alike, known, rng), list[int]()
-    doubt = np.ones(len(alike)) if unsure is None else unsure
+    doubt = _ranks(np.ones(len(alike)) if unsure is None else unsure, among=order)
     novel = (1 - alike[:, list(known)].max(axis=1, initial=-1.0)) / 2
     while order and len(chosen) < count:
         best = max(order, key=lambda one: float(doubt[one] * novel[one]))
@@ -173,6 +174,13 @@ def named(scheme: str) -> Scheme:
 def _free(alike: Floats, known: Sequence[int], rng: np.random.Generator) -> list[int]:
     """What may be chosen, in random order: the first of equals wins."""
     return [int(one) for one in rng.permutation(len(alike)) if one not in set(known)]
+
+
+def _ranks(values: Floats, *, among: Sequence[int]) -> Floats:
+    """Share of some of the values that each is above, equals counting half: above 0 for those among them."""
+    some = np.sort(values[list(among)])
+    places = np.searchsorted(some, values, "left") + np.searchsorted(some, values, "right")
+    return np.asarray(places / max(2 * len(some), 1), np.float64)
 
 
 def _cost(far: Floats, medoids: list[int]) -> float:
