@@ -63,7 +63,7 @@ def test_tells_what_it_does_and_how_far_it_is(result):
     assert said[2].startswith("scoring on 2 recordings of other groups")
     assert list(stages) == ["rendering", "adapting", "scoring", "writing beats, clicks and a picture"]
     assert stages["rendering"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert stages["adapting"] == [(1, 3), (2, 3), (3, 3)]
+    assert stages["adapting"] == [(step, 9) for step in range(1, 10)]  # and two halves
     assert stages["scoring"] == [(1, 2), (2, 2)]
 
 
