@@ -328,7 +328,10 @@ def _result(ray: Any, reference: Any, retries: int) -> Any:
     except Exception as error:
         return RuntimeError(f"its result cannot be read here: {type(error).__name__}: {error}")
     if how == "other":
-        raise InputError(f"{value} has another levada than this machine: install the same on all of them")
+        raise InputError(
+            f"{value} has another levada than this run began with: install the same on all of them, and change nothing "
+            "while it runs"
+        )
     return value
 
 
