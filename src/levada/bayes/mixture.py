@@ -88,7 +88,7 @@ def _moments(features: Floats, share: Floats, floor: Floats) -> Mixture:
     """The mixture of which each component has the given shares (components, frames) of the frames."""
     count = share.sum(axis=1) + 1e-6
     means = (share @ features) / count[:, None]
-    spreads = np.sqrt(np.maximum((share @ features**2) / count[:, None] - means**2, 0)) + floor
+    spreads = np.sqrt(np.maximum((share @ features**2) / count[:, None] - means**2, floor**2))
     return Mixture(means, spreads, count / count.sum())
 
 
