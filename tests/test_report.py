@@ -36,7 +36,7 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
     for number in range(tracks):
         up = float(rng.normal(0, spread)) if spread else 0.0
         of = {name: beat if name.startswith("beat") else downbeat for name in SCORES}
-        scores = [f"{min(1.0, value + up):.6f}" for value in of.values()]
+        scores = [f"{min(value + up, 1.0):.6f}" for value in of.values()]
         broken = number in failed
         cells = [f"song{number}", f"player{number}", "m", "0", "30", *([""] * 7 if broken else scores), "5"]
         lines.append(",".join([*cells, "" if broken else kind, "as said", "30", "1", "False", "it broke" * broken]))
@@ -53,7 +53,18 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
 @pytest.fixture
 def out(tmp_path):
     """Two seeds of a study: labels help, the rival is worse, scratch is worst."""
-    folder = tmp_path / "study"
+    return a_study(tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of the report of such a study; not to be changed."""
+    folder = tmp_path_factory.mktemp("written")
+    write_report(a_study(folder / "study"), out=folder / "report")
+    return folder / "report"
+
+
+def a_study(folder):
     for seed in (0, 1):
         for model, beat in (("base", 0.8), ("flux", 0.85), ("madmom", 0.7)):
             a_run(folder, "untouched", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong one")
@@ -79,7 +90,7 @@ class TestPage:
             for suffix in ("pdf", "svg", "png"):
                 assert (tmp_path / "report" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
 
-    def test_its_tags_close(self, out, tmp_path):
+    def test_its_tags_close(self, written):
         class Parser(HTMLParser):
             def __init__(self):
                 super().__init__()
@@ -93,7 +104,7 @@ class TestPage:
                 assert self.open.pop() == tag
 
         parser = Parser()
-        parser.feed(write_report(out, out=tmp_path / "report").page.read_text(encoding="utf-8"))
+        parser.feed((written / PAGE).read_text(encoding="utf-8"))
         assert parser.open == []
 
     def test_names_are_no_html(self, tmp_path):
@@ -103,23 +114,25 @@ class TestPage:
         assert "<b>" not in html
         assert "&lt;b&gt;drums&lt;/b&gt; &amp; co" in html
 
-    def test_the_same_runs_give_the_same_page(self, out, tmp_path):
-        one, other = (write_report(out, out=tmp_path / name).page.read_bytes() for name in ("a", "b"))
-        assert one == other
+    def test_the_same_runs_give_the_same_page(self, out, written, tmp_path):
+        assert write_report(out, out=tmp_path / "again").page.read_bytes() == (written / PAGE).read_bytes()
 
-    def test_every_row_is_in_a_table(self, out, tmp_path):
-        write_report(out, out=tmp_path / "report")
-        with open(tmp_path / "report" / "tables" / "all.csv", encoding="utf-8", newline="") as file:
+    def test_every_row_is_in_a_table(self, written):
+        with open(written / "tables" / "all.csv", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 14 * 8
         best = [float(row["beat_f"]) for row in rows if row["strategy"] == "scratch"]
         assert best == [pytest.approx(0.4)] * 32
 
-    def test_an_existing_report_is_kept(self, out, tmp_path):
-        write_report(out, out=tmp_path / "report")
+    def test_an_existing_report_is_kept(self, tmp_path):
+        a_run(tmp_path / "s", "untouched", tracks=2)
+        write_report(tmp_path / "s", out=tmp_path / "report")
+        before = (tmp_path / "report" / PAGE).stat().st_ino
         with pytest.raises(InputError, match="exists already"):
-            write_report(out, out=tmp_path / "report")
-        write_report(out, out=tmp_path / "report", force=True)
+            write_report(tmp_path / "s", out=tmp_path / "report")
+        assert (tmp_path / "report" / PAGE).stat().st_ino == before
+        write_report(tmp_path / "s", out=tmp_path / "report", force=True)
+        assert (tmp_path / "report" / PAGE).stat().st_ino != before
 
     def test_a_folder_of_something_else_is_never_replaced(self, out, tmp_path):
         (tmp_path / "thesis").mkdir()
@@ -156,9 +169,26 @@ class TestWords:
     def test_what_came_out(self, out):
         (said,) = findings(collect(read_runs(out)))
         assert said.startswith("drums: with 1.5 minutes of labels, finetune+augment from base reaches beat F 0.95 [")
-        assert "a gain in beat F" in said
-        assert "the best other model without labels in beat F is flux (0.85" in said.replace("The best", "the best")
-        assert "No other strategy did better" in said
+        assert re.search(
+            r"Beat F: against base untouched \+0\.15\d \[[^]]*\], a gain; against flux, the best other", said
+        )
+        assert "model without labels (0.85 [0.85, 0.85]), +0.1" in said
+        assert "No other strategy had higher means" in said
+
+    def test_a_stronger_strategy_is_named_with_its_difference(self, out):
+        for seed in (0, 1):
+            a_run(out, "bayes", "", beat=1.0, downbeat=1.0, seed=seed)
+        (said,) = findings(collect(read_runs(out)))
+        assert "With the same labels bayes had the highest means: beat F 1.00 [1.00, 1.00], +0.0" in said
+        assert "downbeat F 1.00 [1.00, 1.00], +0.397 [" in said
+
+    def test_a_rival_without_scores_is_not_the_best(self, out):
+        for seed in (0, 1):
+            a_run(out, "untouched", "beatnet", seed=seed, beat=float("nan"), downbeat=0.9)
+        (said,) = findings(collect(read_runs(out)))
+        assert "Beat F: against base untouched" in said
+        assert "against flux, the best other model without labels (0.85" in said
+        assert "against beatnet, the best other model without labels (0.90" in said
 
     def test_few_groups_are_no_difference(self, tmp_path):
         a_run(tmp_path, "untouched", tracks=3, beat=0.1)
@@ -186,17 +216,17 @@ class TestWords:
         for seed in (0, 1):
             a_run(out, "finetune+augment", selection="facility", beat=1.0, seed=seed, spread=0.001)
         said = on_selection(collect(read_runs(out)))
-        assert "Of 2 comparisons" in said
-        assert "1 are above it and 0 below it" in said
+        assert re.search(r"strategies: facility beat F \+0\.0[45]\d \[\+[^]]*\], downbeat F [+-]0\.\d+ \[", said)
+        assert "Of 2 comparisons apart, 1 are above drawing at random and 0 below it" in said
 
 
 class TestWorth:
     def test_counts_how_often_an_arm_is_at_or_above(self, out):
         said = worth(collect(read_runs(out)))
-        assert said[0].startswith("scratch: at or above its base 0 times of 4 (4 times below it")
+        assert said[0].startswith("scratch: at or above its base in 0 of 4 (in 4 below it")
         assert said[1] == (
-            "finetune+augment from base: at or above its base 4 times of 4, at or above every other untouched model "
-            "4 times of 4, at or above scratch 4 times of 4."
+            "finetune+augment from base: at or above its base in 4 of 4, at or above every other untouched model "
+            "in 4 of 4, at or above scratch in 4 of 4."
         )
 
     def test_nothing_learnt_nothing_said(self, tmp_path):
@@ -205,11 +235,9 @@ class TestWorth:
 
 
 class TestNumbers:
-    def test_csv_has_one_number_a_cell(self, out, tmp_path):
-        write_report(out, out=tmp_path / "report")
-
+    def test_csv_has_one_number_a_cell(self, written):
         def rows(name):
-            with open(tmp_path / "report" / "tables" / f"{name}.csv", encoding="utf-8", newline="") as file:
+            with open(written / "tables" / f"{name}.csv", encoding="utf-8", newline="") as file:
                 return list(csv.DictReader(file))
 
         means = [row for row in rows("summary-drums") if row["score"] == "beat_f" and row["strategy"] == "scratch"]
@@ -221,9 +249,9 @@ class TestNumbers:
         assert {float(row["peak_mb"]) for row in rows("costs")} == {500.0}
         assert {row["track"] for row in rows("changes")} == {f"song{number}" for number in range(8)}
 
-    def test_a_number_stays_with_its_interval_on_the_page(self, out, tmp_path):
-        html = write_report(out, out=tmp_path / "report").page.read_text(encoding="utf-8")
-        assert '<td><span class="ends">0.40 [0.40, 0.40]</span></td>' in html
+    def test_a_number_stays_with_its_interval_on_the_page(self, written):
+        html = (written / PAGE).read_text(encoding="utf-8")
+        assert '<td>0.40 <span class="ends under">[0.40, 0.40]</span></td>' in html
         assert re.search(r'yes \(flux untouched <span class="ends">\+0\.\d+ \[\+[\d.]+, \+[\d.]+\]</span>\)', html)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "comparisons",
     "families",
     "mean",
+    "selection_gain",
     "selections",
     "verdicts",
 ]
@@ -187,6 +188,27 @@ def selections(results: Results, scores: Sequence[str]) -> list[Comparison]:
                 for score in scores:
                     found += [compare(results, corpus, minutes, score, (arm, minutes), (o, minutes)) for o in rest]
     return found
+
+
+def selection_gain(results: Results, scheme: str, score: str) -> Estimate:
+    """What a scheme of selection gains over drawing at random, all corpora, budgets and strategies together.
+
+    Of a recording and seed the mean difference over budgets and strategies counts; groups of all corpora and seeds
+    are drawn anew.
+    """
+    differences: dict[tuple[int, str], list[float]] = {}
+    groups: dict[str, str] = {}
+    for corpus in results.corpora:
+        for minutes in results.budgets_of(corpus):
+            for arm in results.find(corpus, minutes, selection=scheme):
+                for other in results.find(corpus, minutes, **{**arm.levels(), "selection": "random"}):
+                    chosen, drawn = (results.values((corpus, one, minutes), score) for one in (arm, other))
+                    for seed, track in chosen.keys() & drawn.keys():
+                        name = f"{corpus}/{track}"
+                        groups[name] = f"{corpus}/{results.groups[corpus][track]}"
+                        differences.setdefault((seed, name), []).append(chosen[seed, track] - drawn[seed, track])
+    values = {place: sum(of) / len(of) for place, of in sorted(differences.items())}
+    return estimate(values, groups, rng=np.random.default_rng(SEED))
 
 
 def verdicts(results: Results, scores: Sequence[str]) -> list[Verdict]:

@@ -35,7 +35,8 @@ figure { margin: 1.2rem 0 2rem; } figure img { width: 100%; height: auto; backgr
   font-variant-numeric: tabular-nums; } caption { text-align: left; padding-bottom: .4rem; }
 th, td { text-align: left; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { border-bottom-width: 2px; white-space: nowrap; } th[aria-sort] { cursor: pointer; }
-.ends { white-space: nowrap; } details > summary { cursor: pointer; margin: 1rem 0; }
+.ends { white-space: nowrap; } .under { display: block; color: var(--quiet); }
+details > summary { cursor: pointer; margin: 1rem 0; }
 @media print { body { max-width: none; font-size: 10pt; } nav { display: none; } h2 { break-after: avoid; }
   figure, tr { break-inside: avoid; } }
 """
@@ -161,6 +162,9 @@ def _table(table: Table, folded: bool) -> str:
 
 
 def _cell(text: str) -> str:
-    """A number stays with its interval, in one line."""
+    """An interval stays in one line, under its number where there is nothing else."""
+    if _INTERVAL.fullmatch(text):
+        value, ends = text.split(" ", 1)
+        return f'{escape(value)} <span class="ends under">{escape(ends)}</span>'
     parts = _INTERVAL.split(text)
     return "".join(f'<span class="ends">{escape(p)}</span>' if at % 2 else escape(p) for at, p in enumerate(parts))

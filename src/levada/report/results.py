@@ -19,8 +19,6 @@ UNTOUCHED = "untouched"
 LEADING = "finetune+augment"
 """The strategy of which the first paragraph speaks, where the study has it."""
 
-USUAL_MINUTES = 1.5  # the budget of which prose speaks first: that of Maia et al. (2022)
-
 FACTORS = ("strategy", "base", "selection", "augmentation", "layers")
 _USUAL = {"selection": "random", "augmentation": "all", "layers": "all"}
 _ORDER = (UNTOUCHED, "decoder", "bayes", "scratch", "finetune", LEADING)
@@ -117,19 +115,6 @@ class Results:
         return [
             arm for arm in self.arms if (corpus, arm, minutes) in self.table and levels.items() <= arm.levels().items()
         ]
-
-    def leading(self, corpus: str) -> tuple[Arm, float] | None:
-        """Give the arm and the budget of which prose speaks first, whatever came out; None where nothing learnt.
-
-        The strategy that `levada adapt` takes by default where the study has it, with the budget next to 1.5 minutes.
-        """
-        there = [(arm, m) for (name, arm, m) in self.table if name == corpus and not arm.untouched]
-        if not there:
-            return None
-        last = max(_place(arm)[0] for arm, _ in there)
-        alike = [arm for arm, _ in there if arm.strategy == LEADING] or [a for a, _ in there if _place(a)[0] == last]
-        first = min(alike, key=_place)
-        return first, min((m for arm, m in there if arm == first), key=lambda m: (abs(math.log(m / USUAL_MINUTES)), m))
 
     def has(self, score: str, corpus: str | None = None) -> bool:
         """Whether any recording has a value of this score."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from levada.report.compare import Comparison, Verdict, compare, mean, selections, verdicts
+from levada.report.compare import Comparison, Verdict, compare, mean, selection_gain, selections, verdicts
 from levada.report.figures import NAMES
 from levada.report.gaps import fallbacks, other_budgets, repeats, told_by_studies
-from levada.report.intervals import FEWEST_GROUPS
+from levada.report.intervals import FEWEST_GROUPS, Estimate
 from levada.report.results import LEADING, Arm, Results
 
 __all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection", "worth"]
@@ -57,52 +57,65 @@ def _finding(results: Results, corpus: str) -> str:
     for score in ("beat_f", "downbeat_f"):
         if not found[score].values:
             continue
+        gaps = []
         base = results.base_of(corpus, arm)
         if base is not None:
-            said.append(_beside(compare(results, corpus, minutes, score, (arm, minutes), (base, 0.0)), "untouched"))
-        rivals = results.rivals_of(corpus, arm)
-        best = max(rivals, key=lambda other: mean(results, corpus, other, 0.0, score).mean, default=None)
+            gap = compare(results, corpus, minutes, score, (arm, minutes), (base, 0.0))
+            gaps.append(f"against {base.base} untouched {_gap(gap)}")
+        best = _best(results, corpus, arm, score)
         if best is not None:
-            value = mean(results, corpus, best, 0.0, score).short
             gap = compare(results, corpus, minutes, score, (arm, minutes), (best, 0.0))
-            said.append(f"the best other model without labels in {NAMES[score]} is {best.base} ({value}); {_gap(gap)}")
+            value = mean(results, corpus, best, 0.0, score).short
+            gaps.append(f"against {best.base}, the best other model without labels ({value}), {_gap(gap)}")
+        if gaps:
+            said.append(f"{NAMES[score]}: {'; '.join(gaps)}")
     strongest = _strongest(results, corpus, minutes, arm)
     if strongest:
         said.append(strongest)
     return ". ".join(sentence[0].upper() + sentence[1:] if at else sentence for at, sentence in enumerate(said)) + "."
 
 
+def _best(results: Results, corpus: str, arm: Arm, score: str) -> Arm | None:
+    """The untouched model with the highest mean, other than the one that an arm began with."""
+    means = {other: mean(results, corpus, other, 0.0, score).mean for other in results.rivals_of(corpus, arm)}
+    return max((other for other in means if not math.isnan(means[other])), key=means.__getitem__, default=None)
+
+
 def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
-    """Whether another strategy with the same labels was better, in beats and bars together."""
+    """Whether another strategy with the same labels had higher means, in beats and bars together."""
+    scores = ("beat_f", "downbeat_f")
 
     def both(other: Arm) -> float:
-        of = [mean(results, corpus, other, minutes, score).mean for score in ("beat_f", "downbeat_f")]
+        of = [mean(results, corpus, other, minutes, score).mean for score in scores]
         return sum(value for value in of if not math.isnan(value))
 
     others = [other for other, _ in results.at(corpus, minutes, zero=False) if other != arm]
     best = max(others, key=both, default=None)
     if best is None or both(best) <= both(arm) + 1e-3:
-        return "no other strategy did better with these labels" if others else ""
-    values = " / ".join(mean(results, corpus, best, minutes, s).short for s in ("beat_f", "downbeat_f"))
-    return f"with the same labels {best.name} had {values}"
-
-
-def _beside(found: Comparison, how: str) -> str:
-    return f"against {found.second.base} {how}, {_gap(found)} in {NAMES[found.score]}"
+        return "no other strategy had higher means with these labels" if others else ""
+    gaps = [
+        f"{NAMES[score]} {mean(results, corpus, best, minutes, score).short}, {_gap(gap)}"
+        for score in scores
+        if (gap := compare(results, corpus, minutes, score, (best, minutes), (arm, minutes))).difference.values
+    ]
+    return f"with the same labels {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
 
 
 def _gap(found: Comparison) -> str:
     gap = found.difference
-    size = f"{gap.mean:+.3f}" + ("" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
     told = {
         "above": "a gain",
         "below": "a loss",
         "level": "no difference at all",
-        "not told apart": "not told apart from nothing",
+        "not told apart": "which these recordings cannot tell from none",
         "too few groups": f"from too few groups to call it a difference (under {FEWEST_GROUPS})",
         "nothing in common": "nothing in common to compare",
     }[found.verdict]
-    return told if found.verdict in ("level", "nothing in common") else f"{size}, {told}"
+    return told if found.verdict in ("level", "nothing in common") else f"{_size(gap)}, {told}"
+
+
+def _size(gap: Estimate) -> str:
+    return f"{gap.mean:+.3f}" + ("" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
 
 
 def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) -> str:
@@ -111,11 +124,14 @@ def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_
     if not found:
         return ""
     better, worse = [[one for one in found if one.told and one.verdict == way] for way in ("above", "below")]
-    size = sum(one.difference.mean for one in found) / len(found)
+    schemes = []
+    for scheme in dict.fromkeys(one.first.selection for one in found):
+        over = [(score, selection_gain(results, scheme, score)) for score in scores]
+        schemes.append(f"{scheme} " + ", ".join(f"{NAMES[s]} {_size(gap)}" for s, gap in over if gap.values))
     return (
-        f"Of {len(found)} comparisons of a scheme with drawing at random (corpora, budgets, strategies and scores "
-        f"apart), {len(better)} are above it and {len(worse)} below it by more than their interval; the mean "
-        f"difference is {size:+.3f}. Of so many about {round(0.05 * len(found))} would leave zero out by chance."
+        f"Does choosing what to label beat drawing it at random? Over all corpora, budgets and strategies: "
+        f"{'; '.join(schemes)}. Of {len(found)} comparisons apart, {len(better)} are above drawing at random and "
+        f"{len(worse)} below it by more than their interval; about {round(0.05 * len(found))} would be by chance."
     )
 
 
@@ -141,8 +157,8 @@ def worth(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) ->
             if found:
                 up = sum(bool(Verdict.holds(one)) for one in found)
                 lost = sum(one.told and one.difference.mean < 0 for one in found)
-                below = f" ({lost} times below it by more than its interval)" if lost else ""
-                parts.append(f"at or above {name} {up} times of {len(found)}{below}")
+                below = f" (in {lost} below it by more than the interval)" if lost else ""
+                parts.append(f"at or above {name} in {up} of {len(found)}{below}")
         if parts:
             said.append(f"{arm.name}: {', '.join(parts)}.")
     return said
