@@ -428,17 +428,16 @@ class TestInterrupted:
         audio_and_labels = (rendered / "a.wav", "--labels", rendered / "a.beats")
         return lambda out: ("adapt", *audio_and_labels, "--model", tiny_model, "-o", out)
 
-    @pytest.mark.usefixtures("few_steps")
-    def test_adapting_killed_goes_on(self, levada, adapting, tmp_path):
+    def test_adapting_killed_goes_on(self, adapting, tmp_path):
         done = child("SIGKILL", 2, *adapting(tmp_path / "mine"))
         assert done.returncode == -signal.SIGKILL
         assert not (tmp_path / "mine").exists()
         assert (tmp_path / "mine.part" / "training.ckpt").exists()
-        assert levada(*adapting(tmp_path / "mine"))[0] == 0
+        assert child("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
         log = (tmp_path / "mine" / "log.csv").read_text().splitlines()
         assert [row.split(",")[0] for row in log[-2:]] == ["2", "3"]
         assert log[2].startswith("2,")  # heard before the kill, and again: only step 1 was in the checkpoint
-        assert levada(*adapting(tmp_path / "unbroken"))[0] == 0
+        assert child("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "unbroken")]
         assert weights[0] == weights[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "unbroken"]
@@ -451,7 +450,7 @@ class TestInterrupted:
         code, out, _ = levada("beats", rendered / "b.wav", "-m", tmp_path / "mine", "--json")
         assert code == 0
         assert json.loads(out)["model"] == "mine"
-        assert "Stopped by hand after 2 of 3 steps" in (tmp_path / "mine" / "README.md").read_text()
+        assert "Stopped by hand after 2 of 9 steps" in (tmp_path / "mine" / "README.md").read_text()
 
     def test_adapting_on_a_full_disk_leaves_no_half_model(self, adapting, tmp_path):
         done = child("full", 4096, *adapting(tmp_path / "mine"))

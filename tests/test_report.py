@@ -179,7 +179,7 @@ class TestWords:
         for seed in (0, 1):
             a_run(out, "bayes", "", beat=1.0, downbeat=1.0, seed=seed)
         (said,) = findings(collect(read_runs(out)))
-        assert "With the same labels bayes had the highest means: beat F 1.00 [1.00, 1.00], +0.0" in said
+        assert "With as many labels bayes had the highest means: beat F 1.00 [1.00, 1.00], +0.0" in said
         assert "downbeat F 1.00 [1.00, 1.00], +0.397 [" in said
 
     def test_a_rival_without_scores_is_not_the_best(self, out):

@@ -107,7 +107,7 @@ def _refuse(address: str, reason: str, noise: str | bytes | None) -> None:
             "nothing there is Ray, or lets us in: its ports are HOST:6379, or what 'ray start' says, and "
             "ray://HOST:10001 for clients; one that asks for a token needs RAY_AUTH_MODE=token"
         )
-    raise InputError(f"no Ray cluster answers at {address}: {reason}")
+    raise InputError(f"no Ray cluster answers at {address}: {reason}") from None
 
 
 def _place(address: str) -> tuple[str, int] | None:

@@ -203,7 +203,7 @@ def _adapted(
     if halves is not None and not interrupted:
         found = validate(halves, base=base, train=taught, hear=sources.hear)
         if found is not None:
-            losses = dict(zip(map(str, SHARES), found.losses, strict=True))
+            losses = {str(share): round(loss, 5) for share, loss in zip(SHARES, found.losses, strict=True)}
             chosen = {"partway": found.share, "held_out_losses": losses}
     return partway(base, trained, share=chosen["partway"]), chosen
 

@@ -82,7 +82,7 @@ def _best(results: Results, corpus: str, arm: Arm, score: str) -> Arm | None:
 
 
 def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
-    """Whether another strategy with the same labels had higher means, in beats and bars together."""
+    """Whether another strategy with as many labels had higher means, in beats and bars together."""
     scores = ("beat_f", "downbeat_f")
 
     def both(other: Arm) -> float:
@@ -92,13 +92,13 @@ def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
     others = [other for other, _ in results.at(corpus, minutes, zero=False) if other != arm]
     best = max(others, key=both, default=None)
     if best is None or both(best) <= both(arm) + 1e-3:
-        return "no other strategy had higher means with these labels" if others else ""
+        return "no other strategy had higher means with as many labels" if others else ""
     gaps = [
         f"{NAMES[score]} {mean(results, corpus, best, minutes, score).short}, {_gap(gap)}"
         for score in scores
         if (gap := compare(results, corpus, minutes, score, (best, minutes), (arm, minutes))).difference.values
     ]
-    return f"with the same labels {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
+    return f"with as many labels {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
 
 
 def _gap(found: Comparison) -> str:
