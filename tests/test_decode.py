@@ -227,27 +227,6 @@ def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_beats(activations, impl="numba")
 
 
-def test_numba_without_a_place_for_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    numba = pytest.importorskip("numba")
-    from levada.decode import recursion
-
-    compile_for_real, asked = numba.njit, []
-
-    def read_only(*args: object, **options: object) -> object:
-        asked.append(options)
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available for file")
-        return compile_for_real(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", read_only)
-    recursion._compiled_loop.cache_clear()
-    activations = heard(steady(100, 4), 4)
-    found = decode_beats(activations, impl="numba")
-    recursion._compiled_loop.cache_clear()
-    assert asked == [{"cache": True}, {}]
-    assert found == decode_beats(activations, impl="numpy")
-
-
 def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     activations = heard(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)

@@ -1,17 +1,10 @@
 """Every command and every line of Python of the README, run one after another as a reader would."""
 
-import json
 import re
 import shlex
-from importlib.util import find_spec
+import subprocess
+import sys
 from pathlib import Path
-
-import numpy as np
-import pytest
-
-from levada import audio
-from levada.beats import Beats
-from levada.formats import read_beats, write_beats
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,61 +12,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHELL = [line for kind, text in BLOCKS if kind in ("bash", "sh", "console") for line in text.splitlines()]
 INLINE = re.findall(r"`(levada [^`]+ [^`]+)`", README)
 LINES = [line.removeprefix("$ ").split(" #")[0].strip() for line in (*SHELL, *INLINE)]
-STUDY = """
-strategies = ["untouched", "decoder"]
-minutes = [0.25]
-rivals = ["flux"]
-seeds = 1
-
-[corpora]
-mine = "my-recordings"
-"""
-ELSEWHERE = {"madmom": "madmom", "beatnet": "BeatNet", "librosa": "librosa"}
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada ")))
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    """A folder with what the README speaks of, its recordings made of clicks."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "my-study.toml").write_text(STUDY, encoding="utf-8")
-    names = ["song", *(f"my-recordings/{number}" for number in range(6)), "archive/old", "archive/tape/older"]
-    names += [f"my-pool/{number}" for number in range(4)]
-    for seed, name in enumerate(names):
-        path = folder / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        times = np.arange(0.3, 30, 0.5 + seed / 100)
-        beats = Beats(times, np.arange(len(times)) % 4 + 1)
-        audio.write(path, audio.clicks(beats, rate=22050, duration_s=30.5)[None], rate=22050)
-        if name.startswith("my-recordings"):
-            write_beats(path.with_suffix(".beats"), beats)
-        if name == "song":
-            write_beats(folder / "first-bars.beats", beats.between(0, 10))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _as_reader(reader, monkeypatch):
-    """Be in that folder and at home in it."""
-    monkeypatch.chdir(reader)
-    monkeypatch.setenv("HOME", str(reader / "home"))
-
-
-@pytest.fixture
-def _network(reader, monkeypatch):
-    """Let mirdata find one recording of candombe, and its index, where it looks for them."""
-    from mirdata import core
-
-    index = {"version": "1.0", "tracks": {"ansina": {"audio": ["ansina.flac", ""], "beats": ["ansina.csv", ""]}}}
-    (reader / "index.json").write_text(json.dumps(index))
-
-    def download(dataset, *_, **__):
-        home = Path(dataset.data_home)
-        (home / "ansina.flac").write_bytes((reader / "song.wav").read_bytes())
-        (home / "ansina.csv").write_text("0.5,1.1\n1.0,1.2\n")
-
-    monkeypatch.setattr(core.Index, "get_path", lambda *_: str(reader / "index.json"))
-    monkeypatch.setattr(core.Dataset, "download", download)
 
 
 def test_there_are_commands_to_run():
@@ -81,28 +20,20 @@ def test_there_are_commands_to_run():
     assert {shlex.split(command)[1] for command in COMMANDS} >= {"beats", "adapt", "evaluate", "corpus", "models"}
 
 
-@pytest.mark.usefixtures("few_steps", "one_process", "_network")
-def test_every_command_does_what_it_says(levada, reader):
-    for command in COMMANDS:
-        words = shlex.split(command)[1:]
-        if not all(find_spec(module) for name, module in ELSEWHERE.items() if name in words):
-            continue
-        code, out, err = levada(*words)
-        assert code == 0, f"{command}: {err}"
-        assert out or "-o" in words, command
-        written = [words[at + 1] for at, word in enumerate(words) if word in ("-o", "--clicks")]
-        assert all(Path(name).exists() for name in written), command
-    assert len(read_beats("song.beats")) > 40
-    tracked = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.beats")}
-    assert tracked == {"old.beats", "tape/older.beats"}
-    known, found = read_beats("first-bars.beats"), read_beats("song-model/song.beats")
-    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
-    assert (reader / "home" / "mir_datasets" / "candombe" / "ansina.csv").exists()
-
-
-@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
-def test_every_line_of_python_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+def test_every_line_does_what_it_says():
+    """In a process of its own, as a reader's is: whatever other tests have loaded is not there."""
+    walk = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        str(ROOT / "tests" / "readme_walk.py"),
+    ]
+    done = subprocess.run(walk, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 def test_make_has_the_targets_the_readme_names():

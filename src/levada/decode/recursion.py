@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -240,16 +240,11 @@ def _best_loop(weights: Floats, first: Ints, stop: Ints, scores: Floats, best: F
 
 @functools.cache
 def _compiled_loop() -> Callable[..., None]:
-    """Compile the loop once and for all or, without a place for a cache, once a process."""
+    """Compile the loop, once a process: numba's cache on disk is not safe where two processes fill it at a time."""
     import numba
 
     types = "void(float64[:, ::1], int64[::1], int64[::1], float64[:, ::1], float64[:, ::1])"
-    compiled: Any
-    try:
-        compiled = numba.njit(types, cache=True)(_best_loop)
-    except (RuntimeError, OSError):  # nowhere to write, or no room there
-        compiled = numba.njit(types)(_best_loop)
-    return compiled  # type: ignore[no-any-return]
+    return numba.njit(types)(_best_loop)  # type: ignore[no-any-return]
 
 
 def _gather(rows: Floats, first: Ints) -> Floats:

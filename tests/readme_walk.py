@@ -1,0 +1,93 @@
+"""What a reader of the README does, line by line; `test_readme` sends this walk into a process of its own."""
+
+import json
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from levada import audio
+from levada.beats import Beats
+from levada.formats import read_beats, write_beats
+from test_readme import BLOCKS, COMMANDS
+
+STUDY = """
+strategies = ["untouched", "decoder"]
+minutes = [0.25]
+rivals = ["flux"]
+seeds = 1
+
+[corpora]
+mine = "my-recordings"
+"""
+ELSEWHERE = {"madmom": "madmom", "beatnet": "BeatNet", "librosa": "librosa"}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A folder with what the README speaks of, its recordings made of clicks."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "my-study.toml").write_text(STUDY, encoding="utf-8")
+    names = ["song", *(f"my-recordings/{number}" for number in range(6)), "archive/old", "archive/tape/older"]
+    names += [f"my-pool/{number}" for number in range(4)]
+    for seed, name in enumerate(names):
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        times = np.arange(0.3, 30, 0.5 + seed / 100)
+        beats = Beats(times, np.arange(len(times)) % 4 + 1)
+        audio.write(path, audio.clicks(beats, rate=22050, duration_s=30.5)[None], rate=22050)
+        if name.startswith("my-recordings"):
+            write_beats(path.with_suffix(".beats"), beats)
+        if name == "song":
+            write_beats(folder / "first-bars.beats", beats.between(0, 10))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _as_reader(reader, monkeypatch):
+    """Be in that folder and at home in it."""
+    monkeypatch.chdir(reader)
+    monkeypatch.setenv("HOME", str(reader / "home"))
+
+
+@pytest.fixture
+def _network(reader, monkeypatch):
+    """Let mirdata find one recording of candombe, and its index, where it looks for them."""
+    from mirdata import core
+
+    index = {"version": "1.0", "tracks": {"ansina": {"audio": ["ansina.flac", ""], "beats": ["ansina.csv", ""]}}}
+    (reader / "index.json").write_text(json.dumps(index))
+
+    def download(dataset, *_, **__):
+        home = Path(dataset.data_home)
+        (home / "ansina.flac").write_bytes((reader / "song.wav").read_bytes())
+        (home / "ansina.csv").write_text("0.5,1.1\n1.0,1.2\n")
+
+    monkeypatch.setattr(core.Index, "get_path", lambda *_: str(reader / "index.json"))
+    monkeypatch.setattr(core.Dataset, "download", download)
+
+
+@pytest.mark.usefixtures("few_steps", "one_process", "_network")
+def test_every_command_does_what_it_says(levada, reader):
+    for command in COMMANDS:
+        words = shlex.split(command)[1:]
+        if not all(find_spec(module) for name, module in ELSEWHERE.items() if name in words):
+            continue
+        code, out, err = levada(*words)
+        assert code == 0, f"{command}: {err}"
+        assert out or "-o" in words, command
+        written = [words[at + 1] for at, word in enumerate(words) if word in ("-o", "--clicks")]
+        assert all(Path(name).exists() for name in written), command
+    assert len(read_beats("song.beats")) > 40
+    tracked = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.beats")}
+    assert tracked == {"old.beats", "tape/older.beats"}
+    known, found = read_beats("first-bars.beats"), read_beats("song-model/song.beats")
+    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+    assert (reader / "home" / "mir_datasets" / "candombe" / "ansina.csv").exists()
+
+
+@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+def test_every_line_of_python_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
