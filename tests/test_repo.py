@@ -34,6 +34,7 @@ TRAINING = {
     "levada.nets.tcn2019",
     "levada.nets.crnn",
     "levada.nets.beat_this",
+    "levada.nets.masks",
     "levada.nets.weights",
     "levada.adapt.beats",
     "levada.adapt.caution",

@@ -19,6 +19,7 @@ from levada.nets.beat_this import BeatThis, BeatThisSettings
 from levada.nets.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.nets.crnn import Crnn, CrnnSettings
 from levada.nets.folder import read_tensors, write_model
+from levada.nets.masks import MaskNet, MaskSettings
 from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings
 
@@ -29,6 +30,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "tcn2019": (Tcn2019, Tcn2019Settings),
     "crnn": (Crnn, CrnnSettings),
     "beat_this": (BeatThis, BeatThisSettings),
+    "masks": (MaskNet, MaskSettings),
 }
 """What a model's folder may name: the network and its settings."""
 

@@ -1,0 +1,53 @@
+"""The mask network: shapes, context, a head for other instruments."""
+
+import pytest
+import torch
+
+from levada.nets.masks import BANDS, MaskNet, MaskSettings, features, tiny
+from levada.stft import BANDS as BANDS_OF_THE_TRANSFORM
+
+
+def test_it_hears_the_bands_of_the_transform():
+    assert BANDS == BANDS_OF_THE_TRANSFORM
+
+
+def test_one_mask_an_instrument():
+    net = tiny(("a", "b", "c")).eval()
+    for frames in (1, 2, 70):
+        assert net(torch.randn(2, frames, BANDS)).shape == (2, 3, frames, BANDS)
+
+
+def test_a_piece_with_context_is_what_the_whole_is():
+    torch.manual_seed(0)
+    net, heard = MaskNet(MaskSettings(("a", "b"), 16, 24)).eval(), torch.randn(1, 400, BANDS)
+    assert net.context_frames == 63
+    with torch.no_grad():
+        whole, piece = net(heard)[:, :, 200:230], net(heard[:, 200 - 63 : 230 + 63])[:, :, 63:-63]
+        short = net(heard[:, 200 - 62 : 230 + 62])[:, :, 62:-62]
+    assert torch.allclose(whole, piece, atol=1e-5)
+    assert not torch.allclose(whole, short, atol=1e-7)
+
+
+def test_features_do_not_know_how_loud_a_recording_is():
+    power = torch.rand(1, 10, BANDS)
+    assert torch.allclose(features(power, 0.3), features(power * 1e-4, 0.3e-4), atol=1e-5)
+    assert torch.isfinite(features(torch.zeros(1, 2, BANDS), 0.0)).all()
+
+
+def test_a_new_head_begins_as_what_is_known():
+    torch.manual_seed(0)
+    net, heard = tiny(("surdo", "caixa", "agogo")).eval(), torch.randn(1, 30, BANDS)
+    other = net.telling(["gonzo", "my-surdo"], like=[None, "surdo"])
+    assert other.instruments == ("gonzo", "my-surdo")
+    with torch.no_grad():
+        old, new = net(heard), other(heard)
+    assert torch.allclose(new[:, 1], old[:, 0])
+    assert torch.allclose(new[:, 0], old.mean(1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"instruments": ()}, {"instruments": ("a", "a")}, {"channels": 0}, {"dilations": ()}, {"dilations": (0,)}]
+)
+def test_sizes_that_make_no_sense(wrong):
+    with pytest.raises(ValueError, match=r"mask network|dilations"):
+        MaskSettings(**{"instruments": ("a", "b"), **wrong})
