@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
-from levada.microphone import record
+from levada.microphone import multitracked, record
 from levada.perform import Performance, perform
 from levada.tradition import Tradition
 from levada.voices import RATE, Sounds, synthesised
 
-__all__ = ["Rendering", "play", "render", "sound"]
+__all__ = ["Rendering", "multitrack", "play", "render", "sound"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -79,6 +79,46 @@ def play(performance: Performance, *, rng: Generator, sounds: Sounds = synthesis
     stems = sound(performance, rng=rng, sounds=sounds)
     dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
     return Rendering(record(dry, rng=rng), performance.beats, stems)
+
+
+def multitrack(
+    tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised, least: int = 2
+) -> Rendering:
+    """Perform a tradition and record every instrument with a microphone of its own, in one room.
+
+    Parameters
+    ----------
+    tradition : Tradition
+    duration_s : float
+        Length, in seconds.
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+    least : int
+        Struck instruments it has at least, where the tradition has as many: fewer are performed again.
+
+    Returns
+    -------
+    Rendering
+        Its stems, by the names of `levada.instruments.ensemble`, sum to the mixture; what is not struck is one stem.
+        An instrument that is not played has none.
+    """
+    from levada.instruments import OTHER, ensemble
+
+    named = {voice: name for name, voice in ensemble(tradition).items()}
+    least = min(least, len(named.keys() - {OTHER}))
+    while True:
+        performance = perform(tradition, duration_s=duration_s, rng=rng)
+        played = {performance.voices[part] for _, part, *_ in performance.strokes}
+        if len(played & named.keys()) >= least:
+            break
+    players: dict[str, list[Floats32]] = {}
+    for part, stem in sound(performance, rng=rng, sounds=sounds).items():
+        if stem.any():
+            players.setdefault(named.get(performance.voices[part], OTHER), []).append(stem[0])
+    stems = {name: stem[None] for name, stem in multitracked(players, rng=rng).items()}
+    mixture = sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32))
+    return Rendering(mixture, performance.beats, stems)
 
 
 def sound(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> dict[str, Floats32]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.microphone import codecs, crowd, dynamics, recorders, rooms, street
+from levada.microphone.desk import multitracked
 from levada.microphone.noises import rms
 
-__all__ = ["Faults", "record"]
+__all__ = ["Faults", "multitracked", "record"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator

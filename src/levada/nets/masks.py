@@ -1,11 +1,13 @@
 """The mask network: how much of each band, at each moment, belongs to each instrument.
 
-A stack of dilated, depthwise convolutions over time (as in Conv-TasNet: Luo and Mesgarani, TASLP 27, 2019) that hears the
-log power of a mixture in bands and says all instruments at once; the masks of a band sum to one. It keeps no statistics
-over time, so that pieces with enough context on either side give what the whole gives. ::
+A stack of dilated, depthwise convolutions over time (as in Conv-TasNet: Luo and Mesgarani, TASLP 27, 2019) that hears
+the log power of a mixture in bands and says all instruments at once; the masks of a band sum to one. It keeps no
+statistics over time, so that pieces with enough context on either side give what the whole gives. ::
 
     (batch, frames, bands) -> conv of 3 frames -> residual blocks, dilation 1, 2, 4, 8, 16, 1, 2, 4, 8, 16
-        -> bands of logits for each instrument -> (batch, instruments, frames, bands); a softmax over instruments is a mask
+        -> bands of logits for each instrument -> (batch, instruments, frames, bands)
+
+A softmax over instruments makes masks of logits.
 """
 
 from __future__ import annotations
