@@ -57,6 +57,8 @@ class Instrument:
         Its own, where it is not the tradition's.
     spread : float or None
         Its own, where it is not the tradition's.
+    aliases : tuple of str
+        What else it is called, by those who name stems after it; nothing is played otherwise for it.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Instrument:
     enters: int | None = None
     microtiming: tuple[float, ...] = ()
     spread: float | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,10 @@ def _agreeing(tradition: Tradition) -> None:
             if part.players[1] > 1 and re.fullmatch(rf"{re.escape(part.name)}-\d+", other.name):
                 problem = f"is what one of the players of {part.name} is called; give it another name"
                 raise _Fault(problem, ("instruments", other.name), key=True)
+            for index, alias in enumerate(part.aliases):
+                if other is not part and alias.lower() in (other.name.lower(), *map(str.lower, other.aliases)):
+                    where = ("instruments", part.name, "aliases", index)
+                    raise _Fault(f"{alias!r} is also what {other.name} is called", where)
 
 
 def _instrument(name: str, table: _Table, beats: int, tatums: int) -> Instrument:
@@ -222,7 +226,15 @@ def _instrument(name: str, table: _Table, beats: int, tatums: int) -> Instrument
         enters=table.whole("enters", 0, 1000) if "enters" in table.entries else None,
         microtiming=table.fractions("microtiming", tatums),
         spread=table.number("spread", 0, 0, 0.2) if "spread" in table.entries else None,
+        aliases=tuple(_alias(value, where) for value, where in table.items("aliases")),
     )  # fmt: skip
+
+
+def _alias(value: object, where: Where) -> str:
+    alias = _text(value, "an alias", where)
+    if not re.fullmatch(r"\w[\w -]*", alias):
+        raise _Fault(f"an alias is a name of letters, digits, spaces and hyphens, not {_shown(alias)}", where)
+    return alias
 
 
 def _strokes(table: _Table, voice: str) -> dict[str, str]:

@@ -1,0 +1,202 @@
+"""What stems are called: names as people write them, and the voices they stand for.
+
+A *voice* is levada's own name of a struck instrument, a key of `levada.voices.STRUCK`, or "other", which is everything
+that is not struck. Traditions say what their instruments are called; a name that means one thing here and another
+there (a *piano* of candombe is a drum) is settled by what else plays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from pathlib import PurePath
+from typing import NamedTuple
+
+from levada.audio import SUFFIXES
+from levada.files import read_toml
+from levada.tradition import Tradition, shipped
+from levada.voices import PITCHED, STRUCK
+
+__all__ = ["OTHER", "ensemble", "found_in", "plain", "voice_of"]
+
+OTHER = "other"
+"""The voice of everything that is not struck."""
+
+NUMBERED = frozenset({"stem", "track", "audio", "channel", "ch", "pista", "faixa"})  # their number is all they say
+TAKE = r"(?:take|tk|toma|no|nr|n|t|v)"
+
+KIT = {  # what no tradition has: a drum kit, in the words of those who record it
+    "kick": ("bass-drum", "bassdrum", "kick-drum", "bd", "kd", "bumbo"),
+    "snare": ("snare-drum", "sd"),
+    "tom": ("toms", "tom-tom", "floor-tom", "rack-tom"),
+    "hat": ("hi-hat", "hihat", "hats", "hh", "high-hat", "closed-hat"),
+    "ride": ("ride-cymbal",),
+    "crash": ("crash-cymbal", "cymbals", "cymbal"),
+    "clap": ("claps", "handclaps", "hand-claps"),
+}
+NOT_STRUCK = (
+    "bass", "guitar", "guitars", "voice", "voices", "vocal", "vocals", "vox", "singer", "singers", "choir", "coro",
+    "keyboard", "keyboards", "synth", "synthesizer", "synthesiser", "organ", "flute", "clarinet", "saxophone", "sax",
+    "oboe", "bassoon", "trumpet", "trombone", "tuba", "horn", "horns", "brass", "violin", "viola", "cello", "strings",
+    "harp", "banjo", "mandolin", "accordion", "harmonica", "voz", "vozes", "voces", "cavaco", "violao", "baixo", "bajo",
+    "guitarra", "contrabass", "contrabajo", "melody", "harmony", "others", "accompaniment",
+)  # fmt: skip
+
+
+class _Meaning(NamedTuple):
+    """What a name means to somebody."""
+
+    voice: str
+    own: bool  # it is the name, not an alias
+
+
+def plain(name: str) -> str:
+    """Make a name of a file or of a stem comparable.
+
+    Parameters
+    ----------
+    name : str
+        As somebody wrote it.
+
+    Returns
+    -------
+    str
+        In lower case, without accents, suffix and number of the take, words joined by hyphens: "agogo" of
+        "Agogô_2.wav". Where the number is all there is ("stem_02"), it stays.
+    """
+    bare = PurePath(name.replace("\\", "/")).name
+    stem, dot, suffix = bare.rpartition(".")
+    if stem and dot + suffix.lower() in SUFFIXES:
+        bare = stem
+    folded = unicodedata.normalize("NFKD", bare).casefold()
+    letters = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    words = "-".join(re.findall(r"[^\W_]+", letters))
+    found = re.sub(rf"(?:(?:-|(?<=\d))?(?:(?<![^\W_]){TAKE})?-?\d+)+$", "", words)
+    found = re.sub(r"^(?:\d+-)+(?=.)", "", found)
+    found = re.sub(r"(?<=.)-(?:take|toma)$", "", found)
+    if found.rpartition("-")[2] in NUMBERED or not found:
+        number = re.search(r"\d+(?!.*\d)", words)
+        return "-".join([*([found] if found else []), *([str(int(number[0]))] if number else [])])
+    return found
+
+
+def voice_of(name: str, *, among: Collection[str] = ()) -> str | None:
+    """Give the voice that a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        Of a stem, a file or an instrument, in any spelling: a voice, an instrument of a tradition that ships, one of
+        its aliases, or some words with one of them inside ("surdo de primeira").
+    among : collection of str
+        What else there is: where the name means several things, it means what it does in the tradition that knows the
+        most of these.
+
+    Returns
+    -------
+    str or None
+        A key of `levada.voices.STRUCK`, or "other"; nothing if the name is unknown.
+    """
+    found = found_in(name, among=among)
+    return found[1] if found else None
+
+
+def found_in(name: str, *, among: Collection[str] = ()) -> tuple[str, str] | None:
+    """Find the instrument in a name.
+
+    Parameters
+    ----------
+    name : str
+    among : collection of str
+        As in `voice_of`.
+
+    Returns
+    -------
+    tuple of str or None
+        The part of the plain name that is known ("surdo" of "Roda 3 - surdo.wav"), and its voice. What is not struck
+        keeps the whole name, as a singer and a second singer are two things.
+    """
+    whole = plain(name)
+    others = frozenset(map(plain, among)) | {whole}
+    for part in _parts(whole):
+        voice = _settled(part, others)
+        if voice is not None:
+            return (whole if voice == OTHER else part), voice
+    return None
+
+
+def ensemble(tradition: Tradition) -> dict[str, str]:
+    """Name the instruments of a tradition as a separator does.
+
+    Parameters
+    ----------
+    tradition : Tradition
+
+    Returns
+    -------
+    dict of str to str
+        Name -> voice, in the order of the tradition. Instruments of one voice are one, called by their voice (first
+        and second surdo are "surdo"); a single one keeps the name it has in the tradition ("chocalho" -> "shaker").
+        All that is not struck is one too: "other".
+    """
+    names: dict[str, list[str]] = {}
+    for part in tradition.instruments:
+        names.setdefault(part.voice if part.voice in STRUCK else OTHER, []).append(plain(part.name))
+    struck = [voice for voice in names if voice != OTHER]
+    found = {voice: names[voice][0] if len(names[voice]) == 1 else voice for voice in struck}
+    taken = [*found.values(), OTHER]
+    called = {name if taken.count(name) == 1 else voice: voice for voice, name in found.items()}
+    return {**called, OTHER: OTHER} if OTHER in names else called
+
+
+def _parts(name: str) -> Iterator[str]:
+    """The whole name, then its beginnings, its ends and what is between, the longest first."""
+    words = name.split("-")
+    yield name
+    for count in range(len(words) - 1, 0, -1):
+        yield "-".join(words[:count])
+        yield "-".join(words[-count:])
+        yield from ("-".join(words[at : at + count]) for at in range(1, len(words) - count))
+
+
+@lru_cache(maxsize=4096)
+def _settled(name: str, among: frozenset[str]) -> str | None:
+    """What a name means where these play."""
+    if name == OTHER:
+        return OTHER
+    best: tuple[int, bool, bool, int, str] | None = None
+    votes: dict[str, int] = {}
+    bare, *traditions = _worlds()
+    known = [(words, len(among & words.keys())) for words in traditions if name in words]
+    known += [(bare, 1)] if name in bare else []  # our own names say nothing about a tradition
+    for words, _ in known:
+        votes[words[name].voice] = votes.get(words[name].voice, 0) + 1
+    for words, explained in known:
+        voice, own = words[name]
+        rank = (explained, voice == name, own, votes[voice], voice)
+        if best is None or rank > best:
+            best = rank
+    return best[-1] if best else None
+
+
+@lru_cache(maxsize=1)
+def _worlds() -> tuple[Mapping[str, _Meaning], ...]:
+    """What names mean: to us, to those who record a drum kit, in a band, and in each tradition."""
+    worlds: list[dict[str, _Meaning]] = [
+        {name: _Meaning(name, True) for name in STRUCK},
+        {alias: _Meaning(voice, voice == alias) for voice, aliases in KIT.items() for alias in (voice, *aliases)},
+        {name: _Meaning(OTHER, True) for name in (*PITCHED, *NOT_STRUCK)},
+    ]
+    for path in shipped().values():
+        words: dict[str, _Meaning] = {}
+        for name, part in read_toml(path)["instruments"].items():  # as tables: whole traditions take a second
+            voice = part.get("voice", name) if part.get("voice", name) in STRUCK else OTHER
+            for alias in part.get("aliases", ()):
+                words.setdefault(plain(alias), _Meaning(voice, False))
+            words[plain(name)] = _Meaning(voice, True)
+        for meaning in tuple(words.values()):
+            words.setdefault(meaning.voice, _Meaning(meaning.voice, False))
+        worlds.append(words)
+    return tuple(worlds)

@@ -1,0 +1,165 @@
+"""Names of stems: every way of writing one comes to the same, and what else plays settles what is ambiguous."""
+
+import pytest
+
+from levada.errors import InputError
+from levada.instruments import OTHER, ensemble, found_in, plain, voice_of
+from levada.tradition import read_tradition, shipped
+from levada.voices import STRUCK
+
+
+class TestPlain:
+    @pytest.mark.parametrize(
+        ("name", "known"),
+        [
+            ("Agogô_2.wav", "agogo"),
+            ("caixa-1", "caixa"),
+            ("01 Surdo.WAV", "surdo"),
+            ("surdo2", "surdo"),
+            ("surdo take 3.flac", "surdo"),
+            ("Cuíca (2).mp3", "cuica"),
+            ("tres-dos", "tres-dos"),
+            ("stems/roda/tamborim.take2.wav", "tamborim"),
+            ("C:\\stems\\chico.wav", "chico"),
+            ("Hi.Hat", "hi-hat"),
+        ],
+    )
+    def test_case_accents_suffix_and_take_are_gone(self, name, known):
+        assert plain(name) == known
+        assert plain(known) == known
+
+    @pytest.mark.parametrize(
+        ("name", "known"), [("stem_02.flac", "stem-2"), ("Track 11", "track-11"), ("A_STEM_01.wav", "a-stem-1")]
+    )
+    def test_a_number_that_is_all_there_is_stays(self, name, known):
+        assert plain(name) == known
+
+    @pytest.mark.parametrize("name", ["", ".wav", "…", "---"])
+    def test_nothing_stays_nothing(self, name):
+        assert plain(name) in ("", "wav")
+        assert voice_of(name) is None
+
+
+class TestVoices:
+    @pytest.mark.parametrize(
+        ("name", "voice"),
+        [
+            ("Tamborin_3.wav", "tamborim"),
+            ("ganza", "shaker"),
+            ("primeira", "surdo"),
+            ("surdo de primeira", "surdo"),
+            ("tarol", "caixa"),
+            ("hi-hat", "hat"),
+            ("snare top", "snare"),
+            ("electric bass", OTHER),
+            ("male singer 2", OTHER),
+            ("other", OTHER),
+            ("take-5_roda_surdo.wav", "surdo"),
+            ("brid_0216_tamborim_samba_enredo.flac", "tamborim"),
+        ],
+    )
+    def test_own_names_aliases_traditions_and_words_inside(self, name, voice):
+        assert voice_of(name) == voice
+
+    @pytest.mark.parametrize("name", ["didgeridoo", "mixture", "stem_02.wav", "drum set", "MusicDelta_Rock"])
+    def test_unknown_is_none(self, name):
+        assert voice_of(name) is None
+        assert found_in(name) is None
+
+    @pytest.mark.parametrize(
+        ("name", "among", "voice"),
+        [
+            ("piano", (), OTHER),
+            ("piano", ("bass", "guitar", "piano"), OTHER),
+            ("piano", ("chico", "repique"), "piano-drum"),
+            ("repique", (), "repique"),
+            ("repique", ("Surdo", "tamborim"), "repinique"),
+            ("repique", ("chico", "piano"), "repique"),
+            ("snare", ("kick", "hat"), "snare"),
+            ("snare", ("surdo", "tamborim"), "caixa"),
+            ("caja", ("guacharaca", "acordeon"), "alegre"),
+            ("caja", ("mula", "cachimbo"), "conga"),
+        ],
+    )
+    def test_ambiguous_names_mean_what_they_do_where_the_others_play(self, name, among, voice):
+        assert voice_of(name, among=among) == voice
+
+    def test_every_voice_is_itself_and_every_instrument_has_its_voice(self):
+        assert all(voice_of(voice) == voice for voice in STRUCK)
+        for tradition in map(read_tradition, shipped()):
+            names = [part.name for part in tradition.instruments]
+            for part in tradition.instruments:
+                voice = part.voice if part.voice in STRUCK else OTHER
+                assert voice_of(part.name, among=names) == voice, (tradition.name, part.name)
+                assert all(voice_of(alias, among=names) == voice for alias in part.aliases), (tradition.name, part.name)
+
+    def test_what_is_found_is_the_part_that_is_known_and_all_of_what_is_not_struck(self):
+        assert found_in("Roda 3 - Surdo.wav") == ("surdo", "surdo")
+        assert found_in("lead guitar") == ("lead-guitar", OTHER)
+
+
+class TestEnsembles:
+    def test_of_a_bateria(self):
+        assert ensemble(read_tradition("bateria")) == {
+            "surdo": "surdo",
+            "caixa": "caixa",
+            "repinique": "repinique",
+            "tamborim": "tamborim",
+            "chocalho": "shaker",
+            "agogo": "agogo",
+            "cuica": "cuica",
+            "apito": "whistle",
+            "other": "other",
+        }
+
+    def test_of_candombe_its_own_names_and_nothing_else(self):
+        drums = {"madera": "claves", "chico": "chico", "repique": "repique", "piano": "piano-drum"}
+        assert ensemble(read_tradition("candombe")) == drums
+
+    def test_names_are_understood_again_in_every_tradition(self):
+        for name in shipped():
+            called = ensemble(read_tradition(name))
+            assert len(set(called.values())) == len(called)
+            assert {n: voice_of(n, among=called) for n in called} == called
+            assert all(plain(n) == n for n in called)
+
+
+class TestAliases:
+    TOML = """
+beats = 2
+tatums = 4
+tempo_bpm = [100, 5]
+
+[instruments.surdo]
+aliases = {surdo}
+patterns = ["X... x..."]
+
+[instruments.caixa]
+aliases = ["Tarol", "caixa de guerra"]
+patterns = ["xxxx xxxx"]
+"""
+
+    def read(self, tmp_path, surdo):
+        path = tmp_path / "mine.toml"
+        path.write_text(self.TOML.format(surdo=surdo), encoding="utf-8")
+        return read_tradition(path)
+
+    def test_are_read(self, tmp_path):
+        surdo, caixa = self.read(tmp_path, "[]").instruments
+        assert (surdo.aliases, caixa.aliases) == ((), ("Tarol", "caixa de guerra"))
+
+    @pytest.mark.parametrize(
+        ("surdo", "said"),
+        [
+            ('"bumbo"', "aliases must be a list"),
+            ("[7]", "an alias must be text"),
+            ('[""]', "an alias is a name of letters"),
+            ('["a/b"]', "an alias is a name of letters"),
+            ('["tarol"]', "'tarol' is also what caixa is called"),
+            ('["Caixa"]', "'Caixa' is also what caixa is called"),
+        ],
+    )
+    def test_wrong_ones_are_told_with_their_line(self, tmp_path, surdo, said):
+        with pytest.raises(InputError, match=said) as caught:
+            self.read(tmp_path, surdo)
+        assert caught.value.line == 7
