@@ -35,6 +35,7 @@ TRAINING = {
     "levada.nets.crnn",
     "levada.nets.beat_this",
     "levada.nets.masks",
+    "levada.nets.unet",
     "levada.nets.weights",
     "levada.adapt.beats",
     "levada.adapt.caution",

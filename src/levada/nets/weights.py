@@ -22,6 +22,7 @@ from levada.nets.folder import read_tensors, write_model
 from levada.nets.masks import MaskNet, MaskSettings
 from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings
+from levada.nets.unet import UNet, UNetSettings
 
 __all__ = ["NETWORKS", "Card", "Weights", "load", "partway", "save"]
 
@@ -31,6 +32,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "crnn": (Crnn, CrnnSettings),
     "beat_this": (BeatThis, BeatThisSettings),
     "masks": (MaskNet, MaskSettings),
+    "unet": (UNet, UNetSettings),
 }
 """What a model's folder may name: the network and its settings."""
 
