@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from levada import fit, pretrain
+from levada import fit
 from levada.beats import Beats
 from levada.compose import Material
 from levada.errors import InputError
@@ -18,6 +18,7 @@ from levada.fit import LOG
 from levada.nets.tcn import Tcn, tiny
 from levada.nets.weights import load
 from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, make, read_settings
+from levada.pretrain import beats as pretrain
 
 torch.set_num_threads(1)
 

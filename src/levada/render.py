@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
+from levada.instruments import OTHER, ensemble
 from levada.microphone import multitracked, record
 from levada.perform import Performance, perform
 from levada.tradition import Tradition
@@ -103,8 +104,6 @@ def multitrack(
         Its stems, by the names of `levada.instruments.ensemble`, sum to the mixture; what is not struck is one stem.
         An instrument that is not played has none.
     """
-    from levada.instruments import OTHER, ensemble
-
     named = {voice: name for name, voice in ensemble(tradition).items()}
     least = min(least, len(named.keys() - {OTHER}))
     while True:

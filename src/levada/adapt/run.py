@@ -11,9 +11,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
 from levada import bayes
 from levada.adapt.beats import STRATEGIES, AdaptSettings
@@ -27,9 +28,14 @@ from levada.nets.card import Card
 from levada.nets.weights import Weights
 from levada.tradition import Tradition
 
-__all__ = ["Model", "adapt", "save", "with_scores"]
+if TYPE_CHECKING:
+    from levada.adapt.stems import StemSettings
+    from levada.corpus import StemSpan
+    from levada.nmf import Dictionaries, NmfSettings
 
-Model = Weights | Patterns
+__all__ = ["Model", "adapt", "adapt_separator", "save", "with_scores"]
+
+Model = Union[Weights, Patterns, "Dictionaries"]
 
 BEYOND_S = 0.1
 """How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
@@ -86,10 +92,79 @@ def adapt(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
+    _check(spans)
+
+    def made(part: Path, told: Progress) -> Model:
+        chosen = {} if settings is None else {"settings": settings}
+        model: Model = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
+        return model
+
+    run = _description(spans, strategy, base, settings, prior)
+    return _run(made, out=out, run=run, force=force, progress=progress)
+
+
+def adapt_separator(
+    spans: Sequence[StemSpan],
+    *,
+    strategy: str = "finetune+augment",
+    base: Weights | None,
+    out: str | Path,
+    settings: StemSettings | NmfSettings | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Model:
+    """Adapt a separator to stretches of songs with stems and save it, as `adapt` does a tracker.
+
+    Parameters
+    ----------
+    spans : sequence of StemSpan
+        What there are stems of.
+    strategy : str
+        A name in `levada.adapt.stems.STRATEGIES`.
+    base : Weights or None
+        The separator to start from; `scratch` and dictionaries take nothing of it.
+    out : path-like
+        The folder of the adapted model.
+    settings : StemSettings or NmfSettings, optional
+        The strategy's own by default.
+    force : bool
+        Whether a model that exists, or an unfinished run of other settings, may be replaced.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
+
+    Returns
+    -------
+    Weights or Dictionaries
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist, the output does, there are fewer than two instruments, or an unfinished run
+        there was another one.
+    """
+    from levada.adapt.stems import adapt_stems
+
+    def made(part: Path, told: Progress) -> Model:
+        return adapt_stems(spans, strategy=strategy, base=base, settings=settings, folder=part, progress=told)
+
+    labels = [[span.song.content_hash, span.start_s, span.end_s, list(span.song.instruments)] for span in spans]
+    run = json.dumps({"strategy": strategy, "labels": labels} | _start(base, settings), default=str)
+    return _run(made, out=Path(out), run=run, force=force, progress=progress)
+
+
+def _run(
+    made: Callable[[Path, Progress], Model],
+    *,
+    out: Path,
+    run: str,
+    force: bool,
+    progress: Progress | None,
+) -> Model:
+    """Train beside the output, or go on with what lies there, and put the model in its place."""
+    if out.exists() and not force:
+        raise InputError("exists already; choose another name, or --force to replace it", path=out)
     if not out.absolute().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}: make it first", path=out)
-    _check(spans)
-    run = _description(spans, strategy, base, settings, prior)
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     reached: list[tuple[int, int]] = []
 
@@ -98,8 +173,7 @@ def adapt(
         if progress is not None:
             progress(step, steps, loss)
 
-    chosen = {} if settings is None else {"settings": settings}
-    adapted: Model = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
+    adapted = made(part, told)
     card = replace(adapted.card, name=out.name)
     for step, steps in reached:
         if step < steps:
@@ -123,8 +197,12 @@ def save(folder: str | Path, model: Model, *, force: bool = False) -> None:
     """
     if isinstance(model, Weights):
         weights.save(folder, model, force=force)
-    else:
+    elif isinstance(model, Patterns):
         bayes.save(folder, model, force=force)
+    else:
+        from levada import nmf
+
+        nmf.save(folder, model, force=force)
 
 
 def with_scores(folder: str | Path, adapted: Model, scores: dict[str, str]) -> Model:
@@ -154,21 +232,21 @@ def _description(
     spans: Sequence[Span], strategy: str, base: Weights, settings: AdaptSettings | None, prior: Tradition | None
 ) -> str:
     """What makes a run the same run: labels, weights to start from, settings."""
-    tensors = hashlib.sha256()
-    for name, tensor in base.net.state_dict().items():
-        tensors.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     labels = [
         [span.track.content_hash, span.start_s, span.end_s, hashlib.sha256(repr(list(span.beats)).encode()).hexdigest()]
         for span in spans
     ]
-    return json.dumps(
-        {
-            "strategy": strategy,
-            "base": tensors.hexdigest(),
-            "decoder": dict(base.decoder),
-            "settings": None if settings is None else asdict(settings),
-            "labels": labels,
-            "prior": repr(prior),
-        },
-        default=str,
-    )
+    run = {"strategy": strategy, "labels": labels, "prior": repr(prior)} | _start(base, settings)
+    return json.dumps(run, default=str)
+
+
+def _start(base: Weights | None, settings: Any) -> dict[str, Any]:
+    """What decides a run beside its labels: the weights to start from, and the settings."""
+    tensors = hashlib.sha256()
+    for name, tensor in () if base is None else base.net.state_dict().items():
+        tensors.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+    return {
+        "base": tensors.hexdigest(),
+        "decoder": {} if base is None else dict(base.decoder),
+        "settings": None if settings is None else asdict(settings),
+    }

@@ -357,7 +357,7 @@ def _started(start: str) -> Tcn:
     from levada.nets.tcn import Tcn
     from levada.nets.weights import load
 
-    shipped = Path(__file__).parent / "weights" / start
+    shipped = Path(__file__).parent.parent / "weights" / start
     net = load(shipped if shipped.is_dir() else start).net
     if not isinstance(net, Tcn):
         raise InputError("pre-training goes on from a TCN only", path=start)

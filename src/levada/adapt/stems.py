@@ -1,0 +1,428 @@
+"""Minutes of stems become a separator: from scratch, from a base, or as dictionaries without a network.
+
+What is minimised is what is scored: the error of each stem against its energy, in decibels. A mask is the same for all
+bins of a band, so that the error of a band follows from three numbers - the power of the mixture, that of the stem, and
+how much they have in common - and training never leaves the bands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import nmf
+from levada.augment import AS_IT_IS, StemAugmentation, mix
+from levada.errors import InputError
+from levada.fit import FitSettings, Progress, fit
+from levada.instruments import voice_of
+from levada.nets.card import Card
+from levada.nets.masks import MaskNet, MaskSettings, features
+from levada.nets.weights import Weights
+from levada.stft import Stft
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from levada.corpus import StemSpan
+
+__all__ = ["DEFAULTS", "STRATEGIES", "StemBatch", "StemSettings", "Stock", "adapt_stems", "batches", "stem_loss"]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+Model = Weights | nmf.Dictionaries
+
+RATE = 44100
+"""At which networks learn; they are used at any."""
+CLIP = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StemSettings:
+    """How a separator is trained.
+
+    Parameters
+    ----------
+    steps : int
+    learning_rate : float
+    batch : int
+        Excerpts a step.
+    excerpt_s : float
+        How long each is.
+    augmentation : StemAugmentation
+    weight_decay : float
+    average : float
+        Decay of the average of the weights.
+    layers : tuple of str
+        Beginnings of the names of what is trained ("head", "blocks.9"); all where empty.
+    softness_db : float
+        How far below the mixture errors no longer count.
+    level_db : float
+        How uncertain the network is of how loud the rest of the recording is.
+    seed : int
+    """
+
+    steps: int = 300
+    learning_rate: float = 2e-3
+    batch: int = 8
+    excerpt_s: float = 2.2
+    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
+    weight_decay: float = 1e-2
+    average: float = 0.98
+    layers: tuple[str, ...] = ()
+    softness_db: float = -30.0
+    level_db: float = 4.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.augmentation, dict):
+            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
+            raise InputError(f"these settings make no sense: {self}")
+
+    def seeded(self, seed: int) -> StemSettings:
+        """The same with another seed."""
+        return replace(self, seed=seed)
+
+
+SCRATCH = StemSettings()
+FINETUNE = StemSettings(learning_rate=1e-3)
+
+
+class StemBatch(NamedTuple):
+    """What a network sees in a step, and what it is asked.
+
+    Parameters
+    ----------
+    bands : float32 tensor [shape=(batch, frames, bands)]
+        Features of the mixture.
+    mixture : float32 tensor [shape=(batch, frames, bands)]
+        Its power.
+    shared, own : float32 tensor [shape=(batch, instruments, frames, bands)]
+        What each stem has in common with the mixture (the real part of the product of their spectra), and its power.
+    told_apart : float32 tensor [shape=(batch, instruments)]
+        0 where an instrument is not asked for.
+    """
+
+    bands: Tensor
+    mixture: Tensor
+    shared: Tensor
+    own: Tensor
+    told_apart: Tensor
+
+
+def stem_loss(logits: Tensor, batch: StemBatch, *, softness_db: float = -30.0) -> Tensor:
+    """The mean over stems of the energy of the error against that of the stem, in decibels.
+
+    A stem that is silent asks for silence. Errors and stems below `softness_db` of the mixture count little.
+    """
+    import torch
+
+    apart = batch.told_apart[:, :, None, None]
+    masks = logits.masked_fill(apart == 0, -torch.inf).softmax(1)
+    error = (masks * (masks * batch.mixture[:, None] - 2 * batch.shared) + batch.own).clamp(min=0).sum((2, 3))
+    soft = 10 ** (softness_db / 10) * batch.mixture.sum((1, 2))[:, None] + 1e-12
+    decibels = 10 * torch.log10((error + soft) / (batch.own.sum((2, 3)) + soft))
+    return (decibels * batch.told_apart).sum() / batch.told_apart.sum()
+
+
+class Song(NamedTuple):
+    """Stems to learn from.
+
+    Parameters
+    ----------
+    stems : mapping of str to float32 or float16 [shape=(samples,)]
+        By instrument; at `RATE`.
+    among : tuple of str
+        The instruments that are told apart in it; those it has not are silent.
+    """
+
+    stems: Mapping[str, npt.NDArray[Any]]
+    among: tuple[str, ...]
+
+
+class Stock:
+    """Songs, and where each instrument is heard.
+
+    Parameters
+    ----------
+    songs : sequence of Song
+    """
+
+    def __init__(self, songs: Sequence[Song]) -> None:
+        self.songs = [song for song in songs if any(len(stem) for stem in song.stems.values())]
+        if not self.songs:
+            raise InputError("there are no stems to learn from")
+        self.lengths = np.array([max(map(len, song.stems.values())) for song in self.songs], float)
+        self.having: dict[str, list[int]] = {}
+        for index, song in enumerate(self.songs):
+            for name in song.stems:
+                self.having.setdefault(name, []).append(index)
+
+    def draw(self, length: int, *, remix: float, rng: Generator) -> tuple[dict[str, Floats32], tuple[str, ...]]:
+        """Stems of an excerpt, of one place or of many, and what is told apart in it."""
+        song = self.songs[int(rng.choice(len(self.songs), p=self.lengths / self.lengths.sum()))]
+        remixed, start = rng.random() < remix, rng.random()
+        names = list(song.stems)
+        if remixed:
+            names += [one for one in song.among if one not in song.stems and one in self.having and rng.random() < 0.3]
+        drawn = {}
+        for name in names:
+            source, at = song, start
+            if remixed:
+                own = self.having[name]
+                source, at = self.songs[own[int(rng.integers(len(own)))]], rng.random()
+            stem = source.stems[name]
+            first = int(at * max(0, len(stem) - length))
+            drawn[name] = np.asarray(stem[first : first + length], np.float32)
+        return drawn, song.among
+
+
+def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, start: int) -> Iterator[StemBatch]:
+    """Excerpts of songs, changed and mixed anew, from a step on.
+
+    Parameters
+    ----------
+    stock : Stock
+    instruments : sequence of str
+        What the network tells apart.
+    settings : StemSettings
+    start : int
+        The first step.
+
+    Yields
+    ------
+    StemBatch
+    """
+    import torch
+
+    place = {name: index for index, name in enumerate(instruments)}
+    for step in range(start, settings.steps):
+        rng = np.random.default_rng([settings.seed, step])
+        made = [_excerpt(stock, place, settings, rng) for _ in range(settings.batch)]
+        level, mixture, shared, own, apart = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
+        yield StemBatch(features(mixture, level[:, None, None]), mixture, shared, own, apart)
+
+
+def _excerpt(
+    stock: Stock, place: Mapping[str, int], settings: StemSettings, rng: Generator
+) -> tuple[np.float32, Floats32, Floats32, Floats32, Floats32]:
+    by, length = settings.augmentation, round(settings.excerpt_s * RATE)
+    drawn, among = stock.draw(round(length * by.reach) + 1, remix=by.remix, rng=rng)
+    transform = Stft(RATE)
+    spectra = mix(list(drawn.values()), length, rate=RATE, by=by, rng=rng)
+    whole = spectra.sum(0)
+    mixture = transform.bands(_power(whole))
+    shape = (len(place), *mixture.shape)
+    shared, own = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    apart = np.zeros(len(place), np.float32)
+    apart[[place[name] for name in among]] = 1
+    for name, spectrum in zip(drawn, spectra, strict=True):
+        own[place[name]] = transform.bands(_power(spectrum))
+        shared[place[name]] = transform.bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
+    scale = np.float32(1 / (mixture.mean() + 1e-12))
+    level = np.float32(10 ** (rng.uniform(-settings.level_db, settings.level_db) / 10))
+    return level, mixture * scale, shared * scale, own * scale, apart
+
+
+def _power(spectrum: npt.NDArray[np.complex64]) -> Floats32:
+    return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
+
+
+def scratch(
+    spans: Sequence[StemSpan], *, settings: StemSettings = SCRATCH, folder: str | Path,
+    progress: Progress | None = None, **_: object,
+) -> Weights:  # fmt: skip
+    """A new network from the stems alone."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    net = MaskNet(MaskSettings(_instruments(spans)))
+    return _weights(_trained(net, spans, settings, folder, progress), spans, "trained from scratch", settings, None)
+
+
+def finetune(
+    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:  # fmt: skip
+    """A base network with a head for these instruments, trained on with the songs as they are."""
+    return finetune_augment(
+        spans, base=base, settings=replace(settings, augmentation=AS_IT_IS), folder=folder, progress=progress
+    )
+
+
+def finetune_augment(
+    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:  # fmt: skip
+    """A base network with a head for these instruments, trained on with what their stems might have been."""
+    trained = _trained(with_head(base.net, _instruments(spans)), spans, settings, folder, progress)
+    how = "fine-tuned" if settings.augmentation == AS_IT_IS else "fine-tuned with augmentation"
+    return _weights(trained, spans, how, settings, base)
+
+
+def with_head(net: MaskNet, instruments: Sequence[str]) -> MaskNet:
+    """The same ear, telling these instruments apart: each begins as the one of its voice, where the net knows that.
+
+    Parameters
+    ----------
+    net : MaskNet
+    instruments : sequence of str
+        By any name.
+
+    Returns
+    -------
+    MaskNet
+    """
+    known = {voice_of(name, among=net.instruments) or name: name for name in net.instruments}
+    known |= {name: name for name in net.instruments}
+    like = [known.get(name) or known.get(voice_of(name, among=instruments) or "") for name in instruments]
+    return net.telling(instruments, like=like)
+
+
+def dictionaries(
+    spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object
+) -> nmf.Dictionaries:
+    """No network: what each instrument's spectra are made of."""
+    return _learnt(spans, nmf.NmfSettings() if settings is None else settings)
+
+
+def convolutive(spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object) -> nmf.Dictionaries:
+    """No network: what each instrument's strokes are made of, in time as well."""
+    return _learnt(spans, nmf.CONVOLUTIVE if settings is None else settings)
+
+
+STRATEGIES: dict[str, Callable[..., Model]] = {
+    "scratch": scratch,
+    "finetune": finetune,
+    "finetune+augment": finetune_augment,
+    "nmf": dictionaries,
+    "nmf-conv": convolutive,
+}
+"""From stems to a model: weights, or dictionaries."""
+DEFAULTS: dict[str, Any] = {
+    "scratch": SCRATCH,
+    "finetune": FINETUNE,
+    "finetune+augment": FINETUNE,
+    "nmf": nmf.NmfSettings(),
+    "nmf-conv": nmf.CONVOLUTIVE,
+}
+
+
+def adapt_stems(
+    spans: Sequence[StemSpan],
+    *,
+    strategy: str = "finetune+augment",
+    base: Weights | None = None,
+    settings: StemSettings | nmf.NmfSettings | None = None,
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Model:
+    """Adapt a separator to stretches of songs of which there are stems.
+
+    Parameters
+    ----------
+    spans : sequence of StemSpan
+    strategy : str
+        A name in `STRATEGIES`.
+    base : Weights, optional
+        The separator to start from, for fine-tuning.
+    settings : StemSettings or NmfSettings, optional
+        The strategy's own by default.
+    folder : path-like
+        Where the log and the checkpoint lie while a network trains.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
+
+    Returns
+    -------
+    Weights or Dictionaries
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist, there are no stems, or fewer than two instruments.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r} for stems; there are {', '.join(STRATEGIES)}")
+    if strategy.startswith("finetune") and base is None:
+        raise InputError(f"{strategy} needs a base separator to start from")
+    if len(_instruments(spans)) < 2:
+        raise InputError("to be told apart there must be two instruments or more; the stems have fewer")
+    chosen = DEFAULTS[strategy] if settings is None else settings
+    return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
+
+
+def _instruments(spans: Sequence[StemSpan]) -> tuple[str, ...]:
+    return tuple(sorted({name for span in spans for name in span.song.instruments}))
+
+
+def _stock(spans: Sequence[StemSpan], instruments: tuple[str, ...]) -> Stock:
+    songs = []
+    for span in spans:
+        stems, _ = span.read(instruments, rate=RATE, channels=1)
+        loud = float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9
+        heard = {name: stem[0] / np.float32(loud) for name, stem in zip(instruments, stems, strict=True) if stem.any()}
+        songs.append(Song(heard, instruments))
+    return Stock(songs)
+
+
+def _trained(
+    net: MaskNet, spans: Sequence[StemSpan], settings: StemSettings, folder: str | Path, progress: Progress | None
+) -> MaskNet:
+    stock = _stock(spans, net.instruments)
+    schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
+    trained: Any = fit(
+        net,
+        partial(batches, stock, net.instruments, settings),  # type: ignore[arg-type]
+        settings=replace(schedule, weight_decay=settings.weight_decay, clip=CLIP),
+        loss=partial(stem_loss, softness_db=settings.softness_db),  # type: ignore[arg-type]
+        folder=folder,
+        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        progress=progress,
+    )
+    return trained  # type: ignore[no-any-return]
+
+
+def _learnt(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> nmf.Dictionaries:
+    instruments, transform = _instruments(spans), Stft(RATE)
+    heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
+    for song in _stock(spans, instruments).songs:
+        for name, stem in song.stems.items():
+            heard[name].append(np.abs(transform.forward(stem)))
+    bases = nmf.learn(heard, settings=settings)
+    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
+    return nmf.Dictionaries(instruments, bases, _card(spans, f"{how} learnt from stems, no network.", None), settings)
+
+
+def _card(spans: Sequence[StemSpan], origin: str, base: Weights | None) -> Card:
+    trained_on: dict[str, list[tuple[float, float]]] = {}
+    for span in spans:
+        for digest in span.song.stem_hashes:
+            trained_on.setdefault(digest, []).append((span.start_s, span.end_s))
+    minutes, groups = sum(span.duration_s for span in spans) / 60, {span.song.group for span in spans}
+    return Card(
+        name="adapted" if base is None else f"{base.card.name}, adapted",
+        origin=origin if base is None else f"{origin} from {base.card.name} ({base.card.origin})",
+        licence="other" if base is None else base.card.licence,
+        data=f"{minutes:.2f} minutes of stems of {len({span.song.id for span in spans})} songs in {len(groups)} groups"
+        "; their licence is for who adapted the model to know. "
+        + ("" if base is None else f"Before: {base.card.data}"),
+        minutes=minutes,
+        scores={"none yet": "score it on songs it has not seen: levada evaluate --task stems"},
+        trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
+    )
+
+
+def _weights(net: Any, spans: Sequence[StemSpan], how: str, settings: StemSettings, base: Weights | None) -> Weights:
+    origin = how.capitalize() + ("." if base is None else "")
+    return Weights(net.eval(), _card(spans, origin, base), {}, asdict(settings))
