@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -203,14 +204,24 @@ def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, st
     ------
     StemBatch
     """
+    place = {name: index for index, name in enumerate(instruments)}
+    made = partial(_batch, stock, place, settings)
+    with ThreadPoolExecutor(1) as beside:  # while the network learns from one, the next is mixed
+        coming = beside.submit(made, start) if start < settings.steps else None
+        for step in range(start, settings.steps):
+            assert coming is not None
+            ready = coming.result()
+            coming = beside.submit(made, step + 1) if step + 1 < settings.steps else None
+            yield ready
+
+
+def _batch(stock: Stock, place: Mapping[str, int], settings: StemSettings, step: int) -> StemBatch:
     import torch
 
-    place = {name: index for index, name in enumerate(instruments)}
-    for step in range(start, settings.steps):
-        rng = np.random.default_rng([settings.seed, step])
-        made = [_excerpt(stock, place, settings, rng) for _ in range(settings.batch)]
-        level, mixture, shared, own, apart = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
-        yield StemBatch(features(mixture, level[:, None, None]), mixture, shared, own, apart)
+    rng = np.random.default_rng([settings.seed, step])
+    made = [_excerpt(stock, place, settings, rng) for _ in range(settings.batch)]
+    level, mixture, shared, own, apart = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
+    return StemBatch(features(mixture, level[:, None, None]), mixture, shared, own, apart)
 
 
 def _excerpt(
