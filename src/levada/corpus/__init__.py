@@ -1,4 +1,4 @@
-"""Corpora: recordings with beat annotations, from a folder or through mirdata, and budgets drawn from them.
+"""Corpora: recordings with beat annotations or with stems, from a folder or through mirdata, and budgets of them.
 
 A corpus is data: tracks, each with its audio, its annotation and its *group* (performer, session or
 instrument set), and the licence and citation that travel with every model learnt from it. Files are read when
@@ -7,35 +7,59 @@ asked for.
 >>> corpus = open_corpus("my-recordings")                                   # doctest: +SKIP
 >>> train, test = split(corpus, test=0.5, rng=np.random.default_rng(0))      # doctest: +SKIP
 >>> spans = draw(train, minutes=1.5, rng=np.random.default_rng(0))           # doctest: +SKIP
+
+A corpus of stems has songs, of which it is known what each instrument plays:
+
+>>> corpus = open_stems("my-stems")                                          # doctest: +SKIP
+>>> train, test = split_stems(corpus, rng=np.random.default_rng(0))          # doctest: +SKIP
+>>> spans = draw_stems(train, minutes=1.5, rng=np.random.default_rng(0))     # doctest: +SKIP
+>>> stems, mixture = spans[0].read(corpus.instruments, rate=44100)           # doctest: +SKIP
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from levada.corpus.budget import annotated_span, draw, hold_out, split
 from levada.corpus.check import Problem, Report, Row, check
 from levada.corpus.folder import open_folder, single
 from levada.corpus.mirdata import get, open_mirdata
+from levada.corpus.multitracks import REST, Multitrack, StemCorpus, StemSpan
+from levada.corpus.stem_budget import draw_stems, split_stems, whole
+from levada.corpus.stem_check import check_stems
+from levada.corpus.stem_mirdata import open_stem_mirdata
+from levada.corpus.stems import open_stem_folder
 from levada.corpus.tracks import Corpus, Span, Track
 
 __all__ = [
+    "REST",
     "Corpus",
+    "Multitrack",
     "Problem",
     "Report",
     "Row",
     "Span",
+    "StemCorpus",
+    "StemSpan",
     "Track",
     "annotated_span",
     "check",
+    "check_stems",
     "draw",
+    "draw_stems",
     "get",
     "hold_out",
     "open_corpus",
     "open_folder",
     "open_mirdata",
+    "open_stem_folder",
+    "open_stem_mirdata",
+    "open_stems",
     "single",
     "split",
+    "split_stems",
+    "whole",
 ]
 
 MIRDATA = "mirdata:"
@@ -66,3 +90,33 @@ def open_corpus(spec: str | Path, *, home: str | Path | None = None) -> Corpus:
     if str(spec).startswith(MIRDATA):
         return open_mirdata(str(spec).removeprefix(MIRDATA), home=home)
     return open_folder(spec)
+
+
+def open_stems(
+    place: str | Path, *, home: str | Path | None = None, instruments: Mapping[str, str] | None = None
+) -> StemCorpus:
+    """Open a corpus of stems, or of solos, by the name a user gives it.
+
+    Parameters
+    ----------
+    place : str or path-like
+        A folder (`levada.corpus.stems` says how it may look), or ``mirdata:NAME`` for a dataset with stems or solos.
+    home : path-like or None
+        Where mirdata's datasets lie, as for `open_corpus`.
+    instruments : mapping of str to str, optional
+        In a folder, a file's path without suffix, or a pattern -> its instrument, where its name says too little.
+
+    Returns
+    -------
+    StemCorpus
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, it has no stems or a wrong `corpus.toml`, or the dataset is not downloaded.
+    MissingExtra
+        If mirdata is asked for and not installed.
+    """
+    if str(place).startswith(MIRDATA):
+        return open_stem_mirdata(str(place).removeprefix(MIRDATA), home=home)
+    return open_stem_folder(place, instruments=instruments)

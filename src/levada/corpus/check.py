@@ -25,7 +25,7 @@ from levada.beats import Beats
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 
-__all__ = ["Problem", "Report", "Row", "check"]
+__all__ = ["Problem", "Report", "Row", "check", "reader_warnings"]
 
 Floats = npt.NDArray[np.float64]
 Severity = Literal["error", "warning", "note"]
@@ -115,7 +115,7 @@ def check(corpus: Corpus) -> Report:
     Report
         Problems of the user's files are in the report; none is raised.
     """
-    with _reader_warnings() as said, ThreadPoolExecutor() as pool:
+    with reader_warnings() as said, ThreadPoolExecutor() as pool:
         sounds = list(pool.map(_listen, corpus.tracks))
     problems = [Problem("warning", message, path) for path, message in said]
     rows: list[Row] = []
@@ -320,7 +320,7 @@ def _others(number: int) -> str:
 
 
 @contextmanager
-def _reader_warnings() -> Iterator[list[tuple[Path, str]]]:
+def reader_warnings() -> Iterator[list[tuple[Path, str]]]:
     """Collect what the readers of audio warn of (truncated, damaged, not finite) instead of logging it."""
     said: list[tuple[Path, str]] = []
 

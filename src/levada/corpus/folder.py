@@ -34,7 +34,7 @@ from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.files import read_toml
 
-__all__ = ["open_folder", "single"]
+__all__ = ["ALWAYS", "STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
 
 ANNOTATIONS = (  # in the order they are preferred
     ".beats",
@@ -49,13 +49,26 @@ TOML = "corpus.toml"
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What corpus.toml says."""
+class Facts:
+    """What corpus.toml says.
+
+    Parameters
+    ----------
+    name, licence, citation : str
+    groups : mapping of str to str
+        A track's id or a pattern -> its group.
+    instruments : mapping of str to str
+        In a corpus of stems, a file or a pattern -> its instrument.
+    layout : str
+        Of a corpus of stems: "songs", "solos", or empty where it is to be found out.
+    """
 
     name: str = ""
     licence: str = ""
     citation: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    instruments: Mapping[str, str] = field(default_factory=dict)
+    layout: str = ""
 
 
 def open_folder(folder: str | Path) -> Corpus:
@@ -88,9 +101,9 @@ def open_folder(folder: str | Path) -> Corpus:
     if not recordings:
         looked = ", ".join(sorted(SUFFIXES))
         raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
-    facts = _facts(root / TOML) if (root / TOML).is_file() else _Facts()
+    facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
     there = frozenset(files)
-    found = {path: _annotations(path, there) for path in recordings}
+    found = {path: annotations_of(path, there) for path in recordings}
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
     used = {annotation for annotations in found.values() for annotation in annotations}
@@ -151,7 +164,7 @@ def _files(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _annotations(recording: Path, there: frozenset[Path]) -> list[Path]:
+def annotations_of(recording: Path, there: frozenset[Path]) -> list[Path]:
     """Find what may be the annotation of a recording, the preferred one first."""
     home = recording.parent
     places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
@@ -201,37 +214,46 @@ def _groups(
     for pattern in named:
         if pattern not in matched:
             toml = root / TOML
-            raise InputError(f"no recording is called {pattern!r}", path=toml, line=_line(toml, pattern))
+            raise InputError(f"no recording is called {pattern!r}", path=toml, line=line_of(toml, pattern))
     if not named:
         return groups, otherwise
     return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
 
 
-def _facts(path: Path) -> _Facts:
+def read_facts(path: Path) -> Facts:
     """Read and check corpus.toml."""
     known = read_toml(path)
     if "license" in known and "licence" not in known:
         known["licence"] = known.pop("license")
-    groups = known.pop("groups", {})
-    if not isinstance(groups, dict):
-        raise InputError("groups must be a table: [groups]", path=path, line=_line(path, "groups"))
+    groups, instruments = known.pop("groups", {}), known.pop("instruments", {})
+    for what, table in (("groups", groups), ("instruments", instruments)):
+        if not isinstance(table, dict):
+            raise InputError(f"{what} must be a table: [{what}]", path=path, line=line_of(path, what))
     for key, value in known.items():
-        if key not in ("name", "licence", "citation"):
+        if key not in ("name", "licence", "citation", "layout"):
             raise InputError(
-                f"{key!r} is not known; it may hold name, licence, citation and [groups]",
+                f"{key!r} is not known; it may hold name, licence, citation and [groups]; "
+                "for stems layout and [instruments] too",
                 path=path,
-                line=_line(path, key),
+                line=line_of(path, key),
             )
         if not isinstance(value, str):
-            raise InputError(f"{key} must be text in quotation marks", path=path, line=_line(path, key))
+            raise InputError(f"{key} must be text in quotation marks", path=path, line=line_of(path, key))
     for key, value in groups.items():
         if not isinstance(value, str) or not value:
             problem = f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
-            raise InputError(problem, path=path, line=_line(path, key))
-    return _Facts(**known, groups=groups)
+            raise InputError(problem, path=path, line=line_of(path, key))
+    for key, value in instruments.items():
+        if not isinstance(value, str) or not value:
+            problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
+            raise InputError(problem, path=path, line=line_of(path, key))
+    if known.get("layout", "songs") not in ("songs", "solos"):
+        problem = f"layout must be songs or solos, not {known['layout']!r}"
+        raise InputError(problem, path=path, line=line_of(path, "layout"))
+    return Facts(**known, groups=groups, instruments=instruments)
 
 
-def _line(path: Path, key: str) -> int | None:
+def line_of(path: Path, key: str) -> int | None:
     """Find the line a key is set in, counted from 1."""
     setting = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[].=]""")
     lines = path.read_text(encoding="utf-8-sig").splitlines()

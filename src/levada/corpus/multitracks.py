@@ -1,0 +1,215 @@
+"""What a corpus of stems is made of: songs with one recording an instrument, the corpus, and stretches to learn from.
+
+A solo is a song of one instrument. Files are read when asked for, and only the stretch that is wanted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio
+from levada.beats import Beats
+from levada.errors import InputError
+from levada.formats import read_beats
+
+__all__ = ["REST", "Multitrack", "StemCorpus", "StemSpan", "facts_of"]
+
+Floats32 = npt.NDArray[np.float32]
+
+REST = "rest"
+"""The instrument that is the mixture without its stem, in corpora that have one stem beside each mixture."""
+
+MATCHES = 1e-4  # energy of what a mixture has beyond its stems, up to which it is their sum: -40 dB
+LEAD_S = 0.1  # read on either side of a stretch, so that resampling has no edges in it
+
+
+@dataclass(frozen=True)
+class Multitrack:
+    """One song, of which it is known what each instrument plays."""
+
+    id: str  # unique in its corpus: for a folder, its path
+    stems: Mapping[str, tuple[Path, ...]] = field(hash=False)  # plain name -> its takes, which are summed
+    mixture: Path | None = None  # all of them together, if there is such a recording
+    group: str = ""  # performers, session or instrument set: never on both sides of a split
+    annotation: Path | None = None  # the beat file, if there is one
+    has_rest: bool = False  # the mixture holds more than the one stem that it has
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the stems, sorted; with "rest" where the mixture holds more."""
+        return tuple(sorted([*self.stems, *([REST] if self.has_rest else [])]))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The recordings of all stems."""
+        return tuple(path for takes in self.stems.values() for path in takes)
+
+    def beats(self) -> Beats:
+        """Read the annotated beats.
+
+        Raises
+        ------
+        InputError
+            If there is no annotation, or it cannot be read.
+        """
+        if self.annotation is None:
+            raise InputError("has no beat annotation beside it", path=self.mixture or self.files[0])
+        return read_beats(self.annotation)
+
+    @cached_property
+    def duration_s(self) -> float:
+        """Length of the mixture, or else of the longest stem, in seconds."""
+        sources = [self.mixture] if self.mixture is not None else self.files
+        return max(facts_of(path).duration_s for path in sources)
+
+    @cached_property
+    def stem_hashes(self) -> tuple[str, ...]:
+        """SHA-256 of the file of each stem, sorted."""
+        return tuple(sorted(audio.content_hash(path) for path in self.files))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over those of all files: what a model card remembers of its training data."""
+        mixture = [] if self.mixture is None else [audio.content_hash(self.mixture)]
+        return hashlib.sha256("\n".join(sorted([*self.stem_hashes, *mixture])).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StemSpan:
+    """A stretch of a song."""
+
+    song: Multitrack
+    start_s: float  # where the stretch begins in the song, in seconds
+    end_s: float  # where it ends
+
+    @property
+    def duration_s(self) -> float:
+        """Its length in seconds: what it costs of a budget."""
+        return self.end_s - self.start_s
+
+    def read(self, instruments: Sequence[str], *, rate: int, channels: int | None = 1) -> tuple[Floats32, Floats32]:
+        """Read what instruments play in it, and all together.
+
+        Parameters
+        ----------
+        instruments : sequence of str
+            Names of stems. Those that the song lacks are silent; those of the song that are not asked for are heard
+            in the mixture only.
+        rate : int
+            In Hz; recordings at another are resampled.
+        channels : int or None
+            How many: 1 is the mean of a song's; None leaves as many as the song has.
+
+        Returns
+        -------
+        stems : float32 [shape=(instruments, channels, samples)]
+            Takes of one instrument are summed, a mono stem is heard in every channel, and a stem that ends early is
+            silent after it.
+        mixture : float32 [shape=(channels, samples)]
+            As it was recorded where that is the sum of the stems, or of a stem and the rest; otherwise their sum.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read, or the stretch has no length.
+        """
+        if not 0 <= self.start_s < self.end_s:
+            raise InputError(f"{self.song.id} has no stretch from {self.start_s:g} s to {self.end_s:g} s")
+        song = self.song
+        every = [*song.files, *([song.mixture] if song.mixture is not None else [])]
+        width = channels if channels is not None else max(facts_of(path).channels for path in every)
+        shape = (width, max(1, round(self.duration_s * rate)))
+        played = {name: np.zeros(shape, np.float32) for name in song.stems}
+        for name, takes in song.stems.items():
+            for path in takes:
+                played[name] += self._heard(path, rate, shape)
+        mixture = np.zeros(shape, np.float32)
+        for stem in played.values():
+            mixture += stem
+        if song.mixture is not None:
+            recorded = self._heard(song.mixture, rate, shape)
+            beyond = recorded - mixture
+            if song.has_rest:
+                played[REST], mixture = beyond, recorded
+            elif np.square(beyond, dtype=np.float64).sum() <= MATCHES * np.square(recorded, dtype=np.float64).sum():
+                mixture = recorded
+        stems = np.zeros((len(instruments), *shape), np.float32)
+        for index, name in enumerate(instruments):
+            if name in played:
+                stems[index] = played[name]
+        return stems, mixture
+
+    def _heard(self, path: Path, rate: int, shape: tuple[int, int]) -> Floats32:
+        """A recording in this stretch, silent after its end."""
+        heard, facts = np.zeros(shape, np.float32), facts_of(path)
+        lead_s = min(LEAD_S, self.start_s) if facts.rate != rate else 0.0
+        start_s, tail_s = self.start_s - lead_s, LEAD_S if facts.rate != rate else 0.0
+        if round(start_s * facts.rate) >= facts.samples:
+            return heard
+        samples, own = audio.read(path, start_s=start_s, duration_s=self.end_s + tail_s - start_s)
+        samples = audio.resample(_channels(samples, shape[0]), rate=own, to=rate)
+        samples = samples[:, round(lead_s * rate) :][:, : shape[1]]
+        heard[:, : samples.shape[1]] = samples
+        return heard
+
+
+@dataclass(frozen=True)
+class StemCorpus:
+    """Songs with stems, or solos, that belong together, with the licence and the citation that travel with them."""
+
+    name: str  # what reports call it
+    songs: tuple[Multitrack, ...]  # sorted by id
+    root: Path  # the folder everything lies in
+    licence: str = ""  # empty when nobody said
+    citation: str = ""  # what to cite, BibTeX or plain words
+    grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
+    renamed: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # other names of one instrument -> the one used
+    passed_over: tuple[Path, ...] = ()  # recordings that are neither a stem nor the mixture of one
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of all instruments, those of most songs first, then by name."""
+        often = Counter(name for song in self.songs for name in song.instruments)
+        return tuple(sorted(often, key=lambda name: (-often[name], name)))
+
+    @property
+    def is_solos(self) -> bool:
+        """Whether nobody plays together: every song is one instrument alone."""
+        return all(len(song.stems) == 1 and song.mixture is None for song in self.songs)
+
+    @property
+    def groups(self) -> dict[str, tuple[Multitrack, ...]]:
+        """The songs of each group, sorted by name."""
+        names = sorted({song.group for song in self.songs})
+        return {name: tuple(song for song in self.songs if song.group == name) for name in names}
+
+
+def _channels(samples: Floats32, count: int) -> Floats32:
+    """As many channels: the mean where there are others, in each of them."""
+    if samples.shape[0] == count:
+        return samples
+    return np.repeat(audio.mono(samples)[None], count, axis=0)
+
+
+def facts_of(path: Path) -> audio.AudioInfo:
+    """What a recording is, known once as long as the file is the same."""
+    try:
+        state = path.stat()
+    except OSError:
+        return audio.info(path)  # which says what is wrong
+    return _known(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8192)
+def _known(path: Path, _changed: int, _size: int) -> audio.AudioInfo:
+    return audio.info(path)

@@ -1,0 +1,312 @@
+"""Everything that is wrong with a corpus of stems.
+
+Each recording is read once, in blocks, those of a song side by side, so that what they have in common is known: whether
+the stems sum to the mixture, at which levels, which of them is upside down, and whether two are one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import combinations, zip_longest
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio
+from levada.corpus.check import CLIPPED, FULL_SCALE, SILENT, Problem, reader_warnings
+from levada.corpus.multitracks import REST, Multitrack, StemCorpus
+from levada.errors import InputError
+from levada.instruments import OTHER, voice_of
+
+__all__ = ["check_stems"]
+
+Floats = npt.NDArray[np.float64]
+
+SHORT_S = 1.0  # nothing can be learnt from less
+LONGER_S = 0.05  # by which lengths may differ
+MATCHES_DB, NEAR_DB = -30.0, -15.0  # what a mixture may have beyond its stems; beyond these at the best levels
+LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
+SAME = 0.9999  # correlation of two recordings that are one
+LISTED = 5  # files named in one sentence
+
+
+@dataclass
+class _Take:
+    """What one pass over a recording tells."""
+
+    path: Path
+    instrument: str  # empty for the mixture
+    rate: int = 0
+    channels: int = 0
+    samples: int = 0
+    peak: float = 0.0
+    full: int = 0  # samples at full scale
+    code: int = 0  # equal for equal samples, upside down or not, whatever the file is called
+    error: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return self.samples / self.rate if self.rate else 0.0
+
+    @property
+    def is_heard(self) -> bool:
+        return not self.error and self.peak > SILENT
+
+    def hear(self, block: npt.NDArray[np.float32]) -> Floats:
+        size = np.abs(block)
+        top = float(size.max())
+        self.peak = max(self.peak, top)
+        if top >= FULL_SCALE:
+            self.full += int(np.count_nonzero(size >= FULL_SCALE))
+        self.samples += block.shape[1]
+        self.code = zlib.crc32((size[0] * 32767).astype(np.int16).data, self.code)
+        return np.asarray(block.mean(axis=0), np.float64)
+
+
+@dataclass
+class _Heard:
+    """A song, and what its recordings have in common."""
+
+    song: Multitrack
+    takes: list[_Take]  # the mixture, if there is one, is the last
+    common: Floats = field(default_factory=lambda: np.zeros((0, 0)))  # inner products of takes; empty if rates differ
+
+
+def check_stems(corpus: StemCorpus) -> tuple[Problem, ...]:
+    """Read every recording of a corpus of stems and say what is wrong.
+
+    Parameters
+    ----------
+    corpus : StemCorpus
+
+    Returns
+    -------
+    tuple of Problem
+        Errors first, then warnings and notes; an error makes a song unusable or wrong. None is raised.
+    """
+    with reader_warnings() as said, ThreadPoolExecutor() as pool:
+        songs = list(pool.map(_listen, corpus.songs))
+    problems = [Problem("warning", message, path) for path, message in said]
+    for heard in songs:
+        problems += _alone(heard)
+        problems += _against_mixture(heard)
+        problems += _twice_in_song(heard)
+    problems += _twice_in_corpus(songs)
+    problems += _names(corpus)
+    order = ("error", "warning", "note")
+    return tuple(sorted(problems, key=lambda one: (order.index(one.severity), str(one.path or ""), one.message)))
+
+
+def _listen(song: Multitrack) -> _Heard:
+    """One pass over all recordings of a song."""
+    takes = [_Take(path, name) for name, paths in song.stems.items() for path in paths]
+    takes += [_Take(song.mixture, "")] if song.mixture is not None else []
+    for take in takes:
+        try:
+            facts = audio.info(take.path)
+            take.rate, take.channels = facts.rate, facts.channels
+        except InputError as error:
+            take.error = error.problem
+    side_by_side = len({take.rate for take in takes if not take.error}) == 1
+    common = np.zeros((len(takes), len(takes)))
+    for blocks in zip_longest(*(_blocks(take) for take in takes)):
+        if side_by_side:
+            longest = max((len(block) for block in blocks if block is not None), default=0)
+            stack = np.zeros((len(takes), longest))
+            for row, block in zip(stack, blocks, strict=True):
+                if block is not None:
+                    row[: len(block)] = block
+            common += stack @ stack.T
+    return _Heard(song, takes, common if side_by_side else np.zeros((0, 0)))
+
+
+def _blocks(take: _Take) -> Iterator[Floats]:
+    if take.error:
+        return
+    try:
+        for block in audio.blocks(take.path, block_s=4.0):
+            yield take.hear(block)
+    except InputError as error:
+        take.error = error.problem
+
+
+def _alone(heard: _Heard) -> Iterator[Problem]:
+    """What is wrong with each recording for itself."""
+    sounding = [take for take in heard.takes if take.instrument and take.is_heard]
+    for take in heard.takes:
+        if take.error:
+            yield Problem("error", take.error, take.path)
+        elif take.duration_s < SHORT_S:
+            samples = f"{take.samples} {'sample' if take.samples == 1 else 'samples'}"
+            yield Problem("error", f"lasts {take.duration_s:.3g} s ({samples})", take.path)
+        elif not take.is_heard:
+            what = "is silent throughout"
+            if not take.instrument or not sounding:
+                yield Problem("error", what, take.path)
+            else:
+                yield Problem("warning", f"{what}: nothing of {take.instrument} can be learnt from it", take.path)
+        if take.full > CLIPPED * max(1, take.samples * take.channels):
+            share = take.full / (take.samples * take.channels)
+            yield Problem("warning", f"is clipped: {share:.1%} of its samples are at full scale", take.path)
+
+
+def _against_mixture(heard: _Heard) -> Iterator[Problem]:
+    """What does not fit together: lengths, rates, channels and the sum."""
+    takes = [take for take in heard.takes if not take.error]
+    if len(takes) < 2:
+        return
+    rates = Counter(take.rate for take in takes)
+    if len(rates) > 1:
+        told = _listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
+        yield Problem("warning", f"has rates that differ: {told}; they are resampled when read", takes[0].path.parent)
+    if len({take.channels for take in takes}) > 1:
+        mono = _listed(take.path.name for take in takes if take.channels == 1)
+        what = f"is mono and heard in every channel: {mono}" if mono else "has numbers of channels that differ"
+        yield Problem("note", what, takes[0].path.parent)
+    mixture = takes[-1] if not takes[-1].instrument else None
+    if mixture is None:
+        longest = max(take.duration_s for take in takes)
+        short = [take for take in takes if longest - take.duration_s > LONGER_S]
+        if short:
+            told = _listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
+            yield Problem("note", f"has stems that end earlier, and are silent then: {told}", takes[0].path.parent)
+        return
+    for take in takes[:-1]:
+        over_s = take.duration_s - mixture.duration_s
+        if over_s > LONGER_S:
+            what = f"is {over_s:.2f} s longer than its mixture: does it begin where the mixture does?"
+            yield Problem("warning", what, take.path)
+        elif over_s < -LONGER_S:
+            what = f"is {-over_s:.2f} s shorter than its mixture, and silent then"
+            yield Problem("note", what, take.path)
+    if len(heard.common) and mixture.is_heard and any(take.is_heard for take in takes[:-1]):
+        yield from _sums(heard, mixture)
+
+
+def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
+    """Whether the stems sum to the mixture; if not, at which levels they would."""
+    index = heard.takes.index(mixture)
+    use = [at for at, take in enumerate(heard.takes) if take.instrument and take.is_heard]
+    stems, cross, total = heard.common[np.ix_(use, use)], heard.common[use, index], heard.common[index, index]
+    beyond_db = _db(total - 2 * cross.sum() + stems.sum(), total)
+    if beyond_db <= MATCHES_DB:
+        return
+    gains = np.linalg.lstsq(stems, cross, rcond=1e-9)[0]
+    best_db = _db(total - 2 * gains @ cross + gains @ stems @ gains, total)
+    flipped = [heard.takes[at] for at, gain in zip(use, gains, strict=True) if gain < -0.3]
+    for take in flipped:
+        what = "is upside down: its polarity is the opposite of what it has in the mixture"
+        yield Problem("warning", what, take.path)
+    if heard.song.has_rest:
+        change_db = 20 * np.log10(max(abs(float(gains[0])), 1e-6))
+        if abs(change_db) > 3 * LEVEL_DB and not flipped:
+            what = f"is {abs(change_db):.0f} dB {'louder' if change_db > 0 else 'softer'} in the mixture than alone"
+            yield Problem(
+                "warning", f"{what}: the rest is what remains of the mixture without it", heard.takes[use[0]].path
+            )
+        return
+    if best_db > NEAR_DB:
+        what = (
+            f"is not the sum of its stems, at whatever levels ({best_db:.0f} dB are left): it holds more, was changed, "
+            "or a stem begins elsewhere; the sum of the stems is used instead"
+        )
+        yield Problem("warning", what, mixture.path)
+        return
+    changed = [
+        f"{heard.takes[at].path.name} {20 * np.log10(gain):+.1f} dB"
+        for at, gain in zip(use, gains, strict=True)
+        if gain > 1e-3 and abs(20 * np.log10(gain)) > LEVEL_DB
+    ]
+    if changed:
+        what = (
+            f"has its stems at other levels than their files: {_listed(changed)}; the sum of the files is used instead"
+        )
+        yield Problem("warning", what, mixture.path)
+    elif not flipped:
+        what = f"is not quite the sum of its stems ({beyond_db:.0f} dB are left); the sum of the stems is used instead"
+        yield Problem("note", what, mixture.path)
+
+
+def _twice_in_song(heard: _Heard) -> Iterator[Problem]:
+    """The same recording under two names of one song, at whatever level."""
+    if not len(heard.common):
+        return
+    use = [at for at, take in enumerate(heard.takes) if take.instrument and take.is_heard]
+    for one, other in combinations(use, 2):
+        power = np.sqrt(heard.common[one, one] * heard.common[other, other])
+        alike = heard.common[one, other] / max(power, 1e-30)
+        if abs(alike) > SAME:
+            how = "" if alike > 0 else ", upside down"
+            what = f"is the same recording as {heard.takes[one].path.name}{how}"
+            yield Problem("error", what, heard.takes[other].path)
+
+
+def _twice_in_corpus(songs: Sequence[_Heard]) -> Iterator[Problem]:
+    """The same samples in two songs, of which one may be trained and the other tested on."""
+    first: dict[tuple[int, int, int], tuple[_Take, Multitrack]] = {}
+    for heard in songs:
+        for take in heard.takes:
+            if not take.is_heard:
+                continue
+            there, song = first.setdefault((take.code, take.samples, take.rate), (take, heard.song))
+            if song is not heard.song:
+                same = f"holds the same take as {there.path}"
+                apart = " in another group: it may be trained and tested on" if song.group != heard.song.group else ""
+                yield Problem("error" if apart else "warning", same + apart, take.path)
+
+
+def _names(corpus: StemCorpus) -> Iterator[Problem]:
+    """What is wrong with the instruments of the corpus as a whole."""
+    root, names = corpus.root, corpus.instruments
+    if len(names) < 2:
+        what = f"has one instrument, {', '.join(names)}: there is nothing to separate it from"
+        yield Problem("error", what, root)
+    for other, used in sorted(corpus.renamed.items()):
+        yield Problem("warning", f"calls one instrument {other} and {used}: {used} is used for both", root)
+    voices: dict[str, list[str]] = {}
+    unknown: list[str] = []
+    for name in names:
+        voice = voice_of(name, among=names)
+        if voice is None and name != REST:
+            unknown.append(name)
+        elif voice not in (None, OTHER):
+            voices.setdefault(str(voice), []).append(name)
+    numbered = [name for name in unknown if name.rpartition("-")[2].isdigit()]
+    if numbered:
+        what = f"has stems with a number for a name: {_listed(numbered)}; name them under [instruments] in corpus.toml"
+        yield Problem("warning", what, root)
+    if len(unknown) > len(numbered):
+        others = _listed([name for name in unknown if name not in numbered])
+        yield Problem(
+            "note", f"has names that levada knows no instrument by: {others}; they are used as they are", root
+        )
+    for voice, several in voices.items():
+        if len(several) > 1:
+            what = f"has songs with {_listed(sorted(several))}, which are all {voice}: they are kept apart"
+            yield Problem("note", what, root)
+    if not corpus.is_solos:
+        often = Counter(name for song in corpus.songs for name in song.instruments)
+        some = [f"{name} ({often[name]})" for name in names if often[name] < len(corpus.songs)]
+        if some:
+            yield Problem(
+                "note", f"has instruments that only some of its {len(corpus.songs)} songs have: {_listed(some)}", root
+            )
+    if corpus.passed_over:
+        count = len(corpus.passed_over)
+        more = "" if count == 1 else f" (and {count - 1} more)"
+        yield Problem("note", f"is passed over{more}: neither a stem nor the mixture of one", corpus.passed_over[0])
+
+
+def _db(power: float, of: float) -> float:
+    return float(10 * np.log10(max(power, 1e-15 * of, 1e-300) / max(of, 1e-300)))
+
+
+def _listed(names: Iterator[str] | Sequence[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
+    return ", ".join(every[:LISTED]) + more

@@ -1,0 +1,369 @@
+"""Folders of stems: a folder a song with a file an instrument, or solos that are named by their instrument.
+
+::
+
+    roda-1/mixture.wav  roda-1/surdo.wav  roda-1/tamborim-1.wav  roda-1/tamborim-2.wav  roda-1/mixture.beats
+    solos/surdo-1.wav   solos/surdo-2.wav   solos/caixa.wav         or  solos/surdo/ansina.wav
+    NAME_MIX.wav  NAME_STEMS/NAME_STEM_01.wav  NAME_METADATA.yaml   as MedleyDB has it
+    NAME.wav      NAME.stems/surdo.wav                              as levada renders corpora of beats
+
+The mixture is not needed, nor are the beats; which stems a song has may differ. A ``corpus.toml`` in the folder may
+name things, with ``[groups]`` as for other corpora, and where the names of files say too little::
+
+    layout = "solos"               # or "songs": whether files of one folder play together
+
+    [instruments]
+    "Reggae/stem_03" = "drums"     # a file's path without suffix, or a pattern; an exact one goes first
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+
+from levada import audio
+from levada.corpus.folder import ALWAYS, STEMS, TOML, Facts, annotations_of, line_of, read_facts
+from levada.corpus.medleydb import read_metadata
+from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
+from levada.errors import InputError
+from levada.instruments import OTHER, found_in, plain, voice_of
+
+__all__ = ["brid_solo", "in_one_voice", "open_stem_folder"]
+
+MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
+MEDLEYDB, RAW = "_stems", "_raw"
+BETTER = (".wav", ".flac", ".aiff", ".aif", ".w64", ".caf")  # where one recording lies there in several formats
+BRID = re.compile(r"\[\d{4}\] S\d*-?([A-Z]{2})\d*-")
+BRID_NAMES = {
+    "AG": "agogo", "CU": "cuica", "CX": "caixa", "PD": "pandeiro", "RP": "repique",
+    "RR": "reco-reco", "SK": "shaker", "SU": "surdo", "TB": "tamborim", "TT": "tanta",
+}  # fmt: skip
+ALIKE_S = 0.05  # files of one length to within this were exported together
+
+
+@dataclass(frozen=True)
+class _Song:
+    """A song before its instruments have their names."""
+
+    id: str
+    stems: tuple[tuple[str, Path], ...]  # name and file
+    mixture: Path | None
+    annotation: Path | None
+    home: Path  # the folder that tells groups apart
+    artist: str = ""
+
+
+def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> StemCorpus:
+    """Find the songs and solos in a folder and its sub-folders. Audio is not read.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; a song's own will do.
+    instruments : mapping of str to str, optional
+        As ``[instruments]`` of corpus.toml, which it goes before.
+
+    Returns
+    -------
+    StemCorpus
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, no stems are in it, or its `corpus.toml` is wrong.
+    """
+    root = Path(folder)
+    if root.is_file():
+        raise InputError("is a file; stems are a folder with one recording an instrument", path=root)
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=root)
+    facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
+    tree = _Tree(root, facts, dict(instruments or {}))
+    if not tree.audio:
+        raise InputError(f"has no audio files; looked for {', '.join(sorted(audio.SUFFIXES))}", path=root)
+    found = sorted(tree.songs(), key=lambda song: song.id)
+    if not found:
+        raise InputError(
+            "has recordings but no stems: looked for folders with a file an instrument (mixture.wav, surdo.wav, "
+            "tamborim.wav …), for solos named by instrument (surdo-1.wav, or surdo/take.wav), and for NAME_STEMS and "
+            f"NAME.stems; {TOML} may name files under [instruments]",
+            path=root,
+        )
+    tree.complain()
+    groups, grouping = _groups(found, root, facts)
+    songs, renamed = in_one_voice([_multitrack(song, groups[song.id]) for song in found])
+    return StemCorpus(
+        name=facts.name or root.resolve().name,
+        songs=songs,
+        root=root,
+        licence=facts.licence,
+        citation=facts.citation,
+        grouping=grouping,
+        renamed=renamed,
+        passed_over=tuple(sorted(set(tree.over))),
+    )
+
+
+def in_one_voice(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
+    """Give one name to instruments that are called by several, and tell mixtures that hold more than their stem.
+
+    Parameters
+    ----------
+    songs : sequence of Multitrack
+
+    Returns
+    -------
+    songs : tuple of Multitrack
+        Names of one voice that never play together are one: the one that most songs have. Those that do play
+        together are told apart by somebody on purpose, and what is not struck is left as it is.
+    renamed : dict of str to str
+        What was called otherwise -> the name used.
+    """
+    often = Counter(name for song in songs for name in song.stems)
+    voices: dict[str, list[str]] = {}
+    for name in sorted(often):
+        voice = voice_of(name, among=often)
+        if voice is not None and voice != OTHER:
+            voices.setdefault(voice, []).append(name)
+    together = {pair for song in songs for pair in combinations(sorted(song.stems), 2)}
+    renamed: dict[str, str] = {}
+    for voice, names in voices.items():
+        chosen, *rest = sorted(names, key=lambda name: (-often[name], name != voice, name))
+        one = [chosen]
+        for name in rest:
+            if not any(tuple(sorted((name, other))) in together for other in one):
+                renamed[name] = chosen
+                one.append(name)
+    alone = all(len(song.stems) == 1 for song in songs if song.mixture is not None)
+    return tuple(
+        replace(
+            song,
+            stems={renamed.get(name, name): takes for name, takes in song.stems.items()},
+            has_rest=alone and song.mixture is not None and REST not in song.stems,
+        )
+        for song in songs
+    ), renamed
+
+
+def brid_solo(name: str) -> str | None:
+    """Give the instrument of a solo of BRID by its track id, such as "[0216] S2-TB3-02-SE"; nothing for mixtures."""
+    found = BRID.match(name)
+    return BRID_NAMES.get(found[1]) if found else None
+
+
+class _Tree:
+    """The recordings of a folder, and what was made of them."""
+
+    def __init__(self, root: Path, facts: Facts, given: Mapping[str, str]) -> None:
+        self.root, self.layout, self.given, self.named = root, facts.layout, given, facts.instruments
+        self.used: set[str] = set()
+        self.over: list[Path] = []
+        self.audio: dict[Path, list[Path]] = {}
+        everything: set[Path] = set()
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            files = sorted(Path(folder, name) for name in names if not name.startswith("."))
+            everything.update(files)
+            heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
+            if heard and not folder.lower().endswith(RAW):
+                self.audio[Path(folder)] = self._once(heard)
+        self.there = frozenset(everything)
+
+    def songs(self) -> Iterator[_Song]:
+        """Every song and every solo."""
+        for folder in [at for at in self.audio if at != self.root and at.name.lower().endswith((STEMS, MEDLEYDB))]:
+            yield self._beside(folder, self.audio.pop(folder))
+        for folder, files in self.audio.items():
+            if files:
+                yield from self._inside(folder, files)
+
+    def complain(self) -> None:
+        """Refuse names that are of no file: they are misspelt."""
+        for pattern in {**self.named, **self.given}:
+            if pattern not in self.used:
+                toml = self.root / TOML
+                line = line_of(toml, pattern) if pattern in self.named else None
+                path = toml if pattern in self.named else self.root
+                raise InputError(f"no stem is called {pattern!r}", path=path, line=line)
+
+    def _beside(self, folder: Path, files: list[Path]) -> _Song:
+        """A folder of stems that lies beside its mixture."""
+        base = folder.name[: -len(STEMS)]
+        home = folder.parent
+        around = self.audio.get(home, [])
+        mixture = next((path for path in around if path.stem.lower() in (base.lower(), f"{base}_mix".lower())), None)
+        if mixture is not None:
+            self.audio[home] = [path for path in around if path != mixture]
+        named, artist = dict[str, str](), ""
+        for place in (home, self.root, self.root / "Metadata", self.root / "METADATA"):
+            if (place / f"{base}_METADATA.yaml").is_file():
+                named, artist = read_metadata(place / f"{base}_METADATA.yaml")
+                break
+        names = self._called(files, {path: named[path.name] for path in files if path.name in named})
+        own = home if home.name == base and home != self.root else home / base
+        annotations = annotations_of(mixture or home / f"{base}.wav", self.there)
+        return _Song(
+            own.relative_to(self.root).as_posix(),
+            tuple((names[path], path) for path in files),
+            mixture,
+            annotations[0] if annotations else None,
+            own.parent,
+            artist,
+        )
+
+    def _inside(self, folder: Path, files: list[Path]) -> Iterator[_Song]:
+        """A folder with the files of a song, or with solos."""
+        mixtures = [path for path in files if self._is_mixture(path, folder)]
+        mixtures.sort(key=lambda path: [*MIXTURES, name := plain(path.name)].index(name))
+        stems = [path for path in files if path not in mixtures]
+        names = self._called(stems, {})
+        is_song = bool(mixtures) if self.layout == "" else self.layout == "songs"
+        if not stems:
+            self.over += mixtures
+        elif is_song or (self.layout == "" and self._together(folder, stems, names)):
+            self.over += mixtures[1:]
+            yield self._song(folder, stems, names, mixtures[0] if mixtures else None)
+        else:
+            self.over += mixtures
+            yield from self._solos(folder, stems, names)
+
+    def _song(self, folder: Path, stems: list[Path], names: Mapping[Path, str], mixture: Path | None) -> _Song:
+        annotations = [
+            *annotations_of(mixture or folder / "mixture.wav", self.there),
+            *sorted(path for path in self.there if path.parent == folder and path.suffix in ALWAYS),
+            *annotations_of(folder.parent / f"{folder.name}.wav", self.there),
+        ]
+        own = folder.relative_to(self.root).as_posix() if folder != self.root else self.root.resolve().name
+        files = tuple((names[path], path) for path in stems)
+        return _Song(own, files, mixture, annotations[0] if annotations else None, folder.parent)
+
+    def _solos(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> Iterator[_Song]:
+        of = plain(folder.name) if folder != self.root and _is_instrument(folder.name) else ""
+        for path in files:
+            said = self._said(path) is not None
+            if not (said or of or found_in(names[path])):
+                self.over.append(path)
+                continue
+            annotations = annotations_of(path, self.there)
+            own = path.relative_to(self.root).with_suffix("").as_posix()
+            home = folder.parent if of else folder
+            name = of if of and not said else names[path]
+            yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
+
+    def _together(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
+        """Whether files without a mixture are one song: instruments that differ, of one length where that is unsure."""
+        called = [names[path] for path in files]
+        if len(set(called)) < 2:
+            return False
+        if folder != self.root and _is_instrument(folder.name):
+            known = {voice for voice in map(voice_of, called) if voice is not None}
+            if known <= {voice_of(folder.name)}:
+                return False
+        if folder != self.root and len(set(called)) == len(called):
+            return True
+        try:
+            lengths = [facts_of(path).duration_s for path in files]
+        except InputError:  # check says what is wrong with it
+            return folder != self.root
+        return max(lengths) - min(lengths) <= ALIKE_S
+
+    def _is_mixture(self, path: Path, folder: Path) -> bool:
+        if self._said(path) is not None:
+            return False
+        name = plain(path.name)
+        words = name.split("-")
+        sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and found_in(name) is None)
+        return sure or (folder != self.root and name == plain(folder.name) and not _is_instrument(name))
+
+    def _called(self, files: list[Path], known: Mapping[Path, str]) -> dict[Path, str]:
+        """Name every file of a folder by its instrument."""
+        plains = {path: plain(path.name) for path in files}
+        cut = _in_common([*plains.values()]) if len(files) > 1 else 0
+        names: dict[Path, str] = {}
+        for path, whole in plains.items():
+            said = self._said(path) or known.get(path)
+            solo = brid_solo(path.name)
+            if said:
+                names[path] = plain(said) or whole
+            elif solo:
+                names[path] = solo
+            else:
+                own = "-".join(whole.split("-")[cut:])
+                part = found_in(own)
+                names[path] = part[0] if part else own
+        return names
+
+    def _said(self, path: Path) -> str | None:
+        """What the user says a file is; an exact name before a pattern, the caller before corpus.toml."""
+        own = path.relative_to(self.root)
+        forms = (own.with_suffix("").as_posix(), own.as_posix())
+        for table in (self.given, self.named):
+            exact = [pattern for pattern in table if pattern in forms]
+            exact += [pattern for pattern in table if any(fnmatchcase(form, pattern) for form in forms)]
+            self.used.update(exact)
+            if exact:
+                return table[exact[0]]
+        return None
+
+    def _once(self, files: list[Path]) -> list[Path]:
+        """Each recording in its best format, where it lies there in several."""
+        best: dict[str, Path] = {}
+        for path in sorted(files, key=lambda path: BETTER.index(s) if (s := path.suffix.lower()) in BETTER else 99):
+            if best.setdefault(path.stem, path) != path:
+                self.over.append(path)
+        return sorted(best.values())
+
+
+def _is_instrument(name: str) -> bool:
+    found = found_in(name)
+    return found is not None and found[0] == plain(name)
+
+
+def _in_common(names: Sequence[str]) -> int:
+    """How many words all names begin with, where these say nothing and what is left says something."""
+    words = [name.split("-") for name in names]
+    count = 0
+    while all(len(each) > count and each[count] == words[0][count] for each in words):
+        count += 1
+    while count and any(not re.search(r"[^\W\d_]", "-".join(each[count:])) for each in words):
+        count -= 1
+    return 0 if count and found_in("-".join(words[0][:count])) else count
+
+
+def _multitrack(song: _Song, group: str) -> Multitrack:
+    stems: dict[str, tuple[Path, ...]] = {}
+    for name, path in song.stems:
+        stems[name] = (*stems.get(name, ()), path)
+    return Multitrack(song.id, dict(sorted(stems.items())), song.mixture, group, song.annotation)
+
+
+def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str, str], str]:
+    """Group every song, and say in a sentence where the groups come from."""
+    found = list(songs)
+    folders = {song.home for song in found} - {root}
+    by_folder = len(folders) > 1
+    groups, matched, missed = dict[str, str](), set[str](), 0
+    for song in found:
+        patterns = [pattern for pattern in facts.groups if pattern == song.id]
+        patterns += [pattern for pattern in facts.groups if fnmatchcase(song.id, pattern)]
+        matched.update(patterns)
+        missed += not patterns
+        inside = by_folder and song.home in folders
+        own = song.artist or (song.home.relative_to(root).as_posix() if inside else song.id)
+        groups[song.id] = facts.groups[patterns[0]] if patterns else own
+    for pattern in facts.groups:
+        if pattern not in matched:
+            toml = root / TOML
+            raise InputError(f"no song is called {pattern!r}", path=toml, line=line_of(toml, pattern))
+    otherwise = "the folder a song lies in" if by_folder else "each song is its own group"
+    if any(song.artist for song in found):
+        otherwise = f"the artist; where none is named, {otherwise}"
+    if not facts.groups:
+        return groups, otherwise
+    return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
