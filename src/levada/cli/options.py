@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-__all__ = ["Force", "Json", "Model", "Seed"]
+__all__ = ["Force", "Json", "Model", "Seed", "Task"]
+
+
+class Task(StrEnum):
+    """What a corpus is labelled with, and a model learns."""
+
+    beats = "beats"
+    stems = "stems"
+
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
