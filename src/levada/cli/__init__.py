@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import corpora, following, selection, studies, traditions
+from levada.cli import corpora, exporting, following, selection, studies, traditions
 from levada.cli.following import Track_
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
@@ -347,6 +347,7 @@ def list_models(as_json: Json = False) -> None:
 
 app.command()(traditions.render)
 app.command()(selection.select)
+app.command()(exporting.export)
 app.command()(studies.study)
 app.command()(studies.report)
 

@@ -1,0 +1,165 @@
+"""Networks as ONNX files: what ONNX Runtime gives, at any length, and what stands in the file."""
+
+import json
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from levada import export as exporting
+from levada.errors import InputError, MissingExtra
+from levada.nets import crnn, masks, onnx, tcn, unet, weights
+from levada.nets.card import Card
+from levada.stft import Stft
+
+torch.set_num_threads(1)
+
+
+def card(name="a test"):
+    return Card(name=name, origin="made here", licence="CC0-1.0", data="none", minutes=0.0, scores={"none": "none"})
+
+
+def a_net(kind, *arguments):
+    torch.manual_seed(0)
+    return kind.tiny(*arguments).eval()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The three kinds, exported once."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("onnx")
+    nets = {"masks": a_net(masks, ("surdo", "caixa", "agogo")), "unet": a_net(unet), "tcn": a_net(tcn)}
+    made = {}
+    for name, net in nets.items():
+        weights.save(folder / name, weights.Weights(net, card(name)))
+        made[name] = net, exporting.export(folder / name, folder / f"{name}.onnx")
+    return made
+
+
+def session(exported):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(exported.path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("name", "output"), [("masks", "masks"), ("unet", "masks"), ("tcn", "logits")])
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 37), (2, 300)])
+def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, frames):
+    net, exported = written[name]
+    heard = torch.rand(batch, frames, onnx._bands(net)) * 3 - 2
+    with torch.no_grad():
+        wanted = net(heard) if output == "logits" else net(heard).softmax(1)
+    (given,) = session(exported).run([output], {"bands": heard.numpy()})
+    assert given.shape == wanted.shape
+    assert np.abs(given - wanted.numpy()).max() < onnx.LARGEST_DIFFERENCE
+    if output == "masks":
+        assert np.allclose(given.sum(1), 1, atol=1e-5)
+
+
+def test_sizes_that_are_free_have_names(written):
+    heard, given = (one(session(written["masks"][1]))[0].shape for one in (_inputs, _outputs))
+    assert heard == ["batch", "frames", masks.BANDS]
+    assert [given[0], given[2], given[3]] == ["batch", "frames", masks.BANDS]
+    assert _outputs(session(written["unet"][1]))[0].shape[2] == "frames"
+
+
+def _inputs(opened):
+    return opened.get_inputs()
+
+
+def _outputs(opened):
+    return opened.get_outputs()
+
+
+def test_the_file_says_what_it_is(written):
+    said = session(written["masks"][1]).get_modelmeta().custom_metadata_map
+    assert said["name"] == "masks"
+    assert said["licence"] == "CC0-1.0"
+    assert said["task"] == "stems"
+    assert json.loads(said["instruments"]) == ["surdo", "caixa", "agogo"]
+    assert json.loads(said["levada.card"])["origin"] == "made here"
+    assert json.loads(said["pieces"]) == {"context_frames": 4, "multiples_of_frames": 1}
+    assert json.loads(session(written["unet"][1]).get_modelmeta().custom_metadata_map["instruments"]) == [
+        "surdo",
+        "rest",
+    ]
+    assert session(written["tcn"][1]).get_modelmeta().custom_metadata_map["task"] == "beats"
+
+
+def test_who_has_the_file_alone_can_separate(written):
+    """A separator in numpy, made from what the metadata say, against ours."""
+    net, exported = written["masks"]
+    said = session(exported).get_modelmeta().custom_metadata_map
+    frames, heard = json.loads(said["frames"]), json.loads(said["heard"])
+    rate = 32000
+    samples = np.random.default_rng(0).normal(size=rate).astype(np.float32)
+    transform = Stft(rate)
+    assert transform.hop == round(rate * frames["hop_s"])
+    assert frames["bin_hz"] == pytest.approx(rate / transform.window, rel=1e-3)
+    power = np.abs(transform.forward(samples)) ** 2
+    edges = [edge for edge in heard["band_edges"] if edge < power.shape[1]]
+    bands = np.pad(np.add.reduceat(power, edges, axis=1), ((0, 0), (0, len(heard["band_edges"]) - len(edges))))
+    level = bands.mean()
+    theirs = np.log10(bands / (level + 1e-20) + 1e-6) / 2 + 1
+    ours = masks.features(torch.from_numpy(transform.bands(power)), float(level))
+    assert np.allclose(theirs, ours.numpy(), atol=1e-5)
+    (given,) = session(exported).run(None, {"bands": theirs[None].astype(np.float32)})
+    with torch.no_grad():
+        assert np.allclose(given, net(ours[None]).softmax(1).numpy(), atol=1e-4)
+
+
+def test_it_says_how_far_apart_the_two_are(written):
+    for name, (net, exported) in written.items():
+        assert (exported.name, exported.network, exported.size) == (name, name, exported.path.stat().st_size)
+        assert 0 <= exported.difference < onnx.LARGEST_DIFFERENCE
+        other = deepcopy(net)
+        with torch.no_grad():
+            next(other.parameters()).mul_(3)  # as if the file held other weights
+        wrapped = onnx._wrapped(other, onnx.EXPORTED[name])
+        assert onnx._difference(exported.path, wrapped, onnx._bands(net)) > onnx.LARGEST_DIFFERENCE
+
+
+def test_a_network_that_cannot_be_exported_is_said_to_be_one(tmp_path):
+    pytest.importorskip("onnx")
+    weights.save(tmp_path / "crnn", weights.Weights(a_net(crnn), card()))
+    with pytest.raises(InputError, match=r"crnn.*cannot be exported"):
+        exporting.export(tmp_path / "crnn", tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"crnn.*cannot be exported"):
+        onnx.write_onnx(tmp_path / "model.onnx", weights.Weights(a_net(crnn), card()), description={})
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_file_that_is_not_what_torch_gives_is_not_written(tmp_path, monkeypatch):
+    library = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(onnx, "_proto", lambda *_: library.ModelProto())
+    monkeypatch.setattr(onnx, "_difference", lambda *_: 0.5)
+    with pytest.raises(InputError, match="something else than torch"):
+        onnx.write_onnx(tmp_path / "model.onnx", weights.Weights(a_net(tcn), card()), description={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named(tmp_path, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"levada\[onnx\]"):
+        onnx.write_onnx(tmp_path / "model.onnx", weights.Weights(a_net(tcn), card()), description={})
+
+
+@pytest.mark.parametrize(("name", "said"), [("model.pt", "must end in .onnx"), ("there.onnx", "exists already")])
+def test_names_that_cannot_be_written(tmp_path, name, said):
+    weights.save(tmp_path / "tcn", weights.Weights(a_net(tcn), card()))
+    (tmp_path / "there.onnx").write_bytes(b"mine")
+    with pytest.raises(InputError, match=said):
+        exporting.export(tmp_path / "tcn", tmp_path / name)
+    assert (tmp_path / "there.onnx").read_bytes() == b"mine"
+
+
+def test_a_folder_that_is_no_model(tmp_path):
+    with pytest.raises(InputError, match="is not a model"):
+        exporting.export(tmp_path, tmp_path / "model.onnx")
