@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from levada.errors import InputError
+
 if TYPE_CHECKING:
-    from levada.corpus import Corpus, Report
+    from levada.corpus import Corpus, Multitrack, Problem, Report, StemCorpus
     from levada.evaluate import Evaluation
     from levada.scores import Interval
     from levada.tradition import Tradition
 
 __all__ = [
     *("Notes", "count", "length", "print_evaluation", "print_json", "print_report", "print_traditions", "progress"),
-    "say",
+    *("print_stem_corpus", "say"),
 ]
 
 
@@ -97,6 +99,37 @@ def print_report(corpus: Corpus, report: Report) -> None:
         print(f"{problem.severity}: {problem}")
     if not report.problems:
         print("no problems found")
+
+
+def print_stem_corpus(corpus: StemCorpus, problems: Iterable[Problem]) -> None:
+    """What is in a corpus of stems, and everything that is wrong with it."""
+    lengths = [_length_s(song) for song in corpus.songs]
+    rows = [
+        [song.id, song.group, _minutes(long_s), "yes" if song.mixture else "–", ", ".join(song.instruments)]
+        for song, long_s in zip(corpus.songs, lengths, strict=True)
+    ]
+    headings = ["song", "group", "length", "mixture", "instruments"]
+    if all(song.group == song.id for song in corpus.songs):
+        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
+    taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(len(headings) - 1))
+    _table(headings, [[*row[:-1], shorten(row[-1], max(20, 100 - taken), placeholder=" …")] for row in rows])
+    what = count(len(corpus.songs), "solo" if corpus.is_solos else "song")
+    instruments = count(len(corpus.instruments), "instrument")
+    minutes = sum(long_s for long_s in lengths if math.isfinite(long_s)) / 60
+    print(f"{corpus.name}: {what}, {minutes:.1f} minutes, {instruments}; {corpus.grouping}")
+    print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
+    found = list(problems)
+    for problem in found:
+        print(f"{problem.severity}: {problem}")
+    if not found:
+        print("no problems found")
+
+
+def _length_s(song: Multitrack) -> float:
+    try:
+        return song.duration_s
+    except InputError:  # one of the problems says why
+        return math.nan
 
 
 def print_traditions(traditions: Iterable[Tradition]) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from levada import terminal
-from levada.cli.options import Json
+from levada.cli.options import Json, Task
 
 if TYPE_CHECKING:
-    from levada.corpus import Report
+    from levada.corpus import Report, StemCorpus
 
 __all__ = ["app"]
 
@@ -20,11 +20,19 @@ app = typer.Typer(help="Recordings with annotations: what is there, and what is 
 
 @app.command("check")
 def corpus_check(
-    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")], as_json: Json = False
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")],
+    task: Annotated[
+        Task | None, typer.Option(help="beats or stems; stems where folders hold mixtures of them.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Print durations, tempi and metres, and everything that is wrong."""
+    """Print durations, tempi and metres, or instruments, and everything that is wrong."""
     from levada.corpus import check, open_corpus
+    from levada.corpus.stems import has_mixtures
 
+    if task == Task.stems or (task is None and has_mixtures(corpus)):
+        _check_stems(corpus, as_json=as_json, is_sure=task is not None)
+        return
     opened = open_corpus(corpus)
     with terminal.progress("listening"):
         report = check(opened)
@@ -34,6 +42,31 @@ def corpus_check(
         terminal.print_report(opened, report)
     if not report.ok:
         raise typer.Exit(2)
+
+
+def _check_stems(place: str, *, as_json: bool, is_sure: bool) -> None:
+    """What is in a corpus of stems, and everything that is wrong with it."""
+    from levada.corpus import check_stems, open_stems
+
+    opened = open_stems(place)
+    if not is_sure:
+        terminal.say(f"{place}: checked as stems; --task beats checks its beats")
+    with terminal.progress("listening"):
+        problems = check_stems(opened)
+    if as_json:
+        told = [{**vars(problem), "path": str(problem.path) if problem.path else None} for problem in problems]
+        terminal.print_json({"corpus": opened.name, "songs": _songs(opened), "problems": told})
+    else:
+        terminal.print_stem_corpus(opened, problems)
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(2)
+
+
+def _songs(corpus: StemCorpus) -> list[dict[str, object]]:
+    return [
+        {"id": song.id, "group": song.group, "instruments": song.instruments, "mixture": song.mixture is not None}
+        for song in corpus.songs
+    ]
 
 
 def _print_report_json(report: Report) -> None:

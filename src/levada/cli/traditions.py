@@ -46,6 +46,7 @@ def render(
     minutes: Annotated[float, typer.Option(help="Minutes of music in all.")] = 5.0,
     recordings: Annotated[int | None, typer.Option(help="How many; a minute each by default.")] = None,
     sounds: Annotated[str, typer.Option(help="synthesised, a SoundFont, or a folder of one-shots.")] = "synthesised",
+    multitrack: Annotated[bool, typer.Option("--multitrack", help="Stems in the room, to learn separation.")] = False,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -57,7 +58,15 @@ def render(
     found = read_tradition(tradition)
     with terminal.progress(f"rendering {found.title or found.name}") as progress:
         done = render_corpus(
-            out, found, minutes=minutes, recordings=recordings, seed=seed, sounds=sounds, force=force, progress=progress
+            out,
+            found,
+            minutes=minutes,
+            recordings=recordings,
+            seed=seed,
+            sounds=sounds,
+            multitrack=multitrack,
+            force=force,
+            progress=progress,
         )
     if as_json:
         terminal.print_json({"written": [*map(str, done.written)], "kept": [*map(str, done.kept)]})

@@ -2,7 +2,9 @@
 
 Each recording has its own ensemble, tempo, instruments and room, and is a group of its own. Beside ``NAME-001.wav``
 lie its beats, ``NAME-001.beats``, and what each part played alone, ``NAME-001.stems/PART.wav``, before the room but as
-loud as in the mixture. ``corpus.json`` says what was rendered, so that an interrupted run can go on.
+loud as in the mixture. Multitracks, to learn separation from, are folders: ``NAME-001/mixture.wav``, its beats, and a
+file an instrument, in the room and as they sum to the mixture. ``corpus.json`` says what was rendered, so that an
+interrupted run can go on.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from levada import __version__, audio
 from levada.errors import InputError
 from levada.files import atomic, atomic_folder
 from levada.formats import write_beats
+from levada.render import multitrack as render_multitrack
 from levada.render import render
 from levada.tradition import Tradition
 from levada.voices import Sounds, mixed, synthesised
@@ -36,7 +39,7 @@ __all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_of"]
 Floats32 = npt.NDArray[np.float32]
 
 SYNTHESISED = "synthesised"
-RUN, TOML = "corpus.json", "corpus.toml"
+RUN, TOML, MIXTURE = "corpus.json", "corpus.toml", "mixture.wav"
 USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
 MOST_MINUTES = 10_000.0
 WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs more than it saves
@@ -67,6 +70,7 @@ class _Job:
     length_s: float
     seed: tuple[int, int]
     sounds: str
+    multitrack: bool = False
 
     @property
     def beats(self) -> Path:
@@ -89,6 +93,7 @@ def render_corpus(
     recordings: int | None = None,
     seed: int = 0,
     sounds: str = SYNTHESISED,
+    multitrack: bool = False,
     force: bool = False,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -108,6 +113,8 @@ def render_corpus(
         The same seed gives the same bytes.
     sounds : str
         "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
+    multitrack : bool
+        Whether every instrument is recorded for itself, for `levada.corpus.open_stems`, and nothing else is heard.
     force : bool
         Whether the recordings of another run there may be replaced. Nothing else in the folder is touched.
     processes : int
@@ -130,12 +137,14 @@ def render_corpus(
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
     sounds_of(sounds)  # said before the work, not after it
     folder = Path(folder)
-    run = _described(tradition, minutes, count, seed, sounds)
+    run = _described(tradition, minutes, count, seed, sounds, multitrack)
     _claim(folder, run, force=force)
     _write_facts(folder, tradition, run)
+    ending = f"/{MIXTURE}" if multitrack else ".wav"
+    targets = [folder / f"{run['tradition']}-{number:03}{ending}" for number in range(1, count + 1)]
     jobs = [
-        _Job(folder / f"{run['tradition']}-{number:03}.wav", tradition, 60 * minutes / count, (seed, number), sounds)
-        for number in range(1, count + 1)
+        _Job(target, tradition, 60 * minutes / count, (seed, number), sounds, multitrack)
+        for number, target in enumerate(targets, start=1)
     ]
     kept = [job.target for job in jobs if job.is_done]
     todo = [job for job in jobs if not job.is_done]
@@ -194,9 +203,14 @@ def _count(minutes: float, recordings: int | None) -> int:
     return count
 
 
-def _described(tradition: Tradition, minutes: float, count: int, seed: int, sounds: str) -> dict[str, object]:
+def _described(
+    tradition: Tradition, minutes: float, count: int, seed: int, sounds: str, multitrack: bool
+) -> dict[str, object]:
     """What makes a run the same run."""
-    content = json.dumps(asdict(tradition), sort_keys=True).encode()
+    facts = asdict(tradition)
+    for part in facts["instruments"]:
+        del part["aliases"]  # nothing is played otherwise for them
+    content = json.dumps(facts, sort_keys=True).encode()
     return {
         "tradition": tradition.name.lstrip(".") or "tradition",
         "description": hashlib.sha256(content).hexdigest(),
@@ -205,6 +219,7 @@ def _described(tradition: Tradition, minutes: float, count: int, seed: int, soun
         "seed": seed,
         "sounds": sounds,
         "levada": __version__,
+        **({"multitrack": True} if multitrack else {}),
     }
 
 
@@ -222,7 +237,7 @@ def _claim(folder: Path, run: dict[str, object], *, force: bool) -> None:
     if theirs is None and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"holds something else (there is no {RUN} of levada's in it); give another name", path=folder)
     if theirs is not None and theirs != run and not force:
-        other = ", ".join(key for key in run if theirs.get(key) != run[key])
+        other = ", ".join(key for key in {**run, **theirs} if theirs.get(key) != run.get(key))
         raise InputError(
             f"holds a corpus that was rendered otherwise ({other}); give another name, or --force to replace it",
             path=folder,
@@ -232,6 +247,8 @@ def _claim(folder: Path, run: dict[str, object], *, force: bool) -> None:
             number = re.fullmatch(rf"{re.escape(str(theirs['tradition']))}-(\d{{3,}})", path.stem)
             if number and path.suffix in (".wav", ".beats", ".stems"):
                 _remove(path.with_suffix(".wav"))
+            elif number and (path / MIXTURE).is_file():
+                shutil.rmtree(path)
 
 
 def _run(path: Path) -> dict[str, object] | None:
@@ -271,6 +288,8 @@ def _each(jobs: list[_Job], processes: int) -> Iterator[Path]:
 
 def _write(job: _Job) -> Path:
     """Render a recording and write it: stems first, the mixture last, all of them or none."""
+    if job.multitrack:
+        return _write_multitrack(job)
     rng = np.random.default_rng(job.seed)
     piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
     dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
@@ -289,6 +308,22 @@ def _write(job: _Job) -> Path:
     except BaseException:
         _remove(job.target)
         raise
+    return job.target
+
+
+def _write_multitrack(job: _Job) -> Path:
+    """Render a song and write its folder, as a whole or not at all."""
+    rng = np.random.default_rng(job.seed)
+    song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
+    loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
+    try:
+        with atomic_folder(job.target.parent, known_by=MIXTURE, force=True) as temporary:
+            for name, stem in song.stems.items():
+                audio.write(temporary / f"{name}.wav", stem / loudest, rate=song.rate)
+            write_beats(temporary / job.beats.name, song.beats)
+            audio.write(temporary / MIXTURE, song.mixture / loudest, rate=song.rate)
+    except InputError as error:
+        raise InputError(error.problem, path=job.target) from None
     return job.target
 
 

@@ -34,7 +34,7 @@ from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
 from levada.errors import InputError
 from levada.instruments import OTHER, found_in, plain, voice_of
 
-__all__ = ["brid_solo", "in_one_voice", "open_stem_folder"]
+__all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
 
 MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
 MEDLEYDB, RAW = "_stems", "_raw"
@@ -108,6 +108,15 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         renamed=renamed,
         passed_over=tuple(sorted(set(tree.over))),
     )
+
+
+def has_mixtures(place: str | Path) -> bool:
+    """Whether this is a folder in which mixtures lie beside files of instruments, each song in a folder of its own."""
+    root = Path(place)
+    if not root.is_dir():
+        return False
+    tree = _Tree(root, Facts(), {})
+    return any(song.mixture is not None and song.stems[0][1].parent == song.mixture.parent for song in tree.songs())
 
 
 def in_one_voice(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
@@ -257,7 +266,7 @@ class _Tree:
             yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
 
     def _together(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
-        """Whether files without a mixture are one song: instruments that differ, of one length where that is unsure."""
+        """Whether files without a mixture are a song: instruments that differ, of one length where that is unsure."""
         called = [names[path] for path in files]
         if len(set(called)) < 2:
             return False
@@ -265,7 +274,8 @@ class _Tree:
             known = {voice for voice in map(voice_of, called) if voice is not None}
             if known <= {voice_of(folder.name)}:
                 return False
-        if folder != self.root and len(set(called)) == len(called):
+        says = any(voice_of(name) is not None or re.search(r"-\d+$", name) for name in called)
+        if folder != self.root and len(set(called)) == len(called) and says:
             return True
         try:
             lengths = [facts_of(path).duration_s for path in files]
