@@ -1,0 +1,254 @@
+"""Separators in memory: masks in pieces without a seam, stems that sum, the ceiling."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from levada.errors import InputError
+from levada.nets import unet
+from levada.nets.masks import tiny
+from levada.separate import MaskSeparator, level_of, matched, net_separator, oracle
+from levada.stft import BANDS, Stft
+
+torch.set_num_threads(1)
+
+RATE = 44100
+REACH = 3
+
+
+def shares(power, level, _rate, *, reach=REACH):
+    """Masks that depend on the power around each frame, and on the level."""
+    heard = np.log10(power / (level + 1e-20) + 1e-6)
+    padded = np.pad(heard, [(reach, reach), (0, 0)])
+    around = np.mean([padded[at : at + len(heard)] for at in range(2 * reach + 1)], axis=0)
+    first = 1 / (1 + np.exp(-around))
+    return np.stack([first, 0.25 * (1 - first), 0.75 * (1 - first)]).astype(np.float32)
+
+
+def made(**more):
+    return MaskSeparator("made", ("low", "mid", "high"), shares, **{"context_frames": REACH, **more})
+
+
+def noise(seconds, *, rate=RATE, channels=2, seed=0):
+    rng = np.random.default_rng(seed)
+    swell = np.sin(np.arange(max(1, round(seconds * rate))) / rate * 5) + 1.1
+    return (rng.normal(0, 0.1, (channels, len(swell))) * swell).astype(np.float32)
+
+
+def beyond_db(stems, mixture):
+    """How far below the mixture lies what is missing of it."""
+    missing = np.sum(list(stems.values()), axis=0, dtype=np.float64) - mixture
+    return 10 * np.log10((np.sum(missing**2) + 1e-30) / np.sum(mixture.astype(np.float64) ** 2))
+
+
+class TestPieces:
+    @pytest.mark.parametrize("piece_frames", [1, 16, 100])
+    def test_have_no_seam(self, piece_frames):
+        mixture = noise(6)
+        whole = made(piece_frames=10**6).stems(mixture, RATE)
+        pieces = made(piece_frames=piece_frames).stems(mixture, RATE)
+        for name, stem in whole.items():
+            assert np.abs(stem - pieces[name]).max() < 1e-6
+
+    def test_would_have_one_without_context(self):
+        mixture = noise(6)
+        whole = made(piece_frames=10**6).stems(mixture, RATE)["low"]
+        assert np.abs(whole - made(piece_frames=16, context_frames=0).stems(mixture, RATE)["low"]).max() > 1e-4
+
+    def test_come_in_whatever_lengths(self):
+        mixture = noise(12)
+        expected = made().stems(mixture, RATE)
+        cut = np.split(mixture, [0, 1, 700, 701, 40_000, 500_000, mixture.shape[1]], axis=1)
+        level = level_of(cut, RATE)
+        found = list(made(piece_frames=50).stream(cut, RATE, level=level))
+        for name, stem in expected.items():
+            assert np.abs(np.concatenate([piece[name] for piece in found], axis=1) - stem).max() < 1e-6
+
+    def test_are_made_as_they_come(self):
+        seen = []
+
+        def pieces():
+            for number in range(40):
+                seen.append(number)
+                yield noise(1, seed=number)
+
+        first = next(made(piece_frames=64).stream(pieces(), RATE, level=1e-6))
+        assert first["low"].shape[1] > RATE
+        assert len(seen) < 15
+
+    @pytest.mark.parametrize("net", [tiny(("low", "high")), unet.tiny()], ids=["masks", "unet"])
+    def test_of_networks_have_no_seam(self, net):
+        from dataclasses import replace
+
+        separator = net_separator(net, name="net")
+        mixture = noise(14, rate=8000, channels=1)
+        whole = replace(separator, piece_frames=10**6).stems(mixture, 8000)
+        for name, stem in replace(separator, piece_frames=64).stems(mixture, 8000).items():
+            assert np.abs(stem - whole[name]).max() < 1e-5
+
+
+class TestStems:
+    @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000])
+    @pytest.mark.parametrize("channels", [1, 2, 8])
+    def test_sum_to_the_mixture(self, rate, channels):
+        mixture = noise(1.3, rate=rate, channels=channels)
+        stems = made().stems(mixture, rate)
+        assert {stem.shape for stem in stems.values()} == {mixture.shape}
+        assert {stem.dtype for stem in stems.values()} == {np.dtype(np.float32)}
+        assert beyond_db(stems, mixture) < -110
+
+    @pytest.mark.parametrize("samples", [1, 2, 1023, 1024, 1025, 4097])
+    def test_of_any_length(self, samples):
+        mixture = noise(samples / RATE)
+        stems = made().stems(mixture, RATE)
+        assert stems["low"].shape == mixture.shape == (2, samples)
+        assert beyond_db(stems, mixture) < -110 or samples < 3
+        np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-7)
+
+    def test_keep_the_place_between_loudspeakers(self):
+        left = noise(2, channels=1)
+        stems = made().stems(np.concatenate([left, np.zeros_like(left)]), RATE)
+        assert all(np.abs(stem[1]).max() == 0 for stem in stems.values())
+
+    def test_do_not_change_with_the_level(self):
+        mixture = noise(2)
+        quiet = made().stems(mixture * np.float32(1e-3), RATE)
+        for name, stem in made().stems(mixture, RATE).items():
+            np.testing.assert_allclose(quiet[name] * 1e3, stem, atol=2e-6)
+
+    def test_of_silence_are_silent(self):
+        stems = made().stems(np.zeros((2, 5000), np.float32), RATE)
+        assert all(not stem.any() for stem in stems.values())
+
+    def test_do_not_touch_what_they_were_given(self):
+        mixture = noise(1)
+        before = mixture.copy()
+        made().stems(mixture, RATE)
+        assert np.array_equal(mixture, before)
+
+    def test_tell_how_far_they_are(self):
+        told = []
+        made(piece_frames=16).stems(noise(4), RATE, progress=lambda done, total: told.append((done, total)))
+        assert told[-1] == (4, 4)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_refuse_what_is_not_finite(self, value):
+        mixture = noise(1)
+        mixture[1, 500] = value
+        with pytest.raises(InputError, match="not all finite"):
+            made().stems(mixture, RATE)
+
+    @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 2, 3)])
+    def test_refuse_what_is_no_sound(self, shape):
+        with pytest.raises(InputError, match="no samples to take apart"):
+            made().stems(np.zeros(shape, np.float32), RATE)
+
+    @pytest.mark.parametrize("rate", [0, 1999, 10**6])
+    def test_refuse_rates_that_nobody_records_at(self, rate):
+        with pytest.raises(InputError, match="cannot be taken apart"):
+            made().stems(noise(1), rate)
+
+
+def test_the_level_is_the_mean_power_of_bands():
+    mixture, stft = noise(20), Stft(RATE)
+    expected = stft.bands(np.mean(np.abs(stft.forward(mixture)) ** 2, axis=0))
+    assert expected.shape[1] == BANDS
+    assert level_of(np.array_split(mixture, 7, axis=1), RATE) == pytest.approx(expected.mean(dtype=float), rel=1e-5)
+    assert level_of([np.zeros((1, 9), np.float32)], RATE) == 0
+    assert level_of([], RATE) == 0
+
+
+class TestNets:
+    def test_some_of_what_a_network_knows_share_all(self):
+        net = tiny(("surdo", "shaker", "caixa"))
+        mixture = noise(1)
+        some = net_separator(net, name="some", instruments={"caixa": "caixa", "ganza": "shaker"}, identity="x")
+        stems = some.stems(mixture, RATE)
+        assert tuple(stems) == some.instruments == ("caixa", "ganza")
+        assert beyond_db(stems, mixture) < -110
+        every = net_separator(net, name="every", identity="x")
+        assert tuple(every.stems(mixture, RATE)) == every.instruments == ("surdo", "shaker", "caixa")
+        other = net_separator(net, name="other", instruments={"caixa": "caixa", "surdo": "surdo"}, identity="x")
+        assert len({some.identity, every.identity, other.identity}) == 3
+
+    def test_restricting_a_network_to_all_it_knows_in_another_order_changes_no_stem(self):
+        net, mixture = tiny(("surdo", "shaker")), noise(1)
+        turned = net_separator(net, name="turned", instruments={"shaker": "shaker", "surdo": "surdo"})
+        expected = net_separator(net, name="net").stems(mixture, RATE)
+        for name, stem in turned.stems(mixture, RATE).items():
+            np.testing.assert_allclose(stem, expected[name], atol=1e-7)
+
+    @pytest.mark.parametrize(
+        ("instruments", "said"),
+        [
+            ({"cuica": "cuica"}, "does not know cuica: it knows surdo, shaker"),
+            ({}, "does not know nothing"),
+            ({"a": "surdo", "b": "surdo"}, "cannot be told apart"),
+        ],
+    )
+    def test_what_a_network_does_not_know(self, instruments, said):
+        with pytest.raises(InputError, match=said):
+            net_separator(tiny(("surdo", "shaker")), name="net", instruments=instruments)
+
+    def test_travels_to_another_process(self):
+        separator, mixture = net_separator(tiny(), name="net", trained_on={"ab": [(0.0, 1.0)]}), noise(0.5)
+        copy = pickle.loads(pickle.dumps(separator))
+        assert copy.trained_on == {"ab": [(0.0, 1.0)]}
+        np.testing.assert_array_equal(copy.stems(mixture, RATE)["low"], separator.stems(mixture, RATE)["low"])
+
+
+class TestOracle:
+    def stems(self, rate=RATE):
+        time_s = np.arange(2 * rate) / rate
+        low = np.sin(2 * np.pi * 100 * time_s) * (time_s % 0.5 < 0.2)
+        high = np.random.default_rng(0).normal(0, 0.3, len(time_s)) * (time_s % 0.25 < 0.03)
+        return {"low": low[None].astype(np.float32), "high": high[None].astype(np.float32)}
+
+    @pytest.mark.parametrize("bands", [False, True])
+    def test_tells_apart_what_masks_can(self, bands):
+        true = self.stems()
+        mixture = sum(true.values())
+        found = oracle(true, RATE, bands=bands).stems(mixture, RATE)
+        assert beyond_db(found, mixture) < -110
+        for name, stem in true.items():
+            error = np.sum((found[name] - stem) ** 2) / np.sum(stem**2)
+            assert -10 * np.log10(error) > 12
+
+    def test_gives_silence_where_an_instrument_is_silent(self):
+        true = {**self.stems(), "none": np.zeros((1, 2 * RATE), np.float32)}
+        found = oracle(true, RATE).stems(sum(true.values()), RATE)
+        assert np.abs(found["none"]).max() < 1e-6
+
+    def test_refuses_another_mixture(self):
+        true = self.stems()
+        with pytest.raises(InputError, match="knows one mixture"):
+            oracle(true, RATE).stems(noise(1), RATE)
+        with pytest.raises(InputError, match="knows one mixture"):
+            oracle(true, RATE).stems(sum(true.values()), 48000)
+
+    def test_refuses_stems_that_differ_in_length(self):
+        with pytest.raises(InputError, match="as long as each other"):
+            oracle({"a": noise(1), "b": noise(2)}, RATE)
+        with pytest.raises(InputError, match="there must be some"):
+            oracle({}, RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "instruments", "expected"),
+    [
+        ("Surdo", ("surdo", "shaker"), "surdo"),
+        ("ganzá", ("surdo", "shaker"), "shaker"),
+        ("primeira", ("surdo", "shaker"), "surdo"),
+        ("agogô", ("surdo", "shaker"), None),
+        ("my own drum", ("my own drum", "rest"), "my own drum"),
+        ("nonsense", ("surdo", "other"), None),
+        ("guitar", ("surdo", "other"), None),
+        ("other", ("surdo", "other"), "other"),
+        ("surdo", ("primeira", "segunda"), None),
+    ],
+)
+def test_which_instrument_is_meant(name, instruments, expected):
+    assert matched(name, instruments) == expected
