@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,7 @@ __all__ = [
     "resample",
     "with_clicks",
     "write",
+    "writing",
 ]
 
 _NATIVE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".caf", ".w64"}
@@ -197,21 +200,85 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
     container, codec = _WRITTEN[suffix]
     channels, length = sound.shape
-    with atomic(path, force=force) as temporary:
-        try:
-            with soundfile.SoundFile(
-                temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
-            ) as file:
-                for start in range(0, length, PIECE):  # libsndfile overflows the stack on long vorbis writes
-                    file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
-            whole = soundfile.info(str(temporary)).frames == length
-        except (soundfile.SoundFileError, AssertionError, ValueError) as error:
-            if isinstance(error, AssertionError) or getattr(error, "code", 0) == 2:  # libsndfile's "system error"
-                raise InputError("could not be written as a whole: is the disk full?", path=path) from error
-            what = f"{channels} channels at {rate} Hz could not be written as {suffix}"
-            raise InputError(f"{what}: {error}", path=path) from error
-        if not whole:
+    with atomic(path, force=force) as temporary, _explained(Path(path), f"{channels} channels at {rate} Hz"):
+        with soundfile.SoundFile(
+            temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
+        ) as file:
+            for start in range(0, length, PIECE):  # libsndfile overflows the stack on long vorbis writes
+                file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
+        if soundfile.info(str(temporary)).frames != length:
             raise InputError("could not be written as a whole: is the disk full?", path=path)
+
+
+@contextmanager
+def writing(
+    path: str | Path,
+    *,
+    rate: int,
+    channels: int,
+    codec: str = "PCM_24",
+    length: int = 0,
+    named: str | Path | None = None,
+) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
+    """Lend a function that writes a wav, flac or aiff file piece by piece.
+
+    Parameters
+    ----------
+    path : path-like
+        The file: a temporary one, as it is half until the block ends.
+    rate, channels : int
+    codec : str
+        "PCM_24", or "FLOAT" where the container can hold that.
+    length : int
+        Samples a channel to come, if known: a wav beyond 4 GB needs another header.
+    named : path-like, optional
+        What errors call the file.
+
+    Yields
+    ------
+    callable
+        Takes float32 [shape=(channels, n)] for "FLOAT"; int32 of 24 bits for "PCM_24".
+
+    Raises
+    ------
+    InputError
+        If the disk is full, or the format cannot hold this rate or number of channels.
+    """
+    import soundfile
+
+    target, count = Path(named or path), 0
+    container = _WRITTEN[target.suffix.lower()][0]
+    if container == "WAV" and length * channels * 4 >= 1 << 32:
+        container = "RF64"
+    with _explained(target, f"{channels} channels at {rate} Hz"):
+        file = soundfile.SoundFile(path, "w", samplerate=rate, channels=channels, format=container, subtype=codec)
+
+    def write(piece: npt.NDArray[Any]) -> None:
+        nonlocal count
+        count += piece.shape[1]
+        with _explained(target, "its samples"):
+            file.write(np.ascontiguousarray((piece << 8 if codec == "PCM_24" else piece).T))
+
+    with file:
+        yield write
+    with _explained(target, "its samples"):
+        if soundfile.info(str(path)).frames != count:
+            raise InputError("could not be written as a whole: is the disk full?", path=target)
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Say in the user's words what libsndfile could not do."""
+    import soundfile
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (soundfile.SoundFileError, AssertionError, ValueError) as error:
+        if isinstance(error, AssertionError) or getattr(error, "code", 0) == 2:  # libsndfile's "system error"
+            raise InputError("could not be written as a whole: is the disk full?", path=path) from error
+        raise InputError(f"{what} could not be written as {path.suffix}: {error}", path=path) from error
 
 
 def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:

@@ -13,14 +13,14 @@ import re
 import shutil
 import tomllib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError, MissingExtra
 
-__all__ = ["atomic", "atomic_folder", "read_midi", "read_toml", "working_folder"]
+__all__ = ["atomic", "atomic_files", "atomic_folder", "read_midi", "read_toml", "working_folder"]
 
 RUN = "run.json"
 
@@ -108,6 +108,51 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
             yield temporary
             _refuse_folder(path, target, known_by=known_by, force=force)
             _swap(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def atomic_files(
+    path: str | Path, names: Collection[str], *, spared: Path | None = None, force: bool = False
+) -> Iterator[Path]:
+    """Lend a temporary folder; the files made in it appear in `path` if the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder the files go to. It is made, as a whole, if it does not exist; others in it stay as they are.
+    names : collection of str
+        Of all the files that the block makes.
+    spared : Path, optional
+        A file that is not replaced whatever is asked for: what the others are made of.
+    force : bool
+        Whether files that exist may be replaced.
+
+    Yields
+    ------
+    temporary : Path
+        An empty folder on the same disk.
+
+    Raises
+    ------
+    InputError
+        As for `atomic`, for any of the files.
+    """
+    target = Path(os.path.realpath(path))
+    inside = target / ".levada"
+    temporary = _beside(inside if target.is_dir() else target)
+    with _explained(path, target, temporary):
+        _refuse_files(path, target, names, spared=spared, force=force)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _refuse_files(path, target, names, spared=spared, force=force)
+            if not target.exists():
+                temporary.rename(target)
+                return
+            for name in names:
+                os.replace(temporary / name, target / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -246,6 +291,19 @@ def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool
         raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
+
+
+def _refuse_files(path: str | Path, target: Path, names: Collection[str], *, spared: Path | None, force: bool) -> None:
+    _need_parent(path, target)
+    if target.exists() and not target.is_dir():
+        raise InputError("is a file: give the name of a folder", path=path)
+    for file in (target / name for name in names):
+        if spared is not None and file.exists() and file.samefile(spared):
+            raise InputError(
+                "is what is read here, and would be lost; choose another folder", path=Path(path) / file.name
+            )
+        if target.exists():
+            _refuse(Path(path) / file.name, file, force=force)
 
 
 def _need_parent(path: str | Path, target: Path) -> None:

@@ -1,11 +1,15 @@
 """Recordings are taken apart: a file an instrument, which sum to what was recorded."""
 
+from levada.separate.folder import FolderStems, separate_folder
 from levada.separate.masking import MaskSeparator, Separator, level_of, masked, matched
 from levada.separate.masks import Oracle, net_separator, nmf_separator, oracle
+from levada.separate.recording import Separated, outputs, separate_file
 
 __all__ = [
+    "FolderStems",
     "MaskSeparator",
     "Oracle",
+    "Separated",
     "Separator",
     "level_of",
     "masked",
@@ -13,4 +17,7 @@ __all__ = [
     "net_separator",
     "nmf_separator",
     "oracle",
+    "outputs",
+    "separate_file",
+    "separate_folder",
 ]
