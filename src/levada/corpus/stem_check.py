@@ -6,12 +6,11 @@ the stems sum to the mixture, at which levels, which of them is upside down, and
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import combinations, zip_longest
+from itertools import combinations, pairwise, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,8 @@ SHORT_S = 1.0  # nothing can be learnt from less
 LONGER_S = 0.05  # by which lengths may differ
 MATCHES_DB, NEAR_DB = -30.0, -15.0  # what a mixture may have beyond its stems; beyond these at the best levels
 LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
-SAME = 0.9999  # correlation of two recordings that are one
+SAME = 0.9999  # correlation of two recordings of a song that are one
+ALIKE = 1e-5  # by which the marks of two recordings that are one may differ: rounding to 16 bits
 LISTED = 5  # files named in one sentence
 
 
@@ -46,7 +46,7 @@ class _Take:
     samples: int = 0
     peak: float = 0.0
     full: int = 0  # samples at full scale
-    code: int = 0  # equal for equal samples, upside down or not, whatever the file is called
+    moments: Floats = field(default_factory=lambda: np.zeros(4))  # of its energy in time, and of its size
     error: str = ""
 
     @property
@@ -57,15 +57,25 @@ class _Take:
     def is_heard(self) -> bool:
         return not self.error and self.peak > SILENT
 
+    @property
+    def mark(self) -> Floats:
+        """Three numbers that are the same for the same take at any level, upside down or not."""
+        energy, first, second, fourth = self.moments
+        centre = first / energy
+        return np.array([centre, np.sqrt(max(second / energy - centre**2, 0)), self.duration_s * fourth / energy**2])
+
     def hear(self, block: npt.NDArray[np.float32]) -> Floats:
+        time_s = (self.samples + np.arange(block.shape[1])) / self.rate
         size = np.abs(block)
         top = float(size.max())
         self.peak = max(self.peak, top)
         if top >= FULL_SCALE:
             self.full += int(np.count_nonzero(size >= FULL_SCALE))
         self.samples += block.shape[1]
-        self.code = zlib.crc32((size[0] * 32767).astype(np.int16).data, self.code)
-        return np.asarray(block.mean(axis=0), np.float64)
+        heard = np.asarray(block.mean(axis=0), np.float64)
+        energy = np.square(heard) / self.rate
+        self.moments += [energy.sum(), energy @ time_s, energy @ time_s**2, energy @ energy * self.rate]
+        return heard
 
 
 @dataclass
@@ -247,17 +257,16 @@ def _twice_in_song(heard: _Heard) -> Iterator[Problem]:
 
 
 def _twice_in_corpus(songs: Sequence[_Heard]) -> Iterator[Problem]:
-    """The same samples in two songs, of which one may be trained and the other tested on."""
-    first: dict[tuple[int, int, int], tuple[_Take, Multitrack]] = {}
-    for heard in songs:
-        for take in heard.takes:
-            if not take.is_heard:
-                continue
-            there, song = first.setdefault((take.code, take.samples, take.rate), (take, heard.song))
-            if song is not heard.song:
-                same = f"holds the same take as {there.path}"
-                apart = " in another group: it may be trained and tested on" if song.group != heard.song.group else ""
-                yield Problem("error" if apart else "warning", same + apart, take.path)
+    """The same take in two songs, of which one may be trained and the other tested on."""
+    takes = [(take, heard.song) for heard in songs for take in heard.takes if take.is_heard and take.moments[0] > 0]
+    takes.sort(key=lambda one: float(one[0].mark[0]))
+    for (take, song), (other, another) in pairwise(takes):
+        if song is not another and np.allclose(take.mark, other.mark, rtol=ALIKE, atol=0):
+            here, there, apart = (other, take, another.group != song.group)
+            if str(here.path) < str(there.path):
+                here, there = there, here
+            what = " in another group: it may be trained and tested on" if apart else ""
+            yield Problem("error" if apart else "warning", f"holds the same take as {there.path}{what}", here.path)
 
 
 def _names(corpus: StemCorpus) -> Iterator[Problem]:
