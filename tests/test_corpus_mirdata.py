@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from levada.beats import Beats
-from levada.corpus import get, open_corpus
+from levada.corpus import get, open_corpus, open_stems
 from levada.corpus import mirdata as ours
 from levada.errors import InputError, MissingExtra
 
@@ -268,3 +268,29 @@ def test_opening_a_dataset_leaves_the_logging_of_the_program_alone(tmp_path: Pat
     candombe(tmp_path, index)
     open_corpus("mirdata:candombe", home=tmp_path)
     assert (root.handlers, root.level) == before
+
+
+def test_solos_of_brid_by_their_ids(tmp_path: Path, index: Path) -> None:
+    ids = ("[0001] M4-01-SA", "[0216] S2-TB3-02-SE", "[0230] S1-SU1-01-SA", "[0231] S1-TB1-01-SA")
+    tracks = {i: {"audio": [f"audio/{i}.wav", ""], "beats": [f"{i}.beats", ""], "tempo": ["", ""]} for i in ids}
+    index.write_text(json.dumps({"version": "1.0", "tracks": tracks}))
+    for i in ids:
+        recording(tmp_path / "brid" / "audio" / f"{i}.wav")
+    labels(tmp_path / "brid" / f"{ids[1]}.beats", "0.5\t1\n1.0\t2\n")
+    corpus = open_stems("mirdata:brid", home=tmp_path)
+    assert corpus.is_solos
+    assert [(song.id, *song.instruments, song.group) for song in corpus.songs] == [
+        (ids[1], "tamborim", "TB3"),
+        (ids[2], "surdo", "SU1"),
+        (ids[3], "tamborim", "TB1"),
+    ]
+    assert "Non Commercial" in corpus.licence
+    assert [song.annotation is not None for song in corpus.songs] == [True, False, False]
+
+
+def test_stems_that_are_not_downloaded_or_that_nobody_knows(tmp_path: Path, index: Path) -> None:
+    with pytest.raises(InputError, match="brid is not downloaded here; run: levada corpus get brid --home"):
+        open_stems("mirdata:brid", home=tmp_path)
+    assert not index.exists()
+    with pytest.raises(InputError, match="mirdata knows no dataset 'nothing'"):
+        open_stems("mirdata:nothing", home=tmp_path)

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from levada import audio
-from levada.corpus import check, open_corpus
+from levada.corpus import check, check_stems, open_corpus, open_stems, whole
 from levada.corpus import rendered as room
 from levada.corpus.rendered import render_corpus, sounds_of
 from levada.errors import InputError
@@ -348,3 +349,75 @@ class TestAsked:
         kinds = {type(sounds(voice, rng)) for voice in STRUCK}
         assert kinds == {type(sounds("chico", rng)), type(synthesised("surdo", rng))}
         assert len(kinds) == 2
+
+
+class TestMultitracks:
+    """Songs whose instruments were recorded each for itself."""
+
+    @pytest.fixture(scope="class")
+    def songs(self, tmp_path_factory):
+        """Two songs that nobody changes."""
+        folder = tmp_path_factory.mktemp("multitracks") / "corpus"
+        made(folder, recordings=2, multitrack=True)
+        return folder
+
+    def test_every_song_is_a_folder_that_opens_and_nothing_is_wrong_with(self, songs):
+        corpus = open_stems(songs)
+        assert [song.id for song in corpus.songs] == ["candombe-001", "candombe-002"]
+        assert set(corpus.instruments) <= {"chico", "repique", "piano", "madera"}
+        assert corpus.licence == "CC0-1.0"
+        assert not [problem for problem in check_stems(corpus) if problem.severity != "note"]
+        for song in corpus.songs:
+            assert len(song.instruments) >= 2
+            assert song.duration_s == 6.0
+            assert len(song.beats()) > 8
+
+    def test_stems_sum_to_the_mixture(self, songs):
+        corpus = open_stems(songs)
+        for song in corpus.songs:
+            stems, mixture = whole(song).read(corpus.instruments, rate=RATE)
+            assert np.array_equal(mixture, audio.read(song.mixture)[0])
+            assert np.abs(stems.sum(axis=0) - mixture).max() < 1e-6
+            assert 0.1 < np.abs(mixture).max() <= 1
+
+    def test_the_same_seed_gives_the_same_bytes_also_when_interrupted(self, songs, tmp_path):
+        for path in songs.rglob("*"):
+            if path.is_file() and "candombe-002" not in path.parts:
+                copy = tmp_path / "corpus" / path.relative_to(songs)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+        went_on = made(tmp_path / "corpus", recordings=2, multitrack=True)
+        assert [path.parent.name for path in went_on.written] == ["candombe-002"]
+        assert [path.parent.name for path in went_on.kept] == ["candombe-001"]
+        assert contents(tmp_path / "corpus") == contents(songs)
+
+    def test_a_song_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
+        def full(path, *_, **__):
+            raise InputError("could not be written: the disk is full", path=path)
+
+        monkeypatch.setattr(room.audio, "write", full)
+        with pytest.raises(InputError, match="the disk is full; finished and kept: 0 of 1"):
+            made(tmp_path / "corpus", recordings=1, minutes=0.1, multitrack=True)
+        assert {path.name for path in (tmp_path / "corpus").iterdir()} == {"corpus.json", "corpus.toml"}
+
+    def test_other_kinds_are_refused_and_replaced_when_asked(self, tmp_path):
+        made(tmp_path / "corpus", recordings=1, minutes=0.05)
+        with pytest.raises(InputError, match="rendered otherwise \\(multitrack\\)"):
+            made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True)
+        made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True, force=True)
+        (tmp_path / "corpus" / "candombe-002").mkdir()
+        assert {path.name for path in (tmp_path / "corpus").iterdir()} == {
+            *("corpus.json", "corpus.toml", "candombe-001", "candombe-002"),
+        }
+        with pytest.raises(InputError, match="rendered otherwise \\(multitrack\\)"):
+            made(tmp_path / "corpus", recordings=1, minutes=0.05)
+        made(tmp_path / "corpus", recordings=1, minutes=0.05, force=True)
+        there = {path.name for path in (tmp_path / "corpus").iterdir()}
+        assert there >= {"candombe-001.wav", "candombe-002"}
+        assert "candombe-001" not in there
+
+    def test_the_command(self, tmp_path, levada):
+        where = ("-o", tmp_path / "out")
+        code, out, err = levada("render", "candombe", "--minutes", "0.05", "--multitrack", *where, "--json")
+        assert code == 0, err
+        assert [path.parent.name for path in map(Path, json.loads(out)["written"])] == ["candombe-001"]
