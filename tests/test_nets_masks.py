@@ -45,6 +45,15 @@ def test_a_new_head_begins_as_what_is_known():
     assert torch.allclose(new[:, 0], old.mean(1), atol=1e-6)
 
 
+def test_some_instruments_are_as_in_all():
+    torch.manual_seed(0)
+    net, heard, rows = tiny(("a", "b", "c")).eval(), torch.randn(2, 20, BANDS), torch.tensor([[2, 0], [1, 1]])
+    with torch.no_grad():
+        every, some = net(heard), net.some(heard, rows)
+    assert torch.allclose(some[0], every[0, [2, 0]], atol=1e-5)
+    assert torch.allclose(some[1], every[1, [1, 1]], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"instruments": ()}, {"instruments": ("a", "a")}, {"channels": 0}, {"dilations": ()}, {"dilations": (0,)}]
 )

@@ -33,7 +33,24 @@ if TYPE_CHECKING:
 
     from levada.corpus import StemSpan
 
-__all__ = ["DEFAULTS", "STRATEGIES", "StemBatch", "StemSettings", "Stock", "adapt_stems", "batches", "stem_loss"]
+__all__ = [
+    "CLIP",
+    "DEFAULTS",
+    "RATE",
+    "STRATEGIES",
+    "Excerpt",
+    "Song",
+    "StemBatch",
+    "StemSettings",
+    "Stock",
+    "adapt_stems",
+    "ahead",
+    "batches",
+    "excerpts",
+    "stacked",
+    "stem_loss",
+    "with_head",
+]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -42,6 +59,7 @@ Model = Weights | nmf.Dictionaries
 RATE = 44100
 """At which networks learn; they are used at any."""
 CLIP = 5.0
+SILENT_DB = -10.0
 
 _log = logging.getLogger(__name__)
 
@@ -124,15 +142,17 @@ class StemBatch(NamedTuple):
 def stem_loss(logits: Tensor, batch: StemBatch, *, softness_db: float = -30.0) -> Tensor:
     """The mean over stems of the energy of the error against that of the stem, in decibels.
 
-    A stem that is silent asks for silence. Errors and stems below `softness_db` of the mixture count little.
+    Errors and stems below `softness_db` of the mixture count little. A stem that is silent asks for silence, but only
+    until what leaks into it is below `SILENT_DB`: no score rewards more, and music would pay for it.
     """
     import torch
 
     apart = batch.told_apart[:, :, None, None]
     masks = logits.masked_fill(apart == 0, -torch.inf).softmax(1)
     error = (masks * (masks * batch.mixture[:, None] - 2 * batch.shared) + batch.own).clamp(min=0).sum((2, 3))
-    soft = 10 ** (softness_db / 10) * batch.mixture.sum((1, 2))[:, None] + 1e-12
-    decibels = 10 * torch.log10((error + soft) / (batch.own.sum((2, 3)) + soft))
+    whole, own = batch.mixture.sum((1, 2))[:, None] + 1e-12, batch.own.sum((2, 3))
+    soft = whole * torch.where(own > 0, 10 ** (softness_db / 10), 10 ** (SILENT_DB / 10))
+    decibels = 10 * torch.log10((error + soft) / (own + soft))
     return (decibels * batch.told_apart).sum() / batch.told_apart.sum()
 
 
@@ -188,6 +208,26 @@ class Stock:
         return drawn, song.among
 
 
+class Excerpt(NamedTuple):
+    """A moment of a song, mixed anew.
+
+    Parameters
+    ----------
+    among : tuple of str
+        What is told apart in it.
+    level : float32
+        What the network takes for the mean power of a band in the whole recording.
+    mixture : float32 [shape=(frames, bands)]
+    shared, own : float32 [shape=(len(among), frames, bands)]
+    """
+
+    among: tuple[str, ...]
+    level: np.float32
+    mixture: Floats32
+    shared: Floats32
+    own: Floats32
+
+
 def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, start: int) -> Iterator[StemBatch]:
     """Excerpts of songs, changed and mixed anew, from a step on.
 
@@ -204,45 +244,59 @@ def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, st
     ------
     StemBatch
     """
-    place = {name: index for index, name in enumerate(instruments)}
-    made = partial(_batch, stock, place, settings)
-    with ThreadPoolExecutor(1) as beside:  # while the network learns from one, the next is mixed
-        coming = beside.submit(made, start) if start < settings.steps else None
-        for step in range(start, settings.steps):
-            assert coming is not None
+    yield from ahead(partial(_batch, stock, tuple(instruments), settings), start, settings.steps)
+
+
+def ahead(made: Callable[[int], StemBatch], start: int, stop: int) -> Iterator[StemBatch]:
+    """The batches of these steps: while a network learns from one, the next is made."""
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(made, start)
+        for step in range(start, stop):
             ready = coming.result()
-            coming = beside.submit(made, step + 1) if step + 1 < settings.steps else None
+            if step + 1 < stop:
+                coming = beside.submit(made, step + 1)
             yield ready
 
 
-def _batch(stock: Stock, place: Mapping[str, int], settings: StemSettings, step: int) -> StemBatch:
+def excerpts(stock: Stock, settings: StemSettings, step: int) -> list[Excerpt]:
+    """What is heard in a step."""
+    rng = np.random.default_rng([settings.seed, step])
+    return [_excerpt(stock, settings, rng) for _ in range(settings.batch)]
+
+
+def stacked(heard: Sequence[Excerpt], places: Sequence[Sequence[int]], width: int) -> StemBatch:
+    """Excerpts as a batch, in which stem `i` of an excerpt has the place `places[i]` of `width`."""
     import torch
 
-    rng = np.random.default_rng([settings.seed, step])
-    made = [_excerpt(stock, place, settings, rng) for _ in range(settings.batch)]
-    level, mixture, shared, own, apart = (torch.from_numpy(np.stack(column)) for column in zip(*made, strict=True))
-    return StemBatch(features(mixture, level[:, None, None]), mixture, shared, own, apart)
+    shape = (len(heard), width, *heard[0].mixture.shape)
+    shared, own = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    apart = np.zeros(shape[:2], np.float32)
+    for index, (one, place) in enumerate(zip(heard, places, strict=True)):
+        shared[index, place], own[index, place], apart[index, place] = one.shared, one.own, 1
+    mixture = torch.from_numpy(np.stack([one.mixture for one in heard]))
+    level = torch.from_numpy(np.stack([one.level for one in heard]))[:, None, None]
+    return StemBatch(features(mixture, level), mixture, *map(torch.from_numpy, (shared, own, apart)))
 
 
-def _excerpt(
-    stock: Stock, place: Mapping[str, int], settings: StemSettings, rng: Generator
-) -> tuple[np.float32, Floats32, Floats32, Floats32, Floats32]:
+def _batch(stock: Stock, instruments: tuple[str, ...], settings: StemSettings, step: int) -> StemBatch:
+    heard = excerpts(stock, settings, step)
+    return stacked(heard, [[instruments.index(name) for name in one.among] for one in heard], len(instruments))
+
+
+def _excerpt(stock: Stock, settings: StemSettings, rng: Generator) -> Excerpt:
     by, length = settings.augmentation, round(settings.excerpt_s * RATE)
     drawn, among = stock.draw(round(length * by.reach) + 1, remix=by.remix, rng=rng)
     transform = Stft(RATE)
     spectra = mix(list(drawn.values()), length, rate=RATE, by=by, rng=rng)
     whole = spectra.sum(0)
     mixture = transform.bands(_power(whole))
-    shape = (len(place), *mixture.shape)
-    shared, own = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    apart = np.zeros(len(place), np.float32)
-    apart[[place[name] for name in among]] = 1
+    shared, own = (np.zeros((len(among), *mixture.shape), np.float32) for _ in range(2))
     for name, spectrum in zip(drawn, spectra, strict=True):
-        own[place[name]] = transform.bands(_power(spectrum))
-        shared[place[name]] = transform.bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
+        own[among.index(name)] = transform.bands(_power(spectrum))
+        shared[among.index(name)] = transform.bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
     scale = np.float32(1 / (mixture.mean() + 1e-12))
     level = np.float32(10 ** (rng.uniform(-settings.level_db, settings.level_db) / 10))
-    return level, mixture * scale, shared * scale, own * scale, apart
+    return Excerpt(among, level, mixture * scale, shared * scale, own * scale)
 
 
 def _power(spectrum: npt.NDArray[np.complex64]) -> Floats32:

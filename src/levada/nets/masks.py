@@ -115,11 +115,35 @@ class MaskNet(nn.Module):
         -------
         float32 tensor [shape=(batch, instruments, frames, bands)]
         """
-        x = self.front(bands.transpose(1, 2))
+        logits: Tensor = self.head(self.hidden(bands))
+        return logits.reshape(len(bands), len(self.instruments), self.settings.bands, -1).transpose(2, 3)
+
+    def hidden(self, bands: Tensor) -> Tensor:
+        """What the head makes masks of: (batch, frames, bands) -> (batch, channels, frames)."""
+        x: Tensor = self.front(bands.transpose(1, 2))
         for block in self.blocks:
             x = block(x)
-        logits: Tensor = self.head(functional.relu(x))
-        return logits.reshape(len(bands), len(self.instruments), self.settings.bands, -1).transpose(2, 3)
+        return functional.relu(x)
+
+    def some(self, bands: Tensor, rows: Tensor) -> Tensor:
+        """Logits of some instruments, others for each excerpt.
+
+        Parameters
+        ----------
+        bands : float32 tensor [shape=(batch, frames, bands)]
+        rows : int tensor [shape=(batch, some)]
+            Which instruments.
+
+        Returns
+        -------
+        float32 tensor [shape=(batch, some, frames, bands)]
+        """
+        known, width = len(self.instruments), self.settings.bands
+        weight = self.head.weight.reshape(known, width, -1)[rows].flatten(1, 2)
+        assert self.head.bias is not None
+        bias = self.head.bias.reshape(known, width)[rows].flatten(1, 2)
+        logits = torch.baddbmm(bias[:, :, None], weight, self.hidden(bands))
+        return logits.reshape(len(bands), rows.shape[1], width, -1).transpose(2, 3)
 
     def telling(self, instruments: Sequence[str], *, like: Sequence[str | None]) -> MaskNet:
         """A network with the same ear and another head.

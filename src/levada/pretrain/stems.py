@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +29,12 @@ from levada.voices.soundfont import SoundFont, find
 from levada.workers import pool
 
 if TYPE_CHECKING:
-    from levada.adapt.stems import Song
+    import torch
+    from torch import Tensor, nn
+
+    from levada.adapt.stems import Song, StemBatch, StemSettings, Stock
     from levada.fit import Progress
+    from levada.nets.masks import MaskNet
     from levada.nets.weights import Weights
 
 __all__ = ["StemPretrainSettings", "make_separator", "read_stem_settings"]
@@ -125,7 +130,7 @@ def make_separator(
     """
     import torch
 
-    from levada.adapt.stems import CLIP, StemSettings, Stock, batches, stem_loss
+    from levada.adapt.stems import CLIP, StemSettings, Stock, stem_loss
     from levada.fit import LOG, FitSettings, fit
     from levada.nets.masks import MaskNet, MaskSettings
     from levada.nets.weights import Weights, save
@@ -143,20 +148,64 @@ def make_separator(
         settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
     )
     schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
-    net = fit(
-        MaskNet(MaskSettings(instruments)),
-        partial(batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
+    told = fit(
+        _telling(MaskNet(MaskSettings(instruments))),
+        partial(_batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
         settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
         loss=partial(stem_loss, softness_db=lesson.softness_db),  # type: ignore[arg-type]
         folder=part,
         progress=progress,
     )
-    made = Weights(net, _card(settings, out.name), training=asdict(settings) | {"lesson": asdict(lesson)})
+    made = Weights(told.net, _card(settings, out.name), training=asdict(settings) | {"lesson": asdict(lesson)})
     save(out, made, force=force)
     if (part / LOG).exists():
         os.replace(part / LOG, out / LOG)
     shutil.rmtree(part)
     return made
+
+
+class _Heard(NamedTuple):
+    """What the network hears of excerpts, and which instruments each asks for."""
+
+    bands: Tensor
+    rows: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.bands.device
+
+
+def _telling(net: MaskNet) -> nn.Module:
+    """A network of which each excerpt asks for its own instruments: there are too many to ask for all."""
+    from torch import nn
+
+    class Telling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, heard: _Heard) -> Tensor:
+            return self.net.some(heard.bands, heard.rows)
+
+    return Telling()
+
+
+def _batches(stock: Stock, instruments: tuple[str, ...], settings: StemSettings, start: int) -> Iterator[StemBatch]:
+    import torch
+
+    from levada.adapt.stems import ahead, excerpts, stacked
+
+    def made(step: int) -> StemBatch:
+        heard = excerpts(stock, settings, step)
+        width = max(len(one.among) for one in heard)
+        batch = stacked(heard, [range(len(one.among)) for one in heard], width)
+        rows = torch.zeros((len(heard), width), dtype=torch.int64)
+        for index, one in enumerate(heard):
+            rows[index, : len(one.among)] = torch.tensor([instruments.index(name) for name in one.among])
+        return batch._replace(bands=_Heard(batch.bands, rows))  # type: ignore[arg-type]
+
+    return ahead(made, start, settings.steps)
 
 
 def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Song]:
