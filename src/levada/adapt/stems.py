@@ -108,10 +108,6 @@ class StemSettings:
         if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
             raise InputError(f"these settings make no sense: {self}")
 
-    def seeded(self, seed: int) -> StemSettings:
-        """The same with another seed."""
-        return replace(self, seed=seed)
-
 
 SCRATCH = StemSettings()
 FINETUNE = StemSettings(learning_rate=1e-3)

@@ -1,0 +1,216 @@
+"""Minutes of stems become a separator: the loss is the score, excerpts are what they should be, training separates."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from levada import audio
+from levada.adapt.run import adapt_separator
+from levada.adapt.stems import (
+    DEFAULTS,
+    Song,
+    StemSettings,
+    Stock,
+    adapt_stems,
+    batches,
+    excerpts,
+    stem_loss,
+    with_head,
+)
+from levada.augment import AS_IT_IS, StemAugmentation
+from levada.corpus import open_stems, whole
+from levada.errors import InputError
+from levada.nets.card import Card
+from levada.nets.masks import MaskNet, MaskSettings, tiny
+from levada.nets.weights import Weights, load
+from levada.stft import BANDS, Stft
+
+RATE = 44100
+SHORT = StemSettings(steps=4, batch=2, excerpt_s=0.6)
+
+
+def hits(hz, every_s, seconds=4.0, seed=0):
+    """A drum: decaying tones at a rate, never twice the same."""
+    rng, out = np.random.default_rng(seed), np.zeros(round(seconds * RATE), np.float32)
+    time = np.arange(round(0.2 * RATE)) / RATE
+    for start in np.arange(0.1, seconds - 0.3, every_s):
+        one = np.exp(-time / 0.05) * np.sin(2 * np.pi * hz * rng.uniform(0.97, 1.03) * time) * rng.uniform(0.4, 0.8)
+        out[round(start * RATE) :][: len(one)] += one.astype(np.float32)
+    return out
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two songs of a low and a high drum, the second without the bell of the first."""
+    folder = tmp_path_factory.mktemp("stems")
+    for song in range(2):
+        stems = {"surdo": hits(90, 0.5, seed=song), "tamborim": hits(900, 0.25, seed=9 + song)}
+        if song == 0:
+            stems["gongo"] = hits(3000, 0.7)
+        (folder / f"song-{song}").mkdir()
+        for name, stem in stems.items():
+            audio.write(folder / f"song-{song}" / f"{name}.wav", stem[None] * 0.3, rate=RATE)
+    return open_stems(folder)
+
+
+@pytest.fixture
+def spans(corpus):
+    return [whole(song) for song in corpus.songs]
+
+
+@pytest.fixture(scope="module")
+def base():
+    torch.manual_seed(0)
+    return Weights(tiny(("surdo", "tamborim", "other")), Card("b", "Drawn.", "CC0-1.0", "none", 0.0, {"any": "none"}))
+
+
+class TestLoss:
+    def batch(self, **by):
+        stock = Stock([Song({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b", "c"))])
+        settings = replace(SHORT, augmentation=StemAugmentation(**{**AS_IT_IS.__dict__, **by}))
+        return next(batches(stock, ("a", "b", "c"), settings, 0)), excerpts(stock, settings, 0)
+
+    def test_it_is_what_the_spectra_say(self):
+        batch, (one, _) = self.batch()
+        masks = torch.rand(3, *one.mixture.shape).softmax(0)
+        wanted = []
+        for mask, shared, own in zip(masks.numpy(), one.shared, one.own, strict=True):
+            error = (mask**2 * one.mixture - 2 * mask * shared + own).sum()
+            soft = one.mixture.sum() * (1e-3 if own.any() else 0.1)
+            wanted.append(10 * np.log10((error + soft) / (own.sum() + soft)))
+        first = type(batch)(*(part[:1] for part in batch))
+        assert float(stem_loss(masks.log()[None], first)) == pytest.approx(np.mean(wanted), abs=1e-3)
+
+    def test_bands_know_the_error_of_the_sound(self):
+        """What three numbers of a band say is what one hears: the energy of the difference."""
+        transform = Stft(RATE)
+        low, high = transform.forward(hits(100, 0.5)), transform.forward(hits(1000, 0.3))
+        mixture, mask = low + high, np.random.default_rng(0).random((len(low), BANDS)).astype(np.float32)
+        error = np.square(np.abs(transform.spread(mask) * mixture - low)).sum()
+        power, own = transform.bands(np.abs(mixture) ** 2), transform.bands(np.abs(low) ** 2)
+        shared = transform.bands((mixture * low.conj()).real)
+        assert (mask**2 * power - 2 * mask * shared + own).sum() == pytest.approx(error, rel=1e-4)
+
+    def test_right_masks_are_better_than_equal_ones(self):
+        batch, _ = self.batch()
+        right = (batch.own / (batch.own.sum(1, keepdim=True) + 1e-9) + 1e-6).log()
+        assert float(stem_loss(right, batch)) < float(stem_loss(torch.zeros_like(right), batch)) - 5
+
+    def test_what_is_not_asked_for_gets_nothing(self):
+        batch, _ = self.batch()
+        asked = batch._replace(told_apart=torch.tensor([[1.0, 1.0, 0.0]] * 2))
+        logits = torch.zeros_like(batch.own)
+        assert float(stem_loss(logits, asked)) == float(stem_loss(logits.index_fill(1, torch.tensor([2]), 50), asked))
+
+
+class TestExcerpts:
+    def test_a_step_is_the_same_whenever_it_is_made(self):
+        stock = Stock([Song({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b"))])
+        again = list(batches(stock, ("a", "b"), SHORT, 2))
+        for one, other in zip(list(batches(stock, ("a", "b"), SHORT, 0))[2:], again, strict=True):
+            assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+    def test_a_song_as_it_is_stays_together(self):
+        low = hits(100, 0.5)
+        stock = Stock([Song({"a": low, "b": low}, ("a", "b"))])
+        (one, _) = excerpts(stock, replace(SHORT, augmentation=AS_IT_IS), 0)
+        assert np.allclose(one.own[0], one.own[1], rtol=1e-4)
+        assert np.allclose(one.mixture, 4 * one.own[0], rtol=1e-3)
+
+    def test_remixed_stems_come_from_anywhere(self):
+        low = hits(100, 0.5)
+        stock = Stock([Song({"a": low}, ("a", "b")), Song({"b": low * 0.5}, ("a", "b"))])
+        drawn = [stock.draw(20_000, remix=1, rng=np.random.default_rng(seed))[0] for seed in range(30)]
+        assert {frozenset(one) for one in drawn} == {frozenset("a"), frozenset("b"), frozenset("ab")}
+
+    def test_no_stems_are_no_stock(self):
+        with pytest.raises(InputError, match="no stems to learn from"):
+            Stock([Song({"a": np.zeros(0, np.float32)}, ("a",))])
+
+
+class TestAdapting:
+    def test_training_separates_what_it_has_seen(self, spans, tmp_path):
+        settings = StemSettings(
+            steps=60, batch=3, excerpt_s=0.8, learning_rate=5e-3, average=0.9, augmentation=AS_IT_IS
+        )
+        torch.manual_seed(0)
+        made = adapt_stems(spans[1:], strategy="scratch", settings=settings, folder=tmp_path)
+        assert made.net.instruments == ("surdo", "tamborim")
+        log = (tmp_path / "log.csv").read_text().splitlines()
+        losses = [float(row.split(",")[2]) for row in log[1:]]
+        assert losses[-1] < -8
+        assert losses[-1] < losses[0] - 6
+
+    def test_a_new_head_begins_as_the_base(self, base):
+        net = with_head(base.net, ["gongo", "surdo-de-primeira", "tamborim"])
+        heard = torch.randn(1, 12, BANDS)
+        with torch.no_grad():
+            old, new = base.net(heard), net(heard)
+        assert torch.allclose(new[:, 1], old[:, 0], atol=1e-6)
+        assert torch.allclose(new[:, 2], old[:, 1], atol=1e-6)
+
+    def test_what_is_frozen_stays(self, spans, base, tmp_path):
+        settings = replace(SHORT, layers=("head",))
+        made = adapt_stems(spans, strategy="finetune+augment", base=base, settings=settings, folder=tmp_path)
+        assert torch.equal(made.net.front.weight, base.net.front.weight)
+        assert not torch.equal(made.net.head.weight, with_head(base.net, made.net.instruments).head.weight)
+
+    def test_plain_fine_tuning_changes_no_stem(self, spans, base, tmp_path):
+        made = adapt_stems(spans, strategy="finetune", base=base, settings=SHORT, folder=tmp_path)
+        assert StemAugmentation(**made.training["augmentation"]) == AS_IT_IS
+
+    def test_the_card_says_what_it_learnt_from(self, spans, base, tmp_path):
+        made = adapt_separator(spans, strategy="finetune+augment", base=base, settings=SHORT, out=tmp_path / "mine")
+        card = load(tmp_path / "mine").card
+        assert made.card.name == card.name == "mine"
+        assert card.minutes == pytest.approx(8 / 60, abs=0.01)
+        assert set(card.trained_on) == {digest for span in spans for digest in span.song.stem_hashes}
+        assert not (tmp_path / "mine.part").exists()
+        assert (tmp_path / "mine" / "log.csv").exists()
+
+    def test_dictionaries_are_models_too(self, spans, tmp_path):
+        from levada import nmf
+
+        adapt_separator(spans, strategy="nmf", base=None, out=tmp_path / "nmf")
+        assert nmf.load(tmp_path / "nmf").instruments == ("gongo", "surdo", "tamborim")
+
+
+class TestWrong:
+    def test_no_such_strategy(self, spans, tmp_path):
+        with pytest.raises(InputError, match="no strategy 'bayes' for stems"):
+            adapt_stems(spans, strategy="bayes", folder=tmp_path)
+
+    def test_fine_tuning_nothing(self, spans, tmp_path):
+        with pytest.raises(InputError, match="needs a base"):
+            adapt_stems(spans, strategy="finetune", folder=tmp_path)
+
+    def test_one_instrument(self, tmp_path):
+        (tmp_path / "song").mkdir()
+        audio.write(tmp_path / "song" / "surdo.wav", hits(100, 0.5)[None], rate=RATE)
+        alone = [whole(song) for song in open_stems(tmp_path).songs]
+        with pytest.raises(InputError, match="two instruments or more"):
+            adapt_stems(alone, strategy="scratch", folder=tmp_path / "x")
+
+    def test_silence(self, tmp_path):
+        (tmp_path / "song").mkdir()
+        for name in ("surdo", "caixa"):
+            audio.write(tmp_path / "song" / f"{name}.wav", np.zeros((1, RATE), np.float32), rate=RATE)
+        silent = [whole(song) for song in open_stems(tmp_path).songs]
+        with pytest.raises(InputError, match="no stems to learn from"):
+            adapt_stems(silent, strategy="scratch", settings=SHORT, folder=tmp_path / "x")
+
+    def test_an_output_that_exists(self, spans, tmp_path):
+        with pytest.raises(InputError, match="exists already"):
+            adapt_separator(spans, strategy="nmf", base=None, out=tmp_path)
+
+    @pytest.mark.parametrize("wrong", [{"batch": 0}, {"excerpt_s": 0}, {"level_db": -1}])
+    def test_settings_that_make_no_sense(self, wrong):
+        with pytest.raises(InputError, match="make no sense"):
+            StemSettings(**wrong)
+
+
+def test_every_strategy_has_defaults():
+    assert all(replace(settings, seed=3).seed == 3 for settings in DEFAULTS.values())
+    assert MaskNet(MaskSettings(("a", "b"))).context_frames == 63
