@@ -477,7 +477,7 @@ class TestInterrupted:
         assert done.returncode == 130
         assert (
             done.stderr.strip()
-            == "stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were"
+            == "stopped; called again, adapt, pretrain, render and work on a folder go on where they were"
         )
         assert (tmp_path / "out" / "a.beats").exists()
 

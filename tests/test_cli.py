@@ -109,7 +109,7 @@ class TestExitCodes:
         assert (code, out, err) == (
             130,
             "",
-            "stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were\n",
+            "stopped; called again, adapt, pretrain, render and work on a folder go on where they were\n",
         )
 
 
@@ -379,7 +379,8 @@ class TestModels:
         code, out, err = levada("models")
         assert (code, err) == (0, "")
         names = [line for line in out.splitlines() if line and not line.startswith(" ")][:-1]
-        assert names == [*models.shipped(), "flux", *models.RIVALS]
+        assert names == [f"{card['name']} ({card['task']})" for card in models.cards()]
+        assert {"base (beats)", "flux (beats)"} <= set(names)
         assert out.count("  licence: ") == len(names)
         assert max(map(len, out.splitlines())) <= 100
 

@@ -147,9 +147,9 @@ class TestShipped:
 
     def test_cards(self):
         cards = {card["name"]: card for card in models.cards()}
-        assert cards.keys() == {*models.shipped(), "flux", *models.RIVALS}
+        assert cards.keys() == {*models.shipped(), *models.shipped("stems"), "flux", *models.RIVALS}
         for card in cards.values():
-            assert card.keys() == {"name", "origin", "licence", "data", "minutes", "scores", "trained_on"}
+            assert card.keys() == {"name", "origin", "licence", "data", "minutes", "scores", "trained_on", "task"}
         assert cards["flux"]["minutes"] == 0
 
     def test_cards_without_torch(self):

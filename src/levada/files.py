@@ -20,7 +20,7 @@ from typing import Any
 
 from levada.errors import InputError, MissingExtra
 
-__all__ = ["atomic", "atomic_files", "atomic_folder", "read_midi", "read_toml", "working_folder"]
+__all__ = ["atomic", "atomic_files", "atomic_folder", "need_free", "read_midi", "read_toml", "working_folder"]
 
 RUN = "run.json"
 
@@ -143,11 +143,11 @@ def atomic_files(
     inside = target / ".levada"
     temporary = _beside(inside if target.is_dir() else target)
     with _explained(path, target, temporary):
-        _refuse_files(path, target, names, spared=spared, force=force)
+        need_free(path, names, spared=spared, force=force)
         try:
             temporary.mkdir()
             yield temporary
-            _refuse_files(path, target, names, spared=spared, force=force)
+            need_free(path, names, spared=spared, force=force)
             if not target.exists():
                 temporary.rename(target)
                 return
@@ -155,6 +155,26 @@ def atomic_files(
                 os.replace(temporary / name, target / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def need_free(path: str | Path, names: Collection[str], *, spared: Path | None = None, force: bool = False) -> None:
+    """Refuse what `atomic_files` would refuse, before any time is spent.
+
+    Raises
+    ------
+    InputError
+        As for `atomic_files`.
+    """
+    target = Path(os.path.realpath(path))
+    _need_parent(path, target)
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError("is a file: give the name of a folder", path=path)
+    for name in names:
+        if spared is not None and (target / name).exists() and (target / name).samefile(spared):
+            raise InputError("is what is read here, and would be lost; choose another folder", path=Path(path) / name)
+        _refuse(Path(path) / name, target / name, force=force)
 
 
 def working_folder(path: str | Path, *, run: str, force: bool = False) -> Path:
@@ -291,19 +311,6 @@ def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool
         raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
-
-
-def _refuse_files(path: str | Path, target: Path, names: Collection[str], *, spared: Path | None, force: bool) -> None:
-    _need_parent(path, target)
-    if target.exists() and not target.is_dir():
-        raise InputError("is a file: give the name of a folder", path=path)
-    for file in (target / name for name in names):
-        if spared is not None and file.exists() and file.samefile(spared):
-            raise InputError(
-                "is what is read here, and would be lost; choose another folder", path=Path(path) / file.name
-            )
-        if target.exists():
-            _refuse(Path(path) / file.name, file, force=force)
 
 
 def _need_parent(path: str | Path, target: Path) -> None:

@@ -1,9 +1,10 @@
-"""The one table from a name or a folder to a tracker, and to the weights that are fine-tuned."""
+"""The one table from a name or a folder to a tracker or a separator, and to the weights that are fine-tuned."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 from levada import bayes
 from levada.decode import DecoderSettings
 from levada.errors import InputError
+from levada.instruments import ensemble
 from levada.nets.card import CONFIG, TENSORS, read_card, read_config
 from levada.rivals import beatnet, beatthis, librosa, madmom
+from levada.separate import Separator, matched, net_separator, nmf_separator
 from levada.track import Tracker, flux_tracker, net_tracker
+from levada.tradition import Tradition, read_tradition
+from levada.tradition import shipped as traditions
 
 if TYPE_CHECKING:
     from levada.adapt.beats import AdaptSettings
@@ -23,12 +28,16 @@ __all__ = [
     "BASES",
     "ELSEWHERE",
     "FLUX",
+    "NMF",
     "RIVALS",
+    "SEPARATORS",
     "SETTINGS",
+    "STEMS_BASE",
     "base_weights",
     "cards",
     "find",
     "load",
+    "separator",
     "shipped",
     "tracker",
 ]
@@ -37,6 +46,14 @@ FLUX, BAYES = "flux", "bayes"
 CHECKPOINT = "beat_this:"
 """Before the name or the file of a checkpoint of Beat This!: beat_this:small0."""
 FOLDER = Path(__file__).parent / "weights"
+
+NMF, DEMUCS = "nmf", "demucs:"
+SEPARATORS = ("masks", "unet", "nmf", "demucs")
+"""Kinds of models that take recordings apart; the others find beats."""
+STEMS_BASE = "stems-base"
+"""The separator that comes with levada; where a separator is asked for, it is "base" too."""
+
+_log = logging.getLogger(__name__)
 
 
 RIVALS: Mapping[str, Callable[[], Tracker]] = {
@@ -68,14 +85,25 @@ ELSEWHERE = {
 """What is to be known of each before it is there: origin and licence."""
 
 
-def shipped() -> Mapping[str, Path]:
-    """Names of the models that come with levada, and their folders."""
-    return {path.parent.name: path.parent for path in sorted(FOLDER.glob(f"*/{CONFIG}"))}
+def shipped(task: str = "beats") -> Mapping[str, Path]:
+    """Names of the models that come with levada, and their folders.
+
+    Parameters
+    ----------
+    task : {"beats", "stems"}
+        Trackers, or separators.
+    """
+    folders = {path.parent.name: path.parent for path in sorted(FOLDER.glob(f"*/{CONFIG}"))}
+    separators = {STEMS_BASE: folders.pop("stems")} if "stems" in folders else {}
+    return separators if task == "stems" else folders
 
 
 def cards() -> list[dict[str, Any]]:
-    """What is to be known of each tracker that comes with levada: name, origin, licence, data, scores."""
-    known = [{**asdict(read_card(folder)), "name": name} for name, folder in shipped().items()]
+    """What is to be known of each model that comes with levada: name, task, origin, licence, data, scores."""
+    known, separators = (
+        [{**asdict(read_card(folder)), "name": name, "task": task} for name, folder in shipped(task).items()]
+        for task in ("beats", "stems")
+    )
     floor = {
         "name": FLUX,
         "origin": "Spectral flux and bass onsets behind the same decoder; no learning.",
@@ -84,6 +112,7 @@ def cards() -> list[dict[str, Any]]:
         "minutes": 0.0,
         "scores": {"beside every model": "levada evaluate shows it in each table"},
         "trained_on": {},
+        "task": "beats",
     }
     others: list[dict[str, Any]] = [
         {
@@ -93,11 +122,12 @@ def cards() -> list[dict[str, Any]]:
             "data": "see its authors",
             "minutes": None,
             "trained_on": {},
+            "task": "beats",
         }
         | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
         for name, (origin, licence) in ELSEWHERE.items()
     ]
-    return [*known, floor, *others]
+    return [*known, *separators, floor, *others]
 
 
 def find(name: str | Path) -> Path:
@@ -108,7 +138,7 @@ def find(name: str | Path) -> Path:
     InputError
         If there is none of that name and no such folder.
     """
-    folder = shipped().get(str(name), Path(name))
+    folder = {**shipped("stems"), **shipped()}.get(str(name), Path(name))
     if not folder.is_dir():
         known = ", ".join([*shipped(), FLUX, *RIVALS])
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or one of {known}")
@@ -146,14 +176,121 @@ def load(name: str | Path) -> Tracker:
     kind = read_config(folder)["network"] if (folder / CONFIG).exists() else ""
     if str(name).startswith(f"{BAYES}:") and kind != BAYES:
         raise InputError("holds no learnt patterns of the bar pointer", path=folder)
-    digest = hashlib.sha256((folder / TENSORS).read_bytes() if (folder / TENSORS).is_file() else b"")
-    digest.update((folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b"")
+    if kind in SEPARATORS:
+        raise InputError("is a separator: it takes recordings apart (levada separate) and finds no beats", path=folder)
     try:
-        return tracker(_model(folder, kind), name=folder.resolve().name, identity=digest.hexdigest()[:16])
+        return tracker(_model(folder, kind), name=folder.resolve().name, identity=_identity(folder))
     except InputError as error:
         if error.path is not None:
             raise
         raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
+
+
+def separator(name: str | Path, *, instruments: Sequence[str] = ()) -> Separator:
+    """A separator from its name or its folder.
+
+    Parameters
+    ----------
+    name : str or path-like
+        "base", the name or the file of a tradition (the base, and the instruments of that tradition), "demucs:FOLDER",
+        or a folder of weights or of dictionaries.
+    instruments : sequence of str
+        What is to be told apart, if not all that the model knows: the others do not play.
+
+    Returns
+    -------
+    Separator
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it is damaged or a tracker, or does not know an instrument.
+    MissingExtra
+        If it is made elsewhere and not installed.
+    """
+    given = str(name)
+    if given == NMF and not Path(NMF).is_dir():
+        raise InputError(
+            "nmf has to learn from stems first: levada adapt my-stems --task stems --strategy nmf -o FOLDER, "
+            "then --model FOLDER"
+        )
+    if given in traditions() or given.lower().endswith(".toml"):
+        tradition = read_tradition(given)
+        return _separator(_base_separator(), name=tradition.name, instruments=instruments, tradition=tradition)
+    if given in ("base", STEMS_BASE):
+        return _separator(_base_separator(), name=STEMS_BASE, instruments=instruments)
+    folder = Path(given.removeprefix(DEMUCS))
+    if not folder.is_dir():
+        known = ", ".join([*shipped("stems"), *traditions()])
+        if given in (*shipped(), FLUX, BAYES, *RIVALS):
+            raise InputError(f"{given} is a tracker: it finds beats and takes nothing apart; there are {known}")
+        raise InputError(f"there is no separator {given!r}: name the folder of one, or one of {known}")
+    return _separator(folder, name=folder.resolve().name, instruments=instruments)
+
+
+def _base_separator() -> Path:
+    try:
+        return shipped("stems")[STEMS_BASE]
+    except KeyError:
+        raise InputError(
+            "no separator comes with this copy of levada: name the folder of one that levada adapt --task stems made"
+        ) from None
+
+
+def _separator(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
+    kind = read_config(folder)["network"]
+    if kind not in SEPARATORS:
+        raise InputError("is a tracker: it finds beats (levada beats) and takes nothing apart", path=folder)
+    if kind == "demucs":
+        from levada.rivals import demucs
+
+        if instruments:
+            raise InputError(
+                "tells apart what it was trained on, and nothing less: leave out the instruments", path=folder
+            )
+        return demucs.separator(folder)
+    model: Any = _dictionaries(folder) if kind == NMF else _model(folder, kind)
+    model, made = (model, nmf_separator) if kind == NMF else (model.net, net_separator)
+    return made(
+        model,
+        name=name,
+        instruments=_chosen(model.instruments, instruments, tradition, folder),
+        identity=_identity(folder),
+        trained_on=read_card(folder).trained_on,
+    )
+
+
+def _dictionaries(folder: Path) -> Any:
+    from levada import nmf
+
+    return nmf.load(folder)
+
+
+def _chosen(
+    known: tuple[str, ...], wanted: Sequence[str], tradition: Tradition | None, folder: Path
+) -> dict[str, str] | None:
+    """Names of what is to be told apart, and what the model calls it; nothing for all that it knows."""
+    names = {one: one for one in known}
+    if tradition is not None:
+        names = {name: voice for name, voice in ensemble(tradition).items() if voice in known}
+        missing = [name for name in ensemble(tradition) if name not in names]
+        if missing and names:
+            _log.warning("the model has never heard %s of %s: left out", ", ".join(missing), tradition.name)
+        if not names:
+            raise InputError(f"the model knows no instrument of {tradition.name}: it knows {', '.join(known)}")
+    if not wanted:
+        return names if tradition is not None else None
+    found = {name: matched(name, tuple(names)) for name in wanted}
+    unknown = [name for name, one in found.items() if one is None]
+    if unknown:
+        raise InputError(f"does not know {', '.join(unknown)}: it tells apart {', '.join(names)}", path=folder)
+    return {one: names[one] for one in found.values() if one is not None}
+
+
+def _identity(folder: Path) -> str:
+    digest = hashlib.sha256((folder / TENSORS).read_bytes() if (folder / TENSORS).is_file() else b"")
+    digest.update((folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b"")
+    return digest.hexdigest()[:16]
 
 
 def _model(folder: Path, kind: str) -> Weights | bayes.Patterns:
@@ -164,25 +301,39 @@ def _model(folder: Path, kind: str) -> Weights | bayes.Patterns:
     return load_weights(folder)
 
 
-def base_weights(name: str | Path) -> Weights:
+def base_weights(name: str | Path, *, task: str = "beats") -> Weights:
     """Weights to fine-tune, from their name or their folder.
+
+    Parameters
+    ----------
+    name : str or path-like
+    task : {"beats", "stems"}
+        What they are to learn: "base" is a tracker, or a separator.
 
     Raises
     ------
     InputError
-        If there are none of that name, or they are damaged.
+        If there are none of that name, they are damaged, or of the other task.
     MissingExtra
         If they come with something that is not installed.
     """
+    from levada.nets.weights import load as load_weights
+
+    if task == "stems":
+        folder = _base_separator() if str(name) in ("base", STEMS_BASE) else find(name)
+        if read_config(folder)["network"] not in SEPARATORS:
+            raise InputError("is a tracker: stems are learnt by separators", path=folder)
+        return load_weights(folder)
     if str(name) in BASES:
         return BASES[str(name)]()
     if str(name).startswith(CHECKPOINT):
         return beatthis.weights(str(name).removeprefix(CHECKPOINT))
-    from levada.nets.weights import load as load_weights
-
     if str(name) == FLUX or str(name) in RIVALS:
         raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
-    return load_weights(find(name))
+    folder = find(name)
+    if (folder / CONFIG).exists() and read_config(folder)["network"] in SEPARATORS:
+        raise InputError("is a separator: beats are learnt by trackers", path=folder)
+    return load_weights(folder)
 
 
 def tracker(model: Weights | bayes.Patterns, *, name: str, identity: str = "") -> Tracker:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import corpora, exporting, following, selection, studies, traditions
+from levada.cli import corpora, exporting, following, selection, separating, studies, traditions
 from levada.cli.following import Track_
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
@@ -338,7 +338,7 @@ def list_models(as_json: Json = False) -> None:
         return
     for row in rows:
         facts = {"licence": row["licence"], "data": row["data"], **row["scores"]}
-        print(row["name"])
+        print(f"{row['name']} ({row['task']})")
         for line in (row["origin"], *(f"{fact}: {value}" for fact, value in facts.items())):
             print(fill(line, width=100, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
         print()
@@ -348,6 +348,7 @@ def list_models(as_json: Json = False) -> None:
 app.command()(traditions.render)
 app.command()(selection.select)
 app.command()(exporting.export)
+app.command()(separating.separate)
 app.command()(studies.study)
 app.command()(studies.report)
 
@@ -419,9 +420,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:
-            terminal.say(
-                "stopped; called again, adapt, pretrain, render and the beats of a folder go on where they were"
-            )
+            terminal.say("stopped; called again, adapt, pretrain, render and work on a folder go on where they were")
         raise
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):

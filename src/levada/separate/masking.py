@@ -51,7 +51,7 @@ class Separator(Protocol):
     def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Each instrument of a mixture in memory; they sum to it."""
 
-    def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+    def stream(self, pieces: Iterator[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
         """Each instrument of a mixture that comes in pieces, as it comes, in memory that does not grow."""
 
 

@@ -88,12 +88,11 @@ def nmf_separator(
         If the dictionaries lack one of the instruments, or two names mean the same.
     """
     names, rows = _chosen(dictionaries.instruments, instruments)
-    taps = max(base.shape[1] for base in dictionaries.bases)
     return MaskSeparator(
         name,
         names,
         partial(_of_dictionaries, dictionaries, rows),
-        context_frames=0 if taps == 1 else 8 * taps,
+        context_frames=dictionaries.context_frames,
         identity=_identity(identity, instruments),
         trained_on=trained_on or {},
     )

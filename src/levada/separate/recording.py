@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from levada import audio
 from levada.errors import InputError
-from levada.files import atomic_files
+from levada.files import atomic_files, need_free
 from levada.recordings import opened
 from levada.separate.masking import Progress, Separator, level_of, matched
 from levada.stft import Stft
@@ -129,9 +129,7 @@ def separate_file(
     with opened(path) as recording:
         rate, channels, codec = recording.rate, recording.channels, recording.codec
     _need_rate(source, rate)
-    names = [name + ending for name in wanted]
-    with atomic_files(folder, names, spared=source, force=force):
-        pass  # refused before any time is spent, if it is
+    need_free(folder, [name + ending for name in wanted], spared=source, force=force)
     heard = _hear(source, rate, channels, codec)
     if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and heard.peak > 1:
         ending = ".wav"  # what a lossy recording was decoded to is beyond full scale, and flac would cut it

@@ -1,0 +1,118 @@
+"""`levada separate`: a recording, or a folder of them, becomes files of its instruments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from levada import terminal
+from levada.cli.options import Force, Json
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.separate import Separated, Separator
+
+__all__ = ["separate"]
+
+DRAWN_S = 30.0
+
+
+def separate(
+    recording: Annotated[Path, typer.Argument(help="A recording, or a folder of them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder for the files, one an instrument.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="base, a tradition, or the folder of a separator.")
+    ] = "base",
+    only: Annotated[list[str] | None, typer.Option(help="Write this instrument alone; repeat it.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Write the mixture without this one, to practise with; repeat it.")
+    ] = None,
+    instruments: Annotated[
+        str | None, typer.Option(help="All that plays, if the model knows more: surdo,caixa.")
+    ] = None,
+    suffix: Annotated[str | None, typer.Option(help="Format: .wav, .flac or .aiff; the recording's own.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the spectrograms here (.png, .svg, .pdf).")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Take a recording apart: a file an instrument, which sum to it; or a folder of recordings (resumable)."""
+    from levada import models
+    from levada.separate import separate_file
+
+    if out is None:
+        raise InputError("say with -o in which folder the files go", path=recording)
+    if plot is not None:
+        _need_plot(plot, recording, force=force)
+    wanted = [name.strip() for name in (instruments or "").split(",") if name.strip()]
+    separator = models.separator(model, instruments=wanted)
+    chosen: dict[str, Any] = {"only": only or [], "without": without or [], "suffix": suffix}
+    if recording.is_dir():
+        _folder(recording, separator, out, chosen, force=force, as_json=as_json)
+        return
+    with terminal.progress("taking apart") as progress:
+        made = separate_file(recording, separator, out, force=force, progress=progress, **chosen)
+    if plot is not None:
+        _draw(plot, made, force=force)
+    if as_json:
+        files = {name: str(path) for name, path in made.files.items()}
+        terminal.print_json(
+            {
+                "recording": str(recording),
+                "model": separator.name,
+                "files": files,
+                "rate": made.rate,
+                "channels": made.channels,
+                "duration_s": made.duration_s,
+            }
+        )
+        return
+    for path in made.files.values():
+        print(path)
+    what = terminal.count(len(made.files), "file")
+    terminal.say(f"{out}: {what} of {terminal.length(made.duration_s)}, by {separator.name}")
+
+
+def _folder(
+    folder: Path, separator: Separator, out: Path, chosen: dict[str, Any], *, force: bool, as_json: bool
+) -> None:
+    from levada.separate import separate_folder
+
+    with terminal.progress("taking apart") as progress:
+        report = separate_folder(folder, separator, out, force=force, progress=progress, **chosen)
+    if as_json:
+        failed = {str(path): problem for path, problem in report.failed.items()}
+        terminal.print_json(
+            {"written": [*map(str, report.written)], "kept": [*map(str, report.kept)], "failed": failed}
+        )
+    for problem in report.failed.values():
+        terminal.say(problem)
+    there = f", {len(report.kept)} were there already" if report.kept else ""
+    lost = f", {len(report.failed)} could not be taken apart" if report.failed else ""
+    terminal.say(f"{out}: stems of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
+    if report.failed:
+        raise typer.Exit(2)
+
+
+def _need_plot(plot: Path, recording: Path, *, force: bool) -> None:
+    if recording.is_dir():
+        raise InputError("--plot is for one recording")
+    if not plot.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {plot.parent}: make it first", path=plot)
+    if plot.exists() and recording.exists() and plot.samefile(recording):
+        raise InputError("is what is read here, and would be lost; choose another name", path=plot)
+    if plot.exists() and not force:
+        raise InputError("exists already; choose another name, or --force to replace it", path=plot)
+
+
+def _draw(plot: Path, made: Separated, *, force: bool) -> None:
+    """The first half minute: more is too narrow to be seen, and an hour would not fit."""
+    from levada import audio
+    from levada import plot as drawing
+
+    mixture, rate = audio.read(made.recording, duration_s=DRAWN_S)
+    stems = {name: audio.read(path, duration_s=DRAWN_S)[0] for name, path in made.files.items()}
+    drawing.plot_stems(plot, mixture, stems, rate, force=force)

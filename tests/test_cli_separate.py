@@ -1,0 +1,234 @@
+"""`levada separate` as people call it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from levada import audio, models
+from levada.nets.card import Card
+from levada.nets.masks import tiny
+from levada.nets.weights import Weights, save
+
+RATE = 22050
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("separators") / "mine"
+    card = Card("mine", "Drawn from a seed.", "CC0-1.0", "none", 0.0, {"any": "none"})
+    save(folder, Weights(tiny(("surdo", "caixa", "shaker")), card))
+    return folder
+
+
+@pytest.fixture
+def song(tmp_path):
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 2 * RATE)).astype(np.float32)
+    soundfile.write(tmp_path / "roda.wav", sound.T, RATE, subtype="PCM_16")
+    return tmp_path / "roda.wav"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestSeparate:
+    def test_writes_a_file_an_instrument(self, levada, song, model, tmp_path):
+        out = tmp_path / "stems"
+        code, printed, said = levada("separate", song, "--model", model, "-o", out)
+        assert code == 0
+        assert printed.splitlines() == [str(out / f"{name}.wav") for name in ("surdo", "caixa", "shaker")]
+        assert said.splitlines()[-1] == f"{out}: 3 files of 2 s, by mine"
+        total = sum(audio.read(out / name)[0] for name in names(out))
+        np.testing.assert_allclose(total, audio.read(song)[0], atol=3e-7)
+
+    def test_in_json(self, levada, song, model, tmp_path):
+        code, printed, _ = levada("separate", song, "-m", model, "-o", tmp_path / "stems", "--only", "surdo", "--json")
+        assert code == 0
+        assert json.loads(printed) == {
+            "recording": str(song),
+            "model": "mine",
+            "files": {"surdo": str(tmp_path / "stems" / "surdo.wav")},
+            "rate": RATE,
+            "channels": 2,
+            "duration_s": 2.0,
+        }
+
+    def test_a_practice_mix(self, levada, song, model, tmp_path):
+        chosen = ("--without", "surdo", "--without", "caixa", "--suffix", ".flac")
+        assert levada("separate", song, "-m", model, "-o", tmp_path / "stems", *chosen)[0] == 0
+        assert names(tmp_path / "stems") == ["without-surdo-caixa.flac"]
+
+    def test_restricted_to_what_plays(self, levada, song, model, tmp_path):
+        chosen = ("--instruments", "surdo, ganza")
+        assert levada("separate", song, "-m", model, "-o", tmp_path / "stems", *chosen)[0] == 0
+        assert names(tmp_path / "stems") == ["shaker.wav", "surdo.wav"]
+
+    def test_what_exists_is_replaced_with_force_alone(self, levada, song, model, tmp_path):
+        call = ("separate", song, "-m", model, "-o", tmp_path / "stems")
+        assert levada(*call)[0] == 0
+        code, printed, said = levada(*call)
+        assert (code, printed) == (2, "")
+        assert f"levada: {tmp_path / 'stems' / 'surdo.wav'}: exists already" in said
+        assert levada(*call, "--force")[0] == 0
+
+    def test_a_folder(self, levada, song, model, tmp_path):
+        songs = tmp_path / "songs"
+        songs.mkdir()
+        song.rename(songs / "roda.wav")
+        (songs / "words.wav").write_bytes(b"words")
+        call = ("separate", songs, "-m", model, "-o", tmp_path / "stems")
+        code, printed, said = levada(*call, "--json")
+        assert code == 2
+        assert f"{songs / 'words.wav'}: is not audio" in said
+        assert "stems of 1 recording written, 1 could not be taken apart" in said
+        assert json.loads(printed)["written"] == [str(tmp_path / "stems" / "roda")]
+        (songs / "words.wav").unlink()
+        code, _, said = levada(*call)
+        assert code == 0
+        assert "stems of 0 recordings written, 1 were there already" in said
+
+    def test_is_listed_beside_the_trackers(self, levada, model, monkeypatch, tmp_path):
+        monkeypatch.setattr(models, "FOLDER", tmp_path)
+        (tmp_path / "stems").symlink_to(model)
+        code, printed, _ = levada("models")
+        assert code == 0
+        assert printed.startswith("stems-base (stems)\n")
+
+
+class TestRefused:
+    @pytest.fixture
+    def refused(self, levada, song, model):
+        def run(*arguments, recording=song, of=model):
+            code, out, err = levada("separate", recording, "-m", of, *arguments)
+            assert code == 2, (code, out, err)
+            assert out == ""
+            assert "Traceback" not in err
+            assert "our fault" not in err
+            return err
+
+        return run
+
+    def test_without_a_place(self, refused):
+        assert "say with -o in which folder the files go" in refused()
+
+    def test_in_a_missing_folder(self, refused, tmp_path):
+        assert f"there is no folder {tmp_path / 'none'}: make it first" in refused("-o", tmp_path / "none" / "out")
+
+    def test_what_is_not_known(self, refused, tmp_path):
+        for option in ("--only", "--without"):
+            said = refused("-o", tmp_path / "out", option, "cuica")
+            assert "mine does not know the instrument 'cuica': it tells apart surdo, caixa, shaker" in said
+        assert "does not know cuica" in refused("-o", tmp_path / "out", "--instruments", "surdo,cuica")
+        assert names(tmp_path) == ["roda.wav"]
+
+    def test_a_tracker(self, refused, tiny_model, tmp_path):
+        assert "is a tracker: it finds beats" in refused("-o", tmp_path / "out", of=tiny_model)
+        assert "flux is a tracker" in refused("-o", tmp_path / "out", of="flux")
+
+    def test_a_separator_for_beats(self, levada, song, model):
+        code, _, said = levada("beats", song, "-m", model)
+        assert code == 2
+        assert f"levada: {model}: is a separator: it takes recordings apart (levada separate)" in said
+
+    def test_the_recording_in_place_of_a_stem(self, refused, song, tmp_path):
+        song.rename(tmp_path / "surdo.wav")
+        before = (tmp_path / "surdo.wav").read_bytes()
+        said = refused("-o", tmp_path, "--force", recording=tmp_path / "surdo.wav")
+        assert "is what is read here, and would be lost" in said
+        assert (tmp_path / "surdo.wav").read_bytes() == before
+        assert names(tmp_path) == ["surdo.wav"]
+
+    def test_the_folder_of_the_recordings_itself(self, refused, tmp_path):
+        assert "holds the recordings: choose another folder" in refused("-o", tmp_path, "--force", recording=tmp_path)
+
+    def test_no_recording(self, refused, tmp_path):
+        assert "there is no such file" in refused("-o", tmp_path / "out", recording=tmp_path / "none.wav")
+
+    def test_a_plot_that_cannot_be(self, refused, song, tmp_path):
+        out = ("-o", tmp_path / "out")
+        assert "make it first" in refused(*out, "--plot", tmp_path / "none" / "x.png")
+        assert "would be lost" in refused(*out, "--plot", song, "--force")
+        (tmp_path / "x.png").write_text("mine")
+        assert "exists already" in refused(*out, "--plot", tmp_path / "x.png")
+        assert "--plot is for one recording" in refused(*out, "--plot", tmp_path / "y.png", recording=tmp_path)
+        assert not (tmp_path / "out").exists()
+
+
+CHILD = """
+import os, resource, signal, sys
+from contextlib import contextmanager
+from levada import terminal
+from levada.cli import main
+from levada.separate import masking
+
+what, at = sys.argv.pop(1), int(sys.argv.pop(1))
+if what == "full":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@contextmanager
+def progress(label):
+    def told(done, total, *_):
+        if done >= at and what != "full":
+            os.kill(os.getpid(), getattr(signal, what))
+    yield told
+
+terminal.progress = progress
+main()
+"""
+
+
+def child(what, at, *arguments):
+    """Run a command in a process of its own, to which something happens when so much is done."""
+    return subprocess.run(
+        [sys.executable, "-c", CHILD, what, str(at), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+class TestInterrupted:
+    @pytest.fixture
+    def songs(self, tmp_path):
+        folder = tmp_path / "songs"
+        folder.mkdir()
+        for seed, name in enumerate("ab"):
+            sound = np.random.default_rng(seed).normal(0, 0.1, (1, 20 * 8000))
+            soundfile.write(folder / f"{name}.wav", sound.T, 8000)
+        return folder
+
+    def test_killed_in_the_middle_nothing_is_half(self, levada, songs, model, tmp_path):
+        call = ("separate", songs, "-m", model, "-o", tmp_path / "out")
+        done = child("SIGKILL", 25, *call)
+        assert done.returncode == -signal.SIGKILL
+        assert names(tmp_path / "out" / "a") == ["caixa.wav", "shaker.wav", "surdo.wav"]
+        assert not (tmp_path / "out" / "b").exists()
+        code, _, said = levada(*call)
+        assert code == 0
+        assert "stems of 1 recording written, 1 were there already" in said
+        assert audio.info(tmp_path / "out" / "b" / "caixa.wav").duration_s == 20
+
+    def test_stopped_with_ctrl_c(self, songs, model, tmp_path):
+        done = child("SIGINT", 5, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
+        assert done.returncode == 130, done.stderr
+        assert names(tmp_path) == ["songs"]
+
+    def test_a_full_disk(self, songs, model, tmp_path):
+        done = child("full", 200_000, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "our fault" not in done.stderr
+        assert "full" in done.stderr or "larger than is allowed" in done.stderr
+        assert names(tmp_path) == ["songs"]
