@@ -14,7 +14,7 @@ from levada.errors import InputError
 __all__ = ["CONFIG", "FORMAT", "KINDS", "README", "TENSORS", "Card", "read_card", "read_config"]
 
 FORMAT = 1
-KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "masks", "unet", "demucs")
+KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "masks", "unet", "demucs", "nmf")
 """What a model may be: networks, and the bar pointer's learnt patterns."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
