@@ -1,5 +1,11 @@
 """Base models from nothing but rendered music: a tracker, and a separator."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levada.files import read_toml
 from levada.pretrain.beats import (
     Exam,
     Piece,
@@ -14,6 +20,10 @@ from levada.pretrain.beats import (
 )
 from levada.pretrain.stems import StemPretrainSettings, make_separator, read_stem_settings
 
+if TYPE_CHECKING:
+    from levada.fit import Progress
+    from levada.nets.weights import Weights
+
 __all__ = [
     "Exam",
     "Piece",
@@ -23,9 +33,42 @@ __all__ = [
     "describe",
     "exam",
     "hear",
+    "made_from",
     "make",
     "make_separator",
     "pretrain",
     "read_settings",
     "read_stem_settings",
 ]
+
+
+def made_from(
+    recipe: str | Path, *, out: str | Path, workers: int = 1, force: bool = False, progress: Progress | None = None
+) -> Weights:
+    """Make a base model from a file of settings: a separator where it says `task = "stems"`, otherwise a tracker.
+
+    Parameters
+    ----------
+    recipe : path-like
+        A TOML file.
+    out : path-like
+        The folder of the model.
+    workers : int
+        Processes that render.
+    force : bool
+        Whether a model that exists may be replaced.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
+
+    Returns
+    -------
+    Weights
+
+    Raises
+    ------
+    InputError
+        As for `read_settings` and `read_stem_settings`.
+    """
+    if read_toml(recipe).get("task") == "stems":
+        return make_separator(read_stem_settings(recipe), out=out, workers=workers, force=force, progress=progress)
+    return make(read_settings(recipe), out=out, workers=workers, force=force, progress=progress)

@@ -1,0 +1,112 @@
+"""`levada adapt --task stems`: minutes of stems become a separator, scored on songs it has not heard."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada import terminal
+from levada.cli import following
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.corpus import Multitrack, StemSpan
+
+__all__ = ["adapt"]
+
+BASELINE = "nmf"
+
+
+def adapt(
+    corpus: str,
+    *,
+    out: Path,
+    minutes: float | None,
+    strategy: str,
+    model: str,
+    layers: tuple[str, ...],
+    track: list[str] | None,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Adapt a separator, and score it beside the base and beside dictionaries of the same stems."""
+    import numpy as np
+
+    from levada import models
+    from levada.adapt.run import adapt_separator
+    from levada.adapt.stems import DEFAULTS, STRATEGIES
+
+    if strategy not in STRATEGIES:
+        raise InputError(f"{strategy} is for beats; for stems there are {', '.join(STRATEGIES)}")
+    began = time.monotonic()
+    spans, unseen = _chosen(corpus, minutes, np.random.default_rng(seed))
+    base = models.base_weights(model, task="stems") if strategy.startswith("finetune") else None
+    settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
+    used_s, songs = sum(span.duration_s for span in spans), len({span.song.id for span in spans})
+    instruments = sorted({name for span in spans for name in span.song.instruments})
+    heard = f"{terminal.length(used_s)} of {terminal.count(songs, 'song')}: {', '.join(instruments)}"
+    terminal.say(f"adapting {model if base is not None else 'from nothing'} to {heard}; {strategy}")
+    config = {"strategy": strategy, "model": model, "stems_s": used_s, **asdict(settings)}
+    with following.followed(track, out, config) as told:
+        with terminal.progress("adapting") as progress:
+            adapt_separator(
+                spans, strategy=strategy, base=base, out=out, settings=settings, force=force,
+                progress=following.both(progress, told),
+            )  # fmt: skip
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; levada separate song.wav --model {out}")
+        evaluation = _scored(out, model if base is not None else None, spans, unseen, seed) if unseen else None
+        if told is not None and evaluation is not None:
+            told.table("scores", [row.flat() for row in evaluation.rows])
+    if evaluation is None:
+        terminal.say("all songs were used, so there is nothing to score it on; --minutes keeps some aside")
+    if as_json:
+        scores = evaluation and json.loads(evaluation.to_json())
+        terminal.print_json(
+            {"model": str(out), "stems_s": used_s, "songs": songs, "instruments": instruments, "evaluation": scores}
+        )
+    elif evaluation is not None:
+        terminal.print_stem_evaluation(evaluation)
+
+
+def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan], tuple[Multitrack, ...]]:
+    """What to learn from, and songs of other groups to score on."""
+    from levada.corpus import draw_stems, open_stems, split_stems, whole
+
+    opened = open_stems(corpus)
+    if minutes is None:
+        return [whole(song) for song in opened.songs], ()
+    if opened.is_solos:
+        terminal.say("these are solos, which are mixed at random; levada remix makes mixtures that can be scored")
+        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+    if len(opened.groups) < 2:
+        terminal.say(f"all songs are of one group ({opened.grouping}): there are none left to score on")
+        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+    for test in (0.6, 0.4, 0.2):
+        train, unseen = split_stems(opened, test=test, rng=rng)
+        if sum(song.duration_s for song in train) >= 60 * minutes * 1.02:
+            return draw_stems(train, minutes=minutes, rng=rng), unseen
+    terminal.say("too few stems to keep any aside: all groups are used, and nothing is scored")
+    return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+
+
+def _scored(out: Path, model: str | None, spans: list[StemSpan], unseen: tuple[Multitrack, ...], seed: int) -> Any:
+    """The adapted model beside its base, and beside dictionaries learnt from the same stems."""
+    import tempfile
+
+    from levada import models
+    from levada.adapt.stems import adapt_stems
+    from levada.evaluate import evaluate_stems
+
+    separators = {out.name: models.separator(out)}
+    if model is not None:
+        separators[model] = models.separator(model)
+    if out.name != BASELINE:
+        with tempfile.TemporaryDirectory() as place:
+            learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
+        separators[BASELINE] = models.separator_of(learnt, name=BASELINE)
+    with terminal.progress("scoring") as progress:
+        return evaluate_stems(unseen, separators, processes=2, seed=seed, progress=progress)

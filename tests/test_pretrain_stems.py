@@ -1,0 +1,85 @@
+"""The base separator's recipe: settings, songs that are there already, a model with a card."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from levada.errors import InputError
+from levada.instruments import ensemble
+from levada.nets.weights import load
+from levada.pretrain import StemPretrainSettings, made_from, make_separator, read_stem_settings
+from levada.pretrain import stems as recipe
+from levada.tradition import read_tradition
+
+SMALL = StemPretrainSettings(songs=1, song_s=1.5, steps=2, batch=2, excerpt_s=0.5)
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Only two traditions exist."""
+    monkeypatch.setattr(recipe, "shipped", lambda: {"candombe": None, "samba": None})
+
+
+def test_the_recipe_that_ships():
+    path = Path(__file__).parent.parent / "pretraining" / "stems.toml"
+    settings = read_stem_settings(path)
+    assert settings.songs > 10
+    assert "TimGM6mb.sf2" not in settings.soundfonts  # kept for the exam
+
+
+@pytest.mark.usefixtures("two")
+def test_a_model_that_knows_all_instruments(tmp_path):
+    (tmp_path / "recipe.toml").write_text(
+        'task = "stems"\nsongs = 1\nsong_s = 1.5\nsteps = 2\nbatch = 2\nexcerpt_s = 0.5\n'
+    )
+    made_from(tmp_path / "recipe.toml", out=tmp_path / "base")
+    made = load(tmp_path / "base")
+    voices = {voice for name in ("candombe", "samba") for voice in ensemble(read_tradition(name)).values()}
+    assert set(made.net.instruments) == voices
+    assert "candombe, samba" in made.card.data
+    assert not (tmp_path / "base.part").exists()
+
+
+@pytest.mark.usefixtures("two")
+def test_songs_are_rendered_once(tmp_path, monkeypatch):
+    songs = recipe._songs(SMALL, tmp_path / "songs", 1)
+    assert len(songs) == 2
+    assert all(np.isfinite(stem).all() and stem.dtype == np.float16 for song in songs for stem in song.stems.values())
+
+    def again(*_):
+        raise AssertionError("rendered again")
+
+    monkeypatch.setattr(recipe, "_render", again)
+    assert len(recipe._songs(SMALL, tmp_path / "songs", 1)) == 2
+
+
+def test_an_output_that_exists(tmp_path):
+    with pytest.raises(InputError, match="exists already"):
+        make_separator(SMALL, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("song = 3", "settings that do not exist: song"),
+        ("songs = 0", "songs must be a number from 1 up"),
+        ('steps = "many"', "steps must be a number"),
+        ('soundfonts = "a.sf2"', "soundfonts must be a list"),
+        ("soundfont_share = 2", "soundfont_share must be a number from 0 to 1"),
+        ("songs = ", "line 2"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, text, said):
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'task = "stems"\n{text}\n')
+    with pytest.raises(InputError) as refused:
+        made_from(path, out=tmp_path / "x")
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_settings_are_checked_when_they_are_made():
+    with pytest.raises(InputError, match="batch"):
+        replace(SMALL, batch=0)
