@@ -23,6 +23,7 @@ from levada.tradition import shipped as traditions
 if TYPE_CHECKING:
     from levada.adapt.beats import AdaptSettings
     from levada.nets.weights import Weights
+    from levada.nmf import Dictionaries
 
 __all__ = [
     "BASES",
@@ -38,6 +39,7 @@ __all__ = [
     "find",
     "load",
     "separator",
+    "separator_of",
     "shipped",
     "tracker",
 ]
@@ -347,3 +349,12 @@ def tracker(model: Weights | bayes.Patterns, *, name: str, identity: str = "") -
         identity=identity,
         trained_spans=model.card.trained_on,
     )
+
+
+def separator_of(model: Weights | Dictionaries, *, name: str, identity: str = "") -> Separator:
+    """A separator from a model in memory."""
+    from levada.nmf import Dictionaries
+
+    if isinstance(model, Dictionaries):
+        return nmf_separator(model, name=name, identity=identity, trained_on=model.card.trained_on)
+    return net_separator(model.net, name=name, identity=identity, trained_on=model.card.trained_on)

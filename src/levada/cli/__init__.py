@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import corpora, exporting, following, selection, separating, studies, traditions
+from levada.cli import adapting_stems, corpora, exporting, following, selection, separating, studies, traditions
 from levada.cli.following import Track_
-from levada.cli.options import Force, Json, Model, Seed
+from levada.cli.options import Force, Json, Model, Seed, Task
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Strategy(StrEnum):
     scratch = "scratch"
     decoder = "decoder"
     bayes = "bayes"
+    nmf = "nmf"
+    nmf_conv = "nmf-conv"
 
 
 @app.command()
@@ -174,12 +176,31 @@ def adapt(
         str | None, typer.Option(help="A tradition, by name or file, whose description teaches beside the labels.")
     ] = None,
     model: Model = "base",
+    task: Annotated[
+        Task, typer.Option(help="Labels: beats, or stems (a separator; nmf and nmf-conv are for these).")
+    ] = Task.beats,
+    layers: Annotated[
+        list[str] | None, typer.Option(help="Train only these layers of a separator: head, blocks.9; repeat it.")
+    ] = None,
     track: Track_ = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Adapt a tracker to minutes of labels, and score it before and after on recordings it has not seen."""
+    """Adapt a tracker or a separator to minutes, and score it before and after on recordings it has not seen."""
+    _need_free(out, force=force)
+    if task is Task.stems:
+        if labels is not None or prior is not None:
+            raise InputError("--labels and --prior are for beats; stems are learnt from a folder of songs with stems")
+        adapting_stems.adapt(
+            corpus, out=out, minutes=minutes, strategy=strategy.value, model=model, layers=tuple(layers or ()),
+            track=track, seed=seed, force=force, as_json=as_json,
+        )  # fmt: skip
+        return
+    if layers:
+        raise InputError("--layers is for --task stems")
+    if strategy in (Strategy.nmf, Strategy.nmf_conv):
+        raise InputError(f"{strategy.value} is for --task stems")
     import numpy as np
 
     from levada import models
@@ -187,7 +208,6 @@ def adapt(
     from levada.adapt.run import adapt as run
     from levada.tradition import read_tradition
 
-    _need_free(out, force=force)
     described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
     spans, unseen = _chosen(corpus, labels, minutes, np.random.default_rng(seed))
@@ -388,12 +408,11 @@ def pretrain(
     workers: Annotated[int, typer.Option(min=1, help="Processes that render while one trains.")] = 1,
     force: Force = False,
 ) -> None:
-    """Train a base model on rendered music from nothing (hours; resumable)."""
-    from levada.pretrain import make, read_settings
+    """Train a base model on rendered music from nothing (resumable): a tracker in hours, a separator in one."""
+    from levada.pretrain import made_from
 
-    chosen = read_settings(settings)
     with terminal.progress("pre-training") as progress:
-        make(chosen, out=out, workers=workers, force=force, progress=progress)
+        made_from(settings, out=out, workers=workers, force=force, progress=progress)
     terminal.say(f"{out}: saved")
 
 
