@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
@@ -26,7 +25,7 @@ from levada import audio
 from levada.beats import Beats
 from levada.corpus import Span, Track
 from levada.errors import InputError
-from levada.files import atomic
+from levada.evaluate.tables import listed, plain_values, write_rows
 from levada.scores import SCORES, Interval, beat_scores, bootstrap, bootstrap_difference, kind_of_error
 from levada.workers import pool
 
@@ -124,22 +123,15 @@ class Evaluation:
         InputError
             If the file exists and `force` is not given, or cannot be written.
         """
-        with (
-            atomic(path, force=force) as temporary,
-            open(temporary, "w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, list(self.rows[0].flat()))
-            writer.writeheader()
-            for row in self.rows:
-                writer.writerow({name: _cell(value) for name, value in row.flat().items()})
+        write_rows(path, [row.flat() for row in self.rows], force=force)
 
     def to_json(self) -> str:
         """Everything but the beats as JSON; what is not a number is null."""
         tables = {"summary": self.summary(), "differences": self.differences()}
         whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
         for name, table in tables.items():
-            whole[name] = {m: {s: _plain(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
-        whole |= {"kinds": self.kinds(), "rows": [_plain(row.flat()) for row in self.rows]}
+            whole[name] = {m: {s: plain_values(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
+        whole |= {"kinds": self.kinds(), "rows": [plain_values(row.flat()) for row in self.rows]}
         return json.dumps(whole, indent=1, allow_nan=False)
 
     def _mean(self, model: str, name: str) -> Interval:
@@ -278,7 +270,7 @@ def evaluate(
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]
     if skipped:
-        warnings.append(f"without annotation and skipped: {_listed(skipped)}")
+        warnings.append(f"without annotation and skipped: {listed(skipped)}")
     result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings), seed)
     if out is not None:
         result.write_csv(out, force=force)
@@ -398,31 +390,18 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float) -> Iter
         if known:
             yield (
                 f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
-                f"({_listed(known)}): there its scores tell what it remembers, not what it would do elsewhere"
+                f"({listed(known)}): there its scores tell what it remembers, not what it would do elsewhere"
             )
         failed = [row for row in mine if row.error]
         if failed:
             yield (
                 f"{model} has no scores for {len(failed)} of {len(mine)} recordings "
-                f"({_listed([row.track for row in failed])}) and its means leave them out; "
+                f"({listed([row.track for row in failed])}) and its means leave them out; "
                 f"the first: {failed[0].error}"
             )
     mine = list({row.track: row for row in rows if not row.error}.values())
     short = [row.track for row in mine if row.scores["trim_s"] < trim_s]
     if short:
-        yield f"shorter than 15 s and scored from their start: {_listed(short)}"
+        yield f"shorter than 15 s and scored from their start: {listed(short)}"
     if len(mine) > 1 and len({row.group or row.track for row in mine}) == 1:
         yield "all recordings are of one group: the intervals speak of more of them, not of other groups"
-
-
-def _listed(names: Sequence[str], *, most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _cell(value: object) -> object:
-    return "" if isinstance(value, float) and math.isnan(value) else value
-
-
-def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: None if _cell(value) == "" and value != "" else value for name, value in values.items()}

@@ -1,0 +1,50 @@
+"""Rows as files: what is not a number is an empty cell, or null."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from levada.files import atomic
+
+__all__ = ["listed", "plain_values", "write_rows"]
+
+
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
+    """Write a CSV with one line for each row.
+
+    Parameters
+    ----------
+    path : path-like
+    rows : sequence of mapping
+        All with the same columns, one row at least.
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists and `force` is not given, or cannot be written.
+    """
+    with atomic(path, force=force) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, object]:
+    """Give the same for JSON, which has no NaN."""
+    return {name: None if _is_nan(value) else value for name, value in values.items()}
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Name a few, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
