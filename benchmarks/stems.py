@@ -169,12 +169,14 @@ def real(given: argparse.Namespace) -> None:
     _table("real", "real", given)
 
 
-DRUMS = {"Hendrix": 1, "Reggae": 1, "Rock": 1, "Zeppelin": 2}
-BASS = {"Hendrix": 2, "Reggae": 2, "Rock": 2, "Zeppelin": 1}
+MDB = {
+    "Hendrix": ("drums", "bass", "other", "other"),
+    "Reggae": ("drums", "bass", "other", "other"),
+    "Rock": ("drums", "bass", "other", "other", "other"),
+    "Zeppelin": ("bass", "drums", "other", "other"),
+}
 REAL_INSTRUMENTS = {
-    f"{song}/stem_{number:02}": "drums" if DRUMS[song] == number else "bass" if BASS[song] == number else "other"
-    for song in DRUMS
-    for number in range(1, 6)
+    f"{song}/stem_{number:02}": name for song, names in MDB.items() for number, name in enumerate(names, start=1)
 }
 """MDB's stems have no names. The drums are the stem that the drum track of the same song resembles, the bass the one
 below 100 Hz; guitars, keyboards and voices are not told apart."""
