@@ -2,16 +2,18 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from levada import models
+from levada import models, nmf
 from levada.errors import InputError
 from levada.nets.card import CONFIG, TENSORS, Card
 from levada.nets.masks import tiny
 from levada.nets.weights import Weights, save
+from levada.stft import Stft
 
 torch.set_num_threads(1)
 
@@ -72,6 +74,49 @@ class TestFolders:
         with pytest.raises(InputError, match="does not know cuica: it tells apart surdo, caixa, tamborim, sh") as told:
             models.separator(folder, instruments=["surdo", "cuica"])
         assert told.value.path == folder
+
+
+class TestDictionaries:
+    @pytest.fixture
+    def learnt(self):
+        rng, stft = np.random.default_rng(0), Stft(RATE)
+        stems = {
+            "surdo": [np.abs(stft.forward(np.cumsum(rng.normal(0, 0.01, RATE)).astype(np.float32)))],
+            "caixa": [np.abs(stft.forward(np.diff(rng.normal(0, 0.1, RATE)).astype(np.float32)))],
+            "shaker": [np.abs(stft.forward(rng.normal(0, 0.1, RATE).astype(np.float32)))],
+        }
+        settings = nmf.NmfSettings(bases=2, taps=3, steps=5, learning_steps=5)
+        card = Card("dictionaries", "made up", "CC0-1.0", "none", 0.1, {"none": "yet"})
+        return nmf.Dictionaries(tuple(stems), nmf.learn(stems, settings=settings), card, settings)
+
+    def test_are_separators(self, learnt, tmp_path):
+        nmf.save(tmp_path / "mine", learnt)
+        separator = models.separator(tmp_path / "mine")
+        assert (separator.name, separator.instruments) == ("mine", ("surdo", "caixa", "shaker"))
+        mixture = np.random.default_rng(1).normal(0, 0.1, (2, RATE)).astype(np.float32)
+        expected = models.separator_of(learnt, name="memory").stems(mixture, RATE)
+        stems = separator.stems(mixture, RATE)
+        np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+        np.testing.assert_allclose(stems["caixa"], expected["caixa"], atol=1e-6)
+        assert models.separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
+
+    def test_have_no_seam(self, learnt):
+        separator = models.separator_of(learnt, name="mine")
+        mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
+        whole = replace(separator, piece_frames=10**6).stems(mixture, RATE)
+        for name, stem in replace(separator, piece_frames=40).stems(mixture, RATE).items():
+            assert np.abs(stem - whole[name]).max() < 1e-5
+
+    def test_are_no_tracker(self, learnt, tmp_path):
+        nmf.save(tmp_path / "mine", learnt)
+        with pytest.raises(InputError, match="is a separator: it takes recordings apart"):
+            models.load(tmp_path / "mine")
+
+    def test_damaged(self, learnt, tmp_path):
+        nmf.save(tmp_path / "mine", learnt)
+        (tmp_path / "mine" / TENSORS).write_bytes(b"words")
+        with pytest.raises(InputError, match="damaged"):
+            models.separator(tmp_path / "mine")
 
 
 class TestTasks:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada import bayes
+from levada import bayes, nmf
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.instruments import ensemble
@@ -23,7 +23,6 @@ from levada.tradition import shipped as traditions
 if TYPE_CHECKING:
     from levada.adapt.beats import AdaptSettings
     from levada.nets.weights import Weights
-    from levada.nmf import Dictionaries
 
 __all__ = [
     "BASES",
@@ -251,21 +250,10 @@ def _separator(folder: Path, *, name: str, instruments: Sequence[str], tradition
                 "tells apart what it was trained on, and nothing less: leave out the instruments", path=folder
             )
         return demucs.separator(folder)
-    model: Any = _dictionaries(folder) if kind == NMF else _model(folder, kind)
-    model, made = (model, nmf_separator) if kind == NMF else (model.net, net_separator)
-    return made(
-        model,
-        name=name,
-        instruments=_chosen(model.instruments, instruments, tradition, folder),
-        identity=_identity(folder),
-        trained_on=read_card(folder).trained_on,
-    )
-
-
-def _dictionaries(folder: Path) -> Any:
-    from levada import nmf
-
-    return nmf.load(folder)
+    model: Any = nmf.load(folder) if kind == NMF else _model(folder, kind)
+    known = model.instruments if kind == NMF else model.net.instruments
+    chosen = _chosen(known, instruments, tradition, folder)
+    return separator_of(model, name=name, instruments=chosen, identity=_identity(folder))
 
 
 def _chosen(
@@ -351,10 +339,34 @@ def tracker(model: Weights | bayes.Patterns, *, name: str, identity: str = "") -
     )
 
 
-def separator_of(model: Weights | Dictionaries, *, name: str, identity: str = "") -> Separator:
-    """A separator from a model in memory."""
-    from levada.nmf import Dictionaries
+def separator_of(
+    model: Weights | nmf.Dictionaries,
+    *,
+    name: str,
+    instruments: Mapping[str, str] | None = None,
+    identity: str = "",
+) -> Separator:
+    """A separator from a model in memory.
 
-    if isinstance(model, Dictionaries):
-        return nmf_separator(model, name=name, identity=identity, trained_on=model.card.trained_on)
-    return net_separator(model.net, name=name, identity=identity, trained_on=model.card.trained_on)
+    Parameters
+    ----------
+    model : Weights or Dictionaries
+    name : str
+        What tables call it.
+    instruments : mapping of str to str, optional
+        Names of what is to be told apart -> what the model calls it; all that it knows by default.
+    identity : str
+        Changes whenever its stems might.
+
+    Raises
+    ------
+    InputError
+        If it does not know an instrument.
+    """
+    if isinstance(model, nmf.Dictionaries):
+        return nmf_separator(
+            model, name=name, instruments=instruments, identity=identity, trained_on=model.card.trained_on
+        )
+    return net_separator(
+        model.net, name=name, instruments=instruments, identity=identity, trained_on=model.card.trained_on
+    )
