@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
-from levada.errors import InputError, MissingExtra
-from levada.files import atomic
+from levada.errors import InputError
+from levada.plot.figures import blank, save
 from levada.spectrogram import GRID
 
 __all__ = ["Panel", "plot_activations"]
 
-SUFFIXES = (".png", ".svg", ".pdf")
 BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # told apart by every eye (Okabe and Ito, 2008)
 MARKS = 1.12  # how high decoded beats are marked
 
@@ -69,20 +68,12 @@ def plot_activations(
     MissingExtra
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", extra="plot", purpose="draw pictures") from None
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"pictures are drawn as {', '.join(SUFFIXES)}", path=path)
+    figure = blank(path, width=11, height=1.2 + 1.7 * len(panels))
     if not panels:
         raise InputError("there is nothing to draw: no tracker was given")
     last_s = end_s if end_s is not None else max(GRID.time_s(len(panel.activations)) for panel in panels)
     if not 0 <= start_s < last_s:
         raise InputError(f"there is nothing to draw from {start_s:g} s to {last_s:g} s")
-    figure = Figure(figsize=(11, 1.2 + 1.7 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
         axes.set_xlim(start_s, last_s)
@@ -90,8 +81,7 @@ def plot_activations(
     rows[-1].set_xlabel("time (s)")
     handles, labels = rows[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
-    with atomic(path, force=force) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save(figure, path, force=force)
 
 
 def _draw(axes: Any, panel: Panel, reference: Beats | None, start_s: float, end_s: float) -> None:
