@@ -95,6 +95,28 @@ class TestSeparate:
         assert code == 0
         assert "stems of 0 recordings written, 1 were there already" in said
 
+    def test_a_plot(self, levada, song, model, tmp_path, monkeypatch):
+        drawn = []
+
+        def plot_stems(path, mixture, stems, rate, *, force):
+            drawn.append((path, mixture.shape, {name: stem.shape for name, stem in stems.items()}, rate, force))
+
+        monkeypatch.setattr("levada.plot.plot_stems", plot_stems, raising=False)
+        call = (
+            "separate",
+            song,
+            "-m",
+            model,
+            "-o",
+            tmp_path / "stems",
+            "--only",
+            "surdo",
+            "--plot",
+            tmp_path / "x.png",
+        )
+        assert levada(*call)[0] == 0
+        assert drawn == [(tmp_path / "x.png", (2, 2 * RATE), {"surdo": (2, 2 * RATE)}, RATE, False)]
+
     def test_is_listed_beside_the_trackers(self, levada, model, monkeypatch, tmp_path):
         monkeypatch.setattr(models, "FOLDER", tmp_path)
         (tmp_path / "stems").symlink_to(model)
