@@ -16,13 +16,13 @@ from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.corpus import Corpus, Multitrack, Problem, Report, StemCorpus
-    from levada.evaluate import Evaluation
+    from levada.evaluate import Evaluation, StemEvaluation
     from levada.scores import Interval
     from levada.tradition import Tradition
 
 __all__ = [
     *("Notes", "count", "length", "print_evaluation", "print_json", "print_report", "print_traditions", "progress"),
-    *("print_stem_corpus", "say"),
+    *("print_stem_corpus", "print_stem_evaluation", "say"),
 ]
 
 
@@ -71,6 +71,38 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if differences:
         print()
         _table([f"against {first}", "beat F", "downbeat F"], differences)
+
+
+def print_stem_evaluation(evaluation: StemEvaluation) -> None:
+    """Means with their intervals below them, then each instrument, then differences to the first model; all in dB."""
+    summary, first = evaluation.summary(), evaluation.models[0]
+    shown = ("si_sdr_i", "si_sdr", "sdr_i", "sdr", "leak_db")
+    rows = []
+    for model, scores in summary.items():
+        scored = len({row.song for row in evaluation.of(model) if not row.error})
+        means = (f"{_number(scores[name].mean, digits=1)}" for name in shown)
+        rows.append([model, str(scored), *means, evaluation.about.get(model, "")])
+        rows.append(["", "", *(_ends(scores[name], digits=1, between=" to ") for name in shown)])
+    headings = ["model", "n", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"]
+    _table([*headings, *(["learnt from"] if evaluation.about else [])], rows)
+    groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
+    print(f"dB, means of n songs, of {groups}; below each its 95% interval. gained: over the mixture; leak: how loud")
+    print("the stem of a silent instrument is against the mixture\n")
+    table, models = evaluation.by_instrument(), [model for model in evaluation.models if model != "mixture"]
+    for names in _pages(evaluation.instruments, 100 - max(map(len, ["SI-SDR gained", *models]))):
+        _table(
+            ["SI-SDR gained", *names],
+            [[model, *(_number(table[model][name].mean, digits=1) for name in names)] for model in models],
+        )
+        print()
+    differences = [
+        [model, *(f"{_number(by.mean, digits=1, sign='+')}  {_ends(by, digits=1, sign='+')}" for by in both)]
+        for model, scores in evaluation.differences().items()
+        for both in [(scores["si_sdr_i"], scores["sdr_i"])]
+        if model != "mixture"
+    ]
+    if differences:
+        _table([f"against {first}", "SI-SDR", "SDR"], differences)
 
 
 def print_report(corpus: Corpus, report: Report) -> None:
@@ -202,13 +234,27 @@ def _table(headings: list[str], rows: list[list[str]]) -> None:
 
 
 def _number(value: float, *, digits: int = 2, sign: str = "") -> str:
-    return "–" if math.isnan(value) else f"{value:{sign}.{digits}f}"
+    return "–" if math.isnan(value) else f"{value:{sign}z.{digits}f}"
 
 
-def _ends(interval: Interval, *, sign: str = "") -> str:
+def _ends(interval: Interval, *, digits: int = 2, sign: str = "", between: str = "") -> str:
     """The ends of an interval; nothing where there is none."""
-    between = " to " if sign else "–"
-    return "" if math.isnan(interval.low) else f"{interval.low:{sign}.2f}{between}{interval.high:{sign}.2f}"
+    middle = between or (" to " if sign else "–")
+    low, high = (_number(end, digits=digits, sign=sign) for end in (interval.low, interval.high))
+    return "" if math.isnan(interval.low) else f"{low}{middle}{high}"
+
+
+def _pages(names: Iterable[str], width: int) -> Iterator[list[str]]:
+    """As many columns at once as there is room for."""
+    page, taken = list[str](), 0
+    for name in names:
+        taken += 2 + max(5, len(name))
+        if page and taken > width:
+            yield page
+            page, taken = [], 2 + max(5, len(name))
+        page.append(name)
+    if page:
+        yield page
 
 
 def _minutes(seconds: float) -> str:

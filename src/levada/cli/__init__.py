@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli import adapting_stems, corpora, exporting, following, selection, separating, studies, traditions
+from levada.cli import (
+    adapting_stems,
+    corpora,
+    exporting,
+    following,
+    scoring_stems,
+    selection,
+    separating,
+    studies,
+    traditions,
+)
 from levada.cli.following import Track_
 from levada.cli.options import Force, Json, Model, Seed, Task
 from levada.errors import InputError
@@ -305,7 +315,8 @@ def _rest(recording: Path, labels: Path, out: Path) -> str:
 def evaluate(
     corpus: Annotated[str, typer.Argument(help="A folder of recordings with labels, or mirdata:NAME.")],
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="base, flux, or the folder of a model; repeat it.")
+        list[str] | None,
+        typer.Option("--model", "-m", help="base, flux (stems: nmf), or the folder of a model; repeat it."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a CSV with a row for each recording and model.")
@@ -315,17 +326,33 @@ def evaluate(
         bool, typer.Option("--exclude-trained", help="Score only what no model was trained on.")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Recordings scored at once.")] = 2,
+    task: Annotated[Task, typer.Option(help="What the corpus is labelled with.")] = Task.beats,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Stems: show the best that masks could do.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Stems: draw which instrument ends up where (.png, .svg, .pdf).")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stems: minutes of other songs that nmf learns from; 1.5 by default.")
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Score models on annotated recordings, and say what kind of wrong each is."""
+    """Score models on annotated recordings, and say what kind of wrong each is; or separators on songs with stems."""
+    _need_free(out, plot, force=force)
+    if task is Task.stems:
+        scoring_stems.evaluate(
+            corpus, model=model, out=out, plot=plot, oracle=oracle, minutes=minutes, exclude_trained=exclude_trained,
+            processes=processes, seed=seed, force=force, as_json=as_json,
+        )  # fmt: skip
+        return
+    if oracle or plot is not None or minutes is not None:
+        raise InputError("--oracle, --plot and --minutes are for --task stems")
     from levada import models
     from levada.corpus import open_corpus
     from levada.evaluate import evaluate as score
     from levada.evaluate import with_floor
 
-    _need_free(out, force=force)
     tracks = open_corpus(corpus).tracks
     trackers = {name: models.load(name) for name in with_floor(model or ["base"])}
     with terminal.progress("scoring") as progress:

@@ -1,0 +1,102 @@
+"""`levada evaluate --task stems`: separators on songs of which the stems are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada import terminal
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.corpus import Multitrack, StemCorpus, StemSpan
+    from levada.evaluate import HeldOut, Separating, StemEvaluation
+
+__all__ = ["evaluate", "show"]
+
+NMF = "nmf"
+MINUTES = 1.5
+"""What a plain NMF learns from, if nobody says otherwise."""
+
+
+def evaluate(
+    corpus: str,
+    *,
+    model: list[str] | None,
+    out: Path | None,
+    plot: Path | None,
+    oracle: bool,
+    minutes: float | None,
+    exclude_trained: bool,
+    processes: int,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Score separators on a corpus of stems, the mixture beside them."""
+    from levada.corpus import open_stems
+    from levada.evaluate import evaluate_stems
+
+    opened = open_stems(corpus)
+    if opened.is_solos:
+        raise InputError("holds solos, and nothing to take apart: levada remix makes mixtures of them", path=corpus)
+    separators = {name: _separator(name, opened, minutes or MINUTES, seed) for name in dict.fromkeys(model or ["base"])}
+    with terminal.progress("scoring") as progress:
+        evaluation = evaluate_stems(
+            opened.songs, separators, out=out, force=force, oracle=oracle, exclude_trained=exclude_trained,
+            processes=processes, seed=seed, progress=progress,
+        )  # fmt: skip
+    if plot is not None:
+        _draw(plot, evaluation, force=force)
+    show(evaluation, as_json=as_json)
+
+
+def show(evaluation: StemEvaluation, *, as_json: bool) -> None:
+    """Print the tables, or JSON, and then what a reader of them must know."""
+    if as_json:
+        print(evaluation.to_json())
+    else:
+        terminal.print_stem_evaluation(evaluation)
+    for warning in evaluation.warnings:
+        terminal.say(f"note: {warning}")
+
+
+def _separator(name: str, corpus: StemCorpus, minutes: float, seed: int) -> Separating | HeldOut:
+    """A model by its name; of the base, the instruments of the corpus."""
+    from levada import models
+    from levada.evaluate import match
+
+    if name == NMF and not Path(NMF).is_dir():
+        return _dictionaries(corpus.songs, minutes, seed)
+    found = models.separator(name)
+    if name not in ("base", models.STEMS_BASE):
+        return found
+    there = [stem for pair in match(corpus.instruments, found.instruments) if pair.instruments for stem in pair.stems]
+    return models.separator(name, instruments=there) if there else found
+
+
+def _dictionaries(songs: Sequence[Multitrack], minutes: float, seed: int) -> HeldOut:
+    """A plain NMF for each group of songs, learnt from others."""
+    import tempfile
+
+    import numpy as np
+
+    from levada import models
+    from levada.adapt.stems import adapt_stems
+    from levada.evaluate import held_out
+
+    def learn(spans: Sequence[StemSpan]) -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            return models.separator_of(adapt_stems(spans, strategy=NMF, folder=place), name=NMF)
+
+    with terminal.progress("learning nmf from other songs") as progress:
+        return held_out(songs, learn, minutes=minutes, rng=np.random.default_rng(seed), progress=progress)
+
+
+def _draw(plot: Path, evaluation: StemEvaluation, *, force: bool) -> None:
+    from levada.evaluate import MIXTURE
+    from levada.plot import Leaks, plot_leakage
+
+    panels = [Leaks(model, *evaluation.leaks(model)) for model in evaluation.models if model != MIXTURE]
+    plot_leakage(plot, panels, force=force)
