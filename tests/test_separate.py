@@ -57,6 +57,15 @@ class TestPieces:
         whole = made(piece_frames=10**6).stems(mixture, RATE)["low"]
         assert np.abs(whole - made(piece_frames=16, context_frames=0).stems(mixture, RATE)["low"]).max() > 1e-4
 
+    def test_of_many_channels_are_shorter_and_have_no_seam_either(self):
+        mixture = noise(5, rate=96000, channels=8)
+        pieces = list(made(piece_frames=100).stream([mixture], 96000, level=1e-6))
+        assert len(pieces) > len(list(made(piece_frames=100).stream([mixture[:1]], 96000, level=1e-6)))
+        whole = next(made(piece_frames=10**6).stream([mixture], 96000, level=1e-6))
+        for name, stem in whole.items():
+            found = np.concatenate([piece[name] for piece in pieces], axis=1)
+            assert np.abs(found - stem[:, : found.shape[1]]).max() < 1e-6
+
     def test_come_in_whatever_lengths(self):
         mixture = noise(12)
         expected = made().stems(mixture, RATE)

@@ -66,6 +66,10 @@ class TestFolders:
             models.separator(folder)
         assert told.value.path == folder / name
 
+    def test_of_another_kind(self, folder):
+        with pytest.raises(InputError, match="holds no network of Demucs"):
+            models.separator(f"demucs:{folder}")
+
     def test_of_no_model(self, tmp_path):
         with pytest.raises(InputError, match="is not a model"):
             models.separator(tmp_path)

@@ -226,6 +226,8 @@ def separator(name: str | Path, *, instruments: Sequence[str] = ()) -> Separator
         if given in (*shipped(), FLUX, BAYES, *RIVALS):
             raise InputError(f"{given} is a tracker: it finds beats and takes nothing apart; there are {known}")
         raise InputError(f"there is no separator {given!r}: name the folder of one, or one of {known}")
+    if given.startswith(DEMUCS) and read_config(folder)["network"] != "demucs":
+        raise InputError("holds no network of Demucs", path=folder)
     return _separator(folder, name=folder.resolve().name, instruments=instruments)
 
 

@@ -27,6 +27,7 @@ Progress = Callable[[int, int], None]
 
 PIECE_FRAMES = 384
 """Frames, 23 ms apart, that are taken apart at once, and a few on either side: 9 s, however long the recording is."""
+SHORTEST = 64
 
 
 class Separator(Protocol):
@@ -77,7 +78,7 @@ class MaskSeparator:
     trained_on : mapping
         SHA-256 of each recording it was trained on -> the stretches used, in seconds.
     piece_frames : int
-        Frames taken apart at once: more takes more memory and changes nothing else.
+        Frames taken apart at once, of a stereo recording: more takes more memory and changes nothing else.
     """
 
     name: str
@@ -166,18 +167,19 @@ def masked(
     stride : int
         Every first frame is a multiple of this.
     size : int
-        Frames at once; rounded up to the stride.
+        Frames at once of a stereo recording at 44.1 kHz; fewer where there is more in each.
 
     Yields
     ------
     dict of str to float32 [shape=(channels, n)]
     """
     stft = Stft(rate)
-    size = -(-max(1, size) // stride) * stride
     before = -(-(context + 1) // stride) * stride  # the frame before a piece is half of its first samples
     held: Complex64 | None = None
     first = at = given = 0  # the first frame held, the first not taken apart yet, and samples given
     for spectra, length, last in _spectra(pieces, stft):
+        if held is None:
+            size = _fitting(size, stride, spectra)
         held = spectra if held is None else np.concatenate([held, spectra], axis=1)
         end = first + held.shape[1]
         while at < end and (last or end >= at + size + context):
@@ -195,6 +197,13 @@ def masked(
             given, at = given + count, to
             keep = max(first, at - before)
             held, first = held[:, keep - first :], keep
+
+
+def _fitting(size: int, stride: int, spectra: Complex64) -> int:
+    """How many frames at once take as much memory as those of a stereo recording at 44.1 kHz, or less."""
+    channels, _, bins = spectra.shape
+    fewer: int = max(SHORTEST, size * 2 * Stft(44100).bins // (channels * bins))
+    return -(-max(1, min(size, fewer)) // stride) * stride
 
 
 def _spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64, int, bool]]:
