@@ -80,14 +80,16 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     rows = []
     for model, scores in summary.items():
         scored = len({row.song for row in evaluation.of(model) if not row.error})
-        means = (f"{_number(scores[name].mean, digits=1)}" for name in shown)
-        rows.append([model, str(scored), *means, evaluation.about.get(model, "")])
-        rows.append(["", "", *(_ends(scores[name], digits=1, between=" to ") for name in shown)])
-    headings = ["model", "n", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"]
-    _table([*headings, *(["learnt from"] if evaluation.about else [])], rows)
+        rows.append([model, str(scored), *(_number(scores[name].mean, digits=1) for name in shown)])
+        ends = (_ends(scores[name], digits=1, between=" to ") if name.endswith("_i") else "" for name in shown)
+        rows.append(["", "", *ends])
+    _table(["model", "n", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"], rows)
     groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
-    print(f"dB, means of n songs, of {groups}; below each its 95% interval. gained: over the mixture; leak: how loud")
-    print("the stem of a silent instrument is against the mixture\n")
+    print(f"means of n songs, of {groups}, in dB; below what was gained over the mixture its 95% interval")
+    print("leak: how loud the stem of a silent instrument is against the mixture")
+    for model, what in evaluation.about.items():
+        print(f"{model}: learnt from {what}")
+    print()
     table, models = evaluation.by_instrument(), [model for model in evaluation.models if model != "mixture"]
     for names in _pages(evaluation.instruments, 100 - max(map(len, ["SI-SDR gained", *models]))):
         _table(

@@ -38,6 +38,10 @@ def evaluate(
     from levada.corpus import open_stems
     from levada.evaluate import evaluate_stems
 
+    if plot is not None:
+        from levada.plot.figures import blank
+
+        blank(plot, width=1, height=1)  # what cannot be drawn is said before the work
     opened = open_stems(corpus)
     if opened.is_solos:
         raise InputError("holds solos, and nothing to take apart: levada remix makes mixtures of them", path=corpus)

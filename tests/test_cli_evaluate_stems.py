@@ -1,0 +1,140 @@
+"""`levada evaluate --task stems` as a shell runs it, and the tables it prints."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from levada import terminal
+from levada.evaluate import StemEvaluation, StemRow
+from levada.scores import STEM_SCORES
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def stems(tmp_path_factory):
+    """Three songs of two instruments that are easily told apart: a low one and a high one. Not to be changed."""
+    folder = tmp_path_factory.mktemp("stems")
+    rng = np.random.default_rng(0)
+    times = np.arange(3 * RATE) / RATE
+    for name in ("a", "b", "c"):
+        (folder / name).mkdir()
+        for hertz, every, drum in ((80, 0.5, "surdo"), (2500, 0.2, "agogo")):
+            late = (times - rng.uniform(0, every)) % every
+            wave = np.sin(2 * np.pi * hertz * late) * np.exp(-late * 20) + rng.normal(0, 1e-3, len(times))
+            soundfile.write(folder / name / f"{drum}.wav", 0.3 * wave, RATE, subtype="FLOAT")
+    return folder
+
+
+class TestCommand:
+    def test_nmf_of_other_songs(self, levada, stems, tmp_path):
+        code, out, err = levada(
+            "evaluate", stems, "--task", "stems", "-m", "nmf", "--oracle", "--minutes", 0.05, "--processes", 1,
+            "-o", tmp_path / "scores.csv", "--plot", tmp_path / "leaks.png",
+        )  # fmt: skip
+        assert code == 0, err
+        lines = out.splitlines()
+        assert " ".join(lines[0].split()) == "model n SI-SDR gained SI-SDR SDR gained SDR leak"
+        assert lines[1].split()[:2] == ["nmf", "3"]
+        assert float(lines[1].split()[2]) > 10
+        assert "nmf: learnt from 0.05 minutes of other songs of this corpus" in lines
+        assert any(line.split()[:3] == ["mixture", "3", "0.0"] for line in lines)
+        assert any(line.split()[:2] == ["oracle", "3"] for line in lines)
+        assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 3 * 3 * 2
+        assert (tmp_path / "leaks.png").read_bytes().startswith(b"\x89PNG")
+        assert "note:" not in err
+
+    def test_json(self, levada, stems):
+        code, out, _ = levada("evaluate", stems, "--task", "stems", "-m", "nmf", "--json", "--processes", 1)
+        whole = json.loads(out)
+        assert code == 0
+        assert whole["models"] == ["nmf", "mixture"]
+        assert whole["about"]["nmf"].startswith("0.1 minutes")
+
+    def test_a_folder_that_was_adapted_on_them_is_said(self, levada, stems, tmp_path):
+        from levada.adapt.run import adapt_separator
+        from levada.corpus import open_stems, whole
+
+        songs = open_stems(stems).songs
+        adapt_separator([whole(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")
+        code, out, err = levada("evaluate", stems, "--task", "stems", "-m", tmp_path / "mine", "--processes", 1)
+        assert code == 0
+        assert any(line.split()[:1] == ["mixture"] for line in out.splitlines())
+        assert "was trained on 1 of the 3 songs" in err
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--plot", "leaks.txt"), "pictures are drawn as"),
+            (("--plot", "none/leaks.png"), "make it first"),
+            (("-m", "flux"), "flux is a tracker"),
+            (("-m", "nowhere"), "there is no separator 'nowhere'"),
+        ],
+    )
+    def test_mistakes(self, levada, stems, tmp_path, monkeypatch, options, said):
+        monkeypatch.chdir(tmp_path)
+        code, out, err = levada("evaluate", stems, "--task", "stems", *options)
+        assert (code, out) == (2, "")
+        assert said in err
+
+    def test_options_of_stems_without_the_task(self, levada, stems):
+        code, _, err = levada("evaluate", stems, "--oracle")
+        assert code == 2
+        assert "are for --task stems" in err
+
+    def test_empty_folder(self, levada, tmp_path):
+        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        assert code == 2
+        assert str(tmp_path) in err
+
+    def test_solos(self, levada, stems, tmp_path):
+        for drum in ("surdo", "agogo"):
+            (tmp_path / drum).mkdir()
+            (tmp_path / drum / "x.wav").write_bytes((stems / "a" / f"{drum}.wav").read_bytes())
+        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        assert code == 2
+        assert "levada remix" in err
+
+    def test_one_song(self, levada, stems, tmp_path):
+        (tmp_path / "a").mkdir()
+        for drum in ("surdo", "agogo"):
+            (tmp_path / "a" / f"{drum}.wav").write_bytes((stems / "a" / f"{drum}.wav").read_bytes())
+        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        assert code == 2
+        assert "no others that a model could learn from" in err
+
+
+class TestTable:
+    def evaluation(self, instruments=("surdo", "caixa"), models=("nmf", "mine", "mixture")):
+        rows = [
+            StemRow(f"song{i}", f"group{i % 2}", model, name, dict.fromkeys(STEM_SCORES, 9.0 - 2 * place - i))
+            for i in range(4)
+            for place, model in enumerate(models)
+            for name in instruments
+        ]
+        return StemEvaluation(tuple(rows), models, instruments)
+
+    def test_fits_a_page(self, capsys):
+        many = tuple(f"instrument{i}" for i in range(15))
+        terminal.print_stem_evaluation(self.evaluation(many))
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 100
+        assert all(sum(name in line.split() for line in lines) == 1 for name in many)
+
+    def test_means_with_their_intervals_and_differences(self, capsys):
+        found = self.evaluation()
+        terminal.print_stem_evaluation(found)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1].split() == ["nmf", "4", *["7.5"] * 5]
+        mean = found.summary()["nmf"]["si_sdr_i"]
+        assert lines[2].split()[:3] == [f"{mean.low:.1f}", "to", f"{mean.high:.1f}"]
+        assert any(
+            line.split() == ["mine", "-2.0", "-2.0", "to", "-2.0", "-2.0", "-2.0", "to", "-2.0"] for line in lines
+        )
+
+    def test_nothing_known_is_a_dash(self, capsys):
+        rows = (StemRow("song", "", "nmf", error="no"), StemRow("song", "", "mixture", error="no"))
+        terminal.print_stem_evaluation(StemEvaluation(rows, ("nmf", "mixture"), ()))
+        assert capsys.readouterr().out.splitlines()[1].split() == ["nmf", "0", *["–"] * 5]
