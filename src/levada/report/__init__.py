@@ -166,7 +166,7 @@ def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], N
     )
     done()
     budget = 0.0 if minutes is None else minutes
-    if results.at(corpus, budget):
+    if results.at(corpus, budget) and results.has("beat_f", corpus):
         caption = (
             f"{corpus}: what is wrong, as shares of the recordings scored, without labels and with {budget:g} minutes."
         )

@@ -33,14 +33,21 @@ NAMES = {
     "downbeat_f": "downbeat F",
     "downbeat_cmlt": "downbeat CMLt",
     "downbeat_amlt": "downbeat AMLt",
+    "si_sdr_i": "SI-SDR improvement, dB",
+    "sdr_i": "SDR improvement, dB",
+    "leak_db": "leak, dB",
 }
 """Scores as figures and tables call them."""
+
+DECIBELS = ("_i", "_db")
 
 _OF_STRATEGY = {
     "finetune+augment": ("#d55e00", "o", "-"),
     "finetune": ("#e69f00", "s", "--"),
     "bayes": ("#0072b2", "D", "-."),
     "scratch": ("#009e73", "^", ":"),
+    "nmf": ("#0072b2", "D", "-."),
+    "nmf-conv": ("#56b4e9", "P", (0, (5, 1))),
     "decoder": ("#cc79a7", "v", (0, (3, 1, 1, 1, 1, 1))),
 }
 _OTHERS = (
@@ -103,7 +110,7 @@ def curves(results: Results, corpus: str) -> Figure:
     rows = math.ceil(len(scores) / columns)
     with matplotlib.rc_context(_LOOK):
         figure = _figure(3.1 * columns + 0.3, 2.5 * rows + 1.1)
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        panels = figure.subplots(rows, columns, sharex=True, sharey=not results.has("si_sdr_i"), squeeze=False).ravel()
         for axes, score in zip(panels, scores, strict=False):
             for index, arm in enumerate(untouched):
                 x = zero * 1.28 ** (index - (len(untouched) - 1) / 2)
@@ -128,7 +135,8 @@ def curves(results: Results, corpus: str) -> Figure:
             axes.tick_params(axis="x", which="minor", bottom=False)
             axes.axvline((zero * 1.28 ** (len(untouched) / 2) * (budgets[0] if budgets else 1)) ** 0.5, color="#bbbbbb",
                          lw=0.8, zorder=1)  # fmt: skip
-            axes.set_ylim(-0.03, 1.03)
+            if not score.endswith(DECIBELS):
+                axes.set_ylim(-0.03, 1.03)
         for axes in panels[len(scores) :]:
             axes.set_visible(False)
         for axes in panels[max(0, len(scores) - columns) : len(scores)]:
@@ -154,7 +162,7 @@ def differences(results: Results, corpus: str, minutes: float, arm: Arm) -> Figu
     """
     matplotlib = _matplotlib()
     others = [(other, m) for other, m in results.at(corpus, minutes) if other != arm]
-    scores = [score for score in ("beat_f", "downbeat_f", "downbeat_cmlt") if results.has(score, corpus)]
+    scores = [score for score in (*results.main, "downbeat_cmlt") if results.has(score, corpus)]
     with matplotlib.rc_context({**_LOOK, "axes.grid.axis": "x"}):
         figure = _figure(2.9 * len(scores) + 1.8, 0.32 * len(others) + 1.2)
         for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):

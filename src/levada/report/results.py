@@ -8,20 +8,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError
-from levada.scores import SCORES
+from levada.scores import SCORES as BEAT_SCORES
+from levada.scores import STEM_SCORES
 
 if TYPE_CHECKING:
     from levada.study.store import Run
 
-__all__ = ["FACTORS", "LEADING", "UNTOUCHED", "Arm", "Key", "Results", "Scored", "collect"]
+__all__ = ["FACTORS", "LEADING", "SCORES", "UNTOUCHED", "Arm", "Key", "Results", "Scored", "collect"]
 
+SCORES = (*BEAT_SCORES, *STEM_SCORES)
+"""What a recording may be scored by, as a tracker and as a separator sees it."""
 UNTOUCHED = "untouched"
 LEADING = "finetune+augment"
 """The strategy of which the first paragraph speaks, where the study has it."""
 
 FACTORS = ("strategy", "base", "selection", "augmentation", "layers")
 _USUAL = {"selection": "random", "augmentation": "all", "layers": "all"}
-_ORDER = (UNTOUCHED, "decoder", "bayes", "scratch", "finetune", LEADING)
+_ORDER = (UNTOUCHED, "decoder", "bayes", "nmf", "nmf-conv", "scratch", "finetune", LEADING)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Scored:
     seed: int
     track: str
     group: str  # the recording itself where it has no group
-    scores: Mapping[str, float]  # as of `scores.SCORES`; empty after an error
+    scores: Mapping[str, float]  # as of `SCORES`; empty after an error
     kind: str
     detail: str
     trained_on: bool
@@ -78,6 +81,16 @@ class Results:
     shared: Mapping[str, str]  # factors with one level in all arms, and that level
     arm_of: Mapping[str, Arm] = field(default_factory=dict, repr=False)  # by the id of the run
     corpus_of: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the id of the run
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """All scores that recordings of this kind have."""
+        return STEM_SCORES if self.has("si_sdr_i") else BEAT_SCORES
+
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The scores that sentences and verdicts are about."""
+        return ("si_sdr_i", "sdr_i") if self.has("si_sdr_i") else ("beat_f", "downbeat_f")
 
     def at(self, corpus: str, minutes: float, *, zero: bool = True) -> list[tuple[Arm, float]]:
         """Arms of a corpus with this budget and, if asked for, those that need no labels; each with its budget."""

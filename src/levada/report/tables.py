@@ -13,7 +13,6 @@ from levada.report.compare import Comparison, Verdict, changes, comparisons, mea
 from levada.report.figures import NAMES
 from levada.report.intervals import Estimate
 from levada.report.results import Results
-from levada.scores import SCORES
 
 __all__ = [
     "Table",
@@ -65,7 +64,7 @@ def every(results: Results) -> Table:
     rows = [
         {
             "corpus": corpus, "arm": arm.name, **arm.levels(), "minutes": minutes, "seed": row.seed, "run": row.run,
-            "track": row.track, "group": row.group, **{name: row.scores.get(name, math.nan) for name in SCORES},
+            "track": row.track, "group": row.group, **{name: row.scores.get(name, math.nan) for name in results.scores},
             "kind": row.kind, "detail": row.detail, "trained_on": str(row.trained_on), "error": row.error,
         }
         for (corpus, arm, minutes), scored in results.table.items()
@@ -95,7 +94,7 @@ def summary(results: Results, corpus: str) -> Table:
 
 def pairs(results: Results, corpus: str) -> Table:
     """Each arm against each other at each budget."""
-    found = comparisons(results, ("beat_f", "downbeat_f", "downbeat_cmlt"), corpus=corpus)
+    found = comparisons(results, (*results.main, "downbeat_cmlt"), corpus=corpus)
     rows = [
         {
             "minutes": f"{one.minutes:g}" if one.minutes else "–", "arm": one.first.name, "against": one.second.name,
@@ -112,7 +111,7 @@ def pairs(results: Results, corpus: str) -> Table:
 
 def sure(results: Results) -> Table:
     """Whether each arm is at or above its base, every rival without labels, and training from scratch."""
-    every = verdicts(results, ("beat_f", "downbeat_f"))
+    every = verdicts(results, results.main)
     rows = [
         {
             "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.arm.name, "score": NAMES[one.score],
@@ -131,7 +130,7 @@ def sure(results: Results) -> Table:
 
 def schemes(results: Results) -> Table:
     """Each scheme of selection against drawing at random."""
-    found = selections(results, ("beat_f", "downbeat_f"))
+    found = selections(results, results.main)
     rows = [
         {
             "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.first.name, "score": NAMES[one.score],
@@ -177,7 +176,7 @@ def gained_and_lost(results: Results, *, lost: bool) -> Table:
         arm = None if minutes is None else leading(results, corpus, minutes)
         found = [
             one
-            for score in ("beat_f", "downbeat_f")
+            for score in results.main
             for one in changes(results, score)
             if one.corpus == corpus and one.arm == arm and one.minutes == minutes
         ]
@@ -203,7 +202,7 @@ def every_change(results: Results) -> Table:
             "track": one.track, "group": one.group, "score": one.score, "before": one.before, "after": one.after,
             "gain": one.gain, "seeds": one.seeds, "kind_before": one.kind_before, "kind_after": one.kind_after,
         }
-        for score in ("beat_f", "downbeat_f")
+        for score in results.main
         for one in changes(results, score)
     ]  # fmt: skip
     return Table("changes", "Every recording before and after labels.", rows)

@@ -14,6 +14,14 @@ from levada.report.results import LEADING, Arm, Results
 __all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection", "worth"]
 
 USUAL_BUDGET = 1.5
+ABOUT_BEATS = (
+    "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four still has "
+    "downbeat F .67; CMLt tells. A model that gives no downbeats scores 0."
+)
+ABOUT_STEMS = (
+    "A song's score is the mean over its stems that sound. Improvements are over the mixture itself, taken for every "
+    "stem. The leak is what a model gives for an instrument that is silent throughout, against the mixture."
+)
 
 
 def main_budget(results: Results, corpus: str) -> float | None:
@@ -49,12 +57,12 @@ def _finding(results: Results, corpus: str) -> str:
     arm = None if minutes is None else leading(results, corpus, minutes)
     if minutes is None or arm is None:
         return f"{corpus}: no run with labels has scores yet."
-    found = {score: mean(results, corpus, arm, minutes, score) for score in ("beat_f", "downbeat_f")}
+    found = {score: mean(results, corpus, arm, minutes, score) for score in results.main}
     said = [
         f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of labels, {arm.name} reaches "
         + " and ".join(f"{NAMES[score]} {value.short}" for score, value in found.items() if value.values)
     ]
-    for score in ("beat_f", "downbeat_f"):
+    for score in results.main:
         if not found[score].values:
             continue
         gaps = []
@@ -82,8 +90,8 @@ def _best(results: Results, corpus: str, arm: Arm, score: str) -> Arm | None:
 
 
 def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
-    """Whether another strategy with as many labels had higher means, in beats and bars together."""
-    scores = ("beat_f", "downbeat_f")
+    """Whether another strategy with as many labels had higher means, in both main scores together."""
+    scores = results.main
 
     def both(other: Arm) -> float:
         of = [mean(results, corpus, other, minutes, score).mean for score in scores]
@@ -118,8 +126,9 @@ def _size(gap: Estimate) -> str:
     return f"{gap.mean:+.3f}" + ("" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
 
 
-def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) -> str:
+def on_selection(results: Results, scores: Sequence[str] | None = None) -> str:
     """Whether choosing what to label beats drawing it at random; empty where that was not asked."""
+    scores = results.main if scores is None else scores
     found = [one for one in selections(results, scores) if one.difference.values]
     if not found:
         return ""
@@ -135,20 +144,21 @@ def on_selection(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_
     )
 
 
-def worth(results: Results, scores: Sequence[str] = ("beat_f", "downbeat_f")) -> list[str]:
+def worth(results: Results, scores: Sequence[str] | None = None) -> list[str]:
     """For each arm that learns: how often it is at or above its base, the best untouched rival and scratch.
 
     Parameters
     ----------
     results : Results
-    scores : sequence of str
+    scores : sequence of str, optional
+        The main ones by default.
 
     Returns
     -------
     list of str
         A sentence an arm; corpora, budgets and scores count apart.
     """
-    every = verdicts(results, scores)
+    every = verdicts(results, results.main if scores is None else scores)
     said = []
     for arm in results.arms:
         parts = []
@@ -179,8 +189,7 @@ def about(results: Results) -> list[str]:
         "anew together (the pigeonhole bootstrap). Differences are paired: the "
         f"same recordings, the same seeds. With fewer than {FEWEST_GROUPS} groups nothing is called a difference. Many "
         "comparisons stand here and none is corrected for that: one in twenty would leave zero out by chance.",
-        "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four "
-        "still has downbeat F .67; CMLt tells. A model that gives no downbeats scores 0.",
+        ABOUT_STEMS if results.has("si_sdr_i") else ABOUT_BEATS,
     ]
     alone = [corpus for corpus in results.corpora if len(set(results.groups.get(corpus, {}).values())) == 1]
     if alone:
