@@ -7,10 +7,11 @@ REAL ?= ../shared/real/mdb_drums/drums_only
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: help demo demo-real study test check clean
+.PHONY: help demo demo-stems demo-real study test check clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition it has never heard; see and hear before and after in demo/"
+	@echo "make demo-stems adapt a separator to an ensemble; see and hear what it takes apart in demo-stems/"
 	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
@@ -19,6 +20,9 @@ help:
 
 demo: $(VENV)/.demo
 	$(bin)/levada demo --out demo --force
+
+demo-stems: $(VENV)/.demo
+	$(bin)/levada demo --task stems --out demo-stems --force
 
 demo-real: $(VENV)/.demo
 	@if [ -d "$(REAL)" ]; then \
@@ -39,7 +43,7 @@ check: $(VENV)/.dev
 	scripts/check
 
 clean:
-	rm -rf $(VENV) demo demo-real build dist
+	rm -rf $(VENV) demo demo-stems demo-real build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

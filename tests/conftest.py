@@ -55,10 +55,13 @@ def few_steps(monkeypatch) -> None:
     """Adapting takes three steps with half a second of music in each, whatever the strategy."""
     from dataclasses import replace
 
-    from levada.adapt import beats
+    from levada.adapt import beats, stems
 
     for strategy, settings in beats.DEFAULTS.items():
         monkeypatch.setitem(beats.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
+    for strategy, settings in stems.DEFAULTS.items():
+        if isinstance(settings, stems.StemSettings):
+            monkeypatch.setitem(stems.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
 
 
 @pytest.fixture

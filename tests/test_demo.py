@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from levada import audio, demo
+from levada import audio
 from levada.corpus import annotated_span, open_corpus
+from levada.demo import beats as demo
 from levada.errors import InputError
 from levada.formats import read_beats
 from levada.nets.weights import load

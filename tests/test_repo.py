@@ -42,6 +42,9 @@ TRAINING = {
     "levada.adapt.run",
     "levada.adapt.stems",
     "levada.demo",
+    "levada.demo.beats",
+    "levada.demo.place",
+    "levada.demo.stems",
 }
 
 

@@ -20,6 +20,7 @@ from levada import terminal
 from levada.cli import (
     adapting_stems,
     corpora,
+    demonstrating,
     exporting,
     following,
     scoring_stems,
@@ -409,10 +410,14 @@ def demo(
         Path | None, typer.Option(help="A folder of annotated recordings instead of rendered ones.")
     ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of labels to adapt to.")] = 1.5,
+    task: Annotated[Task, typer.Option(help="Find beats, or take songs apart into stems.")] = Task.beats,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Adapt to a tradition the base model has never heard, and show before and after."""
+    if task is Task.stems:
+        demonstrating.demo(out, real=real, minutes=minutes, seed=seed, force=force)
+        return
     from levada.demo import demo as run
 
     result = run(

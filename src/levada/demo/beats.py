@@ -7,8 +7,7 @@ instruments, another feeling of where the beat is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from levada.adapt.beats import DEFAULTS
 from levada.adapt.run import adapt, with_scores
 from levada.corpus import Corpus, Track, draw, open_corpus, split
 from levada.corpus.rendered import render_corpus
+from levada.demo.place import MARK, Stage, emptied, unwatched
 from levada.errors import InputError
 from levada.evaluate import Evaluation, evaluate
 from levada.formats import write_beats
@@ -27,20 +27,20 @@ from levada.nets.weights import load
 from levada.plot import Panel, plot_activations
 from levada.tradition import read_tradition
 
-__all__ = ["Demo", "demo"]
-
-Stage = Callable[[str], AbstractContextManager[Callable[..., None]]]
+__all__ = ["MARK", "Demo", "demo"]
 
 TRADITION = "candombe"
 RECORDINGS, LENGTH_S = 12, 40.0
-MARK = "levada-demo.txt"
 WORDS = {"base": "before", "adapted": "after"}
-
-
-@contextmanager
-def _unseen(_: str) -> Iterator[Callable[..., None]]:
-    """Progress that nobody watches."""
-    yield lambda *_: None
+LEFT = {
+    "recordings/": "what was rendered, with its beats (if it was)",
+    "before-and-after.png": "activations and beats of the unseen recording that gained most",
+    "clicks/": "unseen recordings with clicks on the beats: those that gained most, least, in between",
+    "beats/": "beats of all unseen recordings, before and after",
+    "adapted/": "the adapted model: levada beats song.wav --model adapted",
+    "decoder-only/": "the same network, its decoder alone adapted",
+    "scores.csv": "a row for each unseen recording and model",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def demo(
     seed: int = 0,
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
-    progress: Stage = _unseen,
+    progress: Stage = unwatched,
 ) -> Demo:
     """Adapt to a tradition, score before and after, and leave everything to look at and listen to.
 
@@ -103,7 +103,7 @@ def demo(
         annotated recordings.
     """
     began = time.monotonic()
-    out = _emptied(Path(out), force=force)
+    out = emptied(out, LEFT, force=force)
     if corpus is None:
         say(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model has never heard")
         with progress("rendering") as told:
@@ -122,12 +122,12 @@ def demo(
     with progress("adapting") as told:
         adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=told)
     adapt_s = time.monotonic() - started
-    decoder = adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
+    adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
     say(f"scoring on {len(unseen)} recordings of other groups")
     trackers = {
         "base": models.tracker(base, name="base"),
-        "decoder adapted": models.tracker(decoder, name="decoder adapted"),
-        "adapted": models.tracker(adapted, name="adapted"),
+        "decoder adapted": models.tracker(load(out / "decoder-only"), name="decoder adapted"),
+        "adapted": models.tracker(load(out / "adapted"), name="adapted"),
         models.FLUX: models.load(models.FLUX),
     }
     with progress("scoring") as told:
@@ -137,35 +137,6 @@ def demo(
     with progress("writing beats, clicks and a picture"):
         _leave(out, evaluation, unseen, trackers)
     return Demo(evaluation, used, adapt_s, time.monotonic() - began)
-
-
-def _emptied(out: Path, *, force: bool) -> Path:
-    """A folder for the demo: a new one, or with `force` an earlier demo's."""
-    import shutil
-
-    if out.is_file():
-        raise InputError("is a file; the demo leaves a folder", path=out)
-    if out.exists() and any(out.iterdir()):
-        if not (out / MARK).exists():
-            raise InputError("is not empty and no earlier demo; choose another folder", path=out)
-        if not force:
-            raise InputError("holds an earlier demo; --force replaces it", path=out)
-        shutil.rmtree(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", path=out) from None
-    (out / MARK).write_text(
-        "recordings/           what was rendered, with its beats (if it was)\n"
-        "before-and-after.png  activations and beats of the unseen recording that gained most\n"
-        "clicks/               unseen recordings with clicks on the beats: those that gained most, least, in between\n"
-        "beats/                beats of all unseen recordings, before and after\n"
-        "adapted/              the adapted model: levada beats song.wav --model adapted\n"
-        "decoder-only/         the same network, its decoder alone adapted\n"
-        "scores.csv            a row for each unseen recording and model\n",
-        encoding="utf-8",
-    )
-    return out
 
 
 def _sides(corpus: Corpus, minutes: float, rng: np.random.Generator) -> tuple[list[Track], list[Track]]:
