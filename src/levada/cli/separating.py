@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,30 +98,23 @@ def _folder(
 
 
 def _need_plot(plot: Path, recording: Path, *, force: bool) -> None:
+    from levada.plot.figures import SUFFIXES
+
     if recording.is_dir():
         raise InputError("--plot is for one recording")
+    if plot.suffix.lower() not in SUFFIXES:
+        raise InputError(f"pictures are written as {', '.join(SUFFIXES)}", path=plot)
     if not plot.absolute().parent.is_dir():
         raise InputError(f"there is no folder {plot.parent}: make it first", path=plot)
-    if plot.exists() and recording.exists() and plot.samefile(recording):
-        raise InputError("is what is read here, and would be lost; choose another name", path=plot)
     if plot.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=plot)
-    if _painter() is None:
-        raise InputError("this version of levada draws no stems", path=plot)
-
-
-def _painter() -> Callable[..., None] | None:
-    from levada import plot
-
-    return getattr(plot, "plot_stems", None)
 
 
 def _draw(plot: Path, made: Separated, *, force: bool) -> None:
     """The first half minute: more is too narrow to be seen, and an hour would not fit."""
     from levada import audio
+    from levada.plot import plot_stems
 
     mixture, rate = audio.read(made.recording, duration_s=DRAWN_S)
     stems = {name: audio.read(path, duration_s=DRAWN_S)[0] for name, path in made.files.items()}
-    painter = _painter()
-    assert painter is not None
-    painter(plot, mixture, stems, rate, force=force)
+    plot_stems(plot, mixture, stems, rate, force=force)
