@@ -69,7 +69,7 @@ def one_process(monkeypatch) -> None:
     """Score and track folders in this process: starting others takes seconds."""
     from levada import evaluate, track
 
-    for module, name in ((evaluate, "evaluate"), (track, "track_folder")):
+    for module, name in ((evaluate, "evaluate"), (evaluate, "evaluate_stems"), (track, "track_folder")):
         many = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, _many=many, **said: _many(*given, **{**said, "processes": 1}))
 

@@ -22,6 +22,7 @@ seeds = 1
 [corpora]
 mine = "my-recordings"
 """
+DRUM_RATE = 8000
 ELSEWHERE = {"madmom": "madmom", "beatnet": "BeatNet", "librosa": "librosa"}
 
 
@@ -42,7 +43,30 @@ def reader(tmp_path_factory):
             write_beats(path.with_suffix(".beats"), beats)
         if name == "song":
             write_beats(folder / "first-bars.beats", beats.between(0, 10))
+    _struck(folder)
     return folder
+
+
+def _struck(folder):
+    """Songs of two drums, each at its own pace, with stems; solos of them; and a recording of both."""
+    for number in range(3):
+        (folder / "my-stems" / f"roda-{number}").mkdir(parents=True)
+        for name, pace in (("surdo", 0.8), ("tamborim", 0.3)):
+            one = _drum(name, pace + number / 50, 50.0)
+            audio.write(folder / "my-stems" / f"roda-{number}" / f"{name}.wav", one[None], rate=DRUM_RATE)
+    (folder / "my-solos").mkdir()
+    for name, pace in (("surdo-1", 1.0), ("surdo-2", 1.05), ("tamborim-1", 0.25), ("tamborim-2", 0.26)):
+        audio.write(folder / "my-solos" / f"{name}.wav", _drum(name, pace, 12.0)[None], rate=DRUM_RATE)
+    roda = _drum("surdo", 0.8, 6.0), _drum("tamborim", 0.3, 6.0)
+    audio.write(folder / "roda.wav", np.stack([roda[0] + 0.5 * roda[1], roda[0] + roda[1]]), rate=DRUM_RATE)
+
+
+def _drum(name, pace_s, length_s):
+    """Low or high strokes that die away."""
+    time = np.arange(round(length_s * DRUM_RATE)) / DRUM_RATE
+    low = name.startswith("surdo")
+    stroke = np.exp(-(time % pace_s) * (6 if low else 30)) * np.sin(2 * np.pi * (70 if low else 1400) * (time % pace_s))
+    return 0.3 * stroke.astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +109,12 @@ def test_every_command_does_what_it_says(levada, reader):
     assert tracked == {"old.beats", "tape/older.beats"}
     known, found = read_beats("first-bars.beats"), read_beats("song-model/song.beats")
     assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+    whole, _ = audio.read("roda.wav")
+    stems = {path.stem: audio.read(path)[0] for path in Path("stems").iterdir()}
+    assert {"surdo", "tamborim"} <= stems.keys()
+    np.testing.assert_allclose(sum(stems.values()), whole, atol=1e-4)
+    practice, _ = audio.read("practice/without-surdo.wav")
+    np.testing.assert_allclose(practice, whole - stems["surdo"], atol=1e-4)
     assert (reader / "home" / "mir_datasets" / "candombe" / "ansina.csv").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from levada import terminal
+from levada.cli import scoring_stems
 
 __all__ = ["demo"]
 
@@ -16,9 +17,7 @@ def demo(out: Path, *, real: Path | None, minutes: float, seed: int, force: bool
     result = demo_stems(
         out, corpus=real, minutes=minutes, seed=seed, force=force, say=terminal.say, progress=terminal.progress
     )
-    terminal.print_stem_evaluation(result.evaluation)
-    for warning in result.evaluation.warnings:
-        terminal.say(f"note: {warning}")
+    scoring_stems.show(result.evaluation, as_json=False)
     used = terminal.length(60 * result.minutes)
     print(
         f"\nadapted to {used} of music with stems in {result.adapt_s:.0f} s; {result.total_s:.0f} s in all\n"
