@@ -11,6 +11,7 @@ from levada.corpus import open_corpus
 from levada.errors import InputError
 from levada.study import conduct
 from levada.study import run as doing
+from levada.study import task
 from levada.study.corpora import Opened, data_digest
 from levada.study.grid import lay_out
 from levada.study.run import Job, failure, forget_peak, peak_mb, run
@@ -107,7 +108,7 @@ class TestRun:
 
         seen = []
         monkeypatch.setattr(
-            doing, "evaluate", lambda *_, **__: seen.append(torch.get_num_threads()) or pytest.fail("done")
+            task, "evaluate", lambda *_, **__: seen.append(torch.get_num_threads()) or pytest.fail("done")
         )
         before = torch.get_num_threads()
         torch.set_num_threads(2)

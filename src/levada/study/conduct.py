@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from levada import workers
+from levada.corpus import StemCorpus
 from levada.errors import InputError, MissingExtra
 from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare
 from levada.study.cost import Clock, guess_s
@@ -201,7 +202,9 @@ def look_ahead(study: Study, *, out: str | Path) -> Ahead:
 
 def _scored_min(opened: Opened, study: Study) -> float:
     source = opened.source
-    lengths_s = [source.seconds if source.render else track.duration_s for track in opened.corpus.annotated]
+    corpus = opened.corpus
+    scored = corpus.songs if isinstance(corpus, StemCorpus) else corpus.annotated
+    lengths_s = [source.seconds if source.render else track.duration_s for track in scored]
     return sum(lengths_s) / 60 * (1.0 if source.halves else study.test)
 
 

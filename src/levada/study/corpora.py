@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from levada.beats import Beats
-from levada.corpus import Corpus, Span, Track, annotated_span, draw, open_corpus, split
+from levada.corpus import Corpus, Multitrack, Span, StemCorpus, StemSpan, Track, annotated_span, draw, split
 from levada.errors import InputError
 from levada.study.code import code_digest
 from levada.study.spec import MIRDATA, RANDOM, Source
+from levada.study.task import STEMS, TASKS, draw_songs, split_songs
 from levada.tradition import read_tradition
 
 __all__ = ["Opened", "data_digest", "imagine", "is_missing", "labels", "open_source", "prepare", "sides"]
@@ -35,13 +36,13 @@ class Opened:
     ----------
     source : Source
         With a path.
-    corpus : Corpus
+    corpus : Corpus or StemCorpus
     digest : str
         What tells its content apart.
     """
 
     source: Source
-    corpus: Corpus
+    corpus: Corpus | StemCorpus
     digest: str
 
 
@@ -82,6 +83,7 @@ def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] |
         recordings=source.recordings,
         seed=source.seed,
         sounds=source.sounds,
+        multitrack=source.task == STEMS.name,
         processes=1,
         progress=progress,
     )
@@ -91,7 +93,8 @@ def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] |
 def imagine(source: Source, *, out: Path) -> Corpus | None:
     """A rendered corpus as it will be, for a look ahead: so many recordings of one tempo; nothing if it is there."""
     folder = _folder(source, out)
-    if len([path for path in folder.glob("*.wav") if path.with_suffix(".beats").exists()]) >= source.recordings:
+    done = "*/mixture.wav" if source.task == STEMS.name else "*.wav"
+    if len([path for path in folder.glob(done) if path.with_suffix(".beats").exists()]) >= source.recordings:
         return None
     tradition = read_tradition(source.render)
     step_s = 60 / tradition.tempo_bpm[0]
@@ -108,11 +111,12 @@ def _folder(source: Source, out: Path) -> Path:
     """Where a rendered corpus goes: what it is rendered from, how and by which code tells it apart."""
     tradition = asdict(read_tradition(source.render))
     facts = [tradition, source.recordings, source.seconds, source.seed, source.sounds, code_digest(RENDERING)]
+    facts += [source.task] if source.task == STEMS.name else []
     return out / FOLDER / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=8)
-def open_source(source: Source) -> Corpus:
+def open_source(source: Source) -> Corpus | StemCorpus:
     """Open a corpus whose path is known, once in each process.
 
     Raises
@@ -122,37 +126,30 @@ def open_source(source: Source) -> Corpus:
     MissingExtra
         If it is mirdata's, and mirdata is not installed.
     """
-    corpus = open_corpus(source.path)
-    if not corpus.annotated:
-        raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus.root)
+    corpus: Corpus | StemCorpus = TASKS[source.task].open(source.path)
     return corpus
 
 
-def data_digest(corpus: Corpus) -> str:
-    """What tells the content of a corpus apart: audio, beats and groups of every annotated recording.
+def data_digest(corpus: Corpus | StemCorpus) -> str:
+    """What tells the content of a corpus apart: audio, labels and groups of every labelled recording.
 
     Raises
     ------
     InputError
         If an annotation or a recording cannot be read.
     """
-    digest = hashlib.sha256()
-    for track in corpus.annotated:
-        beats = track.beats()
-        heard = hashlib.sha256(beats.times_s.tobytes() + np.asarray(beats.positions, np.int64).tobytes()).hexdigest()
-        digest.update(json.dumps([track.id, track.group, track.content_hash, heard]).encode())
-    return digest.hexdigest()[:16]
+    return TASKS["stems" if isinstance(corpus, StemCorpus) else "beats"].digest(corpus)
 
 
 @dataclass(frozen=True)
 class _Sides:
     """What labels are drawn from, and what is scored."""
 
-    train: tuple[Track, ...]
-    test: tuple[Track | Span, ...]
+    train: tuple[Track, ...] | tuple[Multitrack, ...]
+    test: tuple[Track | Span, ...] | tuple[Multitrack, ...]
 
 
-def sides(source: Source, corpus: Corpus, *, seed: int, test: float) -> _Sides:
+def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float) -> _Sides:
     """Split a corpus; the same for every strategy and budget of a seed.
 
     Parameters
@@ -175,6 +172,10 @@ def sides(source: Source, corpus: Corpus, *, seed: int, test: float) -> _Sides:
     InputError
         If there is only one recording or one group to split.
     """
+    if isinstance(corpus, StemCorpus):
+        if source.halves or source.ignore_groups:
+            raise InputError("halves and ignore_groups are for beats", path=corpus.root)
+        return _Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
     if source.halves:
         middles = [(track, _middle_s(track)) for track in corpus.annotated]
         first = tuple(replace(track, load=partial(_before, track, middle_s)) for track, middle_s in middles)
@@ -198,7 +199,9 @@ def sides(source: Source, corpus: Corpus, *, seed: int, test: float) -> _Sides:
     return _Sides(train, scored)
 
 
-def labels(train: tuple[Track, ...], *, minutes: float, selection: str, seed: int) -> list[Span]:
+def labels(
+    train: tuple[Track, ...] | tuple[Multitrack, ...], *, minutes: float, selection: str, seed: int
+) -> list[Span] | list[StemSpan]:
     """What is labelled of the training side.
 
     The draw depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger budgets
@@ -210,12 +213,16 @@ def labels(train: tuple[Track, ...], *, minutes: float, selection: str, seed: in
     InputError
         If the budget is larger than the training side, or shorter than a bar.
     """
-    rng = np.random.default_rng([seed, DRAW])
+    if isinstance(train[0], Multitrack):
+        if selection != RANDOM:
+            raise InputError(f"songs with stems are drawn at random, not by {selection}")
+        return draw_songs(train, minutes=minutes, seed=[seed, DRAW])
+    tracks, rng = [track for track in train if isinstance(track, Track)], np.random.default_rng([seed, DRAW])
     if selection == RANDOM:
-        return draw(train, minutes=minutes, rng=rng)
+        return draw(tracks, minutes=minutes, rng=rng)
     from levada import select
 
-    return list(select.draw(train, minutes=minutes, scheme=selection, rng=rng))
+    return list(select.draw(tracks, minutes=minutes, scheme=selection, rng=rng))
 
 
 def _middle_s(track: Track) -> float:

@@ -74,7 +74,7 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     """
     work_s = DRAW_S + SCORE_S * scored_min
     settings = plan.settings
-    if plan.strategy == UNTOUCHED or not hasattr(settings, "steps"):
+    if plan.strategy == UNTOUCHED or not hasattr(settings, "batch"):
         return work_s
     trainings = 3 if plan.strategy not in BASELESS and getattr(settings, "partway", 0) is None else 1
     return work_s + float(trainings * settings.steps * STEP_S * settings.batch * settings.excerpt_s / 48)

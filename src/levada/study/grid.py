@@ -7,27 +7,28 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from levada import models
+from levada.augment import AS_IT_IS, Augmentation, StemAugmentation
 from levada.augment import NONE as UNCHANGED
-from levada.augment import Augmentation
-from levada.corpus import Corpus
+from levada.corpus import Corpus, StemCorpus
 from levada.errors import InputError, MissingExtra
 from levada.nets.card import TENSORS, read_config
 from levada.study.code import code_digest
 from levada.study.corpora import Opened, labels, sides
 from levada.study.spec import ALL, KINDS, NONE, RANDOM, Source, Study, line_of, nearest
+from levada.study.task import BEATS, STEMS, TASKS, Task
 
 __all__ = ["BASELESS", "UNTOUCHED", "Grid", "Plan", "identity", "lay_out", "settings_of"]
 
 UNTOUCHED = "untouched"
-BASELESS = ("scratch", "bayes")
+BASELESS = tuple(dict.fromkeys((*BEATS.baseless, *STEMS.baseless)))
 """Strategies that take nothing of a base."""
-PLAIN = ("decoder", "bayes")
-"""Strategies without a network that is trained: neither augmentation, layers nor settings mean anything to them."""
+PLAIN = (*BEATS.plain, *STEMS.plain)
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """What the grid decides is no setting."""
@@ -59,6 +60,7 @@ class Plan:
         All settings of the strategy, augmentation, layers and seed among them.
     code, data, weights : str
         Digests of the code, of the content of the corpus and of the base.
+    task : {"beats", "stems"}
     """
 
     corpus: str
@@ -77,11 +79,14 @@ class Plan:
     code: str = ""
     data: str = ""
     weights: str = ""
+    task: str = "beats"
 
     def deciding(self) -> dict[str, Any]:
         """The same as plain values, a text for each level."""
         levels = {"augmentation": "+".join(self.augmentation), "layers": "+".join(self.layers)}
         found: dict[str, Any] = _plain(asdict(self) | levels)
+        if self.task == BEATS.name:  # as it was before there were others
+            del found["task"]
         return found
 
     @property
@@ -175,6 +180,7 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
             "ignore_groups": source.ignore_groups,
             "code": code_digest(),
             "data": opened.digest,
+            "task": study.task,
         }
         for plan in [*_untouched(trackers, common), *layout.trained(bases, room, common)]:
             plans.setdefault(plan.id, plan)
@@ -201,8 +207,7 @@ def settings_of(study: Study, strategy: str) -> Any:
     InputError
         If the spec has one that does not exist or of another kind; the line is told.
     """
-    from levada.adapt.beats import DEFAULTS, STRATEGIES
-
+    STRATEGIES, DEFAULTS = _task(study).learn()
     general = {key: value for key, value in study.settings.items() if not isinstance(value, dict)}
     own = {key: value for key, value in study.settings.items() if isinstance(value, dict)}
     for name in own:
@@ -251,8 +256,7 @@ def _wrong(study: Study, problem: str, *keys: str) -> InputError:
 
 def _check(study: Study) -> None:
     """Names that do not exist, told before anything is loaded."""
-    from levada.adapt.beats import STRATEGIES
-
+    STRATEGIES, _ = _task(study).learn()
     for strategy in study.strategies:
         if strategy != UNTOUCHED and strategy not in STRATEGIES:
             problem = f"there is no strategy {strategy!r}; {nearest(strategy, [UNTOUCHED, *STRATEGIES])}"
@@ -261,8 +265,23 @@ def _check(study: Study) -> None:
     for scheme in study.selection:
         if scheme not in schemes:
             raise _wrong(study, f"there is no selection {scheme!r}; {nearest(scheme, schemes)}", "selection")
-    for strategy in [name for name in study.strategies if name != UNTOUCHED] or ["decoder"]:
+    for strategy in [name for name in study.strategies if name != UNTOUCHED] or _task(study).plain[:1]:
         settings_of(study, strategy)
+    if study.task == STEMS.name:
+        _check_stems(study)
+
+
+def _task(study: Study) -> Task:
+    return TASKS[study.task]
+
+
+def _check_stems(study: Study) -> None:
+    """What is asked of beats alone."""
+    for level in study.augmentation:
+        if level not in ((ALL,), (NONE,)):
+            raise _wrong(study, "stems are augmented in all ways or in none: all, none", "augmentation")
+    if study.selection != (RANDOM,):
+        raise _wrong(study, "stems are drawn at random: leave selection out", "selection")
 
 
 def _schemes() -> list[str]:
@@ -311,7 +330,7 @@ class _Layout:
         """Identities of the models that are scored as they are."""
 
         def tracker(name: str) -> str:
-            return models.load(name).identity or name
+            return _task(self.study).untouched(name).identity or name
 
         known = self.found("bases", tracker) if UNTOUCHED in self.study.strategies else {}
         return known | self.found("rivals", tracker)
@@ -319,9 +338,9 @@ class _Layout:
     def bases(self) -> list[_Base]:
         """The models that are trained on."""
         taking = [name for name in self.study.strategies if name != UNTOUCHED and name not in BASELESS]
-        return list(self.found("bases", _base).values()) if taking else []
+        return list(self.found("bases", partial(_base, task=self.study.task)).values()) if taking else []
 
-    def room(self, source: Source, corpus: Corpus, seed: int) -> list[float] | None:
+    def room(self, source: Source, corpus: Corpus | StemCorpus, seed: int) -> list[float] | None:
         """The budgets that fit on the training side; nothing where there are no two sides."""
         try:
             train = sides(source, corpus, seed=seed, test=self.study.test).train
@@ -392,7 +411,7 @@ def _augmentation(strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str
 
 def _resolved(study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple[str, ...], seed: int) -> Any:
     """The settings of a run; none where a strategy has none."""
-    if strategy == "decoder":
+    if strategy in _task(study).unset:
         return None
     settings = settings_of(study, strategy)
     names = {entry.name for entry in fields(settings)}
@@ -404,21 +423,23 @@ def _resolved(study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple
     return replace(settings, **changed)
 
 
-def _changes(own: Augmentation, kinds: tuple[str, ...]) -> Augmentation:
+def _changes(own: Augmentation | StemAugmentation, kinds: tuple[str, ...]) -> Augmentation | StemAugmentation:
     if kinds == (ALL,):
         return own
+    if isinstance(own, StemAugmentation):
+        return AS_IT_IS
     if kinds in ((), (NONE,)):
         return UNCHANGED
     return replace(UNCHANGED, **{KINDS[kind]: getattr(own, KINDS[kind]) for kind in kinds})
 
 
-def _base(name: str) -> _Base:
+def _base(name: str, *, task: str = "beats") -> _Base:
     """A base by name or folder; those in folders are not loaded for it."""
     from levada.nets.folder import read_tensors
 
     digest = hashlib.sha256()
-    if name in models.BASES:
-        weights = models.base_weights(name)
+    if name in models.BASES or task == STEMS.name:
+        weights = models.base_weights(name, task=task)
         tensors = {key: tensor.detach().cpu().numpy() for key, tensor in weights.net.state_dict().items()}
         digest.update(json.dumps([repr(weights.net.settings), dict(weights.decoder)], default=str).encode())
         for key, tensor in tensors.items():

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada import __version__, models
-from levada.corpus import Span, Track
+from levada.corpus import Multitrack, Span, StemSpan, Track
 from levada.errors import InputError, MissingExtra
-from levada.evaluate import Evaluation, evaluate
 from levada.study.corpora import labels, open_source, sides
 from levada.study.grid import UNTOUCHED, Plan
 from levada.study.spec import Source
 from levada.study.store import ABOUT, FORMAT, SCORES, label
+from levada.study.task import TASKS, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def run(job: Job) -> dict[str, bytes]:
         If training was ended early by Ctrl-C: that is no result.
     """
     _ready()
-    plan = job.plan
+    plan, task = job.plan, TASKS[job.plan.task]
     with _one_thread(), tempfile.TemporaryDirectory(prefix="levada-run-") as name:
         folder = Path(name)
         forget_peak()
@@ -87,13 +87,14 @@ def run(job: Job) -> dict[str, bytes]:
         corpus = open_source(job.source)
         split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
         if plan.strategy == UNTOUCHED:
-            spans, made, tracker = list[Span](), None, models.load(plan.base)
+            spans: Sequence[Any] = []
+            made, model = None, task.untouched(plan.base)
         else:
             spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
-            made = _adapted(plan, spans, folder / "training")
-            tracker = models.tracker(made, name=label(plan.deciding()))
+            made = _adapted(plan, task, spans, folder / "training")
+            model = task.made(made, label(plan.deciding()))
         adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
-        scored = evaluate(split.test, {label(plan.deciding()): tracker}, trim_s=plan.trim_s)
+        scored = task.scored(split.test, label(plan.deciding()), model, plan.trim_s)
         costs = {
             "wall_s": time.perf_counter() - began_s,
             "cpu_s": _cpu_s() - began_cpu_s,
@@ -145,10 +146,9 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _adapted(plan: Plan, spans: Sequence[Span], folder: Path) -> Any:
-    from levada.adapt.beats import STRATEGIES
-
-    base = models.base_weights(plan.base) if plan.base else None
+def _adapted(plan: Plan, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
+    strategies, _ = task.learn()
+    base = models.base_weights(plan.base, task=task.name) if plan.base else None
     reached = (0, 0)
 
     def told(step: int, steps: int, *_: object) -> None:
@@ -156,7 +156,7 @@ def _adapted(plan: Plan, spans: Sequence[Span], folder: Path) -> Any:
         reached = (step, steps)
 
     settings = {} if plan.settings is None else {"settings": plan.settings}
-    made = STRATEGIES[plan.strategy](spans, base=base, folder=folder, progress=told, **settings)
+    made = strategies[plan.strategy](spans, base=base, folder=folder, progress=told, **settings)
     if reached[0] < reached[1]:
         raise KeyboardInterrupt
     return made
@@ -189,7 +189,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _csv(scored: Evaluation, folder: Path) -> bytes:
+def _csv(scored: Any, folder: Path) -> bytes:
     scored.write_csv(folder / SCORES)
     return (folder / SCORES).read_bytes()
 
@@ -201,16 +201,16 @@ def _weights(made: Any, folder: Path) -> dict[str, bytes]:
 
         weights.save(folder, made)
     else:
-        from levada import bayes
+        from levada.adapt.run import save
 
-        bayes.save(folder, made)
+        save(folder, made)
     return {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def _about(
     job: Job,
-    spans: Sequence[Span],
-    test: Sequence[Track | Span],
+    spans: Sequence[Span] | Sequence[StemSpan],
+    test: Sequence[Track | Span] | Sequence[Multitrack],
     made: Any,
     costs: dict[str, float],
     *,
@@ -222,9 +222,9 @@ def _about(
         "id": plan.id,
         "study": job.study,
         "deciding": plan.deciding(),
-        "labels": [[span.track.id, round(span.start_s, 4), round(span.end_s, 4)] for span in spans],
+        "labels": [[_id(span), round(span.start_s, 4), round(span.end_s, 4)] for span in spans],
         "labels_minutes": sum(span.duration_s for span in spans) / 60,
-        "test": [item.track.id if isinstance(item, Span) else item.id for item in test],
+        "test": [_id(item) for item in test],
         "costs": {name: round(value, 3) for name, value in costs.items()},
         "environment": _environment(),
         "model": {
@@ -235,6 +235,12 @@ def _about(
         "error": error,
     }
     return json.dumps(about, default=str).encode()
+
+
+def _id(item: Any) -> str:
+    """The recording of a stretch, or the recording itself."""
+    whole = getattr(item, "track", None) or getattr(item, "song", None) or item
+    return str(whole.id)
 
 
 def _environment() -> dict[str, Any]:

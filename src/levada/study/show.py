@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from levada.scores import SCORES
+from levada.corpus import Corpus
+from levada.scores import SCORES, STEM_SCORES
 from levada.study.corpora import open_source
 from levada.study.run import LOG, WEIGHTS, Job
 from levada.study.store import Run
@@ -53,13 +54,17 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
     folder = Path(out) / FOLDER / run.id
     with tracking.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as told:
         steps = _curve(told, run.folder / LOG)
-        values = {name: [float(row[name]) for row in run.scores] for name in SCORES}
+        there = [name for name in (*SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
+        values = {name: [float(row.get(name) or "nan") for row in run.scores] for name in there}
         means = {name: float(np.nanmean(of)) for name, of in values.items() if not all(map(math.isnan, of))}
         told.scalars(steps + 1, means | dict(run.costs))
         told.table("scores", run.scores)
         if run.error:
             told.table("error", [{"error": run.error}])
-        tracks = {track.id: track for track in open_source(job.source).annotated} if run.scores else {}
+        corpus = open_source(job.source) if run.scores else None
+        if not isinstance(corpus, Corpus):
+            return  # songs with stems are heard with levada separate
+        tracks = {track.id: track for track in corpus.annotated}
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
         if ranked and (run.folder / WEIGHTS).is_dir():
             _hear(told, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])

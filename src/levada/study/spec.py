@@ -10,7 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ KINDS = {
 }
 """Kinds of augmentation as a spec calls them, and the fields of `augment.Augmentation` that they are."""
 
+LABELS = ("beats", "stems")
 ALL, NONE, RANDOM = "all", "none", "random"
 MIRDATA = "mirdata:"
 MOST_SEEDS = 1000
@@ -62,6 +63,8 @@ class Source:
         Whether the study goes on without it where it is missing.
     minutes : tuple of float
         Budgets of labels of this corpus, where they are other than the study's.
+    task : {"beats", "stems"}
+        What it is labelled with.
     line : int, optional
         Where the spec names it.
     """
@@ -77,6 +80,7 @@ class Source:
     ignore_groups: bool = False
     optional: bool = False
     minutes: tuple[float, ...] = ()
+    task: str = "beats"
     line: int | None = None
 
 
@@ -89,7 +93,7 @@ class Study:
     name : str
     corpora : tuple of Source
     strategies : tuple of str
-        Names in `adapt.beats.STRATEGIES`, and "untouched" for the bases as they are.
+        Names in `STRATEGIES` of `adapt.beats` or `adapt.stems`, and "untouched" for the bases as they are.
     minutes : tuple of float
         Budgets of labels.
     bases : tuple of str
@@ -110,6 +114,8 @@ class Study:
         Start of each recording that is not scored, in seconds.
     keep_weights : bool
         Whether the folders of runs hold the adapted models.
+    task : {"beats", "stems"}
+        What is learnt.
     settings : mapping
         Settings of every trained strategy that are other than its own; those under a strategy's name are its alone.
     path : Path, optional
@@ -129,6 +135,7 @@ class Study:
     test: float = 0.5
     trim_s: float = 5.0
     keep_weights: bool = False
+    task: str = "beats"
     settings: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
@@ -157,9 +164,10 @@ def read_spec(path: str | Path) -> Study:
     corpora = given.get("corpora", {})
     if not isinstance(corpora, dict) or not corpora:
         raise reader.wrong('names no corpora: write [corpora] and under it NAME = "FOLDER"', "corpora")
+    task = reader.task(given)
     study = Study(
         name=reader.name(given),
-        corpora=tuple(reader.source(name, said) for name, said in corpora.items()),
+        corpora=tuple(replace(reader.source(name, said), task=task) for name, said in corpora.items()),
         strategies=reader.names(given, "strategies", ()),
         minutes=reader.minutes(given),
         bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
@@ -171,6 +179,7 @@ def read_spec(path: str | Path) -> Study:
         test=reader.number(given, "test", 0.5, low=0, high=1, ends=False),
         trim_s=reader.number(given, "trim_s", 5.0, low=0, high=3600),
         keep_weights=reader.flag(given, "keep_weights"),
+        task=task,
         settings=reader.table(given, "settings"),
         path=Path(path),
     )
@@ -222,7 +231,7 @@ def _parts(dotted: str) -> tuple[str, ...]:
 
 _KEYS = (
     *("name", "strategies", "minutes", "bases", "rivals", "selection", "augmentation", "layers", "seeds", "test"),
-    *("trim_s", "keep_weights", "corpora", "settings"),
+    *("trim_s", "keep_weights", "task", "corpora", "settings"),
 )
 _FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")
 _RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", "halves", "optional")
@@ -248,6 +257,12 @@ class _Reader:
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w .+-]{0,99}", name):
             raise self.wrong(f"name must be a short text of letters, numbers, spaces and - + . _, not {name!r}", "name")
         return name
+
+    def task(self, given: Mapping[str, Any]) -> str:
+        task = given.get("task", "beats")
+        if task not in LABELS:
+            raise self.wrong(f"there is no task {task!r}; {nearest(str(task), LABELS)}", "task")
+        return str(task)
 
     def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
         value = given.get(key, False)
