@@ -204,8 +204,8 @@ def _table(part: str, tradition: str, given: argparse.Namespace) -> None:
         floor = _by_song(here, "nmf", "si_sdr_i")
         for model in dict.fromkeys(row["model"] for row in here):
             mine = _by_song(here, model, "si_sdr_i")
-            groups, rng = [song for song, _ in mine], np.random.default_rng(0)
-            mean = bootstrap(list(mine.values()), groups=[f"{a} {b}" for a, b in groups], rng=rng)
+            groups, rng = [" ".join(song) for song in mine], np.random.default_rng(0)
+            mean = bootstrap(list(mine.values()), groups=groups, rng=rng)
             shared = [song for song in mine if song in floor]
             more = ""
             if shared and model != "nmf":
@@ -213,7 +213,7 @@ def _table(part: str, tradition: str, given: argparse.Namespace) -> None:
                     bootstrap_difference(
                         [mine[song] for song in shared],
                         [floor[song] for song in shared],
-                        groups=[f"{a} {b}" for a, b in shared],
+                        groups=[" ".join(song) for song in shared],
                         rng=rng,
                     )
                 )
