@@ -45,6 +45,30 @@ def test_a_new_head_begins_as_what_is_known():
     assert torch.allclose(new[:, 0], old.mean(1), atol=1e-6)
 
 
+def test_dictionaries_have_a_say():
+    torch.manual_seed(0)
+    net = tiny(("low", "high")).eval()
+    bases = torch.zeros(2, 3, BANDS)
+    bases[0, :, :40], bases[1, :, 40:] = torch.rand(3, 40), torch.rand(3, BANDS - 40)
+    told, heard = net.with_bases(bases).eval(), features(torch.rand(1, 9, BANDS), 0.5)
+    with torch.no_grad():
+        shares, masks = told.shares(heard), told(heard).softmax(1)
+        alone = net(heard).softmax(1)
+    assert torch.allclose(shares.sum(1), torch.ones(1, 9, BANDS), atol=1e-5)
+    assert shares[:, 0, :, :40].min() > 0.99
+    assert shares[:, 1, :, 40:].min() > 0.99
+    assert (masks[:, 0, :, :40] > alone[:, 0, :, :40]).all()
+    assert (masks[:, 1, :, 40:] > alone[:, 1, :, 40:]).all()
+    assert told.telling(["a"], like=["low"]).settings.bases == 0
+
+
+def test_silence_is_shared_out():
+    net = tiny().with_bases(torch.zeros(2, 4, BANDS)).eval()
+    masks = net(features(torch.zeros(1, 5, BANDS), 0.0)).softmax(1)
+    assert torch.isfinite(masks).all()
+    assert torch.allclose(net.shares(torch.zeros(1, 2, BANDS)), torch.full((1, 2, 2, BANDS), 0.5))
+
+
 def test_some_instruments_are_as_in_all():
     torch.manual_seed(0)
     net, heard, rows = tiny(("a", "b", "c")).eval(), torch.randn(2, 20, BANDS), torch.tensor([[2, 0], [1, 1]])
@@ -55,7 +79,15 @@ def test_some_instruments_are_as_in_all():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"instruments": ()}, {"instruments": ("a", "a")}, {"channels": 0}, {"dilations": ()}, {"dilations": (0,)}]
+    "wrong",
+    [
+        {"instruments": ()},
+        {"instruments": ("a", "a")},
+        {"channels": 0},
+        {"dilations": ()},
+        {"dilations": (0,)},
+        {"bases": -1},
+    ],
 )
 def test_sizes_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match=r"mask network|dilations"):

@@ -13,7 +13,7 @@ from levada import bayes, nmf
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.instruments import ensemble
-from levada.nets.card import CONFIG, TENSORS, read_card, read_config
+from levada.nets.card import CONFIG, SEPARATORS, TENSORS, read_card, read_config
 from levada.rivals import beatnet, beatthis, librosa, madmom
 from levada.separate import Separator, matched, net_separator, nmf_separator
 from levada.track import Tracker, flux_tracker, net_tracker
@@ -30,7 +30,6 @@ __all__ = [
     "FLUX",
     "NMF",
     "RIVALS",
-    "SEPARATORS",
     "SETTINGS",
     "STEMS_BASE",
     "base_weights",
@@ -49,8 +48,6 @@ CHECKPOINT = "beat_this:"
 FOLDER = Path(__file__).parent / "weights"
 
 NMF, DEMUCS = "nmf", "demucs:"
-SEPARATORS = ("masks", "unet", "nmf", "demucs")
-"""Kinds of models that take recordings apart; the others find beats."""
 STEMS_BASE = "stems-base"
 """The separator that comes with levada; where a separator is asked for, it is "base" too."""
 

@@ -25,7 +25,7 @@ from levada.fit import FitSettings, Progress, fit
 from levada.instruments import voice_of
 from levada.nets.card import Card
 from levada.nets.masks import MaskNet, MaskSettings, features
-from levada.nets.weights import Weights
+from levada.nets.weights import Weights, partway
 from levada.stft import Stft
 
 if TYPE_CHECKING:
@@ -89,6 +89,11 @@ class StemSettings:
         Beginnings of the names of what is trained ("head", "blocks.9"); all where empty.
     softness_db : float
         How far below the mixture errors no longer count.
+    partway : float
+        How far a fine-tuned network goes from its base to what the stems taught it: `levada.nets.weights.partway`.
+    bases : int
+        Spectra of each instrument in dictionaries of the same stems, which have a say beside a fine-tuned network; 0 is
+        no dictionaries.
     level_db : float
         How uncertain the network is of how loud the rest of the recording is.
     seed : int
@@ -104,12 +109,16 @@ class StemSettings:
     layers: tuple[str, ...] = ()
     softness_db: float = -30.0
     level_db: float = 4.0
+    partway: float = 0.5
+    bases: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
             object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
         object.__setattr__(self, "layers", tuple(self.layers))
+        if not 0 <= self.partway <= 1 or not 0 <= self.bases <= 256:
+            raise InputError(f"a network goes from 0 to 1 of the way, and there are 0 to 256 bases: {self}")
         if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
             raise InputError(f"these settings make no sense: {self}")
 
@@ -330,8 +339,18 @@ def finetune_augment(
     spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
-    """A base network with a head for these instruments, trained on with what their stems might have been."""
-    trained = _trained(with_head(base.net, _instruments(spans)), spans, settings, folder, progress)
+    """A base network with a head for these instruments, trained on with what their stems might have been.
+
+    Dictionaries of the same stems have a say beside it: they know what these very drums sound like, and the network
+    what such drums may sound like.
+    """
+    import torch
+
+    start = with_head(base.net, _instruments(spans))
+    trained = partway(start, _trained(start, spans, settings, folder, progress), share=settings.partway)
+    if settings.bases:
+        learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
+        trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))
     how = "fine-tuned" if settings.augmentation == AS_IT_IS else "fine-tuned with augmentation"
     return _weights(trained, spans, how, settings, base)
 
@@ -460,14 +479,19 @@ def _trained(
 
 
 def _learnt(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> nmf.Dictionaries:
+    instruments, bases = _instruments(spans), _bases(spans, settings)
+    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
+    return nmf.Dictionaries(instruments, bases, _card(spans, f"{how} learnt from stems, no network.", None), settings)
+
+
+def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
+    """What each instrument's spectra are made of, in the order of their names."""
     instruments, transform = _instruments(spans), Stft(RATE)
     heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
     for song in _stock(spans, instruments).songs:
         for name, stem in song.stems.items():
             heard[name].append(np.abs(transform.forward(stem)))
-    bases = nmf.learn(heard, settings=settings)
-    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
-    return nmf.Dictionaries(instruments, bases, _card(spans, f"{how} learnt from stems, no network.", None), settings)
+    return nmf.learn(heard, settings=settings)
 
 
 def _card(spans: Sequence[StemSpan], origin: str, base: Weights | None) -> Card:

@@ -11,11 +11,13 @@ from typing import Any
 
 from levada.errors import InputError
 
-__all__ = ["CONFIG", "FORMAT", "KINDS", "README", "TENSORS", "Card", "read_card", "read_config"]
+__all__ = ["CONFIG", "FORMAT", "KINDS", "README", "SEPARATORS", "TENSORS", "Card", "read_card", "read_config"]
 
 FORMAT = 1
 KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "masks", "unet", "demucs", "nmf")
 """What a model may be: networks, and the bar pointer's learnt patterns."""
+SEPARATORS = ("masks", "unet", "nmf", "demucs")
+"""Those that take recordings apart; the others find beats."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 _NEEDED = ("name", "origin", "licence", "data", "minutes", "scores")
@@ -63,7 +65,8 @@ class Card:
 
     def markdown(self, settings: Mapping[str, Any]) -> str:
         """The card as a page with the header that model hubs read."""
-        tags = "library_name: levada\ntags: [beat-tracking, downbeat-tracking]"
+        does = "music-source-separation" if settings.get("network") in SEPARATORS else "beat-tracking, downbeat-tracking"
+        tags = f"library_name: levada\ntags: [{does}]"
         scores = "\n".join(f"| {name} | {value} |" for name, value in self.scores.items())
         return (
             f"---\nlicense: {self.licence.lower()}\n{tags}\n---\n\n"

@@ -23,6 +23,7 @@ __all__ = ["MaskNet", "MaskSettings", "features", "tiny"]
 
 BANDS = 156
 QUIETEST = 1e-6
+UPDATES, LEAST_SHARE = 30, 1e-3
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class MaskSettings:
         Of the blocks, in frames.
     bands : int
         Of the spectrogram.
+    bases : int
+        Spectra of each instrument that dictionaries have, which then have a say in the masks; 0 is none.
+    trust : float
+        The exponent of both, the masks of the network and those of the dictionaries, before they are multiplied.
     """
 
     instruments: tuple[str, ...]
@@ -48,6 +53,8 @@ class MaskSettings:
     inside: int = 192
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
     bands: int = BANDS
+    bases: int = 0
+    trust: float = 0.7
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "instruments", tuple(self.instruments))  # JSON has lists
@@ -56,6 +63,8 @@ class MaskSettings:
             raise ValueError(f"a mask network tells different instruments apart, not {', '.join(self.instruments)}")
         if not (1 <= self.channels <= 1024 and 1 <= self.inside <= 2048 and 1 <= self.bands <= 4096):
             raise ValueError(f"these are no sizes of a mask network: {self}")
+        if not (0 <= self.bases <= 256 and 0 <= self.trust <= 1):
+            raise ValueError(f"a mask network has up to 256 bases and trusts them from 0 to 1: {self}")
         if not self.dilations or not all(1 <= dilation <= 4096 for dilation in self.dilations):
             raise ValueError(f"dilations lie between 1 and 4096 frames: {self.dilations}")
 
@@ -93,6 +102,8 @@ class MaskNet(nn.Module):
             _Block(settings.channels, settings.inside, dilation) for dilation in settings.dilations
         )
         self.head = nn.Conv1d(settings.channels, settings.bands * len(settings.instruments), 1)
+        if settings.bases:
+            self.register_buffer("bases", torch.ones(len(settings.instruments), settings.bases, settings.bands))
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -116,7 +127,48 @@ class MaskNet(nn.Module):
         float32 tensor [shape=(batch, instruments, frames, bands)]
         """
         logits: Tensor = self.head(self.hidden(bands))
-        return logits.reshape(len(bands), len(self.instruments), self.settings.bands, -1).transpose(2, 3)
+        logits = logits.reshape(len(bands), len(self.instruments), self.settings.bands, -1).transpose(2, 3)
+        if not self.settings.bases:
+            return logits
+        return self.settings.trust * (logits.log_softmax(1) + torch.log(self.shares(bands) + LEAST_SHARE))
+
+    def shares(self, bands: Tensor) -> Tensor:
+        """What the dictionaries say: supervised NMF of each frame, as `levada.nmf` has it.
+
+        Parameters
+        ----------
+        bands : float32 tensor [shape=(batch, frames, bands)]
+            As `features` gives them.
+
+        Returns
+        -------
+        float32 tensor [shape=(batch, instruments, frames, bands)]
+            They sum to one.
+        """
+        with torch.no_grad():
+            heard = torch.sqrt((10 ** (2 * (bands - 1)) - QUIETEST).clamp(min=0)) + 1e-4
+            bases = self.bases / (self.bases.sum(2, keepdim=True) + 1e-12)
+            flat = bases.flatten(0, 1)
+            active = heard.new_ones(*heard.shape[:2], len(flat))
+            for _ in range(UPDATES):
+                active = active * ((heard / (active @ flat + 1e-9)) @ flat.T)
+            active = active.unflatten(2, bases.shape[:2])
+            found = torch.einsum("btik,ikf->bitf", active, bases) + 1e-9
+            return found / found.sum(1, keepdim=True)
+
+    def with_bases(self, bases: Tensor) -> MaskNet:
+        """The same network, with dictionaries that have a say.
+
+        Parameters
+        ----------
+        bases : float32 tensor [shape=(instruments, bases, bands)]
+            Magnitudes, not negative.
+        """
+        from dataclasses import replace
+
+        new = MaskNet(replace(self.settings, bases=bases.shape[1]))
+        new.load_state_dict({**self.state_dict(), "bases": bases})
+        return new.train(self.training)
 
     def hidden(self, bands: Tensor) -> Tensor:
         """What the head makes masks of: (batch, frames, bands) -> (batch, channels, frames)."""
@@ -162,7 +214,7 @@ class MaskNet(nn.Module):
         """
         from dataclasses import replace
 
-        new = MaskNet(replace(self.settings, instruments=tuple(instruments)))
+        new = MaskNet(replace(self.settings, instruments=tuple(instruments), bases=0))
         with torch.no_grad():
             for name, tensor in new.state_dict().items():
                 old = self.state_dict()[name]
