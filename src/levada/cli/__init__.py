@@ -23,6 +23,7 @@ from levada.cli import (
     demonstrating,
     exporting,
     following,
+    remixing,
     scoring_stems,
     selection,
     separating,
@@ -397,6 +398,7 @@ app.command()(traditions.render)
 app.command()(selection.select)
 app.command()(exporting.export)
 app.command()(separating.separate)
+app.command()(remixing.remix)
 app.command()(studies.study)
 app.command()(studies.report)
 

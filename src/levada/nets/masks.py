@@ -54,7 +54,7 @@ class MaskSettings:
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
     bands: int = BANDS
     bases: int = 0
-    trust: float = 0.7
+    trust: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "instruments", tuple(self.instruments))  # JSON has lists

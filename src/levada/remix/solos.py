@@ -1,0 +1,267 @@
+"""What one player plays alone, and its bars: what of a recording can be put beside others, and at which tempi."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import audio
+from levada.beats import Beats
+from levada.corpus import REST, Multitrack, StemCorpus, StemSpan
+from levada.errors import InputError
+from levada.instruments import plain, voice_of
+
+__all__ = ["BARE", "Hears", "Solo", "View", "beats_of", "solos_of", "views_of"]
+
+Floats = npt.NDArray[np.float64]
+
+BARE = 4  # beats that go together where nobody knows where the bar is
+LEAST_S = 1.0  # nothing shorter can be tracked
+SILENT = 1e-4  # a peak below this is silence
+UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
+DRIFT = 0.07  # how much a bar may differ from the one before
+NEAR_S = 0.09  # how far apart two who mean the same beat may be
+SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a network's frames are 10 ms apart
+
+
+class Hears(Protocol):
+    """Anything that finds beats."""
+
+    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+        """Beats of a recording in memory."""
+
+
+@dataclass(frozen=True)
+class Solo:
+    """One instrument of one recording."""
+
+    id: str
+    instrument: str
+    song: Multitrack = field(compare=False)  # with this stem alone
+    group: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its recordings, which are summed."""
+        return self.song.files
+
+    def read(self, start_s: float, end_s: float, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
+        """A stretch of it [shape=(channels, samples)]."""
+        stems, _ = StemSpan(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
+        return np.asarray(stems[0])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The bars of a solo, as one metre counts them.
+
+    Parameters
+    ----------
+    solo : Solo
+    metre : int
+        Beats a bar; 0 where nobody knows.
+    beats_s : float [shape=(bars * size + 1,)]
+        Consecutive beats from a downbeat to the downbeat after the last bar.
+    """
+
+    solo: Solo
+    metre: int
+    beats_s: Floats
+
+    @property
+    def size(self) -> int:
+        """Beats that go together."""
+        return self.metre or BARE
+
+    @property
+    def bars(self) -> int:
+        """How many bars there are."""
+        return (len(self.beats_s) - 1) // self.size
+
+    @property
+    def tempo_bpm(self) -> float:
+        """Mean tempo."""
+        return float(60 * (len(self.beats_s) - 1) / (self.beats_s[-1] - self.beats_s[0]))
+
+
+def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) -> list[Solo]:
+    """Every stem of a corpus as a solo.
+
+    Parameters
+    ----------
+    corpus : StemCorpus
+    instruments : collection of str, optional
+        Those that are wanted, by any name their voice has; all by default.
+
+    Raises
+    ------
+    InputError
+        If an instrument is not there.
+    """
+    there = [name for name in corpus.instruments if name != REST]
+    wanted = set(there) if instruments is None else set[str]()
+    for given in instruments or ():
+        voice = voice_of(given, among=there)
+        named = {one for one in there if plain(given) == one or (voice and voice_of(one, among=there) == voice)}
+        if not named:
+            raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)
+        wanted |= named
+    if len(corpus.songs) == 1 and corpus.songs[0].mixture is None:  # a flat folder of files that are equally long
+        return [_file(path, name) for name, takes in corpus.songs[0].stems.items() for path in takes if name in wanted]
+    return [
+        Solo(
+            song.id if len(song.stems) == 1 else f"{song.id}/{name}",
+            name,
+            Multitrack(song.id, {name: takes}, None, song.group, song.annotation),
+            song.group or song.id,
+        )
+        for song in corpus.songs
+        for name, takes in song.stems.items()
+        if name in wanted
+    ]
+
+
+def _file(path: Path, instrument: str) -> Solo:
+    beside = path.with_suffix(".beats")
+    song = Multitrack(path.stem, {instrument: (path,)}, None, path.stem, beside if beside.exists() else None)
+    return Solo(path.stem, instrument, song, path.stem)
+
+
+def beats_of(solo: Solo, tracker: Hears | None) -> tuple[Beats, bool]:
+    """Beats of a solo, and whether a tracker found them.
+
+    An annotation goes before a tracker, which is asked for downbeats where the annotation has none.
+
+    Raises
+    ------
+    InputError
+        If it is silent, too short, cannot be read, or nobody knows its beats.
+    """
+    samples, rate = _heard(solo)
+    if np.abs(samples).max(initial=0) < SILENT:
+        raise InputError(f"{solo.id} is silent")
+    if solo.song.annotation is not None:
+        beats = solo.song.beats()
+        if (beats.positions > 0).any() or tracker is None or len(beats) < BARE:
+            return beats, False
+        return _counted(beats, tracker.beats(samples, rate)), False
+    if tracker is None:
+        raise InputError(f"{solo.id} has no beat file, and there is no tracker")
+    if samples.shape[1] < LEAST_S * rate:
+        raise InputError(f"{solo.id} lasts {samples.shape[1] / rate:.2f} s, which is too short to hear beats in")
+    beats = tracker.beats(samples, rate)
+    if len(beats) < 2:
+        raise InputError(f"in {solo.id} no beats are heard; a beat file beside it would say where they are")
+    return beats, True
+
+
+def views_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> tuple[View, ...]:
+    """The longest stretch of regular bars, as it is, and in double and half its tempo where the metre allows it.
+
+    Parameters
+    ----------
+    solo : Solo
+    beats : Beats
+    tracked : bool
+        Whether a tracker found them, so that they jitter by a frame.
+
+    Raises
+    ------
+    InputError
+        If there is no regular bar.
+    """
+    counted = bool((beats.positions > 0).any())
+    metre = next(iter(beats.metres), 0) if counted else 0
+    if counted and metre < 2:
+        raise InputError(f"{solo.id} has no whole bar: {len(beats)} beats, {len(beats.downbeats_s)} downbeats")
+    run = _longest(_bars(beats, metre))
+    if run is None:
+        raise InputError(f"{solo.id} has no bar that is regular enough to be played along with: {len(beats)} beats")
+    times = _smoothed(run) if tracked else run
+    views = [View(solo, metre, times)]
+    if metre and metre % 2 == 0:
+        twice = np.interp(np.arange(2 * len(times) - 1) / 2, np.arange(len(times)), times)
+        views += [View(solo, metre, twice), View(solo, 2 * metre, twice)]
+        if metre >= 4:
+            views.append(View(solo, metre // 2, times[::2]))
+        if (pairs := (len(times) - 1) // (2 * metre)) > 0:
+            views.append(View(solo, metre, times[: 2 * metre * pairs + 1 : 2]))
+    return tuple(views)
+
+
+def _heard(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
+    """A solo from beginning to end, mono."""
+    rate = max(audio.info(path).rate for path in solo.files)
+    return solo.read(0.0, solo.song.duration_s, rate=rate, channels=1), rate
+
+
+def _counted(beats: Beats, heard: Beats) -> Beats:
+    """Annotated beats, with the downbeats that a tracker hears where it agrees with itself."""
+    metre = next(iter(heard.metres), 0)
+    if metre < 2:
+        return beats
+    votes = np.zeros(metre)
+    for time_s, position in heard:
+        nearest = int(np.abs(beats.times_s - time_s).argmin())
+        if position and abs(beats.times_s[nearest] - time_s) < NEAR_S:
+            votes[(position - 1 - nearest) % metre] += 1
+    if votes.max() <= votes.sum() / 2:
+        return beats
+    return Beats(beats.times_s, (np.arange(len(beats)) + int(votes.argmax())) % metre + 1)
+
+
+def _bars(beats: Beats, metre: int) -> Iterable[Floats | None]:
+    """Times of each regular bar and of the downbeat after it; None where one is missing or another."""
+    size = metre or BARE
+    pattern = [*range(1, size + 1), 1] if metre else [0] * (size + 1)
+    first = int(np.flatnonzero(beats.positions == 1)[0]) if metre else 0
+    at = first
+    while at + size < len(beats):
+        times = beats.times_s[at : at + size + 1]
+        gaps = np.diff(times)
+        if beats.positions[at : at + size + 1].tolist() != pattern:
+            yield None
+            later = np.flatnonzero(beats.positions[at + 1 :] == 1) if metre else np.array([0])
+            if not len(later):
+                return
+            at += 1 + int(later[0])
+        elif np.abs(gaps / gaps.mean() - 1).max() > UNEVEN:
+            yield None
+            at += size if metre else 1
+        else:
+            yield times
+            at += size
+
+
+def _longest(bars: Iterable[Floats | None]) -> Floats | None:
+    """The longest row of bars that follow one another at about one tempo."""
+    rows: list[list[Floats]] = [[]]
+    for bar in bars:
+        if bar is None:
+            rows.append([])
+            continue
+        last = rows[-1][-1] if rows[-1] else None
+        length = bar[-1] - bar[0]
+        if last is not None and (last[-1] != bar[0] or abs((last[-1] - last[0]) / length - 1) > DRIFT):
+            rows.append([])
+        rows[-1].append(bar)
+    best = max(rows, key=len)
+    return np.concatenate([best[0][:1], *(bar[1:] for bar in best)]) if best else None
+
+
+def _smoothed(times: Floats) -> Floats:
+    """Beats on lines through their neighbours."""
+    number = np.arange(len(times))
+    out = times.copy()
+    for at in number:
+        near = slice(max(0, at - SMOOTH), at + SMOOTH + 1)
+        if len(times[near]) > 2:
+            _, start = np.polyfit(number[near] - at, times[near], 1)
+            out[at] = start
+    return out if all(late > early for early, late in pairwise(out)) else times
