@@ -17,7 +17,7 @@ __all__ = ["learn"]
 Floats32 = npt.NDArray[np.float32]
 
 MOST_FRAMES = 12_000
-"""Frames of an instrument that are learnt from, 4.6 minutes of it sounding: more gives the same bases later."""
+"""Frames of an instrument that are learnt from, 4.6 minutes of it: a limit to time and memory, not tuned."""
 STRETCH = 250
 
 
