@@ -7,18 +7,9 @@ import pytest
 import torch
 
 from levada import audio
+from levada.adapt.excerpts import Song, StemSettings, Stock, batches, excerpts, stem_loss
 from levada.adapt.run import adapt_separator
-from levada.adapt.stems import (
-    DEFAULTS,
-    Song,
-    StemSettings,
-    Stock,
-    adapt_stems,
-    batches,
-    excerpts,
-    stem_loss,
-    with_head,
-)
+from levada.adapt.stems import DEFAULTS, adapt_stems, with_head
 from levada.augment import AS_IT_IS, StemAugmentation
 from levada.corpus import open_stems, whole
 from levada.errors import InputError

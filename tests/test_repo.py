@@ -40,6 +40,7 @@ TRAINING = {
     "levada.adapt.beats",
     "levada.adapt.caution",
     "levada.adapt.run",
+    "levada.adapt.excerpts",
     "levada.adapt.stems",
     "levada.demo",
     "levada.demo.beats",

@@ -9,9 +9,7 @@ from levada import models
 from levada.beats import Beats
 from levada.corpus import open_corpus
 from levada.errors import InputError
-from levada.study import conduct
-from levada.study import run as doing
-from levada.study import task
+from levada.study import conduct, task
 from levada.study.corpora import Opened, data_digest
 from levada.study.grid import lay_out
 from levada.study.run import Job, failure, forget_peak, peak_mb, run

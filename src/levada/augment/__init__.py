@@ -4,6 +4,6 @@ from levada.augment.beats import NONE, Augmentation, augment, cut, equalise, hid
 from levada.augment.stems import AS_IT_IS, StemAugmentation, mix
 
 __all__ = [
-    "AS_IT_IS", "NONE", "Augmentation", "StemAugmentation", "augment", "cut", "equalise", "hide", "mix", "noise", "pitch",
-    "tempo",
+    "AS_IT_IS", "NONE", "Augmentation", "StemAugmentation", "augment", "cut", "equalise", "hide", "mix", "noise",
+    "pitch", "tempo",
 ]  # fmt: skip

@@ -65,7 +65,8 @@ class Card:
 
     def markdown(self, settings: Mapping[str, Any]) -> str:
         """The card as a page with the header that model hubs read."""
-        does = "music-source-separation" if settings.get("network") in SEPARATORS else "beat-tracking, downbeat-tracking"
+        separates = settings.get("network") in SEPARATORS
+        does = "music-source-separation" if separates else "beat-tracking, downbeat-tracking"
         tags = f"library_name: levada\ntags: [{does}]"
         scores = "\n".join(f"| {name} | {value} |" for name, value in self.scores.items())
         return (

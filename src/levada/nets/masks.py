@@ -147,12 +147,13 @@ class MaskNet(nn.Module):
         """
         with torch.no_grad():
             heard = torch.sqrt((10 ** (2 * (bands - 1)) - QUIETEST).clamp(min=0)) + 1e-4
-            bases = self.bases / (self.bases.sum(2, keepdim=True) + 1e-12)
+            learnt: Tensor = self.get_buffer("bases")
+            bases = learnt / (learnt.sum(2, keepdim=True) + 1e-12)
             flat = bases.flatten(0, 1)
             active = heard.new_ones(*heard.shape[:2], len(flat))
             for _ in range(UPDATES):
                 active = active * ((heard / (active @ flat + 1e-9)) @ flat.T)
-            active = active.unflatten(2, bases.shape[:2])
+            active = active.reshape(*heard.shape[:2], *bases.shape[:2])
             found = torch.einsum("btik,ikf->bitf", active, bases) + 1e-9
             return found / found.sum(1, keepdim=True)
 

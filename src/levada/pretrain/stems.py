@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from levada.adapt.stems import Song, StemBatch, StemSettings, Stock
+    from levada.adapt.excerpts import Song, StemBatch, StemSettings, Stock
     from levada.fit import Progress
     from levada.nets.masks import MaskNet
     from levada.nets.weights import Weights
@@ -130,7 +130,7 @@ def make_separator(
     """
     import torch
 
-    from levada.adapt.stems import CLIP, StemSettings, Stock, stem_loss
+    from levada.adapt.excerpts import CLIP, StemSettings, Stock, stem_loss
     from levada.fit import LOG, FitSettings, fit
     from levada.nets.masks import MaskNet, MaskSettings
     from levada.nets.weights import Weights, save
@@ -152,7 +152,7 @@ def make_separator(
         _telling(MaskNet(MaskSettings(instruments))),
         partial(_batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
         settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
-        loss=partial(stem_loss, softness_db=lesson.softness_db),  # type: ignore[arg-type]
+        loss=partial(stem_loss, softness_db=lesson.softness_db),
         folder=part,
         progress=progress,
     )
@@ -194,7 +194,7 @@ def _telling(net: MaskNet) -> nn.Module:
 def _batches(stock: Stock, instruments: tuple[str, ...], settings: StemSettings, start: int) -> Iterator[StemBatch]:
     import torch
 
-    from levada.adapt.stems import ahead, excerpts, stacked
+    from levada.adapt.excerpts import ahead, excerpts, stacked
 
     def made(step: int) -> StemBatch:
         heard = excerpts(stock, settings, step)
@@ -210,7 +210,7 @@ def _batches(stock: Stock, instruments: tuple[str, ...], settings: StemSettings,
 
 def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Song]:
     """Render what is not there yet."""
-    from levada.adapt.stems import Song
+    from levada.adapt.excerpts import Song
 
     folder.mkdir(exist_ok=True)
     jobs = [(name, number) for number in range(settings.songs) for name in shipped()]

@@ -19,7 +19,7 @@ from levada.evaluate import evaluate, evaluate_stems
 if TYPE_CHECKING:
     from levada.corpus import StemSpan
 
-__all__ = ["BEATS", "STEMS", "TASKS", "Task"]
+__all__ = ["BEATS", "STEMS", "TASKS", "Task", "draw_songs", "split_songs"]
 
 
 @dataclass(frozen=True)
