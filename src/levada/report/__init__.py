@@ -4,20 +4,24 @@
 - `intervals`: how sure a mean over recordings and seeds is.
 - `compare`: arm against arm, verdicts, recordings that changed.
 - `gaps`: what was left out, is not done, or is not alike.
+- `stems`: instrument by instrument, and which instrument ended up in which stem.
 - `words`, `figures`, `tables`, `page`: the same for readers.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.files import atomic_folder
-from levada.report import figures, tables, words
+from levada.plot import plot_leakage
+from levada.report import figures, stems, tables, words
 from levada.report.page import Image, Section, page
-from levada.report.results import Results, collect
+from levada.report.results import Arm, Results, collect
 from levada.report.tables import Table
 from levada.study.store import read_runs
 
@@ -126,6 +130,13 @@ class _Writer:
         figures.save(figure, self.figures, name)
         return Image(figures.as_image(figure), words, caption)
 
+    def drawn(self, draw: Callable[[Path], None], name: str, words: str, caption: str) -> Image:
+        """A picture that somebody else draws into a file."""
+        for suffix in figures.SUFFIXES:
+            draw(self.figures / f"{name}{suffix}")
+        shown = base64.b64encode((self.figures / f"{name}.png").read_bytes()).decode("ascii")
+        return Image(f"data:image/png;base64,{shown}", words, caption)
+
     def table(self, table: Table) -> Table:
         tables.write_csv(table, self.tables / f"{table.name}.csv")
         tables.write_latex(table, self.tables / f"{table.name}.tex")
@@ -136,10 +147,11 @@ def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], N
     """Curves and means of a corpus; arm against arm; kinds of error."""
     scored = writer.table(tables.summary(results, corpus))
     parts: list[Image | Table] = []
+    labels = results.labels_of(corpus)
     name = scored.name.removeprefix("summary-")
     if scored.rows and any(results.has(score, corpus) for score in figures.NAMES):
         caption = (
-            f"{corpus}: scores against minutes of labels (logarithmic); models without labels at the left edge, "
+            f"{corpus}: scores against minutes of {labels} (logarithmic); models without {labels} at the left edge, "
             "the one that is adapted as a dotted line through all budgets. "
             "Lines down and up are 95 % intervals; points stand a little apart so that they can be seen; hollow ones "
             "have fewer seeds, and so other recordings, than the rest."
@@ -147,7 +159,7 @@ def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], N
         words_of = f"Learning curves on {corpus}; the numbers are in the table below."
         parts.append(writer.image(figures.curves(results, corpus), f"curves-{name}", words_of, caption))
     done()
-    yield Section(f"{corpus}: scores by minutes of labels", (), [*parts, scored])
+    yield Section(f"{corpus}: scores by minutes of {labels}", (), [*parts, scored])
     minutes = words.main_budget(results, corpus)
     arm = None if minutes is None else words.leading(results, corpus, minutes)
     parts = []
@@ -173,7 +185,27 @@ def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], N
         words_of = f"Kinds of error on {corpus} before and after labels."
         image = writer.image(figures.errors(results, corpus, budget), f"errors-{name}", words_of, caption)
         yield Section(f"{corpus}: kinds of error", (), [image])
+    if results.instruments_of(corpus):
+        yield _instruments(results, corpus, minutes, arm, writer)
     done()
+
+
+def _instruments(results: Results, corpus: str, minutes: float | None, arm: Arm | None, writer: _Writer) -> Section:
+    """Instrument by instrument, and where the sound of each went."""
+    parts: list[Image | Table] = [writer.table(stems.by_instrument(results, corpus, minutes))]
+    matrix = None if minutes is None or arm is None else stems.leaks(results, corpus, minutes, arm)
+    if matrix is not None:
+        name = f"leaks-{tables.file_name(corpus)}"
+        caption = (
+            f"{corpus}: the darker, the more of the instrument below is in the stem at the left, in percent; mean over "
+            "songs and seeds. All in the diagonal would be all in its place."
+        )
+        words_of = f"Which instrument is in which stem on {corpus}; the numbers are in the table below."
+        parts += [
+            writer.drawn(partial(plot_leakage, panels=[matrix]), name, words_of, caption),
+            writer.table(stems.leak_table(matrix, corpus)),
+        ]
+    return Section(f"{corpus}: instruments", (), parts)
 
 
 def _verdicts(results: Results, chosen: str, writer: _Writer) -> Section:

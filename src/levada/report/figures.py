@@ -23,7 +23,7 @@ from levada.report.results import Arm, Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "SUFFIXES", "as_image", "costs", "curves", "differences", "errors", "save"]
+__all__ = ["DECIBELS", "NAMES", "SUFFIXES", "as_image", "costs", "curves", "differences", "errors", "save"]
 
 SUFFIXES = (".pdf", ".svg", ".png")
 NAMES = {
@@ -35,11 +35,12 @@ NAMES = {
     "downbeat_amlt": "downbeat AMLt",
     "si_sdr_i": "SI-SDR improvement, dB",
     "sdr_i": "SDR improvement, dB",
-    "leak_db": "leak, dB",
+    "leak_db": "leak, dB (less is better)",
 }
 """Scores as figures and tables call them."""
 
 DECIBELS = ("_i", "_db")
+"""How the names of scores in decibels end."""
 
 _OF_STRATEGY = {
     "finetune+augment": ("#d55e00", "o", "-"),
@@ -99,7 +100,7 @@ def curves(results: Results, corpus: str) -> Figure:
     matplotlib = _matplotlib()
     from matplotlib.ticker import NullFormatter
 
-    budgets = results.budgets_of(corpus)
+    budgets, labels = results.budgets_of(corpus), results.labels_of(corpus)
     scores = [score for score in NAMES if results.has(score, corpus)]
     untouched = [arm for arm in results.arms if arm.untouched and (corpus, arm, 0.0) in results.table]
     trained = [arm for arm in results.arms if any((corpus, arm, m) in results.table for m in budgets)]
@@ -110,7 +111,8 @@ def curves(results: Results, corpus: str) -> Figure:
     rows = math.ceil(len(scores) / columns)
     with matplotlib.rc_context(_LOOK):
         figure = _figure(3.1 * columns + 0.3, 2.5 * rows + 1.1)
-        panels = figure.subplots(rows, columns, sharex=True, sharey=not results.has("si_sdr_i"), squeeze=False).ravel()
+        shared = not results.has("si_sdr_i", corpus)  # improvements and leaks are of another size
+        panels = figure.subplots(rows, columns, sharex=True, sharey=shared, squeeze=False).ravel()
         for axes, score in zip(panels, scores, strict=False):
             for index, arm in enumerate(untouched):
                 x = zero * 1.28 ** (index - (len(untouched) - 1) / 2)
@@ -130,7 +132,7 @@ def curves(results: Results, corpus: str) -> Figure:
                     _point(axes, x, found, color=color, marker=marker, label=arm.name, hollow=found.seeds < seeds)
             axes.set_title(NAMES[score], loc="left", fontsize=10)
             axes.set_xscale("log")
-            axes.set_xticks([zero, *budgets], ["no labels", *(f"{m:g}" for m in budgets)])
+            axes.set_xticks([zero, *budgets], [f"no {labels}", *(f"{m:g}" for m in budgets)])
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", which="minor", bottom=False)
             axes.axvline((zero * 1.28 ** (len(untouched) / 2) * (budgets[0] if budgets else 1)) ** 0.5, color="#bbbbbb",
@@ -140,7 +142,7 @@ def curves(results: Results, corpus: str) -> Figure:
         for axes in panels[len(scores) :]:
             axes.set_visible(False)
         for axes in panels[max(0, len(scores) - columns) : len(scores)]:
-            axes.set_xlabel("minutes of labels")
+            axes.set_xlabel(f"minutes of {labels}")
         _legend(figure, panels[0], columns=3 if len(untouched) + len(trained) > 6 else 2)
     return figure
 
@@ -261,7 +263,7 @@ def costs(results: Results) -> Figure:
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", which="minor", bottom=False)
             axes.margins(y=0.12)
-            axes.set_xlabel("minutes of labels")
+            axes.set_xlabel(f"minutes of {results.labels_of()}")
         time_s.set_title("CPU seconds to adapt (median)", loc="left", fontsize=10)
         time_s.set_yscale("symlog", linthresh=1)
         time_s.yaxis.set_major_formatter(ScalarFormatter())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError
@@ -14,11 +15,15 @@ from levada.scores import STEM_SCORES
 if TYPE_CHECKING:
     from levada.study.store import Run
 
-__all__ = ["FACTORS", "LEADING", "SCORES", "UNTOUCHED", "Arm", "Key", "Results", "Scored", "collect"]
+__all__ = ["CEILING", "FACTORS", "LEADING", "MAIN", "SCORES", "UNTOUCHED", "Arm", "Key", "Results", "Scored", "collect"]
 
 SCORES = (*BEAT_SCORES, *STEM_SCORES)
 """What a recording may be scored by, as a tracker and as a separator sees it."""
+MAIN = ("beat_f", "downbeat_f", "si_sdr_i", "sdr_i")
+"""The scores that sentences and verdicts are about."""
 UNTOUCHED = "untouched"
+CEILING = "oracle"
+"""The best that masks can do; it has heard the stems, so nothing is its rival."""
 LEADING = "finetune+augment"
 """The strategy of which the first paragraph speaks, where the study has it."""
 
@@ -50,7 +55,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Scored:
-    """One recording in one run."""
+    """One recording in one run, or one stem of it."""
 
     run: str  # id of the run
     seed: int
@@ -61,6 +66,7 @@ class Scored:
     detail: str
     trained_on: bool
     error: str
+    instrument: str = ""  # what the stem that was scored should be; empty for beats
 
 
 Key = tuple[str, Arm, float]  # corpus, arm, minutes
@@ -82,27 +88,46 @@ class Results:
     arm_of: Mapping[str, Arm] = field(default_factory=dict, repr=False)  # by the id of the run
     corpus_of: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the id of the run
 
-    @property
+    @cached_property
     def scores(self) -> tuple[str, ...]:
-        """All scores that recordings of this kind have."""
-        return STEM_SCORES if self.has("si_sdr_i") else BEAT_SCORES
+        """All scores that recordings of these kinds have."""
+        stems, beats = self.has("si_sdr_i"), self.has("beat_f")
+        return STEM_SCORES if stems and not beats else SCORES if stems else BEAT_SCORES
 
-    @property
+    @cached_property
     def main(self) -> tuple[str, ...]:
         """The scores that sentences and verdicts are about."""
-        return ("si_sdr_i", "sdr_i") if self.has("si_sdr_i") else ("beat_f", "downbeat_f")
+        stems, beats = self.has("si_sdr_i"), self.has("beat_f")
+        return MAIN[2:] if stems and not beats else MAIN if stems else MAIN[:2]
+
+    def labels_of(self, corpus: str | None = None) -> str:
+        """What minutes are counted of: "labels" or "stems"."""
+        stems, beats = self.has("si_sdr_i", corpus), self.has("beat_f", corpus)
+        return "labels and stems" if stems and beats else "stems" if stems else "labels"
+
+    def instruments_of(self, corpus: str) -> tuple[str, ...]:
+        """Give the instruments of which a corpus has stems, those of most songs first."""
+        songs: dict[str, set[str]] = {}
+        for key, rows in self.table.items():
+            for row in rows if key[0] == corpus else ():
+                if row.instrument and not math.isnan(row.scores.get("si_sdr_i", math.nan)):
+                    songs.setdefault(row.instrument, set()).add(row.track)
+        return tuple(sorted(songs, key=lambda name: (-len(songs[name]), name)))
 
     def at(self, corpus: str, minutes: float, *, zero: bool = True) -> list[tuple[Arm, float]]:
         """Arms of a corpus with this budget and, if asked for, those that need no labels; each with its budget."""
         wanted = (minutes, 0.0) if zero else (minutes,)
         return [(arm, m) for arm in self.arms for m in wanted if (corpus, arm, m) in self.table]
 
-    def values(self, key: Key, score: str) -> dict[tuple[int, str], float]:
-        """One score of an arm for each seed and recording; the mean where runs repeat each other."""
+    def values(self, key: Key, score: str, *, instrument: str | None = None) -> dict[tuple[int, str], float]:
+        """One score of an arm for each seed and recording; the mean over its stems, and over runs that repeat.
+
+        With an instrument, that of its stem alone.
+        """
         found: dict[tuple[int, str], list[float]] = {}
         for row in self.table.get(key, ()):
             value = row.scores.get(score, math.nan)
-            if not math.isnan(value):
+            if not math.isnan(value) and instrument in (None, row.instrument):
                 found.setdefault((row.seed, row.track), []).append(value)
         return {place: sum(several) / len(several) for place, several in found.items()}
 
@@ -119,9 +144,15 @@ class Results:
         return models[max(sorted(set(bases)), key=bases.count)] if bases else None
 
     def rivals_of(self, corpus: str, arm: Arm) -> list[Arm]:
-        """Give the untouched models other than the one that an arm began with."""
+        """Give the untouched models other than the one that an arm began with, and than the ceiling."""
         own = self.base_of(corpus, arm)
-        return [a for a in self.arms if a.untouched and a != own and (corpus, a, 0.0) in self.table]
+        free = [a for a in self.arms if a.untouched and a.base != CEILING]
+        return [a for a in free if a != own and (corpus, a, 0.0) in self.table]
+
+    def ceiling_of(self, corpus: str) -> Arm | None:
+        """Give the ideal masks, where they were scored."""
+        ideal = (arm for arm in self.arms if arm.untouched and arm.base == CEILING)
+        return next((arm for arm in ideal if (corpus, arm, 0.0) in self.table), None)
 
     def find(self, corpus: str, minutes: float, **levels: str) -> list[Arm]:
         """Give the arms with these levels that have runs at a budget."""
@@ -203,6 +234,7 @@ def _rows(run: Run) -> Iterator[Scored]:
             detail=str(row.get("detail", "") or ""),
             trained_on=str(row.get("trained_on", "")).lower() in ("true", "1"),
             error=error,
+            instrument=str(row.get("instrument", "") or ""),
         )
 
 

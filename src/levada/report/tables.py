@@ -15,11 +15,14 @@ from levada.report.intervals import Estimate
 from levada.report.results import Results
 
 __all__ = [
+    "Row",
     "Table",
     "costs",
     "every",
     "every_change",
+    "file_name",
     "gained_and_lost",
+    "numbers",
     "pairs",
     "schemes",
     "summary",
@@ -60,11 +63,13 @@ class Table:
 
 
 def every(results: Results) -> Table:
-    """All that was measured: a row a recording and run."""
+    """All that was measured: a row a recording and run, for stems one a stem."""
+    stems = results.has("si_sdr_i")
     rows = [
         {
             "corpus": corpus, "arm": arm.name, **arm.levels(), "minutes": minutes, "seed": row.seed, "run": row.run,
-            "track": row.track, "group": row.group, **{name: row.scores.get(name, math.nan) for name in results.scores},
+            "track": row.track, "group": row.group, **({"instrument": row.instrument} if stems else {}),
+            **{name: row.scores.get(name, math.nan) for name in results.scores},
             "kind": row.kind, "detail": row.detail, "trained_on": str(row.trained_on), "error": row.error,
         }
         for (corpus, arm, minutes), scored in results.table.items()
@@ -76,20 +81,20 @@ def every(results: Results) -> Table:
 def summary(results: Results, corpus: str) -> Table:
     """Mean scores with intervals of every arm and budget of a corpus."""
     rows: list[Row] = []
-    numbers: list[Row] = []
+    digits: list[Row] = []
     scores = [score for score in NAMES if results.has(score, corpus)]
     for minutes in (0.0, *results.budgets_of(corpus)):
         for arm, _ in results.at(corpus, minutes, zero=False):
             means = {score: mean(results, corpus, arm, minutes, score) for score in scores}
-            numbers += [
+            digits += [
                 {"corpus": corpus, "arm": arm.name, **arm.levels(), "minutes": minutes, "score": score}
-                | dict(_numbers(one, "mean"))
+                | dict(numbers(one, "mean"))
                 for score, one in means.items()
             ]
             found = {NAMES[score]: one.short for score, one in means.items()}
             seeds = len({row.seed for row in results.table[corpus, arm, minutes]})
             rows.append({"minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, "seeds": seeds, **found})
-    return Table(f"summary-{_file(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows, numbers)
+    return Table(f"summary-{file_name(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows, digits)
 
 
 def pairs(results: Results, corpus: str) -> Table:
@@ -105,7 +110,7 @@ def pairs(results: Results, corpus: str) -> Table:
         if one.difference.values
     ]  # fmt: skip
     return Table(
-        f"pairs-{_file(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows, _compared(found)
+        f"pairs-{file_name(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows, _compared(found)
     )
 
 
@@ -156,21 +161,21 @@ def costs(results: Results) -> Table:
         }
         cells = {name: f"{sum(of) / len(of):.1f}" if of else "–" for name, of in means.items()}
         rows.append({"corpus": corpus, "minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, **cells})
-    numbers = [
+    digits = [
         {
             "corpus": results.corpus_of[run.id], "arm": results.arm_of[run.id].name, "minutes": float(run.minutes),
             "seed": run.seed, "run": run.id, **{name: float(run.costs.get(name, math.nan)) for name in _COSTS},
         }
         for run in results.runs
     ]  # fmt: skip
-    return Table("costs", "Mean cost of a run.", rows, numbers)
+    return Table("costs", "Mean cost of a run.", rows, digits)
 
 
 def gained_and_lost(results: Results, *, lost: bool) -> Table:
     """The recordings that changed most under labels, at the main budgets of each corpus."""
     from levada.report.words import leading, main_budget
 
-    rows = []
+    rows, beats = [], results.labels_of() != "stems"
     for corpus in results.corpora:
         minutes = main_budget(results, corpus)
         arm = None if minutes is None else leading(results, corpus, minutes)
@@ -185,7 +190,7 @@ def gained_and_lost(results: Results, *, lost: bool) -> Table:
             {
                 "corpus": corpus, "recording": one.track, "arm": f"{one.arm.name}, {one.minutes:g} min",
                 "score": NAMES[one.score], "before": f"{one.before:.2f}", "after": f"{one.after:.2f}",
-                "what was wrong before": one.kind_before, "what is wrong after": one.kind_after,
+                **({"what was wrong before": one.kind_before, "what is wrong after": one.kind_after} if beats else {}),
             }
             for one in found[:CHANGED]
             if (one.gain < -0.01 if lost else one.gain > 0.01)
@@ -251,7 +256,7 @@ def _plain(cell: object) -> object:
     return "" if isinstance(cell, float) and math.isnan(cell) else cell
 
 
-def _numbers(found: Estimate, name: str) -> Row:
+def numbers(found: Estimate, name: str) -> dict[str, object]:
     """An estimate as columns of a CSV."""
     return {
         name: found.mean, "low": found.low, "high": found.high, "values": found.values,
@@ -264,7 +269,7 @@ def _compared(found: Iterable[Comparison]) -> list[Row]:
     return [
         {
             "corpus": one.corpus, "minutes": one.minutes, "score": one.score, "first": one.first.name,
-            "second": one.second.name, **_numbers(one.difference, "difference"), "verdict": one.verdict,
+            "second": one.second.name, **numbers(one.difference, "difference"), "verdict": one.verdict,
         }
         for one in found
         if one.difference.values
@@ -284,5 +289,6 @@ def _holds(found: Comparison | None) -> str:
     return f"{'yes' if holds else 'no'} ({found.second.name} {_signed(found)})"
 
 
-def _file(name: str) -> str:
+def file_name(name: str) -> str:
+    """A corpus as part of the name of a file."""
     return "".join(character if character.isalnum() or character in "-_" else "-" for character in name) or "corpus"

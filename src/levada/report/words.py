@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from levada.report.compare import Comparison, Verdict, compare, mean, selection_gain, selections, verdicts
-from levada.report.figures import NAMES
+from levada.report.figures import DECIBELS, NAMES
 from levada.report.gaps import fallbacks, other_budgets, repeats, told_by_studies
 from levada.report.intervals import FEWEST_GROUPS, Estimate
 from levada.report.results import LEADING, Arm, Results
@@ -14,6 +14,8 @@ from levada.report.results import LEADING, Arm, Results
 __all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection", "worth"]
 
 USUAL_BUDGET = 1.5
+DICTIONARIES = "nmf"
+"""The strategy that every other must beat before it is called a success."""
 ABOUT_BEATS = (
     "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four still has "
     "downbeat F .67; CMLt tells. A model that gives no downbeats scores 0."
@@ -56,11 +58,11 @@ def _finding(results: Results, corpus: str) -> str:
     minutes = main_budget(results, corpus)
     arm = None if minutes is None else leading(results, corpus, minutes)
     if minutes is None or arm is None:
-        return f"{corpus}: no run with labels has scores yet."
+        return f"{corpus}: no run with {results.labels_of(corpus)} has scores yet."
     found = {score: mean(results, corpus, arm, minutes, score) for score in results.main}
     said = [
-        f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of labels, {arm.name} reaches "
-        + " and ".join(f"{NAMES[score]} {value.short}" for score, value in found.items() if value.values)
+        f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of {results.labels_of(corpus)}, {arm.name} "
+        "reaches " + " and ".join(_value(score, value) for score, value in found.items() if value.values)
     ]
     for score in results.main:
         if not found[score].values:
@@ -70,17 +72,43 @@ def _finding(results: Results, corpus: str) -> str:
         if base is not None:
             gap = compare(results, corpus, minutes, score, (arm, minutes), (base, 0.0))
             gaps.append(f"against {base.base} untouched {_gap(gap)}")
+        for other in results.find(corpus, minutes, strategy=DICTIONARIES):
+            if other != arm:
+                gap = compare(results, corpus, minutes, score, (arm, minutes), (other, minutes))
+                gaps.append(f"against dictionaries of the same stems ({other.name}) {_gap(gap)}")
         best = _best(results, corpus, arm, score)
         if best is not None:
             gap = compare(results, corpus, minutes, score, (arm, minutes), (best, 0.0))
             value = mean(results, corpus, best, 0.0, score).short
-            gaps.append(f"against {best.base}, the best other model without labels ({value}), {_gap(gap)}")
-        if gaps:
-            said.append(f"{NAMES[score]}: {'; '.join(gaps)}")
+            labels = results.labels_of(corpus)
+            gaps.append(f"against {best.base}, the best other model without {labels} ({value}), {_gap(gap)}")
+        ceiling = results.ceiling_of(corpus)
+        if ceiling is not None:
+            ideal = mean(results, corpus, ceiling, 0.0, score)
+            gaps.append(f"masks made of the true stems would reach {_number(score, ideal)}" if ideal.values else "")
+        if any(gaps):
+            said.append(f"{_name(score)}: {'; '.join(gap for gap in gaps if gap)}")
+    leak = mean(results, corpus, arm, minutes, "leak_db")
+    if leak.values:
+        said.append(f"what it gives for instruments that do not play is at {_number('leak_db', leak)} of the mixture")
     strongest = _strongest(results, corpus, minutes, arm)
     if strongest:
         said.append(strongest)
     return ". ".join(sentence[0].upper() + sentence[1:] if at else sentence for at, sentence in enumerate(said)) + "."
+
+
+def _name(score: str) -> str:
+    """A score as sentences call it."""
+    return NAMES[score].split(",")[0]
+
+
+def _number(score: str, value: Estimate) -> str:
+    return f"{value.short}{' dB' if score.endswith(DECIBELS) else ''}"
+
+
+def _value(score: str, value: Estimate) -> str:
+    of = "an " if score == "si_sdr_i" else "a " if score == "sdr_i" else ""
+    return f"{of}{_name(score)} {'of ' if of else ''}{_number(score, value)}"
 
 
 def _best(results: Results, corpus: str, arm: Arm, score: str) -> Arm | None:
@@ -100,13 +128,15 @@ def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
     others = [other for other, _ in results.at(corpus, minutes, zero=False) if other != arm]
     best = max(others, key=both, default=None)
     if best is None or both(best) <= both(arm) + 1e-3:
-        return "no other strategy had higher means with as many labels" if others else ""
+        labels = results.labels_of(corpus)
+        return f"no other strategy had higher means with as many {labels}" if others else ""
     gaps = [
-        f"{NAMES[score]} {mean(results, corpus, best, minutes, score).short}, {_gap(gap)}"
+        f"{_name(score)} {_number(score, mean(results, corpus, best, minutes, score))}, {_gap(gap)}"
         for score in scores
         if (gap := compare(results, corpus, minutes, score, (best, minutes), (arm, minutes))).difference.values
     ]
-    return f"with as many labels {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
+    labels = results.labels_of(corpus)
+    return f"with as many {labels} {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
 
 
 def _gap(found: Comparison) -> str:
@@ -119,7 +149,8 @@ def _gap(found: Comparison) -> str:
         "too few groups": f"from too few groups to call it a difference (under {FEWEST_GROUPS})",
         "nothing in common": "nothing in common to compare",
     }[found.verdict]
-    return told if found.verdict in ("level", "nothing in common") else f"{_size(gap)}, {told}"
+    unit = " dB" if found.score.endswith(DECIBELS) else ""
+    return told if found.verdict in ("level", "nothing in common") else f"{_size(gap)}{unit}, {told}"
 
 
 def _size(gap: Estimate) -> str:
@@ -136,7 +167,7 @@ def on_selection(results: Results, scores: Sequence[str] | None = None) -> str:
     schemes = []
     for scheme in dict.fromkeys(one.first.selection for one in found):
         over = [(score, selection_gain(results, scheme, score)) for score in scores]
-        schemes.append(f"{scheme} " + ", ".join(f"{NAMES[s]} {_size(gap)}" for s, gap in over if gap.values))
+        schemes.append(f"{scheme} " + ", ".join(f"{_name(s)} {_size(gap)}" for s, gap in over if gap.values))
     return (
         f"Does choosing what to label beat drawing it at random? Over all corpora, budgets and strategies: "
         f"{'; '.join(schemes)}. Of {len(found)} comparisons apart, {len(better)} are above drawing at random and "
@@ -189,7 +220,8 @@ def about(results: Results) -> list[str]:
         "anew together (the pigeonhole bootstrap). Differences are paired: the "
         f"same recordings, the same seeds. With fewer than {FEWEST_GROUPS} groups nothing is called a difference. Many "
         "comparisons stand here and none is corrected for that: one in twenty would leave zero out by chance.",
-        ABOUT_STEMS if results.has("si_sdr_i") else ABOUT_BEATS,
+        *([ABOUT_STEMS] if results.has("si_sdr_i") else []),
+        *([] if results.labels_of() == "stems" else [ABOUT_BEATS]),
     ]
     alone = [corpus for corpus in results.corpora if len(set(results.groups.get(corpus, {}).values())) == 1]
     if alone:
