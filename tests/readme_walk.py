@@ -57,6 +57,8 @@ def _struck(folder):
     (folder / "my-solos").mkdir()
     for name, pace in (("surdo-1", 1.0), ("surdo-2", 1.05), ("tamborim-1", 0.25), ("tamborim-2", 0.26)):
         audio.write(folder / "my-solos" / f"{name}.wav", _drum(name, pace, 12.0)[None], rate=DRUM_RATE)
+        times = np.arange(0.0, 11.8, 0.5 * pace / (1.0 if "surdo" in name else 0.25))
+        write_beats(folder / "my-solos" / f"{name}.beats", Beats(times, np.arange(len(times)) % 2 + 1))
     roda = _drum("surdo", 0.8, 6.0), _drum("tamborim", 0.3, 6.0)
     audio.write(folder / "roda.wav", np.stack([roda[0] + 0.5 * roda[1], roda[0] + roda[1]]), rate=DRUM_RATE)
 
