@@ -341,9 +341,7 @@ def speed(model: str) -> None:
         mixture, _ = audio.read(f"{place}/song.wav")
         lacking = mixture - sum(audio.read(path)[0] for path in sorted(Path(f"{place}/stems").glob("*.wav")))
         less = 10 * np.log10(np.square(lacking).mean() / np.square(mixture).mean() + 1e-30)
-    print(
-        "\n| three minutes of stereo, taken apart | s | of CPU, s | peak MB | the mixture less its stems, dB | cores | load |"
-    )
+    print("\n| three minutes of stereo, taken apart | s | CPU s | peak MB | mixture less stems, dB | cores | load |")
     print("|---|---|---|---|---|---|---|")
     print(f"| {name} | {seconds:.1f} | {cpu_s:.1f} | {megabytes:.0f} | {less:.0f} | {os.cpu_count()} | {load:.1f} |")
 
