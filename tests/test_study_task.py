@@ -86,7 +86,7 @@ def test_rendered_songs(tmp_path):
     [
         ('strategies = ["bayes"]', "there is no strategy 'bayes'"),
         ('strategies = ["nmf"]\nselection = ["vote-k"]', "stems are drawn at random"),
-        ('strategies = ["scratch"]\naugmentation = ["tempo"]', "in all ways or in none"),
+        ('strategies = ["scratch"]\naugmentation = ["tempo"]', "there is no augmentation 'tempo'"),
     ],
 )
 def test_what_is_of_beats_alone(spec, tmp_path, line, said):

@@ -14,11 +14,9 @@ from levada.report.compare import SEED
 from levada.report.intervals import estimate
 from levada.report.results import Arm, Results
 from levada.report.tables import Row, Table, file_name, numbers
+from levada.study.task import LEAKS
 
-__all__ = ["LEAKS", "by_instrument", "leak_table", "leaks"]
-
-LEAKS = "leaks.csv"
-"""In the folder of a run: stem, instrument and the share of the instrument that is in the stem."""
+__all__ = ["by_instrument", "leak_table", "leaks"]
 
 
 def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table:

@@ -22,7 +22,7 @@ ASIDE = frozenset(
     ]
 )
 """Rooms that show, carry, pre-train or render: no score of a run depends on them, as its audio is known by content."""
-OF_STUDY = ("corpora.py", "run.py")
+OF_STUDY = ("corpora.py", "run.py", "task.py")
 """Modules of this room that decide results."""
 
 

@@ -10,9 +10,9 @@ from levada.study.store import Run
 
 __all__ = ["Clock", "guess_s"]
 
-STEP_S = 0.12
+STEP_S = {"beats": 0.12, "stems": 0.95}
 """Processor seconds of a training step of 48 s of music, on a core of 2020 or so; and of what is not training:"""
-SCORE_S, DRAW_S = 2.0, 1.0  # a minute of music that is scored, and a run
+SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is scored, and a run
 
 
 class Clock:
@@ -72,9 +72,9 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     -------
     float
     """
-    work_s = DRAW_S + SCORE_S * scored_min
+    work_s = DRAW_S + SCORE_S[plan.task] * scored_min
     settings = plan.settings
     if plan.strategy == UNTOUCHED or not hasattr(settings, "batch"):
         return work_s
     trainings = 3 if plan.strategy not in BASELESS and getattr(settings, "partway", 0) is None else 1
-    return work_s + float(trainings * settings.steps * STEP_S * settings.batch * settings.excerpt_s / 48)
+    return work_s + float(trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48)

@@ -20,7 +20,7 @@ from levada.errors import InputError, MissingExtra
 from levada.nets.card import TENSORS, read_config
 from levada.study.code import code_digest
 from levada.study.corpora import Opened, labels, sides
-from levada.study.spec import ALL, KINDS, NONE, RANDOM, Source, Study, line_of, nearest
+from levada.study.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source, Study, line_of, nearest
 from levada.study.task import BEATS, STEMS, TASKS, Task
 
 __all__ = ["BASELESS", "UNTOUCHED", "Grid", "Plan", "identity", "lay_out", "settings_of"]
@@ -175,7 +175,7 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
             "corpus": source.name,
             "seed": seed,
             "test_share": 0.5 if source.halves else study.test,
-            "trim_s": study.trim_s,
+            "trim_s": study.trim_s if study.task == BEATS.name else 0.0,
             "halves": source.halves,
             "ignore_groups": source.ignore_groups,
             "code": code_digest(),
@@ -213,9 +213,11 @@ def settings_of(study: Study, strategy: str) -> Any:
     for name in own:
         if name not in STRATEGIES:
             raise _wrong(study, f"there is no strategy {name!r} to set; {nearest(name, STRATEGIES)}", "settings", name)
-    hints = {name: {} if name in PLAIN else get_type_hints(type(usual)) for name, usual in DEFAULTS.items()}
+    task = _task(study)
+    bare = set(task.plain) - set(task.settable)
+    hints = {name: {} if name in bare else get_type_hints(type(usual)) for name, usual in DEFAULTS.items()}
     for key in general:
-        known = sorted({known for hint in hints.values() for known in hint} - set(FACTORS))
+        known = sorted({known for name, hint in hints.items() if name not in PLAIN for known in hint} - set(FACTORS))
         if key not in known:
             raise _wrong(study, f"{key!r} is no setting of any strategy; {nearest(key, known)}", "settings", key)
     for name, said in own.items():
@@ -223,7 +225,8 @@ def settings_of(study: Study, strategy: str) -> Any:
             known = sorted(set(hints[name]) - set(FACTORS))
             if key not in known:
                 raise _wrong(study, f"{key!r} is no setting of {name}; {nearest(key, known)}", "settings", name, key)
-    changed = {key: value for key, value in general.items() if key in hints[strategy]} | own.get(strategy, {})
+    shared = general if strategy not in PLAIN else {}  # whose steps are others than those of a network
+    changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
         changed[key] = _typed(study, key, value, hints[strategy][key], *where)
@@ -277,9 +280,6 @@ def _task(study: Study) -> Task:
 
 def _check_stems(study: Study) -> None:
     """What is asked of beats alone."""
-    for level in study.augmentation:
-        if level not in ((ALL,), (NONE,)):
-            raise _wrong(study, "stems are augmented in all ways or in none: all, none", "augmentation")
     if study.selection != (RANDOM,):
         raise _wrong(study, "stems are drawn at random: leave selection out", "selection")
 
@@ -328,12 +328,9 @@ class _Layout:
 
     def trackers(self) -> dict[str, str]:
         """Identities of the models that are scored as they are."""
-
-        def tracker(name: str) -> str:
-            return _task(self.study).untouched(name).identity or name
-
-        known = self.found("bases", tracker) if UNTOUCHED in self.study.strategies else {}
-        return known | self.found("rivals", tracker)
+        identity_of = _task(self.study).identity
+        known = self.found("bases", identity_of) if UNTOUCHED in self.study.strategies else {}
+        return known | self.found("rivals", identity_of)
 
     def bases(self) -> list[_Base]:
         """The models that are trained on."""
@@ -358,9 +355,12 @@ class _Layout:
 
     def tell_budgets(self) -> None:
         """Say once of each budget that does not fit, and for which seeds."""
+        labelled = "labels" if self.study.task == BEATS.name else self.study.task
         for (name, minutes), (seeds, problem) in self.too_large.items():
             which = "" if len(seeds) == len(self.study.seeds) else f" with seed {', '.join(map(str, seeds))}"
-            self.leave_out(f"{name}, {minutes:g} minutes of labels{which}: of the side that gives labels, {problem}")
+            self.leave_out(
+                f"{name}, {minutes:g} minutes of {labelled}{which}: of the side that gives labels, {problem}"
+            )
 
     def trained(self, bases: Sequence[_Base], budgets: Iterable[float], common: Mapping[str, Any]) -> list[Plan]:
         study, plans = self.study, list[Plan]()
@@ -406,7 +406,9 @@ def _augmentation(strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str
         return strategy, ()
     if strategy == WITH and kinds == (NONE,):
         return WITHOUT, ()
-    return strategy, kinds if kinds in ((ALL,), (NONE,)) else tuple(kind for kind in KINDS if kind in kinds)
+    return strategy, kinds if kinds in ((ALL,), (NONE,)) else tuple(
+        kind for kind in (KINDS | STEM_KINDS) if kind in kinds
+    )
 
 
 def _resolved(study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple[str, ...], seed: int) -> Any:
@@ -426,11 +428,11 @@ def _resolved(study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple
 def _changes(own: Augmentation | StemAugmentation, kinds: tuple[str, ...]) -> Augmentation | StemAugmentation:
     if kinds == (ALL,):
         return own
-    if isinstance(own, StemAugmentation):
-        return AS_IT_IS
+    stems = isinstance(own, StemAugmentation)
+    unchanged, fields_of = (AS_IT_IS, STEM_KINDS) if stems else (UNCHANGED, KINDS)
     if kinds in ((), (NONE,)):
-        return UNCHANGED
-    return replace(UNCHANGED, **{KINDS[kind]: getattr(own, KINDS[kind]) for kind in kinds})
+        return unchanged
+    return replace(unchanged, **{fields_of[kind]: getattr(own, fields_of[kind]) for kind in kinds})
 
 
 def _base(name: str, *, task: str = "beats") -> _Base:

@@ -28,7 +28,7 @@ from levada.errors import InputError, MissingExtra
 from levada.study.corpora import labels, open_source, sides
 from levada.study.grid import UNTOUCHED, Plan
 from levada.study.spec import Source
-from levada.study.store import ABOUT, FORMAT, SCORES, label
+from levada.study.store import ABOUT, FORMAT, label
 from levada.study.task import TASKS, Task
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def run(job: Job) -> dict[str, bytes]:
         split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
         if plan.strategy == UNTOUCHED:
             spans: Sequence[Any] = []
-            made, model = None, task.untouched(plan.base)
+            made, model = None, task.untouched(plan.base, split.test)
         else:
             spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
             made = _adapted(plan, task, spans, folder / "training")
             model = task.made(made, label(plan.deciding()))
         adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
-        scored = task.scored(split.test, label(plan.deciding()), model, plan.trim_s)
+        written = task.scored(split.test, label(plan.deciding()), model, plan.trim_s, folder)
         costs = {
             "wall_s": time.perf_counter() - began_s,
             "cpu_s": _cpu_s() - began_cpu_s,
@@ -103,7 +103,7 @@ def run(job: Job) -> dict[str, bytes]:
             "score_cpu_s": _cpu_s() - began_cpu_s - adapt_cpu_s,
             "peak_mb": peak_mb(),
         }
-        files = {SCORES: _csv(scored, folder)}
+        files = {path.name: path.read_bytes() for path in written}
         if (folder / "training" / LOG).is_file():
             files[LOG] = (folder / "training" / LOG).read_bytes()
         if job.keep_weights and made is not None:
@@ -187,11 +187,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _csv(scored: Any, folder: Path) -> bytes:
-    scored.write_csv(folder / SCORES)
-    return (folder / SCORES).read_bytes()
 
 
 def _weights(made: Any, folder: Path) -> dict[str, bytes]:

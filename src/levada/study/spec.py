@@ -17,7 +17,7 @@ from typing import Any
 from levada.errors import InputError
 from levada.files import read_toml
 
-__all__ = ["KINDS", "Source", "Study", "line_of", "nearest", "read_spec"]
+__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "line_of", "nearest", "read_spec"]
 
 KINDS = {
     "tempo": "tempo",
@@ -28,6 +28,16 @@ KINDS = {
     "hidden": "hidden",
 }
 """Kinds of augmentation as a spec calls them, and the fields of `augment.Augmentation` that they are."""
+STEM_KINDS = {
+    "remix": "remix",
+    "gain": "gain_db",
+    "tone": "tone_db",
+    "pitch": "semitones",
+    "room": "room",
+    "polarity": "polarity",
+    "drop": "drop",
+}
+"""The same for stems, and `augment.StemAugmentation`."""
 
 LABELS = ("beats", "stems")
 ALL, NONE, RANDOM = "all", "none", "random"
@@ -103,7 +113,7 @@ class Study:
     selection : tuple of str
         What is labelled: "random", or a scheme of `levada select`.
     augmentation : tuple of tuple of str
-        Levels: ("all",), ("none",), or kinds in `KINDS`.
+        Levels: ("all",), ("none",), or kinds in `KINDS` or, for stems, `STEM_KINDS`.
     layers : tuple of tuple of str
         Levels: ("all",), or beginnings of names of layers.
     seeds : tuple of int
@@ -183,7 +193,7 @@ def read_spec(path: str | Path) -> Study:
         settings=reader.table(given, "settings"),
         path=Path(path),
     )
-    reader.kinds(study.augmentation)
+    reader.kinds(study.augmentation, STEM_KINDS if task == "stems" else KINDS)
     if not study.strategies and not study.rivals:
         raise reader.wrong("has no run in it: name strategies, or rivals to score", "strategies")
     budgets = study.minutes or all(source.minutes for source in study.corpora)
@@ -357,8 +367,8 @@ class _Reader:
             raise self.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
         return tuple(found)
 
-    def kinds(self, levels: Iterable[tuple[str, ...]]) -> None:
-        known = (ALL, NONE, *KINDS)
+    def kinds(self, levels: Iterable[tuple[str, ...]], kinds: Iterable[str]) -> None:
+        known = (ALL, NONE, *kinds)
         for word in (word for level in levels for word in level):
             if word not in known:
                 raise self.wrong(f"there is no augmentation {word!r}; {nearest(word, known)}", "augmentation")

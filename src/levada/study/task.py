@@ -10,16 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from levada import models
-from levada.corpus import Corpus, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
+from levada.corpus import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
 from levada.errors import InputError
-from levada.evaluate import evaluate, evaluate_stems
+from levada.evaluate import MIXTURE, ORACLE, evaluate, evaluate_stems, match
+from levada.evaluate.tables import write_rows
 
 if TYPE_CHECKING:
     from levada.corpus import StemSpan
 
-__all__ = ["BEATS", "STEMS", "TASKS", "Task", "draw_songs", "split_songs"]
+__all__ = ["BEATS", "LEAKS", "SCORES", "STEMS", "TASKS", "Task", "draw_songs", "split_songs"]
+
+Floats32 = npt.NDArray[np.float32]
+
+SCORES, LEAKS = "scores.csv", "leaks.csv"
+"""Files of a run: its scores, and for stems how much of each instrument is in each of them."""
+IDEAL = (MIXTURE, ORACLE)
+"""Rivals that are no models: what doing nothing scores, and the best that masks can do."""
+AS_IT_IS = "as it is"
 
 
 @dataclass(frozen=True)
@@ -32,31 +42,38 @@ class Task:
     baseless : tuple of str
         Strategies that take nothing of a base.
     plain : tuple of str
-        Strategies without a network that is trained: neither augmentation, layers nor settings mean anything to them.
+        Strategies without a network that is trained: neither augmentation nor layers mean anything to them.
     unset : tuple of str
         Strategies that have no settings at all.
+    settable : tuple of str
+        Plain strategies that have settings of their own, under their name.
     learn : callable
         Names of strategies -> what they do, and their settings; heavy, so asked for late.
     open, digest : callable
         A corpus from its path; what tells its content apart.
+    identity : callable
+        What tells a model apart that is scored as it is, by name.
     untouched : callable
-        A model as it is, by name.
+        Such a model, by name, for these recordings.
     made : callable
         What takes the place of it, from a model in memory.
     scored : callable
-        An evaluation of recordings by one of these.
+        Score recordings by one of these; gives the files that it wrote into a folder, the first with a row for each
+        recording or for each of its stems.
     """
 
     name: str
     baseless: tuple[str, ...]
     plain: tuple[str, ...]
     unset: tuple[str, ...]
+    settable: tuple[str, ...]
     learn: Callable[[], tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]]
     open: Callable[[str], Any]
     digest: Callable[[Any], str]
-    untouched: Callable[[str], Any]
+    identity: Callable[[str], str]
+    untouched: Callable[[str, Sequence[Any]], Any]
     made: Callable[[Any, str], Any]
-    scored: Callable[[Sequence[Any], str, Any, float], Any]
+    scored: Callable[[Sequence[Any], str, Any, float, Path], list[Path]]
 
 
 def _learn_beats() -> tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]:
@@ -105,46 +122,71 @@ def _made_tracker(model: Any, name: str) -> Any:
     return models.tracker(model, name=name)
 
 
+def _identity_of_tracker(name: str) -> str:
+    return models.load(name).identity or name
+
+
+def _tracker(name: str, _: Sequence[Any]) -> Any:
+    return models.load(name)
+
+
 def _made_separator(model: Any, name: str) -> Any:
     return models.separator_of(model, name=name)
 
 
-def _scored_beats(items: Sequence[Any], name: str, tracker: Any, trim_s: float) -> Any:
-    return evaluate(items, {name: tracker}, trim_s=trim_s)
+def _scored_beats(items: Sequence[Any], name: str, tracker: Any, trim_s: float, folder: Path) -> list[Path]:
+    evaluate(items, {name: tracker}, trim_s=trim_s).write_csv(folder / SCORES)
+    return [folder / SCORES]
 
 
 @dataclass(frozen=True)
-class _Songs:
-    """An evaluation of songs as a study keeps it: a row a song, with the means of its stems."""
+class _Ideal:
+    """What is known without a model: nothing taken apart, or masks made of the true stems."""
 
-    rows: tuple[Mapping[str, object], ...]
+    name: str
+    instruments: tuple[str, ...]
 
-    def write_csv(self, path: str | Path) -> None:
-        """Write one line a song."""
-        import csv
-
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+    def stems(self, samples: Floats32, rate: int) -> dict[str, Floats32]:  # noqa: ARG002
+        """The mixture itself, for every instrument."""
+        return dict.fromkeys(self.instruments, samples)
 
 
-def _scored_stems(songs: Sequence[Any], name: str, separator: Any, trim_s: float) -> _Songs:  # noqa: ARG001
-    from levada.scores import STEM_SCORES
+def _identity_of_separator(name: str) -> str:
+    return name if name in IDEAL else models.separator(name).identity or name
 
-    found = evaluate_stems(songs, {name: separator})
-    rows: dict[str, dict[str, object]] = {}
-    for row in found.of(name):
-        first = {"track": row.song, "group": row.group or row.song, "model": name, "error": row.error}
-        whole = rows.setdefault(row.song, first | {score: [] for score in STEM_SCORES})
-        for score in STEM_SCORES:
-            value = row.scores.get(score, float("nan"))
-            whole[score] += [value] if np.isfinite(value) else []  # type: ignore[operator]
-    for whole in rows.values():
-        for score in STEM_SCORES:
-            values: Any = whole[score]
-            whole[score] = float(np.mean(values)) if values else ""
-    return _Songs(tuple(rows.values()))
+
+def _separator(name: str, songs: Sequence[Multitrack]) -> Any:
+    """A separator as it is, told what plays: what it takes for other instruments would be counted as lost."""
+    instruments = tuple(dict.fromkeys(one for song in songs for one in song.instruments))
+    if name in IDEAL:
+        return _Ideal(name, instruments)
+    separator = models.separator(name)
+    playing = [stem for pair in match(instruments, separator.instruments) if pair.instruments for stem in pair.stems]
+    if len(playing) < 2 or len(playing) == len(separator.instruments):
+        return separator
+    try:
+        return models.separator(name, instruments=playing)
+    except InputError:  # it cannot leave any out, as demucs cannot
+        return separator
+
+
+def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, trim_s: float, folder: Path) -> list[Path]:  # noqa: ARG001
+    ideal = isinstance(separator, _Ideal)
+    found = evaluate_stems(songs, {AS_IT_IS if ideal else name: separator}, oracle=ideal and separator.name == ORACLE)
+    model = separator.name if ideal else name
+    rows = [{"track" if key == "song" else key: cell for key, cell in row.flat().items()} for row in found.of(model)]
+    stems, instruments, shares = found.leaks(model)
+    leaked: list[dict[str, object]] = [
+        {"stem": stem, "instrument": instrument, "share": share}
+        for stem, row in zip(stems, shares.tolist(), strict=True)
+        for instrument, share in zip(instruments, row, strict=True)
+    ]
+    written = []
+    for file, table in ((SCORES, rows), (LEAKS, leaked)):
+        if table:
+            write_rows(folder / file, table)
+            written.append(folder / file)
+    return written
 
 
 def split_songs(corpus: StemCorpus, *, seed: Sequence[int], test: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -162,10 +204,12 @@ BEATS = Task(
     baseless=("scratch", "bayes"),
     plain=("decoder", "bayes"),
     unset=("decoder",),
+    settable=(),
     learn=_learn_beats,
     open=_open_beats,
     digest=_digest_of_beats,
-    untouched=models.load,
+    identity=_identity_of_tracker,
+    untouched=_tracker,
     made=_made_tracker,
     scored=_scored_beats,
 )
@@ -174,10 +218,12 @@ STEMS = Task(
     baseless=("scratch", "nmf", "nmf-conv"),
     plain=("nmf", "nmf-conv"),
     unset=(),
+    settable=("nmf", "nmf-conv"),
     learn=_learn_stems,
     open=_open_stems,
     digest=_digest_of_stems,
-    untouched=models.separator,
+    identity=_identity_of_separator,
+    untouched=_separator,
     made=_made_separator,
     scored=_scored_stems,
 )
