@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from levada.augment import NONE, SILENCE, Augmentation, augment, cut, equalise, hide, noise, pitch, tempo
+from levada.augment import NONE, Augmentation, augment, cut, equalise, hide, noise, pitch, tempo
+from levada.augment.beats import SILENCE
 from levada.beats import Beats
 from levada.errors import InputError
 

@@ -55,7 +55,7 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
     with tracking.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as told:
         steps = _curve(told, run.folder / LOG)
         there = [name for name in (*SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
-        values = {name: [float(row.get(name) or "nan") for row in run.scores] for name in there}
+        values = {name: [_number(row.get(name, "")) for row in run.scores] for name in there}
         means = {name: float(np.nanmean(of)) for name, of in values.items() if not all(map(math.isnan, of))}
         told.scalars(steps + 1, means | dict(run.costs))
         told.table("scores", run.scores)
@@ -68,6 +68,10 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
         if ranked and (run.folder / WEIGHTS).is_dir():
             _hear(told, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
+
+
+def _number(cell: str | float) -> float:
+    return math.nan if cell == "" else float(cell)
 
 
 def _curve(told: Tracking, log: Path) -> int:
