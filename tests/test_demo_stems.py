@@ -199,6 +199,16 @@ class TestCorpus:
         assert not (tmp_path / "it").exists()
 
 
+def test_the_base_calls_drums_as_the_songs_do():
+    from levada.nets.card import Card
+    from levada.nets.masks import tiny
+    from levada.nets.weights import Weights
+
+    base = Weights(tiny(("surdo", "shaker", "claves")), Card("stems", "-", "CC0-1.0", "none", 0.0, {"any": "none"}))
+    assert set(demo._before(base, ["chocalho", "surdo", "theremin"]).instruments) == {"chocalho", "surdo"}
+    assert set(demo._before(base, ["theremin"]).instruments) == {"surdo", "shaker", "claves"}
+
+
 def test_the_command_prints_the_table_and_where_to_listen(levada, tmp_path, songs):
     code, out, err = levada(
         "demo", "--task", "stems", "--real", str(songs), "--minutes", "0.1", "--out", str(tmp_path / "it")

@@ -32,9 +32,10 @@ from levada.tradition import read_tradition
 __all__ = ["MARK", "StemDemo", "demo_stems"]
 
 TRADITION = "bateria"
-SONGS, LENGTH_S = 4, 25.0
-EXAM, EXAM_S = 3, 12.0
-HEARD_SONGS, HEARD_S = 3, 30.0  # of the exam, left to listen to
+SONGS, LENGTH_S = 8, 12.0
+EXAM, EXAM_S = 4, 10.0
+SEEDS = 2000  # from here on: no song is one that the base was made of
+HEARD_SONGS, HEARD_S = 2, 30.0  # of the exam, left to listen to
 DRAWN = 2  # instruments in the picture
 PRACTISED = "surdo"
 WORDS = {"base": "before", "nmf": "nmf", "adapted": "after"}
@@ -150,14 +151,16 @@ def _rendered(
     say(f"rendering {SONGS} songs of {TRADITION} to learn from and {EXAM} for the exam, with their stems")
     sides: list[Sequence[Multitrack]] = []
     with progress("rendering") as told:
-        for name, songs, length_s, before in (("songs", SONGS, LENGTH_S, 0), ("exam", EXAM, EXAM_S, SONGS)):
+        for side, (name, songs, length_s, before) in enumerate(
+            (("songs", SONGS, LENGTH_S, 0), ("exam", EXAM, EXAM_S, SONGS))
+        ):
 
             def counted(done: int, _: int, before: int = before) -> None:
                 told(before + done, SONGS + EXAM)
 
             render_corpus(
-                out / name, tradition, minutes=songs * length_s / 60, recordings=songs, seed=2 * seed + (before > 0),
-                multitrack=True, progress=counted,
+                out / name, tradition, minutes=songs * length_s / 60, recordings=songs,
+                seed=SEEDS + 2 * seed + side, multitrack=True, progress=counted,
             )  # fmt: skip
             sides.append(open_stems(out / name).songs)
     return sides[0], sides[1]
@@ -178,7 +181,11 @@ def _sides(corpus: StemCorpus, minutes: float, rng: np.random.Generator) -> tupl
 
 def _before(base: Weights, heard: Sequence[str]) -> Separator:
     """The base, told what plays; all that it knows where it knows none of that."""
-    known = {one: one for name in heard if (one := matched(name, base.net.instruments)) is not None}
+    known: dict[str, str] = {}
+    for name in heard:
+        one = matched(name, base.net.instruments)
+        if one is not None and one not in known.values():
+            known[name] = one  # called as in the songs, so that files before and after have the same names
     return models.separator_of(base, name="base", instruments=known or None)
 
 
