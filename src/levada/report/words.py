@@ -107,7 +107,7 @@ def _number(score: str, value: Estimate) -> str:
 
 
 def _value(score: str, value: Estimate) -> str:
-    of = "an " if score == "si_sdr_i" else "a " if score == "sdr_i" else ""
+    of = "an " if score in ("si_sdr_i", "sdr_i") else ""
     return f"{of}{_name(score)} {'of ' if of else ''}{_number(score, value)}"
 
 
