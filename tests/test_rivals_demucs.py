@@ -66,7 +66,7 @@ class TestSeparator:
         ours = a_separator(net).stems(samples, RATE)
         last = round(3 * RATE)  # what fills up the last stretch is the package's own affair
         assert np.allclose(ours["surdo"][:, :last], theirs[0][:, :last], atol=1e-5)
-        assert np.allclose(ours["caixa"], theirs[1], atol=1e-5)
+        assert np.allclose(ours["caixa"][:, :last], theirs[1][:, :last], atol=1e-5)
 
     @pytest.mark.parametrize("size", [700, 8000, 13000])
     def test_pieces_of_any_size_give_what_the_whole_gives(self, net, size):
