@@ -8,21 +8,28 @@ the user asked for it.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
+import socket
 import tomllib
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError, MissingExtra
 
-__all__ = ["atomic", "atomic_files", "atomic_folder", "need_free", "read_midi", "read_toml", "working_folder"]
+__all__ = [
+    "atomic", "atomic_files", "atomic_folder", "need_free", "read_midi", "read_toml", "temporary_path",
+    "working_folder", "wrap_errors",
+]  # fmt: skip
 
 RUN = "run.json"
+TEMPORARY = ".levada-"
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -63,8 +70,8 @@ def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     ...     temporary.write_text("0.5\t1\n")
     """
     target = Path(os.path.realpath(path))
-    temporary = _beside(target)
-    with _explained(path, target, temporary):
+    temporary = temporary_path(target)
+    with wrap_errors(path, target, temporary):
         _refuse(path, target, force=force)
         try:
             temporary.touch(exist_ok=False)
@@ -100,8 +107,8 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
         As for `atomic`, and if `force` would replace a folder of another kind.
     """
     target = Path(os.path.realpath(path))
-    temporary = _beside(target)
-    with _explained(path, target, temporary):
+    temporary = temporary_path(target)
+    with wrap_errors(path, target, temporary):
         _refuse_folder(path, target, known_by=known_by, force=force)
         try:
             temporary.mkdir()
@@ -141,8 +148,8 @@ def atomic_files(
     """
     target = Path(os.path.realpath(path))
     inside = target / ".levada"
-    temporary = _beside(inside if target.is_dir() else target)
-    with _explained(path, target, temporary):
+    temporary = temporary_path(inside if target.is_dir() else target)
+    with wrap_errors(path, target, temporary):
         need_free(path, names, spared=spared, force=force)
         try:
             temporary.mkdir()
@@ -285,8 +292,45 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise InputError("is not valid TOML: its brackets are nested too deeply", path=path) from None
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f".levada-{uuid.uuid4().hex[:12]}{target.suffix[:16]}")
+def temporary_path(target: Path) -> Path:
+    """A name beside a file or folder, to write it under until it is whole.
+
+    The name has this process in it. Those of processes of this machine that are gone are removed on the way: they were
+    killed. What another machine is writing on a shared disk is left alone.
+    """
+    _remove_leftovers(target.parent)
+    return target.with_name(f"{TEMPORARY}{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{target.suffix[:16]}")
+
+
+@lru_cache(maxsize=1024)
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files and folders of processes of this machine that are gone; once a folder and process."""
+    for leftover in folder.glob(f"{TEMPORARY}{_host()}-*"):
+        found = re.match(rf"{re.escape(TEMPORARY)}{_host()}-(\d+)-", leftover.name)
+        if found and not _is_alive(int(found[1])):
+            with suppress(OSError):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """What tells this machine apart, with the space of process numbers where there are several (containers)."""
+    space = ""
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # where asking would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
@@ -319,17 +363,27 @@ def _need_parent(path: str | Path, target: Path) -> None:
 
 
 @contextmanager
-def _explained(path: str | Path, target: Path, temporary: Path) -> Iterator[None]:
-    """Say in the user's words what kept `target` from being written; errors about other files pass."""
+def wrap_errors(path: str | Path, *parts: Path) -> Iterator[None]:
+    """Turn an `OSError` about a file into an `InputError` in the user's words.
+
+    Parameters
+    ----------
+    path : path-like
+        What the user wants written, as the message names it.
+    *parts : Path
+        Files and folders that are a part of it; errors about others pass.
+
+    Raises
+    ------
+    InputError
+        Where the system says why `path` cannot be written.
+    """
+    ours = {Path(path), *parts}
     try:
         yield
     except OSError as error:
-        ours = (
-            error.filename is None
-            or Path(error.filename) in (target, temporary)
-            or temporary in Path(error.filename).parents
-        )
-        if error.errno is None or not ours:
+        about = None if error.filename is None else Path(error.filename)
+        if error.errno is None or not (about is None or about in ours or ours & set(about.parents)):
             raise
         reason = _REASONS.get(error.errno, error.strerror or str(error))
         raise InputError(f"could not be written: {reason}", path=path) from error
@@ -340,7 +394,7 @@ def _swap(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)
         return
-    aside = _beside(target)
+    aside = temporary_path(target)
     target.rename(aside)
     try:
         temporary.rename(target)

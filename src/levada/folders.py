@@ -1,0 +1,404 @@
+"""Output folders of commands that process many items: one writer at a time, and a manifest of every file written.
+
+A folder of beats, of stems, of rendered recordings or of mixtures is filled item by item, perhaps over days, by a
+command that may be killed. `RunFolder` is what all of these share: a lock, so that two processes never write to one
+folder; a manifest (`MANIFEST`, JSON lines, only appended to), which says for each item what it was made from, by what,
+when, and the hash of each file; and the rule that follows from it: **a file is replaced only if the manifest has it and
+it is unchanged**. What a person edited or put there is never overwritten and never removed.
+
+>>> with RunFolder.acquire("out", kind="beats", config={"model": "base"}) as folder:    # doctest: +SKIP
+...     for recording in recordings:
+...         if not folder.is_done(recording.name, source=recording.hash):
+...             with folder.writing(recording.name, source=recording.hash) as temporary:
+...                 write_beats(temporary / "song.beats", beats)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from levada import __version__
+from levada.errors import InputError
+from levada.files import temporary_path, wrap_errors
+
+__all__ = ["HOLDER", "LOCK", "MANIFEST", "Entry", "RunFolder", "config_digest", "lock_folder", "sha256_of"]
+
+MANIFEST = "levada-manifest.jsonl"
+LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
+FORMAT = 1
+DONE, FAILED, WRITING, REMOVED = "done", "failed", "writing", "removed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one item.
+
+    Parameters
+    ----------
+    item : str
+        What was processed: the path of a recording inside its folder, or a name.
+    status : {"done", "failed", "writing", "removed"}
+    config : str
+        Digest of all that decides the result (`config_digest`).
+    source : str
+        SHA-256 of the input, or empty where there is none.
+    files : mapping of str to mapping
+        Each file written, by its path inside the folder: its ``sha256``, and ``size`` and ``mtime_ns``, by which an
+        unchanged file is recognised without reading it.
+    error : str
+        Why it failed.
+    version : str
+        Of levada.
+    date : str
+        When it was finished: ISO 8601, UTC.
+    """
+
+    item: str
+    status: str
+    config: str
+    source: str = ""
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    error: str = ""
+    version: str = __version__
+    date: str = ""
+
+
+class RunFolder:
+    """An output folder that is held by this process; get one by `acquire`.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What it holds: "beats", "stems", "rendered recordings" …
+    config : str
+        Digest of what decides the results of this run.
+    entries : iterable of Entry
+        What the manifest says, in its order; the attribute of this name has the newest entry of each item.
+    """
+
+    def __init__(self, path: Path, kind: str, config: str, entries: Iterable[Entry] = ()) -> None:
+        self.path, self.kind, self.config, self.entries = path, kind, config, dict[str, Entry]()
+        self._written: dict[str, list[Mapping[str, Any]]] = {}  # every state of a file that levada ever wrote
+        for entry in entries:
+            self._remember(entry)
+
+    @classmethod
+    @contextmanager
+    def acquire(
+        cls, path: str | Path, *, kind: str, config: Mapping[str, Any], force: bool = False
+    ) -> Iterator[RunFolder]:
+        """Take an output folder for the time of a block; it is made if it does not exist.
+
+        Parameters
+        ----------
+        path : path-like
+        kind : str
+            What it is to hold.
+        config : mapping
+            All that decides the results, as JSON has it: model, its digest, settings. A run that was interrupted is
+            continued by one of the same config.
+        force : bool
+            Whether a run of another config may replace what the manifest has, file by file as new ones are written.
+
+        Yields
+        ------
+        RunFolder
+
+        Raises
+        ------
+        InputError
+            If another process holds the folder; it holds files and no manifest, another kind of files, or those of
+            another config and `force` is not given; or it cannot be made or written.
+        """
+        folder = Path(path)
+        _make(folder)
+        with lock_folder(folder):
+            header, entries = _read_manifest(folder)
+            digest = config_digest(config)
+            if header is None and _is_in_use(folder):
+                raise InputError(
+                    f"is not empty and was not made by levada (there is no {MANIFEST} in it); name a new folder",
+                    path=path,
+                )
+            if header is not None and header["kind"] != kind:
+                raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
+            if header is not None and header["digest"] != digest and not force:
+                differing = ", ".join(_differing(header["config"], json.loads(_canonical(config))))
+                raise InputError(
+                    f"holds {kind} of a run that differs in {differing}; name another folder, or --force to replace "
+                    "them one by one",
+                    path=path,
+                )
+            found = cls(folder, kind, digest, entries)
+            if header is None or header["digest"] != digest:
+                found._append({"format": FORMAT, "kind": kind, "digest": digest, "config": config})
+            yield found
+
+    def is_done(self, item: str, *, source: str = "") -> bool:
+        """Whether an item was finished with this config, from this input, and its files are there and unchanged.
+
+        Parameters
+        ----------
+        item : str
+        source : str
+            SHA-256 of its input as it is now.
+        """
+        entry = self.entries.get(item)
+        return (
+            entry is not None
+            and (entry.status, entry.config, entry.source) == (DONE, self.config, source)
+            and all((self.path / name).is_file() for name in entry.files)
+        )
+
+    def edited(self, item: str) -> list[str]:
+        """Files of an item that were changed since they were written."""
+        entry = self.entries.get(item)
+        files = {} if entry is None else entry.files
+        return [name for name in files if (self.path / name).exists() and not self._is_ours(name)]
+
+    def need_replaceable(self, names: Iterable[str]) -> None:
+        """Refuse to write over files that are not in the manifest, or were changed since.
+
+        Raises
+        ------
+        InputError
+            For the first of such files; it says which.
+        """
+        for name in names:
+            target = self.path / name
+            if not os.path.lexists(target) or self._is_ours(name):
+                continue
+            if name in self._written:
+                raise InputError("was changed after levada wrote it, and is kept; move it away", path=target)
+            raise InputError("exists, was not written by levada, and is kept; move it away", path=target)
+
+    @contextmanager
+    def writing(self, item: str, *, source: str = "") -> Iterator[Path]:
+        """Lend a temporary folder; what the block writes there becomes the files of an item.
+
+        Files of an earlier run of the same item that are not among the new ones are removed, if they are unchanged.
+
+        Parameters
+        ----------
+        item : str
+        source : str
+            SHA-256 of its input.
+
+        Yields
+        ------
+        temporary : Path
+            Files go there under the paths that they will have inside the folder.
+
+        Raises
+        ------
+        InputError
+            If a file would replace one that may not be replaced, or cannot be written; then nothing is changed.
+        """
+        temporary = temporary_path(self.path / "item")
+        with wrap_errors(self.path, temporary):
+            try:
+                temporary.mkdir()
+                yield temporary
+                names = sorted(
+                    file.relative_to(temporary).as_posix() for file in temporary.rglob("*") if file.is_file()
+                )
+                self.need_replaceable(names)
+                before = self.entries.get(item)
+                files = {name: _state(temporary / name) for name in names}
+                self._record(Entry(item, WRITING, self.config, source, files, date=_now()))  # a kill may come now
+                for name in names:
+                    target = self.path / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(temporary / name, target)
+                for name in set() if before is None else set(before.files) - set(names):
+                    if self._is_ours(name):
+                        (self.path / name).unlink(missing_ok=True)
+                self._record(Entry(item, DONE, self.config, source, files, date=_now()))
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def fail(self, item: str, error: str, *, source: str = "") -> None:
+        """Record that an item failed, and why; files of an earlier run of it stay, and stay known."""
+        before = self.entries.get(item)
+        files = {} if before is None else before.files
+        self._record(Entry(item, FAILED, self.config, source, files, error, date=_now()))
+
+    def remove(self, item: str) -> list[str]:
+        """Remove the files of an item that are unchanged.
+
+        Returns
+        -------
+        list of str
+            Those that were changed by somebody, which are kept.
+        """
+        names = self.entries[item].files if item in self.entries else {}
+        for name in names:
+            if self._is_ours(name):
+                (self.path / name).unlink()
+                for parent in list(PurePosixPath(name).parents)[:-1]:
+                    with suppress(OSError):  # not empty
+                        (self.path / parent).rmdir()
+        self._record(Entry(item, REMOVED, self.config, date=_now()))
+        return [name for name in names if (self.path / name).exists()]
+
+    def _is_ours(self, name: str) -> bool:
+        return any(self._matches(name, state) for state in self._written.get(name, ()))
+
+    def _matches(self, name: str, state: Mapping[str, Any]) -> bool:
+        """Whether a file is the one that was written: same size and time, or same content."""
+        path = self.path / name
+        try:
+            now = path.stat()
+        except OSError:
+            return False
+        if not path.is_file() or path.is_symlink() or now.st_size != state["size"]:
+            return False
+        return bool(now.st_mtime_ns == state["mtime_ns"] or sha256_of(path) == state["sha256"])
+
+    def _record(self, entry: Entry) -> None:
+        self._append(asdict(entry))
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        self.entries[entry.item] = entry
+        for name, state in entry.files.items():
+            if state not in self._written.setdefault(name, []):
+                self._written[name].append(state)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        path = self.path / MANIFEST
+        with wrap_errors(path), path.open("ab") as file:
+            file.write(_canonical(line).encode() + b"\n")
+
+
+def config_digest(config: Mapping[str, Any]) -> str:
+    """Digest of what decides a result: 16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> config_digest({"model": "base", "steps": 3}) == config_digest({"steps": 3, "model": "base"})
+    True
+    """
+    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:16]
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder for the time of a block; the lock of a process that is gone counts for nothing.
+
+    Raises
+    ------
+    InputError
+        If another process holds it; says which one, on which machine.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    with wrap_errors(folder, folder / LOCK):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process writes to this folder ({_holder(folder)}); wait for it, or name another folder",
+                path=folder,
+            ) from None
+    try:
+        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
+        with suppress(OSError):
+            (folder / HOLDER).write_text(json.dumps(me), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it does not say which"
+
+
+def _make(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file: give the name of a folder", path=folder)
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {folder.parent}: make it first", path=folder)
+    with wrap_errors(folder):
+        folder.mkdir(exist_ok=True)
+
+
+def _is_in_use(folder: Path) -> bool:
+    return any(not file.name.startswith(".levada-") for file in folder.iterdir())
+
+
+def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
+    """The last header and all entries; a last line that a kill left half written is passed over."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None, []
+    header, entries = None, list[Entry]()
+    with wrap_errors(path):
+        content = path.read_bytes()
+    lines = content.splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if "kind" in row:
+                header = {key: row[key] for key in ("kind", "digest", "config")}
+            else:
+                entries.append(_confined(Entry(**row)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if number == len(lines) and not content.endswith(b"\n"):
+                path.write_bytes(content[: content.rfind(b"\n") + 1])  # or the next line would be joined to it
+                break
+            raise InputError(f"is damaged ({error}): move it away", path=path, line=number) from None
+    return header, entries
+
+
+def _confined(entry: Entry) -> Entry:
+    """An entry whose files lie inside the folder: a manifest is a file that anybody may have written."""
+    for name in entry.files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{name!r} is outside the folder")
+    return entry
+
+
+def _state(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"sha256": sha256_of(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
+    """Names of the settings that differ, dotted."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        keys = sorted({*theirs, *ours})
+        return [found for key in keys for found in _differing(theirs.get(key), ours.get(key), f"{name}.{key}")]
+    return [] if theirs == ours else [name.removeprefix(".") or "everything"]
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
