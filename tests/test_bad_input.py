@@ -485,5 +485,5 @@ class TestInterrupted:
         tracking = ("beats", rendered, "-o", tmp_path / "out", "--processes", 1, "-m")
         assert levada(*tracking, "flux")[0] == 0
         before = contents(tmp_path / "out")
-        assert "holds beats of another model" in refused(*tracking, tiny_model)
+        assert "holds beats of a run that differs in identity" in refused(*tracking, tiny_model)
         assert contents(tmp_path / "out") == before

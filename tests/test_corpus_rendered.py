@@ -1,6 +1,7 @@
 """Rendered corpora: each recording whole or not there, the same seed the same bytes, and nothing of others is lost."""
 
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -260,16 +261,19 @@ class TestFolders:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"seed": 1}, "seed"),
-            ({"recordings": 2}, "recordings"),
-            ({"minutes": 0.3}, "minutes"),
-            ({"minutes": 0.3, "seed": 4}, "minutes, seed"),
+            ({"seed": 1}, "seed (0 there, 1 now)"),
+            ({"recordings": 2}, "recordings (3 there, 2 now)"),
+            ({"minutes": 0.3}, "minutes (0.2 there, 0.3 now)"),
+            ({"minutes": 0.3, "seed": 4}, "minutes (0.2 there, 0.3 now), differs in seed (0 there, 4 now)"),
         ],
     )
     def test_of_another_run_are_replaced_with_force_alone(self, tmp_path, changes, told):
         made(tmp_path / "corpus", recordings=3, minutes=0.2)
         before = contents(tmp_path / "corpus")
-        with pytest.raises(InputError, match=rf"was rendered otherwise \({told}\); give another name, or --force"):
+        with pytest.raises(
+            InputError,
+            match=re.escape(f"of a run that differs in {told}: choose another folder, or --force"),
+        ):
             made(tmp_path / "corpus", **changes)
         assert contents(tmp_path / "corpus") == before
         (tmp_path / "corpus" / "mine.wav").write_bytes(b"mine")
@@ -283,8 +287,18 @@ class TestFolders:
 
     def test_of_a_description_that_changed(self, tmp_path):
         made(tmp_path / "corpus")
-        with pytest.raises(InputError, match=r"was rendered otherwise \(description\)"):
+        with pytest.raises(InputError, match="of a run that differs in description"):
             render_corpus(tmp_path / "corpus", replace(CANDOMBE, spread=0.02), minutes=0.2, recordings=3)
+
+    def test_of_sounds_replaced_under_the_same_name(self, tmp_path):
+        shots, clicks = tmp_path / "shots", np.zeros((2, 400), np.float32)
+        shots.mkdir()
+        clicks[0, 0], clicks[1, 5] = 0.9, 0.9
+        audio.write(shots / "chico-open.wav", clicks[:1], rate=RATE)
+        made(tmp_path / "corpus", sounds=str(shots))
+        audio.write(shots / "chico-open.wav", clicks[1:], rate=RATE, force=True)
+        with pytest.raises(InputError, match="of a run that differs in sounds_digest"):
+            made(tmp_path / "corpus", sounds=str(shots))
 
     def test_with_force_the_same_run_is_done_anew(self, corpus, tmp_path):
         made(tmp_path / "corpus")
@@ -402,14 +416,14 @@ class TestMultitracks:
 
     def test_other_kinds_are_refused_and_replaced_when_asked(self, tmp_path):
         made(tmp_path / "corpus", recordings=1, minutes=0.05)
-        with pytest.raises(InputError, match="rendered otherwise \\(multitrack\\)"):
+        with pytest.raises(InputError, match=r"differs in multitrack \(false there, true now\)"):
             made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True, force=True)
         (tmp_path / "corpus" / "candombe-002").mkdir()
         assert {path.name for path in (tmp_path / "corpus").iterdir()} == {
             *("corpus.json", "corpus.toml", "candombe-001", "candombe-002"),
         }
-        with pytest.raises(InputError, match="rendered otherwise \\(multitrack\\)"):
+        with pytest.raises(InputError, match=r"differs in multitrack \(true there, false now\)"):
             made(tmp_path / "corpus", recordings=1, minutes=0.05)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, force=True)
         there = {path.name for path in (tmp_path / "corpus").iterdir()}

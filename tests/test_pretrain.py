@@ -16,7 +16,7 @@ from levada.compose import Material
 from levada.errors import InputError
 from levada.fit import LOG
 from levada.nets.tcn import Tcn, tiny
-from levada.nets.weights import load
+from levada.nets.weights import Weights, load, save
 from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, make, read_settings
 from levada.pretrain import beats as pretrain
 
@@ -291,6 +291,20 @@ class TestPretrain:
         assert loaded.training["steps"] == 1
         assert (tmp_path / "base" / LOG).read_text().startswith("step,seconds,loss")
         assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+    def test_another_model_of_the_same_name_to_start_from_is_another_run(self, tmp_path):
+        def die(*_):
+            raise Killed
+
+        for place, seed in (("one", 0), ("two", 1)):
+            torch.manual_seed(seed)
+            (tmp_path / place).mkdir()
+            save(tmp_path / place / "base", Weights(tiny(), card(SMALL, name="base")))
+        one, two = (replace(SMALL, start=str(tmp_path / place / "base")) for place in ("one", "two"))
+        with pytest.raises(Killed):
+            make(one, out=tmp_path / "mine", progress=die)
+        with pytest.raises(InputError, match=r"differs in content\.start"):
+            make(two, out=tmp_path / "mine")
 
     def test_ctrl_c_ends_early(self, tmp_path):
         def interrupt(step, *_):

@@ -341,10 +341,16 @@ class TestFolder:
     def test_two_models_never_mix(self, songs, tmp_path):
         separate_folder(songs, SEPARATOR, tmp_path / "out")
         other = MaskSeparator("made", SEPARATOR.instruments, shares, identity="2")
-        with pytest.raises(InputError, match="stems of another model"):
+        with pytest.raises(InputError, match=r"stems of a run that differs in identity \(\"1\" there, \"2\" now\)"):
             separate_folder(songs, other, tmp_path / "out")
         assert len(separate_folder(songs, other, tmp_path / "out", force=True).written) == 3
-        assert json.loads((tmp_path / "out" / "levada-run.json").read_text()) == {"model": "made", "identity": "2"}
+        assert json.loads((tmp_path / "out" / "levada-run.json").read_text())["identity"] == "2"
+
+    def test_a_recording_replaced_under_its_name_is_not_passed_off_as_separated(self, songs, tmp_path):
+        separate_folder(songs, SEPARATOR, tmp_path / "out")
+        (songs / "a.wav").write_bytes((songs / "street" / "b.wav").read_bytes())
+        with pytest.raises(InputError, match=r"older than a\.wav"):
+            separate_folder(songs, SEPARATOR, tmp_path / "out")
 
     def test_one_that_is_damaged_costs_itself_alone(self, songs, tmp_path, monkeypatch):
         monkeypatch.setattr("shutil.which", lambda _: None)

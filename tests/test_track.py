@@ -221,14 +221,14 @@ class TestFolder:
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
         for other in (a_tracker(), Listener("flux", flux_tracker().hear, identity="flux of tomorrow")):
-            with pytest.raises(InputError, match="another model") as told:
+            with pytest.raises(InputError, match="beats of a run that differs") as told:
                 track_folder(archive, other, out=out)
             assert told.value.path == out
 
     def test_another_version_of_the_same_model(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, a_tracker(), out=out)
-        with pytest.raises(InputError, match="another model or version"):
+        with pytest.raises(InputError, match="beats of a run that differs in identity"):
             track_folder(archive, a_tracker(identity="two"), out=out)
 
     def test_another_model_with_force_that_is_killed_leaves_no_beats_of_the_first(self, archive, tmp_path):
@@ -243,11 +243,35 @@ class TestFolder:
         assert names(out) == ["a.beats", RUN]
         assert len(track_folder(archive, a_tracker(), out=out).written) == 2
 
+    def test_a_recording_replaced_under_its_name_is_not_passed_off_as_tracked(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        audio.write(archive / "a.wav", clicking(5, bpm=140), rate=RATE, force=True)
+        audio.write(archive / "new.wav", clicking(5, bpm=140), rate=RATE)
+        before = (out / "a.beats").read_bytes()
+        with pytest.raises(InputError, match=r"older than a\.wav"):
+            track_folder(archive, flux_tracker(), out=out)
+        assert (out / "a.beats").read_bytes() == before
+        (out / "a.beats").unlink()
+        assert {path.name for path in track_folder(archive, flux_tracker(), out=out).written} == {
+            "a.beats",
+            "new.beats",
+        }
+        assert read_beats(out / "a.beats").tempo_bpm == pytest.approx(140, rel=0.02)
+
+    def test_beats_that_no_run_wrote_are_not_kept_as_the_models(self, archive, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "a.beats").write_text("1.0\t1\n")
+        with pytest.raises(InputError, match=r"unknown origin.*a\.beats"):
+            track_folder(archive, flux_tracker(), out=tmp_path / "out")
+        assert (tmp_path / "out" / "a.beats").read_text() == "1.0\t1\n"
+        assert len(track_folder(archive, flux_tracker(), out=tmp_path / "out", force=True).written) == 3
+
     @pytest.mark.parametrize("content", ["", "{", "[]", '"flux"'])
     def test_a_damaged_claim_is_not_trusted(self, archive, tmp_path, content):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / RUN).write_text(content)
-        with pytest.raises(InputError, match="another model"):
+        with pytest.raises(InputError, match=r"of unknown origin: its levada-run\.json is damaged"):
             track_folder(archive, flux_tracker(), out=tmp_path / "out")
 
     def test_a_recording_that_fails_does_not_stop_the_others(self, archive, tmp_path):
@@ -308,7 +332,7 @@ class TestFolder:
 
     def test_a_file_in_the_place_of_the_output(self, archive, tmp_path):
         (tmp_path / "out").write_text("")
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="is a file"):
             track_folder(archive, flux_tracker(), out=tmp_path / "out")
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "blocks",
     "clicks",
     "content_hash",
+    "content_hashes",
     "info",
     "lacks_length_header",
     "mono",
@@ -372,10 +373,23 @@ def with_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
 
 
 def content_hash(path: str | Path) -> str:
-    """Compute the SHA-256 of the file's bytes, in hexadecimal: the same recording under whatever name."""
+    """Compute the SHA-256 of a file's bytes, or of all files of a folder with their names, in hexadecimal."""
+    if Path(path).is_dir():
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        lines = [f"{content_hash(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     need_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
+    """Compute the SHA-256 of each file by its path; those that cannot be read are left out."""
+    found = dict[Path, str]()
+    for path in paths:
+        with suppress(InputError, OSError):
+            found[path] = content_hash(path)
+    return found
 
 
 def _gathered(recording: Recording, *, limit: int | None) -> Samples:

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
 import socket
 import tomllib
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from levada import __version__
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "atomic", "atomic_files", "atomic_folder", "need_free", "read_midi", "read_toml", "temporary_path",
-    "working_folder", "wrap_errors",
+    "atomic", "atomic_files", "atomic_folder", "claim_folder", "differing", "need_free", "read_midi", "read_toml",
+    "remove", "temporary_path", "working_folder", "wrap_errors",
 ]  # fmt: skip
 
 RUN = "run.json"
+SHORT, SHOWN = 40, 5  # characters of a value, and differing entries, up to which a message has them
 TEMPORARY = ".levada-"
 
 _REASONS = {
@@ -184,51 +187,120 @@ def need_free(path: str | Path, names: Collection[str], *, spared: Path | None =
         _refuse(Path(path) / name, target / name, force=force)
 
 
-def working_folder(path: str | Path, *, run: str, force: bool = False) -> Path:
-    """Make a folder for work that may be interrupted, or recognise the one that this very run left.
+def claim_folder(
+    path: str | Path,
+    config: Mapping[str, Any],
+    *,
+    manifest: str = RUN,
+    holds: str,
+    clear: Callable[[Mapping[str, Any]], None],
+    inputs: Mapping[str, str] | None = None,
+    is_done: Callable[[str], bool] = lambda _: True,
+    outputs: Iterable[Path] | None = None,
+    parents: bool = False,
+    advice: str = "choose another folder, or --force to replace them",
+    force: bool = False,
+) -> None:
+    """Create an output folder, or recognise the one that a run of the same config left, for code that fills it itself.
 
     Parameters
     ----------
     path : path-like
-        The folder.
-    run : str
-        What makes a run the same run; kept in the folder.
+    config : mapping
+        Everything that decides the output, as JSON has it. It is kept in the folder, with the version of levada.
+    manifest : str
+        Name of the file it is kept in.
+    holds : str
+        What such a folder holds, for messages.
+    clear : callable
+        Given the config of another run, removes its output; called only with `force`, and before the new manifest is
+        written, so that a run killed in between leaves no output of one run beside the manifest of another.
+    inputs : mapping of str to str, optional
+        Digest of each input by name. Inputs may be added between runs, but not changed once they are done.
+    is_done : callable, optional
+        Whether the output of the input of that name exists.
+    outputs : iterable of Path, optional
+        The files that are going to be written: where there is no manifest none of them may exist, other files may.
+        Without it, the folder must be empty.
+    parents : bool
+        Whether folders above it are created as well.
+    advice : str
+        What to do about another run, for messages.
     force : bool
-        Whether the unfinished run of something else may be thrown away.
-
-    Returns
-    -------
-    Path
-        The folder: empty but for the description, or with what the run had done.
+        Whether the output of another run may be replaced.
 
     Raises
     ------
     InputError
-        If it holds another run, or something that is no run of levada's.
+        If it holds the output of another run (the message says what differs) or something else, or cannot be created.
     """
-    folder, note = Path(path), Path(path) / RUN
+    folder, note = Path(path), Path(path) / manifest
     if folder.exists() and not folder.is_dir():
-        raise InputError("is in the way of the working folder: move it away", path=path)
-    if folder.exists() and any(not file.name.startswith(".levada-") for file in folder.iterdir()):
-        theirs = note.read_text(encoding="utf-8") if note.is_file() else None
-        if theirs == run:
-            return folder
-        if theirs is None:
-            raise InputError(f"is not a run of levada (it has no {RUN}) and is left alone; move it away", path=path)
-        if not force:
+        raise InputError("is a file: give the name of a folder", path=path)
+    if not parents:
+        _need_parent(path, folder.absolute())
+    ours = json.loads(json.dumps({**config, "levada": __version__}, default=str))
+    digests, theirs = dict(inputs or {}), _read_config(note)
+    if theirs is not None:
+        before = theirs.pop("inputs", {})
+        what = [f"differs in {name}" for name in differing(theirs, ours)]
+        what += [
+            f"is older than {name}, which has changed since"
+            for name, digest in digests.items()
+            if before.get(name, digest) != digest and is_done(name)
+        ]
+        if what and not force:
+            more = f" and {len(what) - SHOWN} more" if len(what) > SHOWN else ""
+            raise InputError(f"holds {holds} of a run that {', '.join(what[:SHOWN])}{more}: {advice}", path=path)
+        if what:
+            clear(theirs)
+        else:
+            digests = {**before, **digests}
+    elif outputs is not None:
+        there = [] if force else [file for file in (note, *outputs) if file.exists()]
+        if there:
             raise InputError(
-                "holds an unfinished run with other labels or settings: repeat that call to finish it, "
-                "or --force to throw it away",
+                f"holds {holds} of unknown origin: its {manifest} is "
+                f"{'damaged' if there[0] == note else f'missing, and it has {there[0].name}'}; {advice}",
                 path=path,
             )
-        shutil.rmtree(folder)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", path=path) from None
-    with atomic(note) as temporary:
-        temporary.write_text(run, encoding="utf-8")
-    return folder
+    elif folder.is_dir() and any(not file.name.startswith(TEMPORARY) for file in folder.iterdir()):
+        raise InputError(f"holds something else (there is no {manifest} of levada's in it); move it away", path=path)
+    with wrap_errors(folder, *folder.parents):
+        folder.mkdir(parents=parents, exist_ok=True)
+    with atomic(note, force=True) as temporary:
+        content = {**ours, "inputs": digests} if digests else ours
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = False) -> Path:
+    """Create a folder for work that may be interrupted, or recognise the one that the same run left.
+
+    Parameters are those of `claim_folder`; with `force`, the unfinished work of another run is thrown away.
+
+    Returns
+    -------
+    Path
+        The folder: empty but for the manifest, or with what the run had done.
+    """
+    claim_folder(
+        path,
+        run,
+        holds="the unfinished work",
+        clear=lambda _: remove([Path(path)]),
+        advice="repeat that call to finish it, or --force to throw it away",
+        force=force,
+    )
+    return Path(path)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, and folders with all that is in them, where they exist."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no such file") -> Any:
@@ -290,6 +362,27 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise InputError(f"is not valid TOML: {problem}", path=path, **place) from None
     except RecursionError:
         raise InputError("is not valid TOML: its brackets are nested too deeply", path=path) from None
+
+
+def differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
+    """Name the entries in which two manifests differ, dotted, with their values where these are short."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        keys = sorted({*theirs, *ours})
+        return [found for key in keys for found in differing(theirs.get(key), ours.get(key), f"{name}.{key}")]
+    if theirs == ours:
+        return []
+    values = [json.dumps(value, ensure_ascii=False, default=str) for value in (theirs, ours)]
+    is_short = all(len(value) <= SHORT and not re.fullmatch(r'"[0-9a-f]{16,}"', value) for value in values)
+    return [(name.removeprefix(".") or "everything") + (f" ({values[0]} there, {values[1]} now)" if is_short else "")]
+
+
+def _read_config(note: Path) -> dict[str, Any] | None:
+    """The config that `claim_folder` kept in a folder; None where there is none that can be read."""
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "levada" in found else None
 
 
 def temporary_path(target: Path) -> Path:

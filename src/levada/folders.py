@@ -29,7 +29,7 @@ from typing import Any
 
 from levada import __version__
 from levada.errors import InputError
-from levada.files import temporary_path, wrap_errors
+from levada.files import differing, temporary_path, wrap_errors
 
 __all__ = ["HOLDER", "LOCK", "MANIFEST", "Entry", "RunFolder", "config_digest", "lock_folder", "sha256_of"]
 
@@ -134,9 +134,9 @@ class RunFolder:
             if header is not None and header["kind"] != kind:
                 raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
             if header is not None and header["digest"] != digest and not force:
-                differing = ", ".join(_differing(header["config"], json.loads(_canonical(config))))
+                what = ", ".join(differing(header["config"], json.loads(_canonical(config))))
                 raise InputError(
-                    f"holds {kind} of a run that differs in {differing}; name another folder, or --force to replace "
+                    f"holds {kind} of a run that differs in {what}; name another folder, or --force to replace "
                     "them one by one",
                     path=path,
                 )
@@ -386,14 +386,6 @@ def _confined(entry: Entry) -> Entry:
 def _state(path: Path) -> dict[str, Any]:
     stat = path.stat()
     return {"sha256": sha256_of(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-
-
-def _differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
-    """Names of the settings that differ, dotted."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        keys = sorted({*theirs, *ours})
-        return [found for key in keys for found in _differing(theirs.get(key), ours.get(key), f"{name}.{key}")]
-    return [] if theirs == ours else [name.removeprefix(".") or "everything"]
 
 
 def _canonical(value: Any) -> str:

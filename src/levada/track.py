@@ -7,7 +7,6 @@ as in one piece.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ from levada import audio, flux, workers
 from levada.beats import Beats
 from levada.decode import DecoderSettings, decode_beats, probabilities
 from levada.errors import InputError
-from levada.files import atomic
+from levada.files import claim_folder, remove
 from levada.formats import FORMATS, write_beats
 from levada.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
 
@@ -382,7 +381,18 @@ def track_folder(
     if not recordings:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
     targets = _targets(recordings, root, out, suffix)
-    _claim(out, tracker, targets.values(), force=force)
+    claim_folder(
+        out,
+        {"model": tracker.name, "identity": tracker.identity},
+        manifest=RUN,
+        holds="beats",
+        clear=lambda _: remove(targets.values()),
+        inputs={path.relative_to(root).as_posix(): digest for path, digest in audio.content_hashes(recordings).items()},
+        is_done=lambda name: targets[root / name].exists(),
+        outputs=targets.values(),
+        parents=True,
+        force=force,
+    )
     kept = [] if force else [target for target in targets.values() if target.exists()]
     todo = {path: target for path, target in targets.items() if force or not target.exists()}
     failed: dict[Path, str] = {}
@@ -401,31 +411,6 @@ def _targets(recordings: list[Path], root: Path, out: Path, suffix: str) -> dict
     alike = Counter(path.with_suffix("") for path in recordings)
     names = {path: path if alike[path.with_suffix("")] > 1 else path.with_suffix("") for path in recordings}
     return {path: out / name.relative_to(root).parent / (name.name + suffix) for path, name in names.items()}
-
-
-def _claim(out: Path, tracker: Tracker, targets: Iterable[Path], *, force: bool) -> None:
-    """Remember in the folder whose beats it holds, so that two models never mix in it."""
-    path = out / RUN
-    mine = {"model": tracker.name, "identity": tracker.identity}
-    if path.exists():
-        try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            theirs = None
-        if theirs == mine:
-            return
-        if not force:
-            raise InputError(
-                "holds beats of another model or version of it; choose another folder, or --force", path=out
-            )
-        for target in targets:
-            target.unlink(missing_ok=True)  # or a kill would leave some beside those of this model
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=out) from None
-    with atomic(path, force=True) as temporary:
-        temporary.write_text(json.dumps(mine) + "\n", encoding="utf-8")
 
 
 def _heard(

@@ -7,11 +7,10 @@ continued by the same call, and never by another.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -148,7 +147,7 @@ def adapt_separator(
         return adapt_stems(spans, strategy=strategy, base=base, settings=settings, folder=part, progress=told)
 
     labels = [[span.song.content_hash, span.start_s, span.end_s, list(span.song.instruments)] for span in spans]
-    run = json.dumps({"strategy": strategy, "labels": labels} | _start(base, settings), default=str)
+    run = {"strategy": strategy, "labels": labels} | _start(base, settings)
     return _run(made, out=Path(out), run=run, force=force, progress=progress)
 
 
@@ -156,7 +155,7 @@ def _run(
     made: Callable[[Path, Progress], Model],
     *,
     out: Path,
-    run: str,
+    run: Mapping[str, Any],
     force: bool,
     progress: Progress | None,
 ) -> Model:
@@ -230,14 +229,13 @@ def _check(spans: Sequence[Span]) -> None:
 
 def _description(
     spans: Sequence[Span], strategy: str, base: Weights, settings: AdaptSettings | None, prior: Tradition | None
-) -> str:
+) -> dict[str, Any]:
     """What makes a run the same run: labels, weights to start from, settings."""
     labels = [
         [span.track.content_hash, span.start_s, span.end_s, hashlib.sha256(repr(list(span.beats)).encode()).hexdigest()]
         for span in spans
     ]
-    run = {"strategy": strategy, "labels": labels, "prior": repr(prior)} | _start(base, settings)
-    return json.dumps(run, default=str)
+    return {"strategy": strategy, "labels": labels, "prior": repr(prior)} | _start(base, settings)
 
 
 def _start(base: Weights | None, settings: Any) -> dict[str, Any]:
@@ -247,6 +245,7 @@ def _start(base: Weights | None, settings: Any) -> dict[str, Any]:
         tensors.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     return {
         "base": tensors.hexdigest(),
+        "network": None if base is None else [type(base.net).__name__, repr(getattr(base.net, "settings", ""))],
         "decoder": {} if base is None else dict(base.decoder),
         "settings": None if settings is None else asdict(settings),
     }

@@ -14,19 +14,20 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from levada import __version__, audio
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder
+from levada.files import atomic, atomic_folder, claim_folder
 from levada.formats import write_beats
 from levada.render import multitrack as render_multitrack
 from levada.render import render
@@ -34,7 +35,7 @@ from levada.tradition import Tradition
 from levada.voices import Sounds, mixed, synthesised
 from levada.workers import pool
 
-__all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_of"]
+__all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -138,16 +139,18 @@ def render_corpus(
     sounds_of(sounds)  # said before the work, not after it
     folder = Path(folder)
     run = _described(tradition, minutes, count, seed, sounds, multitrack)
-    _claim(folder, run, force=force)
-    _write_facts(folder, tradition, run)
+    claim_folder(
+        folder, run, manifest=RUN, holds="recordings", clear=lambda theirs: _clear(folder, theirs), force=force
+    )
+    _write_facts(folder, tradition, sounds, seed)
     ending = f"/{MIXTURE}" if multitrack else ".wav"
     targets = [folder / f"{run['tradition']}-{number:03}{ending}" for number in range(1, count + 1)]
     jobs = [
         _Job(target, tradition, 60 * minutes / count, (seed, number), sounds, multitrack)
         for number, target in enumerate(targets, start=1)
     ]
-    kept = [job.target for job in jobs if job.is_done]
-    todo = [job for job in jobs if not job.is_done]
+    kept = [job.target for job in jobs if job.is_done and not force]
+    todo = [job for job in jobs if force or not job.is_done]
     written: list[Path] = []
     try:
         for target in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
@@ -188,6 +191,17 @@ def sounds_of(name: str) -> Sounds:
     return mixed([(1.0, found), (0.0, synthesised)])
 
 
+def sounds_digest(name: str) -> str:
+    """Compute a digest of what `sounds_of` reads; that of the synthesised sounds is empty."""
+    if name == SYNTHESISED:
+        return ""
+    if Path(name).is_dir():
+        return audio.content_hash(name)
+    from levada.voices.soundfont import find
+
+    return audio.content_hash(find(name))
+
+
 def _count(minutes: float, recordings: int | None) -> int:
     if not 0 < minutes <= MOST_MINUTES:
         raise InputError(f"minutes to render must be above 0 and at most {MOST_MINUTES:.0f}, not {minutes:g}")
@@ -217,60 +231,31 @@ def _described(
         "minutes": minutes,
         "recordings": count,
         "seed": seed,
-        "sounds": sounds,
-        "levada": __version__,
-        **({"multitrack": True} if multitrack else {}),
+        "sounds": Path(sounds).name,
+        "sounds_digest": sounds_digest(sounds),
+        "multitrack": multitrack,
     }
 
 
-def _claim(folder: Path, run: dict[str, object], *, force: bool) -> None:
-    """Make the folder, or take the one that this very run, or with `force` another one, left."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError("is a file: give the name of a folder", path=folder)
-    if not folder.exists() and not folder.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {folder.parent}: make it first", path=folder)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder) from None
-    theirs = _run(folder / RUN)
-    if theirs is None and any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise InputError(f"holds something else (there is no {RUN} of levada's in it); give another name", path=folder)
-    if theirs is not None and theirs != run and not force:
-        other = ", ".join(key for key in {**run, **theirs} if theirs.get(key) != run.get(key))
-        raise InputError(
-            f"holds a corpus that was rendered otherwise ({other}); give another name, or --force to replace it",
-            path=folder,
-        )
-    if theirs is not None and force:
-        for path in folder.iterdir():
-            number = re.fullmatch(rf"{re.escape(str(theirs['tradition']))}-(\d{{3,}})", path.stem)
-            if number and path.suffix in (".wav", ".beats", ".stems"):
-                _remove(path.with_suffix(".wav"))
-            elif number and (path / MIXTURE).is_file():
-                shutil.rmtree(path)
+def _clear(folder: Path, run: Mapping[str, Any]) -> None:
+    """Remove the recordings of a run, and nothing else."""
+    for path in folder.iterdir():
+        number = re.fullmatch(rf"{re.escape(str(run.get('tradition')))}-(\d{{3,}})", path.stem)
+        if number and path.suffix in (".wav", ".beats", ".stems"):
+            _remove(path.with_suffix(".wav"))
+        elif number and (path / MIXTURE).is_file():
+            shutil.rmtree(path)
 
 
-def _run(path: Path) -> dict[str, object] | None:
-    """What a run wrote of itself; nothing where it is not one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and {"tradition", "seed", "levada"} <= found.keys() else None
-
-
-def _write_facts(folder: Path, tradition: Tradition, run: dict[str, object]) -> None:
-    licence = "CC0-1.0" if run["sounds"] == SYNTHESISED else f"that of the sounds: {run['sounds']}"
+def _write_facts(folder: Path, tradition: Tradition, sounds: str, seed: int) -> None:
+    licence = "CC0-1.0" if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
     title = tradition.title or tradition.name
-    told = f"Rendered by levada {run['levada']} from its description of {title}, seed {run['seed']}."
+    told = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
     citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
     facts = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
     with atomic(folder / TOML, force=True) as temporary:
         lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()]
         temporary.write_text("".join(lines).replace("\x7f", " "), encoding="utf-8")
-    with atomic(folder / RUN, force=True) as temporary:
-        temporary.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
 def _each(jobs: list[_Job], processes: int) -> Iterator[Path]:

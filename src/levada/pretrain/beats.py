@@ -8,7 +8,6 @@ model `latin` is the base model that goes on with the traditions that come with 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from levada import audio
 from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.compose import Material, compose
@@ -357,11 +357,16 @@ def _started(start: str) -> Tcn:
     from levada.nets.tcn import Tcn
     from levada.nets.weights import load
 
-    shipped = Path(__file__).parent.parent / "weights" / start
-    net = load(shipped if shipped.is_dir() else start).net
+    net = load(_start(start)).net
     if not isinstance(net, Tcn):
         raise InputError("pre-training goes on from a TCN only", path=start)
     return net
+
+
+def _start(start: str) -> Path:
+    """The folder of the model to start from."""
+    shipped = Path(__file__).parent.parent / "weights" / start
+    return shipped if shipped.is_dir() else Path(start)
 
 
 def make(
@@ -398,7 +403,7 @@ def make(
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
     for name in settings.soundfonts:
         find(name)
-    run = json.dumps(describe(settings))
+    run = describe(settings) | {"content": _content(settings)}
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     net = pretrain(settings, folder=part, workers=workers, progress=progress)
     base = Weights(net, card(settings, name=out.name), training=describe(settings))
@@ -474,6 +479,15 @@ class _Stream:
         bands, beats, _ = augment(heard, beats, by=HEARD_AGAIN, rng=rng)
         targets, known = frame_targets(beats, len(bands))
         return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
+
+
+def _content(settings: PretrainSettings) -> dict[str, str]:
+    """Digests of everything the settings only name: what lies there under one name may change."""
+    fonts = [*settings.soundfonts, *([settings.exam_soundfont] if settings.exam_soundfont else [])]
+    places = {"exam": settings.exam, "groove": settings.material.groove, "pop909": settings.material.pop909}
+    found = {name: Path(place) for name, place in places.items() if place and Path(place).exists()}
+    found |= {name: find(name) for name in fonts} | ({"start": _start(settings.start)} if settings.start else {})
+    return {name: audio.content_hash(place) for name, place in found.items()}
 
 
 def describe(settings: PretrainSettings) -> dict[str, object]:

@@ -6,7 +6,6 @@ and kept beside the run, so that a killed one goes on.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from levada import audio
 from levada.errors import InputError
 from levada.files import atomic, read_toml, working_folder
 from levada.instruments import ensemble
@@ -138,9 +138,9 @@ def make_separator(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    for name in settings.soundfonts:
-        find(name)
-    part = working_folder(out.with_name(out.name + ".part"), run=json.dumps(asdict(settings)), force=force)
+    fonts = {name: audio.content_hash(find(name)) for name in settings.soundfonts}
+    run = asdict(settings) | {"content": fonts}
+    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     songs = _songs(settings, part / SONGS, workers)
     instruments = tuple(sorted({name for song in songs for name in song.among}))
     torch.manual_seed(settings.seed)

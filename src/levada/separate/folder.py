@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from levada import audio
 from levada.errors import InputError
-from levada.files import atomic
+from levada.files import claim_folder, remove
 from levada.separate.masking import Separator
 from levada.separate.recording import SUFFIXES, outputs, separate_file
 
@@ -83,7 +82,17 @@ def separate_folder(
     recordings = _recordings(root, out)
     targets = _targets(recordings, root, out)
     files = [target / (name + ending) for target in targets.values() for name in wanted for ending in SUFFIXES]
-    _claim(out, separator, files, force=force)
+    claim_folder(
+        out,
+        {"model": separator.name, "identity": separator.identity},
+        manifest=RUN,
+        holds="stems",
+        clear=lambda _: remove(files),
+        inputs={path.relative_to(root).as_posix(): digest for path, digest in audio.content_hashes(recordings).items()},
+        is_done=lambda name: _is_whole(targets[root / name], wanted, suffix),
+        outputs=files,
+        force=force,
+    )
     kept = [] if force else [path for path in recordings if _is_whole(targets[path], wanted, suffix)]
     todo = [path for path in recordings if path not in kept]
     failed: dict[Path, str] = {}
@@ -132,32 +141,6 @@ def _is_whole(target: Path, wanted: Mapping[str, tuple[str, ...]], suffix: str |
     """Whether all its files are there; each is whole if it is."""
     endings = SUFFIXES if suffix is None else (f".{suffix.lower().removeprefix('.')}",)
     return any(all((target / (name + ending)).is_file() for name in wanted) for ending in endings)
-
-
-def _claim(out: Path, separator: Separator, files: Sequence[Path], *, force: bool) -> None:
-    """Remember in the folder whose stems it holds, so that two models never mix in it."""
-    path, mine = out / RUN, {"model": separator.name, "identity": separator.identity}
-    if path.exists():
-        try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            theirs = None
-        if theirs == mine:
-            return
-        if not force:
-            raise InputError(
-                "holds stems of another model or version of it; choose another folder, or --force", path=out
-            )
-        for file in files:
-            file.unlink(missing_ok=True)  # or a kill would leave some beside those of this model
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}: make it first", path=out)
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=out) from None
-    with atomic(path, force=True) as temporary:
-        temporary.write_text(json.dumps(mine) + "\n", encoding="utf-8")
 
 
 def _length_s(path: Path) -> int:
