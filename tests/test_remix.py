@@ -2,20 +2,26 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from levada import audio
+from levada import audio, models
+from levada.adapt.stems import adapt_stems
 from levada.beats import Beats
-from levada.corpus import open_stems
+from levada.corpus import open_stems, split_stems, whole
 from levada.errors import InputError
+from levada.evaluate.listening import spans_of
 from levada.formats import read_beats, write_beats
 from levada.remix import RemixSettings, remix
-from levada.remix.solos import beats_of, solos_of, views_of
+from levada.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.remix.stretch import onsets, placed
+from levada.render import multitrack
+from levada.tradition import read_tradition
 
 RATE = 44100
+REAL = Path(__file__).parents[2] / "shared" / "real" / "brid"
 SMALL = RemixSettings(mixtures=2, seconds=4.0, rooms=False)
 
 
@@ -107,6 +113,181 @@ class TestMixing:
         assert len(remix(open_stems(tmp_path), tmp_path / "out", settings=SMALL, tracker=Heard()).written) == 2
 
 
+class TestGroups:
+    """Mixtures that share a player, or a take, are of one group."""
+
+    @pytest.fixture
+    def players(self, tmp_path):
+        """Two players, each with two takes of one instrument and one of another."""
+        for player, hz in (("ana", 90), ("bea", 120)):
+            folder = tmp_path / "players" / player
+            folder.mkdir(parents=True)
+            for name, higher in (("surdo-1", 1.0), ("surdo-2", 1.1), ("caixa-1", 9.0), ("caixa-2", 9.5)):
+                solo(folder, name, 100, seconds=7 + higher / 10, hz=hz * higher)
+        return open_stems(tmp_path / "players")
+
+    @staticmethod
+    def takes(out, songs):
+        """What the table says of songs: takes and players."""
+        ids = {song.id for song in songs}
+        rows = [row for row in csv.DictReader((out / "mixtures.csv").read_text().splitlines()) if row["mixture"] in ids]
+        return {row["solo"] for row in rows}, {row["group"] for row in rows}
+
+    @pytest.mark.parametrize("changes", [{}, {"coherent": False}, {"test": 0.5}])
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_no_take_is_on_both_sides_of_any_split(self, players, tmp_path, changes, seed):
+        made = remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=5, seed=seed, **changes))
+        assert len(made.written) == 5
+        mixed = open_stems(tmp_path / "out")
+        assert len(mixed.groups) == len(made.groups) == 2
+        for at in range(4):
+            train, test = split_stems(mixed, test=0.4, rng=np.random.default_rng(at))
+            for mine, other in zip(
+                self.takes(tmp_path / "out", train), self.takes(tmp_path / "out", test), strict=True
+            ):
+                assert mine
+                assert other
+                assert not mine & other
+
+    def test_mixed_all_with_all_they_are_one_group(self, players, tmp_path):
+        made = remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=3, test=0))
+        mixed = open_stems(tmp_path / "out")
+        assert len(mixed.groups) == len(made.groups) == 1
+        with pytest.raises(InputError, match="one group"):
+            split_stems(mixed, rng=np.random.default_rng(0))
+
+    def test_a_half_alone_is_one_group(self, players, tmp_path):
+        remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=4))
+        assert [len(open_stems(tmp_path / "out" / f"half-{number}").groups) for number in (1, 2)] == [1, 1]
+
+    def test_of_an_interrupted_run_too(self, players, tmp_path):
+        def stop(done, _):
+            if done == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=6), progress=stop)
+        mixed = open_stems(tmp_path / "out")
+        assert len(mixed.songs) == 2
+        assert len(mixed.groups) == 1
+
+    def test_players_that_cannot_be_dealt_into_halves_are_one_group(self, tmp_path):
+        for player, name in (("ana", "surdo"), ("bea", "caixa")):
+            (tmp_path / "solos" / player).mkdir(parents=True)
+            solo(tmp_path / "solos" / player, name, 100)
+        made = remix(open_stems(tmp_path / "solos"), tmp_path / "out", settings=SMALL)
+        assert len(made.groups) == len(open_stems(tmp_path / "out").groups) == 1
+
+    def test_a_mixture_knows_its_takes(self, players, tmp_path):
+        remix(players, tmp_path / "out", settings=SMALL)
+        by_hash = {song.stem_hashes[0]: song for song in players.songs}
+        for song in open_stems(tmp_path / "out").songs:
+            used = {by_hash[digest].id for digest in song.sources}
+            assert used == self.takes(tmp_path / "out", [song])[0]
+            for digest, length_s in song.sources.items():
+                assert length_s == pytest.approx(by_hash[digest].duration_s)
+        assert players.songs[0].sources == {}
+
+    def test_what_is_learnt_from_mixtures_is_learnt_from_their_takes(self, players, tmp_path):
+        remix(players, tmp_path / "out", settings=SMALL)
+        remix(players, tmp_path / "again", settings=replace(SMALL, seed=5, test=0))
+        mixed, again = open_stems(tmp_path / "out").songs, open_stems(tmp_path / "again").songs
+        learnt = adapt_stems([whole(mixed[0])], strategy="nmf", folder=tmp_path)
+        separator = models.separator_of(learnt, name="mine")
+        for song in players.songs:
+            used = song.stem_hashes[0] in mixed[0].sources
+            assert spans_of(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
+        for song in again:
+            is_known = bool(set(song.sources) & set(mixed[0].sources))
+            assert spans_of(song, separator) == ([(-np.inf, np.inf)] if is_known else [])
+
+
+class Tracked:
+    """A tracker that finds a beat at each of these tempi, one recording after the other."""
+
+    name = "tracked"
+
+    def __init__(self, *tempi, identity="1"):
+        self.tempi, self.identity = list(tempi), identity
+
+    def beats(self, samples, rate):
+        times = np.arange(0.3, samples.shape[1] / rate - 0.3, 60 / self.tempi.pop(0))
+        return Beats(times, np.arange(len(times)) % 4 + 1)
+
+
+def tempi_of(made):
+    return [read_beats(place / "mixture.beats").tempo_bpm for place in made.written]
+
+
+class TestTempo:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_labels_are_what_counts(self, tmp_path, seed):
+        for name, hz in (("surdo", 90), ("caixa", 900)):
+            solo(tmp_path, name, 132, hz=hz)
+        made = remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, seed=seed, mixtures=4))
+        assert tempi_of(made) == pytest.approx([132] * 4, abs=0.5)
+
+    def test_octaves_that_a_tracker_mistakes_are_brought_together(self, tmp_path):
+        for number, name in enumerate(("surdo", "caixa", "agogo")):
+            solo(tmp_path, name, 95, seconds=20 + number, hz=90 * 3**number, beats=False)
+        tracker = Tracked(47.5, 190, 95)
+        made = remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=tracker)
+        assert tempi_of(made) == pytest.approx([95] * 6, rel=0.01)
+        for place in made.written:
+            beats = read_beats(place / "mixture.beats").times_s[:-1]
+            for song in open_stems(place).songs:
+                for path in song.files:
+                    heard = onsets(audio.read(path)[0], RATE) / RATE
+                    assert np.abs(heard[None] - beats[:, None]).min(axis=1).max() < 0.010
+
+    @pytest.mark.parametrize(
+        ("tempi", "annotated", "tempo_bpm", "expected"),
+        [
+            ([47.5, 190, 95], [False] * 3, None, [95] * 3),
+            ([190, 190], [False] * 2, None, [95] * 2),
+            ([132, 66], [True, False], None, [132, 132]),
+            ([66, 132], [True, False], None, [66, 66]),
+            ([190, 95], [True, False], None, [190, 190]),  # beyond the usual range, but annotated
+            ([66, 132], [True, True], None, [66, 132]),
+            ([130, 160], [True, False], None, [130, 80]),
+            ([130, 131, 65, 95], [False] * 4, None, [130, 131, 130, 95]),
+            ([75, 150, 152], [False] * 3, None, [75, 75, 76]),
+            ([95, 47.5], [False] * 2, (170, 200), [190, 190]),
+            ([40], [False], None, [80]),
+            ([400], [False], None, [100]),
+        ],
+    )
+    def test_levels(self, tempi, annotated, tempo_bpm, expected):
+        levels = metrical_levels(tempi, annotated, tempo_bpm=tempo_bpm)
+        assert [tempo * 2.0**level for tempo, level in zip(tempi, levels, strict=True)] == expected
+
+    def test_rendered_solos_of_95(self, tmp_path):
+        """Ten seconds are tracked at the right tempo; six are too short to be trusted, but with labels they are."""
+        tradition = replace(read_tradition("candombe"), tempo_bpm=(95.0, 0.0))
+        for number, (length_s, player) in enumerate(((10, "ana"), (11, "bea"), (6, "eva"), (7, "ida"))):
+            song = multitrack(tradition, duration_s=length_s, rng=np.random.default_rng(number))
+            for name in ("chico", "repique"):
+                (tmp_path / "solos" / player).mkdir(parents=True, exist_ok=True)
+                path = tmp_path / "solos" / player / f"{name}.wav"
+                audio.write(path, song.stems[name], rate=song.rate)
+                if player == "ida":
+                    write_beats(path.with_suffix(".beats"), song.beats)
+        (tmp_path / "solos" / "corpus.toml").write_text('layout = "solos"')
+        opened = open_stems(tmp_path / "solos")
+        assert len(opened.songs) == 8
+        made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=models.load("base"))
+        assert tempi_of(made) == pytest.approx([95] * 6, rel=0.03)
+        short = [why for why in made.left_out if "too short for its tempo to be trusted" in why]
+        assert sorted(why.split()[0] for why in short) == ["eva/chico", "eva/repique"]
+
+    def test_real_solos(self, tmp_path):
+        """A tamborim at 130, annotated, and a shaker that the tracker takes to play twice as fast as samba is."""
+        if not REAL.is_dir():
+            pytest.skip("the real recordings are not here")
+        with pytest.raises(InputError, match=r"brid_0216_\S+ 130, brid_0257_\S+ 80 bpm"):
+            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=models.load("base"))
+
+
 class TestStretching:
     def test_strokes_keep_their_shape_and_pitch(self):
         times = np.arange(0.2, 4, 0.5)
@@ -156,15 +337,31 @@ class TestWrong:
 
     def test_another_run(self, solos, tmp_path):
         remix(solos, tmp_path / "out", settings=SMALL)
-        with pytest.raises(InputError, match="holds other mixtures"):
+        with pytest.raises(InputError, match=r"holds mixtures .* differs in settings\.seed \(0 there, 1 now\)"):
             remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1))
         assert len(remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1), force=True).written) == 2
+
+    def test_another_tracker_or_other_labels_are_another_run(self, tmp_path):
+        (tmp_path / "solos").mkdir()
+        for name, hz in (("surdo", 90), ("caixa", 900)):
+            solo(tmp_path / "solos", name, 100, hz=hz, beats=name == "surdo")
+        opened, out = open_stems(tmp_path / "solos"), tmp_path / "out"
+        remix(opened, out, settings=SMALL, tracker=Tracked(100))
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        with pytest.raises(InputError, match="differs in tracker"):
+            remix(opened, out, settings=SMALL, tracker=Tracked(104, identity="2"))
+        write_beats(
+            tmp_path / "solos" / "surdo.beats", Beats(np.arange(0.3, 8, 0.3), np.arange(26) % 4 + 1), force=True
+        )
+        with pytest.raises(InputError, match=r"differs in solos\.surdo"):
+            remix(opened, out, settings=SMALL, tracker=Tracked(100))
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
     def test_one_group_cannot_be_split(self, tmp_path):
         (tmp_path / "song").mkdir()
         solo(tmp_path / "song", "surdo", 100)
         solo(tmp_path / "song", "caixa", 100)
-        with pytest.raises(InputError, match=r"leave out --test|fewer than two instruments"):
+        with pytest.raises(InputError, match=r"or no --test"):
             remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, test=0.5))
 
     @pytest.mark.parametrize(
@@ -179,8 +376,14 @@ class TestWrong:
 def test_views_are_of_whole_bars(solos):
     by_name = {one.id: one for one in solos_of(solos)}
     beats, tracked = beats_of(by_name["surdo-1"], None)
-    views = views_of(by_name["surdo-1"], beats, tracked=tracked)
     assert not tracked
-    assert views[0].metre == 4
-    assert views[0].tempo_bpm == pytest.approx(100, abs=0.1)
-    assert {round(view.tempo_bpm) for view in views} == {100, 200, 50}
+    bars = bars_of(by_name["surdo-1"], beats)
+    assert bars.metre == 4
+    assert bars.tempo_bpm == pytest.approx(100, abs=0.1)
+    assert [(view.metre, round(view.tempo_bpm)) for view in views_of(bars)] == [(4, 100)]
+    assert [(view.metre, round(view.tempo_bpm)) for view in views_of(bars, 1)] == [(4, 200), (8, 200)]
+    assert [(view.metre, round(view.tempo_bpm)) for view in views_of(bars, -1)] == [(4, 50), (2, 50)]
+    for level in (1, 0, -1):
+        for view in views_of(bars, level):
+            assert view.beats_s[0] == pytest.approx(0.3)
+            assert np.diff(view.beats_s) == pytest.approx(60 / (100 * 2.0**level), abs=1e-3)

@@ -237,6 +237,7 @@ def _card(spans: Sequence[StemSpan], origin: str, base: Weights | None) -> Card:
     for span in spans:
         for digest in span.song.stem_hashes:
             trained_on.setdefault(digest, []).append((span.start_s, span.end_s))
+        trained_on |= {digest: [(0.0, length_s)] for digest, length_s in span.song.sources.items()}
     minutes, groups = sum(span.duration_s for span in spans) / 60, {span.song.group for span in spans}
     return Card(
         name="adapted" if base is None else f"{base.card.name}, adapted",

@@ -26,7 +26,12 @@ def remix(
     incoherent: Annotated[bool, typer.Option("--incoherent", help="Neither one tempo nor one bar.")] = False,
     rooms: Annotated[bool, typer.Option(help="Put all into one room, drawn for each mixture.")] = True,
     instruments: Annotated[str | None, typer.Option(help="Only these: surdo,caixa.")] = None,
-    test: Annotated[float, typer.Option(help="Share of the groups kept for testing alone: train/ and test/.")] = 0.0,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the groups kept for testing alone: train/ and test/. By default two halves; 0 is no split."
+        ),
+    ] = None,
     model: Model = "base",
     seed: Seed = 0,
     force: Force = False,
@@ -46,9 +51,15 @@ def remix(
         made = mix(corpus, out, settings=settings, instruments=wanted, tracker=tracker, force=force, progress=progress)
     for why in made.left_out:
         terminal.say(f"note: {why}")
+    if len(made.groups) < 2:
+        terminal.say(
+            "note: all mixtures may share players, so they are one group: to test what is learnt from them, other "
+            "recordings are needed"
+        )
     if as_json:
         terminal.print_json({
-            "written": [*map(str, made.written)], "kept": [*map(str, made.kept)], "left_out": list(made.left_out)
+            "written": [*map(str, made.written)], "kept": [*map(str, made.kept)], "left_out": list(made.left_out),
+            "groups": list(made.groups),
         })  # fmt: skip
     there = f", {len(made.kept)} were there already" if made.kept else ""
     terminal.say(f"{out}: {terminal.count(len(made.written), 'mixture')} written{there}; a corpus with stems")

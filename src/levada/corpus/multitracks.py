@@ -6,6 +6,7 @@ A solo is a song of one instrument. Files are read when asked for, and only the 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,15 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.formats import read_beats
 
-__all__ = ["REST", "Multitrack", "StemCorpus", "StemSpan", "facts_of"]
+__all__ = ["REST", "SOLOS", "Multitrack", "StemCorpus", "StemSpan", "facts_of"]
 
 Floats32 = npt.NDArray[np.float32]
 
 REST = "rest"
 """The instrument that is the mixture without its stem, in corpora that have one stem beside each mixture."""
+
+SOLOS = "solos.json"
+"""The file beside a mixture that says which recordings it was made of (`levada remix`)."""
 
 MATCHES = 1e-4  # energy of what a mixture has beyond its stems, up to which it is their sum: -40 dB
 LEAD_S = 0.1  # read on either side of a stretch, so that resampling has no edges in it
@@ -74,6 +78,24 @@ class Multitrack:
     def stem_hashes(self) -> tuple[str, ...]:
         """SHA-256 of the file of each stem, sorted."""
         return tuple(sorted(audio.content_hash(path) for path in self.files))
+
+    @cached_property
+    def sources(self) -> Mapping[str, float]:
+        """Recordings that it was mixed from: SHA-256 -> length in seconds; empty for what was recorded as it is.
+
+        Raises
+        ------
+        InputError
+            If the file that says so is damaged.
+        """
+        place = (self.mixture or self.files[0]).with_name(SOLOS)
+        if not place.is_file():
+            return {}
+        try:
+            solos = json.loads(place.read_text(encoding="utf-8")).values()
+            return {digest: float(solo["duration_s"]) for solo in solos for digest in solo["sha256"]}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"does not say what the mixture is made of: {error}", path=place) from None
 
     @cached_property
     def content_hash(self) -> str:

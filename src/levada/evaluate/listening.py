@@ -199,7 +199,7 @@ def spans_of(song: Multitrack, separator: Separating) -> list[Stretch]:
     hashes = [song.content_hash, *song.stem_hashes]
     hashes += [audio.content_hash(song.mixture)] if song.mixture is not None else []
     found = {(float(start), float(end)) for one in hashes if one in known for start, end in known[one]}
-    if not found and any(one in known for one in hashes):
+    if any(one in known for one in song.sources) or (not found and any(one in known for one in hashes)):
         return [(-math.inf, math.inf)]
     return sorted(found)
 

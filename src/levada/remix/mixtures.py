@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +19,12 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.corpus import StemCorpus
+from levada.corpus.multitracks import SOLOS
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder
+from levada.files import atomic, atomic_folder, claim_folder, remove
 from levada.formats import write_beats
 from levada.microphone import multitracked
-from levada.remix.solos import Hears, Solo, View, beats_of, solos_of, views_of
+from levada.remix.solos import FEWEST, Hears, Solo, View, bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.remix.stretch import onsets, placed
 
 __all__ = ["RemixSettings", "Remixed", "remix"]
@@ -33,6 +33,7 @@ Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 RATE = 44100
 RUN, RECORD, TOML = "remix.json", "mixtures.csv", "corpus.toml"
+HALVES, TRIES = ("half-1", "half-2"), 50
 LEAD_S, NEAR_S, LOUD = 0.1, 0.04, 0.1
 PLAIN_DB, PEAK = 3.0, 0.7
 
@@ -54,8 +55,10 @@ class RemixSettings:
         Tempi of the mixtures, from and to; any by default.
     rooms : bool
         Whether all are put into one room, each in a place of its own.
-    test : float
-        Share of the groups whose solos are mixed for testing alone: 0 makes no split.
+    test : float, optional
+        Share of the groups whose solos are mixed for testing alone. By default the groups are dealt into two halves, so
+        that mixtures of one half can test what was learnt from the other; 0 mixes all with all, which are then one
+        group.
     most : int
         Instruments in a mixture, at most.
     seed : int
@@ -67,7 +70,7 @@ class RemixSettings:
     stretch: float = 0.08
     tempo_bpm: tuple[float, float] | None = None
     rooms: bool = True
-    test: float = 0.0
+    test: float | None = None
     most: int = 8
     seed: int = 0
 
@@ -76,7 +79,7 @@ class RemixSettings:
             raise InputError("there must be a mixture or more, of 1 to 900 s and two instruments or more")
         if not 0 <= self.stretch <= 0.25:
             raise InputError(f"a tempo is changed by a share from 0 to 0.25, not {self.stretch:g}: strokes would smear")
-        if not 0 <= self.test < 1 or self.seed < 0:
+        if not 0 <= (self.test or 0) < 1 or self.seed < 0:
             raise InputError("the share for testing lies from 0 to below 1, and a seed is not negative")
         if self.tempo_bpm is not None and not 0 < self.tempo_bpm[0] <= self.tempo_bpm[1]:
             raise InputError("tempi are two numbers above 0, the lower one first")
@@ -93,12 +96,15 @@ class Remixed:
         Folders of mixtures that were made now, and those that an earlier run had made.
     left_out : tuple of str
         Why some solos are in no mixture.
+    groups : tuple of str
+        Groups of mixtures that have no solo in common, nor any two solos of one group.
     """
 
     folder: Path
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
     left_out: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,17 +169,25 @@ def remix(
     solos = solos_of(corpus, instruments=instruments)
     if len({solo.instrument for solo in solos}) < 2:
         raise InputError("holds fewer than two instruments, which makes no mixture", path=corpus.root)
-    run = _described(solos, settings)
-    _claim(out, run, force=force)
-    known, left_out = _views(solos, tracker) if settings.coherent else ({}, [])
+    claim_folder(
+        out,
+        _config(solos, settings, tracker),
+        manifest=RUN,
+        holds="mixtures",
+        clear=lambda _: remove(mixture.parent for mixture in out.rglob("mix-*/mixture.wav")),
+        force=force,
+    )
+    known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
     if settings.coherent and not known:
         raise InputError(f"holds no solo that can be put on a beat: {'; '.join(left_out)}", path=corpus.root)
+    usable = [solo for solo in solos if solo in known or not settings.coherent]
+    sides = _sides(usable, known, settings, corpus.root)
     decided = [
         mixture
-        for side, own in _sides([solo for solo in solos if solo in known or not settings.coherent], settings).items()
-        for mixture in _decided(out / side, own, known, settings, corpus.root, len(side))
+        for number, (side, own) in enumerate(sides.items(), start=len(sides) - 1)
+        for mixture in _decided(out / side, own, known, settings, corpus.root, number)
     ]
-    _write_facts(out, corpus, run, decided, settings)
+    _write_facts(out, corpus, sides, decided, settings)
     written, kept = list[Path](), [one.place for one in decided if one.place.is_dir()]
     for mixture in decided:
         if mixture.place not in kept:
@@ -185,35 +199,92 @@ def remix(
     unused = [solo.id for solo in known if solo.id not in used]
     if unused and settings.coherent:
         left_out.append(f"in no mixture, by chance or for a tempo of their own: {', '.join(unused)}")
-    return Remixed(out, tuple(written), tuple(kept), tuple(left_out))
+    return Remixed(out, tuple(written), tuple(kept), tuple(left_out), tuple(side or corpus.name for side in sides))
 
 
-def _views(solos: Sequence[Solo], tracker: Hears | None) -> tuple[dict[Solo, tuple[View, ...]], list[str]]:
+def _views(
+    solos: Sequence[Solo], tracker: Hears | None, settings: RemixSettings
+) -> tuple[dict[Solo, tuple[View, ...]], list[str]]:
     """Bars of every solo, and why some have none."""
-    found, left_out = dict[Solo, tuple[View, ...]](), list[str]()
+    bars, left_out = list[tuple[View, int]](), list[str]()
     for solo in solos:
         try:
             beats, tracked = beats_of(solo, tracker)
-            found[solo] = views_of(solo, beats, tracked=tracked)
+            bars.append((bars_of(solo, beats, tracked=tracked), len(beats) if tracked else 0))
+        except InputError as error:
+            left_out.append(str(error))
+    levels = metrical_levels(
+        [view.tempo_bpm for view, _ in bars],
+        [not count for _, count in bars],
+        tempo_bpm=settings.tempo_bpm,
+    )
+    found = dict[Solo, tuple[View, ...]]()
+    for (view, tracked_beats), level in zip(bars, levels, strict=True):
+        count = int(tracked_beats * 2.0**level)
+        if tracked_beats and count < FEWEST:
+            left_out.append(
+                f"{view.solo.id} is too short for its tempo to be trusted: {count} beats are estimated, {FEWEST} are "
+                "needed; a beat file beside it would say where they are"
+            )
+            continue
+        try:
+            found[view.solo] = views_of(view, level)
         except InputError as error:
             left_out.append(str(error))
     return found, left_out
 
 
-def _sides(solos: Sequence[Solo], settings: RemixSettings) -> dict[str, list[Solo]]:
-    """Solos for training and for testing; groups are whole."""
-    if not settings.test:
-        return {"": list(solos)}
+def _sides(
+    solos: Sequence[Solo], known: Mapping[Solo, tuple[View, ...]], settings: RemixSettings, root: Path
+) -> dict[str, list[Solo]]:
+    """Solos that are mixed with each other: for training and for testing, or two halves; groups are whole."""
     groups = sorted({solo.group for solo in solos})
+    if settings.test == 0 or (settings.test is None and min(len(groups), settings.mixtures) < 2):
+        return {"": list(solos)}
     if len(groups) < 2:
         raise InputError("all solos are of one group: nothing can be kept for testing alone; leave out --test")
-    order = np.random.default_rng([settings.seed, 1]).permutation(len(groups))
-    count = min(len(groups) - 1, max(1, round(settings.test * len(groups))))
-    tested = {groups[int(index)] for index in order[:count]}
-    return {
-        "train": [solo for solo in solos if solo.group not in tested],
-        "test": [solo for solo in solos if solo.group in tested],
-    }
+    names, share = (HALVES, 0.5) if settings.test is None else (("train", "test"), settings.test)
+    count = min(len(groups) - 1, max(1, round(share * len(groups))))
+    rng = np.random.default_rng([settings.seed, 1])
+    for _ in range(TRIES):
+        second = {groups[int(index)] for index in rng.permutation(len(groups))[:count]}
+        sides = {
+            names[0]: [solo for solo in solos if solo.group not in second],
+            names[1]: [solo for solo in solos if solo.group in second],
+        }
+        if all(_can_mix(own, known, settings) for own in sides.values()):
+            return sides
+    if settings.test is None:
+        return {"": list(solos)}
+    raise InputError(
+        "no split by groups leaves two instruments that can be mixed on either side: more groups, or no --test",
+        path=root,
+    )
+
+
+def _can_mix(solos: Sequence[Solo], known: Mapping[Solo, tuple[View, ...]], settings: RemixSettings) -> bool:
+    """Whether two instruments can be mixed."""
+    if not settings.coherent:
+        return len({solo.instrument for solo in solos}) > 1
+    views = [view for solo in solos for view in known[solo]]
+    return any(_partners(view, views, settings) for view in _starts(views, settings))
+
+
+def _starts(views: Sequence[View], settings: RemixSettings) -> list[View]:
+    """Those whose tempo a mixture may have."""
+    low, high = settings.tempo_bpm or (0.0, np.inf)
+    return [view for view in views if low <= view.tempo_bpm <= high]
+
+
+def _partners(one: View, views: Sequence[View], settings: RemixSettings) -> list[View]:
+    """Views of other instruments that can be brought to the tempo and the metre of one."""
+    return [
+        view
+        for view in views
+        if view.metre == one.metre
+        and abs(one.tempo_bpm / view.tempo_bpm - 1) <= settings.stretch
+        and view.solo.instrument != one.solo.instrument
+    ]
 
 
 def _decided(
@@ -225,14 +296,10 @@ def _decided(
     side: int,
 ) -> list[_Mixture]:
     """Who plays in each mixture of one side."""
-    count = settings.mixtures
-    if settings.test:
-        share = settings.test if folder.name == "test" else 1 - settings.test
-        count = max(1, round(settings.mixtures * share))
+    second = round((0.5 if settings.test is None else settings.test) * settings.mixtures)
+    count = max(1, (settings.mixtures, settings.mixtures - second, second)[side])
     if len({solo.instrument for solo in solos}) < 2:
-        raise InputError(
-            f"leaves fewer than two instruments for {folder.name or 'mixtures'}: more groups, or no --test", path=root
-        )
+        raise InputError("holds fewer than two instruments that can be mixed", path=root)
     found = []
     for number in range(1, count + 1):
         seed = (settings.seed, 2, side, number)
@@ -254,17 +321,12 @@ def _together(
     root: Path,
 ) -> tuple[list[_Part], float, int]:
     """One solo, and others whose tempo can be made its own."""
-    low, high = settings.tempo_bpm or (0.0, np.inf)
     views = [view for solo in solos for view in known[solo]]
-    starts = [view for view in views if low <= view.tempo_bpm <= high]
+    starts = _starts(views, settings)
     for index in rng.permutation(len(starts)):
         one = starts[int(index)]
-        fits = [
-            view
-            for view in views
-            if view.metre == one.metre and abs(one.tempo_bpm / view.tempo_bpm - 1) <= settings.stretch
-        ]
-        names = sorted({view.solo.instrument for view in fits} - {one.solo.instrument})
+        fits = _partners(one, views, settings)
+        names = sorted({view.solo.instrument for view in fits})
         if not names:
             continue
         wanted = int(rng.integers(1, min(len(names), settings.most - 1) + 1))
@@ -356,7 +418,19 @@ def _write(mixture: _Mixture, settings: RemixSettings) -> None:
             audio.write(temporary / f"{name}.wav", stem[None], rate=RATE)
         if settings.coherent:
             write_beats(temporary / "mixture.beats", grid)
+        sources = {part.solo.id: _source(part.solo) for part in mixture.parts}
+        (temporary / SOLOS).write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
         audio.write(temporary / "mixture.wav", sum(stems.values(), np.zeros((1, length), np.float32)), rate=RATE)
+
+
+def _source(solo: Solo) -> dict[str, object]:
+    """What a mixture says of a solo in it, so that both are known as the same recording."""
+    return {
+        "instrument": solo.instrument,
+        "group": solo.group,
+        "duration_s": solo.song.duration_s,
+        "sha256": list(solo.song.stem_hashes),
+    }
 
 
 def _levelled(played: Mapping[str, Floats32], rng: Generator) -> dict[str, Floats32]:
@@ -366,47 +440,44 @@ def _levelled(played: Mapping[str, Floats32], rng: Generator) -> dict[str, Float
     return {name: sound * np.float32(PEAK / max(peak, 1e-9)) for name, sound in found.items()}
 
 
-def _described(solos: Sequence[Solo], settings: RemixSettings) -> dict[str, object]:
-    """What makes a run the same run."""
-    return {
-        "settings": json.loads(json.dumps(asdict(settings))),
-        "solos": [[solo.id, solo.instrument, solo.group, *solo.song.stem_hashes] for solo in solos],
-    }
+def _config(solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None) -> dict[str, object]:
+    """What decides the mixtures."""
+    known = {}
+    for solo in solos:
+        labels = solo.song.annotation
+        known[solo.id] = [solo.instrument, solo.group, *solo.song.stem_hashes]
+        known[solo.id] += [audio.content_hash(labels)] if labels is not None and settings.coherent else []
+    name = None
+    if settings.coherent and tracker is not None:
+        name = [getattr(tracker, key, type(tracker).__name__) for key in ("name", "identity")]
+    return {"settings": asdict(settings), "tracker": name, "solos": known}
 
 
-def _claim(out: Path, run: Mapping[str, object], *, force: bool) -> None:
-    """Make the folder, or take the one that this very run, or with `force` another one, left."""
-    if out.exists() and not out.is_dir():
-        raise InputError("is a file: give the name of a folder", path=out)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}: make it first", path=out)
-    try:
-        out.mkdir(exist_ok=True)
-        theirs = json.loads((out / RUN).read_text(encoding="utf-8")) if (out / RUN).exists() else None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be used: {error}", path=out) from None
-    if theirs is None and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise InputError(f"holds something else (there is no {RUN} of levada's in it); give another name", path=out)
-    if theirs is not None and theirs != run:
-        if not force:
-            raise InputError("holds other mixtures; give another name, or --force to replace them", path=out)
-        for place in [*out.glob("mix-*"), *out.glob("train/mix-*"), *out.glob("test/mix-*")]:
-            shutil.rmtree(place)
+def _groups(sides: Collection[str], name: str) -> dict[str, str]:
+    """``[groups]`` of a folder of mixtures, by patterns that fit as soon as the first mixture is there."""
+    first, *others = sides
+    return {f"{first}/*": first, "*": others[0]} if others else {"*": first or name}
 
 
 def _write_facts(
-    out: Path, corpus: StemCorpus, run: Mapping[str, object], decided: Sequence[_Mixture], settings: RemixSettings
+    out: Path,
+    corpus: StemCorpus,
+    sides: Collection[str],
+    decided: Sequence[_Mixture],
+    settings: RemixSettings,
 ) -> None:
     """What was made, where each stem came from, and under which licence."""
-    with atomic(out / RUN, force=True) as temporary:
-        temporary.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     how = "on one beat" if settings.coherent else "without regard to their beats"
     facts = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
     told = {**facts, "citation": f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()}
-    for folder in {mixture.place.parent for mixture in decided} | {out}:
+    for folder, groups in {
+        out: _groups(sides, corpus.name),
+        **{out / side: {"*": side} for side in sides if side},
+    }.items():
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(folder / TOML, force=True) as temporary:
             lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in told.items() if said]
+            lines += ["\n[groups]\n", *(f"{json.dumps(own)} = {json.dumps(group)}\n" for own, group in groups.items())]
             temporary.write_text("".join(lines), encoding="utf-8")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

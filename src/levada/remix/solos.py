@@ -1,8 +1,12 @@
-"""What one player plays alone, and its bars: what of a recording can be put beside others, and at which tempi."""
+"""What one player plays alone, and its bars: what of a recording can be put beside others, and at which tempo.
+
+Where beats are annotated, the tempo is that of the annotation. Where a tracker estimates them, it may be off by octaves
+(McKinney and Moelants 2006), so that the metrical level is decided for all solos together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +21,7 @@ from levada.corpus import REST, Multitrack, StemCorpus, StemSpan
 from levada.errors import InputError
 from levada.instruments import plain, voice_of
 
-__all__ = ["BARE", "Hears", "Solo", "View", "beats_of", "solos_of", "views_of"]
+__all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +31,11 @@ SILENT = 1e-4  # a peak below this is silence
 UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
 DRIFT = 0.07  # how much a bar may differ from the one before
 NEAR_S = 0.09  # how far apart two who mean the same beat may be
+FEWEST = 12  # tracked beats below which a solo is too short for its tempo to be trusted
+TEMPO_BPM, USUAL_BPM = (60.0, 180.0), 100.0  # in which octave tempi are sought that nobody annotated, and the likeliest
+SAME = 0.08  # how far tempi of takes that are meant to be the same may differ, as a share
+MOVED = 0.3  # what it costs to move a tracked tempo by an octave; a tempo an octave from the usual one costs 1
+ANNOTATED = 10.0  # how much more an annotated tempo counts
 SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a network's frames are 10 ms apart
 
 
@@ -161,8 +170,8 @@ def beats_of(solo: Solo, tracker: Hears | None) -> tuple[Beats, bool]:
     return beats, True
 
 
-def views_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> tuple[View, ...]:
-    """The longest stretch of regular bars, as it is, and in double and half its tempo where the metre allows it.
+def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
+    """Find the longest stretch of regular bars.
 
     Parameters
     ----------
@@ -183,16 +192,98 @@ def views_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> tuple[View, 
     run = _longest(_bars(beats, metre))
     if run is None:
         raise InputError(f"{solo.id} has no bar that is regular enough to be played along with: {len(beats)} beats")
-    times = _smoothed(run) if tracked else run
-    views = [View(solo, metre, times)]
-    if metre and metre % 2 == 0:
-        twice = np.interp(np.arange(2 * len(times) - 1) / 2, np.arange(len(times)), times)
-        views += [View(solo, metre, twice), View(solo, 2 * metre, twice)]
-        if metre >= 4:
-            views.append(View(solo, metre // 2, times[::2]))
-        if (pairs := (len(times) - 1) // (2 * metre)) > 0:
-            views.append(View(solo, metre, times[: 2 * metre * pairs + 1 : 2]))
-    return tuple(views)
+    return View(solo, metre, _smoothed(run) if tracked else run)
+
+
+def metrical_levels(
+    tempi_bpm: Sequence[float],
+    annotated: Sequence[bool],
+    *,
+    tempo_bpm: tuple[float, float] | None = None,
+    tolerance: float = SAME,
+) -> list[int]:
+    """Decide by how many octaves the tempo of each solo is to be corrected.
+
+    Solos whose tempi differ by octaves alone are brought to one tempo: that of annotated ones, or else the one inside
+    the range that moves the fewest of them and is nearest to 100 bpm.
+
+    Parameters
+    ----------
+    tempi_bpm : sequence of float
+        The tempo of each solo.
+    annotated : sequence of bool
+        Whether it comes from an annotation, which is never corrected.
+    tempo_bpm : tuple of float, optional
+        Lowest and highest tempo, where these are known; 60 to 180 by default.
+    tolerance : float
+        How far tempi that are the same may differ, as a share.
+
+    Returns
+    -------
+    list of int
+        Octaves to add: 1 is double the tempo, -1 is half of it.
+
+    Examples
+    --------
+    >>> metrical_levels([47.5, 190.0, 95.0], [False, False, False])
+    [1, -1, 0]
+    >>> metrical_levels([66.0, 132.0], [False, True])
+    [1, 0]
+    """
+    octaves = np.log2(np.asarray(tempi_bpm, np.float64))
+    near = np.log2(1 + tolerance)
+    weights = np.where(annotated, ANNOTATED, MOVED)
+    found = []
+    for own, is_fixed in zip(octaves, annotated, strict=True):
+        apart = octaves - own
+        same = np.abs(apart - np.rint(apart)) <= near
+        fixed = octaves[same & np.asarray(annotated, bool)]
+        levels = [0] if is_fixed else [0, 1, -1, 2, -2]
+        for low, high in (tempo_bpm, TEMPO_BPM) if tempo_bpm is not None else (TEMPO_BPM,):
+            inside = [
+                level
+                for level in levels
+                if np.log2(low) - near <= own + level <= np.log2(high) + near
+                or (np.abs(fixed - own - level) <= near).any()
+            ]
+            if inside:
+                break
+        cost = {
+            level: float(weights[same] @ np.abs(np.rint(own + level - octaves[same])))
+            + same.sum() * abs(own + level - np.log2(USUAL_BPM))
+            for level in inside or [0]
+        }
+        found.append(min(cost, key=lambda level: cost[level]))
+    return found
+
+
+def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
+    """Count the bars of a solo at a metrical level: as they are, or in all metres that another level allows.
+
+    Parameters
+    ----------
+    bars : View
+    level : int
+        Octaves by which the tempo is corrected.
+
+    Raises
+    ------
+    InputError
+        If no whole bar is left.
+    """
+    times, metre = bars.beats_s, bars.metre
+    if level == 0:
+        return (bars,)
+    if level > 0:
+        times = np.interp(np.arange(2**level * (len(times) - 1) + 1) / 2**level, np.arange(len(times)), times)
+        metres = [metre, 2 * metre]
+    else:
+        times, metres = times[:: 2**-level], [metre, *([metre // 2] if metre % 2 == 0 and metre >= 4 else [])]
+    whole = [(one, (len(times) - 1) // (one or BARE) * (one or BARE)) for one in dict.fromkeys(metres)]
+    found = tuple(View(bars.solo, one, times[: count + 1]) for one, count in whole if count)
+    if not found:
+        raise InputError(f"{bars.solo.id} has no whole bar at {bars.tempo_bpm * 2.0**level:.0f} bpm")
+    return found
 
 
 def _heard(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
