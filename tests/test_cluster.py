@@ -248,7 +248,7 @@ class TestWhatGoesWrong:
 
     def test_another_levada_is_refused(self, pretended, monkeypatch):
         ray, codes = pretended(cores=2), iter("aaaa")
-        monkeypatch.setattr(cluster, "_code", lambda: next(codes, "b"))
+        monkeypatch.setattr(cluster, "package_digest", lambda: next(codes, "b"))
         with pytest.raises(InputError, match="another levada"):
             list(cluster.each(square, range(10), address="auto"))
         assert len(ray.cancelled) == 4

@@ -1,10 +1,15 @@
 """What a user reads when something cannot be used."""
 
+import importlib
+import inspect
+import pickle
+import pkgutil
 from pathlib import Path
 
 import pytest
 
-from levada.errors import InputError, MissingExtra
+import levada
+from levada.errors import InputError, MissingExtra, portable
 
 
 class TestInputError:
@@ -33,3 +38,45 @@ class TestMissingExtra:
 
     def test_is_the_users_to_mend(self):
         assert issubclass(MissingExtra, InputError)
+
+
+def classes():
+    """Every exception class of the package."""
+    found = set()
+    for module in pkgutil.walk_packages(levada.__path__, "levada."):
+        try:
+            members = vars(importlib.import_module(module.name)).values()
+        except (ImportError, InputError):  # of an extra that is not installed
+            continue
+        found |= {entry for entry in members if inspect.isclass(entry) and issubclass(entry, Exception)}
+    return {entry for entry in found if entry.__module__.startswith("levada")}
+
+
+def example(kind):
+    """An instance of a class, whatever its arguments."""
+    if not inspect.isfunction(kind.__init__):
+        return kind("a message")
+    needed = [
+        (name, entry.kind)
+        for name, entry in inspect.signature(kind).parameters.items()
+        if entry.default is entry.empty and entry.kind not in (entry.VAR_POSITIONAL, entry.VAR_KEYWORD)
+    ]
+    keywords = {name: name for name, how in needed if how is inspect.Parameter.KEYWORD_ONLY}
+    return kind(*(name for name, how in needed if how is not inspect.Parameter.KEYWORD_ONLY), **keywords)
+
+
+class TestPickle:
+    def test_every_exception_of_the_package(self):
+        there = classes()
+        assert {InputError, MissingExtra} <= there
+        for kind in there:
+            error = example(kind)
+            again = pickle.loads(pickle.dumps(error)) if not kind.__name__.startswith("_") else portable(error)
+            assert str(error) in str(again)
+            if not kind.__name__.startswith("_"):
+                assert type(again) is kind
+                assert vars(again) == vars(error)
+
+    def test_a_subclass_with_arguments_of_its_own_keeps_them(self):
+        error = pickle.loads(pickle.dumps(InputError("is empty", path="a", line=3, column=4)))
+        assert (str(error), error.line, error.column) == ("a, line 3, column 4: is empty", 3, 4)

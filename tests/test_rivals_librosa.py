@@ -2,14 +2,17 @@
 
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from levada import audio
+from levada import audio, workers
 from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
 from levada.rivals import librosa as rival
+from levada.rivals.compiled import restore
+from levada.workers import private_numba_cache
 
 librosa = pytest.importorskip("librosa", reason="librosa is not installed (pip install 'levada[librosa]')")
 
@@ -56,6 +59,42 @@ class TestTracker:
         tracker = rival.tracker()
         assert tracker.identity == f"librosa {librosa.__version__}"
         assert pickle.loads(pickle.dumps(tracker)) == tracker
+
+
+def found_apart(path):
+    """Beats of a recording in a process of its own, and its cache before and after."""
+    restore("librosa")
+    cache = private_numba_cache()
+    before = stamps(cache)
+    found = rival.tracker().file(path)
+    return found.times_s, cache, before, stamps(cache)
+
+
+def stamps(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.nb[ci]")}
+
+
+def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendered, tmp_path, monkeypatch):
+    """Two that fill one cache leave code that crashes whoever loads it, and the one beside librosa lasts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    beside = Path(librosa.__file__).parent
+    untouched = stamps(beside)
+    path = rendered / "a.wav"
+    with workers.pool(1) as lent:
+        times_s, cache, before, compiled = lent.submit(found_apart, path).result()
+    assert not before
+    assert compiled
+    assert not cache.exists()
+    (published,) = (tmp_path / "levada").iterdir()
+    assert stamps(published) == compiled
+    with workers.pool(1) as one, workers.pool(1) as other:
+        later = [future.result() for future in [lent.submit(found_apart, path) for lent in (one, other)]]
+    assert len({cache, *(own for _, own, _, _ in later)}) == 3
+    for found_s, _, begun, ended in later:
+        assert begun == ended == compiled  # nothing is compiled again
+        assert np.array_equal(found_s, times_s)
+    assert stamps(published) == compiled
+    assert stamps(beside) == untouched
 
 
 class TestRefuses:

@@ -1,5 +1,6 @@
 """The grid: every combination once, ids that change with what decides and nothing else, and what is left out."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 
@@ -10,11 +11,11 @@ from levada import audio, models
 from levada.augment import NONE
 from levada.beats import Beats
 from levada.corpus import open_corpus
+from levada.corpus.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
 from levada.formats import write_beats
-from levada.study import code
 from levada.study.conduct import open_corpora
-from levada.study.corpora import Opened, data_digest, labels, sides
+from levada.study.corpora import Opened, data_digest, imagine, labels, prepare, sides
 from levada.study.cost import Clock, guess_s
 from levada.study.grid import identity, lay_out
 from levada.study.spec import Source, Study, read_spec
@@ -175,47 +176,28 @@ class TestIds:
         assert data_digest(open_corpus(folder)) == data_digest(open_corpus(clicks))
 
 
-class TestCode:
-    @pytest.fixture
-    def package(self, tmp_path, monkeypatch):
-        (tmp_path / "cli").mkdir()
-        (tmp_path / "study").mkdir()
-        for name in ("fit.py", "cli/__init__.py", "study/run.py", "study/store.py"):
-            (tmp_path / name).write_text('"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x + 1\n')
-        monkeypatch.setattr(code, "PACKAGE", tmp_path)
-        return tmp_path
+class TestSounds:
+    def test_a_soundfont_or_one_shot_that_is_replaced_renders_anew(self, tmp_path):
+        shots = tmp_path / "shots"
+        shots.mkdir()
+        source = Source("made", render="candombe", recordings=1, seconds=5, sounds=str(shots))
+        folders = set()
+        for level in (0.9, 0.5):
+            audio.write(shots / "chico-open.wav", np.full((1, 400), level, np.float32), rate=44100, force=True)
+            folders.add(prepare(source, out=tmp_path / "out").path)
+        shutil.copytree(shots, tmp_path / "elsewhere" / "others")
+        moved = replace(source, sounds=str(tmp_path / "elsewhere" / "others"))
+        assert len(folders) == 2
+        assert imagine(moved, out=tmp_path / "out") is None  # it is there: the same sounds under another name
 
-    def digest(self):
-        code.code_digest.cache_clear()
-        found = code.code_digest()
-        code.code_digest.cache_clear()
-        return found
-
-    @pytest.mark.parametrize(
-        ("name", "text", "changes"),
-        [
-            ("fit.py", '"""Else."""\n\n\ndef f(x):  # why\n    """Else."""\n\n    return (x + 1)\n', False),
-            ("fit.py", '"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x + 2\n', True),
-            ("fit.py", '"""What it is."""\n\ndef f(y):\n    """Do."""\n    return y + 1\n', True),
-            ("fit.py", '"""What it is."""\n\ndef f(x):\n    """Do."""\n    return x - 1\n', True),
-            ("new.py", "a = 1\n", True),
-            ("cli/__init__.py", "a = 2\n", False),
-            ("study/store.py", "a = 2\n", False),
-            ("study/run.py", "a = 2\n", True),
-        ],
-    )
-    def test_what_changes_it(self, package, name, text, changes):
-        before = self.digest()
-        (package / name).write_text(text)
-        assert (self.digest() != before) == changes
-
-    def test_the_rooms_that_are_named_exist(self):
-        there = {path.stem for path in code.PACKAGE.glob("*.py")} | {
-            p.name for p in code.PACKAGE.iterdir() if p.is_dir()
-        }
-        wanted = {"adapt", "fit", "nets", "evaluate", "scores", "decode", "corpus", "spectrogram", "augment"}
-        assert wanted <= there - code.ASIDE
-        assert all((code.PACKAGE / "study" / name).is_file() for name in code.OF_STUDY)
+    def test_digests_are_of_contents(self, tmp_path):
+        font = tmp_path / "mine.sf2"
+        font.write_bytes(b"RIFF one")
+        first = sounds_digest(str(font))
+        assert first == hashlib.sha256(b"RIFF one").hexdigest()
+        font.write_bytes(b"RIFF two")
+        assert sounds_digest(str(font)) != first
+        assert sounds_digest("synthesised") == ""
 
 
 class TestLeftOut:

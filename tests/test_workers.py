@@ -3,12 +3,12 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
 
-from levada.workers import each, pool
+from levada.errors import InputError, MissingExtra
+from levada.workers import WorkerDied, each, pool, private_numba_cache
 
 
 def square(number: int) -> int:
@@ -41,7 +41,8 @@ def test_what_nobody_has_begun_is_dropped():
 
 PARENT = """
 import os, time
-from levada.workers import each, pool
+from levada.errors import InputError, MissingExtra
+from levada.workers import WorkerDied, each, pool, private_numba_cache
 
 if __name__ == "__main__":
     with pool(1) as lent:
@@ -98,7 +99,7 @@ class TestEach:
         pairs = list(each(killed_at_three, range(8), processes=2))
         assert sorted(job for job, _ in pairs) == list(range(8))
         found = dict(pairs)
-        assert isinstance(found.pop(3), BrokenExecutor)
+        assert isinstance(found.pop(3), WorkerDied)
         assert found == {job: job * job for job in range(8) if job != 3}
 
     def test_nothing_to_do(self):
@@ -106,3 +107,82 @@ class TestEach:
 
     def test_it_can_be_left_in_the_middle(self):
         assert next(iter(each(square, range(100), processes=2)))[1] in {0, 1}
+
+
+class KeywordOnly(Exception):
+    """As many libraries write them: it cannot be unpickled."""
+
+    def __init__(self, *, value: int) -> None:
+        super().__init__(f"{value} is wrong")
+
+
+def fails(kind: str) -> None:
+    if kind == "extra":
+        raise MissingExtra("numba", extra="fast", purpose="decode faster")
+    if kind == "input":
+        raise InputError("is no number", path="a.beats", line=7)
+    raise KeywordOnly(value=3)
+
+
+class TestErrors:
+    def test_cross_a_process_whatever_their_arguments(self):
+        found = dict(each(fails, ["extra", "input", "other"], processes=2))
+        assert type(found["extra"]) is MissingExtra
+        assert str(found["extra"]) == "numba is needed to decode faster: pip install 'levada[fast]'"
+        assert (found["input"].path, found["input"].line) == ("a.beats", 7)
+        assert str(found["other"]) == "KeywordOnly: 3 is wrong"
+
+    def test_of_a_pool_too(self):
+        with pool(1) as lent:
+            with pytest.raises(RuntimeError, match="3 is wrong"):
+                lent.submit(fails, "other").result()
+            assert list(lent.map(square, [2])) == [4]
+
+
+def ends(how: int) -> int:
+    if how < 0:
+        os.kill(os.getpid(), -how)
+    elif how:
+        os._exit(how)
+    return how
+
+
+class TestDeath:
+    @pytest.mark.parametrize(
+        ("how", "named"),
+        [(-signal.SIGSEGV, "SIGSEGV"), (-signal.SIGABRT, "SIGABRT"), (-signal.SIGTERM, "SIGTERM"), (7, "exit code 7")],
+    )
+    def test_is_named(self, how, named):
+        ((_, why),) = each(ends, [how], processes=1, apart=True)
+        assert isinstance(why, WorkerDied)
+        assert named in str(why)
+        assert "memory" not in str(why)
+
+    def test_only_a_kill_may_be_for_lack_of_memory(self):
+        found = dict(each(ends, [0, -signal.SIGKILL], processes=2))
+        assert found[0] == 0
+        assert "SIGKILL" in str(found[-signal.SIGKILL])
+        assert "memory" in str(found[-signal.SIGKILL])
+
+    def test_of_a_pool_is_named_where_it_leaves_the_block(self):
+        with pytest.raises(WorkerDied, match="SIGSEGV"), pool(2) as lent:
+            list(lent.map(ends, [0, 0, -signal.SIGSEGV, 0]))
+
+    def test_one_job_apart_is_not_done_here(self):
+        ((_, where),) = each(pid_of, [0], processes=1, apart=True)
+        assert where != os.getpid()
+
+
+def pid_of(_: int) -> int:
+    return os.getpid()
+
+
+def cache_of(_: int) -> tuple[str, str]:
+    return str(private_numba_cache()), os.environ["NUMBA_CACHE_DIR"]
+
+
+def test_every_process_has_a_cache_of_numba_of_its_own():
+    with pool(1) as one, pool(1) as other:
+        first, second = one.submit(cache_of, 0).result(), other.submit(cache_of, 0).result()
+    assert first[0] == first[1] != second[0] == second[1]
+    assert str(private_numba_cache()) not in (first[0], second[0])

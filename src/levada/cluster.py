@@ -21,11 +21,10 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from levada.errors import InputError, MissingExtra
+from levada.digest import package_digest
+from levada.errors import InputError, MissingExtra, portable
 
 __all__ = ["check", "each"]
 
@@ -277,7 +276,7 @@ def _streamed(
                 except Exception as error:
                     yield job, error
                 else:
-                    running[task.remote(held, name, given, _code())] = job, len(given)
+                    running[task.remote(held, name, given, package_digest())] = job, len(given)
                 continue
             with _while_it_lives():
                 done, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_AGAIN_S)
@@ -340,7 +339,7 @@ def _task(work: bytes, name: str, job: bytes, code: str) -> bytes:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch or a BLAS is first imported
     from ray import cloudpickle
 
-    if _code() != code:
+    if package_digest() != code:
         return bytes(cloudpickle.dumps(("other", platform.node())))
     try:
         if name not in _works:
@@ -357,21 +356,7 @@ _works: dict[str, Callable[[Any], Any]] = {}
 
 
 def _packed(error: Exception) -> bytes:
-    """Pack an exception, or one that says the same where it cannot travel."""
+    """Pack an exception, or one with the same message where it cannot be sent."""
     from ray import cloudpickle
 
-    with suppress(Exception):
-        packed = bytes(cloudpickle.dumps(("failed", error)))
-        cloudpickle.loads(packed)
-        return packed
-    same = InputError(str(error)) if isinstance(error, InputError) else RuntimeError(f"{type(error).__name__}: {error}")
-    return bytes(cloudpickle.dumps(("failed", same)))
-
-
-@cache
-def _code() -> str:
-    """SHA-256 of this package's code."""
-    package, digest = Path(__file__).parent, hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return bytes(cloudpickle.dumps(("failed", portable(error))))

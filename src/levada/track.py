@@ -453,7 +453,7 @@ def _problem(path: Path, error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, BrokenExecutor):
-        return f"{path}: its process was killed; there may be too little memory for so many at once"
+        return f"{path}: {error}"
     if isinstance(error, OSError) and str(error):
         return f"{path}: {error}"
     return f"{path}: {type(error).__name__}: {error}".removesuffix(": ")  # a tracker's fault costs one recording

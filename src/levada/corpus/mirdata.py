@@ -22,6 +22,7 @@ import numpy as np
 from levada.beats import Beats
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError, MissingExtra
+from levada.workers import private_numba_cache
 
 __all__ = ["get", "open_mirdata"]
 
@@ -176,6 +177,7 @@ def _dataset(name: str, version: str, root: str) -> Any:
     if importlib.util.find_spec("mirdata") is None:
         raise MissingExtra("mirdata", extra="data", purpose=f"open the dataset {name}")
     with _quiet_logging(), contextlib.redirect_stdout(io.StringIO()):  # what it imports may print where a library is
+        private_numba_cache()  # mirdata imports librosa
         import mirdata
 
         if name not in mirdata.list_datasets():

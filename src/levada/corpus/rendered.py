@@ -15,8 +15,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -262,13 +261,12 @@ def _each(jobs: list[_Job], processes: int) -> Iterator[Path]:
     if processes <= 1 or len(jobs) <= 1:
         yield from map(_write, jobs)
         return
-    with pool(min(processes, len(jobs))) as lent:
-        for done in as_completed([lent.submit(_write, job) for job in jobs]):
-            try:
+    try:
+        with pool(min(processes, len(jobs))) as lent:
+            for done in as_completed([lent.submit(_write, job) for job in jobs]):
                 yield done.result()
-            except BrokenProcessPool:
-                problem = "a process that rendered was killed: there may be too little memory for two"
-                raise InputError(problem, path=jobs[0].target.parent) from None
+    except BrokenExecutor as error:
+        raise InputError(f"cannot be rendered: {error}", path=jobs[0].target.parent) from None
 
 
 def _write(job: _Job) -> Path:

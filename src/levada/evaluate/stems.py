@@ -252,9 +252,7 @@ def _job(
 
 
 def _said(problem: Exception) -> str:
-    if isinstance(problem, BrokenExecutor):
-        return "its process was killed, perhaps for lack of memory: use fewer processes"
-    return str(problem) if isinstance(problem, InputError) else f"{type(problem).__name__}: {problem}"
+    return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 
 
 def _warnings(rows: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job]) -> Iterator[str]:

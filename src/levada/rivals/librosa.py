@@ -14,6 +14,7 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
+from levada.rivals.compiled import publish, restore
 from levada.track import Outside
 
 __all__ = ["tracker"]
@@ -60,9 +61,11 @@ def _find(samples: npt.NDArray[np.float32], rate: int) -> Beats:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
+            restore("librosa")
             from librosa.beat import beat_track
 
             _, times_s = beat_track(y=heard, sr=RATE, units="time")
+        publish("librosa")
     except ImportError as error:
         raise InputError(f"the librosa that is installed cannot be imported: {error}") from error
     except Exception as error:  # whatever it is, the next recording may be another matter

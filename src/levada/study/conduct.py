@@ -322,7 +322,7 @@ def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[st
     with _children_ended():
         for job, result in running:
             if isinstance(result, BrokenExecutor):
-                result = InputError(f"the process that did it was killed, perhaps for lack of memory ({result})")
+                result = InputError(str(result))
             yield job, failure(job, result) if isinstance(result, BaseException) else result
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from levada.beats import Beats
 from levada.corpus import Corpus, Multitrack, Span, StemCorpus, StemSpan, Track, annotated_span, draw, split
+from levada.corpus.rendered import render_corpus, sounds_digest
 from levada.errors import InputError
 from levada.study.code import code_digest
 from levada.study.spec import MIRDATA, RANDOM, Source
@@ -23,8 +24,6 @@ from levada.tradition import read_tradition
 __all__ = ["Opened", "data_digest", "imagine", "is_missing", "labels", "open_source", "prepare", "sides"]
 
 FOLDER = "corpora"
-RENDERING = ("tradition", "traditions", "perform", "voices", "microphone", "render", "audio", "beats", "corpus")
-"""Rooms that decide what a rendered corpus sounds like."""
 SPLIT, DRAW = 1, 2
 
 
@@ -69,8 +68,6 @@ def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] |
     """
     if not source.render:
         return source
-    from levada.corpus.rendered import render_corpus
-
     tradition, folder = read_tradition(source.render), _folder(source, out)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +107,7 @@ def imagine(source: Source, *, out: Path) -> Corpus | None:
 def _folder(source: Source, out: Path) -> Path:
     """Where a rendered corpus goes: what it is rendered from, how and by which code tells it apart."""
     tradition = asdict(read_tradition(source.render))
-    facts = [tradition, source.recordings, source.seconds, source.seed, source.sounds, code_digest(RENDERING)]
+    facts = [tradition, source.recordings, source.seconds, source.seed, sounds_digest(source.sounds), code_digest()]
     facts += [source.task] if source.task == STEMS.name else []
     return out / FOLDER / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
