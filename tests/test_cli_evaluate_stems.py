@@ -36,11 +36,11 @@ class TestCommand:
         )  # fmt: skip
         assert code == 0, err
         lines = out.splitlines()
-        assert " ".join(lines[0].split()) == "model n SI-SDR gained SI-SDR SDR gained SDR leak"
-        assert lines[1].split()[:2] == ["nmf", "3"]
-        assert float(lines[1].split()[2]) > 10
+        assert " ".join(lines[0].split()) == "model n knows SI-SDR gained SI-SDR SDR gained SDR leak"
+        assert lines[1].split()[:5] == ["nmf", "3", "2", "of", "2"]
+        assert float(lines[1].split()[5]) > 10
         assert "nmf: learnt from 0.05 minutes of other songs of this corpus" in lines
-        assert any(line.split()[:3] == ["mixture", "3", "0.0"] for line in lines)
+        assert any(line.split()[:4] == ["mixture", "3", "–", "0.0"] for line in lines)
         assert any(line.split()[:2] == ["oracle", "3"] for line in lines)
         assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 3 * 3 * 2
         assert (tmp_path / "leaks.png").read_bytes().startswith(b"\x89PNG")
@@ -107,9 +107,9 @@ class TestCommand:
 
 
 class TestTable:
-    def evaluation(self, instruments=("surdo", "caixa"), models=("nmf", "mine", "mixture")):
+    def evaluation(self, instruments=("surdo", "caixa"), models=("nmf", "mine", "mixture"), known=("surdo", "caixa")):
         rows = [
-            StemRow(f"song{i}", f"group{i % 2}", model, name, dict.fromkeys(STEM_SCORES, 9.0 - 2 * place - i))
+            StemRow(f"song{i}", f"group{i % 2}", model, name, name in known, dict.fromkeys(STEM_SCORES, 9.0 - 2 * place - i))
             for i in range(4)
             for place, model in enumerate(models)
             for name in instruments
@@ -127,7 +127,7 @@ class TestTable:
         found = self.evaluation()
         terminal.print_stem_evaluation(found)
         lines = capsys.readouterr().out.splitlines()
-        assert lines[1].split() == ["nmf", "4", *["7.5"] * 5]
+        assert lines[1].split() == ["nmf", "4", "2", "of", "2", *["7.5"] * 5]
         mean = found.summary()["nmf"]["si_sdr_i"]
         assert lines[2].split()[:3] == [f"{mean.low:.1f}", "to", f"{mean.high:.1f}"]
         assert any(
@@ -137,4 +137,10 @@ class TestTable:
     def test_nothing_known_is_a_dash(self, capsys):
         rows = (StemRow("song", "", "nmf", error="no"), StemRow("song", "", "mixture", error="no"))
         terminal.print_stem_evaluation(StemEvaluation(rows, ("nmf", "mixture"), ()))
-        assert capsys.readouterr().out.splitlines()[1].split() == ["nmf", "0", *["–"] * 5]
+        assert capsys.readouterr().out.splitlines()[1].split() == ["nmf", "0", *["–"] * 6]
+
+    def test_what_a_model_does_not_know_is_in_brackets(self, capsys):
+        terminal.print_stem_evaluation(self.evaluation(known=("surdo",)))
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert lines[1][:5] == ["nmf", "4", "1", "of", "2"]
+        assert ["nmf", "7.5", "(7.5)"] in lines

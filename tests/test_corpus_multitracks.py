@@ -372,11 +372,48 @@ class TestReading:
         assert any("agogo.wav: is 1.00 s longer than its mixture" in one for one in problems)
         assert any("surdo.wav: is 2.00 s shorter than its mixture" in one for one in problems)
 
-    def test_a_mixture_that_is_not_their_sum_is_not_used(self, tmp_path):
+    def test_a_mixture_that_is_not_made_of_them_is_not_used(self, tmp_path):
         stems = song(tmp_path / "one", ["surdo", "caixa"], mixture=False)
-        put(tmp_path / "one" / "mixture.wav", 0.5 * sum(stems.values()))
-        mixture = whole(open_stems(tmp_path).songs[0]).read([], rate=RATE)[1]
-        assert mixture == pytest.approx(sum(stems.values()), abs=1e-6)
+        put(tmp_path / "one" / "mixture.wav", 0.5 * sum(stems.values()) + sound(99))
+        one = open_stems(tmp_path).songs[0]
+        assert not one.fit.is_used
+        assert "sum of the stems" in str(one.fit)
+        assert whole(one).read([], rate=RATE)[1] == pytest.approx(sum(stems.values()), abs=1e-6)
+
+    @pytest.mark.parametrize("delay", [80, -80])
+    def test_a_mixture_that_is_late_and_limited_is_used(self, tmp_path, delay):
+        """What is separated is the recording, moved by its delay: 10 ms at 8 kHz."""
+        stems = {name: np.pad(sound(seed), [(0, 0), (800, 800)]) for seed, name in enumerate(("surdo", "caixa"))}
+        for name, samples in stems.items():
+            put(tmp_path / "one" / f"{name}.wav", samples)
+        total = sum(stems.values())
+        limited = np.tanh(4 * total) / 4
+        put(tmp_path / "one" / "mixture.wav", np.roll(limited, delay), subtype="FLOAT")
+        one = open_stems(tmp_path).songs[0]
+        assert (one.fit.is_used, one.fit.delay, one.fit.delay_s) == (True, delay, delay / RATE)
+        error_db = 10 * np.log10(np.sum((limited - total) ** 2) / np.sum(limited**2))
+        assert one.fit.residual_db == pytest.approx(error_db, abs=0.5)
+        assert "10.0 ms" in str(one.fit)
+        assert any("is 10.0 ms" in problem for problem in said(open_stems(tmp_path)))
+        played, mixture = StemSpan(one, 1.0, 3.0).read(["surdo"], rate=RATE)
+        assert mixture == pytest.approx(limited[:, RATE : 3 * RATE], abs=1e-6)
+        assert played[0] == pytest.approx(stems["surdo"][:, RATE : 3 * RATE], abs=1e-6)
+
+    def test_stems_are_used_at_the_levels_of_the_mixture(self, tmp_path):
+        stems = song(tmp_path / "one", ["surdo", "caixa"], mixture=False)
+        put(tmp_path / "one" / "mixture.wav", 0.5 * stems["surdo"] + 2 * stems["caixa"], subtype="FLOAT")
+        played, mixture = whole(open_stems(tmp_path).songs[0]).read(["surdo", "caixa"], rate=RATE)
+        assert played[0] == pytest.approx(0.5 * stems["surdo"], abs=1e-5)
+        assert played[1] == pytest.approx(2 * stems["caixa"], abs=1e-5)
+        assert mixture == pytest.approx(played.sum(axis=0), abs=1e-5)
+
+    def test_the_delay_of_a_mixture_with_a_rest(self, tmp_path):
+        surdo, caixa = sound(1), sound(2)
+        late = np.pad(surdo + caixa, [(0, 0), (80, 0)])[:, : 4 * RATE]
+        put(tmp_path / "one" / "mixture.wav", late)
+        put(tmp_path / "one" / "surdo.wav", surdo)
+        played, _ = StemSpan(open_stems(tmp_path).songs[0], 0.0, 3.5).read(["surdo", REST], rate=RATE)
+        assert played[1] == pytest.approx(caixa[:, : 28000], abs=1e-6)
 
     def test_one_stem_beside_each_mixture_leaves_a_rest(self, tmp_path):
         surdo, caixa = sound(1), sound(2)
@@ -434,7 +471,7 @@ class TestChecks:
 
     def test_level(self, tmp_path):
         (problem,) = self.one(tmp_path, lambda stem: 0.25 * stem)
-        assert "mixture.wav: has its stems at other levels than their files: caixa.wav +12.0 dB" in problem
+        assert "mixture.wav: has its stems at other levels than their files: caixa +12.0 dB" in problem
 
     def test_a_mixture_of_something_else(self, tmp_path):
         (problem,) = self.one(tmp_path, lambda stem: stem, mixture=lambda total: sound(99) + 0.1 * total)

@@ -19,7 +19,7 @@ from levada.files import read_toml
 from levada.tradition import Tradition, shipped
 from levada.voices import PITCHED, STRUCK
 
-__all__ = ["OTHER", "ensemble", "found_in", "plain", "voice_of"]
+__all__ = ["OTHER", "ensemble", "found_in", "paired", "plain", "voice_of", "voices_of"]
 
 OTHER = "other"
 """The voice of everything that is not struck."""
@@ -82,7 +82,7 @@ def plain(name: str) -> str:
     return found
 
 
-def voice_of(name: str, *, among: Collection[str] = ()) -> str | None:
+def voice_of(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> str | None:
     """Give the voice that a name stands for.
 
     Parameters
@@ -93,23 +93,83 @@ def voice_of(name: str, *, among: Collection[str] = ()) -> str | None:
     among : collection of str
         What else there is: where the name means several things, it means what it does in the tradition that knows the
         most of these.
+    context : collection of str
+        What decides where `among` does not: the instruments of the whole corpus, for those of a song.
 
     Returns
     -------
     str or None
         A key of `levada.voices.STRUCK`, or "other"; nothing if the name is unknown.
     """
-    found = found_in(name, among=among)
+    found = found_in(name, among=among, context=context)
     return found[1] if found else None
 
 
-def found_in(name: str, *, among: Collection[str] = ()) -> tuple[str, str] | None:
+def voices_of(names: Collection[str], *, context: Collection[str] = ()) -> dict[str, str | None]:
+    """Give the voices of names that are told apart: the instruments of a song, or the stems of a model.
+
+    Parameters
+    ----------
+    names, context : collection of str
+        As `among` and `context` of `voice_of`.
+
+    Returns
+    -------
+    dict of str to str or None
+        As `voice_of` has it, but a name that is a voice of its own is that voice where another name stands for the
+        one that it would be taken for: beside a repinique, a repique is the drum of candombe.
+    """
+    voices = {name: voice_of(name, among=names, context=context) for name in names}
+    for name, voice in tuple(voices.items()):
+        own = plain(name)
+        if own in STRUCK and voice != own and any(plain(other) == voice for other in names):
+            voices[name] = own
+    return voices
+
+
+def paired(names: Collection[str], stems: Collection[str], *, context: Collection[str] = ()) -> dict[str, list[str]]:
+    """Find the stems of a model that each instrument of a song is in.
+
+    Parameters
+    ----------
+    names : collection of str
+        Instruments of a song.
+    stems : collection of str
+        What a model gives.
+    context : collection of str
+        The instruments of the whole corpus, for names that mean several things.
+
+    Returns
+    -------
+    dict of str to list of str
+        For each name: the stem of the same name and voice; else the stems of its voice that have no name of the song;
+        else the stem of the same name; empty if there is none. A name that is unknown, or that is not struck, is in a
+        stem of the same name only.
+    """
+    ours, theirs = voices_of(names, context=context), voices_of(stems)
+    called = {plain(stem): stem for stem in stems}
+    same = {name: called[plain(name)] for name in names if plain(name) in called}
+    found = {name: [stem] for name, stem in same.items() if ours[name] == theirs[stem]}
+    taken = {stem for (stem,) in found.values()}
+    for name in names:
+        if name not in found and ours[name] not in (None, OTHER):
+            alike = [stem for stem in stems if theirs[stem] == ours[name]]
+            found[name] = [stem for stem in alike if stem not in taken] or alike
+    for name, stem in same.items():
+        if not found.get(name) and stem not in taken:
+            found[name] = [stem]
+    return {name: found.get(name, []) for name in names}
+
+
+def found_in(
+    name: str, *, among: Collection[str] = (), context: Collection[str] = ()
+) -> tuple[str, str] | None:
     """Find the instrument in a name.
 
     Parameters
     ----------
     name : str
-    among : collection of str
+    among, context : collection of str
         As in `voice_of`.
 
     Returns
@@ -119,9 +179,9 @@ def found_in(name: str, *, among: Collection[str] = ()) -> tuple[str, str] | Non
         keeps the whole name, as a singer and a second singer are two things.
     """
     whole = plain(name)
-    others = frozenset(map(plain, among)) | {whole}
+    others, beyond = frozenset(map(plain, among)) | {whole}, frozenset(map(plain, context))
     for part in _parts(whole):
-        voice = _settled(part, others)
+        voice = _settled(part, others, beyond)
         if voice is not None:
             return (whole if voice == OTHER else part), voice
     return None
@@ -162,20 +222,20 @@ def _parts(name: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _settled(name: str, among: frozenset[str]) -> str | None:
+def _settled(name: str, among: frozenset[str], context: frozenset[str]) -> str | None:
     """What a name means where these play."""
     if name == OTHER:
         return OTHER
-    best: tuple[int, bool, bool, int, str] | None = None
+    best: tuple[int, int, bool, bool, int, str] | None = None
     votes: dict[str, int] = {}
     bare, *traditions = _worlds()
-    known = [(words, len(among & words.keys())) for words in traditions if name in words]
-    known += [(bare, 1)] if name in bare else []  # our own names say nothing about a tradition
-    for words, _ in known:
+    known = [(words, len(among & words.keys()), len(context & words.keys())) for words in traditions if name in words]
+    known += [(bare, 1, 1)] if name in bare else []  # our own names say nothing about a tradition
+    for words, *_ in known:
         votes[words[name].voice] = votes.get(words[name].voice, 0) + 1
-    for words, explained in known:
+    for words, explained, around in known:
         voice, own = words[name]
-        rank = (explained, voice == name, own, votes[voice], voice)
+        rank = (explained, around, voice == name, own, votes[voice], voice)
         if best is None or rank > best:
             best = rank
     return best[-1] if best else None

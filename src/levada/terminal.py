@@ -80,13 +80,16 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     rows = []
     for model, scores in summary.items():
         scored = len({row.song for row in evaluation.of(model) if not row.error})
-        rows.append([model, str(scored), *(_number(scores[name].mean, digits=1) for name in shown)])
+        some = evaluation.instruments and model not in ("mixture", "oracle")
+        knows = f"{len(evaluation.knows(model))} of {len(evaluation.instruments)}" if some else "–"
+        rows.append([model, str(scored), knows, *(_number(scores[name].mean, digits=1) for name in shown)])
         ends = (_ends(scores[name], digits=1, between=" to ") if name.endswith("_i") else "" for name in shown)
-        rows.append(["", "", *ends])
-    _table(["model", "n", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"], rows)
+        rows.append(["", "", "", *ends])
+    _table(["model", "n", "knows", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"], rows)
     groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
     print(f"means of n songs, of {groups}, in dB; below what was gained over the mixture its 95% interval")
     print("leak: how loud the stem of a silent instrument is against the mixture")
+    print("every model was told which instruments play in a song; knows: how many of them it has a stem of")
     for model, what in evaluation.about.items():
         print(f"{model}: learnt from {what}")
     print()
@@ -94,9 +97,12 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     for names in _pages(evaluation.instruments, 100 - max(map(len, ["SI-SDR gained", *models]))):
         _table(
             ["SI-SDR gained", *names],
-            [[model, *(_number(table[model][name].mean, digits=1) for name in names)] for model in models],
-        )
+            [[model, *(_of_instrument(evaluation, model, table[model][name].mean, name) for name in names)]
+             for model in models],
+        )  # fmt: skip
         print()
+    if any(set(evaluation.knows(model)) < set(evaluation.instruments) for model in models):
+        print("( ) an instrument that the model has no stem of: what it leaves over, or the mixture, which gains 0\n")
     differences = [
         [model, *(f"{_number(by.mean, digits=1, sign='+')}  {_ends(by, digits=1, sign='+')}" for by in both)]
         for model, scores in evaluation.differences().items()
@@ -105,6 +111,12 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     ]
     if differences:
         _table([f"against {first}", "SI-SDR", "SDR"], differences)
+        print("differences are over the instruments that both models know")
+
+
+def _of_instrument(evaluation: StemEvaluation, model: str, mean: float, name: str) -> str:
+    text = _number(mean, digits=1)
+    return text if math.isnan(mean) or name in evaluation.knows(model) else f"({text})"
 
 
 def print_report(corpus: Corpus, report: Report) -> None:

@@ -67,17 +67,12 @@ def show(evaluation: StemEvaluation, *, as_json: bool) -> None:
 
 
 def _separator(name: str, corpus: StemCorpus, minutes: float, seed: int) -> Separating | HeldOut:
-    """A model by its name; of the base, the instruments of the corpus."""
+    """A model by its name."""
     from levada import models
-    from levada.evaluate import match
 
     if name == NMF and not Path(NMF).is_dir():
         return _dictionaries(corpus.songs, minutes, seed)
-    found = models.separator(name)
-    if name not in ("base", models.STEMS_BASE):
-        return found
-    there = [stem for pair in match(corpus.instruments, found.instruments) if pair.instruments for stem in pair.stems]
-    return models.separator(name, instruments=there) if there else found
+    return models.separator(name)
 
 
 def _dictionaries(songs: Sequence[Multitrack], minutes: float, seed: int) -> HeldOut:

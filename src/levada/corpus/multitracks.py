@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from levada import audio
 from levada.beats import Beats
+from levada.corpus.mixtures import LAG_S, MixtureFit, fit_mixture, fit_rest
 from levada.errors import InputError
 from levada.formats import read_beats
 
@@ -31,7 +32,7 @@ REST = "rest"
 SOLOS = "solos.json"
 """The file beside a mixture that says which recordings it was made of (`levada remix`)."""
 
-MATCHES = 1e-4  # energy of what a mixture has beyond its stems, up to which it is their sum: -40 dB
+LOOKS, LOOK_S = 3, 10.0  # stretches, and their length, from which the relation of mixture and stems is estimated
 LEAD_S = 0.1  # read on either side of a stretch, so that resampling has no edges in it
 
 
@@ -45,6 +46,8 @@ class Multitrack:
     group: str = ""  # performers, session or instrument set: never on both sides of a split
     annotation: Path | None = None  # the beat file, if there is one
     has_rest: bool = False  # the mixture holds more than the one stem that it has
+    channels: Mapping[Path, int] = field(default_factory=dict, hash=False)  # mono files that are one channel of two
+    mixture_right: Path | None = None  # the right channel of a mixture that is two mono files
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -55,6 +58,11 @@ class Multitrack:
     def files(self) -> tuple[Path, ...]:
         """The recordings of all stems."""
         return tuple(path for takes in self.stems.values() for path in takes)
+
+    @property
+    def mixture_files(self) -> tuple[Path, ...]:
+        """The recording of the mixture: one file, two if each is a channel, or none."""
+        return tuple(path for path in (self.mixture, self.mixture_right) if path is not None)
 
     def beats(self) -> Beats:
         """Read the annotated beats.
@@ -100,8 +108,51 @@ class Multitrack:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over those of all files: what a model card remembers of its training data."""
-        mixture = [] if self.mixture is None else [audio.content_hash(self.mixture)]
+        mixture = [audio.content_hash(path) for path in self.mixture_files]
         return hashlib.sha256("\n".join(sorted([*self.stem_hashes, *mixture])).encode()).hexdigest()
+
+    @property
+    def width(self) -> int:
+        """Channels of the mixture; without one, the most that a stem has."""
+        files = self.mixture_files or self.files
+        return max(2 if path in self.channels else facts_of(path).channels for path in files)
+
+    @cached_property
+    def fit(self) -> MixtureFit | None:
+        """How the recorded mixture relates to the stems, estimated from 30 s; nothing if there is none.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read.
+        """
+        if self.mixture is None:
+            return None
+        rate, width = facts_of(self.mixture).rate, self.width
+        lag, length = round(LAG_S * rate), round(min(LOOK_S, self.duration_s / LOOKS) * rate)
+        windows = []
+        for first_s in np.linspace(0, self.duration_s - length / rate, LOOKS) if length else ():
+            first = round(float(first_s) * rate)
+            stems = np.stack([self._sum(takes, first, length, rate, width) for takes in self.stems.values()])
+            windows.append((stems, self._sum(self.mixture_files, first - lag, length + 2 * lag, rate, width)))
+        if not windows:
+            return MixtureFit((1.0,) * len(self.stems))
+        return (fit_rest if self.has_rest else fit_mixture)(windows, rate=rate, lag=lag)
+
+    def _sum(self, takes: Sequence[Path], first: int, length: int, rate: int, width: int) -> Floats32:
+        """Takes from a sample on, as float32 [shape=(width, length)]; silent before and after the recordings."""
+        total = np.zeros((width, length), np.float32)
+        for path in takes:
+            samples = _samples(path, first, length, rate)
+            channel = self.channels.get(path)
+            if channel is None:
+                total += _widened(samples, width)
+            elif width == 1:
+                total += samples[:1] / np.float32(2)  # the mean of two channels, of which the other is silent here
+            else:
+                total[channel] += samples[0]
+        return total
+
 
 
 @dataclass(frozen=True)
@@ -134,9 +185,9 @@ class StemSpan:
         -------
         stems : float32 [shape=(instruments, channels, samples)]
             Takes of one instrument are summed, a mono stem is heard in every channel, and a stem that ends early is
-            silent after it.
+            silent after it. They are as they are in the mixture: at its levels, and a delay of it is undone.
         mixture : float32 [shape=(channels, samples)]
-            As it was recorded where that is the sum of the stems, or of a stem and the rest; otherwise their sum.
+            As it was recorded, unless that is not made of these stems (`Multitrack.fit`): then their sum.
 
         Raises
         ------
@@ -145,42 +196,23 @@ class StemSpan:
         """
         if not 0 <= self.start_s < self.end_s:
             raise InputError(f"{self.song.id} has no stretch from {self.start_s:g} s to {self.end_s:g} s")
-        song = self.song
-        every = [*song.files, *([song.mixture] if song.mixture is not None else [])]
-        width = channels if channels is not None else max(facts_of(path).channels for path in every)
-        shape = (width, max(1, round(self.duration_s * rate)))
-        played = {name: np.zeros(shape, np.float32) for name in song.stems}
-        for name, takes in song.stems.items():
-            for path in takes:
-                played[name] += self._heard(path, rate, shape)
-        mixture = np.zeros(shape, np.float32)
-        for stem in played.values():
-            mixture += stem
-        if song.mixture is not None:
-            recorded = self._heard(song.mixture, rate, shape)
-            beyond = recorded - mixture
-            if song.has_rest:
-                played[REST], mixture = beyond, recorded
-            elif np.square(beyond, dtype=np.float64).sum() <= MATCHES * np.square(recorded, dtype=np.float64).sum():
-                mixture = recorded
-        stems = np.zeros((len(instruments), *shape), np.float32)
+        song, fit = self.song, self.song.fit
+        width = channels if channels is not None else song.width
+        first, length = round(self.start_s * rate), max(1, round(self.duration_s * rate))
+        played = {name: song._sum(takes, first, length, rate, width) for name, takes in song.stems.items()}
+        if fit is not None and fit.is_used:
+            for stem, gain in zip(played.values(), fit.gains, strict=True):
+                stem *= np.float32(gain)
+            mixture = song._sum(song.mixture_files, first + round(fit.delay_s * rate), length, rate, width)
+        else:
+            mixture = np.sum([*played.values()], axis=0, dtype=np.float32)
+        if song.has_rest:
+            played[REST] = mixture - next(iter(played.values()))
+        stems = np.zeros((len(instruments), width, length), np.float32)
         for index, name in enumerate(instruments):
             if name in played:
                 stems[index] = played[name]
         return stems, mixture
-
-    def _heard(self, path: Path, rate: int, shape: tuple[int, int]) -> Floats32:
-        """A recording in this stretch, silent after its end."""
-        heard, facts = np.zeros(shape, np.float32), facts_of(path)
-        lead_s = min(LEAD_S, self.start_s) if facts.rate != rate else 0.0
-        start_s, tail_s = self.start_s - lead_s, LEAD_S if facts.rate != rate else 0.0
-        if round(start_s * facts.rate) >= facts.samples:
-            return heard
-        samples, own = audio.read(path, start_s=start_s, duration_s=self.end_s + tail_s - start_s)
-        samples = audio.resample(_channels(samples, shape[0]), rate=own, to=rate)
-        samples = samples[:, round(lead_s * rate) :][:, : shape[1]]
-        heard[:, : samples.shape[1]] = samples
-        return heard
 
 
 @dataclass(frozen=True)
@@ -216,7 +248,22 @@ class StemCorpus:
         return {name: tuple(song for song in self.songs if song.group == name) for name in names}
 
 
-def _channels(samples: Floats32, count: int) -> Floats32:
+def _samples(path: Path, first: int, length: int, rate: int) -> Floats32:
+    """Samples of a file at a rate, silent where it has none: float32 [shape=(channels, length)]."""
+    facts = facts_of(path)
+    start, early = max(0, first), max(0, -first)
+    found = np.zeros((facts.channels, length), np.float32)
+    start_s, wanted_s = start / rate, (length - early) / rate
+    lead_s, tail_s = (min(LEAD_S, start_s), LEAD_S) if facts.rate != rate else (0.0, 0.0)
+    if early >= length or round((start_s - lead_s) * facts.rate) >= facts.samples:
+        return found
+    samples, own = audio.read(path, start_s=start_s - lead_s, duration_s=wanted_s + lead_s + tail_s)
+    samples = audio.resample(samples, rate=own, to=rate)[:, round(lead_s * rate) :][:, : length - early]
+    found[:, early : early + samples.shape[1]] = samples
+    return found
+
+
+def _widened(samples: Floats32, count: int) -> Floats32:
     """As many channels: the mean where there are others, in each of them."""
     if samples.shape[0] == count:
         return samples

@@ -28,7 +28,9 @@ Floats = npt.NDArray[np.float64]
 
 SHORT_S = 1.0  # nothing can be learnt from less
 LONGER_S = 0.05  # by which lengths may differ
-MATCHES_DB, NEAR_DB = -30.0, -15.0  # what a mixture may have beyond its stems; beyond these at the best levels
+MATCHES_DB = -30.0  # what a mixture may have beyond its stems and be nothing to speak of
+FLIPPED = 0.3  # the gain, below 0, from which on a stem is upside down
+UPSIDE_DOWN = "is upside down: its polarity is the opposite of what it has in the mixture"
 LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
 SAME = 0.9999  # correlation of two recordings of a song that are one
 ALIKE = 1e-5  # by which the marks of two recordings that are one may differ: rounding to 16 bits
@@ -199,46 +201,49 @@ def _against_mixture(heard: _Heard) -> Iterator[Problem]:
 
 
 def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
-    """Whether the stems sum to the mixture; if not, at which levels they would."""
+    """Whether the stems sum to the mixture; if not, at which levels and with which delay they would."""
     index = heard.takes.index(mixture)
     use = [at for at, take in enumerate(heard.takes) if take.instrument and take.is_heard]
     stems, cross, total = heard.common[np.ix_(use, use)], heard.common[use, index], heard.common[index, index]
-    beyond_db = _db(total - 2 * cross.sum() + stems.sum(), total)
-    if beyond_db <= MATCHES_DB:
+    fit = None if any(take.error for take in heard.takes) else heard.song.fit
+    if fit is None or _db(total - 2 * cross.sum() + stems.sum(), total) <= MATCHES_DB:
         return
-    gains = np.linalg.lstsq(stems, cross, rcond=1e-9)[0]
-    best_db = _db(total - 2 * gains @ cross + gains @ stems @ gains, total)
-    flipped = [heard.takes[at] for at, gain in zip(use, gains, strict=True) if gain < -0.3]
-    for take in flipped:
-        what = "is upside down: its polarity is the opposite of what it has in the mixture"
-        yield Problem("warning", what, take.path)
+    if fit.delay:
+        when = "later" if fit.delay > 0 else "earlier"
+        what = f"is {abs(1000 * fit.delay_s):.1f} ms {when} than its stems; it is moved when it is used"
+        yield Problem("warning", what, mixture.path)
     if heard.song.has_rest:
-        change_db = 20 * np.log10(max(abs(float(gains[0])), 1e-6))
-        if abs(change_db) > 3 * LEVEL_DB and not flipped:
+        gain = float(np.linalg.lstsq(stems, cross, rcond=1e-9)[0][0])
+        change_db = 20 * np.log10(max(abs(gain), 1e-6))
+        if gain < -FLIPPED:
+            yield Problem("warning", UPSIDE_DOWN, heard.takes[use[0]].path)
+        elif abs(change_db) > 3 * LEVEL_DB and not fit.delay:
             what = f"is {abs(change_db):.0f} dB {'louder' if change_db > 0 else 'softer'} in the mixture than alone"
             yield Problem(
                 "warning", f"{what}: the rest is what remains of the mixture without it", heard.takes[use[0]].path
             )
         return
-    if best_db > NEAR_DB:
+    if not fit.is_used:
         what = (
-            f"is not the sum of its stems, at whatever levels ({best_db:.0f} dB are left): it holds more, was changed, "
-            "or a stem begins elsewhere; the sum of the stems is used instead"
+            f"is not the sum of its stems, at whatever levels ({fit.residual_db:.0f} dB are left): it holds more, was "
+            "changed, or a stem begins elsewhere; the sum of the stems is used instead"
         )
         yield Problem("warning", what, mixture.path)
         return
+    gains = dict(zip(heard.song.stems, fit.gains, strict=True))
+    for take in heard.takes[:-1]:
+        if gains[take.instrument] < -FLIPPED:
+            yield Problem("warning", UPSIDE_DOWN, take.path)
     changed = [
-        f"{heard.takes[at].path.name} {20 * np.log10(gain):+.1f} dB"
-        for at, gain in zip(use, gains, strict=True)
+        f"{name} {20 * np.log10(gain):+.1f} dB"
+        for name, gain in gains.items()
         if gain > 1e-3 and abs(20 * np.log10(gain)) > LEVEL_DB
     ]
     if changed:
-        what = (
-            f"has its stems at other levels than their files: {_listed(changed)}; the sum of the files is used instead"
-        )
+        what = f"has its stems at other levels than their files: {_listed(changed)}; they are used at its levels"
         yield Problem("warning", what, mixture.path)
-    elif not flipped:
-        what = f"is not quite the sum of its stems ({beyond_db:.0f} dB are left); the sum of the stems is used instead"
+    if fit.residual_db > MATCHES_DB:
+        what = f"is not quite the sum of its stems ({fit.residual_db:.0f} dB are left): it may be limited or have effects"
         yield Problem("note", what, mixture.path)
 
 

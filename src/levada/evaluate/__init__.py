@@ -3,10 +3,10 @@
 from levada.evaluate.beats import FLOOR, Evaluation, Row, Tracker, evaluate, summary_rows, with_floor
 from levada.evaluate.holding import held_out
 from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Separating, StemRow
-from levada.evaluate.matching import Pair, match
+from levada.evaluate.matching import Match, match
 from levada.evaluate.stems import StemEvaluation, evaluate_stems
 
 __all__ = [
-    "FLOOR", "MIXTURE", "ORACLE", "Evaluation", "HeldOut", "Pair", "Row", "Separating", "StemEvaluation", "StemRow",
+    "FLOOR", "MIXTURE", "ORACLE", "Evaluation", "HeldOut", "Match", "Row", "Separating", "StemEvaluation", "StemRow",
     "Tracker", "evaluate", "evaluate_stems", "held_out", "match", "summary_rows", "with_floor",
 ]  # fmt: skip

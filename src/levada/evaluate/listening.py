@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -16,10 +16,10 @@ import numpy.typing as npt
 from levada import audio
 from levada.corpus import Multitrack, StemSpan
 from levada.errors import InputError
-from levada.evaluate.matching import match
+from levada.evaluate.matching import Match, match
 from levada.scores import STEM_SCORES, StemScores
 
-__all__ = ["MIXTURE", "ORACLE", "HeldOut", "Job", "Separating", "StemRow", "free", "score", "spans_of"]
+__all__ = ["MIXTURE", "ORACLE", "HeldOut", "Job", "Separating", "StemRow", "score", "spans_of", "told"]
 
 Floats32 = npt.NDArray[np.float32]
 Stretch = tuple[float, float]
@@ -29,7 +29,6 @@ MIXTURE, ORACLE = "mixture", "oracle"
 
 WINDOW_S = 120.0  # the most that is taken apart at once
 MARGIN_S = 5.0  # that is heard, and not scored, before and after a window
-SHORTEST_S = 0.5  # of a stretch between others that were trained on, to be scored
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +37,8 @@ class Separating(Protocol):
     """Anything that takes mixtures apart.
 
     What it was trained on it may tell by ``trained_on``, which has stretches ``(start_s, end_s)`` for content hashes
-    of audio files.
+    of audio files. With ``restricted(instruments)`` it gives a separator of some of its instruments; without, it
+    separates all that it knows, whatever plays.
     """
 
     @property
@@ -68,24 +68,27 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class StemRow:
-    """One stem of one song, separated by one model."""
+    """One instrument of one song, separated by one model."""
 
     song: str  # id of the song in its corpus
     group: str  # performers, session or instrument set
     model: str  # name of the separator
-    instrument: str = ""  # what should be in the stem, several joined by "+"; empty where nothing could be scored
+    instrument: str = ""  # of the song; empty where nothing could be scored
+    known: bool = False  # whether the model has a stem of this instrument alone
     scores: Mapping[str, float] = field(default_factory=dict)  # as of `scores.stem_scores`; empty after an error
     shares: Mapping[str, float] = field(default_factory=dict)  # of each instrument, in this stem: `scores.leakage`
     duration_s: float = math.nan  # how much was scored, in seconds
     cpu_s: float = math.nan  # processor time of all stems of the song, in seconds
-    trained_on: bool = False  # whether the separator was trained on what it is scored on
+    mixture: str = ""  # what was separated: the recording, as it relates to its stems, or the sum of the stems
+    trained_on: bool = False  # whether the separator was trained on some of the song
+    plays: bool = True  # False for a stem of the model that is no instrument of the song
     error: str = ""  # why there are no scores
 
     def flat(self) -> dict[str, object]:
         """Give the row as one flat table row, without the shares."""
         scores = {name: self.scores.get(name, math.nan) for name in STEM_SCORES}
-        first = {name: getattr(self, name) for name in ("song", "group", "model", "instrument")}
-        last = ("duration_s", "cpu_s", "trained_on", "error")
+        first = {name: getattr(self, name) for name in ("song", "group", "model", "instrument", "known")}
+        last = ("duration_s", "cpu_s", "mixture", "trained_on", "error")
         return first | scores | {name: getattr(self, name) for name in last}
 
 
@@ -94,10 +97,9 @@ class Job:
     """What a process needs to score everybody on one song."""
 
     song: Multitrack
-    instruments: tuple[str, ...]  # what may play in it; those without a stem are silent
     separators: Mapping[str, Separating | None]
-    stretches: tuple[Stretch, ...]  # what is scored, in seconds
     trained: frozenset[str]  # names of those that were trained on some of it
+    context: tuple[str, ...] = ()  # instruments of the whole corpus
     problem: str = ""  # why nothing can be scored
 
     def failed(self, error: str) -> list[StemRow]:
@@ -108,44 +110,101 @@ class Job:
         return StemRow(self.song.id, self.song.group, model, trained_on=model in self.trained, **said)
 
 
-class _Held:
-    """What one model has done on a song so far."""
+def told(separator: Separating, song: Multitrack, *, context: Sequence[str] = ()) -> Separating:
+    """Tell a separator which instruments play in a song, if it knows all of them.
 
-    def __init__(self, job: Job, model: str, stems: Sequence[str]) -> None:
-        self.pairs = match(job.instruments, stems)
-        self.scores = StemScores([pair.label for pair in self.pairs])
-        self.model, self.cpu_s, self.error = model, 0.0, ""
-        if not any(pair.stems and pair.instruments for pair in self.pairs):
-            said = f"knows none of the instruments: it tells apart {', '.join(stems)}, and these are"
-            self.error = f"{said} {', '.join(job.instruments)}"
+    Every model that is compared knows the same of a song: what plays, but not when. If it has no stem for something
+    that plays, or nobody knows what is in the rest of the mixture, it remains as it is: what goes into its other stems
+    is then what it leaves over.
+
+    Parameters
+    ----------
+    separator : Separator
+    song : Multitrack
+    context : sequence of str
+        Instruments of the whole corpus.
+
+    Returns
+    -------
+    Separator
+    """
+    found = match(song.instruments, separator.instruments, context=context)
+    restricted = getattr(separator, "restricted", None)
+    if song.has_rest or restricted is None or not all(one.stems for one in found.values()):
+        return separator
+    kept = [stem for stem in separator.instruments if any(stem in one.stems for one in found.values())]
+    chosen: Separating = restricted(kept)
+    return chosen
+
+
+class _Held:
+    """What one model has done on a song so far.
+
+    An instrument that the model has no stem for is scored as what the stems of the others leave of the mixture; if
+    they leave nothing (60 dB below the mixture), as the mixture itself, which gains nothing.
+    """
+
+    def __init__(self, job: Job, model: str, separator: Separating | None) -> None:
+        self.model, self.cpu_s, self.error, self.separator = model, 0.0, "", separator
+        names = job.song.instruments
+        if separator is None:  # the mixture, and the oracle, have a stem for each
+            self.found = {name: Match((name,), known=True) for name in names}
+            self.extra: tuple[str, ...] = ()
+        else:
+            self.separator = told(separator, job.song, context=job.context)
+            self.found = match(names, self.separator.instruments, context=job.context)
+            used = {stem for one in self.found.values() for stem in one.stems}
+            spare = [stem for stem in self.separator.instruments if stem not in used]
+            self.extra = tuple(spare) if all(one.stems for one in self.found.values()) else ()
+        self.stems = tuple(dict.fromkeys(stem for one in self.found.values() for stem in one.stems))
+        self.labels = {stem: f"{stem} (stem)" if stem in names else stem for stem in self.extra}
+        self.scores = StemScores([*names, *self.labels.values()])
 
     def add(self, played: Mapping[str, Floats32], heard: Mapping[str, Floats32], mixture: Floats32, at: slice) -> None:
-        """Take what was heard in a window, and of it what is inside the margins."""
+        """Take what was separated in a window, and of it what is inside the margins."""
         whole = mixture[:, at]
-        self.scores.add(
-            {pair.label: _sum(played, pair.instruments, whole, at) for pair in self.pairs},
-            {pair.label: _sum(heard, pair.stems, whole, at) for pair in self.pairs},
-            whole,
-        )
+        lacks = any(not one.stems for one in self.found.values())
+        left = whole - _sum(heard, self.stems, whole, at) if lacks else whole
+        delivered = {
+            name: _sum(heard, one.stems, whole, at) if one.stems else left for name, one in self.found.items()
+        } | {label: _sum(heard, (stem,), whole, at) for stem, label in self.labels.items()}
+        references = {name: _sum(played, (name,), whole, at) for name in delivered}
+        self.scores.add(references, delivered, whole)
 
-    def rows(self, job: Job) -> list[StemRow]:
+    def rows(self, job: Job, nothing: Mapping[str, Mapping[str, float]]) -> list[StemRow]:
+        """Give a row for each instrument, then for each stem that nobody plays.
+
+        Parameters
+        ----------
+        job : Job
+        nothing : mapping
+            Scores of the mixture, for each instrument.
+        """
         if self.error:
             return [job._row(self.model, error=self.error, cpu_s=self.cpu_s)]
-        duration_s = sum(end - start for start, end in job.stretches)
-        scores, shares = self.scores.scores(), self.scores.leakage()
-        played = [index for index, pair in enumerate(self.pairs) if pair.instruments]
-        return [
-            job._row(
-                self.model,
-                instrument=pair.label,
-                scores=scores[pair.label],
-                shares={self.pairs[index].label: float(row[index]) for index in played},
-                duration_s=duration_s,
-                cpu_s=self.cpu_s,
+        scores, shares, names = self.scores.scores(), self.scores.leakage(), job.song.instruments
+        fit = job.song.fit
+        common = {
+            "duration_s": job.song.duration_s,
+            "cpu_s": self.cpu_s,
+            "mixture": "sum of the stems; there is no recording" if fit is None else str(fit),
+        }
+        rows = []
+        for index, name in enumerate(self.scores.names):
+            is_played = index < len(names)
+            lost = is_played and not self.found[name].stems and name in self.scores.empty
+            rows.append(
+                job._row(
+                    self.model,
+                    instrument=name,
+                    known=is_played and self.found[name].known,
+                    scores=nothing[name] if lost else scores[name],
+                    shares={} if lost else dict(zip(names, shares[index, : len(names)].tolist(), strict=True)),
+                    plays=is_played,
+                    **common,
+                )
             )
-            for pair, row in zip(self.pairs, shares, strict=True)
-            if pair.stems
-        ]
+        return rows
 
 
 def score(job: Job, *, oracle: bool = False) -> list[StemRow]:
@@ -160,23 +219,23 @@ def score(job: Job, *, oracle: bool = False) -> list[StemRow]:
     Returns
     -------
     list of StemRow
-        For each separator, then the mixture, then the oracle, a row for each stem; one with the error where one failed.
+        For each separator, then the mixture, then the oracle, a row for each instrument of the song, and for each stem
+        that is none of them; one with the error where one failed.
     """
     if job.problem:
         return job.failed(job.problem)
-    held = {name: _Held(job, name, one.instruments) for name, one in job.separators.items() if one is not None}
-    held[MIXTURE] = _Held(job, MIXTURE, job.instruments)
-    if oracle:
-        held[ORACLE] = _Held(job, ORACLE, job.song.instruments)
     try:
-        rate = max(audio.info(path).rate for path in ([job.song.mixture] if job.song.mixture else job.song.files))
-        for played, mixture, at in _windows(job, rate):
+        held = {name: _Held(job, name, one) for name, one in job.separators.items() if one is not None}
+        held |= {name: _Held(job, name, None) for name in (MIXTURE, *([ORACLE] if oracle else []))}
+        rate = max(audio.info(path).rate for path in job.song.mixture_files or job.song.files)
+        for played, mixture, at in _windows(job.song, rate):
             for name, mine in held.items():
                 if not mine.error:
-                    _listen(job, name, mine, played, mixture, rate, at)
+                    _separate(job, name, mine, played, mixture, rate, at)
+        nothing = held[MIXTURE].scores.scores()
+        return [row for mine in held.values() for row in mine.rows(job, nothing)]
     except (InputError, OSError) as error:
         return job.failed(str(error))
-    return [row for mine in held.values() for row in mine.rows(job)]
 
 
 def spans_of(song: Multitrack, separator: Separating) -> list[Stretch]:
@@ -197,55 +256,41 @@ def spans_of(song: Multitrack, separator: Separating) -> list[Stretch]:
     if not known:
         return []
     hashes = [song.content_hash, *song.stem_hashes]
-    hashes += [audio.content_hash(song.mixture)] if song.mixture is not None else []
+    hashes += [audio.content_hash(path) for path in song.mixture_files]
     found = {(float(start), float(end)) for one in hashes if one in known for start, end in known[one]}
     if any(one in known for one in song.sources) or (not found and any(one in known for one in hashes)):
         return [(-math.inf, math.inf)]
     return sorted(found)
 
 
-def free(duration_s: float, spans: Iterable[Stretch]) -> tuple[Stretch, ...]:
-    """Give the stretches of a recording outside all spans, but for those too short to score."""
-    stretches, at = list[Stretch](), 0.0
-    for start, end in sorted(spans):
-        stretches.append((at, min(start, duration_s)))
-        at = max(at, end)
-    stretches.append((at, duration_s))
-    least = min(SHORTEST_S, duration_s)
-    return tuple((start, end) for start, end in stretches if end - start >= least)
-
-
-def _windows(job: Job, rate: int) -> Iterator[tuple[dict[str, Floats32], Floats32, slice]]:
+def _windows(song: Multitrack, rate: int) -> Iterator[tuple[dict[str, Floats32], Floats32, slice]]:
     """Stems and mixture of each window, with margins, and which samples of them are scored."""
-    names, length, margin = job.song.instruments, round(job.song.duration_s * rate), round(MARGIN_S * rate)
-    for first, last in job.stretches:
-        count = math.ceil((last - first) / WINDOW_S)
-        edges = [round(edge) for edge in np.linspace(first * rate, last * rate, count + 1).tolist()]
-        for start, end in pairwise(edges):  # in samples, so that none is scored twice and none is lost
-            early, late = max(0, start - margin), max(end, min(length, end + margin))
-            stems, mixture = StemSpan(job.song, early / rate, late / rate).read(names, rate=rate, channels=None)
-            yield dict(zip(names, stems, strict=True)), mixture, slice(start - early, end - early)
+    names, length, margin = song.instruments, round(song.duration_s * rate), round(MARGIN_S * rate)
+    count = max(1, math.ceil(song.duration_s / WINDOW_S))
+    edges = [round(edge) for edge in np.linspace(0, length, count + 1).tolist()]
+    for start, end in pairwise(edges):  # in samples, so that none is scored twice and none is lost
+        early, late = max(0, start - margin), min(length, end + margin)
+        stems, mixture = StemSpan(song, early / rate, late / rate).read(names, rate=rate, channels=None)
+        yield dict(zip(names, stems, strict=True)), mixture, slice(start - early, end - early)
 
 
-def _listen(
+def _separate(
     job: Job, name: str, mine: _Held, played: Mapping[str, Floats32], mixture: Floats32, rate: int, at: slice
 ) -> None:
-    """Let one of them hear a window."""
+    """Let one of them separate a window."""
     began = time.process_time()
     try:
-        if name == MIXTURE:
-            heard: Mapping[str, Floats32] = dict.fromkeys(job.instruments, mixture)
-        elif name == ORACLE:
+        if mine.separator is not None:
+            heard = mine.separator.stems(mixture, rate)
+        elif name == MIXTURE:
+            heard = dict.fromkeys(job.song.instruments, mixture)
+        else:
             from levada import separate
 
             heard = separate.oracle(played, rate).stems(mixture, rate)
-        else:
-            separator = job.separators[name]
-            assert separator is not None
-            heard = separator.stems(mixture, rate)
         mine.cpu_s += time.process_time() - began
-        missing = [stem for pair in mine.pairs for stem in pair.stems if stem not in heard]
-        if missing and name != ORACLE:
+        missing = [stem for stem in (*mine.stems, *mine.extra) if stem not in heard]
+        if missing:
             raise InputError(f"gave no stem of {', '.join(missing)}")
         wrong = [stem for stem, samples in heard.items() if samples.shape != mixture.shape]
         if wrong:

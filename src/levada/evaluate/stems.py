@@ -1,5 +1,11 @@
 """Separators against songs of which the stems are known: a row for each stem, means with intervals, leaks, warnings.
 
+All models are scored on the same stems, with the same knowledge: which instruments play in a song, but not when. An
+instrument that a model has no stem for is scored as what it leaves over of the mixture, and, where it leaves nothing,
+as the mixture, which gains 0 dB: who wants that instrument has nothing better. (Silence would be worse than that in
+SI-SDR by whatever floor one chooses, and better in SDR, for its error is only as large as the stem.) What a model knows
+is in each row, and differences between two models are over what both know.
+
 >>> result = evaluate_stems(corpus.songs, {"nmf": nmf, "mine": mine}, oracle=True)     # doctest: +SKIP
 >>> result.summary()["mine"]["si_sdr_i"]                                               # doctest: +SKIP
 """
@@ -8,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +26,8 @@ import numpy.typing as npt
 
 from levada.corpus import Multitrack
 from levada.errors import InputError
-from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, free, score, spans_of
-from levada.evaluate.matching import match
+from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, score, spans_of
+from levada.evaluate.matching import Match, match
 from levada.evaluate.tables import listed, plain_values, write_rows
 from levada.scores import STEM_SCORES, Interval, bootstrap, bootstrap_difference
 from levada.workers import each
@@ -37,8 +43,10 @@ class StemEvaluation:
 
     rows: tuple[StemRow, ...]  # for each song in turn, the models in their order
     models: tuple[str, ...]  # the first one is what the others are compared with; mixture and oracle come last
-    instruments: tuple[str, ...]  # what is told apart, those of most songs first
+    instruments: tuple[str, ...]  # of the songs, those of most songs first
     skipped: tuple[str, ...] = ()  # ids of songs that are no mixtures
+    excluded: tuple[str, ...] = ()  # ids of songs left out because a model was trained on them or on their group
+    extra: tuple[StemRow, ...] = ()  # stems of a model that are no instrument of the song: what is in them is a leak
     warnings: tuple[str, ...] = ()  # what a reader of the means must know
     seed: int = 0  # of the bootstrap
     about: Mapping[str, str] = field(default_factory=dict)  # what models were trained on, where that is known
@@ -58,14 +66,20 @@ class StemEvaluation:
             for model in self.models
         }
 
+    def knows(self, model: str) -> tuple[str, ...]:
+        """Give the instruments that a model has a stem of, in at least one song."""
+        known = {row.instrument for row in self.of(model) if row.known}
+        return tuple(name for name in self.instruments if name in known)
+
     def differences(self) -> dict[str, dict[str, Interval]]:
-        """Mean paired difference of each score to the first model, over songs, for every other one."""
+        """Mean paired difference of each score to the first model, for every other one.
+
+        Over songs, of a song over the instruments that both models know.
+        """
         first = self.models[0]
         return {
             model: {
-                name: bootstrap_difference(
-                    self._songs(model, name), self._songs(first, name), groups=self._groups(), rng=self._rng()
-                )
+                name: bootstrap_difference(*self._paired(model, first, name), groups=self._groups(), rng=self._rng())
                 for name in STEM_SCORES
             }
             for model in self.models[1:]
@@ -81,7 +95,7 @@ class StemEvaluation:
         shares : float64 [shape=(stems, instruments)]
             Mean over songs of the share of an instrument that is in a stem: see `levada.scores.leakage`.
         """
-        mine = [row for row in self.of(model) if row.shares]
+        mine = [row for row in (*self.of(model), *self.extra) if row.model == model and row.shares]
         order = {name: index for index, name in enumerate(self.instruments)}
         stems = sorted({row.instrument for row in mine}, key=lambda name: (order.get(name, len(order)), name))
         played = {name for row in mine for name, share in row.shares.items() if not math.isnan(share)}
@@ -116,7 +130,8 @@ class StemEvaluation:
                 stem: plain_values(dict(zip(instruments, row, strict=True)))
                 for stem, row in zip(stems, shares.tolist(), strict=True)
             }
-        whole |= {"warnings": self.warnings, "skipped": self.skipped}
+        whole["knows"] = {model: self.knows(model) for model in self.models}
+        whole |= {"warnings": self.warnings, "skipped": self.skipped, "excluded": self.excluded}
         whole["rows"] = [plain_values(row.flat()) for row in self.rows]
         return json.dumps(whole, indent=1, allow_nan=False)
 
@@ -127,6 +142,19 @@ class StemEvaluation:
             if instrument in (None, row.instrument):
                 found[row.song].append(row.scores.get(name, math.nan))
         return [_nanmean(values) for values in found.values()]
+
+    def _paired(self, model: str, other: str, name: str) -> tuple[list[float], list[float]]:
+        """One value a song for each of two models: means over the stems that both know and that have a score."""
+        scores = [
+            {(row.song, row.instrument): row.scores.get(name, math.nan) for row in self.of(one) if row.known}
+            for one in (model, other)
+        ]
+        both = [
+            key for key in scores[0] if key in scores[1] and not any(math.isnan(one[key]) for one in scores)
+        ]
+        songs = dict.fromkeys(row.song for row in self.rows)
+        first, second = ([_nanmean([one[key] for key in both if key[0] == song]) for song in songs] for one in scores)
+        return first, second
 
     def _groups(self) -> list[str]:
         return list({row.song: row.group or row.song for row in self.rows}.values())
@@ -153,9 +181,9 @@ def evaluate_stems(
     """Score every separator on every song with stems.
 
     The mixture itself, taken for every stem, is scored beside them: its improvement is 0 dB by definition. Instruments
-    and stems that are called differently are matched (`levada.evaluate.matching`). Songs of more than two minutes are
-    taken apart in stretches of at most two, each with a little more on either side, so that an hour is no matter of
-    memory.
+    and stems that are called differently are matched (`levada.evaluate.matching`). What is separated is the recorded
+    mixture, if there is one and it is made of the stems (`Multitrack.fit`). Songs of more than two minutes are
+    separated in windows of at most two, each with a little more on either side, so that memory does not grow.
 
     Parameters
     ----------
@@ -170,7 +198,7 @@ def evaluate_stems(
     oracle : bool
         Whether to show the ideal ratio masks of the true stems, the ceiling of whatever works with masks.
     exclude_trained : bool
-        Whether to leave out the stretches that any of the separators was trained on; all are scored on what remains.
+        Whether to leave out the songs that any of the separators was trained on, and all others of their groups.
     processes : int
         How many processes work at once. With more than one, separators must be picklable.
     seed : int
@@ -186,8 +214,8 @@ def evaluate_stems(
     Raises
     ------
     InputError
-        If there is no separator or no mixture of two instruments, if no separator could be scored on any song, or if
-        `out` exists and `force` is not given.
+        If there is no separator or no mixture of two instruments, if no separator could be scored on any song or knows
+        any of the instruments, if a model was trained on every group, or if `out` exists and `force` is not given.
     """
     if not separators:
         raise InputError("nothing to evaluate: name a model")
@@ -206,7 +234,18 @@ def evaluate_stems(
         )
     often = {name: sum(name in song.instruments for song in mixtures) for song in mixtures for name in song.instruments}
     instruments = tuple(sorted(often, key=lambda name: (-often[name], name)))
-    jobs = [_job(song, instruments, separators, exclude_trained) for song in mixtures]
+    jobs = [_job(song, instruments, separators) for song in mixtures]
+    excluded: tuple[str, ...] = ()
+    if exclude_trained:
+        groups = _trained_groups(jobs)
+        excluded = tuple(job.song.id for job in jobs if (job.song.group or job.song.id) in groups)
+        jobs = [job for job in jobs if job.song.id not in excluded]
+        if not jobs:
+            raise InputError(f"a model was trained on each of the {len(groups)} groups: no song is left to score on")
+    stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
+    if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
+        given_by = "; ".join(f"{name} separates {listed(theirs)}" for name, theirs in stems.items())
+        raise InputError(f"no model knows any of the instruments of these songs ({listed(instruments)}): {given_by}")
     found: dict[int, list[StemRow]] = {}
     work = partial(score, oracle=oracle)
     for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
@@ -214,48 +253,54 @@ def evaluate_stems(
         found[at] = job.failed(_said(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.song.id)
-    rows = [row for index in range(len(jobs)) for row in found[index]]
+    every = [row for index in range(len(jobs)) for row in found[index]]
+    rows, extra = [row for row in every if row.plays], [row for row in every if not row.plays]
     if all(row.error for row in rows if row.model in separators):
         raise InputError(f"none of {len(jobs)} songs could be scored; the first: {rows[0].error}")
     models = (*separators, MIXTURE, *([ORACLE] if oracle else []))
     skipped = tuple(song.id for song in given if len(song.instruments) < 2)
     labels = {row.instrument for row in rows if any(not math.isnan(value) for value in row.scores.values())}
-    told = [name for name in instruments if name in labels]
-    told += sorted(label for label in labels if "+" in label)
-    warnings = [*_warnings(rows, tuple(separators), jobs)]
+    scored = tuple(name for name in instruments if name in labels)
+    warnings = [*_warnings(rows, extra, tuple(separators), jobs)]
+    if excluded:
+        warnings.append(
+            f"left out, for a model was trained on them or on others of their group: {listed(excluded, most=20)}"
+        )
     if skipped:
         warnings.append(f"of one instrument, with nothing to take apart, and skipped: {listed(skipped)}")
     about = {name: one.about for name, one in separators.items() if isinstance(one, HeldOut) and one.about}
-    result = StemEvaluation(tuple(rows), models, tuple(told), skipped, tuple(warnings), seed, about)
+    result = StemEvaluation(
+        tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), seed, about
+    )
     if out is not None:
         result.write_csv(out, force=force)
     return result
 
 
-def _job(
-    song: Multitrack, instruments: tuple[str, ...], separators: Mapping[str, Separating | HeldOut], exclude: bool
-) -> Job:
-    """Decide who is asked, what plays, and which stretches are scored."""
-    names = song.instruments if song.has_rest else instruments  # in a rest may be what other songs call by name
+def _job(song: Multitrack, context: tuple[str, ...], separators: Mapping[str, Separating | HeldOut]) -> Job:
+    """Decide who separates a song, and find out who was trained on it."""
     try:
         asked = {name: one.of(song) if isinstance(one, HeldOut) else one for name, one in separators.items()}
-        known = {name: spans_of(song, one) for name, one in asked.items()}
-        stretches = free(song.duration_s, [span for spans in known.values() for span in spans] if exclude else [])
-        if not stretches:
-            raise InputError(f"a model was trained on all of {song.id}")
-        heard = {name: [(a, b) for a, b in spans for start, end in stretches if a < end and b > start]
-                 for name, spans in known.items()}  # fmt: skip
-        trained = frozenset(name for name, spans in heard.items() if spans)
+        trained = frozenset(name for name, one in asked.items() if spans_of(song, one))
     except (InputError, OSError) as error:
-        return Job(song, names, dict.fromkeys(separators), (), frozenset(), str(error))
-    return Job(song, names, asked, stretches, trained)
+        return Job(song, dict.fromkeys(separators), frozenset(), context, str(error))
+    return Job(song, asked, trained, context)
+
+
+def _trained_groups(jobs: Sequence[Job], models: Collection[str] | None = None) -> set[str]:
+    """Groups with a song that one of the models, any by default, was trained on."""
+    return {
+        job.song.group or job.song.id for job in jobs if (job.trained if models is None else job.trained & {*models})
+    }
 
 
 def _said(problem: Exception) -> str:
     return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 
 
-def _warnings(rows: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job]) -> Iterator[str]:
+def _warnings(
+    rows: Sequence[StemRow], extra: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job]
+) -> Iterator[str]:
     """Say what a reader of the means must know."""
     for model in models:
         mine = [row for row in rows if row.model == model]
@@ -266,36 +311,56 @@ def _warnings(rows: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job
                 f"{model} was trained on {len(known)} of the {songs} songs it is scored on ({listed(known)}): "
                 "there its scores tell what it remembers, not what it would do elsewhere"
             )
+        groups = _trained_groups(jobs, [model])
+        near = [job.song.id for job in jobs if job.song.group in groups and model not in job.trained]
+        if near:
+            yield f"{model} was trained on other songs of the groups of {listed(near)}"
         failed = list({row.song: row for row in mine if row.error}.values())
         if failed:
             yield (
                 f"{model} has no scores for {len(failed)} of {songs} songs ({listed([row.song for row in failed])}) "
                 f"and its means leave them out; the first: {failed[0].error}"
             )
-        lacks, extra = _unmatched(model, jobs)
+        found = [(name, one) for job in jobs for name, one in _matched(job, model).items()]
+        lacks = dict.fromkeys(name for name, one in found if not one.stems)
         if lacks:
-            yield f"{model} does not know {listed(lacks)}: its means are of the other instruments alone"
-        if extra:
-            yield f"{model} also gives {listed(extra)}, which nobody plays here: what is in them is a leak"
-    if len(jobs) > 1 and len({job.song.group or job.song.id for job in jobs}) == 1:
-        yield "all songs are of one group: the intervals speak of more of them, not of other groups"
+            yield (
+                f"{model} does not know {listed([*lacks])}: scored as what its other stems leave of the mixture, or as "
+                "the mixture where they leave nothing"
+            )
+        shared = dict.fromkeys(name for name, one in found if one.stems and not one.known)
+        if shared:
+            yield f"{model} does not tell {listed([*shared])} apart: each is scored by the stem that holds them all"
+        spare = dict.fromkeys(row.instrument for row in extra if row.model == model)
+        if spare:
+            yield f"{model} also gives {listed([*spare])}, which nobody plays here: what is in them is a leak"
+    for what, ids in _mixtures(rows).items():
+        yield f"mixture of {listed(ids)}: {what}"
+    yield from _few(jobs)
 
 
-def _unmatched(model: str, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
-    """Instruments that a model has no stem for, and stems of it that are no instrument of any song."""
-    lacks, extra, there = dict[str, None](), dict[str, None](), set[str]()
-    for job in jobs:
-        separator = job.separators[model]
-        if separator is None:
-            continue
-        for pair in match(job.instruments, separator.instruments):
-            if not pair.stems:
-                lacks |= dict.fromkeys(pair.instruments)
-            elif not pair.instruments:
-                extra |= dict.fromkeys(pair.stems)
-            else:
-                there |= {*pair.stems}
-    return list(lacks), [name for name in extra if name not in there]
+def _mixtures(rows: Sequence[StemRow]) -> dict[str, list[str]]:
+    """Songs whose mixture is not simply the sum of its stems, by what it is."""
+    found: dict[str, list[str]] = {}
+    for song, what in {row.song: row.mixture for row in rows if "," in row.mixture or "differs" in row.mixture}.items():
+        found.setdefault(what, []).append(song)
+    return found
+
+
+def _few(jobs: Sequence[Job]) -> Iterator[str]:
+    """Say how little evidence one song or one group is."""
+    if len(jobs) == 1:
+        yield "one song was scored: that is no evidence of what would be on others"
+    elif len({job.song.group or job.song.id for job in jobs}) == 1:
+        yield f"all {len(jobs)} songs are of one group: the intervals speak of more of them, not of other groups"
+
+
+def _matched(job: Job, model: str) -> dict[str, Match]:
+    """Where a model puts the instruments of a song; nothing if there is no such model for it."""
+    separator = job.separators[model]
+    if separator is None:
+        return {}
+    return match(job.song.instruments, separator.instruments, context=job.context)
 
 
 def _nanmean(values: Sequence[float]) -> float:

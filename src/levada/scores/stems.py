@@ -204,6 +204,11 @@ class StemScores:
         """Names of the instruments that are not heard: 60 dB below the mixture, or more."""
         return tuple(name for name, energy in zip(self.names, np.diag(self._played), strict=True) if self._none(energy))
 
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """Names of the estimates that hold nothing: 60 dB below the mixture, or less."""
+        return tuple(name for name, energy in zip(self.names, self._estimates, strict=True) if self._none(energy))
+
     def scores(self) -> dict[str, dict[str, float]]:
         """Scores of all that was taken.
 

@@ -79,6 +79,8 @@ class MaskSeparator:
         SHA-256 of each recording it was trained on -> the stretches used, in seconds.
     piece_frames : int
         Frames taken apart at once, of a stereo recording: more takes more memory and changes nothing else.
+    restrict : callable, optional
+        From some of the instruments to the separator of these; see `restricted`.
     """
 
     name: str
@@ -89,6 +91,23 @@ class MaskSeparator:
     identity: str = ""
     trained_on: Spans = field(default_factory=dict)
     piece_frames: int = PIECE_FRAMES
+    restrict: Callable[[Sequence[str]], MaskSeparator] | None = None
+
+    def restricted(self, instruments: Sequence[str]) -> MaskSeparator:
+        """Return the separator of a mixture in which only some of its instruments play.
+
+        Parameters
+        ----------
+        instruments : sequence of str
+            Names among `instruments`.
+
+        Returns
+        -------
+        MaskSeparator
+            Its stems are these, and sum to the mixture; itself if it cannot leave any out.
+        """
+        kept = [name for name in self.instruments if name in instruments]
+        return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
 
     def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Each instrument of a mixture in memory.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ def net_separator(
         stride_frames=getattr(net, "stride_frames", 1),
         identity=_identity(identity, instruments),
         trained_on=trained_on or {},
+        restrict=partial(_restrict, net_separator, net, name, _named(names, instruments), identity, trained_on),
     )
 
 
@@ -95,6 +96,9 @@ def nmf_separator(
         context_frames=dictionaries.context_frames,
         identity=_identity(identity, instruments),
         trained_on=trained_on or {},
+        restrict=partial(
+            _restrict, nmf_separator, dictionaries, name, _named(names, instruments), identity, trained_on
+        ),
     )
 
 
@@ -189,6 +193,25 @@ def _chosen(known: tuple[str, ...], wanted: Mapping[str, str] | None) -> tuple[t
     if len(set(rows)) < len(rows):
         raise InputError(f"two of {', '.join(wanted)} are one to the model, and cannot be told apart")
     return tuple(wanted), rows
+
+
+def _named(names: tuple[str, ...], instruments: Mapping[str, str] | None) -> dict[str, str]:
+    """Names of the stems -> what the model calls them."""
+    return dict(instruments) if instruments is not None else {name: name for name in names}
+
+
+def _restrict(
+    make: Callable[..., MaskSeparator],
+    model: Any,
+    name: str,
+    called: Mapping[str, str],
+    identity: str,
+    trained_on: Spans | None,
+    instruments: Sequence[str],
+) -> MaskSeparator:
+    """The separator of some of the instruments."""
+    chosen = {one: called[one] for one in instruments}
+    return make(model, name=name, instruments=chosen, identity=identity, trained_on=trained_on)
 
 
 def _identity(identity: str, instruments: Mapping[str, str] | None) -> str:

@@ -392,7 +392,7 @@ def _planned(out: Path) -> set[str]:
 
 
 def _rows(text: str) -> list[Mapping[str, str | float]]:
-    words = {"track", "group", "model", "instrument", "kind", "detail", "trained_on", "error"}
+    words = {"track", "group", "model", "instrument", "known", "mixture", "kind", "detail", "trained_on", "error"}
     return [
         {key: cell if key in words else float(cell or "nan") for key, cell in row.items()}
         for row in csv.DictReader(io.StringIO(text, newline=""))

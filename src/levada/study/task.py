@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levada import models
 from levada.corpus import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
 from levada.errors import InputError
-from levada.evaluate import MIXTURE, ORACLE, evaluate, evaluate_stems, match
+from levada.evaluate import MIXTURE, ORACLE, evaluate, evaluate_stems
 from levada.evaluate.tables import write_rows
 
 if TYPE_CHECKING:
@@ -156,18 +156,10 @@ def _identity_of_separator(name: str) -> str:
 
 
 def _separator(name: str, songs: Sequence[Multitrack]) -> Any:
-    """A separator as it is, told what plays: what it takes for other instruments would be counted as lost."""
-    instruments = tuple(dict.fromkeys(one for song in songs for one in song.instruments))
+    """A separator as it is; when it is scored it is told what plays, as all others are."""
     if name in IDEAL:
-        return _Ideal(name, instruments)
-    separator = models.separator(name)
-    playing = [stem for pair in match(instruments, separator.instruments) if pair.instruments for stem in pair.stems]
-    if len(playing) < 2 or len(playing) == len(separator.instruments):
-        return separator
-    try:
-        return models.separator(name, instruments=playing)
-    except InputError:  # it cannot leave any out, as demucs cannot
-        return separator
+        return _Ideal(name, tuple(dict.fromkeys(one for song in songs for one in song.instruments)))
+    return models.separator(name)
 
 
 def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, trim_s: float, folder: Path) -> list[Path]:  # noqa: ARG001
