@@ -109,7 +109,9 @@ class TestCommand:
 class TestTable:
     def evaluation(self, instruments=("surdo", "caixa"), models=("nmf", "mine", "mixture"), known=("surdo", "caixa")):
         rows = [
-            StemRow(f"song{i}", f"group{i % 2}", model, name, name in known, dict.fromkeys(STEM_SCORES, 9.0 - 2 * place - i))
+            StemRow(
+                f"song{i}", f"group{i % 2}", model, name, name in known, dict.fromkeys(STEM_SCORES, 9.0 - 2 * place - i)
+            )
             for i in range(4)
             for place, model in enumerate(models)
             for name in instruments

@@ -229,7 +229,9 @@ class TestWhoKnowsWhat:
 
     def test_where_nothing_is_left_it_is_scored_as_the_mixture(self, songs):
         found = evaluate_stems(songs, {"small": Sharing(("surdo", "caixa"))})
-        rows, nothing = ({r.instrument: r for r in found.of(name) if r.song == "song0"} for name in ("small", "mixture"))
+        rows, nothing = (
+            {r.instrument: r for r in found.of(name) if r.song == "song0"} for name in ("small", "mixture")
+        )
         assert rows["agogo"].scores == pytest.approx(nothing["agogo"].scores, nan_ok=True)
         assert [rows["agogo"].scores[name] for name in ("si_sdr_i", "sdr_i")] == pytest.approx([0, 0], abs=1e-9)
         assert found.summary()["small"]["si_sdr_i"].mean == pytest.approx(
@@ -253,7 +255,7 @@ class TestWhoKnowsWhat:
         class Surdos:
             instruments = ("surdo",)
 
-            def stems(self, samples, rate):
+            def stems(self, samples, _rate):
                 return {"surdo": samples}
 
         found = evaluate_stems([one], {"both": Surdos()})
@@ -269,7 +271,7 @@ class TestWhoKnowsWhat:
         class Target:
             instruments = ("surdo", "rest")
 
-            def stems(self, samples, rate):
+            def stems(self, samples, _rate):
                 surdo = band(samples, *BANDS["surdo"])
                 return {"surdo": surdo, "rest": samples - surdo}
 
@@ -288,7 +290,7 @@ class TestWhoKnowsWhat:
         assert found.differences()["target"]["sdr_i"].mean == pytest.approx(np.mean(surdo))
 
     def test_only_models_that_know_none_of_them(self, songs):
-        with pytest.raises(InputError, match="no model knows any of the instruments .*: kit separates kick, tom"):
+        with pytest.raises(InputError, match=r"no model knows any of the instruments .*: kit separates kick, tom"):
             evaluate_stems(songs, {"kit": Filters(("kick", "tom"))})
 
 

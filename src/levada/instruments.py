@@ -161,9 +161,7 @@ def paired(names: Collection[str], stems: Collection[str], *, context: Collectio
     return {name: found.get(name, []) for name in names}
 
 
-def found_in(
-    name: str, *, among: Collection[str] = (), context: Collection[str] = ()
-) -> tuple[str, str] | None:
+def found_in(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> tuple[str, str] | None:
     """Find the instrument in a name.
 
     Parameters

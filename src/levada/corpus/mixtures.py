@@ -150,11 +150,11 @@ def _least(windows: Sequence[tuple[Floats32, Floats32]], delay: int, lag: int) -
         total += float(x @ x)
 
     def left(gains: Floats) -> float:
-        return _db(total - 2 * gains @ cross + gains @ gram @ gains, total)
+        return _db(float(total - 2 * gains @ cross + gains @ gram @ gains), total)
 
     ones = np.ones(count)
     one = float(cross.sum() / gram.sum()) if gram.sum() > 0 else 1.0
-    each = np.linalg.lstsq(gram, cross, rcond=1e-9)[0]
+    each = np.asarray(np.linalg.lstsq(gram, cross, rcond=1e-9)[0], np.float64)
     each[np.diag(gram) <= 1e-12 * max(np.trace(gram), 1e-300)] = 1.0  # nothing is known of a stem that is silent here
     return _Least(left(ones), one, left(one * ones), tuple(float(gain) for gain in each), left(each))
 

@@ -154,7 +154,6 @@ class Multitrack:
         return total
 
 
-
 @dataclass(frozen=True)
 class StemSpan:
     """A stretch of a song."""

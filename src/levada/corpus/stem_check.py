@@ -243,7 +243,9 @@ def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
         what = f"has its stems at other levels than their files: {_listed(changed)}; they are used at its levels"
         yield Problem("warning", what, mixture.path)
     if fit.residual_db > MATCHES_DB:
-        what = f"is not quite the sum of its stems ({fit.residual_db:.0f} dB are left): it may be limited or have effects"
+        what = (
+            f"is not quite the sum of its stems ({fit.residual_db:.0f} dB are left): it may be limited or have effects"
+        )
         yield Problem("note", what, mixture.path)
 
 

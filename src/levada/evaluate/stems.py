@@ -149,9 +149,7 @@ class StemEvaluation:
             {(row.song, row.instrument): row.scores.get(name, math.nan) for row in self.of(one) if row.known}
             for one in (model, other)
         ]
-        both = [
-            key for key in scores[0] if key in scores[1] and not any(math.isnan(one[key]) for one in scores)
-        ]
+        both = [key for key in scores[0] if key in scores[1] and not any(math.isnan(one[key]) for one in scores)]
         songs = dict.fromkeys(row.song for row in self.rows)
         first, second = ([_nanmean([one[key] for key in both if key[0] == song]) for song in songs] for one in scores)
         return first, second
@@ -269,9 +267,7 @@ def evaluate_stems(
     if skipped:
         warnings.append(f"of one instrument, with nothing to take apart, and skipped: {listed(skipped)}")
     about = {name: one.about for name, one in separators.items() if isinstance(one, HeldOut) and one.about}
-    result = StemEvaluation(
-        tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), seed, about
-    )
+    result = StemEvaluation(tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), seed, about)
     if out is not None:
         result.write_csv(out, force=force)
     return result
