@@ -174,7 +174,7 @@ def remix(
         _config(solos, settings, tracker),
         manifest=RUN,
         holds="mixtures",
-        clear=lambda _: remove(mixture.parent for mixture in out.rglob("mix-*/mixture.wav")),
+        clear=lambda _: remove([note.parent for note in out.rglob(f"mix-*/{SOLOS}")]),
         force=force,
     )
     known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
