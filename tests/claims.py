@@ -21,7 +21,8 @@ claim holds if it holds for all of them. ``min``, ``max`` and ``count`` make one
 comparison too: ``count(a[* | x] >= b[* | x]) = 6``. ``=`` compares at the precision of the coarser side, as printed.
 
 Every score in prose (``.76``, ``+.04``, ``7.5 dB``) must be in a claim that follows it, and sentences that compare
-models in words (best, never, every …) need one; ``<!-- no claim: why -->`` is for what comes from no table.
+models in words (best, never, every …) need one; ``<!-- no claim: why -->`` is for what comes from no table. Cells of a
+table without a name are prose.
 """
 
 from __future__ import annotations
@@ -108,19 +109,26 @@ def tables_of(markdown: str) -> dict[str, Table]:
 
 
 def passages_of(markdown: str) -> Iterator[Passage]:
-    """Yield the prose of a document, each stretch with the comments after it; code, tables and headings are none."""
-    is_code = False
-    block, start = "", 1
+    """Yield the prose of a document, each stretch with the comments after it; tables without a name are prose too."""
+    is_code = is_named = False
+    block, start, before = "", 1, ""
     for number, line in enumerate([*markdown.splitlines(), ""], start=1):
-        is_fence, is_open = line.startswith("```"), block.count("<!--") > block.count("-->")
+        is_fence, is_open, is_row = (
+            line.startswith("```"),
+            block.count("<!--") > block.count("-->"),
+            line.startswith("|"),
+        )
+        if is_row and not before.startswith("|"):
+            is_named = before.startswith("<!-- table:")
         is_item = bool(re.match(r"\s*(?:[-*]|\d+\.) ", line))
-        is_prose = bool(line.strip()) and not (is_fence or is_code or line.startswith(("|", "#")))
+        is_prose = bool(line.strip()) and not (is_fence or is_code or line.startswith("#") or (is_row and is_named))
         if not is_open and (is_item or not is_prose):
             yield from _passages(block, start)
             block = ""
         if is_prose or is_open:
             block, start = (f"{block}\n{line}", start) if block else (line, number)
         is_code ^= is_fence
+        before = line if line.strip() else before
 
 
 def problems_of(markdown: str, tables: Mapping[str, Table]) -> list[str]:

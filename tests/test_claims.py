@@ -1,5 +1,7 @@
 """What README, RESULTS and docs say of their tables is what the tables say; and the checker itself, on small texts."""
 
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -140,7 +142,8 @@ def test_names_of_no_table(text, said):
         ("`base` is best. <!-- no claim: -->", ["compares models"]),
         ("One .98. <!-- no claim: measured elsewhere --> Another .97.", ["no claim has .97"]),
         ("Beats of every recording, at 0.16 s and 0.5 to 0.8 s, version 2.13.0, of `0.003`.", []),
-        ("| a cell | .98 |\n\n# of .98\n\n```\n.98\n```\n", []),
+        ("| a | b |\n|---|---|\n| `base` | .98 |\n", ["line 1: no claim has .98"]),
+        ("<!-- table: a -->\n\n| a | b |\n|---|---|\n| `base` | .98 |\n\n# of .98\n\n```\n.98\n```\n", []),
     ],
 )
 def test_prose(text, expected):
@@ -159,6 +162,18 @@ def test_names_of_tables_are_used_once():
     names = [name for document in DOCUMENTS for name in tables_of((ROOT / document).read_text(encoding="utf-8"))]
     assert len(names) == len(set(names))
     assert len(names) >= 10
+
+
+def test_every_figure_in_a_table_of_the_readme_is_claimed_of_another():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    claims = [claim for passage in passages_of(readme) for claim in passage.claims]
+    for name, table in tables_of(readme).items():
+        claimed = [found for claim in claims if (found := re.match(rf"{name}\[(.+) \| (.+)\] = (?!{name}\[)", claim))]
+        for first, *cells in table.rows:
+            for column, cell in zip(table.columns[1:], cells, strict=True):
+                assert not re.search(r"\d", cell) or any(
+                    fnmatchcase(first, found[1]) and column == found[2] for found in claimed
+                ), f"{name}: {first}, {column}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
