@@ -1,7 +1,6 @@
 """Recordings become files of their instruments: as they were, adding up, whole or not at all."""
 
 import errno
-import json
 
 import numpy as np
 import pytest
@@ -341,16 +340,34 @@ class TestFolder:
     def test_two_models_never_mix(self, songs, tmp_path):
         separate_folder(songs, SEPARATOR, tmp_path / "out")
         other = MaskSeparator("made", SEPARATOR.instruments, shares, identity="2")
-        with pytest.raises(InputError, match=r"stems of a run that differs in identity \(\"1\" there, \"2\" now\)"):
+        with pytest.raises(InputError, match=r"stems of a run that differs in separator \(\"1\" there, \"2\" now\)"):
             separate_folder(songs, other, tmp_path / "out")
         assert len(separate_folder(songs, other, tmp_path / "out", force=True).written) == 3
-        assert json.loads((tmp_path / "out" / "levada-run.json").read_text())["identity"] == "2"
+        with pytest.raises(InputError, match=r"\(\"2\" there, \"1\" now\)"):
+            separate_folder(songs, SEPARATOR, tmp_path / "out")
 
-    def test_a_recording_replaced_under_its_name_is_not_passed_off_as_separated(self, songs, tmp_path):
+    def test_a_recording_replaced_under_its_name_is_separated_again(self, songs, tmp_path):
         separate_folder(songs, SEPARATOR, tmp_path / "out")
         (songs / "a.wav").write_bytes((songs / "street" / "b.wav").read_bytes())
-        with pytest.raises(InputError, match=r"older than a\.wav"):
-            separate_folder(songs, SEPARATOR, tmp_path / "out")
+        again = separate_folder(songs, SEPARATOR, tmp_path / "out")
+        assert [path.name for path in again.written] == ["a"]
+
+    def test_what_a_person_changed_is_kept_even_with_force(self, songs, tmp_path):
+        out = tmp_path / "out"
+        separate_folder(songs, SEPARATOR, out)
+        (out / "a" / "surdo.wav").write_bytes(b"edited in an editor")
+        other = MaskSeparator("made", SEPARATOR.instruments, shares, identity="2")
+        report = separate_folder(songs, other, out, force=True)
+        assert len(report.written) == 2
+        assert "was changed after levada wrote it" in report.failed[songs / "a.wav"]
+        assert (out / "a" / "surdo.wav").read_bytes() == b"edited in an editor"
+
+    def test_stems_of_another_model_do_not_stay_beside_the_new_ones(self, songs, tmp_path):
+        out = tmp_path / "out"
+        separate_folder(songs, SEPARATOR, out)
+        renamed = MaskSeparator("made", ("bombo", *SEPARATOR.instruments[1:]), shares, identity="2")
+        separate_folder(songs, renamed, out, force=True)
+        assert {path.stem for path in (out / "a").iterdir()} == set(renamed.instruments)
 
     def test_one_that_is_damaged_costs_itself_alone(self, songs, tmp_path, monkeypatch):
         monkeypatch.setattr("shutil.which", lambda _: None)
@@ -362,7 +379,7 @@ class TestFolder:
 
     @pytest.mark.parametrize(
         ("place", "said"),
-        [("songs", "holds the recordings"), ("none/out", r"there is no folder .*none: make it first")],
+        [("songs", "holds the recordings"), ("songs/a.wav", "is a file: give the name of a folder")],
     )
     def test_places_that_cannot_be(self, songs, tmp_path, place, said):
         with pytest.raises(InputError, match=said):

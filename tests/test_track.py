@@ -16,11 +16,12 @@ from levada import audio, track
 from levada.beats import Beats
 from levada.decode import DecoderSettings, probabilities
 from levada.errors import InputError
+from levada.folders import LOCK, MANIFEST
 from levada.formats import read_beats
 from levada.nets.tcn import tiny
 from levada.scores import beat_scores
 from levada.spectrogram import GRID, N_BANDS, log_bands
-from levada.track import RUN, Listener, flux_tracker, hear, net_tracker, track_folder
+from levada.track import Listener, flux_tracker, hear, net_tracker, track_folder
 
 torch.set_num_threads(1)
 
@@ -184,14 +185,15 @@ def archive(tmp_path):
 
 
 def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in (LOCK, MANIFEST))
+    return sorted(str(path.relative_to(folder)) for path in found)
 
 
 class TestFolder:
     def test_a_beat_file_for_each(self, archive, tmp_path):
         told = []
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out", progress=lambda *row: told.append(row))
-        assert names(tmp_path / "out") == ["a.beats", "b.beats", RUN, "tape/c.beats"]
+        assert names(tmp_path / "out") == ["a.beats", "b.beats", "tape/c.beats"]
         assert report.written == tuple(tmp_path / "out" / name for name in ("a.beats", "b.beats", "tape/c.beats"))
         assert (report.kept, report.failed) == ((), {})
         assert told == [(1, 3, "a.wav"), (2, 3, "b.flac"), (3, 3, "c.wav")]
@@ -212,10 +214,19 @@ class TestFolder:
     def test_all_anew_with_force(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
-        (out / "a.beats").write_text("9.0\t1\n")
+        before = (out / "a.beats").stat().st_mtime_ns
         report = track_folder(archive, flux_tracker(), out=out, force=True)
         assert len(report.written) == 3
-        assert (out / "a.beats").read_text() != "9.0\t1\n"
+        assert (out / "a.beats").stat().st_mtime_ns > before
+
+    def test_what_a_person_corrected_is_kept_even_with_force(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        (out / "a.beats").write_text("9.0\t1\n")
+        report = track_folder(archive, a_tracker(), out=out, force=True)
+        assert len(report.written) == 2
+        assert "was changed after levada wrote it" in report.failed[archive / "a.wav"]
+        assert (out / "a.beats").read_text() == "9.0\t1\n"
 
     def test_two_models_never_mix(self, archive, tmp_path):
         out = tmp_path / "out"
@@ -228,10 +239,10 @@ class TestFolder:
     def test_another_version_of_the_same_model(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, a_tracker(), out=out)
-        with pytest.raises(InputError, match="beats of a run that differs in identity"):
+        with pytest.raises(InputError, match="beats of a run that differs in tracker"):
             track_folder(archive, a_tracker(identity="two"), out=out)
 
-    def test_another_model_with_force_that_is_killed_leaves_no_beats_of_the_first(self, archive, tmp_path):
+    def test_another_model_with_force_replaces_file_by_file_and_goes_on_after_a_kill(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
 
@@ -240,39 +251,59 @@ class TestFolder:
 
         with pytest.raises(KeyboardInterrupt):
             track_folder(archive, a_tracker(), out=out, force=True, progress=die)
-        assert names(out) == ["a.beats", RUN]
-        assert len(track_folder(archive, a_tracker(), out=out).written) == 2
+        assert names(out) == ["a.beats", "b.beats", "tape/c.beats"]  # none was lost before its successor was there
+        report = track_folder(archive, a_tracker(), out=out)
+        assert (len(report.kept), len(report.written)) == (1, 2)
 
-    def test_a_recording_replaced_under_its_name_is_not_passed_off_as_tracked(self, archive, tmp_path):
+    def test_a_recording_replaced_under_its_name_is_tracked_again(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
         audio.write(archive / "a.wav", clicking(5, bpm=140), rate=RATE, force=True)
         audio.write(archive / "new.wav", clicking(5, bpm=140), rate=RATE)
-        before = (out / "a.beats").read_bytes()
-        with pytest.raises(InputError, match=r"older than a\.wav"):
-            track_folder(archive, flux_tracker(), out=out)
-        assert (out / "a.beats").read_bytes() == before
-        (out / "a.beats").unlink()
-        assert {path.name for path in track_folder(archive, flux_tracker(), out=out).written} == {
-            "a.beats",
-            "new.beats",
-        }
+        report = track_folder(archive, flux_tracker(), out=out)
+        assert [path.name for path in report.written] == ["a.beats", "new.beats"]
         assert read_beats(out / "a.beats").tempo_bpm == pytest.approx(140, rel=0.02)
 
-    def test_beats_that_no_run_wrote_are_not_kept_as_the_models(self, archive, tmp_path):
+    def test_beats_that_no_run_wrote_are_kept_and_are_not_the_models(self, archive, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "a.beats").write_text("1.0\t1\n")
-        with pytest.raises(InputError, match=r"unknown origin.*a\.beats"):
-            track_folder(archive, flux_tracker(), out=tmp_path / "out")
-        assert (tmp_path / "out" / "a.beats").read_text() == "1.0\t1\n"
-        assert len(track_folder(archive, flux_tracker(), out=tmp_path / "out", force=True).written) == 3
+        for force in (False, True):
+            report = track_folder(archive, flux_tracker(), out=tmp_path / "out", force=force)
+            assert "was not written by levada" in report.failed[archive / "a.wav"]
+            assert (tmp_path / "out" / "a.beats").read_text() == "1.0\t1\n"
+        assert len(report.written) == 2
 
-    @pytest.mark.parametrize("content", ["", "{", "[]", '"flux"'])
-    def test_a_damaged_claim_is_not_trusted(self, archive, tmp_path, content):
+    def test_a_neighbour_that_comes_later_changes_no_name(self, archive, tmp_path):
+        out = tmp_path / "out"
+        track_folder(archive, flux_tracker(), out=out)
+        for name in ("a.flac", "a.wav.flac"):
+            audio.write(archive / name, clicking(5, bpm=140), rate=RATE)
+        report = track_folder(archive, flux_tracker(), out=out)
+        assert names(out) == ["a.beats", "a.flac.beats", "a.wav.beats", "b.beats", "tape/c.beats"]
+        assert (len(report.kept), len(report.written)) == (3, 2)
+
+    def test_names_that_would_be_one_are_two(self, tmp_path):
+        for name in ("a.wav", "a.flac", "a.wav.flac"):
+            (tmp_path / "in").mkdir(exist_ok=True)
+            audio.write(tmp_path / "in" / name, clicking(5), rate=RATE)
+        report = track_folder(tmp_path / "in", flux_tracker(), out=tmp_path / "out")
+        assert len(set(report.written)) == len(names(tmp_path / "out")) == 3
+
+    @pytest.mark.parametrize("content", ["{\n", "[]\n", '"flux"\n'])
+    def test_a_damaged_manifest_is_not_trusted(self, archive, tmp_path, content):
         (tmp_path / "out").mkdir()
-        (tmp_path / "out" / RUN).write_text(content)
-        with pytest.raises(InputError, match=r"of unknown origin: its levada-run\.json is damaged"):
+        (tmp_path / "out" / MANIFEST).write_text(content)
+        with pytest.raises(InputError, match=r"line 1: is damaged"):
             track_folder(archive, flux_tracker(), out=tmp_path / "out")
+
+    def test_its_own_output_and_hidden_folders_hold_no_recordings(self, archive):
+        (archive / ".cache").mkdir()
+        audio.write(archive / ".cache" / "x.wav", clicking(5), rate=RATE)
+        (archive / "out").mkdir()
+        audio.write(archive / "out" / "y.wav", clicking(5), rate=RATE)
+        report = track_folder(archive, flux_tracker(), out=archive / "out")
+        assert names(archive / "out") == ["a.beats", "b.beats", "tape/c.beats", "y.wav"]
+        assert len(report.written) == 3
 
     def test_a_recording_that_fails_does_not_stop_the_others(self, archive, tmp_path):
         (archive / "a.wav").write_bytes(b"this is not audio")
@@ -280,7 +311,7 @@ class TestFolder:
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
         assert set(report.failed) == {archive / "a.wav", archive / "empty.wav"}
         assert all(str(path) in problem for path, problem in report.failed.items())
-        assert names(tmp_path / "out") == ["b.beats", RUN, "tape/c.beats"]
+        assert names(tmp_path / "out") == ["b.beats", "tape/c.beats"]
         audio.write(archive / "a.wav", clicking(5), rate=RATE, force=True)
         again = track_folder(archive, flux_tracker(), out=tmp_path / "out")
         assert again.written == (tmp_path / "out" / "a.beats",)
@@ -293,13 +324,13 @@ class TestFolder:
         monkeypatch.setattr(track, "write_beats", full)
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
         assert len(report.failed) == 3
-        assert all("No space left" in problem for problem in report.failed.values())
+        assert all("the disk is full" in problem for problem in report.failed.values())
 
     def test_names_that_differ_in_their_suffix_alone(self, archive, tmp_path):
         audio.write(archive / "a.flac", clicking(5, bpm=140), rate=RATE)
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
         assert len(report.written) == 4
-        assert names(tmp_path / "out") == ["a.flac.beats", "a.wav.beats", "b.beats", RUN, "tape/c.beats"]
+        assert names(tmp_path / "out") == ["a.flac.beats", "a.wav.beats", "b.beats", "tape/c.beats"]
         fast, slow = (read_beats(tmp_path / "out" / f"a.{kind}.beats").tempo_bpm for kind in ("flac", "wav"))
         assert (fast, slow) == (pytest.approx(140, rel=0.02), pytest.approx(100, rel=0.02))
 

@@ -8,8 +8,8 @@ it is unchanged**. What a person edited or put there is never overwritten and ne
 
 >>> with RunFolder.acquire("out", kind="beats", config={"model": "base"}) as folder:    # doctest: +SKIP
 ...     for recording in recordings:
-...         if not folder.is_done(recording.name, source=recording.hash):
-...             with folder.writing(recording.name, source=recording.hash) as temporary:
+...         if not folder.is_done(recording.name, source=recording):
+...             with folder.writing(recording.name, source=recording) as temporary:
 ...                 write_beats(temporary / "song.beats", beats)
 """
 
@@ -50,11 +50,11 @@ class Entry:
     status : {"done", "failed", "writing", "removed"}
     config : str
         Digest of all that decides the result (`config_digest`).
-    source : str
-        SHA-256 of the input, or empty where there is none.
+    source : mapping
+        State of the input file: its ``sha256``, and ``size`` and ``mtime_ns``, by which an unchanged file is
+        recognised without reading it. Empty where there is no input, or it cannot be read.
     files : mapping of str to mapping
-        Each file written, by its path inside the folder: its ``sha256``, and ``size`` and ``mtime_ns``, by which an
-        unchanged file is recognised without reading it.
+        State of each file written, by its path inside the folder.
     error : str
         Why it failed.
     version : str
@@ -66,7 +66,7 @@ class Entry:
     item: str
     status: str
     config: str
-    source: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: str = ""
     version: str = __version__
@@ -96,7 +96,14 @@ class RunFolder:
     @classmethod
     @contextmanager
     def acquire(
-        cls, path: str | Path, *, kind: str, config: Mapping[str, Any], force: bool = False
+        cls,
+        path: str | Path,
+        *,
+        kind: str,
+        config: Mapping[str, Any],
+        about: Mapping[str, Any] | None = None,
+        shared: bool = False,
+        force: bool = False,
     ) -> Iterator[RunFolder]:
         """Take an output folder for the time of a block; it is made if it does not exist.
 
@@ -108,6 +115,10 @@ class RunFolder:
         config : mapping
             All that decides the results, as JSON has it: model, its digest, settings. A run that was interrupted is
             continued by one of the same config.
+        about : mapping, optional
+            What else is worth knowing and decides nothing: the name of a model.
+        shared : bool
+            Whether a folder without a manifest may hold other files, which stay.
         force : bool
             Whether a run of another config may replace what the manifest has, file by file as new ones are written.
 
@@ -122,15 +133,18 @@ class RunFolder:
             another config and `force` is not given; or it cannot be made or written.
         """
         folder = Path(path)
-        _make(folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError("is a file: give the name of a folder", path=path)
+        with wrap_errors(folder, *folder.parents):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not shared and not (folder / MANIFEST).exists() and _is_in_use(folder):
+            raise InputError(
+                f"is not empty and was not made by levada (there is no {MANIFEST} in it); name a new folder", path=path
+            )
         with lock_folder(folder):
             header, entries = _read_manifest(folder)
+            config = {**config, "levada": __version__}
             digest = config_digest(config)
-            if header is None and _is_in_use(folder):
-                raise InputError(
-                    f"is not empty and was not made by levada (there is no {MANIFEST} in it); name a new folder",
-                    path=path,
-                )
             if header is not None and header["kind"] != kind:
                 raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
             if header is not None and header["digest"] != digest and not force:
@@ -142,22 +156,24 @@ class RunFolder:
                 )
             found = cls(folder, kind, digest, entries)
             if header is None or header["digest"] != digest:
-                found._append({"format": FORMAT, "kind": kind, "digest": digest, "config": config})
+                row = {"format": FORMAT, "kind": kind, "digest": digest, "config": config, "about": dict(about or {})}
+                found._append(row)
             yield found
 
-    def is_done(self, item: str, *, source: str = "") -> bool:
-        """Whether an item was finished with this config, from this input, and its files are there and unchanged.
+    def is_done(self, item: str, *, source: Path | None = None) -> bool:
+        """Whether an item was finished with this config, from its input as it is now, and its files are there.
 
         Parameters
         ----------
         item : str
-        source : str
-            SHA-256 of its input as it is now.
+        source : Path, optional
+            Its input.
         """
         entry = self.entries.get(item)
         return (
             entry is not None
-            and (entry.status, entry.config, entry.source) == (DONE, self.config, source)
+            and (entry.status, entry.config) == (DONE, self.config)
+            and (source is None or _is_unchanged(source, entry.source))
             and all((self.path / name).is_file() for name in entry.files)
         )
 
@@ -184,7 +200,7 @@ class RunFolder:
             raise InputError("exists, was not written by levada, and is kept; move it away", path=target)
 
     @contextmanager
-    def writing(self, item: str, *, source: str = "") -> Iterator[Path]:
+    def writing(self, item: str, *, source: Path | None = None) -> Iterator[Path]:
         """Lend a temporary folder; what the block writes there becomes the files of an item.
 
         Files of an earlier run of the same item that are not among the new ones are removed, if they are unchanged.
@@ -192,8 +208,8 @@ class RunFolder:
         Parameters
         ----------
         item : str
-        source : str
-            SHA-256 of its input.
+        source : Path, optional
+            Its input.
 
         Yields
         ------
@@ -205,7 +221,7 @@ class RunFolder:
         InputError
             If a file would replace one that may not be replaced, or cannot be written; then nothing is changed.
         """
-        temporary = temporary_path(self.path / "item")
+        temporary, state = temporary_path(self.path / "item"), _state_or_none(source)
         with wrap_errors(self.path, temporary):
             try:
                 temporary.mkdir()
@@ -216,7 +232,7 @@ class RunFolder:
                 self.need_replaceable(names)
                 before = self.entries.get(item)
                 files = {name: _state(temporary / name) for name in names}
-                self._record(Entry(item, WRITING, self.config, source, files, date=_now()))  # a kill may come now
+                self._record(Entry(item, WRITING, self.config, state, files, date=_now()))  # a kill may come now
                 for name in names:
                     target = self.path / name
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -224,15 +240,15 @@ class RunFolder:
                 for name in set() if before is None else set(before.files) - set(names):
                     if self._is_ours(name):
                         (self.path / name).unlink(missing_ok=True)
-                self._record(Entry(item, DONE, self.config, source, files, date=_now()))
+                self._record(Entry(item, DONE, self.config, state, files, date=_now()))
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
-    def fail(self, item: str, error: str, *, source: str = "") -> None:
+    def fail(self, item: str, error: str, *, source: Path | None = None) -> None:
         """Record that an item failed, and why; files of an earlier run of it stay, and stay known."""
         before = self.entries.get(item)
         files = {} if before is None else before.files
-        self._record(Entry(item, FAILED, self.config, source, files, error, date=_now()))
+        self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=_now()))
 
     def remove(self, item: str) -> list[str]:
         """Remove the files of an item that are unchanged.
@@ -253,18 +269,7 @@ class RunFolder:
         return [name for name in names if (self.path / name).exists()]
 
     def _is_ours(self, name: str) -> bool:
-        return any(self._matches(name, state) for state in self._written.get(name, ()))
-
-    def _matches(self, name: str, state: Mapping[str, Any]) -> bool:
-        """Whether a file is the one that was written: same size and time, or same content."""
-        path = self.path / name
-        try:
-            now = path.stat()
-        except OSError:
-            return False
-        if not path.is_file() or path.is_symlink() or now.st_size != state["size"]:
-            return False
-        return bool(now.st_mtime_ns == state["mtime_ns"] or sha256_of(path) == state["sha256"])
+        return any(_is_unchanged(self.path / name, state) for state in self._written.get(name, ()))
 
     def _record(self, entry: Entry) -> None:
         self._append(asdict(entry))
@@ -338,15 +343,6 @@ def _holder(folder: Path) -> str:
         return "it does not say which"
 
 
-def _make(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError("is a file: give the name of a folder", path=folder)
-    if not folder.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {folder.parent}: make it first", path=folder)
-    with wrap_errors(folder):
-        folder.mkdir(exist_ok=True)
-
-
 def _is_in_use(folder: Path) -> bool:
     return any(not file.name.startswith(".levada-") for file in folder.iterdir())
 
@@ -386,6 +382,24 @@ def _confined(entry: Entry) -> Entry:
 def _state(path: Path) -> dict[str, Any]:
     stat = path.stat()
     return {"sha256": sha256_of(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _state_or_none(path: Path | None) -> dict[str, Any]:
+    """The state of an input; empty where there is none or it cannot be read, which is said elsewhere."""
+    with suppress(OSError):
+        return {} if path is None else _state(path)
+    return {}
+
+
+def _is_unchanged(path: Path, state: Mapping[str, Any]) -> bool:
+    """Whether a file is as it was: the same size and time, or the same content."""
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    if not state or not path.is_file() or now.st_size != state["size"]:
+        return False
+    return bool(now.st_mtime_ns == state["mtime_ns"] or sha256_of(path) == state["sha256"])
 
 
 def _canonical(value: Any) -> str:

@@ -8,10 +8,7 @@ as in one piece.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,15 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from levada import audio, flux, workers
+from levada.batch import BatchReport, Result, process_folder
 from levada.beats import Beats
 from levada.decode import DecoderSettings, decode_beats, probabilities
 from levada.errors import InputError
-from levada.files import claim_folder, remove
 from levada.formats import FORMATS, write_beats
 from levada.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
 
 __all__ = [
-    "FolderReport",
     "Listener",
     "Outside",
     "Tracker",
@@ -44,7 +40,6 @@ Hear = Callable[[Iterable[Floats32]], Floats32]
 Spans = Mapping[str, list[tuple[float, float]]]
 
 CHUNK_STEPS = 15_000
-RUN = "levada-run.json"
 
 
 class Tracker(Protocol):
@@ -305,25 +300,6 @@ def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int 
         yield np.concatenate([held, held[-1:].repeat(context + (2 * context - len(held) - context) % multiple, 0)])
 
 
-@dataclass(frozen=True)
-class FolderReport:
-    """What became of a folder.
-
-    Parameters
-    ----------
-    written : tuple of Path
-        Beat files written now.
-    kept : tuple of Path
-        Beat files that an earlier call had written.
-    failed : mapping of Path to str
-        Recordings that could not be tracked, and why.
-    """
-
-    written: tuple[Path, ...]
-    kept: tuple[Path, ...]
-    failed: Mapping[Path, str]
-
-
 def track_folder(
     folder: str | Path,
     tracker: Tracker,
@@ -334,7 +310,7 @@ def track_folder(
     suffix: str = ".beats",
     force: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
-) -> FolderReport:
+) -> BatchReport:
     """Beats for every recording in a folder and the folders inside it; a killed run goes on where it was.
 
     Parameters
@@ -358,7 +334,7 @@ def track_folder(
 
     Returns
     -------
-    FolderReport
+    BatchReport
 
     Raises
     ------
@@ -366,61 +342,24 @@ def track_folder(
         If there is nothing to track, `out` holds beats of another model or cannot be written, or the suffix names no
         format.
     """
-    root, out = Path(folder), Path(out)
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
-    if not root.is_dir():
-        raise InputError("there is no such folder", path=folder)
-    recordings = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith(".") and path.is_file()
-        if not any(folder.suffix == ".stems" for folder in path.relative_to(root).parents)  # parts of a recording
-    )
-    if not recordings:
-        raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
-    targets = _targets(recordings, root, out, suffix)
-    claim_folder(
-        out,
-        {"model": tracker.name, "identity": tracker.identity},
-        manifest=RUN,
-        holds="beats",
-        clear=lambda _: remove(targets.values()),
-        inputs={path.relative_to(root).as_posix(): digest for path, digest in audio.content_hashes(recordings).items()},
-        is_done=lambda name: targets[root / name].exists(),
-        outputs=targets.values(),
-        parents=True,
-        force=force,
-    )
-    kept = [] if force else [target for target in targets.values() if target.exists()]
-    todo = {path: target for path, target in targets.items() if force or not target.exists()}
-    failed: dict[Path, str] = {}
-    with closing(_heard(list(todo), tracker, processes, each)) as heard:
-        for done, (path, found) in enumerate(heard, start=1):
-            problem = _problem(path, found) if isinstance(found, Exception) else _write(todo[path], found)
-            if problem:
-                failed[path] = problem
+
+    def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+        run = (
+            workers.each(tracker.file, recordings, processes=processes)
+            if each is None
+            else each(partial(_elsewhere, tracker), recordings, load=_carried)
+        )
+        for done, (path, found) in enumerate(run, start=1):
+            yield path, found if isinstance(found, Exception) else partial(write_beats, beats=found)
             if progress is not None:
-                progress(done, len(todo), path.name)
-    return FolderReport(tuple(todo[path] for path in todo if path not in failed), tuple(kept), failed)
+                progress(done, len(recordings), path.name)
 
-
-def _targets(recordings: list[Path], root: Path, out: Path, suffix: str) -> dict[Path, Path]:
-    """A beat file for each; recordings that differ in their suffix alone keep it."""
-    alike = Counter(path.with_suffix("") for path in recordings)
-    names = {path: path if alike[path.with_suffix("")] > 1 else path.with_suffix("") for path in recordings}
-    return {path: out / name.relative_to(root).parent / (name.name + suffix) for path, name in names.items()}
-
-
-def _heard(
-    recordings: list[Path], tracker: Tracker, processes: int, each: Callable[..., Iterator[tuple[Path, Any]]] | None
-) -> Generator[tuple[Path, Beats | Exception], None, None]:
-    """Each recording with its beats, as soon as they are found."""
-    if each is None:
-        yield from workers.each(tracker.file, recordings, processes=processes)
-    else:
-        yield from each(partial(_elsewhere, tracker), recordings, load=_carried)
+    config = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
+    about = {"model": tracker.name}
+    return process_folder(folder, out, process, kind="beats", config=config, about=about, suffix=suffix, force=force)
 
 
 def _carried(path: Path) -> tuple[str, bytes]:
@@ -436,24 +375,4 @@ def _elsewhere(tracker: Tracker, carried: tuple[str, bytes]) -> Beats:
         try:
             return tracker.file(path)
         except InputError as error:
-            raise InputError(error.problem, path=name) from None
-
-
-def _write(target: Path, beats: Beats) -> str:
-    """What kept the beats from being written, if anything did."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_beats(target, beats, force=True)
-    except (InputError, OSError) as error:
-        return _problem(target, error)
-    return ""
-
-
-def _problem(path: Path, error: Exception) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, BrokenExecutor):
-        return f"{path}: {error}"
-    if isinstance(error, OSError) and str(error):
-        return f"{path}: {error}"
-    return f"{path}: {type(error).__name__}: {error}".removesuffix(": ")  # a tracker's fault costs one recording
+            raise InputError(error.problem.replace(str(path), name), path=name) from None
