@@ -23,6 +23,7 @@ from levada import models
 from levada.adapt.beats import DEFAULTS, STRATEGIES
 from levada.beats import Beats
 from levada.corpus import Span, Track, draw, open_corpus, single
+from levada.corpus.spans import stretches, with_margins
 from levada.decode import pick_peaks
 from levada.nets.weights import Weights, load
 from levada.plot import Panel, plot_activations
@@ -33,9 +34,15 @@ from levada.track import Listener
 REAL = Path(__file__).parents[2] / "shared" / "real"
 GROUPS = {"drums": "mdb_drums/drums_only", "mixes": "mdb_drums/full_mixes", "candombe": "candombe", "brid": "brid",
           "choro": "choro", "pop": "pop"}  # fmt: skip
-SCORES = {"beat_f": "beat F", "beat_cmlt": "beat CMLt", "downbeat_f": "downbeat F", "downbeat_cmlt": "downbeat CMLt"}
+SCORES = {
+    "beat_f": "beat F",
+    "beat_cmlt": "beat CMLt",
+    "downbeat_f": "downbeat F",
+    "position_cmlt": "CMLt with positions",
+}
 BEST = "finetune+augment"
 TAUGHT = 5  # songs of a group that labels are drawn from
+Spans = tuple[tuple[float, float], ...]
 THRESHOLDS = np.arange(0.02, 0.98, 0.04)
 
 
@@ -49,17 +56,21 @@ class Song:
 
     def scores(self, estimate: Beats, *, since_s: float = 0.0) -> dict[str, float]:
         """Scores where it is annotated, and whether the estimate has its metre or is half a bar off."""
-        right, heard = self.annotated(estimate, since_s=since_s)
-        found = beat_scores(right, heard, duration_s=float(right.times_s[-1] - right.times_s[0]))
+        right, heard, spans_s = self.annotated(estimate, since_s=since_s)
+        found = beat_scores(right, heard, spans_s=spans_s, duration_s=self.track.duration_s)
         ones = places(right, heard)
         half = ones[self.metre // 2] / max(1, ones.sum()) if self.metre % 2 == 0 else 0.0
         return found | {"metre": float(metre(heard) == self.metre), "half": float(half > 0.5)}
 
-    def annotated(self, estimate: Beats, *, since_s: float = 0.0) -> tuple[Beats, Beats]:
-        """Reference and estimate from a time on, in the stretch that is annotated, half a beat longer at its ends."""
+    def annotated(self, estimate: Beats, *, since_s: float = 0.0) -> tuple[Beats, Beats, Spans]:
+        """Reference and estimate from a time on, and the spans that are annotated, half a beat longer at their ends."""
         right = self.track.beats().between(since_s, math.inf)
-        times, steps = right.times_s, right.intervals_s
-        return right, estimate.between(times[0] - steps[0] / 2, times[-1] + steps[-1] / 2)
+        spans_s = with_margins(right, duration_s=self.track.duration_s)
+        heard = [estimate.between(*span) for span in spans_s]
+        times, positions = (
+            np.concatenate(parts) for parts in zip(*((b.times_s, b.positions) for b in heard), strict=True)
+        )
+        return right, Beats(times, positions), spans_s
 
 
 def metre(beats: Beats) -> int:
@@ -174,13 +185,13 @@ def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
 
 def diagnosis(song: Song, model: str, beats: Beats) -> str:
     """A row on one recording: tempo and metre as heard and (as annotated), and where the ones fall."""
-    right, heard = song.annotated(beats)
+    right, heard, spans_s = song.annotated(beats)
     scores, ones = song.scores(beats), places(right, heard)
     beat = [*map(str, range(1, len(ones))), "none"]
     fall = ", ".join(f"{name}: {n}" for name, n in zip(beat, ones.tolist(), strict=True) if n)
     tempo, told = f"{heard.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(heard)} ({song.metre})"
     figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {told} | {fall}"
-    return f"| {song.track.id} | {model} | {figures} | {kind_of_error(right, heard)} |"
+    return f"| {song.track.id} | {model} | {figures} | {kind_of_error(right, heard, spans_s=spans_s)} |"
 
 
 def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:
@@ -237,7 +248,8 @@ def _adaptation(
             drawn = {f"{m:g} min": draw(pool, minutes=m, rng=np.random.default_rng(seed)) for m in wanted.minutes}
         else:
             scored, (since_s, spans) = list(known), first_half(known[0])
-            drawn, hints = {f"{spans[0].duration_s:.0f} s": spans}, spans[0].beats
+            drawn = {f"{sum(span.duration_s for span in spans):.0f} s": spans}
+            hints = known[0].track.beats().between(0, since_s)
         for model in names(wanted):
             if several or not seed:
                 for song in scored:
@@ -267,8 +279,7 @@ def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> t
 def first_half(song: Song) -> tuple[float, list[Span]]:
     """The middle of a recording, and what is annotated before."""
     until_s = song.track.duration_s / 2
-    times = song.track.beats().between(0, until_s).times_s
-    return until_s, [Span(song.track, float(times[0]), float(times[-1]))]
+    return until_s, [Span(song.track, *ends) for ends in stretches(song.track.beats().between(0, until_s))]
 
 
 def names(wanted: argparse.Namespace) -> list[str]:

@@ -15,7 +15,7 @@ from levada.adapt.beats import STRATEGIES, AdaptSettings, decoder, finetune, fin
 from levada.adapt.run import adapt, with_scores
 from levada.augment import NONE
 from levada.beats import Beats
-from levada.corpus import Span, Track, annotated_span, open_corpus, single
+from levada.corpus import Span, Track, annotated_spans, open_corpus, single
 from levada.errors import InputError
 from levada.evaluate import evaluate
 from levada.formats import write_beats
@@ -40,7 +40,7 @@ def track(rendered):
 
 @pytest.fixture
 def span(track):
-    return annotated_span(track)
+    return annotated_spans(track)[0]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ class TestStrategies:
     def test_labels_inside_the_span_do(self, base, track, span, tmp_path):
         path = tmp_path / "moved.beats"
         write_beats(path, track.beats().shift(0.05))
-        moved = annotated_span(Track("moved", track.audio, path))
+        moved = annotated_spans(Track("moved", track.audio, path))[0]
         one = finetune([span], base=base, settings=QUICK, folder=tmp_path / "a")
         assert not same(one, finetune([moved], base=base, settings=QUICK, folder=tmp_path / "b"))
 
@@ -158,7 +158,7 @@ class TestDecoder:
     def test_learns_another_metre_from_other_labels(self, base, track, tmp_path):
         path, times = tmp_path / "three.beats", track.beats().times_s
         write_beats(path, Beats(times, [index % 3 + 1 for index in range(len(times))]))
-        learnt = decoder([annotated_span(Track("three", track.audio, path))], base=base).decoder
+        learnt = decoder([annotated_spans(Track("three", track.audio, path))[0]], base=base).decoder
         weights = dict(zip(learnt["metres"], learnt["metre_weights"], strict=True))
         assert weights[3] == max(weights.values())
         assert weights[3] > 0.5
@@ -181,8 +181,8 @@ class TestCard:
 
     def test_remembers_what_its_base_was_trained_on(self, base, rendered):
         a, b, _ = open_corpus(rendered).tracks
-        once = decoder([annotated_span(a)], base=base)
-        twice = decoder([annotated_span(b)], base=once)
+        once = decoder([annotated_spans(a)[0]], base=base)
+        twice = decoder([annotated_spans(b)[0]], base=once)
         assert set(twice.card.trained_on) == {a.content_hash, b.content_hash}
 
     def test_two_stretches_of_a_recording_are_both_told(self, base, track):
@@ -325,7 +325,7 @@ class TestRun:
     def test_refuses_labels_after_the_end(self, base, track, tmp_path):
         path = tmp_path / "late.beats"
         write_beats(path, track.beats().shift(60))
-        late = annotated_span(single(track.audio, path).tracks[0])
+        late = annotated_spans(single(track.audio, path).tracks[0])[0]
         with pytest.raises(InputError, match=r"late\.beats: has beats up to 7\d\.\d\d s, and a\.wav ends at 12\.00 s"):
             self.run(late, base, tmp_path / "mine")
         assert not (tmp_path / "mine.part").exists()

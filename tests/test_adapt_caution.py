@@ -15,7 +15,7 @@ from levada.adapt.caution import SHARES, event_loss, folds, validate
 from levada.adapt.run import adapt
 from levada.augment import NONE
 from levada.beats import Beats
-from levada.corpus import Span, Track, annotated_span, open_corpus
+from levada.corpus import Span, Track, annotated_spans, open_corpus
 from levada.nets.weights import load, partway
 from levada.spectrogram import file_log_bands
 
@@ -57,16 +57,31 @@ class TestFolds:
     def test_one_stretch_is_cut_at_the_bar_line_nearest_its_middle(self):
         one, other = folds([a_span("a", 17.0)])
         assert (one[0].start_s, one[0].end_s) == (0.0, 8.0)
-        assert (other[0].start_s, other[0].end_s) == (8.0, 17.0)
+        assert (other[0].start_s, other[0].end_s) == (8.5, 17.0)  # the downbeat at 8 s is in one half alone
 
     def test_at_a_beat_where_no_bars_are_known(self):
         one, other = folds([a_span("a", 5.0, positions=False)])
-        assert (one[0].end_s, other[0].start_s) == (2.5, 2.5)
+        assert (one[0].end_s, other[0].start_s) == (2.5, 3.0)
 
     def test_stretches_of_one_recording_stay_in_order(self):
         one, other = folds([a_span("a", 4.0), a_span("a", 8.0, start_s=20.0), a_span("a", 4.0, start_s=40.0)])
-        assert max(span.end_s for span in one) <= min(span.start_s for span in other)
-        assert length(one) == length(other) == 8.0
+        assert max(span.end_s for span in one) < min(span.start_s for span in other)
+        assert (length(one), length(other)) == (8.0, 7.5)
+
+    def test_groups_are_kept_together(self):
+        names = [("a", "ana"), ("b", "ana"), ("c", "bea"), ("d", "bea"), ("e", "cid")]
+        spans = [a_span(name, 8.0) for name, _ in names]
+        for span, (_, group) in zip(spans, names, strict=True):
+            span.track.__dict__["group"] = group
+        halves = folds(spans)
+        assert not {span.track.group for span in halves[0]} & {span.track.group for span in halves[1]}
+        assert sorted(length(half) for half in halves) == [16.0, 24.0]
+
+    def test_recordings_of_one_group_are_parted(self):
+        spans = [a_span(name, 8.0) for name in "abcd"]
+        for span in spans:
+            span.track.__dict__["group"] = "ana"
+        assert [length(half) for half in folds(spans)] == [16.0, 16.0]
 
     @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.5])
     def test_too_few_beats_to_halve(self, seconds):
@@ -114,7 +129,7 @@ class TestEventLoss:
 
 class TestValidate:
     def test_a_network_that_knows_both_halves_goes_far(self, base, tracks, tmp_path):
-        span = annotated_span(tracks[0])
+        span = annotated_spans(tracks[0])[0]
         settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NONE)
         wise = finetune([span], base=base, settings=settings, folder=tmp_path).net
         found = self.validated(span, base, lambda *_: wise)
@@ -126,18 +141,18 @@ class TestValidate:
         spoilt = partway(base.net, base.net, share=0.0)
         with torch.no_grad():
             spoilt.head.bias += 20.0  # a beat in every frame, and each the one
-        found = self.validated(annotated_span(tracks[0]), base, lambda *_: spoilt)
+        found = self.validated(annotated_spans(tracks[0])[0], base, lambda *_: spoilt)
         assert found.share == 0.0
         assert found.losses[0] < found.losses[1]
 
     def test_each_half_is_asked_about_the_other(self, base, tracks):
-        halves = folds([annotated_span(tracks[0])])
+        halves = folds([annotated_spans(tracks[0])[0]])
         taught = []
         self.validated(None, base, lambda spans, number: taught.append((spans, number)) or base.net, halves=halves)
         assert taught == [(halves[0], 1), (halves[1], 2)]
 
     def test_nothing_is_said_after_an_interruption(self, base, tracks):
-        assert self.validated(annotated_span(tracks[0]), base, lambda *_: None) is None
+        assert self.validated(annotated_spans(tracks[0])[0], base, lambda *_: None) is None
 
     @staticmethod
     def validated(span, base, train, halves=None):
@@ -147,7 +162,7 @@ class TestValidate:
 
 class TestAdaptation:
     def test_what_was_chosen_is_written_down(self, base, tracks, tmp_path):
-        made = finetune([annotated_span(tracks[0])], base=base, settings=QUICK, folder=tmp_path)
+        made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=QUICK, folder=tmp_path)
         losses = made.training["held_out_losses"]
         assert list(losses) == [str(share) for share in SHARES]
         assert all(0 <= loss <= 2 for loss in losses.values())
@@ -171,7 +186,7 @@ class TestAdaptation:
     def test_labels_that_teach_nothing_leave_the_network_alone_and_say_so(self, base, tracks, tmp_path, caplog):
         spoiling = replace(QUICK, learning_rate=30.0, steps=6)
         with caplog.at_level(logging.WARNING):
-            made = finetune([annotated_span(tracks[0])], base=base, settings=spoiling, folder=tmp_path)
+            made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=spoiling, folder=tmp_path)
         assert made.training["partway"] == 0.0
         assert "only the decoder is adapted" in caplog.text
         assert "network untouched" in made.card.origin
@@ -191,7 +206,7 @@ class TestAdaptation:
 
     def test_progress_counts_the_halves_too(self, base, tracks, tmp_path):
         told = []
-        span = annotated_span(tracks[0])
+        span = annotated_spans(tracks[0])[0]
         finetune([span], base=base, settings=QUICK, folder=tmp_path, progress=lambda *now: told.append(now[:2]))
         assert told == [(step, 12) for step in range(1, 13)]
 
@@ -202,7 +217,7 @@ class TestAdaptation:
                 os.kill(os.getpid(), signal.SIGINT)
 
         made = adapt(
-            [annotated_span(tracks[0])], strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine",
+            [annotated_spans(tracks[0])[0]], strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine",
             progress=stop,
         )  # fmt: skip
         assert f"stopped after {step} of 12 steps" in caplog.text
@@ -213,7 +228,7 @@ class TestAdaptation:
             if now == 7:
                 raise MemoryError
 
-        spans = [annotated_span(tracks[0])]
+        spans = [annotated_spans(tracks[0])[0]]
         whole = adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "whole")
         with pytest.raises(MemoryError):
             adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine", progress=killed)

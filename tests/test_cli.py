@@ -281,7 +281,7 @@ class TestEvaluate:
         rows = tmp_path / "rows.csv"
         code, out, err = levada("evaluate", rendered, "-m", tiny_model, "-o", rows, "--processes", 1)
         assert code == 0
-        assert "note: shorter than 15 s and scored from their start: a, b, c" in err
+        assert "note: shorter than 30 s and scored from their start: a, b, c" in err
         assert "flux" in out  # though nobody asked for it
         with rows.open(newline="") as file:
             found = list(csv.DictReader(file))

@@ -91,11 +91,22 @@ def test_doubled_beats(tmp_path: Path) -> None:
     assert messages["error"].line == 4
 
 
-def test_a_missing_beat_is_a_gap(tmp_path: Path) -> None:
+def test_a_missing_beat_is_warned_of(tmp_path: Path) -> None:
     song(tmp_path, beats=GOOD.replace("2.500\t1\n", ""))
     found = {problem.message: problem.line for problem in problems(tmp_path)}
-    assert found["1 gap where a beat seems to be missing, first of 1.00 s after 2.000 s"] == 4
+    assert found["1 interval where a beat seems to be missing, first of 1.00 s after 2.000 s"] == 4
     assert found["positions jump from 4 to 2 at 3.000 s"] == 5
+
+
+def test_minutes_are_those_of_the_annotated_spans(tmp_path: Path) -> None:
+    pieces = [np.arange(8) * 0.5 + start for start in (0.25, 6.25)]
+    song(tmp_path, beats="".join(f"{t:.3f} {i % 4 + 1}\n" for piece in pieces for i, t in enumerate(piece)))
+    report = check(open_corpus(tmp_path))
+    assert report.rows[0].annotated_s == pytest.approx(7.0)
+    assert report.minutes == pytest.approx(7 / 60)
+    (problem,) = report.problems
+    assert (problem.severity, problem.line) == ("note", 8)
+    assert problem.message.startswith("2 annotated spans, 7.0 s in all, apart by 1 gap, first of 2.50 s after 3.750 s")
 
 
 def test_a_tempo_change_is_no_gap(tmp_path: Path) -> None:
@@ -135,7 +146,8 @@ def test_too_few_beats(tmp_path: Path) -> None:
 def test_annotation_of_a_part(tmp_path: Path) -> None:
     path = song(tmp_path, seconds=60, beats="".join(f"{20 + 0.5 * i} {i % 4 + 1}\n" for i in range(9)))
     assert [(problem.severity, problem.line) for problem in problems(tmp_path)] == [("note", 1), ("note", 9)]
-    assert check(single(path, path.with_suffix(".beats"))).problems == ()  # a part on purpose
+    (row,) = check(single(path, path.with_suffix(".beats"))).rows
+    assert row.annotated_s == 4.0
 
 
 @pytest.mark.parametrize(
@@ -289,6 +301,8 @@ def test_good_real_music_has_no_problems(real: Path, folder: str) -> None:
 
 @pytest.mark.real
 def test_rubato_is_warned_of(real: Path) -> None:
-    (problem,) = check(open_corpus(real / "choro")).problems
-    assert problem.message.startswith("3 gaps")
-    assert problem.line == 18
+    missing, gap = check(open_corpus(real / "choro")).problems
+    assert missing.message.startswith("2 intervals")
+    assert missing.line == 18
+    assert (gap.severity, gap.line) == ("note", 32)
+    assert gap.message.startswith("2 annotated spans")

@@ -197,7 +197,7 @@ def test_single_is_a_corpus_of_one_partly_annotated_recording(tmp_path: Path) ->
     audio, labels = recording(tmp_path / "song.wav"), annotation(tmp_path / "first-bars.beats")
     corpus = single(audio, labels)
     (track,) = corpus.tracks
-    assert (track.id, track.audio, track.annotation, track.partial) == ("song", audio, labels, True)
+    assert (track.id, track.audio, track.annotation) == ("song", audio, labels)
     assert len(track.content_hash) == 64
 
 

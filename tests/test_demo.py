@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from levada import audio
-from levada.corpus import annotated_span, open_corpus
+from levada.corpus import annotated_spans, open_corpus
 from levada.demo import beats as demo
 from levada.errors import InputError
 from levada.formats import read_beats
@@ -79,7 +79,7 @@ class TestFiles:
         corpus = open_corpus(left / "recordings")
         assert (corpus.name, corpus.licence) == ("Candombe, rendered", "CC0-1.0")
         assert [track.id for track in corpus.tracks] == [f"candombe-00{number}" for number in (1, 2, 3, 4)]
-        assert all(annotated_span(track).duration_s > 10 for track in corpus.tracks)
+        assert all(annotated_spans(track)[0].duration_s > 10 for track in corpus.tracks)
         assert len({track.content_hash for track in corpus.tracks}) == 4
 
     def test_models_can_be_loaded_and_know_what_they_heard(self, left):

@@ -3,7 +3,10 @@
 import csv
 import json
 import math
+import os
+import signal
 
+import mir_eval
 import numpy as np
 import pytest
 import soundfile
@@ -12,6 +15,7 @@ from levada.beats import Beats
 from levada.corpus import Span, Track
 from levada.errors import InputError
 from levada.evaluate import evaluate, summary_rows, with_floor
+from levada.scores import SCORES
 
 RATE = 8000
 
@@ -76,10 +80,10 @@ def test_scores_of_every_pair(tracks):
     right, late = result.of("right")[0], result.of("late")[0]
     assert (right.scores["beat_f"], right.scores["downbeat_f"], right.kind) == (1, 1, "right")
     assert (late.scores["beat_f"], late.detail) == (0, "beats 1 tatum late (+125 ms)")
-    assert (right.start_s, right.end_s, right.duration_s, right.scores["trim_s"]) == (0, 20, 20, 5)
+    assert (right.start_s, right.end_s, right.scored_s, right.duration_s, right.scores["trim_s"]) == (0, 20, 20, 20, 0)
     assert right.cpu_s >= 0
     assert right.estimate == beats_of(20)
-    assert result.warnings == ()
+    assert result.warnings == ("shorter than 30 s and scored from their start: song0, song1, song2",)
 
 
 def test_summary_and_differences(tracks):
@@ -145,14 +149,39 @@ def test_one_annotated_beat_is_an_error(tracks):
     assert "fewer than two annotated beats" in result.rows[0].error
 
 
-def test_short_recordings_are_scored_from_their_start(tmp_path):
-    path = tmp_path / "short.wav"
-    soundfile.write(path, np.zeros(12 * RATE), RATE)
-    result = evaluate([Track("short", path, load=lambda: beats_of(12))], {"right": Right()})
-    assert result.rows[0].scores["trim_s"] == 0
-    assert "shorter than 15 s and scored from their start: short" in result.warnings
-    untrimmed = evaluate([Track("short", path, load=lambda: beats_of(12))], {"right": Right()}, trim_s=0)
-    assert untrimmed.warnings == ()
+class TestTrim:
+    def test_short_recordings_are_scored_from_their_start(self, tmp_path):
+        class LateStart(Right):
+            def beats(self, samples, rate):
+                return super().beats(samples, rate).between(5, math.inf)
+
+        found = []
+        for seconds in (16, 30):
+            path = tmp_path / f"{seconds}.wav"
+            soundfile.write(path, np.zeros(seconds * RATE), RATE)
+            found.append(Track(str(seconds), path, load=lambda seconds=seconds: beats_of(seconds)))
+        result = evaluate(found, {"late start": LateStart()})
+        short, long = result.rows
+        assert (short.scores["trim_s"], short.scored_s) == (0, 16)
+        assert short.scores["beat_f"] == pytest.approx(2 * 22 / (32 + 22))  # 10 of 32 beats are before 5 s
+        assert (long.start_s, long.scores["trim_s"], long.scored_s, long.scores["beat_f"]) == (5, 5, 25, 1)
+        assert "shorter than 30 s and scored from their start: 16" in result.warnings
+        assert summary_rows(result)[0]["seconds scored"] == "41"
+        assert [row["scored_s"] for row in json.loads(result.to_json())["rows"]] == [16, 25]
+        obeyed = evaluate(found, {"late start": LateStart()}, trim_s=5)
+        assert [(row.scored_s, row.scores["beat_f"]) for row in obeyed.rows] == [(11, 1), (25, 1)]
+        assert obeyed.warnings == ()
+
+    def test_a_recording_of_which_nothing_is_left_has_no_scores(self, tracks):
+        result = evaluate(tracks, {"right": Right()}, trim_s=23)
+        assert [row.scores.get("beat_f") for row in result.rows] == [None, 1, 1]
+        assert "nothing is left to score after the first 23 s" in result.rows[0].error
+        mean = result.summary()["right"]["beat_f"]
+        assert (mean.mean, mean.values) == (1, 2)
+
+    def test_beyond_every_recording_is_an_error(self, tracks):
+        with pytest.raises(InputError, match="nothing is left to score after the first 60 s"):
+            evaluate(tracks, {"right": Right()}, trim_s=60)
 
 
 class TestStretches:
@@ -165,14 +194,44 @@ class TestStretches:
         row = result.rows[0]
         assert (row.start_s, row.end_s) == (10.0, 26.5)
         assert row.scores["beat_f"] == row.scores["beat_cmlt"] == 1
-        assert row.scores["trim_s"] == 5
+        assert row.scored_s == 16.5
 
     def test_of_a_recording_annotated_in_part(self, tracks):
-        part = Track("part", tracks[2].audio, partial=True, load=lambda: beats_of(28).between(8, 26))
-        whole = Track("whole", tracks[2].audio, load=lambda: beats_of(28).between(8, 26))
-        result = evaluate([part, whole], {"right": Right()})
-        assert result.rows[0].scores["beat_f"] == 1
-        assert result.rows[1].scores["beat_f"] < 0.95
+        part = Track("part", tracks[2].audio, load=lambda: beats_of(28).between(8, 18))
+        (row,) = evaluate([part], {"right": Right()}).rows
+        assert (row.scores["beat_f"], row.scores["beat_cmlt"], row.scores["position_cmlt"]) == (1, 1, 1)
+        assert (row.start_s, row.end_s, row.scored_s) == (8, 18, 10)
+        wrong = np.sort(np.concatenate([np.arange(0.1, 7, 0.3), beats_of(28).between(8, 18).times_s[:-2] + 0.05]))
+
+        class Partly:
+            def beats(self, *_):
+                return Beats(wrong)
+
+        (row,) = evaluate([part], {"partly": Partly()}).rows
+        reference = beats_of(28).between(8, 18).times_s
+        assert row.scores["beat_f"] == pytest.approx(mir_eval.beat.f_measure(reference, wrong[wrong >= 8]))
+        assert row.scores["beat_cmlt"] == pytest.approx(mir_eval.beat.continuity(reference, wrong[wrong >= 8])[1])
+
+    def test_three_pieces_are_one_row(self, tracks):
+        class Elsewhere(Right):
+            """Right where there are labels, and lost between them."""
+
+            def beats(self, samples, rate):
+                right = super().beats(samples, rate)
+                parts = [right.between(2, 6), Beats(np.arange(6.5, 10.4, 0.33)), right.between(11, 15)]
+                parts += [Beats(np.arange(15.7, 19.5, 0.41)), right.between(20, 24)]
+                return Beats(
+                    np.concatenate([part.times_s for part in parts]), np.concatenate([part.positions for part in parts])
+                )
+
+        right = [beats_of(28).between(start, start + 4) for start in (2, 11, 20)]
+        times, positions = (
+            np.concatenate(parts) for parts in zip(*((b.times_s, b.positions) for b in right), strict=True)
+        )
+        pieces = Track("pieces", tracks[2].audio, load=lambda: Beats(times, positions))
+        (row,) = evaluate([pieces], {"it": Elsewhere()}).rows
+        assert [row.scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 1, 0]
+        assert (row.kind, row.start_s, row.end_s, row.scored_s) == ("right", 2, 24, 12)
 
 
 class TestTrainedOn:
@@ -195,41 +254,29 @@ class TestTrainedOn:
         renamed = Track("copy", copy, tracks[0].annotation)
         assert evaluate([renamed], {"mine": self.remembering(tracks[0])}).rows[0].trained_on
 
-    @pytest.mark.parametrize(
-        ("spans", "stretch"),
-        [
-            ([(0.25, 8.25)], (8.5, 28)),
-            ([(12.25, 26.25)], (0, 12)),
-            ([(0.25, 4.25), (20.25, 27.75)], (4.5, 20)),
-        ],
-    )
-    def test_only_the_rest_is_scored(self, tracks, spans, stretch):
-        mine = self.remembering(tracks[2], spans=spans)
-        result = evaluate(tracks, {"mine": mine, "late": Late()}, exclude_trained_spans=True)
-        for row in result.rows[-2:]:  # all models on the same stretch
-            assert (row.start_s, row.end_s) == stretch
-            assert not row.trained_on
-        assert result.rows[-2].scores["beat_f"] == 1
-        assert (result.rows[0].start_s, result.rows[0].end_s) == (0, 20)
-        kept = evaluate(tracks, {"mine": mine})
-        assert kept.rows[2].trained_on
-        assert (kept.rows[2].start_s, kept.rows[2].end_s) == (0, 28)
+    @pytest.mark.parametrize("spans", [None, [(0.25, 4.25)]])
+    def test_whole_recordings_and_their_groups_are_left_out(self, tracks, spans):
+        mine = self.remembering(tracks[0], spans=spans)  # song0 is of group a, as song1 is
+        result = evaluate(tracks, {"late": Late(), "mine": mine}, exclude_trained=True)
+        assert [(row.track, row.model) for row in result.rows] == [("song2", "late"), ("song2", "mine")]
+        (warning,) = [text for text in result.warnings if "left out" in text]
+        assert "song0, song1" in warning
+
+    def test_a_recording_without_labels_counts_for_its_group(self, tracks):
+        bare = Track("bare", tracks[0].audio, group="b")
+        result = evaluate([bare, *tracks[1:]], {"mine": self.remembering(tracks[0])}, exclude_trained=True)
+        assert [row.track for row in result.rows] == ["song1"]
+
+    def test_nothing_is_left(self, tracks):
+        mine = self.remembering(tracks[0], tracks[2])
+        with pytest.raises(InputError, match=r"trained on every annotated recording.*nothing is left"):
+            evaluate(tracks, {"mine": mine}, exclude_trained=True)
 
     def test_a_span_beside_the_training_is_none_of_it(self, tracks):
         mine = self.remembering(tracks[2], spans=[(0.25, 8.25)])
-        beside, across = Span(tracks[2], 8.25, 26.25), Span(tracks[2], 6.25, 26.25)
+        beside, across = Span(tracks[2], 8.75, 26.25), Span(tracks[2], 8.25, 26.25)
         result = evaluate([beside, across], {"mine": mine})
-        assert [row.trained_on for row in result.rows] == [False, True]
-
-    def test_nothing_is_left(self, tracks):
-        mine = self.remembering(tracks[2], spans=[(0, 28)])
-        result = evaluate(tracks, {"mine": mine}, exclude_trained_spans=True)
-        assert "trained on all of its annotated beats" in result.rows[2].error
-
-    def test_without_known_spans_it_stays_and_is_flagged(self, tracks):
-        result = evaluate(tracks, {"mine": self.remembering(tracks[2])}, exclude_trained_spans=True)
-        assert result.rows[2].trained_on
-        assert (result.rows[2].start_s, result.rows[2].end_s) == (0, 28)
+        assert [row.trained_on for row in result.rows] == [False, True]  # the second shares the beat at 8.25 s
 
 
 class TestFiles:
@@ -275,6 +322,24 @@ def test_processes_give_the_same(tracks):
     assert [r.scores for r in alone.rows] == [r.scores for r in together.rows]
     assert [r.detail for r in alone.rows] == [r.detail for r in together.rows]
     assert alone.summary() == together.summary()
+
+
+class Killed(Right):
+    def beats(self, samples, rate):
+        if samples.shape[1] / rate == 24:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().beats(samples, rate)
+
+
+def test_a_process_that_dies_costs_one_recording(tracks):
+    done = []
+    result = evaluate(tracks, {"right": Right(), "it": Killed()}, processes=2, progress=lambda *a: done.append(a[:2]))
+    assert [(row.track, bool(row.error)) for row in result.of("it")] == [
+        ("song0", False), ("song1", True), ("song2", False),
+    ]  # fmt: skip
+    assert done == [(1, 3), (2, 3), (3, 3)]
+    mean = result.summary()["it"]["beat_f"]
+    assert (mean.mean, mean.values) == (1, 2)
 
 
 def test_one_group_is_warned_of(tracks):

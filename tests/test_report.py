@@ -38,7 +38,7 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
         of = {name: beat if name.startswith("beat") else downbeat for name in SCORES}
         scores = [f"{min(value + up, 1.0):.6f}" for value in of.values()]
         broken = number in failed
-        cells = [f"song{number}", f"player{number}", "m", "0", "30", *([""] * 7 if broken else scores), "5"]
+        cells = [f"song{number}", f"player{number}", "m", "0", "30", *([""] * len(SCORES) if broken else scores), "5"]
         lines.append(",".join([*cells, "" if broken else kind, "as said", "30", "1", "False", "it broke" * broken]))
     identifier = identity(deciding)
     about = {

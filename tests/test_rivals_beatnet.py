@@ -13,7 +13,7 @@ import torch
 from levada import audio, models
 from levada.adapt.beats import AdaptSettings, finetune
 from levada.beats import Beats
-from levada.corpus import annotated_span, open_corpus
+from levada.corpus import annotated_spans, open_corpus
 from levada.decode import DecoderSettings
 from levada.errors import InputError, MissingExtra
 from levada.nets.crnn import Crnn
@@ -160,7 +160,7 @@ class TestWeights:
         assert torch.equal(again.net.fold.weight, weights.net.fold.weight)
 
     def test_can_be_fine_tuned(self, rendered, tmp_path):
-        base, spans = models.base_weights("beatnet"), [annotated_span(open_corpus(rendered).tracks[0])]
+        base, spans = models.base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
         settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, partway=0.5)
         tuned = finetune(spans, base=base, settings=settings, folder=tmp_path)
         assert isinstance(tuned.net, Crnn)

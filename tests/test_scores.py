@@ -2,6 +2,7 @@
 
 import math
 
+import mir_eval
 import numpy as np
 import pytest
 
@@ -26,7 +27,7 @@ def jittered(beats, *, sd_s=0.01, missing=0.0, seed=0):
 class TestBeatScores:
     def test_of_the_reference_itself(self):
         scores = beat_scores(steady(), steady())
-        assert [scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 0]
+        assert [scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 1, 0]
         assert scores["trim_s"] == 5.0
 
     def test_of_double_tempo(self):
@@ -54,14 +55,20 @@ class TestBeatScores:
         assert beat_scores(steady(), wrong_start)["beat_f"] == 1
         assert beat_scores(steady(), wrong_start, trim_s=0)["beat_f"] < 0.95
 
-    def test_no_trim_below_fifteen_seconds(self):
+    def test_no_trim_below_thirty_seconds_unless_a_number_is_given(self):
         reference = steady(20)
         estimate = reference.between(5, 60)
         scores = beat_scores(reference, estimate)
         assert scores["trim_s"] == 0
         assert scores["beat_f"] == pytest.approx(2 * 11 / 31)
-        assert beat_scores(reference, estimate, duration_s=16)["trim_s"] == 5
-        assert beat_scores(reference, estimate, duration_s=16)["beat_f"] == 1
+        for duration_s, trim_s in ((29.9, 0), (30, 5)):
+            assert beat_scores(reference, estimate, duration_s=duration_s)["trim_s"] == trim_s
+        assert beat_scores(reference, estimate, duration_s=30)["beat_f"] == 1
+        assert beat_scores(reference, estimate, duration_s=12, trim_s=5)["beat_f"] == 1
+
+    def test_a_reference_that_trimming_empties_has_no_scores(self):
+        scores = beat_scores(steady(20), steady(20), trim_s=60)
+        assert all(math.isnan(scores[name]) for name in SCORES)
 
     @pytest.mark.parametrize("n", [0, 1])
     def test_of_almost_no_beats(self, n):
@@ -70,20 +77,110 @@ class TestBeatScores:
         assert scores["beat_cmlt"] == scores["beat_amlt"] == scores["downbeat_f"] == 0
         assert scores["beat_f"] == pytest.approx(2 * n / (55 + n))
         assert scores["tempo_error_percent"] == 100
-        turned = beat_scores(few, steady(), duration_s=60)
-        assert turned["beat_cmlt"] == turned["beat_amlt"] == 0
-        assert math.isnan(turned["tempo_error_percent"])
+        turned = beat_scores(few, steady(), duration_s=60)  # one beat has no interval that could go on
+        assert all(math.isnan(turned[name]) for name in ("beat_cmlt", "beat_amlt", "tempo_error_percent"))
+        assert math.isnan(turned["beat_f"]) == (n == 0)
 
     def test_of_nothing_against_nothing(self):
         scores = beat_scores(Beats([]), Beats([]))
-        assert scores["beat_f"] == scores["beat_cmlt"] == 0
-        assert math.isnan(scores["downbeat_f"])
+        assert all(math.isnan(scores[name]) for name in SCORES)
 
     def test_downbeats_unknown(self):
         unmarked = Beats(steady().times_s)
         assert math.isnan(beat_scores(unmarked, steady())["downbeat_f"])
         assert math.isnan(beat_scores(unmarked, steady())["downbeat_cmlt"])
         assert beat_scores(steady(), unmarked)["downbeat_f"] == 0
+
+
+def wandering(seed, *, n=60):
+    """A reference and an estimate with noise, misses, insertions, jumps of phase and another level in a part."""
+    rng = np.random.default_rng(seed)
+    reference = np.cumsum(rng.uniform(0.4, 0.6, n)) + rng.choice([0.0, 0.3])
+    estimate = reference + rng.normal(0, rng.choice([0.005, 0.04, 0.1]), n)
+    estimate = estimate[rng.random(n) > rng.choice([0.0, 0.1])]
+    if rng.random() < 0.5:
+        estimate = np.concatenate([estimate, rng.uniform(0, reference[-1] + 2, 5)])
+    if rng.random() < 0.3:
+        half = estimate > estimate.mean()
+        estimate = np.concatenate([estimate[~half], estimate[half][::2]])
+    if rng.random() < 0.3:
+        estimate = estimate + np.where(estimate > 15, 0.25, 0.0)
+    return reference, np.unique(np.maximum(estimate, 0))
+
+
+class TestContinuity:
+    @pytest.mark.parametrize("first", range(0, 200, 50))
+    def test_agrees_with_mir_eval(self, first):
+        for seed in range(first, first + 50):
+            reference, estimate = wandering(seed, n=[2, 3, 5, 60][seed % 4])
+            scores = beat_scores(Beats(reference), Beats(estimate), trim_s=0)
+            if len(estimate) < 2:
+                continue
+            _, cmlt, _, amlt = mir_eval.beat.continuity(reference, estimate)
+            assert (scores["beat_cmlt"], scores["beat_amlt"]) == pytest.approx((cmlt, amlt))
+            assert scores["beat_f"] == pytest.approx(mir_eval.beat.f_measure(reference, estimate))
+
+    def test_with_right_positions_is_that_of_beats(self):
+        for seed in range(50):
+            reference, estimate = wandering(seed)
+            nearest = np.abs(estimate[:, None] - reference).argmin(axis=1)
+            right = Beats(reference, np.arange(len(reference)) % 4 + 1)
+            scores = beat_scores(right, Beats(estimate, right.positions[nearest]), trim_s=0)
+            assert scores["position_cmlt"] == pytest.approx(mir_eval.beat.continuity(reference, estimate)[1])
+
+    @pytest.mark.parametrize(("metre", "first", "share"), [(4, 3, 0), (4, 2, 0), (2, 1, 0.5), (8, 1, 0.5)])
+    def test_wrong_positions_do_not_count(self, metre, first, share):
+        scores = beat_scores(steady(64), steady(64, metre=metre, first=first), trim_s=0)
+        assert (scores["beat_cmlt"], scores["position_cmlt"]) == (1, share)
+
+    def test_downbeats_of_no_beat_have_a_cmlt_and_no_positions(self):
+        estimate = steady().shift(0.68 * 0.5)  # .68 of a beat, .17 of a bar
+        scores = beat_scores(steady(), estimate, trim_s=0)
+        assert scores["downbeat_cmlt"] > 0.9
+        assert (scores["downbeat_f"], scores["position_cmlt"]) == (0, 0)
+
+    def test_positions_unknown_between_downbeats_are_counted(self):
+        marked = Beats(steady().times_s, np.where(steady().positions == 1, 1, 0))
+        assert beat_scores(marked, steady(), trim_s=0)["position_cmlt"] == 1
+        late = beat_scores(marked, steady(first=3), trim_s=0)["position_cmlt"]
+        assert late == pytest.approx(3 / 64)  # after the last downbeat nobody knows, and the beats are right
+        assert math.isnan(beat_scores(Beats(steady().times_s), steady(), trim_s=0)["position_cmlt"])
+
+
+class TestPieces:
+    spans_s = ((9.75, 18.25), (29.75, 42.25))
+
+    def pieces(self, beats):
+        return [beats.between(*span) for span in self.spans_s]
+
+    def test_are_pooled_by_events(self):
+        reference = steady(100)
+        parts = self.pieces(reference)
+        wrong = [parts[0].shift(0.1), jittered(parts[1], missing=0.2, seed=3)]
+        estimate = Beats(np.concatenate([np.arange(0.3, 9, 0.4), *(part.times_s for part in wrong), [60.0, 61.0]]))
+        scores = beat_scores(reference, estimate, spans_s=self.spans_s, trim_s=0)
+        counts = [max(len(one), len(other)) for one, other in zip(parts, wrong, strict=True)]
+        each = [mir_eval.beat.continuity(a.times_s, b.times_s)[1] for a, b in zip(parts, wrong, strict=True)]
+        assert scores["beat_cmlt"] == pytest.approx(np.average(each, weights=counts))
+        hits = [len(mir_eval.util.match_events(a.times_s, b.times_s, 0.07)) for a, b in zip(parts, wrong, strict=True)]
+        events = sum(map(len, [*parts, *wrong]))
+        assert scores["beat_f"] == pytest.approx(2 * sum(hits) / events)
+
+    def test_their_gap_is_no_interval(self):
+        inside = [part.times_s for part in self.pieces(steady(100))]
+        reference = Beats(np.concatenate(inside), np.concatenate([p.positions for p in self.pieces(steady(100))]))
+        scores = beat_scores(reference, steady(100), spans_s=self.spans_s, trim_s=0)
+        assert [scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 1, 0]
+        assert str(kind_of_error(reference, steady(100), spans_s=self.spans_s)) == "beats and downbeats right"
+        late = kind_of_error(reference, steady(100).shift(0.125), spans_s=self.spans_s)
+        assert late.detail == "beats 1 tatum late (+125 ms)"
+        half = kind_of_error(reference, steady(100, first=3), spans_s=self.spans_s)
+        assert half.detail == "beats right, the one 2 beats late"
+
+    def test_trimming_cuts_a_piece(self):
+        wrong_start = Beats(np.concatenate([[9.8, 9.9, 10.2], steady(100).times_s[24:]]))
+        scores = beat_scores(steady(100), wrong_start, spans_s=self.spans_s, trim_s=12.3)
+        assert (scores["beat_f"], scores["beat_cmlt"]) == (1, 1)
 
 
 class TestKindOfError:

@@ -24,7 +24,7 @@ class TestRead:
         assert study.corpora == (Source("mine", path=str(tmp_path / "recordings"), line=3),)
         assert (study.bases, study.rivals, study.selection) == (("base",), (), ("random",))
         assert (study.augmentation, study.layers, study.seeds) == ((("all",),), (("all",),), (0,))
-        assert (study.test, study.trim_s, study.keep_weights, study.settings) == (0.5, 5.0, False, {})
+        assert (study.test, study.trim_s, study.keep_weights, study.settings) == (0.5, None, False, {})
 
     def test_everything_said(self, tmp_path):
         study = read_spec(

@@ -23,7 +23,17 @@ def evaluation(*, models=MODELS, tracks=4):
         for place, model in enumerate(models):
             scores = dict.fromkeys(SCORES, 0.9 - 0.2 * place - 0.05 * track) | {"tempo_error_percent": 12.34}
             kind = "right" if place == 0 else "phase shift"
-            rows.append(Row(f"track{track}", f"group{track % 2}", model, scores=scores, kind=kind, duration_s=60.0))
+            rows.append(
+                Row(
+                    f"track{track}",
+                    f"group{track % 2}",
+                    model,
+                    scores=scores,
+                    kind=kind,
+                    scored_s=55.0,
+                    duration_s=60.0,
+                )
+            )
     return Evaluation(tuple(rows), models)
 
 
@@ -37,13 +47,22 @@ class TestEvaluation:
         found = evaluation()
         terminal.print_evaluation(found)
         lines = capsys.readouterr().out.splitlines()
-        words = "model n beat F CMLt AMLt downbeat F CMLt AMLt tempo off"
+        words = "model n beat F CMLt AMLt downbeat F CMLt with positions tempo off"
         assert " ".join(lines[0].split()) == words
-        assert lines[1].split() == ["base", "4", *["0.83"] * 6, "12.3%"]
+        assert lines[1].split() == ["base", "4", *["0.83"] * 5, "12.3%"]
         mean = found.summary()["base"]["beat_f"]
-        assert lines[2].split() == [f"{mean.low:.2f}–{mean.high:.2f}"] * 6
+        assert lines[2].split() == [f"{mean.low:.2f}–{mean.high:.2f}"] * 5
         assert lines[2].index(lines[2].split()[0]) == lines[1].index("0.83")
         assert "n recordings, of 2 groups" in lines[7]
+        assert lines[8] == "seconds scored: 220"
+
+    def test_shows_the_seconds_scored_of_each_model_where_they_differ(self, capsys):
+        found = evaluation()
+        rows = [
+            replace(row, error="no") if row.model == "flux" and row.track == "track0" else row for row in found.rows
+        ]
+        terminal.print_evaluation(replace(found, rows=tuple(rows)))
+        assert "seconds scored: base 220, decoder adapted 220, flux 165\n" in capsys.readouterr().out
 
     def test_shows_kinds_of_error_and_differences(self, capsys):
         terminal.print_evaluation(evaluation())

@@ -47,15 +47,19 @@ def print_json(value: object) -> None:
 def print_evaluation(evaluation: Evaluation) -> None:
     """Means with their intervals below them, then what kind of wrong, then differences to the first model."""
     summary, kinds, first = evaluation.summary(), evaluation.kinds(), evaluation.models[0]
+    shown = ("beat_f", "beat_cmlt", "beat_amlt", "downbeat_f", "position_cmlt")
     rows = []
     for model, scores in summary.items():
-        *means, tempo = scores.values()
+        means, tempo = [scores[name] for name in shown], scores["tempo_error_percent"]
         scored = sum(not row.error for row in evaluation.of(model))
         rows.append([model, str(scored), *(_number(mean.mean) for mean in means), _number(tempo.mean, digits=1) + "%"])
         rows.append(["", "", *(_ends(mean) for mean in means)])
-    _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt", "AMLt", "tempo off"], rows)
+    _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt with positions", "tempo off"], rows)
     groups = count(summary[first]["beat_f"].groups, "group")
-    print(f"n recordings, of {groups}; below each mean its 95% interval\n")
+    print(f"n recordings, of {groups}; below each mean its 95% interval")
+    seconds = {model: sum(row.scored_s for row in evaluation.of(model) if not row.error) for model in summary}
+    each = ", ".join(f"{model} {scored_s:.0f}" for model, scored_s in seconds.items())
+    print(f"seconds scored: {each if len({*seconds.values()}) > 1 else format(seconds[first], '.0f')}\n")
     said = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
     _table(["model", "kinds of error, and in how many recordings"], said)
     differences = [

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from levada.beats import Beats
 from levada.corpus import Span
+from levada.corpus.spans import halve
 from levada.decode import probabilities
 from levada.nets.weights import partway
 from levada.spectrogram import FRONT_ENDS
@@ -55,7 +56,9 @@ class Validation:
 
 
 def folds(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
-    """Halve the labels: whole recordings where there are two, else at a bar line near the middle.
+    """Halve the labels: by groups where there are two, else by recordings, else near the middle of the only one.
+
+    No beat is in both halves.
 
     Parameters
     ----------
@@ -66,26 +69,18 @@ def folds(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     tuple of two lists of Span, or None
         About as long as each other; nothing where one of them would have fewer than four beats.
     """
+    groups: dict[str, list[Span]] = {}
     recordings: dict[str, list[Span]] = {}
     for span in spans:
+        groups.setdefault(span.track.group or span.track.id, []).append(span)
         recordings.setdefault(span.track.content_hash, []).append(span)
+    units = groups if len(groups) > 1 and len(recordings) > 1 else recordings
     halves: tuple[list[Span], list[Span]] = ([], [])
-    if len(recordings) > 1:
-        for some in sorted(recordings.values(), key=lambda some: -_seconds(some)):
+    if len(units) > 1:
+        for some in sorted(units.values(), key=lambda some: -_seconds(some)):
             min(halves, key=_seconds).extend(some)
     else:
-        middle = _seconds(spans) / 2
-        for span in spans:
-            done = _seconds(halves[0])
-            if done + span.duration_s <= middle:
-                halves[0].append(span)
-            elif halves[1]:
-                halves[1].append(span)
-            else:
-                lines = span.beats.downbeats_s if len(span.beats.downbeats_s) > 2 else span.beats.times_s
-                line = float(lines[np.abs(lines - span.start_s - (middle - done)).argmin()])
-                halves[0].append(Span(span.track, span.start_s, line))
-                halves[1].append(Span(span.track, line, span.end_s))
+        halves = halve(spans)
     if min(sum(len(span.beats) for span in half) for half in halves) < 4:
         return None
     return halves

@@ -256,7 +256,7 @@ def adapt(
 
 def _chosen(corpus: str, labels: Path | None, minutes: float | None, rng: Any) -> tuple[list[Span], list[Any]]:
     """What to learn from, and annotated recordings of other groups to score on."""
-    from levada.corpus import annotated_span, draw, open_corpus, single, split
+    from levada.corpus import annotated_spans, draw, open_corpus, single, split
 
     if labels is not None or (not corpus.startswith("mirdata:") and Path(corpus).is_file()):
         if labels is None:
@@ -266,18 +266,18 @@ def _chosen(corpus: str, labels: Path | None, minutes: float | None, rng: Any) -
                 "is a folder: it holds a beat file beside each recording, and --labels is for one", path=corpus
             )
         track = single(corpus, labels).tracks[0]
-        return ([annotated_span(track)] if minutes is None else draw([track], minutes=minutes, rng=rng)), []
+        return ([*annotated_spans(track)] if minutes is None else draw([track], minutes=minutes, rng=rng)), []
     opened = open_corpus(corpus)
     if not opened.annotated:
         raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus)
     if minutes is None:
-        return [annotated_span(track) for track in opened.annotated], []
+        return [span for track in opened.annotated for span in annotated_spans(track)], []
     if len(opened.groups) < 2:
         terminal.say(f"all recordings are of one group ({opened.grouping}): there are none left to score on")
         return draw(opened.annotated, minutes=minutes, rng=rng), []
     for test in (0.6, 0.4, 0.2):
         train, unseen = split(opened, test=test, rng=rng)
-        if sum(annotated_span(track).duration_s for track in train) >= 60 * minutes * 1.02:
+        if sum(span.duration_s for track in train for span in annotated_spans(track)) >= 60 * minutes * 1.02:
             return draw(train, minutes=minutes, rng=rng), list(unseen)
     terminal.say("too few labels to keep any aside: all groups are used, and nothing is scored")
     return draw(opened.annotated, minutes=minutes, rng=rng), []
@@ -323,9 +323,15 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a CSV with a row for each recording and model.")
     ] = None,
-    trim: Annotated[float, typer.Option(min=0, help="Seconds at the start that are not scored (0 under 15 s).")] = 5.0,
+    trim: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds at the start that are not scored; by default 5, and 0 of recordings under 30 s."
+        ),
+    ] = None,
     exclude_trained: Annotated[
-        bool, typer.Option("--exclude-trained", help="Score only what no model was trained on.")
+        bool,
+        typer.Option("--exclude-trained", help="Leave out recordings that a model was trained on, and their groups."),
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Recordings scored at once.")] = 2,
     task: Annotated[Task, typer.Option(help="What the corpus is labelled with.")] = Task.beats,
@@ -359,7 +365,7 @@ def evaluate(
     trackers = {name: models.load(name) for name in with_floor(model or ["base"])}
     with terminal.progress("scoring") as progress:
         evaluation = score(
-            tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained_spans=exclude_trained,
+            tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,
             processes=processes, seed=seed, progress=progress,
         )  # fmt: skip
     _show(evaluation, as_json)

@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from levada.corpus.budget import annotated_span, draw, hold_out, split
+from levada.corpus.budget import draw, hold_out, split
 from levada.corpus.check import Problem, Report, Row, check
 from levada.corpus.folder import open_folder, single
 from levada.corpus.mirdata import get, open_mirdata
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, StemSpan
+from levada.corpus.spans import annotated_spans
 from levada.corpus.stem_budget import draw_stems, split_stems, whole
 from levada.corpus.stem_check import check_stems
 from levada.corpus.stem_mirdata import open_stem_mirdata
@@ -43,7 +44,7 @@ __all__ = [
     "StemCorpus",
     "StemSpan",
     "Track",
-    "annotated_span",
+    "annotated_spans",
     "check",
     "check_stems",
     "draw",

@@ -15,31 +15,18 @@ from itertools import zip_longest
 import numpy as np
 import numpy.typing as npt
 
+from levada.corpus.spans import cut, stretches
 from levada.corpus.tracks import Corpus, Span, Track
 from levada.errors import InputError
 
-__all__ = ["annotated_span", "draw", "hold_out", "split"]
+__all__ = ["draw", "hold_out", "split"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 STRETCH_S = 16.0  # a stretch lasts about this long, in seconds, or longer where recordings are few
 STRETCH_BARS = 4  # and at least this many bars
-GAP = 3.0  # an inter-beat interval this many times the median is a passage nobody annotated
-
-
-def annotated_span(track: Track) -> Span:
-    """Give the stretch from the first to the last annotated beat: outside it nobody knows.
-
-    Raises
-    ------
-    InputError
-        If fewer than two beats are annotated.
-    """
-    times = track.beats().times_s
-    if len(times) < 2:
-        raise InputError(f"too few annotated beats: {len(times)}, at least 2 are needed", path=_source(track))
-    return Span(track, float(times[0]), float(times[-1]))
+LONGEST_BAR = 3.0  # a bar this many times the median one lacks downbeats
 
 
 @dataclass
@@ -73,12 +60,11 @@ def _bars(track: Track, *, within: Span | None = None) -> _Bars:
     beats = track.beats() if within is None else within.beats
     cuts = beats.downbeats_s if len(beats.downbeats_s) > 1 else beats.times_s
     starts, ends = cuts[:-1], cuts[1:]
-    known = np.ones(len(starts), dtype=np.bool_)
-    if len(starts):
-        gaps = np.flatnonzero(beats.intervals_s > GAP * np.median(beats.intervals_s))
-        known &= ends - starts <= GAP * np.median(ends - starts)
-        for gap in gaps:
-            known &= (ends <= beats.times_s[gap]) | (starts >= beats.times_s[gap + 1])
+    known = np.zeros(len(starts), dtype=np.bool_)
+    for start_s, end_s in stretches(beats):
+        known |= (starts >= start_s) & (ends <= end_s)
+    if known.any():
+        known &= ends - starts <= LONGEST_BAR * np.median((ends - starts)[known])
     return _Bars(track, starts, ends, known, np.zeros_like(known))
 
 
@@ -194,7 +180,7 @@ def hold_out(spans: Sequence[Span], *, share: float, rng: np.random.Generator) -
     Returns
     -------
     train, validation : list of Span
-        Together exactly the spans given.
+        Together the spans given, without the beat interval at a cut: no beat is on both sides.
 
     Raises
     ------
@@ -213,12 +199,13 @@ def hold_out(spans: Sequence[Span], *, share: float, rng: np.random.Generator) -
             held.append(span)
             wanted -= span.duration_s
             continue
-        cut = _cut(span, wanted, at_least_one=last and not held)
-        if cut is None:
+        line_s = _line_s(span, wanted, at_least_one=last and not held)
+        before, after = (span, None) if line_s is None else cut(span, line_s)
+        if before is None or after is None:
             train.append(span)
             continue
-        train.append(Span(span.track, span.start_s, cut))
-        held.append(Span(span.track, cut, span.end_s))
+        train.append(before)
+        held.append(after)
         wanted = 0.0
     if not held and len(train) > 1:  # single bars everywhere, each longer than the share
         held.append(train.pop())
@@ -231,7 +218,7 @@ def hold_out(spans: Sequence[Span], *, share: float, rng: np.random.Generator) -
     return sorted(train, key=place), sorted(held, key=place)
 
 
-def _cut(span: Span, wanted_s: float, *, at_least_one: bool) -> float | None:
+def _line_s(span: Span, wanted_s: float, *, at_least_one: bool) -> float | None:
     """Where to cut so that about the wanted seconds lie behind: a bar line strictly inside the span."""
     cuts = _bars(span.track, within=span).starts_s
     cuts = cuts[(cuts > span.start_s) & (cuts < span.end_s)]
@@ -294,7 +281,3 @@ def split(
         chosen.add(min(names, key=lambda name: len(groups[name])))
     tested = {track.id for name in chosen for track in groups[name]}
     return tuple(t for t in tracks if t.id not in tested), tuple(t for t in tracks if t.id in tested)
-
-
-def _source(track: Track) -> str:
-    return str(track.annotation or track.audio)

@@ -18,24 +18,22 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from levada import audio
 from levada.beats import Beats
+from levada.corpus.spans import is_gap, stretches, usual_intervals
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 
 __all__ = ["Problem", "Report", "Row", "check", "reader_warnings"]
 
-Floats = npt.NDArray[np.float64]
 Severity = Literal["error", "warning", "note"]
 
 SILENT = 1e-4  # peak of what is taken for silence: -80 dB below full scale
 FULL_SCALE = 0.9995  # at or above it a sample may be clipped
 CLIPPED = 1e-3  # share of samples at full scale that is audible distortion
 DOUBLED_S = 0.1  # beats closer than this, 600 bpm, are one beat marked twice
-GAP = 1.8  # times the intervals around it: an interval in which a beat is missing
-NEIGHBOURS = 4  # intervals on either side that an interval is compared with
+MISSING = 1.8  # times the intervals around it: an interval in which a beat is missing
 LATE_S = 15.0  # unannotated time at either end that is worth a note
 OCTAVES = 0.8  # tempo this far from the corpus' median: half or double the beats, perhaps
 LOW_RATE = 32000  # Hz; below it a part of the bands up to 17 kHz is empty
@@ -65,7 +63,7 @@ class Row:
     id: str  # of the track
     group: str  # performer, session or instrument set
     duration_s: float  # of the audio; NaN if it cannot be read
-    annotated_s: float  # from the first to the last beat; 0 without annotation
+    annotated_s: float  # of its annotated spans; 0 without annotation
     beats: int  # how many are annotated
     tempo_bpm: float  # median; NaN without annotation
     metres: dict[int, int]  # beats per bar, and how many bars have them
@@ -193,7 +191,7 @@ def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
             problems = list(_beat_problems(track, beats, sound))
         except InputError as error:
             problems = [Problem("error", error.problem, Path(error.path or source), error.line)]
-    annotated_s = float(beats.times_s[-1] - beats.times_s[0]) if len(beats) else 0.0
+    annotated_s = sum(end_s - start_s for start_s, end_s in stretches(beats))
     row = Row(track.id, track.group, sound.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind)
     return row, problems
 
@@ -221,13 +219,22 @@ def _beat_problems(track: Track, beats: Beats, sound: _Sound) -> Iterator[Proble
         at = int(double[0])
         where = f"first at {times[at + 1]:.3f} s, {1000 * intervals[at]:.0f} ms after another"
         yield problem("error", f"{_count(len(double), 'beat')} doubled, {where}", at + 1)
-    gaps = np.flatnonzero(intervals > GAP * _around(intervals))
-    if len(gaps):
-        at = int(gaps[0])
+    missing = np.flatnonzero((intervals > MISSING * usual_intervals(intervals)) & ~is_gap(intervals))
+    gaps = np.flatnonzero(is_gap(intervals))
+    if len(missing):
+        at = int(missing[0])
         where = f"first of {intervals[at]:.2f} s after {times[at]:.3f} s"
-        yield problem("warning", f"{_count(len(gaps), 'gap')} where a beat seems to be missing, {where}", at)
+        yield problem("warning", f"{_count(len(missing), 'interval')} where a beat seems to be missing, {where}", at)
+    if len(gaps):
+        at, spans = int(gaps[0]), stretches(beats)
+        annotated_s = sum(end_s - start_s for start_s, end_s in spans)
+        where = f"first of {intervals[at]:.2f} s after {times[at]:.3f} s"
+        what = (
+            f"{_count(len(spans), 'annotated span')}, {annotated_s:.1f} s in all, apart by {_count(len(gaps), 'gap')}"
+        )
+        yield problem("note", f"{what}, {where}: nothing is learnt from gaps, and nothing is scored there", at)
     yield from (problem(severity, what, beat) for severity, what, beat in _bar_problems(beats))
-    if not track.partial and np.isfinite(sound.duration_s):
+    if np.isfinite(sound.duration_s):
         if times[0] > LATE_S:
             yield problem("note", f"starts at {times[0]:.1f} s: the time before is taken for unknown", 0)
         if sound.duration_s - times[-1] > LATE_S:
@@ -286,16 +293,6 @@ def _among(tracks: Sequence[Track], sounds: Sequence[_Sound], rows: Sequence[Row
             part = "half" if tempo < usual else "double"
             what = f"is at {tempo:.0f} bpm, the median is {usual:.0f}: perhaps {part} the beats are annotated"
             yield Problem("warning", what, track.annotation or track.audio)
-
-
-def _around(intervals: Floats) -> Floats:
-    """Median of the intervals on both sides of each one."""
-    padded = np.pad(intervals, NEIGHBOURS, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
-    windows[:, NEIGHBOURS] = np.nan
-    alone = np.isnan(windows).all(axis=1)
-    windows[alone, NEIGHBOURS] = intervals[alone]
-    return np.asarray(np.nanmedian(windows, axis=1), dtype=np.float64)
 
 
 def _line(path: Path, time_s: float) -> int | None:

@@ -151,7 +151,7 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
     for path, what in ((recording, "recording"), (annotation, "beat file")):
         if not path.is_file():
             raise InputError(f"there is no such {what}", path=path)
-    track = Track(recording.stem, recording, annotation, group=recording.stem, partial=True)
+    track = Track(recording.stem, recording, annotation, group=recording.stem)
     track.beats()
     return Corpus(recording.stem, (track,), recording.parent)
 

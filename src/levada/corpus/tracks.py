@@ -24,7 +24,6 @@ class Track:
     audio: Path  # the recording
     annotation: Path | None = None  # the beat file, if there is one
     group: str = ""  # performer, session or instrument set: never on both sides of a split
-    partial: bool = False  # only a part of the recording was annotated, on purpose
     alternatives: tuple[Path, ...] = ()  # other annotations of the same recording, not used
     load: Callable[[], Beats] | None = field(default=None, repr=False, compare=False)  # reader of another's format
 

@@ -17,7 +17,7 @@ import numpy as np
 from levada import audio, models
 from levada.adapt.beats import DEFAULTS
 from levada.adapt.run import adapt, with_scores
-from levada.corpus import Corpus, Track, draw, open_corpus, split
+from levada.corpus import Corpus, Track, annotated_spans, draw, open_corpus, split
 from levada.corpus.rendered import render_corpus
 from levada.demo.place import MARK, Stage, emptied, unwatched
 from levada.errors import InputError
@@ -143,7 +143,7 @@ def _sides(corpus: Corpus, minutes: float, rng: np.random.Generator) -> tuple[li
     """Groups to draw labels from, as few as have enough, and groups to score on."""
     for test in (0.62, 0.5, 0.3):
         train, unseen = split(corpus, test=test, rng=rng)
-        if sum(track.beats().intervals_s.sum() for track in train) > 60 * minutes:
+        if sum(span.duration_s for track in train for span in annotated_spans(track)) > 60 * minutes:
             return list(train), list(unseen)
     raise InputError(
         f"has too few annotated recordings to learn from {minutes:g} minutes and score on others", path=corpus.root

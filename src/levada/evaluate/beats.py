@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,19 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.corpus import Span, Track
+from levada.corpus.spans import stretches, with_margins
 from levada.errors import InputError
-from levada.evaluate.tables import listed, plain_values, write_rows
-from levada.scores import SCORES, Interval, beat_scores, bootstrap, bootstrap_difference, kind_of_error
-from levada.workers import pool
+from levada.evaluate.tables import listed, plain_values, reason, write_rows
+from levada.scores import (
+    SCORES,
+    Interval,
+    beat_scores,
+    bootstrap,
+    bootstrap_difference,
+    default_trim_s,
+    kind_of_error,
+)
+from levada.workers import each
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
 
@@ -52,13 +61,14 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One tracker on one recording, or on one stretch of it."""
+    """One tracker on one recording, or on one stretch of it: inside the annotated spans."""
 
     track: str  # id of the recording in its corpus
     group: str  # performer, session or instrument set
     model: str  # name of the tracker
-    start_s: float = 0.0  # where the scored stretch begins, in seconds
-    end_s: float = math.nan  # and where it ends; NaN if the recording could not be read
+    start_s: float = 0.0  # where the first scored span begins, in seconds
+    end_s: float = math.nan  # and where the last one ends; NaN if the recording could not be read
+    scored_s: float = math.nan  # length of the scored spans, in seconds, without what was trimmed
     scores: Mapping[str, float] = field(default_factory=dict)  # as of `scores.beat_scores`; empty after an error
     kind: str = ""  # kind of error, as of `scores.kind_of_error`
     detail: str = ""  # the same with its size
@@ -71,7 +81,7 @@ class Row:
     def flat(self) -> dict[str, object]:
         """Give the row as one flat table row, without the beats."""
         scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
-        first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s")}
+        first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
         last = ("kind", "detail", "duration_s", "cpu_s", "trained_on", "error")
         return first | scores | {name: getattr(self, name) for name in last}
 
@@ -165,12 +175,16 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     list of dict of str to str
         From heading to cell, in the order of the columns.
     """
-    headings = ("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "tempo error %")
+    headings = (
+        *("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "CMLt with positions"),
+        "tempo error %",
+    )
     kinds, table = evaluation.kinds(), []
     for model, scores in evaluation.summary().items():
         rows = [row for row in evaluation.of(model) if not row.error]
         minutes = sum(row.duration_s for row in rows) / 60
         cells = {"model": model, "recordings": str(len(rows))}
+        cells["seconds scored"] = f"{sum(row.scored_s for row in rows):.0f}"
         for heading, name in zip(headings, SCORES, strict=True):
             cells[heading] = str(scores[name])
         tempo = scores["tempo_error_percent"]
@@ -188,9 +202,8 @@ class _Job:
     track: str
     group: str
     path: Path
-    reference: Beats  # of the whole recording
-    stretch: _Stretch | None  # the part that is scored
-    trained_on: frozenset[str]  # names of the trackers that were trained on that part
+    reference: Beats  # the beats that are scored, before trimming
+    trained_on: frozenset[str]  # names of the trackers that were trained on some of them
     problem: str = ""  # why nothing can be scored
 
 
@@ -200,18 +213,19 @@ def evaluate(
     *,
     out: str | Path | None = None,
     force: bool = False,
-    trim_s: float = 5.0,
+    trim_s: float | None = None,
     tatums: int = 4,
-    exclude_trained_spans: bool = False,
+    exclude_trained: bool = False,
     processes: int = 1,
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score every tracker on every annotated recording.
 
-    A tracker always hears the whole recording. Where a `Span` is given, or a recording is annotated in
-    part, only the beats inside the stretch are compared; its ends are moved half a beat out, so that a beat
-    heard a little before the first reference beat is not lost. All trackers are scored on the same stretch.
+    A tracker always gets the whole recording. Beats are compared inside its annotated spans alone (of these, inside
+    the `Span` where one is given): music without labels is no place for false positives. Both ends of a span are moved
+    half a beat out, so that an estimate a little before the first reference beat is not lost. The spans of a recording
+    make one row. All trackers are scored on the same spans.
 
     Parameters
     ----------
@@ -223,14 +237,14 @@ def evaluate(
         Where to write the rows as CSV.
     force : bool
         Whether `out` may be overwritten.
-    trim_s : float
-        Time from the start of each recording that is not scored, in seconds; nothing is trimmed from
-        recordings or stretches under 15 s.
+    trim_s : float, optional
+        Time from the start of each recording that is not scored, in seconds. By default 5 s of recordings of 30 s or
+        more, and nothing of shorter ones.
     tatums : int
         Tatums in a beat, for the size of a phase shift.
-    exclude_trained_spans : bool
-        Whether to leave out the stretches that any of the trackers was trained on, and score on the longest
-        that remains of each recording.
+    exclude_trained : bool
+        Whether to leave out every recording that any of the trackers was trained on, if only in part, and all others of
+        its group; a warning names them.
     processes : int
         How many processes work at once. With more than one, trackers must be picklable.
     seed : int
@@ -241,13 +255,14 @@ def evaluate(
     Returns
     -------
     Evaluation
-        A recording that cannot be read, and a tracker that fails on one, are rows with an error.
+        A recording that cannot be read, one of which trimming leaves nothing, a tracker that fails on one, and a
+        process that dies on one are rows with an error.
 
     Raises
     ------
     InputError
-        If there is no tracker or no annotated recording, if no tracker could be scored on any recording, or
-        if `out` exists and `force` is not given.
+        If there is no tracker or no annotated recording, if all are left out, if no tracker could be scored on any
+        recording, or if `out` exists and `force` is not given.
     """
     if not trackers:
         raise InputError("nothing to evaluate: name a model")
@@ -260,15 +275,31 @@ def evaluate(
     skipped = tuple(dict.fromkeys(track.id for track, _ in pairs if not track.is_annotated))
     if not annotated:
         raise InputError(f"none of {len(pairs)} recordings is annotated: nothing to score against")
-    jobs = [_job(track, stretch, trackers, exclude_trained_spans) for track, stretch in annotated]
-    rows: list[Row] = []
-    for done, (job, found) in enumerate(_scored(jobs, trackers, trim_s, tatums, processes), start=1):
-        rows += found
+    left_out = _trained([track for track, _ in pairs], trackers) if exclude_trained else {}
+    jobs = [_job(track, stretch, trackers) for track, stretch in annotated if track.id not in left_out]
+    if not jobs:
+        raise InputError(
+            f"a model was trained on every annotated recording, or on others of its group ({listed([*left_out])}): "
+            "nothing is left to score"
+        )
+    found: dict[int, list[Row]] = {}
+    work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
+    for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
+        at = next(index for index, one in enumerate(jobs) if one is job)
+        found[at] = _rows(job, trackers, error=reason(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.track)
+    rows = [row for index in range(len(jobs)) for row in found[index]]
     if all(row.error for row in rows):
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]
+    if left_out:
+        beside = [name for name, itself in left_out.items() if not itself]
+        also = f", the last {len(beside)} for others of their groups" if beside else ""
+        warnings.append(
+            f"{len(left_out)} recordings are left out, since a model was trained on them{also}: "
+            f"{', '.join(sorted(left_out, key=lambda name: not left_out[name]))}"
+        )
     if skipped:
         warnings.append(f"without annotation and skipped: {listed(skipped)}")
     result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings), seed)
@@ -277,30 +308,23 @@ def evaluate(
     return result
 
 
-def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker], exclude_trained_spans: bool) -> _Job:
+def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]) -> _Job:
     """Read the reference and decide what part of the recording is scored."""
-    job = _Job(track.id, track.group, track.audio, Beats([]), None, frozenset())
+    job = _Job(track.id, track.group, track.audio, Beats([]), frozenset())
     try:
         reference = track.beats()
         spans = _trained_spans(track, trackers)
-        inside = reference
         if stretch is not None:
-            inside = inside.between(stretch[0], math.nextafter(stretch[1], math.inf))
-        if exclude_trained_spans:
-            inside = _longest_rest(inside, [span for known in spans.values() for span in known])
-            if len(reference) > 1 >= len(inside):
-                raise InputError("a model was trained on all of its annotated beats", path=track.audio)
-        if len(inside) < 2:
-            raise InputError("fewer than two annotated beats to score on", path=track.annotation or track.audio)
+            reference = reference.between(stretch[0], math.nextafter(stretch[1], math.inf))
+        if not stretches(reference):
+            raise InputError("fewer than two annotated beats in a row", path=track.annotation or track.audio)
     except (InputError, OSError) as error:
         return replace(job, problem=str(error))
-    if stretch is not None or track.partial or len(inside) < len(reference):
-        stretch = _around(inside)
-    first, last = inside.times_s[0], inside.times_s[-1]
+    times = reference.times_s
     trained_on = frozenset(
-        name for name, known in spans.items() if any(start < last and end > first for start, end in known)
+        name for name, known in spans.items() if any(((times >= start) & (times <= end)).any() for start, end in known)
     )
-    return replace(job, reference=reference, stretch=stretch, trained_on=trained_on)
+    return replace(job, reference=reference, trained_on=trained_on)
 
 
 def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, list[_Stretch]]:
@@ -316,73 +340,57 @@ def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, l
     return found
 
 
-def _longest_rest(beats: Beats, spans: Sequence[_Stretch]) -> Beats:
-    """Give the most beats in a row outside all spans; a span without ends is no stretch and stays."""
-    free = np.ones(len(beats), dtype=np.bool_)
-    for start, end in spans:
-        if math.isfinite(end - start):
-            free &= (beats.times_s < start) | (beats.times_s > end)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8))).reshape(-1, 2)
-    if not len(edges):
-        return Beats([])
-    first, last = max(edges.tolist(), key=lambda run: run[1] - run[0])
-    return beats.between(beats.times_s[first], math.nextafter(beats.times_s[last - 1], math.inf))
+def _trained(tracks: Sequence[Track], trackers: Mapping[str, Tracker]) -> dict[str, bool]:
+    """Ids of recordings that a tracker was trained on (True), and of others of their groups (False)."""
+    itself = dict[str, bool]()
+    for track in tracks:
+        with contextlib.suppress(InputError, OSError):  # a recording that cannot be read is a row that says so
+            itself[track.id] = bool(_trained_spans(track, trackers))
+    groups = {track.group or track.id for track in tracks if itself.get(track.id)}
+    return {track.id: itself.get(track.id, False) for track in tracks if (track.group or track.id) in groups}
 
 
-def _around(beats: Beats) -> _Stretch:
-    """Give the stretch of some beats, half a beat longer at both ends."""
-    times, intervals = beats.times_s, beats.intervals_s
-    return float(times[0] - intervals[0] / 2), float(times[-1] + intervals[-1] / 2)
+def _rows(job: _Job, trackers: Mapping[str, Tracker], *, error: str = "") -> list[Row]:
+    """Give the rows of a recording before there are scores, or where there are none."""
+    return [Row(job.track, job.group, name, trained_on=name in job.trained_on, error=error) for name in trackers]
 
 
-def _scored(
-    jobs: Sequence[_Job], trackers: Mapping[str, Tracker], trim_s: float, tatums: int, processes: int
-) -> Iterator[tuple[_Job, list[Row]]]:
-    """Score the jobs in their order, here or in processes of their own."""
-    score = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
-    if processes == 1 or len(jobs) == 1:
-        yield from ((job, score(job)) for job in jobs)
-        return
-    with pool(min(processes, len(jobs))) as lent:
-        try:
-            yield from zip(jobs, lent.map(score, jobs), strict=True)
-        except BrokenExecutor as error:
-            raise InputError("a process was killed, perhaps for lack of memory: use fewer processes") from error
-
-
-def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float, tatums: int) -> list[Row]:
+def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, tatums: int) -> list[Row]:
     """Make the rows of one recording."""
-    rows = [Row(job.track, job.group, name, trained_on=name in job.trained_on) for name in trackers]
     try:
         if job.problem:
             raise InputError(job.problem)
         samples, rate = audio.read(job.path)
+        duration_s = samples.shape[1] / rate
+        trim_s = default_trim_s(duration_s) if trim_s is None else trim_s
+        spans_s = [
+            (max(start_s, trim_s), end_s)
+            for start_s, end_s in with_margins(job.reference, duration_s=duration_s)
+            if len(job.reference.between(max(start_s, trim_s), end_s)) > 1
+        ]
+        if not spans_s:
+            raise InputError(f"nothing is left to score after the first {trim_s:g} s, which are trimmed", path=job.path)
     except (InputError, OSError) as error:
-        return [replace(row, error=str(error)) for row in rows]
-    duration_s = samples.shape[1] / rate
-    start_s, end_s = job.stretch or (0.0, duration_s)
+        return _rows(job, trackers, error=str(error))
     scored = []
-    for row, tracker in zip(rows, trackers.values(), strict=True):
+    for row, tracker in zip(_rows(job, trackers), trackers.values(), strict=True):
         began = time.process_time()
         try:
             estimate = tracker.beats(samples, rate)
         except Exception as error:  # one tracker's failure must not cost the others their scores
             _log.exception("%s failed on %s", row.model, row.track)
-            problem = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            scored.append(replace(row, duration_s=duration_s, error=problem))
+            scored.append(replace(row, duration_s=duration_s, error=reason(error)))
             continue
         cpu_s = time.process_time() - began
-        whole = (job.reference, estimate)
-        if job.stretch is not None:
-            whole = (job.reference.between(start_s, end_s), estimate.between(start_s, end_s))
-        scores = beat_scores(*whole, trim_s=trim_s, duration_s=end_s - start_s)
-        kind = kind_of_error(*(side.between(scores["trim_s"], math.inf) for side in whole), tatums=tatums)
-        row = replace(row, start_s=start_s, end_s=end_s, scores=scores, kind=kind.kind, detail=kind.detail)
+        scores = beat_scores(job.reference, estimate, spans_s=spans_s, trim_s=trim_s)
+        kind = kind_of_error(job.reference, estimate, spans_s=spans_s, tatums=tatums)
+        row = replace(row, start_s=spans_s[0][0], end_s=spans_s[-1][1], scores=scores, kind=kind.kind)
+        row = replace(row, scored_s=sum(end_s - start_s for start_s, end_s in spans_s), detail=kind.detail)
         scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s, estimate=estimate))
     return scored
 
 
-def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float) -> Iterator[str]:
+def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) -> Iterator[str]:
     """Say what a reader of the means must know."""
     for model in models:
         mine = [row for row in rows if row.model == model]
@@ -400,8 +408,8 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float) -> Iter
                 f"the first: {failed[0].error}"
             )
     mine = list({row.track: row for row in rows if not row.error}.values())
-    short = [row.track for row in mine if row.scores["trim_s"] < trim_s]
+    short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
     if short:
-        yield f"shorter than 15 s and scored from their start: {listed(short)}"
+        yield f"shorter than 30 s and scored from their start: {listed(short)}"
     if len(mine) > 1 and len({row.group or row.track for row in mine}) == 1:
         yield "all recordings are of one group: the intervals speak of more of them, not of other groups"

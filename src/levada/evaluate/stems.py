@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from levada.corpus import Multitrack
 from levada.errors import InputError
 from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, score, spans_of
 from levada.evaluate.matching import Match, match
-from levada.evaluate.tables import listed, plain_values, write_rows
+from levada.evaluate.tables import listed, plain_values, reason, write_rows
 from levada.scores import STEM_SCORES, Interval, bootstrap, bootstrap_difference
 from levada.workers import each
 
@@ -248,7 +247,7 @@ def evaluate_stems(
     work = partial(score, oracle=oracle)
     for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
         at = next(index for index, one in enumerate(jobs) if one is job)
-        found[at] = job.failed(_said(outcome)) if isinstance(outcome, Exception) else outcome
+        found[at] = job.failed(reason(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.song.id)
     every = [row for index in range(len(jobs)) for row in found[index]]
@@ -288,10 +287,6 @@ def _trained_groups(jobs: Sequence[Job], models: Collection[str] | None = None) 
     return {
         job.song.group or job.song.id for job in jobs if (job.trained if models is None else job.trained & {*models})
     }
-
-
-def _said(problem: Exception) -> str:
-    return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 
 
 def _warnings(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+from levada.errors import InputError
 from levada.files import atomic
 
-__all__ = ["listed", "plain_values", "write_rows"]
+__all__ = ["listed", "plain_values", "reason", "write_rows"]
 
 
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
@@ -44,6 +46,11 @@ def listed(names: Sequence[str], *, most: int = 5) -> str:
     """Name a few, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def reason(problem: Exception) -> str:
+    """Say in a sentence why there are no scores."""
+    return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 
 
 def _is_nan(value: object) -> bool:

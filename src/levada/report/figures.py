@@ -33,6 +33,7 @@ NAMES = {
     "downbeat_f": "downbeat F",
     "downbeat_cmlt": "downbeat CMLt",
     "downbeat_amlt": "downbeat AMLt",
+    "position_cmlt": "CMLt with positions",
     "si_sdr_i": "SI-SDR improvement, dB",
     "sdr_i": "SDR improvement, dB",
     "leak_db": "leak, dB (less is better)",

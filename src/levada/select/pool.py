@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from levada.beats import Beats
 from levada.corpus import Track
-from levada.corpus.budget import GAP, STRETCH_BARS, STRETCH_S
+from levada.corpus.budget import LONGEST_BAR, STRETCH_BARS, STRETCH_S
 from levada.errors import InputError
 from levada.select.features import FPS, Rhythm, listen, similarity
 from levada.select.schemes import named
@@ -224,7 +224,9 @@ class _Bars:
         loud = np.concatenate([[0.0], np.cumsum(np.maximum(self.rhythm.onsets, 0), dtype=np.float64)])
         edges = np.clip(np.round(cuts * FPS).astype(int), 0, len(loud) - 1)
         strength = np.diff(loud[edges]) / self.lengths_s
-        self.free = (self.lengths_s <= GAP * np.median(self.lengths_s)) & (strength > STILL * np.median(strength))
+        self.free = (self.lengths_s <= LONGEST_BAR * np.median(self.lengths_s)) & (
+            strength > STILL * np.median(strength)
+        )
 
     def take(self, goal_s: float, left_s: float, *, doubtful: bool) -> tuple[int, int] | None:
         """Choose a stretch of about the length wanted, never above what is left; which bars, half-open."""

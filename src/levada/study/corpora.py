@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from levada.beats import Beats
-from levada.corpus import Corpus, Multitrack, Span, StemCorpus, StemSpan, Track, annotated_span, draw, split
+from levada.corpus import Corpus, Multitrack, Span, StemCorpus, StemSpan, Track, annotated_spans, draw, split
 from levada.corpus.rendered import render_corpus, sounds_digest
+from levada.corpus.spans import halve
 from levada.errors import InputError
 from levada.study.code import code_digest
 from levada.study.spec import MIRDATA, RANDOM, Source
@@ -162,7 +163,7 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
     -------
     object with `train` and `test`
         Recordings, or with `halves` their first halves, to draw labels from; and recordings, or second halves, to
-        score.
+        score. The two halves of a recording have no beat in common.
 
     Raises
     ------
@@ -174,9 +175,12 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
             raise InputError("halves and ignore_groups are for beats", path=corpus.root)
         return _Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
     if source.halves:
-        middles = [(track, _middle_s(track)) for track in corpus.annotated]
-        first = tuple(replace(track, load=partial(_before, track, middle_s)) for track, middle_s in middles)
-        second = tuple(Span(track, middle_s, annotated_span(track).end_s) for track, middle_s in middles)
+        parted = [(track, *halve(annotated_spans(track))) for track in corpus.annotated]
+        for track, *both in parted:
+            if not all(both):
+                raise InputError("has too few annotated beats for two halves", path=track.annotation or track.audio)
+        first = tuple(replace(track, load=partial(_until, track, one[-1].end_s)) for track, one, _ in parted)
+        second = tuple(Span(track, other[0].start_s, other[-1].end_s) for track, _, other in parted)
         return _Sides(first, second)
     if len(corpus.annotated) < 2:
         raise InputError(
@@ -222,15 +226,8 @@ def labels(
     return list(select.draw(tracks, minutes=minutes, scheme=selection, rng=rng))
 
 
-def _middle_s(track: Track) -> float:
-    """The downbeat, or the beat where none is known, nearest to the middle of what is annotated."""
-    span = annotated_span(track)
-    lines = span.beats.downbeats_s if len(span.beats.downbeats_s) > 2 else span.beats.times_s
-    return float(lines[np.abs(lines - (span.start_s + span.end_s) / 2).argmin()])
-
-
-def _before(track: Track, middle_s: float) -> Beats:
-    return track.beats().between(-math.inf, math.nextafter(middle_s, math.inf))
+def _until(track: Track, end_s: float) -> Beats:
+    return track.beats().between(-math.inf, math.nextafter(end_s, math.inf))
 
 
 def is_missing(source: Source) -> bool:

@@ -53,7 +53,7 @@ class Plan:
         These three are empty where they mean nothing to a strategy.
     seed : int
     test_share : float
-    trim_s : float
+    trim_s : float or None
     halves, ignore_groups : bool
         As of `spec.Source`.
     settings : dataclass, optional
@@ -72,7 +72,7 @@ class Plan:
     layers: tuple[str, ...]
     seed: int
     test_share: float
-    trim_s: float
+    trim_s: float | None
     halves: bool
     ignore_groups: bool
     settings: Any = None

@@ -120,8 +120,8 @@ class Study:
         Each is another split, another draw of labels and another training.
     test : float
         Share of the annotated recordings of a corpus that is scored.
-    trim_s : float
-        Start of each recording that is not scored, in seconds.
+    trim_s : float, optional
+        Start of each recording that is not scored, in seconds; by default 5 s, and nothing of those under 30 s.
     keep_weights : bool
         Whether the folders of runs hold the adapted models.
     task : {"beats", "stems"}
@@ -143,7 +143,7 @@ class Study:
     layers: tuple[tuple[str, ...], ...] = ((ALL,),)
     seeds: tuple[int, ...] = (0,)
     test: float = 0.5
-    trim_s: float = 5.0
+    trim_s: float | None = None
     keep_weights: bool = False
     task: str = "beats"
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -187,7 +187,7 @@ def read_spec(path: str | Path) -> Study:
         layers=reader.levels(given, "layers"),
         seeds=reader.seeds(given),
         test=reader.number(given, "test", 0.5, low=0, high=1, ends=False),
-        trim_s=reader.number(given, "trim_s", 5.0, low=0, high=3600),
+        trim_s=reader.number(given, "trim_s", 0.0, low=0, high=3600) if "trim_s" in given else None,
         keep_weights=reader.flag(given, "keep_weights"),
         task=task,
         settings=reader.table(given, "settings"),

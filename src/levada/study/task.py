@@ -73,7 +73,7 @@ class Task:
     identity: Callable[[str], str]
     untouched: Callable[[str, Sequence[Any]], Any]
     made: Callable[[Any, str], Any]
-    scored: Callable[[Sequence[Any], str, Any, float, Path], list[Path]]
+    scored: Callable[[Sequence[Any], str, Any, float | None, Path], list[Path]]
 
 
 def _learn_beats() -> tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]:
@@ -134,7 +134,7 @@ def _made_separator(model: Any, name: str) -> Any:
     return models.separator_of(model, name=name)
 
 
-def _scored_beats(items: Sequence[Any], name: str, tracker: Any, trim_s: float, folder: Path) -> list[Path]:
+def _scored_beats(items: Sequence[Any], name: str, tracker: Any, trim_s: float | None, folder: Path) -> list[Path]:
     evaluate(items, {name: tracker}, trim_s=trim_s).write_csv(folder / SCORES)
     return [folder / SCORES]
 
@@ -162,7 +162,7 @@ def _separator(name: str, songs: Sequence[Multitrack]) -> Any:
     return models.separator(name)
 
 
-def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, trim_s: float, folder: Path) -> list[Path]:  # noqa: ARG001
+def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, _: float | None, folder: Path) -> list[Path]:
     ideal = isinstance(separator, _Ideal)
     found = evaluate_stems(songs, {AS_IT_IS if ideal else name: separator}, oracle=ideal and separator.name == ORACLE)
     model = separator.name if ideal else name
