@@ -149,7 +149,8 @@ class TestShipped:
         cards = {card["name"]: card for card in models.cards()}
         assert cards.keys() == {*models.shipped(), *models.shipped("stems"), "flux", *models.RIVALS}
         for card in cards.values():
-            assert card.keys() == {"name", "origin", "licence", "data", "minutes", "scores", "trained_on", "task"}
+            facts = {"name", "origin", "licence", "data", "minutes", "scores", "trained_on", "sources", "task"}
+            assert card.keys() == facts
         assert cards["flux"]["minutes"] == 0
 
     def test_cards_without_torch(self):

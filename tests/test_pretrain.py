@@ -1,6 +1,7 @@
 """Pre-training: settings that make sense, pieces told by their number, and a run that a kill does not change."""
 
 import os
+import shutil
 import signal
 from concurrent.futures import Future
 from dataclasses import fields, replace
@@ -15,10 +16,12 @@ from levada.beats import Beats
 from levada.compose import Material
 from levada.errors import InputError
 from levada.fit import LOG
+from levada.nets.card import Card
 from levada.nets.tcn import Tcn, tiny
 from levada.nets.weights import Weights, load, save
 from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, make, read_settings
 from levada.pretrain import beats as pretrain
+from levada.sources import Source
 
 torch.set_num_threads(1)
 
@@ -345,6 +348,32 @@ class TestCard:
         assert "candombe" in known.data
         assert "from base" in known.origin
         assert "/home/me" not in repr(known)
+
+    def test_from_an_adapted_model(self):
+        """Its recordings and their licences stay known."""
+        start = Card("mine", "o", "MIT (m); CC BY-NC 4.0 (drums)", "d", 1.0, {"any": "none"}, {"ab": [(0.0, 1.0)]},
+            (Source("m", "MIT"), Source("drums", "CC BY-NC 4.0", "Me, 2020")))  # fmt: skip
+        known = card(replace(SMALL, start="mine"), name="new", start=start)
+        assert known.trained_on == {"ab": [(0.0, 1.0)]}
+        assert known.licence == "MIT (m); CC BY-NC 4.0 (drums); Apache-2.0 (new)"
+        assert known.sources[1].citation == "Me, 2020"
+        assert "but those that its start was adapted to" in known.origin
+        plain = card(
+            replace(SMALL, start="base"),
+            name="new",
+            start=replace(start, trained_on={}, sources=(), licence="Apache-2.0"),
+        )
+        assert plain.licence == "Apache-2.0"
+
+    def test_a_start_that_is_a_folder_and_ships_too_is_refused(self, tmp_path, tiny_model):
+        shutil.copytree(tiny_model, tmp_path / "base")
+        for start, place in (("base", None), ("./base", tmp_path / "base")):
+            (tmp_path / "mine.toml").write_text(f'start = "{start}"')
+            if place is None:
+                with pytest.raises(InputError, match=r"base is both .* write \./base"):
+                    read_settings(tmp_path / "mine.toml")
+            else:
+                assert Path(read_settings(tmp_path / "mine.toml").start) == place
 
     def test_settings_kept_beside_the_weights(self):
         kept = pretrain.describe(

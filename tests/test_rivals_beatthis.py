@@ -364,8 +364,11 @@ class TestFinetune:
         made = beatthis.finetune([Span(short, 2.0, 6.5)], base=base, settings=quick, folder=tmp_path / "log")
         assert made.card.minutes == pytest.approx(4.5 / 60)
         assert made.card.trained_on == {short.content_hash: [(2.0, 6.5)]}
+        again = beatthis.finetune([Span(short, 0.5, 3.0)], base=made, settings=quick, folder=tmp_path / "again")
+        assert again.card.trained_on == {short.content_hash: [(0.5, 6.5)]}
         assert made.card.data.endswith(base.card.data)
-        assert made.card.licence == base.card.licence
+        assert base.card.licence in made.card.licence
+        assert [source.licence for source in made.card.sources] == [base.card.licence, ""]
         assert made.decoder["metres"] == (2, 3, 4)
         assert made.decoder["tempo_mean_bpm"] == pytest.approx(100, abs=1)
         assert made.training["steps"] == 1

@@ -14,6 +14,7 @@ from levada.nets import tcn
 from levada.nets import weights as nets
 from levada.nets.card import CONFIG, TENSORS, Card
 from levada.rivals import demucs, demucsnets
+from levada.sources import Source
 
 torch.set_num_threads(1)
 
@@ -220,14 +221,20 @@ class TestAdapting:
         low = np.sin(2 * np.pi * 60 * time_s) * np.exp(-8 * (time_s % 0.5))
         high = noise(seconds)[0] * np.exp(-40 * ((time_s + 0.2) % 0.25)) * 5
         stems = {"caixa": high.astype(np.float32), "surdo": low.astype(np.float32)}
-        song = SimpleNamespace(id="song", group="", instruments=("caixa", "surdo"), stem_hashes=("a1", "b2"))
+        song = SimpleNamespace(
+            id="song",
+            group="",
+            instruments=("caixa", "surdo"),
+            hashes=("a1", "b2"),
+            source=Source("songs", "CC BY 4.0"),
+        )
 
         def read(instruments, *, rate, channels):
             assert rate == RATE
             given = np.stack([np.repeat(stems[name][None], channels, 0) for name in instruments])
             return given, given.sum(0)
 
-        return [SimpleNamespace(song=song, start_s=0.0, end_s=seconds, duration_s=seconds, read=read)]
+        return [SimpleNamespace(song=song, recording=song, start_s=0.0, end_s=seconds, duration_s=seconds, read=read)]
 
     def test_it_learns_what_it_is_given(self, net, tmp_path):
         (span,) = self.spans()
@@ -249,7 +256,7 @@ class TestAdapting:
         assert errors[1] < 0.6 * errors[0], errors
         assert told[-1][:2] == (40, 40)
         assert made.card.trained_on == {"ab": [(0.0, 1.0)], "a1": [(0.0, 4.0)], "b2": [(0.0, 4.0)]}
-        assert made.card.licence == "CC0-1.0"
+        assert made.card.licence == "CC0-1.0 (a test); CC BY 4.0 (songs)"
         demucsnets.save(tmp_path / "model", made)
         assert demucs.separator(tmp_path / "model").instruments == ("caixa", "surdo", "rest")
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from levada import bayes, nmf
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.instruments import ensemble
-from levada.nets.card import CONFIG, SEPARATORS, TENSORS, read_card, read_config
+from levada.nets.card import CONFIG, SEPARATORS, TENSORS, both_error, is_model, read_card, read_config
 from levada.rivals import beatnet, beatthis, librosa, madmom
 from levada.separate import Separator, matched, net_separator, nmf_separator
 from levada.track import Tracker, flux_tracker, net_tracker
@@ -34,12 +35,15 @@ __all__ = [
     "STEMS_BASE",
     "base_weights",
     "cards",
+    "display_names",
     "find",
     "load",
+    "place",
     "separator",
     "separator_of",
     "shipped",
     "tracker",
+    "typed",
 ]
 
 FLUX, BAYES = "flux", "bayes"
@@ -50,6 +54,9 @@ FOLDER = Path(__file__).parent / "weights"
 NMF, DEMUCS = "nmf", "demucs:"
 STEMS_BASE = "stems-base"
 """The separator that comes with levada; where a separator is asked for, it is "base" too."""
+
+ROWS = ("mixture", "oracle")
+"""Rows of tables of stems that are no models."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +103,24 @@ def shipped(task: str = "beats") -> Mapping[str, Path]:
     return separators if task == "stems" else folders
 
 
-def cards() -> list[dict[str, Any]]:
-    """What is to be known of each model that comes with levada: name, task, origin, licence, data, scores."""
+def cards(*names: str | Path) -> list[dict[str, Any]]:
+    """What is to be known of models: name, task, origin, licence, data, scores, what they were trained on.
+
+    Parameters
+    ----------
+    *names : str or path-like
+        Names or folders of models; all that levada knows by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is damaged.
+    """
+    if names:
+        known = {row["name"]: row for row in cards()}
+        return [
+            known[str(name)] if place(name) is None and str(name) in known else _card_of(find(name)) for name in names
+        ]
     known, separators = (
         [{**asdict(read_card(folder)), "name": name, "task": task} for name, folder in shipped(task).items()]
         for task in ("beats", "stems")
@@ -110,6 +133,7 @@ def cards() -> list[dict[str, Any]]:
         "minutes": 0.0,
         "scores": {"beside every model": "levada evaluate shows it in each table"},
         "trained_on": {},
+        "sources": (),
         "task": "beats",
     }
     others: list[dict[str, Any]] = [
@@ -120,6 +144,7 @@ def cards() -> list[dict[str, Any]]:
             "data": "see its authors",
             "minutes": None,
             "trained_on": {},
+            "sources": (),
             "task": "beats",
         }
         | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
@@ -128,16 +153,74 @@ def cards() -> list[dict[str, Any]]:
     return [*known, *separators, floor, *others]
 
 
+def _card_of(folder: Path) -> dict[str, Any]:
+    task = "stems" if read_config(folder)["network"] in SEPARATORS else "beats"
+    return {**asdict(read_card(folder)), "task": task}
+
+
+def place(name: str | Path) -> Path | None:
+    """Return the folder that a model's name means; None for the name of a model that levada knows.
+
+    All commands go by this: a `Path`, and text that is no known name, is a folder.
+
+    Raises
+    ------
+    InputError
+        If the name is that of a known model, and of a model's folder in the working directory too.
+    """
+    if isinstance(name, Path) or not _is_known(name):
+        return Path(name)
+    if is_model(name):
+        raise both_error(name)
+    return None
+
+
+def _is_known(name: str) -> bool:
+    shipped_names = ("base", *shipped(), STEMS_BASE, *shipped("stems"), FLUX, NMF, *ROWS)
+    return name in (*shipped_names, *RIVALS, *BASES, *traditions()) or name.startswith(
+        (CHECKPOINT, f"{BAYES}:", DEMUCS)
+    )
+
+
+def typed(folder: Path) -> str:
+    """Return what to write for a model's folder in a command: its path, with ./ where that would be another model."""
+    return f"./{folder}" if _is_known(str(folder)) else str(folder)
+
+
+def display_names(given: Sequence[str | Path]) -> list[str]:
+    """Return names for the models of one table, no two alike.
+
+    Parameters
+    ----------
+    given : sequence of str or Path
+        Names, which stay as they are, and folders, which get the last part of their path or, where that is also the
+        name of another model, all of it.
+
+    Returns
+    -------
+    list of str
+        In the order given.
+    """
+    chains = [[one] if isinstance(one, str) else [one.resolve().name, typed(one), str(one.resolve())] for one in given]
+    names = list[str]()
+    for index, chain in enumerate(chains):
+        others = {name for other in (*chains[:index], *chains[index + 1 :]) for name in other[:1]}
+        free = [name for name in chain if name not in {*others, *names} and (len(chain) == 1 or not _is_known(name))]
+        numbered = (f"{chain[-1]} ({number})" for number in count(2))
+        names.append(free[0] if free else next(name for name in numbered if name not in names))
+    return names
+
+
 def find(name: str | Path) -> Path:
     """The folder of a model's weights.
 
     Raises
     ------
     InputError
-        If there is none of that name and no such folder.
+        If there is none of that name and no such folder, or the name is that of both.
     """
-    folder = {**shipped("stems"), **shipped()}.get(str(name), Path(name))
-    if not folder.is_dir():
+    folder = place(name) or {**shipped("stems"), **shipped()}.get(str(name))
+    if folder is None or not folder.is_dir():
         known = ", ".join([*shipped(), FLUX, *RIVALS])
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or one of {known}")
     return folder
@@ -163,16 +246,18 @@ def load(name: str | Path) -> Tracker:
     MissingExtra
         If it is made elsewhere and not installed.
     """
-    if str(name) == FLUX:
-        return flux_tracker()
-    if str(name) in RIVALS:
-        return RIVALS[str(name)]()
-    if str(name).startswith(CHECKPOINT):
-        return beatthis.tracker(str(name).removeprefix(CHECKPOINT))
-    wanted, _, rest = str(name).rpartition(f"{BAYES}:")
-    folder = find(rest if wanted == "" else name)
+    given, patterns = str(name), False
+    if place(name) is None:
+        if given == FLUX:
+            return flux_tracker()
+        if given in RIVALS:
+            return RIVALS[given]()
+        if given.startswith(CHECKPOINT):
+            return beatthis.tracker(given.removeprefix(CHECKPOINT))
+        patterns = given.startswith(f"{BAYES}:")
+    folder = find(Path(given.removeprefix(f"{BAYES}:")) if patterns else name)
     kind = read_config(folder)["network"] if (folder / CONFIG).exists() else ""
-    if str(name).startswith(f"{BAYES}:") and kind != BAYES:
+    if patterns and kind != BAYES:
         raise InputError("holds no learnt patterns of the bar pointer", path=folder)
     if kind in SEPARATORS:
         raise InputError("is a separator: it takes recordings apart (levada separate) and finds no beats", path=folder)
@@ -206,24 +291,26 @@ def separator(name: str | Path, *, instruments: Sequence[str] = ()) -> Separator
     MissingExtra
         If it is made elsewhere and not installed.
     """
-    given = str(name)
-    if given == NMF and not Path(NMF).is_dir():
+    given, folder = str(name), place(name)
+    if folder is None and given == NMF:
         raise InputError(
             "nmf has to learn from stems first: levada adapt my-stems --task stems --strategy nmf -o FOLDER, "
             "then --model FOLDER"
         )
-    if given in traditions() or given.lower().endswith(".toml"):
+    if (folder is None and given in traditions()) or (given.lower().endswith(".toml") and not Path(given).is_dir()):
         tradition = read_tradition(given)
         return _separator(_base_separator(), name=tradition.name, instruments=instruments, tradition=tradition)
-    if given in ("base", STEMS_BASE):
+    if folder is None and given in ("base", STEMS_BASE):
         return _separator(_base_separator(), name=STEMS_BASE, instruments=instruments)
-    folder = Path(given.removeprefix(DEMUCS))
-    if not folder.is_dir():
+    demucs_only = folder is None and given.startswith(DEMUCS)
+    if demucs_only:
+        folder = Path(given.removeprefix(DEMUCS))
+    if folder is None or not folder.is_dir():
         known = ", ".join([*shipped("stems"), *traditions()])
         if given in (*shipped(), FLUX, BAYES, *RIVALS):
             raise InputError(f"{given} is a tracker: it finds beats and takes nothing apart; there are {known}")
         raise InputError(f"there is no separator {given!r}: name the folder of one, or one of {known}")
-    if given.startswith(DEMUCS) and read_config(folder)["network"] != "demucs":
+    if demucs_only and read_config(folder)["network"] != "demucs":
         raise InputError("holds no network of Demucs", path=folder)
     return _separator(folder, name=folder.resolve().name, instruments=instruments)
 
@@ -309,16 +396,17 @@ def base_weights(name: str | Path, *, task: str = "beats") -> Weights:
     from levada.nets.weights import load as load_weights
 
     if task == "stems":
-        folder = _base_separator() if str(name) in ("base", STEMS_BASE) else find(name)
+        folder = _base_separator() if place(name) is None and str(name) in ("base", STEMS_BASE) else find(name)
         if read_config(folder)["network"] not in SEPARATORS:
             raise InputError("is a tracker: stems are learnt by separators", path=folder)
         return load_weights(folder)
-    if str(name) in BASES:
-        return BASES[str(name)]()
-    if str(name).startswith(CHECKPOINT):
-        return beatthis.weights(str(name).removeprefix(CHECKPOINT))
-    if str(name) == FLUX or str(name) in RIVALS:
-        raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
+    if place(name) is None:
+        if str(name) in BASES:
+            return BASES[str(name)]()
+        if str(name).startswith(CHECKPOINT):
+            return beatthis.weights(str(name).removeprefix(CHECKPOINT))
+        if str(name) == FLUX or str(name) in RIVALS:
+            raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
     folder = find(name)
     if (folder / CONFIG).exists() and read_config(folder)["network"] in SEPARATORS:
         raise InputError("is a separator: beats are learnt by trackers", path=folder)

@@ -32,13 +32,16 @@ from levada.augment import NONE, Augmentation, augment, cut
 from levada.bayes import BayesSettings, Patterns, train
 from levada.beats import Beats
 from levada.corpus import Span
+from levada.corpus.rendered import LICENCE
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
 from levada.fit import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
+from levada.nets.card import adapted_card
 from levada.nets.tcn import Tcn, TcnSettings
-from levada.nets.weights import Card, Weights, partway
+from levada.nets.weights import Weights, partway
 from levada.perform import perform
 from levada.render import render
+from levada.sources import Source
 from levada.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
 from levada.tradition import Tradition
 
@@ -335,6 +338,10 @@ def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[
     return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
 
 
+def _source(prior: Tradition) -> Source:
+    return Source(f"the description of {prior.name}", LICENCE, "; ".join(prior.sources))
+
+
 def _priors(base: Weights) -> DecoderSettings:
     return DecoderSettings.from_dict(base.decoder)
 
@@ -349,22 +356,8 @@ def _weights(
     base: Weights | None,
     prior: Tradition | None,
 ) -> Weights:
-    trained_on: dict[str, list[tuple[float, float]]] = {}
-    for span in spans:
-        trained_on.setdefault(span.track.content_hash, []).append((span.start_s, span.end_s))
-    minutes = sum(span.duration_s for span in spans) / 60
-    groups = {span.track.group for span in spans}
-    card = Card(
-        name="adapted" if base is None else f"{base.card.name}, adapted",
-        origin=f"{how.capitalize()}" + ("." if base is None else f" from {base.card.name} ({base.card.origin})"),
-        licence="other" if base is None else base.card.licence,
-        data=("" if prior is None else f"Pieces rendered from the description of {prior.name}; ")
-        + f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence "
-        "is for who adapted the model to know. " + ("" if base is None else f"Before that: {base.card.data}"),
-        minutes=minutes,
-        scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
-        trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
-    )
+    rendered = None if prior is None else {f"Pieces rendered from the description of {prior.name}": _source(prior)}
+    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
     taught = [span.beats for span in spans]
     if prior is not None:
         rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))

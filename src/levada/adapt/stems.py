@@ -18,7 +18,7 @@ from levada.augment import AS_IT_IS
 from levada.errors import InputError
 from levada.fit import FitSettings, Progress, fit
 from levada.instruments import voice_of
-from levada.nets.card import Card
+from levada.nets.card import adapted_card
 from levada.nets.masks import MaskNet, MaskSettings
 from levada.nets.weights import Weights, partway
 from levada.stft import Stft
@@ -219,7 +219,8 @@ def _trained(
 def _learnt(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> nmf.Dictionaries:
     instruments, bases = _instruments(spans), _bases(spans, settings)
     how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
-    return nmf.Dictionaries(instruments, bases, _card(spans, f"{how} learnt from stems, no network.", None), settings)
+    card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
+    return nmf.Dictionaries(instruments, bases, card, settings)
 
 
 def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
@@ -232,26 +233,6 @@ def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats
     return nmf.learn(heard, settings=settings)
 
 
-def _card(spans: Sequence[StemSpan], origin: str, base: Weights | None) -> Card:
-    trained_on: dict[str, list[tuple[float, float]]] = {}
-    for span in spans:
-        for digest in span.song.stem_hashes:
-            trained_on.setdefault(digest, []).append((span.start_s, span.end_s))
-        trained_on |= {digest: [(0.0, length_s)] for digest, length_s in span.song.sources.items()}
-    minutes, groups = sum(span.duration_s for span in spans) / 60, {span.song.group for span in spans}
-    return Card(
-        name="adapted" if base is None else f"{base.card.name}, adapted",
-        origin=origin if base is None else f"{origin} from {base.card.name} ({base.card.origin})",
-        licence="other" if base is None else base.card.licence,
-        data=f"{minutes:.2f} minutes of stems of {len({span.song.id for span in spans})} songs in {len(groups)} groups"
-        "; their licence is for who adapted the model to know. "
-        + ("" if base is None else f"Before: {base.card.data}"),
-        minutes=minutes,
-        scores={"none yet": "score it on songs it has not seen: levada evaluate --task stems"},
-        trained_on=trained_on if base is None else {**base.card.trained_on, **trained_on},
-    )
-
-
 def _weights(net: Any, spans: Sequence[StemSpan], how: str, settings: StemSettings, base: Weights | None) -> Weights:
-    origin = how.capitalize() + ("." if base is None else "")
-    return Weights(net.eval(), _card(spans, origin, base), {}, asdict(settings))
+    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, stems=True)
+    return Weights(net.eval(), card, {}, asdict(settings))

@@ -17,7 +17,7 @@ from levada.bayes.patterns import BayesSettings, Patterns
 from levada.corpus import Span
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
-from levada.nets.card import Card
+from levada.nets.card import adapted_card
 from levada.spectrogram import GRID, log_bands
 
 __all__ = ["train"]
@@ -109,7 +109,9 @@ def train(
         mixture=mixture,
         weights=np.concatenate([counts.weights(metre if known else 0, grouped) for metre, grouped in groups.items()]),
         decoder=_decoder(spans, Counter({metre: max(1, metres.get(metre, 0)) for metre in groups}), start),
-        card=_card(spans),
+        card=adapted_card(
+            spans, origin="Rhythmic patterns of a bar-pointer model, learnt from labels alone", name="patterns"
+        ),
         counted=bool(known),
     )
 
@@ -215,22 +217,4 @@ def _decoder(spans: Sequence[Span], metres: Counter[int], start: DecoderSettings
         metres=tuple(metres),
         metre_weights=tuple(n / metres.total() for n in metres.values()),
         metre_change=learnt.metre_change if len(metres) > 1 else 0.0,
-    )
-
-
-def _card(spans: Sequence[Span]) -> Card:
-    trained_on: dict[str, list[tuple[float, float]]] = {}
-    for span in spans:
-        trained_on.setdefault(span.track.content_hash, []).append((span.start_s, span.end_s))
-    minutes = sum(span.duration_s for span in spans) / 60
-    groups = {span.track.group for span in spans}
-    return Card(
-        name="patterns",
-        origin="Rhythmic patterns of a bar-pointer model, learnt from labels alone.",
-        licence="other",
-        data=f"{minutes:.2f} annotated minutes of {len(trained_on)} recordings in {len(groups)} groups; their licence "
-        "is for who adapted the model to know.",
-        minutes=minutes,
-        scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
-        trained_on=trained_on,
     )

@@ -141,11 +141,12 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
     Returns
     -------
     Corpus
+        With the licence and the citation of the `corpus.toml` beside the recording, if there is one.
 
     Raises
     ------
     InputError
-        If a file is missing, or the labels cannot be read.
+        If a file is missing, the labels cannot be read, or the `corpus.toml` beside the recording is wrong.
     """
     recording, annotation = Path(audio), Path(labels)
     for path, what in ((recording, "recording"), (annotation, "beat file")):
@@ -153,7 +154,10 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
             raise InputError(f"there is no such {what}", path=path)
     track = Track(recording.stem, recording, annotation, group=recording.stem)
     track.beats()
-    return Corpus(recording.stem, (track,), recording.parent)
+    toml = recording.parent / TOML
+    facts = read_facts(toml) if toml.is_file() else Facts()
+    name = facts.name or recording.stem
+    return Corpus(name, (track,), recording.parent, licence=facts.licence, citation=facts.citation)
 
 
 def _files(root: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from levada.beats import Beats
 from levada.corpus.mixtures import LAG_S, MixtureFit, fit_mixture, fit_rest
 from levada.errors import InputError
 from levada.formats import read_beats
+from levada.sources import Source
 
 __all__ = ["REST", "SOLOS", "Multitrack", "StemCorpus", "StemSpan", "facts_of"]
 
@@ -48,6 +49,7 @@ class Multitrack:
     has_rest: bool = False  # the mixture holds more than the one stem that it has
     channels: Mapping[Path, int] = field(default_factory=dict, hash=False)  # mono files that are one channel of two
     mixture_right: Path | None = None  # the right channel of a mixture that is two mono files
+    corpus: Source | None = field(default=None, repr=False, compare=False)  # its name, licence and citation
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -86,6 +88,11 @@ class Multitrack:
     def stem_hashes(self) -> tuple[str, ...]:
         """SHA-256 of the file of each stem, sorted."""
         return tuple(sorted(audio.content_hash(path) for path in self.files))
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Those of the files that a model trained on this song is trained on: its stems."""
+        return self.stem_hashes
 
     @cached_property
     def sources(self) -> Mapping[str, float]:
@@ -163,6 +170,11 @@ class StemSpan:
     end_s: float  # where it ends
 
     @property
+    def recording(self) -> Multitrack:
+        """The song, under the name that stretches of recordings use too."""
+        return self.song
+
+    @property
     def duration_s(self) -> float:
         """Its length in seconds: what it costs of a budget."""
         return self.end_s - self.start_s
@@ -228,6 +240,11 @@ class StemCorpus:
         default_factory=dict, hash=False
     )  # other names of one instrument -> the one used
     passed_over: tuple[Path, ...] = ()  # recordings that are neither a stem nor the mixture of one
+
+    def __post_init__(self) -> None:
+        source = Source(self.name, self.licence, self.citation)
+        songs = tuple(song if song.corpus else replace(song, corpus=source) for song in self.songs)
+        object.__setattr__(self, "songs", songs)
 
     @property
     def instruments(self) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ __all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_
 Floats32 = npt.NDArray[np.float32]
 
 SYNTHESISED = "synthesised"
+LICENCE = "CC0-1.0"
+"""Of what is rendered with levada's own sounds."""
 RUN, TOML, MIXTURE = "corpus.json", "corpus.toml", "mixture.wav"
 USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
 MOST_MINUTES = 10_000.0
@@ -247,7 +249,7 @@ def _clear(folder: Path, run: Mapping[str, Any]) -> None:
 
 
 def _write_facts(folder: Path, tradition: Tradition, sounds: str, seed: int) -> None:
-    licence = "CC0-1.0" if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
+    licence = LICENCE if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
     title = tradition.title or tradition.name
     told = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
     citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from levada import audio
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.formats import read_beats
+from levada.sources import Source
 
 __all__ = ["Corpus", "Span", "Track"]
 
@@ -26,6 +27,7 @@ class Track:
     group: str = ""  # performer, session or instrument set: never on both sides of a split
     alternatives: tuple[Path, ...] = ()  # other annotations of the same recording, not used
     load: Callable[[], Beats] | None = field(default=None, repr=False, compare=False)  # reader of another's format
+    corpus: Source | None = field(default=None, repr=False, compare=False)  # its name, licence and citation
 
     @property
     def is_annotated(self) -> bool:
@@ -60,6 +62,16 @@ class Track:
         """SHA-256 of the audio file, in hexadecimal: what a model card remembers of its training data."""
         return audio.content_hash(self.audio)
 
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The content hash, as the one file that a model trained on this recording is trained on."""
+        return (self.content_hash,)
+
+    @property
+    def sources(self) -> Mapping[str, float]:
+        """None: of what songs are mixed from, this gives the hashes and lengths."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -73,6 +85,11 @@ class Corpus:
     grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
     strays: tuple[Path, ...] = ()  # annotations whose recording is missing
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # the dataset's own, by id
+
+    def __post_init__(self) -> None:
+        source = Source(self.name, self.licence, self.citation)
+        tracks = tuple(track if track.corpus else replace(track, corpus=source) for track in self.tracks)
+        object.__setattr__(self, "tracks", tracks)
 
     @property
     def annotated(self) -> tuple[Track, ...]:
@@ -96,6 +113,11 @@ class Span:
     track: Track  # the recording
     start_s: float  # where the stretch begins in the recording, in seconds
     end_s: float  # where it ends
+
+    @property
+    def recording(self) -> Track:
+        """The recording, under the name that stretches of songs with stems use too."""
+        return self.track
 
     @property
     def duration_s(self) -> float:

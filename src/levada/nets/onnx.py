@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError, MissingExtra
 from levada.files import atomic
+from levada.nets.card import lineage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -153,6 +154,7 @@ def _describe(proto: Any, weights: Weights, description: Mapping[str, Any]) -> N
         "licence": card["licence"],
         "origin": card["origin"],
         "data": card["data"],
+        "citation": "\n".join(source.citation for source in lineage(weights.card) if source.citation),
         **{key: value if isinstance(value, str) else json.dumps(value) for key, value in description.items()},
         "levada.settings": json.dumps(asdict(weights.net.settings)),
         "levada.card": json.dumps(card),

@@ -10,7 +10,6 @@ from levada.pretrain.beats import (
     Exam,
     Piece,
     PretrainSettings,
-    card,
     describe,
     exam,
     hear,
@@ -18,6 +17,7 @@ from levada.pretrain.beats import (
     pretrain,
     read_settings,
 )
+from levada.pretrain.cards import card
 from levada.pretrain.stems import StemPretrainSettings, make_separator, read_stem_settings
 
 if TYPE_CHECKING:

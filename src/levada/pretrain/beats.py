@@ -31,8 +31,9 @@ from levada.corpus import open_corpus
 from levada.decode import decode_beats, pick_peaks, probabilities
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
-from levada.nets.card import Card
+from levada.nets.card import both_error, is_model, read_card
 from levada.perform import Performance, perform
+from levada.pretrain.cards import card
 from levada.render import play
 from levada.scores import beat_scores
 from levada.spectrogram import GRID, file_log_bands, log_bands
@@ -49,11 +50,12 @@ if TYPE_CHECKING:
     from levada.nets.tcn import Tcn
     from levada.nets.weights import Weights
 
-__all__ = ["Exam", "Piece", "PretrainSettings", "card", "describe", "exam", "hear", "make", "pretrain", "read_settings"]
+__all__ = ["Exam", "Piece", "PretrainSettings", "describe", "exam", "hear", "make", "pretrain", "read_settings"]
 
 Generator = np.random.Generator
 Floats32 = npt.NDArray[np.float32]
 
+_SHIPPED = Path(__file__).parent.parent / "weights"
 HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=5, tone_db=3, noise_db=-np.inf, hidden=0.3)
 EXAM_PIECES = 24
 FEW = 0.2
@@ -186,6 +188,8 @@ def read_settings(path: str | Path) -> PretrainSettings:
             if isinstance(given.get(name), str) and given[name]:
                 given[name] = str(here / given[name])
     if isinstance(table.get("start"), str) and (here / table["start"]).is_dir():
+        if is_model(here / table["start"]) and is_model(_SHIPPED / table["start"]):
+            raise both_error(table["start"], path=path)
         table["start"] = str(here / table["start"])
     if not isinstance(table.get("soundfonts", []), list):
         raise InputError(f"soundfonts must be a list, not {table['soundfonts']!r}", path=path)
@@ -365,8 +369,7 @@ def _started(start: str) -> Tcn:
 
 def _start(start: str) -> Path:
     """The folder of the model to start from."""
-    shipped = Path(__file__).parent.parent / "weights" / start
-    return shipped if shipped.is_dir() else Path(start)
+    return _SHIPPED / start if is_model(_SHIPPED / start) else Path(start)
 
 
 def make(
@@ -404,38 +407,16 @@ def make(
     for name in settings.soundfonts:
         find(name)
     run = describe(settings) | {"content": _content(settings)}
+    start = _start(settings.start) if settings.start else None
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     net = pretrain(settings, folder=part, workers=workers, progress=progress)
-    base = Weights(net, card(settings, name=out.name), training=describe(settings))
+    known = card(settings, name=out.name, start=start and read_card(start))
+    base = Weights(net, known, training=describe(settings))
     save(out, base, force=force)
     if (part / LOG).exists():
         os.replace(part / LOG, out / LOG)
     shutil.rmtree(part)
     return base
-
-
-def card(settings: PretrainSettings, *, name: str) -> Card:
-    """What is to be known of a base model made with these settings."""
-    pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
-    heard = (
-        f" {settings.traditions:.0%} are played by the traditions that come with levada "
-        f"({', '.join(shipped_traditions())}). Of the others:"
-        if settings.traditions
-        else " It has heard kits and bands only, no percussion ensemble of any tradition."
-    )
-    halfway = f", and {settings.partway:.0%} of the way there" if settings.start and settings.partway < 1 else ""
-    before = f" Before that: see {Path(settings.start).name}." if settings.start else ""
-    fonts = f" SoundFonts beside our own voices: {', '.join(settings.soundfonts)} (MIT)." if settings.soundfonts else ""
-    return Card(
-        name=name,
-        origin=f"Trained from {Path(settings.start).name or 'nothing'} by `levada pretrain` in {settings.steps} steps "
-        f"on rendered music alone{halfway}; it has heard no recording.",
-        licence="CC-BY-4.0" if settings.material.groove else "Apache-2.0",
-        data=f"{pieces} pieces of up to {settings.material.piece_s:g} s, composed and rendered by levada."
-        f"{heard} {settings.material.sources()}{fonts}{before}",
-        minutes=round(pieces * settings.material.piece_s / 60, 1),
-        scores={"on real recordings": "benchmarks/RESULTS.md of the project"},
-    )
 
 
 class _Stream:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from levada.beats import Beats
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
+from levada.nets.card import Card, adapted_card
 from levada.spectrogram import MEL_BANDS, file_log_bands, log_bands
 from levada.track import Outside, Tracker, net_tracker
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from levada.corpus import Span
     from levada.fit import Batch
     from levada.nets.beat_this import BeatThis
-    from levada.nets.weights import Card, Weights
+    from levada.nets.weights import Weights
 
 __all__ = ["LAYERS", "URL", "finetune", "gentle", "peaks", "tracker", "weights"]
 
@@ -278,8 +279,6 @@ def _renamed(name: str) -> str:
 
 
 def _card(name: str) -> Card:
-    from levada.nets.weights import Card
-
     known = _NAME.fullmatch(name)
     kind = (known["kind"] or known["fold"]).split("_")[0] if known else ""
     table = {"final": 2, "small": 2, "hung": 2, "single": 3, "fold": 1}.get(kind)
@@ -377,7 +376,8 @@ def finetune(
     Rhythm(net).load_state_dict(trained.state_dict())
     made = partway(base.net, net, share=_PARTWAY if settings.partway is None else settings.partway)
     learnt = learn_settings([span.beats for span in spans], start=DecoderSettings.from_dict(base.decoder))
-    return Weights(made, _adapted_card(base.card, spans), asdict(learnt), asdict(settings))
+    card = adapted_card(spans, origin="Fine-tuned, its front end as it was,", base=base.card)
+    return Weights(made, card, asdict(learnt), asdict(settings))
 
 
 @dataclass(frozen=True)
@@ -435,22 +435,3 @@ def _batches(lessons: Sequence[_Lesson], settings: AdaptSettings, start: int) ->
             first = min(max(0, first), len(lesson.features) - frames)
             rows.append(tuple(part[first : first + frames] for part in (lesson.features, lesson.targets, lesson.known)))
         yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
-
-
-def _adapted_card(base: Card, spans: Sequence[Span]) -> Card:
-    from levada.nets.weights import Card
-
-    heard: dict[str, list[tuple[float, float]]] = {}
-    for span in spans:
-        heard.setdefault(span.track.content_hash, []).append((span.start_s, span.end_s))
-    minutes = sum(span.duration_s for span in spans) / 60
-    return Card(
-        name=f"{base.name}, adapted",
-        origin=f"Fine-tuned, its front end as it was, from {base.name} ({base.origin})",
-        licence=base.licence,
-        data=f"{minutes:.2f} annotated minutes of {len(heard)} recordings; their licence is for who adapted the model "
-        f"to know. Before that: {base.data}",
-        minutes=minutes,
-        scores={"none yet": "score it on recordings it has not seen: levada evaluate"},
-        trained_on={**base.trained_on, **heard},
-    )

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from levada import audio
 from levada.augment import StemAugmentation, mix
 from levada.errors import InputError
-from levada.nets.card import TENSORS, Card
+from levada.nets.card import TENSORS, adapted_card
 from levada.rivals.demucsnets import is_demucs, load, telling
 from levada.stft import Stft
 
@@ -311,7 +311,8 @@ def adapt(
         progress=progress,
     )
     trained.segment = segment  # training sets it to the length of excerpts
-    return Weights(trained, _adapted_card(base.card, spans), {}, asdict(settings))
+    card = adapted_card(spans, origin="Fine-tuned", base=base.card, stems=True)
+    return Weights(trained, card, {}, asdict(settings))
 
 
 def _checked(piece: npt.ArrayLike) -> Floats32:
@@ -361,21 +362,3 @@ def _excerpt(
 
 def _loss(estimates: Tensor, batch: WaveBatch) -> Tensor:
     return (estimates - batch.stems).abs().mean()
-
-
-def _adapted_card(base: Card, spans: Sequence[StemSpan]) -> Card:
-    heard: dict[str, list[tuple[float, float]]] = {}
-    for span in spans:
-        for digest in span.song.stem_hashes:
-            heard.setdefault(digest, []).append((span.start_s, span.end_s))
-    minutes = sum(span.duration_s for span in spans) / 60
-    return Card(
-        name=f"{base.name}, adapted",
-        origin=f"Fine-tuned from {base.name} ({base.origin})",
-        licence=base.licence,
-        data=f"{minutes:.2f} minutes of stems of {len({span.song.id for span in spans})} songs; their licence is for "
-        f"who adapted the model to know. Before that: {base.data}",
-        minutes=minutes,
-        scores={"none yet": "score it on songs it has not heard: levada evaluate --task stems"},
-        trained_on={**base.trained_on, **heard},
-    )
