@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +117,9 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
         If there is no such model, or it is damaged.
     """
     if names:
-        known = {row["name"]: row for row in cards()}
+        rows = {row["name"]: row for row in cards()}
         return [
-            known[str(name)] if place(name) is None and str(name) in known else _card_of(find(name)) for name in names
+            rows[str(name)] if place(name) is None and str(name) in rows else _card_of(find(name)) for name in names
         ]
     known, separators = (
         [{**asdict(read_card(folder)), "name": name, "task": task} for name, folder in shipped(task).items()]
@@ -204,10 +204,10 @@ def display_names(given: Sequence[str | Path]) -> list[str]:
     chains = [[one] if isinstance(one, str) else [one.resolve().name, typed(one), str(one.resolve())] for one in given]
     names = list[str]()
     for index, chain in enumerate(chains):
-        others = {name for other in (*chains[:index], *chains[index + 1 :]) for name in other[:1]}
-        free = [name for name in chain if name not in {*others, *names} and (len(chain) == 1 or not _is_known(name))]
-        numbered = (f"{chain[-1]} ({number})" for number in count(2))
-        names.append(free[0] if free else next(name for name in numbered if name not in names))
+        others = {other[0] for at, other in enumerate(chains) if at != index}
+        free = [name for name in chain if len(chain) == 1 or not (name in others or _is_known(name))]
+        numbered = (f"{chain[-1]} ({number})" for number in itertools.count(2))
+        names.append(next(name for name in itertools.chain(free, numbered) if name not in names))
     return names
 
 

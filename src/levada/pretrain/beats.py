@@ -188,8 +188,8 @@ def read_settings(path: str | Path) -> PretrainSettings:
             if isinstance(given.get(name), str) and given[name]:
                 given[name] = str(here / given[name])
     if isinstance(table.get("start"), str) and (here / table["start"]).is_dir():
-        if is_model(here / table["start"]) and is_model(_SHIPPED / table["start"]):
-            raise both_error(table["start"], path=path)
+        if is_model(here / table["start"]) and _ships(table["start"]):
+            raise both_error(table["start"], path=Path(path))
         table["start"] = str(here / table["start"])
     if not isinstance(table.get("soundfonts", []), list):
         raise InputError(f"soundfonts must be a list, not {table['soundfonts']!r}", path=path)
@@ -369,7 +369,11 @@ def _started(start: str) -> Tcn:
 
 def _start(start: str) -> Path:
     """The folder of the model to start from."""
-    return _SHIPPED / start if is_model(_SHIPPED / start) else Path(start)
+    return _SHIPPED / start if _ships(start) else Path(start)
+
+
+def _ships(name: str) -> bool:
+    return name == Path(name).name and is_model(_SHIPPED / name)
 
 
 def make(
@@ -410,7 +414,7 @@ def make(
     start = _start(settings.start) if settings.start else None
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
     net = pretrain(settings, folder=part, workers=workers, progress=progress)
-    known = card(settings, name=out.name, start=start and read_card(start))
+    known = card(settings, name=out.name, start=None if start is None else read_card(start))
     base = Weights(net, known, training=describe(settings))
     save(out, base, force=force)
     if (part / LOG).exists():
