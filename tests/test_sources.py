@@ -12,7 +12,7 @@ from levada import audio, models
 from levada.adapt.beats import decoder
 from levada.adapt.stems import StemSettings, adapt_stems
 from levada.bayes import train
-from levada.corpus import Span, annotated_span, open_corpus, open_stems, single, whole
+from levada.corpus import Span, annotated_spans, open_corpus, open_stems, single, whole
 from levada.corpus.multitracks import StemSpan
 from levada.errors import InputError
 from levada.evaluate import evaluate, evaluate_stems
@@ -131,8 +131,8 @@ class TestLicences:
         assert one.corpus == NC
 
     def test_those_of_base_and_recordings_travel(self, base, corpus, rendered, tmp_path):
-        once = decoder([annotated_span(corpus.tracks[0])], base=base)
-        twice = decoder([annotated_span(open_corpus(rendered).tracks[1])], base=once)
+        once = decoder(annotated_spans(corpus.tracks[0]), base=base)
+        twice = decoder(annotated_spans(open_corpus(rendered).tracks[1]), base=once)
         save(tmp_path / "twice", twice)
         card = read_card(tmp_path / "twice")
         assert card.sources == (Source("tiny", "CC0-1.0", "Drawn from a seed."), NC, Source(rendered.name))
@@ -144,12 +144,12 @@ class TestLicences:
 
     def test_a_description_that_was_trained_on_too(self, base, corpus):
         candombe = read_tradition("candombe")
-        sources = decoder([annotated_span(corpus.tracks[0])], base=base, prior=candombe).card.sources
+        sources = decoder(annotated_spans(corpus.tracks[0]), base=base, prior=candombe).card.sources
         assert sources[1] == Source("the description of candombe", "CC0-1.0", "; ".join(candombe.sources))
         assert sources[2:] == (NC,)
 
     def test_without_a_base(self, corpus, songs, tmp_path):
-        patterns = train([annotated_span(corpus.tracks[0])])
+        patterns = train(annotated_spans(corpus.tracks[0]))
         assert (patterns.card.licence, patterns.card.sources) == (NC.licence, (NC,))
         learnt = adapt_stems([whole(songs[0])], strategy="nmf", folder=tmp_path)
         assert (learnt.card.licence, learnt.card.sources[0].citation) == ("CC BY-NC 4.0", "Me, 2020")
