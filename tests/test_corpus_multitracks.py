@@ -236,7 +236,7 @@ title: A
     def test_groups_by_hand(self, tmp_path):
         (tmp_path / "corpus.toml").write_text('[groups]\n"t*" = "both"\n')
         for name in ("one", "two", "three"):
-            song(tmp_path / name, ["surdo", "caixa"], seed=len(name))
+            song(tmp_path / name, ["surdo", "caixa"], seed=ord(name[1]))
         corpus = open_stems(tmp_path)
         assert {name: len(songs) for name, songs in corpus.groups.items()} == {"both": 2, "one": 1}
         assert corpus.grouping.startswith("corpus.toml; where it says nothing")
@@ -275,6 +275,80 @@ title: A
             open_stems(put(tmp_path / "a.wav", sound(0)))
 
 
+class TestChannels:
+    """Mono files x_L and x_R are the two channels of one stem, and no two takes of it."""
+
+    def stereo(self, folder, *, mixture=True):
+        left, right, caixa = sound(1), sound(2), sound(3)
+        put(folder / "surdo_L.wav", left)
+        put(folder / "surdo_R.wav", right)
+        put(folder / "caixa.wav", caixa)
+        if mixture:
+            put(folder / "mixture L.wav", left + caixa)
+            put(folder / "mixture R.wav", right + caixa)
+        return np.concatenate([left, right]), np.repeat(caixa, 2, axis=0)
+
+    @pytest.mark.parametrize("mixture", [True, False])
+    def test_a_pair_is_one_stem(self, tmp_path, mixture):
+        surdo, caixa = self.stereo(tmp_path / "one", mixture=mixture)
+        corpus = open_stems(tmp_path)
+        (one,) = corpus.songs
+        assert one.instruments == ("caixa", "surdo")
+        assert corpus.passed_over == ()
+        stems, mixed = whole(one).read(["surdo", "caixa"], rate=RATE, channels=None)
+        assert stems[0] == pytest.approx(surdo, abs=1e-6)
+        assert stems[1] == pytest.approx(caixa, abs=1e-6)
+        assert mixed == pytest.approx(surdo + caixa, abs=1e-6)
+        assert not mixture or str(one.fit) == "recording"
+        mono, _ = whole(one).read(["surdo"], rate=RATE)
+        assert mono[0, 0] == pytest.approx(surdo.mean(axis=0), abs=1e-6)
+        assert len(one.stem_hashes) == 3
+
+    def test_files_of_two_channels_are_takes(self, tmp_path):
+        both = [sound(seed, channels=2) for seed in (1, 2)]
+        for name, samples in zip(("surdo_L", "surdo_R", "caixa"), (*both, sound(3)), strict=True):
+            put(tmp_path / "one" / f"{name}.wav", samples)
+        stems, _ = whole(open_stems(tmp_path).songs[0]).read(["surdo"], rate=RATE, channels=None)
+        assert stems[0] == pytest.approx(sum(both), abs=1e-6)
+
+    def test_a_solo(self, tmp_path):
+        self.stereo(tmp_path / "solos", mixture=False)
+        (tmp_path / "corpus.toml").write_text('layout = "solos"\n')
+        corpus = open_stems(tmp_path)
+        assert [(song.id, song.instruments, len(song.files)) for song in corpus.songs] == [
+            ("solos/caixa", ("caixa",), 1), ("solos/surdo", ("surdo",), 2),
+        ]  # fmt: skip
+
+
+class TestGroups:
+    def three(self, root):
+        for index, name in enumerate(("one", "two", "three")):
+            song(root / name, ["surdo", "caixa"], seed=10 * index, mixture=False)
+        return root
+
+    def test_songs_that_share_a_take_are_one(self, tmp_path):
+        root = self.three(tmp_path)
+        (root / "two" / "agogo.wav").write_bytes((root / "one" / "surdo.wav").read_bytes())
+        corpus = open_stems(root)
+        assert {group: len(songs) for group, songs in corpus.groups.items()} == {"one": 2, "three": 1}
+        assert corpus.grouping.endswith("; those that share a take or a solo are one")
+        assert any("holds the same take as" in problem for problem in said(corpus, "warning"))
+
+    def test_silence_is_shared_by_all_and_says_nothing(self, tmp_path):
+        root = self.three(tmp_path)
+        for name in ("one", "two"):
+            put(root / name / "agogo.wav", 0 * sound(0))
+        assert len(open_stems(root).groups) == 3
+
+    def test_mixtures_of_one_solo(self, tmp_path):
+        """As `levada remix` leaves them, whatever the stems themselves are."""
+        root = self.three(tmp_path)
+        for name, digests in {"one": ["a", "b"], "two": ["c"], "three": ["b"]}.items():
+            solos = {digest: {"sha256": [digest], "duration_s": 4.0} for digest in digests}
+            (root / name / "solos.json").write_text(json.dumps(solos))
+        assert {group: len(songs) for group, songs in open_stems(root).groups.items()} == {"one": 2, "two": 1}
+
+
 class TestNames:
     def test_two_names_of_one_instrument_become_the_more_frequent(self, tmp_path):
         for index, names in enumerate([("tamborim", "caixa"), ("tamborin", "snare"), ("tamborim", "caixa")]):
@@ -292,6 +366,16 @@ class TestNames:
         corpus = open_stems(tmp_path)
         assert (corpus.instruments, corpus.renamed) == (("caixa", "primeira", "segunda"), {})
         assert "has songs with primeira, segunda, which are all surdo: they are kept apart" in said(corpus, "note")[0]
+
+    def test_one_name_of_two_traditions_is_two_instruments(self, tmp_path):
+        """The repique of candombe is another drum than that of samba, a repinique."""
+        song(tmp_path / "cuareim", ["chico", "repique", "piano"])
+        song(tmp_path / "mangueira", ["surdo", "tamborim", "repique"], seed=10)
+        song(tmp_path / "portela", ["surdo", "tamborim", "repinique"], seed=20)
+        corpus = open_stems(tmp_path)
+        assert [one.instruments for one in corpus.songs] == [
+            ("chico", "piano", "repique"), ("repinique", "surdo", "tamborim"), ("repinique", "surdo", "tamborim"),
+        ]  # fmt: skip
 
     def test_singers_and_guitars_are_not_one(self, tmp_path):
         song(tmp_path / "one", ["singer", "caixa"])
@@ -522,7 +606,7 @@ class TestChecks:
         assert "is the same recording as " in error
         assert error.endswith("upside down")
 
-    @pytest.mark.parametrize(("gain", "subtype"), [(1, "PCM_24"), (-1, "PCM_24"), (0.7, "FLOAT"), (-2, "PCM_16")])
+    @pytest.mark.parametrize(("gain", "subtype"), [(-1, "PCM_24"), (0.7, "FLOAT"), (-2, "PCM_16")])
     def test_the_same_take_in_two_songs(self, tmp_path, gain, subtype):
         stems = song(tmp_path / "one", ["surdo", "agogo"], mixture=False)
         song(tmp_path / "two", ["surdo", "agogo"], mixture=False, seed=8)

@@ -13,6 +13,7 @@ from typing import Any
 
 from levada.corpus.mirdata import AUDIO, GROUPS, _dataset, _group, _home
 from levada.corpus.multitracks import Multitrack, StemCorpus
+from levada.corpus.shared_takes import with_shared_takes
 from levada.corpus.stems import brid_solo, in_one_voice
 from levada.errors import InputError
 from levada.instruments import found_in, plain
@@ -66,13 +67,15 @@ def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpu
     songs, renamed = in_one_voice(there)
     named = any(song.group != song.id for song in songs)
     grouping = "the performer or session the dataset names" if named else "each recording is its own group"
+    grouping = GROUPS[name][1] if name in GROUPS else grouping
+    songs, grouping = with_shared_takes(songs, grouping)
     return StemCorpus(
         name=name,
         songs=songs,
         root=root,
         licence=(getattr(dataset, "_license_info", None) or "").strip(),
         citation=(dataset.bibtex or "").strip(),
-        grouping=GROUPS[name][1] if name in GROUPS else grouping,
+        grouping=grouping,
         renamed=renamed,
     )
 

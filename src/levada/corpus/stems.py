@@ -6,6 +6,7 @@
     solos/surdo-1.wav   solos/surdo-2.wav   solos/caixa.wav         or  solos/surdo/ansina.wav
     NAME_MIX.wav  NAME_STEMS/NAME_STEM_01.wav  NAME_METADATA.yaml   as MedleyDB has it
     NAME.wav      NAME.stems/surdo.wav                              as levada renders corpora of beats
+    roda-2/surdo_L.wav  roda-2/surdo_R.wav                          mono files of two channels of one stem
 
 The mixture is not needed, nor are the beats; which stems a song has may differ. A ``corpus.toml`` in the folder may
 name things, with ``[groups]`` as for other corpora, and where the names of files say too little::
@@ -31,8 +32,9 @@ from levada import audio
 from levada.corpus.folder import ALWAYS, STEMS, TOML, Facts, annotations_of, line_of, read_facts
 from levada.corpus.medleydb import read_metadata
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
+from levada.corpus.shared_takes import with_shared_takes
 from levada.errors import InputError
-from levada.instruments import OTHER, found_in, plain, voice_of
+from levada.instruments import OTHER, found_in, plain, voice_of, voices_of
 
 __all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
 
@@ -44,6 +46,8 @@ BRID_NAMES = {
     "AG": "agogo", "CU": "cuica", "CX": "caixa", "PD": "pandeiro", "RP": "repique",
     "RR": "reco-reco", "SK": "shaker", "SU": "surdo", "TB": "tamborim", "TT": "tanta",
 }  # fmt: skip
+LEFT = re.compile(r"(.+?)[\s._(\[-]+(?:l|left)[)\]]?", re.IGNORECASE)  # how files of one channel are called
+RIGHT = re.compile(r"(.+?)[\s._(\[-]+(?:r|right)[)\]]?", re.IGNORECASE)
 ALIKE_S = 0.05  # files of one length to within this were exported together
 
 
@@ -97,7 +101,8 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         )
     tree.complain()
     groups, grouping = _groups(found, root, facts)
-    songs, renamed = in_one_voice([_multitrack(song, groups[song.id]) for song in found])
+    songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found])
+    songs, grouping = with_shared_takes(songs, grouping)
     return StemCorpus(
         name=facts.name or root.resolve().name,
         songs=songs,
@@ -135,29 +140,32 @@ def in_one_voice(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], d
         What was called otherwise -> the name used.
     """
     often = Counter(name for song in songs for name in song.stems)
-    voices: dict[str, list[str]] = {}
-    for name in sorted(often):
-        voice = voice_of(name, among=often)
-        if voice is not None and voice != OTHER:
-            voices.setdefault(voice, []).append(name)
+    voices = [voices_of([*song.stems], context=often) for song in songs]
+    by_voice: dict[str, Counter[str]] = {}
+    for own in voices:
+        for name, voice in own.items():
+            if voice is not None and voice != OTHER:
+                by_voice.setdefault(voice, Counter())[name] += 1
     together = {pair for song in songs for pair in combinations(sorted(song.stems), 2)}
-    renamed: dict[str, str] = {}
-    for voice, names in voices.items():
-        chosen, *rest = sorted(names, key=lambda name: (-often[name], name != voice, name))
+    used: dict[tuple[str, str], str] = {}  # voice and name -> the name used
+    for voice, names in by_voice.items():
+        chosen, *rest = sorted(names, key=lambda name: (-names[name], name != voice, name))
+        others = {name for other, theirs in by_voice.items() if other != voice for name in theirs}
+        used[voice, chosen] = voice if chosen in others and chosen != voice else chosen  # one name of two instruments
         one = [chosen]
         for name in rest:
             if not any(tuple(sorted((name, other))) in together for other in one):
-                renamed[name] = chosen
+                used[voice, name] = used[voice, chosen]
                 one.append(name)
     alone = all(len(song.stems) == 1 for song in songs if song.mixture is not None)
     return tuple(
         replace(
             song,
-            stems={renamed.get(name, name): takes for name, takes in song.stems.items()},
+            stems={used.get((own[name] or "", name), name): takes for name, takes in song.stems.items()},
             has_rest=alone and song.mixture is not None and REST not in song.stems,
         )
-        for song in songs
-    ), renamed
+        for song, own in zip(songs, voices, strict=True)
+    ), {name: chosen for (_, name), chosen in used.items() if chosen != name}
 
 
 def brid_solo(name: str) -> str | None:
@@ -174,6 +182,7 @@ class _Tree:
         self.used: set[str] = set()
         self.over: list[Path] = []
         self.audio: dict[Path, list[Path]] = {}
+        self.right: dict[Path, Path] = {}  # the right channel, of a left one that is a file of its own
         everything: set[Path] = set()
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -181,7 +190,7 @@ class _Tree:
             everything.update(files)
             heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
             if heard and not folder.lower().endswith(RAW):
-                self.audio[Path(folder)] = self._once(heard)
+                self.audio[Path(folder)] = self._paired(self._once(heard))
         self.there = frozenset(everything)
 
     def songs(self) -> Iterator[_Song]:
@@ -206,7 +215,8 @@ class _Tree:
         base = folder.name[: -len(STEMS)]
         home = folder.parent
         around = self.audio.get(home, [])
-        mixture = next((path for path in around if path.stem.lower() in (base.lower(), f"{base}_mix".lower())), None)
+        called = (base.lower(), f"{base}_mix".lower())
+        mixture = next((path for path in around if self._stem(path).lower() in called), None)
         if mixture is not None:
             self.audio[home] = [path for path in around if path != mixture]
         named, artist = dict[str, str](), ""
@@ -229,7 +239,7 @@ class _Tree:
     def _inside(self, folder: Path, files: list[Path]) -> Iterator[_Song]:
         """A folder with the files of a song, or with solos."""
         mixtures = [path for path in files if self._is_mixture(path, folder)]
-        mixtures.sort(key=lambda path: [*MIXTURES, name := plain(path.name)].index(name))
+        mixtures.sort(key=lambda path: [*MIXTURES, name := self._plain(path)].index(name))
         stems = [path for path in files if path not in mixtures]
         names = self._called(stems, {})
         is_song = bool(mixtures) if self.layout == "" else self.layout == "songs"
@@ -260,7 +270,7 @@ class _Tree:
                 self.over.append(path)
                 continue
             annotations = annotations_of(path, self.there)
-            own = path.relative_to(self.root).with_suffix("").as_posix()
+            own = path.relative_to(self.root).with_name(self._stem(path)).as_posix()
             home = folder.parent if of else folder
             name = of if of and not said else names[path]
             yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
@@ -286,14 +296,14 @@ class _Tree:
     def _is_mixture(self, path: Path, folder: Path) -> bool:
         if self._said(path) is not None:
             return False
-        name = plain(path.name)
+        name = self._plain(path)
         words = name.split("-")
         sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and found_in(name) is None)
         return sure or (folder != self.root and name == plain(folder.name) and not _is_instrument(name))
 
     def _called(self, files: list[Path], known: Mapping[Path, str]) -> dict[Path, str]:
         """Name every file of a folder by its instrument."""
-        plains = {path: plain(path.name) for path in files}
+        plains = {path: self._plain(path) for path in files}
         cut = _in_common([*plains.values()]) if len(files) > 1 else 0
         names: dict[Path, str] = {}
         for path, whole in plains.items():
@@ -321,6 +331,24 @@ class _Tree:
                 return table[exact[0]]
         return None
 
+    def _paired(self, files: list[Path]) -> list[Path]:
+        """Without those that are the right channel of another one."""
+        rights = {found[1].lower(): path for path in files if (found := RIGHT.fullmatch(path.stem))}
+        for path in files:
+            found = LEFT.fullmatch(path.stem)
+            right = rights.get(found[1].lower()) if found else None
+            if right is not None and self._said(path) == self._said(right) and _is_mono(path) and _is_mono(right):
+                self.right[path] = right
+        return [path for path in files if path not in self.right.values()]
+
+    def _stem(self, path: Path) -> str:
+        """The name of a file, without suffix and channel."""
+        found = LEFT.fullmatch(path.stem) if path in self.right else None
+        return found[1] if found else path.stem
+
+    def _plain(self, path: Path) -> str:
+        return plain(self._stem(path) + path.suffix)
+
     def _once(self, files: list[Path]) -> list[Path]:
         """Each recording in its best format, where it lies there in several."""
         best: dict[str, Path] = {}
@@ -328,6 +356,13 @@ class _Tree:
             if best.setdefault(path.stem, path) != path:
                 self.over.append(path)
         return sorted(best.values())
+
+
+def _is_mono(path: Path) -> bool:
+    try:
+        return facts_of(path).channels == 1
+    except InputError:  # check says what is wrong with it
+        return False
 
 
 def _is_instrument(name: str) -> bool:
@@ -346,11 +381,19 @@ def _in_common(names: Sequence[str]) -> int:
     return 0 if count and found_in("-".join(words[0][:count])) else count
 
 
-def _multitrack(song: _Song, group: str) -> Multitrack:
+def _multitrack(song: _Song, group: str, right: Mapping[Path, Path]) -> Multitrack:
     stems: dict[str, tuple[Path, ...]] = {}
+    channels: dict[Path, int] = {}
     for name, path in song.stems:
-        stems[name] = (*stems.get(name, ()), path)
-    return Multitrack(song.id, dict(sorted(stems.items())), song.mixture, group, song.annotation)
+        takes = (path, right[path]) if path in right else (path,)
+        stems[name] = (*stems.get(name, ()), *takes)
+        channels |= {take: channel for channel, take in enumerate(takes)} if len(takes) > 1 else {}
+    other = right.get(song.mixture) if song.mixture is not None else None
+    if song.mixture is not None and other is not None:
+        channels |= {song.mixture: 0, other: 1}
+    return Multitrack(
+        song.id, dict(sorted(stems.items())), song.mixture, group, song.annotation, channels=channels, mixture_right=other
+    )
 
 
 def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str, str], str]:

@@ -7,7 +7,7 @@ Where beats are annotated, the tempo is that of the annotation. Where a tracker 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -127,7 +127,7 @@ def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) 
         Solo(
             song.id if len(song.stems) == 1 else f"{song.id}/{name}",
             name,
-            Multitrack(song.id, {name: takes}, None, song.group, song.annotation),
+            replace(song, stems={name: takes}, mixture=None, mixture_right=None, has_rest=False),
             song.group or song.id,
         )
         for song in corpus.songs
