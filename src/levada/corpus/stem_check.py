@@ -177,7 +177,8 @@ def _against_mixture(heard: _Heard) -> Iterator[Problem]:
         told = _listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
         yield Problem("warning", f"has rates that differ: {told}; they are resampled when read", takes[0].path.parent)
     if len({take.channels for take in takes}) > 1:
-        mono = _listed(take.path.name for take in takes if take.channels == 1)
+        alone = [take for take in takes if take.channels == 1 and take.path not in heard.song.channels]
+        mono = _listed(take.path.name for take in alone)
         what = f"is mono and heard in every channel: {mono}" if mono else "has numbers of channels that differ"
         yield Problem("note", what, takes[0].path.parent)
     mixture = takes[-1] if not takes[-1].instrument else None
@@ -257,7 +258,7 @@ def _twice_in_song(heard: _Heard) -> Iterator[Problem]:
     for one, other in combinations(use, 2):
         power = np.sqrt(heard.common[one, one] * heard.common[other, other])
         alike = heard.common[one, other] / max(power, 1e-30)
-        if abs(alike) > SAME:
+        if abs(alike) > SAME and not {heard.takes[at].path for at in (one, other)} <= heard.song.channels.keys():
             how = "" if alike > 0 else ", upside down"
             what = f"is the same recording as {heard.takes[one].path.name}{how}"
             yield Problem("error", what, heard.takes[other].path)

@@ -392,7 +392,13 @@ def _multitrack(song: _Song, group: str, right: Mapping[Path, Path]) -> Multitra
     if song.mixture is not None and other is not None:
         channels |= {song.mixture: 0, other: 1}
     return Multitrack(
-        song.id, dict(sorted(stems.items())), song.mixture, group, song.annotation, channels=channels, mixture_right=other
+        song.id,
+        dict(sorted(stems.items())),
+        song.mixture,
+        group,
+        song.annotation,
+        channels=channels,
+        mixture_right=other,
     )
 
 
