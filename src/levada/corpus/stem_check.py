@@ -258,7 +258,9 @@ def _twice_in_song(heard: _Heard) -> Iterator[Problem]:
     for one, other in combinations(use, 2):
         power = np.sqrt(heard.common[one, one] * heard.common[other, other])
         alike = heard.common[one, other] / max(power, 1e-30)
-        if abs(alike) > SAME and not {heard.takes[at].path for at in (one, other)} <= heard.song.channels.keys():
+        channels = {heard.takes[at].path for at in (one, other)} <= heard.song.channels.keys()
+        of_one = channels and heard.takes[one].instrument == heard.takes[other].instrument
+        if abs(alike) > SAME and not of_one:
             how = "" if alike > 0 else ", upside down"
             what = f"is the same recording as {heard.takes[one].path.name}{how}"
             yield Problem("error", what, heard.takes[other].path)
