@@ -8,7 +8,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from levada.beats import Beats
@@ -92,13 +92,6 @@ def test_the_tenth_beat_of_a_bar_is_not_the_first(file) -> None:
     assert read_beats(file(text)).positions.tolist() == [*range(1, 13), 1]
 
 
-def test_a_bar_of_sixteen_is_a_bar_and_a_count_of_seventeen_is_not(file, caplog) -> None:
-    assert read_beats(file("".join(f"{i}.0 {i}\n" for i in range(1, 17)))).positions.tolist() == [*range(1, 17)]
-    assert not caplog.records
-    assert not read_beats(file("".join(f"{i}.0 {i}\n" for i in range(1, 18)))).positions.any()
-    assert "positions in the bar are unknown" in caplog.text
-
-
 def test_confidences_are_read(file) -> None:
     named = read_beats(file("time,beat,bar,confidence\n0.5,1,1,0.9\n1.0,2,1,0.25\n"))
     assert named == Beats([0.5, 1.0], [1, 2], [0.9, 0.25])
@@ -117,25 +110,24 @@ def test_encodings(file, encoding: str) -> None:
     [
         ("0.5 1\n1 2\n2 1\n3 2\n4 1\n5 2\nhello\n", "line 7: 'hello' is not a time in seconds"),
         ("0.5\n1\n2\n3\n4\n5\nthe second verse starts here\n", "line 7: 'the' is not a time in seconds"),
-        ("0.5 1\n1 2\n2 1 here it is\n", "line 3: has more columns than most lines"),
-        ("0.5 1\n1 2\n2 1 hm\n", "line 3: has more columns than most lines"),
+        ("0.5 1\n1 2\n2 1 3\n", "line 3: has more columns than most lines"),
         ("0.5 1\n\n# x\n1.0 two\n", "line 4: 'two' is not the place of a beat"),
         ("0.5\n0.4\n", r"line 2: 0.4 s comes before 0.5 s in line 1: beats must be in order"),
         ("0.5\n0.5\n", "line 2: 0.5 s is the same beat as in line 1"),
-        ("0.5 1\n0.500 2\n", "line 2: 0.500 s is the same beat as in line 1"),
-        ("-0.1\n0.5\n", "line 1: -0.1 s: a beat cannot come before the recording starts"),
+        ("0.5 1\n0.500 2\n", "line 2: 0.5 s is the same beat as in line 1"),
+        ("-1.1\n0.5\n", "line 1: -1.1 s: a beat cannot come before the recording starts"),
         ("0.5\nnan\n", "line 2: 'nan' is not a finite time"),
         ("0.5\n-Infinity\n", "line 2: '-Infinity' is not a finite time"),
         ("0.5 1\n1.0 -2\n", "line 2: '-2' is not the place"),
-        ("0.5 1\n1.0 1.5\n2.0 2\n", "line 1: '1' is no bar.beat, but other lines have one"),
-        ("0.5 1.0\n1.0 1.25\n2.0 1.5\n", "line 1: '1.0' is no bar.beat: beats are counted from 1"),
+        ("0.5 1\n1.0 1.3\n2.0 2\n", "line 1: '1' is no bar.beat, but other labels are"),
+        ("0.5 1.0\n1.0 1.25\n2.0 1.3\n", "line 1: '1.0' is no bar.beat: beats are counted from 1"),
         ("0,5\n1,0\n", "line 1: '0,5' may be one number or two"),
         ("1 2 3 4\n2 3 4 5\n", "line 1: has 4 columns: name them"),
         ("time,confidence\n0.5,high\n", "line 2: 'high' is not a confidence between 0 and 1"),
         ("0.5 1 0.5\n1.0 2 1.5\n", "line 2: '1.5' is not a confidence"),
         ("frame,label\n44100,1\n", "line 1: times are in frames"),
         ("start of the song\n0.5\n", "line 1: 'start' is not a time"),
-        ("0:01.5 1\n", "line 1: '0:01.5' is not a time in seconds"),
+        ("0:61.5 1\n", "line 1: '0:61.5' is not a time in seconds"),
         ("1_000 1\n", "'1_000' is not a time"),
         ("", "song.beats: has no beats"),
         ("\n \n", "song.beats: has no beats"),
@@ -159,7 +151,7 @@ def test_a_word_of_one_line_is_not_taken_for_a_column(file) -> None:
     [
         (b"RIFF\x24\x00\x00\x00WAVEfmt ", "is not text"),
         (bytes(range(256)), "is not text"),
-        (b"MThd\x00\x00\x00\x06", "is a MIDI file"),
+        (b"MThd\x00\x00\x00\x06", "is a damaged MIDI file"),
         (b"\xff\xfe0", "is not text"),
         (b"\x93NUMPY\x01\x00", "is a damaged array"),
         (b"{", "line 1: is not JSON"),
@@ -210,11 +202,11 @@ def test_jams_of_others(file) -> None:
         ([{"value": 1}], "beat 1 has no time"),
         ([{"time": "1"}], "beat 1 has no time"),
         ([{"time": 0.5}, {"time": float("nan")}], "beat 2 has no time"),
-        ([{"time": 0.5, "value": 1.5}], "beat 1 has 1.5 as its position"),
-        ([{"time": 0.5, "value": "one"}], "beat 1 has 'one' as its position"),
+        ([{"time": 0.5, "value": [1]}], "beat 1 has .* as its position"),
+        ([{"time": 0.5, "value": "one"}], "beat 1: 'one' is not the place of a beat"),
         ([{"time": 0.5, "confidence": "sure"}], "beat 1 has 'sure' as its confidence"),
         ([{"time": 0.5, "confidence": 2}], "confidence of beat 1 is not between 0 and 1"),
-        ([{"time": 0.5}, {"time": 0.4}], "song.beats: beat 2 .* does not come after beat 1"),
+        ([{"time": 0.5}, {"time": 0.5}], "song.beats: beat 2: 0.5 s is the same beat as in beat 1"),
         ({"time": [0.5, 1], "value": [1]}, "different lengths"),
     ],
 )
@@ -240,8 +232,8 @@ def test_svl_of_others(file) -> None:
         (svl(""), "has no beats"),
         (svl('<point label="1" />'), "damaged frame number"),
         (svl('<point frame="5" label="chorus" />'), "point 1: 'chorus' is not the place of a beat"),
-        (svl('<point frame="5" /><point frame="5" />'), "song.beats: beat 2 .* does not come after"),
-        (svl('<point frame="-5" />'), "cannot come before the recording starts"),
+        (svl('<point frame="5" /><point frame="5" />'), "song.beats: point 2: .* is the same beat as in point 1"),
+        (svl('<point frame="-96000" />'), "cannot come before the recording starts"),
         (svl('<point frame="5" label="&x;" />', '<!DOCTYPE sv [<!ENTITY x "1">]>'), "declares XML entities"),
         (svl("").replace("48000", "0"), "sample rate of 0 Hz"),
     ],
@@ -280,20 +272,27 @@ def beats(draw: st.DrawFn) -> Beats:
     times_us = np.cumsum(draw(microseconds))
     n = len(times_us)
     positions = draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))
-    counted = n > 16 and all(p == positions[0] + i for i, p in enumerate(positions))
     sure = draw(st.none() | st.lists(st.integers(0, 10**6), min_size=n, max_size=n))
-    return Beats(times_us / 1e6, [0] * n if counted else positions, None if sure is None else np.array(sure) / 1e6)
+    return Beats(times_us / 1e6, positions, None if sure is None else np.array(sure) / 1e6)
 
 
-@pytest.mark.parametrize("kind", [name for name in FORMATS if name not in ("reaper", "midi")])
+WRITTEN = [name for name, kind in FORMATS.items() if kind.dump is not None]
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=beats())
 def test_round_trips(tmp_path: Path, kind: str, written: Beats) -> None:
     path = tmp_path / "song"
+    step_s = FORMATS[kind].step_s
+    assume(len(np.unique(np.round(written.times_s / step_s))) == len(written))
+    assume(kind != "midi" or len(written) > 1)
     write_beats(path, written, format=kind, force=True)
     read = read_beats(path)
-    off = 0.5 / 44100 if kind == "svl" else 1e-12
-    np.testing.assert_allclose(read.times_s, written.times_s, rtol=0, atol=off * (1 + 1e-6))
+    off = step_s / 2 if step_s > 1e-6 else 1e-12 if kind != "midi" else 1.001e-6
+    first = 0.01 * np.median(written.intervals_s) if kind == "midi" else 0.0  # may be put at the start
+    np.testing.assert_allclose(read.times_s[1:], written.times_s[1:], rtol=0, atol=off * (1 + 1e-6))
+    np.testing.assert_allclose(read.times_s[0], written.times_s[0], rtol=0, atol=first + off * (1 + 1e-6))
     np.testing.assert_array_equal(read.positions, written.positions)
     if kind in ("csv", "jams") and written.confidence is not None:
         np.testing.assert_allclose(read.confidence, written.confidence, rtol=0, atol=1e-12)
@@ -443,7 +442,7 @@ def test_nothing_is_overwritten_without_force(file) -> None:
     assert read_beats(path) == SAMBA
 
 
-@pytest.mark.parametrize("kind", [name for name in FORMATS if name != "midi"])
+@pytest.mark.parametrize("kind", [name for name in WRITTEN if name != "midi"])
 def test_no_beats_can_be_written_but_not_read(tmp_path: Path, kind: str) -> None:
     write_beats(tmp_path / "song", Beats([]), format=kind)
     with pytest.raises(InputError, match="has no beats"):

@@ -1,11 +1,14 @@
 """Beats in the files that people and programs use, told apart by what is in them.
 
-Nothing is guessed from a file's name when reading. Errors name the file and the line.
+Nothing is guessed from a file's name when reading. Errors name the file and the line. What the labels of a file mean
+is recognised from all of them (`levada.formats.conventions`), and what was assumed is said: `read_labels` returns it,
+`read_beats` logs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,94 +18,197 @@ import numpy as np
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import atomic
-from levada.formats import tables
+from levada.formats import elan, grids, jams, midi, reaper, sonic, subtitles, tables, textgrid
+from levada.formats.conventions import CONVENTIONS, LAYER, check_convention
+from levada.formats.interpret import interpret
+from levada.formats.marks import Layer, Mark, Reading, choose
 
-__all__ = ["FORMATS", "Format", "format_of", "read_beats", "write_beats"]
+__all__ = [
+    "CONVENTIONS",
+    "FORMATS",
+    "Format",
+    "Reading",
+    "check_convention",
+    "format_of",
+    "read_beats",
+    "read_labels",
+    "write_beats",
+]
 
 _LARGEST = 50_000_000  # bytes of an annotation: a year of beats
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What is written beside beats, where a format has a place for it."""
+
+    duration_s: float | None = None  # length of the recording
+    provenance: Mapping[str, str] | None = None  # what made them
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write beats."""
+    """A way to keep beats in a file."""
 
     about: str  # one line for people
-    suffixes: tuple[str, ...]  # ends of file names that ask for it
-    dump: Callable[[Beats, float | None], str | bytes]  # from the beats and the recording's length, if known
-
-
-def _jams(beats: Beats, duration_s: float | None) -> str:
-    from levada.formats import jams
-
-    return jams.dump(beats, duration_s=duration_s)
-
-
-def _svl(beats: Beats, _: float | None) -> str:
-    from levada.formats import svl
-
-    return svl.dump(beats)
-
-
-def _midi(beats: Beats, _: float | None) -> bytes:
-    from levada.formats import midi
-
-    return midi.dump(beats)
-
-
-def _table(dump: Callable[[Beats], str]) -> Callable[[Beats, float | None], str]:
-    return lambda beats, _: dump(beats)
+    suffixes: tuple[str, ...]  # ends of file names that ask for it when writing
+    parse: Callable[..., list[Layer]] | None = None  # from its text (or bytes) and path=; None for tables
+    recognise: Callable[[str], bool] | None = None  # from its text; None for tables and binary formats
+    dump: Callable[[Beats, Extra], str | bytes] | None = None  # None where it is only read
+    step_s: float = 1e-6  # what times are rounded to when written
 
 
 FORMATS: dict[str, Format] = {
-    "beats": Format("time and position, one beat a line", (".beats", ".txt", ".tsv"), _table(tables.beats)),
-    "csv": Format("time,position and confidence, with names", (".csv",), _table(tables.csv)),
-    "sv": Format("Sonic Visualiser's CSV: time,label", (".sv.csv",), _table(tables.sonic_visualiser_csv)),
-    "svl": Format("a layer of Sonic Visualiser", (".svl",), _svl),
-    "audacity": Format("a label track of Audacity", (".labels.txt", ".audacity.txt"), _table(tables.audacity)),
-    "jams": Format("JAMS, with positions and confidences", (".jams",), _jams),
-    "reaper": Format("markers for Reaper (written only)", (".reaper.csv",), _table(tables.reaper)),
-    "midi": Format("a MIDI tempo map for any DAW (written only)", (".mid", ".midi"), _midi),
+    "beats": Format(
+        "time and position, one beat a line", (".beats", ".txt", ".tsv"), dump=lambda beats, _: tables.beats(beats)
+    ),
+    "csv": Format(
+        "time,position and confidence, with names", (".csv",), dump=lambda beats, _: tables.csv(beats)
+    ),
+    "sv": Format(
+        "Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=lambda beats, _: tables.sonic_visualiser_csv(beats)
+    ),
+    "svl": Format(
+        "a layer of Sonic Visualiser", (".svl",), sonic.parse, sonic.is_sonic,
+        lambda beats, _: sonic.dump(beats), 1 / 44100,
+    ),
+    "sv-session": Format(
+        "a session of Sonic Visualiser", (".sv",), sonic.parse, None, lambda beats, _: sonic.session(beats), 1 / 44100
+    ),
+    "audacity": Format(
+        "a label track of Audacity", (".labels.txt", ".audacity.txt"), dump=lambda beats, _: tables.audacity(beats)
+    ),
+    "srt": Format(
+        "subtitles, as Audacity exports labels", (".srt",), subtitles.parse, subtitles.is_subtitles,
+        lambda beats, _: subtitles.dump(beats), 1e-3,
+    ),
+    "textgrid": Format(
+        "a point tier of Praat", (".textgrid",), textgrid.parse, textgrid.is_textgrid,
+        lambda beats, extra: textgrid.dump(beats, duration_s=extra.duration_s),
+    ),
+    "elan": Format(
+        "a tier of ELAN", (".eaf",), elan.parse, elan.is_elan, lambda beats, _: elan.dump(beats), 1e-3
+    ),
+    "jams": Format(
+        "JAMS, with positions and confidences", (".jams",), jams.parse, lambda text: text.lstrip().startswith("{"),
+        lambda beats, extra: jams.dump(beats, duration_s=extra.duration_s, provenance=extra.provenance),
+    ),
+    "reaper": Format(
+        "markers for Reaper", (".reaper.csv",), reaper.parse, reaper.is_reaper, lambda beats, _: reaper.dump(beats)
+    ),
+    "midi": Format(
+        "a MIDI tempo map for any DAW", (".mid", ".midi"), midi.parse, None, lambda beats, _: midi.dump(beats)
+    ),
+    "rekordbox": Format("beat grids of rekordbox (read only)", (), grids.parse_rekordbox, grids.is_rekordbox),
+    "traktor": Format("beat grids of Traktor (read only)", (), grids.parse_traktor, grids.is_traktor),
+}  # fmt: skip
+"""Every format, by name; numpy's .npy of times, or of times and positions, is read besides."""
+
+_OTHERS = {  # how files begin that are no annotation
+    "{\\rtf": "a document of a word processor (RTF): save it as plain text",
+    "%PDF": "a PDF: export the labels as text",
 }
-"""Every format that is written, by name. All but reaper and midi are read, and numpy's .npy besides."""
+_OTHERS_BYTES = {
+    b"PK\x03\x04": "a spreadsheet or a document (or another ZIP archive): save the table as CSV, or export the labels",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet or a document of an old Office: save the table as CSV",
+    b"RIFF": "audio: it is not text",
+    b"\x1f\x8b": "compressed by gzip: unpack it",
+    b"SQLite": "a database, not text: export the labels",
+}
 
 
-def read_beats(path: str | Path) -> Beats:
-    """Read an annotation of beats in any format levada knows.
+def read_beats(path: str | Path, *, convention: str = "") -> Beats:
+    """Read an annotation of beats in any format levada knows; what was assumed is logged as a warning.
 
     Parameters
     ----------
     path : path-like
-        A text table (`levada.formats.tables` has the rules), an `.svl`, a JAMS file, or an `.npy` array of times
-        or of times and positions.
+        A file in one of `FORMATS`, or an `.npy` array of times or of times and positions.
+    convention : str
+        What its labels mean, a name in `CONVENTIONS`; recognised from all of them if left out.
+
+    Returns
+    -------
+    Beats
 
     Raises
     ------
     InputError
         Naming the file and the line: there is no such file, it is not an annotation, it holds no beats, a line
-        cannot be understood, or a beat does not come after the one before.
+        cannot be understood or its labels be read in two ways, or a beat does not come after the one before.
     """
+    reading = read_labels(path, convention=convention)
+    for note in reading.notes:
+        _log.warning("%s: %s", path, note)
+    return reading.beats
+
+
+def read_labels(path: str | Path, *, convention: str = "") -> Reading:
+    """Read an annotation of beats, and what was assumed to read it.
+
+    Parameters
+    ----------
+    path : path-like
+        A file in one of `FORMATS`, or an `.npy` array of times or of times and positions.
+    convention : str
+        What its labels mean: a name in `CONVENTIONS`, `layer:NAME` to choose a layer, tier or annotator, or the columns
+        of a table such as `time,bar,beat`. Recognised from all labels if left out.
+
+    Returns
+    -------
+    Reading
+
+    Raises
+    ------
+    InputError
+        As `read_beats`.
+    """
+    if convention:
+        check_convention(convention)
     try:
-        content = _content(path)
-        if content.startswith(b"\x93NUMPY"):
-            return _from_array(content, path)
-        text = _text(content, path)
-        if text.lstrip().startswith("<"):
-            from levada.formats import svl
-
-            found = svl.parse(text, path=path)
-        elif text.lstrip().startswith("{"):
-            from levada.formats import jams
-
-            found = jams.parse(text, path=path)
-        else:
-            found = tables.parse(text, path=path)
+        return _read(_content(path), convention, path)
     except InputError as error:
         if error.path is not None:
             raise
         raise InputError(error.problem, path=path) from error
-    if not len(found):
-        raise InputError("has no beats", path=path)
-    return found
+
+
+def _read(content: bytes, convention: str, path: str | Path) -> Reading:
+    columns = convention if "," in convention or convention == "time" else ""
+    wanted = convention.removeprefix(LAYER) if convention.startswith(LAYER) else ""
+    meaning = "" if columns or wanted else convention
+    if content.startswith(b"\x93NUMPY"):
+        return interpret(_from_array(content, path), format="npy", convention=meaning, path=path)
+    if midi.is_midi(content):
+        name, layers = "midi", midi.parse(content, path=path)
+    elif sonic.is_session(content):
+        name, layers = "sv-session", sonic.parse(_text(sonic.unpacked(content, path=path), path), path=path)
+    else:
+        name, layers = _parse_text(_text(content, path), columns, path)
+    if columns and name != "beats":
+        raise InputError(f"is no table: it has no columns to name by convention {columns}", path=path)
+    return interpret(choose(layers, wanted=wanted, path=path), format=name, convention=meaning, path=path)
+
+
+def _parse_text(text: str, columns: str, path: str | Path) -> tuple[str, list[Layer]]:
+    head = text.lstrip("\ufeff \t\r\n")
+    for begins, what in _OTHERS.items():
+        if head.startswith(begins):
+            raise InputError(f"is {what}", path=path)
+    for name, kind in FORMATS.items():
+        if kind.recognise is not None and kind.parse is not None and kind.recognise(head):
+            return name, kind.parse(text.lstrip("\ufeff"), path=path)
+    if head.startswith("<"):
+        from levada.formats.markup import parse_xml
+
+        root = parse_xml(text, path=path)
+        known = "Sonic Visualiser, ELAN, rekordbox or Traktor"
+        raise InputError(
+            f"has no layer of points: its XML begins with {root.tag[:40]!r}, not that of {known}", path=path
+        )
+    return "beats", [tables.parse(text, path=path, columns=columns)]
 
 
 def format_of(path: str | Path) -> str:
@@ -127,6 +233,7 @@ def write_beats(
     *,
     format: str | None = None,
     duration_s: float | None = None,
+    provenance: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> None:
     """Write beats to a file, which appears only when it is complete.
@@ -136,29 +243,32 @@ def write_beats(
     path : path-like
         Where to write.
     beats : Beats
-        What to write. Times keep six digits, an `.svl` the nearest of 44100 frames a second. CSV and JAMS keep
-        confidences.
+        What to write. Times keep six digits; ELAN and subtitles have milliseconds, Sonic Visualiser the nearest of
+        44100 frames a second. CSV and JAMS keep confidences.
     format : str, optional
         A name in `FORMATS`; told by the suffix if left out.
     duration_s : float, optional
         Length of the recording, in seconds, for the formats that have a place for it.
+    provenance : mapping of str to str, optional
+        What made the beats (model, version), for the formats that have a place for it.
     force : bool
         Whether a file that exists may be overwritten.
 
     Raises
     ------
     InputError
-        If the format is unknown, cannot tell two beats apart, or the file cannot be written or exists.
+        If the format is unknown or only read, cannot tell two beats apart, or the file cannot be written or exists.
     """
     if format is None:
         format = format_of(path)
-    if format not in FORMATS:
-        raise InputError(f"there is no format {format!r}: use one of {', '.join(FORMATS)}")
-    step_s = 1 / 44100 if format == "svl" else 1e-6
-    if len(np.unique(np.round(beats.times_s / step_s))) < len(beats):
-        raise InputError(f"two beats fall together in this format, less than {step_s:.6f} s apart", path=path)
+    kind = FORMATS.get(format)
+    if kind is None or kind.dump is None:
+        written = ", ".join(name for name, kind in FORMATS.items() if kind.dump is not None)
+        raise InputError(f"there is no format {format!r}: use one of {written}")
+    if len(np.unique(np.round(beats.times_s / kind.step_s))) < len(beats):
+        raise InputError(f"two beats fall together in this format, less than {kind.step_s:.6f} s apart", path=path)
     try:
-        content = FORMATS[format].dump(beats, duration_s)
+        content = kind.dump(beats, Extra(duration_s, provenance))
     except InputError as error:
         raise InputError(error.problem, path=path) from error
     with atomic(path, force=force) as temporary:
@@ -167,6 +277,8 @@ def write_beats(
 
 def _content(path: str | Path) -> bytes:
     try:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise InputError("is no file that can be read twice, such as a pipe or a device", path=path)
         with open(path, "rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:
@@ -186,27 +298,39 @@ def _text(content: bytes, path: str | Path) -> str:
     """Decode utf-8, utf-16 with its mark, or latin-1; refuse what is no text."""
     marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
     encodings = [name for mark, name in marks.items() if content.startswith(mark)] or ["utf-8", "latin-1"]
+    for begins, what in _OTHERS_BYTES.items():
+        if content.startswith(begins):
+            raise InputError(f"is {what}", path=path)
     for encoding in encodings:
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if any(ord(letter) < 32 and letter not in "\t\n\r\f\v" for letter in set(text)):
+        if any(ord(letter) < 32 and letter not in "\t\n\r\f\v\x1a" for letter in set(text)):
             break
-        return text
-    kind = "a MIDI file" if content.startswith(b"MThd") else "not text"
-    raise InputError(f"is {kind}, not an annotation of beats that can be read", path=path)
+        return text.rstrip("\x1a")
+    raise InputError("is not text, and no annotation of beats that can be read", path=path)
 
 
-def _from_array(content: bytes, path: str | Path) -> Beats:
+def _from_array(content: bytes, path: str | Path) -> Layer:
+    """The marks of an array: its own words are for programs, so nothing but the positions is recognised."""
     try:
         array = np.load(BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"is a damaged array ({error})", path=path) from error
+    except Exception as error:  # numpy's reader of headers raises what it likes
+        raise InputError(f"is a damaged array ({type(error).__name__})", path=path) from error
     if array.dtype.kind not in "iuf" or not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] in (1, 2))):
         wanted = "numbers [shape=(beats,)] or [shape=(beats, 2)]"
         raise InputError(f"is an array of {array.dtype} {array.shape}, not of {wanted}", path=path)
     if not len(array):
         raise InputError("has no beats", path=path)
-    columns = array.reshape(len(array), -1).T
-    return Beats(columns[0], columns[1] if len(columns) > 1 else None)
+    columns = array.reshape(len(array), -1).T.astype(np.float64)
+    beyond = ~np.isfinite(columns[0]) | (np.abs(columns[0]) > 1e7)
+    if beyond.any():
+        raise InputError(f"beat {int(beyond.argmax()) + 1} is not a finite time in seconds", path=path)
+    texts = [""] * len(array)
+    if len(columns) > 1:
+        if not (np.abs(columns[1]) < 1e9).all() or (columns[1] != np.round(columns[1])).any() or (columns[1] < 0).any():
+            raise InputError("its positions in the bar must be whole numbers from 0", path=path)
+        texts = [str(int(position)) for position in columns[1]]
+    marks = (Mark(float(time), text, i) for i, (time, text) in enumerate(zip(columns[0], texts, strict=True), 1))
+    return Layer(tuple(marks), unit="beat")

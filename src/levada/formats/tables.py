@@ -1,50 +1,67 @@
-"""Annotations as lines of text: .beats, TSV, CSV, and those of Sonic Visualiser, Audacity and Reaper.
+"""Annotations as lines of text: .beats, TSV, CSV, and the tables of Sonic Visualiser, Audacity, ASAP and AIST.
 
 How a table is understood:
 
-- Lines that start with `#` and empty lines say nothing. The separator is told line by line: tab, semicolon,
-  comma or spaces. A decimal comma is understood where something else separates the columns.
-- A first line of names (`time`, and any of `bar.beat`, `position`, `beat`, `label`, `confidence`) says what the
-  columns are. Without one they are a time; a time and a place; or a time, a place and a confidence, or the
-  number of the bar if it is a whole number. Where the second number is an end, written like the first, the
-  columns are the start, end and label of Audacity.
-- Places are read from their text, all of a file in the same way. `1`, `1.0` and `1.000` are positions if no
-  place has a digit other than 0 after the point. Else `12.3` is beat 3 of bar 12 and `12.10` is beat 10; but
-  where all places have equally many digits and end in zeros (`1.100`, `1.200`) a program added the zeros and
-  they are dropped. An empty place, `New Point` and `beat` are unknown, `downbeat` is 1. More than 16 places
-  that only count up are the number of the beat, not its place.
+- Lines that start with `#`, `%`, `//` or `;;` are comments, and so is what follows one of these after a space; empty
+  lines say nothing. The separator is told line by line: tab, semicolon, comma or spaces; cells may be quoted. A decimal
+  comma is understood where something else separates the columns. Times are seconds, or a clock such as 0:01:02.5.
+- A first line of names says what the columns are, in English, Spanish, Portuguese, French, German or Italian. Without
+  one they are a time; a time and a label; or a time, a position and a confidence, or the number of the bar if it is a
+  whole number. Where the second number is an end, written like the first, the columns are the start, end and label of
+  Audacity. Where the third has positions and the second has none, it is the height of a text layer.
+- What the labels mean is told by `levada.formats.conventions`.
 """
 
 from __future__ import annotations
 
-import logging
+import csv as csv_lines
 import re
 from itertools import pairwise
 from pathlib import Path
 
 from levada.beats import Beats
 from levada.errors import InputError
+from levada.formats.conventions import CONVENTIONS, NAME_IT, TICKS, check_convention, label_texts, reads_back
+from levada.formats.marks import Layer, Mark, parse_time, plain
 
-__all__ = ["audacity", "beats", "csv", "parse", "places", "reaper", "sonic_visualiser_csv"]
+__all__ = ["audacity", "beats", "csv", "parse", "sonic_visualiser_csv"]
 
-_log = logging.getLogger(__name__)
-
-_TIMES = ("time", "times", "timesec", "time(s)", "seconds", "start", "onset", "beattime", "timestamp")
-_PLACES = ("bar.beat", "barbeat", "position", "beatposition", "beatinbar", "pos", "beat", "number", "label")
-_CONFIDENCES = ("confidence", "conf", "probability")
-_WORDS = {"": 0, "new point": 0, "beat": 0, "b": 0, "?": 0, "downbeat": 1, "db": 1, "d": 1}
-
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_NAMES = {  # what columns are called, without accents, spaces and signs
+    "time": (
+        "time times timesec timesecs times(s) timess timeinseconds timeseconds timeins seconds second secs sec s start"
+        " starts starttime onset onsets onsettime beattime beattimes timestamp timestamps t begin segundo segundos"
+        " inicio instante secondes debut zeit sekunden start(s) secondi inizio tiempos tiempoens tiemposeg"
+        " tempos temposeg tiemposs tiempo(s) tempo(s)"
+    ),
+    "ms": "ms timems milliseconds millisecond msec timemsec timeinms startms onsetms milisegundos tiempoms tempoms",
+    "end": "end ends endtime offset duration fin fim ende fine final durationsec length",
+    "position": (
+        "barbeat position positions beatposition beatpositions beatinbar beatinmeasure beatno beatnumber beatnum pos"
+        " posicion posicao pulso pulsos golpe batida beat beats beatid number label labels metreauto metre meter"
+        " metricalposition schlag zahlzeit temps battito tiempo tempo count value name"
+    ),
+    "bar": "bar bars barno barnumber measure measures measureno measurenumber compas compases compasso takt mesure",
+    "downbeat": (
+        "downbeat downbeats isdownbeat isfirstinmeasure isfirstinbar firstinmeasure firstbeat isfirst barline"
+        " tiempofuerte tempoforte"
+    ),
+    "confidence": "confidence conf probability confianza confianca",
+    "frames": "frame frames sample samples samplenumber",
+}
+_KIND = {name: kind for kind, names in reversed(_NAMES.items()) for name in names.split()}
+_EITHER = ("tiempo", "tempo", "temps", "beats", "beat", "pulso", "pulsos")  # a time where no other column is one
+_FILE = re.compile(r".*[/\\].*|.*\.[A-Za-z][A-Za-z0-9]{1,4}")
 _WHOLE = re.compile(r"\d{1,9}")
-_WHOLE_FLOAT = re.compile(r"(\d{1,9})[.,]0*|(\d)[.,]0+[eE]\+?00")
-_BAR_BEAT = re.compile(r"\d{1,9}[.:|,]\d+")
-_LONGEST_BAR = 16
+_PLACE = re.compile(r"(?=[\d.,:|]{1,12}$)\d+([.,:|]\d+)?")
+_COMMENT = re.compile(r"\s+(?:#|%|//|;;)\s.*$|\s+#.*$")
+_STARTS = ("#", "%", "//", ";;", "\\")  # \ begins Audacity's lines of frequencies
+_CONVENTION = re.compile(r"\s*[#%]\s*convention:\s*(\S.*?)\s*$")
 
 Lines = list[tuple[int, str]]  # line counted from 1, text of the line or of one of its cells
 
 
-def parse(text: str, *, path: str | Path) -> Beats:
-    """Read beats from a table.
+def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
+    """Read the marks of a table.
 
     Parameters
     ----------
@@ -52,85 +69,238 @@ def parse(text: str, *, path: str | Path) -> Beats:
         The file's content.
     path : path-like
         What to call the file in errors.
+    columns : str
+        Names of its columns, such as `time,bar,beat`; told by the first line or the cells if left out.
 
     Raises
     ------
     InputError
-        Naming the line, if it cannot be understood or its time is not after the one before.
+        Naming the line that cannot be understood.
     """
-    lines = [
-        (number, content.strip(" "))
-        for number, content in enumerate(re.split(r"\r\n|\r|\n", text), 1)
-        if content.strip() and content.strip()[0] not in "#\\"  # \ begins Audacity's lines of frequencies
-    ]
-    names = _names(lines, path)
-    lines = lines[1:] if names else lines
-    if not lines:
+    lines, convention = _lines(text, path)
+    rows = [(number, _cells(content)) for number, content in lines]
+    rows = [(number, cells) for number, cells in rows if any(cells)]
+    notes: list[str] = []
+    if columns:
+        roles = {name: i for i, name in enumerate(columns.split(",")) if name != "-"}
+        roles = {"position" if name == "beat" else name: i for name, i in roles.items()}
+        if rows and parse_time(_cell(rows[0][1], roles["time"])) is None:
+            rows = rows[1:]
+    else:
+        roles = _named(rows, notes, path)
+        rows = rows[1:] if roles else rows
+    if not rows:
         raise InputError("has no beats", path=path)
-    if not names and all(re.fullmatch(r"\d+,\d+", content) for _, content in lines):
-        either = f"{lines[0][1]!r} may be one number or two: write a decimal point, or a tab between columns"
-        raise InputError(either, path=path, line=lines[0][0])
+    if not roles:
+        if all(re.fullmatch(r"\d+,\d+", content) for _, content in lines):
+            either = f"{lines[0][1]!r} may be one number or two: write a decimal point, or a tab between columns"
+            raise InputError(either, path=path, line=lines[0][0])
+        rows, roles = _unnamed(rows, notes, path)
+    marks, convention_here = _marks(rows, roles, notes, path, is_stated=bool(columns))
+    return Layer(tuple(marks), convention=convention or convention_here, notes=tuple(notes))
 
-    rows = [_cells(content) for _, content in lines]
-    width = max(map(len, rows))
-    columns = [
-        [(line, row[i] if i < len(row) else "") for (line, _), row in zip(lines, rows, strict=True)]
-        for i in range(width)
-    ]
-    while len(columns) > 1 and not any(text for _, text in columns[-1]):
-        columns.pop()
-    times = _times(columns[min(names.get("time", 0), len(columns) - 1)], path)
-    kinds = names or _kinds(columns, path)
-    found = {kind: columns[i] for kind, i in kinds.items() if i < len(columns)}
-    return Beats(
-        times,
-        places(found["place"], path) if "place" in found else None,
-        _confidences(found["confidence"], path) if "confidence" in found else None,
-    )
+
+def _lines(text: str, path: str | Path) -> tuple[Lines, str]:
+    lines: Lines = []
+    convention = ""
+    for number, content in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+        stated = _CONVENTION.match(content)
+        if stated:
+            try:
+                convention = check_convention(stated[1])
+            except InputError as error:
+                raise InputError(error.problem, path=path, line=number) from error
+        content = content.strip(" \x00\ufeff")
+        if not content.strip() or content.lstrip().startswith(_STARTS) or re.match(r"sep=.$", content, re.I):
+            continue
+        lines.append((number, _COMMENT.sub("", content)))
+    return lines, convention if convention in CONVENTIONS else ""
 
 
 def _cells(content: str) -> list[str]:
-    cells = content.split()
-    if "," in content and not re.fullmatch(r"\d+,\d+\s+\S+", content):  # but for a decimal comma
-        cells = content.split(",")
-    for separator in ";\t":
-        if separator in content:
+    bare = re.sub(r'"[^"]*"', "q", content)
+    separator = next((mark for mark in "\t;" if mark in bare), None)
+    if separator is None and "," in bare and not re.fullmatch(r"[\d:]+,\d+\s+\S+", bare):  # but for a decimal comma
+        separator = ","
+    if separator is None:
+        cells = re.findall(r'"[^"]*"|\S+', content)
+    elif '"' in content:
+        try:
+            cells = next(csv_lines.reader([content], delimiter=separator, skipinitialspace=True))
+        except (csv_lines.Error, StopIteration):
             cells = content.split(separator)
+    else:
+        cells = content.split(separator)
     return [cell.strip().strip('"').strip() for cell in cells]
 
 
-def _names(lines: Lines, path: str | Path) -> dict[str, int]:
+def _cell(cells: list[str], i: int) -> str:
+    return cells[i] if i < len(cells) else ""
+
+
+def _named(rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path) -> dict[str, int]:
     """Tell which column is what by the names in the first line; nothing if it holds no names."""
-    if not lines:
+    if not rows or any(parse_time(cell) is not None for cell in rows[0][1]):
         return {}
-    names = [re.sub(r"[ _]", "", cell.lower()) for cell in _cells(lines[0][1])]
-    if "frame" in names and "time" not in names:
-        raise InputError("times are in frames: export them in seconds", path=path, line=lines[0][0])
-    kinds = {"time": _TIMES, "place": _PLACES, "confidence": _CONFIDENCES}
-    found = {kind: [names.index(word) for word in words if word in names] for kind, words in kinds.items()}
-    prose = not re.search("[\t;,]", lines[0][1]) and set(names) - {*_TIMES, *_PLACES, *_CONFIDENCES, "bar"}
-    return {kind: at[0] for kind, at in found.items() if at} if found["time"] and not prose else {}
+    line, cells = rows[0]
+    names = [re.sub(r"[\s_()\[\].,:/-]", "", plain(cell)) for cell in cells]
+    kinds = [_KIND.get(name, "") for name in names]
+    if "frames" in kinds and not {"time", "ms"} & set(kinds):
+        raise InputError("times are in frames: export them in seconds", path=path, line=line)
+    roles: dict[str, int] = {}
+    for i, kind in enumerate(kinds):
+        if kind and kind not in roles:
+            roles[kind] = i
+    if "time" not in roles and "ms" not in roles:
+        either = [i for word in _EITHER for i, name in enumerate(names) if name == word and _rises(rows[1:], i)]
+        if either:
+            roles = {kind: i for kind, i in roles.items() if i != either[0]}
+            roles["time"] = either[0]
+            others = [i for i, kind in enumerate(kinds) if kind == "position" and i != either[0]]
+            roles |= {"position": others[-1]} if others and "position" not in roles else {}
+    if "time" not in roles and "ms" not in roles:
+        if (
+            len(cells) > 1
+            and len(rows) > 1
+            and all(re.search("[^\\W\\d]", c) for c in cells)
+            and parse_time(rows[1][1][0]) is not None
+        ):
+            raise InputError(
+                f"its columns {', '.join(cells)} are named, but none is known for a time: name one time, or {NAME_IT}: "
+                "time,beat",
+                path=path,
+                line=line,
+            )
+        return {}
+    if len(cells) > 2 and "position" not in roles and "bar" not in roles and not any(kinds):
+        return {}
+    known = sum(map(bool, kinds))
+    if len(cells) > 1 and known == 1 and len(rows) > 1 and len(rows[1][1]) < len(cells):
+        return {}  # a sentence that begins with such a word
+    _skip_bad_positions(rows, roles, kinds, names)
+    passed = [cell for i, cell in enumerate(cells) if cell and i not in roles.values() and kinds[i] != "end"]
+    if passed:
+        notes.append(f"its columns {', '.join(passed)} are not used")
+    return roles
 
 
-def _kinds(columns: list[Lines], path: str | Path) -> dict[str, int]:
+def _skip_bad_positions(
+    rows: list[tuple[int, list[str]]], roles: dict[str, int], kinds: list[str], names: list[str]
+) -> None:
+    """Take another column for the positions where the first so named has none: `tempo` may hold tempi."""
+    for i in [roles.get("position", -1), *(j for j, kind in enumerate(kinds) if kind == "position")]:
+        if i < 0 or i == roles.get("time"):
+            continue
+        cells = [_cell(row, i) for _, row in rows[1:]]
+        if names[i] not in ("tempo", "value", "count", "name") or all(not c or _WHOLE.fullmatch(c) for c in cells):
+            roles["position"] = i
+            return
+    roles.pop("position", None)
+
+
+def _rises(rows: list[tuple[int, list[str]]], i: int) -> bool:
+    """Whether a column has times, which are not all whole numbers."""
+    cells = [_cell(row, i) for _, row in rows]
+    times = [parse_time(cell) for cell in cells if cell]
+    if len(times) < 1 or any(time is None for time in times):
+        return False
+    whole = all(_WHOLE.fullmatch(cell) for cell in cells if cell)
+    return not whole and all(b is not None and a is not None and b > a for a, b in pairwise(times))
+
+
+def _unnamed(
+    rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path
+) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
     """Tell which column is what by what is in the cells."""
-    texts = [[text for _, text in column] for column in columns]
+    rows = _without_file(rows)
+    for line, cells in rows:
+        _time(_cell(cells, 0), path, line)
+    width = max(len(cells) for _, cells in rows)
+    columns = [[_cell(cells, i) for _, cells in rows] for i in range(width)]
+    while len(columns) > 1 and not any(columns[-1]):
+        columns.pop()
     if len(columns) == 1:
-        return {"time": 0}
-    if _are_ends(texts[0], texts[1], equal=len(columns) == 2):
-        return {"time": 0, "place": 2}
+        return rows, {"time": 0}
+    _refuse_tempi(rows, columns, path)
+    if _is_aist(columns):
+        notes.append("its times are taken for hundredths of a second, as in AIST's annotation of RWC")
+        return rows, {"hundredths": 0, "position": len(columns) - 1}
+    if _are_ends(columns[0], columns[1], equal=len(columns) == 2):
+        label = next((i for i in range(2, len(columns)) if any(columns[i])), 2)
+        return rows, {"time": 0, "end": 1, "position": label}
     if len(columns) == 2:
-        return {"time": 0, "place": 1}
-    odd = [line for line, text in columns[2] if text]
-    if len(odd) < len(columns[0]) / 2:
-        raise InputError("has more columns than most lines", path=path, line=odd[0] if odd else None)
+        return rows, {"time": 0, "position": 1}
+    filled = [sum(map(bool, column)) for column in columns]
+    for i in range(2, len(columns)):
+        if filled[i] < len(rows) / 2:
+            odd = next(k for k, cell in enumerate(columns[i]) if cell)
+            if all(parse_time(cell) is None for cell in columns[i] if cell):
+                what = f"{columns[i][odd]!r} in line {rows[odd][0]}"
+                notes.append(f"what follows the label is passed over: {what}")
+                return rows, {"time": 0, "position": 1}
+            raise InputError("has more columns than most lines", path=path, line=rows[odd][0])
     if len(columns) > 3:
-        line = next(line for line, text in columns[3] if text)
-        wanted = "name them in a first line, like time,position,confidence"
-        raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=line)
-    if not all(map(_WHOLE.fullmatch, texts[2])):
-        return {"time": 0, "place": 1, "confidence": 2}
-    return {"time": 0, "place": 2 if _never_falls(texts[1]) and not _never_falls(texts[2]) else 1}
+        wanted = f"name them in a first line, like time,position,confidence, or {NAME_IT}: time,beat"
+        raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=rows[0][0])
+    return rows, _three(columns, rows, path)
+
+
+def _three(columns: list[list[str]], rows: list[tuple[int, list[str]]], path: str | Path) -> dict[str, int]:
+    """Tell what the second and the third of three columns are."""
+    second, third = columns[1:]
+    if all(map(_WHOLE.fullmatch, second)) and all(map(_WHOLE.fullmatch, third)):
+        if _is_bar(second, third) == _is_bar(third, second):
+            either = f"its second and third column can both be bars or beats: name them in a first line, or {NAME_IT}"
+            raise InputError(f"{either}: time,bar,beat", path=path, line=rows[0][0])
+        return {"time": 0, "position": 2, "bar": 1} if _is_bar(second, third) else {"time": 0, "position": 1, "bar": 2}
+    shares = all(not cell or ((value := parse_time(cell)) is not None and 0 <= value <= 1) for cell in third)
+    if not shares and all(parse_time(cell) is not None for cell in second):
+        heights = not all(map(_WHOLE.fullmatch, second)) or len(set(second)) == 1
+        labels = sum(bool(_PLACE.fullmatch(cell)) or not cell or bool(re.search(r"[^\W\d]", cell)) for cell in third)
+        if heights and labels == len(third):
+            return {"time": 0, "position": 2}
+    return {"time": 0, "position": 1, "confidence": 2}
+
+
+def _is_bar(first: list[str], other: list[str]) -> bool:
+    """Whether the first column has numbers of bars if the other one has beats: it never falls, and beats restart."""
+    bars, beats = [int(cell) for cell in first], [int(cell) for cell in other]
+    good = [
+        (bar == before and beat == last + 1) or (bar == before + 1 and beat in (0, 1) and beat < last)
+        for (before, bar), (last, beat) in zip(pairwise(bars), pairwise(beats), strict=True)
+    ]
+    return sum(good) >= 0.8 * len(good) if good else False
+
+
+def _without_file(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Leave out a first column with the name of the recording, as sonic-annotator writes it."""
+    first = [_cell(cells, 0) for _, cells in rows]
+    named = {cell for cell in first if cell}
+    is_file = len(named) == 1 and first[0] in named and parse_time(first[0]) is None and _FILE.fullmatch(first[0])
+    if not is_file or any(parse_time(_cell(cells, 1)) is None for _, cells in rows):
+        return rows
+    return [(line, cells[1:]) for line, cells in rows]
+
+
+def _refuse_tempi(rows: list[tuple[int, list[str]]], columns: list[list[str]], path: str | Path) -> None:
+    """Refuse a curve of tempi: its times are those of changes, not of beats."""
+    for i, column in enumerate(columns[2:], 2):
+        tempi = [re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpm", plain(cell)) for cell in column]
+        for before in columns[1:i]:
+            values = [parse_time(cell) for cell in before]
+            if all(
+                tempo and value is not None and abs(float(tempo[1]) - value) < 0.51
+                for tempo, value in zip(tempi, values, strict=True)
+            ):
+                what = "has tempi and when they change, not beats: export the beats of the beat tracker"
+                raise InputError(what, path=path, line=rows[0][0])
+
+
+def _is_aist(columns: list[list[str]]) -> bool:
+    if not all(map(_WHOLE.fullmatch, columns[0] + columns[-1])):
+        return False
+    ticks = [int(cell) for cell in columns[-1]]
+    return TICKS in ticks and all(0 < tick <= TICKS and tick % 12 == 0 for tick in ticks)
 
 
 def _are_ends(starts: list[str], ends: list[str], *, equal: bool) -> bool:
@@ -144,119 +314,92 @@ def _are_ends(starts: list[str], ends: list[str], *, equal: bool) -> bool:
     )
 
 
-def _never_falls(texts: list[str]) -> bool:
-    return all(map(_WHOLE.fullmatch, texts)) and all(int(a) <= int(b) for a, b in pairwise(texts))
-
-
 def _float(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _times(cells: Lines, path: str | Path) -> list[float]:
-    times: list[float] = []
-    before = 0
-    for line, text in cells:
-        if re.fullmatch(r"[+-]?(nan|inf|infinity)", text.lower()):
-            raise InputError(f"{text!r} is not a finite time", path=path, line=line)
-        if not _NUMBER.fullmatch(text):
-            raise InputError(f"{text!r} is not a time in seconds", path=path, line=line)
-        time = _float(text)
-        if time < 0:
-            raise InputError(f"{text} s: a beat cannot come before the recording starts", path=path, line=line)
-        if times and time == times[-1]:
-            raise InputError(f"{text} s is the same beat as in line {before}", path=path, line=line)
-        if times and time < times[-1]:
-            earlier = f"{text} s comes before {times[-1]:g} s in line {before}: beats must be in order"
-            raise InputError(earlier, path=path, line=line)
-        times.append(time)
-        before = line
-    return times
+def _marks(
+    rows: list[tuple[int, list[str]]], roles: dict[str, int], notes: list[str], path: str | Path, *, is_stated: bool
+) -> tuple[list[Mark], str]:
+    at = next(roles[kind] for kind in ("time", "ms", "hundredths") if kind in roles)
+    scale = 1.0 if "time" in roles else 0.001 if "ms" in roles else 0.01
+    if scale == 0.001:
+        notes.append("its times are in milliseconds, by the name of the column")
+    label, convention = (roles["position"], "") if is_stated and "position" in roles else _label_column(rows, roles)
+    confidences = _confidences(rows, roles, path)
+    marks = []
+    for (line, cells), sure in zip(rows, confidences, strict=True):
+        time = _time(_cell(cells, at), path, line)
+        end = parse_time(_cell(cells, roles["end"])) if "end" in roles else None
+        marks.append(Mark(time * scale, _cell(cells, label) if label is not None else "", line, end, sure))
+    return marks, convention
 
 
-def places(cells: Lines, path: str | Path) -> list[int]:
-    """Read positions in the bar from their text, by the rule in this module's docstring.
-
-    Parameters
-    ----------
-    cells : list of (int, str)
-        The line and the text of every place.
-    path : path-like
-        What to call the file in errors.
-
-    Raises
-    ------
-    InputError
-        Naming the line that holds something else.
-    """
-    written = [(line, text) for line, text in cells if text.lower() not in _WORDS]
-    for line, text in written:
-        if not (_WHOLE.fullmatch(text) or _WHOLE_FLOAT.fullmatch(text) or _BAR_BEAT.fullmatch(text)):
-            wanted = "write its position in the bar (1 is the downbeat), or bar.beat such as 12.3, or nothing"
-            raise InputError(f"{text!r} is not the place of a beat: {wanted}", path=path, line=line)
-    if all(_WHOLE.fullmatch(text) or _WHOLE_FLOAT.fullmatch(text) for _, text in written):
-        numbers = [int(_float(text)) for _, text in written]
-        if len(numbers) > _LONGEST_BAR and all(b == a + 1 for a, b in pairwise(numbers)):
-            _log.warning("%s: its numbers count the beats: positions in the bar are unknown", path)
-            numbers = [0] * len(numbers)
-    else:
-        numbers = _beats_of_bars(written, path)
-    known = dict(zip((line for line, _ in written), numbers, strict=True))
-    return [known[line] if line in known else _WORDS[text.lower()] for line, text in cells]
+def _time(text: str, path: str | Path, line: int) -> float:
+    time = parse_time(text)
+    if re.fullmatch(r"[+-]?(nan|inf|infinity)", text.lower()):
+        raise InputError(f"{text!r} is not a finite time", path=path, line=line)
+    if time is None or abs(time) > 1e7:
+        raise InputError(f"{text[:60]!r} is not a time in seconds", path=path, line=line)
+    return time
 
 
-def _beats_of_bars(written: Lines, path: str | Path) -> list[int]:
-    for line, text in written:
-        if not _BAR_BEAT.fullmatch(text):
-            raise InputError(f"{text!r} is no bar.beat, but other lines have one", path=path, line=line)
-    beats_of = [re.split(r"[.:|,]", text)[1] for _, text in written]
-    if len({len(beat) for beat in beats_of}) == 1 and all(beat.endswith("0") for beat in beats_of):
-        beats_of = [beat.rstrip("0") or "0" for beat in beats_of]
-    for (line, text), beat in zip(written, beats_of, strict=True):
-        if not 1 <= int(beat) < 1000:
-            raise InputError(f"{text!r} is no bar.beat: beats are counted from 1", path=path, line=line)
-    return [int(beat) for beat in beats_of]
+def _label_column(rows: list[tuple[int, list[str]]], roles: dict[str, int]) -> tuple[int | None, str]:
+    """Choose the column of labels, and the convention that its name implies."""
+    if "position" in roles:
+        values = [_cell(cells, roles["position"]) for _, cells in rows]
+        counts = (
+            len(values) > 2 and all(map(_WHOLE.fullmatch, values)) and all(int(b) > int(a) for a, b in pairwise(values))
+        )
+        if not counts or not {"bar", "downbeat"} & set(roles):
+            return roles["position"], ""
+        if "bar" in roles and len({_cell(cells, roles["bar"]) for _, cells in rows}) == 1:
+            return roles["position"], "positions"  # one bar only
+    if "downbeat" in roles:
+        return roles["downbeat"], "downbeat"
+    if "bar" in roles:
+        return roles["bar"], "bars"
+    return None, ""
 
 
-def _confidences(cells: Lines, path: str | Path) -> list[float] | None:
+def _confidences(rows: list[tuple[int, list[str]]], roles: dict[str, int], path: str | Path) -> list[float | None]:
+    cells = [(line, _cell(cells, roles["confidence"]) if "confidence" in roles else "") for line, cells in rows]
     if not any(text for _, text in cells):
-        return None
-    for line, text in cells:
-        if not _NUMBER.fullmatch(text) or not 0 <= _float(text) <= 1:
+        return [None] * len(rows)
+    values = [parse_time(text) for _, text in cells]
+    for (line, text), value in zip(cells, values, strict=True):
+        if value is None or not 0 <= value <= 1:
             raise InputError(f"{text!r} is not a confidence between 0 and 1", path=path, line=line)
-    return [_float(text) for _, text in cells]
+    return values
 
 
 def beats(beats: Beats) -> str:
     """Write `.beats`: time, tab, position; the time alone where no position is known."""
     if not beats.positions.any():
         return "".join(f"{time:.6f}\n" for time, _ in beats)
-    return "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
+    return _stated(beats) + "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
 
 
 def csv(beats: Beats) -> str:
     """Write CSV with names in the first line, and confidences if there are any."""
     if beats.confidence is None:
-        return "time,position\n" + "".join(f"{time:.6f},{position}\n" for time, position in beats)
+        return _stated(beats) + "time,position\n" + "".join(f"{time:.6f},{position}\n" for time, position in beats)
     rows = zip(beats, beats.confidence.tolist(), strict=True)
-    return "time,position,confidence\n" + "".join(f"{t:.6f},{p},{c:.6f}\n" for (t, p), c in rows)
+    return _stated(beats) + "time,position,confidence\n" + "".join(f"{t:.6f},{p},{c:.6f}\n" for (t, p), c in rows)
+
+
+def _stated(beats: Beats) -> str:
+    """Write a comment with the convention where the numbers alone could be read otherwise."""
+    return "" if reads_back(beats, [str(position) for _, position in beats]) else "# convention: positions\n"
 
 
 def sonic_visualiser_csv(beats: Beats) -> str:
     """Write what Sonic Visualiser imports as a layer of time instants: time, label."""
-    return "".join(f"{time:.6f},{position or 'New Point'}\n" for time, position in beats)
+    texts = label_texts(beats)
+    return "".join(f"{time:.6f},{text or 'New Point'}\n" for (time, _), text in zip(beats, texts, strict=True))
 
 
 def audacity(beats: Beats) -> str:
     """Write a label track of Audacity: start, end, label."""
-    return "".join(f"{time:.6f}\t{time:.6f}\t{position or ''}\n" for time, position in beats)
-
-
-def reaper(beats: Beats) -> str:
-    """Write markers for Reaper's region/marker manager, named bar.beat where the position is known."""
-    rows, bar = ["#,Name,Start,End,Length\n"], 0
-    for number, (time, position) in enumerate(beats, 1):
-        bar += position == 1
-        minutes, microseconds = divmod(round(time * 1e6), 60_000_000)
-        clock = f"{minutes // 60}:{minutes % 60:02d}:{microseconds / 1e6:09.6f}"
-        rows.append(f"M{number},{f'{bar}.{position}' if position else 'beat'},{clock},,\n")
-    return "".join(rows)
+    texts = label_texts(beats)
+    return "".join(f"{time:.6f}\t{time:.6f}\t{text}\n" for (time, _), text in zip(beats, texts, strict=True))

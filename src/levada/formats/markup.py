@@ -1,0 +1,43 @@
+"""XML that strangers wrote, parsed without its dangers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["escape", "is_root", "parse_xml"]
+
+
+def parse_xml(text: str, *, path: str | Path) -> Element:
+    """Parse XML that declares no entities.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, or declares entities, which can be made to fill the memory or to read other files.
+    """
+    from xml.etree import ElementTree
+
+    if re.search(r"<!ENTITY|<!DOCTYPE[^>]*\[", text):
+        raise InputError("declares XML entities: no program that marks beats writes them", path=path)
+    try:
+        return ElementTree.fromstring(re.sub(r"^\s*<\?xml.*?\?>", "", text, count=1))
+    except ElementTree.ParseError as error:
+        raise InputError(f"is not whole XML ({error})", path=path, line=error.position[0]) from error
+
+
+def is_root(text: str, *names: str) -> bool:
+    """Whether the first element of XML has one of these names."""
+    first = re.search(r"<([A-Za-z_][\w.:-]*)", re.sub(r"<!--.*?-->", "", text[:20000], flags=re.S))
+    return text.lstrip().startswith("<") and first is not None and first[1] in names
+
+
+def escape(text: str) -> str:
+    """Write text such that it can stand in an attribute or an element."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

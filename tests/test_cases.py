@@ -1,0 +1,121 @@
+"""Files of other people that were misread, refused or not found: the small reproductions in ../shared/cases."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from levada.beats import Beats
+from levada.corpus import check, open_corpus
+from levada.errors import InputError
+from levada.formats import Reading, read_labels
+
+CASES = Path(__file__).parent.parent.parent / "shared" / "cases"
+
+pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside the project (../shared/cases)")
+
+TIMES = [0.5 * i for i in range(1, 25)]
+FOUR = [1, 2, 3, 4] * 6
+DOWNBEATS = [1, 0, 0, 0] * 6
+UNKNOWN = [0] * 24
+
+
+def labels(case: str) -> Reading:
+    """Read the one file of labels of a case."""
+    (path,) = (p for p in (CASES / case).iterdir() if p.name != "case.json" and p.suffix not in (".flac", ".wav"))
+    return read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("case", "positions"),
+    [
+        ("asap-labels", DOWNBEATS),
+        ("clock-times", FOUR),
+        ("comment-inline", FOUR),
+        ("comment-percent", FOUR),
+        ("excel-sep-line", FOUR),
+        ("excel-trailing-semicolons", FOUR),
+        ("header-downbeat-column", DOWNBEATS),
+        ("header-spanish", FOUR),
+        ("header-t-beat", FOUR),
+        ("jams-first-annotation-empty", FOUR),
+        ("jams-nan", DOWNBEATS),
+        ("jams-unsorted", FOUR),
+        ("negative-pickup", FOUR),
+        ("pandas-unnamed-index", FOUR),
+        ("quoted-decimal-comma", FOUR),
+        ("reaper-back", FOUR),
+        ("rwc-aist-beat-txt", FOUR),
+        ("sonic-annotator-filename", FOUR),
+        ("sv-bpm-labels", UNKNOWN),
+        ("sv-labels-one-and-x", DOWNBEATS),
+        ("sv-text-layer", FOUR),
+        ("svl-bpm-labels", UNKNOWN),
+        ("svl-time-values", FOUR),
+        ("textgrid-points", FOUR),
+        ("zero-based-positions", FOUR),
+    ],
+)
+def test_labels_are_read_as_they_were_meant(case: str, positions: list[int]) -> None:
+    reading = labels(case)
+    np.testing.assert_allclose(reading.beats.times_s, TIMES, rtol=0, atol=1e-9)
+    assert reading.beats.positions.tolist() == positions
+    report = check(open_corpus(CASES / case))
+    assert [row.beats for row in report.rows] == [24]
+    assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("header-downbeat-column", "positions of the other beats are unknown"),
+        ("jams-unsorted", "sorted"),
+        ("negative-pickup", "-0.013 s"),
+        ("pandas-unnamed-index", "piano, bass, drums"),
+        ("rwc-aist-beat-txt", "hundredths"),
+        ("sv-bpm-labels", "tempi"),
+        ("svl-bpm-labels", "tempi"),
+        ("zero-based-positions", "count from 0"),
+    ],
+)
+def test_what_was_assumed_is_shown_by_corpus_check(case: str, words: str) -> None:
+    problems = check(open_corpus(CASES / case)).problems
+    assert any(words in problem.message and problem.severity != "error" for problem in problems)
+
+
+@pytest.mark.parametrize(("case", "words"), [("rtf", "word processor"), ("segments-lab-as-beats", "silence, intro")])
+def test_what_is_no_annotation_of_beats_is_refused_by_name(case: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        labels(case)
+    report = check(open_corpus(CASES / case))
+    assert not report.ok
+    assert any(words in problem.message for problem in report.problems)
+
+
+def test_adapt_refuses_segments(levada, tmp_path: Path) -> None:
+    shutil.copytree(CASES / "segments-lab-as-beats", tmp_path / "data")
+    code, _, err = levada("adapt", tmp_path / "data", "--strategy", "bayes", "-o", tmp_path / "m")
+    assert code == 2
+    assert "silence, intro" in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_adapt_labels_zero_based(levada, tmp_path: Path) -> None:
+    song, first = CASES / "adapt-labels-zero-based" / "song.flac", CASES / "adapt-labels-zero-based" / "first.beats"
+    code, _, err = levada("adapt", song, "--labels", first, "--strategy", "bayes", "-o", tmp_path / "m")
+    assert code == 0
+    assert "count from 0" in err
+    beats: Beats = read_labels(tmp_path / "m" / "song.beats").beats
+    np.testing.assert_allclose(beats.times_s[:12], TIMES[:12], rtol=0, atol=0.02)
+    assert beats.positions[:12].tolist() == FOUR[:12]
+
+
+def test_every_case_has_a_test() -> None:
+    """Each folder is named in this file, as what holds, or as what a later version has to cure."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    cases = [path.parent.name for path in CASES.glob("*/case.json")]
+    assert len(cases) == 44
+    assert [case for case in cases if f'"{case}"' not in text] == []
+    assert all(json.loads((CASES / case / "case.json").read_text())["expected"] for case in cases)
