@@ -121,7 +121,7 @@ LABELS = {
     "text in line 7": ([*ROWS[:6], "the chorus starts", *ROWS[6:]], 7),
     "out of order": ([*ROWS[:4], ROWS[5], ROWS[4], *ROWS[6:]], 6),
     "doubled": ([*ROWS[:4], ROWS[3], *ROWS[4:]], 5),
-    "negative": (["-0.500\t4", *ROWS], 1),
+    "negative": (["-1.500\t4", *ROWS], 1),
     "not a number": ([*ROWS[:2], "nan\t3", *ROWS[3:]], 3),
     "infinite": ([*ROWS[:-1], "inf\t2"], 22),
 }

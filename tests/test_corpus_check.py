@@ -73,9 +73,9 @@ def test_beats_past_the_end(tmp_path: Path) -> None:
     [
         ("0.5 1\n1.5 2\n1.0 3\n", 3),
         ("0.5 1\n1.0 2\n1.0 3\n", 3),
-        ("-0.5 1\n1.0 2\n", 1),
+        ("-1.5 1\n1.0 2\n", 1),
         ("0.5 1\nnan 2\n", 2),
-        ("0.5 1\n1.0 2\n1.5 three\n", 3),
+        ("0.5 1\n1.0 2\n1.5 -3\n", 3),
     ],
 )
 def test_annotation_that_is_wrong_names_the_line(tmp_path: Path, beats: str, line: int) -> None:
