@@ -1,6 +1,5 @@
 """Files of other people that were misread, refused or not found: the small reproductions in ../shared/cases."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -112,10 +111,47 @@ def test_adapt_labels_zero_based(levada, tmp_path: Path) -> None:
     assert beats.positions[:12].tolist() == FOUR[:12]
 
 
-def test_every_case_has_a_test() -> None:
-    """Each folder is named in this file, as what holds, or as what a later version has to cure."""
-    text = Path(__file__).read_text(encoding="utf-8")
-    cases = [path.parent.name for path in CASES.glob("*/case.json")]
-    assert len(cases) == 44
-    assert [case for case in cases if f'"{case}"' not in text] == []
-    assert all(json.loads((CASES / case / "case.json").read_text())["expected"] for case in cases)
+LATER = pytest.mark.xfail(strict=True, reason="needs the input and the network of a later version")
+
+
+def beats_of(path: Path, model: str = "base") -> Beats:
+    """Track a recording with a model that ships."""
+    from levada import models
+
+    return models.load(model).file(path)
+
+
+@LATER
+def test_gain_changes_no_beats() -> None:
+    from levada import audio, models
+
+    tracker = models.load("latin")
+    samples, rate = audio.read(CASES / "gain-changes-beats" / "take.mp3")
+    truth = read_labels(CASES / "gain-changes-beats" / "take.beats").beats
+    for gain_db in (0, -18, -24, -36, -48):
+        found = tracker.beats(samples * np.float32(10 ** (gain_db / 20)), rate)
+        assert found.positions.tolist() == truth.positions.tolist()
+        np.testing.assert_allclose(found.times_s, truth.times_s, atol=0.07)
+
+
+@LATER
+@pytest.mark.parametrize(("case", "model"), [("quiet-45db-float-latin", "latin"), ("quiet-60db", "base")])
+def test_quiet_recordings_have_their_beats(case: str, model: str) -> None:
+    (path,) = (p for p in (CASES / case).iterdir() if p.suffix in (".wav", ".flac") and p.stem == "take")
+    found = beats_of(path, model)
+    assert 110 < found.tempo_bpm < 130
+    assert len(found) >= 11
+
+
+@LATER
+def test_silence_has_no_beats() -> None:
+    (path,) = (CASES / "silence").glob("*.flac")
+    assert len(beats_of(path)) == 0
+
+
+@LATER
+def test_silence_around_music_has_no_beats() -> None:
+    (path,) = (CASES / "silence-before-and-after").glob("*.flac")
+    found = beats_of(path)
+    assert len(found) == 20
+    np.testing.assert_allclose(found.times_s, 10.5 + 0.5 * np.arange(20), atol=0.07)

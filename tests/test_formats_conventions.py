@@ -166,7 +166,7 @@ def test_names_that_are_not_known_are_refused_with_the_remedy(file) -> None:
         "0.5 1 1\n1.0 2 1\n1.5 3 1\n",  # time beat bar of one bar
         "0.5,0.9,1.1\n1.0,0.1,1.2\n1.5,0.4,1.3\n",  # a text layer: time, height, label
         "a.wav,0.5,1\n,1.0,2\n,1.5,3\n",  # sonic-annotator
-        '"/home/ana/a b.wav",0.5,"1"\n"/home/ana/a b.wav",1.0,"2"\n"/home/ana/a b.wav",1.5,"3"\n',
+        '"/home/me/a b.wav",0.5,"1"\n"/home/me/a b.wav",1.0,"2"\n"/home/me/a b.wav",1.5,"3"\n',
         '"0,5";"1"\n"1,0";"2"\n"1,5";"3"\n',
         "0.5 1 // entra el piano\n1.0 2 % x\n1.5 3 ;; y\n",
         ";; ana\n// 2024\n% x\n0.5;1;;;\n1,0;2;;;\n1.5;3;;;\n",

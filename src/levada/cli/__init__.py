@@ -31,11 +31,11 @@ from levada.cli import (
     traditions,
 )
 from levada.cli.following import Track_
-from levada.cli.options import Force, Json, Model, Seed, Task
+from levada.cli.labelled import chosen
+from levada.cli.options import Convention, Force, Json, Model, Seed, Task
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.corpus import Span
     from levada.evaluate import Evaluation
 
 app = typer.Typer(
@@ -183,6 +183,7 @@ def adapt(
         typer.Option(min=0.01, help="Minutes of labels to use; the rest scores the result. All by default."),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Beats of a part of one recording.")] = None,
+    convention: Convention = "",
     strategy: Annotated[Strategy, typer.Option(help="How to adapt.")] = Strategy.finetune_augment,
     prior: Annotated[
         str | None, typer.Option(help="A tradition, by name or file, whose description teaches beside the labels.")
@@ -222,7 +223,7 @@ def adapt(
 
     described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
-    spans, unseen = _chosen(corpus, labels, minutes, np.random.default_rng(seed))
+    spans, unseen = chosen(corpus, labels, convention, minutes, np.random.default_rng(seed))
     base = models.base_weights(model)
     used_s, recordings = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
@@ -242,7 +243,7 @@ def adapt(
             evaluation = _before_and_after(out, model, base, adapted, unseen)
             following.show(told, evaluation, unseen, out)
         elif labels is not None:
-            written = _rest(Path(corpus), labels, out)
+            written = _rest(Path(corpus), labels, convention, out)
         else:
             terminal.say("all labels were used, so there is nothing to score it on; --minutes keeps some aside")
     if as_json:
@@ -252,35 +253,6 @@ def adapt(
         )
     elif evaluation is not None:
         _show(evaluation, False)
-
-
-def _chosen(corpus: str, labels: Path | None, minutes: float | None, rng: Any) -> tuple[list[Span], list[Any]]:
-    """What to learn from, and annotated recordings of other groups to score on."""
-    from levada.corpus import annotated_spans, draw, open_corpus, single, split
-
-    if labels is not None or (not corpus.startswith("mirdata:") and Path(corpus).is_file()):
-        if labels is None:
-            raise InputError("is one recording: say with --labels where its beats are", path=corpus)
-        if Path(corpus).is_dir():
-            raise InputError(
-                "is a folder: it holds a beat file beside each recording, and --labels is for one", path=corpus
-            )
-        track = single(corpus, labels).tracks[0]
-        return ([*annotated_spans(track)] if minutes is None else draw([track], minutes=minutes, rng=rng)), []
-    opened = open_corpus(corpus)
-    if not opened.annotated:
-        raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus)
-    if minutes is None:
-        return [span for track in opened.annotated for span in annotated_spans(track)], []
-    if len(opened.groups) < 2:
-        terminal.say(f"all recordings are of one group ({opened.grouping}): there are none left to score on")
-        return draw(opened.annotated, minutes=minutes, rng=rng), []
-    for test in (0.6, 0.4, 0.2):
-        train, unseen = split(opened, test=test, rng=rng)
-        if sum(span.duration_s for track in train for span in annotated_spans(track)) >= 60 * minutes * 1.02:
-            return draw(train, minutes=minutes, rng=rng), list(unseen)
-    terminal.say("too few labels to keep any aside: all groups are used, and nothing is scored")
-    return draw(opened.annotated, minutes=minutes, rng=rng), []
 
 
 def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: list[Any]) -> Evaluation:
@@ -301,13 +273,13 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
     return evaluation
 
 
-def _rest(recording: Path, labels: Path, out: Path) -> str:
+def _rest(recording: Path, labels: Path, convention: str, out: Path) -> str:
     """Beats of all of a recording of which a part is labelled."""
     from levada import models
-    from levada.formats import read_beats, write_beats
+    from levada.formats import read_labels, write_beats
 
     target = out / f"{recording.stem}.beats"
-    found = models.load(out).file(recording, hints=read_beats(labels))
+    found = models.load(out).file(recording, hints=read_labels(labels, convention=convention).beats)
     write_beats(target, found, force=True)
     terminal.say(f"{target}: {len(found)} beats of the whole recording, passing through your labels")
     return str(target)
@@ -335,6 +307,7 @@ def evaluate(
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Recordings scored at once.")] = 2,
     task: Annotated[Task, typer.Option(help="What the corpus is labelled with.")] = Task.beats,
+    convention: Convention = "",
     oracle: Annotated[bool, typer.Option("--oracle", help="Stems: show the best that masks could do.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Stems: draw which instrument ends up where (.png, .svg, .pdf).")
@@ -361,7 +334,7 @@ def evaluate(
     from levada.evaluate import evaluate as score
     from levada.evaluate import with_floor
 
-    tracks = open_corpus(corpus).tracks
+    tracks = open_corpus(corpus, convention=convention).tracks
     trackers = {name: models.load(name) for name in with_floor(model or ["base"])}
     with terminal.progress("scoring") as progress:
         evaluation = score(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from levada import terminal
-from levada.cli.options import Json, Task
+from levada.cli.options import Convention, Json, Task
 
 if TYPE_CHECKING:
     from levada.corpus import Report, StemCorpus
@@ -24,6 +24,7 @@ def corpus_check(
     task: Annotated[
         Task | None, typer.Option(help="beats or stems; stems where folders hold mixtures of them.")
     ] = None,
+    convention: Convention = "",
     as_json: Json = False,
 ) -> None:
     """Print durations, tempi and metres, or instruments, and everything that is wrong."""
@@ -33,7 +34,7 @@ def corpus_check(
     if task == Task.stems or (task is None and has_mixtures(corpus)):
         _check_stems(corpus, as_json=as_json, is_sure=task is not None)
         return
-    opened = open_corpus(corpus)
+    opened = open_corpus(corpus, convention=convention)
     with terminal.progress("listening"):
         report = check(opened)
     if as_json:

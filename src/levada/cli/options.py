@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Force", "Json", "Model", "Seed", "Task"]
+__all__ = ["Convention", "Force", "Json", "Model", "Seed", "Task"]
 
 
 class Task(StrEnum):
@@ -21,3 +21,6 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="base, latin, flux, or the folder of a model.")]
+Convention = Annotated[
+    str, typer.Option(help="What labels mean where it cannot be told: positions, zero-based … (docs/labels.md).")
+]

@@ -22,10 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from levada.corpus.budget import draw, hold_out, split
-from levada.corpus.check import Problem, Report, Row, check
+from levada.corpus.check import Report, Row, check
 from levada.corpus.folder import open_folder, single
+from levada.corpus.label_check import check_labels, usable
 from levada.corpus.mirdata import get, open_mirdata
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, StemSpan
+from levada.corpus.problems import Problem
 from levada.corpus.spans import annotated_spans
 from levada.corpus.stem_budget import draw_stems, split_stems, whole
 from levada.corpus.stem_check import check_stems
@@ -46,6 +48,7 @@ __all__ = [
     "Track",
     "annotated_spans",
     "check",
+    "check_labels",
     "check_stems",
     "draw",
     "draw_stems",
@@ -60,13 +63,14 @@ __all__ = [
     "single",
     "split",
     "split_stems",
+    "usable",
     "whole",
 ]
 
 MIRDATA = "mirdata:"
 
 
-def open_corpus(spec: str | Path, *, home: str | Path | None = None) -> Corpus:
+def open_corpus(spec: str | Path, *, home: str | Path | None = None, convention: str = "") -> Corpus:
     """Open a corpus by the name a user gives it.
 
     Parameters
@@ -75,6 +79,8 @@ def open_corpus(spec: str | Path, *, home: str | Path | None = None) -> Corpus:
         A folder of recordings, or ``mirdata:NAME`` (``mirdata:NAME@VERSION``) for a dataset mirdata knows.
     home : path-like or None
         Where mirdata's datasets lie, one folder each; ``~/mir_datasets`` by default. Folders do not need it.
+    convention : str
+        What the labels of a folder mean, where it cannot be told: a name in `levada.formats.CONVENTIONS`.
 
     Returns
     -------
@@ -90,7 +96,7 @@ def open_corpus(spec: str | Path, *, home: str | Path | None = None) -> Corpus:
     """
     if str(spec).startswith(MIRDATA):
         return open_mirdata(str(spec).removeprefix(MIRDATA), home=home)
-    return open_folder(spec)
+    return open_folder(spec, convention=convention)
 
 
 def open_stems(

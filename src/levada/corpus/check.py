@@ -8,52 +8,32 @@ many beats of one file share a problem, it is told once, with how often it occur
 from __future__ import annotations
 
 import logging
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from levada import audio
 from levada.beats import Beats
+from levada.corpus.label_check import check_labels, count, others
+from levada.corpus.problems import Problem, Severity
 from levada.corpus.spans import is_gap, stretches, usual_intervals
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 
 __all__ = ["Problem", "Report", "Row", "check", "reader_warnings"]
 
-Severity = Literal["error", "warning", "note"]
-
 SILENT = 1e-4  # peak of what is taken for silence: -80 dB below full scale
 FULL_SCALE = 0.9995  # at or above it a sample may be clipped
 CLIPPED = 1e-3  # share of samples at full scale that is audible distortion
-DOUBLED_S = 0.1  # beats closer than this, 600 bpm, are one beat marked twice
-MISSING = 1.8  # times the intervals around it: an interval in which a beat is missing
 LATE_S = 15.0  # unannotated time at either end that is worth a note
 OCTAVES = 0.8  # tempo this far from the corpus' median: half or double the beats, perhaps
 LOW_RATE = 32000  # Hz; below it a part of the bands up to 17 kHz is empty
 HIGH_RATE = 96000  # Hz
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong, in a plain sentence."""
-
-    severity: Severity  # "error", "warning" or "note"
-    message: str  # what is wrong and, where it is not obvious, what to do
-    path: Path | None = None  # the file at fault
-    line: int | None = None  # the line at fault, counted from 1, where the file has lines
-
-    def __str__(self) -> str:
-        where = (
-            "" if self.path is None else f"{self.path}: " if self.line is None else f"{self.path}, line {self.line}: "
-        )
-        return where + self.message
 
 
 @dataclass(frozen=True)
@@ -123,11 +103,11 @@ def check(corpus: Corpus) -> Report:
         problems += [*sound.problems, *found]
     problems += _among(corpus.tracks, sounds, rows)
     if corpus.strays:
-        count, first = len(corpus.strays), corpus.strays[0]
-        problems.append(Problem("warning", "has no recording of its name" + _others(count), first))
+        stray, first = len(corpus.strays), corpus.strays[0]
+        problems.append(Problem("warning", "has no recording of its name" + others(stray), first))
     without = [track for track in corpus.tracks if not track.is_annotated]
     if without:
-        what = f"is not annotated{_others(len(without))}: to be tracked later"
+        what = f"is not annotated{others(len(without))}: to be tracked later"
         problems.append(Problem("note", what, without[0].audio))
     order = ("error", "warning", "note")
     problems.sort(key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0))
@@ -182,15 +162,15 @@ def _sound_problems(
 
 
 def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
-    source = track.annotation or track.audio
     kind = track.annotation.suffix.lstrip(".").lower() if track.annotation else "mirdata" if track.load else ""
-    beats, problems = Beats([]), []
+    beats, problems = Beats([]), list[Problem]()
     if track.is_annotated:
+        problems = check_labels(track)
         try:
             beats = track.beats()
-            problems = list(_beat_problems(track, beats, sound))
-        except InputError as error:
-            problems = [Problem("error", error.problem, Path(error.path or source), error.line)]
+            problems += _beat_problems(track, beats, sound)
+        except InputError:
+            pass  # `check_labels` says it
     annotated_s = sum(end_s - start_s for start_s, end_s in stretches(beats))
     row = Row(track.id, track.group, sound.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind)
     return row, problems
@@ -198,40 +178,26 @@ def _row(track: Track, sound: _Sound) -> tuple[Row, list[Problem]]:
 
 def _beat_problems(track: Track, beats: Beats, sound: _Sound) -> Iterator[Problem]:
     path = track.annotation or track.audio
-    times = beats.times_s
+    times, lines = beats.times_s, track.labels.lines
 
     def problem(severity: Severity, message: str, beat: int | None = None) -> Problem:
-        return Problem(severity, message, path, None if beat is None else _line(path, float(times[beat])))
+        return Problem(severity, message, path, lines[beat] if beat is not None and lines else None)
 
     if track.alternatives:
-        others = ", ".join(other.name for other in track.alternatives)
-        yield problem("note", f"is used; {others} {'is' if len(track.alternatives) == 1 else 'are'} not")
+        unused = ", ".join(other.name for other in track.alternatives)
+        yield problem("note", f"is used; {unused} {'is' if len(track.alternatives) == 1 else 'are'} not")
     if len(beats) < 2:
-        yield problem("error", f"has {_count(len(beats), 'beat')}: nothing can be learnt from it")
         return
     late = np.flatnonzero(times > sound.duration_s)
     if len(late):
-        what = f"{_count(len(late), 'beat')} after the end of the audio ({sound.duration_s:.2f} s)"
+        what = f"{count(len(late), 'beat')} after the end of the audio ({sound.duration_s:.2f} s)"
         yield problem("error", f"{what}, first at {times[late[0]]:.3f} s", int(late[0]))
-    intervals = beats.intervals_s
-    double = np.flatnonzero(intervals < DOUBLED_S)
-    if len(double):
-        at = int(double[0])
-        where = f"first at {times[at + 1]:.3f} s, {1000 * intervals[at]:.0f} ms after another"
-        yield problem("error", f"{_count(len(double), 'beat')} doubled, {where}", at + 1)
-    missing = np.flatnonzero((intervals > MISSING * usual_intervals(intervals)) & ~is_gap(intervals))
-    gaps = np.flatnonzero(is_gap(intervals))
-    if len(missing):
-        at = int(missing[0])
-        where = f"first of {intervals[at]:.2f} s after {times[at]:.3f} s"
-        yield problem("warning", f"{_count(len(missing), 'interval')} where a beat seems to be missing, {where}", at)
+    gaps = np.flatnonzero(is_gap(beats.intervals_s))
     if len(gaps):
         at, spans = int(gaps[0]), stretches(beats)
         annotated_s = sum(end_s - start_s for start_s, end_s in spans)
-        where = f"first of {intervals[at]:.2f} s after {times[at]:.3f} s"
-        what = (
-            f"{_count(len(spans), 'annotated span')}, {annotated_s:.1f} s in all, apart by {_count(len(gaps), 'gap')}"
-        )
+        where = f"first of {beats.intervals_s[at]:.2f} s after {times[at]:.3f} s"
+        what = f"{count(len(spans), 'annotated span')}, {annotated_s:.1f} s in all, apart by {count(len(gaps), 'gap')}"
         yield problem("note", f"{what}, {where}: nothing is learnt from gaps, and nothing is scored there", at)
     yield from (problem(severity, what, beat) for severity, what, beat in _bar_problems(beats))
     if np.isfinite(sound.duration_s):
@@ -243,7 +209,7 @@ def _beat_problems(track: Track, beats: Beats, sound: _Sound) -> Iterator[Proble
 
 
 def _bar_problems(beats: Beats) -> Iterator[tuple[Severity, str, int | None]]:
-    """Say what is wrong with positions in the bar: severity, message and the beat at fault."""
+    """Say what is unusual about positions in the bar: severity, message and the beat at fault."""
     positions, times = beats.positions, beats.times_s
     unknown = np.flatnonzero(positions == 0)
     if len(unknown) == len(beats):
@@ -253,19 +219,20 @@ def _bar_problems(beats: Beats) -> Iterator[tuple[Severity, str, int | None]]:
         yield "warning", "marks no downbeat (position 1)", None
         return
     if len(unknown):
-        yield "note", f"{_count(len(unknown), 'beat')} without a position in the bar", int(unknown[0])
+        yield "note", f"{count(len(unknown), 'beat')} without a position in the bar", int(unknown[0])
     before, after = positions[:-1], positions[1:]
-    skips = np.flatnonzero((before > 0) & (after > 0) & (after != before + 1) & (after != 1))
+    skips = (before > 0) & (after > 0) & (after != before + 1) & (after != 1)
+    skips = np.flatnonzero(skips & (beats.intervals_s > 1.5 * usual_intervals(beats.intervals_s)))  # others are errors
     if len(skips):
         at = int(skips[0])
         what = f"positions jump from {before[at]} to {after[at]} at {times[at + 1]:.3f} s"
-        yield "warning", what + _others(len(skips)), at + 1
+        yield "warning", what + others(len(skips)), at + 1
     downbeats = np.flatnonzero(positions == 1)
     lengths = np.diff(downbeats)
     for metre, bars in beats.metres.items():
         if metre == 1 or (bars <= 2 and bars < 0.05 * len(lengths)):
             first = int(downbeats[np.flatnonzero(lengths == metre)[0]])
-            what = f"{_count(bars, 'bar')} of {_count(metre, 'beat')} among {len(lengths)} bars"
+            what = f"{count(bars, 'bar')} of {count(metre, 'beat')} among {len(lengths)} bars"
             yield "warning", f"{what}, first at {times[first]:.3f} s", first
 
 
@@ -293,27 +260,6 @@ def _among(tracks: Sequence[Track], sounds: Sequence[_Sound], rows: Sequence[Row
             part = "half" if tempo < usual else "double"
             what = f"is at {tempo:.0f} bpm, the median is {usual:.0f}: perhaps {part} the beats are annotated"
             yield Problem("warning", what, track.annotation or track.audio)
-
-
-def _line(path: Path, time_s: float) -> int | None:
-    """Find the line of a text file that a beat stands in, counted from 1."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    for number, line in enumerate(lines, start=1):
-        first = re.match(r"""[\s"']*([-+]?[\d.]+(?:[eE][-+]?\d+)?)""", line)
-        if first and first[1].strip(".") and abs(float(first[1]) - time_s) < 1e-9:
-            return number
-    return None
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def _others(number: int) -> str:
-    return "" if number == 1 else f" (and {number - 1} more)"
 
 
 @contextmanager

@@ -14,6 +14,9 @@ An optional ``corpus.toml`` in the folder names things::
     "1995/ansina*" = "ansina"   # a track's id (its path without suffix) or a pattern; an exact id goes first
     "1995/take7" = "cuareim"
 
+    [labels]
+    convention = "zero-based"   # what all labels mean, where it cannot be told (docs/labels.md)
+
 Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
 hold recordings; otherwise each is its own group. Folders called ``song.stems`` hold what single instruments of a
 recording play, and are passed over.
@@ -33,13 +36,15 @@ from levada.audio import SUFFIXES
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.files import read_toml
+from levada.formats import check_convention
 
 __all__ = ["ALWAYS", "STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
 
 ANNOTATIONS = (  # in the order they are preferred
     ".beats",
-    *(".svl", ".jams", ".npy"),
-    *(".sv.csv", ".labels.txt", ".audacity.txt"),
+    *(".svl", ".sv", ".jams", ".npy"),
+    *(".textgrid", ".TextGrid", ".eaf", ".srt", ".vtt", ".mid", ".midi"),
+    *(".sv.csv", ".reaper.csv", ".labels.txt", ".audacity.txt"),
     *(".csv", ".tsv", ".txt", ".lab"),
 )
 ALWAYS = (".beats", ".svl", ".jams")  # these are annotations wherever they lie, also without a recording
@@ -61,6 +66,8 @@ class Facts:
         In a corpus of stems, a file or a pattern -> its instrument.
     layout : str
         Of a corpus of stems: "songs", "solos", or empty where it is to be found out.
+    convention : str
+        What the labels of beats mean, a name in `levada.formats.CONVENTIONS`; empty where it is recognised.
     """
 
     name: str = ""
@@ -69,9 +76,10 @@ class Facts:
     groups: Mapping[str, str] = field(default_factory=dict)
     instruments: Mapping[str, str] = field(default_factory=dict)
     layout: str = ""
+    convention: str = ""
 
 
-def open_folder(folder: str | Path) -> Corpus:
+def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     """Find the recordings in a folder and its sub-folders, and the annotation of each.
 
     Hidden files, links to folders and folders of stems are passed over. Neither audio nor annotations are read.
@@ -80,6 +88,8 @@ def open_folder(folder: str | Path) -> Corpus:
     ----------
     folder : path-like
         The folder.
+    convention : str
+        What all labels mean, a name in `levada.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, if left out.
 
     Returns
     -------
@@ -114,6 +124,7 @@ def open_folder(folder: str | Path) -> Corpus:
             annotation=found[path][0] if found[path] else None,
             group=groups[path],
             alternatives=tuple(found[path][1:]),
+            convention=convention or facts.convention,
         )
         for path in recordings
     ]
@@ -128,7 +139,7 @@ def open_folder(folder: str | Path) -> Corpus:
     )
 
 
-def single(audio: str | Path, labels: str | Path) -> Corpus:
+def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Corpus:
     """One recording of which a part is annotated, as a corpus of one track.
 
     Parameters
@@ -137,6 +148,8 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
         The recording.
     labels : path-like
         Beats of a part of it, in any format `levada.formats` reads.
+    convention : str
+        What the labels mean; recognised if left out.
 
     Returns
     -------
@@ -152,8 +165,8 @@ def single(audio: str | Path, labels: str | Path) -> Corpus:
     for path, what in ((recording, "recording"), (annotation, "beat file")):
         if not path.is_file():
             raise InputError(f"there is no such {what}", path=path)
-    track = Track(recording.stem, recording, annotation, group=recording.stem)
-    track.beats()
+    track = Track(recording.stem, recording, annotation, group=recording.stem, convention=convention)
+    _ = track.labels  # what cannot be read is said here
     toml = recording.parent / TOML
     facts = read_facts(toml) if toml.is_file() else Facts()
     name = facts.name or recording.stem
@@ -229,14 +242,14 @@ def read_facts(path: Path) -> Facts:
     known = read_toml(path)
     if "license" in known and "licence" not in known:
         known["licence"] = known.pop("license")
-    groups, instruments = known.pop("groups", {}), known.pop("instruments", {})
-    for what, table in (("groups", groups), ("instruments", instruments)):
+    groups, instruments, labels = (known.pop(what, {}) for what in ("groups", "instruments", "labels"))
+    for what, table in (("groups", groups), ("instruments", instruments), ("labels", labels)):
         if not isinstance(table, dict):
             raise InputError(f"{what} must be a table: [{what}]", path=path, line=line_of(path, what))
     for key, value in known.items():
         if key not in ("name", "licence", "citation", "layout"):
             raise InputError(
-                f"{key!r} is not known; it may hold name, licence, citation and [groups]; "
+                f"{key!r} is not known; it may hold name, licence, citation, [groups] and [labels]; "
                 "for stems layout and [instruments] too",
                 path=path,
                 line=line_of(path, key),
@@ -251,10 +264,18 @@ def read_facts(path: Path) -> Facts:
         if not isinstance(value, str) or not value:
             problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
             raise InputError(problem, path=path, line=line_of(path, key))
+    for key, value in labels.items():
+        if key != "convention" or not isinstance(value, str):
+            problem = f"[labels] holds a convention in quotation marks, not {key!r}"
+            raise InputError(problem, path=path, line=line_of(path, key))
+        try:
+            check_convention(value)
+        except InputError as error:
+            raise InputError(error.problem, path=path, line=line_of(path, key)) from error
     if known.get("layout", "songs") not in ("songs", "solos"):
         problem = f"layout must be songs or solos, not {known['layout']!r}"
         raise InputError(problem, path=path, line=line_of(path, "layout"))
-    return Facts(**known, groups=groups, instruments=instruments)
+    return Facts(**known, groups=groups, instruments=instruments, convention=labels.get("convention", ""))
 
 
 def line_of(path: Path, key: str) -> int | None:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada import audio
-from levada.corpus.check import CLIPPED, FULL_SCALE, SILENT, Problem, reader_warnings
+from levada.corpus.check import CLIPPED, FULL_SCALE, SILENT, reader_warnings
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus
+from levada.corpus.problems import Problem
 from levada.errors import InputError
 from levada.instruments import OTHER, voice_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from levada import audio
 from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import read_beats
+from levada.formats import Reading, read_labels
 from levada.sources import Source
 
 __all__ = ["Corpus", "Span", "Track"]
@@ -28,6 +28,7 @@ class Track:
     alternatives: tuple[Path, ...] = ()  # other annotations of the same recording, not used
     load: Callable[[], Beats] | None = field(default=None, repr=False, compare=False)  # reader of another's format
     corpus: Source | None = field(default=None, repr=False, compare=False)  # its name, licence and citation
+    convention: str = ""  # what the labels mean, where it was named (`levada.formats.CONVENTIONS`)
 
     @property
     def is_annotated(self) -> bool:
@@ -40,17 +41,24 @@ class Track:
         Raises
         ------
         InputError
-            If there is no annotation, or it cannot be read.
+            If there is no annotation, it cannot be read, or only its downbeats are marked.
         """
-        return self._beats
+        if self.labels.only_downbeats:
+            raise InputError(
+                "marks downbeats only: the beats between are unknown, so nothing can be learnt or scored; mark all "
+                "beats, or, if bars have one beat, name the convention positions",
+                path=self.annotation,
+            )
+        return self.labels.beats
 
     @cached_property
-    def _beats(self) -> Beats:
+    def labels(self) -> Reading:
+        """The annotation, and what was assumed to read it."""
         if self.load is not None:
-            return self.load()
+            return Reading(self.load(), "mirdata", "positions")
         if self.annotation is None:
             raise InputError("has no beat annotation beside it", path=self.audio)
-        return read_beats(self.annotation)
+        return read_labels(self.annotation, convention=self.convention)
 
     @cached_property
     def duration_s(self) -> float:

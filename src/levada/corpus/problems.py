@@ -1,0 +1,27 @@
+"""What is said of a file in which something is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Problem", "Severity"]
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong, in a plain sentence."""
+
+    severity: Severity  # "error", "warning" or "note"
+    message: str  # what is wrong and, where it is not obvious, what to do
+    path: Path | None = None  # the file at fault
+    line: int | None = None  # the line at fault, counted from 1, where the file has lines
+
+    def __str__(self) -> str:
+        where = (
+            "" if self.path is None else f"{self.path}: " if self.line is None else f"{self.path}, line {self.line}: "
+        )
+        return where + self.message
