@@ -118,7 +118,7 @@ def every_reader(path: Path) -> list:
     ("content", "words"),
     [
         (b"", "is an empty file"),
-        (b"these are no samples\n" * 99, "is not audio, or of a kind that needs the ffmpeg program or PyAV"),
+        (bytes(range(256)) * 9, "is not audio, or of a kind that needs the ffmpeg program or PyAV"),
         (b"RIFF\xff\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00", r"is damaged \(Error in WAV file"),
         (b"\x00\x00\x00\x20ftypM4A ", r"install ffmpeg, or pip install 'levada\[video\]'"),
     ],

@@ -242,7 +242,7 @@ def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.Mon
 def test_short_and_constant(frames: int, level: float) -> None:
     found = decode_beats(np.full((frames, 2), level))
     assert found.confidence is not None
-    assert len(found) == 0 if level < 0.05 else len(found) <= 1 + frames // 27
+    assert len(found) == 0 if level < 0.05 or frames < 14 else 1 <= len(found) <= 1 + frames // 27
     assert np.isfinite(posteriors(np.full((frames, 2), level))).all()
     assert posteriors(np.full((frames, 2), level)).shape == (frames, 2)
 

@@ -33,6 +33,7 @@ def test_frozen() -> None:
         ({"min_tempo_bpm": None}, "min_tempo_bpm"),
         ({"max_tempo_bpm": float("nan")}, "max_tempo_bpm must be a finite number"),
         ({"min_tempo_bpm": 0}, "above 0"),
+        ({"min_tempo_bpm": 1e-6}, "at least 5"),
         ({"min_tempo_bpm": 300}, "not above max_tempo_bpm"),
         ({"tempi": 0}, "tempi must be a whole number"),
         ({"tempi": 2.5}, "tempi must be a whole number"),
@@ -157,3 +158,15 @@ def test_what_labels_do_not_say_stays() -> None:
     learnt = learn_settings([Beats(np.arange(20) * 0.5)], start=start)
     assert (learnt.metres, learnt.tempo_stiffness, learnt.threshold) == ((5,), 70, 0.2)
     assert learnt.tempo_mean_bpm == pytest.approx(120)
+
+
+def test_labels_slower_than_any_beat_are_refused() -> None:
+    with pytest.raises(InputError, match=r"60\.0 s apart"):
+        learn_settings([Beats(np.arange(9) * 60.0)])
+    assert learn_settings([Beats(np.arange(9) * 10.0)]).min_tempo_bpm == 5.0
+
+
+def test_what_no_memory_would_hold_is_refused_before_it_is_asked_for() -> None:
+    settings = DecoderSettings(min_tempo_bpm=5, tempi=1000, metres=tuple(range(1, 65)))
+    with pytest.raises(InputError, match="GiB"):
+        bar_pointer(np.full((100, 2), 0.1), fps=100, settings=settings)

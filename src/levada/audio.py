@@ -33,6 +33,7 @@ __all__ = [
     "info",
     "lacks_length_header",
     "mono",
+    "mono_blocks",
     "read",
     "resample",
     "with_clicks",
@@ -40,8 +41,15 @@ __all__ = [
     "writing",
 ]
 
-_NATIVE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".caf", ".w64"}
-_FOREIGN = {".m4a", ".aac", ".mp4", ".webm", ".wma", ".mka"}
+_NATIVE = {
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),
+    *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd"),
+}
+_FOREIGN = {
+    *(".m4a", ".m4b", ".aac", ".amr", ".wma", ".wv", ".ape", ".mka"),
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv"),
+}
+_CANCELLED = 0.01
 SUFFIXES = frozenset(_NATIVE | _FOREIGN)
 """Suffixes, in lower case, of what is taken for a recording in a folder."""
 
@@ -145,20 +153,29 @@ def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
         As for `read`, when the first block is asked for.
     """
     with opened(path) as recording:
-        size = max(1, round(block_s * recording.rate))
-        held: list[Samples] = []
-        count = total = 0
-        for piece in recording.pieces:
-            total += piece.shape[1]
-            while count + piece.shape[1] >= size:
-                yield np.concatenate([*held, piece[:, : size - count]], axis=1)
-                held, piece, count = [], piece[:, size - count :], 0
-            held.append(piece)
-            count += piece.shape[1]
-        if count:
-            yield np.concatenate(held, axis=1)
+        total = 0
+        for block in _reblocked(recording.pieces, max(1, round(block_s * recording.rate))):
+            total += block.shape[1]
+            yield block
         if not total:
             raise InputError("has no audio samples", path=path)
+
+
+def _reblocked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """Cut consecutive pieces into blocks of `size` samples; the last one may be shorter."""
+    held: list[Samples] = []
+    count = 0
+    for piece in pieces:
+        rest = piece
+        while count + rest.shape[1] >= size:
+            cut = size - count
+            yield np.concatenate([*held, rest[:, :cut]], axis=1) if held else rest[:, :cut]
+            held, rest, count = [], rest[:, cut:], 0
+        if rest.shape[1]:
+            held.append(rest)
+            count += rest.shape[1]
+    if count:
+        yield np.concatenate(held, axis=1)
 
 
 def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = False) -> None:
@@ -309,9 +326,46 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
 
 
 def mono(samples: npt.ArrayLike) -> Samples:
-    """Average the channels: float32 [shape=(samples,)]."""
+    """Average the channels, unless they cancel each other.
+
+    Where the average has less than a hundredth of the channels' mean power, as when one side of a stereo recording is
+    inverted, it is the channel with most power instead.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     sound = np.asarray(samples, dtype=np.float32)
-    return sound if sound.ndim == 1 else np.asarray(sound.mean(axis=0, dtype=np.float32))
+    if sound.ndim == 1:
+        return sound
+    mean: Samples = np.asarray(sound.mean(axis=0, dtype=np.float32))
+    if len(sound) > 1:
+        power = np.einsum("ct,ct->c", sound, sound)
+        if float(mean @ mean) < _CANCELLED * float(power.mean()):
+            return np.asarray(sound[int(power.argmax())])
+    return mean
+
+
+def mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:
+    """Mix consecutive pieces of a recording to mono, the same however it was cut into pieces.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)] or [shape=(n,)]
+    rate : int
+        In Hz.
+    block_s : float
+        The stretch for which `mono` decides at once, in seconds.
+
+    Yields
+    ------
+    float32 [shape=(n,)]
+    """
+    yield from map(mono, _reblocked(map(np.atleast_2d, pieces), max(1, round(block_s * rate))))
 
 
 def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:

@@ -5,13 +5,14 @@ One class, so that a door can tell the user's mistakes (exit code 2, the message
 
 from __future__ import annotations
 
+import errno
 import pickle
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "MissingExtra", "portable"]
+__all__ = ["InputError", "MissingExtra", "os_problem", "portable", "wrap_errors"]
 
 
 class InputError(ValueError):
@@ -82,3 +83,62 @@ def _restored(kind: type[Exception], args: tuple[Any, ...], state: Mapping[str, 
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+_PROBLEMS = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EISDIR: "is a folder, not a file",
+    errno.ELOOP: "is a link that leads back to itself",
+    errno.ENAMETOOLONG: "its name is too long for this disk: give a shorter one",
+    errno.EACCES: "you may not use it: change its permissions",
+    errno.EPERM: "you may not use it: change its permissions",
+    errno.EROFS: "its disk can only be read: choose a place on another",
+    errno.ENOSPC: "the disk is full: make room or choose another",
+    errno.EDQUOT: "the disk quota is used up: make room or choose another disk",
+    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOTEMPTY: "the folder is not empty",
+    errno.EEXIST: "exists already",
+    errno.EIO: "its disk is failing (input or output error)",
+    errno.ESTALE: "its network disk has gone away",
+    errno.ENXIO: "is not an ordinary file",
+    errno.EINVAL: "this disk does not allow such a name or operation",
+    errno.EILSEQ: "its name cannot be written on this disk",
+    errno.ENODEV: "is not an ordinary file",
+    errno.ETXTBSY: "is in use by another program",
+    errno.EBUSY: "is in use by another program",
+    errno.EXDEV: "is on another disk",
+}
+
+
+def os_problem(error: OSError) -> str:
+    """Say in plain words what the operating system refused."""
+    known = _PROBLEMS.get(error.errno or 0)
+    return known or f"cannot be used: {(error.strerror or str(error) or type(error).__name__).lower()}"
+
+
+@contextmanager
+def wrap_errors(path: str | Path) -> Iterator[None]:
+    """Turn what the operating system refuses about a file that is read into an `InputError` that names it.
+
+    Parameters
+    ----------
+    path : path-like
+        The file that is named where the error names none.
+
+    Raises
+    ------
+    InputError
+        In place of an `OSError`, and of a name that no file can have.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str | Path) else path
+        raise InputError(os_problem(error), path=name) from error
+    except ValueError as error:
+        if isinstance(error, InputError) or "null byte" not in str(error):
+            raise
+        raise InputError("no file can have such a name", path=path) from error

@@ -7,10 +7,13 @@ import logging
 import os
 import re
 import shutil
+import stat
 import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +22,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada import containers
+from levada.errors import InputError, wrap_errors
 
 if TYPE_CHECKING:
     import soundfile
@@ -30,6 +34,10 @@ Samples = npt.NDArray[np.float32]
 
 PIECE = 1 << 14
 """Samples a channel that pass a decoder at once: what a damaged file may lose before the damage."""
+
+_ENDLESS = 1 << 40  # samples a channel: a file whose header has no length
+_LARGEST = 2.0**32  # far beyond full scale of any integer format: damage, and the squares would overflow
+_SHORTFALL_S = 0.01  # a header's size may count itself
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +52,7 @@ class Recording:
     length: int | None  # samples a channel to come, where the decoder knows
     promised: int | None  # as many as should come by the file's header
     pieces: Iterator[Samples]  # all finite, float32 [shape=(channels, n)]
+    note: str = ""  # what is wrong with the file, for a warning where it has been read to the end
 
 
 @contextmanager
@@ -68,36 +77,123 @@ def opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
         If there is no such file, or nothing can decode it.
     """
     need_file(path)
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        with _foreign_decoder(path, start_s, error) as recording:
-            yield replace(recording, pieces=_finite(recording, path, start_s))
-        return
-    with file:
-        recording = _libsndfile(file, path, start_s)
+    with ExitStack() as stack:
+        with wrap_errors(path):
+            recording = _decoder(path, start_s, stack)
         yield replace(recording, pieces=_finite(recording, path, start_s))
 
 
-def _libsndfile(file: soundfile.SoundFile, path: str | Path, start_s: float) -> Recording:
+def _decoder(path: str | Path, start_s: float, stack: ExitStack) -> Recording:
+    """Start whatever can decode a file; `stack` ends it."""
     import soundfile
 
-    rate, pieces = file.samplerate, _libsndfile_pieces(file, path)
-    start = min(round(start_s * rate), file.frames)
+    parts = containers.sections(path)
+    try:
+        if parts:
+            file = stack.enter_context(_sound_file(stack.enter_context(containers.spliced(path, parts[0]))))
+        else:
+            file = stack.enter_context(_sound_file(os.fsencode(path) if os.name == "posix" else path))
+    except soundfile.SoundFileError as error:
+        if what := containers.not_audio(path):
+            raise InputError(f"is not audio but {what}", path=path) from error
+        return stack.enter_context(_foreign_decoder(path, start_s, error))
+    return _libsndfile(file, path, start_s, parts)
+
+
+def _sound_file(source: Any) -> soundfile.SoundFile:
+    import soundfile
+
+    with _quiet():
+        return soundfile.SoundFile(source)
+
+
+_quiet_lock = threading.Lock()
+_quiet_depth, _quiet_kept = 0, -1
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what libraries in C print on stderr off the terminal: libmpg123 cannot be asked to be silent."""
+    global _quiet_depth, _quiet_kept
+    with _quiet_lock:
+        if _quiet_depth == 0:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            try:
+                _quiet_kept = os.dup(2)
+            except OSError:  # it is closed
+                _quiet_kept = -1
+            else:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, 2)
+                os.close(nowhere)
+        _quiet_depth += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _quiet_kept >= 0:
+                os.dup2(_quiet_kept, 2)
+                os.close(_quiet_kept)
+
+
+def _libsndfile(
+    file: soundfile.SoundFile, path: str | Path, start_s: float, parts: list[containers.Section]
+) -> Recording:
+    import soundfile
+
+    rate, start = file.samplerate, round(start_s * file.samplerate)
+    codec, note = file.subtype, parts[0].note if parts else ""
+    if len(parts) > 1 or (parts and file.format == "MP3"):
+        return Recording(rate, file.channels, codec, None, None, _from(_joined(file, path, parts), start), note)
+    pieces = _libsndfile_pieces(file, path)
+    if file.frames >= _ENDLESS or (file.subtype.startswith("MPEG") and lacks_length_header(path)):
+        return Recording(rate, file.channels, codec, None, None, _from(pieces, start), note)
+    start = min(start, file.frames)
     length: int | None = file.frames - start
     promised: int | None = max(file.frames, _header_length(file)) - start
     if file.subtype.startswith("MPEG"):  # the decoder needs what comes before: no exact seeking
         pieces = _from(pieces, start)
-        if lacks_length_header(path):
-            length = promised = None
     else:
         try:
             file.seek(start)
         except soundfile.SoundFileError as error:
             raise InputError(f"is damaged before {start_s:g} s ({error})", path=path) from error
-    return Recording(rate, file.channels, file.subtype, length, promised, pieces)
+    return Recording(rate, file.channels, codec, length, promised, pieces, note)
+
+
+def _joined(file: soundfile.SoundFile, path: str | Path, parts: list[containers.Section]) -> Iterator[Samples]:
+    """Read one section after the other, with silence where some sound was lost between them."""
+    total, rate, channels = parts[0].lost, file.samplerate, file.channels
+    yield from _silence(parts[0].lost, channels)
+    for piece in _libsndfile_pieces(file, path):
+        total += piece.shape[1]
+        yield piece
+    for part in parts[1:]:
+        if part.lost:
+            _log.warning(
+                "%s: damaged at %.2f s; silence stands for the %.2f s that cannot be read",
+                path, total / rate, part.lost / rate,
+            )  # fmt: skip
+            yield from _silence(part.lost, channels)
+            total += part.lost
+        with containers.spliced(path, part) as lent, _sound_file(lent) as following:
+            if (following.samplerate, following.channels) != (rate, channels):
+                _log.warning(
+                    "%s: at %.2f s another recording follows, of %d Hz and %d channels, and is not read; "
+                    "save it as a file of its own",
+                    path, total / rate, following.samplerate, following.channels,
+                )  # fmt: skip
+                return
+            for piece in _libsndfile_pieces(following, path):
+                total += piece.shape[1]
+                yield piece
+
+
+def _silence(samples: int, channels: int) -> Iterator[Samples]:
+    for start in range(0, samples, PIECE):
+        yield np.zeros((channels, min(PIECE, samples - start)), np.float32)
 
 
 def _foreign_decoder(
@@ -123,9 +219,11 @@ def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[
     # soundfile seeks to where it is before and after every read of a file that can seek; an mp3 decoder forgets
     # what it needs for the next frame by that, and the joints would be noise
     file.seekable = lambda: False
+    quiet = _quiet if file.subtype.startswith("MPEG") else nullcontext
     while True:
         try:
-            piece = file.read(PIECE, dtype="float32", always_2d=True)
+            with quiet():
+                piece = file.read(PIECE, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             _log.warning("%s: damaged, only what comes before the damage is used (%s)", path, error)
             return
@@ -229,10 +327,10 @@ def _from(pieces: Iterator[Samples], start: int) -> Iterator[Samples]:
 
 
 def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[Samples]:
-    """Put silence in place of NaN and infinity; warn once of these, and of a truncated file."""
+    """Put silence in place of NaN, infinity and absurd values; warn once of these, and of a truncated file."""
     total, clean = 0, True
     for piece in recording.pieces:
-        bad = ~np.isfinite(piece)
+        bad = ~(np.abs(piece) <= _LARGEST)
         if bad.any():
             if clean:
                 at_s = start_s + (total + int(bad.any(axis=0).argmax())) / recording.rate
@@ -241,72 +339,30 @@ def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[
             piece = np.where(bad, np.float32(0), piece)
         total += piece.shape[1]
         yield piece
-    if recording.promised is not None and total < recording.promised:
+    if recording.note:
+        _log.warning("%s: %s: %.2f s", path, recording.note, start_s + total / recording.rate)
+    elif recording.promised is not None and total < recording.promised - _SHORTFALL_S * recording.rate:
         there_s, promised_s = start_s + total / recording.rate, start_s + recording.promised / recording.rate
         _log.warning("%s: truncated: its header promises %.2f s, %.2f s are there", path, promised_s, there_s)
 
 
 def need_file(path: str | Path) -> None:
     """Refuse what cannot be opened as an ordinary file with something in it."""
-    place = Path(path)
-    if not place.exists():
-        raise InputError("there is no such file", path=path)
-    if place.is_dir():
-        raise InputError("is a folder, not a recording", path=path)
-    if not place.is_file():
-        raise InputError("is not an ordinary file", path=path)
-    try:
-        with open(place, "rb") as file:
+    with wrap_errors(path):
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError("is a folder, not a recording", path=path)
+        if not stat.S_ISREG(mode):
+            raise InputError("is not an ordinary file", path=path)
+        with open(path, "rb") as file:
             if not file.read(1):
                 raise InputError("is an empty file", path=path)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def lacks_length_header(path: str | Path) -> bool:
-    """Whether this is an MP3 without a Xing, Info or VBRI header.
-
-    Decoders cannot know how much silence the encoder of such a file put first, so that beats annotated on
-    another copy may be shifted by about 25 ms.
-
-    Returns
-    -------
-    lacking : bool
-        False for everything that is not an MP3.
-    """
+    """Whether this is an MP3 without a Xing, Info or VBRI header; see `levada.containers`."""
     need_file(path)
-    with open(path, "rb") as file:
-        start = file.read(10)
-        if start[:3] == b"ID3" and len(start) == 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size + (10 if start[5] & 0x10 else 0))
-        else:
-            file.seek(0)
-        data = file.read(1 << 16)
-    if data[:4] in (b"RIFF", b"fLaC", b"OggS", b"FORM"):
-        return False
-    for at in range(len(data) - 4):
-        length = _mpeg_frame_length(data[at : at + 4])
-        if length and (at + length >= len(data) - 4 or _mpeg_frame_length(data[at + length : at + length + 4])):
-            return not any(name in data[at : at + 64] for name in (b"Xing", b"Info", b"VBRI"))
-    return False
-
-
-_KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_KBPS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-
-
-def _mpeg_frame_length(header: bytes) -> int:
-    """Count the bytes of the layer III frame with this header, 0 if it is none (ISO 11172-3, 2.4.1.3)."""
-    if header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
-        return 0
-    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3  # version 3 is MPEG 1, 2 is MPEG 2, 0 is MPEG 2.5
-    kbps, hertz, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or layer != 1 or kbps in (0, 15) or hertz == 3:
-        return 0
-    rate = (44100, 48000, 32000)[hertz] // {3: 1, 2: 2, 0: 4}[version]
-    table, half_samples = (_KBPS_1, 144) if version == 3 else (_KBPS_2, 72)
-    return half_samples * 1000 * table[kbps - 1] // rate + padding
+    return containers.lacks_length_header(path)
 
 
 def _text(said: IO[bytes]) -> str:

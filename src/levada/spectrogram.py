@@ -282,13 +282,13 @@ def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[F
     if rate < 1:
         raise InputError(f"audio cannot have {rate} samples a second")
     if rate == wanted:
-        yield from (audio.mono(block) for block in blocks)
+        yield from audio.mono_blocks(blocks, rate=rate)
         return
     import soxr
 
     stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(audio.mono(block))
+    for block in audio.mono_blocks(blocks, rate=rate):
+        yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 

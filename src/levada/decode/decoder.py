@@ -41,7 +41,8 @@ def decode_beats(
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
-    beats. Where nothing reaches it there are none at all.
+    beats. Where nothing reaches it, or the recording is shorter than half a beat of the fastest tempo, there are none
+    at all.
 
     Parameters
     ----------
@@ -146,7 +147,8 @@ def decode_model(
     """
     model, settings, hints = _prepared(build, frames, fps, settings, hints)
     best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
-    silent = hints is None and model.heard.max(initial=0) < settings.threshold
+    too_short = model.frames < model.lengths[0] // 2
+    silent = hints is None and (too_short or model.heard.max(initial=0) < settings.threshold)
     if silent or not model.frames:
         return Beats([], [], [])
     path = _best_path(model, best)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
-from levada.decode.settings import LONGEST_BAR, DecoderSettings
+from levada.decode.settings import LONGEST_BAR, SLOWEST_BPM, DecoderSettings
+from levada.errors import InputError
 
 __all__ = ["learn_settings"]
 
@@ -47,6 +48,11 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
     Returns
     -------
     settings : DecoderSettings
+
+    Raises
+    ------
+    InputError
+        If the labels are slower than any beat.
     """
     start = start or DecoderSettings()
     return _with_metres(_with_tempi(start, beats), [_bars(labels) for labels in beats])
@@ -58,11 +64,15 @@ def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats]) -> DecoderSet
         return settings
     octaves = np.log2(60 / intervals)
     slowest, middle, fastest = np.percentile(octaves, [1, 50, 99])
+    if 2**middle < SLOWEST_BPM:
+        raise InputError(
+            f"the labelled beats are {60 / 2**middle:.1f} s apart, slower than {SLOWEST_BPM:g} bpm: label every beat"
+        )
     recordings = sum(len(labels) > 1 for labels in beats)
     margin = 0.2 + 1 / np.sqrt(min(len(octaves), 4 * recordings))
     return replace(
         settings,
-        min_tempo_bpm=float(2 ** (slowest - margin)),
+        min_tempo_bpm=max(SLOWEST_BPM, float(2 ** (slowest - margin))),
         max_tempo_bpm=float(2 ** (fastest + margin)),
         tempo_mean_bpm=float(2**middle),
         tempo_spread_octaves=float(np.hypot(octaves.std(), margin)),

@@ -34,6 +34,7 @@ ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from tha
 PEAK_S = 0.02  # how far beside the region in which a beat is heard its peak may lie
 NEVER = -np.inf
 RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
+MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
 STILL_POSSIBLE = -300.0  # what they count where they may be asked for
 
 
@@ -237,6 +238,12 @@ def _pointer(
     """Build the states and their changes around what is heard."""
     beats = np.array(bars)
     lengths = beat_lengths(fps=fps, settings=settings)
+    if (cells := len(lengths) * int(beats.sum()) * int(lengths[-1])) > MOST_CELLS:
+        raise InputError(
+            f"decoding would need {8 * cells / 2**30:.0f} GiB for {len(lengths)} tempi from "
+            f"{settings.min_tempo_bpm:g} bpm on and {len(bars)} metres of {beats.sum()} beats in all; "
+            "take fewer metres, fewer tempi or a faster min_tempo_bpm"
+        )
     tempo = _tempo_prior(lengths, fps=fps, settings=settings)
     lasts = np.cumsum(beats) - 1
     firsts = lasts - beats + 1

@@ -11,6 +11,7 @@ from levada.errors import InputError
 
 __all__ = ["DecoderSettings"]
 
+SLOWEST_BPM = 5.0  # a beat of 12 s: no pulse is slower (London, "Hearing in Time", 2012, has 30 bpm)
 LONGEST_BAR = 64  # beats: longer "bars" are mistakes, and their states would fill the memory
 
 
@@ -71,6 +72,8 @@ class DecoderSettings:
                 f"min_tempo_bpm must be above 0 and not above max_tempo_bpm, not {self.min_tempo_bpm:g} "
                 f"to {self.max_tempo_bpm:g}"
             )
+        if self.min_tempo_bpm < SLOWEST_BPM:
+            raise InputError(f"min_tempo_bpm must be at least {SLOWEST_BPM:g}, not {self.min_tempo_bpm:g}")
         _whole("tempi", self.tempi, most=1000)
         if (self.tempo_mean_bpm is None) != (self.tempo_spread_octaves is None):
             raise InputError("tempo_mean_bpm and tempo_spread_octaves go together: give both or neither")
