@@ -136,7 +136,8 @@ def wrap_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = error.filename if isinstance(error.filename, str | Path) else path
+        other = error.filename
+        name = other if isinstance(other, str) and other != str(path) else path
         raise InputError(os_problem(error), path=name) from error
     except ValueError as error:
         if isinstance(error, InputError) or "null byte" not in str(error):

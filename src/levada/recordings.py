@@ -200,12 +200,12 @@ def _foreign_decoder(
     path: str | Path, start_s: float, error: soundfile.SoundFileError
 ) -> AbstractContextManager[Recording]:
     """Decode what libsndfile cannot."""
-    if shutil.which("ffmpeg"):
-        return _ffmpeg(path, start_s)
-    if importlib.util.find_spec("av"):
-        return _pyav(path, start_s)
     known = getattr(error, "code", 1) != 1  # libsndfile's 1 is "format not recognised"
     problem = f"is damaged ({error.error_string.rstrip('.')})" if known else "is not audio"
+    if shutil.which("ffmpeg"):
+        return _ffmpeg(path, start_s, problem)
+    if importlib.util.find_spec("av"):
+        return _pyav(path, start_s)
     raise InputError(
         f"{problem}, or of a kind that needs the ffmpeg program or PyAV: "
         "install ffmpeg, or pip install 'levada[video]'",
@@ -241,7 +241,7 @@ def _header_length(file: soundfile.SoundFile) -> int:
 
 
 @contextmanager
-def _ffmpeg(path: str | Path, start_s: float) -> Iterator[Recording]:
+def _ffmpeg(path: str | Path, start_s: float, problem: str) -> Iterator[Recording]:
     """Decode with the ffmpeg program: it writes a 32-bit float wav to a pipe."""
     command = ["ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file,pipe"]
     source, target = (
@@ -255,7 +255,7 @@ def _ffmpeg(path: str | Path, start_s: float) -> Iterator[Recording]:
             header = _wav_header(process.stdout)
             if header is None:
                 process.wait()
-                raise InputError(f"ffmpeg finds no audio in it ({_last_line(said)})", path=path)
+                raise InputError(f"{problem}; ffmpeg finds no audio in it either ({_last_line(said)})", path=path)
             rate, channels = header
             pieces = _raw_pieces(process, channels, said, path)
             codec = re.search(r"Audio: (\w+)", _text(said))
