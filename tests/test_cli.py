@@ -304,10 +304,15 @@ class TestEvaluate:
         levada("adapt", rendered / "b.wav", *labels, "-m", tiny_model, "-o", tmp_path / "mine")
         scoring = ("evaluate", rendered, "-m", tmp_path / "mine", "--processes", 1)
         assert "mine was trained on 1 of the 3 recordings it is scored on (b)" in levada(*scoring)[2]
-        assert "mine has no scores for 1 of 3 recordings (b)" in levada(*scoring, "--exclude-trained")[2]
+        _, out, err = levada(*scoring, "--exclude-trained", "--json")
+        assert {row["track"] for row in json.loads(out)["rows"]} == {"a", "c"}
+        assert "left out because a model was trained on them: b" in err
 
     def test_trims_what_it_is_told_to(self, levada, rendered):
         scoring = ("evaluate", rendered, "-m", "flux", "--processes", 1, "--json", "--trim")
+        status, _, err = levada(*scoring, 600)
+        assert status == 2
+        assert "nothing is left to score after the first 600 s" in err
         assert json.loads(levada(*scoring, 0)[1])["rows"][0]["trim_s"] == 0
 
 

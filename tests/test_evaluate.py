@@ -126,6 +126,27 @@ def test_unreadable_recordings_and_annotations_do_not_stop_it(tracks):
     assert (third.error, third.scores["beat_f"]) == ("", 1)
 
 
+def test_a_tracker_without_downbeats_has_no_score_of_them(tracks):
+    class Beatless(Right):
+        def beats(self, samples, rate):
+            return Beats(super().beats(samples, rate).times_s)
+
+    class Sometimes(Right):
+        def beats(self, samples, rate):
+            found = super().beats(samples, rate)
+            return found if samples.shape[1] / rate > 25 else Beats(found.times_s)
+
+    result = evaluate(tracks, {"right": Right(), "bare": Beatless(), "sometimes": Sometimes()})
+    summary = result.summary()
+    for name in ("downbeat_f", "downbeat_cmlt", "position_cmlt"):
+        assert math.isnan(summary["bare"][name].mean)
+        assert summary["sometimes"][name].mean == pytest.approx(1 / 3)
+        assert math.isnan(result.differences()["bare"][name].mean)
+    assert summary["bare"]["beat_f"].mean == 1
+    assert summary_rows(result)[1]["downbeat F"] == "–"
+    assert [row.flat()["downbeats"] for row in result.of("sometimes")] == [0, 0, 14]
+
+
 def test_nothing_but_failures(tracks):
     for track in tracks:
         track.audio.unlink()
@@ -260,7 +281,7 @@ class TestTrainedOn:
         result = evaluate(tracks, {"late": Late(), "mine": mine}, exclude_trained=True)
         assert [(row.track, row.model) for row in result.rows] == [("song2", "late"), ("song2", "mine")]
         (warning,) = [text for text in result.warnings if "left out" in text]
-        assert "song0, song1" in warning
+        assert warning.endswith("trained on them: song0; and for being of the same groups: song1")
 
     def test_a_recording_without_labels_counts_for_its_group(self, tracks):
         bare = Track("bare", tracks[0].audio, group="b")
@@ -344,7 +365,9 @@ def test_a_process_that_dies_costs_one_recording(tracks):
 
 def test_one_group_is_warned_of(tracks):
     result = evaluate(tracks[:2], {"right": Right()})
-    assert any("one group" in warning for warning in result.warnings)
+    assert any("all 2 recordings are of one group" in warning for warning in result.warnings)
+    alone = evaluate(tracks[:1], {"right": Right()})
+    assert "one recording was scored: that is no evidence of what would be on others" in alone.warnings
 
 
 def test_bad_arguments(tracks):

@@ -40,6 +40,8 @@ from levada.workers import each
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
 
+OF_BARS = ("downbeat_f", "downbeat_cmlt", "downbeat_amlt", "position_cmlt")
+"""Scores that a tracker without downbeats does not have."""
 FLOOR = "flux"
 """The tracker without learning that every table shows."""
 
@@ -74,6 +76,7 @@ class Row:
     detail: str = ""  # the same with its size
     duration_s: float = math.nan  # length of the recording, in seconds
     cpu_s: float = math.nan  # processor time the tracker took for all of the recording, in seconds
+    downbeats: int | float = math.nan  # how many downbeats the tracker gave in the recording
     trained_on: bool = False  # whether the tracker was trained on what it is scored on
     error: str = ""  # why there are no scores
     estimate: Beats | None = field(default=None, repr=False, compare=False)  # all beats heard, not only the scored
@@ -82,7 +85,7 @@ class Row:
         """Give the row as one flat table row, without the beats."""
         scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
         first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
-        last = ("kind", "detail", "duration_s", "cpu_s", "trained_on", "error")
+        last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error")
         return first | scores | {name: getattr(self, name) for name in last}
 
 
@@ -148,6 +151,9 @@ class Evaluation:
         return bootstrap(self._values(model, name), groups=self._groups(), rng=self._rng())
 
     def _values(self, model: str, name: str) -> list[float]:
+        given = [row.downbeats for row in self.of(model) if not math.isnan(row.downbeats)]
+        if name in OF_BARS and given and not any(given):  # none in any recording: it does not track them
+            return [math.nan for _ in self.of(model)]
         return [row.scores.get(name, math.nan) for row in self.of(model)]
 
     def _groups(self) -> list[str]:
@@ -294,12 +300,9 @@ def evaluate(
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]
     if left_out:
-        beside = [name for name, itself in left_out.items() if not itself]
-        also = f", the last {len(beside)} for others of their groups" if beside else ""
-        warnings.append(
-            f"{len(left_out)} recordings are left out, since a model was trained on them{also}: "
-            f"{', '.join(sorted(left_out, key=lambda name: not left_out[name]))}"
-        )
+        itself, beside = ([name for name, one in left_out.items() if one is trained] for trained in (True, False))
+        also = f"; and for being of the same groups: {', '.join(beside)}" if beside else ""
+        warnings.append(f"left out because a model was trained on them: {', '.join(itself)}{also}")
     if skipped:
         warnings.append(f"without annotation and skipped: {listed(skipped)}")
     result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings), seed)
@@ -386,7 +389,8 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
         kind = kind_of_error(job.reference, estimate, spans_s=spans_s, tatums=tatums)
         row = replace(row, start_s=spans_s[0][0], end_s=spans_s[-1][1], scores=scores, kind=kind.kind)
         row = replace(row, scored_s=sum(end_s - start_s for start_s, end_s in spans_s), detail=kind.detail)
-        scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s, estimate=estimate))
+        row = replace(row, downbeats=len(estimate.downbeats_s), estimate=estimate)
+        scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s))
     return scored
 
 
@@ -411,5 +415,7 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) 
     short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
     if short:
         yield f"shorter than 30 s and scored from their start: {listed(short)}"
-    if len(mine) > 1 and len({row.group or row.track for row in mine}) == 1:
-        yield "all recordings are of one group: the intervals speak of more of them, not of other groups"
+    if len(mine) == 1:
+        yield "one recording was scored: that is no evidence of what would be on others"
+    elif len({row.group or row.track for row in mine}) == 1:
+        yield f"all {len(mine)} recordings are of one group: the intervals speak of more of them, not of other groups"

@@ -28,6 +28,7 @@ from levada.augment import Augmentation, augment, cut
 from levada.beats import Beats
 from levada.compose import Material, compose
 from levada.corpus import open_corpus
+from levada.corpus.spans import with_margins
 from levada.decode import decode_beats, pick_peaks, probabilities
 from levada.errors import InputError
 from levada.files import read_toml, working_folder
@@ -269,8 +270,10 @@ class Exam:
         with torch.inference_mode():
             for group, bands, beats in self.questions:
                 activations = probabilities(net(torch.from_numpy(bands)[None])[0].float().numpy())
-                decoded = beat_scores(beats, decode_beats(activations, fps=GRID.fps))
-                alone = beat_scores(beats, pick_peaks(activations, fps=GRID.fps))
+                duration_s = len(bands) / float(GRID.fps)
+                score = partial(beat_scores, beats, spans_s=with_margins(beats), duration_s=duration_s)
+                decoded = score(decode_beats(activations, fps=GRID.fps))
+                alone = score(pick_peaks(activations, fps=GRID.fps))
                 rows.setdefault(f"{group} beat", []).append(decoded["beat_f"])
                 if (beats.positions == 1).any():
                     rows.setdefault(f"{group} downbeat", []).append(decoded["downbeat_f"])
