@@ -8,6 +8,7 @@ import soundfile
 
 from levada import terminal
 from levada.evaluate import StemEvaluation, StemRow
+from levada.nets.card import CONFIG
 from levada.scores import STEM_SCORES
 
 RATE = 8000
@@ -63,6 +64,24 @@ class TestCommand:
         assert code == 0
         assert any(line.split()[:1] == ["mixture"] for line in out.splitlines())
         assert "was trained on 1 of the 3 songs" in err
+
+    def test_adapt_scores_its_model_beside_others_and_the_card_keeps_it(self, levada, stems, tmp_path, monkeypatch):
+        """Of the name of the dictionaries that it is compared with; the notes are those of evaluate."""
+        monkeypatch.chdir(tmp_path)
+        code, out, err = levada(
+            "adapt", stems, "--task", "stems", "--strategy", "nmf-conv", "--minutes", 0.095, "-o", "mixture",
+        )  # fmt: skip
+        assert code == 0, err
+        table = [line.split() for line in out.splitlines() if line]
+        assert table[1][0] == "nmf"
+        mine = next(line for line in table if line[0].endswith("/mixture") and "of" in line)
+        nothing = next(line for line in table if line[:1] == ["mixture"])
+        assert float(nothing[3]) == 0 < float(mine[5])
+        assert "note: one song was scored" in err
+        card = json.loads((tmp_path / "mixture" / CONFIG).read_text())["card"]
+        assert float(card["scores"]["si_sdr_i"].split()[0]) == pytest.approx(float(mine[5]), abs=0.06)
+        assert card["scores"]["knows"] == "2 of 2 instruments"
+        assert "none yet" not in card["scores"]
 
     @pytest.mark.parametrize(
         ("options", "said"),

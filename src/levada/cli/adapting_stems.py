@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from levada import terminal
 from levada.cli import following
+from levada.cli.scoring_stems import notes
 from levada.errors import InputError
 
 if TYPE_CHECKING:
+    from levada.adapt.run import Model
     from levada.corpus import Multitrack, StemSpan
+    from levada.evaluate import StemEvaluation
 
 __all__ = ["adapt"]
 
@@ -53,12 +56,14 @@ def adapt(
     config = {"strategy": strategy, "model": model, "stems_s": used_s, **asdict(settings)}
     with following.followed(track, out, config) as told:
         with terminal.progress("adapting") as progress:
-            adapt_separator(
+            adapted = adapt_separator(
                 spans, strategy=strategy, base=base, out=out, settings=settings, force=force,
                 progress=following.both(progress, told),
             )  # fmt: skip
         terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; levada separate song.wav --model {out}")
-        evaluation = _scored(out, model if base is not None else None, spans, unseen, seed) if unseen else None
+        evaluation = None
+        if unseen:
+            evaluation = _scored(out, adapted, strategy, model if base is not None else None, spans, unseen)
         if told is not None and evaluation is not None:
             told.table("scores", [row.flat() for row in evaluation.rows])
     if evaluation is None:
@@ -68,8 +73,10 @@ def adapt(
         terminal.print_json(
             {"model": str(out), "stems_s": used_s, "songs": songs, "instruments": instruments, "evaluation": scores}
         )
-    elif evaluation is not None:
-        terminal.print_stem_evaluation(evaluation)
+    if evaluation is not None:
+        if not as_json:
+            terminal.print_stem_evaluation(evaluation)
+        notes(evaluation)
 
 
 def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan], tuple[Multitrack, ...]]:
@@ -93,20 +100,36 @@ def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan
     return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
 
 
-def _scored(out: Path, model: str | None, spans: list[StemSpan], unseen: tuple[Multitrack, ...], seed: int) -> Any:
-    """The adapted model beside its base, and beside dictionaries learnt from the same stems."""
+def _scored(
+    out: Path,
+    adapted: Model,
+    strategy: str,
+    model: str | None,
+    spans: list[StemSpan],
+    unseen: tuple[Multitrack, ...],
+) -> StemEvaluation:
+    """The adapted model beside its base and dictionaries of the same stems; its card gets its scores."""
     import tempfile
 
     from levada import models
+    from levada.adapt.run import with_scores
     from levada.adapt.stems import adapt_stems
-    from levada.evaluate import evaluate_stems
+    from levada.evaluate import MIXTURE, ORACLE, evaluate_stems
 
-    separators = {out.name: models.separator(out)}
-    if model is not None:
-        separators[model] = models.separator(model)
-    if out.name != BASELINE:
+    given = [out, *([] if model is None else [models.place(model) or model]), BASELINE, MIXTURE, ORACLE]
+    mine, *others = models.display_names(given)[:-2]
+    separators = {} if model is None else {others[0]: models.separator(model)}
+    if strategy != BASELINE:
         with tempfile.TemporaryDirectory() as place:
             learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
-        separators[BASELINE] = models.separator_of(learnt, name=BASELINE)
+        separators[others[-1]] = models.separator_of(learnt, name=BASELINE)
+    separators[mine] = models.separator(out)
     with terminal.progress("scoring") as progress:
-        return evaluate_stems(unseen, separators, processes=2, seed=seed, progress=progress)
+        evaluation = evaluate_stems(unseen, separators, processes=2, progress=progress)
+    means = evaluation.summary()[mine]
+    scored = len({row.song for row in evaluation.of(mine) if not row.error})
+    what = f"{terminal.count(scored, 'song')} of {terminal.count(means['si_sdr_i'].groups, 'other group')}"
+    known = f"{len(evaluation.knows(mine))} of {len(evaluation.instruments)} instruments"
+    scores = {name: str(means[name]) for name in ("si_sdr_i", "sdr_i", "leak_db")}
+    with_scores(out, adapted, {**scores, "knows": known, "scored on": what})
+    return evaluation

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from levada.corpus import Multitrack, StemCorpus, StemSpan
     from levada.evaluate import HeldOut, Separating, StemEvaluation
 
-__all__ = ["evaluate", "show"]
+__all__ = ["evaluate", "notes", "show"]
 
 NMF = "nmf"
 MINUTES = 1.5
@@ -62,6 +62,11 @@ def show(evaluation: StemEvaluation, *, as_json: bool) -> None:
         print(evaluation.to_json())
     else:
         terminal.print_stem_evaluation(evaluation)
+    notes(evaluation)
+
+
+def notes(evaluation: StemEvaluation) -> None:
+    """Print what a reader of the means must know."""
     for warning in evaluation.warnings:
         terminal.say(f"note: {warning}")
 
