@@ -1,6 +1,7 @@
 """`levada study` and `levada report` at the door: what is shown where, and exit codes."""
 
 import json
+import sys
 
 import pytest
 import typer
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from levada import terminal
 from levada.cli import studies
-from levada.errors import InputError
+from levada.errors import InputError, MissingExtra
 from levada.study import read_runs
 
 SPEC = 'rivals = ["flux"]\nseeds = 2\n[corpora]\nsmall = "{}"\n'
@@ -96,6 +97,15 @@ class TestStudy:
     def test_nobody_of_that_name(self, command, spec, tmp_path):
         with pytest.raises(InputError, match=r"nobody called 'tensorbord' .* did you mean 'tensorboard'"):
             command("study", spec, "-o", tmp_path / "out", "--track", "tensorbord")
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
+    def test_a_logger_that_is_not_installed_is_said_before_the_first_run(
+        self, command, spec, tmp_path, monkeypatch, name
+    ):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingExtra, match=rf"{name} is needed .*levada\[{name}\]"):
+            command("study", spec, "-o", tmp_path / "out", "--track", name)
         assert not (tmp_path / "out").exists()
 
 

@@ -20,6 +20,7 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.evaluate import Row
 from levada.formats import write_beats
+from levada.report.gaps import told_by_studies
 from levada.scores import SCORES
 from levada.study import conduct, grid
 from levada.study.conduct import look_ahead, run_study
@@ -54,10 +55,11 @@ def playing(_, jobs):
 def spec(tmp_path):
     """Three recordings of clicks, and a grid of 12 runs on them."""
     beats = Beats(np.arange(0.5, 15.8, 0.5), np.arange(31) % 4 + 1)
-    for name in "abc":
+    for longer_s, name in enumerate("abc"):
         folder = tmp_path / "clicks"
         folder.mkdir(exist_ok=True)
-        audio.write(folder / f"{name}.wav", audio.clicks(beats, rate=8000, duration_s=16)[None], rate=8000)
+        sound = audio.clicks(beats, rate=8000, duration_s=16 + longer_s)
+        audio.write(folder / f"{name}.wav", sound[None], rate=8000)
         write_beats(folder / f"{name}.beats", beats)
     path = tmp_path / "mine.toml"
     path.write_text(STRATEGIES + '[corpora]\nclicks = "clicks"\n')
@@ -88,6 +90,29 @@ class TestResume:
         assert run_study(spec, out=out, each=playing).kept == 4
         assert len(read_runs(out)) == 4
         assert len(read_runs(out, stale=True)) == 16
+
+    def test_finished_runs_that_the_spec_no_longer_has_are_said(self, spec, tmp_path):
+        out, said = tmp_path / "out", []
+        run_study(spec, out=out, each=playing, say=said.append)
+        assert not any("left out of reports" in sentence for sentence in said)
+        spec.write_text(spec.read_text().replace(', "decoder"]', "]"))
+        summary = run_study(spec, out=out, each=playing, say=said.append)
+        (told,) = [sentence for sentence in said if "left out of reports" in sentence]
+        assert told.startswith("6 finished runs are")
+        assert "6 of decoder from base, clicks" in told
+        assert told in summary.notes
+        assert told in json.loads((out / "studies" / "mine.json").read_text())["notes"]
+        assert told.rstrip(".") + "." in told_by_studies(read_runs(out))
+        spec.write_text(spec.read_text().replace('"untouched"]', '"untouched", "decoder"]'))
+        assert not any("left out of reports" in note for note in run_study(spec, out=out, each=playing).notes)
+
+    def test_runs_of_another_version_are_told_apart(self, spec, tmp_path, monkeypatch):
+        out = tmp_path / "out"
+        with monkeypatch.context() as patched:
+            patched.setattr(grid, "code_digest", lambda: "older")
+            run_study(spec, out=out, each=playing)
+        (told,) = [note for note in run_study(spec, out=out, each=playing).notes if "left out of reports" in note]
+        assert "12 of another version of levada" in told
 
     def test_another_study_shares_what_they_have_in_common(self, spec, tmp_path):
         out = tmp_path / "out"
@@ -253,8 +278,10 @@ class TestTold:
         run_study(spec, out=out, each=playing, lanes=2, progress=lambda *said: seen.append(said), told=told)
         assert [done for done, _, _ in seen] == list(range(13))
         assert {total for _, total, _ in seen} == {12}
-        assert np.isnan(seen[0][2])
-        assert [left for _, _, left in seen[1:]] == pytest.approx([0.5 * left / 2 for left in range(11, -1, -1)])
+        assert seen[0][2] > 0
+        assert [left for _, _, left in seen[1:]] == pytest.approx(
+            [*(0.5 * left / 2 for left in range(11, 1, -1)), 0.5, 0]
+        )
         assert {run.id for run in runs} == set(stamps(tmp_path / "out"))
 
     def test_what_is_left_out_is_said_and_kept(self, spec, tmp_path):

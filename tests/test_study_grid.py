@@ -253,7 +253,7 @@ class TestLeftOut:
         spec.write_text(
             f'strategies = ["untouched"]\n[corpora]\nthere = "{clicks}"\nnone = {{ path = "none", optional = true }}\n'
         )
-        there, missing = open_corpora(read_spec(spec), out=tmp_path)
+        there, missing, _ = open_corpora(read_spec(spec), out=tmp_path)
         assert [one.source.name for one in there] == ["there"]
         assert missing == [f"none: there is no folder {tmp_path / 'none'}"]
         spec.write_text('strategies = ["untouched"]\n[corpora]\nnone = "none"\n')
@@ -341,7 +341,7 @@ class TestCost:
     def test_what_was_measured_counts_and_the_closest_first(self, clicks):
         class Known:
             def __init__(self, strategy, seconds, minutes=0.1):
-                self.corpus, self.base, self.minutes = "clicks", "base", minutes
+                self.id, self.corpus, self.base, self.minutes = "", "clicks", "base", minutes
                 self.strategy, self.costs = strategy, {"wall_s": seconds}
 
         asked = study(clicks, strategies=("decoder", "finetune", "scratch"), minutes=(0.1,))
@@ -354,4 +354,22 @@ class TestCost:
         assert clock.expected_s(by["finetune"]) == 10
         assert clock.expected_s(by["decoder"]) == 2
         assert clock.expected_s(by["scratch"]) == pytest.approx(52 / 3)
-        assert clock.left_s([by["decoder"], by["finetune"]]) == 6
+        assert clock.left_s([by["decoder"], by["finetune"], by["finetune"]]) == 11
+
+    def test_what_short_runs_took_says_nothing_of_long_ones(self, clicks):
+        """Eight of a second are done, one that trains is not: its guess, scaled by how fast this machine is."""
+
+        class Known:
+            corpus, costs = "clicks", {"wall_s": 2.0}
+
+            def __init__(self, plan):
+                self.id, self.strategy, self.base, self.minutes = plan.id, plan.strategy, plan.base, plan.minutes
+
+        asked = study(clicks, strategies=("untouched", "scratch"), minutes=(0.1,), rivals=("flux",))
+        *short, long = lay_out(asked, [opened(clicks)]).plans
+        guesses = {plan.id: 1.0 for plan in short} | {long.id: 90.0}
+        clock = Clock((Known(plan) for plan in short), guesses=guesses, lanes=2)
+        assert clock.expected_s(long) == pytest.approx(180)
+        assert clock.left_s([long]) == pytest.approx(180)  # two lanes do not halve one run
+        assert clock.left_s([long, long, long]) == pytest.approx(270)
+        assert Clock(guesses=guesses).expected_s(long) == 90

@@ -28,7 +28,7 @@ def plans(rendered, tiny_model):
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_model),), settings=settings, **said)
         corpus = open_corpus(rendered)
         grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
-        return [Job(plan, source, "mine", study.keep_weights) for plan in grid.plans]
+        return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 
     return made
 

@@ -17,7 +17,7 @@ def job(rendered, tiny_model):
     settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "partway": 0.5}
     study = Study("mine", (source,), ("finetune",), (0.1,), (str(tiny_model),), settings=settings)
     (plan,) = lay_out(study, [Opened(source, corpus, data_digest(corpus))]).plans
-    return Job(plan, source, "mine", keep_weights=True)
+    return Job(plan, source, "mine", keep_weights=True, model=str(tiny_model))
 
 
 def test_all_there_is(job, tmp_path):

@@ -75,7 +75,7 @@ def jobs(songs, tiny_separator):
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_separator),), task="stems", **said)
         corpus = open_stems(songs)
         grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
-        return [Job(plan, source, "mine", study.keep_weights) for plan in grid.plans]
+        return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 
     return made
 

@@ -14,7 +14,6 @@ import typer
 
 from levada import terminal
 from levada.cli.options import Force, Json
-from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.study import Study, Summary
@@ -171,9 +170,6 @@ def _tracked(names: Sequence[str], out: Path) -> Callable[[Run, Job], None] | No
         return None
     from levada import tracking
     from levada.study.show import show
-    from levada.study.spec import nearest
 
-    for name in names:
-        if name not in tracking.NAMES:
-            raise InputError(f"nobody called {name!r} can be shown a run; {nearest(name, tracking.NAMES)}")
+    tracking.check(names)  # said before the first run, not after it
     return partial(show, names=names, out=out)

@@ -11,7 +11,7 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from levada.corpus.spans import is_gap, stretches, usual_intervals
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 
-__all__ = ["Problem", "Report", "Row", "check", "reader_warnings"]
+__all__ = ["Problem", "Report", "Row", "check", "duplicates", "reader_warnings"]
 
 SILENT = 1e-4  # peak of what is taken for silence: -80 dB below full scale
 FULL_SCALE = 0.9995  # at or above it a sample may be clipped
@@ -112,6 +112,35 @@ def check(corpus: Corpus) -> Report:
     order = ("error", "warning", "note")
     problems.sort(key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0))
     return Report(corpus.name, corpus.grouping, tuple(rows), tuple(problems))
+
+
+def duplicates(tracks: Sequence[Track]) -> dict[str, str]:
+    """Find recordings with the same samples as an earlier one, whatever their files are called.
+
+    Only recordings of the same length and rate are decoded and compared.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+
+    Returns
+    -------
+    dict of str to str
+        From the id of each duplicate to the id of the first recording with these samples. Recordings that cannot be
+        read, and silent ones, are no duplicates.
+    """
+    alike = dict[tuple[float, int], list[Track]]()
+    for track in tracks:
+        with suppress(InputError):
+            facts = audio.info(track.audio)
+            alike.setdefault((facts.duration_s, facts.rate), []).append(track)
+    first, found = dict[tuple[int, ...], str](), dict[str, str]()
+    with reader_warnings():
+        for track in (track for same in alike.values() if len(same) > 1 for track in same):
+            code = _listen(track).print
+            if code is not None and first.setdefault(code, track.id) != track.id:
+                found[track.id] = first[code]
+    return found
 
 
 def _listen(track: Track) -> _Sound:

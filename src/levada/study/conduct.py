@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from typing import Any
 from levada import workers
 from levada.corpus import StemCorpus
 from levada.errors import InputError, MissingExtra
-from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare
+from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare, without_duplicates
 from levada.study.cost import Clock, guess_s
 from levada.study.grid import UNTOUCHED, Grid, Plan, lay_out
 from levada.study.run import WEIGHTS, Job, failure, run
 from levada.study.spec import MIRDATA, Source, Study, read_spec
-from levada.study.store import Run, known_runs, label, locked, recover, remember, write_run
+from levada.study.store import Run, known_runs, label, locked, recover, remember, without_a_plan, write_run
 
 __all__ = ["Ahead", "Each", "Summary", "look_ahead", "open_corpora", "processes_that_fit", "run_study"]
 
@@ -116,20 +116,25 @@ def run_study(
     each = each if each is not None else partial(workers.each, processes=1)
     out, began = Path(out), time.monotonic()
     with locked(out, name=study.name):
-        corpora, missing = open_corpora(study, out=out, rendering=rendering, say=say)
+        corpora, missing, notes = open_corpora(study, out=out, rendering=rendering, say=say)
         grid = lay_out(study, corpora, left_out=missing)
+        grid = replace(grid, notes=(*notes, *grid.notes))
         for sentence in (*(f"left out: {why}" for why in grid.left_out), *grid.notes):
             say(sentence)
         there = {} if force else _finished(recover(out), study)
         spec = "" if study.path is None else study.path.read_text(encoding="utf-8-sig")
         ids = [plan.id for plan in grid.plans]
         remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        if (unplanned := without_a_plan(out)) is not None:
+            say(unplanned)
+            grid = replace(grid, notes=(*grid.notes, unplanned))
+            remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
         jobs = _jobs(study, grid, there)
         kept = len(grid.plans) - len(jobs)
         if kept and jobs:
             say(f"{kept} of {len(grid.plans)} runs are done; going on with the others")
         done, failed, work_s = 0, dict[str, str](), 0.0
-        clock = Clock(there.values(), lanes=max(1, min(lanes, len(jobs))))
+        clock = Clock(there.values(), guesses=_guesses(grid, corpora, study), lanes=max(1, min(lanes, len(jobs))))
         waiting = {job.plan.id: job.plan for job in jobs}
         if progress is not None and jobs:
             progress(0, len(jobs), clock.left_s(waiting.values()))
@@ -188,16 +193,18 @@ def look_ahead(study: Study, *, out: str | Path) -> Ahead:
     InputError
         As `run_study`.
     """
-    corpora, missing = open_corpora(study, out=Path(out), ahead=True)
+    corpora, missing, notes = open_corpora(study, out=Path(out), ahead=True)
     grid = lay_out(study, corpora, left_out=missing)
+    grid = replace(grid, notes=(*notes, *grid.notes))
     there = _finished(known_runs(out), study)
-    clock = Clock(there.values())
+    clock = Clock(there.values(), guesses=_guesses(grid, corpora, study))
+    runs = tuple((plan, clock.expected_s(plan)) for plan in grid.plans)
+    return Ahead(grid, runs, frozenset(there) & {plan.id for plan in grid.plans})
+
+
+def _guesses(grid: Grid, corpora: Sequence[Opened], study: Study) -> dict[str, float]:
     scored_min = {opened.source.name: _scored_min(opened, study) for opened in corpora}
-    runs = []
-    for plan in grid.plans:
-        seconds = clock.expected_s(plan)
-        runs.append((plan, guess_s(plan, scored_min=scored_min[plan.corpus]) if math.isnan(seconds) else seconds))
-    return Ahead(grid, tuple(runs), frozenset(there) & {plan.id for plan in grid.plans})
+    return {plan.id: guess_s(plan, scored_min=scored_min[plan.corpus]) for plan in grid.plans}
 
 
 def _scored_min(opened: Opened, study: Study) -> float:
@@ -215,8 +222,8 @@ def open_corpora(
     ahead: bool = False,
     rendering: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> tuple[list[Opened], list[str]]:
-    """Open the corpora of a study; those to be rendered are rendered.
+) -> tuple[list[Opened], list[str], list[str]]:
+    """Open the corpora of a study, without duplicates; those to be rendered are rendered.
 
     Parameters
     ----------
@@ -229,15 +236,15 @@ def open_corpora(
 
     Returns
     -------
-    list of Opened, list of str
-        What is there; and of those that may be missing and are, why.
+    list of Opened, list of str, list of str
+        What is there; of those that may be missing and are, why; and which recordings are left out as duplicates.
 
     Raises
     ------
     InputError
         If one is missing and may not be, has no labels, or cannot be read.
     """
-    opened, missing = list[Opened](), list[str]()
+    opened, missing, notes = list[Opened](), list[str](), list[str]()
     for source in study.corpora:
         try:
             imagined = imagine(source, out=out) if source.render else None
@@ -248,7 +255,8 @@ def open_corpora(
                 say(f"rendering {source.recordings} recordings of {source.render}")
             if is_missing(source):
                 raise FileNotFoundError(source.path)
-            there = prepare(source, out=out, progress=rendering)
+            there, note = without_duplicates(prepare(source, out=out, progress=rendering))
+            notes += [note] if note else []
             corpus = open_source(there)
             opened.append(Opened(there, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
@@ -267,7 +275,7 @@ def open_corpora(
                 raise _at(study, source, error.problem) from None
             else:
                 raise
-    return opened, missing
+    return opened, missing, notes
 
 
 def processes_that_fit(asked: int | None = None) -> int:
@@ -311,7 +319,10 @@ def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
 
 def _jobs(study: Study, grid: Grid, there: Mapping[str, Run]) -> list[Job]:
     plans = [plan for plan in grid.plans if plan.id not in there]
-    return [Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights) for plan in plans]
+    return [
+        Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base))
+        for plan in plans
+    ]
 
 
 def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:

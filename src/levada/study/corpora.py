@@ -22,7 +22,18 @@ from levada.study.spec import MIRDATA, RANDOM, Source
 from levada.study.task import STEMS, TASKS, draw_songs, split_songs
 from levada.tradition import read_tradition
 
-__all__ = ["Opened", "data_digest", "imagine", "is_missing", "labels", "open_source", "prepare", "sides"]
+__all__ = [
+    "Opened",
+    "Sides",
+    "data_digest",
+    "imagine",
+    "is_missing",
+    "labels",
+    "open_source",
+    "prepare",
+    "sides",
+    "without_duplicates",
+]
 
 FOLDER = "corpora"
 SPLIT, DRAW = 1, 2
@@ -125,7 +136,32 @@ def open_source(source: Source) -> Corpus | StemCorpus:
         If it is mirdata's, and mirdata is not installed.
     """
     corpus: Corpus | StemCorpus = TASKS[source.task].open(source.path)
-    return corpus
+    if isinstance(corpus, StemCorpus):
+        return replace(corpus, songs=tuple(song for song in corpus.songs if song.id not in source.left_out))
+    return replace(corpus, tracks=tuple(track for track in corpus.tracks if track.id not in source.left_out))
+
+
+def without_duplicates(source: Source) -> tuple[Source, str]:
+    """Leave out all but one of the recordings that are the same.
+
+    Parameters
+    ----------
+    source : Source
+        With a path.
+
+    Returns
+    -------
+    Source, str
+        With what is left out, and which recordings those are, for people; empty where there are none. What levada
+        rendered has none.
+    """
+    if source.render:
+        return source, ""
+    twins = TASKS[source.task].duplicates(open_source(source))
+    if not twins:
+        return source, ""
+    named = ", ".join(f"{one} (the same as {other})" for one, other in twins.items())
+    return replace(source, left_out=tuple(twins)), f"{source.name}: duplicates are left out: {named}"
 
 
 def data_digest(corpus: Corpus | StemCorpus) -> str:
@@ -140,14 +176,14 @@ def data_digest(corpus: Corpus | StemCorpus) -> str:
 
 
 @dataclass(frozen=True)
-class _Sides:
+class Sides:
     """What labels are drawn from, and what is scored."""
 
     train: tuple[Track, ...] | tuple[Multitrack, ...]
     test: tuple[Track | Span, ...] | tuple[Multitrack, ...]
 
 
-def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float) -> _Sides:
+def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float) -> Sides:
     """Split a corpus; the same for every strategy and budget of a seed.
 
     Parameters
@@ -173,7 +209,7 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
     if isinstance(corpus, StemCorpus):
         if source.halves or source.ignore_groups:
             raise InputError("halves and ignore_groups are for beats", path=corpus.root)
-        return _Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
+        return Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
     if source.halves:
         parted = [(track, *halve(annotated_spans(track))) for track in corpus.annotated]
         for track, *both in parted:
@@ -181,7 +217,7 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
                 raise InputError("has too few annotated beats for two halves", path=track.annotation or track.audio)
         first = tuple(replace(track, load=partial(_until, track, one[-1].end_s)) for track, one, _ in parted)
         second = tuple(Span(track, other[0].start_s, other[-1].end_s) for track, _, other in parted)
-        return _Sides(first, second)
+        return Sides(first, second)
     if len(corpus.annotated) < 2:
         raise InputError(
             "has one annotated recording: nothing would be left to score. halves = true draws labels from its first "
@@ -197,7 +233,7 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
             "well a model knows the performers",
             path=error.path,
         ) from None
-    return _Sides(train, scored)
+    return Sides(train, scored)
 
 
 def labels(

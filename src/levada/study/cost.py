@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from levada.study.grid import BASELESS, UNTOUCHED, Plan
 from levada.study.store import Run
@@ -16,19 +17,21 @@ SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is
 
 
 class Clock:
-    """How long runs take, learnt from those that are done.
+    """How long runs take: a guess for each, corrected by what runs like it took.
 
     Parameters
     ----------
     runs : iterable of Run
         What is known already.
+    guesses : mapping of str to float
+        Seconds by `guess_s` of runs, by id.
     lanes : int
         How many runs are done at the same time.
     """
 
-    def __init__(self, runs: Iterable[Run] = (), *, lanes: int = 1) -> None:
-        self.lanes = lanes
-        self._took: dict[tuple[object, ...], tuple[float, int]] = {}
+    def __init__(self, runs: Iterable[Run] = (), *, guesses: Mapping[str, float] | None = None, lanes: int = 1) -> None:
+        self.lanes, self._guesses = lanes, guesses or {}
+        self._took: dict[tuple[object, ...], _Sum] = {}
         for run in runs:
             self.add(run)
 
@@ -37,21 +40,52 @@ class Clock:
         seconds = run.costs.get("wall_s", math.nan)
         if math.isnan(seconds):
             return
+        guess = self._guesses.get(run.id, math.nan)
         for key in _alike(run.corpus, run.strategy, run.base, run.minutes):
-            sum_s, count = self._took.get(key, (0.0, 0))
-            self._took[key] = (sum_s + seconds, count + 1)
+            self._took.setdefault(key, _Sum()).add(seconds, guess)
 
     def expected_s(self, plan: Plan) -> float:
-        """Seconds a run will take, by those that are most alike; NaN before there is any."""
-        for key in _alike(plan.corpus, plan.strategy, plan.base, plan.minutes):
-            if key in self._took:
-                sum_s, count = self._took[key]
-                return sum_s / count
-        return math.nan
+        """Seconds a run will take; NaN where nothing is known and nothing was guessed.
+
+        Runs of the same corpus, strategy, base and budget take what they took. Otherwise the guess is scaled by how far
+        the guesses of the most similar runs were off: what a short strategy took says nothing of a long one.
+        """
+        guess = self._guesses.get(plan.id, math.nan)
+        closest, *others = _alike(plan.corpus, plan.strategy, plan.base, plan.minutes)
+        if closest in self._took:
+            return self._took[closest].mean_s
+        if math.isnan(guess):
+            return next((self._took[key].mean_s for key in others if key in self._took), math.nan)
+        return guess * next((self._took[key].scale for key in others if key in self._took and self._took[key].scale), 1)
 
     def left_s(self, plans: Iterable[Plan]) -> float:
-        """Seconds that all of them will take."""
-        return sum(self.expected_s(plan) for plan in plans) / self.lanes
+        """Seconds until all of them are done."""
+        expected = [self.expected_s(plan) for plan in plans]
+        return max([sum(expected) / self.lanes, *expected])
+
+
+@dataclass
+class _Sum:
+    """What runs took, and what was guessed of those that have a guess."""
+
+    seconds: float = 0.0
+    count: int = 0
+    with_guess_s: float = 0.0
+    guess_s: float = 0.0
+
+    def add(self, seconds: float, guess: float) -> None:
+        self.seconds, self.count = self.seconds + seconds, self.count + 1
+        if not math.isnan(guess):
+            self.with_guess_s, self.guess_s = self.with_guess_s + seconds, self.guess_s + guess
+
+    @property
+    def mean_s(self) -> float:
+        return self.seconds / self.count
+
+    @property
+    def scale(self) -> float:
+        """How many times as long as guessed; 0 where nothing was."""
+        return self.with_guess_s / self.guess_s if self.guess_s else 0.0
 
 
 def _alike(corpus: str, strategy: str, base: str, minutes: float) -> list[tuple[object, ...]]:

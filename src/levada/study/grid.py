@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,8 @@ from levada.corpus import Corpus, StemCorpus
 from levada.errors import InputError, MissingExtra
 from levada.nets.card import TENSORS, read_config
 from levada.study.code import code_digest
-from levada.study.corpora import Opened, labels, sides
+from levada.study.compared import labels_of, trained_items
+from levada.study.corpora import Opened, Sides, labels, sides
 from levada.study.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source, Study, line_of, nearest
 from levada.study.task import BEATS, STEMS, TASKS, Task
 
@@ -45,7 +47,7 @@ class Plan:
     strategy : str
         "untouched", or what labels are used for.
     base : str
-        The model that is scored or adapted; empty where nothing is taken of one.
+        What tables call the model that is scored or adapted, wherever it lies; empty where nothing is taken of one.
     minutes : float
         Budget of labels; 0 where none are used.
     selection : str
@@ -61,6 +63,8 @@ class Plan:
     code, data, weights : str
         Digests of the code, of the content of the corpus and of the base.
     task : {"beats", "stems"}
+    unscored : tuple of str
+        Ids of recordings of the scored side that are left out, as a model that is compared was trained on them.
     """
 
     corpus: str
@@ -80,6 +84,7 @@ class Plan:
     data: str = ""
     weights: str = ""
     task: str = "beats"
+    unscored: tuple[str, ...] = ()
 
     def deciding(self) -> dict[str, Any]:
         """The same as plain values, a text for each level."""
@@ -87,6 +92,8 @@ class Plan:
         found: dict[str, Any] = _plain(asdict(self) | levels)
         if self.task == BEATS.name:  # as it was before there were others
             del found["task"]
+        if not self.unscored:
+            del found["unscored"]
         return found
 
     @property
@@ -124,12 +131,15 @@ class Grid:
         What the spec asks for and cannot be run, and why.
     notes : tuple of str
         What a reader of the scores must know.
+    models : mapping of str to str
+        Names and folders of models by what plans call them.
     """
 
     plans: tuple[Plan, ...]
     sources: Mapping[str, Source]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,14 +173,21 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
         or nothing can be run.
     """
     _check(study)
-    layout = _Layout(study, list(left_out), {})
+    layout = _Layout(study, list(left_out), {}, labels_of(study))
     trackers = layout.trackers()
     bases = layout.bases()
-    plans = dict[str, Plan]()
+    trained = layout.trained_on({*trackers, *(base.name for base in bases)})
+    plans, unscored = dict[str, Plan](), dict[str, dict[str, str]]()
     for seed, opened in product(study.seeds, corpora):
         source = opened.source
-        if (room := layout.room(source, opened.corpus, seed)) is None:
+        if (split := layout.split(source, opened.corpus, seed)) is None:
             continue
+        hit = trained_items(source, opened.corpus, split.test, trained)
+        unscored.setdefault(source.name, {}).update(hit)
+        if len(hit) == len(split.test):
+            layout.leave_out(f"{source.name}, seed {seed}: models were trained on all that would be scored")
+            continue
+        room = layout.room(source, split, seed)
         common = {
             "corpus": source.name,
             "seed": seed,
@@ -181,8 +198,9 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
             "code": code_digest(),
             "data": opened.digest,
             "task": study.task,
+            "unscored": tuple(sorted(hit)),
         }
-        for plan in [*_untouched(trackers, common), *layout.trained(bases, room, common)]:
+        for plan in [*_untouched(trackers, layout.labels, common), *layout.trained(bases, room, common)]:
             plans.setdefault(plan.id, plan)
     layout.tell_budgets()
     if not plans:
@@ -196,7 +214,14 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
     ]
     sources = {opened.source.name: opened.source for opened in corpora}
     notes += [f"{name}: groups are ignored" for name, source in sources.items() if source.ignore_groups]
-    return Grid(tuple(plans.values()), sources, tuple(layout.told), tuple(notes))
+    notes += [
+        f"{name}: left out of the scores of all models, as one was trained on them: "
+        + ", ".join(f"{one} ({why})" for one, why in sorted(items.items()))
+        for name, items in unscored.items()
+        if items
+    ]
+    paths = {label: name for name, label in layout.labels.items()}
+    return Grid(tuple(plans.values()), sources, tuple(layout.told), tuple(notes), paths)
 
 
 def settings_of(study: Study, strategy: str) -> Any:
@@ -292,9 +317,9 @@ def _schemes() -> list[str]:
     return list(dict.fromkeys([RANDOM, *select.SCHEMES]))
 
 
-def _untouched(trackers: Mapping[str, str], common: Mapping[str, Any]) -> list[Plan]:
+def _untouched(trackers: Mapping[str, str], labels: Mapping[str, str], common: Mapping[str, Any]) -> list[Plan]:
     same: dict[str, Any] = {"strategy": UNTOUCHED, "minutes": 0.0, "selection": "", "augmentation": (), "layers": ()}
-    return [Plan(**same, **common, base=name, weights=known) for name, known in trackers.items()]
+    return [Plan(**same, **common, base=labels[name], weights=known) for name, known in trackers.items()]
 
 
 @dataclass(frozen=True)
@@ -304,6 +329,7 @@ class _Layout:
     study: Study
     told: list[str]
     too_large: dict[tuple[str, float], tuple[list[int], str]]  # budgets of corpora: the seeds, and why
+    labels: Mapping[str, str]  # what tables call each model
 
     def leave_out(self, sentence: str) -> None:
         if sentence not in self.told:
@@ -337,14 +363,25 @@ class _Layout:
         taking = [name for name in self.study.strategies if name != UNTOUCHED and name not in BASELESS]
         return list(self.found("bases", partial(_base, task=self.study.task)).values()) if taking else []
 
-    def room(self, source: Source, corpus: Corpus | StemCorpus, seed: int) -> list[float] | None:
-        """The budgets that fit on the training side; nothing where there are no two sides."""
+    def trained_on(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
+        """SHA-256 of the files each model was trained on, by what tables call it."""
+        known = dict[str, frozenset[str]]()
+        for name in names:
+            with suppress(MissingExtra):
+                known[self.labels.get(name, name)] = _task(self.study).trained(name)
+        return known
+
+    def split(self, source: Source, corpus: Corpus | StemCorpus, seed: int) -> Sides | None:
+        """What labels are drawn from and what is scored; nothing where there are no two sides."""
         try:
-            train = sides(source, corpus, seed=seed, test=self.study.test).train
+            return sides(source, corpus, seed=seed, test=self.study.test)
         except InputError as error:
             self.leave_out(f"{source.name}: {error.problem}")
             return None
-        fit = list[float]()
+
+    def room(self, source: Source, split: Sides, seed: int) -> list[float]:
+        """The budgets that fit on the training side."""
+        train, fit = split.train, list[float]()
         for minutes in source.minutes or self.study.minutes:
             try:
                 labels(train, minutes=minutes, selection=RANDOM, seed=seed)
@@ -376,7 +413,7 @@ class _Layout:
                         Plan(
                             **common,
                             strategy=name,
-                            base="" if base is None else base.name,
+                            base="" if base is None else self.labels[base.name],
                             minutes=minutes,
                             selection=selection,
                             augmentation=level,

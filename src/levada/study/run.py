@@ -50,12 +50,15 @@ class Job:
         Its corpus; the path must be there wherever the run is done.
     study : str
     keep_weights : bool
+    model : str
+        Name or folder of the base; what the plan calls it, by default.
     """
 
     plan: Plan
     source: Source
     study: str
     keep_weights: bool = False
+    model: str = ""
 
 
 def run(job: Job) -> dict[str, bytes]:
@@ -86,15 +89,16 @@ def run(job: Job) -> dict[str, bytes]:
         began_s, began_cpu_s = time.perf_counter(), _cpu_s()
         corpus = open_source(job.source)
         split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
+        test: Any = [item for item in split.test if _id(item) not in plan.unscored]
         if plan.strategy == UNTOUCHED:
             spans: Sequence[Any] = []
-            made, model = None, task.untouched(plan.base, split.test)
+            made, model = None, task.untouched(job.model or plan.base, test)
         else:
             spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
-            made = _adapted(plan, task, spans, folder / "training")
+            made = _adapted(plan, job.model or plan.base, task, spans, folder / "training")
             model = task.made(made, label(plan.deciding()))
         adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
-        written = task.scored(split.test, label(plan.deciding()), model, plan.trim_s, folder)
+        written = task.scored(test, label(plan.deciding()), model, plan.trim_s, folder)
         costs = {
             "wall_s": time.perf_counter() - began_s,
             "cpu_s": _cpu_s() - began_cpu_s,
@@ -108,7 +112,7 @@ def run(job: Job) -> dict[str, bytes]:
             files[LOG] = (folder / "training" / LOG).read_bytes()
         if job.keep_weights and made is not None:
             files |= _weights(made, folder / WEIGHTS)
-    return {ABOUT: _about(job, spans, split.test, made, costs), **files}
+    return {ABOUT: _about(job, spans, test, made, costs), **files}
 
 
 def failure(job: Job, error: BaseException) -> dict[str, bytes]:
@@ -146,9 +150,9 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _adapted(plan: Plan, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
+def _adapted(plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
     strategies, _ = task.learn()
-    base = models.base_weights(plan.base, task=task.name) if plan.base else None
+    base = models.base_weights(base_name, task=task.name) if base_name else None
     reached = (0, 0)
 
     def told(step: int, steps: int, *_: object) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from levada.errors import InputError
 from levada.files import read_toml
 
-__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "line_of", "nearest", "read_spec"]
+__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "is_path", "line_of", "nearest", "read_spec"]
 
 KINDS = {
     "tempo": "tempo",
@@ -42,6 +42,8 @@ STEM_KINDS = {
 LABELS = ("beats", "stems")
 ALL, NONE, RANDOM = "all", "none", "random"
 MIRDATA = "mirdata:"
+PREFIXES = ("", "bayes", "beat_this", "demucs")
+"""What may stand before the path of a model, and a colon between them."""
 MOST_SEEDS = 1000
 
 
@@ -75,6 +77,8 @@ class Source:
         Budgets of labels of this corpus, where they are other than the study's.
     task : {"beats", "stems"}
         What it is labelled with.
+    left_out : tuple of str
+        Ids of recordings that are used neither for training nor for scores: duplicates of others.
     line : int, optional
         Where the spec names it.
     """
@@ -91,6 +95,7 @@ class Source:
     optional: bool = False
     minutes: tuple[float, ...] = ()
     task: str = "beats"
+    left_out: tuple[str, ...] = ()
     line: int | None = None
 
 
@@ -203,6 +208,11 @@ def read_spec(path: str | Path) -> Study:
         if not getattr(study, key):
             raise reader.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
     return study
+
+
+def is_path(name: str) -> bool:
+    """Whether the name of a model is the path of a folder or file, and no word."""
+    return name.startswith(("~", ".")) or "/" in name or "\\" in name
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -329,7 +339,7 @@ class _Reader:
     def model(self, name: str) -> str:
         """A name of a model as it is; a path is relative to the spec."""
         word, _, folder = name.rpartition(":")
-        if word not in ("", "bayes") or not (folder.startswith(("~", ".")) or "/" in folder or "\\" in folder):
+        if word not in PREFIXES or not is_path(folder):
             return name
         return f"{word}{':' if word else ''}{self.beside(folder)}"
 

@@ -16,6 +16,7 @@ import os
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ __all__ = [
     "read_runs",
     "recover",
     "remember",
+    "without_a_plan",
     "write_run",
 ]
 
@@ -272,6 +274,31 @@ def recover(out: str | Path) -> dict[str, Run]:
             continue
         runs[run.id] = run
     return runs
+
+
+def without_a_plan(out: str | Path) -> str | None:
+    """Which finished runs no study has in its grid now, in one sentence; reports leave them out. None where all are.
+
+    Those of another version of levada are counted apart from those that the specs no longer ask for.
+    """
+    planned = _planned(Path(out))
+    runs = [run for run in known_runs(out).values() if not run.error]
+    codes = {run.deciding.get("code") for run in runs if run.id in planned}
+    found, older = Counter[str](), 0
+    for run in runs:
+        if not planned or run.id in planned:
+            continue
+        if run.deciding.get("code") not in codes:
+            older += 1
+        else:
+            found[f"{run.label}, {run.corpus}"] += 1
+    parts = [f"{count} of {name}" for name, count in sorted(found.items())]
+    parts += [f"{older} of another version of levada"] * bool(older)
+    if not parts:
+        return None
+    count = sum(found.values()) + older
+    what = "1 finished run is" if count == 1 else f"{count} finished runs are"
+    return f"{what} in no study's grid now, kept in {RUNS}, and left out of reports: {'; '.join(parts)}"
 
 
 def remember(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> None:

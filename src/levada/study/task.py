@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from levada import models
+from levada import audio, models
 from levada.corpus import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
+from levada.corpus.check import duplicates
 from levada.errors import InputError
 from levada.evaluate import MIXTURE, ORACLE, evaluate, evaluate_stems
 from levada.evaluate.tables import write_rows
@@ -21,7 +22,7 @@ from levada.evaluate.tables import write_rows
 if TYPE_CHECKING:
     from levada.corpus import StemSpan
 
-__all__ = ["BEATS", "LEAKS", "SCORES", "STEMS", "TASKS", "Task", "draw_songs", "split_songs"]
+__all__ = ["BEATS", "LEAKS", "SCORES", "STEMS", "TASKS", "Task", "draw_songs", "hashes", "split_songs"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -51,6 +52,10 @@ class Task:
         Names of strategies -> what they do, and their settings; heavy, so asked for late.
     open, digest : callable
         A corpus from its path; what tells its content apart.
+    duplicates : callable
+        From a corpus, ids of labelled recordings that are the same as others -> the id of the one that is kept.
+    trained : callable
+        SHA-256 of the files that a model was trained on, by its name.
     identity : callable
         What tells a model apart that is scored as it is, by name.
     untouched : callable
@@ -70,6 +75,8 @@ class Task:
     learn: Callable[[], tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]]
     open: Callable[[str], Any]
     digest: Callable[[Any], str]
+    duplicates: Callable[[Any], dict[str, str]]
+    trained: Callable[[str], frozenset[str]]
     identity: Callable[[str], str]
     untouched: Callable[[str, Sequence[Any]], Any]
     made: Callable[[Any, str], Any]
@@ -116,6 +123,36 @@ def _digest_of_stems(corpus: StemCorpus) -> str:
     for song in corpus.songs:
         digest.update(json.dumps([song.id, song.group, song.content_hash, song.instruments]).encode())
     return digest.hexdigest()[:16]
+
+
+def _duplicates_of_beats(corpus: Corpus) -> dict[str, str]:
+    return duplicates(corpus.annotated)
+
+
+def _duplicates_of_stems(corpus: StemCorpus) -> dict[str, str]:
+    first = dict[str, str]()
+    return {
+        song.id: first[song.content_hash]
+        for song in corpus.songs
+        if first.setdefault(song.content_hash, song.id) != song.id
+    }
+
+
+def hashes(item: Any) -> frozenset[str]:
+    """SHA-256 of all files of a recording, a stretch of one or a song, by which models know them."""
+    whole = getattr(item, "track", item)
+    if not isinstance(whole, Multitrack):
+        return frozenset([whole.content_hash])
+    mixture = [] if whole.mixture is None else [audio.content_hash(whole.mixture)]
+    return frozenset([whole.content_hash, *whole.stem_hashes, *mixture])
+
+
+def _trained_tracker(name: str) -> frozenset[str]:
+    return frozenset(getattr(models.load(name), "trained_spans", {}))
+
+
+def _trained_separator(name: str) -> frozenset[str]:
+    return frozenset() if name in IDEAL else frozenset(getattr(models.separator(name), "trained_on", {}))
 
 
 def _made_tracker(model: Any, name: str) -> Any:
@@ -200,6 +237,8 @@ BEATS = Task(
     learn=_learn_beats,
     open=_open_beats,
     digest=_digest_of_beats,
+    duplicates=_duplicates_of_beats,
+    trained=_trained_tracker,
     identity=_identity_of_tracker,
     untouched=_tracker,
     made=_made_tracker,
@@ -214,6 +253,8 @@ STEMS = Task(
     learn=_learn_stems,
     open=_open_stems,
     digest=_digest_of_stems,
+    duplicates=_duplicates_of_stems,
+    trained=_trained_separator,
     identity=_identity_of_separator,
     untouched=_separator,
     made=_made_separator,

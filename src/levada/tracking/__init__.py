@@ -4,6 +4,6 @@ None of them is imported unless it is named, and none can stop a run: one that f
 warning says so.
 """
 
-from levada.tracking.run import NAMES, Tracking, progress, start
+from levada.tracking.run import NAMES, Tracking, check, progress, start
 
-__all__ = ["NAMES", "Tracking", "progress", "start"]
+__all__ = ["NAMES", "Tracking", "check", "progress", "start"]

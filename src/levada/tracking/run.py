@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,13 +22,18 @@ import numpy.typing as npt
 
 from levada import audio
 from levada.beats import Beats
-from levada.errors import InputError
+from levada.errors import InputError, MissingExtra
 from levada.files import atomic
 
-__all__ = ["NAMES", "Outlet", "Row", "Tracking", "progress", "start"]
+__all__ = ["NAMES", "Outlet", "Row", "Tracking", "check", "progress", "start"]
 
 NAMES = ("csv", "tensorboard", "wandb")
 """Who can be told. Plain files are written whether they are named or not."""
+MISSING: Mapping[str, Callable[[], MissingExtra]] = {
+    "tensorboard": lambda: MissingExtra("tensorboard", extra="tensorboard", purpose="write for TensorBoard"),
+    "wandb": lambda: MissingExtra("wandb", extra="wandb", purpose="tell Weights & Biases of a run"),
+}
+"""Those that need a library, which is called as they are, and the error where it is not installed."""
 
 SCALARS, CONFIG = "scalars.csv", "config.json"
 
@@ -202,6 +208,32 @@ class Tracking:
         return folder / (plain + suffix)
 
 
+def check(names: Sequence[str]) -> None:
+    """Make sure that all of these can be told, before there is anything to tell.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Out of `NAMES`.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown.
+    MissingExtra
+        If a library is not installed.
+    """
+    for name in names:
+        if name not in NAMES:
+            near = get_close_matches(name.lower(), NAMES, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(NAMES)}"
+            raise InputError(f"nobody called {name!r} can be told of a run{meant}")
+        if name in MISSING:
+            there = find_spec(name)
+            if there is None or there.origin is None:  # a mere folder of that name has no origin
+                raise MISSING[name]()
+
+
 def start(
     names: Sequence[str], *, folder: str | Path, project: str = "levada", run: str = "", config: Row | None = None
 ) -> Tracking:
@@ -231,11 +263,7 @@ def start(
     MissingExtra
         If a library is not installed.
     """
-    for name in names:
-        if name not in NAMES:
-            near = get_close_matches(name.lower(), NAMES, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(NAMES)}"
-            raise InputError(f"nobody called {name!r} can be told of a run{meant}")
+    check(names)
     folder, plain = Path(folder), _plain(config or {})
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
