@@ -3,7 +3,7 @@
 import pytest
 
 from levada.errors import InputError
-from levada.instruments import OTHER, ensemble, found_in, plain, voice_of
+from levada.instruments import OTHER, ensemble, found_in, paired, plain, voice_of, voices_of
 from levada.tradition import read_tradition, shipped
 from levada.voices import STRUCK
 
@@ -96,6 +96,44 @@ class TestVoices:
     def test_what_is_found_is_the_part_that_is_known_and_all_of_what_is_not_struck(self):
         assert found_in("Roda 3 - Surdo.wav") == ("surdo", "surdo")
         assert found_in("lead guitar") == ("lead-guitar", OTHER)
+
+
+class TestPairs:
+    """Instruments of songs, and the stems of a model that has one for every voice, as the base has."""
+
+    STEMS = (*STRUCK, OTHER)
+
+    def test_every_stem_is_its_own_voice(self):
+        assert voices_of(self.STEMS) == {name: name for name in self.STEMS}
+
+    def test_every_instrument_of_every_tradition_by_any_of_its_names(self):
+        for tradition in map(read_tradition, shipped()):
+            names = [part.name for part in tradition.instruments]
+            for part in tradition.instruments:
+                voice = [part.voice] if part.voice in STRUCK else []
+                assert paired(names, self.STEMS)[part.name] == voice, (tradition.name, part.name)
+                for alias in map(plain, part.aliases):
+                    others = [alias if name == part.name else name for name in names]
+                    assert paired(others, self.STEMS)[alias] == voice, (tradition.name, part.name, alias)
+
+    def test_every_ensemble(self):
+        for name in shipped():
+            called = ensemble(read_tradition(name))
+            assert paired(called, self.STEMS) == {one: [voice] for one, voice in called.items()}
+
+    @pytest.mark.parametrize(
+        ("names", "stems", "pairs"),
+        [
+            (["repique", "chico"], ["repinique", "repique"], {"repique": ["repique"], "chico": []}),
+            (["repique", "surdo"], ["repinique", "repique"], {"repique": ["repinique"], "surdo": []}),
+            (["repique", "surdo"], ["repique", "surdo"], {"repique": ["repique"], "surdo": ["surdo"]}),
+            (["repique", "repinique", "surdo"], ["repique", "repinique"],
+             {"repique": ["repique"], "repinique": ["repinique"], "surdo": []}),
+            (["zzyzx"], ["Zzyzx 1"], {"zzyzx": ["Zzyzx 1"]}),
+        ],
+    )  # fmt: skip
+    def test_names(self, names, stems, pairs):
+        assert paired(names, stems) == pairs
 
 
 class TestEnsembles:

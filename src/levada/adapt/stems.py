@@ -17,7 +17,7 @@ from levada.adapt.excerpts import CLIP, RATE, Song, StemSettings, Stock, batches
 from levada.augment import AS_IT_IS
 from levada.errors import InputError
 from levada.fit import FitSettings, Progress, fit
-from levada.instruments import voice_of
+from levada.instruments import OTHER, paired, voices_of
 from levada.nets.card import adapted_card
 from levada.nets.masks import MaskNet, MaskSettings
 from levada.nets.weights import Weights, partway
@@ -106,9 +106,9 @@ def with_head(net: MaskNet, instruments: Sequence[str]) -> MaskNet:
     -------
     MaskNet
     """
-    known = {voice_of(name, among=net.instruments) or name: name for name in net.instruments}
-    known |= {name: name for name in net.instruments}
-    like = [known.get(name) or known.get(voice_of(name, among=instruments) or "") for name in instruments]
+    found, voices = paired(instruments, net.instruments), voices_of(instruments)
+    other = OTHER if OTHER in net.instruments else None
+    like = [next(iter(found[name]), other if voices[name] == OTHER else None) for name in instruments]
     return net.telling(instruments, like=like)
 
 

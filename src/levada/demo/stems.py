@@ -24,6 +24,7 @@ from levada.demo.place import MARK, Stage, emptied, unwatched
 from levada.errors import InputError
 from levada.evaluate import StemEvaluation, evaluate_stems
 from levada.evaluate.tables import write_rows
+from levada.instruments import paired
 from levada.nets.weights import Weights
 from levada.plot import Leaks, plot_leakage, plot_stems
 from levada.separate import Separator, matched, separate_file
@@ -182,8 +183,8 @@ def _sides(corpus: StemCorpus, minutes: float, rng: np.random.Generator) -> tupl
 def _before(base: Weights, heard: Sequence[str]) -> Separator:
     """The base, told what plays; all that it knows where it knows none of that."""
     known: dict[str, str] = {}
-    for name in heard:
-        one = matched(name, base.net.instruments)
+    for name, stems in paired(heard, base.net.instruments).items():
+        one = next(iter(stems), None)
         if one is not None and one not in known.values():
             known[name] = one  # called as in the songs, so that files before and after have the same names
     return models.separator_of(base, name="base", instruments=known or None)
