@@ -279,7 +279,9 @@ def test_ffmpeg_is_ended_when_enough_is_read(ffmpeg: Path) -> None:
 
 
 def test_what_ffmpeg_cannot_decode(ffmpeg: Path, caplog) -> None:
-    with pytest.raises(InputError, match=r"silent\.webm: is not audio; ffmpeg finds no audio in it either \(Stream map .* no streams"):
+    with pytest.raises(
+        InputError, match=r"silent\.webm: is not audio; ffmpeg finds no audio in it either \(Stream map .* no streams"
+    ):
         audio.read(ffmpeg / "silent.webm")
     assert audio.read(ffmpeg / "broken.m4a")[0].shape == (3, 20000)
     assert "broken.m4a: damaged, only what could be decoded is used (Invalid data found)" in caplog.text

@@ -238,6 +238,24 @@ class TestAdapt:
         trained = {row["track"] for row in said["evaluation"]["rows"] if row["trained_on"]}
         assert trained == set()
 
+    def test_labels_in_pieces_count_by_their_pieces(self, levada, rendered, tiny_model, tmp_path):
+        whole = read_beats(rendered / "a.beats")
+        pieces = [whole.between(0, 3.5), whole.between(8, 11)]
+        times, positions = (
+            np.concatenate(parts) for parts in zip(*((p.times_s, p.positions) for p in pieces), strict=True)
+        )
+        write_beats(tmp_path / "pieces.beats", Beats(times, positions))
+        arguments = ("--labels", tmp_path / "pieces.beats", "--strategy", "decoder", "-m", tiny_model)
+        code, out, _ = levada("adapt", rendered / "a.wav", *arguments, "-o", tmp_path / "mine", "--json")
+        assert code == 0
+        spans = [pytest.approx([p.times_s[0], p.times_s[-1]], abs=1e-5) for p in pieces]
+        seconds = sum(p.times_s[-1] - p.times_s[0] for p in pieces)
+        assert json.loads(out)["labels_s"] == pytest.approx(seconds, abs=1e-4)
+        card = load(tmp_path / "mine").card
+        assert card.minutes == pytest.approx(seconds / 60, abs=1e-5)
+        (trained,) = list(card.trained_on.values())[-1:]
+        assert [list(span) for span in trained] == spans
+
     def test_to_all_labels_has_nothing_to_score_on(self, levada, rendered, tiny_model, tmp_path):
         code, out, err = levada("adapt", rendered, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", "decoder")
         assert (code, out) == (0, "")
