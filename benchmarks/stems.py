@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from levada import models
+from levada import audio, models
 from levada.adapt.stems import DEFAULTS, adapt_stems
 from levada.corpus import Multitrack, StemCorpus, StemSpan, draw_stems, open_stems, whole
 from levada.corpus.rendered import render_corpus
@@ -86,7 +86,7 @@ def rendered(part: str, given: argparse.Namespace) -> None:
                 if part != "same":
                     _no_leak(taught, asked, given.model, seed)
                 else:
-                    asked = taught
+                    taught, asked = (_half(taught, Path(place) / name, at) for at, name in enumerate(("first", "second")))
                 for minutes in (0.0, *given.minutes):
                     _cell(part, tradition, minutes, seed, taught, asked, given)
         _table(part, tradition, given)
@@ -94,7 +94,7 @@ def rendered(part: str, given: argparse.Namespace) -> None:
 
 def _songs(part: str, tradition: str, seed: int, place: Path, minutes: float) -> tuple[StemCorpus, StemCorpus]:
     found, length_s = [], 60 if part == "same" else 30
-    songs = 6 if part == "same" else max(3, round(60 * minutes / length_s) + 1)
+    songs = 12 if part == "same" else max(3, round(60 * minutes / length_s) + 1)
     for name, first, count, each_s in (("taught", TAUGHT, songs, length_s), ("asked", ASKED, 8, 15)):
         render_corpus(
             place / name, read_tradition(tradition), minutes=count * each_s / 60, recordings=count,
@@ -102,6 +102,18 @@ def _songs(part: str, tradition: str, seed: int, place: Path, minutes: float) ->
         )  # fmt: skip
         found.append(open_stems(place / name))
     return found[0], found[1]
+
+
+def _half(corpus: StemCorpus, folder: Path, at: int) -> StemCorpus:
+    """The first half of each song, or the second: what is learnt from is not scored, but it is the same ensemble."""
+    for song in corpus.songs:
+        length_s = song.duration_s / 2
+        span = StemSpan(song, at * length_s, (at + 1) * length_s)
+        stems, mixture = span.read(song.instruments, rate=ALIKE_HZ, channels=None)
+        (folder / song.id).mkdir(parents=True)
+        for name, stem in zip((*song.instruments, MIXTURE), (*stems, mixture), strict=True):
+            audio.write(folder / song.id / f"{name}.wav", stem, rate=ALIKE_HZ)
+    return open_stems(folder)
 
 
 def _no_leak(taught: StemCorpus, asked: StemCorpus, model: str, seed: int) -> None:
@@ -181,7 +193,7 @@ def _cell(
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
     bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
     found = evaluate_stems(
-        asked.songs, separators, oracle=ORACLE in bounds, exclude_trained=part == "same", processes=1, seed=seed
+        asked.songs, separators, oracle=ORACLE in bounds, processes=1, seed=seed
     )
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
@@ -325,7 +337,6 @@ print(time.perf_counter() - began, time.process_time(), resource.getrusage(resou
 
 def speed(model: str) -> None:
     """Three minutes of stereo, in a process of its own; what the stems lack of the mixture."""
-    from levada import audio
     from levada.render import multitrack
 
     with tempfile.TemporaryDirectory() as place:
