@@ -86,7 +86,9 @@ def rendered(part: str, given: argparse.Namespace) -> None:
                 if part != "same":
                     _no_leak(taught, asked, given.model, seed)
                 else:
-                    taught, asked = (_half(taught, Path(place) / name, at) for at, name in enumerate(("first", "second")))
+                    taught, asked = (
+                        _half(taught, Path(place) / name, at) for at, name in enumerate(("first", "second"))
+                    )
                 for minutes in (0.0, *given.minutes):
                     _cell(part, tradition, minutes, seed, taught, asked, given)
         _table(part, tradition, given)
@@ -192,9 +194,7 @@ def _cell(
         cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
     bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
-    found = evaluate_stems(
-        asked.songs, separators, oracle=ORACLE in bounds, processes=1, seed=seed
-    )
+    found = evaluate_stems(asked.songs, separators, oracle=ORACLE in bounds, processes=1, seed=seed)
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
         writer = csv.writer(file)
