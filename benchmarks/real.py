@@ -27,7 +27,7 @@ from levada.corpus.spans import stretches, with_margins
 from levada.decode import pick_peaks
 from levada.nets.weights import Weights, load
 from levada.plot import Panel, plot_activations
-from levada.scores import beat_scores, bootstrap, bootstrap_difference, kind_of_error
+from levada.scores import beat_scores, kind_of_error, mean_interval, paired_interval
 from levada.spectrogram import GRID, file_log_bands
 from levada.track import Listener
 
@@ -140,31 +140,32 @@ class Table:
     """Scores by row, gathered over recordings, seeds and draws."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[str, dict[str, float]]]] = {}
+        self.rows: dict[str, list[tuple[str, int, dict[str, float]]]] = {}
         self.seconds: dict[str, list[float]] = {}
 
-    def add(self, row: str, song: Song, *estimates: Beats, since_s: float = 0.0) -> None:
+    def add(self, row: str, song: Song, *estimates: Beats, since_s: float = 0.0, seed: int = 0) -> None:
         """Score an estimate, or the mean of several."""
         each = [song.scores(estimate, since_s=since_s) for estimate in estimates]
         mean = {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
-        self.rows.setdefault(row, []).append((song.track.id, mean))
+        self.rows.setdefault(row, []).append((song.track.id, seed, mean))
 
     def markdown(self) -> str:
         """The table."""
         heading = ["model", *SCORES.values(), "metre right", "half a bar off"] + ["s to adapt"] * bool(self.seconds)
         lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
         for row, found in self.rows.items():
-            cells = [interval([scores[name] for _, scores in found], [song for song, _ in found]) for name in SCORES]
-            cells += [f"{np.mean([scores[name] for _, scores in found]):.2f}" for name in ("metre", "half")]
+            names, seeds = [song for song, _, _ in found], [seed for _, seed, _ in found]
+            cells = [interval([scores[name] for *_, scores in found], names, seeds) for name in SCORES]
+            cells += [f"{np.mean([scores[name] for *_, scores in found]):.2f}" for name in ("metre", "half")]
             if self.seconds:
                 cells.append(f"{np.mean(self.seconds[row]):.0f}" if row in self.seconds else "–")
             lines.append(f"| {row} | {' | '.join(cells)} |")
         return "\n".join(lines)
 
 
-def interval(values: Sequence[float], groups: Sequence[str]) -> str:
+def interval(values: Sequence[float], songs: Sequence[str], seeds: Sequence[int] | None = None) -> str:
     """A mean with its interval."""
-    return str(bootstrap(values, groups=groups, rng=np.random.default_rng(0)))
+    return str(mean_interval(values, groups=songs, recordings=songs, seeds=seeds, bounds=(0, 1)))
 
 
 def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
@@ -208,7 +209,7 @@ def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:
         values = [unseen(np.array([[at[name] for at in row] for row in peaks])) for name in ("beat_f", "downbeat_f")]
         floor, cells = floor or values, [label(model)]
         for mine, theirs in zip(values, floor, strict=True):
-            over = bootstrap_difference(mine, theirs, rng=np.random.default_rng(0))
+            over = paired_interval(mine, theirs, bounds=(0, 1))
             cells += [interval(mine, [song.track.id for song in songs(group)]), "–" if theirs is mine else str(over)]
         lines.append(f"| {' | '.join(cells)} |")
     yield f"### {GROUPS[group]}: no labels, no decoder, {counted(group)}\n\n" + "\n".join(lines)
@@ -253,17 +254,17 @@ def _adaptation(
         for model in names(wanted):
             if several or not seed:
                 for song in scored:
-                    table.add(f"{label(model)}, no labels", song, untaught(model, song), since_s=since_s)
+                    table.add(f"{label(model)}, no labels", song, untaught(model, song), since_s=since_s, seed=seed)
                     if hinted and hints is not None and model != models.FLUX:
                         beats = tracker(model).decode(activations(model, song), hints=hints)
-                        table.add(f"{label(model)}, labels as hints", song, beats, since_s=since_s)
+                        table.add(f"{label(model)}, labels as hints", song, beats, since_s=since_s, seed=seed)
             for strategy in strategies if model != models.FLUX else ():
                 for budget, spans in drawn.items():
                     row = f"{label(model)}, {strategy}, {budget}"
                     made, took_s = adapted(strategy, spans, load(models.find(model)), seed)
                     table.seconds.setdefault(row, []).append(took_s)
                     for song in scored:
-                        table.add(row, song, made.decode(made.hear([song.bands])), since_s=since_s)
+                        table.add(row, song, made.decode(made.hear([song.bands])), since_s=since_s, seed=seed)
     how = f"labels of {TAUGHT} songs, the other {len(known) - TAUGHT} scored" if several else "labels of the first half"
     yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
 

@@ -40,7 +40,7 @@ from levada.corpus import Multitrack, StemCorpus, StemSpan, draw_stems, open_ste
 from levada.corpus.rendered import render_corpus
 from levada.evaluate import MIXTURE, ORACLE, evaluate_stems
 from levada.instruments import ensemble
-from levada.scores import Interval, bootstrap, bootstrap_difference
+from levada.scores import mean_interval, paired_interval
 from levada.separate import Separator
 from levada.stft import Stft
 from levada.tradition import read_tradition
@@ -194,7 +194,7 @@ def _cell(
         cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
     bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
-    found = evaluate_stems(asked.songs, separators, oracle=ORACLE in bounds, processes=1, seed=seed)
+    found = evaluate_stems(asked.songs, separators, oracle=ORACLE in bounds, processes=1)
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
         writer = csv.writer(file)
@@ -294,22 +294,22 @@ def _table(part: str, tradition: str, given: argparse.Namespace) -> None:
         order = {name: index for index, name in enumerate((MIXTURE, given.model, *STRATEGIES))}
         names = sorted({row["model"] for row in here}, key=lambda name: (order.get(name, len(order)), name))
         for model in names:
-            mine, rng = _by_song(here, model, "si_sdr_i"), np.random.default_rng(0)
-            mean = bootstrap(list(mine.values()), groups=[*map(" ".join, mine)], rng=rng)
+            mine = _by_song(here, model, "si_sdr_i")
+            mean = mean_interval(list(mine.values()), **_origins(list(mine)))
             shared, more = [song for song in mine if song in floor], ""
             if shared and model not in ("nmf", MIXTURE, ORACLE):
                 pairs = [mine[song] for song in shared], [floor[song] for song in shared]
-                more = _said(bootstrap_difference(*pairs, groups=[*map(" ".join, shared)], rng=rng), sign="+")
+                more = paired_interval(*pairs, **_origins(shared)).text(digits=1, sign="+")
             other = np.mean(list(_by_song(here, model, "sdr_i").values()))
             costs = [_cost([row for row in here if row["model"] == model], name) for name in ("seconds", "megabytes")]
             given_minutes = "" if model in (MIXTURE, ORACLE) else f"{minutes:g}"
-            print(f"| {model} | {given_minutes} | {_said(mean)} | {more} | {other:.1f} | {' | '.join(costs)} |")
+            print(f"| {model} | {given_minutes} | {mean.text(digits=1)} | {more} | {other:.1f} | {' | '.join(costs)} |")
 
 
-def _said(interval: Interval, *, sign: str = "") -> str:
-    """An interval in decibels, of which more than one digit is noise."""
-    mean, low, high = (f"{round(value, 1) + 0.0:{sign}.1f}" for value in (interval.mean, interval.low, interval.high))
-    return mean if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+def _origins(songs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Groups and seeds of songs: rendered songs of two seeds are different songs, real ones the same."""
+    groups = [song if song.startswith("real") else f"{seed} {song}" for seed, song in songs]
+    return {"groups": groups, "seeds": [seed for seed, _ in songs]}
 
 
 def _cost(rows: Sequence[dict[str, str]], name: str) -> str:

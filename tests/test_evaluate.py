@@ -99,7 +99,7 @@ def test_summary_and_differences(tracks):
     assert result.kinds() == {"right": {"right": 3}, "late": {"phase shift": 3}, "halfway": {"right": 2}}
     rows = summary_rows(result)
     assert [row["model"] for row in rows] == ["right", "late", "halfway"]
-    assert rows[0]["F"] == "1.000 [1.000, 1.000]"
+    assert rows[0]["F"] == "1.00 (range 1.00 to 1.00, 2 groups)"
     assert rows[1]["kinds of error"] == "phase shift 3"
     assert rows[2]["recordings"] == "2"
     assert len({tuple(row) for row in rows}) == 1

@@ -126,7 +126,7 @@ class TestRows:
         assert means["mixture"] == pytest.approx(0, abs=1e-9)
         better = found.differences()["good"]["si_sdr_i"]
         assert better.mean == pytest.approx(means["good"] - means["bad"])
-        assert (better.values, better.groups, better.resampled) == (3, 2, "groups")
+        assert (better.values, better.groups, better.kind) == (3, 2, "range")
         assert better.low > 0
 
     def test_a_mean_of_songs_is_one_of_stems(self, songs):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from levada.report.gaps import fallbacks, other_budgets, repeats, told_by_studies
+from levada.report.gaps import fallbacks, other_budgets, told_by_studies
 from levada.report.results import collect
 from levada.scores import SCORES
 
@@ -66,21 +66,43 @@ class TestToldByStudies:
         assert told_by_studies([Made("a")]) == []
 
 
-class TestRepeats:
-    def test_the_setting_that_differs_is_named_and_the_mean_taken(self):
+class TestSettings:
+    def test_runs_that_differ_in_a_setting_are_never_averaged(self):
         runs = [
-            Made("a", extra={"settings": {"steps": 100, "batch": 4}}, beat_f=0.4),
-            Made("b", extra={"settings": {"steps": 300, "batch": 4}}, beat_f=0.8),
-            Made("c", seed=1),
+            Made("a", extra={"settings": {"steps": 100, "batch": 4, "seed": 0}, "trim_s": 5.0}, beat_f=0.4),
+            Made("b", extra={"settings": {"steps": 300, "batch": 4, "seed": 0}, "trim_s": 5.0}, beat_f=0.8),
+            Made("c", extra={"settings": {"steps": 300, "batch": 4, "seed": 1}, "trim_s": 5.0}, beat_f=0.6, seed=1),
+            Made("d", extra={"settings": {"steps": 300, "batch": 4, "seed": 0}, "trim_s": 0.0}, beat_f=0.1),
         ]
         results = collect(runs)
-        (said,) = repeats(results)
-        assert said.startswith("drums: 1 runs repeat another and differ from it in settings.steps alone")
-        (key,) = results.table
-        assert results.values(key, "beat_f")[0, "a"] == pytest.approx(0.6)
+        found = {arm.name: results.values((corpus, arm, m), "beat_f") for corpus, arm, m in results.table}
+        assert found == {
+            "finetune from base, steps 100, trim_s 5.0": {(0, "a"): 0.4},
+            "finetune from base, steps 300, trim_s 5.0": {(0, "a"): 0.8, (1, "a"): 0.6},
+            "finetune from base, steps 300, trim_s 0.0": {(0, "a"): 0.1},
+        }
 
-    def test_seeds_and_budgets_are_no_repeats(self):
-        assert repeats(collect([Made("a"), Made("b", seed=1), Made("c", minutes=3.0)])) == []
+    def test_code_and_weights_are_settings(self):
+        results = collect([Made("a", extra={"code": "1" * 64}), Made("b", extra={"code": "2" * 64})])
+        assert [arm.name for arm in results.arms] == [f"finetune from base, code {one * 6}" for one in "12"]
+
+    def test_halves_are_another_corpus(self):
+        results = collect([Made("a", extra={"halves": True}), Made("b", extra={"halves": False})])
+        assert results.corpora == ("drums (in halves)", "drums (not in halves)")
+        assert len(results.arms) == 1
+
+    def test_an_arm_is_compared_with_the_base_that_was_scored_alike(self):
+        runs = [
+            Made("a", strategy="untouched", minutes=0.0, extra={"trim_s": 0.0}, beat_f=0.3),
+            Made("b", strategy="untouched", minutes=0.0, extra={"trim_s": 5.0}, beat_f=0.6),
+            Made("c", extra={"trim_s": 0.0}),
+            Made("d", extra={"trim_s": 5.0}),
+        ]
+        results = collect(runs)
+        for arm in results.arms:
+            if not arm.untouched:
+                assert dict(results.base_of("drums", arm).settings)["trim_s"] == dict(arm.settings)["trim_s"]
+                assert results.rivals_of("drums", arm) == []
 
 
 class TestOtherBudgets:

@@ -114,10 +114,10 @@ class TestWords:
         (said,) = findings(results)
         assert said.startswith("roda: with 1.5 minutes of stems, finetune+augment from base reaches an SI-SDR")
         assert "SI-SDR improvement of 7.0" in said
-        assert "against dictionaries of the same stems (nmf) +2.500 [+2.500, +2.500] dB, a gain" in said
-        assert "against base untouched +4.000" in said
+        assert "against dictionaries of the same stems (nmf) +2.5 (range +2.5 to +2.5, 8 groups) dB, a range" in said
+        assert "against base untouched +4.0" in said
         assert "masks made of the true stems would reach 15.0" in said
-        assert "What it gives for instruments that do not play is at -20.00 [-20.00, -20.00] dB of the mixture" in said
+        assert "What it gives for instruments that do not play is at -20.0 (range -20.0 to -20.0, 8 groups) dB" in said
         assert "No other strategy had higher means with as many stems" in said
         assert "labels" not in said
 

@@ -8,7 +8,7 @@ import pytest
 
 from levada.beats import Beats
 from levada.errors import InputError
-from levada.scores import SCORES, beat_scores, bootstrap, bootstrap_difference, kind_of_error
+from levada.scores import SCORES, beat_scores, kind_of_error
 
 
 def steady(n=64, *, bpm=120.0, metre=4, first=1, start_s=0.5):
@@ -307,60 +307,3 @@ class TestKindOfError:
         assert kind_of_error(Beats([1.0]), steady()).kind == "other"
         with pytest.raises(InputError, match="at least one tatum, not 0"):
             kind_of_error(steady(), steady(), tatums=0)
-
-
-class TestBootstrap:
-    def test_of_equal_values(self):
-        found = bootstrap([0.5] * 6, rng=np.random.default_rng(0))
-        assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
-        assert str(found) == "0.500 [0.500, 0.500]"
-
-    def test_agrees_with_the_normal_interval(self):
-        rng = np.random.default_rng(1)
-        found = bootstrap(rng.normal(0.7, 0.1, 400), rng=rng)
-        assert found.low == pytest.approx(found.mean - 1.96 * 0.1 / 20, abs=0.0015)
-        assert found.high == pytest.approx(found.mean + 1.96 * 0.1 / 20, abs=0.0015)
-
-    def test_groups_widen(self):
-        values, groups = np.repeat([0.0, 1.0, 0.0, 1.0], 25), np.repeat(list("abcd"), 25)
-        alone = bootstrap(values, rng=np.random.default_rng(2))
-        grouped = bootstrap(values, groups=groups.tolist(), rng=np.random.default_rng(2))
-        assert (alone.groups, grouped.groups, grouped.values) == (100, 4, 100)
-        assert alone.high - alone.low < 0.25
-        assert grouped.high - grouped.low > 0.7
-
-    def test_same_seed_same_interval(self):
-        values = [0.1, 0.5, 0.9, 0.2]
-        first, again = (bootstrap(values, rng=np.random.default_rng(3)) for _ in range(2))
-        assert first == again
-
-    def test_nans_are_left_out(self):
-        found = bootstrap([0.2, np.nan, 0.4], groups=["a", "b", "c"], rng=np.random.default_rng(0))
-        assert found.mean == pytest.approx(0.3)
-        assert (found.values, found.groups) == (2, 2)
-
-    def test_one_group_says_so(self):
-        found = bootstrap([0.2, 0.4, 0.6], groups=["a"] * 3, rng=np.random.default_rng(0))
-        assert found.resampled == "recordings"
-        assert 0.2 <= found.low < found.mean < found.high <= 0.6
-
-    def test_one_value_or_none(self):
-        one, none = (bootstrap(v, rng=np.random.default_rng(0)) for v in ([0.3], [np.nan]))
-        assert (one.mean, one.resampled, str(one)) == (0.3, "nothing", "0.300")
-        assert math.isnan(one.low)
-        assert math.isnan(none.mean)
-        assert str(none) == "–"
-
-    def test_difference_is_paired(self):
-        a = np.array([0.2, 0.9, 0.5, np.nan])
-        found = bootstrap_difference(a + 0.1, a, rng=np.random.default_rng(0))
-        assert (found.values, found.low, found.high) == (3, pytest.approx(0.1), pytest.approx(0.1))
-
-    def test_bad_input(self):
-        rng = np.random.default_rng(0)
-        with pytest.raises(InputError, match="2 values but 1 groups"):
-            bootstrap([0.1, 0.2], groups=["a"], rng=rng)
-        with pytest.raises(InputError, match="level between 0 and 1"):
-            bootstrap([0.1, 0.2], level=95, rng=rng)
-        with pytest.raises(InputError, match="not 2 and 3"):
-            bootstrap_difference([0.1, 0.2], [0.1, 0.2, 0.3], rng=rng)

@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         rows.append(["", "", *(_ends(mean) for mean in means)])
     _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt with positions", "tempo off"], rows)
     groups = count(summary[first]["beat_f"].groups, "group")
-    print(f"n recordings, of {groups}; below each mean its 95% interval")
+    print(f"n recordings, of {groups}; below each mean its 95% interval{_ranges(summary)}")
     seconds = {model: sum(row.scored_s for row in evaluation.of(model) if not row.error) for model in summary}
     each = ", ".join(f"{model} {scored_s:.0f}" for model, scored_s in seconds.items())
     print(f"seconds scored: {each if len({*seconds.values()}) > 1 else format(seconds[first], '.0f')}\n")
@@ -65,10 +65,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     differences = [
         [
             model,
-            *(
-                f"{_number(by.mean, sign='+')}  {_ends(by, sign='+')}"
-                for by in (scores["beat_f"], scores["downbeat_f"])
-            ),
+            *(by.text(sign="+") for by in (scores["beat_f"], scores["downbeat_f"])),
         ]
         for model, scores in evaluation.differences().items()
     ]
@@ -91,7 +88,7 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
         rows.append(["", "", "", *ends])
     _table(["model", "n", "knows", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"], rows)
     groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
-    print(f"means of n songs, of {groups}, in dB; below what was gained over the mixture its 95% interval")
+    print(f"means of n songs, of {groups}, in dB; below what was gained its 95% interval{_ranges(summary)}")
     print("leak: how loud the stem of a silent instrument is against the mixture")
     print("every model was told which instruments play in a song; knows: how many of them it has a stem of")
     for model, what in evaluation.about.items():
@@ -108,7 +105,7 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     if any(set(evaluation.knows(model)) < set(evaluation.instruments) for model in models):
         print("( ) an instrument that the model has no stem of: what it leaves over, or the mixture, which gains 0\n")
     differences = [
-        [model, *(f"{_number(by.mean, digits=1, sign='+')}  {_ends(by, digits=1, sign='+')}" for by in both)]
+        [model, *(by.text(digits=1, sign="+") for by in both)]
         for model, scores in evaluation.differences().items()
         for both in [(scores["si_sdr_i"], scores["sdr_i"])]
         if model != "mixture"
@@ -255,11 +252,20 @@ def _number(value: float, *, digits: int = 2, sign: str = "") -> str:
     return "–" if math.isnan(value) else f"{value:{sign}z.{digits}f}"
 
 
-def _ends(interval: Interval, *, digits: int = 2, sign: str = "", between: str = "") -> str:
-    """The ends of an interval; nothing where there is none."""
-    middle = between or (" to " if sign else "–")
-    low, high = (_number(end, digits=digits, sign=sign) for end in (interval.low, interval.high))
-    return "" if math.isnan(interval.low) else f"{low}{middle}{high}"
+def _ends(interval: Interval, *, digits: int = 2, between: str = "–") -> str:
+    """The ends of an interval or, with dots between them, of a range; nothing where there are none."""
+    low, high = (_number(end, digits=digits) for end in (interval.low, interval.high))
+    return {"interval": f"{low}{between}{high}", "range": f"{low}…{high}"}.get(interval.kind, "")
+
+
+def _ranges(summary: Mapping[str, Mapping[str, Interval]]) -> str:
+    """Explain ranges where a table has some."""
+    some = any(mean.kind == "range" for scores in summary.values() for mean in scores.values())
+    return (
+        "\na…b: no interval but the range of the groups, of which there are under three or all are alike"
+        if some
+        else ""
+    )
 
 
 def _pages(names: Iterable[str], width: int) -> Iterator[list[str]]:

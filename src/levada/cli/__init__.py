@@ -339,7 +339,7 @@ def evaluate(
     with terminal.progress("scoring") as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,
-            processes=processes, seed=seed, progress=progress,
+            processes=processes, progress=progress,
         )  # fmt: skip
     _show(evaluation, as_json)
 

@@ -49,7 +49,7 @@ def evaluate(
     with terminal.progress("scoring") as progress:
         evaluation = evaluate_stems(
             opened.songs, separators, out=out, force=force, oracle=oracle, exclude_trained=exclude_trained,
-            processes=processes, seed=seed, progress=progress,
+            processes=processes, progress=progress,
         )  # fmt: skip
     if plot is not None:
         _draw(plot, evaluation, force=force)

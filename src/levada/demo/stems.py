@@ -135,7 +135,7 @@ def demo_stems(
     }
     say(f"taking {len(exam)} other songs apart, and scoring")
     with progress("scoring") as told:
-        evaluation = evaluate_stems(exam, separators, out=out / "scores.csv", oracle=True, seed=seed, progress=told)
+        evaluation = evaluate_stems(exam, separators, out=out / "scores.csv", oracle=True, progress=told)
     scores = {name: str(evaluation.summary()["adapted"][name]) for name in ("si_sdr_i", "sdr_i", "leak_db")}
     with_scores(out / "adapted", adapted, scores)
     write_rows(out / "table.csv", _table(evaluation))

@@ -28,20 +28,20 @@ from levada.corpus.spans import stretches, with_margins
 from levada.errors import InputError
 from levada.evaluate.tables import listed, plain_values, reason, write_rows
 from levada.scores import (
+    DOWNBEAT_SCORES,
     SCORES,
     Interval,
     beat_scores,
-    bootstrap,
-    bootstrap_difference,
     default_trim_s,
     kind_of_error,
+    mean_interval,
+    paired_interval,
+    score_bounds,
 )
 from levada.workers import each
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
 
-OF_BARS = ("downbeat_f", "downbeat_cmlt", "downbeat_amlt", "position_cmlt")
-"""Scores that a tracker without downbeats does not have."""
 FLOOR = "flux"
 """The tracker without learning that every table shows."""
 
@@ -97,14 +97,13 @@ class Evaluation:
     models: tuple[str, ...]  # the first one is what the others are compared with
     skipped: tuple[str, ...] = ()  # ids of recordings without annotation
     warnings: tuple[str, ...] = ()  # what a reader of the means must know
-    seed: int = 0  # of the bootstrap
 
     def of(self, model: str) -> tuple[Row, ...]:
         """Give the rows of one model, in the order of the recordings."""
         return tuple(row for row in self.rows if row.model == model)
 
     def summary(self) -> dict[str, dict[str, Interval]]:
-        """Mean of each score with its bootstrap interval over groups, for each model."""
+        """Mean of each score with its interval over groups, for each model."""
         return {model: {name: self._mean(model, name) for name in SCORES} for model in self.models}
 
     def differences(self) -> dict[str, dict[str, Interval]]:
@@ -112,11 +111,11 @@ class Evaluation:
         first = self.models[0]
         return {
             model: {
-                name: bootstrap_difference(
+                name: paired_interval(
                     self._values(model, name),
                     self._values(first, name),
                     groups=self._groups(),
-                    rng=self._rng(),
+                    bounds=score_bounds(name),
                 )
                 for name in SCORES
             }
@@ -148,19 +147,16 @@ class Evaluation:
         return json.dumps(whole, indent=1, allow_nan=False)
 
     def _mean(self, model: str, name: str) -> Interval:
-        return bootstrap(self._values(model, name), groups=self._groups(), rng=self._rng())
+        return mean_interval(self._values(model, name), groups=self._groups(), bounds=score_bounds(name))
 
     def _values(self, model: str, name: str) -> list[float]:
         given = [row.downbeats for row in self.of(model) if not math.isnan(row.downbeats)]
-        if name in OF_BARS and given and not any(given):  # none in any recording: it does not track them
+        if name in DOWNBEAT_SCORES and given and not any(given):  # none in any recording: it does not track them
             return [math.nan for _ in self.of(model)]
         return [row.scores.get(name, math.nan) for row in self.of(model)]
 
     def _groups(self) -> list[str]:
         return [row.group or row.track for row in self.of(self.models[0])]
-
-    def _rng(self) -> np.random.Generator:
-        return np.random.default_rng(self.seed)
 
 
 def with_floor(names: Iterable[str]) -> list[str]:
@@ -223,7 +219,6 @@ def evaluate(
     tatums: int = 4,
     exclude_trained: bool = False,
     processes: int = 1,
-    seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score every tracker on every annotated recording.
@@ -253,8 +248,6 @@ def evaluate(
         its group; a warning names them.
     processes : int
         How many processes work at once. With more than one, trackers must be picklable.
-    seed : int
-        Seed of the bootstrap.
     progress : callable, optional
         Called with the number done, the number in all and the recording's id after each recording.
 
@@ -305,7 +298,7 @@ def evaluate(
         warnings.append(f"left out because a model was trained on them: {', '.join(itself)}{also}")
     if skipped:
         warnings.append(f"without annotation and skipped: {listed(skipped)}")
-    result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings), seed)
+    result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings))
     if out is not None:
         result.write_csv(out, force=force)
     return result
@@ -418,4 +411,4 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) 
     if len(mine) == 1:
         yield "one recording was scored: that is no evidence of what would be on others"
     elif len({row.group or row.track for row in mine}) == 1:
-        yield f"all {len(mine)} recordings are of one group: the intervals speak of more of them, not of other groups"
+        yield f"all {len(mine)} recordings are of one group: nothing here speaks of other groups"

@@ -28,7 +28,7 @@ from levada.errors import InputError
 from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, score, spans_of
 from levada.evaluate.matching import Match, match
 from levada.evaluate.tables import listed, plain_values, reason, write_rows
-from levada.scores import STEM_SCORES, Interval, bootstrap, bootstrap_difference
+from levada.scores import STEM_SCORES, Interval, mean_interval, paired_interval
 from levada.workers import each
 
 __all__ = ["StemEvaluation", "evaluate_stems"]
@@ -47,7 +47,6 @@ class StemEvaluation:
     excluded: tuple[str, ...] = ()  # ids of songs left out because a model was trained on them or on their group
     extra: tuple[StemRow, ...] = ()  # stems of a model that are no instrument of the song: what is in them is a leak
     warnings: tuple[str, ...] = ()  # what a reader of the means must know
-    seed: int = 0  # of the bootstrap
     about: Mapping[str, str] = field(default_factory=dict)  # what models were trained on, where that is known
 
     def of(self, model: str) -> tuple[StemRow, ...]:
@@ -55,7 +54,7 @@ class StemEvaluation:
         return tuple(row for row in self.rows if row.model == model)
 
     def summary(self) -> dict[str, dict[str, Interval]]:
-        """Mean of each score over songs, of a song over its stems, with its bootstrap interval over groups."""
+        """Mean of each score over songs, of a song over its stems, with its interval over groups."""
         return {model: {name: self._mean(self._songs(model, name)) for name in STEM_SCORES} for model in self.models}
 
     def by_instrument(self, name: str = "si_sdr_i") -> dict[str, dict[str, Interval]]:
@@ -78,8 +77,7 @@ class StemEvaluation:
         first = self.models[0]
         return {
             model: {
-                name: bootstrap_difference(*self._paired(model, first, name), groups=self._groups(), rng=self._rng())
-                for name in STEM_SCORES
+                name: paired_interval(*self._paired(model, first, name), groups=self._groups()) for name in STEM_SCORES
             }
             for model in self.models[1:]
         }
@@ -157,10 +155,7 @@ class StemEvaluation:
         return list({row.song: row.group or row.song for row in self.rows}.values())
 
     def _mean(self, values: Sequence[float]) -> Interval:
-        return bootstrap(values, groups=self._groups(), rng=self._rng())
-
-    def _rng(self) -> np.random.Generator:
-        return np.random.default_rng(self.seed)
+        return mean_interval(values, groups=self._groups())
 
 
 def evaluate_stems(
@@ -172,7 +167,6 @@ def evaluate_stems(
     oracle: bool = False,
     exclude_trained: bool = False,
     processes: int = 1,
-    seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> StemEvaluation:
     """Score every separator on every song with stems.
@@ -198,8 +192,6 @@ def evaluate_stems(
         Whether to leave out the songs that any of the separators was trained on, and all others of their groups.
     processes : int
         How many processes work at once. With more than one, separators must be picklable.
-    seed : int
-        Seed of the bootstrap.
     progress : callable, optional
         Called with the number done, the number in all and the song's id after each song.
 
@@ -266,7 +258,7 @@ def evaluate_stems(
     if skipped:
         warnings.append(f"of one instrument, with nothing to take apart, and skipped: {listed(skipped)}")
     about = {name: one.about for name, one in separators.items() if isinstance(one, HeldOut) and one.about}
-    result = StemEvaluation(tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), seed, about)
+    result = StemEvaluation(tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), about)
     if out is not None:
         result.write_csv(out, force=force)
     return result
@@ -343,7 +335,7 @@ def _few(jobs: Sequence[Job]) -> Iterator[str]:
     if len(jobs) == 1:
         yield "one song was scored: that is no evidence of what would be on others"
     elif len({job.song.group or job.song.id for job in jobs}) == 1:
-        yield f"all {len(jobs)} songs are of one group: the intervals speak of more of them, not of other groups"
+        yield f"all {len(jobs)} songs are of one group: nothing here speaks of other groups"
 
 
 def _matched(job: Job, model: str) -> dict[str, Match]:

@@ -1,7 +1,6 @@
 """What came of a study: one page that works offline, figures a paper can print, tables as CSV and LaTeX.
 
 - `results`: runs as one table of scores.
-- `intervals`: how sure a mean over recordings and seeds is.
 - `compare`: arm against arm, verdicts, recordings that changed.
 - `gaps`: what was left out, is not done, or is not alike.
 - `stems`: instrument by instrument, and which instrument ended up in which stem.

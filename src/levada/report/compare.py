@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
-from levada.report.intervals import Estimate, estimate, estimate_difference
-from levada.report.results import Arm, Results, Scored
+from levada.report.results import Arm, Place, Results, Scored
+from levada.scores import Interval, mean_interval, score_bounds
 
 __all__ = [
     "FAMILIES",
@@ -29,8 +27,7 @@ __all__ = [
     "verdicts",
 ]
 
-SEED = 0  # of every bootstrap: the same draws for all, and the same report from the same runs
-TIE = 5e-4  # means closer than this are the same in every table, which show three digits
+TIE = 5e-4  # means closer than this are the same in every table, which show three digits at most
 FAMILIES = {
     "right": "right",
     "wrong one": "bars wrong",
@@ -59,23 +56,23 @@ class Comparison:
     score: str
     first: Arm
     second: Arm
-    difference: Estimate  # first less second
+    difference: Interval  # first less second
 
     @property
     def told(self) -> bool:
-        """Whether the interval leaves zero out and there are groups enough to say so."""
-        return self.difference.excludes_zero and not self.difference.few
+        """Whether the interval leaves zero out."""
+        return self.difference.excludes_zero
 
     @property
     def verdict(self) -> str:
-        """In a word or two: above, below, level, not told apart, too few groups, nothing in common."""
+        """In a word or two: above, below, level, not told apart, no interval, nothing in common."""
         found = self.difference
         if math.isnan(found.mean):
             return "nothing in common"
         if found.low == found.high == 0:
             return "level"
-        if found.few:
-            return "too few groups"
+        if found.kind != "interval":
+            return "no interval"
         return ("above" if found.mean > 0 else "below") if found.excludes_zero else "not told apart"
 
 
@@ -87,7 +84,7 @@ class Verdict:
     minutes: float
     arm: Arm
     score: str
-    value: Estimate
+    value: Interval
     base: Comparison | None  # against the model it began with
     rival: Comparison | None  # against the best untouched rival, the one with the least favourable difference
     scratch: Comparison | None  # against the same labels without a base
@@ -113,7 +110,7 @@ class Change:
     score: str
     before: float
     after: float
-    kind_before: str  # the commonest over the seeds, with its size
+    kind_before: str  # kinds of error over the seeds whose change has the sign of the mean change
     kind_after: str
     seeds: int
 
@@ -123,23 +120,51 @@ class Change:
         return self.after - self.before
 
 
-def mean(results: Results, corpus: str, arm: Arm, minutes: float, score: str) -> Estimate:
-    """Mean of one score of an arm, with its interval."""
+def interval(
+    values: Mapping[Place, float], groups: Mapping[str, str], score: str, *, difference: bool = False
+) -> Interval:
+    """Mean of the values of one score, or of its differences, over recordings in groups and over seeds.
+
+    Parameters
+    ----------
+    values : mapping of (int, str) to float
+        One value for each seed and recording.
+    groups : mapping of str to str
+        The group of each recording.
+    score : str
+        What was measured.
+    difference : bool
+        Whether the values are differences of two scores.
+    """
+    bounds = score_bounds(score)
+    if bounds is not None and difference:
+        bounds = (bounds[0] - bounds[1], bounds[1] - bounds[0])
+    tracks = [track for _, track in values]
+    return mean_interval(
+        list(values.values()),
+        groups=[groups[track] for track in tracks],
+        recordings=tracks,
+        seeds=[seed for seed, _ in values],
+        bounds=bounds,
+    )
+
+
+def mean(results: Results, corpus: str, arm: Arm, minutes: float, score: str) -> Interval:
+    """Mean of one score of an arm, with its interval: over the seeds that all arms of its budget have, if there are."""
     values = results.values((corpus, arm, minutes), score)
-    return estimate(values, results.groups.get(corpus, {}), rng=np.random.default_rng(SEED))
+    if common := results.common_seeds(corpus, minutes):
+        values = {place: value for place, value in values.items() if place[0] in common}
+    return interval(values, results.groups.get(corpus, {}), score)
 
 
 def compare(
     results: Results, corpus: str, minutes: float, score: str, first: tuple[Arm, float], second: tuple[Arm, float]
 ) -> Comparison:
     """Compare two arms, each with its own budget, on the recordings and seeds that both have."""
-    difference = estimate_difference(
-        results.values((corpus, *first), score),
-        results.values((corpus, *second), score),
-        results.groups.get(corpus, {}),
-        rng=np.random.default_rng(SEED),
-    )
-    return Comparison(corpus, minutes, score, first[0], second[0], difference)
+    a, b = (results.values((corpus, *one), score) for one in (first, second))
+    gaps = {place: a[place] - b[place] for place in a if place in b}
+    found = interval(gaps, results.groups.get(corpus, {}), score, difference=True)
+    return Comparison(corpus, minutes, score, first[0], second[0], found)
 
 
 def comparisons(results: Results, scores: Sequence[str], *, corpus: str | None = None) -> list[Comparison]:
@@ -183,32 +208,30 @@ def selections(results: Results, scores: Sequence[str]) -> list[Comparison]:
     for corpus in results.corpora:
         for minutes in results.budgets_of(corpus):
             for arm in results.find(corpus, minutes):
-                alike = {**arm.levels(), "selection": "random"}
-                rest = results.find(corpus, minutes, **alike) if arm.selection not in ("", "random") else []
+                rest = results.at_random(corpus, minutes, arm)
                 for score in scores:
                     found += [compare(results, corpus, minutes, score, (arm, minutes), (o, minutes)) for o in rest]
     return found
 
 
-def selection_gain(results: Results, scheme: str, score: str) -> Estimate:
+def selection_gain(results: Results, scheme: str, score: str) -> Interval:
     """What a scheme of selection gains over drawing at random, all corpora, budgets and strategies together.
 
-    Of a recording and seed the mean difference over budgets and strategies counts; groups of all corpora and seeds
-    are drawn anew.
+    Of a recording and seed the mean difference over budgets and strategies counts.
     """
     differences: dict[tuple[int, str], list[float]] = {}
     groups: dict[str, str] = {}
     for corpus in results.corpora:
         for minutes in results.budgets_of(corpus):
             for arm in results.find(corpus, minutes, selection=scheme):
-                for other in results.find(corpus, minutes, **{**arm.levels(), "selection": "random"}):
+                for other in results.at_random(corpus, minutes, arm):
                     chosen, drawn = (results.values((corpus, one, minutes), score) for one in (arm, other))
                     for seed, track in chosen.keys() & drawn.keys():
                         name = f"{corpus}/{track}"
                         groups[name] = f"{corpus}/{results.groups[corpus][track]}"
                         differences.setdefault((seed, name), []).append(chosen[seed, track] - drawn[seed, track])
     values = {place: sum(of) / len(of) for place, of in sorted(differences.items())}
-    return estimate(values, groups, rng=np.random.default_rng(SEED))
+    return interval(values, groups, score, difference=True)
 
 
 def verdicts(results: Results, scores: Sequence[str]) -> list[Verdict]:
@@ -233,6 +256,8 @@ def _verdict(results: Results, corpus: str, minutes: float, arm: Arm, score: str
     base = results.base_of(corpus, arm)
     scratch = [other for other in results.find(corpus, minutes, strategy="scratch") if other != arm]
     alike = [o for o in scratch if (o.selection, o.augmentation) == (arm.selection, arm.augmentation)] or scratch
+    closest = max(map(arm.alike, alike), default=0)
+    alike = [other for other in alike if arm.alike(other) == closest]
     return Verdict(
         corpus,
         minutes,
@@ -277,12 +302,27 @@ def _changes(results: Results, corpus: str, minutes: float, arm: Arm, base: Arm,
             score,
             sum(before[place] for place in places) / len(places),
             sum(after[place] for place in places) / len(places),
-            _commonest(results.table[corpus, base, 0.0], places),
-            _commonest(results.table[corpus, arm, minutes], places),
+            *_kinds(results, corpus, (base, 0.0), (arm, minutes), score, places),
             len(places),
         )
 
 
-def _commonest(rows: Sequence[Scored], places: Sequence[tuple[int, str]]) -> str:
-    counts = Counter(row.detail or row.kind for row in rows if (row.seed, row.track) in places)
-    return counts.most_common(1)[0][0] if counts else ""
+def _kinds(
+    results: Results,
+    corpus: str,
+    before: tuple[Arm, float],
+    after: tuple[Arm, float],
+    score: str,
+    places: Sequence[Place],
+) -> tuple[str, str]:
+    """Give the kinds of error before and after of the seeds that changed as the mean did; of all where they tie."""
+    old, new = (results.values((corpus, *one), score) for one in (before, after))
+    total = sum(new[place] - old[place] for place in places)
+    moved = {place for place in places if (new[place] - old[place]) * total > 0} or set(places)
+    sides = []
+    for one in (before, after):
+        rows = [row for row in results.table[corpus, *one] if (row.seed, row.track) in moved]
+        counts = Counter(row.detail or row.kind for row in rows if row.detail or row.kind)
+        sides.append("; ".join(kind if len(counts) == 1 else f"{kind} ({n} of {len(rows)})"
+                               for kind, n in counts.most_common()))  # fmt: skip
+    return sides[0], sides[1]

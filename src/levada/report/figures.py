@@ -19,11 +19,12 @@ import numpy as np
 from levada.errors import MissingExtra
 from levada.report.compare import FAMILIES, compare, families, mean
 from levada.report.results import Arm, Results
+from levada.scores import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DECIBELS", "NAMES", "SUFFIXES", "as_image", "costs", "curves", "differences", "errors", "save"]
+__all__ = ["DECIBELS", "NAMES", "SUFFIXES", "as_image", "costs", "curves", "differences", "errors", "save", "text"]
 
 SUFFIXES = (".pdf", ".svg", ".png")
 NAMES = {
@@ -81,6 +82,11 @@ _LOOK = {
 }
 
 
+def text(score: str, found: Interval, *, sign: str = "") -> str:
+    """A mean and its interval with as many digits as mean something."""
+    return found.text(digits=1 if score.endswith(DECIBELS) else 2, sign=sign)
+
+
 def curves(results: Results, corpus: str) -> Figure:
     """Scores of a corpus against minutes of labels, a panel a score; models without labels at the left edge.
 
@@ -129,8 +135,9 @@ def curves(results: Results, corpus: str) -> Figure:
                 found_of = [mean(results, corpus, arm, m, score) for m in own]
                 xs = [m * 1.035 ** (place - (len(trained) - 1) / 2) for m in own]
                 axes.plot(xs, [e.mean for e in found_of], color=color, linestyle=stroke, lw=1.5, zorder=3)
+                axes.plot([], [], color=color, marker=marker, linestyle=stroke, lw=1.5, ms=5, label=arm.name)
                 for x, found in zip(xs, found_of, strict=True):
-                    _point(axes, x, found, color=color, marker=marker, label=arm.name, hollow=found.seeds < seeds)
+                    _point(axes, x, found, color=color, marker=marker, hollow=found.seeds < seeds)
             axes.set_title(NAMES[score], loc="left", fontsize=10)
             axes.set_xscale("log")
             axes.set_xticks([zero, *budgets], [f"no {labels}", *(f"{m:g}" for m in budgets)])
@@ -317,13 +324,23 @@ def _looks(arms: Sequence[Arm]) -> Mapping[Arm, tuple[str, str, Any]]:
     return {arm: _OTHERS[index % len(_OTHERS)] for index, arm in enumerate(arms)}
 
 
-def _point(axes: Any, x: float, found: Any, *, color: str, marker: str, label: str, hollow: bool = False) -> None:
+def _point(axes: Any, x: float, found: Any, *, color: str, marker: str, label: str = "", hollow: bool = False) -> None:
     """A mean with its interval; hollow where some seeds have none, so that its neighbours are of other recordings."""
     if math.isnan(found.mean):
         return
     known = label in axes.get_legend_handles_labels()[1]
     face = "white" if hollow else color
-    axes.plot(x, found.mean, marker, color=color, mfc=face, ms=5, zorder=4, label=None if known else label, ls="none")
+    axes.plot(
+        x,
+        found.mean,
+        marker,
+        color=color,
+        mfc=face,
+        ms=5,
+        zorder=4,
+        label=None if known or not label else label,
+        ls="none",
+    )
     if not math.isnan(found.low):
         axes.plot([x, x], [found.low, found.high], color=color, lw=1, alpha=0.75, zorder=2)
 
@@ -332,5 +349,11 @@ def _legend(figure: Figure, axes: Any, *, columns: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(columns, len(labels)), frameon=False, fontsize=8
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(columns, len(labels)),
+            frameon=False,
+            fontsize=8,
+            handlelength=3.5,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from levada.report.results import Results
@@ -11,7 +11,7 @@ from levada.report.results import Results
 if TYPE_CHECKING:
     from levada.study.store import Run
 
-__all__ = ["fallbacks", "other_budgets", "repeats", "told_by_studies"]
+__all__ = ["fallbacks", "other_budgets", "told_by_studies"]
 
 ALIKE = 0.1
 """How far, relative to the budget, the labels of a run may be from it without a word."""
@@ -53,37 +53,6 @@ def _read(path: Any) -> Mapping[str, Any]:
         return {}
     lists = isinstance(study, dict) and all(isinstance(study.get(k, []), list) for k in ("runs", "left_out", "notes"))
     return study if lists else {}
-
-
-def repeats(results: Results) -> list[str]:
-    """Runs of one corpus, arm, budget and seed that differ in what tables do not show, such as a setting or the code.
-
-    Their scores of a recording count as one, their mean.
-    """
-    alike: dict[tuple[str, str, float, int], list[Run]] = {}
-    for run in results.runs:
-        key = (results.corpus_of[run.id], results.arm_of[run.id].name, float(run.minutes), int(run.seed))
-        alike.setdefault(key, []).append(run)
-    counts: dict[tuple[str, str], int] = {}
-    for (corpus, *_), runs in alike.items():
-        if len(runs) > 1:
-            flat = [dict(_flat(run.deciding)) for run in runs]
-            differing = sorted({key for one in flat for key in one if any(o.get(key) != one[key] for o in flat)})
-            where = (corpus, ", ".join(differing) or "nothing")
-            counts[where] = counts.get(where, 0) + len(runs) - 1
-    return [
-        f"{corpus}: {n} runs repeat another and differ from it in {what} alone; where two scored the same recording "
-        "their mean is taken."
-        for (corpus, what), n in sorted(counts.items())
-    ]
-
-
-def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, entry in value.items():
-        if isinstance(entry, Mapping):
-            yield from _flat(entry, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", entry
 
 
 def other_budgets(results: Results) -> list[str]:

@@ -14,7 +14,7 @@ __all__ = ["Image", "Section", "page"]
 SHOWN = 400
 """Rows of a table that the page shows; its CSV has all."""
 
-_INTERVAL = re.compile(r"([+-]?\d[\d.]* \[[-+., \d]+\])")
+_INTERVAL = re.compile(r"([+-]?\d[\d.]* (?:\[[-+., \d]+\]|\(range [^)]*\)))")
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c1c1c; --quiet: #5a5a5a; --ground: #fdfdfb; --line: #d8d8d2;

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from levada.plot import Leaks
-from levada.report.compare import SEED
-from levada.report.intervals import estimate
+from levada.report.compare import interval
 from levada.report.results import Arm, Results
-from levada.report.tables import Row, Table, file_name, numbers
+from levada.report.tables import Row, Table, file_name, known, numbers
 from levada.study.task import LEAKS
 
 __all__ = ["by_instrument", "leak_table", "leaks"]
@@ -34,12 +33,9 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
     figures: list[Row] = []
     for arm, budget in results.at(corpus, minutes or 0.0, zero=minutes is not None):
         of = {name: results.values((corpus, arm, budget), "si_sdr_i", instrument=name) for name in names}
-        means = {
-            name: estimate(values, results.groups.get(corpus, {}), rng=np.random.default_rng(SEED))
-            for name, values in of.items()
-        }
-        rows.append({"minutes": f"{budget:g}" if budget else "–", "arm": arm.name}
-                    | {name: one.short for name, one in means.items()})  # fmt: skip
+        means = {name: interval(values, results.groups.get(corpus, {}), "si_sdr_i") for name, values in of.items()}
+        row = {"minutes": f"{budget:g}" if budget else "–", "arm": arm.name, **known(results, corpus, arm, budget)}
+        rows.append(row | {name: one.text(digits=1) for name, one in means.items()})
         figures += [
             {"corpus": corpus, "arm": arm.name, "minutes": budget, "instrument": name, **numbers(one, "si_sdr_i")}
             for name, one in means.items()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from levada.report.compare import Comparison, Verdict, changes, comparisons, mean, selections, verdicts
-from levada.report.figures import NAMES
-from levada.report.intervals import Estimate
-from levada.report.results import Results
+from levada.report.figures import NAMES, text
+from levada.report.results import Arm, Results
+from levada.scores import Interval
 
 __all__ = [
     "Row",
@@ -22,6 +23,7 @@ __all__ = [
     "every_change",
     "file_name",
     "gained_and_lost",
+    "known",
     "numbers",
     "pairs",
     "schemes",
@@ -33,6 +35,9 @@ __all__ = [
 
 Row = Mapping[str, object]
 CHANGED = 8
+PAGE_WIDTH, PAGE_LINES = 82, 44  # characters and lines of footnotesize on a page of LaTeX's article
+WRAPPED, GAP = 18, 2  # characters of the widest column, and between columns
+_INTERVAL = re.compile(r"([+-]?\d[\d.]*) (\[[^\]]*\]|\(range [^)]*\))")
 _COSTS = ("adapt_cpu_s", "adapt_s", "score_cpu_s", "cpu_s", "wall_s", "peak_mb")
 
 
@@ -49,12 +54,15 @@ class Table:
         From heading to cell; all have the same headings.
     numbers : sequence of mapping
         The same for programs, which is what its CSV has: one number a cell, all digits. The rows, if not given.
+    keys : int
+        How many of the first columns say what a row is about: a part of a table that is too wide repeats them.
     """
 
     name: str
     caption: str
     rows: Sequence[Row]
     numbers: Sequence[Row] = ()
+    keys: int = 2
 
     @property
     def headings(self) -> list[str]:
@@ -91,10 +99,31 @@ def summary(results: Results, corpus: str) -> Table:
                 | dict(numbers(one, "mean"))
                 for score, one in means.items()
             ]
-            found = {NAMES[score]: one.short for score, one in means.items()}
-            seeds = len({row.seed for row in results.table[corpus, arm, minutes]})
-            rows.append({"minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name, "seeds": seeds, **found})
-    return Table(f"summary-{file_name(corpus)}", f"Mean scores on {corpus}, [95 % interval].", rows, digits)
+            found = {NAMES[score]: text(score, one) for score, one in means.items()}
+            row = {"minutes": f"{minutes:g}" if minutes else "–", "arm": arm.name}
+            row |= {"seeds": _seeds(results, corpus, arm, minutes), **known(results, corpus, arm, minutes)}
+            rows.append(row | found)
+    caption = (
+        f"Mean scores on {corpus}, [95 % interval]. Rows with as many minutes are means over the seeds that all "
+        "of them have, and so over the same recordings."
+    )
+    return Table(f"summary-{file_name(corpus)}", caption, rows, digits, keys=3)
+
+
+def _seeds(results: Results, corpus: str, arm: Arm, minutes: float) -> str:
+    """How many seeds a row is a mean of, and of how many where that is not all of the corpus."""
+    most = len({row.seed for key, rows in results.table.items() if key[0] == corpus for row in rows if row.scores})
+    common = results.common_seeds(corpus, minutes)
+    own = len(common or results.seeds_of(corpus, arm, minutes))
+    return f"{own}{f' of {most}' if own < most else ''}{'' if common else ', not those of others'}"
+
+
+def known(results: Results, corpus: str, arm: Arm, minutes: float) -> dict[str, str]:
+    """How many of the instruments that it was scored on an arm knows, as a column; no column for beats."""
+    if not results.has("si_sdr_i", corpus):
+        return {}
+    counts = results.known_of(corpus, arm, minutes)
+    return {"instruments known": "–" if counts is None else f"{counts[0]} of {counts[1]}"}
 
 
 def pairs(results: Results, corpus: str) -> Table:
@@ -110,7 +139,11 @@ def pairs(results: Results, corpus: str) -> Table:
         if one.difference.values
     ]  # fmt: skip
     return Table(
-        f"pairs-{file_name(corpus)}", f"Paired differences on {corpus}: arm less the other.", rows, _compared(found)
+        f"pairs-{file_name(corpus)}",
+        f"Paired differences on {corpus}: arm less the other.",
+        rows,
+        _compared(found),
+        keys=4,
     )
 
 
@@ -120,7 +153,7 @@ def sure(results: Results) -> Table:
     rows = [
         {
             "corpus": one.corpus, "minutes": f"{one.minutes:g}", "arm": one.arm.name, "score": NAMES[one.score],
-            "value": one.value.short, "≥ base": _holds(one.base), "≥ best rival": _holds(one.rival),
+            "value": text(one.score, one.value), "≥ base": _holds(one.base), "≥ best rival": _holds(one.rival),
             "≥ scratch": _holds(one.scratch),
         }
         for one in every
@@ -130,6 +163,7 @@ def sure(results: Results) -> Table:
         "At or above the model it began with, the best untouched rival, and the same labels from scratch?",
         rows,
         _compared([c for one in every for c in (one.base, one.rival, one.scratch) if c is not None]),
+        keys=4,
     )
 
 
@@ -224,20 +258,86 @@ def write_csv(table: Table, path: Path) -> None:
 
 
 def write_latex(table: Table, path: Path) -> None:
-    """Write a table as LaTeX, for booktabs."""
+    """Write a table as LaTeX, for booktabs: as many floats as it takes for each to fit a page of 345 by 550 points.
+
+    Ends of intervals stand under their means. Columns that do not fit beside the others follow in a float of their own,
+    with the columns that say what a row is about before them.
+    """
+    floats = [(columns, rows) for columns in _columns(table) for rows in _pages(table, columns)]
     text = io.StringIO()
-    text.write("% \\usepackage{booktabs}\n\\begin{table}\n\\centering\\small\n")
-    text.write(f"\\caption{{{_escaped(table.caption)}}}\n")
-    text.write("\\begin{tabular}{" + "l" * max(1, len(table.headings)) + "}\n\\toprule\n")
-    text.write(_line(table.headings) + "\\midrule\n")
-    for row in table.rows:
-        text.write(_line(row.values()))
-    text.write("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+    text.write("% \\usepackage{booktabs}\n")
+    for number, (columns, rows) in enumerate(floats, start=1):
+        part = f" ({number} of {len(floats)})" if len(floats) > 1 else ""
+        text.write("\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n")
+        text.write(f"\\caption{{{_escaped(table.caption + part)}}}\n")
+        text.write("\\begin{tabular}{" + "".join(_alignment(table, name) for name in columns) + "}\n\\toprule\n")
+        text.write(_line(columns) + "\\midrule\n")
+        for row in rows:
+            text.write(_line(row[name] for name in columns))
+        text.write("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
+def _columns(table: Table) -> list[list[str]]:
+    """Give the columns of each part of a table, so that none is wider than a page."""
+    keys, parts = table.headings[: table.keys], [list[str]()]
+    taken = start = sum(_width(table, name) for name in keys)
+    for name in table.headings[table.keys :]:
+        taken += _width(table, name)
+        if taken > PAGE_WIDTH and parts[-1]:
+            parts.append([])
+            taken = start + _width(table, name)
+        parts[-1].append(name)
+    return [[*keys, *part] for part in parts]
+
+
+def _pages(table: Table, columns: Sequence[str]) -> Iterator[list[Row]]:
+    """Give the rows of each float of some columns, so that none is longer than a page."""
+    page, taken = list[Row](), 0
+    for row in table.rows:
+        lines = max((_height(table, name, str(row[name])) for name in columns), default=1)
+        if page and taken + lines > PAGE_LINES:
+            yield page
+            page, taken = [], 0
+        page.append(row)
+        taken += lines
+    yield page
+
+
+def _height(table: Table, name: str, cell: str) -> int:
+    """Lines that a cell takes."""
+    return 2 if _INTERVAL.fullmatch(cell) else math.ceil(len(cell) / (_width(table, name) - GAP))
+
+
+def _width(table: Table, name: str) -> int:
+    """Characters that a column takes, with the gap beside it; long texts are wrapped."""
+    ends = [_INTERVAL.fullmatch(str(row[name])) for row in table.rows]
+    cells = [
+        0.8 * len(_ends(one[2])) if one else len(str(row[name])) for one, row in zip(ends, table.rows, strict=True)
+    ]
+    return GAP + math.ceil(min(WRAPPED, max([len(name), *cells])))
+
+
+def _alignment(table: Table, name: str) -> str:
+    longest = max((len(str(row[name])) for row in table.rows if not _INTERVAL.fullmatch(str(row[name]))), default=0)
+    return f"p{{{WRAPPED / 2:g}em}}" if longest > WRAPPED else "l"
+
+
+def _ends(text: str) -> str:
+    """The ends of an interval, shorter for print."""
+    found = re.fullmatch(r"\(range (.*) to (.*), .*\)", text)
+    return f"range {found[1]} to {found[2]}" if found else text
+
+
 def _line(cells: Iterable[object]) -> str:
-    return " & ".join(_escaped(str(cell)) for cell in cells) + " \\\\\n"
+    return " & ".join(_cell(str(cell)) for cell in cells) + " \\\\\n"
+
+
+def _cell(text: str) -> str:
+    found = _INTERVAL.fullmatch(text)
+    if not found:
+        return _escaped(text)
+    return rf"\shortstack[l]{{{_escaped(found[1])}\\{{\scriptsize {_escaped(_ends(found[2]))}}}}}"
 
 
 def _escaped(text: str) -> str:
@@ -256,11 +356,11 @@ def _plain(cell: object) -> object:
     return "" if isinstance(cell, float) and math.isnan(cell) else cell
 
 
-def numbers(found: Estimate, name: str) -> dict[str, object]:
-    """An estimate as columns of a CSV."""
+def numbers(found: Interval, name: str) -> dict[str, object]:
+    """An interval as columns of a CSV."""
     return {
-        name: found.mean, "low": found.low, "high": found.high, "values": found.values,
-        "recordings": found.recordings, "groups": found.groups, "seeds": found.seeds, "resampled": found.resampled,
+        name: found.mean, "low": found.low, "high": found.high, "ends": found.kind, "over": found.over,
+        "values": found.values, "recordings": found.recordings, "groups": found.groups, "seeds": found.seeds,
     }  # fmt: skip
 
 
@@ -277,9 +377,7 @@ def _compared(found: Iterable[Comparison]) -> list[Row]:
 
 
 def _signed(one: Comparison) -> str:
-    gap = one.difference
-    ends = "" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]"
-    return f"{gap.mean:+.3f}{ends}"
+    return text(one.score, one.difference, sign="+")
 
 
 def _holds(found: Comparison | None) -> str:

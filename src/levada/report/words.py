@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from levada.report.compare import Comparison, Verdict, compare, mean, selection_gain, selections, verdicts
-from levada.report.figures import DECIBELS, NAMES
-from levada.report.gaps import fallbacks, other_budgets, repeats, told_by_studies
-from levada.report.intervals import FEWEST_GROUPS, Estimate
-from levada.report.results import LEADING, Arm, Results
+from levada.report.figures import DECIBELS, NAMES, text
+from levada.report.gaps import fallbacks, other_budgets, told_by_studies
+from levada.report.results import Arm, Results
+from levada.scores import Interval
+from levada.scores.intervals import MIN_GROUPS
 
 __all__ = ["about", "findings", "leading", "main_budget", "missing", "on_selection", "worth"]
 
@@ -18,7 +19,9 @@ DICTIONARIES = "nmf"
 """The strategy that every other must beat before it is called a success."""
 ABOUT_BEATS = (
     "For bars of two, downbeat AMLt is nearly free. A tracker that counts in two where bars have four still has "
-    "downbeat F .67; CMLt tells. A model that gives no downbeats scores 0."
+    "downbeat F .67; CMLt tells. A recording without downbeats scores 0; a model "
+    "that gives none in any recording has no such score. Downbeat CMLt accepts downbeats that are off by "
+    "up to 17.5 % of a bar; CMLt with positions wants right beats with their right positions in the bar."
 )
 ABOUT_STEMS = (
     "A song's score is the mean over its stems that sound. Improvements are over the mixture itself, taken for every "
@@ -33,11 +36,22 @@ def main_budget(results: Results, corpus: str) -> float | None:
 
 
 def leading(results: Results, corpus: str, minutes: float) -> Arm | None:
-    """The arm that sentences speak of: the recommended strategy, or the first that learns."""
-    arms = [arm for arm, _ in results.at(corpus, minutes, zero=False)]
-    usual = [arm for arm in arms if arm.strategy == LEADING]
-    plain = [arm for arm in usual if arm.selection in ("", "random") and arm.augmentation in ("", "all")]
-    return next(iter([*plain, *usual, *arms]), None)
+    """The arm that sentences speak of: of those that learn, the one with the highest means in the main scores."""
+    return next(iter(_ranking(results, corpus, minutes)), None)
+
+
+def _ranking(results: Results, corpus: str, minutes: float) -> list[Arm]:
+    """Arms that learn, by the sum of their means of the main scores, the highest first.
+
+    A model that gives no downbeats has 0 for their scores here; one without any score comes last.
+    """
+
+    def total(arm: Arm) -> float:
+        means = [mean(results, corpus, arm, minutes, score).mean for score in results.main]
+        known = [value for value in means if not math.isnan(value)]
+        return sum(known) if known else -math.inf
+
+    return sorted((arm for arm, _ in results.at(corpus, minutes, zero=False)), key=total, reverse=True)
 
 
 def findings(results: Results) -> list[str]:
@@ -79,7 +93,7 @@ def _finding(results: Results, corpus: str) -> str:
         best = _best(results, corpus, arm, score)
         if best is not None:
             gap = compare(results, corpus, minutes, score, (arm, minutes), (best, 0.0))
-            value = mean(results, corpus, best, 0.0, score).short
+            value = text(score, mean(results, corpus, best, 0.0, score))
             labels = results.labels_of(corpus)
             gaps.append(f"against {best.base}, the best other model without {labels} ({value}), {_gap(gap)}")
         ceiling = results.ceiling_of(corpus)
@@ -91,9 +105,8 @@ def _finding(results: Results, corpus: str) -> str:
     leak = mean(results, corpus, arm, minutes, "leak_db")
     if leak.values:
         said.append(f"what it gives for instruments that do not play is at {_number('leak_db', leak)} of the mixture")
-    strongest = _strongest(results, corpus, minutes, arm)
-    if strongest:
-        said.append(strongest)
+    if second := _second(results, corpus, minutes):
+        said.append(second)
     return ". ".join(sentence[0].upper() + sentence[1:] if at else sentence for at, sentence in enumerate(said)) + "."
 
 
@@ -102,11 +115,11 @@ def _name(score: str) -> str:
     return NAMES[score].split(",")[0]
 
 
-def _number(score: str, value: Estimate) -> str:
-    return f"{value.short}{' dB' if score.endswith(DECIBELS) else ''}"
+def _number(score: str, value: Interval) -> str:
+    return f"{text(score, value)}{' dB' if score.endswith(DECIBELS) else ''}"
 
 
-def _value(score: str, value: Estimate) -> str:
+def _value(score: str, value: Interval) -> str:
     of = "an " if score in ("si_sdr_i", "sdr_i") else ""
     return f"{of}{_name(score)} {'of ' if of else ''}{_number(score, value)}"
 
@@ -117,26 +130,19 @@ def _best(results: Results, corpus: str, arm: Arm, score: str) -> Arm | None:
     return max((other for other in means if not math.isnan(means[other])), key=means.__getitem__, default=None)
 
 
-def _strongest(results: Results, corpus: str, minutes: float, arm: Arm) -> str:
-    """Whether another strategy with as many labels had higher means, in both main scores together."""
-    scores = results.main
-
-    def both(other: Arm) -> float:
-        of = [mean(results, corpus, other, minutes, score).mean for score in scores]
-        return sum(value for value in of if not math.isnan(value))
-
-    others = [other for other, _ in results.at(corpus, minutes, zero=False) if other != arm]
-    best = max(others, key=both, default=None)
-    if best is None or both(best) <= both(arm) + 1e-3:
-        labels = results.labels_of(corpus)
-        return f"no other strategy had higher means with as many {labels}" if others else ""
+def _second(results: Results, corpus: str, minutes: float) -> str:
+    """How far the highest means are above those of the next strategy with as many labels."""
+    ranking, labels = _ranking(results, corpus, minutes), results.labels_of(corpus)
+    if len(ranking) < 2:
+        return ""
+    best, second = ranking[:2]
     gaps = [
-        f"{_name(score)} {_number(score, mean(results, corpus, best, minutes, score))}, {_gap(gap)}"
-        for score in scores
-        if (gap := compare(results, corpus, minutes, score, (best, minutes), (arm, minutes))).difference.values
+        f"{_name(score)} {_gap(gap)}"
+        for score in results.main
+        if (gap := compare(results, corpus, minutes, score, (best, minutes), (second, minutes))).difference.values
     ]
-    labels = results.labels_of(corpus)
-    return f"with as many {labels} {best.name} had the highest means: {'; '.join(gaps)}" if gaps else ""
+    said = f"no other strategy had higher means with as many {labels}"
+    return f"{said}; against the next, {second.name}: {'; '.join(gaps)}" if gaps else said
 
 
 def _gap(found: Comparison) -> str:
@@ -146,15 +152,13 @@ def _gap(found: Comparison) -> str:
         "below": "a loss",
         "level": "no difference at all",
         "not told apart": "which these recordings cannot tell from none",
-        "too few groups": f"from too few groups to call it a difference (under {FEWEST_GROUPS})",
+        "no interval": "a range, which is no evidence of a difference",
         "nothing in common": "nothing in common to compare",
     }[found.verdict]
     unit = " dB" if found.score.endswith(DECIBELS) else ""
-    return told if found.verdict in ("level", "nothing in common") else f"{_size(gap)}{unit}, {told}"
-
-
-def _size(gap: Estimate) -> str:
-    return f"{gap.mean:+.3f}" + ("" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]")
+    return (
+        told if found.verdict in ("level", "nothing in common") else f"{text(found.score, gap, sign='+')}{unit}, {told}"
+    )
 
 
 def on_selection(results: Results, scores: Sequence[str] | None = None) -> str:
@@ -167,7 +171,9 @@ def on_selection(results: Results, scores: Sequence[str] | None = None) -> str:
     schemes = []
     for scheme in dict.fromkeys(one.first.selection for one in found):
         over = [(score, selection_gain(results, scheme, score)) for score in scores]
-        schemes.append(f"{scheme} " + ", ".join(f"{_name(s)} {_size(gap)}" for s, gap in over if gap.values))
+        schemes.append(
+            f"{scheme} " + ", ".join(f"{_name(s)} {text(s, gap, sign='+')}" for s, gap in over if gap.values)
+        )
     return (
         f"Does choosing what to label beat drawing it at random? Over all corpora, budgets and strategies: "
         f"{'; '.join(schemes)}. Of {len(found)} comparisons apart, {len(better)} are above drawing at random and "
@@ -216,9 +222,10 @@ def about(results: Results) -> list[str]:
         f"{len(seeds)} seeds. A seed decides which groups give labels and which are scored, which labels are drawn, "
         "and the training; all arms of a seed are scored on the same recordings."
         + (f" The same in all of them: {shared}." if shared else ""),
-        "Intervals are 95 % percentile bootstraps in which groups, each with all its recordings, and seeds are drawn "
-        "anew together (the pigeonhole bootstrap). Differences are paired: the "
-        f"same recordings, the same seeds. With fewer than {FEWEST_GROUPS} groups nothing is called a difference. Many "
+        "Intervals are 95 % t intervals over the means of groups, to which the variance between seeds is added "
+        f"(docs/statistics.md has their coverage). With fewer than {MIN_GROUPS} groups, or where all are alike, the "
+        "range of the groups is given in their place, which is no evidence. Differences are paired: the same "
+        "recordings, the same seeds. Many "
         "comparisons stand here and none is corrected for that: one in twenty would leave zero out by chance.",
         *([ABOUT_STEMS] if results.has("si_sdr_i") else []),
         *([] if results.labels_of() == "stems" else [ABOUT_BEATS]),
@@ -226,11 +233,12 @@ def about(results: Results) -> list[str]:
     alone = [corpus for corpus in results.corpora if len(set(results.groups.get(corpus, {}).values())) == 1]
     if alone:
         said.append(
-            f"{', '.join(alone)}: all recordings are of one group, so recordings are drawn anew in its place; the "
-            "intervals speak of more recordings of that group, not of other groups."
+            f"{', '.join(alone)}: all recordings are of one group, so that nothing here speaks of other groups; the "
+            "ends are the range of its recordings."
         )
-    if any(row.trained_on for rows in results.table.values() for row in rows):
-        said.append("Some models were trained on recordings they are scored on here; the table of all runs marks them.")
+    for corpus, trained in results.trained_on.items():
+        names = ", ".join(f"{track} ({', '.join(arms)})" for track, arms in sorted(trained.items()))
+        said.append(f"{corpus}: left out for all models, as one was trained on them: {names}.")
     return said
 
 
@@ -274,7 +282,7 @@ def missing(results: Results) -> list[str]:
             for m, of in seeds.items()
             if len(of) < most
         ]
-    said += [*told_by_studies(runs), *other_budgets(results), *repeats(results), *fallbacks(results)]
+    said += [*told_by_studies(runs), *other_budgets(results), *fallbacks(results)]
     if len({run.seed for run in results.runs}) == 1:
         said.append("There is one seed: nothing here says how much another draw of labels would change.")
     return said

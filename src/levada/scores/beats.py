@@ -18,7 +18,7 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.scores.continuity import cmlt_amlt, position_cmlt
 
-__all__ = ["SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error"]
+__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,6 +35,9 @@ SCORES = (
     "tempo_error_percent",
 )
 """The scores of one recording, in the order in which tables show them."""
+
+DOWNBEAT_SCORES = tuple(name for name in SCORES if name.startswith(("downbeat_", "position_")))
+"""Those of them that a model without downbeats does not have."""
 
 TRIM_S, SHORTEST_TRIMMED_S = 5.0, 30.0  # what is not scored at the start of a recording of at least this length
 HIT_S = 0.07  # mir_eval's window for a hit, in seconds
