@@ -224,16 +224,16 @@ class TestWords:
             a_run(out, "finetune+augment", selection="facility", beat=1.0, seed=seed, spread=0.001)
         said = on_selection(collect(read_runs(out)))
         assert re.search(r"strategies: facility beat F \+0\.0[45]\d \[\+[^]]*\], downbeat F [+-]0\.\d+ \[", said)
-        assert "Of 2 comparisons apart, 1 are above drawing at random and 0 below it" in said
+        assert "Of 3 comparisons apart, 1 are above drawing at random and 0 below it" in said
 
 
 class TestWorth:
     def test_counts_how_often_an_arm_is_at_or_above(self, out):
         said = worth(collect(read_runs(out)))
-        assert said[0].startswith("scratch: at or above its base in 0 of 4, ")
+        assert said[0].startswith("scratch: at or above its base in 0 of 6, ")
         assert said[1] == (
-            "finetune+augment from base: at or above its base in 4 of 4, at or above every other untouched model "
-            "in 4 of 4, at or above scratch in 4 of 4."
+            "finetune+augment from base: at or above its base in 6 of 6, at or above every other untouched model "
+            "in 6 of 6, at or above scratch in 6 of 6."
         )
 
     def test_nothing_learnt_nothing_said(self, tmp_path):

@@ -56,10 +56,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
         rows.append(["", "", *(_ends(mean) for mean in means)])
     _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt with positions", "tempo off"], rows)
     groups = count(summary[first]["beat_f"].groups, "group")
-    print(f"n recordings, of {groups}; below each mean its 95% interval{_ranges(summary)}")
+    print(f"n recordings, of {groups}; below each mean its 95% interval")
     seconds = {model: sum(row.scored_s for row in evaluation.of(model) if not row.error) for model in summary}
     each = ", ".join(f"{model} {scored_s:.0f}" for model, scored_s in seconds.items())
-    print(f"seconds scored: {each if len({*seconds.values()}) > 1 else format(seconds[first], '.0f')}\n")
+    print(
+        f"seconds scored: {each if len({*seconds.values()}) > 1 else format(seconds[first], '.0f')}{_ranges(summary)}\n"
+    )
     said = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
     _table(["model", "kinds of error, and in how many recordings"], said)
     differences = [
