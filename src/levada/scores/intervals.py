@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from levada.errors import InputError
 from levada.scores.beats import SCORES
@@ -217,6 +216,8 @@ def _ends(
     scores: Floats, groups: npt.NDArray[np.intp], seeds: npt.NDArray[np.intp], level: float
 ) -> tuple[float, float]:
     """Ends of the interval of the mean of values in groups crossed with seeds."""
+    from scipy.special import ndtri, stdtrit
+
     mean = float(scores.mean())
     variance, freedom = _clustered(scores, groups)
     if seeds.any():
