@@ -16,7 +16,10 @@ import soundfile
 from levada.beats import Beats
 from levada.corpus import get, open_corpus, open_stems
 from levada.corpus import mirdata as ours
+from levada.corpus.mirdata import open_mirdata
 from levada.errors import InputError, MissingExtra
+from levada.study.conduct import open_corpora
+from levada.study.spec import Source, Study
 
 CANDOMBE = ("csic.1995_ansina1_01", "csic.1995_cuareim_02", "proyecto.1992_lobo_01", "zavala.muniz.2014_41")
 BRID = ("[0001] M4-01-SA", "[0042] M3-23-SE", "[0043] M3-24-SE", "[0216] S2-TB2-03-SE")
@@ -294,3 +297,34 @@ def test_stems_that_are_not_downloaded_or_that_nobody_knows(tmp_path: Path, inde
     assert not index.exists()
     with pytest.raises(InputError, match="mirdata knows no dataset 'nothing'"):
         open_stems("mirdata:nothing", home=tmp_path)
+
+
+class TestEnsembles:
+    def test_are_finer_groups_and_their_risk_is_noted(self, index, tmp_path, caplog):
+        candombe(tmp_path, index)
+        sessions = open_mirdata("candombe", home=tmp_path)
+        assert sessions.caveat == ""
+        assert not caplog.records
+        ensembles = open_mirdata("candombe:ensemble", home=tmp_path)
+        assert {track.id: track.group for track in ensembles.tracks} == {
+            "csic.1995_ansina1_01": "ansina",
+            "csic.1995_cuareim_02": "cuareim",
+            "proyecto.1992_lobo_01": "lobo",
+            "zavala.muniz.2014_41": "zavala.muniz.2014",
+        }
+        assert len(ensembles.groups) == len(sessions.groups) + 1
+        assert "players may play in several ensembles" in ensembles.caveat
+        assert ensembles.caveat in caplog.text
+
+    @pytest.mark.parametrize("name", ["candombe:player", "brid:ensemble"])
+    def test_groups_that_there_are_not(self, name, tmp_path):
+        with pytest.raises(InputError, match=r"has no groups called .*there are candombe:ensemble"):
+            open_mirdata(name, home=tmp_path)
+
+    def test_a_study_has_the_note(self, index, tmp_path, monkeypatch):
+        candombe(tmp_path / "mir_datasets", index)
+        monkeypatch.setattr(Path, "home", lambda: tmp_path)
+        source = Source("candombe", path="mirdata:candombe:ensemble")
+        (opened,), _, notes = open_corpora(Study("mine", (source,), (), rivals=("flux",)), out=tmp_path)
+        assert len(opened.corpus.groups) == 4
+        assert any("players may play in several ensembles" in note for note in notes)

@@ -52,6 +52,25 @@ GROUPS: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
+def _candombe_ensemble(track_id: str) -> str:
+    """The ensemble without its number: "csic.1995_ansina1_01" is of ansina. A session that names none is a group."""
+    named = re.search(r"\d{4}_([A-Za-z]+)\d*_\d+$", track_id)
+    return named[1] if named else _candombe_session(track_id)
+
+
+FINER: dict[str, dict[str, tuple[Callable[[str], str], str, str]]] = {
+    "candombe": {
+        "ensemble": (
+            _candombe_ensemble,
+            "the ensemble, which is finer than the recording session",
+            "groups are ensembles and not recording sessions: players may play in several ensembles of a session, with "
+            "the same drums, place and microphones, so that a model may be scored on players that it was trained on",
+        )
+    }
+}
+"""Groups that may be asked for: from a track's id, what they are, and what they risk."""
+
+
 def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
     """Open a dataset that mirdata knows and that has been downloaded.
 
@@ -59,7 +78,8 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
     ----------
     name : str
         mirdata's name of the dataset, such as ``candombe``; ``NAME@VERSION`` for another than its default
-        version.
+        version. ``candombe:ensemble`` groups by ensemble instead of by session: more groups, and `Corpus.caveat` says
+        what that risks.
     home : path-like or None
         The folder that holds the datasets, one folder each; mirdata's own, ``~/mir_datasets``, by default.
 
@@ -77,7 +97,11 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
     MissingExtra
         If mirdata is not installed.
     """
+    name, _, level = name.partition(":")
     name, _, version = name.partition("@")
+    if level and level not in FINER.get(name, {}):
+        known = ", ".join(f"{one}:{finer}" for one, of in FINER.items() for finer in of)
+        raise InputError(f"{name} has no groups called {level!r}; there are {known}")
     root = _home(name, home)
     dataset = _dataset(name, version or "default", str(root))
     if not hasattr(dataset._track_class, "beats"):
@@ -99,7 +123,7 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
                 id=track_id,
                 audio=recording,
                 annotation=Path(labels) if labels and there else None,
-                group=_group(name, member, track_id),
+                group=FINER[name][level][0](track_id) if level else _group(name, member, track_id),
                 load=partial(_beats, name, version or "default", str(root), track_id) if there else None,
             )
         )
@@ -109,13 +133,17 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
         raise InputError(f"none of the {len(members)} recordings of {name} are here{hint}", path=root)
     if len(tracks) < len(members):
         logging.getLogger(__name__).warning("%s: %d of %d recordings are here", name, len(tracks), len(members))
+    caveat = FINER[name][level][2] if level else ""
+    if caveat:
+        logging.getLogger(__name__).warning("%s: %s", name, caveat)
     return Corpus(
         name=name,
         tracks=tuple(tracks),
         root=root,
         licence=(getattr(dataset, "_license_info", None) or "").strip(),
         citation=(dataset.bibtex or "").strip(),
-        grouping=GROUPS[name][1] if name in GROUPS else _grouping(tracks),
+        grouping=FINER[name][level][1] if level else GROUPS[name][1] if name in GROUPS else _grouping(tracks),
+        caveat=caveat,
         splits=_splits(dataset),
     )
 
@@ -144,7 +172,7 @@ def get(name: str, *, home: str | Path | None = None, progress: bool = True) -> 
     MissingExtra
         If mirdata is not installed.
     """
-    plain, _, version = name.partition("@")
+    plain, _, version = name.partition(":")[0].partition("@")
     root = _home(plain, home)
     dataset = _dataset(plain, version or "default", str(root))
     try:

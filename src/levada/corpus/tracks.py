@@ -92,6 +92,7 @@ class Corpus:
     citation: str = ""  # what to cite, BibTeX or plain words
     grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
     strays: tuple[Path, ...] = ()  # annotations whose recording is missing
+    caveat: str = ""  # what the grouping risks, in one sentence that belongs beside every score; empty for nothing
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # the dataset's own, by id
 
     def __post_init__(self) -> None:

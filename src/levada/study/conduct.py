@@ -256,8 +256,9 @@ def open_corpora(
             if is_missing(source):
                 raise FileNotFoundError(source.path)
             there, note = without_duplicates(prepare(source, out=out, progress=rendering))
-            notes += [note] if note else []
             corpus = open_source(there)
+            caveat = getattr(corpus, "caveat", "")
+            notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
             opened.append(Opened(there, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
             if not source.optional:
