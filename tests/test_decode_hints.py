@@ -159,6 +159,22 @@ def test_impossible_hints(hints: Beats, message: str) -> None:
         posteriors(activations, hints=hints)
 
 
+@pytest.mark.parametrize(
+    ("positions", "words"),
+    [
+        ([2, 2, 3, 4, 1, 2, 3, 4], "hint 1 at 0.500 s and hint 2 at 1.000 s are beats 2 and 2 of a bar"),
+        ([1, 2, 3, 4, 2, 2, 3, 4], "hint 4 at 2.000 s and hint 5 at 2.500 s are beats 4 and 2 of a bar"),
+        ([1, 2, 4, 1, 2, 3, 4, 1], "hint 2 at 1.000 s and hint 3 at 1.500 s are beats 2 and 4 of a bar"),
+    ],
+)
+def test_no_beats_are_made_to_honour_a_number(positions: list[int], words: str) -> None:
+    """Two beats in half a second, or more, would be in the tempo range, or widen it: the others are of 120 bpm."""
+    hints = Beats(np.arange(1, 9) * 0.5, positions)
+    for most in (215.0, 300.0):
+        with pytest.raises(InputError, match=words):
+            decode_beats(np.full((600, 2), 0.2), settings=DecoderSettings(max_tempo_bpm=most), hints=hints)
+
+
 def test_the_first_hint_that_fits_no_bar_is_named() -> None:
     """Each two hints would do: a bar of three, a bar of four, but the metre may not change."""
     hints = Beats(np.arange(1.0, 8.0, 0.6), [1, 2, 3, 1, 2, 3, 1, 2, 3, 4, 1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +20,22 @@ Floats = npt.NDArray[np.float64]
 TOLERANCE_S = 0.03  # a beat may start so much before or after the hint and is then moved onto it
 SHORTEST_S, LONGEST_S = 0.15, 4.0  # beats that hints may ask for at all: 400 and 15 bpm
 MARGIN = 1.02  # room beside a tempo that hints ask for
+PHANTOM = 0.6  # beats shorter than this part of the usual ones are not taken from numbers
+USUAL_FROM = 3  # beats from one numbered hint to the next, to say what is usual
 
 
 def widened(settings: DecoderSettings, hints: Beats) -> DecoderSettings:
     """Widen the tempo range to fit the hints.
 
     Between two hints lie one or more beats, as many as their positions allow. Where no such number gives a
-    tempo in the range, the one that asks for the least widening is taken.
+    tempo in the range, the one that asks for the least widening is taken. Times may widen the range, positions may not:
+    a wrong number would put beats where there are none.
 
     Raises
     ------
     InputError
-        If two hints are closer, or a position higher, than any music the decoder knows.
+        If two hints are closer, or a position higher, than any music the decoder knows, or if two positions ask for
+        beats for which there is no time.
     """
     high = hints.positions > max(settings.metres)
     if high.any():
@@ -39,6 +44,7 @@ def widened(settings: DecoderSettings, hints: Beats) -> DecoderSettings:
             f"{_named(hints, i)} is beat {hints.positions[i]} of its bar, but no metre has so many beats: "
             f"metres are {', '.join(map(str, settings.metres))}"
         )
+    _refuse_numbers(hints, settings)
     shortest, longest = 60 / settings.max_tempo_bpm, 60 / settings.min_tempo_bpm
     for i, gap_s in enumerate(hints.intervals_s):
         beats = _beats_between(hints.positions[i], hints.positions[i + 1], gap_s, settings)
@@ -58,6 +64,29 @@ def widened(settings: DecoderSettings, hints: Beats) -> DecoderSettings:
         min_tempo_bpm=min(settings.min_tempo_bpm, 60 / longest),
         max_tempo_bpm=max(settings.max_tempo_bpm, 60 / shortest),
     )
+
+
+def _refuse_numbers(hints: Beats, settings: DecoderSettings) -> None:
+    """Refuse positions that ask for beats much faster than those around them, or than the tempo range."""
+    fewest = np.array([_fewest(a, b, settings) for a, b in pairwise(hints.positions.tolist())], dtype=np.int64)
+    single = hints.intervals_s[(fewest == 1) & (hints.positions[:-1] > 0) & (hints.positions[1:] > 0)]
+    usual = float(np.median(single)) if len(single) >= USUAL_FROM else 0.0
+    shortest = max(60 / settings.max_tempo_bpm / MARGIN, PHANTOM * usual)
+    for i, (gap_s, beats) in enumerate(zip(hints.intervals_s, fewest, strict=True)):
+        if beats > 1 and gap_s / beats < shortest:
+            raise InputError(
+                f"{_named(hints, i)} and {_named(hints, i + 1)} are beats {hints.positions[i]} and "
+                f"{hints.positions[i + 1]} of a bar, and {gap_s:.3f} s are too short for the {beats} beats between "
+                "them: one of the numbers is wrong, or a beat is missing or too many"
+            )
+
+
+def _fewest(position: int, following: int, settings: DecoderSettings) -> int:
+    """How many beats lie between two positions at least."""
+    if not position or not following:
+        return 1
+    metres = [metre for metre in settings.metres if metre >= max(position, following)]
+    return min(((following - position - 1) % metre + 1 for metre in metres), default=1)
 
 
 def hint_windows(hints: Beats, *, frames: int, fps: float, settings: DecoderSettings) -> Windows:

@@ -232,7 +232,7 @@ def _unnamed(
         return rows, {"time": 0, "position": 1}
     filled = [sum(map(bool, column)) for column in columns]
     for i in range(2, len(columns)):
-        if filled[i] < len(rows) / 2:
+        if 0 < filled[i] < len(rows) / 2:
             odd = next(k for k, cell in enumerate(columns[i]) if cell)
             if all(parse_time(cell) is None for cell in columns[i] if cell):
                 what = f"{columns[i][odd]!r} in line {rows[odd][0]}"
