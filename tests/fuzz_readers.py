@@ -1,6 +1,7 @@
 """Damaged files for all readers of labels: nothing but `InputError` may come of them.
 
-`python tests/fuzz_readers.py MINUTES [SEED]` goes on for so long (scripts/fuzz); the suite reads a fixed number of files.
+`python tests/fuzz_readers.py MINUTES [SEED]` goes on for so long (scripts/fuzz); the suite reads a
+fixed number of files.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from levada.formats import CONVENTIONS, FORMATS, read_labels, write_beats
 from levada.formats import sonic as sonic_files
 
 TOKENS = [
-    *(b"0", b"1", b"-1", b"1e999", b"nan", b"-inf", b"999999999999", b"1" * 5000, b"0.5", b"1.1", b"384", b"0:61", b"1e-320"),
-    *(b"\t", b"\n", b"\r", b",", b";", b'"', b"'", b"<", b">", b"&", b"{", b"}", b"[", b"]", b"\\", b"#", b"%", b"//", b"="),
+    *(b"0", b"1", b"-1", b"1e999", b"nan", b"-inf", b"999999999999", b"1" * 5000, b"0.5", b"1.1", b"384", b"0:61"),
+    *(b"1e-320", b"0:00:01.5"),
+    *(b"\t", b"\n", b"\r", b",", b";", b'"', b"'", b"<", b">", b"&", b"{", b"}", b"[", b"]", b"\\", b"#", b"%", b"//"),
     *(b"\x00", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", "ñ".encode(), "\u2028".encode(), b"\x1a", b"\xf0\x9f\xa5\x81"),
-    *(b"null", b"NaN", b"true", b"time", b"tempo", b"bar", b"downbeat", b"annotate 1", b"skip", b"120 bpm", b"x", b"db,4/4"),
-    *(b"<!ENTITY a 'b'>", b"<!DOCTYPE a [", b"<a>" * 3000, b"[" * 3000, b'{"a":' * 3000, b"-->", b"sep=;", b"MThd", b"BZh9"),
-    *(b"# convention: bars\n", b"# convention: time,bar\n", b'convention: "x"', b'"TextGrid"', b"\xff\x51\x03\x00\x00\x00"),
-    *(b"\x93NUMPY", b"PK\x03\x04", b"\xff\x58\x04\x00\x00\x00\x00", b"\xff\x2f\x00", b"\x81\x80\x80\x00", b"\x80\x80\x80\x80"),
+    *(b"null", b"NaN", b"true", b"time", b"tempo", b"bar", b"downbeat", b"annotate 1", b"skip", b"120 bpm", b"x"),
+    *(b"db,4/4", b"="),
+    *(b"<!ENTITY a 'b'>", b"<!DOCTYPE a [", b"<a>" * 3000, b"[" * 3000, b'{"a":' * 3000, b"-->", b"sep=;"),
+    *(b"MThd", b"BZh9"),
+    *(b"# convention: bars\n", b"# convention: time,bar\n", b'convention: "x"', b'"TextGrid"'),
+    b"\xff\x51\x03\x00\x00\x00",
+    *(b"\x93NUMPY", b"PK\x03\x04", b"\xff\x58\x04\x00\x00\x00\x00", b"\xff\x2f\x00", b"\x81\x80\x80\x00"),
+    b"\x80\x80\x80\x80",
 ]  # fmt: skip
 STATED = ["", "", "", *CONVENTIONS, "layer:Beats", "time,bar,beat", "time", "time,-,downbeat"]
 

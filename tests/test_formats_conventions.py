@@ -30,6 +30,7 @@ READ = {  # labels -> positions, convention
     "unknown ones": ([1, 2, 3, 4, 0, 0, 1, 2, 3, 4, 1], [1, 2, 3, 4, 0, 0, 1, 2, 3, 4, 1], "positions"),
     "an unknown pickup": ([0, 1, 2, 3, 1, 2, 3], [0, 1, 2, 3, 1, 2, 3], "positions"),
     "none": ([0, 0, 0], [0, 0, 0], "positions"),
+    "half notes": ([1, 3, 1, 3, 1, 3], [1, 2, 1, 2, 1, 2], "positions"),
     "one bar": ([1, 2, 3, 4], [1, 2, 3, 4], "positions"),
     "zero-based": ([0, 1, 2, 0, 1, 2], [1, 2, 3, 1, 2, 3], "zero-based"),
     "zero-based from a pickup": ([3, 0, 1, 2, 3, 0, 1], [4, 1, 2, 3, 4, 1, 2], "zero-based"),
@@ -73,7 +74,7 @@ def test_conventions_are_recognised(file, name: str) -> None:
     assert reading.only_downbeats == (convention == "downbeats-only")
     assert (not reading.notes) == (
         convention in ("positions", "downbeat", "bar.beat")
-        and name not in ("flags", "true and false", "bar.beat from zero")
+        and name not in ("flags", "half notes", "true and false", "bar.beat from zero")
     ), reading.notes
 
 

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz_readers import fuzz, seeds
 
+from fuzz_readers import fuzz, seeds
+from levada.errors import InputError
 from levada.formats import read_labels
 
 ROOT = Path(__file__).parent.parent
@@ -19,12 +20,14 @@ def test_all_readers_together(tmp_path: Path) -> None:
 
 
 def test_what_is_damaged_was_good(tmp_path: Path) -> None:
+    refused = 0
     for content in seeds(tmp_path):
         (tmp_path / "a").write_bytes(content)
         try:
             assert len(read_labels(tmp_path / "a").beats) >= 1
-        except ValueError as error:
-            assert "can be read as" in str(error)  # 0 1 0 1 has two readings
+        except InputError:
+            refused += 1
+    assert refused == 0
 
 
 def test_the_script_goes_on_for_minutes() -> None:
@@ -37,13 +40,12 @@ def test_the_script_goes_on_for_minutes() -> None:
 
 @pytest.mark.parametrize("digits", [20, 4300, 5000])
 def test_numbers_of_many_digits(tmp_path: Path, digits: int) -> None:
-    from levada.errors import InputError
-
     path = tmp_path / "a"
     for text in (
         f"{'1' * digits}\t1\n", f"1.0\t{'1' * digits}\n", f"0:{'1' * digits}:01\t1\n",
         f'{{"annotations": [{{"namespace": "beat", "data": [{{"time": {"1" * digits}}}]}}]}}',
-        f'<sv><model type="sparse" dataset="1" sampleRate="1"/><dataset id="1"><point frame="{"1" * digits}"/></dataset></sv>',
+        f'<sv><model type="sparse" dataset="1" sampleRate="1"/><dataset id="1"><point frame="{"1" * digits}"/>'
+        "</dataset></sv>",
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(InputError):

@@ -245,8 +245,11 @@ def _read_numbers(
         if 0 in values:
             notes = ("1 marks downbeats: the positions of the other beats are unknown",)
     else:
+        stride = 1 if is_stated else _stride(values)
+        if stride > 1:
+            notes = (f"its positions go up by {stride}: {1 + stride} is taken for the second beat of the bar",)
         for i, value in numbers.items():
-            positions[i] = value
+            positions[i] = (value - 1) // stride + 1 if value else 0
     given = [position for position in positions if position]
     alone = everywhere and not is_stated and len(given) == len(marks) > 1 and set(given) == {1}
     if alone:
@@ -291,6 +294,14 @@ def _recognised(
             raise refuse("1 for the downbeat of bars of two (downbeat), or as counted from 0 (zero-based)")
         return "downbeat" if everywhere and len(values) > 2 else "positions"
     return "zero-based" if everywhere and _is_zero_based(steps) else "positions"
+
+
+def _stride(values: list[int]) -> int:
+    """By how much positions go up from beat to beat: 2 where half notes are marked and quarters are counted."""
+    steps = [b - a for a, b in pairwise(values) if b != 1]
+    stride = min(steps, default=1)
+    even = stride > 1 and len(values) > 3 and 1 in values and all(value % stride == 1 for value in values)
+    return stride if even and all(step == stride for step in steps) else 1
 
 
 def _is_zero_based(steps: list[tuple[int, int]]) -> bool:
