@@ -27,6 +27,7 @@ __all__ = [
     "SUFFIXES",
     "AudioInfo",
     "blocks",
+    "cancels",
     "clicks",
     "content_hash",
     "content_hashes",
@@ -342,12 +343,17 @@ def mono(samples: npt.ArrayLike) -> Samples:
     sound = np.asarray(samples, dtype=np.float32)
     if sound.ndim == 1:
         return sound
-    mean: Samples = np.asarray(sound.mean(axis=0, dtype=np.float32))
-    if len(sound) > 1:
-        power = np.einsum("ct,ct->c", sound, sound)
-        if float(mean @ mean) < _CANCELLED * float(power.mean()):
-            return np.asarray(sound[int(power.argmax())])
-    return mean
+    if cancels(sound):
+        return np.asarray(sound[int(np.einsum("ct,ct->c", sound, sound).argmax())])
+    return np.asarray(sound.mean(axis=0, dtype=np.float32))
+
+
+def cancels(samples: Samples) -> bool:
+    """Whether the channels [shape=(channels, samples)] cancel each other when they are averaged."""
+    if len(samples) < 2:
+        return False
+    mean = samples.mean(axis=0, dtype=np.float32)
+    return float(mean @ mean) < _CANCELLED * float(np.einsum("ct,ct->", samples, samples)) / len(samples)
 
 
 def mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "MissingExtra", "os_problem", "portable", "wrap_errors"]
+__all__ = ["InputError", "MissingExtra", "os_problem", "portable", "wrap_read_errors"]
 
 
 class InputError(ValueError):
@@ -120,7 +120,7 @@ def os_problem(error: OSError) -> str:
 
 
 @contextmanager
-def wrap_errors(path: str | Path) -> Iterator[None]:
+def wrap_read_errors(path: str | Path) -> Iterator[None]:
     """Turn what the operating system refuses about a file that is read into an `InputError` that names it.
 
     Parameters

@@ -31,7 +31,17 @@ from levada import __version__
 from levada.errors import InputError
 from levada.files import differing, temporary_path, wrap_errors
 
-__all__ = ["HOLDER", "LOCK", "MANIFEST", "Entry", "RunFolder", "config_digest", "lock_folder", "sha256_of"]
+__all__ = [
+    "HOLDER",
+    "LOCK",
+    "MANIFEST",
+    "Entry",
+    "RunFolder",
+    "config_digest",
+    "lock_folder",
+    "sha256_of",
+    "written_files",
+]
 
 MANIFEST = "levada-manifest.jsonl"
 LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
@@ -369,6 +379,25 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
                 break
             raise InputError(f"is damaged ({error}): move it away", path=path, line=number) from None
     return header, entries
+
+
+def written_files(folder: Path) -> set[Path]:
+    """List the files in a folder that its manifest says levada wrote, and that nobody has changed since.
+
+    Raises
+    ------
+    InputError
+        If the manifest is damaged.
+    """
+    found = set[Path]()
+    for entry in _read_manifest(folder)[1]:
+        for name, state in entry.files.items():
+            path = folder / name
+            if _is_unchanged(path, state):
+                found.add(path)
+            else:
+                found.discard(path)
+    return found
 
 
 def _confined(entry: Entry) -> Entry:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada import containers
-from levada.errors import InputError, wrap_errors
+from levada.errors import InputError, wrap_read_errors
 
 if TYPE_CHECKING:
     import soundfile
@@ -78,7 +78,7 @@ def opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
     """
     need_file(path)
     with ExitStack() as stack:
-        with wrap_errors(path):
+        with wrap_read_errors(path):
             recording = _decoder(path, start_s, stack)
         yield replace(recording, pieces=_finite(recording, path, start_s))
 
@@ -348,7 +348,7 @@ def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[
 
 def need_file(path: str | Path) -> None:
     """Refuse what cannot be opened as an ordinary file with something in it."""
-    with wrap_errors(path):
+    with wrap_read_errors(path):
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise InputError("is a folder, not a recording", path=path)

@@ -105,6 +105,9 @@ def check(corpus: Corpus) -> Report:
     if corpus.strays:
         stray, first = len(corpus.strays), corpus.strays[0]
         problems.append(Problem("warning", "has no recording of its name" + others(stray), first))
+    if corpus.machine_made:
+        what = "was written by levada, and is no label" + others(len(corpus.machine_made))
+        problems.append(Problem("note", f"{what}; copy it elsewhere once it is corrected", corpus.machine_made[0]))
     without = [track for track in corpus.tracks if not track.is_annotated]
     if without:
         what = f"is not annotated{others(len(without))}: to be tracked later"
@@ -148,7 +151,7 @@ def _listen(track: Track) -> _Sound:
     path = track.audio
     try:
         facts = audio.info(path)
-        peak, full, samples, code = 0.0, 0, 0, 0
+        peak, full, samples, code, cancelled = 0.0, 0, 0, 0, 0
         for block in audio.blocks(path, block_s=1.0):
             size = np.abs(block)
             top = float(size.max())
@@ -156,6 +159,7 @@ def _listen(track: Track) -> _Sound:
             if top >= FULL_SCALE:
                 full += int(np.count_nonzero(size >= FULL_SCALE))
             samples += block.shape[1]
+            cancelled += audio.cancels(block) * block.shape[1]
             code = zlib.crc32((block[0] * 32767).astype(np.int16).data, code)
         lacking = path.suffix.lower() == ".mp3" and audio.lacks_length_header(path)
     except InputError as error:
@@ -165,18 +169,33 @@ def _listen(track: Track) -> _Sound:
         duration_s,
         facts.rate,
         (code, samples, facts.rate) if peak > SILENT else None,
-        tuple(_sound_problems(path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking)),
+        tuple(
+            _sound_problems(
+                path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking, cancelled / facts.rate
+            )
+        ),
     )
 
 
 def _sound_problems(
-    path: Path, facts: audio.AudioInfo, duration_s: float, peak: float, clipped: float, lacking: bool
+    path: Path,
+    facts: audio.AudioInfo,
+    duration_s: float,
+    peak: float,
+    clipped: float,
+    lacking: bool,
+    cancelled_s: float,
 ) -> Iterator[Problem]:
     if duration_s < 1:
         samples = round(duration_s * facts.rate)
         yield Problem("error", f"lasts {duration_s:.3g} s ({samples} {'sample' if samples == 1 else 'samples'})", path)
     elif peak <= SILENT:
         yield Problem("error", "is silent", path)
+    if cancelled_s > 1:
+        what = (
+            f"has channels that cancel each other for {cancelled_s:.0f} s, as if one were inverted: the loudest is used"
+        )
+        yield Problem("warning", what, path)
     if clipped > CLIPPED:
         yield Problem("warning", f"is clipped: {clipped:.1%} of its samples are at full scale", path)
     if lacking:

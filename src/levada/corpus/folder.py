@@ -1,8 +1,9 @@
 """A folder of recordings with annotations beside them.
 
 The annotation of ``song.wav`` is ``song.beats`` or ``song.wav.beats``, or another format under the same stem,
-in the same folder, in its sub-folder ``annotations`` or ``beats``, or in a folder of that name beside it. A
-stem must agree exactly: ``song.onsets.txt`` is not one. Where several agree, ``.beats`` comes first.
+in the same folder, in its sub-folder ``annotations`` or ``beats``, or in a folder of that name beside it, or apart from
+the recordings (`levada.corpus.pairing`). A stem must agree exactly: ``song.onsets.txt`` is not one. Where several
+agree, ``.beats`` comes first.
 
 An optional ``corpus.toml`` in the folder names things::
 
@@ -33,22 +34,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from levada.audio import SUFFIXES
+from levada.corpus.pairing import Annotations, normal
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.files import read_toml
 from levada.formats import check_convention
 
-__all__ = ["ALWAYS", "STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
+__all__ = ["STEMS", "TOML", "Facts", "line_of", "open_folder", "read_facts", "single"]
 
-ANNOTATIONS = (  # in the order they are preferred
-    ".beats",
-    *(".svl", ".sv", ".jams", ".npy"),
-    *(".textgrid", ".TextGrid", ".eaf", ".srt", ".vtt", ".mid", ".midi"),
-    *(".sv.csv", ".reaper.csv", ".labels.txt", ".audacity.txt"),
-    *(".csv", ".tsv", ".txt", ".lab"),
-)
-ALWAYS = (".beats", ".svl", ".jams")  # these are annotations wherever they lie, also without a recording
-FOLDERS = ("annotations", "beats")
 STEMS = ".stems"
 TOML = "corpus.toml"
 
@@ -112,11 +105,11 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         looked = ", ".join(sorted(SUFFIXES))
         raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
     facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
-    there = frozenset(files)
-    found = {path: annotations_of(path, there) for path in recordings}
+    annotations = Annotations(root, files)
+    found = {path: annotations.of(path) for path in recordings}
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
-    used = {annotation for annotations in found.values() for annotation in annotations}
+    used = {path for paths in found.values() for path in paths}
     tracks = [
         Track(
             id=ids[path],
@@ -135,7 +128,8 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        strays=_strays(there - used, recordings),
+        strays=annotations.unused(used, recordings),
+        machine_made=tuple(sorted(annotations.machine_made)),
     )
 
 
@@ -181,27 +175,6 @@ def _files(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def annotations_of(recording: Path, there: frozenset[Path]) -> list[Path]:
-    """Find what may be the annotation of a recording, the preferred one first."""
-    home = recording.parent
-    places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
-    names = [stem + suffix for suffix in ANNOTATIONS for stem in (recording.stem, recording.name)]
-    return [place / name for name in names for place in places if place / name in there]
-
-
-def _strays(others: Iterable[Path], recordings: Iterable[Path]) -> tuple[Path, ...]:
-    """Tell which of the other files are annotations of a recording that is not here."""
-    stems = {recording.stem for recording in recordings}
-
-    def is_lost(path: Path) -> bool:
-        suffix = path.suffix.lower()
-        sure = suffix in ALWAYS or (suffix in ANNOTATIONS and path.parent.name in FOLDERS)
-        parts = path.name.split(".")
-        return sure and not any(".".join(parts[:n]) in stems for n in range(1, len(parts)))
-
-    return tuple(sorted(path for path in others if is_lost(path)))
-
-
 def _stem(path: Path, root: Path) -> str:
     return path.relative_to(root).with_suffix("").as_posix()
 
@@ -223,8 +196,9 @@ def _groups(
     groups, matched, missed = dict[Path, str](), set[str](), 0
     for path, home in homes.items():
         stem = _stem(path, root)
-        patterns = [p for p in named if p in (ids[path], stem)]
-        patterns += [p for p in named if fnmatchcase(ids[path], p) or fnmatchcase(stem, p)]
+        names = {normal(ids[path]), normal(stem)}
+        patterns = [p for p in named if normal(p) in names]
+        patterns += [p for p in named if any(fnmatchcase(name, normal(p)) for name in names)]
         matched.update(patterns)
         missed += not patterns
         groups[path] = named[patterns[0]] if patterns else home if by_folder and home != "." else stem

@@ -29,9 +29,10 @@ from itertools import combinations
 from pathlib import Path
 
 from levada import audio
-from levada.corpus.folder import ALWAYS, STEMS, TOML, Facts, annotations_of, line_of, read_facts
+from levada.corpus.folder import STEMS, TOML, Facts, line_of, read_facts
 from levada.corpus.medleydb import read_metadata
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
+from levada.corpus.pairing import Annotations
 from levada.corpus.shared_takes import with_shared_takes
 from levada.errors import InputError
 from levada.instruments import OTHER, found_in, plain, voice_of, voices_of
@@ -191,7 +192,7 @@ class _Tree:
             heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
             if heard and not folder.lower().endswith(RAW):
                 self.audio[Path(folder)] = self._paired(self._once(heard))
-        self.there = frozenset(everything)
+        self.annotations = Annotations(root, everything)
 
     def songs(self) -> Iterator[_Song]:
         """Every song and every solo."""
@@ -226,7 +227,7 @@ class _Tree:
                 break
         names = self._called(files, {path: named[path.name] for path in files if path.name in named})
         own = home if home.name == base and home != self.root else home / base
-        annotations = annotations_of(mixture or home / f"{base}.wav", self.there)
+        annotations = self.annotations.of(mixture or home / f"{base}.wav")
         return _Song(
             own.relative_to(self.root).as_posix(),
             tuple((names[path], path) for path in files),
@@ -254,9 +255,9 @@ class _Tree:
 
     def _song(self, folder: Path, stems: list[Path], names: Mapping[Path, str], mixture: Path | None) -> _Song:
         annotations = [
-            *annotations_of(mixture or folder / "mixture.wav", self.there),
-            *sorted(path for path in self.there if path.parent == folder and path.suffix in ALWAYS),
-            *annotations_of(folder.parent / f"{folder.name}.wav", self.there),
+            *self.annotations.of(mixture or folder / "mixture.wav"),
+            *self.annotations.inside(folder),
+            *self.annotations.of(folder.parent / f"{folder.name}.wav"),
         ]
         own = folder.relative_to(self.root).as_posix() if folder != self.root else self.root.resolve().name
         files = tuple((names[path], path) for path in stems)
@@ -269,7 +270,7 @@ class _Tree:
             if not (said or of or found_in(names[path])):
                 self.over.append(path)
                 continue
-            annotations = annotations_of(path, self.there)
+            annotations = self.annotations.of(path)
             own = path.relative_to(self.root).with_name(self._stem(path)).as_posix()
             home = folder.parent if of else folder
             name = of if of and not said else names[path]
