@@ -161,6 +161,23 @@ class TestRows:
             assert one.scores == pytest.approx(other.scores, nan_ok=True, abs=1e-6)
 
 
+class TestMixtures:
+    def test_the_recorded_mixture_is_what_is_separated(self, tmp_path):
+        one = song(tmp_path, "song", mixture=False)
+        stems = {name: soundfile.read(one.stems[name][0])[0] for name in BANDS}
+        total = sum(stems.values())
+        limited = np.clip(total, -0.2, 0.2)
+        write(tmp_path / "song" / "mixture.wav", np.roll(limited, 80)[None])
+        one = replace(one, mixture=tmp_path / "song" / "mixture.wav")
+        found = evaluate_stems([one], {"all": Filters()})
+        scored = {row.instrument: row.scores["si_sdr"] for row in found.of("mixture")}
+        for name, stem in stems.items():
+            assert scored[name] == pytest.approx(si_sdr(stem, np.append(limited[:-80], np.zeros(80))), abs=1e-3)
+            assert abs(scored[name] - si_sdr(stem, np.roll(limited, 80))) > 5  # if nobody had moved it
+        assert any("mixture of song: recording, 10.0 ms later" in warning for warning in found.warnings)
+        assert all(row.mixture.startswith("recording, 10.0 ms later") for row in found.rows)
+
+
 class TestSilence:
     def test_silent_stem_has_a_leak_and_is_in_no_mean(self, tmp_path):
         one = song(tmp_path, "song", instruments=("surdo", "caixa"))
