@@ -201,6 +201,25 @@ class TestChoose:
         assert found[0].end_s >= 13.0
         assert "20% sure here" in found[0].why
 
+    def test_beats_outside_the_bars_that_are_offered_do_not_count(self, pool):
+        class Lost(Metronome):
+            """Is quite sure of c2, but for many beats after a pause that belong to no whole bar."""
+
+            def file(self, path, **kwargs):
+                beats = super().file(path, **kwargs)
+                if Path(path).stem != "c2":
+                    return beats
+                sure, positions = np.array(beats.confidence), np.array(beats.positions)
+                late = beats.times_s >= 11.0
+                sure[~late], sure[late] = 1.0, 0.0
+                positions[late & (positions == 1)] = 2  # one endless bar, which is not offered
+                positions[-1] = 1
+                return Beats(beats.times_s, positions, sure)
+
+        found = chosen(open_folder(pool).tracks, minutes=8.1 / 60, scheme="uncertainty", tracker=Lost(sure={"b1": 0.6}))
+        assert [one.track.id for one in found] == ["b1"]
+        assert "60% sure here" in found[0].why
+
     def test_one_recording_is_chosen_from_in_several_places(self, tmp_path):
         audio.write(tmp_path / "long.wav", beaten(PATTERNS["b"], seed=0, duration_s=121.0), rate=16000)
         tracks = open_folder(tmp_path).tracks

@@ -17,7 +17,7 @@ from levada.corpus.budget import LONGEST_BAR, STRETCH_BARS, STRETCH_S
 from levada.errors import InputError
 from levada.select.features import FPS, Rhythm, listen, similarity
 from levada.select.schemes import named
-from levada.select.tracked import doubts, tracked
+from levada.select.tracked import tracked, uncertainties
 from levada.track import Tracker
 
 __all__ = ["Choice", "choose"]
@@ -117,22 +117,21 @@ def choose(
     free = [i for i, track in enumerate(pool) if not track.is_annotated]
     _check(tracks, [heard[pool[i]] for i in free], minutes)
     alike, doubt = similarity(list(heard.values())), None
-    if scheme == UNCERTAINTY:
-        doubt = np.zeros(len(pool))
-        for i in free:
-            doubt[i] = doubts([pool[i]], tracker=tracker)[0]
-            told.step()
-        chooser = partial(chooser, unsure=doubt)
-    first = chooser(alike, count=stretches, rng=rng, known=known)
-    order = first + chooser(alike, count=len(free), rng=rng, known=[*known, *first])
-    bars = {i: _Bars(heard[pool[i]], pieces=math.ceil(stretches / len(free))) for i in order}
+    bars = {i: _Bars(heard[pool[i]], pieces=math.ceil(stretches / len(free))) for i in free}
 
     def ready(i: int) -> _Bars:
         if not bars[i].is_tracked:
-            bars[i].find(pool[i], tracker)
+            bars[i].find(pool[i], tracker, needs_confidence=scheme == UNCERTAINTY)
             told.step()
         return bars[i]
 
+    if scheme == UNCERTAINTY:
+        doubt = np.zeros(len(pool))
+        for i in free:
+            doubt[i] = ready(i).mean_doubt
+        chooser = partial(chooser, unsure=doubt)
+    first = chooser(alike, count=stretches, rng=rng, known=known)
+    order = first + chooser(alike, count=len(free), rng=rng, known=[*known, *first])
     taken = _spend(order, ready, budget_s=60 * minutes, stretches=stretches, doubtful=doubt is not None)
     chosen = list(dict.fromkeys(i for i, _, _ in taken))
     why = {i: _why(scheme, i, alike, known, chosen) for i in chosen}
@@ -211,10 +210,17 @@ class _Bars:
     def free_s(self) -> float:
         return float(self.lengths_s[self.free].sum()) if len(self.free) else 0.0
 
-    def find(self, track: Track, tracker: Tracker) -> None:
+    @property
+    def mean_doubt(self) -> float:
+        """Mean uncertainty of the bars that can be chosen: no other bar of the recording is ever annotated."""
+        return float(self.doubt[self.free].mean()) if self.free.any() else 0.0
+
+    def find(self, track: Track, tracker: Tracker, *, needs_confidence: bool) -> None:
         """Track the recording."""
         self.is_tracked = True
         beats = tracked(track, tracker=tracker)
+        if needs_confidence:
+            uncertainties(beats, tracker=tracker)
         cuts = beats.downbeats_s if len(beats.downbeats_s) > 1 else beats.times_s
         if len(cuts) < 2:
             _log.warning("%s: %s finds no bars in it; it is left out", track.audio, tracker.name)

@@ -12,7 +12,7 @@ from levada.corpus import Track
 from levada.errors import InputError
 from levada.track import Tracker
 
-__all__ = ["doubts", "tracked"]
+__all__ = ["doubts", "tracked", "uncertainties"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +47,18 @@ def doubts(tracks: Sequence[Track], *, tracker: Tracker) -> Floats:
     InputError
         If the tracker tells no confidence.
     """
-    found = [tracked(track, tracker=tracker) for track in tracks]
-    if any(len(beats) and beats.confidence is None for beats in found):
+    found = [uncertainties(tracked(track, tracker=tracker), tracker=tracker) for track in tracks]
+    return np.array([float(of.mean()) if len(of) else 1.0 for of in found])
+
+
+def uncertainties(beats: Beats, *, tracker: Tracker) -> Floats:
+    """Give 1 - confidence of each beat.
+
+    Raises
+    ------
+    InputError
+        If the tracker tells no confidence.
+    """
+    if beats.confidence is None and len(beats):
         raise InputError(f"{tracker.name} does not say how sure it is: choose another model, or another scheme")
-    return np.array([1.0 if beats.confidence is None else float(np.mean(1 - beats.confidence)) for beats in found])
+    return np.zeros(0) if beats.confidence is None else 1 - beats.confidence
