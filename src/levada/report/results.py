@@ -348,7 +348,7 @@ def _rows(run: Run) -> Iterator[Scored]:
             trained_on=str(row.get("trained_on", "")).lower() in ("true", "1"),
             error=error,
             instrument=str(row.get("instrument", "") or ""),
-            known=None if (known := str(row.get("known", "") or "")) == "" else known.lower() in ("true", "1"),
+            known=None if (known := str(row.get("known", ""))) in ("", "nan") else known.lower() in ("true", "1"),
             downbeats=_number(row.get("downbeats", "")),
         )
 
