@@ -29,6 +29,12 @@ class Source:
     licence: str = ""
     citation: str = ""
 
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        licence, citation = (" ".join(text.split()) or NOT_STATED for text in (self.licence, self.citation))
+        return f"{self.name}: licence {licence}; citation {citation}"
+
 
 def combined_licence(sources: Iterable[Source]) -> str:
     """Return the licences of all sources as one line, each followed by the names of its sources.

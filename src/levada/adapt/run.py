@@ -20,10 +20,11 @@ from levada.adapt.beats import STRATEGIES, AdaptSettings
 from levada.bayes import Patterns
 from levada.corpus import Span
 from levada.errors import InputError
-from levada.files import atomic, working_folder
+from levada.files import working_folder
 from levada.fit import LOG, Progress
 from levada.nets import weights
 from levada.nets.card import Card
+from levada.nets.folder import write_card
 from levada.nets.weights import Weights
 from levada.tradition import Tradition
 
@@ -205,16 +206,10 @@ def save(folder: str | Path, model: Model, *, force: bool = False) -> None:
 
 
 def with_scores(folder: str | Path, adapted: Model, scores: dict[str, str]) -> Model:
-    """Write scores into the card of a model that was just saved; its log stays."""
+    """Write scores into the card of a model that was just saved; all else in its folder stays."""
     card: Card = replace(adapted.card, scores=scores)
-    scored = replace(adapted, card=card)
-    log = Path(folder) / LOG
-    kept = log.read_bytes() if log.exists() else None
-    save(folder, scored, force=True)
-    if kept is not None:
-        with atomic(log) as temporary:
-            temporary.write_bytes(kept)
-    return scored
+    write_card(folder, card)
+    return replace(adapted, card=card)
 
 
 def _check(spans: Sequence[Span]) -> None:

@@ -23,6 +23,7 @@ from levada.cli import (
     demonstrating,
     exporting,
     following,
+    listing,
     remixing,
     scoring_stems,
     selection,
@@ -238,7 +239,7 @@ def adapt(
                 spans, strategy=strategy.value, base=base, out=out, force=force, prior=described, settings=settings,
                 progress=following.both(progress, told),
             )  # fmt: skip
-        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; it is a model like base: --model {out}")
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; use it with --model {models.typed(out)}")
         if unseen:
             evaluation = _before_and_after(out, model, base, adapted, unseen)
             following.show(told, evaluation, unseen, out)
@@ -251,6 +252,7 @@ def adapt(
         terminal.print_json(
             {"model": str(out), "labels_s": used_s, "recordings": recordings, "beats": written, "evaluation": scores}
         )
+        _notes(evaluation.warnings if evaluation else ())
     elif evaluation is not None:
         _show(evaluation, False)
 
@@ -260,16 +262,17 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
     from levada.adapt.run import with_scores
     from levada.evaluate import evaluate
 
-    trackers = {
-        model: models.tracker(base, name=model),
-        out.name: models.tracker(adapted, name=out.name),
-        models.FLUX: models.load(models.FLUX),
-    }
+    names = models.display_names([model, out, models.FLUX])
+    trackers = dict(
+        zip(
+            names,
+            [models.tracker(base, name=names[0]), models.tracker(adapted, name=names[1]), models.load(models.FLUX)],
+            strict=True,
+        )
+    )
     with terminal.progress("scoring") as progress:
         evaluation = evaluate(unseen, trackers, processes=2, progress=progress)
-    summary = evaluation.summary()[out.name]
-    shown = {name: str(summary[name]) for name in ("beat_f", "beat_cmlt", "downbeat_f")}
-    with_scores(out, adapted, {**shown, "scored on": f"{terminal.count(len(unseen), 'recording')} of other groups"})
+    with_scores(out, adapted, evaluation.card_scores(names[1]))
     return evaluation
 
 
@@ -349,30 +352,15 @@ def _show(evaluation: Evaluation, as_json: bool) -> None:
         print(evaluation.to_json())
     else:
         terminal.print_evaluation(evaluation)
-    for warning in evaluation.warnings:
+    _notes(evaluation.warnings)
+
+
+def _notes(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
         terminal.say(f"note: {warning}")
 
 
-@app.command("models")
-def list_models(as_json: Json = False) -> None:
-    """List the models that come with levada: origin, licence, data, scores."""
-    from textwrap import fill
-
-    from levada.models import cards
-
-    rows = cards()
-    if as_json:
-        terminal.print_json(rows)
-        return
-    for row in rows:
-        facts = {"licence": row["licence"], "data": row["data"], **row["scores"]}
-        print(f"{row['name']} ({row['task']})")
-        for line in (row["origin"], *(f"{fact}: {value}" for fact, value in facts.items())):
-            print(fill(line, width=100, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
-        print()
-    print("Any folder made by `levada adapt` is a model too.")
-
-
+app.command("models")(listing.models)
 app.command()(traditions.render)
 app.command()(selection.select)
 app.command()(exporting.export)

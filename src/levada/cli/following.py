@@ -54,7 +54,10 @@ def both(shown: Callable[..., None], told: Tracking | None) -> Callable[..., Non
 
 
 def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track], folder: Path) -> None:
-    """Tell the scores before and after; of the recording that scored lowest, clicks and a picture."""
+    """Log the scores of the base and of the adapted model, which come in this order.
+
+    Of the recording that the adapted model scored lowest on, clicks and a picture are logged too.
+    """
     if told is None:
         return
     from levada import audio, models
@@ -62,7 +65,9 @@ def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track],
     from levada.track import Listener
 
     told.table("scores", [row.flat() for row in evaluation.rows])
-    ranked = sorted((row for row in evaluation.of(folder.name) if not row.error), key=lambda row: row.scores["beat_f"])
+    ranked = sorted(
+        (row for row in evaluation.of(evaluation.models[1]) if not row.error), key=lambda row: row.scores["beat_f"]
+    )
     tracker = models.load(folder)
     if not ranked:
         return

@@ -132,8 +132,7 @@ def demo(
     }
     with progress("scoring") as told:
         evaluation = evaluate(unseen, trackers, out=out / "scores.csv", progress=told)
-    summary = evaluation.summary()["adapted"]
-    with_scores(out / "adapted", adapted, {name: str(summary[name]) for name in ("beat_f", "downbeat_f")})
+    with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
     with progress("writing beats, clicks and a picture"):
         _leave(out, evaluation, unseen, trackers)
     return Demo(evaluation, used, adapt_s, time.monotonic() - began)

@@ -136,8 +136,7 @@ def demo_stems(
     say(f"taking {len(exam)} other songs apart, and scoring")
     with progress("scoring") as told:
         evaluation = evaluate_stems(exam, separators, out=out / "scores.csv", oracle=True, progress=told)
-    scores = {name: str(evaluation.summary()["adapted"][name]) for name in ("si_sdr_i", "sdr_i", "leak_db")}
-    with_scores(out / "adapted", adapted, scores)
+    with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
     write_rows(out / "table.csv", _table(evaluation))
     with progress("writing stems and pictures") as told:
         _leave(out, evaluation, exam, separators, told)

@@ -26,7 +26,7 @@ from levada.beats import Beats
 from levada.corpus import Span, Track
 from levada.corpus.spans import stretches, with_margins
 from levada.errors import InputError
-from levada.evaluate.tables import listed, plain_values, reason, write_rows
+from levada.evaluate.tables import card_scores, listed, one_group, plain_values, reason, write_rows
 from levada.scores import (
     DOWNBEAT_SCORES,
     SCORES,
@@ -126,6 +126,12 @@ class Evaluation:
         """How many recordings have each kind of error, the commonest first, for each model."""
         counts = {model: Counter(row.kind for row in self.of(model) if row.kind) for model in self.models}
         return {model: dict(count.most_common()) for model, count in counts.items()}
+
+    def card_scores(self, model: str) -> dict[str, str]:
+        """Give what the card of a model says of its scores here."""
+        means = self.summary()[model]
+        groups = {row.track: row.group or row.track for row in self.of(model) if not row.error}
+        return card_scores({name: means[name] for name in ("beat_f", "beat_cmlt", "downbeat_f")}, groups)
 
     def write_csv(self, path: str | Path, *, force: bool = False) -> None:
         """Write one line for each row.
@@ -408,7 +414,5 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) 
     short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
     if short:
         yield f"shorter than 30 s and scored from their start: {listed(short)}"
-    if len(mine) == 1:
-        yield "one recording was scored: that is no evidence of what would be on others"
-    elif len({row.group or row.track for row in mine}) == 1:
-        yield f"all {len(mine)} recordings are of one group: nothing here speaks of other groups"
+    if len({row.group or row.track for row in mine}) == 1:
+        yield one_group(len(mine))

@@ -27,7 +27,7 @@ from levada.corpus import Multitrack
 from levada.errors import InputError
 from levada.evaluate.listening import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, score, spans_of
 from levada.evaluate.matching import Match, match
-from levada.evaluate.tables import listed, plain_values, reason, write_rows
+from levada.evaluate.tables import card_scores, listed, one_group, plain_values, reason, write_rows
 from levada.scores import STEM_SCORES, Interval, mean_interval, paired_interval
 from levada.workers import each
 
@@ -103,6 +103,12 @@ class StemEvaluation:
                 found = [row.shares.get(name, math.nan) for row in mine if row.instrument == stem]
                 shares[i, j] = _nanmean(found)
         return tuple(stems), tuple(columns), shares
+
+    def card_scores(self, model: str) -> dict[str, str]:
+        """Give what the card of a model says of its scores here."""
+        means = self.summary()[model]
+        groups = {row.song: row.group or row.song for row in self.of(model) if not row.error}
+        return card_scores({name: means[name] for name in ("si_sdr_i", "sdr_i", "leak_db")}, groups, noun="song")
 
     def write_csv(self, path: str | Path, *, force: bool = False) -> None:
         """Write one line for each row.
@@ -319,7 +325,8 @@ def _warnings(
             yield f"{model} also gives {listed([*spare])}, which nobody plays here: what is in them is a leak"
     for what, ids in _mixtures(rows).items():
         yield f"mixture of {listed(ids)}: {what}"
-    yield from _few(jobs)
+    if len({job.song.group or job.song.id for job in jobs}) == 1:
+        yield one_group(len(jobs), noun="song")
 
 
 def _mixtures(rows: Sequence[StemRow]) -> dict[str, list[str]]:
@@ -328,14 +335,6 @@ def _mixtures(rows: Sequence[StemRow]) -> dict[str, list[str]]:
     for song, what in {row.song: row.mixture for row in rows if "," in row.mixture or "differs" in row.mixture}.items():
         found.setdefault(what, []).append(song)
     return found
-
-
-def _few(jobs: Sequence[Job]) -> Iterator[str]:
-    """Say how little evidence one song or one group is."""
-    if len(jobs) == 1:
-        yield "one song was scored: that is no evidence of what would be on others"
-    elif len({job.song.group or job.song.id for job in jobs}) == 1:
-        yield f"all {len(jobs)} songs are of one group: nothing here speaks of other groups"
 
 
 def _matched(job: Job, model: str) -> dict[str, Match]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.files import atomic
 
-__all__ = ["listed", "plain_values", "reason", "write_rows"]
+__all__ = ["card_scores", "listed", "one_group", "plain_values", "reason", "write_rows"]
 
 
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
@@ -46,6 +46,35 @@ def listed(names: Sequence[str], *, most: int = 5) -> str:
     """Name a few, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun: str = "recording") -> dict[str, str]:
+    """Give the scores of a model for its card, and how many recordings and groups they come from.
+
+    Parameters
+    ----------
+    means : mapping of str to Interval
+        Name of a score -> its mean and interval.
+    groups : mapping of str to str
+        Recording -> its group, for each that was scored.
+    noun : str
+    """
+    recordings, several = len(groups), len(set(groups.values()))
+    scored = (
+        f"{recordings} {noun}{'' if recordings == 1 else 's'} of {several} other group{'' if several == 1 else 's'}"
+    )
+    note = ", which is no evidence for music of others" if several == 1 else ""
+    return {**{name: str(mean) for name, mean in means.items()}, "scored on": scored + note}
+
+
+def one_group(count: int, *, noun: str = "recording") -> str:
+    """Say how little evidence scores are that come from one group."""
+    scored = f"scored on {_count(count, noun)} of one group"
+    return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def reason(problem: Exception) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from levada.errors import InputError
-from levada.sources import NOT_STATED, Source, combined_licence
+from levada.sources import Source, combined_licence
 
 __all__ = [
     *("CONFIG", "FORMAT", "KINDS", "README", "SEPARATORS", "TENSORS"),
@@ -100,7 +100,7 @@ class Card:
         scores = "\n".join(f"| {name} | {value} |" for name, value in self.scores.items())
         identifier = "-".join(self.licence.lower().split())
         known = identifier if re.fullmatch(_HUB_LICENCES, identifier) else "other"
-        sources = "\n".join(_source_line(source) for source in self.sources)
+        sources = "\n".join(f"- {source.line}" for source in self.sources)
         return (
             f"---\nlicense: {known}\n{tags}\n---\n\n"
             f"# {self.name}\n\n{self.origin}\n\n## Data\n\n{self.data}\n\n"
@@ -109,11 +109,6 @@ class Card:
             f"{f'Of what it was trained from:{chr(10)}{chr(10)}{sources}{chr(10)}{chr(10)}' if sources else ''}"
             f"## Settings\n\n```json\n{json.dumps(settings, indent=1)}\n```\n"
         )
-
-
-def _source_line(source: Source) -> str:
-    licence, citation = (" ".join(text.split()) for text in (source.licence, source.citation))
-    return f"- {source.name}: licence {licence or NOT_STATED}; citation {citation or NOT_STATED}"
 
 
 class _Recording(Protocol):

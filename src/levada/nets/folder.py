@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.files import atomic_folder
-from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card
+from levada.files import atomic, atomic_folder
+from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
 
-__all__ = ["read_tensors", "write_model"]
+__all__ = ["read_tensors", "write_card", "write_model"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -70,9 +70,28 @@ def write_model(
     with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
         whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would keep others from reading it
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
-        (temporary / README).write_text(page, encoding="utf-8")
+        for name, text in _texts(config, card).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+
+
+def write_card(folder: str | Path, card: Card) -> None:
+    """Replace the card of a model; its tensors and all other files stay.
+
+    Raises
+    ------
+    InputError
+        If the folder is no model, or cannot be written.
+    """
+    config = read_config(folder) | {"card": asdict(card)}
+    for name, text in _texts(config, card).items():
+        with atomic(Path(folder) / name, force=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _texts(config: Mapping[str, Any], card: Card) -> dict[str, str]:
+    """The settings as JSON, and the page for people."""
+    page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
+    return {CONFIG: json.dumps(config, indent=1) + "\n", README: page}
 
 
 def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
