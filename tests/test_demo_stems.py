@@ -143,7 +143,7 @@ class TestFiles:
         assert adapted.instruments == learnt.instruments
         assert "surdo" in adapted.instruments
         scores = models.base_weights(left / "adapted", task="stems").card.scores
-        assert set(scores) == {"si_sdr_i", "sdr_i", "leak_db", "scored on"}
+        assert set(scores) == {"si_sdr_i", "sdr_i", "leak_db", "knows", "scored on"}
 
     def test_tables_say_what_was_scored(self, left, result):
         table = {(row["model"], row["instrument"]): row for row in rows(left / "table.csv")}

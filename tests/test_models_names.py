@@ -86,7 +86,7 @@ class TestDisplayNames:
             (["base", Path("flux"), "flux"], ["base", "./flux", "flux"]),
             (["base", Path("samba-enredo")], ["base", "./samba-enredo"]),
             ([Path("a/x"), Path("b/x"), Path("c/y")], ["a/x", "b/x", "y"]),
-            (["a/x", Path("b/x")], ["a/x", "x"]),
+            (["a/x", Path("b/x")], ["a/x", "b/x"]),
             (["x", "x"], ["x", "x (2)"]),
         ],
     )

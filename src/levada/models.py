@@ -204,7 +204,8 @@ def display_names(given: Sequence[str | Path]) -> list[str]:
     chains = [[one] if isinstance(one, str) else [one.resolve().name, typed(one), str(one.resolve())] for one in given]
     names = list[str]()
     for index, chain in enumerate(chains):
-        others = {other[0] for at, other in enumerate(chains) if at != index}
+        rest = [one for at, one in enumerate(given) if at != index]
+        others = {*map(str, rest), *(Path(one).resolve().name for one in rest)}
         free = [name for name in chain if len(chain) == 1 or not (name in others or _is_known(name))]
         numbered = (f"{chain[-1]} ({number})" for number in itertools.count(2))
         names.append(next(name for name in itertools.chain(free, numbered) if name not in names))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from levada.adapt.run import Model
     from levada.corpus import Multitrack, StemSpan
     from levada.evaluate import StemEvaluation
+    from levada.separate import Separator
 
 __all__ = ["adapt"]
 
@@ -48,6 +49,7 @@ def adapt(
     began = time.monotonic()
     spans, unseen = _chosen(corpus, minutes, np.random.default_rng(seed))
     base = models.base_weights(model, task="stems") if strategy.startswith("finetune") else None
+    before = models.separator(model) if base is not None else None  # now: with --force, its folder may be replaced
     settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
     used_s, songs = sum(span.duration_s for span in spans), len({span.song.id for span in spans})
     instruments = sorted({name for span in spans for name in span.song.instruments})
@@ -60,10 +62,11 @@ def adapt(
                 spans, strategy=strategy, base=base, out=out, settings=settings, force=force,
                 progress=following.both(progress, told),
             )  # fmt: skip
-        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; levada separate song.wav --model {out}")
+        use = f"levada separate song.wav --model {models.typed(out)}"
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; {use}")
         evaluation = None
         if unseen:
-            evaluation = _scored(out, adapted, strategy, model if base is not None else None, spans, unseen)
+            evaluation = _scored(out, adapted, strategy, None if before is None else model, before, spans, unseen)
         if told is not None and evaluation is not None:
             told.table("scores", [row.flat() for row in evaluation.rows])
     if evaluation is None:
@@ -105,6 +108,7 @@ def _scored(
     adapted: Model,
     strategy: str,
     model: str | None,
+    before: Separator | None,
     spans: list[StemSpan],
     unseen: tuple[Multitrack, ...],
 ) -> StemEvaluation:
@@ -118,7 +122,7 @@ def _scored(
 
     given = [out, *([] if model is None else [models.place(model) or model]), BASELINE, MIXTURE, ORACLE]
     mine, *others = models.display_names(given)[:-2]
-    separators = {} if model is None else {others[0]: models.separator(model)}
+    separators = {} if before is None else {others[0]: before}
     if strategy != BASELINE:
         with tempfile.TemporaryDirectory() as place:
             learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
@@ -126,10 +130,5 @@ def _scored(
     separators[mine] = models.separator(out)
     with terminal.progress("scoring") as progress:
         evaluation = evaluate_stems(unseen, separators, processes=2, progress=progress)
-    means = evaluation.summary()[mine]
-    scored = len({row.song for row in evaluation.of(mine) if not row.error})
-    what = f"{terminal.count(scored, 'song')} of {terminal.count(means['si_sdr_i'].groups, 'other group')}"
-    known = f"{len(evaluation.knows(mine))} of {len(evaluation.instruments)} instruments"
-    scores = {name: str(means[name]) for name in ("si_sdr_i", "sdr_i", "leak_db")}
-    with_scores(out, adapted, {**scores, "knows": known, "scored on": what})
+    with_scores(out, adapted, evaluation.card_scores(mine))
     return evaluation

@@ -108,7 +108,9 @@ class StemEvaluation:
         """Give what the card of a model says of its scores here."""
         means = self.summary()[model]
         groups = {row.song: row.group or row.song for row in self.of(model) if not row.error}
-        return card_scores({name: means[name] for name in ("si_sdr_i", "sdr_i", "leak_db")}, groups, noun="song")
+        known = f"{len(self.knows(model))} of {len(self.instruments)} instruments"
+        shown = {name: means[name] for name in ("si_sdr_i", "sdr_i", "leak_db")}
+        return card_scores({**shown, "knows": known}, groups, noun="song")
 
     def write_csv(self, path: str | Path, *, force: bool = False) -> None:
         """Write one line for each row.
