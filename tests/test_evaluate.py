@@ -365,7 +365,7 @@ def test_a_process_that_dies_costs_one_recording(tracks):
 
 def test_one_group_is_warned_of(tracks):
     result = evaluate(tracks[:2], {"right": Right()})
-    assert any("all 2 recordings are of one group" in warning for warning in result.warnings)
+    assert any("2 recordings of one group" in warning for warning in result.warnings)
     alone = evaluate(tracks[:1], {"right": Right()})
     assert any("1 recording of one group" in warning and "no evidence" in warning for warning in alone.warnings)
 

@@ -37,6 +37,7 @@ __all__ = [
     "cards",
     "display_names",
     "find",
+    "floor",
     "load",
     "place",
     "separator",
@@ -125,7 +126,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
         [{**asdict(read_card(folder)), "name": name, "task": task} for name, folder in shipped(task).items()]
         for task in ("beats", "stems")
     )
-    floor = {
+    baseline = {
         "name": FLUX,
         "origin": "Spectral flux and bass onsets behind the same decoder; no learning.",
         "licence": "Apache-2.0",
@@ -150,7 +151,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
         | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
         for name, (origin, licence) in ELSEWHERE.items()
     ]
-    return [*known, *separators, floor, *others]
+    return [*known, *separators, baseline, *others]
 
 
 def _card_of(folder: Path) -> dict[str, Any]:
@@ -227,6 +228,11 @@ def find(name: str | Path) -> Path:
     return folder
 
 
+def floor() -> Tracker:
+    """Return "flux", the tracker without learning that every table shows; a folder of that name is no obstacle."""
+    return flux_tracker()
+
+
 def load(name: str | Path) -> Tracker:
     """A tracker from its name or its folder.
 
@@ -250,7 +256,7 @@ def load(name: str | Path) -> Tracker:
     given, patterns = str(name), False
     if place(name) is None:
         if given == FLUX:
-            return flux_tracker()
+            return floor()
         if given in RIVALS:
             return RIVALS[given]()
         if given.startswith(CHECKPOINT):

@@ -266,7 +266,7 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
     trackers = dict(
         zip(
             names,
-            [models.tracker(base, name=names[0]), models.tracker(adapted, name=names[1]), models.load(models.FLUX)],
+            [models.tracker(base, name=names[0]), models.tracker(adapted, name=names[1]), models.floor()],
             strict=True,
         )
     )
@@ -338,7 +338,8 @@ def evaluate(
     from levada.evaluate import with_floor
 
     tracks = open_corpus(corpus, convention=convention).tracks
-    trackers = {name: models.load(name) for name in with_floor(model or ["base"])}
+    asked = model or ["base"]
+    trackers = {name: models.load(name) if name in asked else models.floor() for name in with_floor(asked)}
     with terminal.progress("scoring") as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,

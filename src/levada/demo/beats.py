@@ -115,7 +115,7 @@ def demo(
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
     spans = draw(train, minutes=minutes, rng=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
-    base = load(models.find("base"))
+    base = load(models.shipped()["base"])
     say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
     started = time.monotonic()
     settings = DEFAULTS["finetune+augment"].seeded(seed)
@@ -128,7 +128,7 @@ def demo(
         "base": models.tracker(base, name="base"),
         "decoder adapted": models.tracker(load(out / "decoder-only"), name="decoder adapted"),
         "adapted": models.tracker(load(out / "adapted"), name="adapted"),
-        models.FLUX: models.load(models.FLUX),
+        models.FLUX: models.floor(),
     }
     with progress("scoring") as told:
         evaluation = evaluate(unseen, trackers, out=out / "scores.csv", progress=told)
