@@ -52,7 +52,7 @@ class TestAdapt:
             assert row["beat_f"] == pytest.approx(expected, abs=1e-9), row["model"]
         assert f"--model {shown}" in said
         mean = np.mean([row["beat_f"] for row in evaluation["rows"] if row["model"] == shown])
-        assert read_card(here / out).scores["beat_f"].startswith(f"{mean:.3f}")
+        assert read_card(here / out).scores["beat_f"].startswith(f"{mean:.2f} ")
 
     def test_a_base_that_is_a_folder_too_is_refused(self, levada, rendered, tiny_model, here):
         shutil.copytree(tiny_model, here / "base")
