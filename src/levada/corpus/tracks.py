@@ -92,11 +92,8 @@ class Corpus:
     citation: str = ""  # what to cite, BibTeX or plain words
     grouping: str = "each recording is its own group"  # where the groups come from, in one sentence
     strays: tuple[Path, ...] = ()  # annotations whose recording is missing
-<<<<<<< HEAD
     caveat: str = ""  # what the grouping risks, in one sentence that belongs beside every score; empty for nothing
-=======
     machine_made: tuple[Path, ...] = ()  # beats that levada wrote into the folder, which are no annotations
->>>>>>> 7348b23 (Annotations are found whatever the form of letters, case of suffixes or folder; what levada wrote is no label; check names channels that cancel)
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # the dataset's own, by id
 
     def __post_init__(self) -> None:
