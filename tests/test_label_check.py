@@ -9,7 +9,8 @@ import pytest
 from levada.beats import Beats
 from levada.corpus import check, check_labels, open_corpus, single, usable
 from levada.corpus.label_check import label_problems
-from levada.formats import read_labels
+from levada.corpus.lag import label_lag_s, lag_problems, onset_strength
+from levada.formats import read_labels, write_beats
 
 TIMES = 0.5 * np.arange(1, 41)
 FOUR = np.arange(40) % 4 + 1
@@ -119,6 +120,42 @@ def test_downbeats_alone_are_read_and_not_learnt_from(tmp_path: Path) -> None:
     good, problems = usable(single(tmp_path / "a.wav", tmp_path / "a.beats").tracks)
     assert good == []
     assert "marks downbeats only" in problems[-1].message
+
+
+@pytest.mark.parametrize("tradition", ["candombe", "samba", "chacarera"])
+def test_no_shift_is_told_of_good_labels(tradition: str) -> None:
+    from levada.render import render
+    from levada.tradition import read_tradition
+
+    piece = render(read_tradition(tradition), duration_s=20.0, rng=np.random.default_rng(3))
+    strength, beats = onset_strength(piece.mixture, piece.rate), piece.beats.between(1, 19)
+    for shift_s in (0.0, 0.02, -0.02):
+        assert label_lag_s(strength, beats.shift(shift_s), fps=100.0) is None
+
+
+@pytest.mark.real
+def test_labels_that_are_all_early_or_late(real: Path, tmp_path: Path) -> None:
+    song, beats = real / "pop" / "pop_100bpm.flac", read_labels(real / "pop" / "pop_100bpm.beats").beats
+    told = {}
+    for shift_s in (0.0, 0.08, -0.08):
+        write_beats(tmp_path / "a.beats", beats.between(1, 1e9).shift(shift_s), force=True)
+        told[shift_s] = [p.message for p in lag_problems(single(song, tmp_path / "a.beats").tracks[0])]
+    assert told[0.0] == []
+    assert "80 ms after the onsets" in told[0.08][0]
+    assert "80 ms before the onsets" in told[-0.08][0]
+
+
+def test_the_shift_is_measured_and_not_told_of_noise() -> None:
+    fps, n = 100.0, 3000
+    strength = np.random.default_rng(0).uniform(0, 0.1, n)
+    times = np.arange(1.0, 29.0, 0.5)
+    strength[np.round(times * fps).astype(int)] += 1.0
+    assert label_lag_s(strength, Beats(times), fps=fps) is None
+    assert label_lag_s(strength, Beats(times - 0.06), fps=fps) == pytest.approx(0.06, abs=0.011)
+    assert label_lag_s(strength, Beats(times + 0.1), fps=fps) == pytest.approx(-0.1, abs=0.011)
+    assert label_lag_s(strength, Beats(times + 0.25), fps=fps) is None  # half a beat is another question
+    assert label_lag_s(np.random.default_rng(1).uniform(0, 1, n), Beats(times), fps=fps) is None
+    assert label_lag_s(strength, Beats(times[:10] - 0.06), fps=fps) is None  # too few to tell
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import numpy as np
 from levada import audio
 from levada.beats import Beats
 from levada.corpus.label_check import check_labels, count, others
+from levada.corpus.lag import lag_problems
 from levada.corpus.problems import Problem, Severity
 from levada.corpus.spans import is_gap, stretches, usual_intervals
 from levada.corpus.tracks import Corpus, Track
@@ -95,7 +96,7 @@ def check(corpus: Corpus) -> Report:
     """
     with reader_warnings() as said, ThreadPoolExecutor() as pool:
         sounds = list(pool.map(_listen, corpus.tracks))
-    problems = [Problem("warning", message, path) for path, message in said]
+    problems = [Problem("warning", message, path) for path, message in dict.fromkeys(said)]
     rows: list[Row] = []
     for track, sound in zip(corpus.tracks, sounds, strict=True):
         row, found = _row(track, sound)
@@ -169,10 +170,11 @@ def _listen(track: Track) -> _Sound:
         duration_s,
         facts.rate,
         (code, samples, facts.rate) if peak > SILENT else None,
-        tuple(
-            _sound_problems(
+        (
+            *_sound_problems(
                 path, facts, duration_s, peak, full / max(samples * facts.channels, 1), lacking, cancelled / facts.rate
-            )
+            ),
+            *(lag_problems(track) if track.is_annotated else ()),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Errors of tapping and of numbering, found from the labels alone, before anything is learnt from them.
+"""Errors of tapping and of numbering, found before anything is learnt from the labels.
 
 An *error* is what cannot be right whatever the music: a beat marked twice, a beat that is missing although the numbers
 count on, a number that asks for beats where there is no time for them, beats of unequal length in one cycle (which no
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beats import Beats
+from levada.corpus.lag import lag_problems
 from levada.corpus.problems import Problem, Severity
 from levada.corpus.spans import is_gap, usual_intervals
 from levada.corpus.tracks import Track
@@ -54,9 +55,10 @@ def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
     good, problems = list[Track](), list[Problem]()
     for track in tracks:
         found = check_labels(track)
-        problems += found
         if all(problem.severity != "error" for problem in found):
             good.append(track)
+            found += lag_problems(track)
+        problems += found
     return good, problems
 
 
