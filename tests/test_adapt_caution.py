@@ -211,17 +211,20 @@ class TestAdaptation:
         assert told == [(step, 12) for step in range(1, 13)]
 
     @pytest.mark.parametrize("step", [2, 6, 10])
-    def test_ctrl_c_keeps_what_has_been_learnt(self, base, tracks, tmp_path, caplog, step):
+    def test_ctrl_c_in_any_part_saves_no_model(self, base, tracks, tmp_path, step):
         def stop(now, *_):
             if now == step:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        made = adapt(
-            [annotated_spans(tracks[0])[0]], strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine",
-            progress=stop,
+        spans, told = [annotated_spans(tracks[0])[0]], []
+        with pytest.raises(KeyboardInterrupt):
+            adapt(spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine", progress=stop)
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
+        adapt(
+            spans, strategy="finetune", base=base, settings=QUICK, out=tmp_path / "mine",
+            progress=lambda now, *_: told.append(now),
         )  # fmt: skip
-        assert f"stopped after {step} of 12 steps" in caplog.text
-        assert made.training["partway"] == 0.5
+        assert told == list(range(step + 1, 13))
 
     def test_a_run_killed_in_a_half_ends_as_an_unbroken_one(self, base, tracks, tmp_path):
         def killed(now, *_):

@@ -246,7 +246,7 @@ class TestAudio:
     def test_one_bad_recording_does_not_cost_the_others_their_beats(self, levada, song, tmp_path):
         (tmp_path / "bad.wav").write_bytes(b"hello")
         code, out, err = levada("beats", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--processes", 1, "--json")
-        assert code == 2
+        assert code == 3
         assert f"{tmp_path / 'bad.wav'}: is not audio" in err
         assert "beats of 1 recording written, 1 could not be tracked" in err
         assert json.loads(out)["written"] == [str(tmp_path / "out" / "song.beats")]
@@ -442,15 +442,21 @@ class TestInterrupted:
         assert weights[0] == weights[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "unbroken"]
 
-    def test_adapting_stopped_with_ctrl_c_keeps_what_it_has(self, levada, adapting, rendered, tmp_path):
-        done = child("SIGINT", 2, *adapting(tmp_path / "mine"))
-        assert done.returncode == 0, done.stderr
-        assert "warning: stopped after 2 of 9 steps: what was learnt so far is kept" in done.stderr
-        assert "Traceback" not in done.stderr
-        code, out, _ = levada("beats", rendered / "b.wav", "-m", tmp_path / "mine", "--json")
-        assert code == 0
-        assert json.loads(out)["model"] == "mine"
-        assert "Stopped by hand after 2 of 9 steps" in (tmp_path / "mine" / "README.md").read_text()
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+    def test_adapting_stopped_by_a_signal_goes_on(self, adapting, tmp_path, name, code):
+        done = child(name, 2, *adapting(tmp_path / "mine"), "--json")
+        assert done.returncode == code, done.stderr
+        assert json.loads(done.stdout) == {"interrupted": name}
+        assert done.stderr.splitlines()[1:] == [
+            "stopped; called again, adapt, pretrain, render and work on a folder go on where they were"
+        ]
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
+        assert child("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
+        steps = [row.split(",")[0] for row in (tmp_path / "mine" / "log.csv").read_text().splitlines()]
+        assert steps == ["step", "1", "2", "3"]  # the step in which the signal came was finished and is not done again
+        assert child("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "unbroken")]
+        assert weights[0] == weights[1]
 
     def test_adapting_on_a_full_disk_leaves_no_half_model(self, adapting, tmp_path):
         done = child("full", 4096, *adapting(tmp_path / "mine"))
@@ -472,9 +478,14 @@ class TestInterrupted:
         assert (tmp_path / "out" / "a.beats").stat().st_mtime_ns == first
         assert all(len(read_beats(tmp_path / "out" / f"{name}.beats")) > 10 for name in "abc")
 
-    def test_a_folder_stopped_with_ctrl_c_says_how_to_go_on(self, rendered, tmp_path):
-        done = child("SIGINT", 1, "beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
-        assert done.returncode == 130
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+    def test_a_folder_stopped_by_a_signal_says_how_to_go_on(self, rendered, tmp_path, name, code):
+        out = tmp_path / "out"
+        done = child(name, 1, "beats", rendered, "-m", "flux", "-o", out, "--processes", 1, "--json")
+        assert done.returncode == code
+        told = {"written": [str(out / "a.beats")], "kept": [], "failed": {}, "interrupted": name}
+        assert json.loads(done.stdout) == told
+        assert not [path for path in out.iterdir() if path.name.startswith(".levada-host")]
         assert (
             done.stderr.strip()
             == "stopped; called again, adapt, pretrain, render and work on a folder go on where they were"

@@ -4,14 +4,16 @@ import csv
 import json
 import logging
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from levada import audio, cli, models
+from levada import __version__, audio, cli, models
 from levada.beats import Beats
 from levada.corpus import open_corpus
 from levada.errors import InputError
@@ -525,3 +527,33 @@ def test_beats_without_positions_are_printed_as_times_alone(levada, rendered, mo
     found = Beats([0.5, 1.0])
     monkeypatch.setattr(type(tracker), "decode", lambda *_, **__: found)
     assert levada("beats", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")
+
+
+class TestNight:
+    """What a job at night needs: quiet, and exit codes that say what became of it."""
+
+    def test_version_says_what_decides_results(self, levada):
+        from levada.digest import package_digest
+
+        code, out, err = levada("--version")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"levada {__version__} (files {package_digest()[:16]})\nPython {platform.python_version()}")
+        assert f"torch {torch.__version__}" in out
+
+    @pytest.mark.parametrize("at", [0, 3])
+    def test_quiet_may_stand_anywhere_and_leaves_results_and_errors(self, levada, rendered, tmp_path, at):
+        bad = tmp_path / "in"
+        bad.mkdir()
+        (bad / "a.wav").write_bytes((rendered / "a.wav").read_bytes())
+        (bad / "bad.wav").write_bytes(b"hello")
+        words = ["beats", bad, "-m", "flux", "-o", tmp_path / "out", "--json"]
+        words.insert(at, "--quiet")
+        code, out, err = levada(*words)
+        assert code == 3
+        assert json.loads(out)["written"] == [str(tmp_path / "out" / "a.beats")]
+        assert [line.partition(":")[0] for line in err.splitlines()] == [str(bad / "bad.wav")]
+
+    def test_exit_codes_are_in_the_help(self, levada):
+        said = " ".join(levada("--help")[1].split())
+        for words in ("2 wrong usage", "3 done, but for items that failed", "130 stopped by Ctrl-C", "143 by SIGTERM"):
+            assert words in said

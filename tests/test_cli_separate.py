@@ -86,7 +86,7 @@ class TestSeparate:
         (songs / "words.wav").write_bytes(b"words")
         call = ("separate", songs, "-m", model, "-o", tmp_path / "stems")
         code, printed, said = levada(*call, "--json")
-        assert code == 2
+        assert code == 3
         assert f"{songs / 'words.wav'}: " in said
         assert "stems of 1 recording written, 1 could not be taken apart" in said
         assert json.loads(printed)["written"] == [str(tmp_path / "stems" / "roda")]

@@ -387,27 +387,41 @@ class TestKilled:
 
 
 class TestInterrupted:
-    def interrupt(self, at):
+    def interrupt(self, at, number=signal.SIGINT):
         def progress(step, *_):
             if step == at:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
 
         return progress
 
-    def test_ctrl_c_keeps_what_there_is(self, tmp_path):
-        before = signal.getsignal(signal.SIGINT)
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_is_raised_after_the_step_and_can_be_continued(self, tmp_path, number):
         settings = FitSettings(steps=12)
-        early = fit(a_net(), batches, settings=settings, folder=tmp_path, progress=self.interrupt(4))
-        assert [int(row[0]) for row in log(tmp_path)] == [1, 2, 3, 4]
-        assert not same(early, a_net())
-        assert all(parameter.isfinite().all() for parameter in early.parameters())
-        assert signal.getsignal(signal.SIGINT) is before
-
-    def test_ctrl_c_can_be_continued(self, tmp_path):
-        settings = FitSettings(steps=12)
-        fit(a_net(), batches, settings=settings, folder=tmp_path / "early", progress=self.interrupt(4))
-        resumed = fit(a_net(), batches, settings=settings, folder=tmp_path / "early")
+        handler = signal.signal(number, lambda *_: pytest.fail("the handler of before is not asked"))
+        before = signal.getsignal(number)
+        try:
+            with pytest.raises(KeyboardInterrupt) as stop:
+                fit(a_net(), batches, settings=settings, folder=tmp_path / "early", progress=self.interrupt(4, number))
+            assert signal.getsignal(number) is before
+        finally:
+            signal.signal(number, handler)
+        assert (stop.value.number, stop.value.exit_code) == (number, 128 + number)
+        assert [int(row[0]) for row in log(tmp_path / "early")] == [1, 2, 3, 4]
+        told = []
+        resumed = fit(
+            a_net(), batches, settings=settings, folder=tmp_path / "early", progress=lambda step, *_: told.append(step)
+        )
+        assert told == list(range(5, 13))
         assert same(resumed, fit(a_net(), batches, settings=settings, folder=tmp_path / "whole"))
+
+    def test_signals_that_are_ignored_stay_ignored(self, tmp_path):
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            settings = FitSettings(steps=5)
+            stopped = fit(a_net(), batches, settings=settings, folder=tmp_path / "a", progress=self.interrupt(2))
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        assert same(stopped, fit(a_net(), batches, settings=settings, folder=tmp_path / "b"))
 
     def test_a_second_one_means_it(self, tmp_path):
         def progress(step, *_):
@@ -416,7 +430,7 @@ class TestInterrupted:
                 os.kill(os.getpid(), signal.SIGINT)
 
         before = signal.getsignal(signal.SIGINT)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(KeyboardInterrupt):
             fit(a_net(), batches, settings=FitSettings(steps=12), folder=tmp_path, progress=progress)
         assert signal.getsignal(signal.SIGINT) is before
 

@@ -309,14 +309,15 @@ class TestPretrain:
         with pytest.raises(InputError, match=r"differs in content\.start"):
             make(two, out=tmp_path / "mine")
 
-    def test_ctrl_c_ends_early(self, tmp_path):
+    def test_ctrl_c_saves_no_model(self, tmp_path):
         def interrupt(step, *_):
             if step == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        net = pretrain.pretrain(replace(SMALL, steps=500), folder=tmp_path, progress=interrupt)
-        assert isinstance(net, Tcn)
-        assert (tmp_path / LOG).read_text().count("\n") == 2
+        with pytest.raises(KeyboardInterrupt):
+            make(replace(SMALL, steps=500), out=tmp_path / "base", progress=interrupt)
+        assert [path.name for path in tmp_path.iterdir()] == ["base.part"]
+        assert (tmp_path / "base.part" / LOG).read_text().count("\n") == 2
 
     def test_existing_output(self, tmp_path):
         (tmp_path / "base").mkdir()

@@ -50,13 +50,13 @@ class TestStudy:
         assert code == 0
         assert {key: json.loads(out)[key] for key in ("done", "kept", "failed")} == {"done": 0, "kept": 2, "failed": {}}
 
-    def test_failures_are_told_and_end_with_two(self, command, spec, tmp_path, monkeypatch):
+    def test_failures_are_told_and_end_with_three(self, command, spec, tmp_path, monkeypatch):
         def each(_, jobs):
             yield from ((job, InputError("it would not")) for job in jobs)
 
         monkeypatch.setattr(studies, "_each", lambda *_: each)
         code, _, err = command("study", spec, "-o", tmp_path / "out")
-        assert code == 2
+        assert code == 3
         assert "failed: small, flux, seed 0: it would not" in err
         assert "0 runs done, 2 failed and are tried again by the next call" in err
 

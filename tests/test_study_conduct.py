@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -245,7 +246,7 @@ class TestFailures:
         def each(_, jobs):
             lent = workers.each(time.sleep, [60.0, 60.0], processes=2)
             started = time.monotonic()
-            while len(conduct.multiprocessing.active_children()) < 2 and time.monotonic() - started < 60:
+            while len(multiprocessing.active_children()) < 2 and time.monotonic() - started < 60:
                 import threading
 
                 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -255,7 +256,7 @@ class TestFailures:
         with pytest.raises(KeyboardInterrupt):
             run_study(spec, out=tmp_path / "out", each=each)
         assert time.monotonic() - began < 45
-        assert not conduct.multiprocessing.active_children()
+        assert not multiprocessing.active_children()
 
     def test_two_studies_at_once(self, spec, tmp_path):
         with locked(tmp_path / "out", name="theirs"), pytest.raises(InputError, match=r"another study .*theirs"):

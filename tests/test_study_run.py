@@ -165,17 +165,6 @@ class TestFailures:
         written = write_run(tmp_path, failure(job, error))
         assert (written.error, written.id, written.scores) == (told, job.plan.id, ())
 
-    def test_training_that_was_ended_early_is_no_result(self, plans, monkeypatch):
-        from levada.adapt import beats
-
-        def half(_spans, *, progress, **_):
-            progress(50, 100, 0.1)
-
-        (job,) = plans("finetune")
-        monkeypatch.setitem(beats.STRATEGIES, "finetune", half)
-        with pytest.raises(KeyboardInterrupt):
-            run(job)
-
 
 class TestMemory:
     @pytest.mark.parametrize(("free_mb", "asked", "expected"), [(4000, 8, 3), (4000, 2, 2), (500, 4, 1), (1e6, 1, 1)])

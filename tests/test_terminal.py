@@ -148,7 +148,7 @@ class TestProgress:
                 told(step, 40, 0.5)
         out, err = capsys.readouterr()
         assert out == ""
-        assert err.splitlines() == [
+        assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in err.splitlines()] == [
             "adapting: 10 of 40, about 30 s left",
             "adapting: 20 of 40, about 20 s left",
             "adapting: 30 of 40, about 10 s left",
@@ -173,3 +173,35 @@ class TestProgress:
         assert "adapting" in err
         assert "40/40" in err
         assert err.endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+class TestTimeLeft:
+    """A second an item, 400 of them, after a start of 60 s; estimates after 5 % are right within a factor of two."""
+
+    @pytest.mark.parametrize("at_once", [1, 2, 8])
+    def test_is_right_within_a_factor_of_two_after_a_twentieth(self, at_once):
+        left = terminal.TimeLeft(at_once=at_once)
+        for done in range(1, 400):
+            seconds = left.seconds(done, 400, 60 + math.ceil(done / at_once) + 0.001 * (done % at_once))
+            right = (400 - done) / at_once
+            if done < 20:
+                assert math.isnan(seconds)
+            else:
+                assert right / 2 <= seconds <= 2 * right
+
+    def test_of_a_pace_that_changes_follows_it(self):
+        left, now = terminal.TimeLeft(), 0.0
+        for done in range(1, 900):
+            now += 10.0 if done <= 100 else 0.1
+            seconds = left.seconds(done, 1000, now)
+        assert seconds == pytest.approx(101 * 0.1)
+
+
+def test_quiet_says_warnings_and_errors_alone(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "_is_quiet", False)
+    terminal.set_quiet(True)
+    terminal.say("done")
+    terminal.error("a fault")
+    with terminal.progress("working") as progress:
+        progress(1, 2)
+    assert capsys.readouterr().err == "a fault\n"

@@ -186,3 +186,14 @@ def test_every_process_has_a_cache_of_numba_of_its_own():
         first, second = one.submit(cache_of, 0).result(), other.submit(cache_of, 0).result()
     assert first[0] == first[1] != second[0] == second[1]
     assert str(private_numba_cache()) not in (first[0], second[0])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
+def test_whoever_stops_waiting_ends_the_processes(error):
+    began = time.monotonic()
+    with pytest.raises(error), pool(1) as lent:
+        pid = lent.submit(os.getpid).result()
+        lent.submit(time.sleep, 600)
+        raise error
+    assert time.monotonic() - began < 300
+    assert not alive(pid)

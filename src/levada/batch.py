@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from levada import audio
-from levada.errors import InputError
+from levada.errors import InputError, Interrupted
 from levada.folders import DONE, RunFolder
 
 __all__ = ["BatchReport", "Result", "find_recordings", "process_folder"]
@@ -32,6 +32,14 @@ class BatchReport:
     failed : mapping of Path to str
         Recordings without a result, and why.
     """
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs: paths and reasons."""
+        return {
+            "written": [str(path) for path in self.written],
+            "kept": [str(path) for path in self.kept],
+            "failed": {str(path): problem for path, problem in self.failed.items()},
+        }
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
@@ -113,6 +121,8 @@ def process_folder(
     ------
     InputError
         If there is nothing to process, or the output folder cannot be used (`RunFolder.acquire`).
+    Interrupted
+        After Ctrl-C or SIGTERM, with what was done until then.
     """
     root, out = Path(folder), Path(out)
     recordings = find_recordings(root, out=out)
@@ -129,15 +139,22 @@ def process_folder(
                     todo.append(path)
                 except InputError as error:
                     failed[path] = str(error)
-        with closing(_closable(process(todo))) as results:
-            for path, result in results:
-                problem = _write(held, path, items[path], names[path], result)
-                if problem:
-                    failed[path] = problem
-                else:
-                    written[path] = None
-    order = [path for path in recordings if path in written]
-    return BatchReport(tuple(out / names[path] for path in order), tuple(out / names[path] for path in kept), failed)
+
+        def report() -> BatchReport:
+            order = [path for path in recordings if path in written]
+            return BatchReport(*(tuple(out / names[path] for path in some) for some in (order, kept)), failed)
+
+        try:
+            with closing(_closable(process(todo))) as results:
+                for path, result in results:
+                    problem = _write(held, path, items[path], names[path], result)
+                    if problem:
+                        failed[path] = problem
+                    else:
+                        written[path] = None
+        except KeyboardInterrupt as stop:
+            raise Interrupted.of(stop, report=report().to_json()) from None
+        return report()
 
 
 def _closable(results: Iterator[tuple[Path, Result]]) -> Generator[tuple[Path, Result], None, None]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import pickle
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "MissingExtra", "os_problem", "portable", "wrap_read_errors"]
+__all__ = ["InputError", "Interrupted", "MissingExtra", "os_problem", "portable", "wrap_read_errors"]
 
 
 class InputError(ValueError):
@@ -55,6 +56,32 @@ class MissingExtra(InputError):
 
     def __init__(self, library: str, *, extra: str, purpose: str) -> None:
         super().__init__(f"{library} is needed to {purpose}: pip install 'levada[{extra}]'")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended what was being done; work that can be continued was kept.
+
+    Parameters
+    ----------
+    number : int
+        The signal.
+    report : mapping, optional
+        What was done until then, as JSON has it.
+    """
+
+    def __init__(self, number: int = signal.SIGINT, *, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number, self.report = number, dict(report or {})
+
+    @classmethod
+    def of(cls, stop: KeyboardInterrupt, *, report: Mapping[str, Any] | None = None) -> Interrupted:
+        """The same for any `KeyboardInterrupt`, with a report."""
+        return cls(getattr(stop, "number", signal.SIGINT), report=report or getattr(stop, "report", None))
+
+    @property
+    def exit_code(self) -> int:
+        """That of a process which ends for it, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + self.number
 
 
 def portable(error: Exception) -> Exception:

@@ -1,7 +1,7 @@
 """The one training loop: Lightning's, for any network that turns spectrograms into beat and downbeat logits.
 
-It resumes after a kill, keeps what it has after Ctrl-C, averages weights, and writes a CSV log, always. Batches come
-from a function of the step, so that a resumed run sees what an unbroken one would have seen.
+It resumes after a kill or a signal (Ctrl-C, SIGTERM), averages weights, and writes a CSV log, always. Batches come from a
+function of the step, so that a resumed run sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from levada.beats import Beats
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, Interrupted, MissingExtra
 from levada.files import atomic
 from levada.spectrogram import GRID, FrameGrid
 
@@ -230,6 +230,9 @@ def fit(
     InputError
         If the loss is no longer finite, nothing is to be trained, the folder cannot be written, or a checkpoint in it
         is damaged or belongs to something else.
+    Interrupted
+        After SIGINT (Ctrl-C), and SIGTERM where the program handles it: the step is finished and saved, and the same
+        call goes on from there. A second signal ends it at once.
     """
     lightning = _lightning()
     folder = Path(folder)
@@ -242,7 +245,7 @@ def fit(
     _forget(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
     watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every)
-    with _quiet(), _interruptible(watcher), torch.random.fork_rng(devices=()):
+    with _interruptible(watcher), _quiet(), torch.random.fork_rng(devices=()):
         trainer = lightning.Trainer(
             accelerator="auto",
             devices=1,
@@ -350,13 +353,16 @@ def _watcher(
     validate: Callable[[nn.Module], dict[str, float]] | None,
     validate_every: int,
 ) -> Any:
-    """Averages, logs, saves for resuming, and ends early when it is told to."""
+    """Averages, logs, saves for resuming, and ends early after a signal."""
 
     class Watcher(lightning.Callback):  # type: ignore[misc]
-        interrupted = False
+        received: int | None = None
+        handlers: Mapping[int, Any] = {}
 
         def on_train_start(self, *_: Any) -> None:
             self.began = self.saved = time.monotonic()
+            for number, handler in self.handlers.items():  # in place of Lightning's, after which a run looks finished
+                signal.signal(number, handler)
 
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
             step, value = trainer.global_step, float(outputs["loss"])
@@ -369,7 +375,7 @@ def _watcher(
                 progress(step, steps, value)
             if time.monotonic() - self.saved > SAVE_EVERY_S:
                 self.save(trainer)
-            trainer.should_stop |= self.interrupted
+            trainer.should_stop |= self.received is not None
 
         def on_train_end(self, trainer: Any, _: Any) -> None:
             self.save(trainer)
@@ -408,20 +414,36 @@ def _forget(log: Path, *, after: int) -> None:
 
 @contextmanager
 def _interruptible(watcher: Any) -> Iterator[None]:
-    """Ctrl-C ends the training and keeps what it has; a second one means what it meant before."""
+    """End the training after the step in which a signal arrives, and at once with a second one.
+
+    Signals that are ignored, or end the process without asking Python, are left alone: in worker processes, those.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(*_: object) -> None:
-        watcher.interrupted = True
-        signal.signal(signal.SIGINT, before)
+    def interrupt(number: int, _: object) -> None:
+        if watcher.received is not None:
+            raise _AtOnce
+        watcher.received = number
 
-    before = signal.signal(signal.SIGINT, interrupt) or signal.SIG_DFL
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    watcher.handlers = {number: interrupt if callable(known) else known for number, known in before.items() if known}
+    for number, handler in watcher.handlers.items():
+        signal.signal(number, handler)
     try:
         yield
+    except _AtOnce:
+        raise Interrupted(watcher.received) from None
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in watcher.handlers:
+            signal.signal(number, before[number])
+    if watcher.received is not None:
+        raise Interrupted(watcher.received)
+
+
+class _AtOnce(BaseException):
+    """A second signal; Lightning ends the process upon a `KeyboardInterrupt`, and lets this one through."""
 
 
 @contextmanager

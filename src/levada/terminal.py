@@ -21,14 +21,34 @@ if TYPE_CHECKING:
     from levada.tradition import Tradition
 
 __all__ = [
-    *("Notes", "count", "length", "print_evaluation", "print_json", "print_report", "print_traditions", "progress"),
-    *("print_stem_corpus", "print_stem_evaluation", "say"),
+    *("Notes", "TimeLeft", "clock", "count", "error", "length", "print_evaluation", "print_json", "print_report"),
+    *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_quiet"),
 ]
 
 
+_is_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Choose whether `say` and `progress` print nothing."""
+    global _is_quiet  # noqa: PLW0603  # as the level of a logger: of the process, not of a caller
+    _is_quiet = quiet
+
+
 def say(message: str) -> None:
-    """Print a sentence for people, on stderr."""
+    """Print a sentence for people, on stderr; nothing if it is to be quiet."""
+    if not _is_quiet:
+        error(message)
+
+
+def error(message: str) -> None:
+    """Print an error or a warning, on stderr."""
     print(message, file=sys.stderr)
+
+
+def clock() -> str:
+    """Date and time of day, for lines in the log of a long job."""
+    return time.strftime("%F %T")
 
 
 class Notes(logging.Handler):
@@ -36,7 +56,7 @@ class Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record as a sentence."""
-        say(f"{record.levelname.lower()}: {record.getMessage()}")
+        error(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def print_json(value: object) -> None:
@@ -209,16 +229,25 @@ def length(seconds: float) -> str:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[..., None]]:
+def progress(label: str, *, at_once: int = 1) -> Iterator[Callable[..., None]]:
     """Show what is done and the time left on stderr: a bar on a terminal, elsewhere a line now and then.
+
+    Parameters
+    ----------
+    label : str
+    at_once : int
+        How many items are done at the same time, for the time left.
 
     Yields
     ------
     callable
         To be told how many are done, of how many; what else it is told is passed over.
     """
+    if _is_quiet:
+        yield lambda *_: None
+        return
     if not sys.stderr.isatty():
-        yield _lines(label)
+        yield _lines(label, at_once)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -229,17 +258,56 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
         yield lambda done, total, *_: bar.update(task, completed=done, total=total)
 
 
-def _lines(label: str, *, every_s: float = 10.0) -> Callable[..., None]:
-    began = said = time.monotonic()
+def _lines(label: str, at_once: int, *, every_s: float = 10.0) -> Callable[..., None]:
+    said, left = time.monotonic(), TimeLeft(at_once=at_once)
 
     def update(done: int, total: int, *_: object) -> None:
         nonlocal said
         now = time.monotonic()
+        seconds = left.seconds(done, total, now)
         if now - said >= every_s and 0 < done < total:
             said = now
-            say(f"{label}: {done} of {total}, about {length((now - began) * (total - done) / done)} left")
+            takes = "" if math.isnan(seconds) else f", about {length(seconds)} left"
+            say(f"{clock()} {label}: {done} of {total}{takes}")
 
     return update
+
+
+class TimeLeft:
+    """How long the rest of a job takes, from the second half of what is done: a slow start is no part of that.
+
+    Parameters
+    ----------
+    at_once : int
+        How many items are done at the same time: as many come first, together, and say nothing about the pace.
+    """
+
+    def __init__(self, *, at_once: int = 1) -> None:
+        self.at_once, self._seen = at_once, list[tuple[int, float]]()
+
+    def seconds(self, done: int, total: int, now_s: float) -> float:
+        """Estimate the time left.
+
+        Parameters
+        ----------
+        done, total : int
+            What is done, and of how much.
+        now_s : float
+            By a clock that never goes back.
+
+        Returns
+        -------
+        float
+            Seconds; NaN while less than a twentieth is done, or nothing can be said.
+        """
+        if not self._seen or done > self._seen[-1][0]:
+            self._seen.append((done, now_s))
+        first = next((at for at in self._seen if at[0] >= max(self.at_once, done // 2)), None)
+        if first is None or done <= first[0] or 20 * done < total:
+            return math.nan
+        while len(self._seen) > 2 and self._seen[1][0] < done // 2:
+            del self._seen[0]
+        return (now_s - first[1]) * (total - done) / (done - first[0])
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> None:

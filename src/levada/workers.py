@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -44,6 +44,12 @@ class Pool(ProcessPoolExecutor):
         """Have it done by a process; an exception that cannot be pickled comes back as one that can."""
         return super().submit(_with_portable_errors, fn, *args, **kwargs)
 
+    def terminate(self) -> None:
+        """End the processes now."""
+        for process in self._started:
+            with suppress(ValueError, AttributeError):  # not started, or closed
+                process.terminate()
+
     def death(self) -> WorkerDied:
         """How the process ended that broke the pool. Shuts the pool down."""
         self.shutdown(cancel_futures=True)
@@ -69,7 +75,8 @@ class _Context(SpawnContext):
 def pool(count: int) -> Iterator[Pool]:
     """Lend a pool of processes; what nobody has begun is dropped at the end.
 
-    Ctrl-C is for the process that waits for them. Where that one is killed, they end by themselves.
+    Ctrl-C is for the process that waits for them: where the block is left for it, or because nobody wants more results,
+    they are ended in the middle of their work. Where that process is killed, they end by themselves.
 
     Parameters
     ----------
@@ -90,6 +97,10 @@ def pool(count: int) -> Iterator[Pool]:
         yield lent
     except BrokenExecutor as error:
         raise lent.death() from error
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            lent.terminate()
+        raise
     finally:
         lent.shutdown(cancel_futures=True)
 

@@ -182,32 +182,24 @@ def _adapted(
     halves = folds(spans) if settings.partway is None else None
     trainings = 1 if halves is None else 3
     sources = _sources(base, settings, prior)
-    interrupted = False
 
-    def taught(some: Sequence[Span], number: int) -> Any | None:
-        """A copy trained on these labels; nothing where others than all of them were not heard to the end."""
+    def taught(some: Sequence[Span], number: int) -> Any:
+        """A copy trained on these labels."""
         net = type(base)(replace(base.settings, dropout=settings.dropout))
         net.load_state_dict(base.state_dict())
-        reached = settings.steps
 
         def told(step: int, steps: int, loss: float) -> None:
-            nonlocal reached
-            reached = step
             if progress is not None:
                 progress(number * steps + step, trainings * steps, loss)
 
-        trained = _trained(net, some, settings, folder / f"half-{number}" if number else folder, sources, told)
-        nonlocal interrupted
-        interrupted |= reached < settings.steps
-        return trained if not (number and interrupted) else None
+        return _trained(net, some, settings, folder / f"half-{number}" if number else folder, sources, told)
 
-    trained: Any = taught(spans, 0)
+    trained = taught(spans, 0)
     chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
-    if halves is not None and not interrupted:
+    if halves is not None:
         found = validate(halves, base=base, train=taught, hear=sources.hear)
-        if found is not None:
-            losses = {str(share): round(loss, 5) for share, loss in zip(SHARES, found.losses, strict=True)}
-            chosen = {"partway": found.share, "held_out_losses": losses}
+        losses = {str(share): round(loss, 5) for share, loss in zip(SHARES, found.losses, strict=True)}
+        chosen = {"partway": found.share, "held_out_losses": losses}
     return partway(base, trained, share=chosen["partway"]), chosen
 
 

@@ -94,9 +94,9 @@ def validate(
     halves: tuple[Sequence[Span], Sequence[Span]],
     *,
     base: Any,
-    train: Callable[[Sequence[Span], int], Any | None],
+    train: Callable[[Sequence[Span], int], Any],
     hear: Callable[[Path], Floats32],
-) -> Validation | None:
+) -> Validation:
     """Train on each half and ask about the other.
 
     Parameters
@@ -106,20 +106,17 @@ def validate(
     base : nn.Module
         The network that training starts from.
     train : callable
-        From labels and the number of the half, 1 or 2, to a network trained on them; nothing if it was interrupted.
+        From labels and the number of the half, 1 or 2, to a network trained on them.
     hear : callable
         From a recording to its spectrogram.
 
     Returns
     -------
-    Validation or None
-        Nothing if training was interrupted.
+    Validation
     """
     found, seconds = [], []
     for number, (taught, asked) in enumerate((halves, halves[::-1]), start=1):
         trained = train(taught, number)
-        if trained is None:
-            return None
         nets = [partway(base, trained, share=share) for share in SHARES]
         for span in asked:
             found.append([_asked(net, span, hear(span.track.audio)) for net in nets])

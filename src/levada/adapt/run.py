@@ -7,7 +7,6 @@ continued by the same call, and never by another.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -40,8 +39,6 @@ Model = Union[Weights, Patterns, "Dictionaries"]
 BEYOND_S = 0.1
 """How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
 
-_log = logging.getLogger(__name__)
-
 
 def adapt(
     spans: Sequence[Span],
@@ -55,8 +52,6 @@ def adapt(
     progress: Progress | None = None,
 ) -> Model:
     """Adapt a model to annotated stretches and save it.
-
-    Ctrl-C while it trains ends it early: what has been learnt so far is saved, and a warning and the card say so.
 
     Parameters
     ----------
@@ -86,6 +81,8 @@ def adapt(
     InputError
         If the strategy does not exist, the output does, labels lie after the end of their recording, or an
         unfinished run there was another one.
+    Interrupted
+        After Ctrl-C or SIGTERM (see `levada.fit.fit`): no model is saved, and the same call goes on with the training.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
@@ -94,7 +91,7 @@ def adapt(
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
     _check(spans)
 
-    def made(part: Path, told: Progress) -> Model:
+    def made(part: Path, told: Progress | None) -> Model:
         chosen = {} if settings is None else {"settings": settings}
         model: Model = STRATEGIES[strategy](spans, base=base, folder=part, prior=prior, progress=told, **chosen)
         return model
@@ -144,7 +141,7 @@ def adapt_separator(
     """
     from levada.adapt.stems import adapt_stems
 
-    def made(part: Path, told: Progress) -> Model:
+    def made(part: Path, told: Progress | None) -> Model:
         return adapt_stems(spans, strategy=strategy, base=base, settings=settings, folder=part, progress=told)
 
     labels = [[span.song.content_hash, span.start_s, span.end_s, list(span.song.instruments)] for span in spans]
@@ -153,7 +150,7 @@ def adapt_separator(
 
 
 def _run(
-    made: Callable[[Path, Progress], Model],
+    made: Callable[[Path, Progress | None], Model],
     *,
     out: Path,
     run: Mapping[str, Any],
@@ -166,20 +163,8 @@ def _run(
     if not out.absolute().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}: make it first", path=out)
     part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
-    reached: list[tuple[int, int]] = []
-
-    def told(step: int, steps: int, loss: float) -> None:
-        reached[:] = [(step, steps)]
-        if progress is not None:
-            progress(step, steps, loss)
-
-    adapted = made(part, told)
-    card = replace(adapted.card, name=out.name)
-    for step, steps in reached:
-        if step < steps:
-            _log.warning("stopped after %d of %d steps: what was learnt so far is kept", step, steps)
-            card = replace(card, origin=f"{card.origin} Stopped by hand after {step} of {steps} steps.")
-    adapted = replace(adapted, card=card)
+    adapted = made(part, progress)
+    adapted = replace(adapted, card=replace(adapted.card, name=out.name))
     save(out, adapted, force=force)
     if (part / LOG).exists():
         os.replace(part / LOG, out / LOG)

@@ -7,8 +7,12 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -30,22 +34,38 @@ from levada.cli import (
     separating,
     studies,
     traditions,
+    versions,
 )
 from levada.cli.following import Track_
 from levada.cli.labelled import chosen
-from levada.cli.options import Convention, Force, Json, Model, Seed, Task
-from levada.errors import InputError
+from levada.cli.options import EXIT_CODES, SOME_FAILED, Convention, Force, Json, Model, Seed, Task
+from levada.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from levada.evaluate import Evaluation
 
 app = typer.Typer(
     help="Adapt beat trackers to a musical tradition from minutes of annotation, on a laptop.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.add_typer(corpora.app, name="corpus")
+
+
+@app.callback()
+def _options(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print results, warnings and errors alone; may stand after the command too.")
+    ] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=versions.show, is_eager=True, help="Print versions and exit.")
+    ] = False,
+) -> None:
+    terminal.set_quiet(quiet)
+
+
 app.add_typer(traditions.app, name="traditions")
 
 
@@ -162,17 +182,14 @@ def _folder(
             force=force, progress=progress,
         )  # fmt: skip
     if as_json:
-        failed = {str(path): problem for path, problem in report.failed.items()}
-        terminal.print_json(
-            {"written": [*map(str, report.written)], "kept": [*map(str, report.kept)], "failed": failed}
-        )
+        terminal.print_json(report.to_json())
     for problem in report.failed.values():
-        terminal.say(problem)
+        terminal.error(problem)
     there = f", {len(report.kept)} were there already" if report.kept else ""
     lost = f", {len(report.failed)} could not be tracked" if report.failed else ""
     terminal.say(f"{out}: beats of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
     if report.failed:
-        raise typer.Exit(2)
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
@@ -431,24 +448,54 @@ def _need_free(*paths: Path | None, force: bool, inputs: tuple[Path | None, ...]
 
 
 def main() -> None:
-    """Run a command; the user's mistakes are a sentence and exit code 2, ours a request and exit code 1."""
+    """Run a command, and end the process with its exit code (`options.EXIT_CODES`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, and stall a busy machine
     logging.basicConfig(level=logging.WARNING, handlers=[terminal.Notes()])
     try:
-        app(prog_name="levada")
+        with _terminable():
+            app(_quiet_first(sys.argv[1:]), prog_name="levada")
     except InputError as error:
-        terminal.say(f"levada: {error}")
+        terminal.error(f"levada: {error}")
         sys.exit(2)
     except SystemExit as stop:
-        if stop.code == 130:
-            terminal.say("stopped; called again, adapt, pretrain, render and work on a folder go on where they were")
-        raise
+        cause = getattr(stop.__context__, "__cause__", None)  # Typer makes every KeyboardInterrupt exit code 130
+        if not isinstance(cause, KeyboardInterrupt):
+            raise
+        stopped = Interrupted.of(cause)
+        if "--json" in sys.argv:
+            terminal.print_json({**stopped.report, "interrupted": str(stopped)})
+        terminal.error("stopped; called again, adapt, pretrain, render and work on a folder go on where they were")
+        sys.exit(stopped.exit_code)
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno in OUTSIDE:
-            terminal.say(f"levada: {error.filename or 'a file'}: {(error.strerror or 'cannot be used').lower()}")
+            terminal.error(f"levada: {error.filename or 'a file'}: {(error.strerror or 'cannot be used').lower()}")
             sys.exit(2)
-        terminal.say(f"levada: our fault, not yours: {type(error).__name__}: {error}")
-        terminal.say("LEVADA_DEBUG=1 shows where; please report it with the command you typed")
+        terminal.error(f"levada: our fault, not yours: {type(error).__name__}: {error}")
+        terminal.error("LEVADA_DEBUG=1 shows where; please report it with the command you typed")
         sys.exit(1)
+
+
+def _quiet_first(arguments: list[str]) -> list[str]:
+    """Arguments with an option of all commands before the command."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = [word for word in arguments[:end] if word != "--quiet"]
+    return ["--quiet"] * (len(ours) < end) + ours + arguments[end:]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End the block upon SIGTERM as upon Ctrl-C: what is being written is removed, what is finished stays."""
+
+    def end(number: int, _: object) -> None:
+        raise Interrupted(number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

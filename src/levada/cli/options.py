@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Convention", "Force", "Json", "Model", "Seed", "Task"]
+SOME_FAILED = 3
+EXIT_CODES = (
+    f"Exit codes: 0 done; 1 a fault of levada's own; 2 wrong usage, or input that cannot be used; {SOME_FAILED} done, "
+    "but for items that failed, which are named; 130 stopped by Ctrl-C, 143 by SIGTERM."
+)
+
+__all__ = ["EXIT_CODES", "SOME_FAILED", "Convention", "Force", "Json", "Model", "Seed", "Task"]
 
 
 class Task(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli.options import Force, Json
+from levada.cli.options import SOME_FAILED, Force, Json
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,17 +84,14 @@ def _folder(
     with terminal.progress("taking apart") as progress:
         report = separate_folder(folder, separator, out, force=force, progress=progress, **chosen)
     if as_json:
-        failed = {str(path): problem for path, problem in report.failed.items()}
-        terminal.print_json(
-            {"written": [*map(str, report.written)], "kept": [*map(str, report.kept)], "failed": failed}
-        )
+        terminal.print_json(report.to_json())
     for problem in report.failed.values():
-        terminal.say(problem)
+        terminal.error(problem)
     there = f", {len(report.kept)} were there already" if report.kept else ""
     lost = f", {len(report.failed)} could not be taken apart" if report.failed else ""
     terminal.say(f"{out}: stems of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
     if report.failed:
-        raise typer.Exit(2)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _need_plot(plot: Path, recording: Path, *, force: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli.options import Force, Json
+from levada.cli.options import SOME_FAILED, Force, Json
 
 if TYPE_CHECKING:
     from levada.study import Study, Summary
@@ -66,7 +66,7 @@ def study(
         )
     _tell(summary, out, as_json)
     if summary.failed:
-        raise typer.Exit(2)
+        raise typer.Exit(SOME_FAILED)
 
 
 def report(
@@ -126,7 +126,7 @@ def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:
 
 def _tell(summary: Summary, out: Path, as_json: bool) -> None:
     for what, why in summary.failed.items():
-        terminal.say(f"failed: {what}: {why}")
+        terminal.error(f"failed: {what}: {why}")
     if as_json:
         terminal.print_json(vars(summary) | {"out": str(out)})
     kept = f", {summary.kept} were done already" if summary.kept else ""
@@ -155,7 +155,7 @@ def _shown(name: str, *, every_s: float = 10.0) -> Iterator[Callable[[int, int, 
         nonlocal said
         if time.monotonic() - said >= every_s and 0 < done < total:
             said = time.monotonic()
-            terminal.say(f"{name}: {done} of {total} runs, {_left(left_s)}")
+            terminal.say(f"{terminal.clock()} {name}: {done} of {total} runs, {_left(left_s)}")
 
     yield update
 

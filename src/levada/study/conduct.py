@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +16,7 @@ from typing import Any
 
 from levada import workers
 from levada.corpus import StemCorpus
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, Interrupted, MissingExtra
 from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare, without_duplicates
 from levada.study.cost import Clock, guess_s
 from levada.study.grid import UNTOUCHED, Grid, Plan, lay_out
@@ -111,6 +108,8 @@ def run_study(
     ------
     InputError
         If the spec is wrong, another study writes to the folder, or it cannot be written. What is finished stays.
+    Interrupted
+        After Ctrl-C or SIGTERM, with what was done until then.
     """
     study = study if isinstance(study, Study) else read_spec(study)
     each = each if each is not None else partial(workers.each, processes=1)
@@ -138,21 +137,24 @@ def run_study(
         waiting = {job.plan.id: job.plan for job in jobs}
         if progress is not None and jobs:
             progress(0, len(jobs), clock.left_s(waiting.values()))
-        with closing(_results(each, jobs)) as results:
-            for job, files in results:
-                written = write_run(out, files)
-                del waiting[job.plan.id]
-                work_s += written.costs.get("wall_s", 0.0)
-                if written.error:
-                    failed[_in_words(job.plan)] = written.error
-                    _log.warning("%s failed: %s", _in_words(job.plan), written.error)
-                else:
-                    done += 1
-                    clock.add(written)
-                if told is not None:
-                    told(written, job)
-                if progress is not None:
-                    progress(done + len(failed), len(jobs), clock.left_s(waiting.values()))
+        try:
+            with closing(_results(each, jobs)) as results:
+                for job, files in results:
+                    written = write_run(out, files)
+                    del waiting[job.plan.id]
+                    work_s += written.costs.get("wall_s", 0.0)
+                    if written.error:
+                        failed[_in_words(job.plan)] = written.error
+                        _log.warning("%s failed: %s", _in_words(job.plan), written.error)
+                    else:
+                        done += 1
+                        clock.add(written)
+                    if told is not None:
+                        told(written, job)
+                    if progress is not None:
+                        progress(done + len(failed), len(jobs), clock.left_s(waiting.values()))
+        except KeyboardInterrupt as stop:
+            raise Interrupted.of(stop, report={"done": done, "kept": kept, "failed": failed}) from None
     return Summary(done, kept, failed, grid.left_out, grid.notes, time.monotonic() - began, work_s)
 
 
@@ -330,40 +332,10 @@ def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[st
     """Files of each run as soon as it is done; a failed one's say why."""
     if not jobs:
         return
-    running = each(run, jobs)  # named, since whoever lets go of it waits for what is being done
-    with _children_ended():
-        for job, result in running:
-            if isinstance(result, BrokenExecutor):
-                result = InputError(str(result))
-            yield job, failure(job, result) if isinstance(result, BaseException) else result
-
-
-@contextmanager
-def _children_ended() -> Iterator[None]:
-    """End the processes that were started inside when it is left early: what they do is of no use to anybody."""
-    before = {child.pid for child in multiprocessing.active_children()}
-
-    def end() -> None:
-        for child in multiprocessing.active_children():
-            if child.pid not in before:
-                child.terminate()
-
-    def interrupt(*_: object) -> None:
-        end()
-        raise KeyboardInterrupt
-
-    ours = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if ours else None
-    if ours:
-        signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    except BaseException:
-        end()
-        raise
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, handler)
+    for job, result in each(run, jobs):
+        if isinstance(result, BrokenExecutor):
+            result = InputError(str(result))
+        yield job, failure(job, result) if isinstance(result, BaseException) else result
 
 
 def _in_words(plan: Plan) -> str:

@@ -78,8 +78,6 @@ def run(job: Job) -> dict[str, bytes]:
     ------
     InputError
         If the labels cannot be learnt from, or no recording could be scored.
-    KeyboardInterrupt
-        If training was ended early by Ctrl-C: that is no result.
     """
     _ready()
     plan, task = job.plan, TASKS[job.plan.task]
@@ -153,17 +151,8 @@ def _cpu_s() -> float:
 def _adapted(plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
     strategies, _ = task.learn()
     base = models.base_weights(base_name, task=task.name) if base_name else None
-    reached = (0, 0)
-
-    def told(step: int, steps: int, *_: object) -> None:
-        nonlocal reached
-        reached = (step, steps)
-
     settings = {} if plan.settings is None else {"settings": plan.settings}
-    made = strategies[plan.strategy](spans, base=base, folder=folder, progress=told, **settings)
-    if reached[0] < reached[1]:
-        raise KeyboardInterrupt
-    return made
+    return strategies[plan.strategy](spans, base=base, folder=folder, **settings)
 
 
 @lru_cache(maxsize=1)
