@@ -537,7 +537,9 @@ class TestNight:
 
         code, out, err = levada("--version")
         assert (code, err) == (0, "")
-        assert out.startswith(f"levada {__version__} (files {package_digest()[:16]})\nPython {platform.python_version()}")
+        assert out.startswith(
+            f"levada {__version__} (files {package_digest()[:16]})\nPython {platform.python_version()}"
+        )
         assert f"torch {torch.__version__}" in out
 
     @pytest.mark.parametrize("at", [0, 3])

@@ -23,7 +23,7 @@ from levada.evaluate import Row
 from levada.formats import write_beats
 from levada.report.gaps import told_by_studies
 from levada.scores import SCORES
-from levada.study import conduct, grid
+from levada.study import grid
 from levada.study.conduct import look_ahead, run_study
 from levada.study.run import failure
 from levada.study.spec import read_spec

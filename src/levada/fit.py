@@ -1,7 +1,7 @@
 """The one training loop: Lightning's, for any network that turns spectrograms into beat and downbeat logits.
 
-It resumes after a kill or a signal (Ctrl-C, SIGTERM), averages weights, and writes a CSV log, always. Batches come from a
-function of the step, so that a resumed run sees what an unbroken one would have seen.
+It resumes after a kill or a signal (Ctrl-C, SIGTERM), averages weights, and writes a CSV log, always. Batches come from
+a function of the step, so that a resumed run sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations

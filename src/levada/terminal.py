@@ -31,7 +31,7 @@ _is_quiet = False
 
 def set_quiet(quiet: bool) -> None:
     """Choose whether `say` and `progress` print nothing."""
-    global _is_quiet  # noqa: PLW0603  # as the level of a logger: of the process, not of a caller
+    global _is_quiet  # as the level of a logger: of the process, not of a caller
     _is_quiet = quiet
 
 

@@ -7,12 +7,8 @@ import json
 import logging
 import math
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -28,13 +24,13 @@ from levada.cli import (
     exporting,
     following,
     listing,
+    process,
     remixing,
     scoring_stems,
     selection,
     separating,
     studies,
     traditions,
-    versions,
 )
 from levada.cli.following import Track_
 from levada.cli.labelled import chosen
@@ -60,7 +56,7 @@ def _options(
         bool, typer.Option("--quiet", help="Print results, warnings and errors alone; may stand after the command too.")
     ] = False,
     _: Annotated[
-        bool, typer.Option("--version", callback=versions.show, is_eager=True, help="Print versions and exit.")
+        bool, typer.Option("--version", callback=process.show_version, is_eager=True, help="Print versions and exit.")
     ] = False,
 ) -> None:
     terminal.set_quiet(quiet)
@@ -452,8 +448,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, and stall a busy machine
     logging.basicConfig(level=logging.WARNING, handlers=[terminal.Notes()])
     try:
-        with _terminable():
-            app(_quiet_first(sys.argv[1:]), prog_name="levada")
+        with process.terminable():
+            app(process.quiet_first(sys.argv[1:]), prog_name="levada")
     except InputError as error:
         terminal.error(f"levada: {error}")
         sys.exit(2)
@@ -475,27 +471,3 @@ def main() -> None:
         terminal.error(f"levada: our fault, not yours: {type(error).__name__}: {error}")
         terminal.error("LEVADA_DEBUG=1 shows where; please report it with the command you typed")
         sys.exit(1)
-
-
-def _quiet_first(arguments: list[str]) -> list[str]:
-    """Arguments with an option of all commands before the command."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    ours = [word for word in arguments[:end] if word != "--quiet"]
-    return ["--quiet"] * (len(ours) < end) + ours + arguments[end:]
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """End the block upon SIGTERM as upon Ctrl-C: what is being written is removed, what is finished stays."""
-
-    def end(number: int, _: object) -> None:
-        raise Interrupted(number)
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
