@@ -191,9 +191,14 @@ def test_every_process_has_a_cache_of_numba_of_its_own():
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
 def test_whoever_stops_waiting_ends_the_processes(error):
     began = time.monotonic()
-    with pytest.raises(error), pool(1) as lent:
-        pid = lent.submit(os.getpid).result()
+    pids = []
+
+    def stop(lent):
+        pids.append(lent.submit(os.getpid).result())
         lent.submit(time.sleep, 600)
         raise error
+
+    with pytest.raises(error), pool(1) as lent:
+        stop(lent)
     assert time.monotonic() - began < 300
-    assert not alive(pid)
+    assert not alive(pids[0])
