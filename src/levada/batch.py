@@ -142,7 +142,8 @@ def process_folder(
 
         def report() -> BatchReport:
             order = [path for path in recordings if path in written]
-            return BatchReport(*(tuple(out / names[path] for path in some) for some in (order, kept)), failed)
+            done, before = (tuple(out / names[path] for path in some) for some in (order, kept))
+            return BatchReport(done, before, failed)
 
         try:
             with closing(_closable(process(todo))) as results:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,8 @@ from levada import bayes, nmf
 from levada.decode import DecoderSettings
 from levada.errors import InputError
 from levada.instruments import ensemble
-from levada.nets.card import CONFIG, SEPARATORS, TENSORS, both_error, is_model, read_card, read_config
+from levada.nets.card import CONFIG, SEPARATORS, both_error, is_model, read_card, read_config
+from levada.nets.folder import folder_digest
 from levada.rivals import beatnet, beatthis, librosa, madmom
 from levada.separate import Separator, matched, net_separator, nmf_separator
 from levada.track import Tracker, flux_tracker, net_tracker
@@ -105,7 +105,7 @@ def shipped(task: str = "beats") -> Mapping[str, Path]:
 
 
 def cards(*names: str | Path) -> list[dict[str, Any]]:
-    """What is to be known of models: name, task, origin, licence, data, scores, what they were trained on.
+    """What is to be known of models: name, task, digest, origin, licence, data, scores, what they were trained on.
 
     Parameters
     ----------
@@ -123,8 +123,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
             rows[str(name)] if place(name) is None and str(name) in rows else _card_of(find(name)) for name in names
         ]
     known, separators = (
-        [{**asdict(read_card(folder)), "name": name, "task": task} for name, folder in shipped(task).items()]
-        for task in ("beats", "stems")
+        [{**_card_of(folder), "name": name} for name, folder in shipped(task).items()] for task in ("beats", "stems")
     )
     baseline = {
         "name": FLUX,
@@ -136,6 +135,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
         "trained_on": {},
         "sources": (),
         "task": "beats",
+        "digest": None,
     }
     others: list[dict[str, Any]] = [
         {
@@ -147,6 +147,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
             "trained_on": {},
             "sources": (),
             "task": "beats",
+            "digest": None,
         }
         | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
         for name, (origin, licence) in ELSEWHERE.items()
@@ -156,7 +157,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
 
 def _card_of(folder: Path) -> dict[str, Any]:
     task = "stems" if read_config(folder)["network"] in SEPARATORS else "beats"
-    return {**asdict(read_card(folder)), "task": task}
+    return {**asdict(read_card(folder)), "task": task, "digest": folder_digest(folder)}
 
 
 def place(name: str | Path) -> Path | None:
@@ -269,7 +270,7 @@ def load(name: str | Path) -> Tracker:
     if kind in SEPARATORS:
         raise InputError("is a separator: it takes recordings apart (levada separate) and finds no beats", path=folder)
     try:
-        return tracker(_model(folder, kind), name=folder.resolve().name, identity=_identity(folder))
+        return tracker(_model(folder, kind), name=folder.resolve().name, identity=folder_digest(folder))
     except InputError as error:
         if error.path is not None:
             raise
@@ -346,7 +347,7 @@ def _separator(folder: Path, *, name: str, instruments: Sequence[str], tradition
     model: Any = nmf.load(folder) if kind == NMF else _model(folder, kind)
     known = model.instruments if kind == NMF else model.net.instruments
     chosen = _chosen(known, instruments, tradition, folder)
-    return separator_of(model, name=name, instruments=chosen, identity=_identity(folder))
+    return separator_of(model, name=name, instruments=chosen, identity=folder_digest(folder))
 
 
 def _chosen(
@@ -368,12 +369,6 @@ def _chosen(
     if unknown:
         raise InputError(f"does not know {', '.join(unknown)}: it tells apart {', '.join(names)}", path=folder)
     return {one: names[one] for one in found.values() if one is not None}
-
-
-def _identity(folder: Path) -> str:
-    digest = hashlib.sha256((folder / TENSORS).read_bytes() if (folder / TENSORS).is_file() else b"")
-    digest.update((folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b"")
-    return digest.hexdigest()[:16]
 
 
 def _model(folder: Path, kind: str) -> Weights | bayes.Patterns:

@@ -220,12 +220,7 @@ def _description(
 
 def _start(base: Weights | None, settings: Any) -> dict[str, Any]:
     """What decides a run beside its labels: the weights to start from, and the settings."""
-    tensors = hashlib.sha256()
-    for name, tensor in () if base is None else base.net.state_dict().items():
-        tensors.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     return {
-        "base": tensors.hexdigest(),
-        "network": None if base is None else [type(base.net).__name__, repr(getattr(base.net, "settings", ""))],
-        "decoder": {} if base is None else dict(base.decoder),
+        "base": None if base is None else weights.digest(base),
         "settings": None if settings is None else asdict(settings),
     }

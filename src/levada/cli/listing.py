@@ -28,7 +28,8 @@ def models(
         terminal.print_json(rows)
         return
     for row in rows:
-        facts = {"licence": row["licence"], "data": row["data"], **row["scores"]}
+        digest = {"digest": row["digest"]} if row["digest"] else {}
+        facts = {**digest, "licence": row["licence"], "data": row["data"], **row["scores"]}
         lines = [row["origin"], *(f"{fact}: {value}" for fact, value in facts.items())]
         print(f"{row['name']} ({row['task']})")
         for line in (*lines, *(f"trained from {Source(**source).line}" for source in row["sources"])):

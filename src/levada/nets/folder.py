@@ -5,6 +5,7 @@ Nothing is pickled, and nothing here needs torch: a model without a network is k
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from levada.errors import InputError
 from levada.files import atomic, atomic_folder
 from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
 
-__all__ = ["read_tensors", "write_card", "write_model"]
+__all__ = ["folder_digest", "model_digest", "read_tensors", "write_card", "write_model"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -116,6 +117,47 @@ def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
     if not _finite(tensors):
         raise InputError("is damaged: it holds numbers that are not finite", path=path)
     return tensors
+
+
+def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors, decoder: Mapping[str, Any]) -> str:
+    """Compute a digest of all of a model that decides its results, and of nothing else.
+
+    Names, cards, licences and recipes are left out: a model that is renamed is the same model. What else decides
+    results, the version of levada, is written beside a digest wherever one is kept.
+
+    Parameters
+    ----------
+    network : str
+        What kind of model it is: a name in `card.KINDS`.
+    settings : mapping
+        What determines its shape.
+    tensors : mapping of str to array
+    decoder : mapping
+        Settings of its decoder.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    facts = json.dumps([network, dict(settings), dict(decoder)], sort_keys=True, default=str)
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"\0{name} {tensor.dtype.str} {tensor.shape}\0".encode() + tensor.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def folder_digest(folder: str | Path) -> str:
+    """Compute the `model_digest` of a model in a folder.
+
+    Raises
+    ------
+    InputError
+        As `read_config` and `read_tensors`.
+    """
+    facts = {key: read_config(folder)[key] for key in ("network", "settings", "decoder")}
+    return model_digest(**facts, tensors=read_tensors(folder))
 
 
 def _finite(tensors: Tensors) -> bool:

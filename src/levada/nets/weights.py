@@ -18,13 +18,13 @@ from levada.errors import InputError
 from levada.nets.beat_this import BeatThis, BeatThisSettings
 from levada.nets.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.nets.crnn import Crnn, CrnnSettings
-from levada.nets.folder import read_tensors, write_model
+from levada.nets.folder import model_digest, read_tensors, write_model
 from levada.nets.masks import MaskNet, MaskSettings
 from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings
 from levada.nets.unet import UNet, UNetSettings
 
-__all__ = ["NETWORKS", "Card", "Weights", "load", "partway", "save"]
+__all__ = ["NETWORKS", "Card", "Weights", "digest", "load", "partway", "save"]
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "tcn": (Tcn, TcnSettings),
@@ -66,17 +66,22 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     InputError
         If a weight is not finite, the folder exists and `force` is not set, or it cannot be written.
     """
-    network = next(name for name, (kind, _) in NETWORKS.items() if type(weights.net) is kind)
-    write_model(
-        folder,
-        network=network,
-        settings=asdict(weights.net.settings),
-        tensors={name: tensor.detach().cpu().numpy() for name, tensor in weights.net.state_dict().items()},
-        card=weights.card,
-        decoder=weights.decoder,
-        training=weights.training,
-        force=force,
-    )
+    write_model(folder, **_facts(weights), card=weights.card, training=weights.training, force=force)
+
+
+def digest(weights: Weights) -> str:
+    """Compute the `folder.model_digest` of weights: the same in memory as in their folder."""
+    return model_digest(**_facts(weights))
+
+
+def _facts(weights: Weights) -> dict[str, Any]:
+    """What decides the results of weights."""
+    return {
+        "network": next(name for name, (kind, _) in NETWORKS.items() if type(weights.net) is kind),
+        "settings": asdict(weights.net.settings),
+        "tensors": {name: tensor.detach().cpu().numpy() for name, tensor in weights.net.state_dict().items()},
+        "decoder": dict(weights.decoder),
+    }
 
 
 def load(folder: str | Path) -> Weights:

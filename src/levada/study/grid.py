@@ -18,7 +18,7 @@ from levada.augment import AS_IT_IS, Augmentation, StemAugmentation
 from levada.augment import NONE as UNCHANGED
 from levada.corpus import Corpus, StemCorpus
 from levada.errors import InputError, MissingExtra
-from levada.nets.card import TENSORS, read_config
+from levada.nets.card import read_config
 from levada.study.code import code_digest
 from levada.study.compared import labels_of, trained_items
 from levada.study.corpora import Opened, Sides, labels, sides
@@ -474,23 +474,17 @@ def _changes(own: Augmentation | StemAugmentation, kinds: tuple[str, ...]) -> Au
 
 def _base(name: str, *, task: str = "beats") -> _Base:
     """A base by name or folder; those in folders are not loaded for it."""
-    from levada.nets.folder import read_tensors
+    from levada.nets.folder import folder_digest, read_tensors
 
-    digest = hashlib.sha256()
     if name in models.BASES or task == STEMS.name:
+        from levada.nets.weights import digest
+
         weights = models.base_weights(name, task=task)
-        tensors = {key: tensor.detach().cpu().numpy() for key, tensor in weights.net.state_dict().items()}
-        digest.update(json.dumps([repr(weights.net.settings), dict(weights.decoder)], default=str).encode())
-        for key, tensor in tensors.items():
-            digest.update(key.encode() + tensor.tobytes())
-        return _Base(name, digest.hexdigest()[:16], tuple(tensors))
+        return _Base(name, digest(weights), tuple(weights.net.state_dict()))
     if name == models.FLUX or name in models.RIVALS:
         raise InputError(f"{name} has no weights to train on: name it under rivals, where it is scored as it is")
     folder: Path = models.find(name)
     config = read_config(folder)
     if config["network"] == "bayes":
         raise InputError("holds no network to train on: name it under rivals, where it is scored as it is", path=folder)
-    tensors = read_tensors(folder)
-    facts = {key: config[key] for key in ("network", "settings", "decoder")}
-    digest.update((folder / TENSORS).read_bytes() + json.dumps(facts, sort_keys=True).encode())
-    return _Base(name, digest.hexdigest()[:16], tuple(tensors))
+    return _Base(name, folder_digest(folder), tuple(read_tensors(folder)))
