@@ -149,7 +149,18 @@ class TestShipped:
         cards = {card["name"]: card for card in models.cards()}
         assert cards.keys() == {*models.shipped(), *models.shipped("stems"), "flux", *models.RIVALS}
         for card in cards.values():
-            facts = {"name", "origin", "licence", "data", "minutes", "scores", "trained_on", "sources", "task"}
+            facts = {
+                "name",
+                "origin",
+                "licence",
+                "data",
+                "minutes",
+                "scores",
+                "trained_on",
+                "sources",
+                "digest",
+                "task",
+            }
             assert card.keys() == facts
         assert cards["flux"]["minutes"] == 0
 

@@ -113,12 +113,13 @@ class TestProgress:
     def test_lines_with_the_time_left_where_there_is_no_terminal(self, monkeypatch):
         said = []
         monkeypatch.setattr(terminal, "say", said.append)
+        monkeypatch.setattr(terminal, "clock", lambda: "12:00")
         with studies._shown("mine", every_s=0) as told:
             told(0, 3, float("nan"))
             told(1, 3, 600.0)
             told(2, 3, 40.0)
             told(3, 3, 0.0)
-        assert said == ["mine: 1 of 3 runs, about 10.0 minutes left", "mine: 2 of 3 runs, about 40 s left"]
+        assert said == ["12:00 mine: 1 of 3 runs, about 10.0 minutes left", "12:00 mine: 2 of 3 runs, about 40 s left"]
 
     def test_not_at_every_run(self, monkeypatch):
         said = []
