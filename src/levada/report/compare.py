@@ -21,6 +21,7 @@ __all__ = [
     "compare",
     "comparisons",
     "families",
+    "interval",
     "mean",
     "selection_gain",
     "selections",
