@@ -56,6 +56,10 @@ READ = {  # labels -> positions, convention
     "ASAP": (["db,4/4,1", "b", "bR", "b,,-3", "db", "b"], [1, 0, 0, 0, 1, 0], "downbeat"),
     "AIST in seconds": ([384, 48, 96, 144, 384, 48], [1, 2, 3, 4, 1, 2], "ticks"),
     "AIST in eighths": ([24, 48, 384, 24, 48, 384], [2, 3, 1, 2, 3, 1], "ticks"),
+    "spelt": (["one", "two", "uno", "dos", "um", "dois"], [1, 2] * 3, "positions"),
+    "beat 1": (["beat 1", "b2", "Beat 1", "tiempo 2"], [1, 2, 1, 2], "positions"),
+    "bar 1 beat 2": (["bar 1 beat 1", "bar 1 beat 2", "m2 b1", "2-2"], [1, 2, 1, 2], "bar.beat"),
+    "bar.beat.ticks": (["1.1.000", "1.2.000", "2.1.000", "2.2.000"], [1, 2, 1, 2], "bar.beat"),
     "tempi as words": (["120.19 bpm"] * 4, [0] * 4, "times"),
     "one word for all": (["clave"] * 4, [0] * 4, "times"),
     "downbeats alone": ([1] * 5, [1] * 5, "downbeats-only"),
@@ -89,6 +93,7 @@ def test_conventions_are_recognised(file, name: str) -> None:
         ([1, -2, 1, 2], "line 2: '-2' is not the place of a beat"),
         (["120.19", "121.30", "119.87", "120.02"], "line 1: labels such as '120.19' do not count beats of bars"),
         (["120.19"] * 4, "line 1: labels such as '120.19' do not count beats of bars"),
+        (["F", "d", "d", "d"] * 4, "line 1: 'F' is not the place of a beat"),
         (["A:maj", "C:maj", "D:min", "A:maj"], "line 1: 'A:maj' is not the place of a beat"),
     ],
 )
@@ -176,6 +181,17 @@ def test_names_that_are_not_known_are_refused_with_the_remedy(file) -> None:
 )
 def test_tables_of_one_bar(file, text: str) -> None:
     assert read_beats(file(text)) == Beats([0.5, 1.0, 1.5], [1, 2, 3])
+
+
+def test_a_column_that_numbers_the_rows_is_no_time(file) -> None:
+    reading = read_labels(file("0,0.5,1\n1,1.1,2\n2,1.7,1\n", "song.csv"))
+    assert reading.beats == Beats([0.5, 1.1, 1.7], [1, 2, 1])
+    assert "numbers the rows" in reading.notes[0]
+
+
+def test_chords_and_sections_of_whole_seconds_are_no_beats(file) -> None:
+    with pytest.raises(InputError, match="line 1: its regions are named C:maj, F:maj, G:7"):
+        read_labels(file("0 2 C:maj\n2 4 F:maj\n4 6 G:7\n"))
 
 
 def test_columns_of_bars_and_beats_that_cannot_be_told_apart_are_refused(file) -> None:

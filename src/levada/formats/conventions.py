@@ -88,6 +88,26 @@ _WHOLE = re.compile(r"\d{1,9}")
 _WHOLE_FLOAT = re.compile(r"(\d{1,9})[.,]0*|(\d)[.,]\d*0[eE]\+?00")
 _BAR_BEAT = re.compile(r"(\d{1,9})[.:|,/](\d{1,18})")
 NEGATIVE = re.compile(r"-\d+([.,]\d+)?")
+_SPELLINGS = (
+    (re.compile(r"(db|br|b),.*"), r"\1"),
+    (re.compile(r"(?:beat|b|pulso|tiempo|tempo|batida|golpe)[ .]?(\d{1,3})"), r"\1"),
+    (
+        re.compile(r"(?:bar|measure|m|compas|compasso)[ .]?(\d{1,6})[ ,;:.-]*(?:beat|b|tiempo|tempo)[ .]?(\d{1,3})"),
+        r"\1.\2",
+    ),
+    (re.compile(r"(\d{1,6})-(\d{1,3})"), r"\1.\2"),
+    (re.compile(r"(\d{1,6})\.(\d{1,3})\.0+"), r"\1.\2"),
+)
+_ORDER = (
+    "one uno um un",
+    "two dos dois deux",
+    "three tres trois",
+    "four cuatro quatro quatre",
+    "five cinco",
+    "six seis",
+)
+_NUMBERS = {name: str(number) for number, names in enumerate(_ORDER, 1) for name in names.split()}
+_OF_METRE = re.compile(r"(\d{1,2})/(\d{1,2})")
 _BPM = re.compile(r"~?\s*\d{1,4}([.,]\d+)?\s*bpm")
 
 NAME_IT = 'name the convention (--convention, or [labels] convention = "…" in corpus.toml)'
@@ -139,10 +159,17 @@ def _is_place(text: str) -> bool:
 
 
 def word_of(text: str) -> str:
-    """A label without accents and capitals; of ASAP's `db,4/4,1` what stands before the metre and the key."""
+    """Write a label as plainly as its many spellings allow.
+
+    Without accents and capitals; of ASAP's `db,4/4,1` what stands before the metre and the key; `beat 2`, `two` and
+    `dos` are 2; `bar 3 beat 2`, `3-2` and `3.2.00` are 3.2.
+    """
     word = plain(text)
-    asap = re.match(r"(db|br|b),", word)
-    return asap[1] if asap else word
+    for pattern, wanted in _SPELLINGS:
+        match = pattern.fullmatch(word)
+        if match:
+            return match.expand(wanted)
+    return _NUMBERS.get(word, word)
 
 
 def read_positions(marks: Sequence[Mark], convention: str, unit: str, path: str | Path) -> Positions:
@@ -336,6 +363,14 @@ def _read_pairs(
 ) -> Positions:
     """Read bar.beat, or positions as fractions of a bar."""
     positions = [0] * len(marks)
+    of_metre = [match for text in labelled.values() if (match := _OF_METRE.fullmatch(text))]
+    if len(of_metre) == len(labelled) > 1 and len({match[2] for match in of_metre}) == 1:  # 2/4: the second of four
+        if any(not 1 <= int(match[1]) <= int(match[2]) for match in of_metre):
+            i = next(iter(labelled))
+            raise label_error(f"{marks[i].text!r} is no beat of a bar: {NAME_IT}", path, marks[i], unit)
+        for i, match in zip(labelled, of_metre, strict=True):
+            positions[i] = int(match[1])
+        return Positions(positions, "positions", (f"labels such as {of_metre[0][0]!r} are beats of bars",))
     if convention != "bar.beat":
         fractions = _fractions(labelled)
         if fractions is not None:

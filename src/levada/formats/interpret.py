@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from levada.formats.marks import Layer, Mark, Reading, plain
 
 __all__ = ["interpret"]
 
+OFTEN = 0.1  # of all labels, above which a word that means nothing here is a system of its own, not a comment
 BEFORE_S = 1.0  # a first beat this long before the recording is a pickup of an edited copy
 
 _LIMIT = re.compile(r"(annotate|skip)\b")
@@ -134,9 +136,10 @@ def _without_words(marks: list[Mark], layer: Layer, convention: str, notes: list
     if len(others) == len(marks) > 2 and len({words[i] for i in others}) == 1 and all(m.end_s is None for m in marks):
         notes.append(f"all labels are {first.text!r}: the positions in the bar are unknown")
         return [Mark(mark.time_s, "", mark.line, confidence=mark.confidence) for mark in marks]
-    if 2 * len(others) >= len(marks):
+    often = max(Counter(words[i] for i in others).values())
+    if 2 * len(others) >= len(marks) or (often > 2 and often > OFTEN * len(marks)):
         if any(mark.end_s is not None and mark.end_s > mark.time_s for mark in marks):
-            named = ", ".join(dict.fromkeys(marks[i].text for i in others[:3]))
+            named = ", ".join(list(dict.fromkeys(marks[i].text for i in others))[:3])
             what = f"its regions are named {named}: these are parts of a piece, not beats"
             raise label_error(what, path, first, layer.unit)
         what = f"{first.text!r} is not the place of a beat"

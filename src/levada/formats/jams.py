@@ -51,6 +51,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     ]
     if not found:
         raise InputError("is JSON without an annotation of beats (JAMS namespace beat or beat_position)", path=path)
+    found = [annotation for annotation in found if annotation.get("data")] or found[:1]
     return [
         Layer(
             tuple(

@@ -212,7 +212,7 @@ def _unnamed(
     rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path
 ) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
     """Tell which column is what by what is in the cells."""
-    rows = _without_file(rows)
+    rows = _without_index(_without_file(rows), notes)
     for line, cells in rows:
         _time(_cell(cells, 0), path, line)
     width = max(len(cells) for _, cells in rows)
@@ -282,6 +282,18 @@ def _without_file(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str
     return [(line, cells[1:]) for line, cells in rows]
 
 
+def _without_index(rows: list[tuple[int, list[str]]], notes: list[str]) -> list[tuple[int, list[str]]]:
+    """Leave out a first column that only counts the rows, before one of times."""
+    first = [_cell(cells, 0) for _, cells in rows]
+    counts = [int(cell) for cell in first if _WHOLE.fullmatch(cell)]
+    if len(rows) < 3 or len(counts) < len(rows) or counts != list(range(counts[0], counts[0] + len(rows))):
+        return rows
+    if counts[0] > 1 or max(len(cells) for _, cells in rows) < 3 or not _rises(rows, 1):
+        return rows
+    notes.append("its first column numbers the rows: the second has the times")
+    return [(line, cells[1:]) for line, cells in rows]
+
+
 def _refuse_tempi(rows: list[tuple[int, list[str]]], columns: list[list[str]], path: str | Path) -> None:
     """Refuse a curve of tempi: its times are those of changes, not of beats."""
     for i, column in enumerate(columns[2:], 2):
@@ -307,11 +319,20 @@ def _are_ends(starts: list[str], ends: list[str], *, equal: bool) -> bool:
     """Whether the second column is the end of what starts in the first, as in Audacity's labels."""
     if starts == ends:
         return True
+    if not equal and len(ends) > 2 and _follow(starts, ends):
+        return True
     fine = re.compile(r"\d+[.,](\d{3,})")
     pairs = [(fine.fullmatch(start), fine.fullmatch(end)) for start, end in zip(starts, ends, strict=True)]
     return not equal and all(
         start and end and len(start[1]) == len(end[1]) and _float(end[0]) >= _float(start[0]) for start, end in pairs
     )
+
+
+def _follow(starts: list[str], ends: list[str]) -> bool:
+    """Whether regions follow one another: each ends where the next one begins."""
+    times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
+    rise = all(start is not None and end is not None and end > start for start, end in times)
+    return rise and all(end == start for (_, end), (start, _) in pairwise(times))
 
 
 def _float(text: str) -> float:
