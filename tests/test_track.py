@@ -493,3 +493,18 @@ def test_progress_counts_the_seconds_heard(tmp_path):
     flux_tracker().file_activations(recording, progress=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (31, 31)
+
+
+def test_jams_of_a_folder_says_what_made_it_and_how_long_the_recording_is(tmp_path):
+    import json
+
+    from levada import __version__
+
+    (tmp_path / "in").mkdir()
+    audio.write(tmp_path / "in" / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, (1, 44100 * 6)), rate=44100)
+    tracker = flux_tracker()
+    track_folder(tmp_path / "in", tmp_path / "out", tracker, suffix=".jams", processes=1)
+    document = json.loads((tmp_path / "out" / "a.jams").read_text())
+    assert document["file_metadata"]["duration"] == 6.0
+    made = document["annotations"][0]["sandbox"]["levada"]
+    assert made == {"version": __version__, "model": "flux", "identity": tracker.identity}

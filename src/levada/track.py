@@ -32,6 +32,7 @@ __all__ = [
     "flux_tracker",
     "hear",
     "net_tracker",
+    "provenance",
     "track_folder",
 ]
 
@@ -353,13 +354,29 @@ def track_folder(
             else each(partial(_elsewhere, tracker), recordings, load=_carried)
         )
         for done, (path, found) in enumerate(run, start=1):
-            yield path, found if isinstance(found, Exception) else partial(write_beats, beats=found)
+            yield path, found if isinstance(found, Exception) else partial(_write, found, path, tracker)
             if progress is not None:
                 progress(done, len(recordings), path.name)
 
     config = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
     about = {"model": tracker.name}
     return process_folder(folder, out, process, kind="beats", config=config, about=about, suffix=suffix, force=force)
+
+
+def provenance(tracker: Tracker) -> dict[str, str]:
+    """Return what made the beats of a tracker, for the formats that have a place for it.
+
+    Parameters
+    ----------
+    tracker : Tracker
+    """
+    from levada import __version__
+
+    return {"version": __version__, "model": tracker.name, "identity": tracker.identity}
+
+
+def _write(beats: Beats, recording: Path, tracker: Tracker, target: Path) -> None:
+    write_beats(target, beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
 
 
 def _carried(path: Path) -> tuple[str, bytes]:

@@ -114,7 +114,7 @@ def beats(
     _need_free(out, clicks, plot, force=force, inputs=(recording, hints))
     from levada import audio
     from levada.formats import format_of, read_beats, write_beats
-    from levada.track import Listener
+    from levada.track import Listener, provenance
 
     if out is not None:
         format_of(out)  # said before the work, not after it
@@ -129,7 +129,8 @@ def beats(
         else:
             found = tracker.file(recording, hints=certain, progress=progress)
     if out is not None:
-        write_beats(out, found, duration_s=audio.info(recording).duration_s, force=force)
+        length_s = audio.info(recording).duration_s
+        write_beats(out, found, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:
         samples, rate = audio.read(recording)
         audio.write(clicks, audio.with_clicks(samples, found, rate=rate), rate=rate, force=force)
