@@ -503,7 +503,7 @@ def test_jams_of_a_folder_says_what_made_it_and_how_long_the_recording_is(tmp_pa
     (tmp_path / "in").mkdir()
     audio.write(tmp_path / "in" / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, (1, 44100 * 6)), rate=44100)
     tracker = flux_tracker()
-    track_folder(tmp_path / "in", tmp_path / "out", tracker, suffix=".jams", processes=1)
+    track_folder(tmp_path / "in", tracker, out=tmp_path / "out", suffix=".jams")
     document = json.loads((tmp_path / "out" / "a.jams").read_text())
     assert document["file_metadata"]["duration"] == 6.0
     made = document["annotations"][0]["sandbox"]["levada"]
