@@ -84,7 +84,7 @@ class TestExitCodes:
 
     def test_2_for_what_the_disk_refuses(self, levada, monkeypatch):
         code, _, err = self.ending(levada, monkeypatch, OSError(28, "No space left on device", "x/song.beats"))
-        assert (code, err) == (2, "levada: x/song.beats: no space left on device\n")
+        assert (code, err) == (2, "levada: x/song.beats: the disk is full: make room or choose another\n")
 
     def test_1_for_ours_without_a_traceback(self, levada, monkeypatch):
         monkeypatch.delenv("LEVADA_DEBUG", raising=False)

@@ -1,7 +1,9 @@
 """What a user reads when something cannot be used."""
 
+import errno
 import importlib
 import inspect
+import os
 import pickle
 import pkgutil
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import levada
-from levada.errors import InputError, MissingExtra, portable
+from levada.errors import InputError, MissingExtra, os_problem, portable, wrap_read_errors
 
 
 class TestInputError:
@@ -80,3 +82,30 @@ class TestPickle:
     def test_a_subclass_with_arguments_of_its_own_keeps_them(self):
         error = pickle.loads(pickle.dumps(InputError("is empty", path="a", line=3, column=4)))
         assert (str(error), error.line, error.column) == ("a, line 3, column 4: is empty", 3, 4)
+
+
+class TestOperatingSystem:
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("none/a.wav", "no such file"),
+            ("file/a.wav", "a file, not a folder"),
+            ("loop/a.wav", "leads back to itself"),
+            ("x" * 300 + ".wav", "too long"),
+            ("a\0b.wav", "no file can have such a name"),
+        ],
+    )
+    def test_what_it_refuses_is_said_in_words_and_with_the_name(self, tmp_path, path, words):
+        (tmp_path / "file").write_text("")
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(InputError, match=words) as told, wrap_read_errors(tmp_path / path):
+            open(tmp_path / path, "rb").close()
+        assert told.value.path == tmp_path / path
+
+    def test_every_reason_has_words(self):
+        numbers = [number for number in vars(errno).values() if isinstance(number, int)]
+        assert all(len(os_problem(OSError(number, os.strerror(number)))) > 10 for number in numbers)
+
+    def test_what_is_no_fault_of_a_file_passes(self):
+        with pytest.raises(ValueError, match="something else"), wrap_read_errors("a.wav"):
+            raise ValueError("something else")

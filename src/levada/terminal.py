@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError
+from levada.text import printable
 
 if TYPE_CHECKING:
     from levada.corpus import Corpus, Multitrack, Problem, Report, StemCorpus
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("Notes", "TimeLeft", "clock", "count", "error", "length", "print_evaluation", "print_json", "print_report"),
+    "prepare_streams",
     *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_quiet"),
 ]
 
@@ -42,8 +46,28 @@ def say(message: str) -> None:
 
 
 def error(message: str) -> None:
-    """Print an error or a warning, on stderr."""
-    print(message, file=sys.stderr)
+    """Print an error or a warning, on stderr; one that is closed or full stops nothing."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(printable(message), file=sys.stderr)
+
+
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr fit to be used: a closed one leads nowhere, and any name can be printed.
+
+    Where one is closed, the next file that is opened would get its number, and what libraries print would go into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def clock() -> str:
@@ -165,7 +189,7 @@ def print_report(corpus: Corpus, report: Report) -> None:
     print(f"{report.name}: {recordings}, {report.minutes:.1f} annotated minutes; {report.grouping}")
     print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
     for problem in report.problems:
-        print(f"{problem.severity}: {problem}")
+        print(printable(f"{problem.severity}: {problem}", lines=False))
     if not report.problems:
         print("no problems found")
 
@@ -189,7 +213,7 @@ def print_stem_corpus(corpus: StemCorpus, problems: Iterable[Problem]) -> None:
     print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
     found = list(problems)
     for problem in found:
-        print(f"{problem.severity}: {problem}")
+        print(printable(f"{problem.severity}: {problem}", lines=False))
     if not found:
         print("no problems found")
 
@@ -246,7 +270,7 @@ def progress(label: str, *, at_once: int = 1) -> Iterator[Callable[..., None]]:
     if _is_quiet:
         yield lambda *_: None
         return
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _lines(label, at_once)
         return
     from rich.console import Console
@@ -312,7 +336,7 @@ class TimeLeft:
 
 def _table(headings: list[str], rows: list[list[str]]) -> None:
     """Columns as wide as they need to be."""
-    lines = [headings, *rows]
+    lines = [[printable(cell, lines=False) for cell in line] for line in [headings, *rows]]
     widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(headings))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip())

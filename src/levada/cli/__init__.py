@@ -35,7 +35,7 @@ from levada.cli import (
 from levada.cli.following import Track_
 from levada.cli.labelled import chosen
 from levada.cli.options import EXIT_CODES, SOME_FAILED, Convention, Force, Json, Model, Seed, Task
-from levada.errors import InputError, Interrupted
+from levada.errors import InputError, Interrupted, os_problem
 
 if TYPE_CHECKING:
     from levada.evaluate import Evaluation
@@ -448,6 +448,7 @@ def main() -> None:
     """Run a command, and end the process with its exit code (`options.EXIT_CODES`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads spin, and stall a busy machine
     logging.basicConfig(level=logging.WARNING, handlers=[terminal.Notes()])
+    terminal.prepare_streams()
     try:
         with process.terminable():
             app(process.quiet_first(sys.argv[1:]), prog_name="levada")
@@ -466,8 +467,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):
             raise
-        if isinstance(error, OSError) and error.errno in OUTSIDE:
-            terminal.error(f"levada: {error.filename or 'a file'}: {(error.strerror or 'cannot be used').lower()}")
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in OUTSIDE):
+            terminal.error(f"levada: {os.fsdecode(error.filename or 'a file')}: {os_problem(error)}")
             sys.exit(2)
         terminal.error(f"levada: our fault, not yours: {type(error).__name__}: {error}")
         terminal.error("LEVADA_DEBUG=1 shows where; please report it with the command you typed")

@@ -25,7 +25,7 @@ class Task(StrEnum):
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="base, latin, flux, or the folder of a model.")]
 Convention = Annotated[
     str, typer.Option(help="What labels mean where it cannot be told: positions, zero-based … (docs/labels.md).")

@@ -13,6 +13,7 @@ from levada import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
 from levada.files import atomic
+from levada.text import csv_cell
 
 if TYPE_CHECKING:
     from levada.select import Choice
@@ -120,7 +121,7 @@ def _write(out: Path, choices: Sequence[Choice]) -> None:
         rows = _rows(choices)
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in rows)
     kept = 0
     for track in dict.fromkeys(one.track for one in choices):
         mine = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)

@@ -19,7 +19,7 @@ from levada.corpus.lag import lag_problems
 from levada.corpus.problems import Problem, Severity
 from levada.corpus.spans import is_gap, usual_intervals
 from levada.corpus.tracks import Track
-from levada.errors import InputError
+from levada.errors import InputError, os_problem
 
 __all__ = ["check_labels", "count", "label_problems", "others", "usable"]
 
@@ -48,18 +48,28 @@ def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
     Returns
     -------
     tracks : list of Track
-        Those whose labels can be read and have no error.
+        Those whose sound and labels can be read, and whose labels have no error.
     problems : list of Problem
         The errors of the others, and the notes and warnings of all.
     """
     good, problems = list[Track](), list[Problem]()
     for track in tracks:
-        found = check_labels(track)
+        found = [*check_labels(track), *_sound_problem(track)]
         if all(problem.severity != "error" for problem in found):
             good.append(track)
             found += lag_problems(track)
         problems += found
     return good, problems
+
+
+def _sound_problem(track: Track) -> Iterator[Problem]:
+    """Say why a recording cannot be opened, if it cannot."""
+    try:
+        _ = track.duration_s
+    except InputError as error:
+        yield Problem("error", error.problem, Path(error.path or track.audio))
+    except OSError as error:
+        yield Problem("error", os_problem(error), track.audio)
 
 
 def check_labels(track: Track) -> list[Problem]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.files import atomic
+from levada.text import csv_cell
 
 __all__ = ["card_scores", "listed", "one_group", "plain_values", "reason", "write_rows"]
 
@@ -34,7 +35,7 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+            writer.writerow({name: "" if _is_nan(value) else csv_cell(value) for name, value in row.items()})
 
 
 def plain_values(values: Mapping[str, object]) -> dict[str, object]:

@@ -269,6 +269,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"cannot be read: {error}", path=path) from None
     except json.JSONDecodeError as error:
         raise InputError(f"is damaged: {error.msg}", path=path, line=error.lineno) from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, or numbers of thousands of digits
+        raise InputError(f"is damaged: {error}", path=path) from None
     if not isinstance(config, dict):
         raise InputError("is damaged: it holds no table of settings", path=path)
     missing = [key for key in ("format", "network", "settings", "card") if key not in config]

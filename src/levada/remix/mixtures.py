@@ -26,6 +26,7 @@ from levada.formats import write_beats
 from levada.microphone import multitracked
 from levada.remix.solos import FEWEST, Hears, Solo, View, bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.remix.stretch import onsets, placed
+from levada.text import csv_cell
 
 __all__ = ["RemixSettings", "Remixed", "remix"]
 
@@ -488,6 +489,7 @@ def _write_facts(
             start = part.first if part.view is None else float(part.view.beats_s[int(part.first) * part.view.size])
             place = mixture.place.relative_to(out).as_posix()
             after = f"{mixture.tempo_bpm:.2f}" if before else ""
-            writer.writerow([place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before])
+            cells = (place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before)
+            writer.writerow(map(csv_cell, cells))
     with atomic(out / RECORD, force=True) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -14,6 +14,7 @@ from levada.report.compare import Comparison, Verdict, changes, comparisons, mea
 from levada.report.figures import NAMES, text
 from levada.report.results import Arm, Results
 from levada.scores import Interval
+from levada.text import csv_cell
 
 __all__ = [
     "Row",
@@ -254,7 +255,7 @@ def write_csv(table: Table, path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["nothing"])
         writer.writeheader()
         for row in rows:
-            writer.writerow({key: _plain(cell) for key, cell in row.items()})
+            writer.writerow({key: csv_cell(_plain(cell)) for key, cell in row.items()})
 
 
 def write_latex(table: Table, path: Path) -> None:

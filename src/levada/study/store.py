@@ -27,6 +27,7 @@ from levada.errors import InputError
 from levada.files import atomic, atomic_folder
 from levada.study.grid import UNTOUCHED, identity
 from levada.study.spec import ALL, RANDOM
+from levada.text import csv_name
 
 __all__ = [
     "FORMAT",
@@ -421,6 +422,6 @@ def _planned(out: Path) -> set[str]:
 def _rows(text: str) -> list[Mapping[str, str | float]]:
     words = {"track", "group", "model", "instrument", "known", "mixture", "kind", "detail", "trained_on", "error"}
     return [
-        {key: cell if key in words else float(cell or "nan") for key, cell in row.items()}
+        {key: csv_name(cell) if key in words else float(cell or "nan") for key, cell in row.items()}
         for row in csv.DictReader(io.StringIO(text, newline=""))
     ]

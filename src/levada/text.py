@@ -1,0 +1,67 @@
+"""Names and other people's words, made safe to print and to put into tables."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["csv_cell", "csv_name", "printable"]
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORMULA = ("=", "+", "@", "-", "\t", "\r")
+
+
+def printable(text: str, *, lines: bool = True) -> str:
+    r"""Write control characters, and bytes of a name that are not UTF-8, as escapes such as ``\x1b``.
+
+    Parameters
+    ----------
+    text : str
+    lines : bool
+        Whether line feeds and tabs stay.
+
+    Returns
+    -------
+    str
+        Text that any terminal shows and any encoding of Unicode can hold.
+    """
+    escaped = _UNSEEN.sub(lambda letter: _escape(letter[0]), text)
+    return escaped if lines else escaped.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def csv_cell(value: object) -> object:
+    """Keep a spreadsheet from running a text as a formula: an apostrophe goes before one that begins like it.
+
+    Parameters
+    ----------
+    value : object
+        A cell. Numbers, and texts that are numbers, stay as they are.
+
+    Returns
+    -------
+    object
+        What is written; `csv_name` gives the text back.
+    """
+    if not isinstance(value, str):
+        return value
+    value = _UNSEEN.sub(lambda letter: _escape(letter[0]), value)
+    return f"'{value}" if value.startswith(_FORMULA) and not _is_number(value) else value
+
+
+def csv_name(cell: str) -> str:
+    """Give back the text that `csv_cell` wrote."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8 (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
