@@ -270,7 +270,9 @@ def claim_folder(
         folder.mkdir(parents=parents, exist_ok=True)
     with atomic(note, force=True) as temporary:
         content = {**ours, "inputs": digests} if digests else ours
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
 
 
 def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = False) -> Path:

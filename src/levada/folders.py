@@ -294,7 +294,7 @@ class RunFolder:
     def _append(self, line: Mapping[str, Any]) -> None:
         path = self.path / MANIFEST
         with wrap_errors(path), path.open("ab") as file:
-            file.write(_canonical(line).encode() + b"\n")
+            file.write(_canonical(line).encode("utf-8", "backslashreplace") + b"\n")
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -305,7 +305,7 @@ def config_digest(config: Mapping[str, Any]) -> str:
     >>> config_digest({"model": "base", "steps": 3}) == config_digest({"steps": 3, "model": "base"})
     True
     """
-    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(config).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def sha256_of(path: str | Path) -> str:

@@ -269,7 +269,9 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
     about = {"project": project, "run": run or folder.absolute().name, "config": plain}
     with atomic(folder / CONFIG, force=True) as temporary:
-        temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
     tracking = Tracking(folder, plain)
     if "tensorboard" in names:
         from levada.tracking import tensorboard
