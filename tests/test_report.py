@@ -12,7 +12,7 @@ from levada.errors import InputError
 from levada.report import PAGE, write_report
 from levada.report.compare import comparisons, verdicts
 from levada.report.results import collect
-from levada.report.tables import Table, gained_and_lost, summary, write_latex
+from levada.report.tables import Table, gained_and_lost, summary, write_latex, write_markdown
 from levada.report.words import findings, leading, missing, on_selection, worth
 from levada.scores import SCORES
 from levada.study.store import identity, read_runs, write_run
@@ -293,6 +293,12 @@ class TestTables:
         assert {row["score"] for row in lost} == {"beat F"}
         assert {row["score"] for row in gained} == {"downbeat F"}
         assert (lost[0]["before"], lost[0]["after"]) == ("0.90", "0.30")
+
+    def test_markdown(self, tmp_path):
+        write_markdown(Table("t", "Scores.", [{"model": "a|b", "beat F": "0.98 [0.93, 1.00]"}]), tmp_path / "t.md")
+        assert (tmp_path / "t.md").read_text(encoding="utf-8") == (
+            "| model | beat F |\n| --- | --- |\n| a\\|b | 0.98 [0.93, 1.00] |\n"
+        )
 
     def test_latex_is_escaped(self, tmp_path):
         table = Table("t", "50 % of {it} & more_", [{"a_b": "x~y", "≥ base": "1–2 \\ #1 $ ^"}])

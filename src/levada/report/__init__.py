@@ -1,4 +1,4 @@
-"""What came of a study: one page that works offline, figures a paper can print, tables as CSV and LaTeX.
+"""What came of a study: one page that works offline, figures a paper can print, tables as CSV, LaTeX and Markdown.
 
 - `results`: runs as one table of scores.
 - `compare`: arm against arm, verdicts, recordings that changed.
@@ -63,7 +63,7 @@ def write_report(
     runs : path-like
         The folder that `levada study` filled.
     out : path-like
-        The folder of the report: `index.html`, `figures/` (PDF, SVG, PNG) and `tables/` (CSV, LaTeX).
+        The folder of the report: `index.html`, `figures/` (PDF, SVG, PNG) and `tables/` (CSV, LaTeX, Markdown).
     force : bool
         Whether a report that exists may be replaced.
     progress : callable, optional
@@ -139,6 +139,7 @@ class _Writer:
     def table(self, table: Table) -> Table:
         tables.write_csv(table, self.tables / f"{table.name}.csv")
         tables.write_latex(table, self.tables / f"{table.name}.tex")
+        tables.write_markdown(table, self.tables / f"{table.name}.md")
         return table
 
 

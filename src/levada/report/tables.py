@@ -1,4 +1,4 @@
-"""Tables of a report as rows of text, and as CSV and LaTeX."""
+"""Tables of a report as rows of text, and as CSV, LaTeX and Markdown."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ __all__ = [
     "sure",
     "write_csv",
     "write_latex",
+    "write_markdown",
 ]
 
 Row = Mapping[str, object]
@@ -256,6 +257,13 @@ def write_csv(table: Table, path: Path) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({key: csv_cell(_plain(cell)) for key, cell in row.items()})
+
+
+def write_markdown(table: Table, path: Path) -> None:
+    """Write a table as Markdown, for pages such as a README."""
+    lines = [table.headings, ["---"] * len(table.headings), *(list(row.values()) for row in table.rows)]
+    cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in lines]
+    path.write_text("".join(f"| {' | '.join(line)} |\n" for line in cells) if table.rows else "", encoding="utf-8")
 
 
 def write_latex(table: Table, path: Path) -> None:
