@@ -111,6 +111,13 @@ def test_adapt_labels_zero_based(levada, tmp_path: Path) -> None:
     assert beats.positions[:12].tolist() == FOUR[:12]
 
 
+def test_every_case_has_a_test() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_cases*.py"))
+    cases = [path.parent.name for path in CASES.glob("*/case.json")]
+    assert len(cases) == 44
+    assert [case for case in cases if f'"{case}"' not in text] == []
+
+
 LATER = pytest.mark.xfail(strict=True, reason="needs the input and the network of a later version")
 
 

@@ -211,3 +211,15 @@ def test_labels_of_no_length_are_refused_before_any_work(levada, rendered: Path,
     code, _, err = levada("adapt", folder, "-o", tmp_path / "m")
     assert code == 2
     assert "has 1 beat: nothing can be learnt from it" in err
+
+
+def test_evaluate_says_what_it_assumed_once_for_all_recordings(levada, rendered: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(rendered, folder)
+    for path in folder.glob("*.beats"):
+        rows = [row.split("\t") for row in path.read_text().splitlines()]
+        path.write_text("".join(f"{time}\t{int(position) - 1}\n" for time, position in rows))
+    code, _, err = levada("evaluate", folder, "--model", "flux", "--processes", "1")
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if "count from 0" in line]
+    assert line.endswith("(and 2 more recordings)")

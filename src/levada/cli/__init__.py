@@ -33,7 +33,7 @@ from levada.cli import (
     traditions,
 )
 from levada.cli.following import Track_
-from levada.cli.labelled import chosen
+from levada.cli.labelled import chosen, say_assumptions
 from levada.cli.options import EXIT_CODES, SOME_FAILED, Convention, Force, Json, Model, Seed, Task
 from levada.errors import InputError, Interrupted, os_problem
 
@@ -352,6 +352,7 @@ def evaluate(
     from levada.evaluate import with_floor
 
     tracks = open_corpus(corpus, convention=convention).tracks
+    say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
     trackers = {name: models.load(name) if name in asked else models.floor() for name in with_floor(asked)}
     with terminal.progress("scoring") as progress:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,9 @@ from levada import terminal
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.corpus import Corpus, Span
+    from levada.corpus import Corpus, Problem, Span, Track
 
-__all__ = ["checked", "chosen"]
+__all__ = ["checked", "chosen", "say_assumptions"]
 
 
 def chosen(
@@ -53,11 +55,30 @@ def checked(corpus: Corpus) -> Corpus:
 
     good, problems = usable(corpus.annotated)
     errors = [problem for problem in problems if problem.severity == "error"]
-    for problem in problems:
-        if problem.severity != "error":
-            terminal.say(f"{problem.severity}: {problem}")
+    _say([problem for problem in problems if problem.severity != "error"])
     if not good:
         raise InputError(errors[0].message, path=errors[0].path, line=errors[0].line)
     for problem in errors:
         terminal.say(f"left out: {problem}")
     return replace(corpus, tracks=tuple(good))
+
+
+def say_assumptions(tracks: Iterable[Track]) -> None:
+    """Print what was assumed to read labels; what cannot be read is reported elsewhere."""
+    from levada.corpus import Problem
+
+    notes = []
+    for track in tracks:
+        with suppress(InputError, OSError):
+            notes += [Problem("note", note, track.annotation) for note in track.labels.notes]
+    _say(notes)
+
+
+def _say(problems: Iterable[Problem]) -> None:
+    """Print each sentence once, with the first file that it is about and how many others."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.severity, problem.message), []).append(problem)
+    for (severity, _), same in alike.items():
+        more = f" (and {len(same) - 1} more recordings)" if len(same) > 1 else ""
+        terminal.say(f"{severity}: {same[0]}{more}")
