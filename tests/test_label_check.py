@@ -119,7 +119,7 @@ def test_downbeats_alone_are_read_and_not_learnt_from(tmp_path: Path) -> None:
     assert len(read_labels(tmp_path / "a.beats").beats) == 9
     good, problems = usable(single(tmp_path / "a.wav", tmp_path / "a.beats").tracks)
     assert good == []
-    assert "marks downbeats only" in problems[-1].message
+    assert any("marks downbeats only" in problem.message for problem in problems)
 
 
 @pytest.mark.parametrize("tradition", ["candombe", "samba", "chacarera"])
