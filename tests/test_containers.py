@@ -11,6 +11,8 @@ import soundfile
 
 from levada import audio
 from levada.errors import InputError
+from levada.spectrogram import log_bands
+from levada.track import flux_tracker
 
 RATE = 44100
 
@@ -263,3 +265,13 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this disk knows no such names")
     assert everywhere(path).shape == (2, RATE)
+
+
+@pytest.mark.parametrize(
+    "use", [audio.channels_first, lambda sound: log_bands(sound, RATE), lambda sound: flux_tracker().beats(sound, RATE)]
+)
+def test_samples_by_channels_are_refused(use) -> None:
+    with pytest.raises(InputError, match=r"give samples\.T"):
+        use(noise(2, RATE).T)
+    use(noise(2, RATE))
+    use(noise(8, 5000))

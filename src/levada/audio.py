@@ -28,6 +28,7 @@ __all__ = [
     "AudioInfo",
     "blocks",
     "cancels",
+    "channels_first",
     "clicks",
     "content_hash",
     "content_hashes",
@@ -51,6 +52,7 @@ _FOREIGN = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv"),
 }
 _CANCELLED = 0.01
+_MOST_CHANNELS = 64
 SUFFIXES = frozenset(_NATIVE | _FOREIGN)
 """Suffixes, in lower case, of what is taken for a recording in a folder."""
 
@@ -209,8 +211,8 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
             f"audio is written as {', '.join(_WRITTEN)}, not as {suffix or 'a file without suffix'}",
             path=path,
         )
-    sound = np.atleast_2d(np.asarray(samples, dtype=np.float32))
-    if sound.ndim != 2 or not sound.size:
+    sound = channels_first(samples)
+    if not sound.size:
         raise InputError(f"there are no samples to write: shape {sound.shape}", path=path)
     if not np.isfinite(sound).all():
         raise InputError("the samples to write are not all finite", path=path)
@@ -346,6 +348,33 @@ def mono(samples: npt.ArrayLike) -> Samples:
     if cancels(sound):
         return np.asarray(sound[int(np.einsum("ct,ct->c", sound, sound).argmax())])
     return np.asarray(sound.mean(axis=0, dtype=np.float32))
+
+
+def channels_first(samples: npt.ArrayLike) -> Samples:
+    """Check that samples in memory are [shape=(channels, samples)], as libraries differ.
+
+    Parameters
+    ----------
+    samples : array_like [shape=(channels, samples)] or [shape=(samples,)]
+
+    Returns
+    -------
+    float32 [shape=(channels, samples)]
+
+    Raises
+    ------
+    InputError
+        If there are more than two axes, or far more channels than samples: then they are the other way round.
+    """
+    sound = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    if sound.ndim > 2:
+        raise InputError(f"samples must be an array of channels × samples, not of {sound.ndim} axes")
+    if sound.shape[0] > max(_MOST_CHANNELS, sound.shape[1]):
+        raise InputError(
+            f"samples are channels × samples, and {sound.shape[0]} × {sound.shape[1]} is the other way round: "
+            "give samples.T"
+        )
+    return sound
 
 
 def cancels(samples: Samples) -> bool:

@@ -226,8 +226,13 @@ def log_bands(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) 
     -------
     float32 [shape=(frames, bands)]
         Natural logarithm of the magnitude in each band, plus 1e-6; 81 bands unless told otherwise.
+
+    Raises
+    ------
+    InputError
+        If the samples are samples × channels.
     """
-    return _joined(stream_log_bands([samples], rate, front_end=front_end), front_end)
+    return _joined(stream_log_bands([audio.channels_first(samples)], rate, front_end=front_end), front_end)
 
 
 def _joined(pieces: Iterable[Floats32], front_end: FrontEnd) -> Floats32:

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, current_process, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
-from levada.errors import portable
+from levada.errors import InputError, portable
 
 __all__ = ["Pool", "WorkerDied", "each", "pool", "private_numba_cache"]
 
@@ -92,6 +92,11 @@ def pool(count: int) -> Iterator[Pool]:
     WorkerDied
         In place of any `BrokenExecutor` that leaves the block.
     """
+    if getattr(current_process(), "_inheriting", False):  # this process is being started by importing the script
+        raise InputError(
+            "a script that starts processes is imported by each of them: put what it does under "
+            'if __name__ == "__main__":'
+        )
     lent = Pool(count)
     try:
         yield lent

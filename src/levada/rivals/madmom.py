@@ -168,7 +168,7 @@ def _find(samples: Floats32, rate: int) -> Beats:
 
 def _as_read(samples: Floats32, rate: int) -> npt.NDArray[np.int16]:
     """Mono audio at 44.1 kHz in 16 bits, as madmom reads it: channels are averaged, and fractions cut off."""
-    sound = np.atleast_2d(samples)
+    sound = audio.channels_first(samples)
     if not np.isfinite(sound).all():
         raise InputError("the samples are not all finite")
     mono: npt.NDArray[np.float64] = sound.astype(np.float64).mean(axis=0)

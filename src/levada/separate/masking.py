@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from levada import audio
 from levada.errors import InputError
 from levada.instruments import OTHER, plain, voice_of
 from levada.stft import BANDS, Stft
@@ -294,7 +295,7 @@ def matched(name: str, instruments: Sequence[str]) -> str | None:
 
 def sound_of(samples: npt.ArrayLike) -> Floats32:
     """Check samples in memory: float32 [shape=(channels, samples)], all finite."""
-    sound = np.atleast_2d(np.asarray(samples, np.float32))
+    sound = audio.channels_first(samples)
     if sound.ndim != 2 or not sound.size:
         raise InputError(f"there are no samples to take apart: shape {sound.shape}")
     if not np.isfinite(sound).all():
