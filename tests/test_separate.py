@@ -152,7 +152,7 @@ class TestStems:
 
     @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 2, 3)])
     def test_refuse_what_is_no_sound(self, shape):
-        with pytest.raises(InputError, match="no samples to take apart|not of 3 axes"):
+        with pytest.raises(InputError, match=r"no samples to take apart|not of 3 axes"):
             made().stems(np.zeros(shape, np.float32), RATE)
 
     @pytest.mark.parametrize("rate", [0, 1999, 10**6])
