@@ -223,6 +223,25 @@ def test_a_comment_is_no_beat_unless_one_is_missing_without_it(file) -> None:
     assert read_beats(file(on_the_beat)) == Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 0, 1])
 
 
+def test_comments_may_stand_anywhere(file) -> None:
+    rows = [f"{0.5 * i:.1f}\t{0.5 * i:.1f}\t{(i - 1) % 4 + 1}\n" for i in range(1, 9)]
+    wanted = Beats([0.5 * i for i in range(1, 9)], [1, 2, 3, 4] * 2)
+    for comment in ("2.0\t2.0\trepique\n", "0.7\t3.1\trepique\n", "9.0\t9.0\trepique\n", "0.1\t0.1\trepique\n"):
+        for at in (0, 3, 8):
+            reading = read_labels(file("".join([*rows[:at], comment, *rows[at:]])))
+            assert reading.beats == wanted
+            assert "repique" in reading.notes[0]
+    third = read_labels(file("0.5 1 clave\n1.0 2 palma\n1.5 1 clave\n"))
+    assert third.beats.positions.tolist() == [1, 2, 1]
+    assert "third column is not used" in third.notes[0]
+
+
+def test_regions_of_few_digits_limit_too(file) -> None:
+    points = "".join(f"{0.5 * i:.1f}\t{0.5 * i:.1f}\t{(i - 1) % 4 + 1}\n" for i in range(1, 9))
+    assert read_beats(file("1.0\t2.0\tannotate 1\n" + points)).times_s.tolist() == [1.0, 1.5, 2.0]
+    assert read_beats(file(points + "1.0\t2.0\tskip\n")).times_s.tolist() == [0.5, 2.5, 3.0, 3.5, 4.0]
+
+
 def test_regions_limit_what_is_used(file) -> None:
     beats = "".join(f"{i / 2:.6f}\t{i / 2:.6f}\t{(i - 1) % 4 + 1}\n" for i in range(1, 21))
     use, skip = "2.000000\t6.000000\tannotate 1\n", "3.900000\t4.600000\tskip\n"

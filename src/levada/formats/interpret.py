@@ -49,10 +49,10 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     marks = [mark for mark in layer.marks if not _LIMIT.match(plain(mark.text))]
     if not marks:
         raise InputError("has no beats yet, only regions to annotate" if limits else "has no beats", path=path)
-    marks = _in_order(marks, layer, notes, path)
     marks = _without_words(marks, layer, convention, notes, path)
     if not marks:
         raise InputError("has no beats", path=path)
+    marks = _in_order(marks, layer, notes, path)
     read = read_positions(marks, convention, layer.unit, path)
     notes += read.notes
     kept = _kept(marks, limits, notes, path)
@@ -158,7 +158,7 @@ def _without_words(marks: list[Mark], layer: Layer, convention: str, notes: list
 
 def _is_missed(marks: list[Mark], i: int, others: set[int]) -> bool:
     """Whether a gap of about two beats is left where a mark with a comment stands, which it divides evenly."""
-    beats = [mark.time_s for j, mark in enumerate(marks) if j not in others]
+    beats = sorted(mark.time_s for j, mark in enumerate(marks) if j not in others)
     at = sum(time < marks[i].time_s for time in beats)
     if len(beats) < 3:
         return False

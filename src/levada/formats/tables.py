@@ -242,6 +242,9 @@ def _unnamed(
     if len(columns) > 3:
         wanted = f"name them in a first line, like time,position,confidence, or {NAME_IT}: time,beat"
         raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=rows[0][0])
+    if all(parse_time(cell) is None for cell in columns[2] if cell) and all(map(_PLACE.fullmatch, columns[1])):
+        notes.append(f"its third column is not used: {next(cell for cell in columns[2] if cell)!r}")
+        return rows, {"time": 0, "position": 1}
     return rows, _three(columns, rows, path)
 
 
@@ -319,7 +322,7 @@ def _are_ends(starts: list[str], ends: list[str], *, equal: bool) -> bool:
     """Whether the second column is the end of what starts in the first, as in Audacity's labels."""
     if starts == ends:
         return True
-    if not equal and len(ends) > 2 and _follow(starts, ends):
+    if not equal and len(ends) > 2 and (_follow(starts, ends) or _mostly_points(starts, ends)):
         return True
     fine = re.compile(r"\d+[.,](\d{3,})")
     pairs = [(fine.fullmatch(start), fine.fullmatch(end)) for start, end in zip(starts, ends, strict=True)]
@@ -333,6 +336,13 @@ def _follow(starts: list[str], ends: list[str]) -> bool:
     times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
     rise = all(start is not None and end is not None and end > start for start, end in times)
     return rise and all(end == start for (_, end), (start, _) in pairwise(times))
+
+
+def _mostly_points(starts: list[str], ends: list[str]) -> bool:
+    """Whether most rows are points, which end where they begin, and the others are regions."""
+    times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
+    forward = all(start is not None and end is not None and end >= start for start, end in times)
+    return forward and 2 * sum(end == start for start, end in times) > len(times)
 
 
 def _float(text: str) -> float:
