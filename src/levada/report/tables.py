@@ -261,7 +261,8 @@ def write_csv(table: Table, path: Path) -> None:
 
 def write_markdown(table: Table, path: Path) -> None:
     """Write a table as Markdown, for pages such as a README."""
-    lines: list[Sequence[object]] = [table.headings, ["---"] * len(table.headings), *(list(row.values()) for row in table.rows)]
+    lines: list[Sequence[object]] = [table.headings, ["---"] * len(table.headings)]
+    lines += [list(row.values()) for row in table.rows]
     cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in lines]
     path.write_text("".join(f"| {' | '.join(line)} |\n" for line in cells) if table.rows else "", encoding="utf-8")
 
