@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from levada import audio
+from levada.containers import copy_broadcast
 from levada.errors import InputError
 from levada.spectrogram import log_bands
 from levada.track import flux_tracker
@@ -275,3 +276,17 @@ def test_samples_by_channels_are_refused(use) -> None:
         use(noise(2, RATE).T)
     use(noise(2, RATE))
     use(noise(8, 5000))
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_the_start_time_of_a_broadcast_wav_is_copied(tmp_path: Path, odd: int) -> None:
+    bext = bytes(338) + struct.pack("<Q", 158_760_000) + bytes(256 + odd)  # an hour after midnight, at 44.1 kHz
+    chunk = b"bext" + struct.pack("<I", len(bext)) + bext + b"\0" * odd
+    plain = bytes(encoded(noise(1, 1001), "WAV", "PCM_U8"))
+    (tmp_path / "a.wav").write_bytes(plain[:12] + chunk + plain[12:])
+    (tmp_path / "b.wav").write_bytes(plain)
+    copy_broadcast(tmp_path / "a.wav", tmp_path / "b.wav")
+    copied = (tmp_path / "b.wav").read_bytes()
+    assert chunk in copied
+    assert struct.unpack("<I", copied[4:8])[0] == len(copied) - 8
+    assert everywhere(tmp_path / "b.wav").shape == (1, 1001)

@@ -423,3 +423,15 @@ class TestFilesTogether:
         (tmp_path / "a").mkdir()
         with pytest.raises(InputError, match="is a folder"), files.atomic_files(tmp_path, ["a"], force=True):
             pytest.fail("should have been refused")
+
+
+def test_stems_of_a_broadcast_wav_start_when_it_does(tmp_path):
+    source = tmp_path / "take.wav"
+    audio.write(source, np.random.default_rng(0).uniform(-0.1, 0.1, (1, 44100)), rate=44100)
+    chunk = b"bext" + (602).to_bytes(4, "little") + bytes(338) + (158_760_000).to_bytes(8, "little") + bytes(256)
+    plain = source.read_bytes()
+    source.write_bytes(plain[:12] + chunk + plain[12:])
+    separated = separate_file(source, SEPARATOR, tmp_path / "out")
+    for file in separated.files.values():
+        assert chunk in file.read_bytes()
+        assert audio.info(file).samples == 44100

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from levada import mpeg
 
-__all__ = ["Section", "lacks_length_header", "not_audio", "sections", "spliced"]
+__all__ = ["Section", "copy_broadcast", "lacks_length_header", "not_audio", "sections", "spliced"]
 
 _WAVE = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _UNKNOWN = 0xFFFFFFFF
@@ -172,6 +172,39 @@ class _Spliced(io.BufferedIOBase):
             piece += self._file.read(size - len(piece))
         self._at += len(piece)
         return piece
+
+
+def copy_broadcast(source: str | Path, target: str | Path) -> None:
+    """Copy the `bext` chunk of a broadcast WAV (EBU Tech 3285), which holds its start time, to another WAV.
+
+    Nothing happens where the source has none, or the target is no WAV of less than 4 GB.
+
+    Parameters
+    ----------
+    source, target : path-like
+        Of the same rate: the start time counts samples.
+    """
+    with _mapped(source) as data:
+        chunk = _chunk(data, b"bext") if data[:4] in _WAVE else b""
+    with open(target, "r+b") as file:
+        start = file.read(12)
+        size = file.seek(0, os.SEEK_END)
+        total = size + size % 2 + len(chunk)
+        if chunk and start[:4] == b"RIFF" and start[8:] == b"WAVE" and total < _UNKNOWN:
+            file.write(b"\0" * (size % 2) + chunk)
+            file.seek(4)
+            file.write(struct.pack("<I", total - 8))
+
+
+def _chunk(data: mmap, wanted: bytes) -> bytes:
+    """Find a chunk of a WAV: header, content and padding; empty if there is none."""
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == wanted:
+            return data[at : at + 8 + size].ljust(8 + size + size % 2, b"\0")
+        at += 8 + size + size % 2
+    return b""
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada import audio
+from levada.containers import copy_broadcast
 from levada.errors import InputError
 from levada.files import atomic_files, need_free
 from levada.recordings import opened
@@ -206,6 +207,12 @@ def _hear(source: Path, rate: int, channels: int, codec: str) -> _Heard:
     return _Heard(rate, channels, codec, length, level, peak)
 
 
+def _copy_broadcast(source: Path, files: Sequence[Path]) -> None:
+    for file in files:
+        if file.exists():
+            copy_broadcast(source, file)
+
+
 def _write(
     source: Path,
     separator: Separator,
@@ -224,6 +231,8 @@ def _write(
     cut = done = 0
     lent = atomic_files(folder, list(names.values()), spared=source, force=force)
     with lent as temporary, ExitStack() as stack, _said_before():
+        if ending == ".wav":
+            stack.callback(_copy_broadcast, source, [temporary / name for name in names.values()])  # after the writers
         writers: list[Write] = [
             stack.enter_context(
                 audio.writing(
