@@ -247,7 +247,7 @@ class TestRun:
     def test_force_spares_a_folder_of_something_else(self, base, span, tmp_path):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="holds something else"):
+        with pytest.raises(InputError, match="is not empty and was not made by levada"):
             self.run(span, base, tmp_path / "mine", strategy="decoder", settings=None, force=True)
         assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
@@ -290,7 +290,7 @@ class TestRun:
             match=r"mine\.part: holds the unfinished .* differs in settings\.seed \(0 there, 1 now\)",
         ):
             self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1))
-        assert (tmp_path / "mine.part" / "run.json").exists()
+        assert (tmp_path / "mine.part" / "levada-manifest.jsonl").exists()
         self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1), force=True)
         assert load(tmp_path / "mine").training["seed"] == 1
 
@@ -305,7 +305,7 @@ class TestRun:
     def test_leaves_a_working_folder_alone_that_is_not_its_own(self, base, span, tmp_path, force):
         (tmp_path / "mine.part").mkdir()
         (tmp_path / "mine.part" / "thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="holds something else"):
+        with pytest.raises(InputError, match="is not empty and was not made by levada"):
             self.run(span, base, tmp_path / "mine", force=force)
         assert (tmp_path / "mine.part" / "thesis.tex").read_text() == "years of work"
 

@@ -18,6 +18,7 @@ from levada.corpus import check, check_stems, open_corpus, open_stems, whole
 from levada.corpus import rendered as room
 from levada.corpus.rendered import render_corpus, sounds_of
 from levada.errors import InputError
+from levada.folders import lock_folder
 from levada.formats import read_beats
 from levada.render import render
 from levada.tradition import read_tradition
@@ -32,7 +33,13 @@ def made(folder, *, minutes=0.2, recordings=3, **changes):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Files by path, but for the manifest, which has the time, and the lock."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "levada-" not in path.name]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def listed(folder):
+    return {path.name for path in folder.iterdir() if "levada-" not in path.name}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +53,8 @@ def corpus(tmp_path_factory):
 class TestContents:
     def test_every_recording_has_its_beats_and_stems(self, corpus):
         names = [f"candombe-00{number}" for number in (1, 2, 3)]
-        there = {path.name for path in corpus.iterdir()}
+        there = listed(corpus)
         assert there == {
-            "corpus.json",
             "corpus.toml",
             *(f"{n}{e}" for n in names for e in (".wav", ".beats", ".stems")),
         }
@@ -108,7 +114,9 @@ class TestContents:
         assert check(opened).ok
 
     def test_it_says_what_it_is(self, corpus):
-        said = json.loads((corpus / "corpus.json").read_text())
+        header = json.loads((corpus / "levada-manifest.jsonl").read_text().splitlines()[0])
+        assert header["kind"] == "rendered recordings"
+        said = header["config"]
         assert (said["tradition"], said["minutes"], said["recordings"], said["seed"]) == ("candombe", 0.2, 3, 0)
         assert said["levada"]
         assert len(said["description"]) == 64
@@ -117,7 +125,12 @@ class TestContents:
         assert len({path.read_bytes() for path in corpus.glob("*.beats")}) == 3
 
     def test_a_minute_each_by_default(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(room, "_write", lambda job: job.target)
+        def no_music(job):
+            job.place.mkdir()
+            (job.place / f"{job.item}.wav").touch()
+            return job
+
+        monkeypatch.setattr(room, "_render", no_music)
         for minutes, count in ((0.5, 1), (1.4, 1), (1.6, 2), (120, 120)):
             done = render_corpus(tmp_path / str(minutes), CANDOMBE, minutes=minutes, processes=1)
             assert len(done.written) == count
@@ -205,8 +218,8 @@ class TestGoingOn:
             f"{folder / target}.wav: could not be written: the disk is full; "
             "finished and kept: 1 of 3 recordings; the same command goes on with the others"
         )
-        assert sorted(path.name for path in folder.iterdir()) == [
-            "candombe-001.beats", "candombe-001.stems", "candombe-001.wav", "corpus.json", "corpus.toml",
+        assert sorted(listed(folder)) == [
+            "candombe-001.beats", "candombe-001.stems", "candombe-001.wav", "corpus.toml",
         ]  # fmt: skip
         assert len(made(folder).kept) == 1
 
@@ -220,7 +233,7 @@ class TestGoingOn:
                 made(tmp_path / "corpus")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert sorted(contents(tmp_path / "corpus")) == ["corpus.json", "corpus.toml"]
+        assert sorted(contents(tmp_path / "corpus")) == ["corpus.toml"]
 
     def test_errors_in_processes_are_the_same(self, tmp_path, monkeypatch):
         monkeypatch.setattr(room, "WORTH_A_PROCESS_S", 0.0)
@@ -232,7 +245,7 @@ class TestGoingOn:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert error.value.path.parent == tmp_path / "corpus"
-        assert sorted(contents(tmp_path / "corpus")) == ["corpus.json", "corpus.toml"]
+        assert sorted(contents(tmp_path / "corpus")) == ["corpus.toml"]
 
     def test_ctrl_c_leaves_no_half_recording(self, tmp_path, monkeypatch):
         def stop(*_):
@@ -241,22 +254,16 @@ class TestGoingOn:
         monkeypatch.setattr(room, "write_beats", stop)
         with pytest.raises(KeyboardInterrupt):
             made(tmp_path / "corpus")
-        assert sorted(contents(tmp_path / "corpus")) == ["corpus.json", "corpus.toml"]
+        assert sorted(contents(tmp_path / "corpus")) == ["corpus.toml"]
 
 
 class TestFolders:
     def test_of_something_else_are_left_alone(self, tmp_path):
         (tmp_path / "thesis.txt").write_text("mine")
         for force in (False, True):
-            with pytest.raises(InputError, match=r"holds something else \(there is no corpus.json of levada's in it\)"):
+            with pytest.raises(InputError, match=r"is not empty and was not made by levada"):
                 made(tmp_path, force=force)
         assert contents(tmp_path) == {"thesis.txt": b"mine"}
-
-    @pytest.mark.parametrize("text", ["", "[]", "{}", "\udcff", '{"recordings": 3}'])
-    def test_with_another_corpus_json_too(self, tmp_path, text):
-        (tmp_path / "corpus.json").write_text(text, errors="surrogateescape")
-        with pytest.raises(InputError, match="holds something else"):
-            made(tmp_path, force=True)
 
     @pytest.mark.parametrize(
         ("changes", "told"),
@@ -264,7 +271,7 @@ class TestFolders:
             ({"seed": 1}, "seed (0 there, 1 now)"),
             ({"recordings": 2}, "recordings (3 there, 2 now)"),
             ({"minutes": 0.3}, "minutes (0.2 there, 0.3 now)"),
-            ({"minutes": 0.3, "seed": 4}, "minutes (0.2 there, 0.3 now), differs in seed (0 there, 4 now)"),
+            ({"minutes": 0.3, "seed": 4}, "minutes (0.2 there, 0.3 now), seed (0 there, 4 now)"),
         ],
     )
     def test_of_another_run_are_replaced_with_force_alone(self, tmp_path, changes, told):
@@ -272,7 +279,7 @@ class TestFolders:
         before = contents(tmp_path / "corpus")
         with pytest.raises(
             InputError,
-            match=re.escape(f"of a run that differs in {told}: choose another folder, or --force"),
+            match=re.escape(f"of a run that differs in {told}; name another folder, or --force"),
         ):
             made(tmp_path / "corpus", **changes)
         assert contents(tmp_path / "corpus") == before
@@ -302,9 +309,37 @@ class TestFolders:
 
     def test_with_force_the_same_run_is_done_anew(self, corpus, tmp_path):
         made(tmp_path / "corpus")
-        (tmp_path / "corpus" / "candombe-001.wav").write_bytes(b"broken")
         assert len(made(tmp_path / "corpus", force=True).written) == 3
         assert contents(tmp_path / "corpus") == contents(corpus)
+
+    def test_what_somebody_changed_is_never_replaced(self, corpus, tmp_path):
+        folder = tmp_path / "corpus"
+        made(folder)
+        (folder / "candombe-001.beats").write_text("0.5 1\n")
+        (folder / "corpus.toml").write_text("[groups]\n'*' = 'mine'\n")
+        before = contents(folder)
+        for changes in ({}, {"seed": 1}, {"recordings": 2}):
+            with pytest.raises(InputError, match=r"candombe-001.beats: was changed after levada wrote it"):
+                made(folder, force=True, **changes)
+            assert contents(folder) == before
+        (folder / "candombe-001.beats").rename(tmp_path / "mine.beats")
+        assert len(made(folder, force=True).written) == 3
+        assert contents(folder) == {**contents(corpus), "corpus.toml": before["corpus.toml"]}
+
+    def test_fewer_recordings_leave_those_that_somebody_changed(self, tmp_path):
+        folder = tmp_path / "corpus"
+        made(folder)
+        (folder / "candombe-003.beats").write_text("0.5 1\n")
+        (folder / "notes.txt").write_text("mine")
+        made(folder, recordings=1, minutes=0.05, force=True)
+        left = {f"candombe-001{ending}" for ending in (".wav", ".beats", ".stems")}
+        assert listed(folder) == {*left, "corpus.toml", "candombe-003.beats", "notes.txt"}
+
+    def test_two_processes_at_once_are_one(self, tmp_path):
+        (tmp_path / "corpus").mkdir()
+        with lock_folder(tmp_path / "corpus"), pytest.raises(InputError, match="another process"):
+            made(tmp_path / "corpus")
+        assert not listed(tmp_path / "corpus")
 
     def test_that_are_files_or_nowhere(self, tmp_path):
         (tmp_path / "file").write_text("mine")
@@ -412,7 +447,7 @@ class TestMultitracks:
         monkeypatch.setattr(room.audio, "write", full)
         with pytest.raises(InputError, match="the disk is full; finished and kept: 0 of 1"):
             made(tmp_path / "corpus", recordings=1, minutes=0.1, multitrack=True)
-        assert {path.name for path in (tmp_path / "corpus").iterdir()} == {"corpus.json", "corpus.toml"}
+        assert listed(tmp_path / "corpus") == {"corpus.toml"}
 
     def test_other_kinds_are_refused_and_replaced_when_asked(self, tmp_path):
         made(tmp_path / "corpus", recordings=1, minutes=0.05)
@@ -420,13 +455,13 @@ class TestMultitracks:
             made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True, force=True)
         (tmp_path / "corpus" / "candombe-002").mkdir()
-        assert {path.name for path in (tmp_path / "corpus").iterdir()} == {
-            *("corpus.json", "corpus.toml", "candombe-001", "candombe-002"),
+        assert listed(tmp_path / "corpus") == {
+            *("corpus.toml", "candombe-001", "candombe-002"),
         }
         with pytest.raises(InputError, match=r"differs in multitrack \(true there, false now\)"):
             made(tmp_path / "corpus", recordings=1, minutes=0.05)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, force=True)
-        there = {path.name for path in (tmp_path / "corpus").iterdir()}
+        there = listed(tmp_path / "corpus")
         assert there >= {"candombe-001.wav", "candombe-002"}
         assert "candombe-001" not in there
 

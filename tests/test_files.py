@@ -1,13 +1,11 @@
 import errno
-import json
 import os
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder, claim_folder
+from levada.files import atomic, atomic_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -195,56 +193,3 @@ def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
         atomic_folder(tmp_path / "model", known_by="m", force=True),
     ):
         raise AssertionError("the block must not run")
-
-
-class TestClaiming:
-    RUN = MappingProxyType({"seed": 0, "settings": {"tempo": [90, 100]}, "digest": "0" * 64})
-
-    def acquire(self, folder, run=RUN, **options):
-        claim_folder(folder, run, holds="mixtures", clear=lambda _: (folder / "a.wav").unlink(), **options)
-
-    @pytest.mark.parametrize(
-        ("changes", "told"),
-        [
-            ({"seed": 1}, "seed (0 there, 1 now)"),
-            ({"settings": {"tempo": [90, 110]}}, "settings.tempo ([90, 100] there, [90, 110] now)"),
-            ({"digest": "1" * 64}, "digest"),
-            ({"new": "x", "seed": None}, 'new (null there, "x" now), differs in seed (0 there, null now)'),
-        ],
-    )
-    def test_another_run_is_refused_and_says_what_differs(self, tmp_path, changes, told):
-        self.acquire(tmp_path / "out")
-        (tmp_path / "out" / "a.wav").touch()
-        before = (tmp_path / "out" / "run.json").read_bytes()
-        with pytest.raises(InputError) as refused:
-            self.acquire(tmp_path / "out", {**self.RUN, **changes})
-        assert f"holds mixtures of a run that differs in {told}: choose another folder" in str(refused.value)
-        assert (tmp_path / "out" / "run.json").read_bytes() == before
-        self.acquire(tmp_path / "out")
-        assert names(tmp_path / "out") == ["a.wav", "run.json"]
-        self.acquire(tmp_path / "out", {**self.RUN, **changes}, force=True)
-        assert names(tmp_path / "out") == ["run.json"]
-
-    def test_another_version_is_another_run(self, tmp_path, monkeypatch):
-        self.acquire(tmp_path / "out")
-        monkeypatch.setattr("levada.files.__version__", "99")
-        with pytest.raises(InputError, match='"99" now'):
-            self.acquire(tmp_path / "out")
-
-    def test_inputs_may_be_added_but_not_changed_once_they_are_done(self, tmp_path):
-        self.acquire(tmp_path / "out", inputs={"a": "1", "b": "1"})
-        self.acquire(tmp_path / "out", inputs={"c": "1", "b": "1"})
-        with pytest.raises(InputError, match="a, which has changed since"):
-            self.acquire(tmp_path / "out", inputs={"a": "2"})
-        self.acquire(tmp_path / "out", inputs={"a": "2"}, is_done=lambda name: name != "a")
-        with pytest.raises(InputError, match="a, which has changed since"):
-            self.acquire(tmp_path / "out", inputs={"a": "1"})
-
-    def test_something_else_is_left_alone(self, tmp_path):
-        (tmp_path / "thesis.tex").write_text("mine")
-        for force in (False, True):
-            with pytest.raises(InputError, match="holds something else"):
-                self.acquire(tmp_path, force=force)
-        self.acquire(tmp_path, outputs=[tmp_path / "a.wav"])
-        assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
-        assert (tmp_path / "thesis.tex").read_text() == "mine"

@@ -9,7 +9,7 @@ import pytest
 
 from levada.errors import InputError
 from levada.files import atomic
-from levada.folders import LOCK, MANIFEST, RunFolder, config_digest, lock_folder
+from levada.folders import LOCK, MANIFEST, RunFolder, config_digest, lock_folder, working_folder
 
 CONFIG = {"model": "base", "settings": {"steps": 3}}
 
@@ -233,3 +233,49 @@ def test_a_refused_folder_is_left_as_it_was(tmp_path: Path) -> None:
 def test_folders_above_are_made(tmp_path: Path) -> None:
     fill(tmp_path / "a" / "b", "1", "x")
     assert (tmp_path / "a" / "b" / "x.beats").read_text() == "1"
+
+
+class TestWorkingFolder:
+    def test_of_an_interrupted_run_is_continued_and_of_a_finished_one_removed(self, tmp_path):
+        def interrupt():
+            with working_folder(tmp_path / "x.part", run={"steps": 3}) as part:
+                (part / "checkpoint").write_text("1")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        with working_folder(tmp_path / "x.part", run={"steps": 3}) as part:
+            assert (part / "checkpoint").read_text() == "1"
+            with pytest.raises(InputError, match="another process"), working_folder(part, run={"steps": 3}):
+                pass
+        assert not (tmp_path / "x.part").exists()
+
+    def test_of_another_run_is_kept_or_thrown_away_as_a_whole(self, tmp_path):
+        def leave(run, force=False):
+            with working_folder(tmp_path / "x.part", run=run, force=force) as part:
+                found = sorted(path.name for path in part.iterdir() if "levada-" not in path.name)
+                (part / "songs").mkdir(exist_ok=True)
+                (part / "songs" / "1.npz").write_text("1")
+                raise MemoryError(found)
+
+        with pytest.raises(MemoryError, match=r"\[\]"):
+            leave({"steps": 3})
+        with pytest.raises(InputError, match=r"of a run that differs in steps \(3 there, 4 now\)"):
+            leave({"steps": 4})
+        with pytest.raises(MemoryError, match="songs"):
+            leave({"steps": 3})
+        with pytest.raises(MemoryError, match=r"\[\]"):
+            leave({"steps": 4}, force=True)
+
+
+def test_what_differs_is_named_up_to_five_things(tmp_path):
+    acquire = lambda value, **more: RunFolder.acquire(  # noqa: E731
+        tmp_path / "out", kind="beats", config={str(number): value for number in range(8)}, **more
+    )
+    with acquire(0):
+        pass
+    with (
+        pytest.raises(InputError, match=r"differs in 0 \(0 there, 1 now\), 1 .*, 4 \(0 there, 1 now\) and 3 more;"),
+        acquire(1),
+    ):
+        pass

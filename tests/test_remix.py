@@ -331,7 +331,7 @@ class TestWrong:
     def test_a_folder_of_something_else(self, solos, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "mine.txt").write_text("mine")
-        with pytest.raises(InputError, match="holds something else"):
+        with pytest.raises(InputError, match="is not empty and was not made by levada"):
             remix(solos, tmp_path / "out", settings=SMALL)
         assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
@@ -340,6 +340,21 @@ class TestWrong:
         with pytest.raises(InputError, match=r"holds mixtures .* differs in settings\.seed \(0 there, 1 now\)"):
             remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1))
         assert len(remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1), force=True).written) == 2
+
+    def test_force_keeps_what_somebody_changed_or_put_there(self, solos, tmp_path):
+        out = tmp_path / "out"
+        made = remix(solos, out, settings=replace(SMALL, mixtures=3, test=0))
+        (made.written[0] / "notes.txt").write_text("mine")
+        (made.written[2] / "mixture.beats").write_text("0.5 1\n")
+        fewer = remix(solos, out, settings=replace(SMALL, mixtures=1, test=0, seed=1), force=True)
+        assert (made.written[0] / "notes.txt").read_text() == "mine"
+        assert [path.name for path in made.written[2].iterdir()] == ["mixture.beats"]
+        assert not made.written[1].exists()
+        assert fewer.written == made.written[:1]
+        (fewer.written[0] / "mixture.wav").write_bytes(b"mine")
+        with pytest.raises(InputError, match=r"mixture\.wav: was changed after levada wrote it"):
+            remix(solos, out, settings=replace(SMALL, mixtures=1, test=0, seed=2), force=True)
+        assert (fewer.written[0] / "mixture.wav").read_bytes() == b"mine"
 
     def test_another_tracker_or_other_labels_are_another_run(self, tmp_path):
         (tmp_path / "solos").mkdir()

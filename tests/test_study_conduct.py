@@ -20,6 +20,7 @@ from levada import audio, workers
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.evaluate import Row
+from levada.folders import lock_folder
 from levada.formats import write_beats
 from levada.report.gaps import told_by_studies
 from levada.scores import SCORES
@@ -27,7 +28,7 @@ from levada.study import grid
 from levada.study.conduct import look_ahead, run_study
 from levada.study.run import failure
 from levada.study.spec import read_spec
-from levada.study.store import locked, read_runs
+from levada.study.store import read_runs
 
 STRATEGIES = 'strategies = ["untouched", "decoder"]\nminutes = [0.1, 0.2]\nrivals = ["flux"]\nseeds = 3\n'
 
@@ -259,7 +260,8 @@ class TestFailures:
         assert not multiprocessing.active_children()
 
     def test_two_studies_at_once(self, spec, tmp_path):
-        with locked(tmp_path / "out", name="theirs"), pytest.raises(InputError, match=r"another study .*theirs"):
+        (tmp_path / "out").mkdir()
+        with lock_folder(tmp_path / "out"), pytest.raises(InputError, match=r"another process .*process"):
             run_study(spec, out=tmp_path / "out", each=playing)
 
     def test_nothing_is_made_for_a_spec_that_is_wrong(self, spec, tmp_path):

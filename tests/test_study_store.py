@@ -3,9 +3,6 @@
 import errno
 import json
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from levada.errors import InputError
 from levada.evaluate import Row
 from levada.scores import SCORES
 from levada.study.grid import Plan
-from levada.study.store import Run, known_runs, locked, read_run, read_runs, recover, remember, write_run
+from levada.study.store import Run, known_runs, read_run, read_runs, recover, remember, write_run
 
 PLAN = Plan("drums", "finetune+augment", "base", 1.5, "vote-k", ("tempo", "pitch"), ("all",), 3, 0.5, 5.0, False, False)
 
@@ -184,58 +181,3 @@ class TestFullDisk:
         monkeypatch.undo()
         (run,) = read_runs(tmp_path)
         assert run.error == "first"
-
-
-class TestLock:
-    HOLD = "import sys, time\nfrom levada.study.store import locked\nwith locked(sys.argv[1], name='theirs'):\n print('held', flush=True)\n time.sleep(60)\n"  # fmt: skip  # noqa: E501
-
-    def test_a_second_study_is_told_who_has_it_and_a_killed_one_has_nothing(self, tmp_path):
-        holder = subprocess.Popen([sys.executable, "-c", self.HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        try:
-            assert holder.stdout.readline() == "held\n"
-            with (
-                pytest.raises(InputError, match=f"theirs, process {holder.pid} on ") as error,
-                locked(tmp_path, name="mine"),
-            ):
-                pass
-            assert error.value.path == tmp_path
-        finally:
-            holder.kill()
-            holder.wait()
-            holder.stdout.close()
-        with locked(tmp_path, name="mine"):
-            assert json.loads((tmp_path / "study.lock").read_text())["pid"] == os.getpid()
-        with locked(tmp_path, name="again"):
-            pass
-
-    def test_also_inside_one_process(self, tmp_path):
-        with (
-            locked(tmp_path, name="mine"),
-            pytest.raises(InputError, match="another study"),
-            locked(tmp_path, name="x"),
-        ):
-            pass
-
-    def test_where_the_system_knows_no_locks(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "fcntl", None)
-        with locked(tmp_path, name="mine"):
-            pass
-        gone = subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
-        )
-        for pid, host, free in ((gone.stdout, None, True), (os.getppid(), None, False), (gone.stdout, "far", False)):
-            import socket
-
-            said = {"study": "theirs", "pid": int(pid), "host": host or socket.gethostname()}
-            (tmp_path / "study.lock").write_text(json.dumps(said))
-            if free:
-                with locked(tmp_path, name="mine"):
-                    pass
-            else:
-                with pytest.raises(InputError, match="theirs"), locked(tmp_path, name="mine"):
-                    pass
-
-    def test_a_folder_that_is_a_file(self, tmp_path):
-        (tmp_path / "out").write_text("mine")
-        with pytest.raises(InputError, match="cannot be written"), locked(tmp_path / "out", name="mine"):
-            pass

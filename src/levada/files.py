@@ -16,22 +16,20 @@ import shutil
 import socket
 import tomllib
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from levada import __version__
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "atomic", "atomic_files", "atomic_folder", "claim_folder", "differing", "need_free", "read_midi", "read_toml",
-    "remove", "temporary_path", "working_folder", "wrap_errors",
+    "atomic", "atomic_files", "atomic_folder", "differing", "need_free", "need_parent", "read_midi", "read_toml",
+    "remove", "temporary_path", "wrap_errors",
 ]  # fmt: skip
 
-RUN = "run.json"
-SHORT, SHOWN = 40, 5  # characters of a value, and differing entries, up to which a message has them
+SHORT = 40  # characters of a value up to which a message has it
 TEMPORARY = ".levada-"
 
 _REASONS = {
@@ -176,7 +174,7 @@ def need_free(path: str | Path, names: Collection[str], *, spared: Path | None =
         As for `atomic_files`.
     """
     target = Path(os.path.realpath(path))
-    _need_parent(path, target)
+    need_parent(path)
     if not target.exists():
         return
     if not target.is_dir():
@@ -185,115 +183,6 @@ def need_free(path: str | Path, names: Collection[str], *, spared: Path | None =
         if spared is not None and (target / name).exists() and (target / name).samefile(spared):
             raise InputError("is what is read here, and would be lost; choose another folder", path=Path(path) / name)
         _refuse(Path(path) / name, target / name, force=force)
-
-
-def claim_folder(
-    path: str | Path,
-    config: Mapping[str, Any],
-    *,
-    manifest: str = RUN,
-    holds: str,
-    clear: Callable[[Mapping[str, Any]], None],
-    inputs: Mapping[str, str] | None = None,
-    is_done: Callable[[str], bool] = lambda _: True,
-    outputs: Iterable[Path] | None = None,
-    parents: bool = False,
-    advice: str = "choose another folder, or --force to replace them",
-    force: bool = False,
-) -> None:
-    """Create an output folder, or recognise the one that a run of the same config left, for code that fills it itself.
-
-    Parameters
-    ----------
-    path : path-like
-    config : mapping
-        Everything that decides the output, as JSON has it. It is kept in the folder, with the version of levada.
-    manifest : str
-        Name of the file it is kept in.
-    holds : str
-        What such a folder holds, for messages.
-    clear : callable
-        Given the config of another run, removes its output; called only with `force`, and before the new manifest is
-        written, so that a run killed in between leaves no output of one run beside the manifest of another.
-    inputs : mapping of str to str, optional
-        Digest of each input by name. Inputs may be added between runs, but not changed once they are done.
-    is_done : callable, optional
-        Whether the output of the input of that name exists.
-    outputs : iterable of Path, optional
-        The files that are going to be written: where there is no manifest none of them may exist, other files may.
-        Without it, the folder must be empty.
-    parents : bool
-        Whether folders above it are created as well.
-    advice : str
-        What to do about another run, for messages.
-    force : bool
-        Whether the output of another run may be replaced.
-
-    Raises
-    ------
-    InputError
-        If it holds the output of another run (the message says what differs) or something else, or cannot be created.
-    """
-    folder, note = Path(path), Path(path) / manifest
-    if folder.exists() and not folder.is_dir():
-        raise InputError("is a file: give the name of a folder", path=path)
-    if not parents:
-        _need_parent(path, folder.absolute())
-    ours = json.loads(json.dumps({**config, "levada": __version__}, default=str))
-    digests, theirs = dict(inputs or {}), _read_config(note)
-    if theirs is not None:
-        before = theirs.pop("inputs", {})
-        what = [f"differs in {name}" for name in differing(theirs, ours)]
-        what += [
-            f"is older than {name}, which has changed since"
-            for name, digest in digests.items()
-            if before.get(name, digest) != digest and is_done(name)
-        ]
-        if what and not force:
-            more = f" and {len(what) - SHOWN} more" if len(what) > SHOWN else ""
-            raise InputError(f"holds {holds} of a run that {', '.join(what[:SHOWN])}{more}: {advice}", path=path)
-        if what:
-            clear(theirs)
-        else:
-            digests = {**before, **digests}
-    elif outputs is not None:
-        there = [] if force else [file for file in (note, *outputs) if file.exists()]
-        if there:
-            raise InputError(
-                f"holds {holds} of unknown origin: its {manifest} is "
-                f"{'damaged' if there[0] == note else f'missing, and it has {there[0].name}'}; {advice}",
-                path=path,
-            )
-    elif folder.is_dir() and any(not file.name.startswith(TEMPORARY) for file in folder.iterdir()):
-        raise InputError(f"holds something else (there is no {manifest} of levada's in it); move it away", path=path)
-    with wrap_errors(folder, *folder.parents):
-        folder.mkdir(parents=parents, exist_ok=True)
-    with atomic(note, force=True) as temporary:
-        content = {**ours, "inputs": digests} if digests else ours
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
-
-
-def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = False) -> Path:
-    """Create a folder for work that may be interrupted, or recognise the one that the same run left.
-
-    Parameters are those of `claim_folder`; with `force`, the unfinished work of another run is thrown away.
-
-    Returns
-    -------
-    Path
-        The folder: empty but for the manifest, or with what the run had done.
-    """
-    claim_folder(
-        path,
-        run,
-        holds="the unfinished work",
-        clear=lambda _: remove([Path(path)]),
-        advice="repeat that call to finish it, or --force to throw it away",
-        force=force,
-    )
-    return Path(path)
 
 
 def remove(paths: Iterable[Path]) -> None:
@@ -378,15 +267,6 @@ def differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
     return [(name.removeprefix(".") or "everything") + (f" ({values[0]} there, {values[1]} now)" if is_short else "")]
 
 
-def _read_config(note: Path) -> dict[str, Any] | None:
-    """The config that `claim_folder` kept in a folder; None where there is none that can be read."""
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "levada" in found else None
-
-
 def temporary_path(target: Path) -> Path:
     """A name beside a file or folder, to write it under until it is whole.
 
@@ -429,7 +309,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
-    _need_parent(path, target)
+    need_parent(path)
     if target.is_dir():
         raise InputError("is a folder: give the name of a file", path=path)
     if target.exists() and not target.is_file():
@@ -439,7 +319,7 @@ def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
 
 
 def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool) -> None:
-    _need_parent(path, target)
+    need_parent(path)
     if not target.exists():
         return
     if not target.is_dir():
@@ -452,8 +332,14 @@ def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool
         raise InputError("exists already; give another name, or --force to replace it", path=path)
 
 
-def _need_parent(path: str | Path, target: Path) -> None:
-    if not target.parent.is_dir():
+def need_parent(path: str | Path) -> None:
+    """Refuse a path in a folder that does not exist: it may be misspelt.
+
+    Raises
+    ------
+    InputError
+    """
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise InputError(f"there is no folder {Path(path).parent}: make it first", path=path)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from levada import __version__
 from levada.errors import InputError
-from levada.files import differing, temporary_path, wrap_errors
+from levada.files import differing, need_parent, remove, temporary_path, wrap_errors
 
 __all__ = [
     "HOLDER",
@@ -46,6 +46,7 @@ __all__ = [
 MANIFEST = "levada-manifest.jsonl"
 LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
 FORMAT = 1
+SHOWN = 5  # differing entries up to which a message has them
 DONE, FAILED, WRITING, REMOVED = "done", "failed", "writing", "removed"
 
 
@@ -91,6 +92,8 @@ class RunFolder:
     path : Path
     kind : str
         What it holds: "beats", "stems", "rendered recordings" …
+    is_continued : bool
+        Whether an earlier call of the same config wrote to it.
     config : str
         Digest of what decides the results of this run.
     entries : iterable of Entry
@@ -99,6 +102,7 @@ class RunFolder:
 
     def __init__(self, path: Path, kind: str, config: str, entries: Iterable[Entry] = ()) -> None:
         self.path, self.kind, self.config, self.entries = path, kind, config, dict[str, Entry]()
+        self.is_continued = False
         self._written: dict[str, list[Mapping[str, Any]]] = {}  # every state of a file that levada ever wrote
         for entry in entries:
             self._remember(entry)
@@ -158,14 +162,15 @@ class RunFolder:
             if header is not None and header["kind"] != kind:
                 raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
             if header is not None and header["digest"] != digest and not force:
-                what = ", ".join(differing(header["config"], json.loads(_canonical(config))))
+                what = _listed(differing(header["config"], json.loads(_canonical(config))))
                 raise InputError(
                     f"holds {kind} of a run that differs in {what}; name another folder, or --force to replace "
                     "them one by one",
                     path=path,
                 )
             found = cls(folder, kind, digest, entries)
-            if header is None or header["digest"] != digest:
+            found.is_continued = header is not None and header["digest"] == digest
+            if not found.is_continued:
                 row = {"format": FORMAT, "kind": kind, "digest": digest, "config": config, "about": dict(about or {})}
                 found._append(row)
             yield found
@@ -248,8 +253,7 @@ class RunFolder:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(temporary / name, target)
                 for name in set() if before is None else set(before.files) - set(names):
-                    if self._is_ours(name):
-                        (self.path / name).unlink(missing_ok=True)
+                    self._unlink(name)
                 self._record(Entry(item, DONE, self.config, state, files, date=_now()))
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -270,13 +274,32 @@ class RunFolder:
         """
         names = self.entries[item].files if item in self.entries else {}
         for name in names:
-            if self._is_ours(name):
-                (self.path / name).unlink()
-                for parent in list(PurePosixPath(name).parents)[:-1]:
-                    with suppress(OSError):  # not empty
-                        (self.path / parent).rmdir()
+            self._unlink(name)
         self._record(Entry(item, REMOVED, self.config, date=_now()))
         return [name for name in names if (self.path / name).exists()]
+
+    def remove_others(self, items: Iterable[str]) -> None:
+        """Remove what earlier runs wrote for items that are none of these, but for files that somebody changed."""
+        for item in set(self.entries) - set(items):
+            if self.entries[item].status != REMOVED:
+                self.remove(item)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file that describes the others; one that somebody changed, or put there, stays."""
+        target = self.path / name
+        if os.path.lexists(target) and not self._is_ours(name):
+            return
+        with self.writing(name) as temporary:
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_text(text, encoding="utf-8")
+
+    def _unlink(self, name: str) -> None:
+        """Remove a file that is unchanged, and the folders that it leaves empty."""
+        if self._is_ours(name):
+            (self.path / name).unlink()
+            for parent in list(PurePosixPath(name).parents)[:-1]:
+                with suppress(OSError):  # not empty
+                    (self.path / parent).rmdir()
 
     def _is_ours(self, name: str) -> bool:
         return any(_is_unchanged(self.path / name, state) for state in self._written.get(name, ()))
@@ -295,6 +318,36 @@ class RunFolder:
         path = self.path / MANIFEST
         with wrap_errors(path), path.open("ab") as file:
             file.write(_canonical(line).encode("utf-8", "backslashreplace") + b"\n")
+
+
+@contextmanager
+def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = False) -> Iterator[Path]:
+    """Hold a folder of work that may be interrupted; it is removed if the block succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+    run : mapping
+        All that decides the result, as JSON has it. The unfinished work of the same run is gone on with.
+    force : bool
+        Whether the unfinished work of another run may be thrown away.
+
+    Yields
+    ------
+    Path
+        The folder: with what an interrupted call of the same run had done, or nothing but the manifest.
+
+    Raises
+    ------
+    InputError
+        As of `RunFolder.acquire`.
+    """
+    need_parent(path)
+    with RunFolder.acquire(path, kind="unfinished work", config=run, force=force) as held:
+        if not held.is_continued:
+            remove(file for file in held.path.iterdir() if file.name not in (MANIFEST, LOCK, HOLDER))
+        yield held.path
+    shutil.rmtree(path)
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -353,6 +406,11 @@ def _holder(folder: Path) -> str:
         return "it does not say which"
 
 
+def _listed(what: list[str]) -> str:
+    more = f" and {len(what) - SHOWN} more" if len(what) > SHOWN else ""
+    return ", ".join(what[:SHOWN]) + more
+
+
 def _is_in_use(folder: Path) -> bool:
     return any(not file.name.startswith(".levada-") for file in folder.iterdir())
 
@@ -381,16 +439,24 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
     return header, entries
 
 
-def written_files(folder: Path) -> set[Path]:
+def written_files(folder: Path, *, kind: str) -> set[Path]:
     """List the files in a folder that its manifest says levada wrote, and that nobody has changed since.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : str
+        What the folder must hold, as of `RunFolder.acquire`; one of another kind has no such files.
 
     Raises
     ------
     InputError
         If the manifest is damaged.
     """
-    found = set[Path]()
-    for entry in _read_manifest(folder)[1]:
+    found, (header, entries) = set[Path](), _read_manifest(folder)
+    if header is None or header["kind"] != kind:
+        return found
+    for entry in entries:
         for name, state in entry.files.items():
             path = folder / name
             if _is_unchanged(path, state):

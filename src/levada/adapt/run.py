@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from levada.adapt.beats import STRATEGIES, AdaptSettings
 from levada.bayes import Patterns
 from levada.corpus import Span
 from levada.errors import InputError
-from levada.files import working_folder
 from levada.fit import LOG, Progress
+from levada.folders import working_folder
 from levada.nets import weights
 from levada.nets.card import Card
 from levada.nets.folder import write_card
@@ -162,13 +161,12 @@ def _run(
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
     if not out.absolute().parent.is_dir():
         raise InputError(f"there is no folder {out.parent}: make it first", path=out)
-    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
-    adapted = made(part, progress)
-    adapted = replace(adapted, card=replace(adapted.card, name=out.name))
-    save(out, adapted, force=force)
-    if (part / LOG).exists():
-        os.replace(part / LOG, out / LOG)
-    shutil.rmtree(part)
+    with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
+        adapted = made(part, progress)
+        adapted = replace(adapted, card=replace(adapted.card, name=out.name))
+        save(out, adapted, force=force)
+        if (part / LOG).exists():
+            os.replace(part / LOG, out / LOG)
     return adapted
 
 

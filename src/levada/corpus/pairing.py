@@ -110,12 +110,12 @@ class Annotations:
 
 
 def _machine_made(files: frozenset[Path]) -> frozenset[Path]:
-    """The files that a manifest of levada's says it wrote, and nobody has changed since."""
+    """Beats that levada found, by its manifests, and nobody has changed since; those of rendered music are exact."""
     found = set[Path]()
     for manifest in files:
         if manifest.name == MANIFEST:
             try:
-                found |= written_files(manifest.parent)
+                found |= written_files(manifest.parent, kind="beats")
             except InputError:  # a damaged manifest says nothing
                 continue
     return frozenset(found)

@@ -3,8 +3,8 @@
 Each recording has its own ensemble, tempo, instruments and room, and is a group of its own. Beside ``NAME-001.wav``
 lie its beats, ``NAME-001.beats``, and what each part played alone, ``NAME-001.stems/PART.wav``, before the room but as
 loud as in the mixture. Multitracks, to learn separation from, are folders: ``NAME-001/mixture.wav``, its beats, and a
-file an instrument, in the room and as they sum to the mixture. ``corpus.json`` says what was rendered, so that an
-interrupted run can go on.
+file an instrument, in the room and as they sum to the mixture. The manifest (`levada.folders`) says what was
+rendered, so that an interrupted run can go on.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from levada import __version__, audio
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder, claim_folder
+from levada.files import need_parent, temporary_path, wrap_errors
+from levada.folders import RunFolder
 from levada.formats import write_beats
 from levada.render import multitrack as render_multitrack
 from levada.render import render
@@ -41,7 +41,7 @@ Floats32 = npt.NDArray[np.float32]
 SYNTHESISED = "synthesised"
 LICENCE = "CC0-1.0"
 """Of what is rendered with levada's own sounds."""
-RUN, TOML, MIXTURE = "corpus.json", "corpus.toml", "mixture.wav"
+TOML, MIXTURE = "corpus.toml", "mixture.wav"
 USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
 MOST_MINUTES = 10_000.0
 WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs more than it saves
@@ -67,24 +67,14 @@ class Rendered:
 class _Job:
     """One recording, as a process needs to know it."""
 
-    target: Path
+    item: str
+    target: Path  # what it becomes
+    place: Path  # where it is rendered: files have the paths there that they will have in the corpus
     tradition: Tradition
     length_s: float
     seed: tuple[int, int]
     sounds: str
     multitrack: bool = False
-
-    @property
-    def beats(self) -> Path:
-        return self.target.with_suffix(".beats")
-
-    @property
-    def stems(self) -> Path:
-        return self.target.with_suffix(".stems")
-
-    @property
-    def is_done(self) -> bool:
-        return self.target.exists() and self.beats.exists()
 
 
 def render_corpus(
@@ -139,30 +129,58 @@ def render_corpus(
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
     sounds_of(sounds)  # said before the work, not after it
     folder = Path(folder)
+    need_parent(folder)
     run = _described(tradition, minutes, count, seed, sounds, multitrack)
-    claim_folder(
-        folder, run, manifest=RUN, holds="recordings", clear=lambda theirs: _clear(folder, theirs), force=force
-    )
-    _write_facts(folder, tradition, sounds, seed)
-    ending = f"/{MIXTURE}" if multitrack else ".wav"
-    targets = [folder / f"{run['tradition']}-{number:03}{ending}" for number in range(1, count + 1)]
-    jobs = [
-        _Job(target, tradition, 60 * minutes / count, (seed, number), sounds, multitrack)
-        for number, target in enumerate(targets, start=1)
-    ]
-    kept = [job.target for job in jobs if job.is_done and not force]
-    todo = [job for job in jobs if force or not job.is_done]
-    written: list[Path] = []
+    with (
+        RunFolder.acquire(folder, kind="rendered recordings", config=run, force=force) as held,
+        _scratch(folder) as scratch,
+    ):
+        items = [f"{run['tradition']}-{number:03}" for number in range(1, count + 1)]
+        ending = f"/{MIXTURE}" if multitrack else ".wav"
+        jobs = [
+            _Job(
+                item,
+                target=folder / f"{item}{ending}",
+                place=scratch / item,
+                tradition=tradition,
+                length_s=60 * minutes / count,
+                seed=(seed, number),
+                sounds=sounds,
+                multitrack=multitrack,
+            )
+            for number, item in enumerate(items, start=1)
+        ]
+        kept = [job for job in jobs if not force and held.is_done(job.item)]
+        todo = [job for job in jobs if job not in kept]
+        for job in todo:
+            held.need_replaceable([job.target.relative_to(folder).as_posix(), *held.edited(job.item)])
+        held.write_text(TOML, _facts(tradition, sounds, seed))
+        written: list[Path] = []
+        try:
+            for job in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
+                with held.writing(job.item) as temporary:
+                    for part in job.place.iterdir():
+                        part.rename(temporary / part.name)
+                written.append(job.target)
+                if progress is not None:
+                    progress(len(kept) + len(written), count)
+        except InputError as error:
+            done = len(kept) + len(written)
+            there = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
+            raise InputError(f"{error.problem.rstrip('?')}; {there}", path=error.path) from None
+        held.remove_others([TOML, *items])
+    return Rendered(folder, tuple(sorted(written)), tuple(job.target for job in kept))
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder on the same disk to render in, which is gone afterwards."""
+    place = temporary_path(folder / "rendered")
+    place.mkdir()
     try:
-        for target in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
-            written.append(target)
-            if progress is not None:
-                progress(len(kept) + len(written), count)
-    except InputError as error:
-        done = sum(job.is_done for job in jobs)
-        there = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
-        raise InputError(f"{error.problem.rstrip('?')}; {there}", path=error.path) from None
-    return Rendered(folder, tuple(sorted(written)), tuple(kept))
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @lru_cache(maxsize=2)
@@ -238,84 +256,60 @@ def _described(
     }
 
 
-def _clear(folder: Path, run: Mapping[str, Any]) -> None:
-    """Remove the recordings of a run, and nothing else."""
-    for path in folder.iterdir():
-        number = re.fullmatch(rf"{re.escape(str(run.get('tradition')))}-(\d{{3,}})", path.stem)
-        if number and path.suffix in (".wav", ".beats", ".stems"):
-            _remove(path.with_suffix(".wav"))
-        elif number and (path / MIXTURE).is_file():
-            shutil.rmtree(path)
-
-
-def _write_facts(folder: Path, tradition: Tradition, sounds: str, seed: int) -> None:
+def _facts(tradition: Tradition, sounds: str, seed: int) -> str:
+    """What `corpus.toml` says."""
     licence = LICENCE if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
     title = tradition.title or tradition.name
     told = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
     citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
     facts = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
-    with atomic(folder / TOML, force=True) as temporary:
-        lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()]
-        temporary.write_text("".join(lines).replace("\x7f", " "), encoding="utf-8")
+    return "".join(f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()).replace(
+        "\x7f", " "
+    )
 
 
-def _each(jobs: list[_Job], processes: int) -> Iterator[Path]:
+def _each(jobs: list[_Job], processes: int) -> Iterator[_Job]:
+    """Render recordings; each comes back as soon as it lies in its place."""
     if processes <= 1 or len(jobs) <= 1:
-        yield from map(_write, jobs)
+        yield from map(_render, jobs)
         return
     try:
         with pool(min(processes, len(jobs))) as lent:
-            for done in as_completed([lent.submit(_write, job) for job in jobs]):
+            for done in as_completed([lent.submit(_render, job) for job in jobs]):
                 yield done.result()
     except BrokenExecutor as error:
         raise InputError(f"cannot be rendered: {error}", path=jobs[0].target.parent) from None
 
 
-def _write(job: _Job) -> Path:
-    """Render a recording and write it: stems first, the mixture last, all of them or none."""
+def _render(job: _Job) -> _Job:
+    """Render a recording, with what each part plays alone, into its place."""
+    rng, sounds = np.random.default_rng(job.seed), sounds_of(job.sounds)
     if job.multitrack:
-        return _write_multitrack(job)
-    rng = np.random.default_rng(job.seed)
-    piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
-    dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
-    gain = _gain(piece.mixture[0], dry[0], piece.rate)
-    loudest = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
-    _remove(job.target)
+        song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
+        loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
+        folder = stems = job.place / job.item
+        name, rate, beats = Path(MIXTURE).stem, song.rate, song.beats
+        scaled = {part: stem / loudest for part, stem in song.stems.items()}
+        mixture = song.mixture / loudest
+    else:
+        piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
+        dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
+        gain = _gain(piece.mixture[0], dry[0], piece.rate)
+        peak = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
+        folder, stems = job.place, job.place / f"{job.item}.stems"
+        name, rate, beats = job.item, piece.rate, piece.beats
+        scaled = {part: stem * np.float32(gain / peak) for part, stem in piece.stems.items()}
+        mixture = piece.mixture / np.float32(peak)
     try:
-        with atomic_folder(job.stems, known_by=RUN) as temporary:
-            for part, stem in piece.stems.items():
-                audio.write(temporary / f"{part}.wav", stem * np.float32(gain / loudest), rate=piece.rate)
-        write_beats(job.beats, piece.beats)
-        audio.write(job.target, piece.mixture / np.float32(loudest), rate=piece.rate)
-    except InputError as error:
-        _remove(job.target)
-        raise InputError(error.problem, path=job.target) from None
-    except BaseException:
-        _remove(job.target)
-        raise
-    return job.target
-
-
-def _write_multitrack(job: _Job) -> Path:
-    """Render a song and write its folder, as a whole or not at all."""
-    rng = np.random.default_rng(job.seed)
-    song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds_of(job.sounds))
-    loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
-    try:
-        with atomic_folder(job.target.parent, known_by=MIXTURE, force=True) as temporary:
-            for name, stem in song.stems.items():
-                audio.write(temporary / f"{name}.wav", stem / loudest, rate=song.rate)
-            write_beats(temporary / job.beats.name, song.beats)
-            audio.write(temporary / MIXTURE, song.mixture / loudest, rate=song.rate)
+        with wrap_errors(job.target, job.place):
+            stems.mkdir(parents=True)
+        for part, stem in scaled.items():
+            audio.write(stems / f"{part}.wav", stem, rate=rate)
+        write_beats(folder / f"{name}.beats", beats)
+        audio.write(folder / f"{name}.wav", mixture, rate=rate)
     except InputError as error:
         raise InputError(error.problem, path=job.target) from None
-    return job.target
-
-
-def _remove(recording: Path) -> None:
-    recording.unlink(missing_ok=True)
-    recording.with_suffix(".beats").unlink(missing_ok=True)
-    shutil.rmtree(recording.with_suffix(".stems"), ignore_errors=True)
+    return job
 
 
 def _gain(mixture: Floats32, dry: Floats32, rate: int) -> float:

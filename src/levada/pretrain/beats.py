@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -31,7 +30,8 @@ from levada.corpus import open_corpus
 from levada.corpus.spans import with_margins
 from levada.decode import decode_beats, pick_peaks, probabilities
 from levada.errors import InputError
-from levada.files import read_toml, working_folder
+from levada.files import read_toml
+from levada.folders import working_folder
 from levada.nets.card import both_error, is_model, read_card
 from levada.perform import Performance, perform
 from levada.pretrain.cards import card
@@ -415,14 +415,13 @@ def make(
         find(name)
     run = describe(settings) | {"content": _content(settings)}
     start = _start(settings.start) if settings.start else None
-    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
-    net = pretrain(settings, folder=part, workers=workers, progress=progress)
-    known = card(settings, name=out.name, start=None if start is None else read_card(start))
-    base = Weights(net, known, training=describe(settings))
-    save(out, base, force=force)
-    if (part / LOG).exists():
-        os.replace(part / LOG, out / LOG)
-    shutil.rmtree(part)
+    with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
+        net = pretrain(settings, folder=part, workers=workers, progress=progress)
+        known = card(settings, name=out.name, start=None if start is None else read_card(start))
+        base = Weights(net, known, training=describe(settings))
+        save(out, base, force=force)
+        if (part / LOG).exists():
+            os.replace(part / LOG, out / LOG)
     return base
 
 

@@ -7,7 +7,6 @@ and kept beside the run, so that a killed one goes on.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,7 +18,8 @@ import numpy as np
 
 from levada import audio
 from levada.errors import InputError
-from levada.files import atomic, read_toml, working_folder
+from levada.files import atomic, read_toml
+from levada.folders import working_folder
 from levada.instruments import ensemble
 from levada.nets.card import Card
 from levada.render import multitrack
@@ -140,27 +140,26 @@ def make_separator(
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
     fonts = {name: audio.content_hash(find(name)) for name in settings.soundfonts}
     run = asdict(settings) | {"content": fonts}
-    part = working_folder(out.with_name(out.name + ".part"), run=run, force=force)
-    songs = _songs(settings, part / SONGS, workers)
-    instruments = tuple(sorted({name for song in songs for name in song.among}))
-    torch.manual_seed(settings.seed)
-    lesson = StemSettings(
-        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
-    )
-    schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
-    told = fit(
-        _telling(MaskNet(MaskSettings(instruments))),
-        partial(_batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
-        settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
-        loss=partial(stem_loss, softness_db=lesson.softness_db),
-        folder=part,
-        progress=progress,
-    )
-    made = Weights(told.net, _card(settings, out.name), training=asdict(settings) | {"lesson": asdict(lesson)})
-    save(out, made, force=force)
-    if (part / LOG).exists():
-        os.replace(part / LOG, out / LOG)
-    shutil.rmtree(part)
+    with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
+        songs = _songs(settings, part / SONGS, workers)
+        instruments = tuple(sorted({name for song in songs for name in song.among}))
+        torch.manual_seed(settings.seed)
+        lesson = StemSettings(
+            settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
+        )
+        schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
+        told = fit(
+            _telling(MaskNet(MaskSettings(instruments))),
+            partial(_batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
+            settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
+            loss=partial(stem_loss, softness_db=lesson.softness_db),
+            folder=part,
+            progress=progress,
+        )
+        made = Weights(told.net, _card(settings, out.name), training=asdict(settings) | {"lesson": asdict(lesson)})
+        save(out, made, force=force)
+        if (part / LOG).exists():
+            os.replace(part / LOG, out / LOG)
     return made
 
 

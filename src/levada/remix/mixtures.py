@@ -21,7 +21,8 @@ from levada.beats import Beats
 from levada.corpus import StemCorpus
 from levada.corpus.multitracks import SOLOS
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder, claim_folder, remove
+from levada.files import need_parent
+from levada.folders import RunFolder
 from levada.formats import write_beats
 from levada.microphone import multitracked
 from levada.remix.solos import FEWEST, Hears, Solo, View, bars_of, beats_of, metrical_levels, solos_of, views_of
@@ -33,7 +34,7 @@ __all__ = ["RemixSettings", "Remixed", "remix"]
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 RATE = 44100
-RUN, RECORD, TOML = "remix.json", "mixtures.csv", "corpus.toml"
+RECORD, TOML = "mixtures.csv", "corpus.toml"
 HALVES, TRIES = ("half-1", "half-2"), 50
 LEAD_S, NEAR_S, LOUD = 0.1, 0.04, 0.1
 PLAIN_DB, PEAK = 3.0, 0.7
@@ -170,14 +171,22 @@ def remix(
     solos = solos_of(corpus, instruments=instruments)
     if len({solo.instrument for solo in solos}) < 2:
         raise InputError("holds fewer than two instruments, which makes no mixture", path=corpus.root)
-    claim_folder(
-        out,
-        _config(solos, settings, tracker),
-        manifest=RUN,
-        holds="mixtures",
-        clear=lambda _: remove([note.parent for note in out.rglob(f"mix-*/{SOLOS}")]),
-        force=force,
-    )
+    need_parent(out)
+    config = _config(solos, settings, tracker)
+    with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as held:
+        return _remixed(held, corpus, solos, settings, tracker, progress)
+
+
+def _remixed(
+    held: RunFolder,
+    corpus: StemCorpus,
+    solos: Sequence[Solo],
+    settings: RemixSettings,
+    tracker: Hears | None,
+    progress: Callable[[int, int], None] | None,
+) -> Remixed:
+    """Decide the mixtures, and write those that are not there."""
+    out = held.path
     known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
     if settings.coherent and not known:
         raise InputError(f"holds no solo that can be put on a beat: {'; '.join(left_out)}", path=corpus.root)
@@ -188,14 +197,19 @@ def remix(
         for number, (side, own) in enumerate(sides.items(), start=len(sides) - 1)
         for mixture in _decided(out / side, own, known, settings, corpus.root, number)
     ]
-    _write_facts(out, corpus, sides, decided, settings)
-    written, kept = list[Path](), [one.place for one in decided if one.place.is_dir()]
+    facts = _facts(out, corpus, sides, decided, settings)
+    for name, text in facts.items():
+        held.write_text(name, text)
+    items = {one.place: one.place.relative_to(out).as_posix() for one in decided}
+    written, kept = list[Path](), [place for place, item in items.items() if held.is_done(item)]
     for mixture in decided:
         if mixture.place not in kept:
-            _write(mixture, settings)
+            with held.writing(items[mixture.place]) as temporary:
+                _write(mixture, settings, temporary / items[mixture.place])
             written.append(mixture.place)
         if progress is not None:
             progress(len(written) + len(kept), len(decided))
+    held.remove_others([*facts, *items.values()])
     used = {part.solo.id for mixture in decided for part in mixture.parts}
     unused = [solo.id for solo in known if solo.id not in used]
     if unused and settings.coherent:
@@ -393,8 +407,8 @@ def _played(part: _Part, grid: Beats, length: int) -> Floats32:
     return np.asarray(placed(sound, was, becomes, length, rate=RATE, loose=free)[0])
 
 
-def _write(mixture: _Mixture, settings: RemixSettings) -> None:
-    """Hear, mix and write one mixture, whole or not at all."""
+def _write(mixture: _Mixture, settings: RemixSettings, folder: Path) -> None:
+    """Read, mix and write one mixture."""
     rng = np.random.default_rng((*mixture.seed, 3))
     grid = _grid(mixture, settings) if settings.coherent else Beats([])
     end_s = float(grid.times_s[-1]) if settings.coherent else settings.seconds
@@ -413,15 +427,14 @@ def _write(mixture: _Mixture, settings: RemixSettings) -> None:
         if settings.rooms
         else _levelled(played, rng)
     )
-    mixture.place.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(mixture.place, known_by="mixture.wav") as temporary:
-        for name, stem in stems.items():
-            audio.write(temporary / f"{name}.wav", stem[None], rate=RATE)
-        if settings.coherent:
-            write_beats(temporary / "mixture.beats", grid)
-        sources = {part.solo.id: _source(part.solo) for part in mixture.parts}
-        (temporary / SOLOS).write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
-        audio.write(temporary / "mixture.wav", sum(stems.values(), np.zeros((1, length), np.float32)), rate=RATE)
+    folder.mkdir(parents=True)
+    for name, stem in stems.items():
+        audio.write(folder / f"{name}.wav", stem[None], rate=RATE)
+    if settings.coherent:
+        write_beats(folder / "mixture.beats", grid)
+    sources = {part.solo.id: _source(part.solo) for part in mixture.parts}
+    (folder / SOLOS).write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
+    audio.write(folder / "mixture.wav", sum(stems.values(), np.zeros((1, length), np.float32)), rate=RATE)
 
 
 def _source(solo: Solo) -> dict[str, object]:
@@ -460,26 +473,25 @@ def _groups(sides: Collection[str], name: str) -> dict[str, str]:
     return {f"{first}/*": first, "*": others[0]} if others else {"*": first or name}
 
 
-def _write_facts(
+def _facts(
     out: Path,
     corpus: StemCorpus,
     sides: Collection[str],
     decided: Sequence[_Mixture],
     settings: RemixSettings,
-) -> None:
-    """What was made, where each stem came from, and under which licence."""
+) -> dict[str, str]:
+    """Files by name: what was made, where each stem came from, and under which licence."""
     how = "on one beat" if settings.coherent else "without regard to their beats"
     facts = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
     told = {**facts, "citation": f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()}
+    found = dict[str, str]()
     for folder, groups in {
         out: _groups(sides, corpus.name),
         **{out / side: {"*": side} for side in sides if side},
     }.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic(folder / TOML, force=True) as temporary:
-            lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in told.items() if said]
-            lines += ["\n[groups]\n", *(f"{json.dumps(own)} = {json.dumps(group)}\n" for own, group in groups.items())]
-            temporary.write_text("".join(lines), encoding="utf-8")
+        lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in told.items() if said]
+        lines += ["\n[groups]\n", *(f"{json.dumps(own)} = {json.dumps(group)}\n" for own, group in groups.items())]
+        found[(folder / TOML).relative_to(out).as_posix()] = "".join(lines)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["mixture", "instrument", "solo", "group", "from", "tempo_bpm", "tempo_before_bpm"])
@@ -491,5 +503,4 @@ def _write_facts(
             after = f"{mixture.tempo_bpm:.2f}" if before else ""
             cells = (place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before)
             writer.writerow(map(csv_cell, cells))
-    with atomic(out / RECORD, force=True) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    return {**found, RECORD: text.getvalue()}

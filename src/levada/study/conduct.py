@@ -17,12 +17,14 @@ from typing import Any
 from levada import workers
 from levada.corpus import StemCorpus
 from levada.errors import InputError, Interrupted, MissingExtra
+from levada.files import wrap_errors
+from levada.folders import lock_folder
 from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare, without_duplicates
 from levada.study.cost import Clock, guess_s
 from levada.study.grid import UNTOUCHED, Grid, Plan, lay_out
 from levada.study.run import WEIGHTS, Job, failure, run
 from levada.study.spec import MIRDATA, Source, Study, read_spec
-from levada.study.store import Run, known_runs, label, locked, recover, remember, without_a_plan, write_run
+from levada.study.store import Run, known_runs, label, recover, remember, without_a_plan, write_run
 
 __all__ = ["Ahead", "Each", "Summary", "look_ahead", "open_corpora", "processes_that_fit", "run_study"]
 
@@ -114,7 +116,9 @@ def run_study(
     study = study if isinstance(study, Study) else read_spec(study)
     each = each if each is not None else partial(workers.each, processes=1)
     out, began = Path(out), time.monotonic()
-    with locked(out, name=study.name):
+    with wrap_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with lock_folder(out):
         corpora, missing, notes = open_corpora(study, out=out, rendering=rendering, say=say)
         grid = lay_out(study, corpora, left_out=missing)
         grid = replace(grid, notes=(*notes, *grid.notes))

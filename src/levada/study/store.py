@@ -12,16 +12,12 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
-import socket
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from levada.errors import InputError
 from levada.files import atomic, atomic_folder
@@ -34,7 +30,6 @@ __all__ = [
     "Run",
     "known_runs",
     "label",
-    "locked",
     "read_run",
     "read_runs",
     "recover",
@@ -44,7 +39,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-RUNS, STUDIES, LOCK = "runs", "studies", "study.lock"
+RUNS, STUDIES = "runs", "studies"
 ABOUT, SCORES = "run.json", "scores.csv"
 
 _log = logging.getLogger(__name__)
@@ -308,85 +303,6 @@ def remember(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> No
     _made(path.parent)
     with atomic(path, force=True) as temporary:
         temporary.write_bytes(_json({"format": FORMAT, "name": name, **facts, "runs": list(ids)}))
-
-
-@contextmanager
-def locked(out: str | Path, *, name: str) -> Iterator[None]:
-    """Keep a folder for one study at a time; the lock of a process that is gone counts for nothing.
-
-    Raises
-    ------
-    InputError
-        If another study writes there; it says which process of which machine.
-    """
-    path = Path(out) / LOCK
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {(error.strerror or str(error)).lower()}", path=out) from None
-    with file:
-        if not _taken(file):
-            raise InputError(
-                f"another study writes to this folder ({_holder(file)}): wait for it, or choose another folder",
-                path=out,
-            )
-        mine = {"study": name, "pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
-        try:
-            file.seek(0)
-            file.truncate()
-            file.write(json.dumps(mine) + "\n")
-            file.flush()
-        except OSError as error:
-            raise InputError(f"cannot be written: {(error.strerror or str(error)).lower()}", path=path) from None
-        try:
-            yield
-        finally:
-            file.seek(0)
-            file.truncate()
-
-
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock is ours now. The system lets go of it when its process ends, however it does."""
-    try:
-        import fcntl
-    except ImportError:  # not a Unix: the process that wrote its number there may still run
-        return not _alive(_said(file))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a disk that knows no locks
-        return not _alive(_said(file))
-    return True
-
-
-def _said(file: IO[str]) -> dict[str, Any]:
-    file.seek(0)
-    try:
-        said = json.loads(file.read())
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _alive(holder: Mapping[str, Any]) -> bool:
-    if not holder:
-        return False
-    if holder.get("host") != socket.gethostname():
-        return True  # nobody here can tell
-    try:
-        os.kill(int(holder["pid"]), 0)
-    except (ProcessLookupError, KeyError, ValueError, TypeError):
-        return False
-    except PermissionError:
-        return True
-    return int(holder["pid"]) != os.getpid()
-
-
-def _holder(file: IO[str]) -> str:
-    said = _said(file)
-    return f"{said.get('study', '?')}, process {said.get('pid', '?')} on {said.get('host', '?')}"
 
 
 def _made(folder: Path) -> None:
