@@ -247,7 +247,7 @@ class TestRun:
     def test_force_spares_a_folder_of_something_else(self, base, span, tmp_path):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="is not empty and was not made by levada"):
+        with pytest.raises(InputError, match="holds something else"):
             self.run(span, base, tmp_path / "mine", strategy="decoder", settings=None, force=True)
         assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
@@ -287,7 +287,7 @@ class TestRun:
             self.run(span, base, tmp_path / "mine", progress=killed_after(2))
         with pytest.raises(
             InputError,
-            match=r"mine\.part: holds the unfinished .* differs in settings\.seed \(0 there, 1 now\)",
+            match=r"mine\.part: holds unfinished work .* differs in settings\.seed \(0 there, 1 now\)",
         ):
             self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1))
         assert (tmp_path / "mine.part" / "levada-manifest.jsonl").exists()

@@ -498,3 +498,41 @@ class TestInterrupted:
         before = contents(tmp_path / "out")
         assert "holds beats of a run that differs in tracker" in refused(*tracking, tiny_model)
         assert contents(tmp_path / "out") == before
+
+
+class TestBeforeTheWork:
+    """What cannot be written is refused before anything is tracked."""
+
+    @pytest.fixture(autouse=True)
+    def no_work(self, monkeypatch):
+        from levada import models
+
+        monkeypatch.setattr(models, "load", lambda _: pytest.fail("a model was loaded"))
+
+    @pytest.mark.parametrize(
+        ("option", "name", "problem"),
+        [
+            ("-o", "x.xyz", "x.xyz"),
+            ("-o", f"{'x' * 300}.beats", "name is too long"),
+            ("-o", "folder.beats", "is a folder"),
+            ("--clicks", "x.xyz", "audio is written as"),
+            ("--clicks", "x.opus", "x.opus"),
+            ("--plot", "x.xyz", "pictures are drawn as"),
+        ],
+    )
+    def test_outputs(self, refused, tmp_path, option, name, problem):
+        (tmp_path / "folder.beats").mkdir()
+        song = clicks(tmp_path / "song.wav", channels=9 if name == "x.opus" else 1, rate=RATE)
+        assert problem in refused("beats", song, option, tmp_path / name, "--force")
+
+    def test_a_disk_that_cannot_be_written(self, refused, song, tmp_path, monkeypatch):
+        real = Path.touch
+
+        def touch(path, *given, **more):
+            if path.parent == tmp_path:
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            real(path, *given, **more)
+
+        monkeypatch.setattr(Path, "touch", touch)
+        for arguments in (("beats", song, "-o"), ("adapt", tmp_path, "-o"), ("evaluate", tmp_path, "-o")):
+            assert "this disk can only be read" in refused(*arguments, tmp_path / "x.beats")

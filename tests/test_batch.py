@@ -1,10 +1,17 @@
+import csv
+import hashlib
+import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from levada.batch import BatchReport, Result, find_recordings, process_folder
+from levada import __version__
+from levada.batch import COLUMNS, BatchReport, Result, find_recordings, find_skipped, process_folder
 from levada.errors import InputError
+from levada.formats import read_beats
 
 
 def recordings(folder: Path, *names: str) -> Path:
@@ -78,3 +85,58 @@ def test_one_failure_costs_one_recording_and_is_tried_again(tmp_path: Path) -> N
     broken.clear()
     again = go()
     assert (again.written, again.kept, again.failed) == ((out / "a.txt",), (out / "b.txt",), {})
+
+
+class TestTable:
+    """A row for each recording, failed and skipped ones too, with what made it."""
+
+    def test_has_a_row_for_everything(self, levada, rendered, tmp_path):
+        archive, out = tmp_path / "in", tmp_path / "out"
+        (archive / "deep").mkdir(parents=True)
+        shutil.copy(rendered / "a.wav", archive / "=a.wav")
+        (archive / "bad.wav").write_bytes(b"hello")
+        (archive / "tape.dsf").touch()
+        (archive / "notes.txt").touch()
+        (archive / "more").symlink_to(rendered)
+        (archive / "gone.wav").symlink_to(tmp_path / "nothing.wav")
+        words = ("beats", archive, "-m", "flux", "-o", out, "--processes", 1)
+        assert levada(*words, "--table", tmp_path / "a.csv")[0] == 3
+        assert levada(*words, "--table", tmp_path / "b.jsonl")[0] == 3
+        with open(tmp_path / "a.csv", newline="") as file:
+            rows = {row["path"]: row for row in csv.DictReader(file)}
+        assert {path: row["status"] for path, row in rows.items()} == {
+            "'=a.wav": "written", "bad.wav": "failed", "gone.wav": "skipped", "more": "skipped", "tape.dsf": "skipped",
+        }  # fmt: skip
+        beats = read_beats(out / "=a.beats")
+        row = rows["'=a.wav"]
+        assert row["file"] == "'=a.beats"
+        assert row["sha256"] == hashlib.sha256((rendered / "a.wav").read_bytes()).hexdigest()
+        assert int(row["beats"]) == len(beats)
+        assert float(row["tempo_bpm"]) == pytest.approx(beats.tempo_bpm, abs=0.1)
+        assert int(row["metre"].split()[0]) == next(iter(beats.metres))
+        assert 0 < float(row["confidence"]) <= 1
+        assert (row["model"], row["digest"], row["levada"]) == ("flux", "flux", __version__)
+        assert row["date"].endswith("Z")
+        assert "is not audio" in rows["bad.wav"]["error"]
+        assert rows["more"]["error"] == "is a link to a folder, which is not followed"
+        again = {row["path"]: row for row in map(json.loads, (tmp_path / "b.jsonl").read_text().splitlines())}
+        assert again["=a.wav"]["status"] == "kept"
+        assert again["=a.wav"]["beats"] == len(beats)
+        assert list(again["=a.wav"]) == list(row) == list(COLUMNS)
+
+    @pytest.mark.skipif(not os.geteuid(), reason="root reads every folder")
+    def test_names_folders_that_cannot_be_read(self, tmp_path):
+        (tmp_path / "locked").mkdir(mode=0)
+        try:
+            found = find_skipped(tmp_path, out=tmp_path / "out")
+        finally:
+            (tmp_path / "locked").chmod(0o700)
+        assert found == {tmp_path / "locked": "cannot be read: permission denied"}
+
+    def test_that_cannot_be_written_is_refused_before_the_work(self, levada, rendered, tmp_path):
+        (tmp_path / "there.csv").write_text("mine")
+        for name, problem in (("x.txt", "written as .csv or .jsonl"), ("there.csv", "exists already")):
+            code, _, err = levada("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--table", tmp_path / name)
+            assert code == 2
+            assert problem in err
+        assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from levada.corpus import check, check_stems, open_corpus, open_stems, whole
 from levada.corpus import rendered as room
 from levada.corpus.rendered import render_corpus, sounds_of
 from levada.errors import InputError
-from levada.folders import lock_folder
+from levada.files import lock_folder
 from levada.formats import read_beats
 from levada.render import render
 from levada.tradition import read_tradition

@@ -20,7 +20,7 @@ from levada import audio, workers
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.evaluate import Row
-from levada.folders import lock_folder
+from levada.files import lock_folder
 from levada.formats import write_beats
 from levada.report.gaps import told_by_studies
 from levada.scores import SCORES

@@ -16,7 +16,8 @@ from levada import audio, track
 from levada.beats import Beats
 from levada.decode import DecoderSettings, probabilities
 from levada.errors import InputError
-from levada.folders import LOCK, MANIFEST
+from levada.files import LOCK
+from levada.folders import MANIFEST
 from levada.formats import read_beats
 from levada.nets.tcn import tiny
 from levada.scores import beat_scores

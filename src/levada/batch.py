@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from levada import audio
+from levada import __version__, audio
 from levada.errors import InputError, Interrupted
-from levada.folders import DONE, RunFolder
+from levada.files import atomic
+from levada.folders import DONE, Entry, RunFolder
+from levada.text import csv_cell
 
-__all__ = ["BatchReport", "Result", "find_recordings", "process_folder"]
+__all__ = [
+    "COLUMNS",
+    "BatchReport",
+    "Result",
+    "find_recordings",
+    "find_skipped",
+    "need_table",
+    "process_folder",
+    "write_table",
+]
 
-Result = Callable[[Path], None] | Exception
-"""What came of a recording: a function that writes its files to where it is told, or why there are none."""
+Result = Callable[[Path], Mapping[str, Any] | None] | Exception
+"""What came of a recording: a function that writes its files to a path and returns what is to be known of them (numbers
+and texts, for tables), or why there are none."""
+
+COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
+           "levada", "date")  # fmt: skip
+UNSUPPORTED = frozenset({".ac3", ".dff", ".dsf", ".dts", ".mpc", ".ra", ".rm", ".tak", ".tta"})
+"""Suffixes of sound that levada does not read."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,17 @@ class BatchReport:
         What an earlier call had written.
     failed : mapping of Path to str
         Recordings without a result, and why.
+    skipped : mapping of Path to str
+        What was passed over, and why: folders that cannot be read, links to folders, sound of other formats.
+    rows : tuple of mapping
+        A row for each of all these, in the order of their paths (`COLUMNS`).
     """
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    failed: Mapping[Path, str]
+    skipped: Mapping[Path, str] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs: paths and reasons."""
@@ -39,11 +69,8 @@ class BatchReport:
             "written": [str(path) for path in self.written],
             "kept": [str(path) for path in self.kept],
             "failed": {str(path): problem for path, problem in self.failed.items()},
+            "skipped": {str(path): problem for path, problem in self.skipped.items()},
         }
-
-    written: tuple[Path, ...]
-    kept: tuple[Path, ...]
-    failed: Mapping[Path, str]
 
 
 def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
@@ -82,6 +109,96 @@ def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
     if not found:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
     return sorted(found)
+
+
+def find_skipped(folder: Path, *, out: Path) -> dict[Path, str]:
+    """What `find_recordings` passes over although somebody may expect otherwise, and why.
+
+    Parameters
+    ----------
+    folder, out : Path
+        As of `find_recordings`.
+
+    Returns
+    -------
+    dict of Path to str
+    """
+    found = dict[Path, str]()
+
+    def unreadable(error: OSError) -> None:
+        found[Path(error.filename)] = f"cannot be read: {(error.strerror or str(error)).lower()}"
+
+    for name, folders, files in os.walk(folder, onerror=unreadable):
+        place = Path(name)
+        folders[:] = [
+            one
+            for one in folders
+            if not one.startswith(".") and not one.endswith(".stems") and (place / one).resolve() != out.resolve()
+        ]
+        found |= {
+            place / one: "is a link to a folder, which is not followed" for one in folders if (place / one).is_symlink()
+        }
+        for one in files:
+            suffix = Path(one).suffix.lower()
+            if one.startswith("."):
+                continue
+            if suffix in audio.SUFFIXES and not (place / one).is_file():
+                found[place / one] = "is a link to nothing, or no ordinary file"
+            elif suffix in UNSUPPORTED:
+                found[place / one] = f"{suffix} is not read; convert it to wav or flac"
+    return dict(sorted(found.items()))
+
+
+def write_table(path: str | Path, report: BatchReport, *, force: bool = False) -> None:
+    """Write a row for each recording: CSV, or JSON lines.
+
+    Parameters
+    ----------
+    path : path-like
+        Its suffix says which: .csv or .jsonl.
+    report : BatchReport
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, the file exists, or it cannot be written.
+    """
+    need_table(path)
+    with (
+        atomic(path, force=force) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        if Path(path).suffix.lower() == ".jsonl":
+            file.writelines(
+                json.dumps({key: row.get(key) for key in COLUMNS}, ensure_ascii=False) + "\n" for row in report.rows
+            )
+            return
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([csv_cell("" if row.get(key) is None else row[key]) for key in COLUMNS] for row in report.rows)
+
+
+def need_table(path: str | Path) -> None:
+    """Refuse a path that `write_table` would refuse for its suffix.
+
+    Raises
+    ------
+    InputError
+    """
+    if Path(path).suffix.lower() not in (".csv", ".jsonl"):
+        raise InputError("tables are written as .csv or .jsonl", path=path)
+
+
+def _facts(entry: Entry | None, name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest has of a recording, as cells of a table."""
+    found: dict[str, Any] = {"model": about.get("model"), "digest": about.get("digest"), "levada": __version__}
+    if entry is None:
+        return found
+    file = name if entry.status == DONE else ""
+    dated = {"sha256": entry.source.get("sha256"), "levada": entry.version, "date": entry.date}
+    return {**found, "file": file, **dated, **entry.facts}
 
 
 def process_folder(
@@ -143,7 +260,19 @@ def process_folder(
         def report() -> BatchReport:
             order = [path for path in recordings if path in written]
             done, before = (tuple(out / names[path] for path in some) for some in (order, kept))
-            return BatchReport(done, before, failed)
+            skipped = find_skipped(root, out=out)
+            status = dict.fromkeys(skipped, "skipped") | dict.fromkeys(kept, "kept") | dict.fromkeys(written, "written")
+            status |= dict.fromkeys(failed, "failed")
+            rows = [
+                {
+                    "path": path.relative_to(root).as_posix(),
+                    "status": status[path],
+                    "error": (failed | skipped).get(path, ""),
+                }
+                | _facts(held.entries.get(items.get(path, "")), names.get(path, ""), about)
+                for path in sorted(status)
+            ]
+            return BatchReport(done, before, failed, skipped, tuple(rows))
 
         try:
             with closing(_closable(process(todo))) as results:
@@ -197,9 +326,11 @@ def _write(held: RunFolder, path: Path, item: str, name: str, result: Result) ->
     try:
         if isinstance(result, Exception):
             raise result
-        with held.writing(item, source=path) as temporary:
+        facts = dict[str, Any]()
+        with held.writing(item, source=path, facts=facts) as temporary:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            result(temporary / name)
+            known = result(temporary / name)
+            facts |= known if isinstance(known, Mapping) else {}
         return ""
     except Exception as error:  # one recording's failure must not cost the others
         problem = _in_words(path, error)

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import socket
+import time
 import tomllib
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -25,12 +26,13 @@ from typing import Any
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "atomic", "atomic_files", "atomic_folder", "differing", "need_free", "need_parent", "read_midi", "read_toml",
-    "remove", "temporary_path", "wrap_errors",
+    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free", "need_parent",
+    "now", "probe", "read_midi", "read_toml", "remove", "temporary_path", "wrap_errors",
 ]  # fmt: skip
 
 SHORT = 40  # characters of a value up to which a message has it
 TEMPORARY = ".levada-"
+LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -267,6 +269,50 @@ def differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
     return [(name.removeprefix(".") or "everything") + (f" ({values[0]} there, {values[1]} now)" if is_short else "")]
 
 
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder for the time of a block; the lock of a process that is gone counts for nothing.
+
+    Raises
+    ------
+    InputError
+        If another process holds it; says which one, on which machine.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    with wrap_errors(folder, folder / LOCK):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process writes to this folder ({_holder(folder)}); wait for it, or name another folder",
+                path=folder,
+            ) from None
+    try:
+        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
+        with suppress(OSError):
+            (folder / HOLDER).write_text(json.dumps(me), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it does not say which"
+
+
+def now() -> str:
+    """Return date and time of day: ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def temporary_path(target: Path) -> Path:
     """A name beside a file or folder, to write it under until it is whole.
 
@@ -330,6 +376,22 @@ def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool
         raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
+
+
+def probe(path: str | Path) -> None:
+    """Refuse a file that cannot be written: try it, with an empty one that is removed.
+
+    Raises
+    ------
+    InputError
+    """
+    target = Path(os.path.realpath(path))
+    temporary = temporary_path(target)
+    with wrap_errors(path, target, temporary):
+        with suppress(FileNotFoundError):
+            target.lstat()  # which fails for a name that is too long
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
 
 
 def need_parent(path: str | Path) -> None:

@@ -19,8 +19,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -29,22 +27,11 @@ from typing import Any
 
 from levada import __version__
 from levada.errors import InputError
-from levada.files import differing, need_parent, remove, temporary_path, wrap_errors
+from levada.files import HOLDER, LOCK, differing, lock_folder, need_parent, now, remove, temporary_path, wrap_errors
 
-__all__ = [
-    "HOLDER",
-    "LOCK",
-    "MANIFEST",
-    "Entry",
-    "RunFolder",
-    "config_digest",
-    "lock_folder",
-    "sha256_of",
-    "written_files",
-]
+__all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "working_folder", "written_files"]
 
 MANIFEST = "levada-manifest.jsonl"
-LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
 FORMAT = 1
 SHOWN = 5  # differing entries up to which a message has them
 DONE, FAILED, WRITING, REMOVED = "done", "failed", "writing", "removed"
@@ -72,6 +59,8 @@ class Entry:
         Of levada.
     date : str
         When it was finished: ISO 8601, UTC.
+    facts : mapping
+        What is to be known of the result, for tables: numbers and texts.
     """
 
     item: str
@@ -82,6 +71,7 @@ class Entry:
     error: str = ""
     version: str = __version__
     date: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -117,6 +107,7 @@ class RunFolder:
         config: Mapping[str, Any],
         about: Mapping[str, Any] | None = None,
         shared: bool = False,
+        advice: str = "name another folder, or --force to replace them one by one",
         force: bool = False,
     ) -> Iterator[RunFolder]:
         """Take an output folder for the time of a block; it is made if it does not exist.
@@ -133,6 +124,8 @@ class RunFolder:
             What else is worth knowing and decides nothing: the name of a model.
         shared : bool
             Whether a folder without a manifest may hold other files, which stay.
+        advice : str
+            What to do about files of another config, for the message.
         force : bool
             Whether a run of another config may replace what the manifest has, file by file as new ones are written.
 
@@ -164,8 +157,7 @@ class RunFolder:
             if header is not None and header["digest"] != digest and not force:
                 what = _listed(differing(header["config"], json.loads(_canonical(config))))
                 raise InputError(
-                    f"holds {kind} of a run that differs in {what}; name another folder, or --force to replace "
-                    "them one by one",
+                    f"holds {kind} of a run that differs in {what}; {advice}",
                     path=path,
                 )
             found = cls(folder, kind, digest, entries)
@@ -215,7 +207,9 @@ class RunFolder:
             raise InputError("exists, was not written by levada, and is kept; move it away", path=target)
 
     @contextmanager
-    def writing(self, item: str, *, source: Path | None = None) -> Iterator[Path]:
+    def writing(
+        self, item: str, *, source: Path | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Iterator[Path]:
         """Lend a temporary folder; what the block writes there becomes the files of an item.
 
         Files of an earlier run of the same item that are not among the new ones are removed, if they are unchanged.
@@ -225,6 +219,8 @@ class RunFolder:
         item : str
         source : Path, optional
             Its input.
+        facts : mapping, optional
+            What is to be known of the result; the block may still add to it.
 
         Yields
         ------
@@ -247,14 +243,14 @@ class RunFolder:
                 self.need_replaceable(names)
                 before = self.entries.get(item)
                 files = {name: _state(temporary / name) for name in names}
-                self._record(Entry(item, WRITING, self.config, state, files, date=_now()))  # a kill may come now
+                self._record(Entry(item, WRITING, self.config, state, files, date=now()))  # a kill may come now
                 for name in names:
                     target = self.path / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(temporary / name, target)
                 for name in set() if before is None else set(before.files) - set(names):
                     self._unlink(name)
-                self._record(Entry(item, DONE, self.config, state, files, date=_now()))
+                self._record(Entry(item, DONE, self.config, state, files, date=now(), facts=dict(facts or {})))
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
@@ -262,7 +258,7 @@ class RunFolder:
         """Record that an item failed, and why; files of an earlier run of it stay, and stay known."""
         before = self.entries.get(item)
         files = {} if before is None else before.files
-        self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=_now()))
+        self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=now()))
 
     def remove(self, item: str) -> list[str]:
         """Remove the files of an item that are unchanged.
@@ -275,7 +271,7 @@ class RunFolder:
         names = self.entries[item].files if item in self.entries else {}
         for name in names:
             self._unlink(name)
-        self._record(Entry(item, REMOVED, self.config, date=_now()))
+        self._record(Entry(item, REMOVED, self.config, date=now()))
         return [name for name in names if (self.path / name).exists()]
 
     def remove_others(self, items: Iterable[str]) -> None:
@@ -343,7 +339,8 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
         As of `RunFolder.acquire`.
     """
     need_parent(path)
-    with RunFolder.acquire(path, kind="unfinished work", config=run, force=force) as held:
+    advice = "repeat that call to finish it, or --force to throw it away"
+    with RunFolder.acquire(path, kind="unfinished work", config=run, advice=advice, force=force) as held:
         if not held.is_continued:
             remove(file for file in held.path.iterdir() if file.name not in (MANIFEST, LOCK, HOLDER))
         yield held.path
@@ -365,45 +362,6 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder for the time of a block; the lock of a process that is gone counts for nothing.
-
-    Raises
-    ------
-    InputError
-        If another process holds it; says which one, on which machine.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, timeout=0)
-    with wrap_errors(folder, folder / LOCK):
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"another process writes to this folder ({_holder(folder)}); wait for it, or name another folder",
-                path=folder,
-            ) from None
-    try:
-        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}
-        with suppress(OSError):
-            (folder / HOLDER).write_text(json.dumps(me), encoding="utf-8")
-        yield
-    finally:
-        with suppress(OSError):
-            (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
-
-
-def _holder(folder: Path) -> str:
-    try:
-        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "it does not say which"
 
 
 def _listed(what: list[str]) -> str:
@@ -499,7 +457,3 @@ def _is_unchanged(path: Path, state: Mapping[str, Any]) -> bool:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -7,8 +7,10 @@ as in one piece.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,6 +43,7 @@ Hear = Callable[[Iterable[Floats32]], Floats32]
 Spans = Mapping[str, list[tuple[float, float]]]
 
 CHUNK_STEPS = 15_000
+WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
 
 class Tracker(Protocol):
@@ -306,7 +309,7 @@ def track_folder(
     tracker: Tracker,
     *,
     out: str | Path,
-    processes: int = 1,
+    processes: int | None = 1,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
     force: bool = False,
@@ -320,8 +323,8 @@ def track_folder(
     tracker : Tracker
     out : path-like
         Where the beat files go, in folders like those of the recordings.
-    processes : int
-        Recordings tracked at the same time.
+    processes : int, optional
+        Recordings tracked at the same time; None for two where there is music enough and a core for each, else one.
     each : callable, optional
         What tracks them on other machines, as `cluster.each` with an address does: from a function, recordings, and
         what `load`s of a recording what the function gets, to pairs of recording and result. Bytes go there, beats come
@@ -349,7 +352,7 @@ def track_folder(
 
     def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
         run = (
-            workers.each(tracker.file, recordings, processes=processes)
+            workers.each(tracker.file, recordings, processes=processes or _processes_worth_starting(recordings))
             if each is None
             else each(partial(_elsewhere, tracker), recordings, load=_carried)
         )
@@ -359,7 +362,7 @@ def track_folder(
                 progress(done, len(recordings), path.name)
 
     config = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
-    about = {"model": tracker.name}
+    about = {"model": tracker.name, "digest": tracker.identity}
     return process_folder(folder, out, process, kind="beats", config=config, about=about, suffix=suffix, force=force)
 
 
@@ -375,8 +378,24 @@ def provenance(tracker: Tracker) -> dict[str, str]:
     return {"version": __version__, "model": tracker.name, "identity": tracker.identity}
 
 
-def _write(beats: Beats, recording: Path, tracker: Tracker, target: Path) -> None:
+def _write(beats: Beats, recording: Path, tracker: Tracker, target: Path) -> dict[str, Any]:
+    """Write beats, and return what a table says of them."""
     write_beats(target, beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
+    sure = beats.confidence
+    return {
+        "tempo_bpm": round(beats.tempo_bpm, 3) if len(beats) > 1 else None,
+        "metre": " ".join(map(str, beats.metres)),
+        "beats": len(beats),
+        "confidence": None if sure is None or not len(beats) else round(float(np.mean(sure)), 4),
+    }
+
+
+def _processes_worth_starting(recordings: Sequence[Path]) -> int:
+    length_s, cores = 0.0, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for path in recordings:
+        with suppress(InputError):  # it is reported when its turn comes
+            length_s += audio.info(path).duration_s
+    return 2 if cores > 1 and len(recordings) > 1 and length_s > WORTH_A_PROCESS_S else 1
 
 
 def _carried(path: Path) -> tuple[str, bytes]:

@@ -24,6 +24,7 @@ from levada.cli import (
     exporting,
     following,
     listing,
+    outputs,
     process,
     remixing,
     scoring_stems,
@@ -34,7 +35,7 @@ from levada.cli import (
 )
 from levada.cli.following import Track_
 from levada.cli.labelled import chosen, say_assumptions
-from levada.cli.options import EXIT_CODES, SOME_FAILED, Convention, Force, Json, Model, Seed, Task
+from levada.cli.options import EXIT_CODES, Convention, Force, Json, Model, Seed, Table, Task
 from levada.errors import InputError, Interrupted, os_problem
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def beats(
     hints: Annotated[Path | None, typer.Option(help="Beats you are sure of; the result passes through them.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
     suffix: Annotated[str, typer.Option(help="Format of the beat files of a folder.")] = ".beats",
-    processes: Annotated[int, typer.Option(min=1, help="Recordings tracked at once, for a folder.")] = 2,
+    table: Table = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Recordings tracked at once, for a folder; by default as is fastest.")
+    ] = None,
     cluster: Annotated[
         str | None, typer.Option(help="Track a folder on a Ray cluster: its address, or auto. Recordings travel there.")
     ] = None,
@@ -107,11 +111,13 @@ def beats(
             raise InputError("is a folder: say with -o in which folder its beats go", path=recording)
         if clicks or hints or plot:
             raise InputError("--clicks, --hints and --plot are for one recording")
-        _folder(recording, model, out, suffix, processes, cluster, force, as_json)
+        _folder(recording, model, out, suffix, table, processes, cluster, force, as_json)
         return
-    if cluster is not None:
-        raise InputError("--cluster is for a folder of recordings", path=recording)
-    _need_free(out, clicks, plot, force=force, inputs=(recording, hints))
+    if cluster is not None or table is not None:
+        raise InputError("--cluster and --table are for a folder of recordings", path=recording)
+    outputs.need_writable(out, clicks, plot, force=force, inputs=(recording, hints))
+    outputs.need_pictures(plot)
+    outputs.need_clicks(clicks, recording)
     from levada import audio
     from levada.formats import format_of, read_beats, write_beats
     from levada.track import Listener, provenance
@@ -162,9 +168,11 @@ def _confidences(found: Any) -> list[float]:
 
 
 def _folder(
-    folder: Path, model: str, out: Path, suffix: str, processes: int, cluster: str | None, force: bool, as_json: bool
-) -> None:
+    folder: Path, model: str, out: Path, suffix: str, table: Path | None, processes: int | None, cluster: str | None,
+    force: bool, as_json: bool,
+) -> None:  # fmt: skip
     from levada import models
+    from levada.batch import need_table
     from levada.track import track_folder
 
     if out.resolve() == folder.resolve():
@@ -173,20 +181,15 @@ def _folder(
         )
     if out.is_file():
         raise InputError("is a file: say with -o in which folder the beats go", path=out)
+    if table is not None:
+        need_table(table)
+        outputs.need_writable(table, force=force)
     with terminal.progress(f"tracking {folder}") as progress:
         report = track_folder(
             folder, models.load(model), out=out, processes=processes, each=studies.elsewhere(cluster), suffix=suffix,
             force=force, progress=progress,
         )  # fmt: skip
-    if as_json:
-        terminal.print_json(report.to_json())
-    for problem in report.failed.values():
-        terminal.error(problem)
-    there = f", {len(report.kept)} were there already" if report.kept else ""
-    lost = f", {len(report.failed)} could not be tracked" if report.failed else ""
-    terminal.say(f"{out}: beats of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
-    if report.failed:
-        raise typer.Exit(SOME_FAILED)
+    outputs.finish_folder(report, out, results="beats", verb="tracked", table=table, force=force, as_json=as_json)
 
 
 @app.command()
@@ -216,7 +219,7 @@ def adapt(
     as_json: Json = False,
 ) -> None:
     """Adapt a tracker or a separator to minutes, and score it before and after on recordings it has not seen."""
-    _need_free(out, force=force)
+    outputs.need_writable(out, force=force, folders=True)
     if task is Task.stems:
         if labels is not None or prior is not None:
             raise InputError("--labels and --prior are for beats; stems are learnt from a folder of songs with stems")
@@ -337,7 +340,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score models on annotated recordings, and say what kind of wrong each is; or separators on songs with stems."""
-    _need_free(out, plot, force=force)
+    outputs.need_writable(out, plot, force=force)
     if task is Task.stems:
         scoring_stems.evaluate(
             corpus, model=model, out=out, plot=plot, oracle=oracle, minutes=minutes, exclude_trained=exclude_trained,
@@ -431,18 +434,6 @@ def pretrain(
     with terminal.progress("pre-training") as progress:
         made_from(settings, out=out, workers=workers, force=force, progress=progress)
     terminal.say(f"{out}: saved")
-
-
-def _need_free(*paths: Path | None, force: bool, inputs: tuple[Path | None, ...] = ()) -> None:
-    """Refuse outputs that cannot be written before any time is spent on them."""
-    for path in filter(None, paths):
-        if not path.absolute().parent.is_dir():
-            raise InputError(f"there is no folder {path.parent}: make it first", path=path)
-        if path.exists():
-            if any(given is not None and given.exists() and path.samefile(given) for given in inputs):
-                raise InputError("is what is read here, and would be lost; choose another name", path=path)
-            if not force:
-                raise InputError("exists already; choose another name, or --force to replace it", path=path)
 
 
 def main() -> None:

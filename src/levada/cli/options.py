@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ EXIT_CODES = (
     "but for items that failed, which are named; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "Convention", "Force", "Json", "Model", "Seed", "Task"]
+__all__ = ["EXIT_CODES", "SOME_FAILED", "Convention", "Force", "Json", "Model", "Seed", "Table", "Task"]
 
 
 class Task(StrEnum):
@@ -25,6 +26,10 @@ class Task(StrEnum):
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Table = Annotated[
+    Path | None,
+    typer.Option(help="Write a row for each recording of a folder here (.csv, .jsonl): failed and skipped ones too."),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="base, latin, flux, or the folder of a model.")]
 Convention = Annotated[

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada import terminal
-from levada.cli.options import SOME_FAILED, Force, Json
+from levada.cli.options import Force, Json, Table
+from levada.cli.outputs import finish_folder, need_pictures, need_writable
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def separate(
     ] = None,
     suffix: Annotated[str | None, typer.Option(help="Format: .wav, .flac or .aiff; the recording's own.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the spectrograms here (.png, .svg, .pdf).")] = None,
+    table: Table = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -51,8 +53,10 @@ def separate(
     separator = models.separator(model, instruments=wanted)
     chosen: dict[str, Any] = {"only": only or [], "without": without or [], "suffix": suffix}
     if recording.is_dir():
-        _folder(recording, separator, out, chosen, force=force, as_json=as_json)
+        _folder(recording, separator, out, chosen, table=table, force=force, as_json=as_json)
         return
+    if table is not None:
+        raise InputError("--table is for a folder of recordings", path=recording)
     with terminal.progress("taking apart") as progress:
         made = separate_file(recording, separator, out, force=force, progress=progress, **chosen)
     if plot is not None:
@@ -77,34 +81,31 @@ def separate(
 
 
 def _folder(
-    folder: Path, separator: Separator, out: Path, chosen: dict[str, Any], *, force: bool, as_json: bool
+    folder: Path,
+    separator: Separator,
+    out: Path,
+    chosen: dict[str, Any],
+    *,
+    table: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
+    from levada.batch import need_table
     from levada.separate import separate_folder
 
+    if table is not None:
+        need_table(table)
+        need_writable(table, force=force)
     with terminal.progress("taking apart") as progress:
         report = separate_folder(folder, separator, out, force=force, progress=progress, **chosen)
-    if as_json:
-        terminal.print_json(report.to_json())
-    for problem in report.failed.values():
-        terminal.error(problem)
-    there = f", {len(report.kept)} were there already" if report.kept else ""
-    lost = f", {len(report.failed)} could not be taken apart" if report.failed else ""
-    terminal.say(f"{out}: stems of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
-    if report.failed:
-        raise typer.Exit(SOME_FAILED)
+    finish_folder(report, out, results="stems", verb="taken apart", table=table, force=force, as_json=as_json)
 
 
 def _need_plot(plot: Path, recording: Path, *, force: bool) -> None:
-    from levada.plot.figures import SUFFIXES
-
     if recording.is_dir():
         raise InputError("--plot is for one recording")
-    if plot.suffix.lower() not in SUFFIXES:
-        raise InputError(f"pictures are written as {', '.join(SUFFIXES)}", path=plot)
-    if not plot.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {plot.parent}: make it first", path=plot)
-    if plot.exists() and not force:
-        raise InputError("exists already; choose another name, or --force to replace it", path=plot)
+    need_pictures(plot)
+    need_writable(plot, force=force)
 
 
 def _draw(plot: Path, made: Separated, *, force: bool) -> None:

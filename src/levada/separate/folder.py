@@ -66,7 +66,7 @@ def separate_folder(
 
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
     variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
-    about = {"model": separator.name}
+    about = {"model": separator.name, "digest": separator.identity}
     return process_folder(folder, out, process, kind="stems", config=config, about=about, variant=variant, force=force)
 
 

@@ -17,8 +17,7 @@ from typing import Any
 from levada import workers
 from levada.corpus import StemCorpus
 from levada.errors import InputError, Interrupted, MissingExtra
-from levada.files import wrap_errors
-from levada.folders import lock_folder
+from levada.files import lock_folder, wrap_errors
 from levada.study.corpora import Opened, data_digest, imagine, is_missing, open_source, prepare, without_duplicates
 from levada.study.cost import Clock, guess_s
 from levada.study.grid import UNTOUCHED, Grid, Plan, lay_out
