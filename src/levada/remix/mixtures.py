@@ -178,13 +178,9 @@ def remix(
 
 
 def _remixed(
-    held: RunFolder,
-    corpus: StemCorpus,
-    solos: Sequence[Solo],
-    settings: RemixSettings,
-    tracker: Hears | None,
+    held: RunFolder, corpus: StemCorpus, solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None,
     progress: Callable[[int, int], None] | None,
-) -> Remixed:
+) -> Remixed:  # fmt: skip
     """Decide the mixtures, and write those that are not there."""
     out = held.path
     known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
@@ -474,11 +470,7 @@ def _groups(sides: Collection[str], name: str) -> dict[str, str]:
 
 
 def _facts(
-    out: Path,
-    corpus: StemCorpus,
-    sides: Collection[str],
-    decided: Sequence[_Mixture],
-    settings: RemixSettings,
+    out: Path, corpus: StemCorpus, sides: Collection[str], decided: Sequence[_Mixture], settings: RemixSettings
 ) -> dict[str, str]:
     """Files by name: what was made, where each stem came from, and under which licence."""
     how = "on one beat" if settings.coherent else "without regard to their beats"
