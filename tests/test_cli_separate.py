@@ -161,7 +161,7 @@ class TestRefused:
     def test_a_plot_that_cannot_be(self, refused, song, tmp_path):
         out = ("-o", tmp_path / "out")
         assert "make it first" in refused(*out, "--plot", tmp_path / "none" / "x.png")
-        assert "pictures are written as .png" in refused(*out, "--plot", song, "--force")
+        assert "pictures are drawn as .png" in refused(*out, "--plot", song, "--force")
         (tmp_path / "x.png").write_text("mine")
         assert "exists already" in refused(*out, "--plot", tmp_path / "x.png")
         assert "--plot is for one recording" in refused(*out, "--plot", tmp_path / "y.png", recording=tmp_path)
