@@ -483,7 +483,7 @@ class TestInterrupted:
         out = tmp_path / "out"
         done = child(name, 1, "beats", rendered, "-m", "flux", "-o", out, "--processes", 1, "--json")
         assert done.returncode == code
-        told = {"written": [str(out / "a.beats")], "kept": [], "failed": {}, "interrupted": name}
+        told = {"written": [str(out / "a.beats")], "kept": [], "failed": {}, "skipped": {}, "interrupted": name}
         assert json.loads(done.stdout) == told
         assert not [path for path in out.iterdir() if path.name.startswith(".levada-host")]
         assert (

@@ -196,10 +196,10 @@ class TestBeats:
         assert code == 0
         assert err == f"{tmp_path / 'out'}: beats of 3 recordings written\n"
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
-        assert json.loads(out) == {"written": written, "kept": [], "failed": {}}
+        assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
         found = models.load("flux").file(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
-        assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}}
+        assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
 
     def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):
         levada("beats", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)
