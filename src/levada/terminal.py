@@ -19,12 +19,13 @@ from levada.text import printable
 
 if TYPE_CHECKING:
     from levada.corpus import Corpus, Multitrack, Problem, Report, StemCorpus
-    from levada.evaluate import Evaluation, StemEvaluation
+    from levada.evaluate import Agreement, Evaluation, StemEvaluation
     from levada.scores import Interval
     from levada.tradition import Tradition
 
 __all__ = [
-    *("Notes", "TimeLeft", "clock", "count", "error", "length", "print_evaluation", "print_json", "print_report"),
+    *("Notes", "TimeLeft", "clock", "count", "error", "length", "print_agreement", "print_evaluation", "print_json"),
+    "print_report",
     "prepare_streams",
     *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_quiet"),
 ]
@@ -192,6 +193,28 @@ def print_report(corpus: Corpus, report: Report) -> None:
         print(printable(f"{problem.severity}: {problem}", lines=False))
     if not report.problems:
         print("no problems found")
+
+
+def print_agreement(found: Mapping[str, Agreement]) -> None:
+    """How far two sets of beats agree, a line a recording; what is the same is counted."""
+    rows = [
+        [
+            name,
+            f"{row.first} / {row.second}",
+            _number(row.f_measure),
+            _number(row.median_ms, digits=1, sign="+"),
+            _number(row.mad_ms, digits=1),
+            _number(row.positions),
+            _number(row.tempo_ratio),
+            row.error,
+        ]
+        for name, row in found.items()
+        if not row.is_same
+    ]
+    if rows:
+        _table(["recording", "beats", "F", "ms", "MAD", "positions", "tempo ×", ""], rows)
+        print("ms: median asynchrony, second less first, and MAD its median absolute deviation")
+    print(f"{len(rows)} of {count(len(found), 'recording')} differ")
 
 
 def print_stem_corpus(corpus: StemCorpus, problems: Iterable[Problem]) -> None:

@@ -79,6 +79,30 @@ def _print_report_json(report: Report) -> None:
     )
 
 
+@app.command("agreement")
+def corpus_agreement(
+    first: Annotated[str, typer.Argument(help="A folder of beat files, or an annotator of --corpus.")],
+    second: Annotated[str, typer.Argument(help="Another one, of the same recordings.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="A folder of recordings that several people annotated; names are annotators.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two annotators, or two folders of beats: F, asynchrony, positions; which recordings differ, and how."""
+    from dataclasses import asdict
+
+    from levada.corpus.folder import annotations_of
+    from levada.evaluate import compare_beats
+
+    places = [(first, ""), (second, "")] if corpus is None else [(corpus, first), (corpus, second)]
+    found = compare_beats(*(annotations_of(*place) for place in places), names=(first, second))
+    if as_json:
+        rows = [{"recording": name, **asdict(row), "same": row.is_same} for name, row in found.items()]
+        terminal.print_json({"first": first, "second": second, "recordings": rows})
+    else:
+        terminal.print_agreement(found)
+
+
 @app.command("get")
 def corpus_get(
     name: Annotated[str, typer.Argument(help="A mirdata dataset: candombe, brid …; or groove, pop909 for pretrain.")],

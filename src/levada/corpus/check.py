@@ -109,6 +109,9 @@ def check(corpus: Corpus) -> Report:
     if corpus.machine_made:
         what = "was written by levada, and is no label" + others(len(corpus.machine_made))
         problems.append(Problem("note", f"{what}; copy it elsewhere once it is corrected", corpus.machine_made[0]))
+    if len(corpus.annotators) > 1 and not corpus.annotator:
+        what = f"has annotations of {', '.join(corpus.annotators)}, which are used only where corpus.toml chooses one"
+        problems.append(Problem("note", f'{what}: [labels] annotator = "{corpus.annotators[0]}"', corpus.root))
     without = [track for track in corpus.tracks if not track.is_annotated]
     if without:
         what = f"is not annotated{others(len(without))}: to be tracked later"

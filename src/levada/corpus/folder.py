@@ -17,6 +17,7 @@ An optional ``corpus.toml`` in the folder names things::
 
     [labels]
     convention = "zero-based"   # what all labels mean, where it cannot be told (docs/labels.md)
+    annotator = "ana"           # whose labels, where there are song.ana.svl, song.bea.svl or annotations/ana/song.svl
 
 Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
 hold recordings; otherwise each is its own group. Folders called ``song.stems`` hold what single instruments of a
@@ -25,6 +26,7 @@ recording play, and are passed over.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -34,16 +36,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from levada.audio import SUFFIXES
-from levada.corpus.pairing import Annotations, normal
+from levada.corpus.pairing import ANNOTATIONS, Annotations, normal, stem_of
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.files import read_toml
 from levada.formats import check_convention
 
-__all__ = ["STEMS", "TOML", "Facts", "line_of", "open_folder", "read_facts", "single"]
+__all__ = ["STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
 
 STEMS = ".stems"
 TOML = "corpus.toml"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Facts:
         Of a corpus of stems: "songs", "solos", or empty where it is to be found out.
     convention : str
         What the labels of beats mean, a name in `levada.formats.CONVENTIONS`; empty where it is recognised.
+    annotator : str
+        Whose labels of beats are used, where there are those of several people.
     """
 
     name: str = ""
@@ -70,6 +76,7 @@ class Facts:
     instruments: Mapping[str, str] = field(default_factory=dict)
     layout: str = ""
     convention: str = ""
+    annotator: str = ""
 
 
 def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
@@ -106,7 +113,16 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
     facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
     annotations = Annotations(root, files)
-    found = {path: annotations.of(path) for path in recordings}
+    people = {path: annotations.by_annotator(path) for path in recordings}
+    annotators = tuple(sorted({name for one in people.values() for name in one}))
+    if facts.annotator and normal(facts.annotator) not in annotators:
+        problem = (
+            f"there are no labels of an annotator {facts.annotator!r}; annotators: {', '.join(annotators) or 'none'}"
+        )
+        raise InputError(problem, path=root / TOML, line=line_of(root / TOML, "annotator"))
+    found = {path: annotations.of(path, annotator=facts.annotator) for path in recordings}
+    if len(annotators) > 1 and not facts.annotator:  # nobody is chosen by the order of names
+        found = {path: [one for one in own if one not in people[path].values()] for path, own in found.items()}
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
     used = {path for paths in found.values() for path in paths}
@@ -130,7 +146,49 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         grouping=grouping,
         strays=annotations.unused(used, recordings),
         machine_made=tuple(sorted(annotations.machine_made)),
+        annotators=annotators,
+        annotator=facts.annotator,
     )
+
+
+def annotations_of(folder: str | Path, annotator: str = "") -> dict[str, Path]:
+    """Find beat files by the recording they belong to, whether the recordings are there or not.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder of beat files, or of recordings with beat files.
+    annotator : str
+        Of whom, in a folder of recordings that several people annotated.
+
+    Returns
+    -------
+    dict of str to Path
+        By path inside the folder, without suffix.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, nothing in it, or no such annotator.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=folder)
+    files = _files(root)
+    if annotator:
+        annotations = Annotations(root, files)
+        recordings = [path for path in files if path.suffix.lower() in SUFFIXES]
+        people = {_stem(path, root): annotations.by_annotator(path) for path in recordings}
+        found = {name: one[normal(annotator)] for name, one in people.items() if normal(annotator) in one}
+    else:
+        found = {}
+        for suffix in ANNOTATIONS:
+            for path in files:
+                if path.name.lower().endswith(suffix) and path.suffix.lower() not in SUFFIXES:
+                    found.setdefault((path.parent.relative_to(root) / stem_of(path)).as_posix(), path)
+    if not found:
+        raise InputError(f"holds no beat files{f' of {annotator}' if annotator else ''}", path=folder)
+    return found
 
 
 def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Corpus:
@@ -205,7 +263,7 @@ def _groups(
     for pattern in named:
         if pattern not in matched:
             toml = root / TOML
-            raise InputError(f"no recording is called {pattern!r}", path=toml, line=line_of(toml, pattern))
+            _log.warning("%s: line %s: [groups]: no recording is called %r", toml, line_of(toml, pattern), pattern)
     if not named:
         return groups, otherwise
     return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
@@ -239,9 +297,11 @@ def read_facts(path: Path) -> Facts:
             problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
             raise InputError(problem, path=path, line=line_of(path, key))
     for key, value in labels.items():
-        if key != "convention" or not isinstance(value, str):
-            problem = f"[labels] holds a convention in quotation marks, not {key!r}"
+        if key not in ("convention", "annotator") or not isinstance(value, str):
+            problem = f"[labels] holds a convention and an annotator in quotation marks, not {key!r}"
             raise InputError(problem, path=path, line=line_of(path, key))
+        if key == "annotator":
+            continue
         try:
             check_convention(value)
         except InputError as error:
@@ -249,7 +309,7 @@ def read_facts(path: Path) -> Facts:
     if known.get("layout", "songs") not in ("songs", "solos"):
         problem = f"layout must be songs or solos, not {known['layout']!r}"
         raise InputError(problem, path=path, line=line_of(path, "layout"))
-    return Facts(**known, groups=groups, instruments=instruments, convention=labels.get("convention", ""))
+    return Facts(**known, groups=groups, instruments=instruments, **labels)
 
 
 def line_of(path: Path, key: str) -> int | None:

@@ -5,6 +5,9 @@ upper case, and `.txt` may follow `.beats` as Windows adds it. Beside a recordin
 `beats` or one beside its folder, a name of the same stem is its annotation. Where none is there, one of the same stem
 in a folder of annotations, beats or labels anywhere in the corpus is, as in BRID (`Data/`, `Annotations/beats/`) and
 candombe (`candombe_audio/`, `candombe_annotations/`), provided that it is the only recording of that stem.
+
+Annotations of several people are ``song.ana.svl`` beside the recording, or ``annotations/ana/song.svl``. They are used
+where one of them is chosen, and by no order of their names.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from levada.audio import SUFFIXES
 from levada.errors import InputError
 from levada.folders import MANIFEST, written_files
 
-__all__ = ["ALWAYS", "ANNOTATIONS", "Annotations", "normal"]
+__all__ = ["ALWAYS", "ANNOTATIONS", "Annotations", "normal", "stem_of"]
 
 ANNOTATIONS = (  # in the order they are preferred, in lower case
     *(".beats", ".beats.txt"),
@@ -29,6 +32,7 @@ ANNOTATIONS = (  # in the order they are preferred, in lower case
     *(".csv", ".tsv", ".txt", ".lab"),
 )
 ALWAYS = (".beats", ".beats.txt", ".svl", ".jams")  # these are annotations wherever they lie
+OF_PEOPLE = (*ALWAYS, ".sv", ".textgrid", ".eaf")  # in these, NAME.ANNOTATOR is two names
 FOLDERS = ("annotations", "beats")
 _OF_BEATS = re.compile(r"annot|beat|label", re.IGNORECASE)  # in the name of a folder
 _OF_OTHERS = re.compile(r"onset|tempo|chord|segment|section|struct|key|melod|note|pitch|lyric|stroke", re.IGNORECASE)
@@ -37,6 +41,12 @@ _OF_OTHERS = re.compile(r"onset|tempo|chord|segment|section|struct|key|melod|not
 def normal(name: str) -> str:
     """Write a name in composed letters (NFC), as different systems write it differently."""
     return unicodedata.normalize("NFC", name)
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of an annotation without its suffix, in composed letters."""
+    name = normal(path.name)
+    return next((name[: -len(suffix)] for suffix in ANNOTATIONS if name.lower().endswith(suffix)), name)
 
 
 class Annotations:
@@ -73,8 +83,11 @@ class Annotations:
                         if self._may_lie_apart(path):
                             self._anywhere[stem + suffix].append(path)
 
-    def of(self, recording: Path) -> list[Path]:
-        """Find what may be the annotation of a recording, the preferred one first."""
+    def of(self, recording: Path, *, annotator: str = "") -> list[Path]:
+        """Find what may be the annotation of a recording, the preferred one first; an annotator's if one is chosen."""
+        if annotator:
+            own = self.by_annotator(recording).get(normal(annotator))
+            return [own] if own is not None else []
         home = recording.parent
         places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
         names = [stem + suffix for suffix in ANNOTATIONS for stem in (normal(recording.stem), normal(recording.name))]
@@ -82,6 +95,23 @@ class Annotations:
         if not found and self._recordings.get(normal(recording.stem)) == [recording]:
             found = [path for name in names for path in self._anywhere.get(name, ())]
         return list(dict.fromkeys(found))
+
+    def by_annotator(self, recording: Path) -> dict[str, Path]:
+        """Find annotations of a recording that are of several people, by annotator, the preferred format of each."""
+        home, stem = recording.parent, normal(recording.stem)
+        found = dict[str, Path]()
+        places = [home, *(home / name for name in FOLDERS), *(home.parent / name for name in FOLDERS)]
+        for suffix in ANNOTATIONS:
+            for place in places:
+                for name, paths in self._in(place).items():
+                    person = name[len(stem) + 1 : -len(suffix)]
+                    if suffix in OF_PEOPLE and name == f"{stem}.{person}{suffix}" and _is_person(person):
+                        found.setdefault(person, paths[0])
+                if place.name in FOLDERS:
+                    for folder in (one for one in self._by_name if one.parent == place and _is_person(one.name)):
+                        for path in self._in(folder).get(stem + suffix, ()):
+                            found.setdefault(normal(folder.name), path)
+        return dict(sorted(found.items()))
 
     def inside(self, folder: Path) -> list[Path]:
         """List the files in a folder that are annotations whatever they are called."""
@@ -107,6 +137,16 @@ class Annotations:
     def _may_lie_apart(self, path: Path) -> bool:
         folders = path.relative_to(self.root).parts[:-1]
         return any(map(_OF_BEATS.search, folders)) and not _OF_OTHERS.search(folders[-1])
+
+
+def _is_person(name: str) -> bool:
+    """Whether a name may be an annotator's: no number, nothing that is a suffix, and no other kind of annotation."""
+    known = {one.strip(".") for suffix in (*ANNOTATIONS, *SUFFIXES) for one in suffix.split(".")}
+    return (
+        bool(re.fullmatch(r"[^\W\d][\w-]*", name))
+        and name.lower() not in known
+        and not (_OF_OTHERS.search(name) or _OF_BEATS.search(name))
+    )
 
 
 def _machine_made(files: frozenset[Path]) -> frozenset[Path]:
