@@ -140,7 +140,9 @@ class TestFolder:
         with pytest.raises(InputError, match="holds an earlier demo; --force replaces it"):
             demo.demo(tmp_path, corpus=rendered, minutes=0.1)
         assert (tmp_path / "scores.csv").read_text() == "earlier"
+        (tmp_path / "notes.txt").write_text("mine")
         demo.demo(tmp_path, corpus=rendered, minutes=0.1, force=True)
+        assert (tmp_path / "notes.txt").read_text() == "mine"
         assert (tmp_path / "scores.csv").read_text().startswith("track,")
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from levada import models
+from levada import __version__, models
 from levada.nets.folder import folder_digest, model_digest
 from levada.nets.weights import digest, load, save
 from levada.study.grid import _base
@@ -79,3 +79,14 @@ def test_of_every_model_that_ships_is_listed(levada):
         for name, folder in models.shipped(task).items():
             assert rows[name]["digest"] == folder_digest(folder)
             assert rows[name]["digest"] in levada("models")[1]
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_of_the_base_and_the_version_travel_with_an_adapted_model(levada, rendered, tiny_model, tmp_path):
+    labels = ("adapt", rendered / "a.wav", "--labels", rendered / "a.beats", "--model", tiny_model)
+    assert levada(*labels, "--strategy", "decoder", "-o", tmp_path / "mine")[0] == 0
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    assert config["levada"] == __version__
+    assert config["training"]["base_digest"] == folder_digest(tiny_model)
+    assert levada(*labels, "--strategy", "scratch", "-o", tmp_path / "new")[0] == 0
+    assert "base_digest" not in json.loads((tmp_path / "new" / "config.json").read_text())["training"]

@@ -38,7 +38,7 @@ from levada.errors import InputError
 from levada.fit import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
 from levada.nets.card import adapted_card
 from levada.nets.tcn import Tcn, TcnSettings
-from levada.nets.weights import Weights, partway
+from levada.nets.weights import Weights, base_facts, partway
 from levada.perform import perform
 from levada.render import render
 from levada.sources import Source
@@ -355,4 +355,5 @@ def _weights(
         rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))
         taught += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
     learnt = learn_settings(taught, start=start)
-    return Weights(net.eval(), card, asdict(learnt), {} if settings is None else asdict(settings))
+    recipe = {} if settings is None else asdict(settings)
+    return Weights(net.eval(), card, asdict(learnt), recipe | base_facts(base))

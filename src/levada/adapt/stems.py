@@ -20,7 +20,7 @@ from levada.fit import FitSettings, Progress, fit
 from levada.instruments import OTHER, paired, voices_of
 from levada.nets.card import adapted_card
 from levada.nets.masks import MaskNet, MaskSettings
-from levada.nets.weights import Weights, partway
+from levada.nets.weights import Weights, base_facts, partway
 from levada.stft import Stft
 
 if TYPE_CHECKING:
@@ -235,4 +235,4 @@ def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats
 
 def _weights(net: Any, spans: Sequence[StemSpan], how: str, settings: StemSettings, base: Weights | None) -> Weights:
     card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, stems=True)
-    return Weights(net.eval(), card, {}, asdict(settings))
+    return Weights(net.eval(), card, {}, asdict(settings) | base_facts(base))

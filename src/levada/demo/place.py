@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from levada.errors import InputError
+from levada.files import remove
 
 __all__ = ["MARK", "Stage", "emptied", "unwatched"]
 
@@ -31,7 +32,7 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
     left : mapping of str to str
         What will be in it, and what that is; written into the folder.
     force : bool
-        Whether an earlier demo there may be replaced.
+        Whether what an earlier demo left there may be replaced; nothing else is removed.
 
     Returns
     -------
@@ -42,8 +43,6 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
     InputError
         If it is a file, holds something else or an earlier demo, or cannot be made.
     """
-    import shutil
-
     out = Path(out)
     if out.is_file():
         raise InputError("is a file; the demo leaves a folder", path=out)
@@ -52,7 +51,7 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
             raise InputError("is not empty and no earlier demo; choose another folder", path=out)
         if not force:
             raise InputError("holds an earlier demo; --force replaces it", path=out)
-        shutil.rmtree(out)
+        remove(out / name for name in (*filter(None, left), MARK))  # what else lies there is somebody's
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from levada import __version__
 from levada.errors import InputError
 from levada.files import atomic, atomic_folder
 from levada.nets.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
@@ -62,6 +63,7 @@ def write_model(
         raise InputError("will not be written: the model holds numbers that are not finite", path=folder)
     config = {
         "format": FORMAT,
+        "levada": __version__,
         "network": network,
         "settings": dict(settings),
         "decoder": dict(decoder),

@@ -24,7 +24,7 @@ from levada.nets.tcn import Tcn, TcnSettings
 from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings
 from levada.nets.unet import UNet, UNetSettings
 
-__all__ = ["NETWORKS", "Card", "Weights", "digest", "load", "partway", "save"]
+__all__ = ["NETWORKS", "Card", "Weights", "base_facts", "digest", "load", "partway", "save"]
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "tcn": (Tcn, TcnSettings),
@@ -72,6 +72,11 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
 def digest(weights: Weights) -> str:
     """Compute the `folder.model_digest` of weights: the same in memory as in their folder."""
     return model_digest(**_facts(weights))
+
+
+def base_facts(base: Weights | None) -> dict[str, str]:
+    """Return what the settings of adapted weights have of those they come from; nothing for none."""
+    return {} if base is None else {"base": base.card.name, "base_digest": digest(base)}
 
 
 def _facts(weights: Weights) -> dict[str, Any]:
