@@ -399,7 +399,7 @@ if what == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
 
 @contextmanager
-def progress(label):
+def progress(label, **_):
     def told(done, total, *_):
         if done == at and what != "full":
             os.kill(os.getpid(), getattr(signal, what))

@@ -182,7 +182,7 @@ if what == "full":
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @contextmanager
-def progress(label):
+def progress(label, **_):
     def told(done, total, *_):
         if done >= at and what != "full":
             os.kill(os.getpid(), getattr(signal, what))

@@ -237,8 +237,9 @@ class TestFailures:
                 yield job, played(job)
 
         before = signal.getsignal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as stop:
             run_study(spec, out=tmp_path / "out", each=each)
+        assert stop.value.report == {"done": 5, "kept": 0, "failed": {}}
         assert signal.getsignal(signal.SIGINT) is before
         assert len(read_runs(tmp_path / "out")) == 5
         assert run_study(spec, out=tmp_path / "out", each=playing).kept == 5

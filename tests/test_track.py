@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -509,3 +510,24 @@ def test_jams_of_a_folder_says_what_made_it_and_how_long_the_recording_is(tmp_pa
     assert document["file_metadata"]["duration"] == 6.0
     made = document["annotations"][0]["sandbox"]["levada"]
     assert made == {"version": __version__, "model": "flux", "identity": tracker.identity}
+
+
+class TestDefaultProcesses:
+    """By default, another process is started only where there is music enough for it, and a core."""
+
+    @pytest.mark.parametrize(
+        ("length_s", "cores", "processes"), [(12.0, 2, 1), (1000.0, 2, 2), (1000.0, 1, 1)], ids=["short", "long", "one"]
+    )
+    def test_are_no_more_than_are_worth_it(self, rendered, tmp_path, monkeypatch, length_s, cores, processes):
+        asked = []
+
+        def each(work, jobs, *, processes):
+            asked.append(processes)
+            yield from ((job, work(job)) for job in jobs)
+
+        info = audio.info
+        monkeypatch.setattr(track.audio, "info", lambda path: replace(info(path), duration_s=length_s))
+        monkeypatch.setattr(track.workers, "each", each)
+        monkeypatch.setattr(track.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        track_folder(rendered, flux_tracker(), out=tmp_path / "out", processes=None)
+        assert asked == [processes]

@@ -184,7 +184,7 @@ def _folder(
     if table is not None:
         need_table(table)
         outputs.need_writable(table, force=force)
-    with terminal.progress(f"tracking {folder}") as progress:
+    with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
             folder, models.load(model), out=out, processes=processes, each=studies.elsewhere(cluster), suffix=suffix,
             force=force, progress=progress,
@@ -287,7 +287,7 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
             strict=True,
         )
     )
-    with terminal.progress("scoring") as progress:
+    with terminal.progress("scoring", at_once=2) as progress:
         evaluation = evaluate(unseen, trackers, processes=2, progress=progress)
     with_scores(out, adapted, evaluation.card_scores(names[1]))
     return evaluation
@@ -358,7 +358,7 @@ def evaluate(
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
     trackers = {name: models.load(name) if name in asked else models.floor() for name in with_floor(asked)}
-    with terminal.progress("scoring") as progress:
+    with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,
             processes=processes, progress=progress,

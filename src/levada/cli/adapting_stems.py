@@ -128,7 +128,7 @@ def _scored(
             learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
         separators[others[-1]] = models.separator_of(learnt, name=BASELINE)
     separators[mine] = models.separator(out)
-    with terminal.progress("scoring") as progress:
+    with terminal.progress("scoring", at_once=2) as progress:
         evaluation = evaluate_stems(unseen, separators, processes=2, progress=progress)
     with_scores(out, adapted, evaluation.card_scores(mine))
     return evaluation

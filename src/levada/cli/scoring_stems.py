@@ -46,7 +46,7 @@ def evaluate(
     if opened.is_solos:
         raise InputError("holds solos, and nothing to take apart: levada remix makes mixtures of them", path=corpus)
     separators = {name: _separator(name, opened, minutes or MINUTES, seed) for name in dict.fromkeys(model or ["base"])}
-    with terminal.progress("scoring") as progress:
+    with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = evaluate_stems(
             opened.songs, separators, out=out, force=force, oracle=oracle, exclude_trained=exclude_trained,
             processes=processes, progress=progress,

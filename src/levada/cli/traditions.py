@@ -56,7 +56,7 @@ def render(
     from levada.tradition import read_tradition
 
     found = read_tradition(tradition)
-    with terminal.progress(f"rendering {found.title or found.name}") as progress:
+    with terminal.progress(f"rendering {found.title or found.name}", at_once=2) as progress:
         done = render_corpus(
             out,
             found,
