@@ -77,7 +77,7 @@ class TestCommand:
         mine = next(line for line in table if line[0].endswith("/mixture") and "of" in line)
         nothing = next(line for line in table if line[:1] == ["mixture"])
         assert float(nothing[3]) == 0 < float(mine[5])
-        assert "note: one song was scored" in err
+        assert "scored on 1 song of one group" in err
         card = json.loads((tmp_path / "mixture" / CONFIG).read_text())["card"]
         assert float(card["scores"]["si_sdr_i"].split()[0]) == pytest.approx(float(mine[5]), abs=0.06)
         assert card["scores"]["knows"] == "2 of 2 instruments"

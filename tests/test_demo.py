@@ -84,7 +84,7 @@ class TestFiles:
 
     def test_models_can_be_loaded_and_know_what_they_heard(self, left):
         adapted, decoder = load(left / "adapted"), load(left / "decoder-only")
-        assert set(adapted.card.scores) == {"beat_f", "downbeat_f"}
+        assert set(adapted.card.scores) == {"beat_f", "beat_cmlt", "downbeat_f", "scored on"}
         assert adapted.card.trained_on == decoder.card.trained_on
         assert adapted.card.minutes <= 0.25
         with (left / "scores.csv").open(newline="") as file:

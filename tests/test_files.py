@@ -162,6 +162,21 @@ def test_a_folder_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert names(tmp_path) == ["model"]
 
 
+def test_force_never_removes_what_a_link_points_to(tmp_path: Path) -> None:
+    real, link = tmp_path / "disk" / "model", tmp_path / "model"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    with atomic_folder(link, known_by="model.json") as temporary:  # an empty one may be filled
+        (temporary / "model.json").write_text("one")
+    with (
+        pytest.raises(InputError, match=r"is a link, .*disk/model"),
+        atomic_folder(link, known_by="model.json", force=True),
+    ):
+        raise AssertionError("the block must not run")
+    assert (real / "model.json").read_text() == "one"
+    assert link.is_symlink()
+
+
 def test_a_folder_of_something_else_survives_force(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").touch()

@@ -235,7 +235,27 @@ def test_folders_above_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "x.beats").read_text() == "1"
 
 
+def test_files_in_a_linked_subfolder_are_never_replaced_or_removed(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    with RunFolder.acquire(out, kind="beats", config=CONFIG) as folder:
+        write(folder, "a", "one", "sub/a.beats")
+    (out / "sub").rename(elsewhere)
+    (out / "sub").symlink_to(elsewhere)
+    with RunFolder.acquire(out, kind="beats", config={"model": "latin"}, force=True) as folder:
+        with pytest.raises(InputError, match="is kept"):
+            write(folder, "a", "two", "sub/a.beats")
+        folder.remove("a")
+    assert (elsewhere / "a.beats").read_text() == "one"
+
+
 class TestWorkingFolder:
+    def test_a_link_is_refused_and_what_it_points_to_stays(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "x.part").symlink_to(tmp_path / "real")
+        with pytest.raises(InputError, match="is a link"), working_folder(tmp_path / "x.part", run={"steps": 3}):
+            raise AssertionError("the block must not run")
+        assert list((tmp_path / "real").iterdir()) == []
+
     def test_of_an_interrupted_run_is_continued_and_of_a_finished_one_removed(self, tmp_path):
         def interrupt():
             with working_folder(tmp_path / "x.part", run={"steps": 3}) as part:

@@ -1,8 +1,10 @@
 """Folders of runs: whole or not there, known when damaged, and one writer at a time."""
 
 import errno
+import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,22 @@ class TestDamage:
                 path.unlink()
         elif how == "binary":
             (folder / "run.json").write_bytes(b"\xff\xfe\x00")
+        elif how == "nested":
+            (folder / "run.json").write_text('{"deciding": ' + "[" * 100_000)
+        elif how == "huge":
+            deciding = json.dumps(about["deciding"] | {"minutes": 0}).replace(
+                '"minutes": 0', '"minutes": 1' + "0" * 400
+            )
+            (folder / "run.json").write_text(json.dumps(about).replace(json.dumps(about["deciding"]), deciding))
+        elif how == "pipe":
+            (folder / "scores.csv").unlink()
+            os.mkfifo(folder / "scores.csv")
+        elif how in ("above", "absolute"):
+            secret = folder.parent / "secret"
+            secret.write_text("one's own")
+            name = "../secret" if how == "above" else str(secret)
+            sums = about["files"] | {name: hashlib.sha256(b"one's own").hexdigest()}
+            (folder / "run.json").write_text(json.dumps(about | {"files": sums}))
         elif how == "list":
             (folder / "run.json").write_text("[]")
         else:
@@ -129,7 +147,11 @@ class TestDamage:
             (folder / "run.json").write_text(json.dumps(about | change))
 
     @pytest.mark.parametrize(
-        "how", ["half", "scores", "gone", "empty", "binary", "list", "id", "seed", "format", "costs", "bare"]
+        "how",
+        [
+            *("half", "scores", "gone", "empty", "binary", "list", "id", "seed", "format", "costs", "bare"),
+            *("nested", "huge", "above", "absolute", "pipe"),
+        ],
     )
     def test_is_moved_aside_with_a_warning(self, tmp_path, caplog, how):
         damaged, sound = (write_run(tmp_path, files(other(seed=seed))) for seed in (1, 2))
@@ -145,6 +167,16 @@ class TestDamage:
         assert not damaged.folder.exists()
         assert damaged.folder.with_name(f"{damaged.id}.damaged-1").is_dir()
         assert list(recover(tmp_path)) == [sound.id]
+
+    def test_a_run_on_another_disk_is_read_and_its_link_moved_aside(self, tmp_path):
+        run = write_run(tmp_path / "out", files())
+        run.folder.rename(tmp_path / "elsewhere")
+        run.folder.symlink_to(tmp_path / "elsewhere")
+        assert list(recover(tmp_path / "out")) == [run.id]
+        self.spoil(run.folder, "half")
+        assert recover(tmp_path / "out") == {}
+        assert (tmp_path / "out" / "runs" / f"{run.id}.damaged-1").is_symlink()
+        assert (tmp_path / "elsewhere" / "scores.csv").is_file()
 
     def test_a_second_time_takes_another_name(self, tmp_path):
         for number in (1, 2):

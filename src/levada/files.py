@@ -26,7 +26,8 @@ from typing import Any
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free", "need_parent",
+    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free", "need_no_link",
+    "need_parent",
     "now", "probe", "read_midi", "read_toml", "remove", "temporary_path", "wrap_errors",
 ]  # fmt: skip
 
@@ -107,7 +108,7 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
     Raises
     ------
     InputError
-        As for `atomic`, and if `force` would replace a folder of another kind.
+        As for `atomic`, and if `force` would replace a folder of another kind, or one that is only linked here.
     """
     target = Path(os.path.realpath(path))
     temporary = temporary_path(target)
@@ -330,7 +331,7 @@ def _remove_leftovers(folder: Path) -> None:
         found = re.match(rf"{re.escape(TEMPORARY)}{_host()}-(\d+)-", leftover.name)
         if found and not _is_alive(int(found[1])):
             with suppress(OSError):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                remove([leftover])
 
 
 @lru_cache(maxsize=1)
@@ -376,6 +377,21 @@ def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool
         raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
+    need_no_link(path)
+
+
+def need_no_link(path: str | Path) -> None:
+    """Refuse a link to a folder whose content would be removed: what it points to may be another's.
+
+    Raises
+    ------
+    InputError
+    """
+    if Path(path).is_symlink():
+        target = os.path.realpath(path)
+        raise InputError(
+            f"is a link, and the folder that it points to is not replaced; name {target}, or remove the link", path=path
+        )
 
 
 def probe(path: str | Path) -> None:

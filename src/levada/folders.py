@@ -27,7 +27,18 @@ from typing import Any
 
 from levada import __version__
 from levada.errors import InputError
-from levada.files import HOLDER, LOCK, differing, lock_folder, need_parent, now, remove, temporary_path, wrap_errors
+from levada.files import (
+    HOLDER,
+    LOCK,
+    differing,
+    lock_folder,
+    need_no_link,
+    need_parent,
+    now,
+    remove,
+    temporary_path,
+    wrap_errors,
+)
 
 __all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "working_folder", "written_files"]
 
@@ -298,6 +309,9 @@ class RunFolder:
                     (self.path / parent).rmdir()
 
     def _is_ours(self, name: str) -> bool:
+        """Whether a file is as levada wrote it, and lies in this folder: a linked one below it may be another's."""
+        if any((self.path / parent).is_symlink() for parent in list(PurePosixPath(name).parents)[:-1]):
+            return False
         return any(_is_unchanged(self.path / name, state) for state in self._written.get(name, ()))
 
     def _record(self, entry: Entry) -> None:
@@ -339,6 +353,7 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
         As of `RunFolder.acquire`.
     """
     need_parent(path)
+    need_no_link(path)
     advice = "repeat that call to finish it, or --force to throw it away"
     with RunFolder.acquire(path, kind="unfinished work", config=run, advice=advice, force=force) as held:
         if not held.is_continued:

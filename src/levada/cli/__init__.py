@@ -34,7 +34,7 @@ from levada.cli import (
     traditions,
 )
 from levada.cli.following import Track_
-from levada.cli.labelled import chosen, say_assumptions
+from levada.cli.labelled import chosen, say_assumptions, say_unedited
 from levada.cli.options import EXIT_CODES, Convention, Force, Json, Model, Seed, Table, Task
 from levada.errors import InputError, Interrupted, os_problem
 
@@ -297,10 +297,12 @@ def _rest(recording: Path, labels: Path, convention: str, out: Path) -> str:
     """Beats of all of a recording of which a part is labelled."""
     from levada import models
     from levada.formats import read_labels, write_beats
+    from levada.track import provenance
 
     target = out / f"{recording.stem}.beats"
-    found = models.load(out).file(recording, hints=read_labels(labels, convention=convention).beats)
-    write_beats(target, found, force=True)
+    tracker = models.load(out)
+    found = tracker.file(recording, hints=read_labels(labels, convention=convention).beats)
+    write_beats(target, found, provenance=provenance(tracker), force=True)
     terminal.say(f"{target}: {len(found)} beats of the whole recording, passing through your labels")
     return str(target)
 
@@ -354,7 +356,9 @@ def evaluate(
     from levada.evaluate import evaluate as score
     from levada.evaluate import with_floor
 
-    tracks = open_corpus(corpus, convention=convention).tracks
+    opened = open_corpus(corpus, convention=convention)
+    say_unedited(opened)
+    tracks = opened.tracks
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
     trackers = {name: models.load(name) if name in asked else models.floor() for name in with_floor(asked)}

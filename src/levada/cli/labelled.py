@@ -14,7 +14,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from levada.corpus import Corpus, Problem, Span, Track
 
-__all__ = ["checked", "chosen", "say_assumptions"]
+__all__ = ["checked", "chosen", "say_assumptions", "say_unedited"]
 
 
 def chosen(
@@ -33,6 +33,7 @@ def chosen(
         (track,) = checked(single(corpus, labels, convention=convention)).tracks
         return ([*annotated_spans(track)] if minutes is None else draw([track], minutes=minutes, rng=rng)), []
     opened = open_corpus(corpus, convention=convention)
+    say_unedited(opened)
     if not opened.annotated:
         raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus)
     opened = checked(opened)
@@ -61,6 +62,12 @@ def checked(corpus: Corpus) -> Corpus:
     for problem in errors:
         terminal.say(f"left out: {problem}")
     return replace(corpus, tracks=tuple(good))
+
+
+def say_unedited(corpus: Corpus) -> None:
+    """Name beats that levada wrote into a corpus, which are no labels."""
+    if corpus.machine_made:
+        terminal.say(f"note: {corpus.machine_made[0]}: {corpus.unedited}")
 
 
 def say_assumptions(tracks: Iterable[Track]) -> None:

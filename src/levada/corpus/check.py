@@ -107,8 +107,7 @@ def check(corpus: Corpus) -> Report:
         stray, first = len(corpus.strays), corpus.strays[0]
         problems.append(Problem("warning", "has no recording of its name" + others(stray), first))
     if corpus.machine_made:
-        what = "was written by levada, and is no label" + others(len(corpus.machine_made))
-        problems.append(Problem("note", f"{what}; copy it elsewhere once it is corrected", corpus.machine_made[0]))
+        problems.append(Problem("note", f"was {corpus.unedited}", corpus.machine_made[0]))
     if len(corpus.annotators) > 1 and not corpus.annotator:
         what = f"has annotations of {', '.join(corpus.annotators)}, which are used only where corpus.toml chooses one"
         problems.append(Problem("note", f'{what}: [labels] annotator = "{corpus.annotators[0]}"', corpus.root))

@@ -41,6 +41,7 @@ from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.files import read_toml
 from levada.formats import check_convention
+from levada.formats.origin import is_unedited
 
 __all__ = ["STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
 
@@ -219,6 +220,10 @@ def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Co
             raise InputError(f"there is no such {what}", path=path)
     track = Track(recording.stem, recording, annotation, group=recording.stem, convention=convention)
     _ = track.labels  # what cannot be read is said here
+    if is_unedited(annotation):
+        _log.warning(
+            "%s: was written by levada and not edited since: a model learns nothing from its own beats", labels
+        )
     toml = recording.parent / TOML
     facts = read_facts(toml) if toml.is_file() else Facts()
     name = facts.name or recording.stem

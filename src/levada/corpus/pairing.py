@@ -21,6 +21,7 @@ from pathlib import Path
 from levada.audio import SUFFIXES
 from levada.errors import InputError
 from levada.folders import MANIFEST, written_files
+from levada.formats.origin import is_unedited
 
 __all__ = ["ALWAYS", "ANNOTATIONS", "Annotations", "normal", "stem_of"]
 
@@ -150,8 +151,8 @@ def _is_person(name: str) -> bool:
 
 
 def _machine_made(files: frozenset[Path]) -> frozenset[Path]:
-    """Beats that levada found, by its manifests, and nobody has changed since; those of rendered music are exact."""
-    found = set[Path]()
+    """Beats that levada found, by marks and manifests, and nobody has changed since; rendered music is exact."""
+    found = {file for file in files if file.name.lower().endswith(ANNOTATIONS) and is_unedited(file)}
     for manifest in files:
         if manifest.name == MANIFEST:
             try:

@@ -104,6 +104,15 @@ class Corpus:
         object.__setattr__(self, "tracks", tracks)
 
     @property
+    def unedited(self) -> str:
+        """Which beats in the folder are no labels as levada wrote them, in a sentence; empty where there are none."""
+        if not self.machine_made:
+            return ""
+        count = len(self.machine_made)
+        some = f"written by levada and not edited since{f' (and {count - 1} more)' if count > 1 else ''}"
+        return f"{some}: no label; if it is right as it is, remove its comment 'written by levada'"
+
+    @property
     def annotated(self) -> tuple[Track, ...]:
         """The tracks that have an annotation; the others are there to be tracked later."""
         return tuple(track for track in self.tracks if track.is_annotated)

@@ -25,6 +25,7 @@ from levada.evaluate import Evaluation, evaluate
 from levada.formats import write_beats
 from levada.nets.weights import load
 from levada.plot import Panel, plot_activations
+from levada.track import provenance
 from levada.tradition import read_tradition
 
 __all__ = ["MARK", "Demo", "demo"]
@@ -167,7 +168,7 @@ def _leave(out: Path, evaluation: Evaluation, unseen: Sequence[Track], trackers:
             estimate = found[track.id, model].estimate
             assert estimate is not None
             name = f"{track.id.replace('/', '-')}-{word}"
-            write_beats(out / "beats" / f"{name}.beats", estimate)
+            write_beats(out / "beats" / f"{name}.beats", estimate, provenance=provenance(trackers[model]))
             if samples is not None:
                 audio.write(out / "clicks" / f"{name}.wav", audio.with_clicks(samples, estimate, rate=rate), rate=rate)
     if heard:

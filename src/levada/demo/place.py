@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from levada.errors import InputError
-from levada.files import remove
+from levada.files import need_no_link, remove
 
 __all__ = ["MARK", "Stage", "emptied", "unwatched"]
 
@@ -41,7 +41,7 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
     Raises
     ------
     InputError
-        If it is a file, holds something else or an earlier demo, or cannot be made.
+        If it is a file, holds something else or an earlier demo, is a link, or cannot be made.
     """
     out = Path(out)
     if out.is_file():
@@ -51,6 +51,7 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
             raise InputError("is not empty and no earlier demo; choose another folder", path=out)
         if not force:
             raise InputError("holds an earlier demo; --force replaces it", path=out)
+        need_no_link(out)
         remove(out / name for name in (*filter(None, left), MARK))  # what else lies there is somebody's
     try:
         out.mkdir(parents=True, exist_ok=True)

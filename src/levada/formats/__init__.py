@@ -22,6 +22,7 @@ from levada.formats import elan, grids, jams, midi, reaper, sonic, subtitles, ta
 from levada.formats.conventions import CONVENTIONS, LAYER, check_convention
 from levada.formats.interpret import interpret
 from levada.formats.marks import Layer, Mark, Reading, choose
+from levada.formats.origin import mark, seal
 
 __all__ = [
     "CONVENTIONS",
@@ -47,6 +48,11 @@ class Extra:
     duration_s: float | None = None  # length of the recording
     provenance: Mapping[str, str] | None = None  # what made them
 
+    @property
+    def mark(self) -> str:
+        """A comment that says so, until somebody edits the file; empty without provenance."""
+        return mark(self.provenance)
+
 
 @dataclass(frozen=True)
 class Format:
@@ -62,7 +68,8 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "beats": Format(
-        "time and position, one beat a line", (".beats", ".txt", ".tsv"), dump=lambda beats, _: tables.beats(beats)
+        "time and position, one beat a line", (".beats", ".txt", ".tsv"),
+        dump=lambda beats, extra: tables.beats(beats, mark=extra.mark),
     ),
     "csv": Format(
         "time,position and confidence, with names", (".csv",), dump=lambda beats, _: tables.csv(beats)
@@ -72,10 +79,11 @@ FORMATS: dict[str, Format] = {
     ),
     "svl": Format(
         "a layer of Sonic Visualiser", (".svl",), sonic.parse, sonic.is_sonic,
-        lambda beats, _: sonic.dump(beats), 1 / 44100,
+        lambda beats, extra: sonic.dump(beats, mark=extra.mark), 1 / 44100,
     ),
     "sv-session": Format(
-        "a session of Sonic Visualiser", (".sv",), sonic.parse, None, lambda beats, _: sonic.session(beats), 1 / 44100
+        "a session of Sonic Visualiser", (".sv",), sonic.parse, None,
+        lambda beats, extra: sonic.session(beats, mark=extra.mark), 1 / 44100,
     ),
     "audacity": Format(
         "a label track of Audacity", (".labels.txt", ".audacity.txt"), dump=lambda beats, _: tables.audacity(beats)
@@ -89,17 +97,21 @@ FORMATS: dict[str, Format] = {
         lambda beats, extra: textgrid.dump(beats, duration_s=extra.duration_s),
     ),
     "elan": Format(
-        "a tier of ELAN", (".eaf",), elan.parse, elan.is_elan, lambda beats, _: elan.dump(beats), 1e-3
+        "a tier of ELAN", (".eaf",), elan.parse, elan.is_elan,
+        lambda beats, extra: elan.dump(beats, mark=extra.mark), 1e-3,
     ),
     "jams": Format(
         "JAMS, with positions and confidences", (".jams",), jams.parse, lambda text: text.lstrip().startswith("{"),
-        lambda beats, extra: jams.dump(beats, duration_s=extra.duration_s, provenance=extra.provenance),
+        lambda beats, extra: jams.dump(
+            beats, duration_s=extra.duration_s, provenance=extra.provenance, mark=extra.mark
+        ),
     ),
     "reaper": Format(
         "markers for Reaper", (".reaper.csv",), reaper.parse, reaper.is_reaper, lambda beats, _: reaper.dump(beats)
     ),
     "midi": Format(
-        "a MIDI tempo map for any DAW", (".mid", ".midi"), midi.parse, None, lambda beats, _: midi.dump(beats)
+        "a MIDI tempo map for any DAW", (".mid", ".midi"), midi.parse, None,
+        lambda beats, extra: midi.dump(beats, mark=extra.mark),
     ),
     "rekordbox": Format("beat grids of rekordbox (read only)", (), grids.parse_rekordbox, grids.is_rekordbox),
     "traktor": Format("beat grids of Traktor (read only)", (), grids.parse_traktor, grids.is_traktor),
@@ -250,7 +262,8 @@ def write_beats(
     duration_s : float, optional
         Length of the recording, in seconds, for the formats that have a place for it.
     provenance : mapping of str to str, optional
-        What made the beats (model, version), for the formats that have a place for it.
+        What made the beats (version, model, identity), for the formats that have a place for it: a file with this
+        mark is no label until somebody edits it (`levada.formats.origin`).
     force : bool
         Whether a file that exists may be overwritten.
 
@@ -272,7 +285,7 @@ def write_beats(
     except InputError as error:
         raise InputError(error.problem, path=path) from error
     with atomic(path, force=force) as temporary:
-        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        temporary.write_bytes(seal(content if isinstance(content, bytes) else content.encode()))
 
 
 def _content(path: str | Path) -> bytes:

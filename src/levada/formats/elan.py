@@ -8,7 +8,7 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.formats.conventions import label_texts
 from levada.formats.marks import Layer, Mark
-from levada.formats.markup import escape, is_root, parse_xml
+from levada.formats.markup import comment, escape, is_root, parse_xml
 
 __all__ = ["dump", "is_elan", "parse"]
 
@@ -50,8 +50,11 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     return layers
 
 
-def dump(beats: Beats) -> str:
-    """Write one tier, whose annotations last 50 ms or up to the next beat; times are rounded to milliseconds."""
+def dump(beats: Beats, *, mark: str = "") -> str:
+    """Write one tier, whose annotations last 50 ms or up to the next beat; times are rounded to milliseconds.
+
+    A mark becomes a comment.
+    """
     starts = [round(time * 1000) for time, _ in beats]
     ends = [
         min(start + _SHOWN_MS, later)
@@ -68,6 +71,7 @@ def dump(beats: Beats) -> str:
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"{comment(mark)}"
         '<ANNOTATION_DOCUMENT AUTHOR="" DATE="1970-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">\n'
         '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/>\n'
         f"  <TIME_ORDER>\n{order}  </TIME_ORDER>\n"

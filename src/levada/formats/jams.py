@@ -116,7 +116,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
-def dump(beats: Beats, *, duration_s: float | None = None, provenance: Mapping[str, str] | None = None) -> str:
+def dump(
+    beats: Beats,
+    *,
+    duration_s: float | None = None,
+    provenance: Mapping[str, str] | None = None,
+    mark: str = "",
+) -> str:
     """Write one annotation of beats.
 
     Parameters
@@ -127,6 +133,8 @@ def dump(beats: Beats, *, duration_s: float | None = None, provenance: Mapping[s
         Length of the recording; the time of the last beat if nobody knows.
     provenance : mapping of str to str, optional
         What made the beats: kept in the annotation's sandbox, `version` also where JAMS has a place for it.
+    mark : str
+        A comment on the whole file, kept in its sandbox.
     """
     last_s = float(beats.times_s[-1]) if len(beats) else 0.0
     duration = last_s if duration_s is None else float(duration_s)
@@ -152,4 +160,5 @@ def dump(beats: Beats, *, duration_s: float | None = None, provenance: Mapping[s
         "data": data,
     }
     metadata = {"identifiers": {}, "duration": duration, "jams_version": "0.3.4"}
-    return json.dumps({"file_metadata": metadata, "annotations": [annotation], "sandbox": {}}, indent=1) + "\n"
+    whole = {"sandbox": {"origin": mark} if mark else {}, "file_metadata": metadata, "annotations": [annotation]}
+    return json.dumps(whole, indent=1) + "\n"

@@ -11,7 +11,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["escape", "is_root", "parse_xml"]
+__all__ = ["comment", "escape", "is_root", "parse_xml"]
 
 
 def parse_xml(text: str, *, path: str | Path) -> Element:
@@ -36,6 +36,11 @@ def is_root(text: str, *names: str) -> bool:
     """Whether the first element of XML has one of these names."""
     first = re.search(r"<([A-Za-z_][\w.:-]*)", re.sub(r"<!--.*?-->", "", text[:20000], flags=re.S))
     return text.lstrip().startswith("<") and first is not None and first[1] in names
+
+
+def comment(text: str) -> str:
+    """Write a line with a comment; nothing of an empty text. It must not hold two hyphens."""
+    return f"<!-- {text} -->\n" if text else ""
 
 
 def escape(text: str) -> str:

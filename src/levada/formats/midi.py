@@ -179,8 +179,8 @@ def _seconds(ticks: list[float] | list[int], found: _Map) -> list[float]:
     return times
 
 
-def dump(beats: Beats) -> bytes:
-    """Write the tempo map of at least two beats.
+def dump(beats: Beats, *, mark: str = "") -> bytes:
+    """Write the tempo map of at least two beats; a mark becomes a text at its start.
 
     Raises
     ------
@@ -216,15 +216,20 @@ def dump(beats: Beats) -> bytes:
         for length, power in [metre]
     ]
     for start, text in zip(starts, label_texts(beats), strict=True):
-        body = f"{_TEXT} {text}".strip().encode()
-        events.append((lead_ticks + start * _TICKS, 2, b"\xff\x01" + _variable_length(len(body)) + body))
-    track, now = b"", 0
+        body = f"{_TEXT} {text}".strip()
+        events.append((lead_ticks + start * _TICKS, 2, _text_event(body)))
+    track, now = b"\x00" + _text_event(mark) if mark else b"", 0
     for at, _, message in sorted(events):
         track += _variable_length(at - now) + message
         now = at
     track += _variable_length(lead_ticks + len(quarters_us) * _TICKS - now) + b"\xff\x2f\x00"
     header = b"MThd" + (6).to_bytes(4, "big") + b"".join(n.to_bytes(2, "big") for n in (0, 1, _TICKS))
     return header + b"MTrk" + len(track).to_bytes(4, "big") + track
+
+
+def _text_event(text: str) -> bytes:
+    body = text.encode()
+    return b"\xff\x01" + _variable_length(len(body)) + body
 
 
 def _lead(times_us: list[int]) -> tuple[int, list[int], int]:

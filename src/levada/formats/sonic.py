@@ -13,7 +13,8 @@ from levada.beats import Beats
 from levada.errors import InputError
 from levada.formats.conventions import label_texts
 from levada.formats.marks import Layer, Mark
-from levada.formats.markup import escape, is_root, parse_xml
+from levada.formats.markup import comment, escape, is_root, parse_xml
+from levada.formats.origin import seal
 
 __all__ = ["dump", "is_session", "is_sonic", "parse", "session", "unpacked"]
 
@@ -116,8 +117,8 @@ def _number(text: str, path: str | Path) -> float:
     return value
 
 
-def dump(beats: Beats) -> str:
-    """Write a layer of time instants at 44.1 kHz, labelled with the positions."""
+def dump(beats: Beats, *, mark: str = "") -> str:
+    """Write a layer of time instants at 44.1 kHz, labelled with the positions; first a comment, if any."""
     frames = [round(time * _RATE) for time, _ in beats]
     points = "".join(
         f'      <point frame="{frame}" label="{escape(text)}" />\n'
@@ -125,7 +126,8 @@ def dump(beats: Beats) -> str:
     )
     start, end = (frames[0], frames[-1] + 1) if frames else (0, 0)
     return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE sonic-visualiser>\n<sv>\n  <data>\n'
+        '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE sonic-visualiser>\n'
+        f"{comment(mark)}<sv>\n  <data>\n"
         f'    <model id="1" name="" sampleRate="{_RATE}" start="{start}" end="{end}" type="sparse" '
         'dimensions="1" resolution="1" notifyOnAdd="true" dataset="0" />\n'
         f'    <dataset id="0" dimensions="1">\n{points}    </dataset>\n  </data>\n  <display>\n'
@@ -134,6 +136,6 @@ def dump(beats: Beats) -> str:
     )
 
 
-def session(beats: Beats) -> bytes:
+def session(beats: Beats, *, mark: str = "") -> bytes:
     """Write a session with that layer alone."""
-    return bz2.compress(dump(beats).encode())
+    return bz2.compress(seal(dump(beats, mark=mark).encode()))

@@ -404,11 +404,12 @@ def _confidences(rows: list[tuple[int, list[str]]], roles: dict[str, int], path:
     return values
 
 
-def beats(beats: Beats) -> str:
-    """Write `.beats`: time, tab, position; the time alone where no position is known."""
+def beats(beats: Beats, *, mark: str = "") -> str:
+    """Write `.beats`: time, tab, position; the time alone where no position is known; first a comment, if any."""
+    comment = f"# {mark}\n" if mark else ""
     if not beats.positions.any():
-        return "".join(f"{time:.6f}\n" for time, _ in beats)
-    return _stated(beats) + "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
+        return comment + "".join(f"{time:.6f}\n" for time, _ in beats)
+    return comment + _stated(beats) + "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
 
 
 def csv(beats: Beats) -> str:

@@ -177,21 +177,31 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads(_content(folder, ABOUT).decode("utf-8"))
         deciding, sums = about["deciding"], about.get("files", {})
         for name, known in sums.items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != known:
+            if hashlib.sha256(_content(folder, name)).hexdigest() != known:
                 raise InputError(f"is damaged: {name} is not what was written", path=folder)
-        rows = [] if about.get("error") else _rows((folder / SCORES).read_text(encoding="utf-8"))
+        rows = [] if about.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
         run = Run(about["id"], about["study"], deciding, tuple(rows), about["costs"], about, folder)
         _ = run.corpus, run.base, run.minutes, run.seed, run.label, dict(run.costs)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        is_named_so = run.id == folder.name == identity(deciding)
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"is damaged: {type(error).__name__}: {error}", path=folder) from None
     if about.get("format") != FORMAT:
         raise InputError(f"was written by another version of levada (format {about.get('format')})", path=folder)
-    if run.id != folder.name or run.id != identity(deciding):
+    if not is_named_so:
         raise InputError("is damaged: it tells of another run than its name does", path=folder)
     if not rows and not run.error:
         raise InputError("is damaged: it has no scores", path=folder)
@@ -316,6 +326,16 @@ def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
+def _content(folder: Path, name: str) -> bytes:
+    """Read a file of a run: an ordinary one inside its folder, whatever a description says."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"is damaged: {name!r} is outside of it", path=folder)
+    if path.exists() and not path.is_file():
+        raise InputError(f"is damaged: {name!r} is no file", path=folder)
+    return path.read_bytes()
+
+
 def _folders(out: Path) -> list[Path]:
     runs = out / RUNS
     if not out.is_dir():
@@ -329,7 +349,7 @@ def _planned(out: Path) -> set[str]:
     for path in (out / STUDIES).glob("*.json"):
         try:
             ids.update(json.loads(path.read_text(encoding="utf-8"))["runs"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             _log.warning("%s cannot be read; its runs are found by their folders alone", path)
             return set()
     return ids
