@@ -26,9 +26,8 @@ from typing import Any
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free", "need_no_link",
-    "need_parent",
-    "now", "probe", "read_midi", "read_toml", "remove", "temporary_path", "wrap_errors",
+    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free",
+    "need_no_link", "need_parent", "now", "probe", "read_midi", "read_toml", "remove", "temporary_path", "wrap_errors",
 ]  # fmt: skip
 
 SHORT = 40  # characters of a value up to which a message has it
