@@ -319,8 +319,9 @@ class TestRun:
             self.run(span, base, tmp_path / "mine", strategy="magic")
 
     def test_needs_a_folder_to_write_in(self, base, span, tmp_path):
-        with pytest.raises(InputError, match=r"there is no folder .*: make it first"):
-            self.run(span, base, tmp_path / "none" / "mine")
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match=r"cannot be made: .* is a file"):
+            self.run(span, base, tmp_path / "file" / "mine")
 
     def test_refuses_labels_after_the_end(self, base, track, tmp_path):
         path = tmp_path / "late.beats"

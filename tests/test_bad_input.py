@@ -359,10 +359,11 @@ class TestOutputs:
         assert song.read_bytes() == before
 
     def test_need_a_folder(self, refused, song, tmp_path):
-        where = tmp_path / "none"
+        where = tmp_path / "file"
+        where.touch()
         for arguments in (("beats", song, "-o"), ("evaluate", tmp_path, "-o"), ("adapt", tmp_path, "-o")):
             said = refused(*arguments, where / "x.beats")
-            assert f"there is no folder {where}: make it first" in said
+            assert f"{where / 'x.beats'}: cannot be made: {where} is a file" in said
 
     @pytest.mark.parametrize(("option", "name"), [("-o", "x.doc"), ("--clicks", "x.doc"), ("--plot", "x.doc")])
     def test_of_unknown_kind_name_the_kinds_there_are(self, refused, song, tmp_path, option, name):

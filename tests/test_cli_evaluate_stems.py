@@ -87,13 +87,14 @@ class TestCommand:
         ("options", "said"),
         [
             (("--plot", "leaks.txt"), "pictures are drawn as"),
-            (("--plot", "none/leaks.png"), "make it first"),
+            (("--plot", "file/leaks.png"), "is a file, not a folder"),
             (("-m", "flux"), "flux is a tracker"),
             (("-m", "nowhere"), "there is no separator 'nowhere'"),
         ],
     )
     def test_mistakes(self, levada, stems, tmp_path, monkeypatch, options, said):
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "file").touch()
         code, out, err = levada("evaluate", stems, "--task", "stems", *options)
         assert (code, out) == (2, "")
         assert said in err

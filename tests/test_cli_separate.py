@@ -125,8 +125,8 @@ class TestRefused:
     def test_without_a_place(self, refused):
         assert "say with -o in which folder the files go" in refused()
 
-    def test_in_a_missing_folder(self, refused, tmp_path):
-        assert f"there is no folder {tmp_path / 'none'}: make it first" in refused("-o", tmp_path / "none" / "out")
+    def test_below_a_file(self, refused, tmp_path, song):
+        assert "is a file, not a folder" in refused("-o", song / "out")
 
     def test_what_is_not_known(self, refused, tmp_path):
         for option in ("--only", "--without"):
@@ -160,7 +160,7 @@ class TestRefused:
 
     def test_a_plot_that_cannot_be(self, refused, song, tmp_path):
         out = ("-o", tmp_path / "out")
-        assert "make it first" in refused(*out, "--plot", tmp_path / "none" / "x.png")
+        assert "is a file, not a folder" in refused(*out, "--plot", song / "x.png")
         assert "pictures are drawn as .png" in refused(*out, "--plot", song, "--force")
         (tmp_path / "x.png").write_text("mine")
         assert "exists already" in refused(*out, "--plot", tmp_path / "x.png")

@@ -345,8 +345,8 @@ class TestFolders:
         (tmp_path / "file").write_text("mine")
         with pytest.raises(InputError, match="is a file: give the name of a folder"):
             made(tmp_path / "file")
-        with pytest.raises(InputError, match=f"there is no folder {tmp_path / 'none'}: make it first"):
-            made(tmp_path / "none" / "corpus")
+        with pytest.raises(InputError, match="is a file, not a folder"):
+            made(tmp_path / "file" / "corpus")
 
     def test_of_stems_are_no_recordings(self, corpus):
         assert all(".stems" not in str(track.audio) for track in open_corpus(corpus).tracks)

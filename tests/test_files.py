@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.files import atomic, atomic_folder
+from levada.files import atomic, atomic_files, atomic_folder, need_parent, probe
 
 
 def names(folder: Path) -> list[str]:
@@ -86,12 +86,31 @@ def test_an_error_about_another_file_is_not_ours(tmp_path: Path) -> None:
         (tmp_path / "input.wav").read_bytes()
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
-    with (
-        pytest.raises(InputError, match=r"no folder .*nowhere: make it first"),
-        atomic(tmp_path / "nowhere" / "a"),
-    ):
-        raise AssertionError("the block must not run")
+def test_missing_folders_are_made_and_unmade(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"), atomic(tmp_path / "a" / "b" / "c.txt"):
+        raise ValueError("no")
+    assert not (tmp_path / "a").exists()
+    probe(tmp_path / "a" / "b" / "c.txt")
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(InputError, match="the name is too long"):
+        probe(tmp_path / "a" / ("x" * 300))
+    with atomic(tmp_path / "a" / "b" / "c.txt") as temporary:
+        temporary.write_text("whole")
+    with atomic_folder(tmp_path / "f" / "g" / "h", known_by="x") as temporary:
+        (temporary / "x").write_text("1")
+    with atomic_files(tmp_path / "m" / "n", ["y"]) as temporary:
+        (temporary / "y").write_text("2")
+    found = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"a/b/c.txt": "whole", "f/g/h/x": "1", "m/n/y": "2"}
+
+
+def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for write in (atomic, lambda path: atomic_folder(path, known_by="x"), lambda path: atomic_files(path, ["y"])):
+        with pytest.raises(InputError, match=r"cannot be made: .*file is a file"), write(tmp_path / "file" / "a" / "b"):
+            raise AssertionError("the block must not run")
+    with pytest.raises(InputError, match="is a file"):
+        need_parent(tmp_path / "file" / "a")
 
 
 def test_a_folder_where_a_file_is_meant(tmp_path: Path) -> None:

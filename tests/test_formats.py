@@ -424,13 +424,14 @@ def test_a_tempo_map_bridges_long_silences(tmp_path: Path) -> None:
         (Beats([0.5]), "a.mid", {}, r"a\.mid: a tempo map needs at least two beats"),
         (Beats([0.5, 0.50001]), "a.svl", {}, "two beats fall together"),
         (Beats([0.5, 0.5000001]), "a.beats", {}, "two beats fall together"),
-        (SAMBA, "none/a.beats", {}, "make it first"),
+        (SAMBA, "file/a.beats", {}, "file is a file, not a folder"),
     ],
 )
 def test_what_cannot_be_written(tmp_path: Path, beats: Beats, name: str, options: dict, words: str) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(InputError, match=words):
         write_beats(tmp_path / name, beats, **options)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_nothing_is_overwritten_without_force(file) -> None:

@@ -115,8 +115,9 @@ class TestRefused:
             plot_activations(tmp_path / "a.png", [panel()], start_s=start_s, end_s=end_s)
 
     def test_no_folder(self, tmp_path):
-        with pytest.raises(InputError, match="make it first"):
-            plot_activations(tmp_path / "none" / "a.png", [panel()])
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="is a file"):
+            plot_activations(tmp_path / "file" / "a.png", [panel()])
 
     def test_without_matplotlib(self, tmp_path, monkeypatch):
         import sys

@@ -390,7 +390,6 @@ class TestCommand:
         ("said", "wrong"),
         [
             (["--scheme", "faclity"], "did you mean 'facility'"),
-            (["-o", "there/is/none"], "there is no folder"),
             (["--minutes", "50"], "could be annotated; asked 50"),
         ],
     )

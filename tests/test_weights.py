@@ -137,9 +137,10 @@ class TestRefusals:
             save(tmp_path / "thesis", a_model(), force=True)
         assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "precious"
 
-    def test_a_parent_that_does_not_exist(self, tmp_path):
-        with pytest.raises(InputError, match="make it first"):
-            save(tmp_path / "no" / "model", a_model())
+    def test_a_parent_that_is_a_file(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="is a file"):
+            save(tmp_path / "file" / "model", a_model())
 
     def test_weights_that_are_not_finite(self, tmp_path):
         model = a_model()

@@ -18,7 +18,7 @@ import time
 import tomllib
 import uuid
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     path : path-like
-        The file to write. A symbolic link is followed.
+        The file to write. A symbolic link is followed. Folders that it is to lie in are made.
     force : bool
         Whether a file that exists may be replaced.
 
@@ -64,8 +64,8 @@ def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the file exists and `force` is not given, its folder does not exist or cannot be written, or the
-        disk is full. Whatever is raised, the temporary file is removed and a previous file is untouched.
+        If the file exists and `force` is not given, its folder cannot be made or written, or the disk is full.
+        Whatever is raised, the temporary file is removed and a previous file is untouched.
 
     Examples
     --------
@@ -74,8 +74,9 @@ def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     temporary = temporary_path(target)
-    with wrap_errors(path, target, temporary):
+    with wrap_errors(path, target, temporary), ExitStack() as stack:
         _refuse(path, target, force=force)
+        stack.enter_context(_parents(path))
         try:
             temporary.touch(exist_ok=False)
             yield temporary
@@ -92,7 +93,7 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
     Parameters
     ----------
     path : path-like
-        The folder to write. It may exist if it is empty.
+        The folder to write. It may exist if it is empty. Folders that it is to lie in are made.
     known_by : str
         Name of a file that every folder of this kind contains. With `force`, a folder is replaced only if it
         contains such a file, so that no mistyped output costs anybody a folder of something else.
@@ -111,8 +112,9 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
     """
     target = Path(os.path.realpath(path))
     temporary = temporary_path(target)
-    with wrap_errors(path, target, temporary):
+    with wrap_errors(path, target, temporary), ExitStack() as stack:
         _refuse_folder(path, target, known_by=known_by, force=force)
+        stack.enter_context(_parents(path))
         try:
             temporary.mkdir()
             yield temporary
@@ -152,8 +154,9 @@ def atomic_files(
     target = Path(os.path.realpath(path))
     inside = target / ".levada"
     temporary = temporary_path(inside if target.is_dir() else target)
-    with wrap_errors(path, target, temporary):
+    with wrap_errors(path, target, temporary), ExitStack() as stack:
         need_free(path, names, spared=spared, force=force)
+        stack.enter_context(_parents(path))
         try:
             temporary.mkdir()
             yield temporary
@@ -401,23 +404,47 @@ def probe(path: str | Path) -> None:
     InputError
     """
     target = Path(os.path.realpath(path))
-    temporary = temporary_path(target)
-    with wrap_errors(path, target, temporary):
-        with suppress(FileNotFoundError):
-            target.lstat()  # which fails for a name that is too long
+    folder = _existing(target.parent)
+    temporary = temporary_path(folder / target.name)
+    with wrap_errors(path, *(folder / part for part in target.relative_to(folder).parts), temporary):
+        for part in target.relative_to(folder).parts:
+            with suppress(FileNotFoundError):
+                (folder / part).lstat()  # which fails for a name that is too long
         temporary.touch(exist_ok=False)
         temporary.unlink()
 
 
 def need_parent(path: str | Path) -> None:
-    """Refuse a path in a folder that does not exist: it may be misspelt.
+    """Refuse a path below a file: no folder can be made there.
 
     Raises
     ------
     InputError
     """
-    if not Path(os.path.realpath(path)).parent.is_dir():
-        raise InputError(f"there is no folder {Path(path).parent}: make it first", path=path)
+    existing = _existing(Path(os.path.realpath(path)).parent)
+    if not existing.is_dir():
+        raise InputError(f"cannot be made: {existing} is a file, not a folder", path=path)
+
+
+@contextmanager
+def _parents(path: str | Path) -> Iterator[None]:
+    """Make the folders that a path lies in; those that were made are removed if the block fails."""
+    folder = Path(os.path.realpath(path)).parent
+    missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    try:
+        with wrap_errors(path, folder, *folder.parents):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for one in missing:
+            with suppress(OSError):  # not empty, or never made
+                one.rmdir()
+        raise
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that there is."""
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))
 
 
 @contextmanager

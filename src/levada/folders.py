@@ -153,6 +153,7 @@ class RunFolder:
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise InputError("is a file: give the name of a folder", path=path)
+        need_parent(path)
         with wrap_errors(folder, *folder.parents):
             folder.mkdir(parents=True, exist_ok=True)
         if not shared and not (folder / MANIFEST).exists() and _is_in_use(folder):
@@ -352,7 +353,6 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
     InputError
         As of `RunFolder.acquire`.
     """
-    need_parent(path)
     need_no_link(path)
     advice = "repeat that call to finish it, or --force to throw it away"
     with RunFolder.acquire(path, kind="unfinished work", config=run, advice=advice, force=force) as held:

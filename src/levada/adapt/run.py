@@ -159,8 +159,6 @@ def _run(
     """Train beside the output, or go on with what lies there, and put the model in its place."""
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}: make it first", path=out)
     with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
         adapted = made(part, progress)
         adapted = replace(adapted, card=replace(adapted.card, name=out.name))

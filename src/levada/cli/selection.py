@@ -12,7 +12,7 @@ import typer
 from levada import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
-from levada.files import atomic
+from levada.files import atomic, need_parent
 from levada.text import csv_cell
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ def _check(out: Path | None, *, force: bool) -> None:
         return
     if out.exists() and not out.is_dir():
         raise InputError("is a file: give the name of a folder", path=out)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}: make it first", path=out)
+    need_parent(out)
     if (out / TABLE).exists() and not force:
         raise InputError("exists already; give another folder, or --force to replace it", path=out / TABLE)
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from levada import __version__, audio
 from levada.errors import InputError
-from levada.files import need_parent, temporary_path, wrap_errors
+from levada.files import temporary_path, wrap_errors
 from levada.folders import RunFolder
 from levada.formats import write_beats
 from levada.render import multitrack as render_multitrack
@@ -129,7 +129,6 @@ def render_corpus(
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
     sounds_of(sounds)  # said before the work, not after it
     folder = Path(folder)
-    need_parent(folder)
     run = _described(tradition, minutes, count, seed, sounds, multitrack)
     with (
         RunFolder.acquire(folder, kind="rendered recordings", config=run, force=force) as held,

@@ -21,7 +21,6 @@ from levada.beats import Beats
 from levada.corpus import StemCorpus
 from levada.corpus.multitracks import SOLOS
 from levada.errors import InputError
-from levada.files import need_parent
 from levada.folders import RunFolder
 from levada.formats import write_beats
 from levada.microphone import multitracked
@@ -171,7 +170,6 @@ def remix(
     solos = solos_of(corpus, instruments=instruments)
     if len({solo.instrument for solo in solos}) < 2:
         raise InputError("holds fewer than two instruments, which makes no mixture", path=corpus.root)
-    need_parent(out)
     config = _config(solos, settings, tracker)
     with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as held:
         return _remixed(held, corpus, solos, settings, tracker, progress)
