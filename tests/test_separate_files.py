@@ -54,14 +54,16 @@ class TestFormats:
     @pytest.mark.parametrize(
         ("name", "subtype", "written", "codec"),
         [
-            ("song.wav", "PCM_16", ".wav", "PCM_24"),
+            ("song.wav", "PCM_16", ".wav", "PCM_16"),
+            ("song.wav", "PCM_U8", ".wav", "PCM_16"),
             ("song.WAV", "PCM_24", ".wav", "PCM_24"),
             ("song.wav", "FLOAT", ".wav", "FLOAT"),
             ("song.wav", "DOUBLE", ".wav", "FLOAT"),
-            ("song.flac", "PCM_16", ".flac", "PCM_24"),
-            ("song.aiff", "PCM_16", ".aiff", "PCM_24"),
+            ("song.flac", "PCM_16", ".flac", "PCM_16"),
+            ("song.flac", "PCM_24", ".flac", "PCM_24"),
+            ("song.aiff", "PCM_16", ".aiff", "PCM_16"),
             ("song.aif", "FLOAT", ".aif", "FLOAT"),
-            ("song.caf", "PCM_16", ".wav", "PCM_24"),
+            ("song.caf", "PCM_16", ".wav", "PCM_16"),
             ("song.ogg", "VORBIS", ".flac", "PCM_24"),
             ("song.mp3", "MPEG_LAYER_III", ".flac", "PCM_24"),
         ],
@@ -96,10 +98,12 @@ class TestFormats:
 class TestSums:
     @pytest.mark.parametrize("suffix", [".wav", ".flac"])
     @pytest.mark.parametrize("loudness", [1e-4, 1e-2, 0.1])
-    def test_are_exact(self, tmp_path, suffix, loudness):
-        source = recorded(tmp_path / f"song{suffix}", noise(loudness=loudness))
+    @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+    def test_are_exact(self, tmp_path, suffix, loudness, subtype):
+        source = recorded(tmp_path / f"song{suffix}", noise(loudness=loudness), subtype=subtype)
         made = separate_file(source, SEPARATOR, tmp_path / "out")
-        assert np.abs(sum(map(integers, made.files.values())) - integers(source)).max() <= 1
+        most = 0 if subtype == "PCM_16" else 1  # float32, in which it is worked, has no more than 24 bits
+        assert np.abs(sum(map(integers, made.files.values())) - integers(source)).max() <= most
 
     @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (11025, 2), (48000, 8), (96000, 2)])
     def test_at_any_rate_with_any_channels(self, tmp_path, rate, channels):
@@ -152,7 +156,7 @@ class TestSums:
     def test_rounding_leaves_no_rest(self):
         sounds = list(np.random.default_rng(0).uniform(-0.3, 0.3, (9, 2, 1000)).astype(np.float32))
         sounds[0] += 1
-        held, beyond = _rounded(sounds, exact=True)
+        held, beyond = _rounded(sounds, FULL, exact=True)
         assert beyond > 0
         assert all(sound.min() >= -FULL and sound.max() < FULL for sound in held)
         total = np.clip(np.sum(sounds, axis=0), -1, 1) * FULL
@@ -168,14 +172,14 @@ class TestChoice:
         every = separate_file(source, SEPARATOR, tmp_path / "every")
         made = separate_file(source, SEPARATOR, tmp_path / "out", only=["Surdo"])
         assert names(tmp_path / "out") == ["surdo.wav"]
-        assert np.abs(integers(made.files["surdo"]) - integers(every.files["surdo"])).max() <= 2
+        assert np.abs(integers(made.files["surdo"]) - integers(every.files["surdo"])).max() <= 1 << 8
 
     def test_the_mixture_without_one(self, source, tmp_path):
         made = separate_file(source, SEPARATOR, tmp_path / "out", without=["ganzá"])
         assert names(tmp_path / "out") == ["without-shaker.wav"]
         every = separate_file(source, SEPARATOR, tmp_path / "every")
         rest = integers(every.files["surdo"]) + integers(every.files["caixa"])
-        assert np.abs(integers(made.files["without-shaker"]) - rest).max() <= 3
+        assert np.abs(integers(made.files["without-shaker"]) - rest).max() <= 2 << 8  # two steps of 16 bits
 
     def test_both(self, source, tmp_path):
         separate_file(source, SEPARATOR, tmp_path / "out", only=["surdo"], without=["surdo"])

@@ -65,6 +65,7 @@ _WRITTEN = {
     ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
+_UNUSED_BITS = {"PCM_16": 16, "PCM_24": 8}  # of int32, by codec
 
 _log = logging.getLogger(__name__)
 
@@ -249,7 +250,7 @@ def writing(
         The file: a temporary one, as it is half until the block ends.
     rate, channels : int
     codec : str
-        "PCM_24", or "FLOAT" where the container can hold that.
+        "PCM_16", "PCM_24", or "FLOAT" where the container can hold that.
     length : int
         Samples a channel to come, if known: a wav beyond 4 GB needs another header.
     named : path-like, optional
@@ -258,7 +259,7 @@ def writing(
     Yields
     ------
     callable
-        Takes float32 [shape=(channels, n)] for "FLOAT"; int32 of 24 bits for "PCM_24".
+        Takes float32 [shape=(channels, n)] for "FLOAT"; int32 of as many bits as `codec` has otherwise.
 
     Raises
     ------
@@ -278,7 +279,7 @@ def writing(
         nonlocal count
         count += piece.shape[1]
         with _explained(target, "its samples"):
-            file.write(np.ascontiguousarray((piece << 8 if codec == "PCM_24" else piece).T))
+            file.write(np.ascontiguousarray((piece << _UNUSED_BITS[codec] if codec in _UNUSED_BITS else piece).T))
 
     with file:
         yield write

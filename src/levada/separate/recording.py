@@ -1,8 +1,8 @@
 """A recording becomes files of its instruments, in memory that does not grow with its length.
 
-It is heard twice: once for its level, and once to be taken apart. Samples of 24 bits are rounded so that the files sum
-to the recording exactly. A stem may be louder than the mixture, where others cancel it: it is never cut if its file can
-hold it (wav and aiff then get floating point).
+It is read twice: once for its level, and once to be taken apart. Files have 16 bits where the recording has no more, and
+24 otherwise; samples are rounded so that the files sum to the recording exactly. A stem may be louder than the mixture,
+where others cancel it: it is never cut if its file can hold it (wav and aiff then get floating point).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ Write = Callable[[npt.NDArray[Any]], None]
 SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 """Of the files that stems can be written as."""
 KEPT = {suffix: suffix for suffix in SUFFIXES} | {".w64": ".wav", ".caf": ".wav"}
-FULL = 1 << 23
+FULL = {"PCM_16": 1 << 15, "PCM_24": 1 << 23}
+SHORT = {"pcm_16", "pcm_s8", "pcm_u8", "alac_16", "ulaw", "alaw", "pcm_s16le", "pcm_s16be"}  # no more than 16 bits
 HUGE = 200.0
 BLOCK_S = 4.0
 
@@ -56,7 +57,7 @@ class Separated:
     channels : int
     duration_s : float
     codec : str
-        "PCM_24" or "FLOAT".
+        "PCM_16" of recordings of 16 bits or fewer, "PCM_24", or "FLOAT".
     """
 
     recording: Path
@@ -135,7 +136,7 @@ def separate_file(
     if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and heard.peak > 1:
         ending = ".wav"  # what a lossy recording was decoded to is beyond full scale, and flac would cut it
     floats = ending != ".flac" and (heard.peak > 1 or codec.lower() in ("float", "double"))
-    for kind in ["FLOAT"] if floats else ["PCM_24", "FLOAT"]:
+    for kind in ["FLOAT"] if floats else ["PCM_16" if codec.lower() in SHORT else "PCM_24", "FLOAT"]:
         try:
             files = _write(source, separator, folder, wanted, ending, heard, kind, force, progress)
         except _Beyond:
@@ -245,8 +246,8 @@ def _write(
         pieces = audio.blocks(source, block_s=BLOCK_S)
         for stems in separator.stream(pieces, heard.rate, level=heard.level):
             sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
-            if kind == "PCM_24":
-                sounds, beyond = _rounded(sounds, exact=whole)
+            if kind in FULL:
+                sounds, beyond = _rounded(sounds, FULL[kind], exact=whole)
                 if beyond and ending != ".flac":
                     raise _Beyond
                 cut += beyond
@@ -268,18 +269,18 @@ def _sum(stems: Iterable[Floats32]) -> Floats32:
     return first if not others else np.sum([first, *others], axis=0, dtype=np.float32)
 
 
-def _rounded(sounds: Sequence[Floats32], *, exact: bool) -> tuple[list[Any], int]:
-    """Samples of 24 bits, and how many would not fit; if exact, they sum to what the sum of all is rounded to."""
-    wide = [np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(FULL)).astype(np.int32) for sound in sounds]
-    beyond = sum(int(np.count_nonzero(np.abs(sound) > FULL)) for sound in wide)
-    held = [np.clip(sound, -FULL, FULL - 1) for sound in wide]
+def _rounded(sounds: Sequence[Floats32], full: int, *, exact: bool) -> tuple[list[Any], int]:
+    """Samples as integers up to `full`, and how many do not fit; if exact, they sum to the rounded sum of all."""
+    wide = [np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(full)).astype(np.int32) for sound in sounds]
+    beyond = sum(int(np.count_nonzero(np.abs(sound) > full)) for sound in wide)
+    held = [np.clip(sound, -full, full - 1) for sound in wide]
     if exact:
-        total = np.rint(np.clip(_sum(sounds), -1, 1) * np.float32(FULL)).astype(np.int32)
-        rest = np.minimum(total, FULL - 1) - np.sum(held, axis=0, dtype=np.int32)
+        total = np.rint(np.clip(_sum(sounds), -1, 1) * np.float32(full)).astype(np.int32)
+        rest = np.minimum(total, full - 1) - np.sum(held, axis=0, dtype=np.int32)
         for number in reversed(range(len(held))):
             if not rest.any():
                 break
-            fuller = np.clip(held[number] + rest, -FULL, FULL - 1)
+            fuller = np.clip(held[number] + rest, -full, full - 1)
             rest -= fuller - held[number]
             held[number] = fuller
     return held, beyond
