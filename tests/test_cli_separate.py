@@ -125,7 +125,7 @@ class TestRefused:
     def test_without_a_place(self, refused):
         assert "say with -o in which folder the files go" in refused()
 
-    def test_below_a_file(self, refused, tmp_path, song):
+    def test_below_a_file(self, refused, song):
         assert "is a file, not a folder" in refused("-o", song / "out")
 
     def test_what_is_not_known(self, refused, tmp_path):

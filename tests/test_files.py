@@ -104,7 +104,7 @@ def test_missing_folders_are_made_and_unmade(tmp_path: Path) -> None:
     assert found == {"a/b/c.txt": "whole", "f/g/h/x": "1", "m/n/y": "2"}
 
 
-def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
+def test_a_path_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for write in (atomic, lambda path: atomic_folder(path, known_by="x"), lambda path: atomic_files(path, ["y"])):
         with pytest.raises(InputError, match=r"cannot be made: .*file is a file"), write(tmp_path / "file" / "a" / "b"):

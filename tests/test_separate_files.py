@@ -239,7 +239,7 @@ class TestWhole:
                 separate_file(source, SEPARATOR, out, force=True)
         assert source.read_bytes() == before
 
-    def test_folders_that_are_not_there(self, source, tmp_path):
+    def test_folders_that_cannot_be(self, source):
         with pytest.raises(InputError, match="is a file, not a folder"):
             separate_file(source, SEPARATOR, source / "out")
         with pytest.raises(InputError, match="is a file: give the name of a folder"):

@@ -1,8 +1,8 @@
 """A recording becomes files of its instruments, in memory that does not grow with its length.
 
-It is read twice: once for its level, and once to be taken apart. Files have 16 bits where the recording has no more, and
-24 otherwise; samples are rounded so that the files sum to the recording exactly. A stem may be louder than the mixture,
-where others cancel it: it is never cut if its file can hold it (wav and aiff then get floating point).
+It is read twice: once for its level, and once to be taken apart. Files have 16 bits where the recording has no more,
+and 24 otherwise; samples are rounded so that the files sum to the recording exactly. A stem may be louder than the
+mixture, where others cancel it: it is never cut if its file can hold it (wav and aiff then get floating point).
 """
 
 from __future__ import annotations
