@@ -194,7 +194,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     wanted = arguments.parse_args()
     for name, rows in tables(wanted.samples, seed=wanted.seed).items():
-        print(f"<!-- {name} -->\n{markdown(name, rows)}\n", flush=True)
+        print(f"<!-- table: {name} -->\n{markdown(name, rows)}\n", flush=True)
 
 
 if __name__ == "__main__":

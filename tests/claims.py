@@ -16,7 +16,7 @@ by readers of the page::
 ``drums[1.5 | adapted | downbeat F]`` is a cell: the first cells of its row, then the head of its column. Its value is
 the first number in it, ``.low`` and ``.high`` behind the brackets are the ends of its interval. A cell such as ``.98 /
 .76``, and columns such as ``beat F / downbeat F``, have several values, and so has what is named with ``*``, which
-stands for anything, also in names of tables. Values are added, subtracted and compared one by one, or all with one; a
+stands for anything, also in names of tables; dashes among them are passed over. Values are added, subtracted and compared one by one, or all with one; a
 claim holds if it holds for all of them. ``min``, ``max`` and ``count`` make one value of many, and ``count`` takes a
 comparison too: ``count(a[* | x] >= b[* | x]) = 6``. ``=`` compares at the precision of the coarser side, as printed.
 
@@ -247,8 +247,10 @@ def _cells(text: str, tables: Mapping[str, Table]) -> list[Value]:
         for row in table.rows:
             if all(fnmatchcase(cell, part) for cell, part in zip(row, wanted, strict=False)):
                 rows += 1
-                found += [value for head in columns for value in _values(row[table.columns.index(head)], end, text)]
-    if not rows or (rows > 1 and "*" not in text):
+                for cell in (row[table.columns.index(head)] for head in columns):
+                    if cell != "–" or "*" not in text:  # a dash is a score that a model does not have
+                        found += _values(cell, end, text)
+    if not found or (rows > 1 and "*" not in text):
         raise ClaimError(f"{text} names {rows} rows")
     return found
 

@@ -57,6 +57,8 @@ def test_tables():
         "min(drums[1.5 | * | beat F / downbeat F]) = drums[1.5 | bayes | downbeat F]",
         "drums[– | base | both] = drums[– | base | beat F / downbeat F]",
         "count(drums[* | * | beat F]) = 4",
+        "max(drums[* | * | downbeat F]) = .80",  # a dash among others is passed over
+        "count(drums[* | * | downbeat F]) = 3",
         "count(drums[* | * | beat F] >= .98) = 3",
         "count(songs-*[base | gain dB] > songs-*[nmf | gain dB]) = 2",
         "songs-a[base | gain dB] = 7.5",

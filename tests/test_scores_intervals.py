@@ -148,7 +148,7 @@ class TestCoverage:
         text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
         compared = 0
         for name, rows in simulated.items():
-            table = text.split(f"<!-- {name} -->\n")[1].split("\n\n")[0]
+            table = text.split(f"<!-- table: {name} -->\n")[1].split("\n\n")[0]
             printed = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
             assert len(printed) == len(rows)
             for cells, (covers, width, of_t, _) in rows.items():
