@@ -151,9 +151,6 @@ class TestValidate:
         self.validated(None, base, lambda spans, number: taught.append((spans, number)) or base.net, halves=halves)
         assert taught == [(halves[0], 1), (halves[1], 2)]
 
-    def test_nothing_is_said_after_an_interruption(self, base, tracks):
-        assert self.validated(annotated_spans(tracks[0])[0], base, lambda *_: None) is None
-
     @staticmethod
     def validated(span, base, train, halves=None):
         halves = halves or folds([span])

@@ -118,7 +118,7 @@ def test_hints_are_passed_through(learnt: Patterns) -> None:
     [
         (Beats([999.0]), "after the end"),
         (Beats([2.0], [5]), "no metre has so many beats"),
-        (Beats([2.0, 2.25], [1, 3]), "cannot both be beats"),
+        (Beats([2.0, 2.25], [1, 3]), "too short for the 2 beats between them"),
     ],
 )
 def test_hints_that_cannot_be(learnt: Patterns, hints: Beats, message: str) -> None:
