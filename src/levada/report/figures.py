@@ -29,17 +29,17 @@ __all__ = ["DECIBELS", "NAMES", "SUFFIXES", "as_image", "costs", "curves", "diff
 SUFFIXES = (".pdf", ".svg", ".png")
 NAMES = {
     "beat_f": "beat F",
+    "downbeat_f": "downbeat F",
+    "position_cmlt": "CMLt with positions",
     "beat_cmlt": "beat CMLt",
     "beat_amlt": "beat AMLt",
-    "downbeat_f": "downbeat F",
     "downbeat_cmlt": "downbeat CMLt",
     "downbeat_amlt": "downbeat AMLt",
-    "position_cmlt": "CMLt with positions",
     "si_sdr_i": "SI-SDR improvement, dB",
     "sdr_i": "SDR improvement, dB",
     "leak_db": "leak, dB (less is better)",
 }
-"""Scores as figures and tables call them."""
+"""Scores as figures and tables call them, those first that sentences are about."""
 
 DECIBELS = ("_i", "_db")
 """How the names of scores in decibels end."""
@@ -151,6 +151,7 @@ def curves(results: Results, corpus: str) -> Figure:
             axes.set_visible(False)
         for axes in panels[max(0, len(scores) - columns) : len(scores)]:
             axes.set_xlabel(f"minutes of {labels}")
+            axes.tick_params(labelbottom=True)  # also where the panel below is left out
         _legend(figure, panels[0], columns=3 if len(untouched) + len(trained) > 6 else 2)
     return figure
 

@@ -76,7 +76,7 @@ def _finding(results: Results, corpus: str) -> str:
     found = {score: mean(results, corpus, arm, minutes, score) for score in results.main}
     said = [
         f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of {results.labels_of(corpus)}, {arm.name} "
-        "reaches " + " and ".join(_value(score, value) for score, value in found.items() if value.values)
+        "reaches " + _listed([_value(score, value) for score, value in found.items() if value.values])
     ]
     for score in results.main:
         if not found[score].values:
@@ -108,6 +108,11 @@ def _finding(results: Results, corpus: str) -> str:
     if second := _second(results, corpus, minutes):
         said.append(second)
     return ". ".join(sentence[0].upper() + sentence[1:] if at else sentence for at, sentence in enumerate(said)) + "."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Join parts of a sentence: a, b and c."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _name(score: str) -> str:
