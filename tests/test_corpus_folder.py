@@ -96,7 +96,7 @@ def test_same_stem_twice_keeps_the_suffix_and_one_group(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
     recording(tmp_path / "song.flac")
     tracks = open_corpus(tmp_path).tracks
-    assert [track.id for track in tracks] == ["song.flac", "song.wav"]
+    assert {track.id: track.audio.name for track in tracks} == {"song": "song.wav", "song.flac": "song.flac"}
     assert {track.group for track in tracks} == {"song"}
 
 

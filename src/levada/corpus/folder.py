@@ -14,14 +14,17 @@ An optional ``corpus.toml`` in the folder names things::
     [groups]                    # performer, session or instrument set of each track
     "1995/ansina*" = "ansina"   # a track's id (its path without suffix) or a pattern; an exact id goes first
     "1995/take7" = "cuareim"
+    csv = "metadata.csv"        # or a table with a row for each recording (`levada.corpus.metadata`)
+    column = "performer"        # which of its columns is the group, where that cannot be told
 
     [labels]
     convention = "zero-based"   # what all labels mean, where it cannot be told (docs/labels.md)
     annotator = "ana"           # whose labels, where there are song.ana.svl, song.bea.svl or annotations/ana/song.svl
 
 Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
-hold recordings; otherwise each is its own group. Folders called ``song.stems`` hold what single instruments of a
-recording play, and are passed over.
+hold recordings; otherwise each is its own group. Of recordings that differ only in the suffix, one keeps the plain id:
+the first in the order wav, flac, aiff, and the others by name; the other ids have their suffix. Folders called
+``song.stems`` hold what single instruments of a recording play, and are passed over.
 """
 
 from __future__ import annotations
@@ -29,13 +32,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from levada.audio import SUFFIXES
+from levada.corpus.metadata import read_groups
 from levada.corpus.pairing import ANNOTATIONS, Annotations, normal, stem_of
 from levada.corpus.tracks import Corpus, Track
 from levada.errors import InputError
@@ -45,6 +48,7 @@ from levada.formats.origin import is_unedited
 
 __all__ = ["STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
 
+FIRST = (".wav", ".flac", ".aiff", ".aif")  # of recordings that differ only in the suffix: the original
 STEMS = ".stems"
 TOML = "corpus.toml"
 
@@ -60,6 +64,10 @@ class Facts:
     name, licence, citation : str
     groups : mapping of str to str
         A track's id or a pattern -> its group.
+    groups_csv : Path, optional
+        A table of groups.
+    groups_column : str
+        The column of it that has them; empty where it is to be found out.
     instruments : mapping of str to str
         In a corpus of stems, a file or a pattern -> its instrument.
     layout : str
@@ -74,6 +82,8 @@ class Facts:
     licence: str = ""
     citation: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    groups_csv: Path | None = None
+    groups_column: str = ""
     instruments: Mapping[str, str] = field(default_factory=dict)
     layout: str = ""
     convention: str = ""
@@ -125,7 +135,7 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     if len(annotators) > 1 and not facts.annotator:  # nobody is chosen by the order of names
         found = {path: [one for one in own if one not in people[path].values()] for path, own in found.items()}
     ids = _ids(recordings, root=root)
-    groups, grouping = _groups(recordings, root=root, ids=ids, named=facts.groups)
+    groups, grouping = _groups(recordings, root=root, ids=ids, facts=facts)
     used = {path for paths in found.values() for path in paths}
     tracks = [
         Track(
@@ -243,35 +253,52 @@ def _stem(path: Path, root: Path) -> str:
 
 
 def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
-    """Name recordings by their paths, with the suffix where two differ only there."""
+    """Name recordings by their paths without suffix; where two differ only there, all but the first have it."""
     stems = {path: _stem(path, root) for path in recordings}
-    often = Counter(stems.values())
-    return {p: stem if often[stem] == 1 else p.relative_to(root).as_posix() for p, stem in stems.items()}
+
+    def rank(path: Path) -> tuple[int, Path]:
+        suffix = path.suffix.lower()
+        return FIRST.index(suffix) if suffix in FIRST else len(FIRST), path
+
+    ids = {stem: path for path, stem in sorted(stems.items(), key=lambda item: rank(item[0]), reverse=True)}
+    for path in sorted(set(stems) - set(ids.values())):
+        id = path.relative_to(root).as_posix()
+        while id in ids:  # of song.wav.mp3, perhaps
+            id += path.suffix
+        ids[id] = path
+    return {path: id for id, path in ids.items()}
 
 
 def _groups(
-    recordings: Iterable[Path], *, root: Path, ids: Mapping[Path, str], named: Mapping[str, str]
+    recordings: Iterable[Path], *, root: Path, ids: Mapping[Path, str], facts: Facts
 ) -> tuple[dict[Path, str], str]:
     """Group every recording, and say in a sentence where the groups come from."""
     homes = {path: path.parent.relative_to(root).as_posix() for path in recordings}
     by_folder = len(set(homes.values()) - {"."}) > 1
     otherwise = "the folder a recording lies in" if by_folder else "each recording is its own group"
+    named, source = facts.groups, TOML
     groups, matched, missed = dict[Path, str](), set[str](), 0
+    listed = dict[str, str]()
+    if facts.groups_csv is not None:
+        called = {ids[path]: (_stem(path, root), path.relative_to(root).as_posix()) for path in homes}
+        listed, column = read_groups(facts.groups_csv, called, column=facts.groups_column)
+        source = " and ".join([TOML] * bool(named) + [f"column {column} of {facts.groups_csv.name}"])
     for path, home in homes.items():
         stem = _stem(path, root)
         names = {normal(ids[path]), normal(stem)}
         patterns = [p for p in named if normal(p) in names]
         patterns += [p for p in named if any(fnmatchcase(name, normal(p)) for name in names)]
         matched.update(patterns)
-        missed += not patterns
-        groups[path] = named[patterns[0]] if patterns else home if by_folder and home != "." else stem
+        missed += not patterns and ids[path] not in listed
+        own = home if by_folder and home != "." else stem
+        groups[path] = named[patterns[0]] if patterns else listed.get(ids[path], own)
     for pattern in named:
         if pattern not in matched:
             toml = root / TOML
             _log.warning("%s: line %s: [groups]: no recording is called %r", toml, line_of(toml, pattern), pattern)
-    if not named:
+    if not named and facts.groups_csv is None:
         return groups, otherwise
-    return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
+    return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")
 
 
 def read_facts(path: Path) -> Facts:
@@ -297,6 +324,9 @@ def read_facts(path: Path) -> Facts:
         if not isinstance(value, str) or not value:
             problem = f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
             raise InputError(problem, path=path, line=line_of(path, key))
+    table, column = "", ""
+    if str(groups.get("csv", "")).lower().endswith((".csv", ".tsv", ".txt")):
+        table, column = groups.pop("csv"), groups.pop("column", "")
     for key, value in instruments.items():
         if not isinstance(value, str) or not value:
             problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
@@ -314,7 +344,8 @@ def read_facts(path: Path) -> Facts:
     if known.get("layout", "songs") not in ("songs", "solos"):
         problem = f"layout must be songs or solos, not {known['layout']!r}"
         raise InputError(problem, path=path, line=line_of(path, "layout"))
-    return Facts(**known, groups=groups, instruments=instruments, **labels)
+    listed = path.parent / table if table else None
+    return Facts(**known, groups=groups, groups_csv=listed, groups_column=column, instruments=instruments, **labels)
 
 
 def line_of(path: Path, key: str) -> int | None:

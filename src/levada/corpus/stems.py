@@ -31,6 +31,7 @@ from pathlib import Path
 from levada import audio
 from levada.corpus.folder import STEMS, TOML, Facts, line_of, read_facts
 from levada.corpus.medleydb import read_metadata
+from levada.corpus.metadata import read_groups
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
 from levada.corpus.pairing import Annotations
 from levada.corpus.shared_takes import with_shared_takes
@@ -409,14 +410,18 @@ def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str,
     folders = {song.home for song in found} - {root}
     by_folder = len(folders) > 1
     groups, matched, missed = dict[str, str](), set[str](), 0
+    listed, source = dict[str, str](), TOML
+    if facts.groups_csv is not None:
+        listed, column = read_groups(facts.groups_csv, {song.id: () for song in found}, column=facts.groups_column)
+        source = " and ".join([TOML] * bool(facts.groups) + [f"column {column} of {facts.groups_csv.name}"])
     for song in found:
         patterns = [pattern for pattern in facts.groups if pattern == song.id]
         patterns += [pattern for pattern in facts.groups if fnmatchcase(song.id, pattern)]
         matched.update(patterns)
-        missed += not patterns
+        missed += not patterns and song.id not in listed
         inside = by_folder and song.home in folders
         own = song.artist or (song.home.relative_to(root).as_posix() if inside else song.id)
-        groups[song.id] = facts.groups[patterns[0]] if patterns else own
+        groups[song.id] = facts.groups[patterns[0]] if patterns else listed.get(song.id, own)
     for pattern in facts.groups:
         if pattern not in matched:
             toml = root / TOML
@@ -424,6 +429,6 @@ def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str,
     otherwise = "the folder a song lies in" if by_folder else "each song is its own group"
     if any(song.artist for song in found):
         otherwise = f"the artist; where none is named, {otherwise}"
-    if not facts.groups:
+    if not facts.groups and facts.groups_csv is None:
         return groups, otherwise
-    return groups, TOML + (f"; where it says nothing, {otherwise}" if missed else "")
+    return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")
