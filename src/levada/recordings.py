@@ -1,8 +1,12 @@
-"""Open a recording with whatever can decode it: libsndfile, the ffmpeg program or PyAV."""
+"""Open a recording with whatever can decode it: libsndfile, the ffmpeg program or PyAV.
+
+Times are those of a player's clock: where the sound of a video begins after its picture, silence stands before it.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -37,6 +41,7 @@ PIECE = 1 << 14
 
 _ENDLESS = 1 << 40  # samples a channel: a file whose header has no length
 _LARGEST = 2.0**32  # far beyond full scale of any integer format: damage, and the squares would overflow
+_LONGEST_DELAY_S = 3600.0  # more is damage
 _SHORTFALL_S = 0.01  # a header's size may count itself
 
 _log = logging.getLogger(__name__)
@@ -260,6 +265,7 @@ def _ffmpeg(path: str | Path, start_s: float, problem: str) -> Iterator[Recordin
             pieces = _raw_pieces(process, channels, said, path)
             codec = re.search(r"Audio: (\w+)", _text(said))
             name = codec[1] if codec else "unknown"
+            pieces = _delayed(pieces, _probed_delay_s(path), rate, channels, path)
             yield Recording(rate, channels, name, None, None, _from(pieces, round(start_s * rate)))
         finally:
             process.kill()
@@ -300,7 +306,10 @@ def _pyav(path: str | Path, start_s: float) -> Iterator[Recording]:
             if not container.streams.audio:
                 raise InputError("there is no audio in it", path=path)
             track = container.streams.audio[0]
-            pieces = _from(_pyav_pieces(container, path), round(start_s * track.rate))
+            starts = [_pyav_start_s(picture) for picture in container.streams.video]
+            delay_s = _delay_s(_pyav_start_s(track), starts)
+            pieces = _delayed(_pyav_pieces(container, path), delay_s, track.rate, track.channels, path)
+            pieces = _from(pieces, round(start_s * track.rate))
             yield Recording(track.rate, track.channels, track.codec_context.name, None, None, pieces)
     except av.error.FFmpegError as error:
         raise InputError(f"is not audio that PyAV can read ({error})", path=path) from error
@@ -316,6 +325,50 @@ def _pyav_pieces(container: Any, path: str | Path) -> Iterator[Samples]:
                 yield np.ascontiguousarray(converted.to_ndarray(), np.float32)
     except av.error.FFmpegError as error:
         _log.warning("%s: damaged, only what could be decoded is used (%s)", path, error)
+
+
+def _pyav_start_s(stream: Any) -> float | None:
+    """When a stream begins, in seconds; None for a cover, which is shown all the time."""
+    if stream.start_time is None or "attached_pic" in str(getattr(stream, "disposition", "")).lower():
+        return None
+    return float(stream.start_time * stream.time_base)
+
+
+def _probed_delay_s(path: str | Path) -> float:
+    """Ask ffprobe how much later than the picture the sound begins; 0 where it is not there or does not know."""
+    asked = "stream=codec_type,start_time:stream_disposition=attached_pic"
+    command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-show_entries", asked, "-of", "json"]
+    try:
+        found = subprocess.run(
+            [*command, f"file:{os.path.abspath(path)}"], stdin=subprocess.DEVNULL, capture_output=True, check=True
+        )
+        streams = json.loads(found.stdout)["streams"]
+        starts: dict[str, list[float | None]] = {"audio": [], "video": []}
+        for stream in streams:
+            if stream.get("codec_type") in starts and not stream["disposition"]["attached_pic"]:
+                start = stream.get("start_time", "N/A")
+                starts[stream["codec_type"]].append(None if start == "N/A" else float(start))
+        return _delay_s(starts["audio"][0], starts["video"])
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError, AttributeError):
+        return 0.0
+
+
+def _delay_s(sound_s: float | None, pictures_s: list[float | None]) -> float:
+    """How much later than the picture the sound begins: 0 without a picture, and where the sound begins first."""
+    known = [start_s for start_s in pictures_s if start_s is not None]
+    return max(0.0, sound_s - min(known)) if sound_s is not None and known else 0.0
+
+
+def _delayed(
+    pieces: Iterator[Samples], delay_s: float, rate: int, channels: int, path: str | Path
+) -> Iterator[Samples]:
+    """Put silence before the sound of a video that begins after its picture."""
+    if delay_s > _LONGEST_DELAY_S:
+        _log.warning("%s: its sound begins %.0f s after the picture; times are from its sound on", path, delay_s)
+        delay_s = 0.0
+    elif delay_s >= _SHORTFALL_S:
+        _log.warning("%s: its sound begins %.3f s after the picture; times are those of the picture", path, delay_s)
+    return chain(_silence(round(delay_s * rate), channels), pieces)
 
 
 def _from(pieces: Iterator[Samples], start: int) -> Iterator[Samples]:

@@ -77,11 +77,18 @@ def clock() -> str:
 
 
 class Notes(logging.Handler):
-    """Say what the library warns of, also while a bar is shown."""
+    """Say what the library warns of, also while a bar is shown; each sentence once, however often a file is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record as a sentence."""
-        error(f"{record.levelname.lower()}: {record.getMessage()}")
+        sentence = f"{record.levelname.lower()}: {record.getMessage()}"
+        if sentence not in self._shown:
+            self._shown.add(sentence)
+            error(sentence)
 
 
 def print_json(value: object) -> None:
