@@ -110,6 +110,20 @@ def test_an_annotation_without_a_recording_is_named(tmp_path):
     assert {path.name for path in open_folder(tmp_path).strays} == {"b.BEATS", "c.txt"}
 
 
+def test_what_a_folder_holds_besides_is_named_in_one_note(tmp_path):
+    corpus(
+        tmp_path, "a.wav", "a.beats", "a.csv", "README.md", "LICENSE", "s/.hidden", "a.onsets.txt", "scan.pdf", "b.rar"
+    )
+    corpus(tmp_path, "a.ana.svl", "a.bea.svl", "a.stems/x.wav", "gone.beats")
+    (tmp_path / "corpus.toml").write_text('[groups]\ncsv = "metadata.csv"\n')
+    (tmp_path / "metadata.csv").write_text("recording,group\na,x\n")
+    assert {path.name for path in open_folder(tmp_path).ignored} == {"a.onsets.txt", "scan.pdf", "b.rar"}
+    corpus(tmp_path, "notes/1.doc", "notes/2.doc", "notes/3.doc", "notes/4.doc")
+    (note,) = [one for one in check(open_folder(tmp_path)).problems if "not used" in one.message]
+    assert (note.severity, note.path) == ("note", tmp_path)
+    assert note.message.endswith(": a.onsets.txt, b.rar, notes/1.doc, notes/2.doc, notes/3.doc and 2 more")
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path):
     with pytest.raises(InputError, match="no audio files"):
         open_folder(corpus(tmp_path, "a.beats"))

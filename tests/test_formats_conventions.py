@@ -78,7 +78,7 @@ def test_conventions_are_recognised(file, name: str) -> None:
     assert reading.only_downbeats == (convention == "downbeats-only")
     assert (not reading.notes) == (
         convention in ("positions", "downbeat", "bar.beat")
-        and name not in ("flags", "half notes", "true and false", "bar.beat from zero")
+        and name not in ("flags", "half notes", "true and false", "bar.beat from zero", "1 and x")
     ), reading.notes
 
 
@@ -266,3 +266,21 @@ def test_what_could_be_misread_is_written_so_that_it_is_not(tmp_path: Path) -> N
             write_beats(tmp_path / name, beats := Beats(times, positions), force=True)
             assert read_labels(tmp_path / name).beats == beats
             assert not read_labels(tmp_path / name).only_downbeats
+
+
+@pytest.mark.parametrize(
+    ("labels", "positions", "notes"),
+    [
+        ("1 x x 1 x x", [1, 0, 0, 1, 0, 0], ["its label x is a beat whose position is unknown"]),
+        ("1 X X 1 X X", [1, 0, 0, 1, 0, 0], ["its label X is a beat whose position is unknown"]),
+        ("X x x X x x", [0] * 6, ["its labels x and X are both beats whose positions are unknown: write 1 where X is"]),
+        ("1 b b 1 b b", [1, 0, 0, 1, 0, 0], []),
+    ],
+)
+def test_crosses_are_beats_of_unknown_position_which_is_said(tmp_path, labels, positions, notes):
+    path = tmp_path / "song.txt"
+    path.write_text("".join(f"{0.5 * i}\t{label}\n" for i, label in enumerate(labels.split(), 1)))
+    reading = read_labels(path)
+    assert reading.beats.positions.tolist() == positions
+    assert len(reading.notes) == len(notes)
+    assert all(note.startswith(wanted) for note, wanted in zip(reading.notes, notes, strict=True))

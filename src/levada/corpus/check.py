@@ -33,6 +33,7 @@ FULL_SCALE = 0.9995  # at or above it a sample may be clipped
 CLIPPED = 1e-3  # share of samples at full scale that is audible distortion
 LATE_S = 15.0  # unannotated time at either end that is worth a note
 OCTAVES = 0.8  # tempo this far from the corpus' median: half or double the beats, perhaps
+SHOWN = 5  # files that are not used up to which a note names them
 LOW_RATE = 32000  # Hz; below it a part of the bands up to 17 kHz is empty
 HIGH_RATE = 96000  # Hz
 
@@ -108,6 +109,10 @@ def check(corpus: Corpus) -> Report:
         problems.append(Problem("warning", "has no recording of its name" + others(stray), first))
     if corpus.machine_made:
         problems.append(Problem("note", f"was {corpus.unedited}", corpus.machine_made[0]))
+    if corpus.ignored:
+        names = [path.relative_to(corpus.root).as_posix() for path in corpus.ignored]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        problems.append(Problem("note", f"holds what is not used: {', '.join(names[:SHOWN])}{more}", corpus.root))
     if len(corpus.annotators) > 1 and not corpus.annotator:
         what = f"has annotations of {', '.join(corpus.annotators)}, which are used only where corpus.toml chooses one"
         problems.append(Problem("note", f'{what}: [labels] annotator = "{corpus.annotators[0]}"', corpus.root))

@@ -52,6 +52,8 @@ FIRST = (".wav", ".flac", ".aiff", ".aif")  # of recordings that differ only in 
 STEMS = ".stems"
 TOML = "corpus.toml"
 
+_OF_NOBODY = re.compile(r"levada-|(readme|licen[cs]e|citation)\b", re.IGNORECASE)  # names that need no note
+
 _log = logging.getLogger(__name__)
 
 
@@ -137,6 +139,9 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, facts=facts)
     used = {path for paths in found.values() for path in paths}
+    strays = annotations.unused(used, recordings)
+    known = {*recordings, *used, *strays, *annotations.machine_made, root / TOML, facts.groups_csv}
+    known |= {path for one in people.values() for path in one.values()}
     tracks = [
         Track(
             id=ids[path],
@@ -155,8 +160,9 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        strays=annotations.unused(used, recordings),
+        strays=strays,
         machine_made=tuple(sorted(annotations.machine_made)),
+        ignored=tuple(path for path in files if path not in known and not _OF_NOBODY.match(path.name)),
         annotators=annotators,
         annotator=facts.annotator,
     )

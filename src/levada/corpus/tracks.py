@@ -94,6 +94,7 @@ class Corpus:
     strays: tuple[Path, ...] = ()  # annotations whose recording is missing
     caveat: str = ""  # what the grouping risks, in one sentence that belongs beside every score; empty for nothing
     machine_made: tuple[Path, ...] = ()  # beats that levada wrote into the folder, which are no annotations
+    ignored: tuple[Path, ...] = ()  # other files in the folder, of which nothing is used
     annotators: tuple[str, ...] = ()  # people of whom there are annotations that say so
     annotator: str = ""  # the one whose annotations are used; empty for annotations that are nobody's
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # the dataset's own, by id

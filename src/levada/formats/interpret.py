@@ -54,7 +54,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
         raise InputError("has no beats", path=path)
     marks = _in_order(marks, layer, notes, path)
     read = read_positions(marks, convention, layer.unit, path)
-    notes += read.notes
+    notes += [*read.notes, *_crosses(marks)]
     kept = _kept(marks, limits, notes, path)
     sure = [sure for i in kept if (sure := marks[i].confidence) is not None]
     return Reading(
@@ -69,6 +69,14 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
         tuple(marks[i].line if layer.unit == "line" else None for i in kept),
         read.only_downbeats,
     )
+
+
+def _crosses(marks: list[Mark]) -> list[str]:
+    """Say what x is taken for, which some write for a beat and some, as X, for a stressed one."""
+    crosses = {mark.text.strip() for mark in marks} & {"x", "X"}
+    if len(crosses) == 2:
+        return ["its labels x and X are both beats whose positions are unknown: write 1 where X is a downbeat"]
+    return [f"its label {one} is a beat whose position is unknown" for one in crosses]
 
 
 def _where(mark: Mark, unit: str) -> str:
