@@ -100,6 +100,19 @@ def test_same_stem_twice_keeps_the_suffix_and_one_group(tmp_path: Path) -> None:
     assert {track.group for track in tracks} == {"song"}
 
 
+def test_recordings_that_corpus_toml_excludes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.wav", "Room/b.wav", "c-OVERHEAD.wav", "room/á.flac"):
+        recording(tmp_path / name)
+    annotation(tmp_path / "c-OVERHEAD.beats")
+    (tmp_path / "corpus.toml").write_text('exclude = ["*overhead*", "room/a\u0301", "room/b.wav", "none"]\n')
+    corpus = open_corpus(tmp_path)
+    assert [track.id for track in corpus.tracks] == ["a"]
+    assert corpus.strays == ()
+    assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
+        "line 1: exclude: no recording is called 'none'"
+    ]
+
+
 def test_groups_are_folders_where_there_are_several(tmp_path: Path) -> None:
     for name in ("ansina/1.wav", "ansina/2.wav", "cuareim/1.wav", "loose.wav"):
         recording(tmp_path / name)

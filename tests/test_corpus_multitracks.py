@@ -104,7 +104,56 @@ class TestFolders:
             ("surdo-1", ("surdo",), "surdo-1"),
             ("surdo-2", ("surdo",), "surdo-2"),
         ]
-        assert said(corpus) == []
+        assert [problem.split(": ", 1)[1] for problem in said(corpus)] == [
+            "was taken for 4 solos, as lengths differ (surdo-1.wav 2.00 s, caixa.wav 5.00 s); if they play together: "
+            'layout = "songs" in corpus.toml'
+        ]
+        (tmp_path / "corpus.toml").write_text('layout = "solos"\n')
+        assert said(open_stems(tmp_path)) == []
+
+    def test_a_song_of_which_a_program_trimmed_one_of_two_surdos(self, tmp_path):
+        for index, name in enumerate(["surdo-1", "surdo-2", "caixa", "tamborim"]):
+            put(tmp_path / "roda" / f"{name}.wav", sound(index, seconds=2.5 if name == "surdo-2" else 4))
+        corpus = open_stems(tmp_path)
+        assert [(one.id, one.instruments) for one in corpus.songs] == [("roda", ("caixa", "surdo", "tamborim"))]
+        stems, mixture = whole(corpus.songs[0]).read(["surdo", "caixa", "tamborim"], rate=RATE)
+        padded = sound(0)[0] + np.pad(sound(1, seconds=2.5)[0], (0, round(1.5 * RATE)))
+        np.testing.assert_allclose(stems[0, 0], padded, atol=1e-6)
+        np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-6)
+        assert "was taken for one song, in which shorter files are silent at the end (surdo-2.wav 2.50 s" in str(
+            corpus.notes[0]
+        )
+
+    def test_files_named_as_those_of_a_song_with_a_mixture_are_a_song(self, tmp_path):
+        song(tmp_path / "one", ["surdo-1", "surdo-2", "caixa"])
+        for index, name in enumerate(["surdo-1", "surdo-2", "caixa"]):
+            put(tmp_path / "two" / f"{name}.wav", sound(index + 10, seconds=2 + index))
+        assert [(one.id, one.instruments) for one in open_stems(tmp_path).songs] == [
+            ("one", ("caixa", "surdo")),
+            ("two", ("caixa", "surdo")),
+        ]
+
+    def test_solos_of_one_length_with_beats_of_their_own_are_solos(self, tmp_path):
+        for index, name in enumerate(["surdo-1", "surdo-2", "caixa-1", "caixa-2"]):
+            put(tmp_path / "ana" / f"{name}.wav", sound(index, seconds=3 if index else 2))
+            (tmp_path / "ana" / f"{name}.beats").write_text("0.5\t1\n1.0\t2\n")
+        assert open_stems(tmp_path).is_solos
+
+    def test_files_that_are_left_out(self, tmp_path):
+        song(tmp_path / "one", ["surdo", "caixa", "Overheads", "OH_L", "Room-mic"], mixture=False)
+        song(tmp_path / "two", ["surdo", "caixa", "drum room"], mixture=False, seed=9)
+        assert [one for one in said(open_stems(tmp_path), "note") if "microphones" in one] == [
+            f"{tmp_path}: has microphones that record all instruments at once (OH_L.wav, Overheads.wav, Room-mic.wav): "
+            'exclude = ["*oh_l", "*overheads*", "*room*"] in corpus.toml leaves them out'
+        ]
+        (tmp_path / "corpus.toml").write_text('exclude = ["*oh_l", "*overhead*", "*room*"]\n')
+        corpus = open_stems(tmp_path)
+        assert [one.instruments for one in corpus.songs] == [("caixa", "surdo")] * 2
+        assert [path.name for one in corpus.songs for path in one.files] == ["caixa.wav", "surdo.wav"] * 2
+        assert [one.split(": ", 1)[1] for one in said(corpus)] == ["exclude leaves out 4 of 8 recordings"]
+        (tmp_path / "corpus.toml").write_text('exclude = ["*"]\n')
+        with pytest.raises(InputError, match="exclude leaves out every recording"):
+            open_stems(tmp_path)
 
     def test_solos_in_folders_of_instruments_and_of_players(self, tmp_path):
         put(tmp_path / "ansina" / "chico" / "take-1.wav", sound(1))
@@ -217,6 +266,27 @@ title: A
             open_stems(tmp_path)
         assert caught.value.line == 2
 
+    def test_numbered_names_that_are_given_stay_apart(self, tmp_path):
+        song(tmp_path / "one", ["surdo-1", "surdo-2", "caixa"])
+        song(tmp_path / "two", ["surdo-1", "caixa"], seed=10)
+        song(tmp_path / "three", ["surdo-2", "caixa"], seed=20)
+        assert open_stems(tmp_path).instruments == ("caixa", "surdo")
+        (tmp_path / "corpus.toml").write_text('[instruments]\n"*/surdo-1" = "Surdo 1"\n"*/surdo-2" = "Surdo 2"\n')
+        corpus = open_stems(tmp_path)
+        assert {one.id: one.instruments for one in corpus.songs} == {
+            "one": ("caixa", "surdo-1", "surdo-2"), "two": ("caixa", "surdo-1"), "three": ("caixa", "surdo-2"),
+        }  # fmt: skip
+        assert corpus.renamed == {}
+        stems, _ = whole(corpus.songs[0]).read(["surdo-1", "surdo-2"], rate=RATE)
+        np.testing.assert_allclose(stems[:, 0], [sound(0)[0], sound(1)[0]], atol=1e-6)
+
+    def test_names_given_are_kept_where_others_of_their_voice_are_changed(self, tmp_path):
+        for index, name in enumerate(["tamborim", "tamborim", "stem_01"]):
+            song(tmp_path / f"song-{index}", ["surdo", name], seed=10 * index)
+        (tmp_path / "corpus.toml").write_text('[instruments]\n"*/stem_01" = "tamborin"\n')
+        corpus = open_stems(tmp_path)
+        assert (corpus.instruments, corpus.renamed) == (("surdo", "tamborin"), {"tamborim": "tamborin"})
+
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
@@ -225,6 +295,7 @@ title: A
             ('[instruments]\n"a" = 3\n', "the instrument of 'a' must be a name"),
             ('[groups]\n"a" = "b"\n', "no song is called 'a'"),
             ("tempo = 3\n", "'tempo' is not known"),
+            ('exclude = "*room*"\n', "exclude must be a list of patterns"),
         ],
     )
     def test_wrong_corpus_toml(self, tmp_path, text, problem):
@@ -570,7 +641,7 @@ class TestChecks:
         problems = self.one(tmp_path, lambda stem: 0 * stem, mixture=lambda total: 0 * total)
         assert [one.split(": ", 1)[1] for one in problems] == [
             "is silent throughout",
-            "is silent throughout: nothing of caixa can be learnt from it",
+            "is silent throughout, and is left out",
         ]
         stems, mixture = whole(open_stems(tmp_path).songs[0]).read(["caixa", "surdo"], rate=RATE)
         assert not stems[0].any()

@@ -4,6 +4,7 @@ import pytest
 
 from levada.errors import InputError
 from levada.instruments import OTHER, ensemble, found_in, paired, plain, voice_of, voices_of
+from levada.separate.masking import matched
 from levada.tradition import read_tradition, shipped
 from levada.voices import STRUCK
 
@@ -201,3 +202,12 @@ patterns = ["xxxx xxxx"]
         with pytest.raises(InputError, match=said) as caught:
             self.read(tmp_path, surdo)
         assert caught.value.line == 7
+
+
+def test_numbers_count_where_both_have_them():
+    stems = ("surdo-1", "surdo-2", "caixa")
+    assert paired(["surdo 1", "surdo-2", "caixa"], stems) == {
+        "surdo 1": ["surdo-1"], "surdo-2": ["surdo-2"], "caixa": ["caixa"],
+    }  # fmt: skip
+    assert paired(["surdo"], stems) == {"surdo": ["surdo-1", "surdo-2"]}
+    assert [matched(name, stems) for name in ("Surdo 2", "surdo", "caixa-3")] == ["surdo-2", None, "caixa"]

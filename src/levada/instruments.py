@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import PurePath
@@ -19,7 +20,7 @@ from levada.files import read_toml
 from levada.tradition import Tradition, shipped
 from levada.voices import PITCHED, STRUCK
 
-__all__ = ["OTHER", "ensemble", "found_in", "paired", "plain", "voice_of", "voices_of"]
+__all__ = ["OTHER", "ensemble", "found_in", "paired", "plain", "slug", "voice_of", "voices_of"]
 
 OTHER = "other"
 """The voice of everything that is not struck."""
@@ -52,6 +53,13 @@ class _Meaning(NamedTuple):
     own: bool  # it is the name, not an alias
 
 
+def slug(name: str) -> str:
+    """Write a name in lower case and without accents, words and numbers joined by hyphens: "surdo-1" of "Surdo 1"."""
+    folded = unicodedata.normalize("NFKD", name).casefold()
+    letters = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    return "-".join(re.findall(r"[^\W_]+", letters))
+
+
 def plain(name: str) -> str:
     """Make a name of a file or of a stem comparable.
 
@@ -70,9 +78,7 @@ def plain(name: str) -> str:
     stem, dot, suffix = bare.rpartition(".")
     if stem and dot + suffix.lower() in SUFFIXES:
         bare = stem
-    folded = unicodedata.normalize("NFKD", bare).casefold()
-    letters = "".join(letter for letter in folded if not unicodedata.combining(letter))
-    words = "-".join(re.findall(r"[^\W_]+", letters))
+    words = slug(bare)
     found = re.sub(rf"(?:(?:-|(?<=\d))?(?:(?<![^\W_]){TAKE})?-?\d+)+$", "", words)
     found = re.sub(r"^(?:\d+-)+(?=.)", "", found)
     found = re.sub(r"(?<=.)-(?:take|toma)$", "", found)
@@ -144,11 +150,12 @@ def paired(names: Collection[str], stems: Collection[str], *, context: Collectio
     dict of str to list of str
         For each name: the stem of the same name and voice; else the stems of its voice that have no name of the song;
         else the stem of the same name; empty if there is none. A name that is unknown, or that is not struck, is in a
-        stem of the same name only.
+        stem of the same name only. Numbers count where both have them: surdo-1 is in surdo-1, not in surdo-2.
     """
     ours, theirs = voices_of(names, context=context), voices_of(stems)
-    called = {plain(stem): stem for stem in stems}
-    same = {name: called[plain(name)] for name in names if plain(name) in called}
+    often = Counter(map(plain, stems))
+    called = {plain(stem): stem for stem in stems if often[plain(stem)] == 1} | {slug(stem): stem for stem in stems}
+    same = {name: called[key] for name in names for key in (plain(name), slug(name)) if key in called}
     found = {name: [stem] for name, stem in same.items() if ours[name] == theirs[stem]}
     taken = {stem for (stem,) in found.values()}
     for name in names:

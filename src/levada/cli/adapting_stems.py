@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada import terminal
 from levada.cli import following
-from levada.cli.scoring_stems import notes
+from levada.cli.scoring_stems import notes, open_corpus
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def adapt(
 
 def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan], tuple[Multitrack, ...]]:
     """What to learn from, and songs of other groups to score on."""
-    from levada.corpus import draw_stems, open_stems, split_stems, whole
+    from levada.corpus import draw_stems, split_stems, whole
 
-    opened = open_stems(corpus)
+    opened = open_corpus(corpus)
     if minutes is None:
         return [whole(song) for song in opened.songs], ()
     if opened.is_solos:

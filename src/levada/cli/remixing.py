@@ -9,6 +9,7 @@ import typer
 
 from levada import terminal
 from levada.cli.options import Force, Json, Model, Seed
+from levada.cli.scoring_stems import open_corpus
 from levada.errors import InputError
 
 __all__ = ["remix"]
@@ -39,12 +40,11 @@ def remix(
 ) -> None:
     """Mix solos on one beat, with their stems; what has no beat file is tracked (resumable)."""
     from levada import models
-    from levada.corpus import open_stems
     from levada.remix import RemixSettings
     from levada.remix import remix as mix
 
     settings = RemixSettings(mixtures, seconds, not incoherent, stretch, _tempi(tempo), rooms, test, seed=seed)
-    corpus = open_stems(solos)
+    corpus = open_corpus(solos)
     wanted = None if instruments is None else [name.strip() for name in instruments.split(",") if name.strip()]
     tracker = None if incoherent else models.load(model)
     with terminal.progress("mixing") as progress:

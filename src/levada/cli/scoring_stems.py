@@ -35,14 +35,13 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score separators on a corpus of stems, the mixture beside them."""
-    from levada.corpus import open_stems
     from levada.evaluate import evaluate_stems
 
     if plot is not None:
         from levada.plot.figures import blank
 
         blank(plot, width=1, height=1)  # what cannot be drawn is said before the work
-    opened = open_stems(corpus)
+    opened = open_corpus(corpus)
     if opened.is_solos:
         raise InputError("holds solos, and nothing to take apart: levada remix makes mixtures of them", path=corpus)
     separators = {name: _separator(name, opened, minutes or MINUTES, seed) for name in dict.fromkeys(model or ["base"])}
@@ -54,6 +53,16 @@ def evaluate(
     if plot is not None:
         _draw(plot, evaluation, force=force)
     show(evaluation, as_json=as_json)
+
+
+def open_corpus(place: str) -> StemCorpus:
+    """Open a corpus of stems, and print what was assumed of its files."""
+    from levada.corpus import open_stems
+
+    opened = open_stems(place)
+    for note in opened.notes:
+        terminal.say(f"note: {note}")
+    return opened
 
 
 def show(evaluation: StemEvaluation, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ agree, ``.beats`` comes first.
 An optional ``corpus.toml`` in the folder names things::
 
     name = "Ansina and Cuareim"
+    exclude = ["*rehearsal*"]   # recordings that are left out: patterns of their paths, in upper or lower case
     licence = "CC BY 4.0"
     citation = "Nunes et al., ISMIR 2015"
 
@@ -46,7 +47,17 @@ from levada.files import read_toml
 from levada.formats import check_convention
 from levada.formats.origin import is_unedited
 
-__all__ = ["STEMS", "TOML", "Facts", "annotations_of", "line_of", "open_folder", "read_facts", "single"]
+__all__ = [
+    "STEMS",
+    "TOML",
+    "Facts",
+    "annotations_of",
+    "line_of",
+    "open_folder",
+    "read_facts",
+    "single",
+    "without_excluded",
+]
 
 FIRST = (".wav", ".flac", ".aiff", ".aif")  # of recordings that differ only in the suffix: the original
 STEMS = ".stems"
@@ -78,6 +89,8 @@ class Facts:
         What the labels of beats mean, a name in `levada.formats.CONVENTIONS`; empty where it is recognised.
     annotator : str
         Whose labels of beats are used, where there are those of several people.
+    exclude : tuple of str
+        Patterns of recordings that are left out.
     """
 
     name: str = ""
@@ -90,6 +103,7 @@ class Facts:
     layout: str = ""
     convention: str = ""
     annotator: str = ""
+    exclude: tuple[str, ...] = ()
 
 
 def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
@@ -125,6 +139,7 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         looked = ", ".join(sorted(SUFFIXES))
         raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
     facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
+    everything, recordings = recordings, without_excluded(recordings, root, facts.exclude)
     annotations = Annotations(root, files)
     people = {path: annotations.by_annotator(path) for path in recordings}
     annotators = tuple(sorted({name for one in people.values() for name in one}))
@@ -139,9 +154,10 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     ids = _ids(recordings, root=root)
     groups, grouping = _groups(recordings, root=root, ids=ids, facts=facts)
     used = {path for paths in found.values() for path in paths}
-    strays = annotations.unused(used, recordings)
-    known = {*recordings, *used, *strays, *annotations.machine_made, root / TOML, facts.groups_csv}
+    strays = annotations.unused(used, everything)
+    known = {*everything, *used, *strays, *annotations.machine_made, root / TOML, facts.groups_csv}
     known |= {path for one in people.values() for path in one.values()}
+    known |= {path for one in set(everything) - set(recordings) for path in annotations.of(one)}
     tracks = [
         Track(
             id=ids[path],
@@ -166,6 +182,33 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         annotators=annotators,
         annotator=facts.annotator,
     )
+
+
+def without_excluded(recordings: Iterable[Path], root: Path, patterns: Iterable[str]) -> list[Path]:
+    """Choose the recordings that ``exclude`` of corpus.toml does not leave out.
+
+    A pattern is compared with the path inside the folder, with and without suffix, whatever the case of letters.
+
+    Raises
+    ------
+    InputError
+        If nothing is left.
+    """
+    rules = {pattern: normal(pattern).casefold() for pattern in patterns}
+    chosen, used = list[Path](), set[str]()
+    for path in recordings:
+        own = path.relative_to(root)
+        forms = [normal(form.as_posix()).casefold() for form in (own, own.with_suffix(""))]
+        matching = {pattern for pattern, rule in rules.items() if any(fnmatchcase(form, rule) for form in forms)}
+        used |= matching
+        chosen += [] if matching else [path]
+    toml = root / TOML
+    for pattern in rules:
+        if pattern not in used:
+            _log.warning("%s: line %s: exclude: no recording is called %r", toml, line_of(toml, "exclude"), pattern)
+    if not chosen:
+        raise InputError("exclude leaves out every recording", path=toml, line=line_of(toml, "exclude"))
+    return chosen
 
 
 def annotations_of(folder: str | Path, annotator: str = "") -> dict[str, Path]:
@@ -313,13 +356,17 @@ def read_facts(path: Path) -> Facts:
     if "license" in known and "licence" not in known:
         known["licence"] = known.pop("license")
     groups, instruments, labels = (known.pop(what, {}) for what in ("groups", "instruments", "labels"))
+    exclude = known.pop("exclude", [])
+    if not isinstance(exclude, list) or not all(isinstance(pattern, str) and pattern for pattern in exclude):
+        problem = 'exclude must be a list of patterns: exclude = ["*overhead*", "*room*"]'
+        raise InputError(problem, path=path, line=line_of(path, "exclude"))
     for what, table in (("groups", groups), ("instruments", instruments), ("labels", labels)):
         if not isinstance(table, dict):
             raise InputError(f"{what} must be a table: [{what}]", path=path, line=line_of(path, what))
     for key, value in known.items():
         if key not in ("name", "licence", "citation", "layout"):
             raise InputError(
-                f"{key!r} is not known; it may hold name, licence, citation, [groups] and [labels]; "
+                f"{key!r} is not known; it may hold name, licence, citation, exclude, [groups] and [labels]; "
                 "for stems layout and [instruments] too",
                 path=path,
                 line=line_of(path, key),
@@ -351,7 +398,10 @@ def read_facts(path: Path) -> Facts:
         problem = f"layout must be songs or solos, not {known['layout']!r}"
         raise InputError(problem, path=path, line=line_of(path, "layout"))
     listed = path.parent / table if table else None
-    return Facts(**known, groups=groups, groups_csv=listed, groups_column=column, instruments=instruments, **labels)
+    return Facts(
+        **known, groups=groups, groups_csv=listed, groups_column=column, instruments=instruments,
+        exclude=tuple(exclude), **labels,
+    )  # fmt: skip
 
 
 def line_of(path: Path, key: str) -> int | None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.corpus.mixtures import LAG_S, MixtureFit, fit_mixture, fit_rest
+from levada.corpus.problems import Problem
 from levada.errors import InputError
 from levada.formats import read_beats
 from levada.sources import Source
@@ -240,6 +241,7 @@ class StemCorpus:
         default_factory=dict, hash=False
     )  # other names of one instrument -> the one used
     passed_over: tuple[Path, ...] = ()  # recordings that are neither a stem nor the mixture of one
+    notes: tuple[Problem, ...] = ()  # what was assumed of its files, and which are left out
 
     def __post_init__(self) -> None:
         source = Source(self.name, self.licence, self.citation)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from levada import audio
-from levada.corpus.check import SILENT
 from levada.corpus.multitracks import Multitrack
+from levada.corpus.silence import is_silent
 from levada.errors import InputError
 
 __all__ = ["with_shared_takes"]
@@ -70,12 +70,7 @@ def _keys(songs: Sequence[Multitrack]) -> Iterator[tuple[Multitrack, Hashable]]:
             continue
         for song, path in several:
             try:
-                if _sounds(path):
+                if not is_silent(path):  # silent ones are alike, and no evidence
                     yield song, audio.content_hash(path)
             except (InputError, OSError):
                 continue
-
-
-def _sounds(path: Path) -> bool:
-    """Whether there is anything in a recording: silent ones are alike, and no evidence."""
-    return any(float(abs(block).max(initial=0)) > SILENT for block in audio.blocks(path, block_s=4.0))

@@ -6,6 +6,7 @@ the stems sum to the mixture, at which levels, which of them is upside down, and
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from levada.corpus.check import CLIPPED, FULL_SCALE, SILENT, reader_warnings
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus
 from levada.corpus.problems import Problem
 from levada.errors import InputError
-from levada.instruments import OTHER, voice_of
+from levada.instruments import OTHER, plain, slug, voice_of
 
 __all__ = ["check_stems"]
 
@@ -36,6 +37,7 @@ LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
 SAME = 0.9999  # correlation of two recordings of a song that are one
 ALIKE = 1e-5  # by which the marks of two recordings that are one may differ: rounding to 16 bits
 LISTED = 5  # files named in one sentence
+AMBIENT = {"overhead", "overheads", "oh", "ohs", "room", "rooms", "roommic", "ambience", "ambient", "ambiente"}
 
 
 @dataclass
@@ -104,13 +106,14 @@ def check_stems(corpus: StemCorpus) -> tuple[Problem, ...]:
     """
     with reader_warnings() as said, ThreadPoolExecutor() as pool:
         songs = list(pool.map(_listen, corpus.songs))
-    problems = [Problem("warning", message, path) for path, message in said]
+    problems = [*corpus.notes, *(Problem("warning", message, path) for path, message in said)]
     for heard in songs:
         problems += _alone(heard)
         problems += _against_mixture(heard)
         problems += _twice_in_song(heard)
     problems += _twice_in_corpus(songs)
     problems += _names(corpus)
+    problems += _ambient(corpus)
     order = ("error", "warning", "note")
     return tuple(sorted(problems, key=lambda one: (order.index(one.severity), str(one.path or ""), one.message)))
 
@@ -150,7 +153,6 @@ def _blocks(take: _Take) -> Iterator[Floats]:
 
 def _alone(heard: _Heard) -> Iterator[Problem]:
     """What is wrong with each recording for itself."""
-    sounding = [take for take in heard.takes if take.instrument and take.is_heard]
     for take in heard.takes:
         if take.error:
             yield Problem("error", take.error, take.path)
@@ -158,11 +160,7 @@ def _alone(heard: _Heard) -> Iterator[Problem]:
             samples = f"{take.samples} {'sample' if take.samples == 1 else 'samples'}"
             yield Problem("error", f"lasts {take.duration_s:.3g} s ({samples})", take.path)
         elif not take.is_heard:
-            what = "is silent throughout"
-            if not take.instrument or not sounding:
-                yield Problem("error", what, take.path)
-            else:
-                yield Problem("warning", f"{what}: nothing of {take.instrument} can be learnt from it", take.path)
+            yield Problem("error", "is silent throughout", take.path)
         if take.full > CLIPPED * max(1, take.samples * take.channels):
             share = take.full / (take.samples * take.channels)
             yield Problem("warning", f"is clipped: {share:.1%} of its samples are at full scale", take.path)
@@ -296,7 +294,7 @@ def _names(corpus: StemCorpus) -> Iterator[Problem]:
             unknown.append(name)
         elif voice not in (None, OTHER):
             voices.setdefault(str(voice), []).append(name)
-    numbered = [name for name in unknown if name.rpartition("-")[2].isdigit()]
+    numbered = [name for name in unknown if plain(name).rpartition("-")[2].isdigit()]
     if numbered:
         what = f"has stems with a number for a name: {_listed(numbered)}; name them under [instruments] in corpus.toml"
         yield Problem("warning", what, root)
@@ -320,6 +318,20 @@ def _names(corpus: StemCorpus) -> Iterator[Problem]:
         count = len(corpus.passed_over)
         more = "" if count == 1 else f" (and {count - 1} more)"
         yield Problem("note", f"is passed over{more}: neither a stem nor the mixture of one", corpus.passed_over[0])
+
+
+def _ambient(corpus: StemCorpus) -> Iterator[Problem]:
+    """Recordings of all instruments at once, by their names."""
+    found = dict[str, Path]()
+    for path in (path for song in corpus.songs for path in song.files):
+        name = slug(path.stem)
+        words = AMBIENT & set(name.split("-"))
+        for word in words:
+            found.setdefault(f"*{word}*" if len(word) > 3 else f"*{path.stem.lower()}", path)
+    if found:
+        names, patterns = _listed([path.name for path in found.values()]), json.dumps(sorted(found))
+        what = f"has microphones that record all instruments at once ({names}): exclude = {patterns} in corpus.toml"
+        yield Problem("note", f"{what} leaves them out", corpus.root)
 
 
 def _db(power: float, of: float) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 from levada.corpus.mirdata import AUDIO, GROUPS, _dataset, _group, _home
 from levada.corpus.multitracks import Multitrack, StemCorpus
 from levada.corpus.shared_takes import with_shared_takes
+from levada.corpus.silence import without_silent
 from levada.corpus.stems import brid_solo, in_one_voice
 from levada.errors import InputError
 from levada.instruments import found_in, plain
@@ -68,6 +69,7 @@ def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpu
     named = any(song.group != song.id for song in songs)
     grouping = "the performer or session the dataset names" if named else "each recording is its own group"
     grouping = GROUPS[name][1] if name in GROUPS else grouping
+    songs, silent = without_silent(songs)
     songs, grouping = with_shared_takes(songs, grouping)
     return StemCorpus(
         name=name,
@@ -77,6 +79,7 @@ def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpu
         citation=(dataset.bibtex or "").strip(),
         grouping=grouping,
         renamed=renamed,
+        notes=silent,
     )
 
 

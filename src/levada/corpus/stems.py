@@ -12,9 +12,15 @@ The mixture is not needed, nor are the beats; which stems a song has may differ.
 name things, with ``[groups]`` as for other corpora, and where the names of files say too little::
 
     layout = "solos"               # or "songs": whether files of one folder play together
+    exclude = ["*overhead*", "*room*"]      # files that are left out: patterns of their paths, in any case of letters
 
     [instruments]
     "Reggae/stem_03" = "drums"     # a file's path without suffix, or a pattern; an exact one goes first
+    "Reggae/surdo-1" = "surdo-1"   # names given here keep their numbers; others do not: surdo-1 and surdo-2 are surdo
+
+Files without a mixture, of which several have the name of one instrument, are a song if most of them end together, or
+if another folder has files of these names and a mixture; otherwise they are solos. What was decided is in the notes of
+the corpus. Stems that are silent throughout are left out.
 """
 
 from __future__ import annotations
@@ -22,21 +28,24 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
 from levada import audio
-from levada.corpus.folder import STEMS, TOML, Facts, line_of, read_facts
+from levada.corpus.folder import STEMS, TOML, Facts, line_of, read_facts, without_excluded
 from levada.corpus.medleydb import read_metadata
 from levada.corpus.metadata import read_groups
 from levada.corpus.multitracks import REST, Multitrack, StemCorpus, facts_of
 from levada.corpus.pairing import Annotations
+from levada.corpus.problems import Problem
 from levada.corpus.shared_takes import with_shared_takes
+from levada.corpus.silence import without_silent
 from levada.errors import InputError
-from levada.instruments import OTHER, found_in, plain, voice_of, voices_of
+from levada.instruments import OTHER, found_in, plain, slug, voice_of, voices_of
 
 __all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
 
@@ -66,7 +75,7 @@ class _Song:
 
 
 def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> StemCorpus:
-    """Find the songs and solos in a folder and its sub-folders. Audio is not read.
+    """Find the songs and solos in a folder and its sub-folders. Audio is read until it is known not to be silent.
 
     Parameters
     ----------
@@ -103,7 +112,8 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         )
     tree.complain()
     groups, grouping = _groups(found, root, facts)
-    songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found])
+    songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found], kept=tree.kept)
+    songs, silent = without_silent(songs)
     songs, grouping = with_shared_takes(songs, grouping)
     return StemCorpus(
         name=facts.name or root.resolve().name,
@@ -114,6 +124,7 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         grouping=grouping,
         renamed=renamed,
         passed_over=tuple(sorted(set(tree.over))),
+        notes=(*tree.notes, *silent),
     )
 
 
@@ -126,12 +137,16 @@ def has_mixtures(place: str | Path) -> bool:
     return any(song.mixture is not None and song.stems[0][1].parent == song.mixture.parent for song in tree.songs())
 
 
-def in_one_voice(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
+def in_one_voice(
+    songs: Sequence[Multitrack], *, kept: Collection[str] = ()
+) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
     """Give one name to instruments that are called by several, and tell mixtures that hold more than their stem.
 
     Parameters
     ----------
     songs : sequence of Multitrack
+    kept : collection of str
+        Names that somebody chose, and that stay.
 
     Returns
     -------
@@ -151,9 +166,12 @@ def in_one_voice(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], d
     together = {pair for song in songs for pair in combinations(sorted(song.stems), 2)}
     used: dict[tuple[str, str], str] = {}  # voice and name -> the name used
     for voice, names in by_voice.items():
-        chosen, *rest = sorted(names, key=lambda name: (-names[name], name != voice, name))
+        chosen, *rest = sorted(names, key=lambda name: (name not in kept, -names[name], name != voice, name))
         others = {name for other, theirs in by_voice.items() if other != voice for name in theirs}
-        used[voice, chosen] = voice if chosen in others and chosen != voice else chosen  # one name of two instruments
+        is_two = chosen in others and chosen != voice and chosen not in kept  # one name of two instruments
+        used[voice, chosen] = voice if is_two else chosen
+        if sum(name in kept for name in names) > 1:
+            continue
         one = [chosen]
         for name in rest:
             if not any(tuple(sorted((name, other))) in together for other in one):
@@ -183,6 +201,8 @@ class _Tree:
         self.root, self.layout, self.given, self.named = root, facts.layout, given, facts.instruments
         self.used: set[str] = set()
         self.over: list[Path] = []
+        self.kept: set[str] = set()  # names that the user gave
+        self.notes: list[Problem] = []
         self.audio: dict[Path, list[Path]] = {}
         self.right: dict[Path, Path] = {}  # the right channel, of a left one that is a file of its own
         everything: set[Path] = set()
@@ -192,7 +212,16 @@ class _Tree:
             everything.update(files)
             heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
             if heard and not folder.lower().endswith(RAW):
-                self.audio[Path(folder)] = self._paired(self._once(heard))
+                self.audio[Path(folder)] = heard
+        if facts.exclude and self.audio:
+            every = [path for files in self.audio.values() for path in files]
+            used = set(without_excluded(every, root, facts.exclude))
+            chosen = {folder: [path for path in files if path in used] for folder, files in self.audio.items()}
+            self.audio = {folder: files for folder, files in chosen.items() if files}
+            if len(used) < len(every):
+                what = f"exclude leaves out {len(every) - len(used)} of {len(every)} recordings"
+                self.notes.append(Problem("note", what, root / TOML, line_of(root / TOML, "exclude")))
+        self.audio = {folder: self._paired(self._once(files)) for folder, files in self.audio.items()}
         self.annotations = Annotations(root, everything)
 
     def songs(self) -> Iterator[_Song]:
@@ -293,7 +322,37 @@ class _Tree:
             lengths = [facts_of(path).duration_s for path in files]
         except InputError:  # check says what is wrong with it
             return folder != self.root
-        return max(lengths) - min(lengths) <= ALIKE_S
+        ends = dict(zip(files, lengths, strict=True))
+        longest, shortest = max(files, key=ends.__getitem__), min(files, key=ends.__getitem__)
+        shorter = [path for path in files if ends[longest] - ends[path] > ALIKE_S]
+        if not shorter:
+            return True
+        what = f"({shortest.name} {ends[shortest]:.2f} s, {longest.name} {ends[longest]:.2f} s)"
+        if self._ends_together(files, shorter) or frozenset(map(self._key, files)) in self._layouts:
+            what = f"was taken for one song, in which shorter files are silent at the end {what}"
+            self.notes.append(Problem("note", f'{what}; if they are solos: layout = "solos" in {TOML}', folder))
+            return True
+        what = f"was taken for {len(files)} solos, as lengths differ {what}"
+        self.notes.append(Problem("note", f'{what}; if they play together: layout = "songs" in {TOML}', folder))
+        return False
+
+    def _ends_together(self, files: Sequence[Path], shorter: Sequence[Path]) -> bool:
+        """Whether most files end together, as when a program trims silence; solos have beats of their own."""
+        own = sum(bool(self.annotations.of(path)) or brid_solo(path.name) is not None for path in files)
+        return 2 * len(shorter) < len(files) and own < 2
+
+    @cached_property
+    def _layouts(self) -> set[frozenset[str]]:
+        """Names of the files of each folder that has a mixture among them."""
+        found = set[frozenset[str]]()
+        for folder, files in self.audio.items():
+            stems = [path for path in files if not self._is_mixture(path, folder)]
+            if len(stems) < len(files):
+                found.add(frozenset(map(self._key, stems)))
+        return found
+
+    def _key(self, path: Path) -> str:
+        return slug(self._stem(path))
 
     def _is_mixture(self, path: Path, folder: Path) -> bool:
         if self._said(path) is not None:
@@ -309,10 +368,13 @@ class _Tree:
         cut = _in_common([*plains.values()]) if len(files) > 1 else 0
         names: dict[Path, str] = {}
         for path, whole in plains.items():
-            said = self._said(path) or known.get(path)
+            said = self._said(path)
             solo = brid_solo(path.name)
             if said:
-                names[path] = plain(said) or whole
+                names[path] = slug(said) or whole
+                self.kept.add(names[path])
+            elif path in known:
+                names[path] = plain(known[path]) or whole
             elif solo:
                 names[path] = solo
             else:

@@ -19,7 +19,7 @@ from levada import audio
 from levada.beats import Beats
 from levada.corpus import REST, Multitrack, StemCorpus, StemSpan
 from levada.errors import InputError
-from levada.instruments import plain, voice_of
+from levada.instruments import plain, slug, voice_of
 
 __all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
 
@@ -117,7 +117,9 @@ def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) 
     wanted = set(there) if instruments is None else set[str]()
     for given in instruments or ():
         voice = voice_of(given, among=there)
-        named = {one for one in there if plain(given) == one or (voice and voice_of(one, among=there) == voice)}
+        named = {one for one in there if slug(given) == one} or {
+            one for one in there if plain(given) == one or (voice and voice_of(one, among=there) == voice)
+        }
         if not named:
             raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)
         wanted |= named

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from levada import audio
 from levada.errors import InputError
-from levada.instruments import OTHER, plain, voice_of
+from levada.instruments import OTHER, plain, slug, voice_of
 from levada.stft import BANDS, Stft
 
 __all__ = ["MaskSeparator", "Separator", "gathered", "level_of", "masked", "matched", "sound_of"]
@@ -283,9 +283,10 @@ def matched(name: str, instruments: Sequence[str]) -> str | None:
     str or None
         Nothing if it is none of them, or could be several.
     """
-    exact = [one for one in instruments if plain(one) == plain(name)]
+    exact = [one for one in instruments if slug(one) == slug(name)]
+    exact = exact or [one for one in instruments if plain(one) == plain(name)]
     if exact:
-        return exact[0]
+        return exact[0] if len(exact) == 1 else None
     voice = voice_of(name, among=instruments)
     if voice in (None, OTHER):
         return None
