@@ -107,7 +107,7 @@ def test_recordings_that_corpus_toml_excludes(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "corpus.toml").write_text('exclude = ["*overhead*", "room/a\u0301", "room/b.wav", "none"]\n')
     corpus = open_corpus(tmp_path)
     assert [track.id for track in corpus.tracks] == ["a"]
-    assert corpus.strays == ()
+    assert (corpus.strays, corpus.ignored) == ((), ())
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
         "line 1: exclude: no recording is called 'none'"
     ]
