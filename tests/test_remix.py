@@ -84,6 +84,29 @@ class TestMixing:
             assert np.abs(stems - mixture).max() < 1e-5
             assert np.abs(mixture).max() <= 0.71
 
+    @pytest.mark.parametrize(("rooms", "channels"), [(False, 2), (True, 1)])
+    @pytest.mark.parametrize("coherent", [False, True])
+    def test_keep_the_rate_and_without_a_room_the_channels(self, tmp_path, rooms, channels, coherent):
+        """A surdo that is on the right only, at 48 kHz, and a caixa at 32 kHz in both."""
+        times = np.arange(0.3, 8.7, 0.6)
+        for name, rate, sides, hz in (("surdo", 48000, (0, 1), 90), ("caixa", 32000, (1, 1), 900)):
+            wave = audio.resample(strokes(times, 9.0 + rate / 1e5, hz)[None], rate=RATE, to=rate)
+            audio.write(tmp_path / "solos" / f"{name}.wav", wave * np.array(sides, np.float32)[:, None], rate=rate)
+            write_beats(tmp_path / "solos" / f"{name}.beats", Beats(times, np.arange(len(times)) % 4 + 1))
+        settings = replace(SMALL, rooms=rooms, coherent=coherent)
+        made = remix(open_stems(tmp_path / "solos"), tmp_path / "out", settings=settings)
+        assert (made.rate, made.channels, made.solo_channels) == (48000, channels, 2)
+        for place in made.written:
+            sounds = {name: audio.read(place / f"{name}.wav") for name in ("surdo", "caixa", "mixture")}
+            assert {(rate, len(samples)) for samples, rate in sounds.values()} == {(48000, channels)}
+            np.testing.assert_allclose(sounds["surdo"][0] + sounds["caixa"][0], sounds["mixture"][0], atol=1e-5)
+            if channels == 2:
+                assert not sounds["surdo"][0][0].any()
+                np.testing.assert_array_equal(*sounds["caixa"][0])
+            spectrum = np.abs(np.fft.rfft(sounds["caixa"][0][-1]))
+            peak_hz = spectrum.argmax() * 48000 / sounds["caixa"][0].shape[1]
+            assert rooms or peak_hz == pytest.approx(900, abs=60)
+
     def test_the_same_seed_is_the_same_bytes_and_goes_on(self, solos, tmp_path):
         one, two = (remix(solos, tmp_path / name, settings=SMALL) for name in ("one", "two"))
         for a, b in zip(one.written, two.written, strict=True):

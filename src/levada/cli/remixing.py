@@ -25,7 +25,9 @@ def remix(
     tempo: Annotated[str | None, typer.Option(help="Tempi of the mixtures: 90:140.")] = None,
     stretch: Annotated[float, typer.Option(help="How far a tempo may be changed, as a share.")] = 0.08,
     incoherent: Annotated[bool, typer.Option("--incoherent", help="Neither one tempo nor one bar.")] = False,
-    rooms: Annotated[bool, typer.Option(help="Put all into one room, drawn for each mixture.")] = True,
+    rooms: Annotated[
+        bool, typer.Option(help="Put all into one room, drawn for each mixture; they are mono then.")
+    ] = True,
     instruments: Annotated[str | None, typer.Option(help="Only these: surdo,caixa.")] = None,
     test: Annotated[
         float | None,
@@ -56,13 +58,16 @@ def remix(
             "note: all mixtures may share players, so they are one group: to test what is learnt from them, other "
             "recordings are needed"
         )
+    if made.channels < made.solo_channels:
+        terminal.say("note: a room is recorded with one microphone, so mixtures are mono; --no-rooms keeps channels")
     if as_json:
         terminal.print_json({
-            "written": [*map(str, made.written)], "kept": [*map(str, made.kept)], "left_out": list(made.left_out),
-            "groups": list(made.groups),
+            "rate": made.rate, "channels": made.channels, "written": [*map(str, made.written)],
+            "kept": [*map(str, made.kept)], "left_out": list(made.left_out), "groups": list(made.groups),
         })  # fmt: skip
     there = f", {len(made.kept)} were there already" if made.kept else ""
-    terminal.say(f"{out}: {terminal.count(len(made.written), 'mixture')} written{there}; a corpus with stems")
+    form = f"{made.rate} Hz, {terminal.count(made.channels, 'channel')}"
+    terminal.say(f"{out}: {terminal.count(len(made.written), 'mixture')} written{there}; a corpus with stems, {form}")
 
 
 def _tempi(given: str | None) -> tuple[float, float] | None:

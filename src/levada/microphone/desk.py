@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from levada.audio import resample
 from levada.microphone import recorders, rooms
 from levada.microphone.noises import Floats32, Generator, rms
+from levada.voices import RATE
 
 __all__ = ["multitracked"]
 
@@ -20,14 +22,16 @@ TASTE_DB, TONE_DB = 2.5, 3.0
 PEAK = 0.7
 
 
-def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator) -> dict[str, Floats32]:
+def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, rate: int = RATE) -> dict[str, Floats32]:
     """Record what each plays in one room, every player in a place of its own, and mix.
 
     Parameters
     ----------
     players : mapping of str to sequence of float32 [shape=(samples,)]
-        For each instrument those who play it, at 44.1 kHz.
+        For each instrument those who play it.
     rng : numpy.random.Generator
+    rate : int
+        Of the samples, in Hz. Rooms are computed at 44.1 kHz and resampled to it.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator) -
     """
     weights = np.array([place.weight for place in rooms.PLACES.values()])
     place = "booth" if rng.random() < CLOSE else list(rooms.PLACES)[rng.choice(len(weights), p=weights / weights.sum())]
-    heard = {name: _heard(parts, place, rng) for name, parts in players.items()}
+    heard = {name: _heard(parts, place, rng, rate) for name, parts in players.items()}
     levels_db = {name: 20 * np.log10(max(rms(stem), 1e-9)) for name, stem in heard.items()}
     middle = float(np.median(list(levels_db.values()))) if levels_db else 0.0
     for name, stem in heard.items():
@@ -47,11 +51,11 @@ def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator) -
     return {name: stem * np.float32(PEAK / max(peak, 1e-9)) for name, stem in heard.items()}
 
 
-def _heard(parts: Sequence[Floats32], place: str, rng: Generator) -> Floats32:
+def _heard(parts: Sequence[Floats32], place: str, rng: Generator, rate: int) -> Floats32:
     from scipy.signal import oaconvolve
 
     wet = np.zeros(len(parts[0]), np.float32)
     for part in parts:
-        answer = rooms.ring(rooms.draw(place, rng=rng), rng=rng)
+        answer = resample(rooms.ring(rooms.draw(place, rng=rng), rng=rng), rate=RATE, to=rate)
         wet += np.asarray(oaconvolve(part, answer[: len(part)])[: len(part)], np.float32)
-    return recorders.coloured(wet, rng=rng, spread_db=TONE_DB)
+    return recorders.coloured(wet, rng=rng, spread_db=TONE_DB, rate=rate)

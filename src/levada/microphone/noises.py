@@ -107,7 +107,7 @@ def unit(samples: Floats32) -> Floats32:
     return np.asarray(samples / np.float32(max(rms(samples), 1e-9)), np.float32)
 
 
-def shape(samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike) -> Floats32:
+def shape(samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike, rate: int = RATE) -> Floats32:
     """Samples through a filter of that gain, of minimum phase: what begins at a sample still begins there.
 
     Parameters
@@ -115,6 +115,8 @@ def shape(samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike
     samples : float32 [shape=(samples,)]
     knots_hz, gains_db : float [shape=(knots,)]
         The gain, straight between its knots over the logarithm of frequency.
+    rate : int
+        Of the samples, in Hz.
 
     Returns
     -------
@@ -124,7 +126,7 @@ def shape(samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike
     from scipy.signal import oaconvolve
 
     size = 8192
-    hz = np.maximum(rfftfreq(size, 1 / RATE), 1)
+    hz = np.maximum(rfftfreq(size, 1 / rate), 1)
     log_gain = np.interp(np.log(hz), np.log(np.asarray(knots_hz)), np.asarray(gains_db)) * (np.log(10) / 20)
     fold = np.zeros(size)  # the cepstrum's second half onto its first: Oppenheim and Schafer, chapter 12
     fold[[0, size // 2]], fold[1 : size // 2] = 1, 2

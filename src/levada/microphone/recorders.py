@@ -13,9 +13,9 @@ KNOTS_HZ = (30, 80, 200, 500, 1200, 3000, 7000, 17000)
 WAVER_S = 0.002
 
 
-def coloured(samples: Floats32, *, rng: Generator, spread_db: float) -> Floats32:
+def coloured(samples: Floats32, *, rng: Generator, spread_db: float, rate: int = RATE) -> Floats32:
     """A smooth equaliser whose gains are normal around 0: float32 [shape=(samples,)]."""
-    return shape(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)))
+    return shape(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)), rate=rate)
 
 
 def cheap(samples: Floats32, *, rng: Generator) -> Floats32:

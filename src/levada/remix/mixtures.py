@@ -19,23 +19,21 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.corpus import StemCorpus
-from levada.corpus.multitracks import SOLOS
+from levada.corpus.multitracks import SOLOS, facts_of
 from levada.errors import InputError
 from levada.folders import RunFolder
 from levada.formats import write_beats
 from levada.microphone import multitracked
 from levada.remix.solos import FEWEST, Hears, Solo, View, bars_of, beats_of, metrical_levels, solos_of, views_of
-from levada.remix.stretch import onsets, placed
 from levada.text import csv_cell
 
 __all__ = ["RemixSettings", "Remixed", "remix"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
-RATE = 44100
 RECORD, TOML = "mixtures.csv", "corpus.toml"
 HALVES, TRIES = ("half-1", "half-2"), 50
-LEAD_S, NEAR_S, LOUD = 0.1, 0.04, 0.1
+LEAD_S, LOUD = 0.1, 0.1
 PLAIN_DB, PEAK = 3.0, 0.7
 
 
@@ -55,7 +53,8 @@ class RemixSettings:
     tempo_bpm : tuple of float, optional
         Tempi of the mixtures, from and to; any by default.
     rooms : bool
-        Whether all are put into one room, each in a place of its own.
+        Whether all are put into one room, each in a place of its own; mixtures are mono then, and otherwise have as
+        many channels as the solos. Their rate is the highest that a solo has.
     test : float, optional
         Share of the groups whose solos are mixed for testing alone. By default the groups are dealt into two halves, so
         that mixtures of one half can test what was learnt from the other; 0 mixes all with all, which are then one
@@ -99,6 +98,12 @@ class Remixed:
         Why some solos are in no mixture.
     groups : tuple of str
         Groups of mixtures that have no solo in common, nor any two solos of one group.
+    rate : int
+        Of the mixtures, in Hz.
+    channels : int
+        Of the mixtures.
+    solo_channels : int
+        The most that a solo has.
     """
 
     folder: Path
@@ -106,6 +111,9 @@ class Remixed:
     kept: tuple[Path, ...]
     left_out: tuple[str, ...]
     groups: tuple[str, ...]
+    rate: int
+    channels: int
+    solo_channels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +202,15 @@ def _remixed(
     facts = _facts(out, corpus, sides, decided, settings)
     for name, text in facts.items():
         held.write_text(name, text)
+    rate = max(facts_of(path).rate for solo in usable for path in solo.files)
+    width = max(solo.song.width for solo in usable)
+    channels = 1 if settings.rooms else width
     items = {one.place: one.place.relative_to(out).as_posix() for one in decided}
     written, kept = list[Path](), [place for place, item in items.items() if held.is_done(item)]
     for mixture in decided:
         if mixture.place not in kept:
             with held.writing(items[mixture.place]) as temporary:
-                _write(mixture, settings, temporary / items[mixture.place])
+                _write(mixture, settings, temporary / items[mixture.place], rate, channels)
             written.append(mixture.place)
         if progress is not None:
             progress(len(written) + len(kept), len(decided))
@@ -208,7 +219,8 @@ def _remixed(
     unused = [solo.id for solo in known if solo.id not in used]
     if unused and settings.coherent:
         left_out.append(f"in no mixture, by chance or for a tempo of their own: {', '.join(unused)}")
-    return Remixed(out, tuple(written), tuple(kept), tuple(left_out), tuple(side or corpus.name for side in sides))
+    groups = tuple(side or corpus.name for side in sides)
+    return Remixed(out, tuple(written), tuple(kept), tuple(left_out), groups, rate, channels, width)
 
 
 def _views(
@@ -373,62 +385,39 @@ def _grid(mixture: _Mixture, settings: RemixSettings) -> Beats:
     return Beats(LEAD_S + number * 60 / mixture.tempo_bpm, positions)
 
 
-def _played(part: _Part, grid: Beats, length: int) -> Floats32:
-    """A solo on the beats of a mixture: float32 [shape=(length,)]."""
-    view = part.view
-    assert view is not None
-    size, new_s = view.size, grid.times_s
-    sound = part.solo.read(0.0, float(view.beats_s[-1]) + 0.5, rate=RATE, channels=1)
-    struck = onsets(sound, RATE) / RATE
-    old, new, loose = list[float](), list[float](), list[bool]()
-    for bar in range((len(new_s) - 1) // size):
-        source = (int(part.first) + bar) % view.bars
-        own_s, target_s = (
-            times[size * at : size * (at + 1) + 1] for times, at in ((view.beats_s, source), (new_s, bar))
-        )
-        inside = struck[(struck >= own_s[0] - NEAR_S) & (struck < own_s[-1] - NEAR_S)]
-        at_s = np.interp(inside, own_s, target_s) + np.minimum(0, inside - own_s[0])
-        if not len(inside) or inside[0] > own_s[0] + NEAR_S:
-            old.append(float(own_s[0]))
-            new.append(float(target_s[0]))
-            loose.append(True)
-        old += [float(value) for value in inside]
-        new += [float(value) for value in at_s]
-        loose += [False] * len(inside)
-    kept = [at for at in range(len(new)) if at == 0 or new[at] > max(new[:at])]
-    was, becomes = (np.rint(np.array(times)[kept] * RATE).astype(np.int64) for times in (old, new))
-    free = np.array(loose, bool)[kept]
-    return np.asarray(placed(sound, was, becomes, length, rate=RATE, loose=free)[0])
-
-
-def _write(mixture: _Mixture, settings: RemixSettings, folder: Path) -> None:
+def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, channels: int) -> None:
     """Read, mix and write one mixture."""
     rng = np.random.default_rng((*mixture.seed, 3))
     grid = _grid(mixture, settings) if settings.coherent else Beats([])
     end_s = float(grid.times_s[-1]) if settings.coherent else settings.seconds
-    length = round(end_s * RATE)
+    length = round(end_s * rate)
     played = {}
     for part in mixture.parts:
         if part.view is not None:
-            sound = _played(part, grid, length)
+            sound = part.view.play(grid.times_s, int(part.first), length, rate=rate, channels=channels)
         else:
-            heard = part.solo.read(part.first, part.first + settings.seconds, rate=RATE, channels=1)[0]
-            sound = np.pad(heard[:length], (0, max(0, length - len(heard))))
+            heard = part.solo.read(part.first, part.first + settings.seconds, rate=rate, channels=channels)
+            sound = np.pad(heard[:, :length], ((0, 0), (0, max(0, length - heard.shape[1]))))
         loud = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
         played[part.solo.instrument] = sound * np.float32(LOUD / max(loud, 1e-6))
     stems = (
-        multitracked({name: [sound] for name, sound in played.items()}, rng=rng)
+        {
+            name: stem[None]
+            for name, stem in multitracked(
+                {name: [sound[0]] for name, sound in played.items()}, rng=rng, rate=rate
+            ).items()
+        }
         if settings.rooms
         else _levelled(played, rng)
     )
     folder.mkdir(parents=True)
     for name, stem in stems.items():
-        audio.write(folder / f"{name}.wav", stem[None], rate=RATE)
+        audio.write(folder / f"{name}.wav", stem, rate=rate)
     if settings.coherent:
         write_beats(folder / "mixture.beats", grid)
     sources = {part.solo.id: _source(part.solo) for part in mixture.parts}
     (folder / SOLOS).write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
-    audio.write(folder / "mixture.wav", sum(stems.values(), np.zeros((1, length), np.float32)), rate=RATE)
+    audio.write(folder / "mixture.wav", np.sum([*stems.values()], axis=0, dtype=np.float32), rate=rate)
 
 
 def _source(solo: Solo) -> dict[str, object]:

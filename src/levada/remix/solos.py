@@ -20,6 +20,7 @@ from levada.beats import Beats
 from levada.corpus import REST, Multitrack, StemCorpus, StemSpan
 from levada.errors import InputError
 from levada.instruments import plain, slug, voice_of
+from levada.remix.stretch import onsets, placed
 
 __all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
 
@@ -30,6 +31,7 @@ LEAST_S = 1.0  # nothing shorter can be tracked
 SILENT = 1e-4  # a peak below this is silence
 UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
 DRIFT = 0.07  # how much a bar may differ from the one before
+LATE_S = 0.04  # how far from a bar line its first stroke may be
 NEAR_S = 0.09  # how far apart two who mean the same beat may be
 FEWEST = 12  # tracked beats below which a solo is too short for its tempo to be trusted
 TEMPO_BPM, USUAL_BPM = (60.0, 180.0), 100.0  # in which octave tempi are sought that nobody annotated, and the likeliest
@@ -97,6 +99,45 @@ class View:
     def tempo_bpm(self) -> float:
         """Mean tempo."""
         return float(60 * (len(self.beats_s) - 1) / (self.beats_s[-1] - self.beats_s[0]))
+
+    def play(self, new_s: Floats, first: int, length: int, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
+        """Play its bars on other beats.
+
+        Parameters
+        ----------
+        new_s : float [shape=(beats,)]
+            Times of these beats, whole bars.
+        first : int
+            The bar of the solo to begin with; after the last one comes the first.
+        length : int
+            Samples of the result.
+        rate, channels : int
+
+        Returns
+        -------
+        float32 [shape=(channels, length)]
+        """
+        size = self.size
+        sound = self.solo.read(0.0, float(self.beats_s[-1]) + 0.5, rate=rate, channels=channels)
+        struck = onsets(sound, rate) / rate
+        old, new, loose = list[float](), list[float](), list[bool]()
+        for bar in range((len(new_s) - 1) // size):
+            source = (first + bar) % self.bars
+            own_s, target_s = (
+                times[size * at : size * (at + 1) + 1] for times, at in ((self.beats_s, source), (new_s, bar))
+            )
+            inside = struck[(struck >= own_s[0] - LATE_S) & (struck < own_s[-1] - LATE_S)]
+            at_s = np.interp(inside, own_s, target_s) + np.minimum(0, inside - own_s[0])
+            if not len(inside) or inside[0] > own_s[0] + LATE_S:
+                old.append(float(own_s[0]))
+                new.append(float(target_s[0]))
+                loose.append(True)
+            old += [float(value) for value in inside]
+            new += [float(value) for value in at_s]
+            loose += [False] * len(inside)
+        kept = [at for at in range(len(new)) if at == 0 or new[at] > max(new[:at])]
+        was, becomes = (np.rint(np.array(times)[kept] * rate).astype(np.int64) for times in (old, new))
+        return placed(sound, was, becomes, length, rate=rate, loose=np.array(loose, bool)[kept])
 
 
 def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) -> list[Solo]:
