@@ -180,7 +180,7 @@ class TestGoingOn:
         code = "import sys; from levada.corpus.rendered import render_corpus as r; from levada.tradition import *\n"
         code += "r(sys.argv[1], read_tradition('candombe'), minutes=0.2, recordings=3)"
         child = subprocess.Popen([sys.executable, "-c", code, folder])
-        while not (folder / "candombe-001.wav").exists() and child.poll() is None:
+        while not (folder / "candombe-002.wav").exists() and child.poll() is None:
             time.sleep(0.005)
         child.send_signal(signal.SIGKILL)
         child.wait()
