@@ -17,8 +17,9 @@ by readers of the page::
 the first number in it, ``.low`` and ``.high`` behind the brackets are the ends of its interval. A cell such as ``.98 /
 .76``, and columns such as ``beat F / downbeat F``, have several values, and so has what is named with ``*``, which
 stands for anything, also in names of tables; dashes among them are passed over. Values are added, subtracted and
-compared one by one, or all with one; a claim holds if it holds for all of them. ``min``, ``max`` and ``count`` make one value of many, and ``count`` takes a
-comparison too: ``count(a[* | x] >= b[* | x]) = 6``. ``=`` compares at the precision of the coarser side, as printed.
+compared one by one, or all with one; a claim holds if it holds for all of them. ``min``, ``max`` and ``count`` make
+one value of many, and ``count`` takes a comparison too: ``count(a[* | x] >= b[* | x]) = 6``. ``=`` compares at the
+precision of the coarser side, as printed.
 
 Every score in prose (``.76``, ``+.04``, ``7.5 dB``) must be in a claim that follows it, and sentences that compare
 models in words (best, never, every …) need one; ``<!-- no claim: why -->`` is for what comes from no table. Cells of a
