@@ -105,7 +105,7 @@ class TestFolders:
             ("surdo-2", ("surdo",), "surdo-2"),
         ]
         assert [problem.split(": ", 1)[1] for problem in said(corpus)] == [
-            "was taken for 4 solos, as lengths differ (surdo-1.wav 2.00 s, caixa.wav 5.00 s); if they play together: "
+            "was taken for solos, as lengths differ (surdo-1.wav 2.00 s, caixa.wav 5.00 s); if they play together: "
             'layout = "songs" in corpus.toml'
         ]
         (tmp_path / "corpus.toml").write_text('layout = "solos"\n')

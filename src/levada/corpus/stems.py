@@ -332,7 +332,7 @@ class _Tree:
             what = f"was taken for one song, in which shorter files are silent at the end {what}"
             self.notes.append(Problem("note", f'{what}; if they are solos: layout = "solos" in {TOML}', folder))
             return True
-        what = f"was taken for {len(files)} solos, as lengths differ {what}"
+        what = f"was taken for solos, as lengths differ {what}"
         self.notes.append(Problem("note", f'{what}; if they play together: layout = "songs" in {TOML}', folder))
         return False
 
