@@ -1,6 +1,7 @@
 """The mark of what levada made: comments that other programs pass over, and that do not outlive an edit."""
 
 import bz2
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -94,3 +95,8 @@ def test_other_files_have_no_mark(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.beats").write_bytes(content)
     assert not is_unedited(tmp_path / "x.beats")
     assert not is_unedited(tmp_path / "missing.beats")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.beats")
+    assert not is_unedited(tmp_path / "pipe.beats")

@@ -241,6 +241,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     InputError
         If it cannot be read or is not valid; names line and column.
     """
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError("is not an ordinary file", path=path)
     try:
         content = Path(path).read_bytes()
         return tomllib.loads(content.decode("utf-8-sig"))

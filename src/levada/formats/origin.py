@@ -64,6 +64,8 @@ def made_by(content: bytes) -> dict[str, str] | None:
 
 def is_unedited(path: Path) -> bool:
     """Whether a file has a mark and is as it was written; one that cannot be read has none."""
+    if not path.is_file():  # a pipe would never end
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
