@@ -8,6 +8,7 @@ is recognised from all of them (`levada.formats.conventions`), and what was assu
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -328,7 +329,9 @@ def _text(content: bytes, path: str | Path) -> str:
 def _from_array(content: bytes, path: str | Path) -> Layer:
     """The marks of an array: its own words are for programs, so nothing but the positions is recognised."""
     try:
-        array = np.load(BytesIO(content), allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # how old a header is decides nothing
+            array = np.load(BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy's reader of headers raises what it likes
         raise InputError(f"is a damaged array ({type(error).__name__})", path=path) from error
     if array.dtype.kind not in "iuf" or not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] in (1, 2))):
