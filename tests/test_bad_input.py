@@ -223,7 +223,7 @@ class TestAudio:
         out, clicked = tmp_path / "quiet.beats", tmp_path / "clicks.wav"
         code, _, err = levada("beats", tmp_path / "quiet.wav", "-m", "flux", "-o", out, "--clicks", clicked)
         assert code == 0, err
-        assert out.read_text().strip() == ""
+        assert all(line.startswith("#") for line in out.read_text().splitlines())
         assert not audio.read(clicked)[0].any()
         code, _, err = levada("beats", tmp_path / "quiet.wav", "-m", tiny_model)
         assert code == 0, err

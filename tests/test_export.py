@@ -50,7 +50,6 @@ def test_what_is_said_is_a_sentence(levada, model, tmp_path, monkeypatch):
     [
         ("model", None, "say with -o"),
         ("model", "model.pt", "must end in .onnx"),
-        ("model", "nowhere/model.onnx", "nowhere"),
         ("nothing", "model.onnx", "there is no model"),
         ("empty", "model.onnx", "is not a model"),
         ("patterns", "model.onnx", "cannot be exported"),

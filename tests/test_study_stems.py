@@ -27,7 +27,7 @@ DRUMS = {"surdo": 80, "tamborim": 1500}
 
 
 def song(folder, seed, *, silent=(), seconds=4.0):
-    """A folder of drums that are struck at times of their own, and their sum."""
+    """A folder of drums that are struck at times of their own, and their sum; of the silent ones there is a tick."""
     rng, folder = np.random.default_rng(seed), folder / f"song-{seed}"
     folder.mkdir(parents=True)
     time, whole = np.arange(2000) / RATE, 0
@@ -36,6 +36,8 @@ def song(folder, seed, *, silent=(), seconds=4.0):
         for start in np.arange(rng.uniform(0, 0.2), seconds - 0.2, 0.4) if name not in silent else ():
             stroke = np.exp(-time / 0.03) * np.sin(2 * np.pi * hz * (1 + 0.05 * rng.random()) * time)
             stem[round(start * RATE) :][:2000] += np.float32(0.3) * stroke.astype(np.float32)
+        if name in silent:
+            stem[100] = 3e-4
         audio.write(folder / f"{name}.wav", stem[None], rate=RATE)
         whole = whole + stem
     audio.write(folder / "mixture.wav", whole[None], rate=RATE)

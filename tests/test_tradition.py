@@ -303,7 +303,7 @@ class TestWrong:
             read_tradition(written(tmp_path, text))
 
     def test_folder(self, tmp_path):
-        with pytest.raises(InputError, match="cannot be read") as error:
+        with pytest.raises(InputError, match="is not an ordinary file") as error:
             read_tradition(tmp_path)
         assert error.value.path == tmp_path
 
