@@ -37,7 +37,7 @@ def song(folder, seed, *, silent=(), seconds=4.0):
             stroke = np.exp(-time / 0.03) * np.sin(2 * np.pi * hz * (1 + 0.05 * rng.random()) * time)
             stem[round(start * RATE) :][:2000] += np.float32(0.3) * stroke.astype(np.float32)
         if name in silent:
-            stem[100] = 3e-4
+            stem[100 + seed] = 3e-4
         audio.write(folder / f"{name}.wav", stem[None], rate=RATE)
         whole = whole + stem
     audio.write(folder / "mixture.wav", whole[None], rate=RATE)
