@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from levada.beats import Beats
 from levada.errors import InputError
 from levada.files import atomic
+from levada.folders import sha256_of
 from levada.recordings import PIECE, Recording, Samples, lacks_length_header, need_file, opened
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "channels_first",
     "clicks",
     "content_hash",
-    "content_hashes",
     "info",
     "lacks_length_header",
     "mono",
@@ -469,17 +469,7 @@ def content_hash(path: str | Path) -> str:
         lines = [f"{content_hash(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
     need_file(path)
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
-    """Compute the SHA-256 of each file by its path; those that cannot be read are left out."""
-    found = dict[Path, str]()
-    for path in paths:
-        with suppress(InputError, OSError):
-            found[path] = content_hash(path)
-    return found
+    return sha256_of(path)
 
 
 def _gathered(recording: Recording, *, limit: int | None) -> Samples:

@@ -96,14 +96,14 @@ def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise InputError("there is no such folder", path=folder)
-    found = []
+    found, own = [], None if out.resolve() == root.resolve() else out.resolve()
     for path in root.rglob("*"):
         inside = path.relative_to(root)
         if path.suffix.lower() not in audio.SUFFIXES or not path.is_file():
             continue
         if any(part.startswith(".") for part in inside.parts) or any(one.suffix == ".stems" for one in inside.parents):
             continue
-        if out.resolve() != root.resolve() and path.resolve().is_relative_to(out.resolve()):
+        if own is not None and path.resolve().is_relative_to(own):
             continue
         found.append(path)
     if not found:
@@ -249,13 +249,13 @@ def process_folder(
         kept = [path for path in recordings if not force and held.is_done(items[path], source=path)]
         failed, written = dict[Path, str](), dict[Path, None]()
         todo = []
-        for path in recordings:
-            if path not in kept:
-                try:
-                    held.need_replaceable(_outputs(held, items[path], names[path], is_file=bool(suffix)))
-                    todo.append(path)
-                except InputError as error:
-                    failed[path] = str(error)
+        there = set(kept)
+        for path in (path for path in recordings if path not in there):
+            try:
+                held.need_replaceable(_outputs(held, items[path], names[path], is_file=bool(suffix)))
+                todo.append(path)
+            except InputError as error:
+                failed[path] = str(error)
 
         def report() -> BatchReport:
             order = [path for path in recordings if path in written]

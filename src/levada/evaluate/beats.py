@@ -290,11 +290,10 @@ def evaluate(
     found: dict[int, list[Row]] = {}
     work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
     for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
-        at = next(index for index, one in enumerate(jobs) if one is job)
-        found[at] = _rows(job, trackers, error=reason(outcome)) if isinstance(outcome, Exception) else outcome
+        found[id(job)] = _rows(job, trackers, error=reason(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.track)
-    rows = [row for index in range(len(jobs)) for row in found[index]]
+    rows = [row for job in jobs for row in found[id(job)]]
     if all(row.error for row in rows):
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]

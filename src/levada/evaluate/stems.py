@@ -246,11 +246,10 @@ def evaluate_stems(
     found: dict[int, list[StemRow]] = {}
     work = partial(score, oracle=oracle)
     for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
-        at = next(index for index, one in enumerate(jobs) if one is job)
-        found[at] = job.failed(reason(outcome)) if isinstance(outcome, Exception) else outcome
+        found[id(job)] = job.failed(reason(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.song.id)
-    every = [row for index in range(len(jobs)) for row in found[index]]
+    every = [row for job in jobs for row in found[id(job)]]
     rows, extra = [row for row in every if row.plays], [row for row in every if not row.plays]
     if all(row.error for row in rows if row.model in separators):
         raise InputError(f"none of {len(jobs)} songs could be scored; the first: {rows[0].error}")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from levada import audio
 from levada.beats import Beats
 from levada.corpus import REST, Multitrack, StemCorpus, StemSpan
+from levada.corpus.check import SILENT
 from levada.errors import InputError
 from levada.instruments import plain, slug, voice_of
 from levada.remix.stretch import onsets, placed
@@ -28,7 +29,6 @@ Floats = npt.NDArray[np.float64]
 
 BARE = 4  # beats that go together where nobody knows where the bar is
 LEAST_S = 1.0  # nothing shorter can be tracked
-SILENT = 1e-4  # a peak below this is silence
 UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
 DRIFT = 0.07  # how much a bar may differ from the one before
 LATE_S = 0.04  # how far from a bar line its first stroke may be

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from levada.beats import Beats
 from levada.decode import DecoderSettings, learn_settings
 from levada.errors import InputError
+from levada.folders import sha256_of
 from levada.nets.card import Card, adapted_card
 from levada.spectrogram import MEL_BANDS, file_log_bands, log_bands
 from levada.track import Outside, Tracker, net_tracker
@@ -206,9 +207,7 @@ def _load(checkpoint: str | Path) -> _Loaded:
 
     package_network()  # before a long download
     path = _find_file(checkpoint)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return _Loaded(_read(path), path.stem.removeprefix("beat_this-"), digest)
+    return _Loaded(_read(path), path.stem.removeprefix("beat_this-"), sha256_of(path)[:16])
 
 
 def _find_file(checkpoint: str | Path) -> Path:
