@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from levada import __version__
 from levada.batch import COLUMNS, BatchReport, Result, find_recordings, find_skipped, process_folder
-from levada.errors import InputError
+from levada.errors import InputError, Interrupted
 from levada.formats import read_beats
 
 
@@ -140,3 +141,51 @@ class TestTable:
             assert code == 2
             assert problem in err
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_is_written_when_interrupted_and_again_by_the_call_that_goes_on(self, tmp_path, number):
+        folder, out = recordings(tmp_path / "in", "a.wav", "b.wav", "c.wav"), tmp_path / "out"
+        table = tmp_path / "table.csv"
+
+        def stopped(paths: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+            some = copied(paths)
+            yield next(some)
+            yield folder / "b.wav", InputError("no", path=folder / "b.wav")
+            raise Interrupted(number)
+
+        def go(work=copied, **options):
+            return process_folder(
+                folder, out, work, kind="copies", config={}, about={}, suffix=".txt", table=table, **options
+            )
+
+        def rows():
+            with table.open(newline="") as file:
+                return [(row["path"], row["status"]) for row in csv.DictReader(file)]
+
+        with pytest.raises(Interrupted) as stop:
+            go(stopped)
+        assert stop.value.number == number
+        assert rows() == [("a.wav", "written"), ("b.wav", "failed")]
+        go()
+        assert rows() == [("a.wav", "kept"), ("b.wav", "written"), ("c.wav", "written")]
+        table.write_text("mine")
+        with pytest.raises(InputError, match="exists already"):
+            go()
+        assert table.read_text() == "mine"
+        go(force=True)
+        assert rows() == [("a.wav", "written"), ("b.wav", "written"), ("c.wav", "written")]
+
+    def test_that_cannot_be_written_hides_no_interrupt(self, tmp_path, caplog):
+        folder, table = recordings(tmp_path / "in", "a.wav"), tmp_path / "gone" / "table.csv"
+
+        def stopped(paths: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+            yield from copied(paths)
+            table.parent.write_text("a file now")
+            raise KeyboardInterrupt
+
+        with pytest.raises(Interrupted) as stop:
+            process_folder(
+                folder, tmp_path / "out", stopped, kind="copies", config={}, about={}, suffix=".txt", table=table
+            )
+        assert stop.value.report["written"] == [str(tmp_path / "out" / "a.txt")]
+        assert str(table) in caplog.text

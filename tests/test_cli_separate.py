@@ -226,6 +226,15 @@ class TestInterrupted:
         assert "stems of 1 recording written, 1 were there already" in said
         assert audio.info(tmp_path / "out" / "b" / "caixa.wav").duration_s == 20
 
+    def test_stopped_in_a_folder_writes_the_table_of_what_is_done(self, songs, model, tmp_path):
+        table = tmp_path / "table.jsonl"
+        call = ("separate", songs, "-m", model, "-o", tmp_path / "out", "--table", table, "--json")
+        done = child("SIGTERM", 25, *call)
+        assert done.returncode == 143, done.stderr
+        assert json.loads(done.stdout)["written"] == [str(tmp_path / "out" / "a")]
+        rows = [json.loads(line) for line in table.read_text().splitlines()]
+        assert [(row["path"], row["status"]) for row in rows] == [("a.wav", "written")]
+
     def test_stopped_with_ctrl_c(self, songs, model, tmp_path):
         done = child("SIGINT", 5, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
         assert done.returncode == 130, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -35,8 +36,12 @@ and texts, for tables), or why there are none."""
 
 COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
            "levada", "date")  # fmt: skip
+TABLE = "(table) {}"
+"""The item of the manifest that a table is: unlike a recording, it has no suffix."""
 UNSUPPORTED = frozenset({".ac3", ".dff", ".dsf", ".dts", ".mpc", ".ra", ".rm", ".tak", ".tta"})
 """Suffixes of sound that levada does not read."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,7 @@ def process_folder(
     about: Mapping[str, Any],
     suffix: str = "",
     variant: str = "",
+    table: str | Path | None = None,
     force: bool = False,
 ) -> BatchReport:
     """Process every recording in a folder and the folders inside it; a killed run goes on where it was.
@@ -226,8 +232,11 @@ def process_folder(
         Of the file that is written for a recording; without one, a folder is.
     variant : str
         Tells results apart that lie side by side: of one recording, some stems now and others later.
+    table : path-like, optional
+        Write a row for each recording here (`write_table`), also when interrupted. A table that an earlier call wrote
+        for the same output folder is replaced if nobody changed it since.
     force : bool
-        Process again what has been processed before.
+        Process again what has been processed before, and replace any table.
 
     Returns
     -------
@@ -237,7 +246,8 @@ def process_folder(
     Raises
     ------
     InputError
-        If there is nothing to process, or the output folder cannot be used (`RunFolder.acquire`).
+        If there is nothing to process, the output folder cannot be used (`RunFolder.acquire`), or the table exists and
+        may not be replaced, or cannot be written.
     Interrupted
         After Ctrl-C or SIGTERM, with what was done until then.
     """
@@ -245,6 +255,8 @@ def process_folder(
     recordings = find_recordings(root, out=out)
     items = {path: path.relative_to(root).as_posix() + (f" ({variant})" if variant else "") for path in recordings}
     with RunFolder.acquire(out, kind=kind, config=config, about=about, shared=True, force=force) as held:
+        if table is not None:
+            _need_replaceable(held, Path(table), force=force)
         names = _names(items, root, held, suffix)
         kept = [path for path in recordings if not force and held.is_done(items[path], source=path)]
         failed, written = dict[Path, str](), dict[Path, None]()
@@ -283,8 +295,31 @@ def process_folder(
                     else:
                         written[path] = None
         except KeyboardInterrupt as stop:
-            raise Interrupted.of(stop, report=report().to_json()) from None
-        return report()
+            found = report()
+            try:
+                _write_own_table(held, table, found)
+            except InputError as error:
+                _log.warning("%s", error)
+            raise Interrupted.of(stop, report=found.to_json()) from None
+        found = report()
+        _write_own_table(held, table, found)
+        return found
+
+
+def _need_replaceable(held: RunFolder, table: Path, *, force: bool) -> None:
+    """Refuse a table that exists, unless levada wrote it for this folder and nobody has changed it."""
+    need_table(table)
+    if os.path.lexists(table) and not force and not held.is_done(TABLE.format(table.name), source=table):
+        raise InputError("exists already; choose another name, or --force to replace it", path=table)
+
+
+def _write_own_table(held: RunFolder, table: str | Path | None, report: BatchReport) -> None:
+    """Write a table, and record its hash in the manifest."""
+    if table is None:
+        return
+    write_table(table, report, force=True)
+    with held.writing(TABLE.format(Path(table).name), source=Path(table)):
+        pass  # it has no files inside the folder
 
 
 def _closable(results: Iterator[tuple[Path, Result]]) -> Generator[tuple[Path, Result], None, None]:

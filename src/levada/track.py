@@ -312,6 +312,7 @@ def track_folder(
     processes: int | None = 1,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
+    table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BatchReport:
@@ -331,6 +332,8 @@ def track_folder(
         back, and are written here.
     suffix : str
         Of the beat files: any format that can be written.
+    table : path-like, optional
+        Write a row for each recording here (.csv, .jsonl), also when interrupted.
     force : bool
         Track again what has been tracked before.
     progress : callable, optional
@@ -363,7 +366,9 @@ def track_folder(
 
     config = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
     about = {"model": tracker.name, "digest": tracker.identity}
-    return process_folder(folder, out, process, kind="beats", config=config, about=about, suffix=suffix, force=force)
+    return process_folder(
+        folder, out, process, kind="beats", config=config, about=about, suffix=suffix, table=table, force=force
+    )
 
 
 def provenance(tracker: Tracker) -> dict[str, str]:

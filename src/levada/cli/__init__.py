@@ -172,7 +172,6 @@ def _folder(
     force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from levada import models
-    from levada.batch import need_table
     from levada.track import track_folder
 
     if out.resolve() == folder.resolve():
@@ -182,14 +181,13 @@ def _folder(
     if out.is_file():
         raise InputError("is a file: say with -o in which folder the beats go", path=out)
     if table is not None:
-        need_table(table)
-        outputs.need_writable(table, force=force)
+        outputs.need_table_writable(table, out, force=force)
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
             folder, models.load(model), out=out, processes=processes, each=studies.elsewhere(cluster), suffix=suffix,
-            force=force, progress=progress,
+            table=table, force=force, progress=progress,
         )  # fmt: skip
-    outputs.finish_folder(report, out, results="beats", verb="tracked", table=table, force=force, as_json=as_json)
+    outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from levada.batch import BatchReport
 
-__all__ = ["finish_folder", "need_clicks", "need_pictures", "need_writable"]
+__all__ = ["finish_folder", "need_clicks", "need_pictures", "need_table_writable", "need_writable"]
 
 
 def need_writable(
@@ -36,6 +36,15 @@ def need_writable(
             if not force:
                 raise InputError("exists already; choose another name, or --force to replace it", path=path)
         probe(path)
+
+
+def need_table_writable(table: Path, out: Path, *, force: bool) -> None:
+    """Refuse a table of a folder of recordings; whether one that exists may be replaced, the manifest in `out` says."""
+    from levada.batch import need_table
+    from levada.folders import MANIFEST
+
+    need_table(table)
+    need_writable(table, force=force or (out / MANIFEST).is_file())
 
 
 def need_pictures(path: Path | None) -> None:
@@ -65,14 +74,8 @@ def need_clicks(path: Path | None, recording: Path) -> None:
             raise InputError(error.problem, path=path) from None
 
 
-def finish_folder(
-    report: BatchReport, out: Path, *, results: str, verb: str, table: Path | None, force: bool, as_json: bool
-) -> None:
-    """Say and write what became of a folder of recordings, and end with the exit code for it."""
-    from levada.batch import write_table
-
-    if table is not None:
-        write_table(table, report, force=force)
+def finish_folder(report: BatchReport, out: Path, *, results: str, verb: str, as_json: bool) -> None:
+    """Say what became of a folder of recordings, and end with the exit code for it."""
     if as_json:
         terminal.print_json(report.to_json())
     for problem in report.failed.values():

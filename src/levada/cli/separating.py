@@ -9,7 +9,7 @@ import typer
 
 from levada import terminal
 from levada.cli.options import Force, Json, Table
-from levada.cli.outputs import finish_folder, need_pictures, need_writable
+from levada.cli.outputs import finish_folder, need_pictures, need_table_writable, need_writable
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,15 +90,13 @@ def _folder(
     force: bool,
     as_json: bool,
 ) -> None:
-    from levada.batch import need_table
     from levada.separate import separate_folder
 
     if table is not None:
-        need_table(table)
-        need_writable(table, force=force)
+        need_table_writable(table, out, force=force)
     with terminal.progress("taking apart") as progress:
-        report = separate_folder(folder, separator, out, force=force, progress=progress, **chosen)
-    finish_folder(report, out, results="stems", verb="taken apart", table=table, force=force, as_json=as_json)
+        report = separate_folder(folder, separator, out, table=table, force=force, progress=progress, **chosen)
+    finish_folder(report, out, results="stems", verb="taken apart", as_json=as_json)
 
 
 def _need_plot(plot: Path, recording: Path, *, force: bool) -> None:

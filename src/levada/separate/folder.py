@@ -23,6 +23,7 @@ def separate_folder(
     *,
     only: Sequence[str] = (),
     without: Sequence[str] = (),
+    table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
     suffix: str | None = None,
@@ -37,6 +38,8 @@ def separate_folder(
         Where a folder of stems is made for each recording, in folders like those of the recordings.
     only, without, suffix
         As in `separate_file`.
+    table : path-like, optional
+        Write a row for each recording here (.csv, .jsonl), also when interrupted.
     force : bool
         Take apart again what has been before.
     progress : callable, optional
@@ -67,7 +70,9 @@ def separate_folder(
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
     variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
     about = {"model": separator.name, "digest": separator.identity}
-    return process_folder(folder, out, process, kind="stems", config=config, about=about, variant=variant, force=force)
+    return process_folder(
+        folder, out, process, kind="stems", config=config, about=about, variant=variant, table=table, force=force
+    )
 
 
 def _separate(path: Path, separator: Separator, target: Path, **chosen: Any) -> None:
