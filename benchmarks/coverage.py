@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import stdtrit
 
-from levada.scores import mean_interval
+from levada.learning.statistics import mean_interval
 
 SAMPLES = 1500  # in each cell: the standard error is .006 at .95
 DRAWS = 1000  # of each bootstrap

@@ -28,7 +28,7 @@ def activations(seconds: int) -> np.ndarray:
 
 
 def measure(impl: str, seconds: int) -> None:
-    from levada.decode import decode_beats
+    from levada.beat_tracking.decoder import decode_beats
 
     sound = activations(seconds)
     walls = []

@@ -16,18 +16,19 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import welch
 
-from levada import audio, flux
-from levada.beats import Beats
-from levada.compose import Material, compose, kits
-from levada.decode import pick_peaks
-from levada.formats import read_beats
-from levada.microphone import record
-from levada.perform import Performance, perform
-from levada.render import sound
-from levada.spectrogram import GRID, log_bands
-from levada.tradition import Tradition, read_tradition
-from levada.voices import PITCHED, RATE, Sounds, mixed, synthesised
-from levada.voices.soundfont import SoundFont
+from levada.beat_tracking import spectral_flux
+from levada.beat_tracking.decoder import pick_peaks
+from levada.beat_tracking.spectrogram import GRID, log_bands
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats
+from levada.synth.acoustics import record
+from levada.synth.composition import Material, compose, kits
+from levada.synth.instruments import PITCHED, RATE, Sounds, mixed, synthesised
+from levada.synth.instruments.soundfont import SoundFont
+from levada.synth.performance import Performance, perform
+from levada.synth.render import sound
+from levada.synth.traditions import Tradition, read_tradition
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 GROUPS = {
@@ -69,7 +70,7 @@ def measure(samples: np.ndarray, *, between: Beats) -> Heard:
     bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in pairwise(edges)])
     thirds_db = decibels(bands / max(bands.sum(), 1e-20)).clip(FLOOR_DB)
     spectrum = log_bands(samples[None], RATE)
-    peaks = pick_peaks(flux.activations(spectrum), fps=GRID.fps, threshold=0.5, min_distance_s=0.05)
+    peaks = pick_peaks(spectral_flux.activations(spectrum), fps=GRID.fps, threshold=0.5, min_distance_s=0.05)
     rises = np.maximum(spectrum[2:] - spectrum[:-2], 0).mean(axis=1) + 1e-3
     long_db, short_db = levels_db(samples, 0.4), levels_db(samples, 0.02)
     return Heard(

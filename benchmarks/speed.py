@@ -46,10 +46,10 @@ def inputs(folder: Path) -> None:
     import numpy as np
     import soundfile
 
-    from levada import audio
-    from levada.formats import write_beats
-    from levada.render import render
-    from levada.tradition import read_tradition
+    from levada.io import audio
+    from levada.io.formats import write_beats
+    from levada.synth.render import render
+    from levada.synth.traditions import read_tradition
 
     tradition = read_tradition("candombe")
     piece = render(tradition, duration_s=SONG_S, rng=np.random.default_rng(0))
@@ -85,7 +85,7 @@ def hour(folder: Path) -> None:
 def spectrogram(folder: Path) -> float:
     import numpy as np
 
-    from levada.spectrogram import log_bands
+    from levada.beat_tracking.spectrogram import log_bands
 
     samples = np.load(folder / "song.npy")[None]
     return best_of(lambda: log_bands(samples, 44100))
@@ -120,11 +120,11 @@ def spectrogram_librosa(folder: Path) -> float:
 def network(folder: Path) -> float:
     import numpy as np
 
-    from levada import models
-    from levada.spectrogram import log_bands
+    from levada.beat_tracking.spectrogram import log_bands
+    from levada.models import loading
 
     bands = log_bands(np.load(folder / "song.npy")[None], 44100)
-    tracker = models.load("base")
+    tracker = loading.load("base")
     return best_of(lambda: tracker.hear([bands]))
 
 
@@ -142,7 +142,7 @@ def decode(folder: Path, impl: str, call: str) -> float:
     """The first call in a process, loading what it needs, or one after it."""
     import numpy as np
 
-    from levada.decode import DecoderSettings, decode_beats
+    from levada.beat_tracking.decoder import DecoderSettings, decode_beats
 
     activations = np.load(folder / "activations.npy")
     settings = DecoderSettings(metres=(2, 3, 4))

@@ -34,16 +34,18 @@ from pathlib import Path
 
 import numpy as np
 
-from levada import audio, models
-from levada.adapt.stems import DEFAULTS, adapt_stems
-from levada.corpus import Multitrack, StemCorpus, StemSpan, draw_stems, open_stems, whole
-from levada.corpus.rendered import render_corpus
-from levada.evaluate import MIXTURE, ORACLE, evaluate_stems
-from levada.instruments import ensemble
-from levada.scores import mean_interval, paired_interval
-from levada.separate import Separator
-from levada.stft import Stft
-from levada.tradition import read_tradition
+from levada.data import Multitrack, StemCorpus, StemSpan, draw_stems, open_stems, whole
+from levada.data.rendered import render_corpus
+from levada.io import audio
+from levada.learning.statistics import mean_interval, paired_interval
+from levada.models import loading
+from levada.separation.adaptation import DEFAULTS, adapt_stems
+from levada.separation.evaluation import evaluate_stems
+from levada.separation.masking import Separator
+from levada.separation.song_scores import MIXTURE, ORACLE
+from levada.separation.stft import Stft
+from levada.synth.instrument_names import ensemble
+from levada.synth.traditions import read_tradition
 
 SETS = {"rendered": "synthesised", "fonts": "TimGM6mb.sf2", "same": "synthesised"}
 STRATEGIES = ("nmf", "nmf-conv", "scratch", "finetune", "finetune+augment")
@@ -122,7 +124,7 @@ def _no_leak(taught: StemCorpus, asked: StemCorpus, model: str, seed: int) -> No
     """No file is on both sides, nor known to the base; seeds that draw instruments, players and rooms differ."""
     both = {digest for song in taught.songs for digest in song.stem_hashes}
     other = {digest for song in asked.songs for digest in song.stem_hashes}
-    base = models.base_weights(model, task="stems")
+    base = loading.base_weights(model, task="stems")
     assert not both & other, "a stem is in the labels and in the exam"
     assert not base.card.trained_on.keys() & (both | other), "the base was trained on a stem of these"
     assert base.training.get("seed", 0) not in (TAUGHT + seed, ASKED + seed), "the base heard the same draws"
@@ -225,18 +227,18 @@ def _adapted(strategy: str, spans: Sequence[StemSpan], seed: int, given: argpars
     settings = replace(DEFAULTS[strategy], seed=seed)
     if given.steps and hasattr(settings, "augmentation"):
         settings = replace(settings, steps=given.steps)
-    base = models.base_weights(given.model, task="stems") if strategy.startswith("finetune") else None
+    base = loading.base_weights(given.model, task="stems") if strategy.startswith("finetune") else None
     with tempfile.TemporaryDirectory() as place:
         made = adapt_stems(spans, strategy=strategy, base=base, settings=settings, folder=place)
-    return models.separator_of(made, name=strategy)
+    return loading.separator_of(made, name=strategy)
 
 
 def _untouched(tradition: str, model: str) -> Separator:
     """The base, told who plays."""
-    base = models.base_weights(model, task="stems")
+    base = loading.base_weights(model, task="stems")
     voices = ensemble(read_tradition(tradition))
     known = {name: voice for name, voice in voices.items() if voice in base.net.instruments}
-    return models.separator_of(base, name=model, instruments=known)
+    return loading.separator_of(base, name=model, instruments=known)
 
 
 def real(given: argparse.Namespace) -> None:
@@ -337,7 +339,7 @@ print(time.perf_counter() - began, time.process_time(), resource.getrusage(resou
 
 def speed(model: str) -> None:
     """Three minutes of stereo, in a process of its own; what the stems lack of the mixture."""
-    from levada.render import multitrack
+    from levada.synth.render import multitrack
 
     with tempfile.TemporaryDirectory() as place:
         song = multitrack(read_tradition("samba"), duration_s=180, rng=np.random.default_rng(5)).mixture

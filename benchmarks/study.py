@@ -14,9 +14,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from levada import workers
-from levada.study import read_spec, run_study
-from levada.study.conduct import Summary, open_corpora
+from levada.experiments import read_spec, run_study
+from levada.experiments.runner import Summary, open_corpora
+from levada.io import workers
 
 SPEC = """
 strategies = ["untouched", "decoder", "finetune+augment"]

@@ -22,9 +22,9 @@ def tiny_model(tmp_path_factory) -> Path:
     """A folder of weights of an untrained network, small enough to train in a test."""
     import torch
 
-    from levada.nets.card import Card
-    from levada.nets.tcn import tiny
-    from levada.nets.weights import Weights, save
+    from levada.beat_tracking.networks.tcn import tiny
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights, save
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -37,10 +37,10 @@ def rendered(tmp_path_factory) -> Path:
     """A folder of three annotated recordings of 12 s, `a`, `b` and `c`, each of another group; not to be changed."""
     import numpy as np
 
-    from levada import audio
-    from levada.formats import write_beats
-    from levada.render import render
-    from levada.tradition import read_tradition
+    from levada.io import audio
+    from levada.io.formats import write_beats
+    from levada.synth.render import render
+    from levada.synth.traditions import read_tradition
 
     folder, tradition = tmp_path_factory.mktemp("rendered"), read_tradition("candombe")
     for seed, name in enumerate("abc"):
@@ -55,21 +55,23 @@ def few_steps(monkeypatch) -> None:
     """Adapting takes three steps with half a second of music in each, whatever the strategy."""
     from dataclasses import replace
 
-    from levada.adapt import beats, stems
+    from levada.beat_tracking import adaptation
+    from levada.separation import adaptation
 
-    for strategy, settings in beats.DEFAULTS.items():
-        monkeypatch.setitem(beats.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
-    for strategy, settings in stems.DEFAULTS.items():
-        if isinstance(settings, stems.StemSettings):
-            monkeypatch.setitem(stems.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
+    for strategy, settings in adaptation.DEFAULTS.items():
+        monkeypatch.setitem(adaptation.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
+    for strategy, settings in adaptation.DEFAULTS.items():
+        if isinstance(settings, adaptation.StemSettings):
+            monkeypatch.setitem(adaptation.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
 
 
 @pytest.fixture
 def one_process(monkeypatch) -> None:
     """Score and track folders in this process: starting others takes seconds."""
-    from levada import evaluate, track
+    from levada import evaluate
+    from levada.beat_tracking import tracker
 
-    for module, name in ((evaluate, "evaluate"), (evaluate, "evaluate_stems"), (track, "track_folder")):
+    for module, name in ((evaluate, "evaluate"), (evaluate, "evaluate_stems"), (tracker, "track_folder")):
         many = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, _many=many, **said: _many(*given, **{**said, "processes": 1}))
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import CONVENTIONS, FORMATS, read_labels, write_beats
-from levada.formats import sonic as sonic_files
+from levada.io.beats import Beats
+from levada.io.formats import CONVENTIONS, FORMATS, read_labels, write_beats
+from levada.io.formats import sonic_visualiser as sonic_files
 
 TOKENS = [
     *(b"0", b"1", b"-1", b"1e999", b"nan", b"-inf", b"999999999999", b"1" * 5000, b"0.5", b"1.1", b"384", b"0:61"),

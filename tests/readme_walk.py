@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio
-from levada.beats import Beats
-from levada.formats import read_beats, write_beats
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, write_beats
 from test_readme import BLOCKS, COMMANDS
 
 STUDY = """

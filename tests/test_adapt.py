@@ -9,20 +9,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from levada import audio, models
-from levada.adapt import beats as strategies
-from levada.adapt.beats import STRATEGIES, AdaptSettings, decoder, finetune, finetune_augment, scratch
-from levada.adapt.run import adapt, with_scores
-from levada.augment import NONE
-from levada.beats import Beats
-from levada.corpus import Span, Track, annotated_spans, open_corpus, single
+from levada.beat_tracking import adaptation as strategies
+from levada.beat_tracking.adaptation import STRATEGIES, AdaptSettings, decoder, finetune, finetune_augment, scratch
+from levada.beat_tracking.augmentation import NONE
+from levada.beat_tracking.evaluation import evaluate
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks.tcn import TcnSettings
+from levada.data import Span, Track, annotated_spans, open_corpus, single
 from levada.errors import InputError
-from levada.evaluate import evaluate
-from levada.formats import write_beats
-from levada.nets.tcn import TcnSettings
-from levada.nets.weights import load
-from levada.scores import beat_scores
-from levada.tradition import Pattern, read_tradition
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
+from levada.learning.weights import load
+from levada.models import loading
+from levada.models.adaptation import adapt, with_scores
+from levada.synth.traditions import Pattern, read_tradition
 
 QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, partway=0.5)
 BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9, partway=1.0)
@@ -50,7 +51,7 @@ def small_scratch(monkeypatch):
 
 
 def scored(weights, track):
-    found = models.tracker(weights, name="it").file(track.audio)
+    found = loading.tracker(weights, name="it").file(track.audio)
     return beat_scores(track.beats(), found, trim_s=0.0)
 
 
@@ -190,7 +191,7 @@ class TestCard:
         assert decoder(spans, base=base).card.trained_on == {track.content_hash: [(1.0, 4.0), (6.0, 9.0)]}
 
     def test_evaluation_warns_of_a_recording_it_was_trained_on(self, base, rendered, span):
-        adapted = models.tracker(decoder([span], base=base), name="mine")
+        adapted = loading.tracker(decoder([span], base=base), name="mine")
         result = evaluate(open_corpus(rendered).tracks, {"mine": adapted})
         assert [row.track for row in result.rows if row.trained_on] == ["a"]
         assert any("mine was trained on 1 of the 3 recordings it is scored on (a)" in said for said in result.warnings)
@@ -256,7 +257,7 @@ class TestRun:
         unbroken = self.run(span, base, tmp_path / "unbroken", settings=settings)
         hours = iter(range(0, 10**9, 3600))
         with monkeypatch.context() as patched:  # an hour a step: a checkpoint at each
-            patched.setattr("levada.fit.time.monotonic", lambda: next(hours))
+            patched.setattr("levada.learning.training.time.monotonic", lambda: next(hours))
             with pytest.raises(Killed):
                 self.run(span, base, tmp_path / "broken", settings=settings, progress=killed_after(4))
         assert not (tmp_path / "broken").exists()
@@ -277,7 +278,7 @@ class TestRun:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("levada.adapt.run.weights.save", kill)
+            patched.setattr("levada.models.adaptation.weights.save", kill)
             with pytest.raises(Killed):
                 self.run(span, base, tmp_path / "broken")
         assert same(self.run(span, base, tmp_path / "broken"), unbroken)
@@ -384,7 +385,7 @@ class TestPrior:
         assert 3 in beside["metres"]
 
     def test_another_prior_is_another_run(self, base, span):
-        from levada.adapt.run import _description
+        from levada.models.adaptation import _description
 
         one, other = (_description([span], "finetune", base, None, prior) for prior in (None, self.CANDOMBE))
         assert one != other

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from levada.adapt import caution
-from levada.adapt.beats import AdaptSettings, finetune
-from levada.adapt.caution import SHARES, event_loss, folds, validate
-from levada.adapt.run import adapt
-from levada.augment import NONE
-from levada.beats import Beats
-from levada.corpus import Span, Track, annotated_spans, open_corpus
-from levada.nets.weights import load, partway
-from levada.spectrogram import file_log_bands
+from levada.beat_tracking import interpolation
+from levada.beat_tracking.adaptation import AdaptSettings, finetune
+from levada.beat_tracking.augmentation import NONE
+from levada.beat_tracking.interpolation import SHARES, event_loss, folds, validate
+from levada.beat_tracking.spectrogram import file_log_bands
+from levada.data import Span, Track, annotated_spans, open_corpus
+from levada.io.beats import Beats
+from levada.learning.weights import load, partway
+from levada.models.adaptation import adapt
 
 torch.set_num_threads(1)
 
@@ -178,7 +178,7 @@ class TestAdaptation:
         ],
     )
     def test_how_far(self, losses, share):
-        assert caution._share(np.array(losses)) == share
+        assert interpolation._share(np.array(losses)) == share
 
     def test_labels_that_teach_nothing_leave_the_network_alone_and_say_so(self, base, tracks, tmp_path, caplog):
         spoiling = replace(QUICK, learning_rate=30.0, steps=6)

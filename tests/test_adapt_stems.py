@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio
-from levada.adapt.excerpts import Song, StemSettings, Stock, batches, excerpts, stem_loss
-from levada.adapt.run import adapt_separator
-from levada.adapt.stems import DEFAULTS, adapt_stems, with_head
-from levada.augment import AS_IT_IS, StemAugmentation
-from levada.corpus import open_stems, whole
+from levada.data import open_stems, whole
 from levada.errors import InputError
-from levada.nets.card import Card
-from levada.nets.masks import MaskNet, MaskSettings, tiny
-from levada.nets.weights import Weights, load
-from levada.stft import BANDS, Stft
+from levada.io import audio
+from levada.learning.card import Card
+from levada.learning.weights import Weights, load
+from levada.models.adaptation import adapt_separator
+from levada.separation.adaptation import DEFAULTS, adapt_stems, with_head
+from levada.separation.augmentation import AS_IT_IS, StemAugmentation
+from levada.separation.examples import Song, StemSettings, Stock, batches, excerpts, stem_loss
+from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
+from levada.separation.stft import BANDS, Stft
 
 RATE = 44100
 SHORT = StemSettings(steps=4, batch=2, excerpt_s=0.6)
@@ -162,7 +162,7 @@ class TestAdapting:
         assert (tmp_path / "mine" / "log.csv").exists()
 
     def test_dictionaries_are_models_too(self, spans, tmp_path):
-        from levada import nmf
+        from levada.separation import nmf
 
         adapt_separator(spans, strategy="nmf", base=None, out=tmp_path / "nmf")
         assert nmf.load(tmp_path / "nmf").instruments == ("gongo", "surdo", "tamborim")

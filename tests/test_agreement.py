@@ -7,12 +7,12 @@ import mir_eval
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import check, open_corpus
-from levada.corpus.folder import annotations_of
+from levada.beat_tracking import agreement
+from levada.data import check, open_corpus
+from levada.data.folder import annotations_of
 from levada.errors import InputError
-from levada.evaluate import agreement
-from levada.formats import write_beats
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
 
 BEATS = Beats(np.arange(0.5, 10.5, 0.5), np.arange(20) % 4 + 1)
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from levada.arrange import Bar, Note, Part, Swing, band, drift, drumming, form, harmony, play, timeline
-from levada.beats import Beats
-from levada.compose import kits
 from levada.errors import InputError
+from levada.io.beats import Beats
+from levada.synth.arrangement import Bar, Note, Part, Swing, band, drift, drumming, form, harmony, play, timeline
+from levada.synth.composition import kits
 
 EXACT = {"solo": Part("keys", jitter_s=0.0)}
 

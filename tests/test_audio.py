@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
-from levada.beats import Beats
 from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
 
 
 def noise(channels: int = 2, samples: int = 44100, seed: int = 0) -> np.ndarray:
@@ -491,6 +491,8 @@ def test_real_recordings(real: Path, caplog) -> None:
 
 
 def test_importing_is_quick() -> None:
-    code = "import sys, levada.audio; print(*sorted({'soundfile', 'soxr', 'scipy', 'av', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, levada.io.audio; print(*sorted({'soundfile', 'soxr', 'scipy', 'av', 'torch'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

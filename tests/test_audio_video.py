@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
+from levada.io import audio
 
 RATE, CLICKS_S = 44100, 0.25 + 0.5 * np.arange(6)
 NEEDS_FFMPEG = pytest.mark.skipif(
@@ -58,7 +58,7 @@ def by_pyav(path: Path, delay_s: float) -> None:
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
     """A writer of videos, whose decoder alone is there."""
     if request.param == "av":
-        monkeypatch.setattr("levada.recordings.shutil.which", lambda _: None)
+        monkeypatch.setattr("levada.io.audio_backends.shutil.which", lambda _: None)
     return by_ffmpeg if request.param == "ffmpeg" else by_pyav
 
 

@@ -5,10 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from levada.augment import NONE, Augmentation, augment, cut, equalise, hide, noise, pitch, tempo
-from levada.augment.beats import SILENCE
-from levada.beats import Beats
+from levada.beat_tracking.augmentation import (
+    NONE,
+    SILENCE,
+    Augmentation,
+    augment,
+    cut,
+    equalise,
+    hide,
+    noise,
+    pitch,
+    tempo,
+)
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 BEATS = Beats(np.arange(0.5, 10, 0.5), np.arange(19) % 4 + 1)
 ONLY = {"tempo": 0, "pitch_bands": 0, "level_db": 0, "tone_db": 0, "noise_db": -np.inf, "hidden": 0}

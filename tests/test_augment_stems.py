@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from levada.augment import AS_IT_IS, StemAugmentation, mix
 from levada.errors import InputError
-from levada.stft import Stft
+from levada.separation.augmentation import AS_IT_IS, StemAugmentation, mix
+from levada.separation.stft import Stft
 
 RATE = 22050
 TRANSFORM = Stft(RATE)

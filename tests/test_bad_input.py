@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
-from levada.beats import Beats
-from levada.formats import read_beats
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats
 
 BEATS = Beats(np.arange(0.5, 11.5, 0.5), np.arange(22) % 4 + 1)
 RATE = 44100
@@ -371,7 +371,7 @@ class TestOutputs:
         assert f"{tmp_path / name}: " in said
         assert not (tmp_path / name).exists()
 
-    @pytest.mark.parametrize("where", ["levada.files.os.replace", "pathlib.Path.write_bytes"])
+    @pytest.mark.parametrize("where", ["levada.io.files.os.replace", "pathlib.Path.write_bytes"])
     def test_on_a_full_disk_leave_nothing(self, refused, song, tmp_path, monkeypatch, where):
         def full(*_, **__):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -506,9 +506,9 @@ class TestBeforeTheWork:
 
     @pytest.fixture(autouse=True)
     def no_work(self, monkeypatch):
-        from levada import models
+        from levada.models import loading
 
-        monkeypatch.setattr(models, "load", lambda _: pytest.fail("a model was loaded"))
+        monkeypatch.setattr(loading, "load", lambda _: pytest.fail("a model was loaded"))
 
     @pytest.mark.parametrize(
         ("option", "name", "problem"),

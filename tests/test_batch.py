@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from levada import __version__
-from levada.batch import COLUMNS, BatchReport, Result, find_recordings, find_skipped, process_folder
 from levada.errors import InputError, Interrupted
-from levada.formats import read_beats
+from levada.io.batch import COLUMNS, BatchReport, Result, find_recordings, find_skipped, process_folder
+from levada.io.formats import read_beats
 
 
 def recordings(folder: Path, *names: str) -> Path:

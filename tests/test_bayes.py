@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, bayes, models
-from levada.bayes import BayesSettings, Patterns
-from levada.beats import Beats
-from levada.corpus import Span, Track
+from levada.beat_tracking import patterns as bayes
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.patterns import BayesSettings, Patterns
+from levada.data import Span, Track
 from levada.errors import InputError
-from levada.formats import write_beats
-from levada.scores import beat_scores
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
+from levada.models import loading
 
 RATE = 44100
 FAST = BayesSettings(components=8)
@@ -234,7 +236,7 @@ def test_saved_patterns_are_the_same(learnt: Patterns, tmp_path: Path) -> None:
     sound, _ = played(0.5, bars=4)
     expected = bayes.tracker(learnt, name="mine").beats(sound, RATE)
     assert bayes.tracker(again, name="mine").beats(sound, RATE) == expected
-    assert models.load(tmp_path / "mine").beats(sound, RATE) == expected
+    assert loading.load(tmp_path / "mine").beats(sound, RATE) == expected
 
 
 def test_patterns_are_not_written_over_by_accident(learnt: Patterns, tmp_path: Path) -> None:

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from levada.bayes.bars import cut_bars, metres_of
-from levada.bayes.features import onsets
-from levada.bayes.mixture import Mixture, fit_mixture, k_means
-from levada.bayes.sound import CellSound
-from levada.beats import Beats
-from levada.decode import DecoderSettings, decode_model, model_posteriors
-from levada.decode.hints import hint_windows
-from levada.decode.model import BarPointer, Windows, pattern_pointer
-from levada.decode.recursion import Forward, sum_product
+from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
+from levada.beat_tracking.decoder.hints import hint_windows
+from levada.beat_tracking.decoder.recursion import Forward, sum_product
+from levada.beat_tracking.decoder.state_space import BarPointer, Windows, pattern_pointer
+from levada.beat_tracking.patterns.bars import cut_bars, metres_of
+from levada.beat_tracking.patterns.features import onsets
+from levada.beat_tracking.patterns.likelihood import CellSound
+from levada.beat_tracking.patterns.mixture import Mixture, fit_mixture, k_means
+from levada.beat_tracking.spectrogram import log_bands
 from levada.errors import InputError
-from levada.spectrogram import log_bands
+from levada.io.beats import Beats
 
 
 def parts(beats: Beats, metres: list[int]) -> list[tuple[int, int, int]]:
@@ -132,7 +132,7 @@ def cell_sound(frames: int = 23, *, cells: int = 4) -> tuple[CellSound, np.ndarr
 
 
 def test_the_sound_of_a_beat_is_that_of_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("levada.bayes.sound.STRETCH", 4)
+    monkeypatch.setattr("levada.beat_tracking.patterns.likelihood.STRETCH", 4)
     sound, logs, features = cell_sound()
     for first in (15, 3, -9, 0, 18):
         starts = np.arange(first, first + 4) + np.zeros((3, 1), np.int64)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from levada.beats import Beats
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 WALTZ = Beats([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5], [3, 1, 2, 3, 1, 2, 3], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
 

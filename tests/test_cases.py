@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import check, open_corpus
+from levada.data import check, open_corpus
 from levada.errors import InputError
-from levada.formats import Reading, read_labels
+from levada.io.beats import Beats
+from levada.io.formats import Reading, read_labels
 
 CASES = Path(__file__).parent.parent.parent / "shared" / "cases"
 
@@ -123,16 +123,17 @@ LATER = pytest.mark.xfail(strict=True, reason="needs the input and the network o
 
 def beats_of(path: Path, model: str = "base") -> Beats:
     """Track a recording with a model that ships."""
-    from levada import models
+    from levada.models import loading
 
-    return models.load(model).file(path)
+    return loading.load(model).file(path)
 
 
 @LATER
 def test_gain_changes_no_beats() -> None:
-    from levada import audio, models
+    from levada.io import audio
+    from levada.models import loading
 
-    tracker = models.load("latin")
+    tracker = loading.load("latin")
     samples, rate = audio.read(CASES / "gain-changes-beats" / "take.mp3")
     truth = read_labels(CASES / "gain-changes-beats" / "take.beats").beats
     for gain_db in (0, -18, -24, -36, -48):

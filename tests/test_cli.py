@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from levada import __version__, audio, cli, models
-from levada.beats import Beats
-from levada.corpus import open_corpus
+from levada import __version__, cli
+from levada.data import open_corpus
 from levada.errors import InputError
-from levada.formats import read_beats, write_beats
-from levada.nets.weights import load
-from levada.tradition import drawn, read_tradition, shipped
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, write_beats
+from levada.learning.weights import load
+from levada.models import loading
+from levada.synth.traditions import drawn, read_tradition, shipped
 
 OPTIONS = {
     "beats": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
@@ -106,7 +108,7 @@ class TestExitCodes:
         def stop(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(models, "cards", stop)
+        monkeypatch.setattr(loading, "cards", stop)
         code, out, err = levada("models")
         assert (code, out, err) == (
             130,
@@ -142,7 +144,7 @@ class TestBeats:
         code, out, err = levada("beats", song, "-m", "flux")
         assert (code, err) == (0, "")
         (tmp_path / "printed.beats").write_text(out)
-        printed, found = read_beats(tmp_path / "printed.beats"), models.load("flux").file(song)
+        printed, found = read_beats(tmp_path / "printed.beats"), loading.load("flux").file(song)
         np.testing.assert_allclose(printed.times_s, found.times_s, atol=0.0006)
         np.testing.assert_array_equal(printed.positions, found.positions)
 
@@ -177,7 +179,7 @@ class TestBeats:
         code, out, _ = levada("beats", song, "-m", "flux", "-o", tmp_path / name)
         assert (code, out) == (0, "")
         if name != "x.mid":
-            found = models.load("flux").file(song)
+            found = loading.load("flux").file(song)
             np.testing.assert_allclose(read_beats(tmp_path / name).times_s, found.times_s, atol=0.001)
 
     def test_pass_through_hints(self, levada, song, rendered, tmp_path):
@@ -197,7 +199,7 @@ class TestBeats:
         assert err == f"{tmp_path / 'out'}: beats of 3 recordings written\n"
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
         assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
-        found = models.load("flux").file(rendered / "b.wav")
+        found = loading.load("flux").file(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
         assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
 
@@ -387,10 +389,10 @@ class TestCorpora:
     def test_show_licence_and_citation_when_they_arrive(self, levada, rendered, tmp_path, monkeypatch):
         from dataclasses import replace
 
-        from levada import corpus
+        from levada import data
 
         found = replace(open_corpus(rendered), name="candombe", licence="CC BY 4.0", citation="@inproceedings{x}")
-        monkeypatch.setattr(corpus, "get", lambda name, **_: found if name == "candombe" else None)
+        monkeypatch.setattr(data, "get", lambda name, **_: found if name == "candombe" else None)
         code, out, _ = levada("corpus", "get", "mirdata:candombe", "--home", tmp_path)
         assert code == 0
         assert f"candombe: 3 recordings in {rendered}" in out
@@ -404,14 +406,14 @@ class TestModels:
         code, out, err = levada("models")
         assert (code, err) == (0, "")
         names = [line for line in out.splitlines() if line and not line.startswith(" ")][:-1]
-        assert names == [f"{card['name']} ({card['task']})" for card in models.cards()]
+        assert names == [f"{card['name']} ({card['task']})" for card in loading.cards()]
         assert {"base (beats)", "flux (beats)"} <= set(names)
         assert out.count("  licence: ") == len(names)
         assert max(map(len, out.splitlines())) <= 100
 
     def test_in_json(self, levada):
         cards = json.loads(levada("models", "--json")[1])
-        assert [card["name"] for card in cards[-6:]] == ["flux", *models.RIVALS]
+        assert [card["name"] for card in cards[-6:]] == ["flux", *loading.RIVALS]
         assert all({"origin", "licence", "data", "minutes", "scores"} <= set(card) for card in cards)
 
 
@@ -515,7 +517,7 @@ def closed_pipe():
 
 def test_warnings_of_libraries_of_ours_reach_the_user(levada, monkeypatch, caplog):
     def warn():
-        logging.getLogger("levada.recordings").warning("song.mp3: has no length header")
+        logging.getLogger("levada.io.audio_backends").warning("song.mp3: has no length header")
 
     monkeypatch.setattr(cli, "app", lambda *_, **__: (warn(), sys.exit(0)))
     assert levada()[0] == 0
@@ -523,7 +525,7 @@ def test_warnings_of_libraries_of_ours_reach_the_user(levada, monkeypatch, caplo
 
 
 def test_beats_without_positions_are_printed_as_times_alone(levada, rendered, monkeypatch):
-    tracker = models.load("flux")
+    tracker = loading.load("flux")
     found = Beats([0.5, 1.0])
     monkeypatch.setattr(type(tracker), "decode", lambda *_, **__: found)
     assert levada("beats", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")
@@ -533,7 +535,7 @@ class TestNight:
     """What a job at night needs: quiet, and exit codes that say what became of it."""
 
     def test_version_says_what_decides_results(self, levada):
-        from levada.digest import package_digest
+        from levada.io.package_digest import package_digest
 
         code, out, err = levada("--version")
         assert (code, err) == (0, "")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import terminal
-from levada.evaluate import StemEvaluation, StemRow
-from levada.nets.card import CONFIG
-from levada.scores import STEM_SCORES
+from levada.cli import terminal
+from levada.learning.card import CONFIG
+from levada.separation.evaluation import StemEvaluation
+from levada.separation.metrics import STEM_SCORES
+from levada.separation.song_scores import StemRow
 
 RATE = 8000
 
@@ -55,8 +56,8 @@ class TestCommand:
         assert whole["about"]["nmf"].startswith("0.1 minutes")
 
     def test_a_folder_that_was_adapted_on_them_is_said(self, levada, stems, tmp_path):
-        from levada.adapt.run import adapt_separator
-        from levada.corpus import open_stems, whole
+        from levada.data import open_stems, whole
+        from levada.models.adaptation import adapt_separator
 
         songs = open_stems(stems).songs
         adapt_separator([whole(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")

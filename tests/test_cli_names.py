@@ -7,10 +7,10 @@ import mir_eval
 import numpy as np
 import pytest
 
-from levada import models
-from levada.corpus import open_corpus
+from levada.data import open_corpus
 from levada.errors import InputError
-from levada.nets.card import read_card
+from levada.learning.card import read_card
+from levada.models import loading
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ class TestAdapt:
         (here / "x").mkdir()
         evaluation, said = self.adapted(levada, rendered, "./tiny", out)
         assert evaluation["models"] == ["./tiny", shown, "flux"]
-        meant = {"./tiny": models.load("./tiny"), shown: models.load(f"./{out}"), "flux": models.floor()}
+        meant = {"./tiny": loading.load("./tiny"), shown: loading.load(f"./{out}"), "flux": loading.floor()}
         tracks = {track.id: track for track in open_corpus(rendered).tracks}
         assert len(evaluation["rows"]) >= 3
         for row in evaluation["rows"]:
@@ -104,7 +104,7 @@ class TestModels:
 
     def test_of_none(self):
         with pytest.raises(InputError, match="no model 'nowhere'"):
-            models.cards("nowhere")
+            loading.cards("nowhere")
 
 
 def test_folders_of_one_name_are_two_rows(levada, rendered, tiny_model, here):

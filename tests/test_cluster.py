@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from levada import cluster
 from levada.errors import InputError, MissingExtra
+from levada.experiments import cluster
 
 REAL_S = 240.0
 """How long a real cluster may take on a machine with much else to do; six seconds are usual."""

@@ -8,10 +8,10 @@ import mido
 import numpy as np
 import pytest
 
-from levada import compose as composing
-from levada.compose import Material, compose, kits
 from levada.errors import InputError
-from levada.voices import PITCHED
+from levada.synth import composition as composing
+from levada.synth.composition import Material, compose, kits
+from levada.synth.instruments import PITCHED
 
 KITS = Material(groove_share=0, pop909_share=0, tunes_share=0, drumless=0, piece_s=20)
 ODD = ("five", "seven", "five-swing", "seven-fast")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
-from levada.containers import copy_broadcast
+from levada.beat_tracking.spectrogram import log_bands
+from levada.beat_tracking.tracker import flux_tracker
 from levada.errors import InputError
-from levada.spectrogram import log_bands
-from levada.track import flux_tracker
+from levada.io import audio
+from levada.io.containers import copy_broadcast
 
 RATE = 44100
 

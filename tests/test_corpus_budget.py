@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import Corpus, Span, Track, annotated_spans, draw, hold_out, open_corpus, split
+from levada.data import Corpus, Span, Track, annotated_spans, draw, hold_out, open_corpus, split
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 
 class Labels:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.corpus import Problem, check, open_corpus, single
+from levada.data import Problem, check, open_corpus, single
 
 RATE = 44100
 GOOD = "".join(f"{0.5 + 0.5 * i:.3f}\t{i % 4 + 1}\n" for i in range(17))
@@ -237,7 +237,7 @@ def test_the_same_audio_in_one_group_is_a_warning(tmp_path: Path) -> None:
 def test_mp3_without_length_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     song(tmp_path, "song.mp3")
     assert problems(tmp_path) == []
-    monkeypatch.setattr("levada.audio.lacks_length_header", lambda _: True)
+    monkeypatch.setattr("levada.io.audio.lacks_length_header", lambda _: True)
     assert only(tmp_path).message.startswith("is an MP3 without a length header")
 
 
@@ -288,7 +288,7 @@ def test_check_of_ten_files_imports_nothing_heavy(tmp_path: Path) -> None:
             file.writeframes(np.random.default_rng(i).integers(-9999, 9999, RATE * 10, np.int16).tobytes())
         (tmp_path / f"{i}.beats").write_text(GOOD)
     program = (
-        "import sys; from levada.corpus import check, open_corpus; report = check(open_corpus(sys.argv[1]));"
+        "import sys; from levada.data import check, open_corpus; report = check(open_corpus(sys.argv[1]));"
         "print(len(report.problems), *({'torch', 'mirdata', 'scipy', 'librosa', 'soxr'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)

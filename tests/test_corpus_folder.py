@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beats import Beats
-from levada.corpus import open_corpus, single
+from levada.data import open_corpus, single
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 
 def recording(path: Path) -> Path:

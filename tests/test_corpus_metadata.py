@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from levada.corpus import open_folder
-from levada.corpus.stems import open_stem_folder
+from levada.data import open_folder
+from levada.data.stem_folder import open_stem_folder
 from levada.errors import InputError
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beats import Beats
-from levada.corpus import get, open_corpus, open_stems
-from levada.corpus import mirdata as ours
-from levada.corpus.mirdata import open_mirdata
+from levada.data import get, open_corpus, open_stems
+from levada.data import mirdata as ours
+from levada.data.mirdata import open_mirdata
 from levada.errors import InputError, MissingExtra
-from levada.study.conduct import open_corpora
-from levada.study.spec import Source, Study
+from levada.experiments.runner import open_corpora
+from levada.experiments.spec import Source, Study
+from levada.io.beats import Beats
 
 CANDOMBE = ("csic.1995_ansina1_01", "csic.1995_cuareim_02", "proyecto.1992_lobo_01", "zavala.muniz.2014_41")
 BRID = ("[0001] M4-01-SA", "[0042] M3-23-SE", "[0043] M3-24-SE", "[0216] S2-TB2-03-SE")

@@ -12,20 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
-from levada.corpus import (
-    REST,
-    Multitrack,
-    StemCorpus,
-    StemSpan,
-    check_stems,
-    draw_stems,
-    open_stems,
-    split_stems,
-    whole,
-)
-from levada.corpus.medleydb import read_metadata
+from levada.data import REST, Multitrack, StemCorpus, StemSpan, check_stems, draw_stems, open_stems, split_stems, whole
+from levada.data.medleydb import read_metadata
 from levada.errors import InputError
+from levada.io import audio
 
 RATE = 8000
 
@@ -792,7 +782,7 @@ class TestMirdata:
     def pretend(self, monkeypatch, **what):
         dataset = SimpleNamespace(bibtex="@x", _license_info="CC0", _multitrack_class=None, track_ids=[], mtrack_ids=[])
         vars(dataset).update(what)
-        from levada.corpus import stem_mirdata
+        from levada.data import stem_mirdata
 
         monkeypatch.setattr(stem_mirdata, "_dataset", lambda *_: dataset)
 

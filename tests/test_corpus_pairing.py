@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from levada.corpus import check, open_folder
+from levada.data import check, open_folder
 from levada.errors import InputError
-from levada.folders import RunFolder
+from levada.io.run_folder import RunFolder
 
 
 def corpus(root: Path, *names: str) -> Path:

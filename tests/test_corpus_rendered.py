@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio
-from levada.corpus import check, check_stems, open_corpus, open_stems, whole
-from levada.corpus import rendered as room
-from levada.corpus.rendered import render_corpus, sounds_of
+from levada.data import check, check_stems, open_corpus, open_stems, whole
+from levada.data import rendered as room
+from levada.data.rendered import render_corpus, sounds_of
 from levada.errors import InputError
-from levada.files import lock_folder
-from levada.formats import read_beats
-from levada.render import render
-from levada.tradition import read_tradition
-from levada.voices import RATE, STRUCK, synthesised
+from levada.io import audio
+from levada.io.files import lock_folder
+from levada.io.formats import read_beats
+from levada.synth.instruments import RATE, STRUCK, synthesised
+from levada.synth.render import render
+from levada.synth.traditions import read_tradition
 
 CANDOMBE = read_tradition("candombe")
 
@@ -177,7 +177,9 @@ class TestGoingOn:
 
     def test_a_killed_run_goes_on(self, corpus, tmp_path):
         folder = tmp_path / "corpus"
-        code = "import sys; from levada.corpus.rendered import render_corpus as r; from levada.tradition import *\n"
+        code = (
+            "import sys; from levada.data.rendered import render_corpus as r; from levada.synth.traditions import *\n"
+        )
         code += "r(sys.argv[1], read_tradition('candombe'), minutes=0.2, recordings=3)"
         child = subprocess.Popen([sys.executable, "-c", code, folder])
         while not (folder / "candombe-002.wav").exists() and child.poll() is None:

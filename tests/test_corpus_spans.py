@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import Span, Track, annotated_spans, draw, open_corpus
-from levada.corpus.spans import halve, with_margins
+from levada.data import Span, Track, annotated_spans, draw, open_corpus
+from levada.data.spans import halve, with_margins
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 
 def track(times: np.ndarray, *, metre: int = 0) -> Track:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from levada.corpus import symbolic
-from levada.corpus.symbolic import SOURCES, fetch, manifest_digest
+from levada.data import symbolic
+from levada.data.symbolic import SOURCES, fetch, manifest_digest
 from levada.errors import InputError
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"

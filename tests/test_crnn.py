@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from levada.decode import decode_beats, probabilities
-from levada.fit import Batch, FitSettings, fit, frame_targets
-from levada.nets import crnn
-from levada.nets.crnn import Crnn, CrnnSettings, from_beatnet, tiny
-from levada.nets.weights import Card, Weights, load, save
-from levada.render import render
-from levada.scores import beat_scores
-from levada.spectrogram import FRONT_ENDS, log_bands
-from levada.tradition import read_tradition
+from levada.beat_tracking.decoder import decode_beats, probabilities
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks import crnn
+from levada.beat_tracking.networks.crnn import Crnn, CrnnSettings, from_beatnet, tiny
+from levada.beat_tracking.spectrogram import FRONT_ENDS, log_bands
+from levada.learning.training import Batch, FitSettings, fit, frame_targets
+from levada.learning.weights import Card, Weights, load, save
+from levada.synth.render import render
+from levada.synth.traditions import read_tradition
 
 torch.set_num_threads(1)
 

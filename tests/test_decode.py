@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from levada.beats import Beats
-from levada.decode import DecoderSettings, decode_beats, posteriors
-from levada.decode.recursion import best_product
+from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
+from levada.beat_tracking.decoder.recursion import best_product
 from levada.errors import InputError, MissingExtra
+from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
 
@@ -217,7 +217,7 @@ def test_both_products_give_the_same_bits() -> None:
 
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    from levada.decode import recursion
+    from levada.beat_tracking.decoder import recursion
 
     recursion._compiled_loop.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -230,7 +230,7 @@ def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     activations = heard(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)
-    monkeypatch.setattr("levada.decode.recursion.STRETCH_BYTES", 1)  # the shortest there are
+    monkeypatch.setattr("levada.beat_tracking.decoder.recursion.STRETCH_BYTES", 1)  # the shortest there are
     again = decode_beats(activations)
     assert_same(again, whole, within_s=0)
     np.testing.assert_allclose(again.confidence, whole.confidence, atol=1e-9)  # type: ignore[arg-type]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from levada.beats import Beats
-from levada.decode import DecoderSettings, decode_beats, posteriors
-from levada.decode.decoder import _best_path
-from levada.decode.hints import hint_windows
-from levada.decode.model import BarPointer, Windows, bar_pointer
-from levada.decode.recursion import Forward, best_product
+from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
+from levada.beat_tracking.decoder.decode import _best_path
+from levada.beat_tracking.decoder.hints import hint_windows
+from levada.beat_tracking.decoder.recursion import Forward, best_product
+from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
+from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
 Reading = tuple[float, list[tuple[int, int, tuple[int, int]]]]  # log probability; start, length, (metre, place)
@@ -139,7 +139,7 @@ def test_sum_of_all_readings_is_one_reading_per_recording() -> None:
     silent = np.full((14, 2), 0.5)
     model = bar_pointer(silent, fps=FPS, settings=TINY)
     mute = BarPointer(**{**model.__dict__, "sums": np.zeros_like(model.sums)})
-    from levada.decode.recursion import sum_product
+    from levada.beat_tracking.decoder.recursion import sum_product
 
     assert np.exp(Forward(mute, sum_product).ending).sum() == pytest.approx(1.0, abs=1e-12)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from levada.beats import Beats
-from levada.decode import DecoderSettings, decode_beats, posteriors
-from levada.decode.hints import hint_windows, widened
+from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
+from levada.beat_tracking.decoder.hints import hint_windows, widened
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from levada.decode import pick_peaks, probabilities
+from levada.beat_tracking.decoder import pick_peaks, probabilities
 from levada.errors import InputError
 
 

@@ -8,10 +8,10 @@ from dataclasses import FrozenInstanceError, asdict
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.decode import DecoderSettings, learn_settings
-from levada.decode.model import bar_pointer, beat_lengths
+from levada.beat_tracking.decoder import DecoderSettings, learn_settings
+from levada.beat_tracking.decoder.state_space import bar_pointer, beat_lengths
 from levada.errors import InputError
+from levada.io.beats import Beats
 
 
 def test_round_trip_through_json() -> None:

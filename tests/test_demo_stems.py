@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from levada import audio, models
-from levada.corpus import open_stems
-from levada.demo import stems as demo
+from levada.cli.demo import stems as demo
+from levada.data import open_stems
 from levada.errors import InputError
+from levada.io import audio
+from levada.models import loading
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 
@@ -22,9 +23,9 @@ def separator(tmp_path_factory):
     """A folder in which an untrained separator lies where the one that ships does."""
     import torch
 
-    from levada.nets.card import Card
-    from levada.nets.masks import tiny
-    from levada.nets.weights import Weights, save
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights, save
+    from levada.separation.networks.mask_net import tiny
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("shipped")
@@ -35,7 +36,7 @@ def separator(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, separator):
-    monkeypatch.setattr(models, "FOLDER", separator)
+    monkeypatch.setattr(loading, "FOLDER", separator)
     monkeypatch.setattr(demo, "SONGS", 2)
     monkeypatch.setattr(demo, "LENGTH_S", 3.0)
     monkeypatch.setattr(demo, "EXAM", 2)
@@ -139,10 +140,10 @@ class TestFiles:
         np.testing.assert_allclose(practice, mixture - surdo, atol=1e-4)
 
     def test_separators_can_be_used_again(self, left):
-        adapted, learnt = models.separator(left / "adapted"), models.separator(left / "nmf")
+        adapted, learnt = loading.separator(left / "adapted"), loading.separator(left / "nmf")
         assert adapted.instruments == learnt.instruments
         assert "surdo" in adapted.instruments
-        scores = models.base_weights(left / "adapted", task="stems").card.scores
+        scores = loading.base_weights(left / "adapted", task="stems").card.scores
         assert set(scores) == {"si_sdr_i", "sdr_i", "leak_db", "knows", "scored on"}
 
     def test_tables_say_what_was_scored(self, left, result):
@@ -172,7 +173,7 @@ class TestFolder:
         assert (tmp_path / demo.MARK).read_text() == "earlier"
 
     def test_is_not_touched_where_no_separator_ships(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(models, "FOLDER", tmp_path / "none")
+        monkeypatch.setattr(loading, "FOLDER", tmp_path / "none")
         with pytest.raises(InputError, match="no separator comes with this copy"):
             demo.demo_stems(tmp_path / "it")
         assert not (tmp_path / "it").exists()
@@ -201,9 +202,9 @@ class TestCorpus:
 
 
 def test_the_base_calls_drums_as_the_songs_do():
-    from levada.nets.card import Card
-    from levada.nets.masks import tiny
-    from levada.nets.weights import Weights
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights
+    from levada.separation.networks.mask_net import tiny
 
     base = Weights(tiny(("surdo", "shaker", "claves")), Card("stems", "-", "CC0-1.0", "none", 0.0, {"any": "none"}))
     assert set(demo._before(base, ["chocalho", "surdo", "theremin"]).instruments) == {"chocalho", "surdo"}

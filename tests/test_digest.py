@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from levada import audio, digest
-from levada.beats import Beats
-from levada.formats import write_beats
-from levada.study import code
+from levada.experiments import code_version
+from levada.io import audio, package_digest
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ class TestCode:
         for name in ("fit.py", "voices/__init__.py", "traditions/son.toml", "weights/base/model", "cli/__init__.py"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("a = 1\n")
-        monkeypatch.setattr(digest, "PACKAGE", tmp_path)
-        digest.package_digest.cache_clear()
+        monkeypatch.setattr(package_digest, "PACKAGE", tmp_path)
+        package_digest.package_digest.cache_clear()
         yield tmp_path
-        digest.package_digest.cache_clear()
+        package_digest.package_digest.cache_clear()
 
     @pytest.mark.parametrize(
         ("name", "changes"),
@@ -54,32 +54,32 @@ class TestCode:
         ],
     )
     def test_what_changes_it(self, package, name, changes):
-        before = code.code_digest()
+        before = code_version.code_digest()
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text("a = 2\n")
-        digest.package_digest.cache_clear()
-        assert (code.code_digest() != before) == changes
+        package_digest.package_digest.cache_clear()
+        assert (code_version.code_digest() != before) == changes
 
     def test_a_file_that_is_renamed_or_gone_changes_it(self, package):
-        found = {code.code_digest()}
+        found = {code_version.code_digest()}
         (package / "fit.py").rename(package / "fits.py")
-        digest.package_digest.cache_clear()
-        found.add(code.code_digest())
+        package_digest.package_digest.cache_clear()
+        found.add(code_version.code_digest())
         (package / "fits.py").unlink()
-        digest.package_digest.cache_clear()
-        assert len(found | {code.code_digest()}) == 3
+        package_digest.package_digest.cache_clear()
+        assert len(found | {code_version.code_digest()}) == 3
 
     def test_no_import_leads_from_a_run_to_what_does_not_count(self):
         """All imports, those inside functions too, from what renders, lays out and does runs."""
         graph = pytest.importorskip("grimp").build_graph("levada")
-        reached = {"levada.study.run", "levada.study.conduct"}
+        reached = {"levada.experiments.run", "levada.experiments.runner"}
         for module in [*reached]:
             reached |= graph.find_upstream_modules(module)
         tops = {module.split(".")[1] for module in reached if "." in module}
         assert {"voices", "microphone", "tradition", "render", "fit", "nets", "separate", "instruments"} <= tops
-        assert not tops & code.ASIDE
+        assert not tops & code_version.ASIDE
         there = {module.split(".")[1] for module in graph.modules if "." in module}
-        assert there >= code.ASIDE
+        assert there >= code_version.ASIDE
 
     def test_nothing_that_does_not_count_is_loaded_by_a_study(self, clicks, tmp_path):
         spec = tmp_path / "mine.toml"
@@ -88,11 +88,11 @@ class TestCode:
             'made = { render = "candombe", recordings = 2, seconds = 5 }\n'
         )
         program = (
-            "import sys\nfrom levada.study import run_study\n"
+            "import sys\nfrom levada.experiments import run_study\n"
             f"summary = run_study({str(spec)!r}, out={str(tmp_path / 'out')!r})\nassert summary.done, summary\n"
             "print(*(name for name in sys.modules if name.startswith('levada.')))"
         )
         told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
         loaded = {name.split(".")[1] for name in told.stdout.split()}
         assert {"study", "render", "voices", "decode"} <= loaded
-        assert not loaded & code.ASIDE
+        assert not loaded & code_version.ASIDE

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beats import Beats
-from levada.corpus import Span, Track
+from levada.beat_tracking.evaluation import evaluate, summary_rows, with_floor
+from levada.beat_tracking.metrics import SCORES
+from levada.data import Span, Track
 from levada.errors import InputError
-from levada.evaluate import evaluate, summary_rows, with_floor
-from levada.scores import SCORES
+from levada.io.beats import Beats
 
 RATE = 8000
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.corpus import Multitrack, StemSpan, open_stems
+from levada.data import Multitrack, StemSpan, open_stems
 from levada.errors import InputError
-from levada.evaluate import HeldOut, evaluate_stems, held_out, match
-from levada.evaluate.listening import spans_of, told
+from levada.separation.cross_validation import held_out
+from levada.separation.evaluation import evaluate_stems
+from levada.separation.label_matching import match
+from levada.separation.song_scores import HeldOut, spans_of, told
 
 RATE = 8000
 BANDS = {"surdo": (0, 0.1), "caixa": (0.1, 0.5), "agogo": (0.5, 1.0)}
@@ -142,11 +144,11 @@ class TestRows:
         assert found.summary()["good"]["si_sdr"].mean > 20
 
     def test_windows_are_the_whole(self, songs, monkeypatch):
-        from levada.evaluate import listening
+        from levada.separation import song_scores
 
         whole = evaluate_stems(songs[:1], {"good": Filters(spill=0.1)})
-        monkeypatch.setattr(listening, "WINDOW_S", 0.7)
-        monkeypatch.setattr(listening, "MARGIN_S", 0.25)
+        monkeypatch.setattr(song_scores, "WINDOW_S", 0.7)
+        monkeypatch.setattr(song_scores, "MARGIN_S", 0.25)
         pieces = evaluate_stems(songs[:1], {"good": Filters(spill=0.1)})
         for one, other in zip(whole.of("good"), pieces.of("good"), strict=True):
             assert other.scores["sdr"] == pytest.approx(one.scores["sdr"], abs=0.3)
@@ -341,8 +343,8 @@ class TestKnowledge:
     def test_a_network_that_is_told(self):
         import torch
 
-        from levada.nets.masks import tiny
-        from levada.separate import net_separator
+        from levada.separation.masks import net_separator
+        from levada.separation.networks.mask_net import tiny
 
         torch.manual_seed(0)
         net = tiny(("surdo", "tamborim", "cuica"))

@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from levada import models
-from levada.nets import tcn, weights
-from levada.nets.card import CONFIG, Card
+from levada.beat_tracking.networks import tcn
+from levada.learning import weights
+from levada.learning.card import CONFIG, Card
+from levada.models import loading
 
 torch.set_num_threads(1)
 
@@ -35,7 +36,7 @@ def test_a_model_becomes_a_file_that_onnx_runtime_reads(levada, model, tmp_path)
 
 
 def test_what_is_said_is_a_sentence(levada, model, tmp_path, monkeypatch):
-    from levada import export
+    from levada.models import export
 
     made = export.Exported(tmp_path / "x.onnx", "a test", "tcn", 1_500_000, 3e-7)
     monkeypatch.setattr(export, "export", lambda *_, **__: made)
@@ -69,4 +70,4 @@ def test_mistakes_are_a_sentence(levada, model, tmp_path, name, out, problem):
 
 
 def test_models_that_come_with_levada_are_found_by_name():
-    assert models.find("base").is_dir()
+    assert loading.find("base").is_dir()

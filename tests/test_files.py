@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.files import atomic, atomic_files, atomic_folder, need_parent, probe, read_toml
+from levada.io.files import atomic, atomic_files, atomic_folder, need_parent, probe, read_toml
 
 
 def names(folder: Path) -> list[str]:

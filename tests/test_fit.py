@@ -10,13 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from levada import fit as module
-from levada.beats import Beats
-from levada.decode import decode_beats, probabilities
+from levada.beat_tracking.decoder import decode_beats, probabilities
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks.tcn import Tcn, TcnSettings, tiny
 from levada.errors import InputError
-from levada.fit import CHECKPOINT, LOG, Batch, FitSettings, fit, frame_targets, shift_tolerant_loss, widened_loss
-from levada.nets.tcn import Tcn, TcnSettings, tiny
-from levada.scores import beat_scores
+from levada.io.beats import Beats
+from levada.learning import training as module
+from levada.learning.training import (
+    CHECKPOINT,
+    LOG,
+    Batch,
+    FitSettings,
+    fit,
+    frame_targets,
+    shift_tolerant_loss,
+    widened_loss,
+)
 
 torch.set_num_threads(1)
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from levada import audio, flux
-from levada.decode import decode_beats
+from levada.beat_tracking import spectral_flux
+from levada.beat_tracking.decoder import decode_beats
+from levada.beat_tracking.metrics import beat_scores, kind_of_error
+from levada.beat_tracking.spectrogram import N_BANDS, log_bands
 from levada.errors import InputError
-from levada.formats import read_beats
-from levada.scores import beat_scores, kind_of_error
-from levada.spectrogram import N_BANDS, log_bands
+from levada.io import audio
+from levada.io.formats import read_beats
 
 EVERY, BAR = 50, 4  # frames a beat, beats a bar
 
@@ -20,7 +21,7 @@ def bursts(n_beats=24, *, level=1.0, noise=0.0, seed=0):
     envelope = np.exp(-np.arange(EVERY) / 8)
     strokes = np.zeros((n_beats, EVERY, N_BANDS))
     strokes[:, :, 20:] = envelope[:, None]
-    strokes[::BAR, :, : flux.BASS_BANDS] = envelope[:, None]
+    strokes[::BAR, :, : spectral_flux.BASS_BANDS] = envelope[:, None]
     quiet_start = np.zeros((25, N_BANDS))
     total = np.concatenate([quiet_start, strokes.reshape(-1, N_BANDS) + magnitudes]) * level
     return np.log(total + 1e-6).astype(np.float32)
@@ -29,7 +30,7 @@ def bursts(n_beats=24, *, level=1.0, noise=0.0, seed=0):
 class TestActivations:
     @pytest.mark.parametrize("noise", [0, 0.02])
     def test_peaks_on_strokes_and_nowhere_else(self, noise):
-        found = flux.activations(bursts(noise=noise))
+        found = spectral_flux.activations(bursts(noise=noise))
         strokes = 25 + EVERY * np.arange(24)
         assert found.shape == (25 + 24 * EVERY, 2)
         assert found.dtype == np.float32
@@ -38,13 +39,13 @@ class TestActivations:
         assert found[between, 0].max() < 0.1
 
     def test_downbeats_where_bass_sounds(self):
-        found = flux.activations(bursts())
+        found = spectral_flux.activations(bursts())
         share = found[25::EVERY, 1] / found[25::EVERY, 0]
         assert (share[::BAR] > 0.9).all()
         assert (np.delete(share, np.s_[::BAR]) < 0.3).all()
 
     def test_level_makes_no_difference(self):
-        soft, loud = (flux.activations(bursts(level=level, noise=0.02)) for level in (0.3, 10))
+        soft, loud = (spectral_flux.activations(bursts(level=level, noise=0.02)) for level in (0.3, 10))
         np.testing.assert_allclose(soft, loud, atol=5e-3)
 
     def test_vibrato_is_no_onset(self):
@@ -52,44 +53,44 @@ class TestActivations:
         peak = 40 + np.round(np.sin(2 * np.pi * frames / 17))
         bands = np.log(np.exp(-np.abs(np.arange(N_BANDS) - peak[:, None])) + 1e-6).astype(np.float32)
         assert (np.diff(peak) != 0).sum() > 50
-        assert flux._rises(bands)[0].max() == pytest.approx(0, abs=1e-6)
+        assert spectral_flux._rises(bands)[0].max() == pytest.approx(0, abs=1e-6)
 
     def test_blocks_make_no_difference(self, monkeypatch):
         bands = bursts(noise=0.05)
-        whole = flux.activations(bands)
-        monkeypatch.setattr(flux, "_BLOCK", 97)
-        np.testing.assert_allclose(flux.activations(bands), whole, atol=1e-5)
+        whole = spectral_flux.activations(bands)
+        monkeypatch.setattr(spectral_flux, "_BLOCK", 97)
+        np.testing.assert_allclose(spectral_flux.activations(bands), whole, atol=1e-5)
 
     @pytest.mark.parametrize("frames", [0, 1, 2, 3, 500])
     def test_silence_and_almost_nothing(self, frames):
-        found = flux.activations(np.full((frames, N_BANDS), np.log(1e-6), np.float32))
+        found = spectral_flux.activations(np.full((frames, N_BANDS), np.log(1e-6), np.float32))
         assert found.shape == (frames, 2)
         assert (found[:, 0] < 0.01).all()
         assert (found > 0).all()
 
     def test_the_second_is_part_of_the_first(self):
         noise = np.random.default_rng(1).normal(-3, 2, (1000, N_BANDS)).astype(np.float32)
-        found = flux.activations(noise)
+        found = spectral_flux.activations(noise)
         assert (found[:, 1] <= found[:, 0]).all()
         assert found.max() < 1
 
     def test_argument_is_not_changed(self):
         bands = bursts()
         before = bands.copy()
-        flux.activations(bands)
+        spectral_flux.activations(bands)
         np.testing.assert_array_equal(bands, before)
 
     @pytest.mark.parametrize("shape", [(81,), (10, 80), (2, 10, 81)])
     def test_other_shapes(self, shape):
         with pytest.raises(InputError, match="shape"):
-            flux.activations(np.zeros(shape, np.float32))
+            spectral_flux.activations(np.zeros(shape, np.float32))
 
 
 @pytest.mark.real
 class TestReal:
     def scores(self, path):
         samples, rate = audio.read(path)
-        estimate = decode_beats(flux.activations(log_bands(samples, rate)), impl="numpy")
+        estimate = decode_beats(spectral_flux.activations(log_bands(samples, rate)), impl="numpy")
         reference = read_beats(path.with_suffix(".beats"))
         return beat_scores(reference, estimate), kind_of_error(reference, estimate)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.files import LOCK, atomic, lock_folder
-from levada.folders import MANIFEST, RunFolder, config_digest, working_folder
+from levada.io.files import LOCK, atomic, lock_folder
+from levada.io.run_folder import MANIFEST, RunFolder, config_digest, working_folder
 
 CONFIG = {"model": "base", "settings": {"steps": 3}}
 
@@ -132,7 +132,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_two_processes_never_write_to_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from levada.files import lock_folder\n"
+        "import sys, time; from pathlib import Path; from levada.io.files import lock_folder\n"
         "with lock_folder(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -181,7 +181,7 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_process_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from levada.files import atomic\n"
+        "import os, sys; from pathlib import Path; from levada.io.files import atomic\n"
         "with atomic(Path(sys.argv[1]) / 'song.beats') as temporary:\n    os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

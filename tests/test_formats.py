@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import FORMATS, read_beats, write_beats
+from levada.io.beats import Beats
+from levada.io.formats import FORMATS, read_beats, write_beats
 
 SAMBA = Beats([0.5, 1.0, 1.5, 2.125], [1, 2, 1, 2])
 
@@ -474,6 +474,8 @@ def test_real_annotations(real: Path, caplog) -> None:
 
 
 def test_reading_imports_little() -> None:
-    code = "import sys, levada.formats; print(*sorted({'torch', 'scipy', 'soundfile', 'xml.etree'} & set(sys.modules)))"
+    code = (
+        "import sys, levada.io.formats; print(*sorted({'torch', 'scipy', 'soundfile', 'xml.etree'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

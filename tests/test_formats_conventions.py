@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import check_convention, read_beats, read_labels, write_beats
+from levada.io.beats import Beats
+from levada.io.formats import check_convention, read_beats, read_labels, write_beats
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import mido
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import check, open_folder, single
-from levada.formats import read_beats, write_beats
-from levada.formats.origin import is_unedited, made_by
+from levada.data import check, open_folder, single
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, write_beats
+from levada.io.formats.provenance import is_unedited, made_by
 
 FOUR = Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 4, 1])
 MADE = {"version": "1.2", "model": "my -- café's <model>", "identity": "0123456789abcdef"}

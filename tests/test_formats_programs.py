@@ -9,9 +9,9 @@ import mido
 import numpy as np
 import pytest
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import read_beats, read_labels, write_beats
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, read_labels, write_beats
 
 FOUR = Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 4, 1])
 

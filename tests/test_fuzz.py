@@ -8,7 +8,7 @@ import pytest
 
 from fuzz_readers import fuzz, seeds
 from levada.errors import InputError
-from levada.formats import read_labels
+from levada.io.formats import read_labels
 
 ROOT = Path(__file__).parent.parent
 

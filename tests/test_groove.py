@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.groove import Groove, read_groove, takes
+from levada.synth.songs.groove import Groove, read_groove, takes
 
 HEAD = "drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,audio_filename,duration,split"
 LEAD_S = 0.05

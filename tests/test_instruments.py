@@ -3,10 +3,10 @@
 import pytest
 
 from levada.errors import InputError
-from levada.instruments import OTHER, ensemble, found_in, paired, plain, voice_of, voices_of
-from levada.separate.masking import matched
-from levada.tradition import read_tradition, shipped
-from levada.voices import STRUCK
+from levada.separation.masking import matched
+from levada.synth.instrument_names import OTHER, ensemble, found_in, paired, plain, voice_of, voices_of
+from levada.synth.instruments import STRUCK
+from levada.synth.traditions import read_tradition, shipped
 
 
 class TestPlain:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beats import Beats
-from levada.corpus import check, check_labels, open_corpus, single, usable
-from levada.corpus.label_check import label_problems
-from levada.corpus.lag import label_lag_s, lag_problems, onset_strength
-from levada.formats import read_labels, write_beats
+from levada.data import check, check_labels, open_corpus, single, usable
+from levada.data.label_check import label_problems
+from levada.data.label_lag import label_lag_s, lag_problems, onset_strength
+from levada.io.beats import Beats
+from levada.io.formats import read_labels, write_beats
 
 TIMES = 0.5 * np.arange(1, 41)
 FOUR = np.arange(40) % 4 + 1
@@ -124,8 +124,8 @@ def test_downbeats_alone_are_read_and_not_learnt_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tradition", ["candombe", "samba", "chacarera"])
 def test_no_shift_is_told_of_good_labels(tradition: str) -> None:
-    from levada.render import render
-    from levada.tradition import read_tradition
+    from levada.synth.render import render
+    from levada.synth.traditions import read_tradition
 
     piece = render(read_tradition(tradition), duration_s=20.0, rng=np.random.default_rng(3))
     strength, beats = onset_strength(piece.mixture, piece.rate), piece.beats.between(1, 19)

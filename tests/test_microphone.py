@@ -7,15 +7,15 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from levada.errors import InputError
-from levada.microphone import Faults, codecs, crowd, dynamics, record, recorders, rooms, street
-from levada.microphone.noises import COLOURS_DB, frames, noise, ramps, rms, shape, wander
-from levada.voices import RATE
+from levada.synth.acoustics import Faults, codecs, crowd, dynamics, record, recorders, rooms, traffic
+from levada.synth.acoustics.noise import COLOURS_DB, frames, noise, ramps, rms, shape, wander
+from levada.synth.instruments import RATE
 
 NAMES = [entry.name for entry in fields(Faults) if entry.name != "level_db"]
 CLICKS = np.arange(4410, 4 * RATE, 22050)
 NOISES = {
-    "traffic": street.traffic,
-    "wind": street.wind,
+    "traffic": traffic.traffic,
+    "wind": traffic.wind,
     "babble": crowd.babble,
     "applause": crowd.applause,
     "calls": crowd.calls,
@@ -338,9 +338,9 @@ class TestNoises:
 
     def test_traffic_and_wind_are_low(self):
         for seed in range(4):
-            heard = street.traffic(10 * RATE, rng=rng(seed))
+            heard = traffic.traffic(10 * RATE, rng=rng(seed))
             assert level_db(heard, 30, 300) > level_db(heard, 3000, 10000) + 8
-            heard = street.wind(10 * RATE, rng=rng(seed))
+            heard = traffic.wind(10 * RATE, rng=rng(seed))
             assert level_db(heard, 8, 100) > level_db(heard, 300, 20000) + 15
 
     def test_hum_is_of_the_mains(self):

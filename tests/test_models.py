@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from levada import models
-from levada.decode import DecoderSettings, probabilities
+from levada.beat_tracking.decoder import DecoderSettings, probabilities
+from levada.beat_tracking.networks.tcn import Tcn, tiny
 from levada.errors import InputError
-from levada.nets.card import CONFIG, README, TENSORS, Card
-from levada.nets.tcn import Tcn, tiny
-from levada.nets.weights import Weights, load, save
+from levada.learning.card import CONFIG, README, TENSORS, Card
+from levada.learning.weights import Weights, load, save
+from levada.models import loading
 
 torch.set_num_threads(1)
 
@@ -35,12 +35,12 @@ def folder(tmp_path):
 
 class TestLoad:
     def test_flux(self):
-        tracker = models.load("flux")
+        tracker = loading.load("flux")
         assert (tracker.name, tracker.identity, tracker.trained_on) == ("flux", "flux", frozenset())
         assert tracker.settings == DecoderSettings()
 
     def test_a_folder(self, folder):
-        tracker = models.load(folder)
+        tracker = loading.load(folder)
         assert tracker.name == "my-model"
         assert tracker.settings == DecoderSettings(min_tempo_bpm=90.0, metres=(4,))
         assert tracker.trained_on == {HASH}
@@ -51,19 +51,19 @@ class TestLoad:
 
     def test_named_by_its_folder_wherever_one_stands(self, folder, monkeypatch):
         monkeypatch.chdir(folder)
-        assert models.load(".").name == "my-model"
-        assert models.load(str(folder) + "/").name == "my-model"
+        assert loading.load(".").name == "my-model"
+        assert loading.load(str(folder) + "/").name == "my-model"
 
     def test_identity_changes_with_the_beats(self, folder, tmp_path):
-        first = models.load(folder).identity
+        first = loading.load(folder).identity
         shutil.copytree(folder, tmp_path / "copy")
-        assert models.load(tmp_path / "copy").identity == first
+        assert loading.load(tmp_path / "copy").identity == first
         save(tmp_path / "weights", a_model(seed=1, min_tempo_bpm=90.0, metres=[4]))
         save(tmp_path / "priors", a_model(min_tempo_bpm=91.0, metres=[4]))
-        assert len({first, *(models.load(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
+        assert len({first, *(loading.load(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
 
     def test_weights_in_memory(self):
-        tracker = models.tracker(a_model(), name="fresh", identity="now")
+        tracker = loading.tracker(a_model(), name="fresh", identity="now")
         assert (tracker.name, tracker.identity, tracker.trained_on) == ("fresh", "now", {HASH})
 
 
@@ -71,23 +71,23 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["nonsense", "FLUX", "nowhere/at-all"])
     def test_unknown(self, name):
         with pytest.raises(InputError, match=f"no model {name!r}.*flux"):
-            models.load(name)
+            loading.load(name)
 
     def test_an_empty_folder(self, tmp_path):
         with pytest.raises(InputError, match="not a model") as told:
-            models.load(tmp_path)
+            loading.load(tmp_path)
         assert told.value.path == tmp_path
 
     def test_a_file(self, folder):
         with pytest.raises(InputError, match="no model"):
-            models.load(folder / TENSORS)
+            loading.load(folder / TENSORS)
 
     @pytest.mark.parametrize("name", [CONFIG, TENSORS])
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
         with pytest.raises(InputError, match="damaged") as told:
-            models.load(folder)
+            loading.load(folder)
         assert told.value.path == folder / name
 
     def test_priors_that_make_no_sense(self, folder):
@@ -95,24 +95,24 @@ class TestRefused:
         config["decoder"] = {"min_tempo_bpm": 300.0}
         (folder / CONFIG).write_text(json.dumps(config))
         with pytest.raises(InputError, match="min_tempo_bpm") as told:
-            models.load(folder)
+            loading.load(folder)
         assert told.value.path == folder / CONFIG
 
 
 class TestShipped:
     def test_base_is_there(self):
-        assert "base" in models.shipped(), "src/levada/weights/base is missing: no model ships"
+        assert "base" in loading.shipped(), "src/levada/weights/base is missing: no model ships"
 
-    @pytest.mark.parametrize("name", ["base", *models.shipped()])
+    @pytest.mark.parametrize("name", ["base", *loading.shipped()])
     def test_whole_and_documented(self, name):
-        folder = models.find(name)
+        folder = loading.find(name)
         assert {path.name for path in folder.iterdir()} >= {README, CONFIG, TENSORS}
         weights = load(folder)
         assert weights.net.settings == Tcn().settings
         assert weights.card.licence in {"CC-BY-4.0", "Apache-2.0"}
         assert weights.card.minutes > 60
         assert "/" not in str(weights.training.get("groove", ""))  # no place on somebody's machine
-        assert models.load(name).name == name
+        assert loading.load(name).name == name
         assert (folder / TENSORS).stat().st_size < 1_000_000
 
     def test_base_hears_a_beat(self):
@@ -123,7 +123,7 @@ class TestShipped:
             start = round((0.3 + 0.5 * number) * rate)
             burst = rng.standard_normal(2000) * np.exp(-np.arange(2000) / 300)
             sound[0, start : start + 2000] += (0.8 if number % 4 == 0 else 0.3) * burst[: sound.shape[1] - start]
-        activations = models.load("base").activations(sound, rate)[:, 0]
+        activations = loading.load("base").activations(sound, rate)[:, 0]
         at = np.round(30 + 50 * np.arange(2, 29)).astype(int)
         on = np.array([activations[frame - 2 : frame + 3].max() for frame in at])
         between = np.array([activations[frame + 12 : frame + 20].max() for frame in at])
@@ -131,23 +131,23 @@ class TestShipped:
 
     def test_what_is_there_is_named(self, folder, tmp_path, monkeypatch):
         """A model ships by standing in the folder of weights; one that is not there yet is in no list."""
-        monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
-        assert dict(models.shipped()) == {}
-        assert [card["name"] for card in models.cards()] == ["flux", *models.RIVALS]
+        monkeypatch.setattr(loading, "FOLDER", tmp_path / "weights")
+        assert dict(loading.shipped()) == {}
+        assert [card["name"] for card in loading.cards()] == ["flux", *loading.RIVALS]
         (tmp_path / "weights" / "latin").mkdir(parents=True)  # half made: no model yet
         with pytest.raises(InputError, match=r"no model 'latin'.*one of flux"):
-            models.find("latin")
+            loading.find("latin")
         for name in ("latin", "base"):
             shutil.copytree(folder, tmp_path / "weights" / name, dirs_exist_ok=True)
-        assert list(models.shipped()) == ["base", "latin"]
-        assert models.load("latin").name == "latin"
-        assert [card["name"] for card in models.cards()] == ["base", "latin", "flux", *models.RIVALS]
+        assert list(loading.shipped()) == ["base", "latin"]
+        assert loading.load("latin").name == "latin"
+        assert [card["name"] for card in loading.cards()] == ["base", "latin", "flux", *loading.RIVALS]
         with pytest.raises(InputError, match="one of base, latin, flux"):
-            models.find("cuban")
+            loading.find("cuban")
 
     def test_cards(self):
-        cards = {card["name"]: card for card in models.cards()}
-        assert cards.keys() == {*models.shipped(), *models.shipped("stems"), "flux", *models.RIVALS}
+        cards = {card["name"]: card for card in loading.cards()}
+        assert cards.keys() == {*loading.shipped(), *loading.shipped("stems"), "flux", *loading.RIVALS}
         for card in cards.values():
             facts = {
                 "name",

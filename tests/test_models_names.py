@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from levada import models
 from levada.errors import InputError
-from levada.nets.card import Card
-from levada.nets.masks import tiny
-from levada.nets.weights import Weights, save
+from levada.learning.card import Card
+from levada.learning.weights import Weights, save
+from levada.models import loading
+from levada.separation.networks.mask_net import tiny
 
 KNOWN = ["base", "flux", "latin", "madmom", "stems-base", "samba-enredo", "nmf", "mixture", "beat_this:small0"]
 
@@ -34,47 +34,47 @@ class TestPlace:
     @pytest.mark.parametrize("name", KNOWN)
     def test_a_known_name_that_is_a_folder_of_a_model_too_is_refused(self, name, here, tiny_model, separator):
         shutil.copytree(tiny_model, here / name)
-        lookups = [models.load, models.find, models.cards, models.separator, models.base_weights]
+        lookups = [loading.load, loading.find, loading.cards, loading.separator, loading.base_weights]
         for lookup in lookups:
             with pytest.raises(InputError, match=rf"{name} is both .*: write \./{name} for the folder"):
                 lookup(name)
         with pytest.raises(InputError, match="is both"):
-            models.base_weights(name, task="stems")
+            loading.base_weights(name, task="stems")
         for given in (f"./{name}", Path(name), here / name):
-            assert models.load(given).name == name
-            assert models.find(given).resolve() == here / name
-            assert models.base_weights(given).card.name == "tiny"
-            (card,) = models.cards(given)
+            assert loading.load(given).name == name
+            assert loading.find(given).resolve() == here / name
+            assert loading.base_weights(given).card.name == "tiny"
+            (card,) = loading.cards(given)
             assert (card["name"], card["task"]) == ("tiny", "beats")
         shutil.rmtree(here / name)
         shutil.copytree(separator, here / name)
         for given in (f"./{name}", Path(name)):
-            assert models.separator(given).instruments == ("surdo", "caixa")
-            assert models.base_weights(given, task="stems").net.instruments == ("surdo", "caixa")
+            assert loading.separator(given).instruments == ("surdo", "caixa")
+            assert loading.base_weights(given, task="stems").net.instruments == ("surdo", "caixa")
 
     @pytest.mark.parametrize("name", ["base", "samba-enredo", "flux"])
     def test_a_folder_of_something_else_is_no_model(self, name, here):
         (here / name).mkdir()
-        assert models.place(name) is None
+        assert loading.place(name) is None
 
     def test_known_names_alone_and_folders_alone(self, here, tiny_model):
-        assert all(models.place(name) is None for name in KNOWN)
+        assert all(loading.place(name) is None for name in KNOWN)
         shutil.copytree(tiny_model, here / "mine")
-        assert models.place("mine") == Path("mine")
-        assert models.load("mine").name == "mine"
-        (card,) = models.cards("base")
+        assert loading.place("mine") == Path("mine")
+        assert loading.load("mine").name == "mine"
+        (card,) = loading.cards("base")
         assert (card["name"], card["licence"]) == ("base", "CC-BY-4.0")
 
     def test_a_folder_that_ends_like_a_description(self, here, separator):
         shutil.copytree(separator, here / "mine.toml")
-        assert models.separator("mine.toml").instruments == ("surdo", "caixa")
+        assert loading.separator("mine.toml").instruments == ("surdo", "caixa")
 
     @pytest.mark.parametrize("name", KNOWN)
     def test_what_is_typed_for_a_folder_is_that_folder(self, name, here, tiny_model):
         shutil.copytree(tiny_model, here / name)
-        assert models.find(models.typed(Path(name))).resolve() == here / name
-        assert models.typed(Path("mine")) == "mine"
-        assert models.typed(here / name) == str(here / name)
+        assert loading.find(loading.typed(Path(name))).resolve() == here / name
+        assert loading.typed(Path("mine")) == "mine"
+        assert loading.typed(here / name) == str(here / name)
 
 
 class TestDisplayNames:
@@ -91,7 +91,7 @@ class TestDisplayNames:
         ],
     )
     def test_by_hand(self, given, expected):
-        assert models.display_names(given) == expected
+        assert loading.display_names(given) == expected
 
     def test_a_folder_under_the_name_it_is_called_by_already(self, here):
-        assert models.display_names(["mine", Path("mine")]) == ["mine", str(here / "mine")]
+        assert loading.display_names(["mine", Path("mine")]) == ["mine", str(here / "mine")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from levada import mpeg
+from levada.io import mpeg
 
 MP3 = bytes.fromhex("fffb9044")  # MPEG 1, layer III, 128 kbit/s, 44.1 kHz, joint stereo
 

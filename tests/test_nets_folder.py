@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.nets.card import CONFIG, README, TENSORS, Card, read_card, read_config
-from levada.nets.folder import read_tensors, write_model
+from levada.learning.card import CONFIG, README, TENSORS, Card, read_card, read_config
+from levada.learning.model_folder import read_tensors, write_model
 
 CARD = Card("patterns", "Made up.", "CC0-1.0", "none", 1.5, {"none": "yet"})
 TENSOR = {"means": np.arange(6.0).reshape(2, 3).T, "counts": np.array([1, 2], np.int64)}  # not contiguous

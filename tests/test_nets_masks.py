@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from levada.nets.masks import BANDS, MaskNet, MaskSettings, features, tiny
-from levada.stft import BANDS as HEARD
+from levada.separation.networks.mask_net import BANDS, MaskNet, MaskSettings, features, tiny
+from levada.separation.stft import BANDS as HEARD
 
 
 def test_it_hears_the_bands_of_the_transform():

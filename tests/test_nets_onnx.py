@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from levada import export as exporting
+from levada.beat_tracking.networks import crnn, tcn
 from levada.errors import InputError, MissingExtra
-from levada.nets import crnn, masks, onnx, tcn, unet, weights
-from levada.nets.card import Card
-from levada.stft import Stft
+from levada.learning import weights
+from levada.learning.card import Card
+from levada.models import export as exporting
+from levada.models import onnx
+from levada.separation.networks import mask_net, unet
+from levada.separation.stft import Stft
 
 torch.set_num_threads(1)
 
@@ -32,7 +35,7 @@ def written(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("onnx")
-    nets = {"masks": a_net(masks, ("surdo", "caixa", "agogo")), "unet": a_net(unet), "tcn": a_net(tcn)}
+    nets = {"masks": a_net(mask_net, ("surdo", "caixa", "agogo")), "unet": a_net(unet), "tcn": a_net(tcn)}
     made = {}
     for name, net in nets.items():
         weights.save(folder / name, weights.Weights(net, card(name)))
@@ -62,8 +65,8 @@ def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, f
 
 def test_sizes_that_are_free_have_names(written):
     heard, given = (one(session(written["masks"][1]))[0].shape for one in (_inputs, _outputs))
-    assert heard == ["batch", "frames", masks.BANDS]
-    assert [given[0], given[2], given[3]] == ["batch", "frames", masks.BANDS]
+    assert heard == ["batch", "frames", mask_net.BANDS]
+    assert [given[0], given[2], given[3]] == ["batch", "frames", mask_net.BANDS]
     assert _outputs(session(written["unet"][1]))[0].shape[2] == "frames"
 
 
@@ -105,7 +108,7 @@ def test_who_has_the_file_alone_can_separate(written):
     bands = np.pad(np.add.reduceat(power, edges, axis=1), ((0, 0), (0, len(heard["band_edges"]) - len(edges))))
     level = bands.mean()
     theirs = np.log10(bands / (level + 1e-20) + 1e-6) / 2 + 1
-    ours = masks.features(torch.from_numpy(transform.bands(power)), float(level))
+    ours = mask_net.features(torch.from_numpy(transform.bands(power)), float(level))
     assert np.allclose(theirs, ours.numpy(), atol=1e-5)
     (given,) = session(exported).run(None, {"bands": theirs[None].astype(np.float32)})
     with torch.no_grad():

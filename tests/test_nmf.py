@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import nmf
 from levada.errors import InputError
-from levada.nets.card import Card
-from levada.nmf import CONVOLUTIVE, Dictionaries, NmfSettings
-from levada.stft import BANDS, Stft
+from levada.learning.card import Card
+from levada.separation import nmf
+from levada.separation.nmf import CONVOLUTIVE, Dictionaries, NmfSettings
+from levada.separation.stft import BANDS, Stft
 
 RATE = 22050
 STFT = Stft(RATE)
@@ -177,7 +177,7 @@ def test_fewer_frames_than_bases(settings: NmfSettings) -> None:
 
 @BOTH
 def test_long_stems_are_learnt_from_in_stretches(settings: NmfSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("levada.nmf.learn")
+    module = importlib.import_module("levada.separation.nmf.learn")
     monkeypatch.setattr(module, "MOST_FRAMES", 100)
     monkeypatch.setattr(module, "STRETCH", 25)
     dictionaries = learnt({"low": [heard(tone(*LOW))], "high": [heard(tone(*HIGH))]}, settings)

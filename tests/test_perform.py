@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.formats import read_beats
-from levada.perform import Performance, perform
-from levada.tradition import FOLDER, Form, Instrument, Pattern, Tradition, read_tradition
-from levada.voices import PITCHED
+from levada.io.beats import Beats
+from levada.io.formats import read_beats
+from levada.synth.instruments import PITCHED
+from levada.synth.performance import Performance, perform
+from levada.synth.traditions import FOLDER, Form, Instrument, Pattern, Tradition, read_tradition
 
 CANDOMBE = replace(read_tradition("candombe"), form=Form(), ensemble=None)
 KITS = sorted((FOLDER / "kits").glob("*.toml"))

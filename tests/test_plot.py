@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from levada.beats import Beats
+from levada.beat_tracking.plots import BEAT, DOWNBEAT, MARKS, Panel, plot_activations
 from levada.errors import InputError, MissingExtra
-from levada.plot import BEAT, DOWNBEAT, MARKS, Panel, plot_activations
+from levada.io.beats import Beats
 
 BEATS = Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 1, 2, 1])
 

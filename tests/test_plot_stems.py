@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError, MissingExtra
-from levada.plot import Leaks, plot_leakage, plot_stems
+from levada.separation.plots import Leaks, plot_leakage, plot_stems
 
 RATE = 22050
 SHARES = np.array([[0.9, 0.25], [0.1, 0.75]])

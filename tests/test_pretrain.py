@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from levada import fit
-from levada.beats import Beats
-from levada.compose import Material
+from levada.beat_tracking import pretraining as pretrain
+from levada.beat_tracking.networks.tcn import Tcn, tiny
+from levada.beat_tracking.pretraining import Exam, Piece, PretrainSettings, exam, hear, make, read_settings
+from levada.beat_tracking.pretraining_card import card
+from levada.data.sources import Source
 from levada.errors import InputError
-from levada.fit import LOG
-from levada.nets.card import Card
-from levada.nets.tcn import Tcn, tiny
-from levada.nets.weights import Weights, load, save
-from levada.pretrain import Exam, Piece, PretrainSettings, card, exam, hear, make, read_settings
-from levada.pretrain import beats as pretrain
-from levada.sources import Source
+from levada.io.beats import Beats
+from levada.learning import training
+from levada.learning.card import Card
+from levada.learning.training import LOG
+from levada.learning.weights import Weights, load, save
+from levada.synth.composition import Material
 
 torch.set_num_threads(1)
 
@@ -268,7 +269,7 @@ class TestStream:
 
 class TestPretrain:
     def test_a_killed_run_goes_on_as_if_nothing_had_happened(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(fit, "SAVE_EVERY_S", 0)
+        monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
 
         def die(step, *_):
             if step == 2:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.instruments import ensemble
-from levada.nets.weights import load
-from levada.pretrain import StemPretrainSettings, made_from, make_separator, read_stem_settings
-from levada.pretrain import stems as recipe
-from levada.tradition import read_tradition
+from levada.learning.weights import load
+from levada.models.pretraining import made_from
+from levada.separation import pretraining as recipe
+from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
+from levada.synth.instrument_names import ensemble
+from levada.synth.traditions import read_tradition
 
 SMALL = StemPretrainSettings(songs=1, song_s=1.5, steps=2, batch=2, excerpt_s=0.5)
 

@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, models
-from levada.adapt.stems import adapt_stems
-from levada.beats import Beats
-from levada.corpus import open_stems, split_stems, whole
+from levada.data import open_stems, split_stems, whole
 from levada.errors import InputError
-from levada.evaluate.listening import spans_of
-from levada.formats import read_beats, write_beats
-from levada.remix import RemixSettings, remix
-from levada.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
-from levada.remix.stretch import onsets, placed
-from levada.render import multitrack
-from levada.tradition import read_tradition
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, write_beats
+from levada.models import loading
+from levada.separation.adaptation import adapt_stems
+from levada.separation.remix import RemixSettings, remix
+from levada.separation.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
+from levada.separation.remix.stretch import onsets, placed
+from levada.separation.song_scores import spans_of
+from levada.synth.render import multitrack
+from levada.synth.traditions import read_tradition
 
 RATE = 44100
 REAL = Path(__file__).parents[2] / "shared" / "real" / "brid"
@@ -216,7 +217,7 @@ class TestGroups:
         remix(players, tmp_path / "again", settings=replace(SMALL, seed=5, test=0))
         mixed, again = open_stems(tmp_path / "out").songs, open_stems(tmp_path / "again").songs
         learnt = adapt_stems([whole(mixed[0])], strategy="nmf", folder=tmp_path)
-        separator = models.separator_of(learnt, name="mine")
+        separator = loading.separator_of(learnt, name="mine")
         for song in players.songs:
             used = song.stem_hashes[0] in mixed[0].sources
             assert spans_of(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
@@ -298,7 +299,7 @@ class TestTempo:
         (tmp_path / "solos" / "corpus.toml").write_text('layout = "solos"')
         opened = open_stems(tmp_path / "solos")
         assert len(opened.songs) == 8
-        made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=models.load("base"))
+        made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=loading.load("base"))
         assert tempi_of(made) == pytest.approx([95] * 6, rel=0.03)
         short = [why for why in made.left_out if "too short for its tempo to be trusted" in why]
         assert sorted(why.split()[0] for why in short) == ["eva/chico", "eva/repique"]
@@ -308,7 +309,7 @@ class TestTempo:
         if not REAL.is_dir():
             pytest.skip("the real recordings are not here")
         with pytest.raises(InputError, match=r"brid_0216_\S+ 130, brid_0257_\S+ 80 bpm"):
-            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=models.load("base"))
+            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=loading.load("base"))
 
 
 class TestStretching:

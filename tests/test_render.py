@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from levada.beats import Beats
 from levada.errors import InputError
-from levada.microphone import record
-from levada.perform import Performance, Stroke, perform
-from levada.render import render, sound
-from levada.tradition import FOLDER, read_tradition
-from levada.voices import RATE, mixed, synthesised
+from levada.io.beats import Beats
+from levada.synth.acoustics import record
+from levada.synth.instruments import RATE, mixed, synthesised
+from levada.synth.performance import Performance, Stroke, perform
+from levada.synth.render import render, sound
+from levada.synth.traditions import FOLDER, read_tradition
 
 CANDOMBE = read_tradition("candombe")
 KITS = sorted((FOLDER / "kits").glob("*.toml"))

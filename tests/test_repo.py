@@ -29,23 +29,23 @@ HEAVY = {
     "rich.console",
 }
 TRAINING = {
-    "levada.fit",
-    "levada.nets.tcn",
-    "levada.nets.tcn2019",
-    "levada.nets.crnn",
-    "levada.nets.beat_this",
-    "levada.nets.masks",
-    "levada.nets.unet",
-    "levada.nets.weights",
-    "levada.adapt.beats",
-    "levada.adapt.caution",
-    "levada.adapt.run",
-    "levada.adapt.excerpts",
-    "levada.adapt.stems",
-    "levada.demo",
-    "levada.demo.beats",
-    "levada.demo.place",
-    "levada.demo.stems",
+    "levada.learning.training",
+    "levada.beat_tracking.networks.tcn",
+    "levada.beat_tracking.networks.tcn2019",
+    "levada.beat_tracking.networks.crnn",
+    "levada.beat_tracking.networks.beat_this",
+    "levada.separation.networks.mask_net",
+    "levada.separation.networks.unet",
+    "levada.learning.weights",
+    "levada.beat_tracking.adaptation",
+    "levada.beat_tracking.interpolation",
+    "levada.models.adaptation",
+    "levada.separation.examples",
+    "levada.separation.adaptation",
+    "levada.cli.demo",
+    "levada.cli.demo.beats",
+    "levada.cli.demo.output",
+    "levada.cli.demo.stems",
 }
 
 
@@ -103,9 +103,9 @@ for name in {quick!r}:
     def test_checking_a_corpus_does_not_load_torch(self, tmp_path):
         import numpy as np
 
-        from levada import audio
-        from levada.beats import Beats
-        from levada.formats import write_beats
+        from levada.io import audio
+        from levada.io.beats import Beats
+        from levada.io.formats import write_beats
 
         beats = Beats(np.arange(0.5, 9.5, 0.5), positions=np.arange(18) % 4 + 1)
         audio.write(tmp_path / "a.wav", audio.clicks(beats, rate=22050, duration_s=10)[None], rate=22050)

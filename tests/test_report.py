@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
-from levada.report import PAGE, write_report
-from levada.report.compare import comparisons, verdicts
-from levada.report.results import collect
-from levada.report.tables import Table, gained_and_lost, summary, write_latex, write_markdown
-from levada.report.words import findings, leading, missing, on_selection, worth
-from levada.scores import SCORES
-from levada.study.store import identity, read_runs, write_run
+from levada.experiments.report import PAGE, write_report
+from levada.experiments.report.compare import comparisons, verdicts
+from levada.experiments.report.results import collect
+from levada.experiments.report.tables import Table, gained_and_lost, summary, write_latex, write_markdown
+from levada.experiments.report.text import findings, leading, missing, on_selection, worth
+from levada.experiments.store import identity, read_runs, write_run
 
 HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "kind", "detail", "duration_s", "cpu_s",
             "trained_on", "error")  # fmt: skip

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from levada.report.gaps import fallbacks, other_budgets, told_by_studies
-from levada.report.results import collect
-from levada.scores import SCORES
+from levada.beat_tracking.metrics import SCORES
+from levada.experiments.report.caveats import fallbacks, other_budgets, told_by_studies
+from levada.experiments.report.results import collect
 
 
 @dataclass(frozen=True)

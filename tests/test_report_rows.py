@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from levada.report.compare import changes, mean
-from levada.report.figures import curves
-from levada.report.results import collect
-from levada.report.stems import by_instrument
-from levada.report.tables import Table, summary, write_latex
-from levada.report.words import about
-from levada.scores import SCORES, STEM_SCORES
+from levada.beat_tracking.metrics import SCORES
+from levada.experiments.report.compare import changes, mean
+from levada.experiments.report.figures import curves
+from levada.experiments.report.results import collect
+from levada.experiments.report.stems import by_instrument
+from levada.experiments.report.tables import Table, summary, write_latex
+from levada.experiments.report.text import about
+from levada.separation.metrics import STEM_SCORES
 
 
 @dataclass(frozen=True)

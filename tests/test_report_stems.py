@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from levada.report import PAGE, write_report
-from levada.report.results import collect
-from levada.report.stems import by_instrument, leak_table, leaks
-from levada.report.tables import every, gained_and_lost
-from levada.report.words import about, findings, worth
-from levada.scores import STEM_SCORES
-from levada.study.store import identity, read_runs, write_run
+from levada.experiments.report import PAGE, write_report
+from levada.experiments.report.results import collect
+from levada.experiments.report.stems import by_instrument, leak_table, leaks
+from levada.experiments.report.tables import every, gained_and_lost
+from levada.experiments.report.text import about, findings, worth
+from levada.experiments.store import identity, read_runs, write_run
+from levada.separation.metrics import STEM_SCORES
 
 HEADINGS = ("track", "group", "model", "instrument", *STEM_SCORES, "duration_s", "cpu_s", "trained_on", "error")
 GAINS = {"surdo": 8.0, "caixa": 4.0}

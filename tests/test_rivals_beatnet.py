@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio, models
-from levada.adapt.beats import AdaptSettings, finetune
-from levada.beats import Beats
-from levada.corpus import annotated_spans, open_corpus
-from levada.decode import DecoderSettings
+from levada.beat_tracking.adaptation import AdaptSettings, finetune
+from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.external import beatnet
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks.crnn import Crnn
+from levada.beat_tracking.spectrogram import log_bands
+from levada.data import annotated_spans, open_corpus
 from levada.errors import InputError, MissingExtra
-from levada.nets.crnn import Crnn
-from levada.nets.weights import load, save
-from levada.render import render
-from levada.rivals import beatnet
-from levada.scores import beat_scores
-from levada.spectrogram import log_bands
-from levada.tradition import read_tradition
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.learning.weights import load, save
+from levada.models import loading
+from levada.synth.render import render
+from levada.synth.traditions import read_tradition
 
 torch.set_num_threads(1)
 
@@ -141,8 +142,8 @@ class TestWeights:
         assert len({beatnet.tracker(model).identity for model in (1, 2, 3)}) == 3
 
     def test_they_are_the_tracker_s(self, piece):
-        mine = models.tracker(beatnet.weights(), name="mine")
-        theirs = models.load("beatnet")
+        mine = loading.tracker(beatnet.weights(), name="mine")
+        theirs = loading.load("beatnet")
         assert theirs.name == "beatnet"
         assert theirs.settings == mine.settings
         assert mine.beats(piece.mixture, piece.rate) == theirs.beats(piece.mixture, piece.rate)
@@ -160,7 +161,7 @@ class TestWeights:
         assert torch.equal(again.net.fold.weight, weights.net.fold.weight)
 
     def test_can_be_fine_tuned(self, rendered, tmp_path):
-        base, spans = models.base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
+        base, spans = loading.base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
         settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, partway=0.5)
         tuned = finetune(spans, base=base, settings=settings, folder=tmp_path)
         assert isinstance(tuned.net, Crnn)

@@ -18,17 +18,17 @@ pytest.importorskip("beat_this.model.beat_tracker")
 
 import torch
 
-from levada import audio
-from levada.beats import Beats
-from levada.corpus import Span, Track
-from levada.decode import DecoderSettings
+from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.external import beat_this
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks.beat_this import Rhythm
+from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_bands, log_bands
+from levada.data import Span, Track
 from levada.errors import InputError, MissingExtra
-from levada.formats import write_beats
-from levada.nets.beat_this import Rhythm
-from levada.nets.weights import Weights, load, save
-from levada.rivals import beatthis
-from levada.scores import beat_scores
-from levada.spectrogram import MEL_BANDS, file_log_bands, log_bands
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
+from levada.learning.weights import Weights, load, save
 
 SMALL = {
     "spect_dim": 128, "fps": 50, "transformer_dim": 128, "ff_mult": 4, "n_layers": 6, "stem_dim": 32, "head_dim": 32,
@@ -64,7 +64,7 @@ def checkpoint(shape: dict, *, seed: int = 0) -> dict:
 def hub(tmp_path, monkeypatch):
     """An empty folder of torch.hub, and authors who cannot be reached."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(beatthis, "URL", "http://127.0.0.1:9/nobody")
+    monkeypatch.setattr(beat_this, "URL", "http://127.0.0.1:9/nobody")
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
@@ -99,7 +99,7 @@ def short(tmp_path_factory) -> Track:
 class TestWeights:
     def test_a_name_is_found_where_the_package_keeps_it(self, hub):
         torch.save(checkpoint(SMALL), hub / "beat_this-small0.ckpt")
-        weights = beatthis.weights("small0")
+        weights = beat_this.weights("small0")
         assert weights.net.settings.transformer_dim == 128
         assert not weights.net.training
         assert weights.card.name == "beat_this-small0"
@@ -107,7 +107,7 @@ class TestWeights:
         assert torch.equal(weights.net.state_dict()["transformer.layers.5.0.to_qkv.weight"], expected)
 
     def test_a_file_is_taken_as_it_is(self, tiny):
-        settings = beatthis.weights(tiny).net.settings
+        settings = beat_this.weights(tiny).net.settings
         assert (settings.transformer_dim, settings.n_layers, settings.stem_dim) == (32, 1, 16)
         assert settings.dropout == 0
 
@@ -115,7 +115,7 @@ class TestWeights:
         whole = checkpoint(TINY)
         compiled = {name.replace("model.", "model._orig_mod."): value for name, value in whole["state_dict"].items()}
         torch.save({**whole, "state_dict": compiled}, tmp_path / "compiled.ckpt")
-        assert beatthis.weights(tmp_path / "compiled.ckpt").net.settings.n_layers == 1
+        assert beat_this.weights(tmp_path / "compiled.ckpt").net.settings.n_layers == 1
 
     @pytest.mark.parametrize(
         ("name", "said"),
@@ -131,14 +131,14 @@ class TestWeights:
     )
     def test_its_card_says_which_scores_are_fair(self, name, said, tmp_path):
         torch.save(checkpoint(TINY), tmp_path / f"beat_this-{name}.ckpt")
-        card = beatthis.weights(tmp_path / f"beat_this-{name}.ckpt").card
+        card = beat_this.weights(tmp_path / f"beat_this-{name}.ckpt").card
         assert said in card.data
         assert ("BRID" in card.data) == (name != "mine")
         assert card.licence.startswith("MIT") == (name != "mine")
         assert "table" in str(card.scores) or name == "mine"
 
     def test_a_folder_keeps_them(self, tiny, tmp_path):
-        weights = beatthis.weights(tiny)
+        weights = beat_this.weights(tiny)
         save(tmp_path / "model", weights)
         kept = load(tmp_path / "model")
         assert kept.card == weights.card
@@ -149,7 +149,7 @@ class TestWeights:
     def test_no_network_is_said_at_once_with_what_to_do(self, hub):
         began = time.monotonic()
         with pytest.raises(InputError, match=r"fetch http://127.0.0.1:9/nobody/final0.ckpt elsewhere") as error:
-            beatthis.weights()
+            beat_this.weights()
         assert time.monotonic() - began < 5
         assert error.value.path == hub / "beat_this-final0.ckpt"
         assert list(hub.iterdir()) == []
@@ -163,21 +163,21 @@ class TestWeights:
             torch.save(checkpoint(TINY), path)
 
         monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-        beatthis.weights("fold7")
-        beatthis.weights("fold7")
+        beat_this.weights("fold7")
+        beat_this.weights("fold7")
         assert fetched == ["http://127.0.0.1:9/nobody/fold7.ckpt"]
 
     @pytest.mark.parametrize("name", ["final3", "fold8", "Final0", "final0.ckpt", "", "../final0", "single_0"])
     def test_a_name_that_nobody_gave_is_not_asked_for(self, name, monkeypatch):
         monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_: pytest.fail("asked"))
         with pytest.raises(InputError, match="there is no checkpoint"):
-            beatthis.weights(name)
+            beat_this.weights(name)
 
     def test_what_is_missing_is_said_before_anything_is_fetched(self, monkeypatch):
         monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_: pytest.fail("asked"))
         monkeypatch.setitem(sys.modules, "beat_this.model.beat_tracker", None)
         with pytest.raises(MissingExtra, match="--no-deps beat-this"):
-            beatthis.weights("final0")
+            beat_this.weights("final0")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -197,13 +197,13 @@ class TestWeights:
         change(whole)
         torch.save(whole, tmp_path / "wrong.ckpt")
         with pytest.raises(InputError, match=message) as error:
-            beatthis.weights(tmp_path / "wrong.ckpt")
+            beat_this.weights(tmp_path / "wrong.ckpt")
         assert error.value.path == tmp_path / "wrong.ckpt"
 
     def test_half_a_file_is_named(self, tiny):
         tiny.write_bytes(tiny.read_bytes()[:1000])
         with pytest.raises(InputError, match=r"tiny.ckpt: cannot be read as a checkpoint"):
-            beatthis.weights(tiny)
+            beat_this.weights(tiny)
 
     def test_no_code_in_a_file_is_run(self, tmp_path):
         class Trap:
@@ -212,7 +212,7 @@ class TestWeights:
 
         torch.save({**checkpoint(TINY), "hyper_parameters": Trap()}, tmp_path / "trap.ckpt")
         with pytest.raises(InputError, match="cannot be read"):
-            beatthis.weights(tmp_path / "trap.ckpt")
+            beat_this.weights(tmp_path / "trap.ckpt")
         assert not (tmp_path / "sprung").exists()
 
 
@@ -227,7 +227,7 @@ class TestPeaks:
         rng = np.random.default_rng(seed)
         logits = rng.normal(-1, 2, (800, 2)).round(seed % 3)  # rounded, neighbours are often as high as each other
         times_s, downbeats_s = self.package(logits)
-        beats = beatthis.peaks(logits)
+        beats = beat_this.peaks(logits)
         assert len(beats) > 50
         np.testing.assert_allclose(beats.times_s, times_s, atol=1e-12)
         np.testing.assert_allclose(beats.downbeats_s, downbeats_s, atol=1e-12)
@@ -236,7 +236,7 @@ class TestPeaks:
         logits = np.full((500, 2), -8.0)
         logits[beats, 0] = 3.0
         logits[downbeats, 1] = 2.0
-        return beatthis.peaks(logits)
+        return beat_this.peaks(logits)
 
     def test_positions_are_those_of_the_package(self):
         from beat_this.utils import infer_beat_numbers
@@ -266,12 +266,12 @@ class TestPeaks:
         assert len(self.heard([], [100])) == 0
 
     def test_nothing_is_nothing(self):
-        assert len(beatthis.peaks(np.zeros((0, 2)))) == 0
+        assert len(beat_this.peaks(np.zeros((0, 2)))) == 0
 
     @pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((5, 3)), np.full((5, 2), math.nan)])
     def test_what_are_no_logits_is_refused(self, wrong):
         with pytest.raises(InputError, match="finite numbers of shape"):
-            beatthis.peaks(wrong)
+            beat_this.peaks(wrong)
 
 
 class TestTracker:
@@ -281,7 +281,7 @@ class TestTracker:
         whole = torch.load(tiny, weights_only=True)
         with torch.inference_mode():
             heard = torch.from_numpy(log_bands(*audio.read(short.audio), front_end=MEL_BANDS))[None]
-            beat, downbeat = beatthis.weights(tiny).net.logits(heard)[0].T
+            beat, downbeat = beat_this.weights(tiny).net.logits(heard)[0].T
         shift = torch.stack([(beat - downbeat).median(), downbeat.median()])
         whole["state_dict"]["model.task_heads.beat_downbeat_lin.bias"] -= shift
         torch.save(whole, tiny)
@@ -290,23 +290,23 @@ class TestTracker:
     def test_its_beats_are_the_peaks_of_its_network(self, lively, short):
         from beat_this.model.postprocessor import Postprocessor
 
-        tracker = beatthis.tracker(lively)
+        tracker = beat_this.tracker(lively)
         beats = tracker.file(short.audio)
         assert tracker.name == "beat_this-tiny"
         assert beats == tracker.beats(*audio.read(short.audio))
         with torch.inference_mode():
             heard = torch.from_numpy(log_bands(*audio.read(short.audio), front_end=MEL_BANDS))[None]
-            times_s, downbeats_s = Postprocessor()(*beatthis.weights(lively).net.logits(heard)[0].T)
+            times_s, downbeats_s = Postprocessor()(*beat_this.weights(lively).net.logits(heard)[0].T)
         assert len(times_s) > 5
         np.testing.assert_allclose(beats.times_s, times_s)
         np.testing.assert_allclose(beats.downbeats_s, downbeats_s)
 
     def test_it_takes_no_hints(self, tiny, short):
         with pytest.raises(InputError, match="takes no hints"):
-            beatthis.tracker(tiny).file(short.audio, hints=Beats([1.0]))
+            beat_this.tracker(tiny).file(short.audio, hints=Beats([1.0]))
 
     def test_our_decoder_may_follow_and_takes_hints(self, tiny, short):
-        tracker = beatthis.tracker(tiny, settings=DecoderSettings(metres=(3,)))
+        tracker = beat_this.tracker(tiny, settings=DecoderSettings(metres=(3,)))
         beats = tracker.file(short.audio, hints=Beats([4.0, 4.6]))
         assert {4.0, 4.6} <= set(beats.times_s.round(3))
         assert max(beats.positions) <= 3
@@ -315,56 +315,56 @@ class TestTracker:
         torch.save(checkpoint(TINY, seed=1), tmp_path / "other.ckpt")
         metres = [DecoderSettings(metres=(3,)), DecoderSettings(metres=(4,))]
         trackers = [
-            beatthis.tracker(path, settings=how) for path in (tiny, tmp_path / "other.ckpt") for how in (None, *metres)
+            beat_this.tracker(path, settings=how) for path in (tiny, tmp_path / "other.ckpt") for how in (None, *metres)
         ]
         assert len({tracker.identity for tracker in trackers}) == 6
-        assert beatthis.tracker(tiny).identity == trackers[0].identity
+        assert beat_this.tracker(tiny).identity == trackers[0].identity
 
     def test_it_can_be_sent_to_another_process(self, lively, short):
-        tracker = beatthis.tracker(lively)
+        tracker = beat_this.tracker(lively)
         samples, rate = audio.read(short.audio)
         few = samples[:, : 5 * rate]
         assert len(tracker.beats(few, rate)) > 0
         assert pickle.loads(pickle.dumps(tracker)).beats(few, rate) == tracker.beats(few, rate)
 
     def test_silence_and_a_moment_are_no_trouble(self, tiny):
-        tracker = beatthis.tracker(tiny)
+        tracker = beat_this.tracker(tiny)
         assert len(tracker.beats(np.zeros((1, 0), np.float32), 44_100)) == 0
         tracker.beats(np.zeros((2, 500), np.float32), 44_100)
 
 
 class TestFinetune:
-    SETTINGS = replace(beatthis.gentle(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
+    SETTINGS = replace(beat_this.gentle(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
 
     def spans(self, song: Track) -> list[Span]:
         return [Span(song, 2.0, 12.0), Span(song, 32.0, 38.0)]
 
     @pytest.fixture
     def base(self, tiny) -> Weights:
-        return beatthis.weights(tiny)
+        return beat_this.weights(tiny)
 
     def test_it_learns_what_is_marked_and_leaves_the_front_end(self, base, song, tmp_path):
         told = []
         before = {name: tensor.clone() for name, tensor in base.net.state_dict().items()}
-        made = beatthis.finetune(
+        made = beat_this.finetune(
             self.spans(song), base=base, settings=self.SETTINGS, folder=tmp_path, progress=lambda *row: told.append(row)
         )
         changed = {name for name, tensor in made.net.state_dict().items() if not torch.equal(tensor, before[name])}
-        assert {name.split(".")[0] for name in changed} == set(beatthis.LAYERS)
+        assert {name.split(".")[0] for name in changed} == set(beat_this.LAYERS)
         assert all(torch.equal(tensor, before[name]) for name, tensor in base.net.state_dict().items())
         assert [row[0] for row in told] == list(range(1, 41))
         assert np.mean([row[2] for row in told[-5:]]) < 0.3 * told[0][2]
         samples, rate = audio.read(song.audio)
         truth = song.beats()
-        scores = [beat_scores(truth, beatthis._find(weights.net, samples, rate))["beat_f"] for weights in (base, made)]
+        scores = [beat_scores(truth, beat_this._find(weights.net, samples, rate))["beat_f"] for weights in (base, made)]
         assert scores[1] > max(0.8, scores[0])
 
     def test_what_comes_of_it_says_where_it_comes_from(self, base, short, tmp_path):
         quick = replace(self.SETTINGS, steps=1)
-        made = beatthis.finetune([Span(short, 2.0, 6.5)], base=base, settings=quick, folder=tmp_path / "log")
+        made = beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=quick, folder=tmp_path / "log")
         assert made.card.minutes == pytest.approx(4.5 / 60)
         assert made.card.trained_on == {short.content_hash: [(2.0, 6.5)]}
-        again = beatthis.finetune([Span(short, 0.5, 3.0)], base=made, settings=quick, folder=tmp_path / "again")
+        again = beat_this.finetune([Span(short, 0.5, 3.0)], base=made, settings=quick, folder=tmp_path / "again")
         assert again.card.trained_on == {short.content_hash: [(0.5, 6.5)]}
         assert made.card.data.endswith(base.card.data)
         assert base.card.licence in made.card.licence
@@ -379,7 +379,7 @@ class TestFinetune:
         made = []
         for run, seed in enumerate((0, 0, 1)):
             settings, folder = replace(self.SETTINGS, steps=3, seed=seed), tmp_path / str(run)
-            made.append(beatthis.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
+            made.append(beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
         first, again, other = (weights.net.heads.beat_downbeat_lin.weight for weights in made)
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
@@ -388,16 +388,16 @@ class TestFinetune:
         made = []
         for share in (1.0, None):
             settings, folder = replace(self.SETTINGS, steps=2, partway=share), tmp_path / str(share)
-            made.append(beatthis.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
+            made.append(beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
         start, end, middle = (weights.net.heads.beat_downbeat_lin.weight for weights in (base, *made))
         torch.testing.assert_close(middle, (start + end) / 2)
 
     def test_features_are_those_of_tracking(self, base, song):
         """Each piece through the front end once; only those in which something is marked, and only there known."""
-        lessons = beatthis._lessons(base.net, self.spans(song))
+        lessons = beat_this._lessons(base.net, self.spans(song))
         assert [len(lesson.features) for lesson in lessons] == [1500, 1500]
         assert [lesson.known[:, 0].sum() for lesson in lessons] == [501, 89 + 301]
-        one = beatthis._lessons(base.net, self.spans(song)[:1])
+        one = beat_this._lessons(base.net, self.spans(song)[:1])
         assert one[0].known[6 + 100 : 6 + 601].all()
         assert one[0].known.sum() == 2 * 501
         assert one[0].targets.sum(axis=0).tolist() == [17, 6]
@@ -408,9 +408,9 @@ class TestFinetune:
 
     def test_another_network_is_refused(self, song, tmp_path, tiny_model):
         with pytest.raises(InputError, match=r"is not Beat This!"):
-            beatthis.finetune(self.spans(song), base=load(tiny_model), folder=tmp_path / "log")
+            beat_this.finetune(self.spans(song), base=load(tiny_model), folder=tmp_path / "log")
 
     def test_without_beats_there_is_nothing_to_learn(self, base, song, tmp_path):
         for spans in ([], [Span(song, 39.6, 40.0)]):
             with pytest.raises(InputError, match="no annotated beats"):
-                beatthis.finetune(spans, base=base, folder=tmp_path / "log")
+                beat_this.finetune(spans, base=base, folder=tmp_path / "log")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from levada.augment import AS_IT_IS
+from levada.beat_tracking.networks import tcn
+from levada.data.sources import Source
 from levada.errors import InputError, MissingExtra
-from levada.nets import tcn
-from levada.nets import weights as nets
-from levada.nets.card import CONFIG, TENSORS, Card
-from levada.rivals import demucs, demucsnets
-from levada.sources import Source
+from levada.learning import weights as nets
+from levada.learning.card import CONFIG, TENSORS, Card
+from levada.separation.augmentation import AS_IT_IS
+from levada.separation.external import demucs, demucs_network
 
 torch.set_num_threads(1)
 
@@ -25,7 +25,7 @@ RATE = 8000
 def net():
     pytest.importorskip("demucs")
     torch.manual_seed(0)
-    return demucsnets.tiny()
+    return demucs_network.tiny()
 
 
 def a_card():
@@ -54,7 +54,7 @@ class TestSeparator:
 
     def test_a_stereo_network_hears_one_channel_as_two(self):
         pytest.importorskip("demucs")
-        stereo, samples = demucsnets.tiny(channels=2), noise(1.5)
+        stereo, samples = demucs_network.tiny(channels=2), noise(1.5)
         stems = a_separator(stereo).stems(samples, RATE)
         doubled = a_separator(stereo).stems(np.repeat(samples, 2, 0), RATE)
         assert np.allclose(stems["surdo"][0], doubled["surdo"].mean(0), atol=1e-6)
@@ -81,7 +81,7 @@ class TestSeparator:
 
     def test_a_rest_of_its_own_takes_what_is_left(self):
         pytest.importorskip("demucs")
-        separator = a_separator(demucsnets.tiny(("surdo", "rest")))
+        separator = a_separator(demucs_network.tiny(("surdo", "rest")))
         assert separator.instruments == ("surdo", "rest")
         samples = noise(1.2)
         assert np.abs(sum(separator.stems(samples, RATE).values()) - samples).max() < 1e-6
@@ -105,7 +105,7 @@ class TestSeparator:
 
 class TestFolders:
     def test_what_is_saved_comes_back(self, net, tmp_path):
-        demucsnets.save(tmp_path / "model", nets.Weights(net, a_card()))
+        demucs_network.save(tmp_path / "model", nets.Weights(net, a_card()))
         assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["README.md", CONFIG, TENSORS]
         loaded = demucs.separator(tmp_path / "model")
         samples = noise(1.5)
@@ -115,7 +115,7 @@ class TestFolders:
         assert loaded.trained_on == {"ab": [[0.0, 1.0]]}
         assert loaded.identity == demucs.separator(tmp_path / "model").identity
         with pytest.raises(InputError, match="exists"):
-            demucsnets.save(tmp_path / "model", nets.Weights(net, a_card()))
+            demucs_network.save(tmp_path / "model", nets.Weights(net, a_card()))
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -129,24 +129,24 @@ class TestFolders:
         ],
     )
     def test_damage_is_said(self, net, tmp_path, change, said):
-        demucsnets.save(tmp_path / "model", nets.Weights(net, a_card()))
+        demucs_network.save(tmp_path / "model", nets.Weights(net, a_card()))
         path = tmp_path / "model" / CONFIG
         config = json.loads(path.read_text(encoding="utf-8"))
         config["settings"] |= change
         path.write_text(json.dumps(config), encoding="utf-8")
         with pytest.raises(InputError, match=said):
-            demucsnets.load(tmp_path / "model")
+            demucs_network.load(tmp_path / "model")
 
     def test_other_models_are_not_this_one(self, net, tmp_path):
         other = nets.Weights(tcn.tiny(), a_card())
         nets.save(tmp_path / "tcn", other)
         with pytest.raises(InputError, match="another kind of model"):
-            demucsnets.load(tmp_path / "tcn")
+            demucs_network.load(tmp_path / "tcn")
         with pytest.raises(InputError, match="is not Demucs"):
-            demucsnets.save(tmp_path / "model", other)
+            demucs_network.save(tmp_path / "model", other)
         with pytest.raises(InputError, match="is not Demucs"):
             demucs.adapt([], base=other, folder=tmp_path)
-        demucsnets.save(tmp_path / "model", nets.Weights(net, a_card()))
+        demucs_network.save(tmp_path / "model", nets.Weights(net, a_card()))
         with pytest.raises(InputError, match="no network"):
             nets.load(tmp_path / "model")
 
@@ -155,13 +155,13 @@ class TestAuthorsFiles:
     def written(self, net, path, **about):
         from safetensors.torch import save_file
 
-        shape = demucsnets._shape(net) | {"segment": {"_type": "fraction", "numerator": 1, "denominator": 1}}
+        shape = demucs_network._shape(net) | {"segment": {"_type": "fraction", "numerator": 1, "denominator": 1}}
         told = {"klass": "demucs.htdemucs.HTDemucs", "args": "[]", "kwargs": json.dumps(shape)} | about
         save_file({name: tensor.half() for name, tensor in net.state_dict().items()}, path, told)
         return path
 
     def test_a_file_of_theirs_is_read(self, net, tmp_path):
-        read = demucsnets.base(self.written(net, tmp_path / "theirs.safetensors"))
+        read = demucs_network.base(self.written(net, tmp_path / "theirs.safetensors"))
         assert read.card.name == "demucs-theirs"
         assert read.card.licence == "other"
         assert read.net.segment == 1
@@ -179,15 +179,15 @@ class TestAuthorsFiles:
     )
     def test_what_is_none_of_theirs(self, net, tmp_path, about, said):
         with pytest.raises(InputError, match=said):
-            demucsnets.base(self.written(net, tmp_path / "theirs.safetensors", **about))
+            demucs_network.base(self.written(net, tmp_path / "theirs.safetensors", **about))
 
     @pytest.mark.usefixtures("net")
     def test_no_such_file_and_no_network(self, tmp_path, monkeypatch):
         (tmp_path / "text.safetensors").write_text("nothing", encoding="utf-8")
         with pytest.raises(InputError, match="no network in the format"):
-            demucsnets.base(tmp_path / "text.safetensors")
+            demucs_network.base(tmp_path / "text.safetensors")
         with pytest.raises(InputError, match="there is no network"):
-            demucsnets.base(tmp_path / "nowhere")
+            demucs_network.base(tmp_path / "nowhere")
 
         def down(*_):
             raise ConnectionError("no route")
@@ -195,7 +195,7 @@ class TestAuthorsFiles:
         hub = SimpleNamespace(hf_hub_download=down)
         monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
         with pytest.raises(InputError, match=r"no route.*needs a network"):
-            demucsnets.base("htdemucs")
+            demucs_network.base("htdemucs")
 
     @pytest.mark.usefixtures("net")
     def test_a_bag_of_networks_is_refused(self, tmp_path, monkeypatch):
@@ -203,12 +203,12 @@ class TestAuthorsFiles:
         hub = SimpleNamespace(hf_hub_download=lambda *_: str(tmp_path / "bag.yaml"))
         monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
         with pytest.raises(InputError, match="several networks in one"):
-            demucsnets.base("htdemucs_ft")
+            demucs_network.base("htdemucs_ft")
 
 
 class TestAdapting:
     def test_instruments_begin_as_those_of_their_voice(self, net):
-        other = demucsnets.telling(net, ["agogo", "surdo_de_primeira", "caixa"])
+        other = demucs_network.telling(net, ["agogo", "surdo_de_primeira", "caixa"])
         assert list(other.sources) == ["agogo", "surdo_de_primeira", "caixa"]
         heard = torch.from_numpy(noise(1.0))[None]
         with torch.no_grad():
@@ -257,7 +257,7 @@ class TestAdapting:
         assert told[-1][:2] == (40, 40)
         assert made.card.trained_on == {"ab": [(0.0, 1.0)], "a1": [(0.0, 4.0)], "b2": [(0.0, 4.0)]}
         assert made.card.licence == "CC0-1.0 (a test); CC BY 4.0 (songs)"
-        demucsnets.save(tmp_path / "model", made)
+        demucs_network.save(tmp_path / "model", made)
         assert demucs.separator(tmp_path / "model").instruments == ("caixa", "surdo", "rest")
 
     def test_the_same_step_sees_the_same(self):
@@ -289,4 +289,4 @@ class TestAdapting:
 def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "demucs.htdemucs", None)
     with pytest.raises(MissingExtra, match=r"levada\[demucs\]"):
-        demucsnets.tiny()
+        demucs_network.tiny()

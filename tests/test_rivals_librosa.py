@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, workers
-from levada.beats import Beats
+from levada.beat_tracking.external import librosa as rival
+from levada.beat_tracking.external.numba_cache import restore
 from levada.errors import InputError, MissingExtra
-from levada.rivals import librosa as rival
-from levada.rivals.compiled import restore
-from levada.workers import private_numba_cache
+from levada.io import audio, workers
+from levada.io.beats import Beats
+from levada.io.workers import private_numba_cache
 
 librosa = pytest.importorskip("librosa", reason="librosa is not installed (pip install 'levada[librosa]')")
 

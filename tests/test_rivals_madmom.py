@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio
-from levada.beats import Beats
+from levada.beat_tracking.external import madmom as rival
+from levada.beat_tracking.external.legacy_imports import import_old
 from levada.errors import InputError, MissingExtra
-from levada.render import render
-from levada.rivals import madmom as rival
-from levada.rivals.oldpython import import_old
-from levada.tradition import read_tradition
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.synth.render import render
+from levada.synth.traditions import read_tradition
 
 INSTALLED = importlib.util.find_spec("madmom") is not None
 needs_madmom = pytest.mark.skipif(not INSTALLED, reason="no madmom is installed (pip install 'levada[madmom]')")
@@ -204,7 +204,7 @@ class TestMissing:
 class TestNetworks:
     @pytest.mark.parametrize("model", range(1, 9))
     def test_hear_what_madmoms_do(self, music, recording, model):
-        from levada.track import DecoderSettings, net_tracker
+        from levada.beat_tracking.tracker import DecoderSettings, net_tracker
 
         path = recording(music[:, : 3 * 44100])
         listener = net_tracker(rival.weights(model).net, name="", settings=DecoderSettings())
@@ -227,7 +227,7 @@ class TestNetworks:
         assert np.abs(ours[:, 0] - own).max() < 1e-4
 
     def test_are_read_without_madmom(self):
-        code = "import sys; from levada.rivals.madmom import weights; weights(3); assert 'madmom' not in sys.modules"
+        code = "import sys; from levada.beat_tracking.external.madmom import weights; weights(3); assert 'madmom' not in sys.modules"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from levada.beat_tracking.external.legacy_imports import import_old
 from levada.errors import InputError
-from levada.rivals.oldpython import import_old
 
 OLD = """
 import pkg_resources
@@ -86,7 +86,7 @@ class TestImportOld:
     def test_its_warnings_are_its_own(self, oldlib):
         oldlib.write_text(OLD + "import warnings\nwarnings.warn('old', DeprecationWarning)\n")
         code = f"import sys; sys.path.insert(0, {str(oldlib.parents[1])!r}); "
-        code += "from levada.rivals.oldpython import import_old; import_old('oldlib')"
+        code += "from levada.beat_tracking.external.legacy_imports import import_old; import_old('oldlib')"
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
         )

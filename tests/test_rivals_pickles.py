@@ -8,8 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from levada.beat_tracking.external.safe_pickle import read_network
 from levada.errors import InputError
-from levada.rivals.pickles import read_network
 
 CLASSES = ["oldlib.layers.Net", "oldlib.layers.Layer"]
 FUNCTIONS = ["oldlib.layers.elu"]

@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from levada import audio
 from levada.errors import InputError
-from levada.voices import RATE, STROKES, STRUCK, mixed, synthesised
-from levada.voices.samples import OneShots
+from levada.io import audio
+from levada.synth.instruments import RATE, STROKES, STRUCK, mixed, synthesised
+from levada.synth.instruments.samples import OneShots
 
 
 def rng(seed=0):

@@ -6,9 +6,9 @@ import mir_eval
 import numpy as np
 import pytest
 
-from levada.beats import Beats
+from levada.beat_tracking.metrics import SCORES, beat_scores, kind_of_error
 from levada.errors import InputError
-from levada.scores import SCORES, beat_scores, kind_of_error
+from levada.io.beats import Beats
 
 
 def steady(n=64, *, bpm=120.0, metre=4, first=1, start_s=0.5):

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from levada.errors import InputError
-from levada.scores import mean_interval, paired_interval, score_bounds
+from levada.learning.statistics import mean_interval, paired_interval, score_bounds
 
 SAMPLES = 1000  # of each cell
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.scores import STEM_SCORES, StemScores, leakage, sdr, si_sdr, stem_scores
+from levada.separation.metrics import STEM_SCORES, StemScores, leakage, sdr, si_sdr, stem_scores
 
 GAINS = {"surdo": 1, "caixa": 0.5, "agogo": 0.2}
 NAMES = tuple(GAINS)
@@ -138,7 +138,7 @@ class TestSilence:
 
 class TestPieces:
     def test_pieces_are_the_whole(self, monkeypatch):
-        from levada.scores import stems as module
+        from levada.separation import metrics as module
 
         stems, estimates, mixture = ensemble()
         whole = stem_scores(stems, estimates, mixture)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, corpus, select
-from levada.beats import Beats
-from levada.corpus import Track, open_folder
+from levada import data
+from levada.beat_tracking import selection as select
+from levada.beat_tracking.selection import SCHEMES
+from levada.beat_tracking.selection.features import listen, similarity
+from levada.data import Track, open_folder
 from levada.errors import InputError
-from levada.formats import read_beats, write_beats
-from levada.select import SCHEMES
-from levada.select.features import listen, similarity
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import read_beats, write_beats
 
 PATTERNS = {"a": "x...x...x...x...", "b": "x..x..x...x.x...", "c": "xxx.xx.xxx.x.xx."}
 
@@ -85,7 +87,7 @@ class TestDraw:
     def test_random_is_what_a_corpus_draws(self, labelled):
         for seed in range(4):
             ours = select.draw(labelled, minutes=0.8, scheme="random", rng=rng(seed))
-            assert ours == corpus.draw(labelled, minutes=0.8, rng=rng(seed))
+            assert ours == data.draw(labelled, minutes=0.8, rng=rng(seed))
 
     @pytest.mark.parametrize("scheme", SCHEMES)
     @pytest.mark.parametrize("minutes", [0.25, 0.8, 2.6])
@@ -120,10 +122,10 @@ class TestDraw:
         assert {span.track.id for span in spans} == {"b1"}
 
     def test_the_base_model_is_asked_where_none_is_named(self, labelled, monkeypatch):
-        from levada import models
+        from levada.models import loading
 
         asked = []
-        monkeypatch.setattr(models, "load", lambda name: asked.append(name) or Metronome(sure={"c0": 0.1}))
+        monkeypatch.setattr(loading, "load", lambda name: asked.append(name) or Metronome(sure={"c0": 0.1}))
         spans = select.draw(labelled, minutes=0.26, scheme="uncertainty", rng=rng())
         assert asked == ["base"]
         assert {span.track.id for span in spans} == {"c0"}
@@ -320,10 +322,10 @@ class TestCommand:
         """The command as it is called, with a tracker that costs nothing."""
         import typer
 
-        from levada import models
-        from levada.cli import selection
+        from levada.cli import select as selection
+        from levada.models import loading
 
-        monkeypatch.setattr(models, "load", lambda name: Metronome(name=str(name)))
+        monkeypatch.setattr(loading, "load", lambda name: Metronome(name=str(name)))
         app = typer.Typer()
         app.command()(selection.select)
 
@@ -350,7 +352,7 @@ class TestCommand:
         assert {Path(one["audio"]).parent for one in told["choices"]} == {pool}
 
     def test_what_is_written_says_where_and_is_never_taken_for_labels(self, pool, tmp_path, run):
-        from levada.corpus import check
+        from levada.data import check
 
         shutil.copytree(pool, tmp_path / "mine")
         run(tmp_path / "mine", "--minutes", "0.75", "-o", tmp_path / "mine")

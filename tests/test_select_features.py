@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from levada import audio
-from levada.corpus import Track
+from levada.beat_tracking.selection import features
+from levada.data import Track
 from levada.errors import InputError
-from levada.render import render
-from levada.select import features
-from levada.tradition import read_tradition
+from levada.io import audio
+from levada.synth.render import render
+from levada.synth.traditions import read_tradition
 
 
 def apart(one, other) -> float:

@@ -3,9 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from levada.beat_tracking.selection import schemes
+from levada.beat_tracking.selection.schemes import SCHEMES
 from levada.errors import InputError
-from levada.select import schemes
-from levada.select.schemes import SCHEMES
 
 
 def cosines(size: int, seed: int, dimensions: int = 3) -> np.ndarray:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from levada.errors import InputError
-from levada.nets import unet
-from levada.nets.masks import tiny
-from levada.separate import MaskSeparator, level_of, matched, net_separator, oracle
-from levada.stft import BANDS, Stft
+from levada.separation.masking import MaskSeparator, level_of, matched
+from levada.separation.masks import net_separator, oracle
+from levada.separation.networks import unet
+from levada.separation.networks.mask_net import tiny
+from levada.separation.stft import BANDS, Stft
 
 torch.set_num_threads(1)
 

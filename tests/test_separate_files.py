@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada import audio, files
 from levada.errors import InputError
-from levada.separate import MaskSeparator, outputs, separate_file, separate_folder
-from levada.separate.recording import _rounded
+from levada.io import audio, files
+from levada.separation.folder import separate_folder
+from levada.separation.masking import MaskSeparator
+from levada.separation.separator import _rounded, outputs, separate_file
 
 RATE = 44100
 FULL = 1 << 23
@@ -256,7 +257,7 @@ class TestWhole:
                 raise OSError(errno.ENOSPC, "No space left on device")
             write(self, data[:100])
 
-        monkeypatch.setattr("levada.separate.masking.PIECE_FRAMES", 8)
+        monkeypatch.setattr("levada.separation.masking.PIECE_FRAMES", 8)
         monkeypatch.setattr(soundfile.SoundFile, "write", full)
         many = MaskSeparator("made", SEPARATOR.instruments, shares, piece_frames=8)
         with pytest.raises(InputError, match=r"the disk is full|is the disk full"):

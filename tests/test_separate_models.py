@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from levada import models, nmf
 from levada.errors import InputError
-from levada.nets.card import CONFIG, TENSORS, Card
-from levada.nets.masks import tiny
-from levada.nets.weights import Weights, save
-from levada.stft import Stft
+from levada.learning.card import CONFIG, TENSORS, Card
+from levada.learning.weights import Weights, save
+from levada.models import loading
+from levada.separation import nmf
+from levada.separation.networks.mask_net import tiny
+from levada.separation.stft import Stft
 
 torch.set_num_threads(1)
 
@@ -36,47 +37,47 @@ def folder(tmp_path):
 @pytest.fixture
 def base(tmp_path, monkeypatch):
     """A separator in the place of the one that ships, and no trackers."""
-    monkeypatch.setattr(models, "FOLDER", tmp_path / "weights")
+    monkeypatch.setattr(loading, "FOLDER", tmp_path / "weights")
     (tmp_path / "weights").mkdir()
     return saved(tmp_path / "weights" / "stems")
 
 
 class TestFolders:
     def test_hold_separators(self, folder):
-        separator = models.separator(folder)
+        separator = loading.separator(folder)
         assert (separator.name, separator.instruments) == ("my-separator", KNOWN)
         assert separator.trained_on == {"ab" * 32: [[0.0, 8.0]]}
         mixture = np.random.default_rng(0).normal(0, 0.1, (2, 4000)).astype(np.float32)
         np.testing.assert_allclose(sum(separator.stems(mixture, RATE).values()), mixture, atol=1e-6)
 
     def test_restricted_to_what_plays(self, folder):
-        some = models.separator(folder, instruments=["Caixa", "ganzá"])
+        some = loading.separator(folder, instruments=["Caixa", "ganzá"])
         assert some.instruments == ("caixa", "shaker")
-        assert some.identity != models.separator(folder).identity
+        assert some.identity != loading.separator(folder).identity
 
     def test_another_of_the_same_name_is_another(self, folder, tmp_path):
         other = saved(tmp_path / "other" / "my-separator", seed=1) if (tmp_path / "other").mkdir() is None else None
-        assert models.separator(folder).identity != models.separator(other).identity
+        assert loading.separator(folder).identity != loading.separator(other).identity
 
     @pytest.mark.parametrize("name", [CONFIG, TENSORS])
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
         with pytest.raises(InputError, match="damaged") as told:
-            models.separator(folder)
+            loading.separator(folder)
         assert told.value.path == folder / name
 
     def test_of_another_kind(self, folder):
         with pytest.raises(InputError, match="holds no network of Demucs"):
-            models.separator(f"demucs:{folder}")
+            loading.separator(f"demucs:{folder}")
 
     def test_of_no_model(self, tmp_path):
         with pytest.raises(InputError, match="is not a model"):
-            models.separator(tmp_path)
+            loading.separator(tmp_path)
 
     def test_an_instrument_it_does_not_know(self, folder):
         with pytest.raises(InputError, match="does not know cuica: it tells apart surdo, caixa, tamborim, sh") as told:
-            models.separator(folder, instruments=["surdo", "cuica"])
+            loading.separator(folder, instruments=["surdo", "cuica"])
         assert told.value.path == folder
 
 
@@ -95,17 +96,17 @@ class TestDictionaries:
 
     def test_are_separators(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
-        separator = models.separator(tmp_path / "mine")
+        separator = loading.separator(tmp_path / "mine")
         assert (separator.name, separator.instruments) == ("mine", ("surdo", "caixa", "shaker"))
         mixture = np.random.default_rng(1).normal(0, 0.1, (2, RATE)).astype(np.float32)
-        expected = models.separator_of(learnt, name="memory").stems(mixture, RATE)
+        expected = loading.separator_of(learnt, name="memory").stems(mixture, RATE)
         stems = separator.stems(mixture, RATE)
         np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
         np.testing.assert_allclose(stems["caixa"], expected["caixa"], atol=1e-6)
-        assert models.separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
+        assert loading.separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
 
     def test_have_no_seam(self, learnt):
-        separator = models.separator_of(learnt, name="mine")
+        separator = loading.separator_of(learnt, name="mine")
         mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
         whole = replace(separator, piece_frames=10**6).stems(mixture, RATE)
         for name, stem in replace(separator, piece_frames=40).stems(mixture, RATE).items():
@@ -114,64 +115,64 @@ class TestDictionaries:
     def test_are_no_tracker(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
         with pytest.raises(InputError, match="is a separator: it takes recordings apart"):
-            models.load(tmp_path / "mine")
+            loading.load(tmp_path / "mine")
 
     def test_damaged(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
         (tmp_path / "mine" / TENSORS).write_bytes(b"words")
         with pytest.raises(InputError, match="damaged"):
-            models.separator(tmp_path / "mine")
+            loading.separator(tmp_path / "mine")
 
 
 class TestTasks:
     def test_a_separator_is_no_tracker(self, folder):
         with pytest.raises(InputError, match=r"is a separator: it takes recordings apart \(levada separate\)") as told:
-            models.load(folder)
+            loading.load(folder)
         assert told.value.path == folder
         with pytest.raises(InputError, match="is a separator: beats are learnt by trackers"):
-            models.base_weights(folder)
-        assert models.base_weights(folder, task="stems").net.instruments == KNOWN
+            loading.base_weights(folder)
+        assert loading.base_weights(folder, task="stems").net.instruments == KNOWN
 
     def test_a_tracker_is_no_separator(self, tiny_model):
         with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada beats\)") as told:
-            models.separator(tiny_model)
+            loading.separator(tiny_model)
         assert told.value.path == tiny_model
         with pytest.raises(InputError, match="is a tracker: stems are learnt by separators"):
-            models.base_weights(tiny_model, task="stems")
+            loading.base_weights(tiny_model, task="stems")
 
     @pytest.mark.parametrize("name", ["flux", "latin", "beat_this", "madmom"])
     def test_names_of_trackers(self, name):
         with pytest.raises(InputError, match=f"{name} is a tracker: it finds beats and takes nothing apart"):
-            models.separator(name)
+            loading.separator(name)
 
     def test_nmf_has_to_learn_first(self):
         with pytest.raises(InputError, match="nmf has to learn from stems first: levada adapt"):
-            models.separator("nmf")
+            loading.separator("nmf")
 
     @pytest.mark.parametrize("name", ["nonsense", "nowhere/at-all", "demucs:nowhere"])
     def test_unknown(self, name):
         with pytest.raises(InputError, match=r"there is no separator '.*': name the folder of one, or one of .*samba"):
-            models.separator(name)
+            loading.separator(name)
 
 
 class TestBase:
     @pytest.mark.parametrize("name", ["base", "stems-base"])
     def test_by_name(self, base, name):
-        assert models.separator(name).instruments == KNOWN
-        assert models.separator(name).name == "stems-base"
-        assert models.find("stems-base") == base
-        assert models.base_weights(name, task="stems").card.name == "roda"
+        assert loading.separator(name).instruments == KNOWN
+        assert loading.separator(name).name == "stems-base"
+        assert loading.find("stems-base") == base
+        assert loading.base_weights(name, task="stems").card.name == "roda"
 
     def test_is_listed_with_its_task(self, base):
-        assert dict(models.shipped()) == {}
-        assert dict(models.shipped("stems")) == {"stems-base": base}
-        assert next((card["name"], card["task"]) for card in models.cards()) == ("stems-base", "stems")
-        assert {card["task"] for card in models.cards()[1:]} == {"beats"}
+        assert dict(loading.shipped()) == {}
+        assert dict(loading.shipped("stems")) == {"stems-base": base}
+        assert next((card["name"], card["task"]) for card in loading.cards()) == ("stems-base", "stems")
+        assert {card["task"] for card in loading.cards()[1:]} == {"beats"}
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition(self, caplog):
         with caplog.at_level(logging.WARNING):
-            separator = models.separator("samba")
+            separator = loading.separator("samba")
         assert separator.name == "samba"
         assert set(separator.instruments) == {
             "surdo",
@@ -181,27 +182,27 @@ class TestBase:
         }  # it calls a shaker by its own name
         assert "agogo" in caplog.text
         assert "left out" in caplog.text
-        assert models.separator("samba", instruments=["primeira"]).instruments == ("surdo",)
+        assert loading.separator("samba", instruments=["primeira"]).instruments == ("surdo",)
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition_it_never_heard(self):
         with pytest.raises(InputError, match="the model knows no instrument of candombe: it knows surdo"):
-            models.separator("candombe")
+            loading.separator("candombe")
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition_in_a_file(self, tmp_path):
         with pytest.raises(InputError, match="there is no such file"):
-            models.separator(tmp_path / "mine.toml")
+            loading.separator(tmp_path / "mine.toml")
 
     @pytest.mark.parametrize("name", ["base", "stems-base", "samba"])
     def test_where_none_ships(self, tmp_path, monkeypatch, name):
-        monkeypatch.setattr(models, "FOLDER", tmp_path)
+        monkeypatch.setattr(loading, "FOLDER", tmp_path)
         with pytest.raises(InputError, match="no separator comes with this copy of levada"):
-            models.separator(name)
+            loading.separator(name)
 
     def test_whose_card_is_not_whole(self, base):
         config = json.loads((base / CONFIG).read_text())
         del config["card"]["licence"]
         (base / CONFIG).write_text(json.dumps(config))
         with pytest.raises(InputError, match="is damaged"):
-            models.separator("base")
+            loading.separator("base")

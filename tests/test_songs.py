@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.songs import Chord, Note, pop909, read_pop909
+from levada.synth.songs import Chord, Note, pop909, read_pop909
 
 mido = pytest.importorskip("mido")
 

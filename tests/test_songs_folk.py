@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError, MissingExtra
-from levada.songs import Chord, Note, folk, read_tune, tunes
-from levada.songs.abc import WHOLE, read_abc
-from levada.songs.harmony import harmonise
+from levada.synth.songs import Chord, Note, folk, read_tune, tunes
+from levada.synth.songs.abc import WHOLE, read_abc
+from levada.synth.songs.harmony import harmonise
 
 needs_music21 = pytest.mark.skipif(importlib.util.find_spec("music21") is None, reason="needs music21 and its corpus")
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
-from levada.perform import Performance, Stroke
-from levada.render import sound
-from levada.voices import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
-from levada.voices.fluid import font
-from levada.voices.generalmidi import DRUMS, PERCUSSION, PROGRAMS
-from levada.voices.soundfont import SoundFont, find, fonts
+from levada.io.beats import Beats
+from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
+from levada.synth.instruments.fluidsynth_notes import font
+from levada.synth.instruments.general_midi import DRUMS, PERCUSSION, PROGRAMS
+from levada.synth.instruments.soundfont import SoundFont, find, fonts
+from levada.synth.performance import Performance, Stroke
+from levada.synth.render import sound
 
 
 def rng(seed=0):
@@ -222,7 +222,7 @@ print(sorted(heard.items()))
         assert hashlib.sha256(b"").hexdigest() not in told.pop()
 
     def test_what_is_remembered_is_bounded(self, tone, monkeypatch):
-        monkeypatch.setattr("levada.voices.fluid.REMEMBERED_BYTES", 200_000)
+        monkeypatch.setattr("levada.synth.instruments.fluidsynth_notes.REMEMBERED_BYTES", 200_000)
         opened = font.__wrapped__(str(tone))
         first = opened.note(0, 0, 60, velocity=100, duration_s=0.5)
         for key in range(40, 80):
@@ -307,7 +307,7 @@ class TestFind:
     def places(self, tmp_path, monkeypatch):
         for name in ("One.sf2", "MuseScore_General_Full.sf3", "notes.txt"):
             (tmp_path / name).write_bytes(b"")
-        monkeypatch.setattr("levada.voices.soundfont.PLACES", (str(tmp_path), str(tmp_path / "missing")))
+        monkeypatch.setattr("levada.synth.instruments.soundfont.PLACES", (str(tmp_path), str(tmp_path / "missing")))
         monkeypatch.delenv("LEVADA_SOUNDFONTS", raising=False)
 
     def test_by_path(self, tmp_path):

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio, models
-from levada.adapt.beats import decoder
-from levada.adapt.stems import StemSettings, adapt_stems
-from levada.bayes import train
-from levada.corpus import Span, annotated_spans, open_corpus, open_stems, single, whole
-from levada.corpus.multitracks import StemSpan
+from levada.beat_tracking.adaptation import decoder
+from levada.beat_tracking.evaluation import evaluate
+from levada.beat_tracking.patterns import train
+from levada.data import Span, annotated_spans, open_corpus, open_stems, single, whole
+from levada.data.multitracks import StemSpan
+from levada.data.sources import Source, combined_licence
 from levada.errors import InputError
-from levada.evaluate import evaluate, evaluate_stems
-from levada.nets.card import CONFIG, README, Card, adapted_card, joined_stretches, lineage, read_card
-from levada.nets.masks import tiny
-from levada.nets.weights import Weights, load, save
-from levada.sources import Source, combined_licence
-from levada.tradition import read_tradition
+from levada.io import audio
+from levada.learning.card import CONFIG, README, Card, adapted_card, joined_stretches, lineage, read_card
+from levada.learning.weights import Weights, load, save
+from levada.models import loading
+from levada.separation.adaptation import StemSettings, adapt_stems
+from levada.separation.evaluation import evaluate_stems
+from levada.separation.networks.mask_net import tiny
+from levada.synth.traditions import read_tradition
 
 NC = Source("Street drums", "CC BY-NC-SA 4.0", "@inproceedings{street, title={Street drums}}")
 
@@ -89,7 +91,7 @@ class TestTrainedOn:
         once = decoder([Span(track, 1.0, 4.0)], base=base)
         twice = decoder([Span(track, 7.0, 10.0)], base=once)
         assert twice.card.trained_on == {track.content_hash: [(1.0, 4.0), (7.0, 10.0)]}
-        tracker = models.tracker(twice, name="twice")
+        tracker = loading.tracker(twice, name="twice")
         stretches = [Span(track, 1.5, 3.5), Span(track, 4.2, 6.8), Span(track, 7.5, 9.5)]
         rows = [evaluate([stretch], {"twice": tracker}, trim_s=0.0).rows[0] for stretch in stretches]
         assert [row.trained_on for row in rows] == [True, False, True]
@@ -109,7 +111,7 @@ class TestTrainedOn:
             span = StemSpan(songs[0], begin, end)
             made = adapt_stems([span], base=made, settings=quick, folder=tmp_path / str(number))
         assert made.card.trained_on == {digest: [(0.0, 1.0), (2.0, 3.0)] for digest in songs[0].stem_hashes}
-        result = evaluate_stems(songs, {"mine": models.separator_of(made, name="mine")})
+        result = evaluate_stems(songs, {"mine": loading.separator_of(made, name="mine")})
         assert {row.song for row in result.of("mine") if row.trained_on} == {"song-0"}
 
     def test_each_second_counts_once(self, corpus, songs):

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio, spectrogram
-from levada.errors import InputError
-from levada.spectrogram import (
+from levada.beat_tracking import spectrogram
+from levada.beat_tracking.spectrogram import (
     GRID,
     N_BANDS,
     FrameGrid,
@@ -24,6 +23,8 @@ from levada.spectrogram import (
     stream_log_bands,
     torch_log_bands,
 )
+from levada.errors import InputError
+from levada.io import audio
 
 torch.set_num_threads(1)
 

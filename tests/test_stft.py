@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.stft import BANDS, Stft
+from levada.separation.stft import BANDS, Stft
 
 RATES = [8000, 11025, 22050, 44100, 48000, 96000]
 

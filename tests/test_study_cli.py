@@ -7,10 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from levada import terminal
-from levada.cli import studies
+from levada.cli import study, terminal
 from levada.errors import InputError, MissingExtra
-from levada.study import read_runs
+from levada.experiments import read_runs
 
 SPEC = 'rivals = ["flux"]\nseeds = 2\n[corpora]\nsmall = "{}"\n'
 
@@ -19,9 +18,9 @@ SPEC = 'rivals = ["flux"]\nseeds = 2\n[corpora]\nsmall = "{}"\n'
 def command(monkeypatch):
     """Run `levada study` with arguments; gives the exit code, stdout and stderr."""
     app = typer.Typer()
-    app.command("study")(studies.study)
-    app.command("report")(studies.report)
-    monkeypatch.setattr(studies, "_each", lambda *_: None)  # here, one after the other
+    app.command("study")(study.study)
+    app.command("report")(study.report)
+    monkeypatch.setattr(study, "_each", lambda *_: None)  # here, one after the other
 
     def run(*arguments):
         result = CliRunner().invoke(app, [*map(str, arguments)])
@@ -54,7 +53,7 @@ class TestStudy:
         def each(_, jobs):
             yield from ((job, InputError("it would not")) for job in jobs)
 
-        monkeypatch.setattr(studies, "_each", lambda *_: each)
+        monkeypatch.setattr(study, "_each", lambda *_: each)
         code, _, err = command("study", spec, "-o", tmp_path / "out")
         assert code == 3
         assert "failed: small, flux, seed 0: it would not" in err
@@ -74,9 +73,9 @@ class TestStudy:
         assert [(row["base"], row["seed"], row["done"]) for row in rows] == [("flux", 0, False), ("flux", 1, False)]
 
     def test_less_memory_than_was_asked_for(self, command, spec, tmp_path, monkeypatch):
-        from levada.study import conduct
+        from levada.experiments import runner
 
-        monkeypatch.setattr(conduct, "_free_mb", lambda: 100.0)
+        monkeypatch.setattr(runner, "_free_mb", lambda: 100.0)
         _, _, err = command("study", spec, "-o", tmp_path / "out", "--processes", 2)
         assert "1 run at once: there is not enough memory for 2" in err
 
@@ -114,7 +113,7 @@ class TestProgress:
         said = []
         monkeypatch.setattr(terminal, "say", said.append)
         monkeypatch.setattr(terminal, "clock", lambda: "12:00")
-        with studies._shown("mine", every_s=0) as told:
+        with study._shown("mine", every_s=0) as told:
             told(0, 3, float("nan"))
             told(1, 3, 600.0)
             told(2, 3, 40.0)
@@ -124,7 +123,7 @@ class TestProgress:
     def test_not_at_every_run(self, monkeypatch):
         said = []
         monkeypatch.setattr(terminal, "say", said.append)
-        with studies._shown("mine", every_s=60) as told:
+        with study._shown("mine", every_s=60) as told:
             for done in range(5):
                 told(done, 5, 1.0)
         assert said == []

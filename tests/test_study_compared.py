@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio
-from levada.beats import Beats
-from levada.corpus import open_corpus, open_stems
-from levada.formats import write_beats
-from levada.nets import weights
-from levada.study.compared import labels_of
-from levada.study.conduct import open_corpora, run_study
-from levada.study.corpora import Opened, data_digest, open_source, without_duplicates
-from levada.study.grid import lay_out
-from levada.study.spec import Source, Study, read_spec
-from levada.study.store import read_runs
+from levada.data import open_corpus, open_stems
+from levada.experiments.compared_models import labels_of
+from levada.experiments.corpora import Opened, data_digest, open_source, without_duplicates
+from levada.experiments.grid import lay_out
+from levada.experiments.runner import open_corpora, run_study
+from levada.experiments.spec import Source, Study, read_spec
+from levada.experiments.store import read_runs
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
+from levada.learning import weights
 
 
 def record(folder, name, *, seed):
@@ -54,7 +54,7 @@ def opened(folder, **said):
 
 def scored(plan, there):
     """Ids that a run scores."""
-    from levada.study.corpora import sides
+    from levada.experiments.corpora import sides
 
     split = sides(there.source, there.corpus, seed=plan.seed, test=plan.test_share)
     return {getattr(item, "track", item).id for item in split.test} - set(plan.unscored)

@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, workers
-from levada.beats import Beats
+from levada.beat_tracking.evaluation import Row
+from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
-from levada.evaluate import Row
-from levada.files import lock_folder
-from levada.formats import write_beats
-from levada.report.gaps import told_by_studies
-from levada.scores import SCORES
-from levada.study import grid
-from levada.study.conduct import look_ahead, run_study
-from levada.study.run import failure
-from levada.study.spec import read_spec
-from levada.study.store import read_runs
+from levada.experiments import grid
+from levada.experiments.report.caveats import told_by_studies
+from levada.experiments.run import failure
+from levada.experiments.runner import look_ahead, run_study
+from levada.experiments.spec import read_spec
+from levada.experiments.store import read_runs
+from levada.io import audio, workers
+from levada.io.beats import Beats
+from levada.io.files import lock_folder
+from levada.io.formats import write_beats
 
 STRATEGIES = 'strategies = ["untouched", "decoder"]\nminutes = [0.1, 0.2]\nrivals = ["flux"]\nseeds = 3\n'
 
@@ -152,7 +152,7 @@ class TestResume:
         """The real thing: real runs in another process, and kill -9."""
         out, log = tmp_path / "out", tmp_path / "log"
         code = (
-            "import sys\nfrom levada.study import grid, run_study\n"
+            "import sys\nfrom levada.experiments import grid, run_study\n"
             "grid.code_digest = lambda: 'the same'\nrun_study(sys.argv[1], out=sys.argv[2])\n"
         )
         monkeypatch.setattr(grid, "code_digest", lambda: "the same")  # whoever edits the sources meanwhile

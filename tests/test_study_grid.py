@@ -7,18 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from levada import audio, models
-from levada.augment import NONE
-from levada.beats import Beats
-from levada.corpus import open_corpus
-from levada.corpus.rendered import sounds_digest
+from levada.beat_tracking.augmentation import NONE
+from levada.data import open_corpus
+from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
-from levada.formats import write_beats
-from levada.study.conduct import open_corpora
-from levada.study.corpora import Opened, data_digest, imagine, labels, prepare, sides
-from levada.study.cost import Clock, guess_s
-from levada.study.grid import identity, lay_out
-from levada.study.spec import Source, Study, read_spec
+from levada.experiments.corpora import Opened, data_digest, imagine, labels, prepare, sides
+from levada.experiments.cost import Clock, guess_s
+from levada.experiments.grid import identity, lay_out
+from levada.experiments.runner import open_corpora
+from levada.experiments.spec import Source, Study, read_spec
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import write_beats
+from levada.models import loading
 
 SCRATCH = 'strategies = ["scratch"]\nminutes = [1]\n'
 FINETUNE = 'strategies = ["finetune"]\nminutes = [0.1]\n'
@@ -243,7 +244,7 @@ class TestLeftOut:
         def missing():
             raise MissingExtra("librosa", extra="librosa", purpose="score it")
 
-        monkeypatch.setattr(models, "RIVALS", {"librosa": missing})
+        monkeypatch.setattr(loading, "RIVALS", {"librosa": missing})
         grid = lay_out(study(clicks, rivals=("librosa",)), [opened(clicks)])
         assert [plan.base for plan in grid.plans] == ["base"]
         assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)
@@ -292,7 +293,7 @@ class TestWrong:
         assert (error.value.path, error.value.line) == (spec, line)
 
     def test_layers_that_one_of_two_bases_has(self, clicks, tiny_model, monkeypatch):
-        monkeypatch.setattr(models, "BASES", {})
+        monkeypatch.setattr(loading, "BASES", {})
         asked = study(
             clicks,
             strategies=("finetune",),

@@ -5,17 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from levada import models
-from levada.beats import Beats
-from levada.corpus import open_corpus
+from levada.beat_tracking.tracker import Outside
+from levada.data import open_corpus
 from levada.errors import InputError
-from levada.study import conduct, task
-from levada.study.corpora import Opened, data_digest
-from levada.study.grid import lay_out
-from levada.study.run import Job, failure, forget_peak, peak_mb, run
-from levada.study.spec import Source, Study
-from levada.study.store import write_run
-from levada.track import Outside
+from levada.experiments import runner, task
+from levada.experiments.corpora import Opened, data_digest
+from levada.experiments.grid import lay_out
+from levada.experiments.run import Job, failure, forget_peak, peak_mb, run
+from levada.experiments.spec import Source, Study
+from levada.experiments.store import write_run
+from levada.io.beats import Beats
+from levada.models import loading
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ class TestRun:
         assert all(0 <= row["beat_f"] <= 1 and row["trained_on"] == "False" for row in written.scores)
         assert files["log.csv"].decode().startswith("step,")
         assert files["log.csv"].count(b"\n") == 4
-        assert models.load(written.folder / "weights").beats(np.zeros((1, 44100), np.float32), 44100) is not None
+        assert loading.load(written.folder / "weights").beats(np.zeros((1, 44100), np.float32), 44100) is not None
         assert told["deciding"] == job.plan.deciding()
         assert told["model"]["card"]["minutes"] == pytest.approx(told["labels_minutes"])
         assert isinstance(told["model"]["fell_back"], bool)
@@ -135,7 +135,7 @@ class TestFailures:
                 raise ZeroDivisionError("alas")
             return Beats(np.arange(0.5, 12, 0.5))
 
-        monkeypatch.setattr(models, "RIVALS", {"librosa": lambda: Outside("librosa", find, identity="mine")})
+        monkeypatch.setattr(loading, "RIVALS", {"librosa": lambda: Outside("librosa", find, identity="mine")})
 
     def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, monkeypatch, tmp_path):
         self.rival(monkeypatch, {0})
@@ -169,12 +169,12 @@ class TestFailures:
 class TestMemory:
     @pytest.mark.parametrize(("free_mb", "asked", "expected"), [(4000, 8, 3), (4000, 2, 2), (500, 4, 1), (1e6, 1, 1)])
     def test_no_more_processes_than_fit(self, monkeypatch, free_mb, asked, expected):
-        monkeypatch.setattr(conduct, "_free_mb", lambda: free_mb)
-        assert conduct.processes_that_fit(asked) == expected
+        monkeypatch.setattr(runner, "_free_mb", lambda: free_mb)
+        assert runner.processes_that_fit(asked) == expected
 
     def test_as_many_as_cores_by_default(self, monkeypatch):
-        monkeypatch.setattr(conduct, "_free_mb", lambda: float("inf"))
-        assert conduct.processes_that_fit() >= 1
+        monkeypatch.setattr(runner, "_free_mb", lambda: float("inf"))
+        assert runner.processes_that_fit() >= 1
 
     def test_what_is_free(self):
-        assert conduct._free_mb() > 10
+        assert runner._free_mb() > 10

@@ -2,13 +2,13 @@
 
 import pytest
 
-from levada.corpus import open_corpus
-from levada.study.corpora import Opened, data_digest
-from levada.study.grid import lay_out
-from levada.study.run import Job, failure, run
-from levada.study.show import show
-from levada.study.spec import Source, Study
-from levada.study.store import write_run
+from levada.data import open_corpus
+from levada.experiments.corpora import Opened, data_digest
+from levada.experiments.grid import lay_out
+from levada.experiments.run import Job, failure, run
+from levada.experiments.run_loggers import show
+from levada.experiments.spec import Source, Study
+from levada.experiments.store import write_run
 
 
 @pytest.fixture

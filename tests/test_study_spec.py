@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.study.spec import Source, line_of, nearest, read_spec
+from levada.experiments.spec import Source, line_of, nearest, read_spec
 
 STUDIES = Path(__file__).parent.parent / "studies"
 LEAST = 'strategies = ["untouched"]\n[corpora]\nmine = "recordings"\n'

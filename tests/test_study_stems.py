@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, models
-from levada.augment import AS_IT_IS, StemAugmentation
-from levada.corpus import open_stems
+from levada.data import open_stems
 from levada.errors import InputError
-from levada.nmf import NmfSettings
-from levada.study.conduct import look_ahead, run_study
-from levada.study.corpora import Opened, data_digest
-from levada.study.cost import guess_s
-from levada.study.grid import lay_out
-from levada.study.run import Job, run
-from levada.study.show import show
-from levada.study.spec import Source, Study, read_spec
-from levada.study.store import read_runs, write_run
+from levada.experiments.corpora import Opened, data_digest
+from levada.experiments.cost import guess_s
+from levada.experiments.grid import lay_out
+from levada.experiments.run import Job, run
+from levada.experiments.run_loggers import show
+from levada.experiments.runner import look_ahead, run_study
+from levada.experiments.spec import Source, Study, read_spec
+from levada.experiments.store import read_runs, write_run
+from levada.io import audio
+from levada.models import loading
+from levada.separation.augmentation import AS_IT_IS, StemAugmentation
+from levada.separation.nmf import NmfSettings
 
 RATE = 22050
 DRUMS = {"surdo": 80, "tamborim": 1500}
@@ -56,9 +57,9 @@ def tiny_separator(tmp_path_factory):
     """A folder of a network that knows two drums, and one that nobody plays."""
     import torch
 
-    from levada.nets.card import Card
-    from levada.nets.masks import tiny
-    from levada.nets.weights import Weights, save
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights, save
+    from levada.separation.networks.mask_net import tiny
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -98,7 +99,7 @@ class TestRuns:
         assert files["log.csv"].count(b"\n") == 4
         written = write_run(tmp_path, files)
         assert {row["instrument"] for row in written.scores} == set(DRUMS)
-        assert set(models.separator(written.folder / "weights").instruments) == set(DRUMS)
+        assert set(loading.separator(written.folder / "weights").instruments) == set(DRUMS)
         assert {(row["stem"], row["instrument"]) for row in table(files, "leaks.csv")} == {
             (stem, drum) for stem in DRUMS for drum in DRUMS
         }
@@ -122,7 +123,7 @@ class TestRuns:
     def test_dictionaries_are_kept(self, jobs, tmp_path):
         (job,) = jobs("nmf", keep_weights=True)
         written = write_run(tmp_path, run(job))
-        assert set(models.separator(written.folder / "weights").instruments) == set(DRUMS)
+        assert set(loading.separator(written.folder / "weights").instruments) == set(DRUMS)
         assert not (written.folder / "log.csv").exists()
 
     def test_a_silent_stem_leaks_and_has_no_improvement(self, tmp_path):

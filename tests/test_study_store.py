@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from levada.beat_tracking.evaluation import Row
+from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
-from levada.evaluate import Row
-from levada.scores import SCORES
-from levada.study.grid import Plan
-from levada.study.store import Run, known_runs, read_run, read_runs, recover, remember, write_run
+from levada.experiments.grid import Plan
+from levada.experiments.store import Run, known_runs, read_run, read_runs, recover, remember, write_run
 
 PLAN = Plan("drums", "finetune+augment", "base", 1.5, "vote-k", ("tempo", "pitch"), ("all",), 3, 0.5, 5.0, False, False)
 

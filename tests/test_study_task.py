@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from levada import audio
 from levada.errors import InputError
-from levada.report import write_report
-from levada.study import conduct
-from levada.study.conduct import run_study
-from levada.study.grid import Plan
-from levada.study.spec import read_spec
-from levada.study.store import read_runs
-from levada.study.task import STEMS, TASKS
+from levada.experiments import runner
+from levada.experiments.grid import Plan
+from levada.experiments.report import write_report
+from levada.experiments.runner import run_study
+from levada.experiments.spec import read_spec
+from levada.experiments.store import read_runs
+from levada.experiments.task import STEMS, TASKS
+from levada.io import audio
 
 RATE = 22050
 
@@ -75,7 +75,7 @@ def test_rendered_songs(tmp_path):
         'task = "stems"\nstrategies = ["nmf"]\nminutes = [0.05]\n'
         '[corpora]\nmade = { render = "candombe", recordings = 3, seconds = 4 }\n'
     )
-    ahead = conduct.look_ahead(read_spec(path), out=tmp_path / "runs")
+    ahead = runner.look_ahead(read_spec(path), out=tmp_path / "runs")
     assert len(ahead.runs) == 1
     assert run_study(path, out=tmp_path / "runs").done == 1
     assert len(list((tmp_path / "runs").rglob("mixture.wav"))) == 3

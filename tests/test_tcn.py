@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from levada.nets import tcn
-from levada.nets.tcn import Tcn, TcnSettings, tiny
+from levada.beat_tracking.networks import tcn
+from levada.beat_tracking.networks.tcn import Tcn, TcnSettings, tiny
 
 torch.set_num_threads(1)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from levada import track
-from levada.nets import tcn2019
-from levada.nets.tcn2019 import Tcn2019, Tcn2019Settings, from_arrays, tiny
+from levada.beat_tracking import tracker
+from levada.beat_tracking.networks import tcn2019
+from levada.beat_tracking.networks.tcn2019 import Tcn2019, Tcn2019Settings, from_arrays, tiny
 
 torch.set_num_threads(1)
 
@@ -37,7 +37,7 @@ class TestSize:
         assert f"{net.receptive_frames:,}" in Tcn2019.receptive_frames.__doc__
 
     def test_hears_the_81_bands_at_their_frame_rate(self):
-        from levada.spectrogram import FRONT_ENDS, LOG_BANDS
+        from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS
 
         assert FRONT_ENDS[Tcn2019.front_end] is LOG_BANDS
         assert Tcn2019.fps == LOG_BANDS.grid.fps
@@ -95,14 +95,14 @@ class TestEqualities:
             torch.testing.assert_close(block(x), wanted)
 
     def test_in_pieces_it_hears_the_same(self, monkeypatch):
-        monkeypatch.setattr(track, "CHUNK_STEPS", 100)
+        monkeypatch.setattr(tracker, "CHUNK_STEPS", 100)
         net, given = seeded(), bands(frames=531)
         with torch.no_grad():
             net.head.weight[1] = torch.randn(4, 1)
         pieces = [piece.numpy() for piece in given[0].split([1, 200, 17, 313])]
         with torch.inference_mode():
-            whole = track.probabilities(net(given)[0].numpy())
-        np.testing.assert_allclose(track.hear(net, pieces), whole, rtol=0, atol=1e-6)
+            whole = tracker.probabilities(net(given)[0].numpy())
+        np.testing.assert_allclose(tracker.hear(net, pieces), whole, rtol=0, atol=1e-6)
 
     def test_dropout_in_training_only(self):
         torch.manual_seed(0)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from levada import terminal
-from levada.corpus import check, open_corpus
-from levada.evaluate import Evaluation, Row
-from levada.scores import SCORES
+from levada.beat_tracking.evaluation import Evaluation, Row
+from levada.beat_tracking.metrics import SCORES
+from levada.cli import terminal
+from levada.data import check, open_corpus
 
 MODELS = ("base", "decoder adapted", "flux")
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from levada.text import csv_cell, csv_name, printable
+from levada.io.text import csv_cell, csv_name, printable
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from levada import audio, track
-from levada.beats import Beats
-from levada.decode import DecoderSettings, probabilities
+from levada.beat_tracking import tracker as track
+from levada.beat_tracking.decoder import DecoderSettings, probabilities
+from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks.tcn import tiny
+from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_bands
+from levada.beat_tracking.tracker import Listener, flux_tracker, hear, net_tracker, track_folder
 from levada.errors import InputError
-from levada.files import LOCK
-from levada.folders import MANIFEST
-from levada.formats import read_beats
-from levada.nets.tcn import tiny
-from levada.scores import beat_scores
-from levada.spectrogram import GRID, N_BANDS, log_bands
-from levada.track import Listener, flux_tracker, hear, net_tracker, track_folder
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.files import LOCK
+from levada.io.formats import read_beats
+from levada.io.run_folder import MANIFEST
 
 torch.set_num_threads(1)
 
@@ -397,7 +398,7 @@ class TestProcesses:
             audio.write(archive / f"{number}.wav", clicking(4, bpm=100 + 10 * number), rate=RATE)
         script = (
             "import sys, time\n"
-            "from levada.track import flux_tracker, track_folder\n"
+            "from levada.beat_tracking.tracker import flux_tracker, track_folder\n"
             "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=lambda *_: time.sleep(0.3))\n"
         )
         run = subprocess.Popen([sys.executable, "-c", script, str(archive), str(out)])

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio, tracking
-from levada.beats import Beats
 from levada.errors import InputError, MissingExtra
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.learning import loggers
 
 CONFIG = {
     "strategy": "finetune",
@@ -57,7 +58,7 @@ def nobody(monkeypatch, tmp_path):
 
 
 def tell_all(names, folder, picture) -> None:
-    with tracking.start(names, folder=folder, project="a/project", run="the run", config=CONFIG) as told:
+    with loggers.start(names, folder=folder, project="a/project", run="the run", config=CONFIG) as told:
         told.scalars(1, {"loss": 0.75, "F": 0.25})
         told.scalars(3, {"loss": 0.5})
         told.table("scores", ROWS)
@@ -97,12 +98,12 @@ class TestFiles:
         assert (folder / "pictures" / "activations.png").read_bytes() == picture.read_bytes()
 
     def test_a_run_that_goes_on_replaces_what_it_tells_again(self, tmp_path):
-        with tracking.start(["csv"], folder=tmp_path) as told:
+        with loggers.start(["csv"], folder=tmp_path) as told:
             for step in (1, 2, 3, 4):
                 told.scalars(step, {"loss": float(step)})
         with open(tmp_path / "scalars.csv", "a", encoding="utf-8") as file:
             file.write("5,lo")  # where a kill cut it
-        with tracking.start(["csv"], folder=tmp_path) as told:
+        with loggers.start(["csv"], folder=tmp_path) as told:
             told.scalars(3, {"loss": 30.0})
             told.scalars(4, {"loss": 40.0})
         assert rows_of(tmp_path / "scalars.csv")[1:] == [
@@ -113,7 +114,7 @@ class TestFiles:
         ]
 
     def test_names_may_hold_anything_and_do_not_collide(self, tmp_path):
-        with tracking.start([], folder=tmp_path) as told:
+        with loggers.start([], folder=tmp_path) as told:
             for name in ("a/b", "a b", "../../escape", "…", "a" * 300):
                 told.table(name, [{"name": name}])
         written = sorted((tmp_path / "tables").iterdir())
@@ -122,7 +123,7 @@ class TestFiles:
         assert not (tmp_path.parent / "escape.csv").exists()
 
     def test_a_table_told_again_replaces_the_first(self, tmp_path):
-        with tracking.start([], folder=tmp_path) as told:
+        with loggers.start([], folder=tmp_path) as told:
             told.table("scores", [{"F": 1}, {"F": 2}])
             told.table("scores", [{"F": 3}])
         assert rows_of(tmp_path / "tables" / "scores.csv") == [["F"], ["3"]]
@@ -134,7 +135,7 @@ class TestFiles:
             folder: Path = Path("some/where")
             limits: tuple[float, ...] = (1.0, float("inf"))
 
-        with tracking.start([], folder=tmp_path, config={"settings": Settings()}) as told:
+        with loggers.start([], folder=tmp_path, config={"settings": Settings()}) as told:
             assert told.config == {"settings": {"steps": 3, "folder": str(Path("some/where")), "limits": [1.0, "inf"]}}
 
     def test_nothing_that_is_not_named_is_imported(self, tmp_path):
@@ -159,7 +160,7 @@ class TestBadInput:
     )
     def test_an_unknown_name(self, tmp_path, name, said):
         with pytest.raises(InputError, match=said):
-            tracking.start([name], folder=tmp_path / "run")
+            loggers.start([name], folder=tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
     @pytest.mark.usefixtures("nobody")
@@ -169,16 +170,16 @@ class TestBadInput:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingExtra, match=rf"levada\[{name}\]"):
-            tracking.start([name], folder=tmp_path)
+            loggers.start([name], folder=tmp_path)
 
     def test_a_folder_that_is_a_file(self, tmp_path):
         (tmp_path / "file").write_text("here")
         with pytest.raises(InputError, match="cannot be written"):
-            tracking.start([], folder=tmp_path / "file")
+            loggers.start([], folder=tmp_path / "file")
 
     def test_a_picture_that_is_none(self, tmp_path):
         (tmp_path / "not.png").write_text("a picture of nothing")
-        with tracking.start([], folder=tmp_path / "run") as told:
+        with loggers.start([], folder=tmp_path / "run") as told:
             with pytest.raises(InputError, match="no PNG"):
                 told.picture("one", tmp_path / "not.png")
             with pytest.raises(InputError, match="cannot be read"):
@@ -193,7 +194,7 @@ class TestBadInput:
                 raise OSError("the socket is gone")
 
         failing = Failing()
-        with tracking.start([], folder=tmp_path) as told, caplog.at_level(logging.WARNING):
+        with loggers.start([], folder=tmp_path) as told, caplog.at_level(logging.WARNING):
             told.tell("Somebody", lambda: failing)
             told.scalars(1, {"loss": 1.0})
             told.scalars(2, {"loss": 2.0})
@@ -204,8 +205,8 @@ class TestBadInput:
 
 class TestProgress:
     def test_tells_the_first_the_last_and_every_tenth_step(self, tmp_path):
-        with tracking.start([], folder=tmp_path) as told:
-            progress = tracking.progress(told)
+        with loggers.start([], folder=tmp_path) as told:
+            progress = loggers.progress(told)
             for step in range(1, 26):
                 progress(step, 25, 1 / step)
         rows = rows_of(tmp_path / "scalars.csv")[1:]
@@ -215,18 +216,18 @@ class TestProgress:
     def test_follows_a_training(self, tmp_path):
         import torch
 
-        from levada import fit
-        from levada.nets.tcn import tiny
+        from levada.beat_tracking.networks.tcn import tiny
+        from levada.learning import training
 
         torch.manual_seed(0)
-        batch = fit.Batch(torch.randn(1, 50, 81), torch.zeros(1, 50, 2), torch.ones(1, 50, 2))
-        with tracking.start([], folder=tmp_path / "told") as told:
-            fit.fit(
+        batch = training.Batch(torch.randn(1, 50, 81), torch.zeros(1, 50, 2), torch.ones(1, 50, 2))
+        with loggers.start([], folder=tmp_path / "told") as told:
+            training.fit(
                 tiny(),
                 lambda _: itertools.repeat(batch),
-                settings=fit.FitSettings(steps=3),
+                settings=training.FitSettings(steps=3),
                 folder=tmp_path / "run",
-                progress=tracking.progress(told),
+                progress=loggers.progress(told),
             )
         rows = rows_of(tmp_path / "told" / "scalars.csv")[1:]
         assert [row[0] for row in rows] == ["1", "3"]
@@ -269,7 +270,7 @@ class TestTensorBoard:
     def test_settings_are_hyperparameters(self, tmp_path):
         from tensorboard.plugins.hparams import plugin_data_pb2
 
-        tracking.start(["tensorboard"], folder=tmp_path, config=CONFIG).finish()
+        loggers.start(["tensorboard"], folder=tmp_path, config=CONFIG).finish()
         content = self.read(tmp_path).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
         given = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
         assert given["strategy"].string_value == "finetune"
@@ -278,13 +279,13 @@ class TestTensorBoard:
         assert given["settings/steps"].number_value == 30
 
     def test_a_killed_run_keeps_what_it_told_and_goes_on(self, tmp_path):
-        first = tracking.start(["tensorboard"], folder=tmp_path)
+        first = loggers.start(["tensorboard"], folder=tmp_path)
         for step in (1, 2, 3):
             first.scalars(step, {"loss": float(step)})
         assert [event.step for event in self.read(tmp_path).Scalars("loss")] == [1, 2, 3]  # before any end
         first.finish()
         time.sleep(0.01)  # files are read in the order of their names, which begin with the time
-        with tracking.start(["tensorboard"], folder=tmp_path) as second:
+        with loggers.start(["tensorboard"], folder=tmp_path) as second:
             second.scalars(3, {"loss": 30.0})
         assert [(event.step, event.value) for event in self.read(tmp_path).Scalars("loss")] == [(1, 1), (2, 2), (3, 30)]
 
@@ -353,7 +354,7 @@ class TestWeightsAndBiases:
 
     def test_a_run_that_goes_on_is_the_same_run(self, tmp_path):
         for _ in range(2):
-            tracking.start(["wandb"], folder=tmp_path).finish()
+            loggers.start(["wandb"], folder=tmp_path).finish()
             time.sleep(1.1)  # folders are told apart by their second
         assert len({path.stem for path in tmp_path.glob("wandb/offline-run-*/*.wandb")}) == 1
 
@@ -384,13 +385,13 @@ with tracking.start(["wandb"], folder={str(tmp_path / "run")!r}) as told:
     def test_who_is_not_logged_in_is_not_prompted(self, tmp_path, monkeypatch, caplog):
         monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked something"))
-        tracking.start(["wandb"], folder=tmp_path).finish()
+        loggers.start(["wandb"], folder=tmp_path).finish()
         assert "nobody is logged in" in caplog.text
         assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
 
     def test_disabled_is_disabled(self, tmp_path, monkeypatch):
         monkeypatch.setenv("WANDB_MODE", "disabled")
-        with tracking.start(["wandb"], folder=tmp_path) as told:
+        with loggers.start(["wandb"], folder=tmp_path) as told:
             told.scalars(1, {"loss": 1.0})
         assert list(tmp_path.glob("wandb/*run-*")) == []
         assert len(rows_of(tmp_path / "scalars.csv")) == 2

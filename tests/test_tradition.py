@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from levada.errors import InputError
-from levada.files import read_toml
-from levada.tradition import FOLDER, Form, Pattern, drawn, in_words, read_tradition, shipped
-from levada.tradition.places import find_places
-from levada.voices import PITCHED, STRUCK
+from levada.io.files import read_toml
+from levada.io.toml_positions import find_places
+from levada.synth.instruments import PITCHED, STRUCK
+from levada.synth.traditions import FOLDER, Form, Pattern, drawn, in_words, read_tradition, shipped
 
 GOOD = """
 title = "Mine"

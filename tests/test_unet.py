@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from levada.errors import InputError
-from levada.fit import FitSettings, fit
-from levada.nets import weights as module
-from levada.nets.card import CONFIG, Card
-from levada.nets.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss, tiny
+from levada.learning import weights as module
+from levada.learning.card import CONFIG, Card
+from levada.learning.training import FitSettings, fit
+from levada.separation.networks.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss, tiny
 
 torch.set_num_threads(1)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada import audio
 from levada.errors import InputError
-from levada.voices import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
-from levada.voices.bars import BARS
-from levada.voices.grains import GRAINS
-from levada.voices.membranes import DRUMS
-from levada.voices.partials import fall, noise, ring, rings, within
-from levada.voices.takes import SHAPES, Recorded, from_onset, hardness, resampled, tilted
+from levada.io import audio
+from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
+from levada.synth.instruments.bars import BARS
+from levada.synth.instruments.grains import GRAINS
+from levada.synth.instruments.membranes import DRUMS
+from levada.synth.instruments.partials import fall, noise, ring, rings, within
+from levada.synth.instruments.sample_variants import SHAPES, Recorded, from_onset, hardness, resampled, tilted
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 LATE = {"shaker", "maracas", "chekere", "guira", "guiro", "quijada", "cuica", "whistle", "clap"}

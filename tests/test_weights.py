@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from levada import models
+from levada.beat_tracking.networks.tcn import tiny
 from levada.errors import InputError
-from levada.nets import weights
-from levada.nets.card import CONFIG, README, TENSORS, Card, read_card, read_config
-from levada.nets.tcn import tiny
-from levada.nets.weights import Weights, load, save
+from levada.learning import weights
+from levada.learning.card import CONFIG, README, TENSORS, Card, read_card, read_config
+from levada.learning.weights import Weights, load, save
+from levada.models import loading
 
 torch.set_num_threads(1)
 
@@ -171,7 +171,7 @@ class TestDamage:
 
     def refused(self, folder, *, path, match, line=None):
         with pytest.raises(InputError, match=match) as told:
-            models.load(folder)
+            loading.load(folder)
         assert told.value.path == path
         assert told.value.line == line
         assert str(path) in str(told.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError, MissingExtra
-from levada.workers import WorkerDied, each, pool, private_numba_cache
+from levada.io.workers import WorkerDied, each, pool, private_numba_cache
 
 
 def square(number: int) -> int:
@@ -206,6 +206,6 @@ def test_whoever_stops_waiting_ends_the_processes(error):
 
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("from levada.workers import each\nlist(each(len, ['a', 'bc'], processes=2))\n")
+    script.write_text("from levada.io.workers import each\nlist(each(len, ['a', 'bc'], processes=2))\n")
     done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=120)
     assert 'if __name__ == "__main__":' in done.stderr

@@ -16,30 +16,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from levada import terminal
 from levada.cli import (
-    adapting_stems,
-    corpora,
-    demonstrating,
-    exporting,
-    following,
-    listing,
+    adapt_stems,
+    demo_command,
+    evaluate_stems,
+    export,
+    loggers,
     outputs,
     process,
-    remixing,
-    scoring_stems,
-    selection,
-    separating,
-    studies,
+    remix,
+    select,
+    separate,
+    study,
+    terminal,
     traditions,
 )
-from levada.cli.following import Track_
-from levada.cli.labelled import chosen, say_assumptions, say_unedited
+from levada.cli import corpus as corpora
+from levada.cli import models as listing
+from levada.cli.labels import chosen, say_assumptions, say_unedited
+from levada.cli.loggers import Track_
 from levada.cli.options import EXIT_CODES, Convention, Force, Json, Model, Seed, Table, Task
 from levada.errors import InputError, Interrupted, os_problem
 
 if TYPE_CHECKING:
-    from levada.evaluate import Evaluation
+    from levada.beat_tracking.evaluation import Evaluation
 
 app = typer.Typer(
     help="Adapt beat trackers to a musical tradition from minutes of annotation, on a laptop.",
@@ -104,7 +104,7 @@ def beats(
     as_json: Json = False,
 ) -> None:
     """Find the beats of a recording, or of a folder of them (resumable)."""
-    from levada import models
+    from levada.models import loading
 
     if recording.is_dir():
         if out is None:
@@ -118,14 +118,14 @@ def beats(
     outputs.need_writable(out, clicks, plot, force=force, inputs=(recording, hints))
     outputs.need_pictures(plot)
     outputs.need_clicks(clicks, recording)
-    from levada import audio
-    from levada.formats import format_of, read_beats, write_beats
-    from levada.track import Listener, provenance
+    from levada.beat_tracking.tracker import Listener, provenance
+    from levada.io import audio
+    from levada.io.formats import format_of, read_beats, write_beats
 
     if out is not None:
         format_of(out)  # said before the work, not after it
     certain = None if hints is None else read_beats(hints)
-    tracker = models.load(model)
+    tracker = loading.load(model)
     if plot is not None and not isinstance(tracker, Listener):
         raise InputError(f"{tracker.name} has no activations to draw")
     with terminal.progress("listening") as progress:
@@ -141,7 +141,7 @@ def beats(
         samples, rate = audio.read(recording)
         audio.write(clicks, audio.with_clicks(samples, found, rate=rate), rate=rate, force=force)
     if plot is not None:
-        from levada.plot import Panel, plot_activations
+        from levada.beat_tracking.plots import Panel, plot_activations
 
         title = f"{recording.name}, {tracker.name}"
         plot_activations(plot, [Panel(title, activations, found)], reference=certain, force=force)
@@ -171,8 +171,8 @@ def _folder(
     folder: Path, model: str, out: Path, suffix: str, table: Path | None, processes: int | None, cluster: str | None,
     force: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    from levada import models
-    from levada.track import track_folder
+    from levada.beat_tracking.tracker import track_folder
+    from levada.models import loading
 
     if out.resolve() == folder.resolve():
         raise InputError(
@@ -184,7 +184,7 @@ def _folder(
         outputs.need_table_writable(table, out, force=force)
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
-            folder, models.load(model), out=out, processes=processes, each=studies.elsewhere(cluster), suffix=suffix,
+            folder, loading.load(model), out=out, processes=processes, each=study.elsewhere(cluster), suffix=suffix,
             table=table, force=force, progress=progress,
         )  # fmt: skip
     outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)
@@ -221,7 +221,7 @@ def adapt(
     if task is Task.stems:
         if labels is not None or prior is not None:
             raise InputError("--labels and --prior are for beats; stems are learnt from a folder of songs with stems")
-        adapting_stems.adapt(
+        adapt_stems.adapt(
             corpus, out=out, minutes=minutes, strategy=strategy.value, model=model, layers=tuple(layers or ()),
             track=track, seed=seed, force=force, as_json=as_json,
         )  # fmt: skip
@@ -232,32 +232,32 @@ def adapt(
         raise InputError(f"{strategy.value} is for --task stems")
     import numpy as np
 
-    from levada import models
-    from levada.adapt.beats import DEFAULTS
-    from levada.adapt.run import adapt as run
-    from levada.tradition import read_tradition
+    from levada.beat_tracking.adaptation import DEFAULTS
+    from levada.models import loading
+    from levada.models.adaptation import adapt as run
+    from levada.synth.traditions import read_tradition
 
     described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
     spans, unseen = chosen(corpus, labels, convention, minutes, np.random.default_rng(seed))
-    base = models.base_weights(model)
+    base = loading.base_weights(model)
     used_s, recordings = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
     beside = "" if described is None else f" and the description of {described.name}"
     terminal.say(f"adapting {model} to {labelled}{beside}, {strategy.value}")
-    settings = models.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed)
+    settings = loading.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed)
     config = {"strategy": strategy.value, "model": model, "labels_s": used_s, "prior": prior, **asdict(settings)}
     evaluation, written = None, None
-    with following.followed(track, out, config) as told:
+    with loggers.followed(track, out, config) as told:
         with terminal.progress("adapting") as progress:
             adapted = run(
                 spans, strategy=strategy.value, base=base, out=out, force=force, prior=described, settings=settings,
-                progress=following.both(progress, told),
+                progress=loggers.both(progress, told),
             )  # fmt: skip
-        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; use it with --model {models.typed(out)}")
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; use it with --model {loading.typed(out)}")
         if unseen:
             evaluation = _before_and_after(out, model, base, adapted, unseen)
-            following.show(told, evaluation, unseen, out)
+            loggers.show(told, evaluation, unseen, out)
         elif labels is not None:
             written = _rest(Path(corpus), labels, convention, out)
         else:
@@ -273,15 +273,15 @@ def adapt(
 
 
 def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: list[Any]) -> Evaluation:
-    from levada import models
-    from levada.adapt.run import with_scores
-    from levada.evaluate import evaluate
+    from levada.beat_tracking.evaluation import evaluate
+    from levada.models import loading
+    from levada.models.adaptation import with_scores
 
-    names = models.display_names([model, out, models.FLUX])
+    names = loading.display_names([model, out, loading.FLUX])
     trackers = dict(
         zip(
             names,
-            [models.tracker(base, name=names[0]), models.tracker(adapted, name=names[1]), models.floor()],
+            [loading.tracker(base, name=names[0]), loading.tracker(adapted, name=names[1]), loading.floor()],
             strict=True,
         )
     )
@@ -293,12 +293,12 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
 
 def _rest(recording: Path, labels: Path, convention: str, out: Path) -> str:
     """Beats of all of a recording of which a part is labelled."""
-    from levada import models
-    from levada.formats import read_labels, write_beats
-    from levada.track import provenance
+    from levada.beat_tracking.tracker import provenance
+    from levada.io.formats import read_labels, write_beats
+    from levada.models import loading
 
     target = out / f"{recording.stem}.beats"
-    tracker = models.load(out)
+    tracker = loading.load(out)
     found = tracker.file(recording, hints=read_labels(labels, convention=convention).beats)
     write_beats(target, found, provenance=provenance(tracker), force=True)
     terminal.say(f"{target}: {len(found)} beats of the whole recording, passing through your labels")
@@ -342,24 +342,24 @@ def evaluate(
     """Score models on annotated recordings, and say what kind of wrong each is; or separators on songs with stems."""
     outputs.need_writable(out, plot, force=force)
     if task is Task.stems:
-        scoring_stems.evaluate(
+        evaluate_stems.evaluate(
             corpus, model=model, out=out, plot=plot, oracle=oracle, minutes=minutes, exclude_trained=exclude_trained,
             processes=processes, seed=seed, force=force, as_json=as_json,
         )  # fmt: skip
         return
     if oracle or plot is not None or minutes is not None:
         raise InputError("--oracle, --plot and --minutes are for --task stems")
-    from levada import models
-    from levada.corpus import open_corpus
-    from levada.evaluate import evaluate as score
-    from levada.evaluate import with_floor
+    from levada.beat_tracking.evaluation import evaluate as score
+    from levada.beat_tracking.evaluation import with_floor
+    from levada.data import open_corpus
+    from levada.models import loading
 
     opened = open_corpus(corpus, convention=convention)
     say_unedited(opened)
     tracks = opened.tracks
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
-    trackers = {name: models.load(name) if name in asked else models.floor() for name in with_floor(asked)}
+    trackers = {name: loading.load(name) if name in asked else loading.floor() for name in with_floor(asked)}
     with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,
@@ -383,12 +383,12 @@ def _notes(warnings: tuple[str, ...]) -> None:
 
 app.command("models")(listing.models)
 app.command()(traditions.render)
-app.command()(selection.select)
-app.command()(exporting.export)
-app.command()(separating.separate)
-app.command()(remixing.remix)
-app.command()(studies.study)
-app.command()(studies.report)
+app.command()(select.select)
+app.command()(export.export)
+app.command()(separate.separate)
+app.command()(remix.remix)
+app.command()(study.study)
+app.command()(study.report)
 
 
 @app.command()
@@ -406,9 +406,9 @@ def demo(
 ) -> None:
     """Adapt to a tradition the base model has never heard, and show before and after."""
     if task is Task.stems:
-        demonstrating.demo(out, real=real, minutes=minutes, seed=seed, force=force)
+        demo_command.demo(out, real=real, minutes=minutes, seed=seed, force=force)
         return
-    from levada.demo import demo as run
+    from levada.cli.demo import demo as run
 
     result = run(
         out, corpus=real, minutes=minutes, seed=seed, force=force, say=terminal.say, progress=terminal.progress
@@ -431,7 +431,7 @@ def pretrain(
     force: Force = False,
 ) -> None:
     """Train a base model on rendered music from nothing (resumable): a tracker in hours, a separator in one."""
-    from levada.pretrain import made_from
+    from levada.models.pretraining import made_from
 
     with terminal.progress("pre-training") as progress:
         made_from(settings, out=out, workers=workers, force=force, progress=progress)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from levada import terminal
+from levada.cli import terminal
 from levada.cli.options import SOME_FAILED
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.batch import BatchReport
+    from levada.io.batch import BatchReport
 
 __all__ = ["finish_folder", "need_clicks", "need_pictures", "need_table_writable", "need_writable"]
 
@@ -24,7 +24,7 @@ def need_writable(
 
     A file is meant, but for `folders`.
     """
-    from levada.files import need_parent, probe
+    from levada.io.files import need_parent, probe
 
     for path in filter(None, paths):
         need_parent(path)
@@ -40,8 +40,8 @@ def need_writable(
 
 def need_table_writable(table: Path, out: Path, *, force: bool) -> None:
     """Refuse a table of a folder of recordings; whether one that exists may be replaced, the manifest in `out` says."""
-    from levada.batch import need_table
-    from levada.folders import MANIFEST
+    from levada.io.batch import need_table
+    from levada.io.run_folder import MANIFEST
 
     need_table(table)
     need_writable(table, force=force or (out / MANIFEST).is_file())
@@ -49,7 +49,7 @@ def need_table_writable(table: Path, out: Path, *, force: bool) -> None:
 
 def need_pictures(path: Path | None) -> None:
     """Refuse a picture of an unknown format."""
-    from levada.plot.figures import SUFFIXES
+    from levada.learning.figures import SUFFIXES
 
     if path is not None and path.suffix.lower() not in SUFFIXES:
         raise InputError(f"pictures are drawn as {', '.join(SUFFIXES)}", path=path)
@@ -63,7 +63,7 @@ def need_clicks(path: Path | None, recording: Path) -> None:
 
     import numpy as np
 
-    from levada import audio
+    from levada.io import audio
 
     found = audio.info(recording)
     with tempfile.TemporaryDirectory(prefix="levada-") as place:

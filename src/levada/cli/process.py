@@ -21,7 +21,7 @@ def show_version(asked: bool) -> None:
     if not asked:
         return
     from levada import __version__
-    from levada.digest import package_digest
+    from levada.io.package_digest import package_digest
 
     print(f"levada {__version__} (files {package_digest()[:16]})")
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from levada import terminal
+from levada.cli import terminal
 from levada.cli.options import Force, Json, Seed
 
 __all__ = ["app", "render"]
@@ -20,7 +20,7 @@ def list_traditions(context: typer.Context, as_json: Json = False) -> None:
     """List the traditions that come with levada; `show` draws one."""
     from dataclasses import asdict
 
-    from levada.tradition import read_tradition, shipped
+    from levada.synth.traditions import read_tradition, shipped
 
     if context.invoked_subcommand is None:
         known = [read_tradition(name) for name in shipped()]
@@ -34,7 +34,7 @@ def show_tradition(
     """Draw a tradition: its cycle, tempo and microtiming, and what every instrument plays."""
     from dataclasses import asdict
 
-    from levada.tradition import drawn, read_tradition
+    from levada.synth.traditions import drawn, read_tradition
 
     found = read_tradition(tradition)
     terminal.print_json(asdict(found)) if as_json else print("\n".join(drawn(found)))
@@ -52,8 +52,8 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Render a corpus of a tradition: recordings, exact beats, and stems (resumable)."""
-    from levada.corpus.rendered import render_corpus
-    from levada.tradition import read_tradition
+    from levada.data.rendered import render_corpus
+    from levada.synth.traditions import read_tradition
 
     found = read_tradition(tradition)
     with terminal.progress(f"rendering {found.title or found.name}", at_once=2) as progress:

@@ -1,1 +1,0 @@
-"""Recipes: what is trained on what, with which augmentation and for how long."""

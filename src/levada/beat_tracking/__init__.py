@@ -1,0 +1,1 @@
+"""Beats and downbeats: spectrogram, networks, decoder, patterns, adaptation and evaluation."""

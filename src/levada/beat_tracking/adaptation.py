@@ -1,0 +1,359 @@
+"""Adapting a beat tracker: strategies as plain functions from annotated stretches to weights.
+
+- `scratch`: a new network from the labels alone.
+- `finetune`: a base network, trained on.
+- `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
+- `decoder`: the network untouched; tempo range and metres are learnt from the labels.
+- `bayes`: no network; what each place in the bar sounds like is learnt from the labels, in seconds.
+
+A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
+it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
+travel with the weights. A network that was trained on goes part of the way back to the base, and forgets less of it;
+how far, cross-validation on the labels says, and where it says all the way the base network stays as it was.
+
+After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
+defaults were measured (studies/LOG.md). No labels are set aside: all of them teach the network that is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.augmentation import NONE, Augmentation, augment, cut
+from levada.beat_tracking.decoder import DecoderSettings, learn_settings
+from levada.beat_tracking.interpolation import SHARES, folds, validate
+from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
+from levada.beat_tracking.patterns import BayesSettings, Patterns, train
+from levada.beat_tracking.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
+from levada.data import Span
+from levada.data.rendered import LICENCE
+from levada.data.sources import Source
+from levada.errors import InputError
+from levada.io.beats import Beats
+from levada.learning.card import adapted_card
+from levada.learning.training import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
+from levada.learning.weights import Weights, base_facts, partway
+from levada.synth.performance import perform
+from levada.synth.render import render
+from levada.synth.traditions import Tradition
+
+__all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "patterns", "scratch"]
+
+USUAL = 0.5
+"""How far to go from the base where there are too few labels to ask them."""
+PIECE_S = 30.0
+PRIOR_PERFORMANCES = 8
+"""How many performances of a tradition teach the decoder its tempi, as so many recordings would."""
+
+_log = logging.getLogger(__name__)
+
+Generator = np.random.Generator
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a network is adapted.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    learning_rate : float
+    batch : int
+        Excerpts in a step.
+    excerpt_s : float
+        Length of an excerpt, in seconds.
+    layers : tuple of str
+        Beginnings of the names of the layers that are trained; all where there are none.
+    tolerance : int
+        Frames by which a peak may miss a label without penalty; 0 widens the labels instead.
+    downbeat_weight : float
+        Weight of downbeats in the loss.
+    average : float
+        Decay of the average of the weights.
+    dropout : float
+        Share of filters silenced in training.
+    partway : float, optional
+        How far the result lies on the way from the base's weights to the trained ones; left open, cross-validation on
+        the labels decides. `scratch` has no base.
+    augmentation : Augmentation
+        What is changed from one hearing to the next.
+    prior_share : float
+        Share of the excerpts that are rendered from a tradition, where one is given.
+    prior_pieces : int
+        How many pieces of it are rendered.
+    seed : int
+    """
+
+    steps: int = 100
+    learning_rate: float = 2e-3
+    batch: int = 4
+    excerpt_s: float = 12.0
+    layers: tuple[str, ...] = ()
+    tolerance: int = 3
+    downbeat_weight: float = 0.5
+    average: float = 0.9
+    dropout: float = 0.05
+    partway: float | None = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    prior_share: float = 0.5
+    prior_pieces: int = 16
+    seed: int = 0
+
+    def seeded(self, seed: int) -> AdaptSettings:
+        """The same settings with another seed."""
+        return replace(self, seed=seed)
+
+
+FINETUNE = AdaptSettings()
+SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150, tolerance=0)
+
+
+def scratch(
+    spans: Sequence[Span],
+    *,
+    settings: AdaptSettings = SCRATCH,
+    folder: str | Path,
+    prior: Tradition | None = None,
+    progress: Progress | None = None,
+    **_: object,
+) -> Weights:
+    """A new network from the labels alone, or from them and a description."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    net = Tcn(TcnSettings(dropout=settings.dropout))
+    trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
+    return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None, prior=prior)
+
+
+def finetune(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    settings: AdaptSettings = FINETUNE,
+    folder: str | Path,
+    prior: Tradition | None = None,
+    progress: Progress | None = None,
+) -> Weights:
+    """A base network, trained on with the labels as they are."""
+    plain = replace(settings, augmentation=NONE)
+    return finetune_augment(spans, base=base, settings=plain, folder=folder, prior=prior, progress=progress)
+
+
+def finetune_augment(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    settings: AdaptSettings = FINETUNE,
+    folder: str | Path,
+    prior: Tradition | None = None,
+    progress: Progress | None = None,
+) -> Weights:
+    """A base network, trained on with the labels and with what they might have been."""
+    adapted, chosen = _adapted(base.net, spans, settings, Path(folder), prior, progress)
+    if chosen["partway"] == 0:
+        how = "decoder adapted, network untouched, since on labels held out it was better than what they taught it,"
+        _log.warning("the labels teach the network nothing that holds on others of them: only the decoder is adapted")
+    else:
+        how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
+    made = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
+    return replace(made, training={**made.training, **chosen})
+
+
+def _adapted(
+    base: Any,
+    spans: Sequence[Span],
+    settings: AdaptSettings,
+    folder: Path,
+    prior: Tradition | None,
+    progress: Progress | None,
+) -> tuple[Any, dict[str, Any]]:
+    """A base network trained on, as far as is good; and how far that is, and why."""
+    halves = folds(spans) if settings.partway is None else None
+    trainings = 1 if halves is None else 3
+    sources = _sources(base, settings, prior)
+
+    def taught(some: Sequence[Span], number: int) -> Any:
+        """A copy trained on these labels."""
+        net = type(base)(replace(base.settings, dropout=settings.dropout))
+        net.load_state_dict(base.state_dict())
+
+        def told(step: int, steps: int, loss: float) -> None:
+            if progress is not None:
+                progress(number * steps + step, trainings * steps, loss)
+
+        return _trained(net, some, settings, folder / f"half-{number}" if number else folder, sources, told)
+
+    trained = taught(spans, 0)
+    chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
+    if halves is not None:
+        found = validate(halves, base=base, train=taught, hear=sources.hear)
+        losses = {str(share): round(loss, 5) for share, loss in zip(SHARES, found.losses, strict=True)}
+        chosen = {"partway": found.share, "held_out_losses": losses}
+    return partway(base, trained, share=chosen["partway"]), chosen
+
+
+def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
+    """The network untouched; the decoder learns tempo and metre."""
+    return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base, prior=prior)
+
+
+def patterns(
+    spans: Sequence[Span], *, settings: AdaptSettings = FINETUNE, prior: Tradition | None = None, **_: object
+) -> Patterns:
+    """The bar pointer's rhythmic patterns, from the labels alone.
+
+    Raises
+    ------
+    InputError
+        If there is a description of a tradition, which it does not learn from.
+    """
+    if prior is not None:
+        raise InputError(f"bayes learns from labels alone: render {prior.name} and take the recordings as labels")
+    return train(spans, settings=BayesSettings(seed=settings.seed))
+
+
+STRATEGIES: dict[str, Callable[..., Any]] = {
+    "scratch": scratch,
+    "finetune": finetune,
+    "finetune+augment": finetune_augment,
+    "decoder": decoder,
+    "bayes": patterns,
+}
+"""From labels to a model: weights, or patterns."""
+DEFAULTS = {name: SCRATCH if name == "scratch" else FINETUNE for name in STRATEGIES}
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What the network hears: all of a recording, of which a stretch is known."""
+
+    bands: Floats32
+    beats: Beats
+    start_s: float
+    end_s: float
+    front_end: FrontEnd
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Where music comes from: each recording, and each piece of a tradition, is heard once."""
+
+    front_end: FrontEnd
+    hear: Callable[[Path], Floats32]
+    imagine: Callable[[int], _Lesson] | None
+
+
+def _sources(net: Any, settings: AdaptSettings, prior: Tradition | None) -> _Sources:
+    ear = FRONT_ENDS[net.front_end]
+    imagine = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
+    return _Sources(ear, lru_cache(None)(partial(file_log_bands, front_end=ear)), imagine)
+
+
+def _trained(
+    net: Any,
+    spans: Sequence[Span],
+    settings: AdaptSettings,
+    folder: str | Path,
+    sources: _Sources,
+    progress: Progress | None,
+) -> Any:
+    if not spans or not any(len(span.beats) for span in spans):
+        raise InputError("there are no annotated beats to learn from")
+    lessons = [
+        _Lesson(sources.hear(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
+        for span in spans
+    ]
+    loss = (
+        partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
+        if settings.tolerance
+        else partial(widened_loss, downbeat_weight=settings.downbeat_weight)
+    )
+    return fit(
+        net,
+        partial(_batches, lessons, settings, sources.imagine),
+        settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
+        loss=loss,
+        folder=folder,
+        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        progress=progress,
+    )
+
+
+def _imagined(tradition: Tradition, ear: FrontEnd, index: int, *, seed: int) -> _Lesson:
+    """The piece of that number as the tradition's description has it."""
+    rendering = render(tradition, duration_s=PIECE_S, rng=np.random.default_rng([seed, 1, index]))
+    bands = log_bands(rendering.mixture, rendering.rate, front_end=ear)
+    return _Lesson(bands, rendering.beats, 0.0, PIECE_S, ear)
+
+
+def _batches(
+    lessons: Sequence[_Lesson], settings: AdaptSettings, imagined: Callable[[int], _Lesson] | None, start: int
+) -> Iterator[Batch]:
+    """Excerpts that overlap what is annotated, longer stretches more often; pieces of a prior as they are rendered."""
+    import torch
+
+    lengths = np.array([lesson.end_s - lesson.start_s for lesson in lessons])
+    for step in range(start, settings.steps):
+        rng = np.random.default_rng([settings.seed, step])
+        chosen = [lessons[int(i)] for i in rng.choice(len(lessons), settings.batch, p=lengths / lengths.sum())]
+        if imagined is not None:
+            other, known = np.random.default_rng([settings.seed, 2, step]), min(settings.prior_pieces, step + 2)
+            for place in np.flatnonzero(other.random(settings.batch) < settings.prior_share):
+                chosen[place] = imagined(int(other.integers(known)))
+        excerpts = [_excerpt(lesson, settings, rng) for lesson in chosen]
+        yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*excerpts, strict=True)))
+
+
+def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
+    grid = lesson.front_end.grid
+    frames = round(settings.excerpt_s * grid.fps)
+    reach = round(frames * np.exp(settings.augmentation.tempo))
+    first, last = grid.frame(lesson.start_s), grid.frame(lesson.end_s)
+    slack = max(0, reach - (last - first)) // 2 + reach // 4
+    low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
+    start = int(rng.integers(low, max(low, high) + 1))
+    piece, start_s = lesson.bands[start : start + reach], grid.time_s(start)
+    bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), by=settings.augmentation, rng=rng)
+    known_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
+    targets, known = frame_targets(beats, len(bands), known_s=known_s, grid=grid)
+    return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
+
+
+def _source(prior: Tradition) -> Source:
+    return Source(f"the description of {prior.name}", LICENCE, "; ".join(prior.sources))
+
+
+def _priors(base: Weights) -> DecoderSettings:
+    return DecoderSettings.from_dict(base.decoder)
+
+
+def _weights(
+    net: Any,
+    spans: Sequence[Span],
+    how: str,
+    settings: AdaptSettings | None,
+    start: DecoderSettings,
+    *,
+    base: Weights | None,
+    prior: Tradition | None,
+) -> Weights:
+    rendered = None if prior is None else {f"Pieces rendered from the description of {prior.name}": _source(prior)}
+    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
+    taught = [span.beats for span in spans]
+    if prior is not None:
+        rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))
+        taught += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
+    learnt = learn_settings(taught, start=start)
+    recipe = {} if settings is None else asdict(settings)
+    return Weights(net.eval(), card, asdict(learnt), recipe | base_facts(base))

@@ -1,0 +1,316 @@
+"""From activations to beats, and how sure we are of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder.hints import hint_windows, widened
+from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, sub_frame
+from levada.beat_tracking.decoder.recursion import Algebra, Forward, Impl, backward, best_product, sum_product
+from levada.beat_tracking.decoder.settings import DecoderSettings
+from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
+from levada.errors import InputError
+from levada.io.beats import Beats
+
+__all__ = ["decode_beats", "decode_model", "model_posteriors", "posteriors"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Build = Callable[[DecoderSettings, Windows | None], BarPointer]
+
+CONFIDENCE_S = 0.03  # a beat is right within so much
+
+
+def decode_beats(
+    activations: npt.ArrayLike,
+    *,
+    fps: float | Fraction = 100,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+    impl: Impl = "auto",
+) -> Beats:
+    """Find the most probable beats and their places in the bar.
+
+    The best path through the bar-pointer model of `levada.beat_tracking.decoder.state_space`, over all metres at once. Each beat
+    lies at the highest activation of the short region in which the model hears it (and 20 ms beside it),
+    refined below a frame.
+
+    Beats are counted through breaks, but not into silence at either end: those before the first and after the
+    last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
+    beats. Where nothing reaches it, or the recording is shorter than half a beat of the fastest tempo, there are none
+    at all.
+
+    Parameters
+    ----------
+    activations : array_like [shape=(frames, 2)]
+        Probabilities of a beat (downbeats included) and of a downbeat.
+    fps : float or Fraction
+        Frames per second.
+    settings : DecoderSettings, optional
+        What is believed of tempo and metre.
+    hints : Beats, optional
+        Beats the user is sure of, as many or few as there are. Within 30 ms of each the path has one beat, at
+        its position in the bar if that is known, and the result has it at exactly the hint's time. The tempo
+        range is widened where two hints ask for it.
+    impl : {"auto", "numpy", "numba"}
+        Who does the counting; the beats are the same.
+
+    Returns
+    -------
+    beats : Beats
+        Their confidence is the posterior probability, under the model, of a beat within 30 ms (at least one
+        frame); hints are certain. The model takes frames for independent, so it is surer than it should be: compare
+        confidences, do not bet on them.
+
+    Raises
+    ------
+    InputError
+        If the activations are not probabilities in two columns, or no beats pass through all hints.
+    MissingExtra
+        If numba is asked for by name and is not installed.
+
+    References
+    ----------
+    F. Krebs, S. Böck and G. Widmer, "An efficient state-space model for joint tempo and meter tracking",
+    ISMIR 2015. N. Whiteley, A. T. Cemgil and S. Godsill, "Bayesian modelling of temporal structure in musical
+    audio", ISMIR 2006.
+    """
+    build, frames, rate = _heard(activations, fps)
+    return decode_model(build, frames=frames, fps=rate, settings=settings, hints=hints, impl=impl)
+
+
+def posteriors(
+    activations: npt.ArrayLike,
+    *,
+    fps: float | Fraction = 100,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+) -> Floats:
+    """Compute the posterior probability of a beat and of a downbeat at every frame.
+
+    Exact under the model, given the whole recording: all readings of it are summed (forward-backward) where
+    `decode_beats` takes the best. As there, a beat is counted at the highest activation of the region where
+    it is heard.
+
+    Parameters
+    ----------
+    activations, fps, settings, hints
+        As in `decode_beats`.
+
+    Returns
+    -------
+    probabilities : float64 [shape=(frames, 2)]
+        Beats (downbeats included) and downbeats.
+
+    Raises
+    ------
+    InputError
+        As in `decode_beats`.
+    """
+    build, frames, rate = _heard(activations, fps)
+    return model_posteriors(build, frames=frames, fps=rate, settings=settings, hints=hints)
+
+
+def decode_model(
+    build: Build,
+    *,
+    frames: int,
+    fps: float,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+    impl: Impl = "auto",
+) -> Beats:
+    """Find the most probable beats under any bar-pointer model, as `decode_beats` does.
+
+    Parameters
+    ----------
+    build : callable
+        From settings, widened where hints ask for it, and the windows of the hints, if there are any, to the
+        `model.BarPointer` of the recording. Its bars have the metres of the settings.
+    frames : int
+        How many frames the recording has.
+    fps, settings, hints, impl
+        As in `decode_beats`.
+
+    Returns
+    -------
+    beats : Beats
+
+    Raises
+    ------
+    InputError, MissingExtra
+        As in `decode_beats`.
+    """
+    model, settings, hints = _prepared(build, frames, fps, settings, hints)
+    best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
+    too_short = model.frames < model.lengths[0] // 2
+    silent = hints is None and (too_short or model.heard.max(initial=0) < settings.threshold)
+    if silent or not model.frames:
+        return Beats([], [], [])
+    path = _best_path(model, best)
+    if path is None:
+        assert hints is not None  # without hints every recording has a reading
+        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
+    starts, tempi, positions = path
+    at = _loudest(model, model.regions[tempi], starts)
+    hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
+    evident = (at >= 0) & ((hinted >= 0) | (model.heard[at] >= settings.threshold))
+    if not evident.any():
+        return Beats([], [], [])
+    kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
+    at, hinted, positions = at[kept], hinted[kept], positions[kept]
+    times = sub_frame(model.heard, at) / fps
+    probability = _posteriors(model)
+    assert probability is not None  # there is a path
+    confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
+    if hints is not None:
+        times[hinted >= 0] = hints.times_s[hinted[hinted >= 0]]
+        confidence[hinted >= 0] = 1.0
+    return Beats(times, model.places[positions], confidence)
+
+
+def model_posteriors(
+    build: Build,
+    *,
+    frames: int,
+    fps: float,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+) -> Floats:
+    """Compute the posterior probability of a beat and of a downbeat at every frame under any bar-pointer model.
+
+    Parameters
+    ----------
+    build, frames, fps, settings, hints
+        As in `decode_model`.
+
+    Returns
+    -------
+    probabilities : float64 [shape=(frames, 2)]
+        As `posteriors` gives them.
+
+    Raises
+    ------
+    InputError
+        As in `decode_beats`.
+    """
+    model, settings, hints = _prepared(build, frames, fps, settings, hints)
+    if model.frames == 0:
+        return np.zeros((0, 2))
+    result = _posteriors(model)
+    if result is None:
+        assert hints is not None
+        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
+    return result
+
+
+def _heard(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
+    """Check activations, and say how a model is built of them, how many frames there are and how many a second."""
+    values, rate = checked_activations(activations), checked_fps(fps)
+
+    def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
+        return bar_pointer(values, fps=rate, settings=settings, windows=windows)
+
+    return build, len(values), rate
+
+
+def _prepared(
+    build: Build, frames: int, fps: float, settings: DecoderSettings | None, hints: Beats | None
+) -> tuple[BarPointer, DecoderSettings, Beats | None]:
+    """Build the model of the recording, with room for the hints if there are any."""
+    settings = settings or DecoderSettings()
+    if hints is None or not len(hints):
+        return build(settings, None), settings, None
+    settings = widened(settings, hints)
+    windows = hint_windows(hints, frames=frames, fps=fps, settings=settings)
+    return build(settings, windows), settings, hints
+
+
+def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:
+    """Trace the starts, tempi and positions of the most probable beats; None if no reading is possible."""
+    forward = Forward(model, best)
+    if not forward.possible:
+        return None
+    tempo, position, last = np.unravel_index(int(forward.ending.argmax()), forward.ending.shape)
+    frame = int(last) + model.frames - model.longest
+    path = [(frame, int(tempo), int(position))]
+    for start, _, scores in forward.backwards():
+        while frame >= start:
+            origin = frame - model.lengths
+            candidates = scores[np.arange(len(origin)), :, origin - start + model.longest]
+            candidates = candidates + model.evidence(origin[:, None])[..., 0]
+            candidates += model.tempo_change[:, tempo, None] + model.position_change[:, position]
+            tempo, position = np.unravel_index(int(candidates.argmax()), candidates.shape)
+            frame = int(origin[tempo])
+            path.append((frame, int(tempo), int(position)))
+    starts, tempi, positions = np.array(path[::-1]).T
+    return starts, tempi, positions
+
+
+def _posteriors(model: BarPointer) -> Floats | None:
+    """Sum posteriors (frames, 2) of beats and downbeats where they would be reported; None as above."""
+    forward = Forward(model, sum_product)
+    if not forward.possible:
+        return None
+    result = np.zeros((model.frames, 2))
+    widths, group = np.unique(model.regions, return_inverse=True)
+    members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
+    everywhere = np.arange(1 - model.longest, model.frames)
+    loudest = [_loudest(model, np.full(len(everywhere), width), everywhere).astype(np.int32) for width in widths]
+    for first, probability in backward(model, forward):
+        begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
+        offset = first - everywhere[0]
+        for heard, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
+            frames = heard[offset : offset + probability.shape[2]]
+            inside = frames >= 0
+            np.add.at(result[:, 0], frames[inside], beat[inside])
+            np.add.at(result[:, 1], frames[inside], downbeat[inside])
+    return result
+
+
+def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
+    """Find the frame of the highest activation in and beside each region, -1 for one before the recording."""
+    before = starts + widths <= 0
+    starts, widths = starts - model.margin, widths + 2 * model.margin
+    heard = np.full(len(starts), -1.0)
+    frames = np.full(len(starts), -1)
+    for step in range(int(widths.max(initial=0))):
+        at = starts + step
+        inside = (step < widths) & (at >= 0) & (at < model.frames)
+        height = np.where(inside, model.heard[at.clip(0, model.frames - 1)], -1.0)
+        frames = np.where(height > heard, at, frames)
+        heard = np.maximum(heard, height)
+    return np.where(before, -1, frames)
+
+
+def _nearby(probability: Floats, frames: Ints, *, reach: int) -> Floats:
+    """Sum the probability within so many frames of each of the given ones."""
+    running = np.concatenate([[0.0], np.cumsum(probability)])
+    last = len(probability)
+    total: Floats = running[(frames + reach + 1).clip(max=last)] - running[(frames - reach).clip(0)]
+    return total.clip(0, 1)
+
+
+def _impossible(hints: Beats, *, fps: float, frames: int, settings: DecoderSettings) -> InputError:
+    """Say which hint is the first that does not fit those before it."""
+    possible, impossible = 0, len(hints)
+    while impossible - possible > 1:
+        n = (possible + impossible) // 2
+        some = Beats(hints.times_s[:n], hints.positions[:n])
+        stop = min(frames, round(float(some.times_s[-1]) * fps) + 2)
+        windows = hint_windows(some, frames=stop, fps=fps, settings=settings)
+        model = bar_pointer(np.full((stop, 2), 0.5), fps=fps, settings=settings, windows=windows)
+        fits = _best_path(model, best_product("numpy", work=0)) is not None
+        possible, impossible = (n, impossible) if fits else (possible, n)
+    i = impossible - 1
+    before = "" if i == 0 else f" after hint {i} at {hints.times_s[i - 1]:.3f} s"
+    tempi = f"{settings.min_tempo_bpm:.0f} to {settings.max_tempo_bpm:.0f} bpm"
+    metres = ", ".join(map(str, settings.metres))
+    return InputError(
+        f"hint {i + 1} at {hints.times_s[i]:.3f} s does not fit{before}: no beats at {tempi} "
+        f"in metres {metres} pass through all hints up to it"
+    )

@@ -1,0 +1,119 @@
+"""What labels say about tempo and metre."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder.settings import LONGEST_BAR, SLOWEST_BPM, DecoderSettings
+from levada.errors import InputError
+from levada.io.beats import Beats
+
+__all__ = ["learn_settings"]
+
+Floats = npt.NDArray[np.float64]
+
+ENOUGH_BARS = 12  # seen in none of them, a metre is rarer than one bar in four (95 %, the rule of three)
+BELIEF_BARS = 50  # bars' worth of belief in the metre change we start from
+
+
+def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = None) -> DecoderSettings:
+    """Learn decoder settings for music like that of the labels.
+
+    - **Tempo.** Inter-beat intervals, without those over 1.5 times longer or shorter than their neighbours
+      (a beat was missed or doubled), from the 1st to the 99th percentile, widened at both ends by 0.2 +
+      1 / sqrt(n) octaves, where n counts intervals or four times the recordings, whichever are fewer: a
+      factor of 1.6 for one recording, 1.3 for five, since the next one may be faster than all of them. The
+      prior is log-normal with their median, and their standard deviation widened likewise.
+    - **Metres.** Complete bars are counted and one is added to every metre. Metres seen in no bar are dropped
+      from 12 bars on. A metre that `start` lacks is added if it makes two bars and a twentieth of all.
+      Without positions the metres stay as they are.
+    - **Metre change.** The share of bars whose metre is not that of the bar before, as far as it speaks
+      against 50 bars of what `start` says.
+
+    The stiffness of the tempo stays: a label's own jitter would pass for rubato.
+
+    Parameters
+    ----------
+    beats : sequence of Beats
+        Labels, one for each recording.
+    start : DecoderSettings, optional
+        What to believe where the labels say nothing.
+
+    Returns
+    -------
+    settings : DecoderSettings
+
+    Raises
+    ------
+    InputError
+        If the labels are slower than any beat.
+    """
+    start = start or DecoderSettings()
+    return _with_metres(_with_tempi(start, beats), [_bars(labels) for labels in beats])
+
+
+def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats]) -> DecoderSettings:
+    intervals = np.concatenate([np.empty(0), *(_steady(labels.intervals_s) for labels in beats)])
+    if not len(intervals):
+        return settings
+    octaves = np.log2(60 / intervals)
+    slowest, middle, fastest = np.percentile(octaves, [1, 50, 99])
+    if 2**middle < SLOWEST_BPM:
+        raise InputError(
+            f"the labelled beats are {60 / 2**middle:.1f} s apart, slower than {SLOWEST_BPM:g} bpm: label every beat"
+        )
+    recordings = sum(len(labels) > 1 for labels in beats)
+    margin = 0.2 + 1 / np.sqrt(min(len(octaves), 4 * recordings))
+    return replace(
+        settings,
+        min_tempo_bpm=max(SLOWEST_BPM, float(2 ** (slowest - margin))),
+        max_tempo_bpm=float(2 ** (fastest + margin)),
+        tempo_mean_bpm=float(2**middle),
+        tempo_spread_octaves=float(np.hypot(octaves.std(), margin)),
+    )
+
+
+def _steady(intervals_s: Floats) -> Floats:
+    """Keep intervals that are like the five around them."""
+    if len(intervals_s) < 3:
+        return intervals_s
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(intervals_s, 2, mode="reflect"), 5)
+    ratio = intervals_s / np.median(around, axis=1)
+    return intervals_s[(ratio < 1.5) & (ratio > 1 / 1.5)]
+
+
+def _bars(beats: Beats) -> list[int]:
+    """Count the beats of each complete bar: downbeat to downbeat, the rest numbered or unknown."""
+    ones = np.flatnonzero(beats.positions == 1)
+    bars = []
+    for first, following in pairwise(ones.tolist()):
+        inner = beats.positions[first + 1 : following]
+        if not inner.any() or np.array_equal(inner, np.arange(2, following - first + 1)):
+            bars.append(int(following - first))
+    return bars
+
+
+def _with_metres(settings: DecoderSettings, recordings: Sequence[list[int]]) -> DecoderSettings:
+    counts = Counter(bar for bars in recordings for bar in bars if bar <= LONGEST_BAR)
+    total = counts.total()
+    if not total:
+        return settings
+    known = [m for m in settings.metres if counts[m] or total < ENOUGH_BARS]
+    new = [m for m in sorted(counts) if m not in settings.metres and counts[m] >= max(2, total / 20)]
+    metres = tuple(sorted([*known, *new]))
+    if not metres:
+        return settings
+    pairs = [pair for bars in recordings for pair in pairwise(bars)]
+    changes = sum(bar != following for bar, following in pairs)
+    return replace(
+        settings,
+        metres=metres,
+        metre_weights=tuple((counts[m] + 1) / (sum(counts[n] + 1 for n in metres)) for m in metres),
+        metre_change=(changes + BELIEF_BARS * settings.metre_change) / (len(pairs) + BELIEF_BARS),
+    )

@@ -1,0 +1,275 @@
+"""Compute the model: one recursion behind the best path and the posteriors.
+
+The score of a beat that starts at frame t, at position p and with tempo k, gathers all ways to get there:
+
+    S[k', p', t] = "sum" over k, p of
+        S[k, p, t - length[k]] + evidence of that beat + change (p to p') + change (k to k')
+
+With the maximum for "sum" this is Viterbi's best path, with the logarithm of the sum of exponentials the
+forward probability. Both are products of a matrix with a table, in two different algebras.
+
+Two properties make it fast without a compiler. No beat is shorter than `length[0]` frames, so that as many
+frames never depend on each other and are computed at once. And only the *scores* are kept, no back-pointers:
+the few beats of the best path find their predecessors by asking again. Memory stays flat for long
+recordings, for scores are kept for one stretch of frames at a time; on the way back each stretch is computed
+again from what was saved at its beginning.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from levada.beat_tracking.decoder.state_space import NEVER, BarPointer
+from levada.errors import InputError, MissingExtra
+
+__all__ = ["Forward", "Impl", "backward", "best_product", "sum_product"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Product = Callable[[Floats], Floats]  # (n, columns) -> (m, columns)
+Algebra = Callable[[Floats], Product]  # weights (n, m), from row to column -> the product with them
+Impl = Literal["auto", "numpy", "numba"]
+
+STRETCH_BYTES = 16_000_000
+WORTH_NUMBA = 2e9  # sums to compare above which loading numba pays for itself
+
+
+class Forward:
+    """Scores of all beat starts from the beginning of a recording, readable backwards stretch by stretch.
+
+    Attributes
+    ----------
+    ending : float64 [shape=(K, P, longest)]
+        Scores of whole readings of the recording whose last beat starts in each of its last frames,
+        at index 0 at frame ``frames - longest``.
+    """
+
+    def __init__(self, model: BarPointer, algebra: Algebra) -> None:
+        self._model = model
+        self._bars, self._tempi = algebra(model.bar_change), algebra(model.tempo_change)
+        states, past = model.begin.size, model.longest
+        stretch = min(max(past, STRETCH_BYTES // (8 * states)), model.frames)
+        self._stretches = [(a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)]
+        self._scores = np.full((*model.begin.shape, past + stretch), NEVER)
+        self._rows = sliding_window_view(self._scores, int(model.lengths[0]), axis=2)
+        self._saved: list[Floats] = []
+        self._needed = np.arange(-past, 0) >= -model.lengths[:, None]  # (K, longest) of the frames before a stretch
+        begun = np.where(self._needed, 0, NEVER)  # a beat that reaches into the recording
+        self._scores[..., :past] = model.begin[..., None] + begun[:, None]
+        self._scores[..., :past] += model.allowed(np.arange(1 - past, 1))
+        for start, stop in self._stretches:
+            if self._saved:
+                self._scores[..., :past] = self._scores[..., stretch : stretch + past].copy()
+            self._saved.append(self._scores[..., :past].swapaxes(1, 2)[self._needed])
+            self._fill(start, stop)
+        last = np.arange(model.frames - past, model.frames)
+        ended = np.where(last + model.lengths[:, None] >= model.frames, 0, NEVER)
+        offset = model.frames - self._stretches[-1][0]
+        self.ending = self._scores[..., offset : offset + past] + ended[:, None]
+        self.ending += model.evidence(np.broadcast_to(last, ended.shape))
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is any reading at all: hints may leave none."""
+        return bool(self.ending.max() > NEVER)
+
+    def backwards(self) -> Iterator[tuple[int, int, Floats]]:
+        """Yield ``start, stop, scores`` of each stretch, the last first.
+
+        The scores [shape=(K, P, longest + stop - start)] begin one longest beat before frame `start`.
+        """
+        past = self._model.longest
+        for (start, stop), saved in zip(reversed(self._stretches), reversed(self._saved), strict=True):
+            if (start, stop) != self._stretches[-1]:
+                self._scores[..., :past] = NEVER
+                self._scores[..., :past].swapaxes(1, 2)[self._needed] = saved
+                self._fill(start, stop)
+            yield start, stop, self._scores[..., : past + stop - start]
+
+    def _fill(self, start: int, stop: int) -> None:
+        """Compute the scores of the frames from start to stop from those before."""
+        model = self._model
+        zero = start - model.longest  # the frame at index 0
+        for a, b in _blocks(start, stop, int(model.lengths[0])):
+            arrived = _gather(self._rows, a - model.lengths - zero)[..., : b - a]
+            arrived += model.evidence(np.arange(a, b) - model.lengths[:, None])
+            following = np.empty_like(arrived)
+            following[:, 1:] = arrived[:, :-1]
+            following[:, model.firsts] = _along_positions(self._bars, arrived[:, model.lasts])
+            scores = self._scores[..., a - zero : b - zero]
+            scores[:] = _along_tempi(self._tempi, following)
+            if model.windows is not None:
+                scores += model.allowed(np.arange(a, b))
+
+
+def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]]:
+    """Probabilities of beat starts, from the last block of frames to the first.
+
+    Parameters
+    ----------
+    model : BarPointer
+    forward : Forward
+        Computed with `sum_product`.
+
+    Yields
+    ------
+    first : int
+        The frame at index 0; from ``1 - longest``, for a recording may begin inside a beat.
+    probabilities : float64 [shape=(K, P, n)]
+        Posterior probability that a beat of each tempo and position starts at each frame.
+    """
+    bars, tempi = sum_product(model.bar_change.T), sum_product(model.tempo_change.T)
+    step, past = int(model.lengths[0]), model.longest
+    total = _log_sum(forward.ending)
+    ahead = np.zeros((*model.begin.shape, past))  # score of all that follows a beat, by the frame of its end
+    for start, stop, scores in forward.backwards():
+        zero = start - past
+        lowest = zero if start == 1 else start
+        following = np.empty((*model.begin.shape, stop - lowest + past + step))
+        following[..., stop - lowest : stop - lowest + past] = ahead
+        rows = sliding_window_view(following, step, axis=2)
+        for a, b in reversed(_blocks(lowest, stop, step)):
+            onward = _gather(rows, a + model.lengths - lowest)[..., : b - a]
+            onward += model.evidence(np.broadcast_to(np.arange(a, b), (len(onward), b - a)))
+            probability = scores[..., a - zero : b - zero] + onward
+            probability -= total
+            yield a, np.exp(probability, out=probability)
+            if model.windows is not None:
+                onward += model.allowed(np.arange(a, b))
+            leaving = _along_tempi(tempi, onward)
+            before = following[..., a - lowest : b - lowest]
+            before[:, :-1] = leaving[:, 1:]
+            before[:, model.lasts] = _along_positions(bars, leaving[:, model.firsts])
+        ahead = following[..., :past].copy()
+
+
+def sum_product(weights: Floats) -> Product:
+    """Multiply probabilities given as logarithms; every column has its own scale, so that none underflows."""
+    matrix = np.exp(weights.T)
+
+    def product(scores: Floats) -> Floats:
+        scale = np.maximum.reduce(scores)
+        scale[scale == NEVER] = 0
+        with np.errstate(divide="ignore"):
+            result: Floats = np.log(matrix @ np.exp(scores - scale))
+        result += scale
+        return result
+
+    return product
+
+
+def best_product(impl: Impl, *, work: float) -> Algebra:
+    """Choose who computes the product with maximum for sum; numpy and numba give the same bits.
+
+    Parameters
+    ----------
+    impl : {"auto", "numpy", "numba"}
+        "auto" takes numba where it is installed and there is enough work to be worth loading it.
+    work : float
+        Sums to be compared, roughly.
+    """
+    if impl not in ("auto", "numpy", "numba"):
+        raise InputError(f'impl must be "auto", "numpy" or "numba", not {impl!r}')
+    worthwhile = work > WORTH_NUMBA or "numba" in sys.modules
+    if impl == "numba" or (impl == "auto" and worthwhile):
+        try:
+            _compiled_loop()
+        except ImportError:
+            if impl == "numba":
+                raise MissingExtra("numba", extra="fast", purpose='decode with impl="numba"') from None
+        else:
+            return _best_product_numba
+    return _best_product_numpy
+
+
+def _best_product_numpy(weights: Floats) -> Product:
+    """One diagonal of the matrix at a time: along each, whole rows are added and compared at once."""
+    n, m = weights.shape
+    diagonals = []
+    for offset in range(1 - n, m):
+        weight = np.diagonal(weights, offset)
+        finite = np.flatnonzero(weight > NEVER)
+        if len(finite):
+            first, last = int(finite[0]), int(finite[-1]) + 1
+            row, column = max(0, -offset), max(0, offset)
+            rows, columns = slice(row + first, row + last), slice(column + first, column + last)
+            diagonals.append((rows, columns, weight[first:last, None]))
+
+    def product(scores: Floats) -> Floats:
+        best = np.full((m, scores.shape[1]), NEVER)
+        room = np.empty_like(scores)
+        for rows, columns, weight in diagonals:
+            candidate = np.add(scores[rows], weight, out=room[: len(weight)])
+            np.maximum(best[columns], candidate, out=best[columns])
+        return best
+
+    return product
+
+
+def _best_product_numba(weights: Floats) -> Product:
+    weights = np.ascontiguousarray(weights)
+    finite = weights > NEVER
+    first = finite.argmax(axis=0)
+    stop = np.where(finite.any(axis=0), len(weights) - finite[::-1].argmax(axis=0), 0)
+    loop = _compiled_loop()
+
+    def product(scores: Floats) -> Floats:
+        best = np.full((weights.shape[1], scores.shape[1]), NEVER)
+        loop(weights, first, stop, np.ascontiguousarray(scores), best)
+        return best
+
+    return product
+
+
+def _best_loop(weights: Floats, first: Ints, stop: Ints, scores: Floats, best: Floats) -> None:
+    """Compute, once compiled by numba, the product over the band of finite weights of each column."""
+    for column in range(weights.shape[1]):
+        for row in range(first[column], stop[column]):
+            weight = weights[row, column]
+            for i in range(scores.shape[1]):
+                candidate = scores[row, i] + weight
+                best[column, i] = max(best[column, i], candidate)
+
+
+@functools.cache
+def _compiled_loop() -> Callable[..., None]:
+    """Compile the loop, once a process: numba's cache on disk is not safe where two processes fill it at a time."""
+    import numba
+
+    types = "void(float64[:, ::1], int64[::1], int64[::1], float64[:, ::1], float64[:, ::1])"
+    return numba.njit(types)(_best_loop)  # type: ignore[no-any-return]
+
+
+def _gather(rows: Floats, first: Ints) -> Floats:
+    """Take (K, P, n) from all rows of n scores (K, P, time, n): for each tempo those from its own time (K,)."""
+    tempi, positions = rows.shape[:2]
+    return rows[np.arange(tempi)[:, None], np.arange(positions), first[:, None]]
+
+
+def _along_tempi(product: Product, scores: Floats) -> Floats:
+    """Apply a product along the first axis of a (K, P, n) table."""
+    return product(scores.reshape(len(scores), -1)).reshape(scores.shape)
+
+
+def _along_positions(product: Product, scores: Floats) -> Floats:
+    """Apply a product along the second axis of a (K, M, n) table."""
+    swapped = scores.swapaxes(0, 1)
+    return product(swapped.reshape(len(swapped), -1)).reshape(swapped.shape).swapaxes(0, 1)
+
+
+def _log_sum(scores: Floats) -> float:
+    """Log of the sum of exponentials of all, of which one at least is possible."""
+    top = scores.max()
+    return float(np.log(np.exp(scores - top).sum()) + top)
+
+
+def _blocks(start: int, stop: int, n: int) -> list[tuple[int, int]]:
+    """First frame and the frame after the last of every n frames from start to stop."""
+    return [(a, min(a + n, stop)) for a in range(start, stop, n)]

@@ -1,0 +1,344 @@
+"""The bar-pointer model: what states there are, how they follow each other and what each is heard as.
+
+A bar pointer moves through the bar at a tempo that changes only at beats (Whiteley, Cemgil & Godsill 2006;
+state space of Krebs, Böck & Widmer 2015). Inside a beat nothing is left to chance, so that a *whole beat* is
+one step here (a semi-Markov model): a beat is its start frame, its place in the bar and its length in frames,
+and
+
+    score(beat) = what its frames sound like + how likely it follows the beat before.
+
+All metres are states of one model. At the end of a bar the metre is kept, or with a small probability drawn
+anew. A recording may begin and end anywhere inside any beat of a bar: pickup bars need nothing special.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder.settings import DecoderSettings
+from levada.errors import InputError
+
+__all__ = ["BarPointer", "Sound", "Windows", "bar_pointer", "beat_lengths", "metre_changes", "pattern_pointer"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Sound = Callable[[Ints], Floats]  # start frames (K, n) -> scores (K, P, n) of what is heard during whole beats
+
+FLOOR = 0.02  # no frame is surer than this of anything: chosen on real recordings, where 1e-5 was worse
+FAINT = 0.1  # activations far below this say nothing about which kind of beat it is
+ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
+PEAK_S = 0.02  # how far beside the region in which a beat is heard its peak may lie
+NEVER = -np.inf
+RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
+MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
+STILL_POSSIBLE = -300.0  # what they count where they may be asked for
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of frames, one after another, in each of which exactly one beat must start."""
+
+    first: Ints  # [shape=(hints,)] first frame of each
+    last: Ints  # [shape=(hints,)] last frame of each, included
+    positions: Ints  # [shape=(hints,)] place in the bar that the beat must have, 0 for any
+
+    def at(self, frames: Ints) -> Ints:
+        """Index of the window each frame lies in, -1 for none."""
+        window = np.searchsorted(self.last, frames, side="left").clip(max=len(self.last) - 1)
+        inside = (self.first[window] <= frames) & (frames <= self.last[window])
+        return np.where(inside, window, -1)
+
+
+@dataclass(frozen=True)
+class BarPointer:
+    """The model for one recording; scores are natural logarithms of probabilities.
+
+    Axes are named K (tempi, from fast to slow), P (positions: every place of every metre) and M (metres, or kinds
+    of bars where a metre has several).
+    """
+
+    frames: int
+    fps: float
+    lengths: Ints  # (K,) frames a beat lasts
+    regions: Ints  # (K,) frames at its start in which it is heard
+    places: Ints  # (P,) place in the bar, counted from 1
+    downbeat: Ints  # (P,) 1 for downbeats, 0 for the others
+    firsts: Ints  # (M,) the position that begins a bar of each metre
+    lasts: Ints  # (M,) and the one that ends it
+    begin: Floats  # (K, P) to begin at any one frame of such a beat
+    tempo_change: Floats  # (K, K) from a tempo (row) to the next beat's (column)
+    bar_change: Floats  # (M, M) from a metre (row) to the next bar's (column)
+    heard: Floats  # (frames,) probability of any beat
+    sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
+    windows: Windows | None
+    sound: Sound | None = None  # who scores what is heard, where `sums` do not; beats then lie where they start
+
+    @property
+    def longest(self) -> int:
+        """Frames of the slowest beat."""
+        return int(self.lengths[-1])
+
+    @property
+    def margin(self) -> int:
+        """Frames beside a region in which its peak is looked for; so few that beats never change places."""
+        if self.sound is not None:
+            return 0
+        return min(round(PEAK_S * self.fps), int((self.lengths - self.regions).min() - 1) // 2)
+
+    @property
+    def position_change(self) -> Floats:
+        """(P, P) from a position (row) to the next beat's (column)."""
+        change = np.full((len(self.places),) * 2, NEVER)
+        inside = np.setdiff1d(np.arange(len(self.places)), self.lasts)
+        change[inside, inside + 1] = 0
+        change[np.ix_(self.lasts, self.firsts)] = self.bar_change
+        return change
+
+    def evidence(self, starts: Ints) -> Floats:
+        """Score what is heard during beats that start at the given frames.
+
+        Frames before the beginning and after the end of the recording score nothing: the beats it cuts are
+        judged by what is left of them. A beat that passes over a window without starting in it is impossible.
+
+        Parameters
+        ----------
+        starts : int [shape=(K, n)]
+            Start frames for each tempo, from ``1 - longest`` to ``frames - 1``.
+
+        Returns
+        -------
+        scores : float64 [shape=(K, P, n)]
+        """
+        if self.sound is not None:
+            scores = self.sound(starts)
+            if self.windows is not None:
+                scores.swapaxes(1, 2)[self._missed(self.windows, starts)] = NEVER
+            return scores
+        start = starts + self.longest  # the running sums begin one longest beat before the recording
+        region_end = start + self.regions[:, None]
+        end = start + self.lengths[:, None]
+        beat, downbeat, silence = self.sums
+        rest = silence[end] - silence[region_end]
+        if self.windows is not None:
+            rest[self._missed(self.windows, starts)] = NEVER
+        both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
+        return np.take(np.stack(both, axis=1), self.downbeat, axis=1)
+
+    def _missed(self, windows: Windows, starts: Ints) -> npt.NDArray[np.bool_]:
+        """Whether beats that start at frames (K, n) pass over a window without starting in it."""
+        opened = np.searchsorted(windows.first, starts, side="right")
+        closed = np.searchsorted(windows.last, starts + self.lengths[:, None], side="left")
+        missed: npt.NDArray[np.bool_] = closed > opened
+        return missed
+
+    def allowed(self, starts: Ints) -> Floats:
+        """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
+        scores = np.zeros((len(self.places), len(starts)))
+        if self.windows is not None:
+            window = self.windows.at(starts)
+            wanted = np.where(window >= 0, self.windows.positions[window], 0)
+            scores[(wanted > 0) & (self.places[:, None] != wanted)] = NEVER
+        return scores
+
+
+def bar_pointer(
+    activations: Floats, *, fps: float, settings: DecoderSettings, windows: Windows | None = None
+) -> BarPointer:
+    """Build the model of one recording.
+
+    Parameters
+    ----------
+    activations : float64 [shape=(frames, 2)]
+        Probabilities of a beat, downbeats included, and of a downbeat.
+    fps : float
+        Frames per second.
+    settings : DecoderSettings
+    windows : Windows, optional
+        Where beats must start.
+    """
+    heard = activations.max(axis=1, initial=0)
+    weights, change = metre_changes(settings)
+    lengths = beat_lengths(fps=fps, settings=settings)
+    sums = _running_sums(
+        activations[:, 1],
+        heard,
+        beat_width=settings.beat_width,
+        reach=round(ALIGNMENT_S * fps),
+        margin=int(lengths[-1]),
+    )
+    regions = np.ceil(lengths / settings.beat_width).astype(np.int64)
+    return _pointer(settings.metres, weights, change, regions, heard, sums, fps=fps, settings=settings, windows=windows)
+
+
+def pattern_pointer(
+    sound: Sound,
+    *,
+    bars: Sequence[int],
+    weights: Floats,
+    change: Floats,
+    heard: Floats,
+    fps: float,
+    settings: DecoderSettings,
+    windows: Windows | None = None,
+) -> BarPointer:
+    """Build the model of one recording from whoever scores what is heard during a whole beat.
+
+    Parameters
+    ----------
+    sound : callable
+        From start frames int64 [shape=(K, n)], one row for each of `beat_lengths`, to scores float64
+        [shape=(K, P, n)], a new array; frames outside the recording score nothing.
+    bars : sequence of int
+        Beats of each kind of bar; there may be several of a metre. P is their sum, in this order.
+    weights : float64 [shape=(M,)]
+        Probability of each kind of bar.
+    change : float64 [shape=(M, M)]
+        Probability that a kind of bar (row) is followed by another (column).
+    heard : float64 [shape=(frames,)]
+        Between 0 and 1: whether anything begins there. It decides where the music begins and ends, and nothing else.
+    fps : float
+        Frames per second.
+    settings : DecoderSettings
+        Of which the tempi and the threshold count.
+    windows : Windows, optional
+        Where beats must start.
+    """
+    regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
+    none = np.empty((3, 0))
+    return _pointer(
+        bars, weights, change, regions, heard, none, fps=fps, settings=settings, windows=windows, sound=sound
+    )
+
+
+def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
+    """Give the probability of each metre (M,), and of each after each other one (M, M)."""
+    weights = np.ones(len(settings.metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
+    weights = weights / weights.sum()
+    drawn_anew = settings.metre_change * weights
+    return weights, (1 - settings.metre_change) * np.eye(len(weights)) + drawn_anew
+
+
+def _pointer(
+    bars: Sequence[int],
+    weights: Floats,
+    change: Floats,
+    regions: Ints,
+    heard: Floats,
+    sums: Floats,
+    *,
+    fps: float,
+    settings: DecoderSettings,
+    windows: Windows | None,
+    sound: Sound | None = None,
+) -> BarPointer:
+    """Build the states and their changes around what is heard."""
+    beats = np.array(bars)
+    lengths = beat_lengths(fps=fps, settings=settings)
+    if (cells := len(lengths) * int(beats.sum()) * int(lengths[-1])) > MOST_CELLS:
+        raise InputError(
+            f"decoding would need {8 * cells / 2**30:.0f} GiB for {len(lengths)} tempi from "
+            f"{settings.min_tempo_bpm:g} bpm on and {len(bars)} metres of {beats.sum()} beats in all; "
+            "take fewer metres, fewer tempi or a faster min_tempo_bpm"
+        )
+    tempo = _tempo_prior(lengths, fps=fps, settings=settings)
+    lasts = np.cumsum(beats) - 1
+    firsts = lasts - beats + 1
+    position = np.repeat(np.log(weights / beats), beats)
+    with np.errstate(divide="ignore"):
+        bar_change = np.log(change)
+    return BarPointer(
+        frames=len(heard),
+        fps=fps,
+        lengths=lengths,
+        regions=regions,
+        places=np.concatenate([np.arange(1, n + 1) for n in bars]),
+        downbeat=np.isin(np.arange(beats.sum()), firsts).astype(np.int64),
+        firsts=firsts,
+        lasts=lasts,
+        begin=(tempo - np.log(lengths))[:, None] + position,
+        tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=windows is None),
+        bar_change=bar_change,
+        heard=heard,
+        sums=sums,
+        windows=windows,
+        sound=sound,
+    )
+
+
+def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
+    """List beat lengths in frames (K,), shortest first: all whole ones or, log-spaced, those asked for."""
+    shortest, longest = 60 * fps / settings.max_tempo_bpm, 60 * fps / settings.min_tempo_bpm
+    if round(shortest) < 2:
+        raise InputError(
+            f"{settings.max_tempo_bpm:g} bpm at {fps:g} frames per second is a beat of less than 2 frames: "
+            f"use more frames or a slower max_tempo_bpm"
+        )
+    lengths = np.arange(round(shortest), round(longest) + 1)
+    asked = settings.tempi
+    while len(lengths) > settings.tempi:  # rounding makes some equal: ask for more until enough are left
+        spaced = np.unique(np.round(np.geomspace(shortest, longest, asked)).astype(np.int64))
+        if len(spaced) >= settings.tempi:
+            return spaced
+        asked += 1
+    return lengths
+
+
+def _tempo_prior(lengths: Ints, *, fps: float, settings: DecoderSettings) -> Floats:
+    """Weigh each tempo (K,): log-normal, or all the same."""
+    if settings.tempo_mean_bpm is None or settings.tempo_spread_octaves is None:
+        return np.full(len(lengths), -np.log(len(lengths)))
+    octaves = np.log2(60 * fps / lengths / settings.tempo_mean_bpm)
+    return _normalised(-0.5 * (octaves / settings.tempo_spread_octaves) ** 2)
+
+
+def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool) -> Floats:
+    """Weigh each next tempo (K, K): the exponential of Krebs, Böck & Widmer (2015), times the prior.
+
+    Changes rarer than the resolution of a float are never (if `rigid`), which makes the matrix a narrow band.
+    Where the user's hints may ask for sudden changes they stay possible.
+    """
+    change = _normalised(-stiffness * np.abs(lengths / lengths[:, None] - 1) + prior)
+    change = np.where(change > RAREST, change, NEVER) if rigid else np.maximum(change, STILL_POSSIBLE)
+    return _normalised(change)
+
+
+def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach: int, margin: int) -> Floats:
+    """Sum up the log densities of beat, downbeat and no beat (3, margin + frames + 1 + margin).
+
+    The two outputs of a network are separate yes-or-no questions, "any beat?" (b) and "a downbeat?" (d), but
+    every downbeat is a beat. With heard = max(b, d), three exclusive answers sum to one: a downbeat, another
+    beat, and none, 1 - heard. Where the network contradicts itself (d > b) the downbeat is believed, for its
+    question is the harder one.
+
+    Which of the two kinds a beat is, is a trait of the beat and not of a single frame: peaks of d may be narrower
+    than those of b, or a frame aside. The share of downbeats is therefore read off the peaks of both within
+    10 ms, and is a half, favouring neither, where hardly anything is heard.
+
+    As there are `beat_width` - 1 times as many frames without a beat, their density is divided by that number
+    (Böck, Krebs & Widmer 2016).
+    """
+    share = (_highest_nearby(downbeats, reach) + FAINT / 2) / (_highest_nearby(heard, reach) + FAINT)
+    heard = FLOOR + (1 - 2 * FLOOR) * heard
+    shares = np.stack([heard * (1 - share), heard * share, 1 - heard])
+    shares[2] /= beat_width - 1
+    sums = np.cumsum(np.log(shares), axis=1)
+    return np.pad(np.pad(sums, ((0, 0), (margin + 1, 0))), ((0, 0), (0, margin)), mode="edge")
+
+
+def _highest_nearby(heights: Floats, reach: int) -> Floats:
+    """Give the highest value within so many frames of each."""
+    padded = np.pad(heights, reach)
+    shifted = [padded[i : i + len(heights)] for i in range(2 * reach + 1)]
+    highest: Floats = np.max(shifted, axis=0)
+    return highest
+
+
+def _normalised(scores: Floats) -> Floats:
+    """Make every row log probabilities that sum to one."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    normalised: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return normalised

@@ -1,0 +1,408 @@
+"""Trackers against annotated recordings: one row for each pair, means with intervals, and what to beware of.
+
+>>> result = evaluate(corpus.tracks, {"base": base, "mine": mine, "flux": flux})     # doctest: +SKIP
+>>> for row in summary_rows(result): print(row)                                       # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.metrics import DOWNBEAT_SCORES, SCORES, beat_scores, default_trim_s, kind_of_error
+from levada.data import Span, Track
+from levada.data.spans import stretches, with_margins
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.tables import card_scores, listed, one_group, plain_values, reason, write_rows
+from levada.io.workers import each
+from levada.learning.statistics import Interval, mean_interval, paired_interval, score_bounds
+
+__all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
+
+FLOOR = "flux"
+"""The tracker without learning that every table shows."""
+
+_log = logging.getLogger(__name__)
+_Stretch = tuple[float, float]
+
+
+class Tracker(Protocol):
+    """Anything that hears beats.
+
+    What it was trained on it may tell by ``trained_on``, a set of content hashes of audio files, and by
+    ``trained_spans``, which has the stretches ``(start_s, end_s)`` for each of those hashes.
+    """
+
+    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+        """Beats of a recording."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tracker on one recording, or on one stretch of it: inside the annotated spans."""
+
+    track: str  # id of the recording in its corpus
+    group: str  # performer, session or instrument set
+    model: str  # name of the tracker
+    start_s: float = 0.0  # where the first scored span begins, in seconds
+    end_s: float = math.nan  # and where the last one ends; NaN if the recording could not be read
+    scored_s: float = math.nan  # length of the scored spans, in seconds, without what was trimmed
+    scores: Mapping[str, float] = field(default_factory=dict)  # as of `scores.beat_scores`; empty after an error
+    kind: str = ""  # kind of error, as of `scores.kind_of_error`
+    detail: str = ""  # the same with its size
+    duration_s: float = math.nan  # length of the recording, in seconds
+    cpu_s: float = math.nan  # processor time the tracker took for all of the recording, in seconds
+    downbeats: int | float = math.nan  # how many downbeats the tracker gave in the recording
+    trained_on: bool = False  # whether the tracker was trained on what it is scored on
+    error: str = ""  # why there are no scores
+    estimate: Beats | None = field(default=None, repr=False, compare=False)  # all beats heard, not only the scored
+
+    def flat(self) -> dict[str, object]:
+        """Give the row as one flat table row, without the beats."""
+        scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
+        first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
+        last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error")
+        return first | scores | {name: getattr(self, name) for name in last}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows, and what can be said from them."""
+
+    rows: tuple[Row, ...]  # for each recording in turn, the models in their order
+    models: tuple[str, ...]  # the first one is what the others are compared with
+    skipped: tuple[str, ...] = ()  # ids of recordings without annotation
+    warnings: tuple[str, ...] = ()  # what a reader of the means must know
+
+    def of(self, model: str) -> tuple[Row, ...]:
+        """Give the rows of one model, in the order of the recordings."""
+        return tuple(row for row in self.rows if row.model == model)
+
+    def summary(self) -> dict[str, dict[str, Interval]]:
+        """Mean of each score with its interval over groups, for each model."""
+        return {model: {name: self._mean(model, name) for name in SCORES} for model in self.models}
+
+    def differences(self) -> dict[str, dict[str, Interval]]:
+        """Mean paired difference of each score to the first model, for every other one."""
+        first = self.models[0]
+        return {
+            model: {
+                name: paired_interval(
+                    self._values(model, name),
+                    self._values(first, name),
+                    groups=self._groups(),
+                    bounds=score_bounds(name),
+                )
+                for name in SCORES
+            }
+            for model in self.models[1:]
+        }
+
+    def kinds(self) -> dict[str, dict[str, int]]:
+        """How many recordings have each kind of error, the commonest first, for each model."""
+        counts = {model: Counter(row.kind for row in self.of(model) if row.kind) for model in self.models}
+        return {model: dict(count.most_common()) for model, count in counts.items()}
+
+    def card_scores(self, model: str) -> dict[str, str]:
+        """Give what the card of a model says of its scores here."""
+        means = self.summary()[model]
+        groups = {row.track: row.group or row.track for row in self.of(model) if not row.error}
+        return card_scores({name: means[name] for name in ("beat_f", "beat_cmlt", "downbeat_f")}, groups)
+
+    def write_csv(self, path: str | Path, *, force: bool = False) -> None:
+        """Write one line for each row.
+
+        Raises
+        ------
+        InputError
+            If the file exists and `force` is not given, or cannot be written.
+        """
+        write_rows(path, [row.flat() for row in self.rows], force=force)
+
+    def to_json(self) -> str:
+        """Everything but the beats as JSON; what is not a number is null."""
+        tables = {"summary": self.summary(), "differences": self.differences()}
+        whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
+        for name, table in tables.items():
+            whole[name] = {m: {s: plain_values(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
+        whole |= {"kinds": self.kinds(), "rows": [plain_values(row.flat()) for row in self.rows]}
+        return json.dumps(whole, indent=1, allow_nan=False)
+
+    def _mean(self, model: str, name: str) -> Interval:
+        return mean_interval(self._values(model, name), groups=self._groups(), bounds=score_bounds(name))
+
+    def _values(self, model: str, name: str) -> list[float]:
+        given = [row.downbeats for row in self.of(model) if not math.isnan(row.downbeats)]
+        if name in DOWNBEAT_SCORES and given and not any(given):  # none in any recording: it does not track them
+            return [math.nan for _ in self.of(model)]
+        return [row.scores.get(name, math.nan) for row in self.of(model)]
+
+    def _groups(self) -> list[str]:
+        return [row.group or row.track for row in self.of(self.models[0])]
+
+
+def with_floor(names: Iterable[str]) -> list[str]:
+    """Names of trackers without repetitions, `flux` among them: at the end if nobody asked for it."""
+    return list(dict.fromkeys([*names, FLOOR]))
+
+
+def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Give the summary as text, one row a model, the same columns in each.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What to show.
+
+    Returns
+    -------
+    list of dict of str to str
+        From heading to cell, in the order of the columns.
+    """
+    headings = (
+        *("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "CMLt with positions"),
+        "tempo error %",
+    )
+    kinds, table = evaluation.kinds(), []
+    for model, scores in evaluation.summary().items():
+        rows = [row for row in evaluation.of(model) if not row.error]
+        minutes = sum(row.duration_s for row in rows) / 60
+        cells = {"model": model, "recordings": str(len(rows))}
+        cells["seconds scored"] = f"{sum(row.scored_s for row in rows):.0f}"
+        for heading, name in zip(headings, SCORES, strict=True):
+            cells[heading] = str(scores[name])
+        tempo = scores["tempo_error_percent"]
+        cells[headings[-1]] = "–" if math.isnan(tempo.mean) else f"{tempo.mean:.1f}"
+        cells["kinds of error"] = ", ".join(f"{kind} {n}" for kind, n in kinds[model].items())
+        cells["CPU s/min"] = f"{sum(row.cpu_s for row in rows) / minutes:.2f}" if minutes else "–"
+        table.append(cells)
+    return table
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a process needs to score all trackers on one recording."""
+
+    track: str
+    group: str
+    path: Path
+    reference: Beats  # the beats that are scored, before trimming
+    trained_on: frozenset[str]  # names of the trackers that were trained on some of them
+    problem: str = ""  # why nothing can be scored
+
+
+def evaluate(
+    tracks: Iterable[Track | Span],
+    trackers: Mapping[str, Tracker],
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    trim_s: float | None = None,
+    tatums: int = 4,
+    exclude_trained: bool = False,
+    processes: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Evaluation:
+    """Score every tracker on every annotated recording.
+
+    A tracker always gets the whole recording. Beats are compared inside its annotated spans alone (of these, inside
+    the `Span` where one is given): music without labels is no place for false positives. Both ends of a span are moved
+    half a beat out, so that an estimate a little before the first reference beat is not lost. The spans of a recording
+    make one row. All trackers are scored on the same spans.
+
+    Parameters
+    ----------
+    tracks : iterable of Track or Span
+        What to score on. Recordings without annotation are left out and named.
+    trackers : mapping of str to Tracker
+        Trackers by name; the first is what the others are compared with.
+    out : path-like, optional
+        Where to write the rows as CSV.
+    force : bool
+        Whether `out` may be overwritten.
+    trim_s : float, optional
+        Time from the start of each recording that is not scored, in seconds. By default 5 s of recordings of 30 s or
+        more, and nothing of shorter ones.
+    tatums : int
+        Tatums in a beat, for the size of a phase shift.
+    exclude_trained : bool
+        Whether to leave out every recording that any of the trackers was trained on, if only in part, and all others of
+        its group; a warning names them.
+    processes : int
+        How many processes work at once. With more than one, trackers must be picklable.
+    progress : callable, optional
+        Called with the number done, the number in all and the recording's id after each recording.
+
+    Returns
+    -------
+    Evaluation
+        A recording that cannot be read, one of which trimming leaves nothing, a tracker that fails on one, and a
+        process that dies on one are rows with an error.
+
+    Raises
+    ------
+    InputError
+        If there is no tracker or no annotated recording, if all are left out, if no tracker could be scored on any
+        recording, or if `out` exists and `force` is not given.
+    """
+    if not trackers:
+        raise InputError("nothing to evaluate: name a model")
+    if processes < 1:
+        raise InputError(f"at least one process is needed, not {processes}")
+    if out is not None and Path(out).exists() and not force:
+        raise InputError("exists already; give another name, or --force to overwrite it", path=out)
+    pairs = [(i.track, (i.start_s, i.end_s)) if isinstance(i, Span) else (i, None) for i in tracks]
+    annotated = [(track, stretch) for track, stretch in pairs if track.is_annotated]
+    skipped = tuple(dict.fromkeys(track.id for track, _ in pairs if not track.is_annotated))
+    if not annotated:
+        raise InputError(f"none of {len(pairs)} recordings is annotated: nothing to score against")
+    left_out = _trained([track for track, _ in pairs], trackers) if exclude_trained else {}
+    jobs = [_job(track, stretch, trackers) for track, stretch in annotated if track.id not in left_out]
+    if not jobs:
+        raise InputError(
+            f"a model was trained on every annotated recording, or on others of its group ({listed([*left_out])}): "
+            "nothing is left to score"
+        )
+    found: dict[int, list[Row]] = {}
+    work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
+    for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
+        found[id(job)] = _rows(job, trackers, error=reason(outcome)) if isinstance(outcome, Exception) else outcome
+        if progress is not None:
+            progress(done, len(jobs), job.track)
+    rows = [row for job in jobs for row in found[id(job)]]
+    if all(row.error for row in rows):
+        raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
+    warnings = [*_warnings(rows, list(trackers), trim_s)]
+    if left_out:
+        itself, beside = ([name for name, one in left_out.items() if one is trained] for trained in (True, False))
+        also = f"; and for being of the same groups: {', '.join(beside)}" if beside else ""
+        warnings.append(f"left out because a model was trained on them: {', '.join(itself)}{also}")
+    if skipped:
+        warnings.append(f"without annotation and skipped: {listed(skipped)}")
+    result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings))
+    if out is not None:
+        result.write_csv(out, force=force)
+    return result
+
+
+def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]) -> _Job:
+    """Read the reference and decide what part of the recording is scored."""
+    job = _Job(track.id, track.group, track.audio, Beats([]), frozenset())
+    try:
+        reference = track.beats()
+        spans = _trained_spans(track, trackers)
+        if stretch is not None:
+            reference = reference.between(stretch[0], math.nextafter(stretch[1], math.inf))
+        if not stretches(reference):
+            raise InputError("fewer than two annotated beats in a row", path=track.annotation or track.audio)
+    except (InputError, OSError) as error:
+        return replace(job, problem=str(error))
+    times = reference.times_s
+    trained_on = frozenset(
+        name for name, known in spans.items() if any(((times >= start) & (times <= end)).any() for start, end in known)
+    )
+    return replace(job, reference=reference, trained_on=trained_on)
+
+
+def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, list[_Stretch]]:
+    """Stretches of a recording that each tracker was trained on; all of it where it tells no stretches."""
+    found: dict[str, list[_Stretch]] = {}
+    for name, tracker in trackers.items():
+        whole: frozenset[str] = getattr(tracker, "trained_on", frozenset())
+        parts: Mapping[str, Sequence[_Stretch]] = getattr(tracker, "trained_spans", {})
+        if (whole or parts) and track.content_hash in parts:
+            found[name] = [(float(start), float(end)) for start, end in parts[track.content_hash]]
+        elif (whole or parts) and track.content_hash in whole:
+            found[name] = [(-math.inf, math.inf)]
+    return found
+
+
+def _trained(tracks: Sequence[Track], trackers: Mapping[str, Tracker]) -> dict[str, bool]:
+    """Ids of recordings that a tracker was trained on (True), and of others of their groups (False)."""
+    itself = dict[str, bool]()
+    for track in tracks:
+        with contextlib.suppress(InputError, OSError):  # a recording that cannot be read is a row that says so
+            itself[track.id] = bool(_trained_spans(track, trackers))
+    groups = {track.group or track.id for track in tracks if itself.get(track.id)}
+    return {track.id: itself.get(track.id, False) for track in tracks if (track.group or track.id) in groups}
+
+
+def _rows(job: _Job, trackers: Mapping[str, Tracker], *, error: str = "") -> list[Row]:
+    """Give the rows of a recording before there are scores, or where there are none."""
+    return [Row(job.track, job.group, name, trained_on=name in job.trained_on, error=error) for name in trackers]
+
+
+def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, tatums: int) -> list[Row]:
+    """Make the rows of one recording."""
+    try:
+        if job.problem:
+            raise InputError(job.problem)
+        samples, rate = audio.read(job.path)
+        duration_s = samples.shape[1] / rate
+        trim_s = default_trim_s(duration_s) if trim_s is None else trim_s
+        spans_s = [
+            (max(start_s, trim_s), end_s)
+            for start_s, end_s in with_margins(job.reference, duration_s=duration_s)
+            if len(job.reference.between(max(start_s, trim_s), end_s)) > 1
+        ]
+        if not spans_s:
+            raise InputError(f"nothing is left to score after the first {trim_s:g} s, which are trimmed", path=job.path)
+    except (InputError, OSError) as error:
+        return _rows(job, trackers, error=str(error))
+    scored = []
+    for row, tracker in zip(_rows(job, trackers), trackers.values(), strict=True):
+        began = time.process_time()
+        try:
+            estimate = tracker.beats(samples, rate)
+        except Exception as error:  # one tracker's failure must not cost the others their scores
+            _log.exception("%s failed on %s", row.model, row.track)
+            scored.append(replace(row, duration_s=duration_s, error=reason(error)))
+            continue
+        cpu_s = time.process_time() - began
+        scores = beat_scores(job.reference, estimate, spans_s=spans_s, trim_s=trim_s)
+        kind = kind_of_error(job.reference, estimate, spans_s=spans_s, tatums=tatums)
+        row = replace(row, start_s=spans_s[0][0], end_s=spans_s[-1][1], scores=scores, kind=kind.kind)
+        row = replace(row, scored_s=sum(end_s - start_s for start_s, end_s in spans_s), detail=kind.detail)
+        row = replace(row, downbeats=len(estimate.downbeats_s), estimate=estimate)
+        scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s))
+    return scored
+
+
+def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) -> Iterator[str]:
+    """Say what a reader of the means must know."""
+    for model in models:
+        mine = [row for row in rows if row.model == model]
+        known = [row.track for row in mine if row.trained_on and not row.error]
+        if known:
+            yield (
+                f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
+                f"({listed(known)}): there its scores tell what it remembers, not what it would do elsewhere"
+            )
+        failed = [row for row in mine if row.error]
+        if failed:
+            yield (
+                f"{model} has no scores for {len(failed)} of {len(mine)} recordings "
+                f"({listed([row.track for row in failed])}) and its means leave them out; "
+                f"the first: {failed[0].error}"
+            )
+    mine = list({row.track: row for row in rows if not row.error}.values())
+    short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
+    if short:
+        yield f"shorter than 30 s and scored from their start: {listed(short)}"
+    if len({row.group or row.track for row in mine}) == 1:
+        yield one_group(len(mine))

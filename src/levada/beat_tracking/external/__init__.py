@@ -1,0 +1,1 @@
+"""Beat trackers of other projects, each behind one function and none of them required."""

@@ -1,0 +1,319 @@
+"""Scores of beats against a reference, and what kind of wrong they are.
+
+The scores are mir_eval's (Raffel et al., ISMIR 2014); the kinds of error are read from where the estimated
+beats fall between the reference ones, which is why a tracker that sits a sixteenth late is told from one
+that is lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.continuity import cmlt_amlt, position_cmlt
+from levada.errors import InputError
+from levada.io.beats import Beats
+
+__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_Piece = tuple[Beats, Beats]
+
+SCORES = (
+    "beat_f",
+    "beat_cmlt",
+    "beat_amlt",
+    "downbeat_f",
+    "downbeat_cmlt",
+    "downbeat_amlt",
+    "position_cmlt",
+    "tempo_error_percent",
+)
+"""The scores of one recording, in the order in which tables show them."""
+
+DOWNBEAT_SCORES = tuple(name for name in SCORES if name.startswith(("downbeat_", "position_")))
+"""Those of them that a model without downbeats does not have."""
+
+TRIM_S, SHORTEST_TRIMMED_S = 5.0, 30.0  # what is not scored at the start of a recording of at least this length
+HIT_S = 0.07  # mir_eval's window for a hit, in seconds
+SAME = 0.175  # how far, relative to a beat, two intervals may differ and count as equal: that of CMLt
+MOSTLY = 0.8  # F-measure from which beats, or downbeats, count as right
+STEADY = 0.6  # share of the estimated intervals that must agree for their tempo to be spoken of
+CONSTANT = 0.75  # length of the mean phase vector from which a shift counts as one and the same throughout
+LEVELS = {2.0: "double tempo", 3.0: "triple tempo", 1 / 2: "half tempo", 1 / 3: "third tempo"}
+
+
+def beat_scores(
+    reference: Beats,
+    estimate: Beats,
+    *,
+    spans_s: Sequence[tuple[float, float]] | None = None,
+    trim_s: float | None = None,
+    duration_s: float | None = None,
+) -> dict[str, float]:
+    """Agreement of estimated beats and downbeats with the reference ones.
+
+    Beats of either side before `trim_s` are not looked at, as in ``mir_eval.beat.evaluate``. Where the reference
+    covers the recording in pieces, each is scored by itself: hits, successes and events are summed over them, and no
+    gap is an interval.
+
+    Three scores speak of the bar. `downbeat_f` counts downbeats within 70 ms. `downbeat_cmlt` and `downbeat_amlt` are
+    CMLt and AMLt of the downbeats alone, as in papers; their tolerance of 17.5 % of a bar is .7 of a beat in bars of
+    four, so that downbeats on no beat at all may score 1. `position_cmlt` is the share of the beats that go on as
+    CMLt wants and have the right position in the bar. For bars of two beats `downbeat_amlt` is nearly free, for the
+    off-beat variant of their downbeats is the other beat of every bar.
+
+    Parameters
+    ----------
+    reference : Beats
+        The beats that are right.
+    estimate : Beats
+        The beats to score.
+    spans_s : sequence of (float, float), optional
+        Pieces of the recording that are scored, from and to in seconds, half-open; all of it by default.
+    trim_s : float, optional
+        Time from the start of the recording that is not scored, in seconds; `default_trim_s` by default.
+    duration_s : float, optional
+        Length of the recording, in seconds. Taken to be the last reference beat if not given.
+
+    Returns
+    -------
+    dict of str to float
+        `beat_f` (F-measure, hits within 70 ms), `beat_cmlt` and `beat_amlt` (share in beats that go on, at
+        the right metrical level and at any), the same for downbeats, `position_cmlt`, all from 0 to 1;
+        `tempo_error_percent`, the difference of the median tempi relative to the reference, 100 without an
+        estimated tempo; `trim_s`, the trim that was used. What the reference cannot tell is NaN: F without an event
+        in it, CMLt, AMLt and tempo without two in one piece, positions where it has none.
+
+    References
+    ----------
+    Davies, Degara and Plumbley, "Evaluation Methods for Musical Audio Beat Tracking Algorithms", 2009.
+    """
+    if len(reference) and duration_s is None:
+        duration_s = float(reference.times_s[-1])
+    trim = default_trim_s(duration_s) if trim_s is None else trim_s
+    pieces = _pieces(reference, estimate, spans_s, since_s=trim)
+    values = (
+        *_event_scores([(mine.times_s, theirs.times_s) for mine, theirs in pieces]),
+        *_event_scores([(mine.downbeats_s, theirs.downbeats_s) for mine, theirs in pieces]),
+        position_cmlt(pieces),
+        _tempo_error_percent(pieces),
+    )
+    return dict(zip(SCORES, values, strict=True)) | {"trim_s": trim}
+
+
+def default_trim_s(duration_s: float | None) -> float:
+    """Return what is not scored at the start of a recording unless a number is given: 5 s, or 0 below 30 s.
+
+    Parameters
+    ----------
+    duration_s : float or None
+        Length of the recording, in seconds.
+
+    Returns
+    -------
+    float
+    """
+    return TRIM_S if duration_s is not None and duration_s >= SHORTEST_TRIMMED_S else 0.0
+
+
+def _pieces(
+    reference: Beats, estimate: Beats, spans_s: Sequence[tuple[float, float]] | None, *, since_s: float = -math.inf
+) -> list[_Piece]:
+    """Reference and estimate in each span, from a time on."""
+    spans = [(-math.inf, math.inf)] if spans_s is None else spans_s
+    bounds = [(max(start_s, since_s), end_s) for start_s, end_s in spans]
+    return [(reference.between(*bound), estimate.between(*bound)) for bound in bounds]
+
+
+def _event_scores(pieces: Sequence[tuple[Floats, Floats]]) -> tuple[float, float, float]:
+    """F-measure, CMLt and AMLt of event times in seconds."""
+    return (_f_measure(pieces), *cmlt_amlt(pieces))
+
+
+def _f_measure(pieces: Sequence[tuple[Floats, Floats]]) -> float:
+    from mir_eval.util import match_events
+
+    if not sum(len(reference) for reference, _ in pieces):
+        return math.nan
+    hits = sum(len(match_events(*piece, HIT_S)) for piece in pieces if len(piece[0]) and len(piece[1]))
+    return 2 * hits / sum(len(reference) + len(estimate) for reference, estimate in pieces)
+
+
+def _tempo_error_percent(pieces: Sequence[_Piece]) -> float:
+    theirs, mine = (np.concatenate([piece[side].intervals_s for piece in pieces] or [np.zeros(0)]) for side in (0, 1))
+    if not len(theirs):
+        return math.nan
+    if not len(mine):
+        return 100.0
+    return float(abs(np.median(theirs) / np.median(mine) - 1) * 100)
+
+
+@dataclass(frozen=True)
+class ErrorKind:
+    """What kind of wrong an estimate is."""
+
+    kind: str  # right, phase shift, double/half/triple/third/other tempo, wrong metre, wrong one, no downbeats,
+    # drifting, no beats, partly right or other
+    detail: str  # the same for people, with its size
+    shift_beats: float | None = None  # how late the beats are, in reference beats, between -0.5 and 0.5
+    shift_tatums: int | None = None  # the same to the nearest tatum
+    shift_ms: float | None = None  # the same in milliseconds at the median reference tempo
+    tempo_ratio: float | None = None  # estimated tempo relative to the reference
+    bar_shift_beats: int | None = None  # how many beats late the estimated downbeats are
+    metres: tuple[int, int] | None = None  # beats per bar, commonest in the reference and in the estimate
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+def kind_of_error(
+    reference: Beats,
+    estimate: Beats,
+    *,
+    spans_s: Sequence[tuple[float, float]] | None = None,
+    tatums: int = 4,
+) -> ErrorKind:
+    """Tell in what way an estimate is wrong.
+
+    Every estimated beat gets its place between the reference beats around it. The intervals of these places
+    tell the metrical level; the mean direction of the places, as angles, tells a constant shift where they
+    agree, and their walk over windows of four beats tells a drift where they do not.
+
+    Parameters
+    ----------
+    reference : Beats
+        The beats that are right; only the stretch they cover is looked at.
+    estimate : Beats
+        The beats to judge.
+    spans_s : sequence of (float, float), optional
+        Pieces of the recording that are looked at, as for `beat_scores`; all of it by default.
+    tatums : int
+        Tatums in a beat: 4 for sixteenths, 3 for triplets.
+
+    Returns
+    -------
+    ErrorKind
+        ``right`` where the beats have an F-measure of .8 or more and, if both sides name downbeats, the
+        downbeats as well; ``partly right`` where no other name fits and half of the beats, or of the bars,
+        are right.
+
+    Raises
+    ------
+    InputError
+        If `tatums` is below 1.
+    """
+    if tatums < 1:
+        raise InputError(f"a beat has at least one tatum, not {tatums}")
+    cut = _pieces(reference, estimate, spans_s)
+    pieces = [(piece[0], *_places(*piece)) for piece in cut if len(piece[0]) > 1]
+    if not pieces:
+        return ErrorKind("other", "fewer than two reference beats: nothing can be told")
+    steps = np.concatenate([np.diff(places) for _, _, places in pieces])
+    if not len(steps):
+        return ErrorKind("no beats", "no beats where the reference has some")
+    f = _f_measure([(right.times_s, heard.times_s) for right, heard, _ in pieces])
+    ratio = float(1 / np.median(steps))
+    if np.mean(np.abs(steps * ratio - 1) < SAME) < STEADY:
+        return _unnamed(f)
+    if abs(ratio - 1) < SAME:
+        return _in_tempo(pieces, f, tatums)
+    kinds = [kind for level, kind in LEVELS.items() if abs(ratio / level - 1) < SAME]
+    kind = kinds[0] if kinds else "other tempo"
+    return ErrorKind(kind, f"{kind}: {ratio:.2f} times the reference", tempo_ratio=ratio)
+
+
+def _places(reference: Beats, estimate: Beats) -> tuple[Beats, Floats]:
+    """Estimated beats up to half a beat outside the reference; their times in reference beats from 0."""
+    times = reference.times_s
+    around = np.concatenate([[2 * times[0] - times[1]], times, [2 * times[-1] - times[-2]]])
+    first, last = (around[0] + around[1]) / 2, (around[-1] + around[-2]) / 2
+    heard = estimate.between(first, last)
+    return heard, np.interp(heard.times_s, around, np.arange(-1.0, len(times) + 1))
+
+
+def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: int) -> ErrorKind:
+    """Tell the kind of error of an estimate that has the tempo of the reference."""
+    vector = np.mean(np.exp(2j * np.pi * np.concatenate([places for _, _, places in pieces])))
+    if abs(vector) < CONSTANT:
+        return _wandering(max((places for _, _, places in pieces), key=len), f)
+    shift = float(np.angle(vector) / (2 * np.pi))
+    if abs(shift) < SAME and f >= MOSTLY:
+        return _bars(pieces)
+    shift_tatums = round(shift * tatums)
+    shift_ms = shift * float(np.median(np.concatenate([right.intervals_s for right, _, _ in pieces]))) * 1000
+    if shift_tatums or abs(shift_ms) > HIT_S * 1000:
+        near = f"{abs(shift):.2f} beats" if not shift_tatums else _counted(abs(shift_tatums), "tatum")
+        detail = f"beats {near} {'late' if shift > 0 else 'early'} ({shift_ms:+.0f} ms)"
+        return ErrorKind("phase shift", detail, shift, shift_tatums, shift_ms)
+    return _unnamed(f)
+
+
+def _wandering(places: Floats, f: float) -> ErrorKind:
+    """Tell a drift from jumps, where the tempo is right and the phase is not one and the same."""
+    width = 4
+    if len(places) < 3 * width or f >= 0.5:
+        return _unnamed(f)
+    turns = np.exp(2j * np.pi * places)
+    means = np.convolve(turns, np.full(width, 1 / width), mode="valid")
+    walk = np.unwrap(np.angle(means)) / (2 * np.pi)
+    moved = float(np.ptp(walk))
+    fastest = float(np.max(np.abs(walk[width:] - walk[:-width])))
+    if fastest > 0.6 * moved:  # a jump makes its whole way within one window
+        return _unnamed(f)
+    return ErrorKind("drifting", f"beats drift by {moved:.1f} beats against the reference")
+
+
+def _bars(pieces: Sequence[tuple[Beats, Beats, Floats]]) -> ErrorKind:
+    """Judge the bars of an estimate whose beats are right."""
+    nearest = [np.rint(places).astype(np.int64) for _, _, places in pieces]  # reference beat of each estimated one
+    ones = [np.flatnonzero(right.positions == 1) for right, _, _ in pieces]
+    if not any(map(len, ones)):
+        return ErrorKind("right", "beats right (no downbeats in the reference)")
+    heard_ones = [np.unique(at[heard.positions == 1]) for at, (_, heard, _) in zip(nearest, pieces, strict=True)]
+    if not any(map(len, heard_ones)):
+        return ErrorKind("no downbeats", "beats right, no downbeats given")
+    common = sum(len(np.intersect1d(*both)) for both in zip(ones, heard_ones, strict=True))
+    f = 2 * common / sum(map(len, ones + heard_ones))
+    if f >= MOSTLY:
+        return ErrorKind("right", "beats and downbeats right")
+    metre = _metre(ones, [right.positions for right, _, _ in pieces])
+    heard_metre = _metre(heard_ones, [heard.positions for _, heard, _ in pieces])
+    if metre != heard_metre:
+        detail = f"beats right, bars of {heard_metre} where the reference has {metre}"
+        return ErrorKind("wrong metre", detail, metres=(metre, heard_metre))
+    differences = list[Ints]()
+    for at, (right, heard, _) in zip(nearest, pieces, strict=True):
+        known = (at >= 0) & (at < len(right)) & (heard.positions > 0)
+        there, here = right.positions[at[known]], heard.positions[known]
+        differences.append((there - here)[there > 0])
+    offsets = np.concatenate(differences) % metre
+    counts = np.bincount(offsets, minlength=1)
+    late = int(np.argmax(counts))
+    if late and counts[late] >= STEADY * counts.sum():
+        late = late if late <= metre / 2 else late - metre
+        detail = f"beats right, the one {_counted(abs(late), 'beat')} {'late' if late > 0 else 'early'}"
+        return ErrorKind("wrong one", detail, bar_shift_beats=late, metres=(metre, metre))
+    detail = f"beats right, downbeats only in part (F {f:.2f})"
+    return ErrorKind("partly right", detail, metres=(metre, metre))
+
+
+def _metre(ones: Sequence[Ints], positions: Sequence[Ints]) -> int:
+    """Commonest distance of downbeats, in reference beats; the largest position where no piece has two."""
+    bars = np.concatenate([np.diff(some) for some in ones])
+    return int(np.argmax(np.bincount(bars))) if len(bars) else max(int(some.max()) for some in positions if len(some))
+
+
+def _unnamed(f: float) -> ErrorKind:
+    if f >= 0.5:
+        return ErrorKind("partly right", f"beats right in part (F {f:.2f})")
+    return ErrorKind("other", f"beats wrong in no one way (F {f:.2f})")
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

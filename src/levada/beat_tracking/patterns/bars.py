@@ -1,0 +1,128 @@
+"""Labels become bars: which beat of which bar each stretch between two labels is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder.settings import LONGEST_BAR
+from levada.io.beats import Beats
+
+__all__ = ["Bar", "cut_bars", "metres_of"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+UNEVEN = 1.5  # a beat so many times longer or shorter than the median of those around it was missed or doubled
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Consecutive beats of one bar, or those of it that are labelled.
+
+    Parameters
+    ----------
+    beats : int
+        How many beats the bar has; 0 where nobody knows.
+    first : int
+        Place of its first labelled beat in the bar, counted from 0.
+    times_s : float64 [shape=(labelled beats + 1,)]
+        Where each of them begins, and where the last one ends.
+    """
+
+    beats: int
+    first: int
+    times_s: Floats
+
+
+def metres_of(labels: Sequence[Beats]) -> dict[int, int]:
+    """Beats per bar of the complete bars, and how often; without those too rare to be anything but mistakes.
+
+    Where no bar is complete the highest position is taken for the number of beats; without positions there are none.
+    """
+    counts: Counter[int] = Counter()
+    for beats in labels:
+        counts.update({metre: bars for metre, bars in beats.metres.items() if metre <= LONGEST_BAR})
+    total = counts.total()
+    kept = {metre: n for metre, n in sorted(counts.items()) if n >= total / 20}
+    highest = max((int(beats.positions.max(initial=0)) for beats in labels), default=0)
+    if not kept and 1 < highest <= LONGEST_BAR:
+        return {highest: 1}
+    return kept
+
+
+def cut_bars(beats: Beats, metres: Sequence[int]) -> list[Bar]:
+    """Cut labels at their downbeats.
+
+    A bar that is not whole has the metre of the nearest one that is, or else the first of `metres` it fits into. Beats
+    without a place in any known bar are bars of their own with 0 beats. Uneven beats are left out.
+    """
+    times, positions = beats.times_s, _numbered(beats.positions)
+    whole = _whole_bars(positions, metres)
+    known = np.flatnonzero(whole)
+
+    def near(start: int) -> int:
+        return int(whole[known[np.abs(known - start).argmin()]]) if len(known) else 0
+
+    even = _even(beats.intervals_s)
+    bars: list[Bar] = []
+    start = 0
+    for i in range(len(times) - 1):
+        ends = i + 2 == len(times) or not _follows(int(positions[i]), int(positions[i + 1]))
+        if not even[i]:
+            bars += _bar(times[start : i + 1], positions[start:i], metres, near(start))
+            start = i + 1
+        elif ends:
+            bars += _bar(times[start : i + 2], positions[start : i + 1], metres, near(start))
+            start = i + 1
+    return bars
+
+
+def _bar(times_s: Floats, positions: Ints, metres: Sequence[int], near: int) -> list[Bar]:
+    """Consecutive beats, and the end of the last, as a bar like the one near; none if there are none."""
+    if not len(positions):
+        return []
+    if positions[0]:
+        for metre in (near, *metres):
+            if metre >= positions[-1]:
+                return [Bar(metre, int(positions[0]) - 1, times_s)]
+    return [Bar(0, 0, times_s[i : i + 2]) for i in range(len(positions))]
+
+
+def _numbered(positions: Ints) -> Ints:
+    """Count the beats from one downbeat to the next where nobody else did."""
+    numbered = positions.copy()
+    ones = np.flatnonzero(positions == 1)
+    for first, following in pairwise(ones.tolist()):
+        if not positions[first + 1 : following].any():
+            numbered[first:following] = np.arange(1, following - first + 1)
+    return numbered
+
+
+def _whole_bars(positions: Ints, metres: Sequence[int]) -> Ints:
+    """The number of beats of the whole bar that each beat is in, 0 where it is in none."""
+    whole = np.zeros(len(positions), np.int64)
+    ones = np.flatnonzero(positions == 1)
+    for first, following in pairwise(ones.tolist()):
+        n = following - first
+        if n in metres and np.array_equal(positions[first:following], np.arange(1, n + 1)):
+            whole[first:following] = n
+    return whole
+
+
+def _follows(position: int, following: int) -> bool:
+    """Whether a beat is in the same bar as the one before."""
+    return position > 0 and following == position + 1
+
+
+def _even(intervals_s: Floats) -> npt.NDArray[np.bool_]:
+    if len(intervals_s) < 3:
+        return np.ones(len(intervals_s), np.bool_)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(intervals_s, 2, mode="reflect"), 5)
+    ratio = intervals_s / np.median(around, axis=1)
+    return np.asarray((ratio < UNEVEN) & (ratio > 1 / UNEVEN))

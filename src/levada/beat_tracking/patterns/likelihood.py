@@ -1,0 +1,77 @@
+"""How well whole beats sound like the patterns: the decoder's evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.patterns.mixture import Mixture
+
+__all__ = ["CellSound"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+STRETCH = 2048  # start frames whose scores are worked out at once
+
+
+class CellSound:
+    """Scores of beats that start at given frames, for `decode.model.pattern_pointer`.
+
+    The frames of a beat fall into its cells by their place in the beat; each scores the logarithm of its density in
+    its cell over that anywhere. Frames outside the recording score nothing. The scores of a stretch of start
+    frames are kept until others are asked for, so that memory does not grow with the recording.
+
+    Parameters
+    ----------
+    features : float64 [shape=(frames, dimensions)]
+    mixture : Mixture
+    weights : float64 [shape=(positions, cells, components)]
+        Weights of the Gaussians in each cell of each beat of all kinds of bars.
+    lengths : int64 [shape=(K,)]
+        Frames that a beat lasts at each tempo, shortest first.
+    trust : float
+        How much of the evidence counts: neighbouring frames are no independent witnesses.
+    """
+
+    def __init__(self, features: Floats, mixture: Mixture, weights: Floats, *, lengths: Ints, trust: float) -> None:
+        self._features, self._mixture, self._trust = features, mixture, trust
+        self._positions, self._cells = weights.shape[:2]
+        self._weights = weights.reshape(-1, weights.shape[2])
+        self._lengths = lengths
+        self._first = self._stop = 0
+        self._scores = np.empty((len(lengths), self._positions, 0))
+
+    def __call__(self, starts: Ints) -> Floats:
+        """Scores [shape=(K, positions, n)] of beats that start at frames [shape=(K, n)]."""
+        first, stop = int(starts.min()), int(starts.max()) + 1
+        if first < self._first or stop > self._stop:
+            self._fill(first - STRETCH // 2, stop + STRETCH // 2)
+        tempi, positions = np.arange(len(self._lengths)), np.arange(self._positions)
+        return self._scores[tempi[:, None, None], positions[:, None], (starts - self._first)[:, None, :]]
+
+    def _fill(self, first: int, stop: int) -> None:
+        """Work out the scores of all beats that start from one frame to another."""
+        first, stop = max(first, 1 - int(self._lengths[-1])), min(stop, len(self._features) + 1)
+        n = stop - first
+        sums = self._running_sums(first, stop + int(self._lengths[-1]))
+        scores = np.zeros((len(self._lengths), self._positions, n))
+        for score, length in zip(scores, self._lengths.tolist(), strict=True):
+            edges = -(-np.arange(self._cells + 1) * length // self._cells)
+            for cell, (left, right) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+                if right > left:
+                    score += sums[:, cell, right : right + n]
+                    score -= sums[:, cell, left : left + n]
+        self._first, self._stop, self._scores = first, stop, scores
+
+    def _running_sums(self, first: int, stop: int) -> Floats:
+        """Sum up the scores of frames in each cell (positions, cells, stop - first + 1)."""
+        inside = slice(max(first, 0), min(stop, len(self._features)))
+        heard = self._features[inside]
+        sums = np.zeros((len(self._weights), stop - first + 1))
+        if len(heard):
+            at = inside.start - first + 1
+            logs = np.log(self._weights @ self._mixture.densities(heard))
+            np.multiply(logs, self._trust, out=sums[:, at : at + len(heard)])
+        sums = np.cumsum(sums, axis=1)
+        return sums.reshape(self._positions, self._cells, -1)

@@ -1,0 +1,140 @@
+"""Patterns as a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking import spectral_flux
+from levada.beat_tracking.decoder import DecoderSettings, decode_model
+from levada.beat_tracking.decoder.state_space import BarPointer, Windows, beat_lengths, metre_changes, pattern_pointer
+from levada.beat_tracking.patterns.features import onsets
+from levada.beat_tracking.patterns.likelihood import CellSound
+from levada.beat_tracking.patterns.model import Patterns
+from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
+from levada.io import audio
+from levada.io.beats import Beats
+
+__all__ = ["PatternTracker", "tracker"]
+
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+
+NEAR_S = 0.3  # a beat is in the music if anything begins so near it: about half a beat, for many sound on none
+
+
+@dataclass(frozen=True, eq=False)
+class PatternTracker:
+    """A tracker that hears where in the bar the music is by its rhythmic patterns.
+
+    Parameters
+    ----------
+    patterns : Patterns
+    name : str
+        What tables call it.
+    identity : str
+        Changes whenever its beats might.
+    """
+
+    patterns: Patterns
+    name: str
+    identity: str = ""
+
+    @property
+    def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
+        """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
+        return self.patterns.card.trained_on
+
+    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
+        """Beats of a recording in memory.
+
+        Parameters
+        ----------
+        samples : float32 [shape=(channels, samples)]
+        rate : int
+        hints : Beats, optional
+            Beats that are certain; the result passes through them.
+
+        Returns
+        -------
+        Beats
+            Their confidence is the posterior probability, as in `decode.decode_beats`. Positions are 0 where the
+            patterns were learnt without.
+        """
+        return self.decode(log_bands(samples, rate), hints=hints)
+
+    def file(
+        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Beats:
+        """Beats of a file; progress is told seconds heard, and of how many."""
+        about = audio.info(path)
+        pieces: list[Floats32] = [np.zeros((0, N_BANDS), np.float32)]
+        frames = 0
+        for piece in stream_log_bands(audio.blocks(path), about.rate):
+            pieces.append(piece)
+            frames += len(piece)
+            if progress is not None:
+                progress(round(GRID.time_s(frames)), round(about.duration_s))
+        return self.decode(np.concatenate(pieces), hints=hints)
+
+    def decode(self, bands: Floats32, *, hints: Beats | None = None) -> Beats:
+        """Beats from the log-band spectrogram of a whole recording [shape=(frames, 81)]."""
+        learnt = self.patterns
+        every = learnt.settings.every
+        fps = float(GRID.fps) / every
+        features = onsets(bands, edges_hz=learnt.settings.edges_hz, every=every)
+        heard = _anything(bands, every)
+
+        def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
+            weights, change = _pattern_changes(learnt, settings)
+            sound = CellSound(
+                features,
+                learnt.mixture,
+                learnt.weights,
+                lengths=beat_lengths(fps=fps, settings=settings),
+                trust=learnt.settings.trust * every,
+            )
+            return pattern_pointer(
+                sound,
+                bars=learnt.bars,
+                weights=weights,
+                change=change,
+                heard=heard,
+                fps=fps,
+                settings=settings,
+                windows=windows,
+            )
+
+        if hints is not None and not learnt.counted:
+            hints = Beats(hints.times_s)
+        beats = decode_model(build, frames=len(features), fps=fps, settings=learnt.decoder, hints=hints)
+        return beats if learnt.counted else Beats(beats.times_s, None, beats.confidence)
+
+
+def tracker(patterns: Patterns, *, name: str, identity: str = "") -> PatternTracker:
+    """Patterns as a tracker."""
+    return PatternTracker(patterns, name, identity)
+
+
+def _pattern_changes(learnt: Patterns, settings: DecoderSettings) -> tuple[Floats, Floats]:
+    """Probability of each pattern (R,), and of each after each other one (R, R)."""
+    weights, metre_change = metre_changes(settings)
+    metre = np.array([settings.metres.index(beats) for beats in learnt.bars])
+    drawn = np.broadcast_to(learnt.shares, (len(metre),) * 2)
+    kept = (1 - learnt.settings.pattern_change) * np.eye(len(metre)) + learnt.settings.pattern_change * drawn
+    inside = np.where(np.equal.outer(metre, metre), kept, drawn)
+    return weights[metre] * learnt.shares, metre_change[np.ix_(metre, metre)] * inside
+
+
+def _anything(bands: Floats32, every: int) -> Floats:
+    """Whether anything begins near a frame [shape=(ceil(frames / every),)], between 0 and 1."""
+    heard = spectral_flux.activations(bands)[:, 0].astype(np.float64)
+    if not len(heard):
+        return heard
+    reach = round(NEAR_S * float(GRID.fps))
+    near: Floats = np.lib.stride_tricks.sliding_window_view(np.pad(heard, reach), 2 * reach + 1).max(axis=1)
+    return near[::every]

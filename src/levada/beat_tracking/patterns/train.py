@@ -1,0 +1,220 @@
+"""Patterns from labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder import DecoderSettings, learn_settings
+from levada.beat_tracking.patterns.bars import Bar, cut_bars, metres_of
+from levada.beat_tracking.patterns.features import onsets
+from levada.beat_tracking.patterns.mixture import Mixture, fit_mixture, k_means
+from levada.beat_tracking.patterns.model import BayesSettings, Patterns
+from levada.beat_tracking.spectrogram import GRID, log_bands
+from levada.data import Span
+from levada.errors import InputError
+from levada.io import audio
+from levada.learning.card import adapted_card
+
+__all__ = ["train"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+AROUND_S = 6.0  # so much is heard before and after a labelled stretch, to judge its onsets by
+BEYOND_S = (
+    0.1  # how far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """Frames of labelled beats."""
+
+    features: Floats  # (n, dimensions)
+    bar: Ints  # (n,) index of the bar
+    beat: Ints  # (n,) beat of the bar, from 0
+    cell: Ints  # (n,) cell of the beat
+
+
+def train(
+    spans: Sequence[Span],
+    *,
+    settings: BayesSettings | None = None,
+    start: DecoderSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Patterns:
+    """Learn the patterns, tempi and metres of labelled stretches.
+
+    Each bar is cut into cells and every cell of a pattern learns how often it sounds like each of the Gaussians that
+    all share. What a cell has not heard often enough it takes from its neighbours, from the same place in the other
+    beats, and from everything. Bars are grouped into patterns where there are enough of them.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        What is annotated. Where no position in the bar is known, beats are learnt and bars are not.
+    settings : BayesSettings, optional
+    start : DecoderSettings, optional
+        What to believe of tempo where the labels say nothing.
+    progress : callable, optional
+        Told stretches heard, and of how many.
+
+    Returns
+    -------
+    Patterns
+
+    Raises
+    ------
+    InputError
+        If there are no two labelled beats in a row, labels lie after the end of their recording, or nothing is to be
+        heard there.
+
+    References
+    ----------
+    F. Krebs, S. Böck and G. Widmer, "Rhythmic pattern modeling for beat and downbeat tracking in musical audio",
+    ISMIR 2013.
+    """
+    settings = settings or BayesSettings()
+    metres = metres_of([span.beats for span in spans])
+    order = sorted(metres, key=lambda metre: -metres[metre])
+    bars: list[Bar] = []
+    heard: list[_Frames] = []
+    for done, span in enumerate(spans, start=1):
+        cut = cut_bars(span.beats, order)
+        if cut:
+            heard.append(_hear(span, cut, len(bars), settings))
+            bars += cut
+        if progress is not None:
+            progress(done, len(spans))
+    if not bars:
+        raise InputError("there are no two annotated beats in a row to learn from")
+    frames = _Frames(*(np.concatenate([getattr(each, name) for each in heard]) for name in _Frames.__annotations__))
+    if len(frames.features) < settings.cells or not frames.features.any():
+        raise InputError("nothing is to be heard where the labels are: are they of this recording?")
+    rng = np.random.default_rng(settings.seed)
+    mixture = fit_mixture(frames.features, components=settings.components, rng=rng)
+    counts = _Counts(bars, frames, mixture, settings)
+    known = sorted({bar.beats for bar in bars if bar.beats})
+    groups = {metre: counts.groups(metre, rng=rng) for metre in known} if known else {1: [np.arange(len(bars))]}
+    shared = [[max(1, len(group)) for group in metre] for metre in groups.values()]
+    return Patterns(
+        settings=settings,
+        bars=tuple(metre for metre, grouped in groups.items() for _ in grouped),
+        shares=np.concatenate([np.array(share) / sum(share) for share in shared]),
+        mixture=mixture,
+        weights=np.concatenate([counts.weights(metre if known else 0, grouped) for metre, grouped in groups.items()]),
+        decoder=_decoder(spans, Counter({metre: max(1, metres.get(metre, 0)) for metre in groups}), start),
+        card=adapted_card(
+            spans, origin="Rhythmic patterns of a bar-pointer model, learnt from labels alone", name="patterns"
+        ),
+        counted=bool(known),
+    )
+
+
+def _hear(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) -> _Frames:
+    """The frames of the bars of a stretch, of which the first has the given index."""
+    if span.end_s > span.track.duration_s + BEYOND_S:
+        raise InputError(
+            f"has beats up to {span.end_s:.2f} s, and {span.track.audio.name} ends at {span.track.duration_s:.2f} s: "
+            "they may belong to another recording",
+            path=span.track.annotation or span.track.audio,
+        )
+    start_s = max(0.0, span.start_s - AROUND_S)
+    samples, rate = audio.read(span.track.audio, start_s=start_s, duration_s=span.end_s + AROUND_S - start_s)
+    features = onsets(log_bands(samples, rate), edges_hz=settings.edges_hz, every=settings.every)
+    fps = float(GRID.fps) / settings.every
+    times = (
+        round(start_s * rate) / rate + (np.arange(len(features)) + (settings.every - 1) / (2 * settings.every)) / fps
+    )
+    taken: list[tuple[Ints, Ints, Ints, Ints]] = []
+    for i, bar in enumerate(bars, start=index):
+        at = np.flatnonzero((times >= bar.times_s[0]) & (times < bar.times_s[-1]))
+        beat = np.searchsorted(bar.times_s, times[at], side="right") - 1
+        place = (times[at] - bar.times_s[beat]) / np.diff(bar.times_s)[beat]
+        cell = np.minimum((place * settings.cells).astype(np.int64), settings.cells - 1)
+        taken.append((at, np.full(len(at), i), beat + bar.first, cell))
+    at, bar_index, beat, cell = (np.concatenate(column) for column in zip(*taken, strict=True))
+    return _Frames(features[at], bar_index, beat, cell)
+
+
+class _Counts:
+    """How often each cell of each beat of each bar sounds like each Gaussian."""
+
+    def __init__(self, bars: Sequence[Bar], frames: _Frames, mixture: Mixture, settings: BayesSettings) -> None:
+        self._bars, self._frames, self._settings = bars, frames, settings
+        self._background = mixture.weights
+        self._share = (mixture.densities(frames.features) * mixture.weights[:, None]).T  # (n, components)
+        visits = sum(len(bar.times_s) - 1 for bar in bars) * settings.cells
+        self._belief = settings.shrinkage * len(frames.features) / visits  # in frames, as many as a cell has in a beat
+        everywhere = self._counted(np.ones(len(frames.bar), np.bool_), np.zeros_like(frames.beat), 1)
+        self._anywhere = self._believed(_smooth(everywhere, settings.smoothing), self._background)[0]
+
+    def weights(self, metre: int, groups: Sequence[Ints]) -> Floats:
+        """Weights (beats, cells, components) of a metre, given which bars are of which of its patterns."""
+        if not metre:
+            anywhere: Floats = self._anywhere[None]
+            return anywhere
+        mine = np.array([bar.beats == metre for bar in self._bars])[self._frames.bar]
+        whole = _smooth(self._counted(mine, self._frames.beat, metre), self._settings.smoothing)
+        prior = self._believed(whole, self._anywhere)
+        if len(groups) == 1:
+            return prior
+        each = [self._counted(np.isin(self._frames.bar, group), self._frames.beat, metre) for group in groups]
+        return np.concatenate([self._believed(_smooth(one, self._settings.smoothing), prior) for one in each])
+
+    def groups(self, metre: int, *, rng: np.random.Generator) -> list[Ints]:
+        """The bars of each pattern of a metre."""
+        mine = np.array([i for i, bar in enumerate(self._bars) if bar.beats == metre])
+        n = max(1, min(self._settings.patterns, len(mine) // self._settings.bars_per_pattern))
+        if n == 1:
+            return [mine]
+        group = k_means(np.stack([self._mean(int(i), metre) for i in mine]), n, rng=rng)
+        return [mine[group == i] for i in range(n) if (group == i).any()]
+
+    def _mean(self, bar: int, metre: int) -> Floats:
+        """Mean onsets in each cell of a bar (beats * cells, dimensions), NaN where it is not labelled."""
+        at = self._frames.bar == bar
+        place = self._frames.beat[at] * self._settings.cells + self._frames.cell[at]
+        n = metre * self._settings.cells
+        count = np.bincount(place, minlength=n).astype(np.float64)
+        sums = [np.bincount(place, values, minlength=n) for values in self._frames.features[at].T]
+        with np.errstate(invalid="ignore"):
+            mean: Floats = np.stack(sums, axis=1) / count[:, None]
+        return mean
+
+    def _counted(self, frames: npt.NDArray[np.bool_], beat: Ints, beats: int) -> Floats:
+        """Frames of each kind (beats, cells, components)."""
+        n = beats * self._settings.cells
+        place = beat[frames] * self._settings.cells + self._frames.cell[frames]
+        counts = np.zeros((n, self._share.shape[1]))
+        np.add.at(counts, place, self._share[frames])
+        return counts.reshape(beats, self._settings.cells, -1)
+
+    def _believed(self, counts: Floats, prior: Floats) -> Floats:
+        """Shares of the counts, and of what was believed before."""
+        belief = self._belief + 1e-3
+        weights: Floats = (counts + belief * prior) / (counts.sum(axis=-1, keepdims=True) + belief)
+        return weights
+
+
+def _smooth(counts: Floats, share: float) -> Floats:
+    """Let each cell take from its neighbours, those of the next beat and bar included."""
+    around = counts.reshape(-1, counts.shape[-1])
+    mixed = (1 - 2 * share) * around + share * (np.roll(around, 1, axis=0) + np.roll(around, -1, axis=0))
+    return mixed.reshape(counts.shape)
+
+
+def _decoder(spans: Sequence[Span], metres: Counter[int], start: DecoderSettings | None) -> DecoderSettings:
+    """Tempo and metre change as learnt, metres as there are patterns of."""
+    learnt = learn_settings([span.beats for span in spans], start=start)
+    return replace(
+        learnt,
+        metres=tuple(metres),
+        metre_weights=tuple(n / metres.total() for n in metres.values()),
+        metre_change=learnt.metre_change if len(metres) > 1 else 0.0,
+    )

@@ -1,0 +1,252 @@
+"""What a recording's rhythm is like, whatever its tempo, level and sounds: numbers to compare recordings by.
+
+Two descriptions, both from a spectrogram of 40 mel bands of audio at 8 kHz, 50 frames a second, as in Maia et al.,
+"Selective Annotation of Few Data for Beat Tracking of Latin American Music Using Rhythmic Features", TISMIR 7(1), 2024:
+
+- Scale transform magnitudes (Holzapfel and Stylianou, "Scale Transform in Rhythmic Similarity of Music", IEEE TASLP
+  19(1), 2011): the autocorrelation of the onset strength in 8-second windows, on an exponential axis where another
+  tempo is a shift, and magnitudes of the Fourier transform of that, which no shift changes.
+- Onset patterns (Pohle et al., "On Rhythm and General Music Similarity", ISMIR 2009): how strongly the bands pulse at
+  each of 25 modulation frequencies from 0.5 to 14 Hz. These know the tempo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.spectrogram import FrameGrid, FrontEnd, stream_log_bands
+from levada.data import Track
+from levada.errors import InputError
+from levada.io import audio
+
+__all__ = ["FPS", "Rhythm", "listen", "onset_patterns", "onset_strength", "scale_transform", "similarity"]
+
+Floats = npt.NDArray[np.float64]
+Complexes = npt.NDArray[np.complex128]
+Floats32 = npt.NDArray[np.float32]
+
+RATE, HOP, WINDOW, BANDS = 8000, 160, 256, 40
+FPS = RATE // HOP
+SHORTEST_S = 2.0  # a shorter recording has no rhythm to compare
+DEEPEST = np.log(1e4)  # 80 dB below the loudest band nothing is heard
+SILENT = np.log(3e-3)  # the loudest band of noise with a peak of 80 dB below full scale
+WINDOW_S, HOP_S = 8.0, 0.5  # of the local autocorrelation
+SMOOTH_FRAMES = 1.0  # width of the onsets: the standard deviation of a Gaussian
+EARLIEST, BETA, SCALES = 0.5, 0.5, 200  # first lag of the exponential axis, in frames; 0.5 is the scale transform
+AVERAGE_S = 0.25  # onsets are what rises above the mean of this long
+LOWEST_HZ, PER_OCTAVE, MODULATIONS = 0.5, 5, 25
+
+
+@dataclass(frozen=True, eq=False)
+class Rhythm:
+    """What there is to know of a recording before anybody annotates it.
+
+    Parameters
+    ----------
+    scales : float64 [shape=(200,)]
+        Scale transform magnitudes.
+    patterns : float64 [shape=(25,)]
+        Onset patterns; they sum to 1.
+    onsets : float32 [shape=(frames,)]
+        Onset strength, 50 frames a second.
+    """
+
+    scales: Floats
+    patterns: Floats
+    onsets: Floats32
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording, in seconds."""
+        return len(self.onsets) / FPS
+
+
+def listen(track: Track) -> Rhythm:
+    """Describe the rhythm of a recording; once in each process, whatever the file is called.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, lasts less than 2 s, or is silent.
+    """
+    return _listen(track.content_hash, _Source(track.audio))
+
+
+class _Source:
+    """A path that is equal to any other, so that the content alone decides what is remembered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=4096)
+def _listen(_: str, source: _Source) -> Rhythm:
+    about = audio.info(source.path)
+    if about.duration_s < SHORTEST_S:
+        raise InputError(f"lasts {about.duration_s:.3g} s: too short to have a rhythm", path=source.path)
+    bands = np.concatenate([*stream_log_bands(audio.blocks(source.path), about.rate, front_end=FRONT_END)])
+    if bands.max() < SILENT:
+        raise InputError("is silent", path=source.path)
+    bands = np.maximum(bands, bands.max() - np.float32(DEEPEST))
+    onsets = onset_strength(bands)
+    return Rhythm(scale_transform(onsets), onset_patterns(bands), onsets.astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _mel() -> Floats32:
+    """Triangles of unit area, evenly spaced on the mel scale up to 4 kHz [shape=(129, 40)]."""
+    steps = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), BANDS + 2)
+    edges_hz = 700 * (10 ** (steps / 2595) - 1)
+    away = edges_hz - np.linspace(0, RATE / 2, WINDOW // 2 + 1)[:, None]
+    rise, fall = -away[:, :-2] / np.diff(edges_hz)[:-1], away[:, 2:] / np.diff(edges_hz)[1:]
+    bank = np.maximum(0, np.minimum(rise, fall))
+    return np.asarray(bank / bank.sum(0), np.float32)
+
+
+FRONT_END = FrontEnd(FrameGrid(RATE, HOP), WINDOW, _mel)
+
+
+def onset_strength(bands: Floats32) -> Floats:
+    """How much the bands rise from frame to frame, on average, without its slow part, smoothed.
+
+    Parameters
+    ----------
+    bands : float32 [shape=(frames, bands)]
+        Natural logarithms of magnitudes, 50 frames a second.
+
+    Returns
+    -------
+    float64 [shape=(frames,)]
+    """
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import lfilter
+
+    rise = np.maximum(np.diff(bands, axis=0, prepend=bands[:1]), 0).mean(axis=1, dtype=np.float64)
+    level = lfilter([1.0, -1.0], [1.0, -0.99], rise)  # as librosa takes the mean away
+    return np.asarray(gaussian_filter1d(level, SMOOTH_FRAMES), np.float64)
+
+
+def scale_transform(onsets: Floats) -> Floats:
+    """Scale transform magnitudes: the same rhythm faster or slower is almost the same.
+
+    Parameters
+    ----------
+    onsets : float64 [shape=(frames,)]
+        Onset strength, 50 frames a second; silence follows what is shorter than 8 s.
+
+    Returns
+    -------
+    float64 [shape=(200,)]
+        The mean over windows of 8 s, one every 0.5 s.
+    """
+    lags = int(WINDOW_S * FPS)
+    padded = np.pad(onsets, (0, max(0, lags - len(onsets))))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, lags)[:: int(HOP_S * FPS)]
+    total, used = np.zeros(SCALES), 0
+    for start in range(0, len(windows), 256):
+        power = np.abs(np.fft.rfft(windows[start : start + 256], 2 * lags, axis=1)) ** 2
+        likeness = np.fft.irfft(power, axis=1)[:, :lags]
+        sounding = likeness[likeness[:, 0] > 1e-9]
+        total += np.abs(sounding / sounding[:, :1] @ _scales(lags).T).sum(axis=0)
+        used += len(sounding)
+    return total / max(used, 1)
+
+
+@lru_cache(maxsize=1)
+def _scales(lags: int) -> Complexes:
+    """The scale transform as a matrix [shape=(200, lags)]: cubic splines, then Fourier, are both linear.
+
+    `librosa.fmt` (McFee et al., 2015) places its samples and weighs them in the same way.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    step = np.log((lags - 1) / (lags - 2))
+    count = int(np.ceil((np.log(lags - 1) - np.log(EARLIEST)) / step))
+    axis = np.exp(np.linspace(np.log(EARLIEST / lags), 0, count + 1, endpoint=False)[:-1])
+    axis = np.clip(axis, EARLIEST / lags, (lags - 1) / lags)
+    resampled = make_interp_spline(np.arange(lags) / lags, np.eye(lags), k=3)(axis)
+    weighed = resampled * (axis**BETA * np.sqrt(lags) / count)[:, None]
+    return np.asarray(np.fft.rfft(weighed, axis=0)[:SCALES])
+
+
+def onset_patterns(bands: Floats32) -> Floats:
+    """How strongly the bands pulse at each modulation frequency.
+
+    Parameters
+    ----------
+    bands : float32 [shape=(frames, bands)]
+        Natural logarithms of magnitudes, 50 frames a second.
+
+    Returns
+    -------
+    float64 [shape=(25,)]
+        Five to the octave from 0.5 Hz; the mean over bands and time, divided by its sum.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    sharp = np.maximum(bands - uniform_filter1d(bands, round(AVERAGE_S * FPS), axis=0), 0)
+    kernels = _modulations()
+    half = kernels.shape[1] // 2
+    padded = np.pad(sharp, ((half, half), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernels.shape[1], axis=0)[:: int(HOP_S * FPS)]
+    total = np.zeros(MODULATIONS)
+    for start in range(0, len(windows), 32):
+        part = windows[start : start + 32].reshape(-1, kernels.shape[1])
+        total += np.hypot(part @ kernels.real.T, part @ kernels.imag.T).sum(axis=0)
+    return np.asarray(total / max(float(total.sum()), 1e-12))
+
+
+@lru_cache(maxsize=1)
+def _modulations() -> npt.NDArray[np.complex64]:
+    """Windowed oscillations of a constant number of periods [shape=(25, frames)], each of unit sum."""
+    hz = LOWEST_HZ * 2 ** (np.arange(MODULATIONS) / PER_OCTAVE)
+    periods = 1 / (2 ** (1 / PER_OCTAVE) - 1)
+    half = int(np.ceil(periods / LOWEST_HZ * FPS / 2))
+    time_s = np.arange(-half, half + 1) / FPS
+    place = np.clip(time_s * hz[:, None] / periods, -0.5, 0.5)
+    window = 0.5 + 0.5 * np.cos(2 * np.pi * place)
+    kernels = window * np.exp(-2j * np.pi * hz[:, None] * time_s) / window.sum(axis=1, keepdims=True)
+    return np.asarray(kernels, np.complex64)
+
+
+def similarity(rhythms: Sequence[Rhythm]) -> Floats:
+    """Compare every recording with every other.
+
+    Each number is standardised over the recordings, and the two descriptions weigh the same.
+
+    Parameters
+    ----------
+    rhythms : sequence of Rhythm
+
+    Returns
+    -------
+    float64 [shape=(n, n)]
+        Cosine similarities, between -1 and 1; recordings in which nothing differs are as similar as can be.
+    """
+    parts = [np.array([r.scales for r in rhythms]), np.array([r.patterns for r in rhythms])]
+    features = np.concatenate([_standard(part) / np.sqrt(part.shape[1]) for part in parts], axis=1)
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    directions = features / np.maximum(length, 1e-9)
+    alike = np.clip(directions @ directions.T, -1, 1)
+    still = length[:, 0] < 1e-9
+    alike[np.ix_(still, still)] = 1.0
+    np.fill_diagonal(alike, 1.0)
+    return np.asarray(alike)
+
+
+def _standard(part: Floats) -> Floats:
+    spread = part.std(axis=0)
+    usual = np.abs(part).mean(axis=0)
+    return np.asarray(np.where(spread > 1e-9 * usual, (part - part.mean(axis=0)) / np.maximum(spread, 1e-300), 0.0))

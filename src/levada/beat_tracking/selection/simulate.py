@@ -1,0 +1,92 @@
+"""Draw labels from annotated recordings as if a scheme had said which of them to annotate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from levada import data
+from levada.beat_tracking.selection.features import Rhythm, listen, similarity
+from levada.beat_tracking.selection.schemes import named
+from levada.beat_tracking.selection.uncertainty import doubts
+from levada.beat_tracking.tracker import Tracker
+from levada.data import Span, Track
+from levada.data.budget import STRETCH_S
+from levada.errors import InputError
+
+__all__ = ["draw"]
+
+RANDOM, UNCERTAINTY = "random", "uncertainty"
+
+_log = logging.getLogger(__name__)
+
+
+def draw(
+    tracks: Sequence[Track], *, minutes: float, scheme: str, rng: np.random.Generator, tracker: Tracker | None = None
+) -> list[Span]:
+    """Draw a budget of annotated minutes from the recordings that a scheme would have annotated first.
+
+    The scheme hears the recordings and nothing else; labels decide only where bars begin, in `corpus.draw`, which
+    spends the budget on as many recordings as it would visit at random. Where these have too few labels, others follow.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Where to draw from; those without annotation are passed over.
+    minutes : float
+        The budget, in minutes of annotated audio.
+    scheme : str
+        One of `SCHEMES`; "random" is exactly `corpus.draw`.
+    rng : numpy.random.Generator
+        Breaks ties, and decides which passages.
+    tracker : Tracker, optional
+        Whose confidence "uncertainty" asks; the base model that ships by default.
+
+    Returns
+    -------
+    list of Span
+        Sorted by track and time. They sum to at most the budget and miss it by less than a bar.
+
+    Raises
+    ------
+    InputError
+        If there is no such scheme, the budget is not above zero, is shorter than a bar, or less is annotated than
+        asked; or if the tracker tells no confidence.
+    """
+    chooser = named(scheme)
+    if scheme == RANDOM or not minutes > 0:
+        return data.draw(tracks, minutes=minutes, rng=rng)
+    pool = [track for track in tracks if track.is_annotated]
+    heard = _heard(pool)
+    usable, rest = list(heard), [track for track in pool if track not in heard]
+    if not usable:
+        return data.draw(pool, minutes=minutes, rng=rng)
+    alike = similarity(list(heard.values()))
+    if scheme == UNCERTAINTY:
+        chooser = partial(chooser, unsure=doubts(usable, tracker=_base() if tracker is None else tracker))
+    for count in range(min(max(1, round(60 * minutes / STRETCH_S)), len(usable)), len(usable) + 1):
+        chosen = [usable[i] for i in chooser(alike, count=count, rng=rng)]
+        try:
+            return data.draw(chosen, minutes=minutes, rng=rng)
+        except InputError:  # they have too few labels
+            continue
+    return data.draw([*usable, *rest], minutes=minutes, rng=rng)
+
+
+def _heard(pool: Sequence[Track]) -> dict[Track, Rhythm]:
+    heard: dict[Track, Rhythm] = {}
+    for track in pool:
+        try:
+            heard[track] = listen(track)
+        except InputError as error:
+            _log.warning("%s: chosen last", error)
+    return heard
+
+
+def _base() -> Tracker:
+    from levada.models.loading import load
+
+    return load("base")

@@ -1,0 +1,64 @@
+"""Beats that a tracker finds in a recording, found once in each process, and how unsure it is of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.tracker import Tracker
+from levada.data import Track
+from levada.errors import InputError
+from levada.io.beats import Beats
+
+__all__ = ["doubts", "tracked", "uncertainties"]
+
+Floats = npt.NDArray[np.float64]
+
+_FOUND: dict[tuple[str, str, str], Beats] = {}
+
+
+def tracked(track: Track, *, tracker: Tracker) -> Beats:
+    """Beats of a recording; remembered for trackers that have an identity.
+
+    Raises
+    ------
+    InputError
+        If the recording cannot be read.
+    """
+    if not tracker.identity:
+        return tracker.file(track.audio)
+    key = (tracker.name, tracker.identity, track.content_hash)
+    if key not in _FOUND:
+        _FOUND[key] = tracker.file(track.audio)
+    return _FOUND[key]
+
+
+def doubts(tracks: Sequence[Track], *, tracker: Tracker) -> Floats:
+    """How unsure a tracker is of each recording: the mean of 1 - confidence of its beats, 1 where it finds none.
+
+    Returns
+    -------
+    float64 [shape=(tracks,)]
+
+    Raises
+    ------
+    InputError
+        If the tracker tells no confidence.
+    """
+    found = [uncertainties(tracked(track, tracker=tracker), tracker=tracker) for track in tracks]
+    return np.array([float(of.mean()) if len(of) else 1.0 for of in found])
+
+
+def uncertainties(beats: Beats, *, tracker: Tracker) -> Floats:
+    """Give 1 - confidence of each beat.
+
+    Raises
+    ------
+    InputError
+        If the tracker tells no confidence.
+    """
+    if beats.confidence is None and len(beats):
+        raise InputError(f"{tracker.name} does not say how sure it is: choose another model, or another scheme")
+    return np.zeros(0) if beats.confidence is None else 1 - beats.confidence

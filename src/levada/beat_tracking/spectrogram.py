@@ -1,0 +1,356 @@
+"""Log-band spectrograms: what the networks hear.
+
+81 triangular bands, 12 per octave from 30 Hz to 17 kHz, of the magnitudes of 2048-sample Hann windows at
+44.1 kHz, 100 frames a second, natural logarithm: the front end of Böck and Davies, "Deconstruct, Analyse,
+Reconstruct: How to Improve Tempo, Beat, and Downbeat Estimation", ISMIR 2020.
+
+Conventions
+-----------
+Frame `i` is centred on sample `i * hop`; a recording of `n` samples has `ceil(n / hop)` frames. The frame rate is
+an exact fraction, so an hour of frames ends where an hour of audio does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.files import atomic
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "FRONT_ENDS",
+    "GRID",
+    "LOG_BANDS",
+    "MEL_BANDS",
+    "N_BANDS",
+    "QUARTER_TONES",
+    "FrameGrid",
+    "FrontEnd",
+    "file_log_bands",
+    "filterbank",
+    "log_bands",
+    "log_filterbank",
+    "mel_filterbank",
+    "quarter_tone_filterbank",
+    "stream_log_bands",
+    "torch_log_bands",
+]
+
+Floats32 = npt.NDArray[np.float32]
+
+WINDOW = 2048
+BANDS_PER_OCTAVE = 12
+LOWEST_HZ, HIGHEST_HZ = 30.0, 17000.0
+FLOOR = 1e-6
+_BLOCK_FRAMES = 1024
+
+
+@dataclass(frozen=True)
+class FrameGrid:
+    """Where frames lie in time.
+
+    Parameters
+    ----------
+    rate : int
+        Samples per second.
+    hop : int
+        Samples from one frame's centre to the next.
+    """
+
+    rate: int = 44100
+    hop: int = 441
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second, exactly."""
+        return Fraction(self.rate, self.hop)
+
+    def frames(self, samples: int) -> int:
+        """How many frames a number of samples has."""
+        return -(-samples // self.hop)
+
+    def time_s(self, frame: float) -> float:
+        """Time of a frame's centre, in seconds."""
+        return float(frame * self.hop / self.rate)
+
+    def frame(self, time_s: float) -> int:
+        """The frame whose centre is nearest to a time in seconds."""
+        return int(np.floor(time_s * self.rate / self.hop + 0.5))
+
+
+GRID = FrameGrid()
+N_BANDS = 81
+
+
+def log_filterbank(*, rate: int, window: int, bands_per_octave: int, lowest_hz: float, highest_hz: float) -> Floats32:
+    """Triangular bands of unit area over the bins of the Fourier transform.
+
+    Parameters
+    ----------
+    rate : int
+        Samples per second.
+    window : int
+        Samples of a frame.
+    bands_per_octave : int
+    lowest_hz, highest_hz : float
+        Between which the edges of all bands lie.
+
+    Returns
+    -------
+    float32 [shape=(window // 2, bands)]
+        Weight of each bin below the Nyquist frequency in each band. Band edges are equal steps around 440 Hz,
+        moved to the nearest bin; those that fall on the same bin are one. As in madmom (Böck et al., 2016).
+    """
+    bins_hz = np.arange(window // 2) * rate / window
+    low = np.floor(np.log2(lowest_hz / 440) * bands_per_octave)
+    high = np.ceil(np.log2(highest_hz / 440) * bands_per_octave)
+    steps_hz = 440 * 2 ** (np.arange(low, high + 1) / bands_per_octave)
+    steps_hz = steps_hz[(steps_hz >= lowest_hz) & (steps_hz <= highest_hz)]
+    edges = np.unique(np.searchsorted((bins_hz[:-1] + bins_hz[1:]) / 2, steps_hz))
+    bank = np.zeros((window // 2, len(edges) - 2))
+    for band, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
+        bank[left:centre, band] = np.linspace(0, 1, centre - left, endpoint=False)
+        bank[centre:right, band] = np.linspace(1, 0, right - centre, endpoint=False)
+    return np.asarray(bank / bank.sum(0), np.float32)
+
+
+@lru_cache(maxsize=1)
+def filterbank() -> Floats32:
+    """The 81 bands of the networks that ship [shape=(1024, 81)]: see `log_filterbank`."""
+    unit = log_filterbank(
+        rate=GRID.rate,
+        window=WINDOW,
+        bands_per_octave=BANDS_PER_OCTAVE,
+        lowest_hz=LOWEST_HZ,
+        highest_hz=HIGHEST_HZ,
+    )
+    unit.flags.writeable = False
+    return unit
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A kind of spectrogram: ln(magnitudes of Hann windows through bands + 1e-6).
+
+    Parameters
+    ----------
+    grid : FrameGrid
+        Where frames lie.
+    window : int
+        Samples of a frame.
+    filters : callable
+        Gives the weight of each bin in each band, float32 [shape=(bins, bands)]; bins above its last are not heard.
+    periodic : bool
+        Whether the window is the periodic Hann window of torch, which ends one sample later than the symmetric one.
+    """
+
+    grid: FrameGrid
+    window: int
+    filters: Callable[[], Floats32]
+    periodic: bool = False
+
+    @property
+    def bands(self) -> int:
+        """How many bands a frame has."""
+        return int(self.filters().shape[1])
+
+
+@lru_cache(maxsize=1)
+def mel_filterbank() -> Floats32:
+    """128 triangular bands of height 1 on the mel scale of Slaney's Auditory Toolbox, from 30 Hz to 11 kHz.
+
+    Returns
+    -------
+    float32 [shape=(513, 128)]
+        Weight of each bin of 1024 samples at 22.05 kHz. Bass bands have one bin or two, none of them at the band's
+        top: as torchaudio makes them with `norm=None`, and so as Beat This! hears (Foscarin et al., ISMIR 2024).
+    """
+    linear_hz, linear_mel = 1000.0, 15.0  # below, 3 mel are 200 Hz; above, 27 mel are a factor of 6.4
+    per_mel = np.log(6.4) / 27
+
+    def mel(hz: float) -> float:
+        return 3 * hz / 200 if hz < linear_hz else linear_mel + float(np.log(hz / linear_hz)) / per_mel
+
+    steps = np.linspace(mel(30.0), mel(11_000.0), 128 + 2)
+    edges_hz = np.where(steps < linear_mel, 200 * steps / 3, linear_hz * np.exp(per_mel * (steps - linear_mel)))
+    away = edges_hz - np.linspace(0, 22_050 / 2, 513)[:, None]
+    rise, fall = -away[:, :-2] / np.diff(edges_hz)[:-1], away[:, 2:] / np.diff(edges_hz)[1:]
+    bank = np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)
+    bank.flags.writeable = False
+    return bank
+
+
+@lru_cache(maxsize=1)
+def quarter_tone_filterbank() -> Floats32:
+    """136 triangular bands, 24 per octave from 30 Hz to the Nyquist frequency of 22.05 kHz [shape=(705, 136)].
+
+    Windows have 1411 samples, but bins are placed as if there were 1410: as in madmom, where a window's length is taken
+    for twice its number of bins, and so as BeatNet hears (Heydari et al., ISMIR 2021).
+    """
+    bank = log_filterbank(rate=22_050, window=1410, bands_per_octave=24, lowest_hz=LOWEST_HZ, highest_hz=HIGHEST_HZ)
+    bank.flags.writeable = False
+    return bank
+
+
+LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
+MEL_BANDS = FrontEnd(FrameGrid(22_050, 441), 1024, mel_filterbank, periodic=True)
+QUARTER_TONES = FrontEnd(FrameGrid(22_050, 441), 1411, quarter_tone_filterbank)
+FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
+"""What each network hears, by the word it carries as `front_end`."""
+
+
+def log_bands(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Floats32:
+    """The log-band spectrogram of a recording.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)]
+        Audio; its channels are averaged, and it is resampled where it has another rate than the front end.
+    rate : int
+        Samples per second.
+    front_end : FrontEnd
+
+    Returns
+    -------
+    float32 [shape=(frames, bands)]
+        Natural logarithm of the magnitude in each band, plus 1e-6; 81 bands unless told otherwise.
+
+    Raises
+    ------
+    InputError
+        If the samples are samples × channels.
+    """
+    return _joined(stream_log_bands([audio.channels_first(samples)], rate, front_end=front_end), front_end)
+
+
+def _joined(pieces: Iterable[Floats32], front_end: FrontEnd) -> Floats32:
+    return np.concatenate([np.zeros((0, front_end.bands), np.float32), *pieces])
+
+
+def stream_log_bands(blocks: Iterable[Floats32], rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Iterator[Floats32]:
+    """The same spectrogram in pieces, from audio in pieces, in flat memory.
+
+    Parameters
+    ----------
+    blocks : iterable of float32 [shape=(channels, samples)]
+        Consecutive stretches of audio of any lengths.
+    rate : int
+        Samples per second.
+    front_end : FrontEnd
+
+    Yields
+    ------
+    float32 [shape=(frames, bands)]
+        Consecutive stretches of the spectrogram.
+    """
+    from scipy.fft import rfft
+
+    size, hop, bank = front_end.window, front_end.grid.hop, front_end.filters()
+    window = (np.hanning(size + 1)[:-1] if front_end.periodic else np.hanning(size)).astype(np.float32)
+    pending = np.zeros(size // 2, np.float32)
+    total = done = 0
+
+    def transform(padded: Floats32, frames: int) -> Iterator[Floats32]:
+        views = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+        for start in range(0, frames, _BLOCK_FRAMES):
+            spectra = rfft(views[start : min(start + _BLOCK_FRAMES, frames)] * window, axis=1)
+            magnitudes = np.abs(spectra[:, : len(bank)])
+            yield np.log(magnitudes @ bank + np.float32(FLOOR))
+
+    for block in _resampled(blocks, rate, front_end.grid.rate):
+        total += len(block)
+        pending = np.concatenate([pending, block])
+        ready = max(0, (len(pending) - size) // hop + 1)
+        if ready >= _BLOCK_FRAMES:
+            yield from transform(pending, ready)
+            pending = pending[ready * hop :]
+            done += ready
+    left = front_end.grid.frames(total) - done
+    if left > 0:
+        yield from transform(np.concatenate([pending, np.zeros(size + hop, np.float32)]), left)
+
+
+def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[Floats32]:
+    """Mono audio at the wanted rate."""
+    if rate < 1:
+        raise InputError(f"audio cannot have {rate} samples a second")
+    if rate == wanted:
+        yield from audio.mono_blocks(blocks, rate=rate)
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+    for block in audio.mono_blocks(blocks, rate=rate):
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def file_log_bands(path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: str | Path | None = None) -> Floats32:
+    """The spectrogram of a file, kept on disk for the next time.
+
+    Parameters
+    ----------
+    path : path-like
+        An audio file.
+    front_end : FrontEnd
+    cache : path-like, optional
+        A folder for spectrograms, named by the content of the file they are of; nothing is kept without one.
+
+    Returns
+    -------
+    float32 [shape=(frames, bands)]
+    """
+    n_bands, kept = front_end.bands, None
+    if cache is not None:
+        kind = n_bands if front_end == LOG_BANDS else f"{n_bands}-{front_end.grid.rate}-{front_end.window}"
+        kept = Path(cache) / f"{audio.content_hash(path)}-{kind}.npy"
+        if kept.exists():
+            try:
+                bands: Floats32 = np.load(kept, allow_pickle=False)
+                if bands.ndim == 2 and bands.shape[1] == n_bands and bands.dtype == np.float32:
+                    return bands
+            except (OSError, ValueError, EOFError):
+                pass  # a damaged cache is only a slow one
+    bands = _joined(stream_log_bands(audio.blocks(path), audio.info(path).rate, front_end=front_end), front_end)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(kept, force=True) as temporary, open(temporary, "wb") as file:
+            np.save(file, bands)
+    return bands
+
+
+def torch_log_bands(samples: torch.Tensor) -> torch.Tensor:
+    """The same spectrogram on tensors, for training.
+
+    Parameters
+    ----------
+    samples : float32 tensor [shape=(..., samples)]
+        Mono audio at 44.1 kHz.
+
+    Returns
+    -------
+    float32 tensor [shape=(..., frames, 81)]
+    """
+    import torch
+
+    if samples.shape[-1] == 0:
+        raise InputError("a spectrogram needs at least one sample")
+    flat = samples.reshape(-1, samples.shape[-1])
+    window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
+    spectra = torch.stft(flat, WINDOW, GRID.hop, window=window, center=True, pad_mode="constant", return_complex=True)
+    magnitudes = spectra[:, : WINDOW // 2, : GRID.frames(samples.shape[-1])].abs().transpose(1, 2)
+    bank = torch.tensor(filterbank(), device=samples.device)
+    bands = torch.log(magnitudes @ bank + FLOOR)
+    return bands.reshape(*samples.shape[:-1], *bands.shape[1:])

@@ -1,0 +1,134 @@
+"""`levada adapt --task stems`: minutes of stems become a separator, scored on songs it has not heard."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada.cli import loggers, terminal
+from levada.cli.evaluate_stems import notes, open_corpus
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.data import Multitrack, StemSpan
+    from levada.models.adaptation import Model
+    from levada.separation.evaluation import StemEvaluation
+    from levada.separation.masking import Separator
+
+__all__ = ["adapt"]
+
+BASELINE = "nmf"
+
+
+def adapt(
+    corpus: str,
+    *,
+    out: Path,
+    minutes: float | None,
+    strategy: str,
+    model: str,
+    layers: tuple[str, ...],
+    track: list[str] | None,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Adapt a separator, and score it beside the base and beside dictionaries of the same stems."""
+    import numpy as np
+
+    from levada.models import loading
+    from levada.models.adaptation import adapt_separator
+    from levada.separation.adaptation import DEFAULTS, STRATEGIES
+
+    if strategy not in STRATEGIES:
+        raise InputError(f"{strategy} is for beats; for stems there are {', '.join(STRATEGIES)}")
+    began = time.monotonic()
+    spans, unseen = _chosen(corpus, minutes, np.random.default_rng(seed))
+    base = loading.base_weights(model, task="stems") if strategy.startswith("finetune") else None
+    before = loading.separator(model) if base is not None else None  # now: with --force, its folder may be replaced
+    settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
+    used_s, songs = sum(span.duration_s for span in spans), len({span.song.id for span in spans})
+    instruments = sorted({name for span in spans for name in span.song.instruments})
+    heard = f"{terminal.length(used_s)} of {terminal.count(songs, 'song')}: {', '.join(instruments)}"
+    terminal.say(f"adapting {model if base is not None else 'from nothing'} to {heard}; {strategy}")
+    config = {"strategy": strategy, "model": model, "stems_s": used_s, **asdict(settings)}
+    with loggers.followed(track, out, config) as told:
+        with terminal.progress("adapting") as progress:
+            adapted = adapt_separator(
+                spans, strategy=strategy, base=base, out=out, settings=settings, force=force,
+                progress=loggers.both(progress, told),
+            )  # fmt: skip
+        use = f"levada separate song.wav --model {loading.typed(out)}"
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; {use}")
+        evaluation = None
+        if unseen:
+            evaluation = _scored(out, adapted, strategy, None if before is None else model, before, spans, unseen)
+        if told is not None and evaluation is not None:
+            told.table("scores", [row.flat() for row in evaluation.rows])
+    if evaluation is None:
+        terminal.say("all songs were used, so there is nothing to score it on; --minutes keeps some aside")
+    if as_json:
+        scores = evaluation and json.loads(evaluation.to_json())
+        terminal.print_json(
+            {"model": str(out), "stems_s": used_s, "songs": songs, "instruments": instruments, "evaluation": scores}
+        )
+    if evaluation is not None:
+        if not as_json:
+            terminal.print_stem_evaluation(evaluation)
+        notes(evaluation)
+
+
+def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan], tuple[Multitrack, ...]]:
+    """What to learn from, and songs of other groups to score on."""
+    from levada.data import draw_stems, split_stems, whole
+
+    opened = open_corpus(corpus)
+    if minutes is None:
+        return [whole(song) for song in opened.songs], ()
+    if opened.is_solos:
+        terminal.say("these are solos, which are mixed at random; levada remix makes mixtures that can be scored")
+        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+    if len(opened.groups) < 2:
+        terminal.say(f"all songs are of one group ({opened.grouping}): there are none left to score on")
+        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+    for test in (0.6, 0.4, 0.2):
+        train, unseen = split_stems(opened, test=test, rng=rng)
+        if sum(song.duration_s for song in train) >= 60 * minutes * 1.02:
+            return draw_stems(train, minutes=minutes, rng=rng), unseen
+    terminal.say("too few stems to keep any aside: all groups are used, and nothing is scored")
+    return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+
+
+def _scored(
+    out: Path,
+    adapted: Model,
+    strategy: str,
+    model: str | None,
+    before: Separator | None,
+    spans: list[StemSpan],
+    unseen: tuple[Multitrack, ...],
+) -> StemEvaluation:
+    """The adapted model beside its base and dictionaries of the same stems; its card gets its scores."""
+    import tempfile
+
+    from levada.models import loading
+    from levada.models.adaptation import with_scores
+    from levada.separation.adaptation import adapt_stems
+    from levada.separation.evaluation import evaluate_stems
+    from levada.separation.song_scores import MIXTURE, ORACLE
+
+    given = [out, *([] if model is None else [loading.place(model) or model]), BASELINE, MIXTURE, ORACLE]
+    mine, *others = loading.display_names(given)[:-2]
+    separators = {} if before is None else {others[0]: before}
+    if strategy != BASELINE:
+        with tempfile.TemporaryDirectory() as place:
+            learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
+        separators[others[-1]] = loading.separator_of(learnt, name=BASELINE)
+    separators[mine] = loading.separator(out)
+    with terminal.progress("scoring", at_once=2) as progress:
+        evaluation = evaluate_stems(unseen, separators, processes=2, progress=progress)
+    with_scores(out, adapted, evaluation.card_scores(mine))
+    return evaluation

@@ -1,0 +1,125 @@
+"""`levada corpus`: what is there, what is wrong, and where more comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from levada.cli import terminal
+from levada.cli.options import Convention, Json, Task
+
+if TYPE_CHECKING:
+    from levada.data import Report, StemCorpus
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Recordings with annotations: what is there, and what is wrong.", no_args_is_help=True)
+
+
+@app.command("check")
+def corpus_check(
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")],
+    task: Annotated[
+        Task | None, typer.Option(help="beats or stems; stems where folders hold mixtures of them.")
+    ] = None,
+    convention: Convention = "",
+    as_json: Json = False,
+) -> None:
+    """Print durations, tempi and metres, or instruments, and everything that is wrong."""
+    from levada.data import check, open_corpus
+    from levada.data.stem_folder import has_mixtures
+
+    if task == Task.stems or (task is None and has_mixtures(corpus)):
+        _check_stems(corpus, as_json=as_json, is_sure=task is not None)
+        return
+    opened = open_corpus(corpus, convention=convention)
+    with terminal.progress("listening"):
+        report = check(opened)
+    if as_json:
+        _print_report_json(report)
+    else:
+        terminal.print_report(opened, report)
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+def _check_stems(place: str, *, as_json: bool, is_sure: bool) -> None:
+    """What is in a corpus of stems, and everything that is wrong with it."""
+    from levada.data import check_stems, open_stems
+
+    opened = open_stems(place)
+    if not is_sure:
+        terminal.say(f"{place}: checked as stems; --task beats checks its beats")
+    with terminal.progress("listening"):
+        problems = check_stems(opened)
+    if as_json:
+        told = [{**vars(problem), "path": str(problem.path) if problem.path else None} for problem in problems]
+        terminal.print_json({"corpus": opened.name, "songs": _songs(opened), "problems": told})
+    else:
+        terminal.print_stem_corpus(opened, problems)
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(2)
+
+
+def _songs(corpus: StemCorpus) -> list[dict[str, object]]:
+    return [
+        {"id": song.id, "group": song.group, "instruments": song.instruments, "mixture": song.mixture is not None}
+        for song in corpus.songs
+    ]
+
+
+def _print_report_json(report: Report) -> None:
+    from dataclasses import asdict
+
+    problems = [{**asdict(problem), "path": str(problem.path) if problem.path else None} for problem in report.problems]
+    terminal.print_json(
+        {"corpus": report.name, "recordings": [asdict(row) for row in report.rows], "problems": problems}
+    )
+
+
+@app.command("agreement")
+def corpus_agreement(
+    first: Annotated[str, typer.Argument(help="A folder of beat files, or an annotator of --corpus.")],
+    second: Annotated[str, typer.Argument(help="Another one, of the same recordings.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="A folder of recordings that several people annotated; names are annotators.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two annotators, or two folders of beats: F, asynchrony, positions; which recordings differ, and how."""
+    from dataclasses import asdict
+
+    from levada.beat_tracking.agreement import compare_beats
+    from levada.data.folder import annotations_of
+
+    places = [(first, ""), (second, "")] if corpus is None else [(corpus, first), (corpus, second)]
+    found = compare_beats(*(annotations_of(*place) for place in places), names=(first, second))
+    if as_json:
+        rows = [{"recording": name, **asdict(row), "same": row.is_same} for name, row in found.items()]
+        terminal.print_json({"first": first, "second": second, "recordings": rows})
+    else:
+        terminal.print_agreement(found)
+
+
+@app.command("get")
+def corpus_get(
+    name: Annotated[str, typer.Argument(help="A mirdata dataset: candombe, brid …; or groove, pop909 for pretrain.")],
+    home: Annotated[Path | None, typer.Option(help="Where datasets lie; ~/mir_datasets by default.")] = None,
+    archive: Annotated[Path | None, typer.Option(help="Of groove or pop909, downloaded by hand.")] = None,
+) -> None:
+    """Download a dataset, checked; its licence and citation are shown."""
+    from levada.data import get, symbolic
+
+    if name in symbolic.SOURCES:
+        folder = (home or Path.home() / "mir_datasets") / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with terminal.progress(f"{name} (bytes)") as progress:
+            symbolic.fetch(name, folder, archive=archive, progress=progress)
+        source = symbolic.SOURCES[name]
+        print(f"{name}: {folder}\n\nlicence\n{source.licence}\n\ncite\n{source.citation}")
+        return
+    got = get(name.removeprefix("mirdata:"), home=home)
+    print(f"{got.name}: {terminal.count(len(got.tracks), 'recording')} in {got.root}")
+    print(f"\nlicence\n{got.licence}\n\ncite\n{got.citation}\n\nuse it as mirdata:{name.removeprefix('mirdata:')}")

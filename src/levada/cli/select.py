@@ -1,0 +1,169 @@
+"""`levada select`: what to annotate first."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from levada.cli import terminal
+from levada.cli.options import Force, Json, Model, Seed
+from levada.errors import InputError
+from levada.io.files import atomic, need_parent
+from levada.io.text import csv_cell
+
+if TYPE_CHECKING:
+    from levada.beat_tracking.selection import Choice
+
+__all__ = ["select"]
+
+TABLE = "selection.csv"
+LABELS, BEATS = ".annotate.txt", ".annotate.beats"  # ends that no corpus takes for an annotation
+
+
+def select(
+    pool: Annotated[str, typer.Argument(help="A folder of recordings, annotated or not, or mirdata:NAME.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="How much you will annotate, in minutes of audio.")] = 1.5,
+    scheme: Annotated[
+        str, typer.Option(help="random, vote-k, facility, diversity, k-medoids or uncertainty.")
+    ] = "facility",
+    model: Model = "base",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder for the table and files to annotate in.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Choose which recordings, and which bars of them, to annotate first."""
+    import numpy as np
+
+    from levada.beat_tracking.selection import choose
+    from levada.beat_tracking.selection.schemes import named
+    from levada.data import open_corpus
+    from levada.models import loading
+
+    named(scheme)
+    opened = open_corpus(pool)
+    _check(out, force=force)
+    tracker = loading.load(model)
+    with terminal.progress("listening") as progress:
+        choices = choose(
+            opened.tracks,
+            minutes=minutes,
+            scheme=scheme,
+            rng=np.random.default_rng(seed),
+            tracker=tracker,
+            progress=progress,
+        )
+    if as_json:
+        rows = [{"audio": str(one.track.audio), **row} for one, row in zip(choices, _rows(choices), strict=True)]
+        terminal.print_json({"pool": pool, "scheme": scheme, "model": tracker.name, "seed": seed, "choices": rows})
+    else:
+        _show(choices)
+    chosen_s, recordings = sum(one.duration_s for one in choices), len({one.track.id for one in choices})
+    terminal.say(
+        f"{terminal.length(chosen_s)} in {terminal.count(recordings, 'recording')}, by {scheme}; bars are as "
+        f"{tracker.name} hears them: move the ends where it is wrong"
+    )
+    if out is not None:
+        _write(out, choices)
+
+
+def _rows(choices: Sequence[Choice]) -> list[dict[str, str | float | int]]:
+    return [
+        {
+            "rank": one.rank,
+            "recording": one.track.id,
+            "start_s": round(one.start_s, 3),
+            "end_s": round(one.end_s, 3),
+            "bars": one.bars,
+            "why": one.why,
+        }
+        for one in choices
+    ]
+
+
+def _show(choices: Sequence[Choice]) -> None:
+    lines = [["rank", "recording", "from", "to", "bars", "why"]]
+    lines += [
+        [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.why] for one in choices
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _clock(seconds: float) -> str:
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def _check(out: Path | None, *, force: bool) -> None:
+    """Whether what is asked can be written, before any time is spent."""
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file: give the name of a folder", path=out)
+    need_parent(out)
+    if (out / TABLE).exists() and not force:
+        raise InputError("exists already; give another folder, or --force to replace it", path=out / TABLE)
+
+
+def _write(out: Path, choices: Sequence[Choice]) -> None:
+    """The table, and for each recording labels of where to annotate and a file to put beats into."""
+    _folder(out)
+    with atomic(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        rows = _rows(choices)
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in rows)
+    kept = 0
+    for track in dict.fromkeys(one.track for one in choices):
+        mine = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)
+        target = out.joinpath(*(part for part in PurePosixPath(track.id).parts if part not in ("/", "..")))
+        _folder(target.parent)
+        labels = "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\tannotate {one.rank}\n" for one in mine)
+        with atomic(target.with_name(target.name + LABELS), force=True) as temporary:
+            temporary.write_text(labels, encoding="utf-8")
+        beats = target.with_name(target.name + BEATS)
+        if _has_beats(beats):
+            kept += 1
+            continue
+        with atomic(beats, force=True) as temporary:
+            temporary.write_text(_template(track.audio.name, mine), encoding="utf-8")
+    if kept:
+        terminal.say(f"{terminal.count(kept, 'file')} with beats in it already: left as they are")
+    terminal.say(
+        f"{out}: {TABLE}; a {LABELS} for Audacity and a {BEATS} for each recording. Save your beats as NAME.beats "
+        "beside the recording"
+    )
+
+
+def _template(recording: str, stretches: Sequence[Choice]) -> str:
+    where = "".join(f"# annotate {one.start_s:.3f} s to {one.end_s:.3f} s ({one.bars} bars)\n" for one in stretches)
+    return (
+        f"# {recording}\n{where}# one beat a line: its time in seconds, a tab, its place in the bar from 1; "
+        f"then save it as {Path(recording).stem}.beats beside the recording\n"
+    )
+
+
+def _has_beats(path: Path) -> bool:
+    """Whether somebody has written into a file of ours."""
+    if not path.exists():
+        return False
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return True
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=path) from None

@@ -1,0 +1,280 @@
+"""Errors of tapping and of numbering, found before anything is learnt from the labels.
+
+An *error* is what cannot be right whatever the music: a beat marked twice, a beat that is missing although the numbers
+count on, a number that asks for beats where there is no time for them, beats of unequal length in one cycle (which no
+strategy knows yet). Each names the line, the time, and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.data.label_lag import lag_problems
+from levada.data.problems import Problem, Severity
+from levada.data.spans import is_gap, usual_intervals
+from levada.data.tracks import Track
+from levada.errors import InputError, os_problem
+from levada.io.beats import Beats
+
+__all__ = ["check_labels", "count", "label_problems", "others", "usable"]
+
+Floats = npt.NDArray[np.float64]
+
+DOUBLED_S = 0.1  # beats closer than this, 600 bpm, are one beat marked twice
+HALF = 0.62  # an interval below this part of the usual one, which with its neighbour makes a usual one, divides it
+SLOWEST_BPM, FASTEST_BPM = 15.0, 400.0
+STEADY = 0.2  # how far the intervals around a place may be from the usual one, as a part of it, to judge the place by
+CLEAR = 0.12  # the same where music that slows down must not be taken for a mistake
+EVEN = 0.065  # and how far four of five intervals may be from it in music that holds no beats
+UNEQUAL = 1.4  # a position of the bar this many times as long as another is another kind of beat: 3 eighths, not 2
+BARS = 3  # that have to agree on it
+SHARE = 0.7  # of the bars that have to agree on it
+
+Found = tuple[Severity, str, int | None]  # severity, what is wrong, and the beat at fault
+
+
+def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
+    """Tell which annotated recordings can be learnt from.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+
+    Returns
+    -------
+    tracks : list of Track
+        Those whose sound and labels can be read, and whose labels have no error.
+    problems : list of Problem
+        The errors of the others, and the notes and warnings of all.
+    """
+    good, problems = list[Track](), list[Problem]()
+    for track in tracks:
+        found = [*check_labels(track), *_sound_problem(track)]
+        if all(problem.severity != "error" for problem in found):
+            good.append(track)
+            found += lag_problems(track)
+        problems += found
+    return good, problems
+
+
+def _sound_problem(track: Track) -> Iterator[Problem]:
+    """Say why a recording cannot be opened, if it cannot."""
+    try:
+        _ = track.duration_s
+    except InputError as error:
+        yield Problem("error", error.problem, Path(error.path or track.audio))
+    except OSError as error:
+        yield Problem("error", os_problem(error), track.audio)
+
+
+def check_labels(track: Track) -> list[Problem]:
+    """Read the labels of a recording and list what was assumed and what is wrong; nothing is raised.
+
+    Parameters
+    ----------
+    track : Track
+
+    Returns
+    -------
+    list of Problem
+    """
+    source = track.annotation or track.audio
+    problems: list[Problem] = []
+    try:
+        problems += [Problem("note", note, source) for note in track.labels.notes]
+        beats = track.beats()
+    except InputError as error:
+        return [*problems, Problem("error", error.problem, Path(error.path or source), error.line)]
+    lines = track.labels.lines
+    for severity, message, beat in label_problems(beats):
+        problems.append(Problem(severity, message, source, lines[beat] if beat is not None and lines else None))
+    return problems
+
+
+def label_problems(beats: Beats) -> Iterator[Found]:
+    """Find errors of tapping and numbering.
+
+    Parameters
+    ----------
+    beats : Beats
+
+    Yields
+    ------
+    severity : str
+    message : str
+    beat : int or None
+        Index of the beat at fault.
+    """
+    if len(beats) < 2:
+        yield "error", f"has {count(len(beats), 'beat')}: nothing can be learnt from it", None
+        return
+    if not SLOWEST_BPM <= beats.tempo_bpm <= FASTEST_BPM:
+        what = f"its beats are {np.median(beats.intervals_s):.3g} s apart, {beats.tempo_bpm:.3g} bpm"
+        yield "error", f"{what}: no music has such beats, the times may be in another unit", 0
+        return
+    usual = usual_intervals(beats.intervals_s)
+    doubled = _doubled(beats, usual)
+    yield from _told(beats, doubled, usual)
+    if not doubled:
+        yield from _missing(beats, usual)
+        yield from _numbers(beats, usual)
+        yield from _unequal(beats)
+
+
+def _doubled(beats: Beats, usual: Floats) -> list[int]:
+    """Beats that are marked twice: the second mark of each pair, or the one that divides an interval."""
+    found: list[int] = []
+    intervals = beats.intervals_s
+    for i, interval in enumerate(intervals):
+        if interval < DOUBLED_S or (
+            i + 1 < len(intervals)
+            and min(interval, intervals[i + 1]) < HALF * usual[i]
+            and max(interval, intervals[i + 1]) < 0.9 * usual[i]
+            and abs(interval + intervals[i + 1] - usual[i]) < STEADY * usual[i]
+            and _is_steady(intervals, i, usual[i], skip=2)
+        ):
+            found.append(i + 1)
+    return found
+
+
+def _is_steady(intervals: Floats, i: int, usual: float, *, skip: int = 1, within: float = STEADY) -> bool:
+    """Whether at least two intervals before and after a place, and most of them, are about the usual one."""
+    around = np.concatenate([intervals[max(0, i - 3) : i], intervals[i + skip : i + skip + 3]])
+    near = np.abs(around - usual) < within * usual
+    return len(around) > 2 and bool(near.mean() > 0.8)
+
+
+def _told(beats: Beats, doubled: list[int], usual: Floats) -> Iterator[Found]:
+    if not doubled:
+        return
+    first = doubled[0]
+    time_s, before_s = beats.times_s[first], beats.times_s[first - 1]
+    apart = f"{time_s - before_s:.3f} s after the one before it, where others are {usual[first - 1]:.2f} s apart"
+    yield "error", f"a beat seems to be marked twice ({time_s:.3f} s, {apart}){others(len(doubled))}: delete it", first
+
+
+def _missing(beats: Beats, usual: Floats) -> Iterator[Found]:
+    """Find intervals of two beats in steady surroundings; longer ones are gaps, across which labels may begin anew."""
+    errors, warnings = list[int](), list[int]()
+    intervals = beats.intervals_s
+    gaps = is_gap(intervals)
+    is_even = np.percentile(np.abs(intervals / usual - 1), 80) < EVEN
+    for i, interval in enumerate(intervals):
+        off = abs(interval / usual[i] - 2)
+        if off > STEADY or gaps[i] or not _is_steady(intervals, i, usual[i]):
+            continue
+        clear = off < (CLEAR if is_even else CLEAR / 2) and _is_steady(intervals, i, usual[i], within=CLEAR)
+        (errors if clear and _step(beats, i) == 1 else warnings).append(i)
+    for severity, found in (("error", errors), ("warning", warnings)):
+        if not found:
+            continue
+        i = found[0]
+        time_s, interval = beats.times_s[i], beats.intervals_s[i]
+        where = f"{interval:.2f} s from {time_s:.3f} s, where others are {usual[i]:.2f} s apart"
+        if severity == "error":
+            how = ", and the numbers count on: add it and number what follows again, or name a region over it skip"
+            yield "error", f"a beat seems to be missing ({where}){others(len(found))}{how}", i + 1
+        else:
+            yield "warning", f"a beat seems to be missing ({where}){others(len(found))}", i + 1
+
+
+def _step(beats: Beats, i: int) -> int | None:
+    """How many beats the numbers count from one beat to the next; None where they do not say."""
+    this, following = int(beats.positions[i]), int(beats.positions[i + 1])
+    if not this or not following:
+        return None
+    if following > this:
+        return following - this
+    metre = max(int(beats.positions.max()), 1)
+    before = np.flatnonzero(beats.positions[: i + 1] == 1)
+    usual = max(beats.metres, key=lambda length: beats.metres[length]) if beats.metres else metre
+    if following == 1 and len(before) and this < usual:
+        return usual - this + 1
+    return (following - this) % usual or usual
+
+
+def _numbers(beats: Beats, usual: Floats) -> Iterator[Found]:
+    """Find numbers that ask for beats where there is no time for them."""
+    found = []
+    for i, interval in enumerate(beats.intervals_s):
+        this, following = int(beats.positions[i]), int(beats.positions[i + 1])
+        if not this or not following or following in (1, this + 1) or interval > 1.5 * usual[i]:
+            continue
+        found.append(i + 1)
+    if found:
+        beat = found[0]
+        this, following = beats.positions[beat - 1], beats.positions[beat]
+        what = f"position {following} follows {this} after one beat ({beats.times_s[beat]:.3f} s)"
+        yield (
+            "error",
+            f"{what}{others(len(found))}: one of the numbers is wrong, or a beat is missing or too many",
+            beat,
+        )
+    yield from _unknown_between(beats)
+
+
+def _unknown_between(beats: Beats) -> Iterator[Found]:
+    """Find marks without a number between beats whose numbers count on: divisions of beats, not beats."""
+    numbered = np.flatnonzero(beats.positions)
+    between = [(a, b) for a, b in pairwise(numbered) if b - a > 1 and beats.positions[b] == beats.positions[a] + 1]
+    if between:
+        a, b = between[0]
+        what = f"{count(int(b - a - 1), 'mark')} without a number between beats {beats.positions[a]} and "
+        what += f"{beats.positions[b]} of a bar, from {beats.times_s[a]:.3f} s{others(len(between))}"
+        yield "error", f"{what}: they may divide beats, or the numbers may be those of bars", int(a) + 1
+
+
+def _unequal(beats: Beats) -> Iterator[Found]:
+    """Find cycles of unequal beats, such as 2+2+2+3 eighths."""
+    downbeats = np.flatnonzero(beats.positions == 1)
+    lengths = np.diff(downbeats)
+    if not len(lengths):
+        yield from _unequal_unnumbered(beats)
+        return
+    for metre in beats.metres:
+        starts = downbeats[:-1][lengths == metre]
+        if metre < 2 or len(starts) < BARS:
+            continue
+        bars = np.array([beats.intervals_s[start : start + metre] for start in starts])
+        bars = bars / bars.mean(axis=1, keepdims=True)
+        typical = np.median(bars, axis=0)
+        longest, shortest = int(typical.argmax()), int(typical.argmin())
+        agree = bars[:, longest] / bars[:, shortest] > 0.9 * UNEQUAL
+        if typical[longest] / typical[shortest] > UNEQUAL and agree.mean() > SHARE:
+            shape = " : ".join(f"{part / typical[shortest]:.1f}" for part in typical)
+            yield "error", _unequal_message(f"{shape} in {count(len(starts), 'bar')}"), int(starts[0])
+            return
+
+
+def _unequal_unnumbered(beats: Beats) -> Iterator[Found]:
+    """Find the same where positions are unknown: two lengths, three to two, that alternate again and again."""
+    ratios = beats.intervals_s / np.median(beats.intervals_s)
+    for long, short in ((1.5, 1.0), (1.0, 1 / 1.5)):
+        is_long, is_short = np.abs(ratios / long - 1) < 0.1, np.abs(ratios / short - 1) < 0.1
+        changes = np.count_nonzero(np.diff(is_long.astype(int)) == 1)
+        if (is_long | is_short).mean() > 0.9 and 0.1 < is_long.mean() < 0.9 and changes >= BARS:
+            first = int(np.flatnonzero(is_long)[0])
+            yield "error", _unequal_message(f"1.5 : 1, {count(int(is_long.sum()), 'long one')}"), first
+            return
+
+
+def _unequal_message(shape: str) -> str:
+    how = (
+        "they are not supported yet and make every model worse: mark their common division (3 : 2 has eighths) instead"
+    )
+    return f"its beats are of unequal length ({shape}): {how}"
+
+
+def count(number: int, what: str) -> str:
+    """Write a number of things."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def others(number: int) -> str:
+    """Say that there are more of what was named once."""
+    return "" if number == 1 else f" (and {number - 1} more)"

@@ -1,0 +1,326 @@
+"""Rendered corpora: recordings of a tradition that nobody played, with beats that are known exactly.
+
+Each recording has its own ensemble, tempo, instruments and room, and is a group of its own. Beside ``NAME-001.wav``
+lie its beats, ``NAME-001.beats``, and what each part played alone, ``NAME-001.stems/PART.wav``, before the room but as
+loud as in the mixture. Multitracks, to learn separation from, are folders: ``NAME-001/mixture.wav``, its beats, and a
+file an instrument, in the room and as they sum to the mixture. The manifest (`levada.io.run_folder`) says what was
+rendered, so that an interrupted run can go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import __version__
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.files import temporary_path, wrap_errors
+from levada.io.formats import write_beats
+from levada.io.run_folder import RunFolder
+from levada.io.workers import pool
+from levada.synth.instruments import Sounds, mixed, synthesised
+from levada.synth.render import multitrack as render_multitrack
+from levada.synth.render import render
+from levada.synth.traditions import Tradition
+
+__all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
+
+Floats32 = npt.NDArray[np.float32]
+
+SYNTHESISED = "synthesised"
+LICENCE = "CC0-1.0"
+"""Of what is rendered with levada's own sounds."""
+TOML, MIXTURE = "corpus.toml", "mixture.wav"
+USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
+MOST_MINUTES = 10_000.0
+WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs more than it saves
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a run did.
+
+    Parameters
+    ----------
+    folder : Path
+    written, kept : tuple of Path
+        Recordings that were rendered now, and those that an earlier run had finished.
+    """
+
+    folder: Path
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One recording, as a process needs to know it."""
+
+    item: str
+    target: Path  # what it becomes
+    place: Path  # where it is rendered: files have the paths there that they will have in the corpus
+    tradition: Tradition
+    length_s: float
+    seed: tuple[int, int]
+    sounds: str
+    multitrack: bool = False
+
+
+def render_corpus(
+    folder: str | Path,
+    tradition: Tradition,
+    *,
+    minutes: float,
+    recordings: int | None = None,
+    seed: int = 0,
+    sounds: str = SYNTHESISED,
+    multitrack: bool = False,
+    force: bool = False,
+    processes: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rendered:
+    """Render a corpus; a run that was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where it goes: a new or an empty folder, or that of the same run.
+    tradition : Tradition
+    minutes : float
+        Of all recordings together.
+    recordings : int, optional
+        How many; as many as last about a minute each by default.
+    seed : int
+        The same seed gives the same bytes.
+    sounds : str
+        "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
+    multitrack : bool
+        Whether every instrument is recorded for itself, for `levada.data.open_stems`, and nothing else is heard.
+    force : bool
+        Whether the recordings of another run there may be replaced. Nothing else in the folder is touched.
+    processes : int
+        Recordings rendered at the same time.
+    progress : callable, optional
+        Told recordings done and recordings in all.
+
+    Returns
+    -------
+    Rendered
+
+    Raises
+    ------
+    InputError
+        If the lengths make no sense, the folder holds something else, or a file cannot be written: what is finished
+        is kept, and nothing is left half done.
+    """
+    count = _count(minutes, recordings)
+    if not 0 <= seed < 2**63:
+        raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
+    sounds_of(sounds)  # said before the work, not after it
+    folder = Path(folder)
+    run = _described(tradition, minutes, count, seed, sounds, multitrack)
+    with (
+        RunFolder.acquire(folder, kind="rendered recordings", config=run, force=force) as held,
+        _scratch(folder) as scratch,
+    ):
+        items = [f"{run['tradition']}-{number:03}" for number in range(1, count + 1)]
+        ending = f"/{MIXTURE}" if multitrack else ".wav"
+        jobs = [
+            _Job(
+                item,
+                target=folder / f"{item}{ending}",
+                place=scratch / item,
+                tradition=tradition,
+                length_s=60 * minutes / count,
+                seed=(seed, number),
+                sounds=sounds,
+                multitrack=multitrack,
+            )
+            for number, item in enumerate(items, start=1)
+        ]
+        kept = [job for job in jobs if not force and held.is_done(job.item)]
+        todo = [job for job in jobs if job not in kept]
+        for job in todo:
+            held.need_replaceable([job.target.relative_to(folder).as_posix(), *held.edited(job.item)])
+        held.write_text(TOML, _facts(tradition, sounds, seed))
+        written: list[Path] = []
+        try:
+            for job in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
+                with held.writing(job.item) as temporary:
+                    for part in job.place.iterdir():
+                        part.rename(temporary / part.name)
+                written.append(job.target)
+                if progress is not None:
+                    progress(len(kept) + len(written), count)
+        except InputError as error:
+            done = len(kept) + len(written)
+            there = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
+            raise InputError(f"{error.problem.rstrip('?')}; {there}", path=error.path) from None
+        held.remove_others([TOML, *items])
+    return Rendered(folder, tuple(sorted(written)), tuple(job.target for job in kept))
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder on the same disk to render in, which is gone afterwards."""
+    place = temporary_path(folder / "rendered")
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@lru_cache(maxsize=2)
+def sounds_of(name: str) -> Sounds:
+    """Sounds by the name a user gives them; what a source lacks is synthesised.
+
+    Parameters
+    ----------
+    name : str
+        "synthesised", the path or the name of a SoundFont, or a folder of one-shots.
+
+    Raises
+    ------
+    InputError
+        If there is no such thing.
+    """
+    if name == SYNTHESISED:
+        return synthesised
+    if Path(name).is_dir():
+        from levada.synth.instruments.samples import OneShots
+
+        found: Sounds = OneShots(Path(name))
+    else:
+        from levada.synth.instruments.soundfont import SoundFont, find
+
+        found = SoundFont(find(name))
+    return mixed([(1.0, found), (0.0, synthesised)])
+
+
+def sounds_digest(name: str) -> str:
+    """Compute a digest of what `sounds_of` reads; that of the synthesised sounds is empty."""
+    if name == SYNTHESISED:
+        return ""
+    if Path(name).is_dir():
+        return audio.content_hash(name)
+    from levada.synth.instruments.soundfont import find
+
+    return audio.content_hash(find(name))
+
+
+def _count(minutes: float, recordings: int | None) -> int:
+    if not 0 < minutes <= MOST_MINUTES:
+        raise InputError(f"minutes to render must be above 0 and at most {MOST_MINUTES:.0f}, not {minutes:g}")
+    count = max(1, round(60 * minutes / USUAL_S)) if recordings is None else recordings
+    if count < 1:
+        raise InputError(f"recordings to render must be 1 or more, not {count}")
+    length_s = 60 * minutes / count
+    if length_s < LEAST_S:
+        raise InputError(f"recordings of {length_s:.1f} s are too short to hold a few beats; render more minutes")
+    if length_s > MOST_S:
+        least = math.ceil(60 * minutes / MOST_S)
+        raise InputError(f"recordings of {length_s / 60:.0f} minutes are too long; render {least} recordings or more")
+    return count
+
+
+def _described(
+    tradition: Tradition, minutes: float, count: int, seed: int, sounds: str, multitrack: bool
+) -> dict[str, object]:
+    """What makes a run the same run."""
+    facts = asdict(tradition)
+    for part in facts["instruments"]:
+        del part["aliases"]  # nothing is played otherwise for them
+    content = json.dumps(facts, sort_keys=True).encode()
+    return {
+        "tradition": tradition.name.lstrip(".") or "tradition",
+        "description": hashlib.sha256(content).hexdigest(),
+        "minutes": minutes,
+        "recordings": count,
+        "seed": seed,
+        "sounds": Path(sounds).name,
+        "sounds_digest": sounds_digest(sounds),
+        "multitrack": multitrack,
+    }
+
+
+def _facts(tradition: Tradition, sounds: str, seed: int) -> str:
+    """What `corpus.toml` says."""
+    licence = LICENCE if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
+    title = tradition.title or tradition.name
+    told = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
+    citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
+    facts = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
+    return "".join(f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()).replace(
+        "\x7f", " "
+    )
+
+
+def _each(jobs: list[_Job], processes: int) -> Iterator[_Job]:
+    """Render recordings; each comes back as soon as it lies in its place."""
+    if processes <= 1 or len(jobs) <= 1:
+        yield from map(_render, jobs)
+        return
+    try:
+        with pool(min(processes, len(jobs))) as lent:
+            for done in as_completed([lent.submit(_render, job) for job in jobs]):
+                yield done.result()
+    except BrokenExecutor as error:
+        raise InputError(f"cannot be rendered: {error}", path=jobs[0].target.parent) from None
+
+
+def _render(job: _Job) -> _Job:
+    """Render a recording, with what each part plays alone, into its place."""
+    rng, sounds = np.random.default_rng(job.seed), sounds_of(job.sounds)
+    if job.multitrack:
+        song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
+        loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
+        folder = stems = job.place / job.item
+        name, rate, beats = Path(MIXTURE).stem, song.rate, song.beats
+        scaled = {part: stem / loudest for part, stem in song.stems.items()}
+        mixture = song.mixture / loudest
+    else:
+        piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
+        dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
+        gain = _gain(piece.mixture[0], dry[0], piece.rate)
+        peak = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
+        folder, stems = job.place, job.place / f"{job.item}.stems"
+        name, rate, beats = job.item, piece.rate, piece.beats
+        scaled = {part: stem * np.float32(gain / peak) for part, stem in piece.stems.items()}
+        mixture = piece.mixture / np.float32(peak)
+    try:
+        with wrap_errors(job.target, job.place):
+            stems.mkdir(parents=True)
+        for part, stem in scaled.items():
+            audio.write(stems / f"{part}.wav", stem, rate=rate)
+        write_beats(folder / f"{name}.beats", beats)
+        audio.write(folder / f"{name}.wav", mixture, rate=rate)
+    except InputError as error:
+        raise InputError(error.problem, path=job.target) from None
+    return job
+
+
+def _gain(mixture: Floats32, dry: Floats32, rate: int) -> float:
+    """How much louder what was played is in the mixture; what was heard beside it, all the time, does not count."""
+    frame = rate // 10
+    played, heard = (
+        np.square(samples[: len(samples) // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
+        for samples in (dry, mixture)
+    )
+    if not played.any():
+        return 0.0
+    around = played - played.mean()
+    share = float(heard @ around) / max(float(played @ around), 1e-30)
+    return math.sqrt(share if share > 0 else heard.mean() / played.mean())

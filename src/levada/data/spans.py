@@ -1,0 +1,190 @@
+"""Annotated spans: the parts of a recording that have beat labels, from beat to beat.
+
+Labels may cover a recording in pieces. Only inside a piece is it known where the beats are: pieces define how many
+minutes are annotated, what is trained on and what is scored. Two pieces are separated by a *gap*, an interval much
+longer than the intervals around it. The intervals around it are local, so that music may change its tempo; and one
+beat that was forgotten, an interval of about twice its neighbours, is no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.data.tracks import Span, Track
+from levada.errors import InputError
+from levada.io.beats import Beats
+
+__all__ = ["annotated_spans", "cut", "halve", "is_gap", "stretches", "usual_intervals", "with_margins"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+GAP = 2.5
+"""An interval more than this many times as long as `usual_intervals` is a gap; a forgotten beat makes one of 2."""
+LONGEST_S = 6.0
+"""And one longer than this always is, in seconds: no music has a beat of it."""
+NEIGHBOURS = 4
+"""Intervals on either side that an interval is compared with."""
+
+
+def annotated_spans(track: Track) -> tuple[Span, ...]:
+    """Return the annotated spans of a recording, in order: runs of two or more beats without a gap.
+
+    Parameters
+    ----------
+    track : Track
+
+    Returns
+    -------
+    tuple of Span
+        One at least; each begins and ends on a beat.
+
+    Raises
+    ------
+    InputError
+        If there is no annotation, it cannot be read, or there are no two annotated beats in a row.
+    """
+    beats = track.beats()
+    spans = tuple(Span(track, start_s, end_s) for start_s, end_s in stretches(beats))
+    if not spans:
+        source = track.annotation or track.audio
+        raise InputError(f"too few annotated beats in a row: {len(beats)} in all, at least 2 are needed", path=source)
+    return spans
+
+
+def stretches(beats: Beats) -> tuple[tuple[float, float], ...]:
+    """Return the time of the first and the last beat of each run of two or more beats without a gap, in seconds.
+
+    Parameters
+    ----------
+    beats : Beats
+
+    Returns
+    -------
+    tuple of (float, float)
+    """
+    if len(beats) < 2:
+        return ()
+    gaps = np.flatnonzero(is_gap(beats.intervals_s))
+    first, last = np.concatenate([[0], gaps + 1]), np.concatenate([gaps, [len(beats) - 1]])
+    long = last > first
+    return tuple(zip(beats.times_s[first[long]].tolist(), beats.times_s[last[long]].tolist(), strict=True))
+
+
+def with_margins(beats: Beats, *, duration_s: float | None = None) -> tuple[tuple[float, float], ...]:
+    """Return the `stretches` of some beats, each half a beat longer at both ends: what is scored of a recording.
+
+    An estimated beat a little before the first annotated one is then still compared with it.
+
+    Parameters
+    ----------
+    beats : Beats
+    duration_s : float, optional
+        Length of the recording, in seconds, which no stretch exceeds.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Half-open, in seconds.
+    """
+    end_s = np.inf if duration_s is None else duration_s
+    found = []
+    for start_s, stop_s in stretches(beats):
+        first, last = np.searchsorted(beats.times_s, [start_s, stop_s])
+        before, after = beats.intervals_s[first] / 2, beats.intervals_s[last - 1] / 2
+        found.append(
+            (float(max(0.0, start_s - before)), float(max(min(end_s, stop_s + after), np.nextafter(stop_s, np.inf))))
+        )
+    return tuple(found)
+
+
+def halve(spans: Sequence[Span]) -> tuple[list[Span], list[Span]]:
+    """Divide spans into an earlier and a later half that have no beat in common.
+
+    The cut is in a gap between two spans, or at the bar line nearest to the middle (a beat where no downbeat is known):
+    the earlier half ends on that beat, and the later half begins with the beat after it.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Of one recording.
+
+    Returns
+    -------
+    earlier, later : list of Span
+        About equally long. The later one is empty where there are too few beats to divide.
+    """
+    middle_s = sum(span.duration_s for span in spans) / 2
+    earlier: list[Span] = []
+    later: list[Span] = []
+    done_s = 0.0
+    for span in sorted(spans, key=lambda span: span.start_s):
+        if later or done_s >= middle_s:
+            if earlier and span.start_s <= earlier[-1].end_s:  # they share the beat between them
+                _, rest = cut(span, earlier[-1].end_s)
+                later += [] if rest is None else [rest]
+            else:
+                later.append(span)
+        elif done_s + span.duration_s <= middle_s:
+            earlier.append(span)
+        else:
+            lines = span.beats.downbeats_s if len(span.beats.downbeats_s) > 2 else span.beats.times_s
+            line_s = float(lines[np.abs(lines - span.start_s - (middle_s - done_s)).argmin()])
+            before, after = cut(span, line_s)
+            earlier += [] if before is None else [before]
+            later += [] if after is None else [after]
+        done_s += span.duration_s
+    return earlier, later
+
+
+def cut(span: Span, line_s: float) -> tuple[Span | None, Span | None]:
+    """Cut a span after a beat, which stays in the first part; the second part begins with the next beat.
+
+    Parameters
+    ----------
+    span : Span
+    line_s : float
+        Time of the beat.
+
+    Returns
+    -------
+    before, after : Span or None
+        None where a part would have fewer than two beats.
+    """
+    times = span.beats.times_s
+    before, after = times[times <= line_s], times[times > line_s]
+    return (
+        Span(span.track, span.start_s, line_s) if len(before) > 1 else None,
+        Span(span.track, float(after[0]), span.end_s) if len(after) > 1 else None,
+    )
+
+
+def is_gap(intervals: Floats) -> Bools:
+    """Tell which inter-beat intervals, in seconds, are gaps between annotated spans [shape=(n,)]."""
+    return np.asarray(intervals > np.minimum(GAP * usual_intervals(intervals), LONGEST_S), np.bool_)
+
+
+def usual_intervals(intervals: Floats) -> Floats:
+    """Return what the intervals around each one let expect: the median before it or after it, whichever is longer.
+
+    Where music changes its tempo, an interval is then compared with those of its own side.
+
+    Parameters
+    ----------
+    intervals : ndarray [shape=(n,)]
+
+    Returns
+    -------
+    ndarray [shape=(n,)]
+        Where neither side has two intervals, the median of both together; of a single interval, itself.
+    """
+    usual = np.empty(len(intervals))
+    for i, interval in enumerate(intervals):
+        before, after = intervals[max(0, i - NEIGHBOURS) : i], intervals[i + 1 : i + 1 + NEIGHBOURS]
+        sides = [np.median(side) for side in (before, after) if len(side) > 1]
+        around = np.concatenate([before, after])
+        usual[i] = max(sides) if sides else np.median(around) if len(around) else interval
+    return usual

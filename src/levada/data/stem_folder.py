@@ -1,0 +1,496 @@
+"""Folders of stems: a folder a song with a file an instrument, or solos that are named by their instrument.
+
+::
+
+    roda-1/mixture.wav  roda-1/surdo.wav  roda-1/tamborim-1.wav  roda-1/tamborim-2.wav  roda-1/mixture.beats
+    solos/surdo-1.wav   solos/surdo-2.wav   solos/caixa.wav         or  solos/surdo/ansina.wav
+    NAME_MIX.wav  NAME_STEMS/NAME_STEM_01.wav  NAME_METADATA.yaml   as MedleyDB has it
+    NAME.wav      NAME.stems/surdo.wav                              as levada renders corpora of beats
+    roda-2/surdo_L.wav  roda-2/surdo_R.wav                          mono files of two channels of one stem
+
+The mixture is not needed, nor are the beats; which stems a song has may differ. A ``corpus.toml`` in the folder may
+name things, with ``[groups]`` as for other corpora, and where the names of files say too little::
+
+    layout = "solos"               # or "songs": whether files of one folder play together
+    exclude = ["*overhead*", "*room*"]      # files that are left out: patterns of their paths, in any case of letters
+
+    [instruments]
+    "Reggae/stem_03" = "drums"     # a file's path without suffix, or a pattern; an exact one goes first
+    "Reggae/surdo-1" = "surdo-1"   # names given here keep their numbers; others do not: surdo-1 and surdo-2 are surdo
+
+Files without a mixture, of which several have the name of one instrument, are a song if most of them end together, or
+if another folder has files of these names and a mixture; otherwise they are solos. What was decided is in the notes of
+the corpus. Stems that are silent throughout are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+
+from levada.data.folder import STEMS, TOML, Facts, line_of, read_facts, without_excluded
+from levada.data.medleydb import read_metadata
+from levada.data.metadata import read_groups
+from levada.data.multitracks import REST, Multitrack, StemCorpus, facts_of
+from levada.data.pairing import Annotations
+from levada.data.problems import Problem
+from levada.data.shared_takes import with_shared_takes
+from levada.data.silence import without_silent
+from levada.errors import InputError
+from levada.io import audio
+from levada.synth.instrument_names import OTHER, found_in, plain, slug, voice_of, voices_of
+
+__all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
+
+MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
+MEDLEYDB, RAW = "_stems", "_raw"
+BETTER = (".wav", ".flac", ".aiff", ".aif", ".w64", ".caf")  # where one recording lies there in several formats
+BRID = re.compile(r"\[\d{4}\] S\d*-?([A-Z]{2})\d*-")
+BRID_NAMES = {
+    "AG": "agogo", "CU": "cuica", "CX": "caixa", "PD": "pandeiro", "RP": "repique",
+    "RR": "reco-reco", "SK": "shaker", "SU": "surdo", "TB": "tamborim", "TT": "tanta",
+}  # fmt: skip
+LEFT = re.compile(r"(.+?)[\s._(\[-]+(?:l|left)[)\]]?", re.IGNORECASE)  # how files of one channel are called
+RIGHT = re.compile(r"(.+?)[\s._(\[-]+(?:r|right)[)\]]?", re.IGNORECASE)
+ALIKE_S = 0.05  # files of one length to within this were exported together
+
+
+@dataclass(frozen=True)
+class _Song:
+    """A song before its instruments have their names."""
+
+    id: str
+    stems: tuple[tuple[str, Path], ...]  # name and file
+    mixture: Path | None
+    annotation: Path | None
+    home: Path  # the folder that tells groups apart
+    artist: str = ""
+
+
+def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> StemCorpus:
+    """Find the songs and solos in a folder and its sub-folders. Audio is read until it is known not to be silent.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; a song's own will do.
+    instruments : mapping of str to str, optional
+        As ``[instruments]`` of corpus.toml, which it goes before.
+
+    Returns
+    -------
+    StemCorpus
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, no stems are in it, or its `corpus.toml` is wrong.
+    """
+    root = Path(folder)
+    if root.is_file():
+        raise InputError("is a file; stems are a folder with one recording an instrument", path=root)
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=root)
+    facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
+    tree = _Tree(root, facts, dict(instruments or {}))
+    if not tree.audio:
+        raise InputError(f"has no audio files; looked for {', '.join(sorted(audio.SUFFIXES))}", path=root)
+    found = sorted(tree.songs(), key=lambda song: song.id)
+    if not found:
+        raise InputError(
+            "has recordings but no stems: looked for folders with a file an instrument (mixture.wav, surdo.wav, "
+            "tamborim.wav …), for solos named by instrument (surdo-1.wav, or surdo/take.wav), and for NAME_STEMS and "
+            f"NAME.stems; {TOML} may name files under [instruments]",
+            path=root,
+        )
+    tree.complain()
+    groups, grouping = _groups(found, root, facts)
+    songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found], kept=tree.kept)
+    songs, silent = without_silent(songs)
+    songs, grouping = with_shared_takes(songs, grouping)
+    return StemCorpus(
+        name=facts.name or root.resolve().name,
+        songs=songs,
+        root=root,
+        licence=facts.licence,
+        citation=facts.citation,
+        grouping=grouping,
+        renamed=renamed,
+        passed_over=tuple(sorted(set(tree.over))),
+        notes=(*tree.notes, *silent),
+    )
+
+
+def has_mixtures(place: str | Path) -> bool:
+    """Whether this is a folder in which mixtures lie beside files of instruments, each song in a folder of its own."""
+    root = Path(place)
+    if not root.is_dir():
+        return False
+    tree = _Tree(root, Facts(), {})
+    return any(song.mixture is not None and song.stems[0][1].parent == song.mixture.parent for song in tree.songs())
+
+
+def in_one_voice(
+    songs: Sequence[Multitrack], *, kept: Collection[str] = ()
+) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
+    """Give one name to instruments that are called by several, and tell mixtures that hold more than their stem.
+
+    Parameters
+    ----------
+    songs : sequence of Multitrack
+    kept : collection of str
+        Names that somebody chose, and that stay.
+
+    Returns
+    -------
+    songs : tuple of Multitrack
+        Names of one voice that never play together are one: the one that most songs have. Those that do play
+        together are told apart by somebody on purpose, and what is not struck is left as it is.
+    renamed : dict of str to str
+        What was called otherwise -> the name used.
+    """
+    often = Counter(name for song in songs for name in song.stems)
+    voices = [voices_of([*song.stems], context=often) for song in songs]
+    by_voice: dict[str, Counter[str]] = {}
+    for own in voices:
+        for name, voice in own.items():
+            if voice is not None and voice != OTHER:
+                by_voice.setdefault(voice, Counter())[name] += 1
+    together = {pair for song in songs for pair in combinations(sorted(song.stems), 2)}
+    used: dict[tuple[str, str], str] = {}  # voice and name -> the name used
+    for voice, names in by_voice.items():
+        chosen, *rest = sorted(names, key=lambda name: (name not in kept, -names[name], name != voice, name))
+        others = {name for other, theirs in by_voice.items() if other != voice for name in theirs}
+        is_two = chosen in others and chosen != voice and chosen not in kept  # one name of two instruments
+        used[voice, chosen] = voice if is_two else chosen
+        if sum(name in kept for name in names) > 1:
+            continue
+        one = [chosen]
+        for name in rest:
+            if not any(tuple(sorted((name, other))) in together for other in one):
+                used[voice, name] = used[voice, chosen]
+                one.append(name)
+    alone = all(len(song.stems) == 1 for song in songs if song.mixture is not None)
+    return tuple(
+        replace(
+            song,
+            stems={used.get((own[name] or "", name), name): takes for name, takes in song.stems.items()},
+            has_rest=alone and song.mixture is not None and REST not in song.stems,
+        )
+        for song, own in zip(songs, voices, strict=True)
+    ), {name: chosen for (_, name), chosen in used.items() if chosen != name}
+
+
+def brid_solo(name: str) -> str | None:
+    """Give the instrument of a solo of BRID by its track id, such as "[0216] S2-TB3-02-SE"; nothing for mixtures."""
+    found = BRID.match(name)
+    return BRID_NAMES.get(found[1]) if found else None
+
+
+class _Tree:
+    """The recordings of a folder, and what was made of them."""
+
+    def __init__(self, root: Path, facts: Facts, given: Mapping[str, str]) -> None:
+        self.root, self.layout, self.given, self.named = root, facts.layout, given, facts.instruments
+        self.used: set[str] = set()
+        self.over: list[Path] = []
+        self.kept: set[str] = set()  # names that the user gave
+        self.notes: list[Problem] = []
+        self.audio: dict[Path, list[Path]] = {}
+        self.right: dict[Path, Path] = {}  # the right channel, of a left one that is a file of its own
+        everything: set[Path] = set()
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            files = sorted(Path(folder, name) for name in names if not name.startswith("."))
+            everything.update(files)
+            heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
+            if heard and not folder.lower().endswith(RAW):
+                self.audio[Path(folder)] = heard
+        if facts.exclude and self.audio:
+            every = [path for files in self.audio.values() for path in files]
+            used = set(without_excluded(every, root, facts.exclude))
+            chosen = {folder: [path for path in files if path in used] for folder, files in self.audio.items()}
+            self.audio = {folder: files for folder, files in chosen.items() if files}
+            if len(used) < len(every):
+                what = f"exclude leaves out {len(every) - len(used)} of {len(every)} recordings"
+                self.notes.append(Problem("note", what, root / TOML, line_of(root / TOML, "exclude")))
+        self.audio = {folder: self._paired(self._once(files)) for folder, files in self.audio.items()}
+        self.annotations = Annotations(root, everything)
+
+    def songs(self) -> Iterator[_Song]:
+        """Every song and every solo."""
+        for folder in [at for at in self.audio if at != self.root and at.name.lower().endswith((STEMS, MEDLEYDB))]:
+            yield self._beside(folder, self.audio.pop(folder))
+        for folder, files in self.audio.items():
+            if files:
+                yield from self._inside(folder, files)
+
+    def complain(self) -> None:
+        """Refuse names that are of no file: they are misspelt."""
+        for pattern in {**self.named, **self.given}:
+            if pattern not in self.used:
+                toml = self.root / TOML
+                line = line_of(toml, pattern) if pattern in self.named else None
+                path = toml if pattern in self.named else self.root
+                raise InputError(f"no stem is called {pattern!r}", path=path, line=line)
+
+    def _beside(self, folder: Path, files: list[Path]) -> _Song:
+        """A folder of stems that lies beside its mixture."""
+        base = folder.name[: -len(STEMS)]
+        home = folder.parent
+        around = self.audio.get(home, [])
+        called = (base.lower(), f"{base}_mix".lower())
+        mixture = next((path for path in around if self._stem(path).lower() in called), None)
+        if mixture is not None:
+            self.audio[home] = [path for path in around if path != mixture]
+        named, artist = dict[str, str](), ""
+        for place in (home, self.root, self.root / "Metadata", self.root / "METADATA"):
+            if (place / f"{base}_METADATA.yaml").is_file():
+                named, artist = read_metadata(place / f"{base}_METADATA.yaml")
+                break
+        names = self._called(files, {path: named[path.name] for path in files if path.name in named})
+        own = home if home.name == base and home != self.root else home / base
+        annotations = self.annotations.of(mixture or home / f"{base}.wav")
+        return _Song(
+            own.relative_to(self.root).as_posix(),
+            tuple((names[path], path) for path in files),
+            mixture,
+            annotations[0] if annotations else None,
+            own.parent,
+            artist,
+        )
+
+    def _inside(self, folder: Path, files: list[Path]) -> Iterator[_Song]:
+        """A folder with the files of a song, or with solos."""
+        mixtures = [path for path in files if self._is_mixture(path, folder)]
+        mixtures.sort(key=lambda path: [*MIXTURES, name := self._plain(path)].index(name))
+        stems = [path for path in files if path not in mixtures]
+        names = self._called(stems, {})
+        is_song = bool(mixtures) if self.layout == "" else self.layout == "songs"
+        if not stems:
+            self.over += mixtures
+        elif is_song or (self.layout == "" and self._together(folder, stems, names)):
+            self.over += mixtures[1:]
+            yield self._song(folder, stems, names, mixtures[0] if mixtures else None)
+        else:
+            self.over += mixtures
+            yield from self._solos(folder, stems, names)
+
+    def _song(self, folder: Path, stems: list[Path], names: Mapping[Path, str], mixture: Path | None) -> _Song:
+        annotations = [
+            *self.annotations.of(mixture or folder / "mixture.wav"),
+            *self.annotations.inside(folder),
+            *self.annotations.of(folder.parent / f"{folder.name}.wav"),
+        ]
+        own = folder.relative_to(self.root).as_posix() if folder != self.root else self.root.resolve().name
+        files = tuple((names[path], path) for path in stems)
+        return _Song(own, files, mixture, annotations[0] if annotations else None, folder.parent)
+
+    def _solos(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> Iterator[_Song]:
+        of = plain(folder.name) if folder != self.root and _is_instrument(folder.name) else ""
+        for path in files:
+            said = self._said(path) is not None
+            if not (said or of or found_in(names[path])):
+                self.over.append(path)
+                continue
+            annotations = self.annotations.of(path)
+            own = path.relative_to(self.root).with_name(self._stem(path)).as_posix()
+            home = folder.parent if of else folder
+            name = of if of and not said else names[path]
+            yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
+
+    def _together(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
+        """Whether files without a mixture are a song: instruments that differ, of one length where that is unsure."""
+        called = [names[path] for path in files]
+        if len(set(called)) < 2:
+            return False
+        if folder != self.root and _is_instrument(folder.name):
+            known = {voice for voice in map(voice_of, called) if voice is not None}
+            if known <= {voice_of(folder.name)}:
+                return False
+        says = any(voice_of(name) is not None or re.search(r"-\d+$", name) for name in called)
+        if folder != self.root and len(set(called)) == len(called) and says:
+            return True
+        try:
+            lengths = [facts_of(path).duration_s for path in files]
+        except InputError:  # check says what is wrong with it
+            return folder != self.root
+        ends = dict(zip(files, lengths, strict=True))
+        longest, shortest = max(files, key=ends.__getitem__), min(files, key=ends.__getitem__)
+        shorter = [path for path in files if ends[longest] - ends[path] > ALIKE_S]
+        if not shorter:
+            return True
+        what = f"({shortest.name} {ends[shortest]:.2f} s, {longest.name} {ends[longest]:.2f} s)"
+        if self._ends_together(files, shorter) or frozenset(map(self._key, files)) in self._layouts:
+            what = f"was taken for one song, in which shorter files are silent at the end {what}"
+            self.notes.append(Problem("note", f'{what}; if they are solos: layout = "solos" in {TOML}', folder))
+            return True
+        what = f"was taken for solos, as lengths differ {what}"
+        self.notes.append(Problem("note", f'{what}; if they play together: layout = "songs" in {TOML}', folder))
+        return False
+
+    def _ends_together(self, files: Sequence[Path], shorter: Sequence[Path]) -> bool:
+        """Whether most files end together, as when a program trims silence; solos have beats of their own."""
+        own = sum(bool(self.annotations.of(path)) or brid_solo(path.name) is not None for path in files)
+        return 2 * len(shorter) < len(files) and own < 2
+
+    @cached_property
+    def _layouts(self) -> set[frozenset[str]]:
+        """Names of the files of each folder that has a mixture among them."""
+        found = set[frozenset[str]]()
+        for folder, files in self.audio.items():
+            stems = [path for path in files if not self._is_mixture(path, folder)]
+            if len(stems) < len(files):
+                found.add(frozenset(map(self._key, stems)))
+        return found
+
+    def _key(self, path: Path) -> str:
+        return slug(self._stem(path))
+
+    def _is_mixture(self, path: Path, folder: Path) -> bool:
+        if self._said(path) is not None:
+            return False
+        name = self._plain(path)
+        words = name.split("-")
+        sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and found_in(name) is None)
+        return sure or (folder != self.root and name == plain(folder.name) and not _is_instrument(name))
+
+    def _called(self, files: list[Path], known: Mapping[Path, str]) -> dict[Path, str]:
+        """Name every file of a folder by its instrument."""
+        plains = {path: self._plain(path) for path in files}
+        cut = _in_common([*plains.values()]) if len(files) > 1 else 0
+        names: dict[Path, str] = {}
+        for path, whole in plains.items():
+            said = self._said(path)
+            solo = brid_solo(path.name)
+            if said:
+                names[path] = slug(said) or whole
+                self.kept.add(names[path])
+            elif path in known:
+                names[path] = plain(known[path]) or whole
+            elif solo:
+                names[path] = solo
+            else:
+                own = "-".join(whole.split("-")[cut:])
+                part = found_in(own)
+                names[path] = part[0] if part else own
+        return names
+
+    def _said(self, path: Path) -> str | None:
+        """What the user says a file is; an exact name before a pattern, the caller before corpus.toml."""
+        own = path.relative_to(self.root)
+        forms = (own.with_suffix("").as_posix(), own.as_posix())
+        for table in (self.given, self.named):
+            exact = [pattern for pattern in table if pattern in forms]
+            exact += [pattern for pattern in table if any(fnmatchcase(form, pattern) for form in forms)]
+            self.used.update(exact)
+            if exact:
+                return table[exact[0]]
+        return None
+
+    def _paired(self, files: list[Path]) -> list[Path]:
+        """Without those that are the right channel of another one."""
+        rights = {found[1].lower(): path for path in files if (found := RIGHT.fullmatch(path.stem))}
+        for path in files:
+            found = LEFT.fullmatch(path.stem)
+            right = rights.get(found[1].lower()) if found else None
+            if right is not None and self._said(path) == self._said(right) and _is_mono(path) and _is_mono(right):
+                self.right[path] = right
+        return [path for path in files if path not in self.right.values()]
+
+    def _stem(self, path: Path) -> str:
+        """The name of a file, without suffix and channel."""
+        found = LEFT.fullmatch(path.stem) if path in self.right else None
+        return found[1] if found else path.stem
+
+    def _plain(self, path: Path) -> str:
+        return plain(self._stem(path) + path.suffix)
+
+    def _once(self, files: list[Path]) -> list[Path]:
+        """Each recording in its best format, where it lies there in several."""
+        best: dict[str, Path] = {}
+        for path in sorted(files, key=lambda path: BETTER.index(s) if (s := path.suffix.lower()) in BETTER else 99):
+            if best.setdefault(path.stem, path) != path:
+                self.over.append(path)
+        return sorted(best.values())
+
+
+def _is_mono(path: Path) -> bool:
+    try:
+        return facts_of(path).channels == 1
+    except InputError:  # check says what is wrong with it
+        return False
+
+
+def _is_instrument(name: str) -> bool:
+    found = found_in(name)
+    return found is not None and found[0] == plain(name)
+
+
+def _in_common(names: Sequence[str]) -> int:
+    """How many words all names begin with, where these say nothing and what is left says something."""
+    words = [name.split("-") for name in names]
+    count = 0
+    while all(len(each) > count and each[count] == words[0][count] for each in words):
+        count += 1
+    while count and any(not re.search(r"[^\W\d_]", "-".join(each[count:])) for each in words):
+        count -= 1
+    return 0 if count and found_in("-".join(words[0][:count])) else count
+
+
+def _multitrack(song: _Song, group: str, right: Mapping[Path, Path]) -> Multitrack:
+    stems: dict[str, tuple[Path, ...]] = {}
+    channels: dict[Path, int] = {}
+    for name, path in song.stems:
+        takes = (path, right[path]) if path in right else (path,)
+        stems[name] = (*stems.get(name, ()), *takes)
+        channels |= {take: channel for channel, take in enumerate(takes)} if len(takes) > 1 else {}
+    other = right.get(song.mixture) if song.mixture is not None else None
+    if song.mixture is not None and other is not None:
+        channels |= {song.mixture: 0, other: 1}
+    return Multitrack(
+        song.id,
+        dict(sorted(stems.items())),
+        song.mixture,
+        group,
+        song.annotation,
+        channels=channels,
+        mixture_right=other,
+    )
+
+
+def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str, str], str]:
+    """Group every song, and say in a sentence where the groups come from."""
+    found = list(songs)
+    folders = {song.home for song in found} - {root}
+    by_folder = len(folders) > 1
+    groups, matched, missed = dict[str, str](), set[str](), 0
+    listed, source = dict[str, str](), TOML
+    if facts.groups_csv is not None:
+        listed, column = read_groups(facts.groups_csv, {song.id: () for song in found}, column=facts.groups_column)
+        source = " and ".join([TOML] * bool(facts.groups) + [f"column {column} of {facts.groups_csv.name}"])
+    for song in found:
+        patterns = [pattern for pattern in facts.groups if pattern == song.id]
+        patterns += [pattern for pattern in facts.groups if fnmatchcase(song.id, pattern)]
+        matched.update(patterns)
+        missed += not patterns and song.id not in listed
+        inside = by_folder and song.home in folders
+        own = song.artist or (song.home.relative_to(root).as_posix() if inside else song.id)
+        groups[song.id] = facts.groups[patterns[0]] if patterns else listed.get(song.id, own)
+    for pattern in facts.groups:
+        if pattern not in matched:
+            toml = root / TOML
+            raise InputError(f"no song is called {pattern!r}", path=toml, line=line_of(toml, pattern))
+    otherwise = "the folder a song lies in" if by_folder else "each song is its own group"
+    if any(song.artist for song in found):
+        otherwise = f"the artist; where none is named, {otherwise}"
+    if not facts.groups and facts.groups_csv is None:
+        return groups, otherwise
+    return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")

@@ -1,0 +1,17 @@
+"""Studies: how many minutes of labels, which, and what to do with them; answered on any corpus by a grid of runs.
+
+A TOML file names corpora, budgets, strategies, bases and the rest (`spec`). Every combination is a run (`grid`), known
+by the hash of all that decides its result, and done here, by a pool of processes or on other machines (`run`,
+`conduct`). Its folder holds what there is to know of it (`store`); `levada report` makes a page of them.
+
+>>> summary = run_study("studies/minutes.toml", out="runs")     # doctest: +SKIP
+>>> runs = read_runs("runs")                                     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from levada.experiments.runner import Summary, processes_that_fit, run_study
+from levada.experiments.spec import Study, read_spec
+from levada.experiments.store import Run, read_runs
+
+__all__ = ["Run", "Study", "Summary", "processes_that_fit", "read_runs", "read_spec", "run_study"]

@@ -1,0 +1,58 @@
+"""The models that a study compares: what tables call them, and which recordings they were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from levada.data import Corpus, StemCorpus
+from levada.experiments.spec import Source, Study, is_path
+from levada.experiments.task import hashes
+from levada.io import audio
+from levada.models import loading
+
+__all__ = ["labels_of", "trained_items"]
+
+
+def labels_of(study: Study) -> dict[str, str]:
+    """What tables call each model: its name, or that of its folder, wherever it lies.
+
+    A folder of the name of another model has the beginning of the digest of its content beside it.
+    """
+    taken = {*loading.shipped(), *loading.shipped("stems"), *loading.RIVALS, loading.FLUX}
+    labels = dict[str, str]()
+    for name in dict.fromkeys((*study.bases, *study.rivals)):
+        word, _, path = name.rpartition(":")
+        if not is_path(path):
+            labels[name] = name
+            continue
+        there = Path(path)
+        label = f"{word}{':' if word else ''}{there.name}"
+        if label in taken:
+            label += f" ({audio.content_hash(there)[:6]})" if there.exists() else f" ({path})"
+        labels[name] = label
+        taken.add(label)
+    return labels
+
+
+def trained_items(
+    source: Source, corpus: Corpus | StemCorpus, test: Sequence[Any], trained: Mapping[str, frozenset[str]]
+) -> dict[str, str]:
+    """Ids of what is not to be scored, and which models were trained on it, or on others of its group."""
+    known = frozenset[str]().union(*trained.values())
+    if not known:
+        return {}
+    items = corpus.songs if isinstance(corpus, StemCorpus) else corpus.annotated
+    found, groups = dict[str, str](), dict[str, list[str]]()
+    for item in items:
+        of = hashes(item)
+        if names := [name for name, files in trained.items() if of & files]:
+            found[item.id] = ", ".join(names)
+            groups.setdefault(item.group or item.id, []).extend(names)
+    if not (source.halves or source.ignore_groups):
+        for item in items:
+            if (group := item.group or item.id) in groups and item.id not in found:
+                found[item.id] = f"{', '.join(dict.fromkeys(groups[group]))}: others of its group"
+    scored = {getattr(item, "track", item).id for item in test}
+    return {one: why for one, why in found.items() if one in scored}

@@ -1,0 +1,358 @@
+"""A study from its spec to its last run: what is there is kept, what is missing is done, and a kill costs little."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from levada.data import StemCorpus
+from levada.errors import InputError, Interrupted, MissingExtra
+from levada.experiments.corpora import (
+    Opened,
+    data_digest,
+    imagine,
+    is_missing,
+    open_source,
+    prepare,
+    without_duplicates,
+)
+from levada.experiments.cost import Clock, guess_s
+from levada.experiments.grid import UNTOUCHED, Grid, Plan, lay_out
+from levada.experiments.run import WEIGHTS, Job, failure, run
+from levada.experiments.spec import MIRDATA, Source, Study, read_spec
+from levada.experiments.store import Run, known_runs, label, recover, remember, without_a_plan, write_run
+from levada.io import workers
+from levada.io.files import lock_folder, wrap_errors
+
+__all__ = ["Ahead", "Each", "Summary", "look_ahead", "open_corpora", "processes_that_fit", "run_study"]
+
+Each = Callable[[Callable[[Job], Mapping[str, bytes]], Sequence[Job]], Iterator[tuple[Job, Any]]]
+"""What does all runs, as `workers.each` with a number of processes does."""
+
+RUN_MB = 1024.0
+"""Memory that is kept free for each run that is done at the same time, in MB."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a study.
+
+    Parameters
+    ----------
+    done, kept : int
+        Runs done now, and those that an earlier call had done.
+    failed : mapping of str to str
+        Runs that failed, in words, and why.
+    left_out, notes : tuple of str
+        What could not be run, and what a reader of the scores must know.
+    seconds : float
+        What the call took.
+    work_s : float
+        What its runs took, one after the other.
+    """
+
+    done: int
+    kept: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    work_s: float = 0.0
+
+
+def run_study(
+    study: Study | str | Path,
+    *,
+    out: str | Path,
+    each: Each | None = None,
+    force: bool = False,
+    progress: Callable[[int, int, float], None] | None = None,
+    rendering: Callable[[int, int], None] | None = None,
+    told: Callable[[Run, Job], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    lanes: int = 1,
+) -> Summary:
+    """Do what is missing of a study.
+
+    A call that was killed is repeated as it was: finished runs stay, those that were being done are done again.
+
+    Parameters
+    ----------
+    study : Study or path-like
+        A spec, or its file.
+    out : path-like
+        The folder of runs. Several studies may share one, one after the other: a run they have in common is done once.
+    each : callable, optional
+        What does the runs: from a function and jobs to pairs of job and result, in any order. Here, one after the
+        other, by default.
+    force : bool
+        Whether runs that are done are done again.
+    progress : callable, optional
+        Told runs done, runs in all, and about how many seconds are left (NaN where nobody knows).
+    rendering : callable, optional
+        Told recordings rendered, and of how many, while a corpus is rendered.
+    told : callable, optional
+        Given every run that was done now, failed ones too, and what was to be done.
+    say : callable
+        Told what is being done.
+    lanes : int
+        How many runs `each` does at the same time: for the time left.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If the spec is wrong, another study writes to the folder, or it cannot be written. What is finished stays.
+    Interrupted
+        After Ctrl-C or SIGTERM, with what was done until then.
+    """
+    study = study if isinstance(study, Study) else read_spec(study)
+    each = each if each is not None else partial(workers.each, processes=1)
+    out, began = Path(out), time.monotonic()
+    with wrap_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with lock_folder(out):
+        corpora, missing, notes = open_corpora(study, out=out, rendering=rendering, say=say)
+        grid = lay_out(study, corpora, left_out=missing)
+        grid = replace(grid, notes=(*notes, *grid.notes))
+        for sentence in (*(f"left out: {why}" for why in grid.left_out), *grid.notes):
+            say(sentence)
+        there = {} if force else _finished(recover(out), study)
+        spec = "" if study.path is None else study.path.read_text(encoding="utf-8-sig")
+        ids = [plan.id for plan in grid.plans]
+        remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        if (unplanned := without_a_plan(out)) is not None:
+            say(unplanned)
+            grid = replace(grid, notes=(*grid.notes, unplanned))
+            remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        jobs = _jobs(study, grid, there)
+        kept = len(grid.plans) - len(jobs)
+        if kept and jobs:
+            say(f"{kept} of {len(grid.plans)} runs are done; going on with the others")
+        done, failed, work_s = 0, dict[str, str](), 0.0
+        clock = Clock(there.values(), guesses=_guesses(grid, corpora, study), lanes=max(1, min(lanes, len(jobs))))
+        waiting = {job.plan.id: job.plan for job in jobs}
+        if progress is not None and jobs:
+            progress(0, len(jobs), clock.left_s(waiting.values()))
+        try:
+            with closing(_results(each, jobs)) as results:
+                for job, files in results:
+                    written = write_run(out, files)
+                    del waiting[job.plan.id]
+                    work_s += written.costs.get("wall_s", 0.0)
+                    if written.error:
+                        failed[_in_words(job.plan)] = written.error
+                        _log.warning("%s failed: %s", _in_words(job.plan), written.error)
+                    else:
+                        done += 1
+                        clock.add(written)
+                    if told is not None:
+                        told(written, job)
+                    if progress is not None:
+                        progress(done + len(failed), len(jobs), clock.left_s(waiting.values()))
+        except KeyboardInterrupt as stop:
+            raise Interrupted.of(stop, report={"done": done, "kept": kept, "failed": failed}) from None
+    return Summary(done, kept, failed, grid.left_out, grid.notes, time.monotonic() - began, work_s)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a study would do.
+
+    Parameters
+    ----------
+    grid : Grid
+    runs : tuple of Plan and float
+        All of its runs, and about how many seconds each takes; those that are done, what they took.
+    done : frozenset of str
+        Ids of those that are done.
+    """
+
+    grid: Grid
+    runs: tuple[tuple[Plan, float], ...]
+    done: frozenset[str]
+
+
+def look_ahead(study: Study, *, out: str | Path) -> Ahead:
+    """Lay out a study and guess what it takes, without doing or writing anything.
+
+    Parameters
+    ----------
+    study : Study
+    out : path-like
+        The folder of runs, if there is one already.
+
+    Returns
+    -------
+    Ahead
+        Where corpora are still to be rendered, ids and what fits are not quite those that they will be.
+
+    Raises
+    ------
+    InputError
+        As `run_study`.
+    """
+    corpora, missing, notes = open_corpora(study, out=Path(out), ahead=True)
+    grid = lay_out(study, corpora, left_out=missing)
+    grid = replace(grid, notes=(*notes, *grid.notes))
+    there = _finished(known_runs(out), study)
+    clock = Clock(there.values(), guesses=_guesses(grid, corpora, study))
+    runs = tuple((plan, clock.expected_s(plan)) for plan in grid.plans)
+    return Ahead(grid, runs, frozenset(there) & {plan.id for plan in grid.plans})
+
+
+def _guesses(grid: Grid, corpora: Sequence[Opened], study: Study) -> dict[str, float]:
+    scored_min = {opened.source.name: _scored_min(opened, study) for opened in corpora}
+    return {plan.id: guess_s(plan, scored_min=scored_min[plan.corpus]) for plan in grid.plans}
+
+
+def _scored_min(opened: Opened, study: Study) -> float:
+    source = opened.source
+    corpus = opened.corpus
+    scored = corpus.songs if isinstance(corpus, StemCorpus) else corpus.annotated
+    lengths_s = [source.seconds if source.render else track.duration_s for track in scored]
+    return sum(lengths_s) / 60 * (1.0 if source.halves else study.test)
+
+
+def open_corpora(
+    study: Study,
+    *,
+    out: Path,
+    ahead: bool = False,
+    rendering: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Opened], list[str], list[str]]:
+    """Open the corpora of a study, without duplicates; those to be rendered are rendered.
+
+    Parameters
+    ----------
+    study : Study
+    out : Path
+        The folder of the study.
+    ahead : bool
+        Render nothing: look at what would be there.
+    rendering, say : callable, optional
+
+    Returns
+    -------
+    list of Opened, list of str, list of str
+        What is there; of those that may be missing and are, why; and which recordings are left out as duplicates.
+
+    Raises
+    ------
+    InputError
+        If one is missing and may not be, has no labels, or cannot be read.
+    """
+    opened, missing, notes = list[Opened](), list[str](), list[str]()
+    for source in study.corpora:
+        try:
+            imagined = imagine(source, out=out) if source.render else None
+            if imagined is not None and ahead:
+                opened.append(Opened(source, imagined, "to be rendered"))
+                continue
+            if imagined is not None:
+                say(f"rendering {source.recordings} recordings of {source.render}")
+            if is_missing(source):
+                raise FileNotFoundError(source.path)
+            there, note = without_duplicates(prepare(source, out=out, progress=rendering))
+            corpus = open_source(there)
+            caveat = getattr(corpus, "caveat", "")
+            notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
+            opened.append(Opened(there, corpus, data_digest(corpus)))
+        except FileNotFoundError as error:
+            if not source.optional:
+                problem = f"there is no folder {error}; with optional = true the study does without it"
+                raise _at(study, source, problem) from None
+            missing.append(f"{source.name}: there is no folder {error}")
+        except MissingExtra as error:
+            if not source.optional:
+                raise
+            missing.append(f"{source.name}: {error}")
+        except InputError as error:
+            if source.optional and source.path.startswith(MIRDATA):
+                missing.append(f"{source.name}: {error}")
+            elif source.render and error.path is None:
+                raise _at(study, source, error.problem) from None
+            else:
+                raise
+    return opened, missing, notes
+
+
+def processes_that_fit(asked: int | None = None) -> int:
+    """How many runs may be done at once: as many as asked, or as there are cores, and never more than memory allows.
+
+    Parameters
+    ----------
+    asked : int, optional
+
+    Returns
+    -------
+    int
+        At least one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = cores if asked is None else asked
+    return max(1, min(wanted, int(_free_mb() // RUN_MB) if math.isfinite(_free_mb()) else wanted))
+
+
+def _free_mb() -> float:
+    """Memory that may be used now, in MB: of the machine, and of the container where there is one."""
+    free = [math.inf]
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) / 1024)
+    with suppress(OSError, ValueError):  # "max" is no number: no limit
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        free.append((limit - used) / 2**20)
+    return min(free)
+
+
+def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
+    """Runs that need not be done again."""
+    return {
+        key: known
+        for key, known in runs.items()
+        if not known.error
+        if not study.keep_weights or known.strategy == UNTOUCHED or (known.folder / WEIGHTS).is_dir()
+    }
+
+
+def _jobs(study: Study, grid: Grid, there: Mapping[str, Run]) -> list[Job]:
+    plans = [plan for plan in grid.plans if plan.id not in there]
+    return [
+        Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base))
+        for plan in plans
+    ]
+
+
+def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:
+    """Files of each run as soon as it is done; a failed one's say why."""
+    if not jobs:
+        return
+    for job, result in each(run, jobs):
+        if isinstance(result, BrokenExecutor):
+            result = InputError(str(result))
+        yield job, failure(job, result) if isinstance(result, BaseException) else result
+
+
+def _in_words(plan: Plan) -> str:
+    budget = f", {plan.minutes:g} min" if plan.minutes else ""
+    return f"{plan.corpus}, {label(plan.deciding())}{budget}, seed {plan.seed}"
+
+
+def _at(study: Study, source: Source, problem: str) -> InputError:
+    return InputError(f"{source.name}: {problem}", path=study.path, line=source.line)

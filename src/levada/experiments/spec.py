@@ -1,0 +1,418 @@
+"""Specs of studies: a TOML file names corpora, budgets, strategies and the rest, and is read strictly.
+
+A key that is not known, a value that cannot be meant and a grid without a run are told with the line they stand in.
+Names of strategies, models, schemes and layers are checked when the grid is laid out, where they are looked up.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+from levada.io.files import read_toml
+
+__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "is_path", "line_of", "nearest", "read_spec"]
+
+KINDS = {
+    "tempo": "tempo",
+    "pitch": "pitch_bands",
+    "level": "level_db",
+    "tone": "tone_db",
+    "noise": "noise_db",
+    "hidden": "hidden",
+}
+"""Kinds of augmentation as a spec calls them, and the fields of `augment.Augmentation` that they are."""
+STEM_KINDS = {
+    "remix": "remix",
+    "gain": "gain_db",
+    "tone": "tone_db",
+    "pitch": "semitones",
+    "room": "room",
+    "polarity": "polarity",
+    "drop": "drop",
+}
+"""The same for stems, and `augment.StemAugmentation`."""
+
+LABELS = ("beats", "stems")
+ALL, NONE, RANDOM = "all", "none", "random"
+MIRDATA = "mirdata:"
+PREFIXES = ("", "bayes", "beat_this", "demucs")
+"""What may stand before the path of a model, and a colon between them."""
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One corpus of a study: a folder, a dataset of mirdata, or a tradition to render.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    path : str
+        A folder, or ``mirdata:NAME``; empty where the corpus is rendered.
+    render : str
+        A tradition, by name or file; each recording has its own players, instruments and room.
+    recordings : int
+        How many are rendered.
+    seconds : float
+        Length of each.
+    seed : int
+        Of the rendering.
+    sounds : str
+        What it is rendered with: "synthesised", a SoundFont, or a folder of one-shots.
+    halves : bool
+        Labels come from the first half of each recording, and the second half is scored: for corpora of one recording.
+    ignore_groups : bool
+        Recordings of one group may be on both sides of the split.
+    optional : bool
+        Whether the study goes on without it where it is missing.
+    minutes : tuple of float
+        Budgets of labels of this corpus, where they are other than the study's.
+    task : {"beats", "stems"}
+        What it is labelled with.
+    left_out : tuple of str
+        Ids of recordings that are used neither for training nor for scores: duplicates of others.
+    line : int, optional
+        Where the spec names it.
+    """
+
+    name: str
+    path: str = ""
+    render: str = ""
+    recordings: int = 12
+    seconds: float = 60.0
+    seed: int = 0
+    sounds: str = "synthesised"
+    halves: bool = False
+    ignore_groups: bool = False
+    optional: bool = False
+    minutes: tuple[float, ...] = ()
+    task: str = "beats"
+    left_out: tuple[str, ...] = ()
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study asks: every combination of these is a run.
+
+    Parameters
+    ----------
+    name : str
+    corpora : tuple of Source
+    strategies : tuple of str
+        Names in `STRATEGIES` of `adapt.beats` or `adapt.stems`, and "untouched" for the bases as they are.
+    minutes : tuple of float
+        Budgets of labels.
+    bases : tuple of str
+        Models that are fine-tuned, and that "untouched" scores.
+    rivals : tuple of str
+        Models that are scored as they are, beside them.
+    selection : tuple of str
+        What is labelled: "random", or a scheme of `levada select`.
+    augmentation : tuple of tuple of str
+        Levels: ("all",), ("none",), or kinds in `KINDS` or, for stems, `STEM_KINDS`.
+    layers : tuple of tuple of str
+        Levels: ("all",), or beginnings of names of layers.
+    seeds : tuple of int
+        Each is another split, another draw of labels and another training.
+    test : float
+        Share of the annotated recordings of a corpus that is scored.
+    trim_s : float, optional
+        Start of each recording that is not scored, in seconds; by default 5 s, and nothing of those under 30 s.
+    keep_weights : bool
+        Whether the folders of runs hold the adapted models.
+    task : {"beats", "stems"}
+        What is learnt.
+    settings : mapping
+        Settings of every trained strategy that are other than its own; those under a strategy's name are its alone.
+    path : Path, optional
+        The spec.
+    """
+
+    name: str
+    corpora: tuple[Source, ...]
+    strategies: tuple[str, ...]
+    minutes: tuple[float, ...] = ()
+    bases: tuple[str, ...] = ("base",)
+    rivals: tuple[str, ...] = ()
+    selection: tuple[str, ...] = (RANDOM,)
+    augmentation: tuple[tuple[str, ...], ...] = ((ALL,),)
+    layers: tuple[tuple[str, ...], ...] = ((ALL,),)
+    seeds: tuple[int, ...] = (0,)
+    test: float = 0.5
+    trim_s: float | None = None
+    keep_weights: bool = False
+    task: str = "beats"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def read_spec(path: str | Path) -> Study:
+    """Read the spec of a study.
+
+    Parameters
+    ----------
+    path : path-like
+        A TOML file. Paths in it are relative to its folder.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, holds a key that is not known or a value that makes no sense, or leaves nothing to run.
+        The line is told.
+    """
+    given = read_toml(path)
+    reader = _Reader(Path(path))
+    reader.known(given, _KEYS, ())
+    corpora = given.get("corpora", {})
+    if not isinstance(corpora, dict) or not corpora:
+        raise reader.wrong('names no corpora: write [corpora] and under it NAME = "FOLDER"', "corpora")
+    task = reader.task(given)
+    study = Study(
+        name=reader.name(given),
+        corpora=tuple(replace(reader.source(name, said), task=task) for name, said in corpora.items()),
+        strategies=reader.names(given, "strategies", ()),
+        minutes=reader.minutes(given),
+        bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
+        rivals=tuple(reader.model(name) for name in reader.names(given, "rivals", ())),
+        selection=reader.names(given, "selection", (RANDOM,)),
+        augmentation=reader.levels(given, "augmentation"),
+        layers=reader.levels(given, "layers"),
+        seeds=reader.seeds(given),
+        test=reader.number(given, "test", 0.5, low=0, high=1, ends=False),
+        trim_s=reader.number(given, "trim_s", 0.0, low=0, high=3600) if "trim_s" in given else None,
+        keep_weights=reader.flag(given, "keep_weights"),
+        task=task,
+        settings=reader.table(given, "settings"),
+        path=Path(path),
+    )
+    reader.kinds(study.augmentation, STEM_KINDS if task == "stems" else KINDS)
+    if not study.strategies and not study.rivals:
+        raise reader.wrong("has no run in it: name strategies, or rivals to score", "strategies")
+    budgets = study.minutes or all(source.minutes for source in study.corpora)
+    if set(study.strategies) - {"untouched"} and not budgets:
+        raise reader.wrong("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
+    for key in ("bases", "selection"):
+        if not getattr(study, key):
+            raise reader.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
+    return study
+
+
+def is_path(name: str) -> bool:
+    """Whether the name of a model is the path of a folder or file, and no word."""
+    return name.startswith(("~", ".")) or "/" in name or "\\" in name
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The words that there are, the one that was probably meant first: the end of a sentence about an unknown one."""
+    words = list(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    there = f"{'is' if len(words) == 1 else 'are'} {', '.join(words) or 'none'}"
+    return f"did you mean {close[0]!r}? There {there}" if close else f"there {there}"
+
+
+def line_of(path: str | Path, *keys: str) -> int | None:
+    """The line of a TOML file in which a key of a table in a table is set, counted from 1; that of its table else."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError:
+        return None
+    table, best, deepest = tuple[str, ...](), None, 0
+    for number, line in enumerate(lines, start=1):
+        header, setting = re.match(r"\s*\[+([^\]]+)\]", line), re.match(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=", line)
+        if header:
+            table = _parts(header[1])
+        elif not setting:
+            continue
+        here = table if header or setting is None else (*table, *_parts(setting[1]))
+        if len(here) > deepest and keys[: len(here)] == here:
+            best, deepest = number, len(here)
+    return best
+
+
+_NAME = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in re.findall(_NAME, dotted))
+
+
+_KEYS = (
+    *("name", "strategies", "minutes", "bases", "rivals", "selection", "augmentation", "layers", "seeds", "test"),
+    *("trim_s", "keep_weights", "task", "corpora", "settings"),
+)
+_FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")
+_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", "halves", "optional")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Values of a spec, checked; whoever asks says where they stand."""
+
+    path: Path
+
+    def wrong(self, problem: str, *keys: str) -> InputError:
+        return InputError(problem, path=self.path, line=line_of(self.path, *keys))
+
+    def known(self, given: Mapping[str, Any], keys: Iterable[str], where: tuple[str, ...]) -> None:
+        keys = list(keys)
+        for key in given:
+            if key not in keys:
+                raise self.wrong(f"{key!r} is not a key it may have; {nearest(key, keys)}", *where, key)
+
+    def name(self, given: Mapping[str, Any]) -> str:
+        name = given.get("name", self.path.stem)
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w .+-]{0,99}", name):
+            raise self.wrong(f"name must be a short text of letters, numbers, spaces and - + . _, not {name!r}", "name")
+        return name
+
+    def task(self, given: Mapping[str, Any]) -> str:
+        task = given.get("task", "beats")
+        if task not in LABELS:
+            raise self.wrong(f"there is no task {task!r}; {nearest(str(task), LABELS)}", "task")
+        return str(task)
+
+    def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
+        value = given.get(key, False)
+        if not isinstance(value, bool):
+            raise self.wrong(f"{key} must be true or false, not {value!r}", *where, key)
+        return value
+
+    def number(
+        self,
+        given: Mapping[str, Any],
+        key: str,
+        default: float,
+        *where: str,
+        low: float,
+        high: float,
+        ends: bool = True,
+    ) -> float:
+        value = given.get(key, default)
+        between = f"{key} must be a number between {low:g} and {high:g}, not {value!r}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.wrong(between, *where, key)
+        if not ends and value in (low, high):
+            raise self.wrong(between, *where, key)
+        return float(value)
+
+    def whole(self, given: Mapping[str, Any], key: str, default: int, *where: str, low: int, high: int) -> int:
+        value = given.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.wrong(f"{key} must be a whole number between {low} and {high}, not {value!r}", *where, key)
+        return value
+
+    def table(self, given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = given.get(key, {})
+        if not isinstance(value, dict):
+            raise self.wrong(f"{key} must be a table: [{key}]", key)
+        return value
+
+    def listed(self, given: Mapping[str, Any], key: str, default: Iterable[Any], *where: str) -> list[Any]:
+        value = given.get(key, list(default))
+        if not isinstance(value, list):
+            raise self.wrong(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), *where, key)
+        for place, entry in enumerate(value):
+            if entry in value[:place]:
+                raise self.wrong(f"{key} has {entry!r} twice", *where, key)
+        return value
+
+    def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        found = self.listed(given, key, default)
+        for entry in found:
+            if not isinstance(entry, str) or not entry:
+                raise self.wrong(f"{key} must hold names in quotation marks, not {entry!r}", key)
+        return tuple(found)
+
+    def model(self, name: str) -> str:
+        """A name of a model as it is; a path is relative to the spec."""
+        word, _, folder = name.rpartition(":")
+        if word not in PREFIXES or not is_path(folder):
+            return name
+        return f"{word}{':' if word else ''}{self.beside(folder)}"
+
+    def beside(self, path: str) -> str:
+        return str((self.path.parent / Path(path).expanduser()).absolute())
+
+    def minutes(self, given: Mapping[str, Any], *where: str) -> tuple[float, ...]:
+        found = self.listed(given, "minutes", (), *where)
+        for entry in found:
+            if isinstance(entry, bool) or not isinstance(entry, int | float) or not 0 < entry < math.inf:
+                raise self.wrong(f"minutes must hold budgets above 0, not {entry!r}", *where, "minutes")
+        return tuple(float(entry) for entry in found)
+
+    def seeds(self, given: Mapping[str, Any]) -> tuple[int, ...]:
+        if not isinstance(given.get("seeds", 1), list):
+            return tuple(range(self.whole(given, "seeds", 1, low=1, high=MOST_SEEDS)))
+        found = self.listed(given, "seeds", ())
+        for entry in found:
+            if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < 2**31:
+                raise self.wrong(f"seeds must be whole numbers that are not negative, not {entry!r}", "seeds")
+        if not found:
+            raise self.wrong("has no run in it: seeds is empty", "seeds")
+        return tuple(found)
+
+    def levels(self, given: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], ...]:
+        found = []
+        for entry in self.listed(given, key, (ALL,)):
+            words = [entry] if isinstance(entry, str) else entry
+            if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+                raise self.wrong(f"{key} must hold names, or lists of names, not {entry!r}", key)
+            if len(words) > 1 and {ALL, NONE} & set(words):
+                raise self.wrong(f"{key}: {words} is one level, and 'all' or 'none' must stand alone in one", key)
+            found.append(tuple(words))
+        if not found:
+            raise self.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
+        return tuple(found)
+
+    def kinds(self, levels: Iterable[tuple[str, ...]], kinds: Iterable[str]) -> None:
+        known = (ALL, NONE, *kinds)
+        for word in (word for level in levels for word in level):
+            if word not in known:
+                raise self.wrong(f"there is no augmentation {word!r}; {nearest(word, known)}", "augmentation")
+
+    def source(self, name: str, said: Any) -> Source:
+        where = ("corpora", name)
+        if isinstance(said, str):
+            said = {"path": said}
+        if not isinstance(said, dict) or ("path" in said) == ("render" in said):
+            problem = f"the corpus {name!r} must be a folder, mirdata:NAME, or a table with either path or render"
+            raise self.wrong(problem, *where)
+        if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
+            raise self.wrong(f"{name!r} cannot name a corpus: use letters, numbers, spaces and - + . _", *where)
+        keys = _RENDER_KEYS if "render" in said else _FOLDER_KEYS
+        self.known(said, keys, where)
+        place = str(said["render"] if "render" in said else said["path"])
+        for key in ("path", "render", "sounds"):
+            if not isinstance(said.get(key, "-"), str) or not said.get(key, "-"):
+                raise self.wrong(f"{key} must be a text in quotation marks, not {said[key]!r}", *where, key)
+        flags: dict[str, Any] = {key: self.flag(said, key, *where) for key in ("halves", "ignore_groups", "optional")}
+        flags |= {"minutes": self.minutes(said, *where), "line": line_of(self.path, *where)}
+        if "path" in said:
+            path = place if place.startswith(MIRDATA) else self.beside(place)
+            return Source(name, path=path, **flags)
+        return Source(
+            name,
+            render=self.beside(place) if place.endswith(".toml") else place,
+            recordings=self.whole(said, "recordings", Source.recordings, *where, low=1, high=10_000),
+            seconds=self.number(said, "seconds", Source.seconds, *where, low=2, high=900),
+            seed=self.whole(said, "seed", Source.seed, *where, low=0, high=2**31),
+            sounds=self.sounds(said.get("sounds", Source.sounds)),
+            **flags,
+        )
+
+    def sounds(self, name: str) -> str:
+        """A folder or file beside the spec where there is one; otherwise a name."""
+        return self.beside(name) if Path(self.beside(name)).exists() else name

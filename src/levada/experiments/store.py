@@ -1,0 +1,363 @@
+"""Folders of runs: written whole by one process, read by everybody, and known to be damaged when they are.
+
+``OUT/runs/ID/`` holds ``run.json``, ``scores.csv`` with a row for each scored recording and, where it trained,
+``log.csv``; ``weights/`` where the study keeps them. ``OUT/studies/NAME.json`` says which runs the last call of a study
+had in its grid.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+from levada.experiments.grid import UNTOUCHED, identity
+from levada.experiments.spec import ALL, RANDOM
+from levada.io.files import atomic, atomic_folder
+from levada.io.text import csv_name
+
+__all__ = [
+    "FORMAT",
+    "Run",
+    "known_runs",
+    "label",
+    "read_run",
+    "read_runs",
+    "recover",
+    "remember",
+    "without_a_plan",
+    "write_run",
+]
+
+FORMAT = 1
+RUNS, STUDIES = "runs", "studies"
+ABOUT, SCORES = "run.json", "scores.csv"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was written.
+
+    Parameters
+    ----------
+    id : str
+    study : str
+        The study that made it; others may have it in their grids.
+    deciding : mapping
+        What its id is the hash of.
+    scores : tuple of mapping
+        A row for each scored recording, as of `evaluate.Row.flat`: numbers where they are numbers, NaN where there are
+        none. Empty for a run that failed.
+    costs : mapping
+        "cpu_s", "wall_s", "adapt_cpu_s", "adapt_s", "score_cpu_s", "peak_mb".
+    about : mapping
+        All of its `run.json`.
+    folder : Path
+    """
+
+    id: str
+    study: str
+    deciding: Mapping[str, Any]
+    scores: tuple[Mapping[str, str | float], ...]
+    costs: Mapping[str, float]
+    about: Mapping[str, Any] = field(repr=False)
+    folder: Path = field(repr=False)
+
+    @property
+    def corpus(self) -> str:
+        """What the study calls the corpus."""
+        return str(self.deciding["corpus"])
+
+    @property
+    def strategy(self) -> str:
+        """What labels were used for; "untouched" for nothing."""
+        return str(self.deciding["strategy"])
+
+    @property
+    def base(self) -> str:
+        """The model that was scored or adapted; empty where nothing was taken of one."""
+        return str(self.deciding["base"])
+
+    @property
+    def minutes(self) -> float:
+        """Budget of labels."""
+        return float(self.deciding["minutes"])
+
+    @property
+    def selection(self) -> str:
+        """How labels were chosen; empty where none were."""
+        return str(self.deciding["selection"])
+
+    @property
+    def augmentation(self) -> str:
+        """What was changed from one hearing to the next; empty where it means nothing."""
+        return str(self.deciding["augmentation"])
+
+    @property
+    def layers(self) -> str:
+        """What was trained; empty where it means nothing."""
+        return str(self.deciding["layers"])
+
+    @property
+    def seed(self) -> int:
+        """Of the split, the draw and the training."""
+        return int(self.deciding["seed"])
+
+    @property
+    def error(self) -> str:
+        """Why there are no scores."""
+        return str(self.about.get("error", ""))
+
+    @property
+    def label(self) -> str:
+        """What tables call it, without corpus, budget and seed."""
+        return label(self.deciding)
+
+
+def label(deciding: Mapping[str, Any]) -> str:
+    """What tables call a run from what decides it."""
+    if deciding["strategy"] == UNTOUCHED:
+        return str(deciding["base"])
+    words = [str(deciding["strategy"]) + (f" from {deciding['base']}" if deciding["base"] else "")]
+    words += [f"{key} {deciding[key]}" for key in ("augmentation", "layers") if deciding[key] not in ("", ALL)]
+    words += [f"labels by {deciding['selection']}"] * (deciding["selection"] not in ("", RANDOM))
+    return ", ".join(words)
+
+
+def write_run(out: str | Path, files: Mapping[str, bytes]) -> Run:
+    """Write the folder of a run, whole or not at all; that of a failed try is replaced.
+
+    Parameters
+    ----------
+    out : path-like
+        The folder of the study.
+    files : mapping of str to bytes
+        Contents by path inside the folder; "run.json" is one of them.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; then nothing of it is there.
+    """
+    about = json.loads(files[ABOUT])
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != ABOUT}
+    folder = Path(out) / RUNS / about["id"]
+    _made(folder.parent)
+    with atomic_folder(folder, known_by=ABOUT, force=True) as temporary:
+        for name, content in files.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written = _json(about | {"files": sums}) if name == ABOUT else content
+            path.write_bytes(written)
+    return read_run(folder)
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read the folder of a run.
+
+    Raises
+    ------
+    InputError
+        If it is damaged: a file is missing, is not what was written, or tells of another run.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads(_content(folder, ABOUT).decode("utf-8"))
+        deciding, sums = about["deciding"], about.get("files", {})
+        for name, known in sums.items():
+            if hashlib.sha256(_content(folder, name)).hexdigest() != known:
+                raise InputError(f"is damaged: {name} is not what was written", path=folder)
+        rows = [] if about.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
+        run = Run(about["id"], about["study"], deciding, tuple(rows), about["costs"], about, folder)
+        _ = run.corpus, run.base, run.minutes, run.seed, run.label, dict(run.costs)
+        is_named_so = run.id == folder.name == identity(deciding)
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"is damaged: {type(error).__name__}: {error}", path=folder) from None
+    if about.get("format") != FORMAT:
+        raise InputError(f"was written by another version of levada (format {about.get('format')})", path=folder)
+    if not is_named_so:
+        raise InputError("is damaged: it tells of another run than its name does", path=folder)
+    if not rows and not run.error:
+        raise InputError("is damaged: it has no scores", path=folder)
+    return run
+
+
+def read_runs(folder: str | Path, *, stale: bool = False) -> list[Run]:
+    """Read the runs of one or several studies, those that failed too; damaged ones are passed over with a warning.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder of a study.
+    stale : bool
+        Whether to read also runs that were in a grid only before the code, the corpora or the spec changed.
+
+    Returns
+    -------
+    list of Run
+        Sorted by id.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no run in it.
+    """
+    folder = Path(folder)
+    paths = _folders(folder)
+    if not paths:
+        raise InputError("holds no runs: `levada study SPEC -o FOLDER` makes some", path=folder)
+    planned = _planned(folder)
+    if planned and not stale:
+        there = [path for path in paths if path.name in planned]
+        if len(there) < len(paths):
+            _log.info("%s: %d runs are of earlier grids and left out", folder, len(paths) - len(there))
+        paths = there
+    return _sound(paths)
+
+
+def known_runs(out: str | Path) -> dict[str, Run]:
+    """Runs that there are, by id, none of them moved; nothing where there is no folder."""
+    return {run.id: run for run in _sound(_folders(Path(out)))} if Path(out).is_dir() else {}
+
+
+def _sound(paths: Sequence[Path]) -> list[Run]:
+    runs = []
+    for path in paths:
+        try:
+            runs.append(read_run(path))
+        except InputError as error:
+            _log.warning("%s; levada study does it again", error)
+    return runs
+
+
+def recover(out: str | Path) -> dict[str, Run]:
+    """Runs that an earlier call wrote, by id; damaged ones are moved aside, and a warning says where to.
+
+    Raises
+    ------
+    InputError
+        If a damaged one cannot be moved.
+    """
+    runs = {}
+    for path in _folders(Path(out)):
+        try:
+            run = read_run(path)
+        except InputError as error:
+            number = 1
+            while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+                number += 1
+            try:
+                path.rename(aside)
+            except OSError as problem:
+                raise InputError(f"is damaged and cannot be moved aside: {problem.strerror}", path=path) from None
+            _log.warning("%s; it is now %s, and the run is done again", error, aside.name)
+            continue
+        runs[run.id] = run
+    return runs
+
+
+def without_a_plan(out: str | Path) -> str | None:
+    """Which finished runs no study has in its grid now, in one sentence; reports leave them out. None where all are.
+
+    Those of another version of levada are counted apart from those that the specs no longer ask for.
+    """
+    planned = _planned(Path(out))
+    runs = [run for run in known_runs(out).values() if not run.error]
+    codes = {run.deciding.get("code") for run in runs if run.id in planned}
+    found, older = Counter[str](), 0
+    for run in runs:
+        if not planned or run.id in planned:
+            continue
+        if run.deciding.get("code") not in codes:
+            older += 1
+        else:
+            found[f"{run.label}, {run.corpus}"] += 1
+    parts = [f"{count} of {name}" for name, count in sorted(found.items())]
+    parts += [f"{older} of another version of levada"] * bool(older)
+    if not parts:
+        return None
+    count = sum(found.values()) + older
+    what = "1 finished run is" if count == 1 else f"{count} finished runs are"
+    return f"{what} in no study's grid now, kept in {RUNS}, and left out of reports: {'; '.join(parts)}"
+
+
+def remember(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> None:
+    """Write which runs a study has in its grid now."""
+    path = Path(out) / STUDIES / f"{name}.json"
+    _made(path.parent)
+    with atomic(path, force=True) as temporary:
+        temporary.write_bytes(_json({"format": FORMAT, "name": name, **facts, "runs": list(ids)}))
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder) from None
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _content(folder: Path, name: str) -> bytes:
+    """Read a file of a run: an ordinary one inside its folder, whatever a description says."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"is damaged: {name!r} is outside of it", path=folder)
+    if path.exists() and not path.is_file():
+        raise InputError(f"is damaged: {name!r} is no file", path=folder)
+    return path.read_bytes()
+
+
+def _folders(out: Path) -> list[Path]:
+    runs = out / RUNS
+    if not out.is_dir():
+        raise InputError("there is no such folder", path=out)
+    return sorted(path for path in runs.glob("*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir())
+
+
+def _planned(out: Path) -> set[str]:
+    """Ids that the last call of any study here had in its grid."""
+    ids = set[str]()
+    for path in (out / STUDIES).glob("*.json"):
+        try:
+            ids.update(json.loads(path.read_text(encoding="utf-8"))["runs"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            _log.warning("%s cannot be read; its runs are found by their folders alone", path)
+            return set()
+    return ids
+
+
+def _rows(text: str) -> list[Mapping[str, str | float]]:
+    words = {"track", "group", "model", "instrument", "known", "mixture", "kind", "detail", "trained_on", "error"}
+    return [
+        {key: csv_name(cell) if key in words else float(cell or "nan") for key, cell in row.items()}
+        for row in csv.DictReader(io.StringIO(text, newline=""))
+    ]

@@ -1,0 +1,490 @@
+"""Recordings in and out: samples are float32 [shape=(channels, samples)] and travel with their rate, in Hz.
+
+wav, flac, mp3, ogg, opus and their like are read by libsndfile; anything else (m4a, webm, wma, …) by the
+ffmpeg program or by PyAV where one of them is installed. What is read is always finite: samples that are not
+numbers become silence, and a warning says so. A truncated file gives what is there, with a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.io.audio_backends import PIECE, Recording, Samples, lacks_length_header, need_file, opened
+from levada.io.beats import Beats
+from levada.io.files import atomic
+from levada.io.run_folder import sha256_of
+
+__all__ = [
+    "SUFFIXES",
+    "AudioInfo",
+    "blocks",
+    "cancels",
+    "channels_first",
+    "clicks",
+    "content_hash",
+    "info",
+    "lacks_length_header",
+    "mono",
+    "mono_blocks",
+    "read",
+    "resample",
+    "with_clicks",
+    "write",
+    "writing",
+]
+
+_NATIVE = {
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),
+    *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd"),
+}
+_FOREIGN = {
+    *(".m4a", ".m4b", ".aac", ".amr", ".wma", ".wv", ".ape", ".mka"),
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv"),
+}
+_CANCELLED = 0.01
+_MOST_CHANNELS = 64
+SUFFIXES = frozenset(_NATIVE | _FOREIGN)
+"""Suffixes, in lower case, of what is taken for a recording in a folder."""
+
+_WRITTEN = {
+    ".wav": ("WAV", "PCM_24"),
+    ".flac": ("FLAC", "PCM_24"),
+    ".aif": ("AIFF", "PCM_24"),
+    ".aiff": ("AIFF", "PCM_24"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+_UNUSED_BITS = {"PCM_16": 16, "PCM_24": 8}  # of int32, by codec
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording is, without its samples."""
+
+    duration_s: float  # how long it lasts
+    rate: int  # samples a second in each channel, in Hz
+    channels: int  # 1 is mono
+    samples: int  # in each channel
+    codec: str  # how the samples are stored, as the decoder calls it: "PCM_16", "VORBIS", "aac"
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Length, rate and channels of a recording.
+
+    A recording that libsndfile cannot read is decoded from beginning to end to know its exact length.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not audio, or it has no samples.
+    """
+    with opened(path) as recording:
+        length = recording.length
+        if length is None:
+            length = sum(piece.shape[1] for piece in recording.pieces)
+        if not length:
+            raise InputError("has no audio samples", path=path)
+        rate = recording.rate
+        return AudioInfo(length / rate, rate, recording.channels, length, recording.codec)
+
+
+def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = None) -> tuple[Samples, int]:
+    """Read a recording or a stretch of it, every channel, at its own rate.
+
+    Parameters
+    ----------
+    path : path-like
+        The recording.
+    start_s : float
+        Where to start, in seconds, rounded to the nearest sample.
+    duration_s : float, optional
+        How much to read, in seconds; less is returned where the recording ends earlier.
+
+    Returns
+    -------
+    samples : float32 [shape=(channels, samples)]
+        Full scale is -1 to 1; all finite.
+    rate : int
+        In Hz.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not audio, has no samples, or ends before `start_s`.
+    """
+    if not start_s >= 0 or (duration_s is not None and not duration_s > 0):
+        raise InputError(f"cannot read {duration_s} s from {start_s} s on: both must be positive", path=path)
+    with opened(path, start_s=start_s) as recording:
+        wanted = None if duration_s is None else max(1, round(duration_s * recording.rate))
+        samples = _gathered(recording, limit=wanted)
+        if not samples.size:
+            empty = "has no audio samples" if start_s == 0 else f"ends before {start_s:g} s"
+            raise InputError(empty, path=path)
+        return samples, recording.rate
+
+
+def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
+    """Read a recording piece by piece, in memory that does not grow with its length.
+
+    Parameters
+    ----------
+    path : path-like
+        The recording.
+    block_s : float
+        Length of a block, in seconds; the last one may be shorter.
+
+    Yields
+    ------
+    samples : float32 [shape=(channels, n)]
+        One after the other they are what `read` gives.
+
+    Raises
+    ------
+    InputError
+        As for `read`, when the first block is asked for.
+    """
+    with opened(path) as recording:
+        total = 0
+        for block in _reblocked(recording.pieces, max(1, round(block_s * recording.rate))):
+            total += block.shape[1]
+            yield block
+        if not total:
+            raise InputError("has no audio samples", path=path)
+
+
+def _reblocked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """Cut consecutive pieces into blocks of `size` samples; the last one may be shorter."""
+    held: list[Samples] = []
+    count = 0
+    for piece in pieces:
+        rest = piece
+        while count + rest.shape[1] >= size:
+            cut = size - count
+            yield np.concatenate([*held, rest[:, :cut]], axis=1) if held else rest[:, :cut]
+            held, rest, count = [], rest[:, cut:], 0
+        if rest.shape[1]:
+            held.append(rest)
+            count += rest.shape[1]
+    if count:
+        yield np.concatenate(held, axis=1)
+
+
+def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = False) -> None:
+    """Write samples to a wav, flac, aiff, ogg, opus or mp3 file, as its suffix says.
+
+    Lossless files get 24 bits. Samples beyond full scale are clipped and a warning says how many.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; it appears only when it is complete.
+    samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
+        Full scale is -1 to 1.
+    rate : int
+        In Hz.
+    force : bool
+        Whether a file that exists may be overwritten.
+
+    Raises
+    ------
+    InputError
+        If the suffix is unknown, the file exists, the disk is full, there are no samples, one of them is not
+        finite, or the format cannot hold this rate or number of channels.
+    """
+    import soundfile
+
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITTEN:
+        raise InputError(
+            f"audio is written as {', '.join(_WRITTEN)}, not as {suffix or 'a file without suffix'}",
+            path=path,
+        )
+    sound = channels_first(samples)
+    if not sound.size:
+        raise InputError(f"there are no samples to write: shape {sound.shape}", path=path)
+    if not np.isfinite(sound).all():
+        raise InputError("the samples to write are not all finite", path=path)
+    over = int((np.abs(sound) > 1).sum())
+    if over:
+        _log.warning("%s: %d samples beyond full scale were clipped", path, over)
+    container, codec = _WRITTEN[suffix]
+    channels, length = sound.shape
+    with atomic(path, force=force) as temporary, _explained(Path(path), f"{channels} channels at {rate} Hz"):
+        with soundfile.SoundFile(
+            temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
+        ) as file:
+            for start in range(0, length, PIECE):  # libsndfile overflows the stack on long vorbis writes
+                file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
+        if soundfile.info(str(temporary)).frames != length:
+            raise InputError("could not be written as a whole: is the disk full?", path=path)
+
+
+@contextmanager
+def writing(
+    path: str | Path,
+    *,
+    rate: int,
+    channels: int,
+    codec: str = "PCM_24",
+    length: int = 0,
+    named: str | Path | None = None,
+) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
+    """Lend a function that writes a wav, flac or aiff file piece by piece.
+
+    Parameters
+    ----------
+    path : path-like
+        The file: a temporary one, as it is half until the block ends.
+    rate, channels : int
+    codec : str
+        "PCM_16", "PCM_24", or "FLOAT" where the container can hold that.
+    length : int
+        Samples a channel to come, if known: a wav beyond 4 GB needs another header.
+    named : path-like, optional
+        What errors call the file.
+
+    Yields
+    ------
+    callable
+        Takes float32 [shape=(channels, n)] for "FLOAT"; int32 of as many bits as `codec` has otherwise.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, or the format cannot hold this rate or number of channels.
+    """
+    import soundfile
+
+    target, count = Path(named or path), 0
+    container = _WRITTEN[target.suffix.lower()][0]
+    if container == "WAV" and length * channels * 4 >= 1 << 32:
+        container = "RF64"
+    with _explained(target, f"{channels} channels at {rate} Hz"):
+        file = soundfile.SoundFile(path, "w", samplerate=rate, channels=channels, format=container, subtype=codec)
+
+    def write(piece: npt.NDArray[Any]) -> None:
+        nonlocal count
+        count += piece.shape[1]
+        with _explained(target, "its samples"):
+            file.write(np.ascontiguousarray((piece << _UNUSED_BITS[codec] if codec in _UNUSED_BITS else piece).T))
+
+    with file:
+        yield write
+    with _explained(target, "its samples"):
+        if soundfile.info(str(path)).frames != count:
+            raise InputError("could not be written as a whole: is the disk full?", path=target)
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Say in the user's words what libsndfile could not do."""
+    import soundfile
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (soundfile.SoundFileError, AssertionError, ValueError) as error:
+        if isinstance(error, AssertionError) or getattr(error, "code", 0) == 2:  # libsndfile's "system error"
+            raise InputError("could not be written as a whole: is the disk full?", path=path) from error
+        raise InputError(f"{what} could not be written as {path.suffix}: {error}", path=path) from error
+
+
+def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
+    """Resample with soxr's high quality.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
+        The sound.
+    rate, to : int
+        Its rate and the rate wanted, in Hz.
+
+    Returns
+    -------
+    samples : float32 [shape=(channels, about samples * to / rate)]
+        The same array where the rates are equal; at least one sample.
+    """
+    sound = np.asarray(samples, dtype=np.float32)
+    if rate == to:
+        return sound
+    if rate < 1 or to < 1:
+        raise InputError(f"cannot resample from {rate} Hz to {to} Hz")
+    import soxr
+
+    resampled = np.ascontiguousarray(soxr.resample(sound.T, rate, to, quality="HQ").T)
+    return resampled if resampled.size else sound[..., :1]  # a sample or two may be less than one at the new rate
+
+
+def mono(samples: npt.ArrayLike) -> Samples:
+    """Average the channels, unless they cancel each other.
+
+    Where the average has less than a hundredth of the channels' mean power, as when one side of a stereo recording is
+    inverted, it is the channel with most power instead.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
+    sound = np.asarray(samples, dtype=np.float32)
+    if sound.ndim == 1:
+        return sound
+    if cancels(sound):
+        return np.asarray(sound[int(np.einsum("ct,ct->c", sound, sound).argmax())])
+    return np.asarray(sound.mean(axis=0, dtype=np.float32))
+
+
+def channels_first(samples: npt.ArrayLike) -> Samples:
+    """Check that samples in memory are [shape=(channels, samples)], as libraries differ.
+
+    Parameters
+    ----------
+    samples : array_like [shape=(channels, samples)] or [shape=(samples,)]
+
+    Returns
+    -------
+    float32 [shape=(channels, samples)]
+
+    Raises
+    ------
+    InputError
+        If there are more than two axes, or far more channels than samples: then they are the other way round.
+    """
+    sound = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    if sound.ndim > 2:
+        raise InputError(f"samples must be an array of channels × samples, not of {sound.ndim} axes")
+    if sound.shape[0] > max(_MOST_CHANNELS, sound.shape[1]):
+        raise InputError(
+            f"samples are channels × samples, and {sound.shape[0]} × {sound.shape[1]} is the other way round: "
+            "give samples.T"
+        )
+    return sound
+
+
+def cancels(samples: Samples) -> bool:
+    """Whether the channels [shape=(channels, samples)] cancel each other when they are averaged."""
+    if len(samples) < 2:
+        return False
+    mean = samples.mean(axis=0, dtype=np.float32)
+    return float(mean @ mean) < _CANCELLED * float(np.einsum("ct,ct->", samples, samples)) / len(samples)
+
+
+def mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:
+    """Mix consecutive pieces of a recording to mono, the same however it was cut into pieces.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)] or [shape=(n,)]
+    rate : int
+        In Hz.
+    block_s : float
+        The stretch for which `mono` decides at once, in seconds.
+
+    Yields
+    ------
+    float32 [shape=(n,)]
+    """
+    yield from map(mono, _reblocked(map(np.atleast_2d, pieces), max(1, round(block_s * rate))))
+
+
+def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
+    """Render a click at every beat, a higher and louder one at every downbeat.
+
+    Beats are 1000 Hz and downbeats 1500 Hz, as in the tutorial of Davies, Böck & Fuentes, "Tempo, Beat and
+    Downbeat Estimation", ISMIR 2021. A click starts at the sample nearest to its beat and
+    ends before the next.
+
+    Parameters
+    ----------
+    beats : Beats
+        Those after `duration_s` are left out.
+    rate : int
+        In Hz.
+    duration_s : float
+        Length of the track, in seconds.
+
+    Returns
+    -------
+    samples : float32 [shape=(samples,)]
+        Never beyond -0.5 to 0.5.
+    """
+    track = np.zeros(round(duration_s * rate), np.float32)
+    time_s = (np.arange(round(0.05 * rate)) + 0.5) / rate
+    decay = np.exp(-time_s / 0.01)
+    beat = (0.3 * decay * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
+    downbeat = (0.5 * decay * np.sin(2 * np.pi * 1500 * time_s)).astype(np.float32)
+    for at_s, position in beats:
+        onset = round(at_s * rate)
+        click = downbeat if position == 1 else beat
+        track[onset : onset + len(click)] = click[: max(0, len(track) - onset)]
+    return track
+
+
+def with_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
+    """Mix clicks at the beats into a recording.
+
+    The recording is brought to a peak of half of full scale, so that the sum with the clicks never clips.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
+        The recording.
+    beats : Beats
+        Where to click.
+    rate : int
+        In Hz.
+
+    Returns
+    -------
+    samples : float32 [shape as given]
+        Never beyond -1 to 1.
+    """
+    sound = np.asarray(samples, dtype=np.float32)
+    peak = float(np.abs(sound).max(initial=0.0))
+    level = np.float32(0.49 / peak if peak > 0 else 1.0)
+    return np.asarray(sound * level + clicks(beats, rate=rate, duration_s=sound.shape[-1] / rate), np.float32)
+
+
+def content_hash(path: str | Path) -> str:
+    """Compute the SHA-256 of a file's bytes, or of all files of a folder with their names, in hexadecimal."""
+    if Path(path).is_dir():
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        lines = [f"{content_hash(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    need_file(path)
+    return sha256_of(path)
+
+
+def _gathered(recording: Recording, *, limit: int | None) -> Samples:
+    """Copy all pieces, or the first `limit` samples of them, into one array."""
+    room = min(recording.length or 0, 1 << 32)
+    room = max(1, room if limit is None else min(room, limit))
+    samples, count = np.empty((recording.channels, room), np.float32), 0
+    for piece in recording.pieces:
+        new = piece if limit is None else piece[:, : limit - count]
+        end = count + new.shape[1]
+        if end > samples.shape[1]:
+            more = np.empty((recording.channels, end), np.float32)
+            samples = np.concatenate([samples[:, :count], more], axis=1)
+        samples[:, count:end] = new
+        count = end
+        if count == limit:
+            break
+    return samples if count == samples.shape[1] else samples[:, :count].copy()

@@ -1,0 +1,382 @@
+"""Folders of recordings, processed one after another into an output folder that a killed run can go on with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from levada import __version__
+from levada.errors import InputError, Interrupted
+from levada.io import audio
+from levada.io.files import atomic
+from levada.io.run_folder import DONE, Entry, RunFolder
+from levada.io.text import csv_cell
+
+__all__ = [
+    "COLUMNS",
+    "BatchReport",
+    "Result",
+    "find_recordings",
+    "find_skipped",
+    "need_table",
+    "process_folder",
+    "write_table",
+]
+
+Result = Callable[[Path], Mapping[str, Any] | None] | Exception
+"""What came of a recording: a function that writes its files to a path and returns what is to be known of them (numbers
+and texts, for tables), or why there are none."""
+
+COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
+           "levada", "date")  # fmt: skip
+TABLE = "(table) {}"
+"""The item of the manifest that a table is: unlike a recording, it has no suffix."""
+UNSUPPORTED = frozenset({".ac3", ".dff", ".dsf", ".dts", ".mpc", ".ra", ".rm", ".tak", ".tta"})
+"""Suffixes of sound that levada does not read."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of a folder of recordings.
+
+    Parameters
+    ----------
+    written : tuple of Path
+        What was written now: a file, or a folder of files, for each recording.
+    kept : tuple of Path
+        What an earlier call had written.
+    failed : mapping of Path to str
+        Recordings without a result, and why.
+    skipped : mapping of Path to str
+        What was passed over, and why: folders that cannot be read, links to folders, sound of other formats.
+    rows : tuple of mapping
+        A row for each of all these, in the order of their paths (`COLUMNS`).
+    """
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    failed: Mapping[Path, str]
+    skipped: Mapping[Path, str] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs: paths and reasons."""
+        return {
+            "written": [str(path) for path in self.written],
+            "kept": [str(path) for path in self.kept],
+            "failed": {str(path): problem for path, problem in self.failed.items()},
+            "skipped": {str(path): problem for path, problem in self.skipped.items()},
+        }
+
+
+def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
+    """Recordings in a folder and the folders inside it, sorted.
+
+    Hidden files and folders, stems of rendered recordings (``NAME.stems``) and the output folder are passed over.
+
+    Parameters
+    ----------
+    folder : path-like
+    out : Path
+        Where results are written.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no recording in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError("there is no such folder", path=folder)
+    found, own = [], None if out.resolve() == root.resolve() else out.resolve()
+    for path in root.rglob("*"):
+        inside = path.relative_to(root)
+        if path.suffix.lower() not in audio.SUFFIXES or not path.is_file():
+            continue
+        if any(part.startswith(".") for part in inside.parts) or any(one.suffix == ".stems" for one in inside.parents):
+            continue
+        if own is not None and path.resolve().is_relative_to(own):
+            continue
+        found.append(path)
+    if not found:
+        raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
+    return sorted(found)
+
+
+def find_skipped(folder: Path, *, out: Path) -> dict[Path, str]:
+    """What `find_recordings` passes over although somebody may expect otherwise, and why.
+
+    Parameters
+    ----------
+    folder, out : Path
+        As of `find_recordings`.
+
+    Returns
+    -------
+    dict of Path to str
+    """
+    found = dict[Path, str]()
+
+    def unreadable(error: OSError) -> None:
+        found[Path(error.filename)] = f"cannot be read: {(error.strerror or str(error)).lower()}"
+
+    for name, folders, files in os.walk(folder, onerror=unreadable):
+        place = Path(name)
+        folders[:] = [
+            one
+            for one in folders
+            if not one.startswith(".") and not one.endswith(".stems") and (place / one).resolve() != out.resolve()
+        ]
+        found |= {
+            place / one: "is a link to a folder, which is not followed" for one in folders if (place / one).is_symlink()
+        }
+        for one in files:
+            suffix = Path(one).suffix.lower()
+            if one.startswith("."):
+                continue
+            if suffix in audio.SUFFIXES and not (place / one).is_file():
+                found[place / one] = "is a link to nothing, or no ordinary file"
+            elif suffix in UNSUPPORTED:
+                found[place / one] = f"{suffix} is not read; convert it to wav or flac"
+    return dict(sorted(found.items()))
+
+
+def write_table(path: str | Path, report: BatchReport, *, force: bool = False) -> None:
+    """Write a row for each recording: CSV, or JSON lines.
+
+    Parameters
+    ----------
+    path : path-like
+        Its suffix says which: .csv or .jsonl.
+    report : BatchReport
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, the file exists, or it cannot be written.
+    """
+    need_table(path)
+    with (
+        atomic(path, force=force) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        if Path(path).suffix.lower() == ".jsonl":
+            file.writelines(
+                json.dumps({key: row.get(key) for key in COLUMNS}, ensure_ascii=False) + "\n" for row in report.rows
+            )
+            return
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([csv_cell("" if row.get(key) is None else row[key]) for key in COLUMNS] for row in report.rows)
+
+
+def need_table(path: str | Path) -> None:
+    """Refuse a path that `write_table` would refuse for its suffix.
+
+    Raises
+    ------
+    InputError
+    """
+    if Path(path).suffix.lower() not in (".csv", ".jsonl"):
+        raise InputError("tables are written as .csv or .jsonl", path=path)
+
+
+def _facts(entry: Entry | None, name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest has of a recording, as cells of a table."""
+    found: dict[str, Any] = {"model": about.get("model"), "digest": about.get("digest"), "levada": __version__}
+    if entry is None:
+        return found
+    file = name if entry.status == DONE else ""
+    dated = {"sha256": entry.source.get("sha256"), "levada": entry.version, "date": entry.date}
+    return {**found, "file": file, **dated, **entry.facts}
+
+
+def process_folder(
+    folder: str | Path,
+    out: str | Path,
+    process: Callable[[Sequence[Path]], Iterator[tuple[Path, Result]]],
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    about: Mapping[str, Any],
+    suffix: str = "",
+    variant: str = "",
+    table: str | Path | None = None,
+    force: bool = False,
+) -> BatchReport:
+    """Process every recording in a folder and the folders inside it; a killed run goes on where it was.
+
+    Parameters
+    ----------
+    folder, out : path-like
+    process : callable
+        From recordings to pairs of recording and result, each as soon as it is done, in any order.
+    kind, config, about
+        As of `RunFolder.acquire`.
+    suffix : str
+        Of the file that is written for a recording; without one, a folder is.
+    variant : str
+        Tells results apart that lie side by side: of one recording, some stems now and others later.
+    table : path-like, optional
+        Write a row for each recording here (`write_table`), also when interrupted. A table that an earlier call wrote
+        for the same output folder is replaced if nobody changed it since.
+    force : bool
+        Process again what has been processed before, and replace any table.
+
+    Returns
+    -------
+    BatchReport
+        A recording whose output a person has changed, or made, is among those that failed: it is kept.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to process, the output folder cannot be used (`RunFolder.acquire`), or the table exists and
+        may not be replaced, or cannot be written.
+    Interrupted
+        After Ctrl-C or SIGTERM, with what was done until then.
+    """
+    root, out = Path(folder), Path(out)
+    recordings = find_recordings(root, out=out)
+    items = {path: path.relative_to(root).as_posix() + (f" ({variant})" if variant else "") for path in recordings}
+    with RunFolder.acquire(out, kind=kind, config=config, about=about, shared=True, force=force) as held:
+        if table is not None:
+            _need_replaceable(held, Path(table), force=force)
+        names = _names(items, root, held, suffix)
+        kept = [path for path in recordings if not force and held.is_done(items[path], source=path)]
+        failed, written = dict[Path, str](), dict[Path, None]()
+        todo = []
+        there = set(kept)
+        for path in (path for path in recordings if path not in there):
+            try:
+                held.need_replaceable(_outputs(held, items[path], names[path], is_file=bool(suffix)))
+                todo.append(path)
+            except InputError as error:
+                failed[path] = str(error)
+
+        def report() -> BatchReport:
+            order = [path for path in recordings if path in written]
+            done, before = (tuple(out / names[path] for path in some) for some in (order, kept))
+            skipped = find_skipped(root, out=out)
+            status = dict.fromkeys(skipped, "skipped") | dict.fromkeys(kept, "kept") | dict.fromkeys(written, "written")
+            status |= dict.fromkeys(failed, "failed")
+            rows = [
+                {
+                    "path": path.relative_to(root).as_posix(),
+                    "status": status[path],
+                    "error": (failed | skipped).get(path, ""),
+                }
+                | _facts(held.entries.get(items.get(path, "")), names.get(path, ""), about)
+                for path in sorted(status)
+            ]
+            return BatchReport(done, before, failed, skipped, tuple(rows))
+
+        try:
+            with closing(_closable(process(todo))) as results:
+                for path, result in results:
+                    problem = _write(held, path, items[path], names[path], result)
+                    if problem:
+                        failed[path] = problem
+                    else:
+                        written[path] = None
+        except KeyboardInterrupt as stop:
+            found = report()
+            try:
+                _write_own_table(held, table, found)
+            except InputError as error:
+                _log.warning("%s", error)
+            raise Interrupted.of(stop, report=found.to_json()) from None
+        found = report()
+        _write_own_table(held, table, found)
+        return found
+
+
+def _need_replaceable(held: RunFolder, table: Path, *, force: bool) -> None:
+    """Refuse a table that exists, unless levada wrote it for this folder and nobody has changed it."""
+    need_table(table)
+    if os.path.lexists(table) and not force and not held.is_done(TABLE.format(table.name), source=table):
+        raise InputError("exists already; choose another name, or --force to replace it", path=table)
+
+
+def _write_own_table(held: RunFolder, table: str | Path | None, report: BatchReport) -> None:
+    """Write a table, and record its hash in the manifest."""
+    if table is None:
+        return
+    write_table(table, report, force=True)
+    with held.writing(TABLE.format(Path(table).name), source=Path(table)):
+        pass  # it has no files inside the folder
+
+
+def _closable(results: Iterator[tuple[Path, Result]]) -> Generator[tuple[Path, Result], None, None]:
+    """The same, ended at once when whoever reads it stops."""
+    yield from results
+
+
+def _outputs(held: RunFolder, item: str, name: str, *, is_file: bool) -> list[str]:
+    """Files that are certainly going to be replaced: what else a result has is checked when it is written."""
+    entry = held.entries.get(item)
+    return [name] if is_file else [] if entry is None else list(entry.files)
+
+
+def _names(items: Mapping[Path, str], root: Path, held: RunFolder, suffix: str) -> dict[Path, str]:
+    """A name of the output for each: as it was before, else without the recording's suffix, else with it."""
+    names, taken = dict[Path, str](), set[str]()
+    for path, item in items.items():
+        entry = held.entries.get(item)
+        before = "" if entry is None or entry.status != DONE or not entry.files else next(iter(entry.files))
+        name = before if suffix else before.rpartition("/")[0]
+        if name and name.endswith(suffix):
+            names[path] = name
+            taken.add(name)
+    alike: dict[Path, int] = {}
+    for path in items:
+        alike[path.with_suffix("")] = alike.get(path.with_suffix(""), 0) + 1
+    for path in items:
+        if path not in names:
+            whole, short = (one.relative_to(root).as_posix() for one in (path, path.with_suffix("")))
+            choices = [whole] if alike[path.with_suffix("")] > 1 else [short, whole]
+            choices += [f"{whole}.{number}" for number in range(2, 2 + len(items))]
+            names[path] = next(f"{choice}{suffix}" for choice in choices if f"{choice}{suffix}" not in taken)
+            taken.add(names[path])
+    return names
+
+
+def _write(held: RunFolder, path: Path, item: str, name: str, result: Result) -> str:
+    """What kept the files of a recording from being written, if anything did."""
+    try:
+        if isinstance(result, Exception):
+            raise result
+        facts = dict[str, Any]()
+        with held.writing(item, source=path, facts=facts) as temporary:
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            known = result(temporary / name)
+            facts |= known if isinstance(known, Mapping) else {}
+        return ""
+    except Exception as error:  # one recording's failure must not cost the others
+        problem = _in_words(path, error)
+        held.fail(item, problem, source=path)
+        return problem
+
+
+def _in_words(path: Path, error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, BrokenExecutor | OSError) and str(error):
+        return f"{path}: {error}"
+    return f"{path}: {type(error).__name__}: {error}".removesuffix(": ")

@@ -1,0 +1,121 @@
+"""Beat grids of programs for disc jockeys, read only: rekordbox's XML and Traktor's NML.
+
+Both hold collections: of several recordings the one is read whose file has the name of the annotation, and `layer:NAME`
+chooses another. A grid is a list of places where a tempo begins: beats are counted on from each to the next, and from
+the last to the end of the recording. rekordbox numbers the beats of the bar (Battito); Traktor's markers are downbeats
+of bars of four, by its documentation, which is said in a note.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from levada.errors import InputError
+from levada.io.formats.marks import Layer, Mark, plain
+from levada.io.formats.xml_reader import is_root, parse_xml
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["is_rekordbox", "is_traktor", "parse_rekordbox", "parse_traktor"]
+
+_MOST = 200_000  # beats of a recording
+Anchor = tuple[float, float, int, int]  # time in seconds, bpm, position of its beat in the bar, beats of the bar
+
+
+def is_rekordbox(text: str) -> bool:
+    """Whether a text is a collection of rekordbox."""
+    return is_root(text, "DJ_PLAYLISTS")
+
+
+def is_traktor(text: str) -> bool:
+    """Whether a text is a collection of Traktor."""
+    return is_root(text, "NML")
+
+
+def parse_rekordbox(text: str, *, path: str | Path) -> list[Layer]:
+    """Read the grids of all recordings of a rekordbox collection.
+
+    Raises
+    ------
+    InputError
+        If a time or a tempo is damaged.
+    """
+    layers = []
+    for track in parse_xml(text, path=path).iter("TRACK"):
+        anchors = []
+        for tempo in track.iter("TEMPO"):
+            metre = tempo.get("Metro", "4/4").partition("/")[0]
+            anchors.append(
+                (
+                    _number(tempo, "Inizio", path),
+                    _number(tempo, "Bpm", path),
+                    int(_number(tempo, "Battito", path, "1")),
+                    int(metre) if metre.isascii() and metre.isdigit() and len(metre) < 3 else 4,
+                )
+            )
+        end = _number(track, "TotalTime", path, "0")
+        name = PurePosixPath(unquote(track.get("Location", ""))).stem or track.get("Name", "")
+        layers.append(_layer(name, anchors, end, path, ()))
+    return layers
+
+
+def parse_traktor(text: str, *, path: str | Path) -> list[Layer]:
+    """Read the grids of all recordings of a Traktor collection.
+
+    Raises
+    ------
+    InputError
+        If a time or a tempo is damaged.
+    """
+    layers = []
+    note = "Traktor's grid has no metre: its markers are taken for downbeats of bars of four"
+    for entry in parse_xml(text, path=path).iter("ENTRY"):
+        tempo, info, location = entry.find("TEMPO"), entry.find("INFO"), entry.find("LOCATION")
+        bpm = 0.0 if tempo is None else _number(tempo, "BPM", path, "0")
+        cues = [cue for cue in entry.iter("CUE_V2") if cue.get("TYPE") == "4"]
+        anchors = []
+        for cue in cues:
+            grid = cue.find("GRID")
+            own = bpm if grid is None else _number(grid, "BPM", path, str(bpm))
+            anchors.append((_number(cue, "START", path) / 1000, own, 1, 4))
+        end = 0.0
+        if info is not None:
+            end = _number(info, "PLAYTIME_FLOAT", path, info.get("PLAYTIME", "0"))
+        name = "" if location is None else PurePosixPath(location.get("FILE", "")).stem
+        layers.append(_layer(name or entry.get("TITLE", ""), anchors, end, path, (note,)))
+    return layers
+
+
+def _layer(name: str, anchors: list[Anchor], end: float, path: str | Path, notes: tuple[str, ...]) -> Layer:
+    anchors.sort()
+    last = [(max(end, anchors[-1][0] + 1e-3), 1.0, 1, 4)] if anchors else []
+    marks: list[Mark] = []
+    for (start, bpm, position, metre), (stop, *_) in pairwise([*anchors, *last]):
+        if not 10 <= bpm <= 1000 or not 1 <= position <= 64 or metre < 1:
+            raise InputError(f"{name}: a grid of {bpm:g} bpm and beat {position} is none", path=path)
+        beat = 60 / bpm
+        count = (stop - start) / beat
+        if count > _MOST or len(marks) > _MOST:
+            raise InputError(f"{name}: a grid of more than {_MOST} beats is none", path=path)
+        is_end = stop == last[0][0]
+        beats = int(count) + 1 if is_end else max(1, round(count))
+        marks += [Mark(start + i * beat, str((position - 1 + i) % metre + 1), len(marks) + i + 1) for i in range(beats)]
+    own = plain(name) == plain(Path(path).stem)
+    return Layer(
+        tuple(marks), name, 1 if own else -1, "beat", "positions", is_sorted=False, notes=notes if marks else ()
+    )
+
+
+def _number(element: Element, name: str, path: str | Path, otherwise: str = "") -> float:
+    text = element.get(name, otherwise)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not -1e7 < value < 1e7:
+        raise InputError(f"has a damaged number: {name} is {text[:20]!r}", path=path)
+    return value

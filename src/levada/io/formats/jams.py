@@ -1,0 +1,164 @@
+"""JAMS, the JSON annotations of Humphrey et al., "JAMS: A JSON Annotated Music Specification", ISMIR 2014.
+
+Read and written as plain JSON: namespace `beat`, whose value is the position in the bar or null, is written;
+`beat_position` is read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+from levada.io.beats import Beats
+from levada.io.formats.conventions import label_texts
+from levada.io.formats.marks import Layer, Mark
+
+__all__ = ["dump", "parse"]
+
+_NAMESPACES = {"beat_position": 2, "beat": 1}  # the first says more
+
+
+def parse(text: str, *, path: str | Path) -> list[Layer]:
+    """Read all annotations of beats.
+
+    Parameters
+    ----------
+    text : str
+        The file's content.
+    path : path-like
+        What to call the file in errors.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON, has no annotation of beats, or an observation is damaged. Beats are counted from 1.
+    """
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise InputError("is not JSON (it is nested too deeply)", path=path) from error
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error})", path=path, line=getattr(error, "lineno", None)) from error
+    annotations = document.get("annotations") if isinstance(document, dict) else None
+    found = [
+        annotation
+        for annotation in (annotations if isinstance(annotations, list) else [])
+        if isinstance(annotation, dict) and annotation.get("namespace") in ("beat", "beat_position")
+    ]
+    if not found:
+        raise InputError("is JSON without an annotation of beats (JAMS namespace beat or beat_position)", path=path)
+    found = [annotation for annotation in found if annotation.get("data")] or found[:1]
+    return [
+        Layer(
+            tuple(
+                _mark(number, observation, path)
+                for number, observation in enumerate(_observations(annotation.get("data"), path), 1)
+            ),
+            _annotator(annotation) or f"{annotation['namespace']} {index}",
+            _NAMESPACES[annotation["namespace"]],
+            unit="beat",
+            convention=_stated(annotation),
+            is_sorted=False,
+        )
+        for index, annotation in enumerate(found, 1)
+    ]
+
+
+def _annotator(annotation: dict[str, Any]) -> str:
+    metadata = annotation.get("annotation_metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    people = [metadata.get(key) for key in ("annotator", "curator")]
+    names = [person.get("name") for person in people if isinstance(person, dict)]
+    return next((name for name in names if isinstance(name, str) and name), "")
+
+
+def _stated(annotation: dict[str, Any]) -> str:
+    sandbox = annotation.get("sandbox")
+    return "positions" if isinstance(sandbox, dict) and sandbox.get("convention") == "positions" else ""
+
+
+def _observations(data: object, path: str | Path) -> list[Any]:
+    if isinstance(data, list):
+        return data
+    if isinstance(data, dict) and data and all(isinstance(column, list) for column in data.values()):
+        if len({len(column) for column in data.values()}) > 1:
+            raise InputError("its columns of beats have different lengths", path=path)
+        return [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+    raise InputError("its annotation of beats has no data", path=path)
+
+
+def _mark(number: int, observation: object, path: str | Path) -> Mark:
+    if not isinstance(observation, dict) or not _is_number(observation.get("time")):
+        raise InputError(f"beat {number} has no time", path=path)
+    value, confidence = observation.get("value"), observation.get("confidence")
+    if isinstance(value, dict):
+        value = value.get("position")
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        value = ""
+    if _is_number(value):
+        value = str(int(value)) if value == int(value) else repr(float(value))
+    if not isinstance(value, str):
+        raise InputError(f"beat {number} has {str(value)[:40]!r} as its position in the bar", path=path)
+    if isinstance(confidence, float) and math.isnan(confidence):
+        confidence = None
+    if confidence is not None and not _is_number(confidence):
+        raise InputError(f"beat {number} has {str(confidence)[:40]!r} as its confidence", path=path)
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise InputError(f"the confidence of beat {number} is not between 0 and 1", path=path)
+    return Mark(float(observation["time"]), value, number, confidence=None if confidence is None else float(confidence))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def dump(
+    beats: Beats,
+    *,
+    duration_s: float | None = None,
+    provenance: Mapping[str, str] | None = None,
+    mark: str = "",
+) -> str:
+    """Write one annotation of beats.
+
+    Parameters
+    ----------
+    beats : Beats
+        Unknown positions become null.
+    duration_s : float, optional
+        Length of the recording; the time of the last beat if nobody knows.
+    provenance : mapping of str to str, optional
+        What made the beats: kept in the annotation's sandbox, `version` also where JAMS has a place for it.
+    mark : str
+        A comment on the whole file, kept in its sandbox.
+    """
+    last_s = float(beats.times_s[-1]) if len(beats) else 0.0
+    duration = last_s if duration_s is None else float(duration_s)
+    sure = [None] * len(beats) if beats.confidence is None else beats.confidence.tolist()
+    data = [
+        {"time": time, "duration": 0.0, "value": position or None, "confidence": confidence}
+        for (time, position), confidence in zip(beats, sure, strict=True)
+    ]
+    plain = label_texts(beats) == [str(position or "") for _, position in beats]
+    sandbox: dict[str, Any] = {} if plain else {"convention": "positions"}
+    if provenance:
+        sandbox["levada"] = dict(provenance)
+    annotation = {
+        "namespace": "beat",
+        "annotation_metadata": {
+            "annotation_tools": "levada",
+            "data_source": "program",
+            "version": (provenance or {}).get("version", ""),
+        },
+        "time": 0.0,
+        "duration": duration,
+        "sandbox": sandbox,
+        "data": data,
+    }
+    metadata = {"identifiers": {}, "duration": duration, "jams_version": "0.3.4"}
+    whole = {"sandbox": {"origin": mark} if mark else {}, "file_metadata": metadata, "annotations": [annotation]}
+    return json.dumps(whole, indent=1) + "\n"

@@ -1,0 +1,87 @@
+"""Rows as files: what is not a number is an empty cell, or null."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+from levada.errors import InputError
+from levada.io.files import atomic
+from levada.io.text import csv_cell
+
+__all__ = ["card_scores", "listed", "one_group", "plain_values", "reason", "write_rows"]
+
+
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
+    """Write a CSV with one line for each row.
+
+    Parameters
+    ----------
+    path : path-like
+    rows : sequence of mapping
+        All with the same columns, one row at least.
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists and `force` is not given, or cannot be written.
+    """
+    with atomic(path, force=force) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: "" if _is_nan(value) else csv_cell(value) for name, value in row.items()})
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, object]:
+    """Give the same for JSON, which has no NaN."""
+    return {name: None if _is_nan(value) else value for name, value in values.items()}
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Name a few, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun: str = "recording") -> dict[str, str]:
+    """Give the scores of a model for its card, and how many recordings and groups they come from.
+
+    Parameters
+    ----------
+    means : mapping of str to Interval
+        Name of a score -> its mean and interval.
+    groups : mapping of str to str
+        Recording -> its group, for each that was scored.
+    noun : str
+    """
+    recordings, several = len(groups), len(set(groups.values()))
+    scored = (
+        f"{recordings} {noun}{'' if recordings == 1 else 's'} of {several} other group{'' if several == 1 else 's'}"
+    )
+    note = ", which is no evidence for music of others" if several == 1 else ""
+    return {**{name: str(mean) for name, mean in means.items()}, "scored on": scored + note}
+
+
+def one_group(count: int, *, noun: str = "recording") -> str:
+    """Say how little evidence scores are that come from one group."""
+    scored = f"scored on {_count(count, noun)} of one group"
+    return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def reason(problem: Exception) -> str:
+    """Say in a sentence why there are no scores."""
+    return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,1 @@
+"""What both tasks need to learn: the training loop, loggers, model folders and statistics."""

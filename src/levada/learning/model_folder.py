@@ -1,0 +1,166 @@
+"""A model's folder: `model.safetensors`, `config.json` and a card a person can read; written whole or not at all.
+
+Nothing is pickled, and nothing here needs torch: a model without a network is kept in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada import __version__
+from levada.errors import InputError
+from levada.io.files import atomic, atomic_folder
+from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
+
+__all__ = ["folder_digest", "model_digest", "read_tensors", "write_card", "write_model"]
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+def write_model(
+    folder: str | Path,
+    *,
+    network: str,
+    settings: Mapping[str, Any],
+    tensors: Tensors,
+    card: Card,
+    decoder: Mapping[str, Any],
+    training: Mapping[str, Any],
+    force: bool = False,
+) -> None:
+    """Write a model.
+
+    Parameters
+    ----------
+    folder : path-like
+    network : str
+        What kind of model it is: a name in `card.KINDS`.
+    settings : mapping
+        What determines its shape.
+    tensors : mapping of str to array
+    card : Card
+    decoder, training : mapping
+        Settings of its decoder, and of the recipe that made it.
+    force : bool
+        Whether a model that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite, the folder exists and `force` is not set, or it cannot be written.
+    """
+    from safetensors.numpy import save as as_bytes
+
+    if not _finite(tensors):
+        raise InputError("will not be written: the model holds numbers that are not finite", path=folder)
+    config = {
+        "format": FORMAT,
+        "levada": __version__,
+        "network": network,
+        "settings": dict(settings),
+        "decoder": dict(decoder),
+        "training": dict(training),
+        "card": asdict(card),
+    }
+    with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
+        whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would keep others from reading it
+        for name, text in _texts(config, card).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+
+
+def write_card(folder: str | Path, card: Card) -> None:
+    """Replace the card of a model; its tensors and all other files stay.
+
+    Raises
+    ------
+    InputError
+        If the folder is no model, or cannot be written.
+    """
+    config = read_config(folder) | {"card": asdict(card)}
+    for name, text in _texts(config, card).items():
+        with atomic(Path(folder) / name, force=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _texts(config: Mapping[str, Any], card: Card) -> dict[str, str]:
+    """The settings as JSON, and the page for people."""
+    page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
+    return {CONFIG: json.dumps(config, indent=1) + "\n", README: page}
+
+
+def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """Read the tensors of a model.
+
+    Raises
+    ------
+    InputError
+        If they are missing, damaged or not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(folder) / TENSORS
+    try:
+        tensors: dict[str, npt.NDArray[Any]] = load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"is not a whole model: it has no {TENSORS}", path=folder) from None
+    except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"is damaged, or not the weights of its {CONFIG}: {reason}", path=path) from None
+    if not _finite(tensors):
+        raise InputError("is damaged: it holds numbers that are not finite", path=path)
+    return tensors
+
+
+def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors, decoder: Mapping[str, Any]) -> str:
+    """Compute a digest of all of a model that decides its results, and of nothing else.
+
+    Names, cards, licences and recipes are left out: a model that is renamed is the same model. What else decides
+    results, the version of levada, is written beside a digest wherever one is kept.
+
+    Parameters
+    ----------
+    network : str
+        What kind of model it is: a name in `card.KINDS`.
+    settings : mapping
+        What determines its shape.
+    tensors : mapping of str to array
+    decoder : mapping
+        Settings of its decoder.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    facts = json.dumps([network, dict(settings), dict(decoder)], sort_keys=True, default=str)
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"\0{name} {tensor.dtype.str} {tensor.shape}\0".encode() + tensor.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def folder_digest(folder: str | Path) -> str:
+    """Compute the `model_digest` of a model in a folder.
+
+    Raises
+    ------
+    InputError
+        As `read_config` and `read_tensors`.
+    """
+    facts = {key: read_config(folder)[key] for key in ("network", "settings", "decoder")}
+    return model_digest(**facts, tensors=read_tensors(folder))
+
+
+def _finite(tensors: Tensors) -> bool:
+    return all(bool(np.isfinite(tensor).all()) for tensor in tensors.values())

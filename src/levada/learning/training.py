@@ -1,0 +1,462 @@
+"""The one training loop: Lightning's, for any network that turns spectrograms into beat and downbeat logits.
+
+It resumes after a kill or a signal (Ctrl-C, SIGTERM), averages weights, and writes a CSV log, always. Batches come from
+a function of the step, so that a resumed run sees what an unbroken one would have seen.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from levada.beat_tracking.spectrogram import GRID, FrameGrid
+from levada.errors import InputError, Interrupted, MissingExtra
+from levada.io.beats import Beats
+from levada.io.files import atomic
+
+__all__ = ["Batch", "FitSettings", "Loss", "fit", "frame_targets", "shift_tolerant_loss", "widened_loss"]
+
+Progress = Callable[[int, int, float], None]
+CHECKPOINT, LOG = "training.ckpt", "log.csv"
+SAVE_EVERY_S = 10.0
+
+
+class Batch(NamedTuple):
+    """What a network sees in a step.
+
+    Parameters
+    ----------
+    bands : float32 tensor [shape=(batch, frames, 81)]
+    targets : float32 tensor [shape=(batch, frames, 2)]
+        1 where a beat or a downbeat is, 0 elsewhere.
+    known : float32 tensor [shape=(batch, frames, 2)]
+        0 where nobody knows: unannotated stretches, and downbeats of beats without positions.
+    """
+
+    bands: Tensor
+    targets: Tensor
+    known: Tensor
+
+
+Loss = Callable[[Tensor, Batch], Tensor]
+
+
+def frame_targets(
+    beats: Beats, frames: int, *, known_s: tuple[float, float] | None = None, grid: FrameGrid = GRID
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What a network should say in each frame, and where anybody knows.
+
+    Parameters
+    ----------
+    beats : Beats
+    frames : int
+        Length of the spectrogram.
+    known_s : tuple of float, optional
+        The annotated stretch, from and to, in seconds; all by default.
+    grid : FrameGrid
+        Where frames lie.
+
+    Returns
+    -------
+    targets, known : float32 [shape=(frames, 2)]
+        Columns are beats and downbeats. Where a beat has no position, downbeats are unknown between the beats on its
+        either side.
+    """
+    targets, known = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
+    at = np.floor(beats.times_s * float(grid.fps) + 0.5).astype(int)
+    inside = at < frames
+    targets[at[inside], 0] = 1
+    targets[at[inside & (beats.positions == 1)], 1] = 1
+    if known_s is not None:
+        known[: max(0, grid.frame(known_s[0]))] = 0
+        known[max(0, grid.frame(known_s[1]) + 1) :] = 0
+    edges = np.concatenate([[-1], at, [max(frames, at.max(initial=0) + 1)]])
+    for index in np.flatnonzero(beats.positions == 0):
+        known[edges[index] + 1 : edges[index + 2], 1] = 0
+    return targets, known
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    learning_rate : float
+        Its highest value; it warms up, then falls along a cosine.
+    warmup : float
+        Share of the steps in which it rises.
+    weight_decay : float
+    clip : float
+        Largest norm of a gradient.
+    average : float
+        Decay of the exponential average of the weights, which is what is returned; 0 returns the last ones.
+    precision : str
+        "float32", or "bfloat16" for layers that may be less exact: half as long where the processor has it.
+    seed : int
+    """
+
+    steps: int = 200
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    clip: float = 0.5
+    average: float = 0.98
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
+            raise InputError(f"these training settings make no sense: {self}")
+
+
+def widened_loss(
+    logits: Tensor, batch: Batch, *, downbeat_weight: float = 0.25, positive_weight: float = 1.0
+) -> Tensor:
+    """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020).
+
+    Downbeats are asked for only there, with these weights: is it one, given that it is a beat?
+    """
+    wide = torch.maximum(
+        torch.maximum(batch.targets, 0.5 * _nearby(batch.targets, 1)), 0.25 * _nearby(batch.targets, 2)
+    )
+    weight = torch.tensor(positive_weight, device=logits.device)
+    beat = functional.binary_cross_entropy_with_logits(
+        logits[..., 0], wide[..., 0], pos_weight=weight, reduction="none"
+    )
+    return _weighted_mean(beat, batch.known[..., 0]) + downbeat_weight * _downbeat_loss(logits, batch, wide)
+
+
+def shift_tolerant_loss(
+    logits: Tensor,
+    batch: Batch,
+    *,
+    tolerance: int = 3,
+    downbeat_weight: float = 0.25,
+    positive_weight: float = 8.0,
+) -> Tensor:
+    """Cross-entropy that forgives a peak a few frames away (Foscarin, Schlüter and Widmer, ISMIR 2024).
+
+    A beat asks for one high logit within `tolerance` frames of it; frames twice as far away must be low. Wherever the
+    peak may be it is asked whether it is a downbeat.
+    """
+    beats = batch.targets[..., :1]
+    highest = _nearby(logits[..., :1], tolerance)
+    positive = positive_weight * beats * functional.softplus(-highest)
+    negative = (1 - _nearby(beats, 2 * tolerance)) * functional.softplus(logits[..., :1])
+    beat = _weighted_mean(positive + negative, batch.known[..., :1])
+    return beat + downbeat_weight * _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
+
+
+def _nearby(values: Tensor, reach: int) -> Tensor:
+    """The highest value within so many frames of each [shape=(batch, frames, columns)]."""
+    return functional.max_pool1d(values.transpose(1, 2), 2 * reach + 1, 1, reach).transpose(1, 2)
+
+
+def _downbeat_loss(logits: Tensor, batch: Batch, wide: Tensor) -> Tensor:
+    """Is a beat a downbeat? Asked where there are beats, with a weight that falls away from them."""
+    beats, downbeats = wide[..., 0], wide[..., 1]
+    loss = functional.binary_cross_entropy_with_logits(logits[..., 1], (downbeats >= beats).float(), reduction="none")
+    return _weighted_mean(loss, beats * batch.known[..., 1])
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1)
+
+
+def fit(
+    net: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    *,
+    settings: FitSettings = FitSettings(),
+    loss: Loss = widened_loss,
+    folder: str | Path,
+    trained: Callable[[str], bool] | None = None,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    validate_every: int = 0,
+    progress: Progress | None = None,
+    time_limit_s: float | None = None,
+) -> nn.Module:
+    """Train a network, in place of nothing: the one given is not changed.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Spectrograms to logits.
+    batches : callable
+        From the number of a step to the batches of that step and those after it.
+    settings : FitSettings
+    loss : callable
+        From logits and a batch to a scalar.
+    folder : path-like
+        Where `log.csv` and the checkpoint for resuming lie. A checkpoint found there is continued.
+    trained : callable, optional
+        Which parameters are trained, by name; all by default.
+    validate : callable, optional
+        Scores of the averaged network, for the log.
+    validate_every : int
+        Steps from one validation to the next; 0 is never.
+    progress : callable, optional
+        Told steps done, steps in all and the loss, after each step.
+    time_limit_s : float, optional
+        Stops after so many seconds, those before a kill included.
+
+    Returns
+    -------
+    nn.Module
+        A trained copy, its weights averaged, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If the loss is no longer finite, nothing is to be trained, the folder cannot be written, or a checkpoint in it
+        is damaged or belongs to something else.
+    Interrupted
+        After SIGINT (Ctrl-C), and SIGTERM where the program handles it: the step is finished and saved, and the same
+        call goes on from there. A second signal ends it at once.
+    """
+    lightning = _lightning()
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", path=folder) from None
+    checkpoint = folder / CHECKPOINT
+    start = _steps_done(checkpoint)
+    _forget(folder / LOG, after=start)
+    module = _module(lightning, net, settings, loss, trained)
+    watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every)
+    with _interruptible(watcher), _quiet(), torch.random.fork_rng(devices=()):
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_steps=settings.steps,
+            max_time=None if time_limit_s is None else timedelta(seconds=time_limit_s),
+            gradient_clip_val=settings.clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[watcher],
+        )
+        try:
+            trainer.fit(module, _Steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
+        except (KeyError, RuntimeError, ValueError) as error:
+            if "state_dict" in str(error) or "state dict" in str(error):
+                raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
+            raise
+    trained_net: nn.Module = module.result()
+    return trained_net.eval().cpu()
+
+
+class _Steps(torch.utils.data.IterableDataset[Batch]):
+    def __init__(self, batches: Callable[[int], Iterator[Batch]], start: int) -> None:
+        self.batches, self.start = batches, start
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(self.start)
+
+
+def _steps_done(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    try:
+        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
+    except Exception as error:
+        raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
+
+
+def _lightning() -> Any:
+    try:
+        import lightning.pytorch as lightning
+    except ImportError:
+        raise MissingExtra("lightning", extra="train", purpose="train") from None
+    return lightning
+
+
+def _module(
+    lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, trained: Callable[[str], bool] | None
+) -> Any:
+    from copy import deepcopy
+
+    from torch.optim.swa_utils import AveragedModel
+
+    def average(so_far: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
+        share = max(1 - settings.average, 9 / (10 + int(count)))  # the first weights are soon forgotten
+        return so_far + share * (now - so_far)
+
+    class Module(lightning.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = deepcopy(net)
+            self.averaged = AveragedModel(self.net, avg_fn=average)
+            for name, parameter in self.net.named_parameters():
+                parameter.requires_grad_(trained is None or trained(name))
+            if not any(parameter.requires_grad for parameter in self.net.parameters()):
+                raise InputError("nothing is to be trained: no layer of the network is chosen")
+
+        def training_step(self, batch: Batch, _: int) -> Tensor:
+            torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # as it would be without a kill
+            with torch.autocast(batch.bands.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+                logits = self.net(batch.bands)
+            value = loss(logits.float(), batch)
+            if not math.isfinite(float(value.detach())):
+                raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
+            return value
+
+        def configure_optimizers(self) -> Any:
+            active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            warm = max(1, round(settings.warmup * settings.steps))
+
+            def rate(step: int) -> float:
+                falling = (step - warm) / max(1, settings.steps - warm)
+                return min(
+                    (step + 1) / warm,
+                    0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))),
+                )
+
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+        def result(self) -> nn.Module:
+            source = self.averaged.module if settings.average else self.net
+            return deepcopy(source).requires_grad_(True)
+
+    return Module()
+
+
+def _watcher(
+    lightning: Any,
+    folder: Path,
+    steps: int,
+    progress: Progress | None,
+    validate: Callable[[nn.Module], dict[str, float]] | None,
+    validate_every: int,
+) -> Any:
+    """Averages, logs, saves for resuming, and ends early after a signal."""
+
+    class Watcher(lightning.Callback):  # type: ignore[misc]
+        received: int | None = None
+        handlers: Mapping[int, Any] = {}
+
+        def on_train_start(self, *_: Any) -> None:
+            self.began = self.saved = time.monotonic()
+            for number, handler in self.handlers.items():  # in place of Lightning's, after which a run looks finished
+                signal.signal(number, handler)
+
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
+            step, value = trainer.global_step, float(outputs["loss"])
+            module.averaged.update_parameters(module.net)
+            row = {"step": step, "seconds": time.monotonic() - self.began, "loss": value}
+            if validate is not None and validate_every and (step % validate_every == 0 or step == steps):
+                row |= validate(module.result().eval())
+            _append(folder / LOG, row)
+            if progress is not None:
+                progress(step, steps, value)
+            if time.monotonic() - self.saved > SAVE_EVERY_S:
+                self.save(trainer)
+            trainer.should_stop |= self.received is not None
+
+        def on_train_end(self, trainer: Any, _: Any) -> None:
+            self.save(trainer)
+
+        def save(self, trainer: Any) -> None:
+            with atomic(folder / CHECKPOINT, force=True) as temporary:
+                trainer.save_checkpoint(temporary)
+            self.saved = time.monotonic()
+
+    return Watcher()
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """One row more in a log that may already have some; scores come last, where there are any."""
+    plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
+    scores = " ".join(f"{name}={value:.4f}" for name, value in row.items())
+    try:
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if not file.tell():
+                writer.writerow(["step", "seconds", "loss", "validation"])
+            writer.writerow([*plain, scores])
+    except OSError as error:
+        raise InputError(f"could not be written: {error.strerror}", path=path) from None
+
+
+def _forget(log: Path, *, after: int) -> None:
+    """Drop the rows of steps after the checkpoint, which will be done again, and of a write that was cut short."""
+    if not log.exists():
+        return
+    whole = [row for row in log.read_text(encoding="utf-8").splitlines(keepends=True) if row.endswith("\n")]
+    kept = [row for row in whole if not (step := row.split(",")[0]).isdigit() or int(step) <= after]
+    with atomic(log, force=True) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")
+
+
+@contextmanager
+def _interruptible(watcher: Any) -> Iterator[None]:
+    """End the training after the step in which a signal arrives, and at once with a second one.
+
+    Signals that are ignored, or end the process without asking Python, are left alone: in worker processes, those.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> None:
+        if watcher.received is not None:
+            raise _AtOnce
+        watcher.received = number
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    watcher.handlers = {number: interrupt if callable(known) else known for number, known in before.items() if known}
+    for number, handler in watcher.handlers.items():
+        signal.signal(number, handler)
+    try:
+        yield
+    except _AtOnce:
+        raise Interrupted(watcher.received) from None
+    finally:
+        for number in watcher.handlers:
+            signal.signal(number, before[number])
+    if watcher.received is not None:
+        raise Interrupted(watcher.received)
+
+
+class _AtOnce(BaseException):
+    """A second signal; Lightning ends the process upon a `KeyboardInterrupt`, and lets this one through."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's remarks about loggers and workers are not the user's concern."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,130 @@
+"""Networks with all that travels beside them, to and from folders.
+
+The network is chosen from a list and never imported by a name in a file, and a model without a card (origin, licence,
+data, minutes, scores) cannot be saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings
+from levada.beat_tracking.networks.crnn import Crnn, CrnnSettings
+from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
+from levada.beat_tracking.networks.tcn2019 import Tcn2019, Tcn2019Settings
+from levada.errors import InputError
+from levada.learning.card import CONFIG, TENSORS, Card, read_card, read_config
+from levada.learning.model_folder import model_digest, read_tensors, write_model
+from levada.separation.networks.mask_net import MaskNet, MaskSettings
+from levada.separation.networks.unet import UNet, UNetSettings
+
+__all__ = ["NETWORKS", "Card", "Weights", "base_facts", "digest", "load", "partway", "save"]
+
+NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "tcn": (Tcn, TcnSettings),
+    "tcn2019": (Tcn2019, Tcn2019Settings),
+    "crnn": (Crnn, CrnnSettings),
+    "beat_this": (BeatThis, BeatThisSettings),
+    "masks": (MaskNet, MaskSettings),
+    "unet": (UNet, UNetSettings),
+}
+"""What a model's folder may name: the network and its settings."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with all that travels beside it.
+
+    Parameters
+    ----------
+    net : nn.Module
+        One of `NETWORKS`, in evaluation mode.
+    card : Card
+    decoder : dict
+        Settings of the decoder learnt with the weights; empty for the defaults.
+    training : dict
+        The settings of the recipe that made them.
+    """
+
+    net: Any
+    card: Card
+    decoder: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
+    """Write a folder of weights, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If a weight is not finite, the folder exists and `force` is not set, or it cannot be written.
+    """
+    write_model(folder, **_facts(weights), card=weights.card, training=weights.training, force=force)
+
+
+def digest(weights: Weights) -> str:
+    """Compute the `folder.model_digest` of weights: the same in memory as in their folder."""
+    return model_digest(**_facts(weights))
+
+
+def base_facts(base: Weights | None) -> dict[str, str]:
+    """Return what the settings of adapted weights have of those they come from; nothing for none."""
+    return {} if base is None else {"base": base.card.name, "base_digest": digest(base)}
+
+
+def _facts(weights: Weights) -> dict[str, Any]:
+    """What decides the results of weights."""
+    return {
+        "network": next(name for name, (kind, _) in NETWORKS.items() if type(weights.net) is kind),
+        "settings": asdict(weights.net.settings),
+        "tensors": {name: tensor.detach().cpu().numpy() for name, tensor in weights.net.state_dict().items()},
+        "decoder": dict(weights.decoder),
+    }
+
+
+def load(folder: str | Path) -> Weights:
+    """Read a folder of weights.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, the tensors do not fit the network, or it is a model without a network.
+    """
+    config, card = read_config(folder), read_card(folder)
+    if config["network"] not in NETWORKS:
+        raise InputError(f"is no network ({config['network']}): there is nothing in it to train on", path=folder)
+    kind, settings = NETWORKS[config["network"]]
+    try:
+        net = kind(settings(**config["settings"]))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"is damaged: {error}", path=Path(folder) / CONFIG) from None
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in read_tensors(folder).items()}
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"is damaged, or not the weights of its {CONFIG}: {reason}", path=Path(folder) / TENSORS
+        ) from None
+    return Weights(net.eval(), card, config["decoder"], config["training"])
+
+
+def partway(start: nn.Module, end: nn.Module, *, share: float) -> Any:
+    """A network whose weights lie so far on the straight way from one to the other.
+
+    A network trained on and averaged with the one it came from forgets less of what that knew (Wortsman et al.,
+    "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    from copy import deepcopy
+
+    net, first, last = deepcopy(end), start.state_dict(), end.state_dict()
+    counts = {name for name in last if not last[name].is_floating_point()}  # of batches seen, by a norm
+    net.load_state_dict({name: last[name] if name in counts else first[name].lerp(last[name], share) for name in last})
+    return net.eval()

@@ -1,0 +1,163 @@
+"""Models for programs that have no torch: an ONNX file that says what it hears and who made it.
+
+What lies around the network, the transform on either side, is described in the file rather than built into it: frames
+last as long at every rate, so that a phone at 48 kHz and a field recorder at 44.1 kHz use the same file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+
+__all__ = ["Exported", "describe", "export"]
+
+SUFFIX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Of the model.
+    network : str
+        Its kind.
+    size : int
+        Bytes of the file.
+    difference : float
+        The largest difference between what ONNX Runtime and torch gave.
+    """
+
+    path: Path
+    name: str
+    network: str
+    size: int
+    difference: float
+
+
+def export(model: str | Path, path: str | Path, *, force: bool = False) -> Exported:
+    """Write a model as an ONNX file.
+
+    Parameters
+    ----------
+    model : path-like
+        The folder of a network's weights.
+    path : path-like
+        The file, which ends in .onnx.
+    force : bool
+        Whether a file that exists may be replaced.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    MissingExtra
+        If onnx, onnxruntime or onnxscript are not installed.
+    InputError
+        If the folder is no model, or one without a network or with one that cannot be exported; if the file does not
+        end in .onnx, exists and `force` is not set, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise InputError(f"is no name of an ONNX file: it must end in {SUFFIX}", path=path)
+    if path.exists() and not force:
+        raise InputError("exists already; use --force to replace it", path=path)
+    from levada.learning.card import read_config
+    from levada.models.onnx import EXPORTED, write_onnx
+
+    network = read_config(model)["network"]
+    if network not in EXPORTED:
+        raise InputError(
+            f"is a model ({network}) that cannot be exported; those of kind {', '.join(EXPORTED)} can", path=model
+        )
+    from levada.learning.weights import load
+
+    weights = load(model)
+    difference = write_onnx(path, weights, description=describe(weights.net), force=force)
+    return Exported(path, weights.card.name, network, path.stat().st_size, difference)
+
+
+def describe(net: Any) -> dict[str, Any]:
+    """What comes before and after a network, for those who build it anew.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A network for stems or for beats.
+
+    Returns
+    -------
+    dict
+        Names and values, of which JSON can be made.
+    """
+    return _of_stems(net) if hasattr(net, "instruments") else _of_beats(net)
+
+
+def _of_stems(net: Any) -> dict[str, Any]:
+    from levada.separation.stft import BASIS_HOP, BASIS_HZ, EDGES
+
+    magnitudes = hasattr(net, "stride_frames")  # the U-Net: linear frequencies, and no logarithm
+    hop_s = BASIS_HOP / BASIS_HZ
+    frames = {
+        "hop_s": hop_s,
+        "hop_samples": f"round(rate * {BASIS_HOP} / {BASIS_HZ}) at any rate; nothing is resampled",
+        "window_samples": "2 * hop_samples",
+        "window": "sqrt(0.5 - 0.5 * cos(pi * n / hop_samples)), before the transform and after its inverse",
+        "scale": "spectra are divided by window_samples",
+        "first_frame": "centred on the first sample; silence lies before it and after the last",
+        "bin_hz": 1 / (2 * hop_s),
+    }
+    heard: dict[str, Any] = {
+        "power": "mean over channels of the squared magnitudes of the spectra",
+        "level": "mean over all frames and bands of the whole recording of the power summed over each band",
+        "band_edges": [int(edge) for edge in EDGES],
+        "bands_are": "sums of power over the bins from each edge up to the next; the last is open above",
+    }
+    if magnitudes:
+        heard["input"] = (
+            f"sqrt(power / (level + 1e-20)) of the first {net.settings.bins} bins, 0 where a rate lacks them"
+        )
+        applied = "each bin's mask times the mixture's spectra; bins above take the last one's"
+    else:
+        heard["input"] = "log10(band power / (level + 1e-20) + 1e-6) / 2 + 1"
+        applied = "each band's mask times the mixture's spectra in all bins of the band"
+    pieces = {"context_frames": net.context_frames, "multiples_of_frames": getattr(net, "stride_frames", 1)}
+    return {
+        "task": "stems",
+        "instruments": list(net.instruments),
+        "frames": frames,
+        "heard": heard,
+        "output": f"masks that sum to 1 over instruments: {applied}, the same for all channels",
+        "pieces": pieces,
+    }
+
+
+def _of_beats(net: Any) -> dict[str, Any]:
+    from levada.beat_tracking.spectrogram import FRONT_ENDS
+
+    front = FRONT_ENDS[net.front_end]
+    return {
+        "task": "beats",
+        "frames": {
+            "rate": front.grid.rate,
+            "hop_samples": front.grid.hop,
+            "window_samples": front.window,
+            "window": "Hann",
+            "first_frame": "centred on the first sample",
+        },
+        "heard": {
+            "input": "ln(magnitudes through bands + 1e-6)",
+            "front_end": net.front_end,
+            "bands": front.bands,
+            "filters": "levada.beat_tracking.spectrogram.FRONT_ENDS holds their weights",
+        },
+        "output": "log odds of a beat (downbeats included), and of a downbeat given a beat, a frame",
+    }

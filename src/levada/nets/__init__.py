@@ -1,1 +1,0 @@
-"""Networks that know tensors and nothing else, and the folders their weights live in."""

@@ -1,5 +1,0 @@
-"""Solos become mixtures that make musical sense: one tempo, one bar, one room."""
-
-from levada.remix.mixtures import Remixed, RemixSettings, remix
-
-__all__ = ["RemixSettings", "Remixed", "remix"]

@@ -1,0 +1,1 @@
+"""Source separation of ensembles: transform, networks, dictionaries, adaptation and evaluation."""

@@ -1,0 +1,238 @@
+"""Minutes of stems become a separator: from scratch, from a base, or as dictionaries without a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.learning.card import adapted_card
+from levada.learning.training import FitSettings, Progress, fit
+from levada.learning.weights import Weights, base_facts, partway
+from levada.separation import nmf
+from levada.separation.augmentation import AS_IT_IS
+from levada.separation.examples import CLIP, RATE, Song, StemSettings, Stock, batches, stem_loss
+from levada.separation.networks.mask_net import MaskNet, MaskSettings
+from levada.separation.stft import Stft
+from levada.synth.instrument_names import OTHER, paired, voices_of
+
+if TYPE_CHECKING:
+    from levada.data import StemSpan
+
+__all__ = [
+    "DEFAULTS",
+    "STRATEGIES",
+    "StemSettings",
+    "adapt_stems",
+    "convolutive",
+    "dictionaries",
+    "finetune",
+    "finetune_augment",
+    "scratch",
+    "with_head",
+]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+Model = Weights | nmf.Dictionaries
+
+
+_log = logging.getLogger(__name__)
+
+
+SCRATCH = StemSettings()
+FINETUNE = StemSettings(learning_rate=1e-3)
+
+
+def scratch(
+    spans: Sequence[StemSpan], *, settings: StemSettings = SCRATCH, folder: str | Path,
+    progress: Progress | None = None, **_: object,
+) -> Weights:  # fmt: skip
+    """A new network from the stems alone."""
+    import torch
+
+    torch.manual_seed(settings.seed)
+    net = MaskNet(MaskSettings(_instruments(spans)))
+    return _weights(_trained(net, spans, settings, folder, progress), spans, "trained from scratch", settings, None)
+
+
+def finetune(
+    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:  # fmt: skip
+    """A base network with a head for these instruments, trained on with the songs as they are."""
+    return finetune_augment(
+        spans, base=base, settings=replace(settings, augmentation=AS_IT_IS), folder=folder, progress=progress
+    )
+
+
+def finetune_augment(
+    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    progress: Progress | None = None,
+) -> Weights:  # fmt: skip
+    """A base network with a head for these instruments, trained on with what their stems might have been.
+
+    Dictionaries of the same stems have a say beside it: they know what these very drums sound like, and the network
+    what such drums may sound like.
+    """
+    import torch
+
+    start = with_head(base.net, _instruments(spans))
+    trained = partway(start, _trained(start, spans, settings, folder, progress), share=settings.partway)
+    if settings.bases:
+        learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
+        trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))
+    how = "fine-tuned" if settings.augmentation == AS_IT_IS else "fine-tuned with augmentation"
+    return _weights(trained, spans, how, settings, base)
+
+
+def with_head(net: MaskNet, instruments: Sequence[str]) -> MaskNet:
+    """The same ear, telling these instruments apart: each begins as the one of its voice, where the net knows that.
+
+    Parameters
+    ----------
+    net : MaskNet
+    instruments : sequence of str
+        By any name.
+
+    Returns
+    -------
+    MaskNet
+    """
+    found, voices = paired(instruments, net.instruments), voices_of(instruments)
+    other = OTHER if OTHER in net.instruments else None
+    like = [next(iter(found[name]), other if voices[name] == OTHER else None) for name in instruments]
+    return net.telling(instruments, like=like)
+
+
+def dictionaries(
+    spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object
+) -> nmf.Dictionaries:
+    """No network: what each instrument's spectra are made of."""
+    return _learnt(spans, nmf.NmfSettings() if settings is None else settings)
+
+
+def convolutive(spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object) -> nmf.Dictionaries:
+    """No network: what each instrument's strokes are made of, in time as well."""
+    return _learnt(spans, nmf.CONVOLUTIVE if settings is None else settings)
+
+
+STRATEGIES: dict[str, Callable[..., Model]] = {
+    "scratch": scratch,
+    "finetune": finetune,
+    "finetune+augment": finetune_augment,
+    "nmf": dictionaries,
+    "nmf-conv": convolutive,
+}
+"""From stems to a model: weights, or dictionaries."""
+DEFAULTS: dict[str, Any] = {
+    "scratch": SCRATCH,
+    "finetune": FINETUNE,
+    "finetune+augment": FINETUNE,
+    "nmf": nmf.NmfSettings(),
+    "nmf-conv": nmf.CONVOLUTIVE,
+}
+
+
+def adapt_stems(
+    spans: Sequence[StemSpan],
+    *,
+    strategy: str = "finetune+augment",
+    base: Weights | None = None,
+    settings: StemSettings | nmf.NmfSettings | None = None,
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Model:
+    """Adapt a separator to stretches of songs of which there are stems.
+
+    Parameters
+    ----------
+    spans : sequence of StemSpan
+    strategy : str
+        A name in `STRATEGIES`.
+    base : Weights, optional
+        The separator to start from, for fine-tuning.
+    settings : StemSettings or NmfSettings, optional
+        The strategy's own by default.
+    folder : path-like
+        Where the log and the checkpoint lie while a network trains.
+    progress : callable, optional
+        Told steps done, steps in all and the loss.
+
+    Returns
+    -------
+    Weights or Dictionaries
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist, there are no stems, or fewer than two instruments.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r} for stems; there are {', '.join(STRATEGIES)}")
+    if strategy.startswith("finetune") and base is None:
+        raise InputError(f"{strategy} needs a base separator to start from")
+    if len(_instruments(spans)) < 2:
+        raise InputError("to be told apart there must be two instruments or more; the stems have fewer")
+    chosen = DEFAULTS[strategy] if settings is None else settings
+    return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
+
+
+def _instruments(spans: Sequence[StemSpan]) -> tuple[str, ...]:
+    return tuple(sorted({name for span in spans for name in span.song.instruments}))
+
+
+def _stock(spans: Sequence[StemSpan], instruments: tuple[str, ...]) -> Stock:
+    songs = []
+    for span in spans:
+        stems, _ = span.read(instruments, rate=RATE, channels=1)
+        loud = float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9
+        heard = {name: stem[0] / np.float32(loud) for name, stem in zip(instruments, stems, strict=True) if stem.any()}
+        songs.append(Song(heard, instruments))
+    return Stock(songs)
+
+
+def _trained(
+    net: MaskNet, spans: Sequence[StemSpan], settings: StemSettings, folder: str | Path, progress: Progress | None
+) -> MaskNet:
+    stock = _stock(spans, net.instruments)
+    schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
+    trained: Any = fit(
+        net,
+        partial(batches, stock, net.instruments, settings),  # type: ignore[arg-type]
+        settings=replace(schedule, weight_decay=settings.weight_decay, clip=CLIP),
+        loss=partial(stem_loss, softness_db=settings.softness_db),
+        folder=folder,
+        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        progress=progress,
+    )
+    return trained  # type: ignore[no-any-return]
+
+
+def _learnt(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> nmf.Dictionaries:
+    instruments, bases = _instruments(spans), _bases(spans, settings)
+    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
+    card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
+    return nmf.Dictionaries(instruments, bases, card, settings)
+
+
+def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
+    """What each instrument's spectra are made of, in the order of their names."""
+    instruments, transform = _instruments(spans), Stft(RATE)
+    heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
+    for song in _stock(spans, instruments).songs:
+        for name, stem in song.stems.items():
+            heard[name].append(np.abs(transform.forward(stem)))
+    return nmf.learn(heard, settings=settings)
+
+
+def _weights(net: Any, spans: Sequence[StemSpan], how: str, settings: StemSettings, base: Weights | None) -> Weights:
+    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, stems=True)
+    return Weights(net.eval(), card, {}, asdict(settings) | base_facts(base))

@@ -1,0 +1,90 @@
+"""A folder of recordings, taken apart one after the other: a folder of files each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.batch import BatchReport, Result, process_folder
+from levada.separation.masking import Separator
+from levada.separation.separator import outputs, separate_file
+
+__all__ = ["separate_folder"]
+
+
+def separate_folder(
+    folder: str | Path,
+    separator: Separator,
+    out: str | Path,
+    *,
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+    table: str | Path | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    suffix: str | None = None,
+) -> BatchReport:
+    """Take apart every recording in a folder and the folders inside it; a killed run goes on where it was.
+
+    Parameters
+    ----------
+    folder : path-like
+    separator : Separator
+    out : path-like
+        Where a folder of stems is made for each recording, in folders like those of the recordings.
+    only, without, suffix
+        As in `separate_file`.
+    table : path-like, optional
+        Write a row for each recording here (.csv, .jsonl), also when interrupted.
+    force : bool
+        Take apart again what has been before.
+    progress : callable, optional
+        Told how many seconds are done, and of how many, where these are known.
+
+    Returns
+    -------
+    BatchReport
+
+    Raises
+    ------
+    InputError
+        If there is nothing to take apart, the separator does not know an instrument, or `out` is the folder itself,
+        holds stems of another model or cannot be written.
+    """
+    if Path(out).resolve() == Path(folder).resolve():
+        raise InputError("holds the recordings: choose another folder for their stems", path=out)
+    outputs(separator, only=only, without=without)  # what is not known is said before the work
+
+    def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+        lengths = {path: _length_s(path) for path in recordings} if progress is not None else {}
+        done_s, total_s = 0, sum(lengths.values())
+        for path in recordings:
+            tell = None if progress is None else _after(progress, done_s, total_s)
+            done_s += lengths.get(path, 0)
+            yield path, partial(_separate, path, separator, only=only, without=without, progress=tell, suffix=suffix)
+
+    config = {"separator": separator.identity or separator.name, "suffix": suffix}
+    variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
+    about = {"model": separator.name, "digest": separator.identity}
+    return process_folder(
+        folder, out, process, kind="stems", config=config, about=about, variant=variant, table=table, force=force
+    )
+
+
+def _separate(path: Path, separator: Separator, target: Path, **chosen: Any) -> None:
+    separate_file(path, separator, target, **chosen)
+
+
+def _length_s(path: Path) -> int:
+    try:
+        return round(audio.info(path).duration_s)
+    except InputError:
+        return 0  # it is said when its turn comes
+
+
+def _after(progress: Callable[[int, int], None], before_s: int, total_s: int) -> Callable[[int, int], None]:
+    return lambda done, _: progress(min(total_s, before_s + done), total_s)

@@ -1,0 +1,323 @@
+"""Masks on the spectra of a mixture, in pieces without a seam.
+
+A mask says how much of each bin, at each moment, belongs to an instrument. Masks of all instruments sum to one, the
+spectra keep the mixture's phases, and so the stems sum to the mixture. An hour goes through in pieces: each is heard
+with as much before and after it as its masks depend on, which gives what the whole would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.io import audio
+from levada.separation.stft import BANDS, Stft
+from levada.synth.instrument_names import OTHER, plain, slug, voice_of
+
+__all__ = ["MaskSeparator", "Separator", "gathered", "level_of", "masked", "matched", "sound_of"]
+
+Floats32 = npt.NDArray[np.float32]
+Complex64 = npt.NDArray[np.complex64]
+Spans = Mapping[str, list[tuple[float, float]]]
+Progress = Callable[[int, int], None]
+
+PIECE_FRAMES = 384
+"""Frames, 23 ms apart, that are taken apart at once, and a few on either side: 9 s, however long the recording is."""
+SHORTEST = 64
+
+
+class Separator(Protocol):
+    """Anything that takes mixtures apart, and what must be known of it."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """What it tells apart."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever its stems might."""
+
+    @property
+    def trained_on(self) -> Spans:
+        """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
+
+    def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+        """Each instrument of a mixture in memory; they sum to it."""
+
+    def stream(self, pieces: Iterator[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+        """Each instrument of a mixture that comes in pieces, as it comes, in memory that does not grow."""
+
+
+@dataclass(frozen=True)
+class MaskSeparator:
+    """A separator from anything that gives masks.
+
+    Parameters
+    ----------
+    name : str
+        What tables call it.
+    instruments : tuple of str
+        What it tells apart, in the order of the masks.
+    masks : callable
+        From the power of a mixture, float32 [shape=(frames, bins)] and the mean of its channels, the level of the whole
+        recording (see `level_of`) and the rate in Hz, to float32 [shape=(instruments, frames, bins)]. They sum to one.
+    context_frames : int
+        How far beyond a frame, on either side, its mask depends on what there is.
+    stride_frames : int
+        Pieces begin at a multiple of so many frames.
+    identity : str
+        Changes whenever its stems might.
+    trained_on : mapping
+        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
+    piece_frames : int
+        Frames taken apart at once, of a stereo recording: more takes more memory and changes nothing else.
+    restrict : callable, optional
+        From some of the instruments to the separator of these; see `restricted`.
+    """
+
+    name: str
+    instruments: tuple[str, ...]
+    masks: Callable[[Floats32, float, int], Floats32]
+    context_frames: int = 0
+    stride_frames: int = 1
+    identity: str = ""
+    trained_on: Spans = field(default_factory=dict)
+    piece_frames: int = PIECE_FRAMES
+    restrict: Callable[[Sequence[str]], MaskSeparator] | None = None
+
+    def restricted(self, instruments: Sequence[str]) -> MaskSeparator:
+        """Return the separator of a mixture in which only some of its instruments play.
+
+        Parameters
+        ----------
+        instruments : sequence of str
+            Names among `instruments`.
+
+        Returns
+        -------
+        MaskSeparator
+            Its stems are these, and sum to the mixture; itself if it cannot leave any out.
+        """
+        kept = [name for name in self.instruments if name in instruments]
+        return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
+
+    def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+        """Each instrument of a mixture in memory.
+
+        Parameters
+        ----------
+        samples : float32 [shape=(channels, samples)]
+        rate : int
+            In Hz.
+        progress : callable, optional
+            Told how many seconds are done, and of how many.
+
+        Returns
+        -------
+        dict of str to float32 [shape=(channels, samples)]
+            They sum to the mixture.
+
+        Raises
+        ------
+        InputError
+            If there are no samples, or one of them is not finite.
+        """
+        sound = sound_of(samples)
+        level = level_of([sound], rate)
+        return gathered(self.instruments, sound, rate, self.stream([sound], rate, level=level), progress)
+
+    def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+        """Each instrument of a mixture that comes in pieces.
+
+        Parameters
+        ----------
+        pieces : iterable of float32 [shape=(channels, n)]
+            Of any length, consecutive.
+        rate : int
+            In Hz.
+        level : float
+            Of the whole recording: see `level_of`.
+
+        Yields
+        ------
+        dict of str to float32 [shape=(channels, n)]
+            Consecutive pieces of each stem, together as long as the mixture.
+        """
+        return masked(
+            pieces,
+            rate,
+            self.instruments,
+            lambda power, _: self.masks(power, level, rate),
+            context=self.context_frames,
+            stride=self.stride_frames,
+            size=self.piece_frames,
+        )
+
+
+def masked(
+    pieces: Iterable[Floats32],
+    rate: int,
+    instruments: Sequence[str],
+    masks_at: Callable[[Floats32, int], Floats32],
+    *,
+    context: int = 0,
+    stride: int = 1,
+    size: int = PIECE_FRAMES,
+) -> Iterator[dict[str, Floats32]]:
+    """Take a mixture apart piece by piece, with masks of each piece.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)]
+    rate : int
+    instruments : sequence of str
+    masks_at : callable
+        From the power of consecutive frames [shape=(frames, bins)], and which frame is the first, to masks.
+    context : int
+        Frames on either side that masks depend on.
+    stride : int
+        Every first frame is a multiple of this.
+    size : int
+        Frames at once of a stereo recording at 44.1 kHz; fewer where there is more in each.
+
+    Yields
+    ------
+    dict of str to float32 [shape=(channels, n)]
+    """
+    stft = Stft(rate)
+    before = -(-(context + 1) // stride) * stride  # the frame before a piece is half of its first samples
+    held: Complex64 | None = None
+    first = at = given = 0  # the first frame held, the first not taken apart yet, and samples given
+    for spectra, length, last in _spectra(pieces, stft):
+        if held is None:
+            size = _fitting(size, stride, spectra)
+        held = spectra if held is None else np.concatenate([held, spectra], axis=1)
+        end = first + held.shape[1]
+        while at < end and (last or end >= at + size + context):
+            to = end if last and end <= at + size + context else at + size
+            seen = held[:, : min(end, to + context) - first]
+            power = np.mean(seen.real**2 + seen.imag**2, axis=0)
+            masks = masks_at(power, first)
+            start = max(0, at - 1)
+            count = length - given if last and to == end else (to - 1 - start) * stft.hop
+            mine = slice(start - first, to - first)
+            yield {
+                name: stft.inverse(held[:, mine] * masks[number, mine], count)
+                for number, name in enumerate(instruments)
+            }
+            given, at = given + count, to
+            keep = max(first, at - before)
+            held, first = held[:, keep - first :], keep
+
+
+def _fitting(size: int, stride: int, spectra: Complex64) -> int:
+    """How many frames at once take as much memory as those of a stereo recording at 44.1 kHz, or less."""
+    channels, _, bins = spectra.shape
+    fewer: int = max(SHORTEST, size * 2 * Stft(44100).bins // (channels * bins))
+    return -(-max(1, min(size, fewer)) // stride) * stride
+
+
+def _spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64, int, bool]]:
+    """Frames of a recording as they are complete, how many samples have come, and whether these are the last."""
+    hop, block = stft.hop, PIECE_FRAMES * stft.hop
+    rest: Floats32 | None = None
+    length = 0
+    for piece in pieces:
+        for start in range(0, piece.shape[1], block):
+            new = np.asarray(piece[:, start : start + block], np.float32)
+            length += new.shape[1]
+            before = np.zeros((len(new), hop), np.float32) if rest is None else rest
+            rest = np.concatenate([before, new], axis=1)
+            whole = rest.shape[1] // hop
+            if whole > 1 and rest.shape[1] > block:
+                yield stft.forward(rest[:, : whole * hop])[:, 1:-1], length, False
+                rest = rest[:, (whole - 1) * hop :]
+    if rest is not None and length:
+        after = -rest.shape[1] % hop + hop  # a frame beyond the last sample, as in one piece
+        yield stft.forward(np.pad(rest, [(0, 0), (0, after)]))[:, 1:-1], length, True
+
+
+def level_of(pieces: Iterable[Floats32], rate: int) -> float:
+    """How loud a recording is: the power of a band, in the mean over bands, frames and channels.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)]
+        Consecutive pieces of the whole recording.
+    rate : int
+        In Hz.
+
+    Returns
+    -------
+    float
+        0 for silence.
+    """
+    stft, total, frames = Stft(rate), 0.0, 0
+    for spectra, _, _ in _spectra(pieces, stft):
+        flat = spectra.view(np.float32).ravel()
+        total += float(np.dot(flat, flat)) / len(spectra)
+        frames += spectra.shape[1]
+    return total / max(1, frames * BANDS)
+
+
+def matched(name: str, instruments: Sequence[str]) -> str | None:
+    """Find which of a separator's instruments somebody means.
+
+    Parameters
+    ----------
+    name : str
+        In any spelling, or another name of the same voice: "ganzá" where there is "shaker".
+    instruments : sequence of str
+
+    Returns
+    -------
+    str or None
+        Nothing if it is none of them, or could be several.
+    """
+    exact = [one for one in instruments if slug(one) == slug(name)]
+    exact = exact or [one for one in instruments if plain(one) == plain(name)]
+    if exact:
+        return exact[0] if len(exact) == 1 else None
+    voice = voice_of(name, among=instruments)
+    if voice in (None, OTHER):
+        return None
+    found = [one for one in instruments if voice_of(one, among=instruments) == voice]
+    return found[0] if len(found) == 1 else None
+
+
+def sound_of(samples: npt.ArrayLike) -> Floats32:
+    """Check samples in memory: float32 [shape=(channels, samples)], all finite."""
+    sound = audio.channels_first(samples)
+    if sound.ndim != 2 or not sound.size:
+        raise InputError(f"there are no samples to take apart: shape {sound.shape}")
+    if not np.isfinite(sound).all():
+        raise InputError("the samples to take apart are not all finite")
+    return sound
+
+
+def gathered(
+    instruments: Sequence[str],
+    sound: Floats32,
+    rate: int,
+    pieces: Iterable[Mapping[str, Floats32]],
+    progress: Progress | None,
+) -> dict[str, Floats32]:
+    """Put pieces of stems together."""
+    stems, done = {name: np.empty_like(sound) for name in instruments}, 0
+    for piece in pieces:
+        count = next(iter(piece.values())).shape[1]
+        for name, stem in stems.items():
+            stem[:, done : done + count] = piece[name]
+        done += count
+        if progress is not None:
+            progress(round(done / rate), round(sound.shape[1] / rate))
+    return stems

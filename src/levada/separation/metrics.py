@@ -1,0 +1,304 @@
+"""Scores of separated stems against what was played, safe where an instrument is silent.
+
+All scores come from energies and inner products, which add up over pieces of a recording: `StemScores` takes an hour
+piece by piece. SDR is the plain ratio of recent separation challenges (Fabbro et al., "The Sound Demixing Challenge
+2023", TISMIR 2024), which does not forgive a wrong gain; SI-SDR forgives one gain (Le Roux et al., "SDR – half-baked or
+well done?", ICASSP 2019). What neither can be asked where an instrument is silent is how loud its stem is there; that
+is the leak.
+
+>>> held = StemScores(["surdo", "caixa"])                                        # doctest: +SKIP
+>>> for stems, estimates, mixture in pieces: held.add(stems, estimates, mixture)  # doctest: +SKIP
+>>> held.scores()["surdo"]["si_sdr_i"]                                           # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+
+__all__ = ["STEM_SCORES", "StemScores", "leakage", "sdr", "si_sdr", "stem_scores"]
+
+Floats = npt.NDArray[np.float64]
+
+STEM_SCORES = ("si_sdr_i", "si_sdr", "sdr_i", "sdr", "leak_db")
+"""The scores of one stem, in the order in which tables show them; all in dB."""
+
+CEILING_DB = 100.0  # of a stem without error
+FLOOR_DB = -60.0  # of a stem that has nothing of its instrument, silent ones among them
+SILENT_DB = -60.0  # energy relative to the mixture's, below which an instrument counts as silent
+NOTHING_DB = -100.0  # leak of a stem that is as silent as its instrument
+PIECE = 1 << 18  # samples that are held in double precision at once
+
+
+def sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
+    """Signal-to-distortion ratio ``10 log10(|s|² / |s - e|²)``, over all channels and samples.
+
+    Parameters
+    ----------
+    reference, estimate : array_like [shape=(..., samples)]
+        What was played, and what was separated.
+
+    Returns
+    -------
+    float
+        In dB, between -60 and 100. A silent estimate has 0 dB, half the gain 6 dB. NaN if the reference is silent.
+
+    Raises
+    ------
+    InputError
+        If the two are of different shapes, empty, or hold values that are not finite.
+    """
+    return _single(reference, estimate).scores()["stem"]["sdr"]
+
+
+def si_sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
+    """Scale-invariant SDR: the reference may be scaled to fit the estimate, one gain for all channels and samples.
+
+    Parameters
+    ----------
+    reference, estimate : array_like [shape=(..., samples)]
+        What was played, and what was separated. No mean is taken off.
+
+    Returns
+    -------
+    float
+        In dB, between -60, which a silent estimate has, and 100. NaN if the reference is silent.
+
+    Raises
+    ------
+    InputError
+        If the two are of different shapes, empty, or hold values that are not finite.
+    """
+    return _single(reference, estimate).scores()["stem"]["si_sdr"]
+
+
+def stem_scores(
+    references: Mapping[str, npt.ArrayLike], estimates: Mapping[str, npt.ArrayLike], mixture: npt.ArrayLike
+) -> dict[str, dict[str, float]]:
+    """Scores of every stem of a recording.
+
+    Parameters
+    ----------
+    references, estimates : mapping of str to array_like [shape=(channels, samples)]
+        What each instrument played, and what was separated, by the same names.
+    mixture : array_like [shape=(channels, samples)]
+        What they were separated from.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        As `StemScores.scores`.
+
+    Raises
+    ------
+    InputError
+        If the names or shapes differ, there are no stems or samples, or a value is not finite.
+    """
+    held = StemScores(list(references))
+    held.add(references, estimates, mixture)
+    return held.scores()
+
+
+def leakage(references: Mapping[str, npt.ArrayLike], estimates: Mapping[str, npt.ArrayLike]) -> Floats:
+    """Where the sound of each instrument went.
+
+    Each estimate is written as a sum of the references and a rest (least squares). For masks, the weight of an
+    instrument in a stem is the share of its energy that the masks let into it; where stems sum to the mixture, the
+    shares of an instrument sum to 1.
+
+    Parameters
+    ----------
+    references, estimates : mapping of str to array_like [shape=(channels, samples)]
+        What each instrument played, and what was separated, by the same names.
+
+    Returns
+    -------
+    float64 [shape=(estimates, references)]
+        The identity if all is right; the column of a silent instrument is NaN.
+
+    Raises
+    ------
+    InputError
+        If the names or shapes differ, there are no stems or samples, or a value is not finite.
+    """
+    held = StemScores(list(references))
+    held.add(references, estimates, sum((_block(name, one) for name, one in references.items()), np.zeros(())))
+    return held.leakage()
+
+
+class StemScores:
+    """Energies and inner products of stems, summed over the pieces of a recording.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the stems.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        if not names:
+            raise InputError("there are no stems to score")
+        self.names, count = tuple(names), len(names)
+        self.samples = 0
+        self._played = np.zeros((count, count))  # reference × reference
+        self._heard = np.zeros((count, count))  # estimate × reference
+        self._estimates, self._errors, self._rests = np.zeros(count), np.zeros(count), np.zeros(count)
+        self._in_mixture = np.zeros(count)  # mixture × reference
+        self._mixture = 0.0
+
+    def add(
+        self,
+        references: Mapping[str, npt.ArrayLike],
+        estimates: Mapping[str, npt.ArrayLike],
+        mixture: npt.ArrayLike,
+    ) -> None:
+        """Take the next piece.
+
+        Parameters
+        ----------
+        references, estimates : mapping of str to array_like [shape=(channels, samples)]
+            What each instrument played, and what was separated; of all stems.
+        mixture : array_like [shape=(channels, samples)]
+            What they were separated from.
+
+        Raises
+        ------
+        InputError
+            If a stem is missing, shapes differ, nothing is in them, or a value is not finite.
+        """
+        whole = _block("the mixture", mixture)
+        played = [_named(references, name, "reference", whole.shape) for name in self.names]
+        heard = [_named(estimates, name, "estimate", whole.shape) for name in self.names]
+        width = max(1, PIECE // whole.shape[0])
+        for first in range(0, whole.shape[1], width):
+            part = np.s_[:, first : first + width]
+            s = np.stack([np.asarray(one[part], np.float64).ravel() for one in played])
+            e = np.stack([np.asarray(one[part], np.float64).ravel() for one in heard])
+            x = np.asarray(whole[part], np.float64).ravel()
+            gram, cross = s @ s.T, e @ s.T
+            if not np.isfinite(gram).all() or not np.isfinite(cross).all() or not np.isfinite(x).all():
+                raise InputError(f"{_culprit(self.names, s, e)} holds values that are not finite numbers")
+            self._played += gram
+            self._heard += cross
+            self._estimates += np.einsum("it,it->i", e, e)
+            e -= s
+            self._errors += np.einsum("it,it->i", e, e)
+            self._in_mixture += s @ x
+            self._mixture += float(x @ x)
+            np.subtract(x, s, out=s)
+            self._rests += np.einsum("it,it->i", s, s)
+        self.samples += whole.shape[1]
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Names of the instruments that are not heard: 60 dB below the mixture, or more."""
+        return tuple(name for name, energy in zip(self.names, np.diag(self._played), strict=True) if self._none(energy))
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """Names of the estimates that hold nothing: 60 dB below the mixture, or less."""
+        return tuple(name for name, energy in zip(self.names, self._estimates, strict=True) if self._none(energy))
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Scores of all that was taken.
+
+        Returns
+        -------
+        dict of str to dict of str to float
+            For each stem `sdr`, `si_sdr`, both between -60 and 100 dB, and `sdr_i` and `si_sdr_i`, their improvement
+            over taking the mixture for the stem. Of an instrument that is silent these are NaN, and `leak_db` is the
+            energy of its stem relative to the mixture's, -100 dB at least; of others `leak_db` is NaN.
+
+        Raises
+        ------
+        InputError
+            If nothing was taken.
+        """
+        if not self.samples:
+            raise InputError("there is nothing to score: no samples")
+        return {name: dict(zip(STEM_SCORES, self._of(index), strict=True)) for index, name in enumerate(self.names)}
+
+    def leakage(self) -> Floats:
+        """Where the sound of each instrument went, as `levada.separation.metrics.leakage` has it.
+
+        Returns
+        -------
+        float64 [shape=(stems, stems)]
+            For each stem in turn, the share of each instrument in it; NaN where the instrument is silent.
+        """
+        shares = np.full(self._heard.shape, math.nan)
+        there = [index for index, name in enumerate(self.names) if name not in self.silent]
+        if there:
+            loud = np.sqrt(np.diag(self._played)[there])
+            alike = self._played[np.ix_(there, there)] / np.outer(loud, loud)
+            shares[:, there] = self._heard[:, there] / loud @ np.linalg.pinv(alike, rcond=1e-6, hermitian=True) / loud
+        return shares
+
+    def _of(self, index: int) -> tuple[float, ...]:
+        energy = self._played[index, index]
+        if self._none(energy):
+            return (math.nan,) * 4 + (_ratio_db(self._estimates[index], self._mixture, NOTHING_DB),)
+        plain = _ratio_db(energy, self._errors[index])
+        before = _ratio_db(energy, self._rests[index])
+        scaled = _scaled(energy, self._heard[index, index], self._estimates[index])
+        scaled_before = _scaled(energy, self._in_mixture[index], self._mixture)
+        return scaled - scaled_before, scaled, plain - before, plain, math.nan
+
+    def _none(self, energy: float) -> bool:
+        return energy <= 10 ** (SILENT_DB / 10) * self._mixture
+
+
+def _scaled(reference: float, product: float, estimate: float) -> float:
+    """SI-SDR in dB from energies and the inner product."""
+    fit = product * product / reference
+    return _ratio_db(fit, max(0.0, estimate - fit))
+
+
+def _ratio_db(one: float, other: float, floor_db: float = FLOOR_DB) -> float:
+    """The ratio of two energies in dB, kept between the floor and the ceiling; nothing at all is the floor."""
+    if one <= 0:
+        return floor_db
+    if other <= 0:
+        return CEILING_DB
+    return float(np.clip(10 * math.log10(one / other), floor_db, CEILING_DB))
+
+
+def _single(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> StemScores:
+    held = StemScores(["stem"])
+    held.add({"stem": reference}, {"stem": estimate}, reference)
+    return held
+
+
+def _named(stems: Mapping[str, npt.ArrayLike], name: str, what: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    if name not in stems:
+        raise InputError(f"there is no {what} of {name}; there are {', '.join(stems) or 'none'}")
+    found = _block(f"the {what} of {name}", stems[name])
+    if found.shape != shape:
+        raise InputError(f"the {what} of {name} has shape {found.shape}, and the mixture {shape}")
+    return found
+
+
+def _block(what: str, samples: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    """As channels × samples, whatever the leading dimensions."""
+    found = np.asarray(samples)
+    if found.ndim == 0 or not found.size:
+        raise InputError(f"{what} is empty: there is nothing to score")
+    return found.reshape(-1, found.shape[-1])
+
+
+def _culprit(names: Sequence[str], references: Floats, estimates: Floats) -> str:
+    for what, rows in (("the estimate of", estimates), ("the reference of", references)):
+        for name, row in zip(names, rows, strict=True):
+            if not np.isfinite(row).all():
+                return f"{what} {name}"
+    return "the mixture"

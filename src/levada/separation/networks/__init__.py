@@ -1,0 +1,1 @@
+"""Networks that turn spectra of a mixture into a mask for each instrument."""

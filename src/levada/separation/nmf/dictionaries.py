@@ -1,0 +1,130 @@
+"""What is learnt: for each instrument, what its spectra or strokes are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.learning.card import Card
+from levada.separation.stft import BANDS
+
+__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings"]
+
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NmfSettings:
+    """How bases are learnt and masks are made of them, checked once when made.
+
+    Raises
+    ------
+    InputError
+        If a value makes no sense; the message names the field.
+    """
+
+    bases: int = 8
+    """Bases of each instrument."""
+    taps: int = 1
+    """Frames that a basis lasts; more than 1 is the convolutive variant."""
+    bands: bool = False
+    """Whether bases are of the bands of `levada.separation.stft` instead of its bins: a seventh of the work."""
+    learning_steps: int = 60
+    """Updates of bases and activations while learning."""
+    steps: int = 30
+    """Updates of the activations of a mixture; more trust the bases more, which other instruments do not repay."""
+    exponent: float = 1.0
+    """Estimated magnitudes to this power are what masks are in proportion to."""
+    seed: int = 0
+    """Of the frames that bases start from."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("bases", 1, 256),
+            ("taps", 1, 64),
+            ("learning_steps", 1, 10_000),
+            ("steps", 1, 1000),
+            ("seed", 0, 2**63 - 1),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        if not isinstance(self.bands, bool):
+            raise InputError(f"bands must be true or false, not {self.bands!r}")
+        given = self.exponent
+        if isinstance(given, bool) or not isinstance(given, int | float) or not 0.1 <= given <= 10:
+            raise InputError(f"exponent must be a number from 0.1 to 10, not {given!r}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NmfSettings:
+        """Read settings from what `dataclasses.asdict` gave, perhaps by way of a JSON file.
+
+        Raises
+        ------
+        InputError
+            If a key is unknown or a value is invalid.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [str(key) for key in values if key not in known]
+        if unknown:
+            raise InputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
+        return cls(**values)
+
+
+CONVOLUTIVE = NmfSettings(taps=8, bands=True)
+"""Bases of strokes, 0.2 s long, in bands."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionaries:
+    """Bases of instruments that a mixture is taken apart with.
+
+    Parameters
+    ----------
+    instruments : tuple of str
+        What is told apart.
+    bases : tuple of float32 [shape=(bases, taps, bins or bands)]
+        Of each instrument: magnitudes, each basis with sum 1. All 0 where the instrument was never heard.
+    card : Card
+    settings : NmfSettings
+
+    Raises
+    ------
+    InputError
+        If they do not fit together.
+    """
+
+    instruments: tuple[str, ...]
+    bases: tuple[Floats32, ...]
+    card: Card
+    settings: NmfSettings = NmfSettings()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instruments", tuple(self.instruments))
+        object.__setattr__(self, "bases", tuple(np.asarray(basis, np.float32) for basis in self.bases))
+        if not self.instruments or len(set(self.instruments)) != len(self.instruments):
+            raise InputError(f"dictionaries are of different instruments, not {', '.join(self.instruments) or 'none'}")
+        if len(self.bases) != len(self.instruments):
+            raise InputError(f"dictionaries of {len(self.bases)} for {len(self.instruments)} instruments")
+        rows = BANDS if self.settings.bands else self.bases[0].shape[-1] if self.bases[0].ndim else 0
+        right = (self.settings.bases, self.settings.taps, rows)
+        for name, basis in zip(self.instruments, self.bases, strict=True):
+            if basis.shape != right or math.prod(right) == 0:
+                raise InputError(f"the bases of {name} have the shape {basis.shape} and should have {right}")
+            if not (np.isfinite(basis).all() and (basis >= 0).all()):
+                raise InputError(f"the bases of {name} must be numbers from 0 upwards")
+
+    @property
+    def context_frames(self) -> int:
+        """How far beyond a frame, on either side, its mask depends on what there is.
+
+        Each update of activations hears as far as a basis lasts. Nothing beyond has any influence, so that pieces
+        with so much before and after them give what the whole gives.
+        """
+        return (self.settings.steps + 1) * (self.settings.taps - 1)

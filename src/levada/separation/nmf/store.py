@@ -1,0 +1,65 @@
+"""Dictionaries in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from levada.errors import InputError
+from levada.learning.card import CONFIG, read_card, read_config
+from levada.learning.model_folder import read_tensors, write_model
+from levada.separation.nmf.dictionaries import Dictionaries, NmfSettings
+
+__all__ = ["NETWORK", "load", "save"]
+
+NETWORK = "nmf"
+
+
+def save(folder: str | Path, dictionaries: Dictionaries, *, force: bool = False) -> None:
+    """Write dictionaries into a folder, as any model is written.
+
+    Raises
+    ------
+    InputError
+        If the folder exists and `force` is not set, or it cannot be written.
+    """
+    settings = asdict(dictionaries.settings)
+    write_model(
+        folder,
+        network=NETWORK,
+        settings={"instruments": list(dictionaries.instruments), **settings},
+        tensors={f"bases.{index}": basis for index, basis in enumerate(dictionaries.bases)},
+        card=dictionaries.card,
+        decoder={},
+        training=settings,
+        force=force,
+    )
+
+
+def load(folder: str | Path) -> Dictionaries:
+    """Read dictionaries from a folder.
+
+    Raises
+    ------
+    InputError
+        If it holds none, or is damaged.
+    """
+    config = read_config(folder)
+    path = Path(folder) / CONFIG
+    if config["network"] != NETWORK:
+        raise InputError(f"holds no dictionaries: it is a {config['network']}", path=folder)
+    settings = dict(config["settings"])
+    names = settings.pop("instruments", None)
+    if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
+        raise InputError(f"is damaged: its instruments are {names!r}", path=path)
+    tensors = read_tensors(folder)
+    expected = [f"bases.{index}" for index in range(len(names))]
+    wrong = sorted(set(expected) ^ tensors.keys())
+    if wrong:
+        raise InputError(f"is damaged: {', '.join(wrong)} should not be missing, or not be there", path=folder)
+    card = read_card(folder)
+    try:
+        bases = tuple(tensors[name] for name in expected)
+        return Dictionaries(tuple(names), bases, card, NmfSettings.from_dict(settings))
+    except InputError as error:
+        raise InputError(f"is damaged: {error}", path=path) from None

@@ -1,0 +1,401 @@
+"""What one player plays alone, and its bars: what of a recording can be put beside others, and at which tempo.
+
+Where beats are annotated, the tempo is that of the annotation. Where a tracker estimates them, it may be off by octaves
+(McKinney and Moelants 2006), so that the metrical level is decided for all solos together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.data import REST, Multitrack, StemCorpus, StemSpan
+from levada.data.check import SILENT
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.separation.remix.stretch import onsets, placed
+from levada.synth.instrument_names import plain, slug, voice_of
+
+__all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
+
+Floats = npt.NDArray[np.float64]
+
+BARE = 4  # beats that go together where nobody knows where the bar is
+LEAST_S = 1.0  # nothing shorter can be tracked
+UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
+DRIFT = 0.07  # how much a bar may differ from the one before
+LATE_S = 0.04  # how far from a bar line its first stroke may be
+NEAR_S = 0.09  # how far apart two who mean the same beat may be
+FEWEST = 12  # tracked beats below which a solo is too short for its tempo to be trusted
+TEMPO_BPM, USUAL_BPM = (60.0, 180.0), 100.0  # in which octave tempi are sought that nobody annotated, and the likeliest
+SAME = 0.08  # how far tempi of takes that are meant to be the same may differ, as a share
+MOVED = 0.3  # what it costs to move a tracked tempo by an octave; a tempo an octave from the usual one costs 1
+ANNOTATED = 10.0  # how much more an annotated tempo counts
+SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a network's frames are 10 ms apart
+
+
+class Hears(Protocol):
+    """Anything that finds beats."""
+
+    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+        """Beats of a recording in memory."""
+
+
+@dataclass(frozen=True)
+class Solo:
+    """One instrument of one recording."""
+
+    id: str
+    instrument: str
+    song: Multitrack = field(compare=False)  # with this stem alone
+    group: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its recordings, which are summed."""
+        return self.song.files
+
+    def read(self, start_s: float, end_s: float, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
+        """A stretch of it [shape=(channels, samples)]."""
+        stems, _ = StemSpan(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
+        return np.asarray(stems[0])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The bars of a solo, as one metre counts them.
+
+    Parameters
+    ----------
+    solo : Solo
+    metre : int
+        Beats a bar; 0 where nobody knows.
+    beats_s : float [shape=(bars * size + 1,)]
+        Consecutive beats from a downbeat to the downbeat after the last bar.
+    """
+
+    solo: Solo
+    metre: int
+    beats_s: Floats
+
+    @property
+    def size(self) -> int:
+        """Beats that go together."""
+        return self.metre or BARE
+
+    @property
+    def bars(self) -> int:
+        """How many bars there are."""
+        return (len(self.beats_s) - 1) // self.size
+
+    @property
+    def tempo_bpm(self) -> float:
+        """Mean tempo."""
+        return float(60 * (len(self.beats_s) - 1) / (self.beats_s[-1] - self.beats_s[0]))
+
+    def play(self, new_s: Floats, first: int, length: int, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
+        """Play its bars on other beats.
+
+        Parameters
+        ----------
+        new_s : float [shape=(beats,)]
+            Times of these beats, whole bars.
+        first : int
+            The bar of the solo to begin with; after the last one comes the first.
+        length : int
+            Samples of the result.
+        rate, channels : int
+
+        Returns
+        -------
+        float32 [shape=(channels, length)]
+        """
+        size = self.size
+        sound = self.solo.read(0.0, float(self.beats_s[-1]) + 0.5, rate=rate, channels=channels)
+        struck = onsets(sound, rate) / rate
+        old, new, loose = list[float](), list[float](), list[bool]()
+        for bar in range((len(new_s) - 1) // size):
+            source = (first + bar) % self.bars
+            own_s, target_s = (
+                times[size * at : size * (at + 1) + 1] for times, at in ((self.beats_s, source), (new_s, bar))
+            )
+            inside = struck[(struck >= own_s[0] - LATE_S) & (struck < own_s[-1] - LATE_S)]
+            at_s = np.interp(inside, own_s, target_s) + np.minimum(0, inside - own_s[0])
+            if not len(inside) or inside[0] > own_s[0] + LATE_S:
+                old.append(float(own_s[0]))
+                new.append(float(target_s[0]))
+                loose.append(True)
+            old += [float(value) for value in inside]
+            new += [float(value) for value in at_s]
+            loose += [False] * len(inside)
+        kept = [at for at in range(len(new)) if at == 0 or new[at] > max(new[:at])]
+        was, becomes = (np.rint(np.array(times)[kept] * rate).astype(np.int64) for times in (old, new))
+        return placed(sound, was, becomes, length, rate=rate, loose=np.array(loose, bool)[kept])
+
+
+def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) -> list[Solo]:
+    """Every stem of a corpus as a solo.
+
+    Parameters
+    ----------
+    corpus : StemCorpus
+    instruments : collection of str, optional
+        Those that are wanted, by any name their voice has; all by default.
+
+    Raises
+    ------
+    InputError
+        If an instrument is not there.
+    """
+    there = [name for name in corpus.instruments if name != REST]
+    wanted = set(there) if instruments is None else set[str]()
+    for given in instruments or ():
+        voice = voice_of(given, among=there)
+        named = {one for one in there if slug(given) == one} or {
+            one for one in there if plain(given) == one or (voice and voice_of(one, among=there) == voice)
+        }
+        if not named:
+            raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)
+        wanted |= named
+    if len(corpus.songs) == 1 and corpus.songs[0].mixture is None:  # a flat folder of files that are equally long
+        return [_file(path, name) for name, takes in corpus.songs[0].stems.items() for path in takes if name in wanted]
+    return [
+        Solo(
+            song.id if len(song.stems) == 1 else f"{song.id}/{name}",
+            name,
+            replace(song, stems={name: takes}, mixture=None, mixture_right=None, has_rest=False),
+            song.group or song.id,
+        )
+        for song in corpus.songs
+        for name, takes in song.stems.items()
+        if name in wanted
+    ]
+
+
+def _file(path: Path, instrument: str) -> Solo:
+    beside = path.with_suffix(".beats")
+    song = Multitrack(path.stem, {instrument: (path,)}, None, path.stem, beside if beside.exists() else None)
+    return Solo(path.stem, instrument, song, path.stem)
+
+
+def beats_of(solo: Solo, tracker: Hears | None) -> tuple[Beats, bool]:
+    """Beats of a solo, and whether a tracker found them.
+
+    An annotation goes before a tracker, which is asked for downbeats where the annotation has none.
+
+    Raises
+    ------
+    InputError
+        If it is silent, too short, cannot be read, or nobody knows its beats.
+    """
+    samples, rate = _heard(solo)
+    if np.abs(samples).max(initial=0) < SILENT:
+        raise InputError(f"{solo.id} is silent")
+    if solo.song.annotation is not None:
+        beats = solo.song.beats()
+        if (beats.positions > 0).any() or tracker is None or len(beats) < BARE:
+            return beats, False
+        return _counted(beats, tracker.beats(samples, rate)), False
+    if tracker is None:
+        raise InputError(f"{solo.id} has no beat file, and there is no tracker")
+    if samples.shape[1] < LEAST_S * rate:
+        raise InputError(f"{solo.id} lasts {samples.shape[1] / rate:.2f} s, which is too short to hear beats in")
+    beats = tracker.beats(samples, rate)
+    if len(beats) < 2:
+        raise InputError(f"in {solo.id} no beats are heard; a beat file beside it would say where they are")
+    return beats, True
+
+
+def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
+    """Find the longest stretch of regular bars.
+
+    Parameters
+    ----------
+    solo : Solo
+    beats : Beats
+    tracked : bool
+        Whether a tracker found them, so that they jitter by a frame.
+
+    Raises
+    ------
+    InputError
+        If there is no regular bar.
+    """
+    counted = bool((beats.positions > 0).any())
+    metre = next(iter(beats.metres), 0) if counted else 0
+    if counted and metre < 2:
+        raise InputError(f"{solo.id} has no whole bar: {len(beats)} beats, {len(beats.downbeats_s)} downbeats")
+    run = _longest(_bars(beats, metre))
+    if run is None:
+        raise InputError(f"{solo.id} has no bar that is regular enough to be played along with: {len(beats)} beats")
+    return View(solo, metre, _smoothed(run) if tracked else run)
+
+
+def metrical_levels(
+    tempi_bpm: Sequence[float],
+    annotated: Sequence[bool],
+    *,
+    tempo_bpm: tuple[float, float] | None = None,
+    tolerance: float = SAME,
+) -> list[int]:
+    """Decide by how many octaves the tempo of each solo is to be corrected.
+
+    Solos whose tempi differ by octaves alone are brought to one tempo: that of annotated ones, or else the one inside
+    the range that moves the fewest of them and is nearest to 100 bpm.
+
+    Parameters
+    ----------
+    tempi_bpm : sequence of float
+        The tempo of each solo.
+    annotated : sequence of bool
+        Whether it comes from an annotation, which is never corrected.
+    tempo_bpm : tuple of float, optional
+        Lowest and highest tempo, where these are known; 60 to 180 by default.
+    tolerance : float
+        How far tempi that are the same may differ, as a share.
+
+    Returns
+    -------
+    list of int
+        Octaves to add: 1 is double the tempo, -1 is half of it.
+
+    Examples
+    --------
+    >>> metrical_levels([47.5, 190.0, 95.0], [False, False, False])
+    [1, -1, 0]
+    >>> metrical_levels([66.0, 132.0], [False, True])
+    [1, 0]
+    """
+    octaves = np.log2(np.asarray(tempi_bpm, np.float64))
+    near = np.log2(1 + tolerance)
+    weights = np.where(annotated, ANNOTATED, MOVED)
+    found = []
+    for own, is_fixed in zip(octaves, annotated, strict=True):
+        apart = octaves - own
+        same = np.abs(apart - np.rint(apart)) <= near
+        fixed = octaves[same & np.asarray(annotated, bool)]
+        levels = [0] if is_fixed else [0, 1, -1, 2, -2]
+        for low, high in (tempo_bpm, TEMPO_BPM) if tempo_bpm is not None else (TEMPO_BPM,):
+            inside = [
+                level
+                for level in levels
+                if np.log2(low) - near <= own + level <= np.log2(high) + near
+                or (np.abs(fixed - own - level) <= near).any()
+            ]
+            if inside:
+                break
+        cost = {
+            level: float(weights[same] @ np.abs(np.rint(own + level - octaves[same])))
+            + same.sum() * abs(own + level - np.log2(USUAL_BPM))
+            for level in inside or [0]
+        }
+        found.append(min(cost, key=lambda level: cost[level]))
+    return found
+
+
+def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
+    """Count the bars of a solo at a metrical level: as they are, or in all metres that another level allows.
+
+    Parameters
+    ----------
+    bars : View
+    level : int
+        Octaves by which the tempo is corrected.
+
+    Raises
+    ------
+    InputError
+        If no whole bar is left.
+    """
+    times, metre = bars.beats_s, bars.metre
+    if level == 0:
+        return (bars,)
+    if level > 0:
+        times = np.interp(np.arange(2**level * (len(times) - 1) + 1) / 2**level, np.arange(len(times)), times)
+        metres = [metre, 2 * metre]
+    else:
+        times, metres = times[:: 2**-level], [metre, *([metre // 2] if metre % 2 == 0 and metre >= 4 else [])]
+    whole = [(one, (len(times) - 1) // (one or BARE) * (one or BARE)) for one in dict.fromkeys(metres)]
+    found = tuple(View(bars.solo, one, times[: count + 1]) for one, count in whole if count)
+    if not found:
+        raise InputError(f"{bars.solo.id} has no whole bar at {bars.tempo_bpm * 2.0**level:.0f} bpm")
+    return found
+
+
+def _heard(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
+    """A solo from beginning to end, mono."""
+    rate = max(audio.info(path).rate for path in solo.files)
+    return solo.read(0.0, solo.song.duration_s, rate=rate, channels=1), rate
+
+
+def _counted(beats: Beats, heard: Beats) -> Beats:
+    """Annotated beats, with the downbeats that a tracker hears where it agrees with itself."""
+    metre = next(iter(heard.metres), 0)
+    if metre < 2:
+        return beats
+    votes = np.zeros(metre)
+    for time_s, position in heard:
+        nearest = int(np.abs(beats.times_s - time_s).argmin())
+        if position and abs(beats.times_s[nearest] - time_s) < NEAR_S:
+            votes[(position - 1 - nearest) % metre] += 1
+    if votes.max() <= votes.sum() / 2:
+        return beats
+    return Beats(beats.times_s, (np.arange(len(beats)) + int(votes.argmax())) % metre + 1)
+
+
+def _bars(beats: Beats, metre: int) -> Iterable[Floats | None]:
+    """Times of each regular bar and of the downbeat after it; None where one is missing or another."""
+    size = metre or BARE
+    pattern = [*range(1, size + 1), 1] if metre else [0] * (size + 1)
+    first = int(np.flatnonzero(beats.positions == 1)[0]) if metre else 0
+    at = first
+    while at + size < len(beats):
+        times = beats.times_s[at : at + size + 1]
+        gaps = np.diff(times)
+        if beats.positions[at : at + size + 1].tolist() != pattern:
+            yield None
+            later = np.flatnonzero(beats.positions[at + 1 :] == 1) if metre else np.array([0])
+            if not len(later):
+                return
+            at += 1 + int(later[0])
+        elif np.abs(gaps / gaps.mean() - 1).max() > UNEVEN:
+            yield None
+            at += size if metre else 1
+        else:
+            yield times
+            at += size
+
+
+def _longest(bars: Iterable[Floats | None]) -> Floats | None:
+    """The longest row of bars that follow one another at about one tempo."""
+    rows: list[list[Floats]] = [[]]
+    for bar in bars:
+        if bar is None:
+            rows.append([])
+            continue
+        last = rows[-1][-1] if rows[-1] else None
+        length = bar[-1] - bar[0]
+        if last is not None and (last[-1] != bar[0] or abs((last[-1] - last[0]) / length - 1) > DRIFT):
+            rows.append([])
+        rows[-1].append(bar)
+    best = max(rows, key=len)
+    return np.concatenate([best[0][:1], *(bar[1:] for bar in best)]) if best else None
+
+
+def _smoothed(times: Floats) -> Floats:
+    """Beats on lines through their neighbours."""
+    number = np.arange(len(times))
+    out = times.copy()
+    for at in number:
+        near = slice(max(0, at - SMOOTH), at + SMOOTH + 1)
+        if len(times[near]) > 2:
+            _, start = np.polyfit(number[near] - at, times[near], 1)
+            out[at] = start
+    return out if all(late > early for early, late in pairwise(out)) else times

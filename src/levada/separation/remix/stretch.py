@@ -1,0 +1,148 @@
+"""Percussion at another tempo: every attack is moved as it is, and what is between attacks is made to fit.
+
+A recording is cut nowhere near a stroke. Each stroke is heard at its new place sample by sample, and from one to the
+next the shift changes once, in a crossfade of a few milliseconds at the place where it is heard least: where the sound
+has decayed, or where both sides agree. Pitch does not change, attacks stay as sharp as they were, and nothing is later
+or earlier than the map from old to new times says. Sustained sounds are cut more audibly than struck ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.io.audio import mono
+
+__all__ = ["onsets", "placed"]
+
+Floats32 = npt.NDArray[np.float32]
+Floats64 = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+HOP_S = 0.0025  # steps in which attacks are looked for
+RISE_DB, BEFORE, FLOOR = 4.0, 6, 1e-5  # how far energy rises above that of so many steps; below the loudest: silence
+APART_S = 0.045  # of two attacks nearer than this the second is moved with the first
+ATTACK_S, GUARD_S, FADE_S = 0.035, 0.004, 0.010  # left alone after a stroke and before it; a crossfade
+EARLY_S = 0.008  # how long before its first stroke a recording is faded in
+LOOSE_S = 0.008  # how far a place without a stroke may be from where it should be, so that waves meet
+
+
+def onsets(samples: Floats32, rate: int) -> Ints:
+    """Find attacks.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)]
+    rate : int
+
+    Returns
+    -------
+    int [shape=(attacks,)]
+        The sample each begins at, a few milliseconds early rather than late.
+    """
+    sound = np.diff(mono(samples).astype(np.float64), prepend=0.0)  # highs, in which strokes begin
+    hop = max(1, round(HOP_S * rate))
+    frames = len(sound) // hop
+    if frames <= BEFORE:
+        return np.zeros(0, np.int64)
+    energy = np.square(sound[: frames * hop]).reshape(frames, hop).mean(axis=1)
+    if not energy.any():
+        return np.zeros(0, np.int64)
+    level = 10 * np.log10(energy + FLOOR * np.quantile(energy, 0.995) + 1e-20)
+    past = np.lib.stride_tricks.sliding_window_view(np.pad(level, (BEFORE, 0), mode="edge")[:-1], BEFORE).mean(axis=1)
+    past[:BEFORE] = level.min()
+    rise = level - past
+    found: list[int] = []
+    for frame in np.flatnonzero(rise > RISE_DB):
+        if not found or frame - found[-1] > APART_S / HOP_S:
+            found.append(int(frame))
+    return np.maximum(0, (np.array(found, np.int64) - 1) * hop)
+
+
+def placed(
+    samples: Floats32, old: npt.ArrayLike, new: npt.ArrayLike, length: int, *, rate: int, loose: npt.ArrayLike = ()
+) -> Floats32:
+    """Play a recording so that what is heard at old places is heard at new ones.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(channels, samples)]
+    old, new : int [shape=(anchors,)]
+        Samples: where each anchor is, and where it is to be. New ones increase; old ones may go back, as in a loop.
+    length : int
+        Samples of the result.
+    rate : int
+    loose : bool [shape=(anchors,)], optional
+        Which anchors are places without a stroke.
+
+    Returns
+    -------
+    float32 [shape=(channels, length)]
+        Silent before the first anchor.
+    """
+    shifts, ends = np.asarray(new, np.int64) - np.asarray(old, np.int64), np.asarray(new, np.int64)
+    free = np.zeros(len(ends), bool) if not np.size(loose) else np.asarray(loose, bool).copy()
+    out = np.zeros((samples.shape[0], length), np.float32)
+    if not len(ends):
+        return out
+    heard, shift = mono(samples), int(shifts[0])
+    begin = max(0, int(ends[0]) - round(EARLY_S * rate))
+    at = begin
+    for index in range(1, len(ends)):
+        wanted = int(shifts[index])
+        if wanted == shift:
+            continue
+        where, fade, taken = _splice(
+            heard, shift, wanted, int(ends[index - 1]), int(ends[index]), rate=rate, is_loose=bool(free[index])
+        )
+        where = min(max(where, at), length)
+        stop = min(where + fade, length)
+        out[:, at:where] = _at(samples, at - shift, where - at)
+        weight = (0.5 - 0.5 * np.cos(np.pi * (np.arange(stop - where) + 0.5) / fade)).astype(np.float32)
+        left, right = _at(samples, where - shift, stop - where), _at(samples, where - taken, stop - where)
+        out[:, where:stop] = left + weight * (right - left)
+        at, shift = stop, taken
+        if at >= length:
+            break
+    if at < length:
+        out[:, at:] = _at(samples, at - shift, length - at)
+    soft = min(round(EARLY_S / 2 * rate), length - begin)
+    if begin and soft > 0:
+        out[:, begin : begin + soft] *= np.linspace(0, 1, soft, dtype=np.float32)
+    return out
+
+
+def _splice(
+    heard: Floats32, left: int, right: int, after: int, before: int, *, rate: int, is_loose: bool
+) -> tuple[int, int, int]:
+    """Where between two anchors the shift changes, in how many samples, and to what."""
+    attack, guard, fade = (round(seconds * rate) for seconds in (ATTACK_S, GUARD_S, FADE_S))
+    first, last = after + attack, before - guard - fade
+    if last < first:  # strokes that follow each other closely
+        fade = max(8, min(fade, (before - after) // 4))
+        first = last = max(after + 1, before - min(guard, (before - after) // 4) - fade)
+    count = last - first + fade
+    step = max(1, rate // 6000)
+    reach = round(LOOSE_S * rate) if is_loose else 0
+    mine = _at(heard[None], first - left, count)[0].astype(np.float64)
+    if is_loose and np.abs(mine).max(initial=0) < 1e-4:
+        reach = 0
+    best: tuple[float, int, int] | None = None
+    for taken in range(right - reach, right + reach + 1, step) if reach else (right,):
+        other = _at(heard[None], first - taken, count)[0]
+        sums = np.concatenate([[0.0], np.cumsum(np.square(mine - other))])
+        apart = sums[fade:] - sums[:-fade]
+        place = int(apart.argmin())
+        if best is None or apart[place] < best[0]:
+            best = (float(apart[place]), first + place, taken)
+    assert best is not None
+    return best[1], fade, best[2]
+
+
+def _at(samples: Floats32, start: int, count: int) -> Floats32:
+    """A stretch of samples, silent where there are none."""
+    out = np.zeros((samples.shape[0], max(0, count)), np.float32)
+    low, high = max(0, start), min(samples.shape[1], start + count)
+    if high > low:
+        out[:, low - start : high - start] = samples[:, low:high]
+    return out

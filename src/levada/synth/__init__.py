@@ -1,0 +1,1 @@
+"""Annotated audio from descriptions: traditions, performances, instruments, rooms and recorders."""

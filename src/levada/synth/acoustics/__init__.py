@@ -1,0 +1,191 @@
+"""What a microphone makes of music: the room, the street, the crowd, the recorder, and what became of the recording.
+
+Rendered music is sterile; what is recorded is not. Every recording draws its own place and its own faults, and about a
+third come from a studio. Whatever happens, a beat stays within 3 ms of where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.synth.acoustics import codecs, crowd, dynamics, recorders, rooms
+from levada.synth.acoustics import traffic as street
+from levada.synth.acoustics.mixdown import multitracked
+from levada.synth.acoustics.noise import rms
+
+__all__ = ["Faults", "multitracked", "record"]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How probable each thing is that may happen to a recording.
+
+    All but `studio` are of recordings made elsewhere; each is drawn for itself.
+    """
+
+    studio: float = 0.34  # clean and mastered, with little reverberation
+    room: float = 0.85  # a place: from a booth to a church, a street, a field
+    traffic: float = 0.2
+    wind: float = 0.1
+    babble: float = 0.2
+    applause: float = 0.12
+    calls: float = 0.12  # shouts and whistles
+    handling: float = 0.08  # knocks against the microphone
+    colour: float = 0.9  # a smooth equaliser
+    cheap: float = 0.25  # a band-limited microphone with resonances
+    muffled: float = 0.06  # from behind a door, a wall, a coat
+    comb: float = 0.12  # two channels added up, one of them late
+    hum: float = 0.15
+    gain: float = 0.2  # automatic gain control
+    compressor: float = 0.3
+    pumping: float = 0.06
+    tape: float = 0.2  # soft saturation
+    clipping: float = 0.12
+    waver: float = 0.12  # wow and flutter
+    hiss: float = 0.9
+    crackle: float = 0.06
+    telephone: float = 0.04
+    coder: float = 0.3  # 16 to 128 kilobits a second
+    level_db: float = 14.0  # how far below full scale the loudest sample may lie
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            most = 60 if entry.name == "level_db" else 1
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+                raise InputError(f"{entry.name} must be a number from 0 to {most}, not {value!r}")
+
+
+def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Floats32:
+    """What a microphone makes of it: place, noise, tone, overload, coding, and some level or other.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(1, samples)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+    by : Faults
+        How probable each thing is.
+
+    Returns
+    -------
+    float32 [shape=(1, samples)]
+        Never louder than full scale. Silence stays silence.
+    """
+    dry = samples[0]
+    peak = float(np.abs(dry).max()) if dry.size else 0.0
+    if peak == 0:
+        return samples.copy()
+    wet = np.asarray(dry / peak, np.float32)
+    wet = _studio(wet, rng) if rng.random() < by.studio else _field(wet, rng, by)
+    top = float(np.abs(wet).max())
+    level = 0.98 * 10 ** (-rng.uniform(0, by.level_db) / 20)
+    sixteen_bits = np.rint(wet * np.float32(level * 32768 / max(top, 1e-12)))
+    return np.asarray(sixteen_bits / np.float32(32768))[None]
+
+
+def _studio(wet: Floats32, rng: Generator) -> Floats32:
+    """Clean and mastered: a hint of room or plate, a gentle equaliser, a bus compressor, a limiter."""
+    if rng.random() < 0.4:
+        plate = rooms.tail(
+            np.exp(rng.uniform(np.log(0.5), np.log(2.2))) * np.linspace(1.1, 0.6, len(rooms.OCTAVES_HZ)),
+            energy=np.full(len(rooms.OCTAVES_HZ), 10 ** (rng.uniform(-28, -11) / 10)),
+            rise_s=0.005,
+            delay_s=rng.uniform(0.0, 0.04),
+            rng=rng,
+        )
+        plate[0] += 1
+        wet = _through(wet, plate)
+    elif rng.random() < 0.5:
+        wet = _through(wet, rooms.ring(rooms.draw("booth", rng=rng), rng=rng))
+    wet = recorders.coloured(wet, rng=rng, spread_db=rng.uniform(0.3, 2.5))
+    if rng.random() < 0.6:
+        wet = dynamics.compressed(wet, rng=rng, ratio=(1.2, 3))
+    if rng.random() < 0.45:
+        wet = dynamics.limited(wet, rng=rng)
+    if rng.random() < 0.3:
+        wet = _over(wet, recorders.hiss(len(wet), rng=rng), rng.uniform(50, 75))
+    if rng.random() < 0.2:
+        wet = codecs.coded(wet, rng=rng, kbps=rng.uniform(64, 128))
+    return wet
+
+
+def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
+    """Recorded somewhere, by somebody, with something."""
+    count = len(wet)
+
+    def chance(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    music = rms(wet)  # how loud the others are is told against this
+    for probability, sound, least_db, most_db in (  # in the same place as the music
+        (by.babble, crowd.babble, 2, 30),
+        (by.applause, crowd.applause, 5, 30),
+        (by.calls, crowd.calls, 5, 30),
+    ):
+        if chance(probability):
+            wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
+    if chance(by.room):
+        weights = np.array([place.weight for place in rooms.PLACES.values()])
+        place = list(rooms.PLACES)[rng.choice(len(weights), p=weights / weights.sum())]
+        wet = _through(wet, rooms.ring(rooms.draw(place, rng=rng), rng=rng))
+    music = rms(wet)
+    for probability, sound, least_db, most_db in (
+        (by.traffic, street.traffic, 0, 32),
+        (by.wind, street.wind, -3, 25),
+        (by.handling, recorders.handled, 3, 25),
+    ):
+        if chance(probability):
+            wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
+    if chance(by.comb) and count > 200:
+        wet = recorders.combed(wet, rng=rng)
+    if chance(by.colour):
+        wet = recorders.coloured(wet, rng=rng, spread_db=rng.uniform(1, 5))
+    if chance(by.cheap):
+        wet = recorders.cheap(wet, rng=rng)
+    if chance(by.muffled):
+        wet = recorders.muffled(wet, rng=rng)
+    if chance(by.hum):
+        wet = _over(wet, recorders.hum(count, rng=rng), rng.uniform(15, 45))
+    if rms(wet) < 1e-9:  # a click between two knots may leave nothing behind
+        return wet
+    for probability, change in (
+        (by.gain, dynamics.automatic),
+        (by.compressor, dynamics.compressed),
+        (by.pumping, dynamics.pumping),
+        (by.tape, dynamics.taped),
+        (by.clipping, dynamics.overloaded),
+        (by.waver, recorders.wavering),
+    ):
+        if chance(probability):
+            wet = change(wet, rng=rng)
+    if chance(by.hiss):
+        wet = _over(wet, recorders.hiss(count, rng=rng), rng.uniform(15, 70))
+    if chance(by.crackle):
+        wet = _over(wet, recorders.crackle(count, rng=rng), rng.uniform(12, 40))
+    if chance(by.telephone):
+        wet = codecs.telephoned(wet, rng=rng)
+    if chance(by.coder):
+        wet = codecs.coded(wet, rng=rng)
+    return wet
+
+
+def _through(samples: Floats32, response: Floats32) -> Floats32:
+    """Samples in a room that answers like that."""
+    from scipy.signal import oaconvolve
+
+    return np.asarray(oaconvolve(samples, response[: len(samples)])[: len(samples)], np.float32)
+
+
+def _over(samples: Floats32, noise: Floats32, snr_db: float, level: float | None = None) -> Floats32:
+    """Samples and noise of unit power, so many decibels below them, or more where single knocks would drown them."""
+    gain = (rms(samples) if level is None else level) * 10 ** (-snr_db / 20)
+    gain = min(gain, 1.5 * float(np.abs(samples).max()) / max(float(np.abs(noise).max()), 1e-9))
+    return samples + noise * np.float32(gain)

@@ -1,0 +1,96 @@
+"""What is left of sound that was sent: low-rate music coders, telephones.
+
+The coder is the core of all of them: a lapped transform whose coefficients are rounded so coarsely that the noise just
+hides behind the music, or does not. A real one (MPEG layer 3 in libsndfile) takes half a second for 40 s of music.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from levada.synth.acoustics.noise import Floats32, Generator, shape
+from levada.synth.instruments import RATE
+
+__all__ = ["coded", "lapped", "telephoned", "unlapped"]
+
+BLOCK = 576  # coefficients, as in MPEG layer 3: 13 ms
+RATES_KBPS = (16, 24, 32, 48, 64, 96, 128)
+CUTOFF_HZ = (4000, 5500, 7500, 10000, 11500, 15000, 16000)
+# Edges of the scale factor bands of MPEG layer 3 at 44.1 kHz, long blocks.
+EDGES = (0, 4, 8, 12, 16, 20, 24, 30, 36, 44, 52, 62, 74, 90, 110, 134, 162, 196, 238, 288, 342, 418)
+
+
+def coded(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Floats32:
+    """Through a coder and back: narrow, with holes in the spectrum, and noise around strokes; nothing is delayed.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+    rng : numpy.random.Generator
+    kbps : float or None
+        Kilobits a second, from 16 to 128; None: some.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
+    rate = np.exp(rng.uniform(np.log(16), np.log(128))) if kbps is None else kbps
+    cutoff = int(np.interp(rate, RATES_KBPS, CUTOFF_HZ) / (RATE / 2) * BLOCK)
+    to_mask_db = float(np.interp(np.log(rate), np.log([16, 128]), [2, 17]) + rng.uniform(-1.5, 1.5))
+    spectrum = lapped(samples)
+    spectrum[:, cutoff:] = 0
+    widths = np.diff([*EDGES, BLOCK])
+    energy = np.add.reduceat(spectrum**2, EDGES, axis=1) / widths
+    mask = energy * np.float32(10 ** (-to_mask_db / 10))
+    mask[:, 1:] = np.maximum(mask[:, 1:], mask[:, :-1] * np.float32(0.03))  # low masks high
+    mask[1:] = np.minimum(mask[1:], 8 * mask[:-1] + energy[1:] * np.float32(10 ** (-(to_mask_db + 12) / 10)))
+    mask = np.maximum(mask, max(float(energy.max()) * 1e-8, 1e-20))  # what nobody hears
+    step = np.repeat(np.sqrt(12 * mask), widths, axis=1)
+    return unlapped(np.rint(spectrum / step) * step, count=len(samples))
+
+
+def _window() -> Floats32:
+    return np.asarray(np.sin(np.pi / (2 * BLOCK) * (np.arange(2 * BLOCK) + 0.5)), np.float32)
+
+
+def lapped(samples: Floats32) -> Floats32:
+    """The modified discrete cosine transform (Princen and Bradley 1986): float32 [shape=(blocks, 576)]."""
+    from scipy.fft import dct
+
+    blocks = -(-len(samples) // BLOCK) + 1
+    padded = np.zeros((blocks + 1, BLOCK), np.float32)
+    padded.reshape(-1)[BLOCK : BLOCK + len(samples)] = samples
+    window, half = _window(), BLOCK // 2
+    first, second = padded[:-1] * window[:BLOCK], padded[1:] * window[BLOCK:]
+    folded = np.empty((blocks, BLOCK), np.float32)
+    folded[:, :half] = -second[:, :half][:, ::-1] - second[:, half:]
+    folded[:, half:] = first[:, :half] - first[:, half:][:, ::-1]
+    return np.asarray(dct(folded, type=4, norm="ortho"))
+
+
+def unlapped(spectrum: Floats32, *, count: int) -> Floats32:
+    """What `lapped` took apart: float32 [shape=(count,)]."""
+    from scipy.fft import dct
+
+    folded = dct(spectrum, type=4, norm="ortho")
+    window, half = _window(), BLOCK // 2
+    low, high = folded[:, :half], folded[:, half:]
+    out = np.zeros((len(spectrum) + 1, BLOCK), np.float32)
+    out[:-1] = np.concatenate([high, -high[:, ::-1]], axis=1) * window[:BLOCK]
+    out[1:] += np.concatenate([-low[:, ::-1], -low], axis=1) * window[BLOCK:]
+    return out.reshape(-1)[BLOCK : BLOCK + count]
+
+
+def telephoned(samples: Floats32, *, rng: Generator) -> Floats32:
+    """A telephone: 300 to 3400 Hz, eight bits on a logarithmic scale (ITU-T G.711): float32 [shape=(samples,)]."""
+    narrow = shape(
+        samples,
+        knots_hz=[100, 250, 300, rng.uniform(800, 2500), 3400, 3800, 5000],
+        gains_db=[-40, -8, -3, rng.uniform(0, 6), -3, -25, -60],
+    )
+    top = np.float32(np.abs(narrow).max())
+    if top == 0:
+        return narrow
+    small = np.log1p(np.float32(255) * np.abs(narrow) / top) * np.float32(127 / np.log(256))
+    loud = np.expm1(np.rint(small) * np.float32(np.log(256) / 127))
+    return np.asarray(np.sign(narrow) * top / 255 * loud, np.float32)

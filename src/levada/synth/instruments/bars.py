@@ -1,0 +1,196 @@
+"""Wood, bells and cymbals: whatever is solid and struck, each with modes of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.partials import BELL, METAL, WOOD, Range, fall, noise, ring, together, within
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["BARS", "Bar", "Solid"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+TRIANGLE = (1.0, 1.38, 1.71, 2.14, 2.74, 3.05, 3.72)
+BAMBOO = (1.0, 2.1, 3.3, 5.1)
+
+
+class _Touch(NamedTuple):
+    """How a stroke differs from an open one."""
+
+    ring: float = 1.0
+    bright: float = 1.0
+    click: float = 1.0
+    pitch: float = 1.0
+
+
+TOUCHES = {
+    "open": _Touch(),
+    "muted": _Touch(0.18, 0.8, 1.0, 1.005),
+    "slap": _Touch(0.7, 1.6, 2.0),
+    "stick": _Touch(0.9, 1.4, 1.5),
+    "bass": _Touch(1.1, 0.6, 0.6, 0.9),
+    "rim": _Touch(0.6, 1.8, 1.6, 1.02),
+    "high": _Touch(),
+    "low": _Touch(),
+    "shake": _Touch(0.08, 1.2, 2.5),
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A kind of bar, block, bell or cymbal.
+
+    Parameters
+    ----------
+    modes : tuple of float
+        Frequencies of its modes, relative to the lowest; a cymbal has more than it names, they are its noise.
+    pitch_hz : Range
+        Of its lowest mode.
+    ring_s : Range
+        Time in which that falls by 60 dB.
+    slope : tuple of float
+        Between which powers of their frequency its modes fall.
+    damping : float
+        How much faster higher modes die away: with frequency to this power.
+    click : Range
+        Level of the noise of the blow.
+    click_hz : tuple of float
+        Where that lies.
+    wash : Range
+        Level of noise that rings as long as the modes do.
+    wash_hz : tuple of float
+        Where that lies.
+    level : float
+        Amplitude beside a snare drum.
+    """
+
+    modes: tuple[float, ...]
+    pitch_hz: Range
+    ring_s: Range
+    slope: tuple[float, float] = (0.3, 1.2)
+    damping: float = 0.5
+    click: Range = (0.05, 0.3)
+    click_hz: tuple[float, float] = (1500, 9000)
+    wash: Range = (0, 0)
+    wash_hz: tuple[float, float] = (5000, 15000)
+    level: float = 0.5
+
+    def draw(self, rng: Generator) -> Solid:
+        """One of this kind."""
+        slope = rng.uniform(*self.slope)
+        low, high = self.wash_hz
+        return Solid(
+            kind=self,
+            pitch_hz=within(self.pitch_hz, rng),
+            ring_s=within(self.ring_s, rng),
+            ratios=tuple(ratio * rng.uniform(0.98, 1.02) ** (ratio > 1) for ratio in self.modes),
+            levels=tuple(ratio**-slope * rng.uniform(0.3, 1.0) for ratio in self.modes),
+            beating=rng.uniform(0.0005, 0.004),
+            click=within(self.click, rng),
+            wash=within(self.wash, rng),
+            wash_hz=(low * rng.uniform(0.8, 1.3), min(20000.0, high * rng.uniform(0.7, 1.3))),
+            interval=rng.uniform(1.19, 1.5),
+        )
+
+
+@dataclass(frozen=True)
+class Solid:
+    """One bar, block, bell or cymbal, with everything that makes it this one.
+
+    Parameters
+    ----------
+    kind : Bar
+    pitch_hz, ring_s, click, wash : float
+        Its own values within the ranges of its kind.
+    ratios, levels : float [shape=(modes,)]
+    beating : float
+        How far apart the two halves of each mode are, as a share: nothing cast or cut is quite round.
+    wash_hz : tuple of float
+    interval : float
+        Between its two bells, as a ratio.
+    """
+
+    kind: Bar
+    pitch_hz: float
+    ring_s: float
+    ratios: tuple[float, ...]
+    levels: tuple[float, ...]
+    beating: float
+    click: float
+    wash: float
+    wash_hz: tuple[float, float]
+    interval: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        apart = {"high": self.interval**0.5, "low": self.interval**-0.5}.get(stroke, 1.0)
+        pitch = self.pitch_hz * touch.pitch * apart * rng.uniform(0.998, 1.002)
+        ring_s = self.ring_s * touch.ring * rng.uniform(0.9, 1.1)
+        hz: list[float] = []
+        levels: list[float] = []
+        rings_s: list[float] = []
+        for ratio, level in zip(self.ratios, self.levels, strict=True):
+            strong = level * (touch.bright * (0.4 + velocity)) ** (0.6 if ratio > 1 else 0) * rng.uniform(0.7, 1.2)
+            split = self.beating if ring_s > 0.15 and not self.wash else 0.0
+            for half, share in ((1 + split, 0.6), (1 - split, 0.4)) if split else ((1.0, 1.0),):
+                hz.append(pitch * ratio * half)
+                levels.append(strong * share)
+                rings_s.append(max(0.01, ring_s * ratio**-self.kind.damping))
+        layers = [ring(hz, levels, rings_s, rng)]
+        layers[0] /= max(float(np.abs(layers[0]).max()), 1e-9)
+        length = int(RATE * 0.02)
+        click = self.click * touch.click * (0.4 + velocity)
+        layers.append(click * noise(length, self.kind.click_hz, rng, envelope=fall(length, rng.uniform(0.005, 0.015))))
+        if self.wash:
+            layers.append(self.wash * self._washing(ring_s, touch, velocity, rng))
+        return together(layers)
+
+    def _washing(self, ring_s: float, touch: _Touch, velocity: float, rng: Generator) -> Floats:
+        """Noise whose upper half is struck harder and dies sooner."""
+        low, high = self.wash_hz
+        layers = []
+        for level, band, share in (
+            (0.6, (0.5 * low, low * 1.2), 1.0),
+            (touch.bright * (0.4 + velocity), (low, high), 0.7),
+        ):
+            length = int(RATE * min(2.5, ring_s * share))
+            layers.append(level * noise(length, band, rng, envelope=fall(length, ring_s * share)))
+        return together(layers)
+
+
+def _wood(low: float, high: float, ring_s: Range, modes: tuple[float, ...] = WOOD) -> Bar:
+    return Bar(modes, (low, high), ring_s, (1.0, 2.2), 0.6, (0.1, 0.5))
+
+
+def _bell(low: float, high: float, ring_s: Range, level: float) -> Bar:
+    return Bar(BELL, (low, high), ring_s, (0.3, 1.1), 0.35, level=level)
+
+
+def _cymbal(modes: tuple[float, ...], ring_s: Range, wash: Range, level: float) -> Bar:
+    return Bar(
+        modes, (2200, 5000), ring_s, (-0.1, 0.8), 0.3, (0.2, 0.8), (3000, 14000), wash, (5000, 13000), level
+    )  # fmt: skip
+
+
+BARS: dict[str, Bar] = {
+    "rim": _wood(380, 900, (0.03, 0.09)),
+    "woodblock": _wood(700, 1900, (0.05, 0.14)),
+    "claves": _wood(1900, 2900, (0.06, 0.14)),
+    "cata": replace(_wood(450, 1200, (0.03, 0.1), BAMBOO), click=(0.3, 1.2), click_hz=(800, 7000)),
+    "cowbell": _bell(450, 820, (0.12, 0.4), 0.5),
+    "agogo": _bell(600, 1500, (0.2, 0.6), 0.45),
+    "gongue": _bell(330, 700, (0.3, 0.9), 0.5),
+    "triangle": Bar(TRIANGLE, (2600, 5200), (0.6, 2.4), (-0.2, 0.6), 0.2, level=0.25),
+    "hat": _cymbal(METAL, (0.15, 0.5), (1.0, 4.0), 0.35),
+    "open-hat": _cymbal(METAL, (0.4, 1.2), (1.0, 4.0), 0.35),
+    "ride": _cymbal(BELL, (0.8, 2.2), (0.3, 1.5), 0.3),
+    "crash": _cymbal(METAL, (1.2, 2.5), (1.5, 5.0), 0.5),
+}
+"""Wood, bells and cymbals, by the name of their voice."""

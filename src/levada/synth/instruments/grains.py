@@ -1,0 +1,274 @@
+"""Shakers, scrapers, rattles, jingles and hands: many small blows that are heard as one.
+
+A sound is a train of blows and the colour that each of them has (Cook, *Physically informed sonic modeling*, 1997).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.partials import Range, fall, noise, ring, rings, within
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["GRAINS", "Clap", "Grains", "Handful", "Hands", "Jingles", "Tambourine"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+NOTHING = (0, 0)
+
+
+class _Touch(NamedTuple):
+    """How a stroke differs from an open one."""
+
+    length: float = 1.0
+    pitch: float = 1.0
+    body: float = 1.0
+
+
+TOUCHES = {
+    "open": _Touch(),
+    "muted": _Touch(0.4),
+    "slap": _Touch(0.6, 1.1, 1.5),
+    "stick": _Touch(0.7, 1.1, 1.5),
+    "bass": _Touch(1.0, 0.8, 6.0),
+    "rim": _Touch(0.5, 1.2, 2.0),
+    "high": _Touch(0.9, 1.2),
+    "low": _Touch(1.1, 0.83),
+    "shake": _Touch(0.6, 1.0, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Grains:
+    """A kind of shaker, scraper or rattle.
+
+    Parameters
+    ----------
+    length_s : Range
+        How long an open stroke is.
+    blows_hz : Range
+        Blows in a second: thousands of seeds, tens of notches.
+    band_hz : tuple of float
+        Where the colour of a blow lies.
+    peak_hz : Range
+        Its strongest resonance.
+    grain_s : Range
+        Length of a blow.
+    attack_s : float
+        Time to the loudest point.
+    regular : float
+        How evenly blows follow each other: 0 for seeds, near 1 for notches.
+    slowing : float
+        How much later each blow comes than the one before: 1 is steady.
+    body_hz, body : Range
+        Pitch and level of what the seeds are in.
+    level : float
+        Amplitude beside a snare drum.
+    """
+
+    length_s: Range
+    blows_hz: Range
+    band_hz: tuple[float, float]
+    peak_hz: Range
+    grain_s: Range = (0.002, 0.006)
+    attack_s: float = 0.0
+    regular: float = 0.0
+    slowing: float = 1.0
+    body_hz: Range = (200, 400)
+    body: Range = NOTHING
+    level: float = 0.35
+
+    def draw(self, rng: Generator) -> Handful:
+        """One of this kind."""
+        low, high = self.band_hz
+        return Handful(
+            kind=self,
+            length_s=within(self.length_s, rng),
+            blows_hz=within(self.blows_hz, rng),
+            band_hz=(low * rng.uniform(0.7, 1.3), min(20000.0, high * rng.uniform(0.7, 1.2))),
+            peak=(within(self.peak_hz, rng), rng.uniform(0.1, 0.5), rng.uniform(1, 6)),
+            grain_s=within(self.grain_s, rng),
+            body_hz=within(self.body_hz, rng),
+            body=within(self.body, rng),
+        )
+
+
+@dataclass(frozen=True)
+class Handful:
+    """One shaker, scraper or rattle, with everything that makes it this one.
+
+    Parameters
+    ----------
+    kind : Grains
+    length_s, blows_hz, grain_s, body_hz, body : float
+        Its own values within the ranges of its kind.
+    band_hz : tuple of float
+    peak : tuple of float
+        Frequency, relative width and height of its resonance.
+    """
+
+    kind: Grains
+    length_s: float
+    blows_hz: float
+    band_hz: tuple[float, float]
+    peak: tuple[float, float, float]
+    grain_s: float
+    body_hz: float
+    body: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        length_s = self.length_s * touch.length * rng.uniform(0.85, 1.15)
+        blows = self._blows(length_s, rng)
+        at, width, height = self.peak
+        low, high = self.band_hz
+        bright = touch.pitch * (0.8 + 0.25 * velocity)
+        sound = noise(
+            len(blows), (low * touch.pitch, min(high * bright, 20000)), rng, peaks=[(at * bright, width, height)],
+            envelope=_spread(blows, self.grain_s),
+        )  # fmt: skip
+        if self.body and touch.body:
+            body = ring([self.body_hz * rng.uniform(0.98, 1.02)], [self.body * touch.body], [0.09], rng)[: len(sound)]
+            sound[: len(body)] += body
+        return sound
+
+    def _blows(self, length_s: float, rng: Generator) -> Floats:
+        """A blow is an impulse, of random size; the first begins the sound."""
+        kind = self.kind
+        blows = np.zeros(int(RATE * (length_s + 4 * self.grain_s)) + 1)
+        count = max(2, int(self.blows_hz * length_s))
+        if kind.regular:
+            gaps = kind.slowing ** np.arange(count) * (1 + (1 - kind.regular) * rng.uniform(-1, 1, count))
+            times = np.cumsum(gaps) - gaps[0]
+            times *= length_s / max(times[-1], 1e-9)
+        else:
+            times = np.concatenate([[0.0], np.sort(rng.uniform(0, length_s, count - 1))])
+        sizes = rng.uniform(0.3, 1.0, count) * np.exp(-2.5 * np.maximum(times - kind.attack_s, 0) / length_s)
+        if kind.attack_s:
+            sizes *= np.minimum(1, 0.3 + 0.7 * times / kind.attack_s)
+        np.add.at(blows, (times * RATE).astype(int), sizes)
+        return blows
+
+
+def _spread(blows: Floats, grain_s: float) -> Floats:
+    """Every blow dies away: an envelope for noise."""
+    from scipy.signal import lfilter
+
+    return np.asarray(lfilter([1.0], [1.0, -float(np.exp(-6.9 / (grain_s * RATE)))], blows))
+
+
+@dataclass(frozen=True)
+class Jingles:
+    """Pairs of small cymbals in a frame.
+
+    Parameters
+    ----------
+    hz, rings_s : float [shape=(modes,)]
+    blows : float
+        How often they meet after a blow.
+    """
+
+    hz: tuple[float, ...]
+    rings_s: tuple[float, ...]
+    blows: float
+
+    @classmethod
+    def draw(cls, rng: Generator) -> Jingles:
+        """The jingles of one frame: a few pairs, none like the other."""
+        count = 12
+        return cls(
+            tuple(np.exp(rng.uniform(np.log(3800), np.log(13000), count))),
+            tuple(within((0.05, 0.2), rng) * np.ones(count) * rng.uniform(0.6, 1.2, count)),
+            rng.uniform(5, 12),
+        )
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one blow on the frame, with a peak of 1 [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        modes = ring(self.hz, rng.uniform(0.3, 1.0, len(self.hz)), np.array(self.rings_s) * touch.length, rng)
+        length_s = 0.05 * touch.length * (0.6 + velocity)
+        blows = np.zeros(len(modes) + int(RATE * length_s))
+        blows[0] = 1.0
+        times = rng.exponential(0.35 * length_s, max(2, int(self.blows * (0.5 + velocity)))).clip(0, length_s * 0.99)
+        np.add.at(blows, (times * RATE).astype(int), rng.uniform(-0.8, 0.8, len(times)))
+        sound = rings(blows, modes)
+        sound += 0.5 * np.abs(sound).max() * noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
+        return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
+
+
+class Tambourine(NamedTuple):
+    """Jingles without a skin."""
+
+    level: float = 0.4
+
+    def draw(self, rng: Generator) -> Jingles:
+        """One tambourine."""
+        return Jingles.draw(rng)
+
+
+class Hands(NamedTuple):
+    """Clapping hands."""
+
+    level: float = 0.8
+
+    def draw(self, rng: Generator) -> Clap:
+        """A few people who clap, or a machine."""
+        apart_s = rng.uniform(0.006, 0.014)
+        return Clap(
+            tuple(apart_s * rng.uniform(0.8, 1.2) * number for number in range(int(rng.integers(2, 6)))),
+            (rng.uniform(500, 1100), rng.uniform(3000, 8000)),
+            (rng.uniform(900, 2200), rng.uniform(0.3, 0.9), rng.uniform(1, 4)),
+            within((0.08, 0.35), rng),
+        )
+
+
+class Clap(NamedTuple):
+    """Hands that nearly meet at once, and the room behind them."""
+
+    times_s: tuple[float, ...]
+    band_hz: tuple[float, float]
+    peak: tuple[float, float, float]
+    ring_s: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:  # noqa: ARG002
+        """The sound of one clap, with a peak of 1 [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        ring_s = self.ring_s * touch.length
+        envelope = np.zeros(int(RATE * (ring_s + self.times_s[-1])))
+        for number, time_s in enumerate(self.times_s):
+            own = envelope[int(RATE * time_s * rng.uniform(0.9, 1.1)) :]
+            last = number == len(self.times_s) - 1
+            np.maximum(own, rng.uniform(0.7, 1.0) * fall(len(own), ring_s if last else 0.025), out=own)
+        at, width, height = self.peak
+        band = (self.band_hz[0] * touch.pitch, self.band_hz[1] * touch.pitch)
+        return noise(len(envelope), band, rng, peaks=[(at * touch.pitch, width, height)], envelope=envelope)
+
+
+GRAINS: dict[str, Grains | Tambourine | Hands] = {
+    "clap": Hands(),
+    "tambourine": Tambourine(),
+    "shaker": Grains((0.05, 0.13), (800, 3000), (3000, 14000), (4000, 9000), attack_s=0.012),
+    "maracas": Grains((0.02, 0.07), (500, 2000), (3500, 15000), (5000, 11000), attack_s=0.006),
+    "chekere": Grains(
+        (0.06, 0.18), (300, 900), (2000, 12000), (3000, 7000), (0.002, 0.005), 0.008,
+        body_hz=(130, 260), body=(0.03, 0.2), level=0.4,
+    ),
+    "guiro": Grains(
+        (0.1, 0.3), (90, 220), (900, 8000), (1500, 4000), (0.004, 0.012),
+        regular=0.8, slowing=0.985,
+    ),
+    "guira": Grains(
+        (0.05, 0.16), (200, 600), (3500, 16000), (4500, 9000), (0.002, 0.006), 0.006,
+        regular=0.5, level=0.4,
+    ),
+    "quijada": Grains(
+        (0.3, 0.8), (35, 60), (1200, 9000), (2400, 4500), (0.005, 0.02),
+        regular=0.8, slowing=1.01, body_hz=(500, 1100), body=(0.03, 0.25), level=0.4,
+    ),
+}  # fmt: skip

@@ -1,0 +1,264 @@
+"""Drums: skins that ring at the zeros of Bessel functions, struck somewhere, by something, and damped or not.
+
+Where a skin is struck decides which modes sound: all that are round in the middle, all others towards the rim. What
+strikes decides how far up they reach. (Fletcher and Rossing, *The Physics of Musical Instruments*, 1998, chapters 3
+and 18.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.grains import Jingles
+from levada.synth.instruments.partials import METAL, WOOD, Range, fall, noise, ring, together, within
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["DRUMS", "Drum", "Skin"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+# Diameters, circles and zero of the Bessel function of each mode.
+MODES = (
+    (0, 1, 2.405), (1, 1, 3.832), (2, 1, 5.136), (0, 2, 5.520), (3, 1, 6.380), (1, 2, 7.016), (4, 1, 7.588),
+    (2, 2, 8.417), (0, 3, 8.654), (5, 1, 8.771), (3, 2, 9.761), (1, 3, 10.173), (4, 2, 11.065),
+)  # fmt: skip
+NOTHING = (0, 0)
+
+
+class _Touch(NamedTuple):
+    """How a stroke differs from an open one."""
+
+    place: float | None = None
+    """Where the skin is struck, from the middle (0) to the rim (1); where the player usually does if it is None."""
+    hardness: float = 1.0
+    ring: float = 1.0
+    pitch: float = 1.0
+    click: float = 1.0
+    shell: float = 0.0
+    """How loud the shell is beside the skin."""
+
+
+TOUCHES = {
+    "open": _Touch(),
+    "muted": _Touch(0.45, 0.7, 0.22, 1.03, 0.8),
+    "slap": _Touch(0.85, 4.0, 0.4, 1.02, 4.0),
+    "stick": _Touch(0.5, 4.0, 0.7, 1.0, 2.5),
+    "bass": _Touch(0.08, 0.5, 1.2, 0.82, 0.5),
+    "rim": _Touch(0.95, 3.0, 0.35, 1.0, 1.5, shell=3.0),
+    "high": _Touch(),
+    "low": _Touch(),
+    "shake": _Touch(0.9, 1.5, 0.07, 1.1, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Drum:
+    """A kind of drum.
+
+    Parameters
+    ----------
+    pitch_hz : Range
+        Of its lowest mode.
+    ring_s : Range
+        Time in which that falls by 60 dB.
+    mallet_hz : Range
+        Where the spectrum of what strikes it begins to fall: a soft mallet, a hand, a stick.
+    place : tuple of float
+        Where it is usually struck, from the middle (0) to the rim (1).
+    click : Range
+        Level of the noise of the blow beside the skin.
+    click_hz : tuple of float
+        Where that lies; around what the mallet makes where it is nothing.
+    glide : float
+        How far the pitch starts above where it settles when it is struck hard, as a share.
+    wires, wires_s : Range
+        Level and length of the noise of snares.
+    wires_hz : tuple of float
+        Where that lies.
+    jingles : Range
+        Level of jingles in the frame.
+    metal : bool
+        Whether its shell is of metal.
+    level : float
+        Amplitude beside a snare drum.
+    """
+
+    pitch_hz: Range
+    ring_s: Range
+    mallet_hz: Range = (900, 2500)
+    place: tuple[float, float] = (0.3, 0.7)
+    click: Range = (0.05, 0.3)
+    click_hz: tuple[float, float] = NOTHING
+    glide: float = 0.05
+    wires: Range = NOTHING
+    wires_s: Range = (0.15, 0.4)
+    wires_hz: tuple[float, float] = (1500, 9000)
+    jingles: Range = NOTHING
+    metal: bool = False
+    level: float = 1.0
+
+    def draw(self, rng: Generator) -> Skin:
+        """One drum of this kind."""
+        kind = self
+        return Skin(
+            kind=kind,
+            pitch_hz=within(kind.pitch_hz, rng),
+            ring_s=within(kind.ring_s, rng),
+            mallet_hz=within(kind.mallet_hz, rng),
+            place=rng.uniform(*kind.place),
+            click=within(kind.click, rng),
+            click_s=within((0.006, 0.025), rng),
+            wires=within(kind.wires, rng),
+            wires_s=within(kind.wires_s, rng),
+            jingles=Jingles.draw(rng) if kind.jingles[1] else None,
+            jingle_level=within(kind.jingles, rng),
+            stretch=rng.uniform(0.93, 1.02),
+            damping=rng.uniform(0.3, 0.8),
+            uneven=(1.1, *rng.uniform(0.6, 1.2, len(MODES) - 1)),
+            shell_hz=within((600, 1500), rng) * (1.8 if kind.metal else 1),
+            interval=rng.uniform(1.19, 1.5),
+        )
+
+
+@dataclass(frozen=True)
+class Skin:
+    """One drum, with everything that makes it this one.
+
+    Parameters
+    ----------
+    kind : Drum
+    pitch_hz, ring_s, mallet_hz, place, click, wires, wires_s : float
+        Its own values within the ranges of its kind.
+    click_s : float
+        Length of the noise of a blow.
+    jingles : Jingles or None
+    jingle_level : float
+    stretch : float
+        Air that moves with the skin brings its modes closer together: their ratios are taken to this power.
+    damping : float
+        How much faster higher modes die away: with frequency to this power.
+    uneven : float [shape=(modes,)]
+        Level of each mode beside that of an ideal skin.
+    shell_hz : float
+        Lowest mode of the shell.
+    interval : float
+        Between its two heads, or its neighbour and itself, as a ratio.
+    """
+
+    kind: Drum
+    pitch_hz: float
+    ring_s: float
+    mallet_hz: float
+    place: float
+    click: float
+    click_s: float
+    wires: float
+    wires_s: float
+    jingles: Jingles | None
+    jingle_level: float
+    stretch: float
+    damping: float
+    uneven: tuple[float, ...]
+    shell_hz: float
+    interval: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        apart = {"high": self.interval**0.5, "low": self.interval**-0.5}.get(stroke, 1.0)
+        pitch = self.pitch_hz * touch.pitch * apart * rng.uniform(0.99, 1.01)
+        place = np.clip((self.place if touch.place is None else touch.place) + rng.normal(0, 0.04), 0.02, 0.97)
+        hard = touch.hardness * (0.4 + velocity)
+        layers = [self._skin(pitch, float(place), touch, hard, velocity, rng)]
+        click = self.click * touch.click * (0.3 + velocity)
+        length = int(RATE * 3 * self.click_s)
+        around = self.kind.click_hz if self.kind.click_hz[1] else (0.25 * self.mallet_hz, 1.5 * self.mallet_hz)
+        band = (around[0], around[1] * hard)
+        layers.append(click * noise(length, band, rng, envelope=fall(length, self.click_s)))
+        if touch.shell:
+            layers.append(touch.shell * self._shell(rng))
+        if self.wires:
+            layers.append(self._snares(touch, velocity, rng))
+        if self.jingles is not None:
+            loud = {"shake": 6.0, "muted": 0.6, "bass": 0.5}.get(stroke, 1.0)
+            layers.append(loud * self.jingle_level * self.jingles.strike(stroke, velocity, rng))
+        return together(layers)
+
+    def _skin(self, pitch: float, place: float, touch: _Touch, hard: float, velocity: float, rng: Generator) -> Floats:
+        from scipy.special import jv
+
+        cut_hz = self.mallet_hz * hard
+        hz, levels, rings_s = [], [], []
+        for (around, _, zero), uneven in zip(MODES, self.uneven, strict=True):
+            ratio = (zero / MODES[0][2]) ** self.stretch
+            shape = abs(jv(around, zero * place)) / abs(jv(around + 1, zero))
+            strength = shape / (1 + 0.9 * around) / (1 + (pitch * ratio / cut_hz) ** 2)
+            hz.append(pitch * ratio)
+            levels.append(strength * uneven * rng.uniform(0.85, 1.15))
+            rings_s.append(self.ring_s * touch.ring * ratio**-self.damping * rng.uniform(0.95, 1.05))
+        sound = ring(hz, levels, rings_s, rng, glide=self.kind.glide * velocity**1.5)
+        return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
+
+    def _shell(self, rng: Generator) -> Floats:
+        modes = METAL if self.kind.metal else WOOD
+        ring_s = 0.15 if self.kind.metal else 0.05
+        hz = [self.shell_hz * ratio * rng.uniform(0.99, 1.01) for ratio in modes]
+        return ring(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
+
+    def _snares(self, touch: _Touch, velocity: float, rng: Generator) -> Floats:
+        """Wires that rattle as long as the skin makes them."""
+        length_s = self.wires_s * (0.7 + 0.3 * velocity) * max(touch.ring, 0.5)
+        length = int(RATE * length_s)
+        envelope = fall(length, length_s) * (1 - np.exp(-np.arange(length) / (0.002 * RATE)))
+        share = 0.15 if touch.shell else 1.0  # a stroke on the rim moves them little
+        loud = self.wires * share * velocity**0.3
+        return np.asarray(loud * noise(length, self.kind.wires_hz, rng, envelope=envelope))
+
+
+def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+    """A drum that is played by hands."""
+    return replace(Drum((low, high), ring_s, (900, 2600), (0.45, 0.8)), **changes)
+
+
+def _stick(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+    """A drum that is played by sticks."""
+    return replace(Drum((low, high), ring_s, (2500, 8000), (0.2, 0.6), (0.08, 0.4)), **changes)
+
+
+def _mallet(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+    """A drum that is played by soft mallets."""
+    return replace(Drum((low, high), ring_s, (150, 700), (0.05, 0.5), (0.02, 0.12)), **changes)
+
+
+DRUMS: dict[str, Drum] = {
+    "kick": _mallet(
+        36, 75, (0.15, 0.5), place=(0.02, 0.2), click=(0.03, 0.4), click_hz=(1200, 5000), glide=0.5, level=1.3
+    ),
+    "snare": _stick(150, 250, (0.2, 0.6), wires=(0.1, 0.7), wires_s=(0.25, 0.7), wires_hz=(900, 7000)),
+    "tom": _stick(70, 190, (0.3, 0.9), mallet_hz=(700, 2500), glide=0.15),
+    "conga": _hand(150, 320, (0.2, 0.6), level=0.8),
+    "bongo": _hand(300, 620, (0.1, 0.28), level=0.6),
+    "timbale": _stick(230, 460, (0.2, 0.6), metal=True, level=0.7),
+    "djembe": _hand(75, 330, (0.12, 0.45), click=(0.1, 0.5), level=0.9),
+    "surdo": _mallet(48, 95, (0.5, 1.4), level=1.2),
+    "tamborim": _stick(430, 740, (0.07, 0.16), mallet_hz=(900, 3000), click=(0.03, 0.2), level=0.6),
+    "chico": _stick(290, 500, (0.12, 0.32), mallet_hz=(1200, 4000), level=0.8),
+    "repique": _stick(200, 360, (0.15, 0.4), mallet_hz=(1000, 4000), level=0.9),
+    "piano-drum": _stick(80, 140, (0.3, 0.9), mallet_hz=(500, 2000), click=(0.05, 0.25), level=1.1),
+    "caixa": _stick(190, 320, (0.06, 0.2), wires=(0.25, 1.2), wires_s=(0.1, 0.3), wires_hz=(1000, 8000)),
+    "repinique": _stick(210, 380, (0.12, 0.4), metal=True, level=0.9),
+    "pandeiro": _hand(110, 260, (0.1, 0.35), jingles=(0.1, 0.5), level=0.7),
+    "zabumba": _mallet(50, 95, (0.35, 0.9), glide=0.15, level=1.2),
+    "alfaia": _mallet(55, 105, (0.3, 0.9), mallet_hz=(400, 1500), click=(0.05, 0.3), glide=0.1, level=1.2),
+    "tambora": _stick(80, 150, (0.25, 0.7), mallet_hz=(500, 2500), level=1.0),
+    "llamador": _hand(230, 380, (0.15, 0.4), level=0.8),
+    "alegre": _hand(180, 340, (0.12, 0.4), click=(0.08, 0.4), level=0.9),
+    "bombo": _mallet(50, 95, (0.4, 1.1), glide=0.1, level=1.2),
+    "cajon": _hand(70, 120, (0.1, 0.3), click=(0.2, 0.8), wires=(0.05, 0.5), wires_s=(0.05, 0.15), level=0.9),
+}
+"""Drums, by the name of their voice."""

@@ -1,0 +1,124 @@
+"""What sounds are made of: sines that die away, noise in a band, and ranges to draw instruments from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["BELL", "METAL", "WOOD", "Range", "fall", "noise", "ring", "rings", "together", "within"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+WOOD = (1.0, 2.572, 4.644, 6.984)
+BELL = (1.0, 1.48, 2.09, 2.56, 3.39, 4.08, 5.12)
+METAL = (1.0, 1.342, 1.706, 2.186, 2.613, 3.297, 4.126, 5.404)
+
+SIXTY_DB = 6.9078
+HIGHEST_HZ = RATE / 2.2
+
+
+Range = tuple[float, float]
+"""The least and the greatest value that an instrument may draw."""
+
+
+def within(limits: Range, rng: Generator) -> float:
+    """A value in a range, drawn evenly on a logarithmic scale; nothing where the range is nothing."""
+    low, high = limits
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high > 0 else 0.0
+
+
+def fall(samples: int, ring_s: float) -> Floats:
+    """An envelope [shape=(samples,)] that begins at 1 and falls by 60 dB in `ring_s` seconds."""
+    return np.asarray(np.exp(np.arange(samples) * (-SIXTY_DB / (ring_s * RATE))))
+
+
+def ring(
+    hz: Sequence[float] | Floats, levels: Iterable[float], rings_s: Iterable[float], rng: Generator, *,
+    glide: float = 0.0, glide_s: float = 0.02, longest_s: float = 2.5,
+) -> Floats:  # fmt: skip
+    """Sines that die away together.
+
+    Parameters
+    ----------
+    hz, levels, rings_s : sequence of float [shape=(modes,)]
+        Frequency, amplitude and the time in which it falls by 60 dB, of every mode.
+    rng : numpy.random.Generator
+        Of the phases, which differ little: all begin with the same blow.
+    glide : float
+        How far the pitch starts above where it settles, as a share.
+    glide_s : float
+        Time in which it settles.
+    longest_s : float
+
+    Returns
+    -------
+    float64 [shape=(samples,)]
+        Until the last of them has fallen by 60 dB.
+    """
+    modes = [mode for mode in zip(hz, levels, rings_s, strict=True) if 0 < mode[0] < HIGHEST_HZ]
+    samples = int(RATE * min(longest_s, max((ring_s for *_, ring_s in modes), default=0.01)))
+    time = np.arange(samples) / RATE
+    if glide:
+        time += glide * glide_s * (1 - np.exp(-time / glide_s))
+    sound = np.zeros(samples)
+    for frequency, level, ring_s in modes:
+        own = min(samples, int(RATE * ring_s))
+        sine = np.sin(2 * np.pi * frequency * time[:own] + rng.uniform(0, 0.5))
+        sound[:own] += level * sine * fall(own, ring_s)
+    return sound
+
+
+def rings(impulses: Floats, modes: Floats) -> Floats:
+    """Every impulse rings with the same modes: their convolution, as long as the impulses."""
+    from scipy.signal import fftconvolve
+
+    return np.asarray(fftconvolve(impulses, modes)[: len(impulses)])
+
+
+def together(layers: list[Floats]) -> Floats:
+    """The sum of sounds that begin together, as long as the longest."""
+    sound = np.zeros(max(map(len, layers)))
+    for layer in layers:
+        sound[: len(layer)] += layer
+    return sound
+
+
+def noise(
+    samples: int, band_hz: tuple[float, float], rng: Generator, *, peaks: Sequence[tuple[float, float, float]] = (),
+    envelope: Floats | None = None,
+) -> Floats:  # fmt: skip
+    """Noise in a band.
+
+    Parameters
+    ----------
+    samples : int
+    band_hz : tuple of float
+        Below the first it falls by 12 dB an octave, above the second by 18.
+    rng : numpy.random.Generator
+    peaks : sequence of (float, float, float)
+        Resonances: frequency, width as a share of it, and how far they stand out.
+    envelope : float64 [shape=(samples,)], optional
+        What the noise is multiplied with before it is coloured.
+
+    Returns
+    -------
+    float64 [shape=(samples,)]
+        With a peak of 1.
+    """
+    from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+    size = next_fast_len(max(samples, 16), real=True)
+    white = rng.standard_normal(samples)
+    spectrum = rfft(white if envelope is None else white * envelope, size)
+    hz = rfftfreq(size, 1 / RATE)
+    low, high = band_hz
+    gain = 1 / np.sqrt(1 + (low / np.maximum(hz, 1)) ** 4) / np.sqrt(1 + (hz / high) ** 6)
+    for at, width, height in peaks:
+        gain *= 1 + height / (1 + ((hz - at) / (0.5 * width * at)) ** 2)
+    coloured = irfft(spectrum * gain, size)[:samples]
+    return np.asarray(coloured / max(float(np.abs(coloured).max(initial=0.0)), 1e-9))

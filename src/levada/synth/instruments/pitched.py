@@ -1,0 +1,243 @@
+"""Voices that play notes: strings, reeds, pipes, throats, each a sum of harmonics that change together.
+
+A tone with harmonics is a polynomial in one turning number: its powers are the harmonics, so a number that shrinks
+makes the upper ones die first, as on a string, and one that grows makes a brass bloom. Two or three of them side by
+side are a course of strings, or a section.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.partials import Range, fall, noise, within
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["PITCHED", "Pitched", "Player"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+MOST_HARMONICS = 24
+NOTHING = (0, 0)
+FOREVER = (60, 60)
+
+
+@dataclass(frozen=True)
+class Pitched:
+    """A kind of instrument that plays notes.
+
+    Parameters
+    ----------
+    slope : Range
+        Its harmonics fall with one over their number to this power.
+    decay_s : Range
+        Time in which a held note falls by 60 dB.
+    attack_s : Range
+        Time to the loudest point.
+    release_s : float
+        Time in which it is gone when it is let go.
+    damping : Range
+        How much of its length every further harmonic takes from itself, in 60 dB a second.
+    place : tuple of float
+        Where a string is plucked or struck, as a share of its length: what has a node there is silent; 0 for nowhere.
+    even : float
+        Level of even harmonics beside odd ones.
+    strings : int
+        How many sound together.
+    detune : Range
+        How far apart they are, as a share.
+    octave : float
+        Level of a second string an octave higher.
+    formants_hz : tuple of (float, float)
+        Where its body or throat is strong, each between two frequencies.
+    vibrato : Range
+        Depth, as a share of the pitch.
+    bloom_s : float
+        Time in which harmonics appear after the attack.
+    blow : Range
+        Level of the noise of hammer, nail or pick.
+    breath : Range
+        Level of noise that lasts as long as the note.
+    level : float
+        Amplitude beside a snare drum.
+    """
+
+    slope: Range
+    decay_s: Range = FOREVER
+    attack_s: Range = (0.001, 0.004)
+    release_s: float = 0.08
+    damping: Range = NOTHING
+    place: tuple[float, float] = (0.0, 0.0)
+    even: float = 1.0
+    strings: int = 1
+    detune: Range = NOTHING
+    octave: float = 0.0
+    formants_hz: tuple[tuple[float, float], ...] = ()
+    vibrato: Range = NOTHING
+    bloom_s: float = 0.0
+    blow: Range = NOTHING
+    breath: Range = NOTHING
+    level: float = 0.3
+
+    def draw(self, rng: Generator) -> Player:
+        """One instrument of this kind."""
+        return Player(
+            kind=self,
+            slope=within(self.slope, rng),
+            decay_s=within(self.decay_s, rng),
+            attack_s=within(self.attack_s, rng),
+            damping=within(self.damping, rng),
+            place=rng.uniform(*self.place),
+            detune=within(self.detune, rng),
+            formants_hz=tuple(within(formant, rng) for formant in self.formants_hz),
+            vibrato=within(self.vibrato, rng),
+            vibrato_hz=rng.uniform(4.5, 6.5),
+            blow=within(self.blow, rng),
+            breath=within(self.breath, rng),
+            seed=int(rng.integers(2**31)),
+        )
+
+
+@dataclass(frozen=True)
+class Player:
+    """One instrument that plays notes, with everything that makes it this one.
+
+    Parameters
+    ----------
+    kind : Pitched
+    slope, decay_s, attack_s, damping, place, detune, vibrato, blow, breath : float
+        Its own values within the ranges of its kind.
+    formants_hz : tuple of float
+    vibrato_hz : float
+    seed : int
+        Of its noise: a note is the same whenever it is played.
+    """
+
+    kind: Pitched
+    slope: float
+    decay_s: float
+    attack_s: float
+    damping: float
+    place: float
+    detune: float
+    formants_hz: tuple[float, ...]
+    vibrato: float
+    vibrato_hz: float
+    blow: float
+    breath: float
+    seed: int
+
+    def note(self, pitch_hz: float, duration_s: float, velocity: float) -> Floats:
+        """The sound of one note, at some level or other [shape=(samples,)], a little longer than it is held."""
+        kind = self.kind
+        rng = np.random.default_rng([self.seed, round(pitch_hz * 10), round(velocity * 100)])
+        samples = int(RATE * (max(duration_s, 0.03) + kind.release_s))
+        time = np.arange(samples) / RATE
+        weights = self._weights(pitch_hz, velocity)
+        sound = np.zeros(samples)
+        if len(weights):
+            swing = self.vibrato * np.minimum(1, time / 0.4) * np.sin(2 * np.pi * self.vibrato_hz * time)
+            turned = 2 * np.pi * pitch_hz * (time + np.cumsum(swing) / RATE if self.vibrato else time)
+            shrink = np.exp(-6.9 * self.damping * time)
+            if kind.bloom_s:
+                shrink *= 1 - 0.5 * np.exp(-time / kind.bloom_s)
+            for string in range(kind.strings):
+                apart = self.detune * (string - (kind.strings - 1) / 2)
+                sound += _polynomial(weights, turned * (1 + apart) + rng.uniform(0, 0.8) * string, shrink)
+            if kind.octave:
+                sound += kind.octave * _polynomial(weights[: len(weights) // 2], 2 * turned * (1 + self.detune), shrink)
+            sound *= fall(samples, self.decay_s) / max(float(np.abs(sound).max()), 1e-9)
+        if self.breath:
+            sound += self.breath * noise(samples, (pitch_hz, 9000), rng, peaks=[(pitch_hz, 0.3, 3.0)])
+        rise = min(samples, int(self.attack_s * (1.3 - 0.5 * velocity) * RATE) + 1)
+        sound[:rise] *= np.linspace(0, 1, rise)
+        if self.blow:
+            length = min(samples, int(0.04 * RATE))
+            band = (200, 1500 + 5000 * velocity)
+            sound[:length] += self.blow * velocity * noise(length, band, rng, envelope=fall(length, 0.025))
+        let_go = min(samples, int(kind.release_s * RATE))
+        sound[samples - let_go :] *= np.linspace(1, 0, let_go) ** 2
+        return sound
+
+    def _weights(self, pitch_hz: float, velocity: float) -> Floats:
+        """Levels of the harmonics that can be heard; more of them where it is played harder."""
+        numbers = np.arange(1, 1 + min(MOST_HARMONICS, int(RATE / 2.5 / pitch_hz)))
+        levels = numbers ** -(self.slope * (1.5 - 0.6 * velocity))
+        levels[1::2] *= self.kind.even
+        if self.place:
+            levels *= np.abs(np.sin(np.pi * numbers * self.place)) + 0.05
+        for formant in self.formants_hz:
+            levels *= 1 + 3 / (1 + ((numbers * pitch_hz - formant) / (0.25 * formant)) ** 2)
+        return np.asarray(levels)
+
+
+def _polynomial(weights: Floats, turned: Floats, shrink: Floats) -> Floats:
+    """Sum of `weights[n]` times the sine of n + 1 times an angle, each shrunk as often (Horner's rule)."""
+    number = (shrink * np.exp(1j * turned)).astype(np.complex64)
+    total = np.full(len(number), weights[-1], np.complex64) if len(weights) else np.zeros(len(number), np.complex64)
+    for weight in weights[-2::-1]:
+        total *= number
+        total += np.float32(weight)
+    total *= number
+    return np.asarray(total.imag, np.float64)
+
+
+PITCHED: dict[str, Pitched] = {
+    "bass": Pitched(
+        (1.0, 2.0), (1.5, 5), (0.002, 0.01), damping=(0.05, 0.4), place=(0.1, 0.35),
+        blow=(0.02, 0.15), level=0.5,
+    ),
+    "pluck": Pitched(
+        (0.7, 1.3), (0.6, 2), damping=(0.1, 0.8), place=(0.08, 0.4), blow=(0.02, 0.2), level=0.4
+    ),
+    "keys": Pitched(
+        (1.0, 1.9), (1.5, 4), damping=(0.05, 0.6), strings=2, detune=(0.0003, 0.003), level=0.25
+    ),
+    "organ": Pitched((0.6, 1.3), attack_s=(0.005, 0.02), strings=2, detune=(0.0003, 0.003), level=0.15),
+    "pad": Pitched(
+        (1.1, 2.0), attack_s=(0.06, 0.25), release_s=0.25, strings=3, detune=(0.002, 0.008),
+        vibrato=(0.001, 0.005), level=0.15,
+    ),
+    "reed": Pitched(
+        (0.7, 1.3), attack_s=(0.015, 0.06), even=0.1, formants_hz=((700, 1800),),
+        vibrato=(0.002, 0.01), bloom_s=0.03, breath=(0.005, 0.03), level=0.2,
+    ),
+    "singer": Pitched(
+        (0.9, 1.4), attack_s=(0.03, 0.12), formants_hz=((350, 850), (900, 2300), (2500, 3200)),
+        vibrato=(0.006, 0.025), breath=(0.005, 0.04), level=0.25,
+    ),
+    "piano": Pitched(
+        (1.2, 1.9), (2, 6), damping=(0.05, 0.3), place=(0.11, 0.14), strings=3,
+        detune=(0.0002, 0.0012), blow=(0.03, 0.15), release_s=0.12, level=0.35,
+    ),
+    "guitar": Pitched(
+        (0.9, 1.4), (1, 3.5), damping=(0.1, 0.5), place=(0.12, 0.35),
+        formants_hz=((95, 130), (180, 260)), blow=(0.03, 0.25), level=0.35,
+    ),
+    "tres": Pitched(
+        (0.8, 1.2), (0.7, 2), damping=(0.1, 0.5), place=(0.08, 0.2), strings=2,
+        detune=(0.001, 0.004), octave=0.6, blow=(0.08, 0.35), level=0.4,
+    ),
+    "charango": Pitched(
+        (0.6, 1.1), (0.4, 1.2), damping=(0.1, 0.5), place=(0.1, 0.3), strings=2,
+        detune=(0.001, 0.005), octave=0.3, formants_hz=((400, 700),), blow=(0.08, 0.3), level=0.35,
+    ),
+    "accordion": Pitched(
+        (0.5, 1.0), attack_s=(0.012, 0.04), strings=3, detune=(0.002, 0.009),
+        formants_hz=((1000, 2500),), level=0.2,
+    ),
+    "flute": Pitched(
+        (1.6, 2.6), attack_s=(0.02, 0.06), vibrato=(0.003, 0.012), breath=(0.02, 0.15), level=0.25
+    ),
+    "brass": Pitched(
+        (0.5, 0.9), attack_s=(0.015, 0.04), strings=2, detune=(0.0005, 0.004),
+        formants_hz=((900, 1600),), bloom_s=0.05, level=0.25,
+    ),
+    "strings": Pitched(
+        (0.9, 1.4), attack_s=(0.04, 0.12), release_s=0.15, strings=3, detune=(0.001, 0.005),
+        formants_hz=((350, 600), (2200, 3200)), vibrato=(0.003, 0.01), breath=(0.005, 0.02), level=0.2,
+    ),
+}  # fmt: skip

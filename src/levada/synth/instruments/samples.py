@@ -1,0 +1,140 @@
+"""A folder of recorded strokes as instruments.
+
+Files are named by instrument and stroke, with anything behind a digit or a sign: `chico-open.wav`, `chico-open 2.wav`,
+`chico-slap_loud.flac`, or, with a folder for each instrument, `chico/open.wav`. Instruments are struck voices. Of
+several takes of a stroke the louder ones are played where it is struck harder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.io import audio
+from levada.synth.instruments import Instrument
+from levada.synth.instruments.pitched import PITCHED
+from levada.synth.instruments.sample_variants import Recorded, from_onset
+from levada.synth.instruments.strokes import RATE, STROKES
+from levada.synth.instruments.synthesis import STRUCK
+
+__all__ = ["OneShots"]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+Takes = Mapping[str, tuple[Floats32, ...]]
+
+LONGEST_S = 4.0
+ALIKE_DB = 3.0
+OPEN = "open"
+
+
+@dataclass(frozen=True)
+class OneShots:
+    """Instruments of a folder of recorded strokes: call it with the name of a voice.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, nothing recorded in it, or a file is named by no instrument or stroke there is.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        _files(Path(self.folder))
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of the voices of which there are recordings."""
+        return tuple(_files(Path(self.folder)))
+
+    def __call__(self, voice: str, rng: Generator) -> Instrument:
+        """Draw an instrument for a voice: the recorded one, a little higher or lower.
+
+        Raises
+        ------
+        LookupError
+            If there are no recordings of that voice.
+        InputError
+            If a recording cannot be read, or is silent.
+        """
+        takes = _takes(Path(self.folder), voice)
+        if not takes:
+            raise LookupError(f"{self.folder} has no {voice}")
+        plain = OPEN if OPEN in takes else next(iter(takes))
+
+        def hear(stroke: str, velocity: float, rng: Generator) -> Floats32:
+            return _one_of(takes.get(stroke, takes[plain]), velocity, rng)
+
+        return Recorded(voice, hear, strokes=takes, semitones=float(rng.uniform(-1, 1)))
+
+
+def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
+    """Files of every stroke of every voice."""
+    if not folder.is_dir():
+        raise InputError("there is no such folder of recorded strokes", path=folder)
+    found: dict[str, dict[str, list[Path]]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in audio.SUFFIXES and not path.name.startswith(".") and path.is_file():
+            voice, stroke = _named(path, folder)
+            found.setdefault(voice, {}).setdefault(stroke, []).append(path)
+    if not found:
+        raise InputError("there are no recordings in it: name them like conga-open.wav, or conga/open.wav", path=folder)
+    return found
+
+
+def _named(path: Path, folder: Path) -> tuple[str, str]:
+    """Voice and stroke that a file is named by."""
+    name, at = path.stem.lower(), path.relative_to(folder).parent.name.lower()
+    if at:
+        voice, rest = at, name
+    else:
+        voice = max((known for known in STRUCK if name.startswith(f"{known}-")), key=len, default="")
+        voice, rest = (voice, name[len(voice) + 1 :]) if voice else (name.split("-")[0], "")
+    if voice not in STRUCK:
+        why = "plays notes, and is not struck" if voice in PITCHED else "is no instrument"
+        raise InputError(f"{voice!r} {why}; there are {', '.join(STRUCK)}", path=path)
+    match = re.match(r"[a-z]+", rest)
+    if match is None or match[0] not in STROKES:
+        raise InputError(f"{rest!r} begins with no stroke; there are {', '.join(STROKES)}", path=path)
+    return voice, match[0]
+
+
+@lru_cache(maxsize=64)
+def _takes(folder: Path, voice: str) -> Takes:
+    """Takes of every stroke of a voice, the softest first."""
+    files = _files(folder).get(voice, {})
+    return {stroke: tuple(sorted(map(_read, paths), key=_loudness_db)) for stroke, paths in files.items()}
+
+
+def _read(path: Path) -> Floats32:
+    samples, rate = audio.read(path, duration_s=3 * LONGEST_S)
+    sound = from_onset(audio.resample(audio.mono(samples), rate=rate, to=RATE), lead_s=np.inf)
+    if not sound.any():
+        raise InputError("is silent: there is no stroke in it", path=path)
+    fade = np.minimum(1, np.arange(int(LONGEST_S * RATE), 0, -1, dtype=np.float32) / (0.1 * RATE))
+    return np.asarray(sound[: len(fade)] * fade[: len(sound)] if len(sound) > len(fade) else sound, np.float32)
+
+
+def _one_of(takes: tuple[Floats32, ...], velocity: float, rng: Generator) -> Floats32:
+    """A take for how hard a stroke is: the softest for the softest, and any that is about as loud as the right one."""
+    right = _loudness_db(takes[round(float(np.clip(velocity, 0, 1)) * (len(takes) - 1))])
+    alike = [take for take in takes if abs(_loudness_db(take) - right) < ALIKE_DB]
+    return alike[int(rng.integers(len(alike)))]
+
+
+def _loudness_db(sound: Floats32) -> float:
+    """Loudness of the first tenth of a second, where strokes are loudest."""
+    head = sound[: RATE // 10].astype(np.float64)
+    return float(10 * np.log10((head**2).sum() + 1e-20))

@@ -1,0 +1,165 @@
+"""SoundFonts as instruments: any .sf2 or .sf3, played by FluidSynth a note at a time.
+
+Every note is rendered alone, from its onset on, and remembered; music is then mixed like that of our own voices. What
+is struck is played by General MIDI's percussion on one of the font's kits, notes by one of the programs of their kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError
+from levada.synth.instruments import Instrument
+from levada.synth.instruments.fluidsynth_notes import Font, font
+from levada.synth.instruments.general_midi import DRUMS, PERCUSSION, PROGRAMS, Source
+from levada.synth.instruments.pitched import PITCHED
+from levada.synth.instruments.sample_variants import Recorded, hardness, resampled
+
+__all__ = ["SoundFont", "find", "fonts"]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+
+PLACES = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "~/.local/share/soundfonts")
+SUFFIXES = (".sf2", ".sf3")
+PACKAGES = {
+    "fluidr3": "fluid-soundfont-gm",
+    "musescore": "musescore-general-soundfont",
+    "timgm6mb": "timgm6mb-soundfont",
+}
+
+KITS = range(48)
+"""Kits with drums where General MIDI has them; orchestras and marching bands have theirs elsewhere."""
+LONGEST_S = 8.0
+OPEN = "open"
+
+
+@dataclass(frozen=True)
+class SoundFont:
+    """Instruments of a SoundFont: call it with the name of a voice.
+
+    The file is read when the first instrument is drawn, once a process.
+
+    Parameters
+    ----------
+    path : Path
+        An .sf2 or .sf3 file.
+    """
+
+    path: Path
+
+    def __call__(self, voice: str, rng: Generator) -> Instrument:
+        """Draw an instrument for a voice.
+
+        Raises
+        ------
+        LookupError
+            If the font has nothing that could be that voice.
+        InputError
+            If the file is missing or cannot be read, or FluidSynth is not installed.
+        """
+        opened = font(str(self.path))
+        if voice in PROGRAMS:
+            known = [program for program in PROGRAMS[voice] if program in opened.programs]
+            if known:
+                return _Notes(opened, voice, int(rng.choice(known)), float(rng.normal(0, 0.06)))
+        ways = PERCUSSION.get(voice, ())
+        for way in rng.permutation(len(ways)):
+            drawn = _drawn(opened, voice, ways[way], rng)
+            if drawn is not None:
+                return drawn
+        raise LookupError(f"{Path(self.path).name} has no {voice}")
+
+
+def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> Recorded | None:
+    """An instrument that plays a voice in some way, if the font has what it needs for that."""
+    bank, programs = (DRUMS, [kit for kit in opened.kits if kit in KITS]) if way.program is None else (0, [way.program])
+    if not set(programs) & set(opened.kits if bank == DRUMS else opened.programs):
+        return None
+    program, semitones = int(rng.choice(programs)), float(rng.uniform(*way.semitones))
+    keys = {stroke: int(rng.choice(keys)) for stroke, keys in way.strokes.items()}
+
+    def heard(key: int, velocity: float) -> Floats32:
+        return opened.note(bank, program, key, velocity=round(127 * velocity))
+
+    keys = {stroke: key for stroke, key in keys.items() if heard(key, 1.0).size}
+    if OPEN not in keys:
+        return None
+    return Recorded(
+        voice,
+        lambda stroke, velocity, _: heard(keys[stroke], velocity),
+        strokes=keys,
+        semitones=semitones,
+        ring_s=way.ring_s,
+    )
+
+
+class _Notes:
+    """One instrument of a SoundFont that plays notes, tuned a little higher or lower than the font is."""
+
+    def __init__(self, opened: Font, voice: str, program: int, semitones: float) -> None:
+        self.font, self.level, self.program, self.semitones = opened, PITCHED[voice].level, program, semitones
+        self.notes: dict[tuple[float, int, float], Floats32] = {}
+
+    def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
+        """The sound of one note, at 44.1 kHz from its onset on [shape=(samples,)]."""
+        held_s = float(np.ceil(np.clip(duration_s, 0.06, LONGEST_S) * 8) / 8)
+        name = (round(pitch_hz, 2), hardness(velocity), held_s)
+        if name not in self.notes:
+            self.notes[name] = self._note(*name)
+        return self.notes[name] * np.float32(velocity * 10 ** (rng.uniform(-0.7, 0.7) / 20))
+
+    def _note(self, pitch_hz: float, hard: int, held_s: float) -> Floats32:
+        midi = 69 + 12 * float(np.log2(pitch_hz / 440)) + self.semitones
+        nearest = round(midi - self.semitones)
+        for octaves in (0, 1, -1, 2, -2, 3, -3):
+            key = nearest + 12 * octaves
+            if 0 <= key <= 127:
+                sound = self.font.note(0, self.program, key, velocity=127 * hard // 4, duration_s=held_s)
+                if sound.size:
+                    return resampled(sound, 2 ** ((midi - nearest) / 12)) * np.float32(self.level)
+        return np.zeros(1, np.float32)
+
+
+def find(name: str | Path) -> Path:
+    """The file of a SoundFont, by its path, or by its name among `fonts`.
+
+    Raises
+    ------
+    InputError
+        If there is none; says which package has it, where one is known.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = fonts()
+    stem = Path(name).stem.lower()
+    for meant in (stem, f"{stem}_full"):
+        if meant in known:
+            return known[meant]
+    package = next((package for start, package in PACKAGES.items() if stem.startswith(start)), None)
+    hint = f", or install it: on Debian it is in the package {package}" if package else ""
+    here = f"; there are {', '.join(path.name for path in known.values())}" if known else ""
+    raise InputError(
+        f"there is no SoundFont {str(name)!r}: give its path, or name its folder in LEVADA_SOUNDFONTS{hint}{here}"
+    )
+
+
+def fonts() -> Mapping[str, Path]:
+    """SoundFonts of this machine, by their name in lower case and without its suffix.
+
+    They are looked for in the folders of `$LEVADA_SOUNDFONTS` and in the usual places; the first of a name counts.
+    """
+    found: dict[str, Path] = {}
+    for place in (*os.environ.get("LEVADA_SOUNDFONTS", "").split(os.pathsep), *PLACES):
+        folder = Path(place).expanduser()
+        if place and folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                if path.suffix.lower() in SUFFIXES and path.is_file():
+                    found.setdefault(path.stem.lower(), path)
+    return found

@@ -1,0 +1,146 @@
+"""What squeaks and whistles among the drums: the cuíca, which is rubbed, and the apito, which is blown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.synth.instruments.partials import Range, noise, within
+from levada.synth.instruments.strokes import RATE
+
+__all__ = ["WHISTLES", "Apito", "Blown", "Cuica", "Rubbed"]
+
+Floats = npt.NDArray[np.float64]
+Generator = np.random.Generator
+
+
+class _Cry(NamedTuple):
+    """What a stroke is on something that is not struck: how long, how high, and how it glides, in semitones."""
+
+    length: float = 1.0
+    semitones: float = 0.0
+    glide: float = 1.0
+
+
+CRIES = {
+    "open": _Cry(),
+    "muted": _Cry(0.35, 4.0, 0.6),
+    "slap": _Cry(0.4, 9.0, 1.5),
+    "stick": _Cry(0.5, 5.0, 1.2),
+    "bass": _Cry(1.2, -7.0, 0.6),
+    "rim": _Cry(0.3, 7.0, 0.5),
+    "high": _Cry(0.8, 4.0),
+    "low": _Cry(1.1, -4.0),
+    "shake": _Cry(0.25, 0.0, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Cuica:
+    """A drum whose skin is made to cry by rubbing a stick inside."""
+
+    pitch_hz: Range = (260, 560)
+    length_s: Range = (0.14, 0.4)
+    level: float = 0.5
+
+    def draw(self, rng: Generator) -> Rubbed:
+        """One cuíca."""
+        return Rubbed(
+            within(self.pitch_hz, rng),
+            within(self.length_s, rng),
+            tuple(sorted(rng.uniform(350, 2600, 3))),
+            rng.uniform(0.7, 1.4),
+            rng.uniform(0.03, 0.12),
+        )
+
+
+class Rubbed(NamedTuple):
+    """One cuíca: its pitch, how long it cries, its formants, how its harmonics fall, and how much it rasps."""
+
+    pitch_hz: float
+    length_s: float
+    formants_hz: tuple[float, ...]
+    slope: float
+    rasp: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one cry, at some level or other [shape=(samples,)]."""
+        cry = CRIES[stroke]
+        samples = int(RATE * self.length_s * cry.length * rng.uniform(0.85, 1.15))
+        share = np.linspace(0, 1, samples)
+        bend = cry.semitones + cry.glide * rng.uniform(2, 6) * (np.sin(np.pi * share**0.7) - 0.6)
+        shiver = np.interp(share, np.linspace(0, 1, 24), rng.normal(0, 0.15, 24))
+        pitch = self.pitch_hz * 2 ** ((bend + shiver) / 12)
+        phase = 2 * np.pi * np.cumsum(pitch) / RATE
+        sound = np.zeros(samples)
+        middle = float(np.median(pitch))
+        for number in range(1, 13):
+            hz = number * middle
+            if hz > 9000:
+                break
+            near = sum(1 / (1 + ((hz - formant) / (0.2 * formant)) ** 2) for formant in self.formants_hz)
+            sound += number**-self.slope * (0.25 + near) * np.sin(number * phase)
+        sound /= np.abs(sound).max()
+        sound += self.rasp * noise(samples, (800, 6000), rng)
+        return sound * _swell(samples, 0.008, 0.3, velocity)
+
+
+@dataclass(frozen=True)
+class Apito:
+    """The whistle that leads a samba: two notes, and a pea that makes them roll."""
+
+    pitch_hz: Range = (1900, 3000)
+    length_s: Range = (0.2, 0.6)
+    level: float = 0.4
+
+    def draw(self, rng: Generator) -> Blown:
+        """One whistle."""
+        return Blown(
+            within(self.pitch_hz, rng),
+            within(self.length_s, rng),
+            rng.uniform(1.08, 1.25),
+            rng.uniform(22, 42),
+            rng.uniform(0, 0.9),
+            within((0.03, 0.25), rng),
+        )
+
+
+class Blown(NamedTuple):
+    """One whistle: its pitch, how long it is blown, its second note, how fast and deep it rolls, and its breath."""
+
+    pitch_hz: float
+    length_s: float
+    second: float
+    roll_hz: float
+    roll: float
+    breath: float
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """The sound of one note, at some level or other [shape=(samples,)]."""
+        cry = CRIES[stroke]
+        samples = int(RATE * self.length_s * cry.length * rng.uniform(0.85, 1.15))
+        time = np.arange(samples) / RATE
+        roll = np.sin(2 * np.pi * self.roll_hz * rng.uniform(0.9, 1.1) * time + rng.uniform(0, 6))
+        high = {"high": self.second, "low": 1 / self.second}.get(stroke, 1.0) * 2 ** (np.sign(cry.semitones) / 24)
+        pitch = self.pitch_hz * high * (1 - 0.06 * np.exp(-time / 0.01)) * (1 + 0.012 * self.roll * roll)
+        phase = 2 * np.pi * np.cumsum(pitch) / RATE
+        sound = np.sin(phase) + 0.5 * np.sin(phase * self.second) + 0.08 * np.sin(2 * phase)
+        sound *= 1 - 0.45 * self.roll * (1 + roll)
+        band = (0.6 * self.pitch_hz, 3 * self.pitch_hz)
+        sound += self.breath * noise(samples, band, rng, peaks=[(self.pitch_hz, 0.2, 4.0)])
+        return sound * _swell(samples, 0.005, 0.15, velocity)
+
+
+def _swell(samples: int, attack_s: float, release: float, velocity: float) -> Floats:
+    """Quickly there, sooner where it is played harder, and gone in the last part."""
+    rise = max(2, int(RATE * attack_s * (1.5 - velocity)))
+    envelope = np.minimum(1, np.linspace(0.05, samples / rise, samples))
+    fade = max(2, int(samples * release))
+    envelope[samples - fade :] *= np.linspace(1, 0, fade) ** 1.5
+    return envelope
+
+
+WHISTLES: dict[str, Cuica | Apito] = {"cuica": Cuica(), "whistle": Apito()}

@@ -1,0 +1,147 @@
+"""Performances become audio: mixtures, stems and exact beats.
+
+`sound` plays a performance on instruments drawn for the occasion, and `levada.synth.acoustics` puts it into a room. Each
+takes a seeded generator: the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.io.beats import Beats
+from levada.synth.acoustics import multitracked, record
+from levada.synth.instrument_names import OTHER, ensemble
+from levada.synth.instruments import RATE, Sounds, synthesised
+from levada.synth.performance import Performance, perform
+from levada.synth.traditions import Tradition
+
+__all__ = ["Rendering", "multitrack", "play", "render", "sound"]
+
+Floats32 = npt.NDArray[np.float32]
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A performance as audio.
+
+    Parameters
+    ----------
+    mixture : float32 [shape=(1, samples)]
+    beats : Beats
+    stems : mapping of str to float32 [shape=(1, samples)]
+        Each part alone, before the room.
+    rate : int
+    """
+
+    mixture: Floats32
+    beats: Beats
+    stems: Mapping[str, Floats32] = field(default_factory=dict)
+    rate: int = RATE
+
+
+def render(tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
+    """Perform a tradition, play it and record it.
+
+    Parameters
+    ----------
+    tradition : Tradition
+    duration_s : float
+        Length, in seconds.
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+
+    Returns
+    -------
+    Rendering
+    """
+    return play(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
+
+
+def play(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
+    """Play a performance and record it.
+
+    Parameters
+    ----------
+    performance : Performance
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+
+    Returns
+    -------
+    Rendering
+    """
+    stems = sound(performance, rng=rng, sounds=sounds)
+    dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
+    return Rendering(record(dry, rng=rng), performance.beats, stems)
+
+
+def multitrack(
+    tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised, least: int = 2
+) -> Rendering:
+    """Perform a tradition and record every instrument with a microphone of its own, in one room.
+
+    Parameters
+    ----------
+    tradition : Tradition
+    duration_s : float
+        Length, in seconds.
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+    least : int
+        Struck instruments it has at least, where the tradition has as many: fewer are performed again.
+
+    Returns
+    -------
+    Rendering
+        Its stems, by the names of `levada.synth.instrument_names.ensemble`, sum to the mixture; what is not struck is one stem.
+        An instrument that is not played has none.
+    """
+    named = {voice: name for name, voice in ensemble(tradition).items()}
+    least = min(least, len(named.keys() - {OTHER}))
+    while True:
+        performance = perform(tradition, duration_s=duration_s, rng=rng)
+        played = {performance.voices[part] for _, part, *_ in performance.strokes}
+        if len(played & named.keys()) >= least:
+            break
+    players: dict[str, list[Floats32]] = {}
+    for part, stem in sound(performance, rng=rng, sounds=sounds).items():
+        if stem.any():
+            players.setdefault(named.get(performance.voices[part], OTHER), []).append(stem[0])
+    stems = {name: stem[None] for name, stem in multitracked(players, rng=rng).items()}
+    mixture = sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32))
+    return Rendering(mixture, performance.beats, stems)
+
+
+def sound(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> dict[str, Floats32]:
+    """Play a performance on instruments drawn for it.
+
+    Parameters
+    ----------
+    performance : Performance
+    rng : numpy.random.Generator
+    sounds : Sounds
+        Where the instruments come from.
+
+    Returns
+    -------
+    dict of str to float32 [shape=(1, samples)]
+        A stem for every part, at 44.1 kHz.
+    """
+    samples = round(performance.duration_s * RATE)
+    stems = {part: np.zeros((1, samples), np.float32) for part in performance.voices}
+    players = {part: sounds(voice, rng) for part, voice in performance.voices.items()}
+    gains = {part: 10 ** (level / 20) for part, level in performance.levels_db.items()}
+    for time_s, part, velocity, stroke, pitch_hz, duration_s in performance.strokes:
+        start = round(time_s * RATE)
+        played = players[part].play(stroke, velocity=velocity, pitch_hz=pitch_hz, duration_s=duration_s, rng=rng)
+        piece = played[: samples - start]
+        stems[part][0, start : start + len(piece)] += np.float32(gains[part]) * piece
+    return stems

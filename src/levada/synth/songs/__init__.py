@@ -1,0 +1,13 @@
+"""Songs: music of others as notes on an exact beat grid.
+
+`read_pop909` reads POP909 from a folder, `read_tune` folk tunes from the package music21. Nothing of either is part of
+levada.
+"""
+
+from __future__ import annotations
+
+from levada.synth.songs.folk import read_tune, tunes
+from levada.synth.songs.notes import Chord, Note, Song
+from levada.synth.songs.pop909 import pop909, read_pop909
+
+__all__ = ["Chord", "Note", "Song", "pop909", "read_pop909", "read_tune", "tunes"]

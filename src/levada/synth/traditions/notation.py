@@ -1,0 +1,154 @@
+"""Traditions as people read them: facts in sentences, patterns as grids under a ruler of beats and tatums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from levada.synth.traditions.model import Instrument, Tradition
+
+__all__ = ["drawn", "in_words"]
+
+
+def in_words(tradition: Tradition) -> dict[str, str]:
+    """What is true of the whole ensemble, a phrase a fact.
+
+    Returns
+    -------
+    dict of str to str
+        "cycle", "tempo", "microtiming", "players" and "form", those that there is something to say of.
+    """
+    mean, deviation = tradition.tempo_bpm
+    faster, differs = (100 * value for value in tradition.acceleration)
+    hurry = f"{abs(faster):.1f}% {'faster' if faster > 0 else 'slower'} at the end" if round(faster, 1) else "steady"
+    form, ensemble = tradition.form, tradition.ensemble
+    goes = [f"sections of {_span(form.section)} cycle{'' if form.section == (1, 1) else 's'}"]
+    goes += [
+        f"{what} in {chance:.0%}"
+        for what, chance in (("entries one by one", form.entries), ("breaks", form.breaks), ("endings", form.endings))
+        if chance
+    ]
+    facts = {
+        "cycle": f"{_count(tradition.beats, 'beat')} of {_count(tradition.tatums, 'tatum')}",
+        "tempo": f"{mean:g} ± {deviation:g} bpm; {hurry} (± {differs:.0f}%)",
+        "microtiming": _late(tradition, tradition.microtiming, tradition.spread),
+        "players": f"{_span(ensemble)} in all" if ensemble else "",
+        "form": "; ".join(goes),
+    }
+    return {fact: said for fact, said in facts.items() if said}
+
+
+def drawn(tradition: Tradition, *, width: int = 80) -> list[str]:
+    """All that a tradition is, as lines of text.
+
+    Parameters
+    ----------
+    tradition : Tradition
+    width : int
+        Columns of the page. Cycles that are longer than a line are drawn in several, each under its own ruler.
+
+    Returns
+    -------
+    list of str
+        Title, facts, every instrument with its patterns, the legend and the sources.
+    """
+    lines = [tradition.title or tradition.name, *wrap(tradition.about, width), ""]
+    for fact, said in in_words(tradition).items():
+        lines += wrap(said, width, initial_indent=f"{fact:13}", subsequent_indent=" " * 13)
+    margin = max(9, *(len(part.name) + 2 for part in tradition.instruments))
+    systems = list(_systems(tradition, width - margin))
+    lines += ["", " " * margin + _ruler(tradition, *systems[0])] if len(systems) == 1 else [""]
+    for part in tradition.instruments:
+        lines += wrap(
+            _said(part, tradition), width, initial_indent=part.name.ljust(margin), subsequent_indent=" " * margin
+        ) or [part.name]
+        for first, last, gap in systems:
+            if len(systems) > 1:
+                lines.append(" " * margin + _ruler(tradition, first, last, gap))
+            for label, grid in _rows(part):
+                for start in range(0, len(grid), tradition.cycle):
+                    letters = grid[start + first * tradition.tatums : start + last * tradition.tatums]
+                    shown = label if start == 0 else ""
+                    lines.append(f"{shown:>{margin - 2}}  {_spaced(letters, tradition.tatums, gap)}".rstrip())
+        lines.append("")
+    lines += ["x stroke   o ghost note   . rest   a capital is an accent"]
+    if tradition.sources:
+        lines += ["", "sources"]
+    for source in tradition.sources:
+        lines += wrap(source, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    return lines
+
+
+def _systems(tradition: Tradition, width: int) -> Iterator[tuple[int, int, str]]:
+    """Stretches of beats that fit a line, and what is put between tatums: a space, if there is room for it."""
+    beats, tatums = tradition.beats, tradition.tatums
+    if 2 * beats * tatums - 1 <= width:
+        yield 0, beats, " "
+        return
+    fit = max(1, (width + 1) // (tatums + 1))
+    even = max(count for count in range(1, beats + 1) if beats % count == 0 and count <= fit)
+    step = even if 2 * even > min(fit, beats) else fit
+    for first in range(0, beats, step):
+        yield first, min(first + step, beats), ""
+
+
+def _ruler(tradition: Tradition, first: int, last: int, gap: str) -> str:
+    """Beats by their numbers, of which the last digit is shown where there is no room for two."""
+    cells = []
+    for beat in range(first + 1, last + 1):
+        number = str(beat) if len(gap) + tradition.tatums > 2 or beat < 10 else str(beat % 10)
+        rest = [gap + "."] * (tradition.tatums - 1)
+        if len(number) > 1 and rest:
+            rest[0] = rest[0][len(number) - 1 :] if gap else ""
+        cells.append(number + "".join(rest))
+    return " ".join(cells)
+
+
+def _spaced(letters: str, tatums: int, gap: str) -> str:
+    return " ".join(gap.join(letters[at : at + tatums]) for at in range(0, len(letters), tatums))
+
+
+def _rows(part: Instrument) -> Iterator[tuple[str, str]]:
+    total = sum(pattern.probability for pattern in part.patterns)
+    for pattern in part.patterns:
+        yield "" if len(part.patterns) == 1 else f"{100 * pattern.probability / total:.0f}%", pattern.grid
+    for kind, grids in (("call", part.calls), ("fill", part.fills)):
+        for grid in grids:
+            yield kind, grid
+
+
+def _said(part: Instrument, tradition: Tradition) -> str:
+    """Who plays an instrument, how often it is there, and what its letters mean."""
+    said = [part.voice] if part.voice != part.name else []
+    said.append(", ".join(f"{letter} {stroke}" for letter, stroke in part.strokes.items()))
+    if part.players != (1, 1):
+        said.append(f"{_span(part.players)} players")
+    if part.presence < 1:
+        said.append(f"there in {100 * part.presence:.0f}%")
+    if part.level_db:
+        said.append(f"{part.level_db:+g} dB")
+    if part.enters is not None:
+        said.append(f"enters after {_count(part.enters, 'cycle')}" if part.enters else "enters first")
+    if part.calls:
+        said.append(f"calls in {100 * part.call_chance:.0f}%")
+    if part.fills:
+        said.append(f"fills in {100 * part.fill_chance:.0f}%")
+    if part.microtiming or part.spread is not None:
+        spread = tradition.spread if part.spread is None else part.spread
+        said.append(_late(tradition, part.microtiming or tradition.microtiming, spread))
+    return "; ".join(filter(None, said))
+
+
+def _late(tradition: Tradition, microtiming: tuple[float, ...], spread: float) -> str:
+    beat_ms = 60000 / tradition.tempo_bpm[0]
+    places = " ".join(f"{round(beat_ms * late):+d}" if round(beat_ms * late) else "0" for late in microtiming)
+    on = f"{places} ms" if any(microtiming) else "on the grid"
+    return f"{on}, strokes ± {beat_ms * spread:.0f} ms"
+
+
+def _span(span: tuple[int, int]) -> str:
+    return f"{span[0]}" if span[0] == span[1] else f"{span[0]} to {span[1]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
