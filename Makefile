@@ -15,7 +15,7 @@ help:
 	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
-	@echo "make check      format, lint, types, floors, spelling"
+	@echo "make check      format, lint, types, layers, spelling"
 	@echo "make clean      remove what these made, but for runs/ and report/"
 
 demo: $(VENV)/.demo

@@ -22,14 +22,16 @@ import numpy as np
 from levada.beat_tracking.adaptation import DEFAULTS, STRATEGIES
 from levada.beat_tracking.decoder import pick_peaks
 from levada.beat_tracking.metrics import beat_scores, kind_of_error
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
+from levada.beat_tracking.pretrained import tracker_of
 from levada.beat_tracking.spectrogram import GRID, file_log_bands
 from levada.beat_tracking.tracker import Listener
 from levada.data import Span, Track, draw, open_corpus, single
 from levada.data.spans import stretches, with_margins
 from levada.io.beats import Beats
 from levada.learning.statistics import mean_interval, paired_interval
-from levada.learning.weights import Weights, load
+from levada.learning.weights import Weights
 from levada.models import loading
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -275,7 +277,7 @@ def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> t
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         made = STRATEGIES[strategy](spans, base=base, folder=folder, settings=DEFAULTS[strategy].seeded(seed))
-    return loading.tracker(made, name=strategy), time.perf_counter() - began
+    return tracker_of(made, name=strategy), time.perf_counter() - began
 
 
 def first_half(song: Song) -> tuple[float, list[Span]]:

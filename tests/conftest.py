@@ -55,23 +55,24 @@ def few_steps(monkeypatch) -> None:
     """Adapting takes three steps with half a second of music in each, whatever the strategy."""
     from dataclasses import replace
 
-    from levada.beat_tracking import adaptation
-    from levada.separation import adaptation
+    from levada.beat_tracking import adaptation as of_beats
+    from levada.separation import adaptation as of_stems
 
-    for strategy, settings in adaptation.DEFAULTS.items():
-        monkeypatch.setitem(adaptation.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
-    for strategy, settings in adaptation.DEFAULTS.items():
-        if isinstance(settings, adaptation.StemSettings):
-            monkeypatch.setitem(adaptation.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
+    for strategy, settings in of_beats.DEFAULTS.items():
+        monkeypatch.setitem(of_beats.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
+    for strategy, settings in of_stems.DEFAULTS.items():
+        if isinstance(settings, of_stems.StemSettings):
+            monkeypatch.setitem(of_stems.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
 
 
 @pytest.fixture
 def one_process(monkeypatch) -> None:
     """Score and track folders in this process: starting others takes seconds."""
-    from levada import evaluate
+    from levada.beat_tracking import evaluation as of_beats
     from levada.beat_tracking import tracker
+    from levada.separation import evaluation as of_stems
 
-    for module, name in ((evaluate, "evaluate"), (evaluate, "evaluate_stems"), (tracker, "track_folder")):
+    for module, name in ((of_beats, "evaluate"), (of_stems, "evaluate_stems"), (tracker, "track_folder")):
         many = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, _many=many, **said: _many(*given, **{**said, "processes": 1}))
 

@@ -14,14 +14,14 @@ from levada.beat_tracking.adaptation import STRATEGIES, AdaptSettings, decoder, 
 from levada.beat_tracking.augmentation import NONE
 from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import TcnSettings
+from levada.beat_tracking.pretrained import tracker_of
 from levada.data import Span, Track, annotated_spans, open_corpus, single
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
-from levada.learning.weights import load
-from levada.models import loading
 from levada.models.adaptation import adapt, with_scores
 from levada.synth.traditions import Pattern, read_tradition
 
@@ -51,7 +51,7 @@ def small_scratch(monkeypatch):
 
 
 def scored(weights, track):
-    found = loading.tracker(weights, name="it").file(track.audio)
+    found = tracker_of(weights, name="it").file(track.audio)
     return beat_scores(track.beats(), found, trim_s=0.0)
 
 
@@ -191,7 +191,7 @@ class TestCard:
         assert decoder(spans, base=base).card.trained_on == {track.content_hash: [(1.0, 4.0), (6.0, 9.0)]}
 
     def test_evaluation_warns_of_a_recording_it_was_trained_on(self, base, rendered, span):
-        adapted = loading.tracker(decoder([span], base=base), name="mine")
+        adapted = tracker_of(decoder([span], base=base), name="mine")
         result = evaluate(open_corpus(rendered).tracks, {"mine": adapted})
         assert [row.track for row in result.rows if row.trained_on] == ["a"]
         assert any("mine was trained on 1 of the 3 recordings it is scored on (a)" in said for said in result.warnings)

@@ -10,11 +10,12 @@ from levada.data import open_stems, whole
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
-from levada.learning.weights import Weights, load
+from levada.learning.weights import Weights
 from levada.models.adaptation import adapt_separator
 from levada.separation.adaptation import DEFAULTS, adapt_stems, with_head
 from levada.separation.augmentation import AS_IT_IS, StemAugmentation
 from levada.separation.examples import Song, StemSettings, Stock, batches, excerpts, stem_loss
+from levada.separation.networks import load
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
 from levada.separation.stft import BANDS, Stft
 

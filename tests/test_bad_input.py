@@ -388,7 +388,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from levada import fit, terminal
-from levada.adapt import beats
+from levada.beat_tracking import adaptation as beats
 from levada.cli import main
 
 what, at = sys.argv.pop(1), int(sys.argv.pop(1))

@@ -15,12 +15,14 @@ import torch
 from torch.nn import functional
 
 from levada.beat_tracking.decoder import probabilities
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings, Rhythm, given_a_beat, pieces
 from levada.beat_tracking.spectrogram import MEL_BANDS, log_bands, mel_filterbank
+from levada.beat_tracking.targets import Batch, shift_tolerant_loss
 from levada.beat_tracking.tracker import hear
 from levada.errors import InputError, MissingExtra
-from levada.learning.training import Batch, FitSettings, fit, shift_tolerant_loss
-from levada.learning.weights import Card, Weights, load, partway, save
+from levada.learning.training import FitSettings, fit
+from levada.learning.weights import Card, Weights, partway, save
 
 TINY = BeatThisSettings(transformer_dim=32, n_layers=1, head_dim=16, stem_dim=16)
 CARD = Card("tiny", "Drawn from a seed.", "CC0-1.0", "none", 0.0, {"any": "none"})

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from levada import __version__, cli
+from levada.beat_tracking.networks import load
 from levada.data import open_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
-from levada.learning.weights import load
 from levada.models import loading
 from levada.synth.traditions import drawn, read_tradition, shipped
 

@@ -174,7 +174,7 @@ import os, resource, signal, sys
 from contextlib import contextmanager
 from levada import terminal
 from levada.cli import main
-from levada.separate import masking
+from levada.separation import masking
 
 what, at = sys.argv.pop(1), int(sys.argv.pop(1))
 if what == "full":

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from levada.beat_tracking.networks import load
 from levada.cli.demo import beats as demo
 from levada.data import annotated_spans, open_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import read_beats
-from levada.learning.weights import load
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 

@@ -13,21 +13,15 @@ import torch
 from levada.beat_tracking.decoder import decode_beats, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings, tiny
+from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_loss
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning import training as module
-from levada.learning.training import (
-    CHECKPOINT,
-    LOG,
-    Batch,
-    FitSettings,
-    fit,
-    frame_targets,
-    shift_tolerant_loss,
-    widened_loss,
-)
+from levada.learning.training import CHECKPOINT, LOG, FitSettings
 
 torch.set_num_threads(1)
+
+fit = partial(module.fit, loss=widened_loss)
 
 FRAMES = 300
 

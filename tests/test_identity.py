@@ -12,9 +12,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from levada import __version__
+from levada.beat_tracking.networks import load
 from levada.experiments.grid import _base
 from levada.learning.model_folder import folder_digest, model_digest
-from levada.learning.weights import digest, load, save
+from levada.learning.weights import digest, save
 from levada.models import loading
 
 

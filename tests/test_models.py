@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
+from levada.beat_tracking.pretrained import tracker_of
 from levada.errors import InputError
 from levada.learning.card import CONFIG, README, TENSORS, Card
-from levada.learning.weights import Weights, load, save
+from levada.learning.weights import Weights, save
 from levada.models import loading
 
 torch.set_num_threads(1)
@@ -63,7 +65,7 @@ class TestLoad:
         assert len({first, *(loading.load(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
 
     def test_weights_in_memory(self):
-        tracker = loading.tracker(a_model(), name="fresh", identity="now")
+        tracker = tracker_of(a_model(), name="fresh", identity="now")
         assert (tracker.name, tracker.identity, tracker.trained_on) == ("fresh", "now", {HASH})
 
 

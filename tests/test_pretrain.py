@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from levada.beat_tracking import pretraining as pretrain
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
 from levada.beat_tracking.pretraining import Exam, Piece, PretrainSettings, exam, hear, make, read_settings
 from levada.beat_tracking.pretraining_card import card
@@ -21,7 +22,7 @@ from levada.io.beats import Beats
 from levada.learning import training
 from levada.learning.card import Card
 from levada.learning.training import LOG
-from levada.learning.weights import Weights, load, save
+from levada.learning.weights import Weights, save
 from levada.synth.composition import Material
 
 torch.set_num_threads(1)

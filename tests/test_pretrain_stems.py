@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.learning.weights import load
 from levada.models.pretraining import made_from
 from levada.separation import pretraining as recipe
+from levada.separation.networks import load
 from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
 from levada.synth.instrument_names import ensemble
 from levada.synth.traditions import read_tradition

@@ -14,13 +14,15 @@ from levada.beat_tracking.adaptation import AdaptSettings, finetune
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beatnet
 from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.crnn import Crnn
+from levada.beat_tracking.pretrained import tracker_of
 from levada.beat_tracking.spectrogram import log_bands
 from levada.data import annotated_spans, open_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.learning.weights import load, save
+from levada.learning.weights import save
 from levada.models import loading
 from levada.synth.render import render
 from levada.synth.traditions import read_tradition
@@ -142,7 +144,7 @@ class TestWeights:
         assert len({beatnet.tracker(model).identity for model in (1, 2, 3)}) == 3
 
     def test_they_are_the_tracker_s(self, piece):
-        mine = loading.tracker(beatnet.weights(), name="mine")
+        mine = tracker_of(beatnet.weights(), name="mine")
         theirs = loading.load("beatnet")
         assert theirs.name == "beatnet"
         assert theirs.settings == mine.settings

@@ -21,6 +21,7 @@ import torch
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this
 from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.beat_this import Rhythm
 from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_bands, log_bands
 from levada.data import Span, Track
@@ -28,7 +29,7 @@ from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
-from levada.learning.weights import Weights, load, save
+from levada.learning.weights import Weights, save
 
 SMALL = {
     "spect_dim": 128, "fps": 50, "transformer_dim": 128, "ff_mult": 4, "n_layers": 6, "stem_dim": 32, "head_dim": 32,

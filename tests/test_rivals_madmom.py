@@ -227,7 +227,8 @@ class TestNetworks:
         assert np.abs(ours[:, 0] - own).max() < 1e-4
 
     def test_are_read_without_madmom(self):
-        code = "import sys; from levada.beat_tracking.external.madmom import weights; weights(3); assert 'madmom' not in sys.modules"
+        read = "from levada.beat_tracking.external.madmom import weights; weights(3)"
+        code = f"import sys; {read}; assert 'madmom' not in sys.modules"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
 

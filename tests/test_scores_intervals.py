@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from levada.beat_tracking.metrics import score_bounds
 from levada.errors import InputError
-from levada.learning.statistics import mean_interval, paired_interval, score_bounds
+from levada.learning.statistics import mean_interval, paired_interval
 
 SAMPLES = 1000  # of each cell
 ROOT = Path(__file__).parents[1]

@@ -10,14 +10,16 @@ import torch
 
 from levada.beat_tracking.adaptation import decoder
 from levada.beat_tracking.evaluation import evaluate
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.patterns import train
+from levada.beat_tracking.pretrained import tracker_of
 from levada.data import Span, annotated_spans, open_corpus, open_stems, single, whole
 from levada.data.multitracks import StemSpan
 from levada.data.sources import Source, combined_licence
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import CONFIG, README, Card, adapted_card, joined_stretches, lineage, read_card
-from levada.learning.weights import Weights, load, save
+from levada.learning.weights import Weights, save
 from levada.models import loading
 from levada.separation.adaptation import StemSettings, adapt_stems
 from levada.separation.evaluation import evaluate_stems
@@ -91,7 +93,7 @@ class TestTrainedOn:
         once = decoder([Span(track, 1.0, 4.0)], base=base)
         twice = decoder([Span(track, 7.0, 10.0)], base=once)
         assert twice.card.trained_on == {track.content_hash: [(1.0, 4.0), (7.0, 10.0)]}
-        tracker = loading.tracker(twice, name="twice")
+        tracker = tracker_of(twice, name="twice")
         stretches = [Span(track, 1.5, 3.5), Span(track, 4.2, 6.8), Span(track, 7.5, 9.5)]
         rows = [evaluate([stretch], {"twice": tracker}, trim_s=0.0).rows[0] for stretch in stretches]
         assert [row.trained_on for row in rows] == [True, False, True]

@@ -16,7 +16,6 @@ from levada.beat_tracking import spectrogram
 from levada.beat_tracking.spectrogram import (
     GRID,
     N_BANDS,
-    FrameGrid,
     file_log_bands,
     filterbank,
     log_bands,
@@ -25,6 +24,7 @@ from levada.beat_tracking.spectrogram import (
 )
 from levada.errors import InputError
 from levada.io import audio
+from levada.learning.frame_grid import FrameGrid
 
 torch.set_num_threads(1)
 

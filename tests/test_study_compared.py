@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from levada.beat_tracking import networks
 from levada.data import open_corpus, open_stems
 from levada.experiments.compared_models import labels_of
 from levada.experiments.corpora import Opened, data_digest, open_source, without_duplicates
@@ -39,7 +40,7 @@ def clicks(tmp_path):
 
 def model(tiny_model, folder, recordings):
     """A model whose card says that it was trained on these."""
-    made = weights.load(tiny_model)
+    made = networks.load(tiny_model)
     known = {audio.content_hash(path): [(0.0, 5.0)] for path in recordings}
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights.save(folder, replace(made, card=replace(made.card, trained_on=known)))
@@ -162,7 +163,7 @@ class TestPlaces:
         assert str(tmp_path) not in told
 
     def test_weights_that_change_in_their_place_are_another_model(self, clicks, tiny_model, tmp_path):
-        ids, made = set(), weights.load(tiny_model)
+        ids, made = set(), networks.load(tiny_model)
         for shift in (0.0, 0.1):
             folder = str(tmp_path / "mine")
             with torch.no_grad():

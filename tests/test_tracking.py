@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from levada.beat_tracking.targets import Batch
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -220,7 +221,7 @@ class TestProgress:
         from levada.learning import training
 
         torch.manual_seed(0)
-        batch = training.Batch(torch.randn(1, 50, 81), torch.zeros(1, 50, 2), torch.ones(1, 50, 2))
+        batch = Batch(torch.randn(1, 50, 81), torch.zeros(1, 50, 2), torch.ones(1, 50, 2))
         with loggers.start([], folder=tmp_path / "told") as told:
             training.fit(
                 tiny(),

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import tiny
 from levada.errors import InputError
 from levada.learning import weights
 from levada.learning.card import CONFIG, README, TENSORS, Card, read_card, read_config
-from levada.learning.weights import Weights, load, save
+from levada.learning.weights import Weights, save
 from levada.models import loading
 
 torch.set_num_threads(1)

@@ -33,13 +33,14 @@ from levada.beat_tracking.interpolation import SHARES, folds, validate
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
 from levada.beat_tracking.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
+from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_loss
 from levada.data import Span
 from levada.data.rendered import LICENCE
 from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning.card import adapted_card
-from levada.learning.training import Batch, FitSettings, Progress, fit, frame_targets, shift_tolerant_loss, widened_loss
+from levada.learning.training import FitSettings, Progress, fit
 from levada.learning.weights import Weights, base_facts, partway
 from levada.synth.performance import perform
 from levada.synth.render import render

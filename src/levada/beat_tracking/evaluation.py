@@ -21,7 +21,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.metrics import DOWNBEAT_SCORES, SCORES, beat_scores, default_trim_s, kind_of_error
+from levada.beat_tracking.metrics import (
+    DOWNBEAT_SCORES,
+    SCORES,
+    beat_scores,
+    default_trim_s,
+    kind_of_error,
+    score_bounds,
+)
 from levada.data import Span, Track
 from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
@@ -29,7 +36,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.tables import card_scores, listed, one_group, plain_values, reason, write_rows
 from levada.io.workers import each
-from levada.learning.statistics import Interval, mean_interval, paired_interval, score_bounds
+from levada.learning.statistics import Interval, mean_interval, paired_interval
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
 

@@ -18,7 +18,7 @@ from levada.beat_tracking.continuity import cmlt_amlt, position_cmlt
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error"]
+__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error", "score_bounds"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -317,3 +317,10 @@ def _unnamed(f: float) -> ErrorKind:
 
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def score_bounds(score: str) -> tuple[float, float] | None:
+    """Give the least and the greatest value that a score can have; None for scores in dB, which have none."""
+    if score not in SCORES:
+        return None
+    return (0.0, math.inf) if score == "tempo_error_percent" else (0.0, 1.0)

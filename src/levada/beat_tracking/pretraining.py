@@ -36,6 +36,7 @@ from levada.io.files import read_toml
 from levada.io.run_folder import working_folder
 from levada.io.workers import pool
 from levada.learning.card import both_error, is_model, read_card
+from levada.learning.shipped import WEIGHTS
 from levada.synth.composition import Material, compose
 from levada.synth.instruments import PITCHED, Sounds, mixed, synthesised
 from levada.synth.instruments.soundfont import SoundFont, find
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from levada.beat_tracking.networks.tcn import Tcn
-    from levada.learning.training import Batch, Progress
+    from levada.beat_tracking.targets import Batch
+    from levada.learning.training import Progress
     from levada.learning.weights import Weights
 
 __all__ = ["Exam", "Piece", "PretrainSettings", "describe", "exam", "hear", "make", "pretrain", "read_settings"]
@@ -56,7 +58,6 @@ __all__ = ["Exam", "Piece", "PretrainSettings", "describe", "exam", "hear", "mak
 Generator = np.random.Generator
 Floats32 = npt.NDArray[np.float32]
 
-_SHIPPED = Path(__file__).parent.parent / "weights"
 HEARD_AGAIN = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=5, tone_db=3, noise_db=-np.inf, hidden=0.3)
 EXAM_PIECES = 24
 FEW = 0.2
@@ -331,7 +332,8 @@ def pretrain(
     import torch
 
     from levada.beat_tracking.networks.tcn import Tcn
-    from levada.learning.training import FitSettings, fit, widened_loss
+    from levada.beat_tracking.targets import widened_loss
+    from levada.learning.training import FitSettings, fit
     from levada.learning.weights import partway
 
     torch.manual_seed(settings.seed)
@@ -361,8 +363,8 @@ def pretrain(
 
 
 def _started(start: str) -> Tcn:
+    from levada.beat_tracking.networks import load
     from levada.beat_tracking.networks.tcn import Tcn
-    from levada.learning.weights import load
 
     net = load(_start(start)).net
     if not isinstance(net, Tcn):
@@ -372,11 +374,11 @@ def _started(start: str) -> Tcn:
 
 def _start(start: str) -> Path:
     """The folder of the model to start from."""
-    return _SHIPPED / start if _ships(start) else Path(start)
+    return WEIGHTS / start if _ships(start) else Path(start)
 
 
 def _ships(name: str) -> bool:
-    return name == Path(name).name and is_model(_SHIPPED / name)
+    return name == Path(name).name and is_model(WEIGHTS / name)
 
 
 def make(
@@ -434,7 +436,7 @@ class _Stream:
     def batches(self, start: int) -> Iterator[Batch]:
         import torch
 
-        from levada.learning.training import Batch
+        from levada.beat_tracking.targets import Batch
 
         settings, last = self.settings, self._count(self.settings.steps - 1)
         heard = asked = max(0, self._count(start) - settings.pool)
@@ -457,7 +459,7 @@ class _Stream:
 
     def _excerpt(self, piece: Piece, rng: Generator) -> tuple[Floats32, ...]:
         """A stretch of a piece, changed."""
-        from levada.learning.training import frame_targets
+        from levada.beat_tracking.targets import frame_targets
 
         frames = round(self.settings.excerpt_s * GRID.fps)
         start = int(rng.integers(max(1, len(piece.bands) - frames)))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.files import atomic
+from levada.learning.frame_grid import FrameGrid
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,6 @@ __all__ = [
     "MEL_BANDS",
     "N_BANDS",
     "QUARTER_TONES",
-    "FrameGrid",
     "FrontEnd",
     "file_log_bands",
     "filterbank",
@@ -55,39 +54,6 @@ BANDS_PER_OCTAVE = 12
 LOWEST_HZ, HIGHEST_HZ = 30.0, 17000.0
 FLOOR = 1e-6
 _BLOCK_FRAMES = 1024
-
-
-@dataclass(frozen=True)
-class FrameGrid:
-    """Where frames lie in time.
-
-    Parameters
-    ----------
-    rate : int
-        Samples per second.
-    hop : int
-        Samples from one frame's centre to the next.
-    """
-
-    rate: int = 44100
-    hop: int = 441
-
-    @property
-    def fps(self) -> Fraction:
-        """Frames per second, exactly."""
-        return Fraction(self.rate, self.hop)
-
-    def frames(self, samples: int) -> int:
-        """How many frames a number of samples has."""
-        return -(-samples // self.hop)
-
-    def time_s(self, frame: float) -> float:
-        """Time of a frame's centre, in seconds."""
-        return float(frame * self.hop / self.rate)
-
-    def frame(self, time_s: float) -> int:
-        """The frame whose centre is nearest to a time in seconds."""
-        return int(np.floor(time_s * self.rate / self.hop + 0.5))
 
 
 GRID = FrameGrid()

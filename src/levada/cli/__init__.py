@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from levada.beat_tracking.pretrained import tracker_of
 from levada.cli import (
     adapt_stems,
     demo_command,
@@ -281,7 +282,7 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
     trackers = dict(
         zip(
             names,
-            [loading.tracker(base, name=names[0]), loading.tracker(adapted, name=names[1]), loading.floor()],
+            [tracker_of(base, name=names[0]), tracker_of(adapted, name=names[1]), loading.floor()],
             strict=True,
         )
     )

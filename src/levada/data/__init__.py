@@ -107,7 +107,8 @@ def open_stems(
     Parameters
     ----------
     place : str or path-like
-        A folder (`levada.data.stem_folder` says how it may look), or ``mirdata:NAME`` for a dataset with stems or solos.
+        A folder (`levada.data.stem_folder` says how it may look), or ``mirdata:NAME`` for a dataset with stems or
+        solos.
     home : path-like or None
         Where mirdata's datasets lie, as for `open_corpus`.
     instruments : mapping of str to str, optional

@@ -116,7 +116,8 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     folder : path-like
         The folder.
     convention : str
-        What all labels mean, a name in `levada.io.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, if left out.
+        What all labels mean, a name in `levada.io.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, if left
+        out.
 
     Returns
     -------

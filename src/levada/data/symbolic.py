@@ -1,7 +1,7 @@
 """Fetching music as notes from those who published it: the Groove MIDI Dataset and POP909.
 
-Both are what `levada.synth.songs.groove` and `levada.synth.songs` read. What is checked is the content: the digest of the files that
-are read, however an archive was packed. Nothing is left on the disk but a folder that is whole.
+Both are what `levada.synth.songs.groove` and `levada.synth.songs` read. What is checked is the content: the digest of
+the files that are read, however an archive was packed. Nothing is left on the disk but a folder that is whole.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.evaluation import evaluate
+from levada.beat_tracking.pretrained import tracker_of
 from levada.data import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
 from levada.data.check import duplicates
 from levada.errors import InputError
@@ -159,7 +160,7 @@ def _trained_separator(name: str) -> frozenset[str]:
 
 
 def _made_tracker(model: Any, name: str) -> Any:
-    return loading.tracker(model, name=name)
+    return tracker_of(model, name=name)
 
 
 def _identity_of_tracker(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["package_digest"]
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 
 
 @lru_cache(maxsize=4)
@@ -19,7 +19,7 @@ def package_digest(without: Collection[str] = frozenset()) -> str:
     Parameters
     ----------
     without : frozenset of str
-        Modules and packages at the top of the package that are left out, by name.
+        Files and folders of the package that are left out: paths from its root, without suffix, as "learning/loggers".
 
     Returns
     -------
@@ -35,9 +35,13 @@ def package_digest(without: Collection[str] = frozenset()) -> str:
 
 def _files(folder: Path, without: Collection[str]) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.name.startswith(".") or path.name == "__pycache__" or path.stem in without:
+        if (
+            path.name.startswith(".")
+            or path.name == "__pycache__"
+            or path.relative_to(PACKAGE).with_suffix("").as_posix() in without
+        ):
             continue
         if path.is_dir():
-            yield from _files(path, ())
+            yield from _files(path, without)
         else:
             yield path

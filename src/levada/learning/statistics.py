@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
 
-__all__ = ["MIN_GROUPS", "Interval", "mean_interval", "paired_interval", "score_bounds"]
+__all__ = ["MIN_GROUPS", "Interval", "mean_interval", "paired_interval"]
 
 MIN_GROUPS = 3
 """Below so many groups no interval is given, but the range of the groups' means."""
@@ -71,13 +70,6 @@ class Interval:
 
     def __str__(self) -> str:
         return self.text()
-
-
-def score_bounds(score: str) -> Bounds | None:
-    """Give the least and the greatest value that a score can have; None for scores in dB, which have none."""
-    if score not in SCORES:
-        return None
-    return (0.0, math.inf) if score == "tempo_error_percent" else (0.0, 1.0)
 
 
 def mean_interval(

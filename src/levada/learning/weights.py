@@ -14,27 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings
-from levada.beat_tracking.networks.crnn import Crnn, CrnnSettings
-from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
-from levada.beat_tracking.networks.tcn2019 import Tcn2019, Tcn2019Settings
 from levada.errors import InputError
 from levada.learning.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.learning.model_folder import model_digest, read_tensors, write_model
-from levada.separation.networks.mask_net import MaskNet, MaskSettings
-from levada.separation.networks.unet import UNet, UNetSettings
 
-__all__ = ["NETWORKS", "Card", "Weights", "base_facts", "digest", "load", "partway", "save"]
+__all__ = ["Card", "Networks", "Weights", "base_facts", "digest", "load", "network_kind", "partway", "save"]
 
-NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
-    "tcn": (Tcn, TcnSettings),
-    "tcn2019": (Tcn2019, Tcn2019Settings),
-    "crnn": (Crnn, CrnnSettings),
-    "beat_this": (BeatThis, BeatThisSettings),
-    "masks": (MaskNet, MaskSettings),
-    "unet": (UNet, UNetSettings),
-}
-"""What a model's folder may name: the network and its settings."""
+Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
+"""What a model's folder may name -> the class of the network, and that of its settings."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Weights:
     Parameters
     ----------
     net : nn.Module
-        One of `NETWORKS`, in evaluation mode.
+        In evaluation mode, with the attributes `kind` (the name of its class in model folders) and `settings`.
     card : Card
     decoder : dict
         Settings of the decoder learnt with the weights; empty for the defaults.
@@ -82,15 +69,40 @@ def base_facts(base: Weights | None) -> dict[str, str]:
 def _facts(weights: Weights) -> dict[str, Any]:
     """What decides the results of weights."""
     return {
-        "network": next(name for name, (kind, _) in NETWORKS.items() if type(weights.net) is kind),
+        "network": network_kind(weights.net),
         "settings": asdict(weights.net.settings),
         "tensors": {name: tensor.detach().cpu().numpy() for name, tensor in weights.net.state_dict().items()},
         "decoder": dict(weights.decoder),
     }
 
 
-def load(folder: str | Path) -> Weights:
+def network_kind(net: Any) -> str:
+    """Return the name by which model folders know the class of a network.
+
+    Raises
+    ------
+    InputError
+        If the network has none: levada did not define its class and could not load it again.
+    """
+    kind: str | None = getattr(net, "kind", None)
+    if not isinstance(kind, str):
+        name = type(net).__name__
+        raise InputError(f"{name} cannot be saved as a model: its class has no `kind`; save its state_dict instead")
+    return kind
+
+
+def load(folder: str | Path, *, networks: Networks) -> Weights:
     """Read a folder of weights.
+
+    Parameters
+    ----------
+    folder : path-like
+    networks : mapping of str to pair of types
+        The networks that the folder may hold: classes are chosen from it, and never by a name in a file.
+
+    Returns
+    -------
+    Weights
 
     Raises
     ------
@@ -98,9 +110,9 @@ def load(folder: str | Path) -> Weights:
         If a file is missing or damaged, the tensors do not fit the network, or it is a model without a network.
     """
     config, card = read_config(folder), read_card(folder)
-    if config["network"] not in NETWORKS:
+    if config["network"] not in networks:
         raise InputError(f"is no network ({config['network']}): there is nothing in it to train on", path=folder)
-    kind, settings = NETWORKS[config["network"]]
+    kind, settings = networks[config["network"]]
     try:
         net = kind(settings(**config["settings"]))
     except (TypeError, ValueError) as error:

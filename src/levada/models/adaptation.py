@@ -81,7 +81,8 @@ def adapt(
         If the strategy does not exist, the output does, labels lie after the end of their recording, or an
         unfinished run there was another one.
     Interrupted
-        After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with the training.
+        After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on
+        with the training.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")

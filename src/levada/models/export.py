@@ -78,9 +78,9 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
         raise InputError(
             f"is a model ({network}) that cannot be exported; those of kind {', '.join(EXPORTED)} can", path=model
         )
-    from levada.learning.weights import load
+    from levada.models.loading import weights_of
 
-    weights = load(model)
+    weights = weights_of(model)
     difference = write_onnx(path, weights, description=describe(weights.net), force=force)
     return Exported(path, weights.card.name, network, path.stat().st_size, difference)
 

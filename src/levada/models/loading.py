@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.beat_tracking import patterns as bayes
-from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this, beatnet, librosa, madmom
-from levada.beat_tracking.tracker import Tracker, flux_tracker, net_tracker
+from levada.beat_tracking.pretrained import load_tracker
+from levada.beat_tracking.tracker import Tracker, flux_tracker
 from levada.errors import InputError
 from levada.learning.card import CONFIG, SEPARATORS, both_error, is_model, read_card, read_config
 from levada.learning.model_folder import folder_digest
+from levada.learning.shipped import STEMS_BASE, shipped
 from levada.separation import nmf
 from levada.separation.masking import Separator, matched
 from levada.separation.masks import net_separator, nmf_separator
@@ -34,7 +35,6 @@ __all__ = [
     "NMF",
     "RIVALS",
     "SETTINGS",
-    "STEMS_BASE",
     "base_weights",
     "cards",
     "display_names",
@@ -45,18 +45,15 @@ __all__ = [
     "separator",
     "separator_of",
     "shipped",
-    "tracker",
     "typed",
+    "weights_of",
 ]
 
 FLUX, BAYES = "flux", "bayes"
 CHECKPOINT = "beat_this:"
 """Before the name or the file of a checkpoint of Beat This!: beat_this:small0."""
-FOLDER = Path(__file__).parent / "weights"
 
 NMF, DEMUCS = "nmf", "demucs:"
-STEMS_BASE = "stems-base"
-"""The separator that comes with levada; where a separator is asked for, it is "base" too."""
 
 ROWS = ("mixture", "oracle")
 """Rows of tables of stems that are no models."""
@@ -91,19 +88,6 @@ ELSEWHERE = {
     "librosa": ("librosa's dynamic programming on onset strength; no downbeats.", "ISC"),
 }
 """What is to be known of each before it is there: origin and licence."""
-
-
-def shipped(task: str = "beats") -> Mapping[str, Path]:
-    """Names of the models that come with levada, and their folders.
-
-    Parameters
-    ----------
-    task : {"beats", "stems"}
-        Trackers, or separators.
-    """
-    folders = {path.parent.name: path.parent for path in sorted(FOLDER.glob(f"*/{CONFIG}"))}
-    separators = {STEMS_BASE: folders.pop("stems")} if "stems" in folders else {}
-    return separators if task == "stems" else folders
 
 
 def cards(*names: str | Path) -> list[dict[str, Any]]:
@@ -269,14 +253,7 @@ def load(name: str | Path) -> Tracker:
     kind = read_config(folder)["network"] if (folder / CONFIG).exists() else ""
     if patterns and kind != BAYES:
         raise InputError("holds no learnt patterns of the bar pointer", path=folder)
-    if kind in SEPARATORS:
-        raise InputError("is a separator: it takes recordings apart (levada separate) and finds no beats", path=folder)
-    try:
-        return tracker(_model(folder, kind), name=folder.resolve().name, identity=folder_digest(folder))
-    except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
+    return load_tracker(folder)
 
 
 def separator(name: str | Path, *, instruments: Sequence[str] = ()) -> Separator:
@@ -376,9 +353,22 @@ def _chosen(
 def _model(folder: Path, kind: str) -> Weights | bayes.Patterns:
     if kind == BAYES:
         return bayes.load(folder)
-    from levada.learning.weights import load as load_weights
+    return weights_of(folder)
 
-    return load_weights(folder)
+
+def weights_of(folder: str | Path) -> Weights:
+    """Read a folder of weights, of a tracker or of a separator.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or a model without a network.
+    """
+    from levada.beat_tracking import networks as beat_networks
+    from levada.separation import networks as stem_networks
+
+    separates = read_config(folder)["network"] in SEPARATORS
+    return stem_networks.load(folder) if separates else beat_networks.load(folder)
 
 
 def base_weights(name: str | Path, *, task: str = "beats") -> Weights:
@@ -397,13 +387,11 @@ def base_weights(name: str | Path, *, task: str = "beats") -> Weights:
     MissingExtra
         If they come with something that is not installed.
     """
-    from levada.learning.weights import load as load_weights
-
     if task == "stems":
         folder = _base_separator() if place(name) is None and str(name) in ("base", STEMS_BASE) else find(name)
         if read_config(folder)["network"] not in SEPARATORS:
             raise InputError("is a tracker: stems are learnt by separators", path=folder)
-        return load_weights(folder)
+        return weights_of(folder)
     if place(name) is None:
         if str(name) in BASES:
             return BASES[str(name)]()
@@ -414,20 +402,7 @@ def base_weights(name: str | Path, *, task: str = "beats") -> Weights:
     folder = find(name)
     if (folder / CONFIG).exists() and read_config(folder)["network"] in SEPARATORS:
         raise InputError("is a separator: beats are learnt by trackers", path=folder)
-    return load_weights(folder)
-
-
-def tracker(model: Weights | bayes.Patterns, *, name: str, identity: str = "") -> Tracker:
-    """A tracker from a model in memory."""
-    if isinstance(model, bayes.Patterns):
-        return bayes.tracker(model, name=name, identity=identity)
-    return net_tracker(
-        model.net,
-        name=name,
-        settings=DecoderSettings.from_dict(model.decoder),
-        identity=identity,
-        trained_spans=model.card.trained_on,
-    )
+    return weights_of(folder)
 
 
 def separator_of(

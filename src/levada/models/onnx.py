@@ -64,9 +64,9 @@ def write_onnx(path: str | Path, weights: Weights, *, description: Mapping[str, 
         ONNX Runtime does not give what torch gives.
     """
     _need()
-    from levada.learning.weights import NETWORKS
+    from levada.learning.weights import network_kind
 
-    network = next(name for name, (kind, _) in NETWORKS.items() if type(weights.net) is kind)
+    network = network_kind(weights.net)
     if network not in EXPORTED:
         raise InputError(
             f"{weights.card.name} is a network ({network}) that cannot be exported; those of kind "

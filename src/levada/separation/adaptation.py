@@ -206,7 +206,7 @@ def _trained(
     schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
     trained: Any = fit(
         net,
-        partial(batches, stock, net.instruments, settings),  # type: ignore[arg-type]
+        partial(batches, stock, net.instruments, settings),
         settings=replace(schedule, weight_decay=settings.weight_decay, clip=CLIP),
         loss=partial(stem_loss, softness_db=settings.softness_db),
         folder=folder,

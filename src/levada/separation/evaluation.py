@@ -181,8 +181,8 @@ def evaluate_stems(
     """Score every separator on every song with stems.
 
     The mixture itself, taken for every stem, is scored beside them: its improvement is 0 dB by definition. Instruments
-    and stems that are called differently are matched (`levada.separation.label_matching`). What is separated is the recorded
-    mixture, if there is one and it is made of the stems (`Multitrack.fit`). Songs of more than two minutes are
+    and stems that are called differently are matched (`levada.separation.label_matching`). What is separated is the
+    recorded mixture, if there is one and it is made of the stems (`Multitrack.fit`). Songs of more than two minutes are
     separated in windows of at most two, each with a little more on either side, so that memory does not grow.
 
     Parameters

@@ -39,7 +39,7 @@ def net_separator(
     Parameters
     ----------
     net : nn.Module
-        A mask network or a U-Net: see `levada.nets`.
+        A mask network or a U-Net: see `levada.separation.networks`.
     name : str
         What tables call it.
     instruments : mapping of str to str, optional

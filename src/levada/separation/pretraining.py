@@ -150,7 +150,7 @@ def make_separator(
         schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
         told = fit(
             _telling(MaskNet(MaskSettings(instruments))),
-            partial(_batches, Stock(songs), instruments, lesson),  # type: ignore[arg-type]
+            partial(_batches, Stock(songs), instruments, lesson),
             settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
             loss=partial(stem_loss, softness_db=lesson.softness_db),
             folder=part,

@@ -1,6 +1,7 @@
 """What stems are called: names as people write them, and the voices they stand for.
 
-A *voice* is levada's own name of a struck instrument, a key of `levada.synth.instruments.STRUCK`, or "other", which is everything
+A *voice* is levada's own name of a struck instrument, a key of `levada.synth.instruments.STRUCK`, or "other", which
+is everything
 that is not struck. Traditions say what their instruments are called; a name that means one thing here and another
 there (a *piano* of candombe is a drum) is settled by what else plays.
 """

@@ -1,7 +1,7 @@
 """Performances become audio: mixtures, stems and exact beats.
 
-`sound` plays a performance on instruments drawn for the occasion, and `levada.synth.acoustics` puts it into a room. Each
-takes a seeded generator: the same seed gives the same bytes.
+`sound` plays a performance on instruments drawn for the occasion, and `levada.synth.acoustics` puts it into a room.
+Each takes a seeded generator: the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def multitrack(
     Returns
     -------
     Rendering
-        Its stems, by the names of `levada.synth.instrument_names.ensemble`, sum to the mixture; what is not struck is one stem.
-        An instrument that is not played has none.
+        Its stems, by the names of `levada.synth.instrument_names.ensemble`, sum to the mixture; what is not struck is
+        one stem. An instrument that is not played has none.
     """
     named = {voice: name for name, voice in ensemble(tradition).items()}
     least = min(least, len(named.keys() - {OTHER}))

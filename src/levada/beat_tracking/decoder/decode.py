@@ -35,7 +35,8 @@ def decode_beats(
 ) -> Beats:
     """Find the most probable beats and their places in the bar.
 
-    The best path through the bar-pointer model of `levada.beat_tracking.decoder.state_space`, over all metres at once. Each beat
+    The best path through the bar-pointer model of `levada.beat_tracking.decoder.state_space`, over all metres at
+    once. Each beat
     lies at the highest activation of the short region in which the model hears it (and 20 ms beside it),
     refined below a frame.
 

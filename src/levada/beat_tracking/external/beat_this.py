@@ -33,8 +33,8 @@ from levada.learning.card import Card, adapted_card
 if TYPE_CHECKING:
     from levada.beat_tracking.adaptation import AdaptSettings
     from levada.beat_tracking.networks.beat_this import BeatThis
+    from levada.beat_tracking.targets import Batch
     from levada.data import Span
-    from levada.learning.training import Batch
     from levada.learning.weights import Weights
 
 __all__ = ["LAYERS", "URL", "finetune", "gentle", "peaks", "tracker", "weights"]
@@ -323,7 +323,7 @@ def finetune(
 
     The front end is left alone, and each piece of a recording goes through it once, exactly as when beats are tracked:
     a step takes a quarter of the time for a checkpoint "small", four fifths for a "final". With augmentation it has to
-    listen anew in each step: that is `levada.adapt` with the settings `gentle()`.
+    listen anew in each step: that is `levada.beat_tracking.adaptation` with the settings `gentle()`.
 
     Parameters
     ----------
@@ -349,12 +349,13 @@ def finetune(
     from copy import deepcopy
 
     from levada.beat_tracking.networks.beat_this import BeatThis, Rhythm
-    from levada.learning.training import FitSettings, fit, shift_tolerant_loss, widened_loss
+    from levada.beat_tracking.targets import shift_tolerant_loss, widened_loss
+    from levada.learning.training import FitSettings, fit
     from levada.learning.weights import Weights, partway
 
     settings = settings or gentle()
     if not isinstance(base.net, BeatThis):
-        raise InputError(f"{base.card.name} is not Beat This!: fine-tune it with levada.adapt")
+        raise InputError(f"{base.card.name} is not Beat This!: fine-tune it with levada adapt")
     if not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
     weight = settings.downbeat_weight
@@ -393,7 +394,7 @@ def _lessons(net: BeatThis, spans: Sequence[Span]) -> list[_Lesson]:
     import torch
 
     from levada.beat_tracking.networks.beat_this import BORDER, pieces
-    from levada.learning.training import frame_targets
+    from levada.beat_tracking.targets import frame_targets
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     frontend, grid, lessons = net.frontend.to(device), MEL_BANDS.grid, []
@@ -418,7 +419,7 @@ def _batches(lessons: Sequence[_Lesson], settings: AdaptSettings, start: int) ->
     """Excerpts around frames of which something is known, each of those as often as any other."""
     import torch
 
-    from levada.learning.training import Batch
+    from levada.beat_tracking.targets import Batch
 
     known = [np.flatnonzero(lesson.known.any(axis=1)) for lesson in lessons]
     shares = np.array([len(frames) for frames in known]) / sum(map(len, known))

@@ -2,7 +2,8 @@
 
 Mojtaba Heydari, Frank Cwitkowitz and Zhiyao Duan, "BeatNet: CRNN and Particle Filtering for Online Joint Beat, Downbeat
 and Meter Tracking", ISMIR 2021. Only its weights are read, from wherever the package BeatNet is installed: it is not
-imported, so that nothing it asks for need be there. `levada.beat_tracking.networks.crnn` gives the probabilities that its own code gives.
+imported, so that nothing it asks for need be there. `levada.beat_tracking.networks.crnn` gives the probabilities that
+its own code gives.
 
 What differs from its offline mode is the decoder, ours in place of madmom's with the same tempi, the same metres, and
 one of them for a whole recording. Beats lie between frames, where madmom's lie on one of the 50 a second. And each

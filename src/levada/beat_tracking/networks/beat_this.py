@@ -109,6 +109,8 @@ class BeatThis(nn.Module):
         If the package `beat_this`, or what its network is made of, is not installed.
     """
 
+    kind = "beat_this"
+
     front_end = "mel128"
     """The kind of spectrogram it hears."""
     fps = 50

@@ -69,6 +69,8 @@ class Crnn(nn.Module):
     settings : CrnnSettings
     """
 
+    kind = "crnn"
+
     front_end = "log136"
     """The kind of spectrogram it hears."""
     fps = 50

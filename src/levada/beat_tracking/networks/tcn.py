@@ -74,6 +74,8 @@ class Tcn(nn.Module):
     settings : TcnSettings
     """
 
+    kind = "tcn"
+
     front_end = "log81"
     """The kind of spectrogram it hears."""
     stride = 2

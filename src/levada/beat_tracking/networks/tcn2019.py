@@ -65,6 +65,8 @@ class Tcn2019(nn.Module):
     settings : Tcn2019Settings
     """
 
+    kind = "tcn2019"
+
     front_end = "log81"
     """The kind of spectrogram it hears."""
     fps = 100

@@ -4,7 +4,8 @@
 - `tracker`: patterns find beats; `save`, `load`: patterns are a model like any other.
 - `BayesSettings`: how.
 
-The decoder is that of `levada.beat_tracking.decoder`; what is new is what a beat is heard as. Where a network says "beat" or "no
+The decoder is that of `levada.beat_tracking.decoder`; what is new is what a beat is heard as. Where a network says
+"beat" or "no
 beat", here every sixteenth of every beat of the bar has its own expectation of onsets in the bass and above it: the
 syncopated stroke that confuses others is what tells the place (Krebs, Böck and Widmer, ISMIR 2013; known as BayesBeat).
 """

@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.spectrogram import FrameGrid, FrontEnd, stream_log_bands
+from levada.beat_tracking.spectrogram import FrontEnd, stream_log_bands
 from levada.data import Track
 from levada.errors import InputError
 from levada.io import audio
+from levada.learning.frame_grid import FrameGrid
 
 __all__ = ["FPS", "Rhythm", "listen", "onset_patterns", "onset_strength", "scale_transform", "similarity"]
 

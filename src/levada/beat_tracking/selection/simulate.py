@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from levada import data
+from levada.beat_tracking.pretrained import load_tracker
 from levada.beat_tracking.selection.features import Rhythm, listen, similarity
 from levada.beat_tracking.selection.schemes import named
 from levada.beat_tracking.selection.uncertainty import doubts
@@ -16,6 +17,7 @@ from levada.beat_tracking.tracker import Tracker
 from levada.data import Span, Track
 from levada.data.budget import STRETCH_S
 from levada.errors import InputError
+from levada.learning.shipped import shipped
 
 __all__ = ["draw"]
 
@@ -87,6 +89,4 @@ def _heard(pool: Sequence[Track]) -> dict[Track, Rhythm]:
 
 
 def _base() -> Tracker:
-    from levada.models.loading import load
-
-    return load("base")
+    return load_tracker(shipped()["base"])

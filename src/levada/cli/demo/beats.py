@@ -16,7 +16,9 @@ import numpy as np
 
 from levada.beat_tracking.adaptation import DEFAULTS
 from levada.beat_tracking.evaluation import Evaluation, evaluate
+from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
+from levada.beat_tracking.pretrained import tracker_of
 from levada.beat_tracking.tracker import provenance
 from levada.cli.demo.output import MARK, Stage, emptied, unwatched
 from levada.data import Corpus, Track, annotated_spans, draw, open_corpus, split
@@ -24,7 +26,6 @@ from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import write_beats
-from levada.learning.weights import load
 from levada.models import loading
 from levada.models.adaptation import adapt, with_scores
 from levada.synth.traditions import read_tradition
@@ -127,9 +128,9 @@ def demo(
     adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
     say(f"scoring on {len(unseen)} recordings of other groups")
     trackers = {
-        "base": loading.tracker(base, name="base"),
-        "decoder adapted": loading.tracker(load(out / "decoder-only"), name="decoder adapted"),
-        "adapted": loading.tracker(load(out / "adapted"), name="adapted"),
+        "base": tracker_of(base, name="base"),
+        "decoder adapted": tracker_of(load(out / "decoder-only"), name="decoder adapted"),
+        "adapted": tracker_of(load(out / "adapted"), name="adapted"),
         loading.FLUX: loading.floor(),
     }
     with progress("scoring") as told:

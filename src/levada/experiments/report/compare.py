@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from levada.beat_tracking.metrics import score_bounds
 from levada.experiments.report.results import Arm, Place, Results, Scored
-from levada.learning.statistics import Interval, mean_interval, score_bounds
+from levada.learning.statistics import Interval, mean_interval
 
 __all__ = [
     "FAMILIES",

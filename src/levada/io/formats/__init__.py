@@ -1,8 +1,8 @@
 """Beats in the files that people and programs use, told apart by what is in them.
 
 Nothing is guessed from a file's name when reading. Errors name the file and the line. What the labels of a file mean
-is recognised from all of them (`levada.io.formats.conventions`), and what was assumed is said: `read_labels` returns it,
-`read_beats` logs it.
+is recognised from all of them (`levada.io.formats.conventions`), and what was assumed is said: `read_labels` returns
+it, `read_beats` logs it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ FORMATS: dict[str, Format] = {
         "time,position and confidence, with names", (".csv",), dump=lambda beats, _: text_tables.csv(beats)
     ),
     "sv": Format(
-        "Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=lambda beats, _: text_tables.sonic_visualiser_csv(beats)
+        "Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=lambda beats, _:
+        text_tables.sonic_visualiser_csv(beats)
     ),
     "svl": Format(
         "a layer of Sonic Visualiser", (".svl",), sonic_visualiser.parse, sonic_visualiser.is_sonic,

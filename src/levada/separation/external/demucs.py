@@ -297,7 +297,7 @@ def adapt(
         raise InputError("there is nothing to learn from: all stems are silent")
     trained: Any = fit(
         net,
-        partial(_batches, heard, settings, net.samplerate, float(settings.excerpt_s or segment)),  # type: ignore[arg-type]
+        partial(_batches, heard, settings, net.samplerate, float(settings.excerpt_s or segment)),
         settings=FitSettings(
             settings.steps,
             settings.learning_rate,
@@ -306,7 +306,7 @@ def adapt(
             average=settings.average,
             seed=settings.seed,
         ),
-        loss=_loss,  # type: ignore[arg-type]
+        loss=_loss,
         folder=folder,
         progress=progress,
     )

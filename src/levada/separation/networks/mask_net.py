@@ -94,6 +94,8 @@ class MaskNet(nn.Module):
     settings : MaskSettings
     """
 
+    kind = "masks"
+
     def __init__(self, settings: MaskSettings) -> None:
         super().__init__()
         self.settings = settings

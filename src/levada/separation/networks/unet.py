@@ -74,6 +74,8 @@ class UNet(nn.Module):
     settings : UNetSettings
     """
 
+    kind = "unet"
+
     def __init__(self, settings: UNetSettings = UNetSettings()) -> None:
         super().__init__()
         self.settings = settings

@@ -27,8 +27,8 @@ def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | No
     Parameters
     ----------
     stems : mapping of str to sequence of float32 [shape=(frames, bins)]
-        Magnitudes of `levada.separation.stft.Stft` of each recording of an instrument, as many bins in all. An instrument may
-        have none, or silent ones.
+        Magnitudes of `levada.separation.stft.Stft` of each recording of an instrument, as many bins in all. An
+        instrument may have none, or silent ones.
     settings : NmfSettings, optional
 
     Returns

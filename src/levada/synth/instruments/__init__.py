@@ -3,8 +3,8 @@
 An *instrument* has ``play(stroke, velocity=, pitch_hz=, duration_s=, rng=)``, which gives the sound of one stroke at
 44.1 kHz from its onset on. *Sounds* are where instruments come from: functions from the name of a voice and a
 generator to one instrument, drawn for one performance. `synthesised` has every voice and needs nothing installed;
-`levada.synth.instruments.soundfont` has SoundFonts, `levada.synth.instruments.samples` folders of one-shots, and `mixed` takes now from one
-and then from another.
+`levada.synth.instruments.soundfont` has SoundFonts, `levada.synth.instruments.samples` folders of one-shots, and
+`mixed` takes now from one and then from another.
 """
 
 from __future__ import annotations

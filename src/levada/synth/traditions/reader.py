@@ -18,7 +18,7 @@ from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
 
 __all__ = ["FOLDER", "NOTES", "read_tradition", "shipped"]
 
-FOLDER = Path(__file__).parent.parent / "traditions"
+FOLDER = Path(__file__).parents[2] / "traditions"
 NOTES = ("root", "third", "fifth", "octave", "chord", "melody")
 REST = "."
 
