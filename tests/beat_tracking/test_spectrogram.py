@@ -28,7 +28,7 @@ from levada.learning.frame_grid import FrameGrid
 
 torch.set_num_threads(1)
 
-GOLDEN = Path(__file__).parent / "data" / "spectrogram.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "spectrogram.npz"
 RATE = 44100
 SILENCE = np.log(np.float32(1e-6))
 

@@ -7,7 +7,7 @@ import pytest
 from levada.errors import InputError
 from levada.experiments.spec import Source, line_of, nearest, read_spec
 
-STUDIES = Path(__file__).parent.parent / "studies"
+STUDIES = Path(__file__).parents[2] / "studies"
 LEAST = 'strategies = ["untouched"]\n[corpora]\nmine = "recordings"\n'
 
 

@@ -22,7 +22,7 @@ from levada.synth.render import multitrack
 from levada.synth.traditions import read_tradition
 
 RATE = 44100
-REAL = Path(__file__).parents[2] / "shared" / "real" / "brid"
+REAL = Path(__file__).parents[3] / "shared" / "real" / "brid"
 SMALL = RemixSettings(mixtures=2, seconds=4.0, rooms=False)
 
 

@@ -24,7 +24,7 @@ def two(monkeypatch):
 
 
 def test_the_recipe_that_ships():
-    path = Path(__file__).parent.parent / "pretraining" / "stems.toml"
+    path = Path(__file__).parents[2] / "pretraining" / "stems.toml"
     settings = read_stem_settings(path)
     assert settings.songs > 10
     assert "TimGM6mb.sf2" not in settings.soundfonts  # kept for the exam

@@ -10,7 +10,7 @@ from fuzz_readers import fuzz, seeds
 from levada.errors import InputError
 from levada.io.formats import read_labels
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_all_readers_together(tmp_path: Path) -> None:

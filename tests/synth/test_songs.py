@@ -10,7 +10,7 @@ from levada.synth.songs import Chord, Note, pop909, read_pop909
 
 mido = pytest.importorskip("mido")
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpora" / "pop909"
+CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "pop909"
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="needs POP909 in ../shared/corpora")
 
 

@@ -14,7 +14,7 @@ from levada.errors import InputError
 from levada.learning.statistics import mean_interval, paired_interval
 
 SAMPLES = 1000  # of each cell
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("levada_coverage", ROOT / "benchmarks" / "coverage.py")
 coverage = sys.modules["levada_coverage"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(coverage)

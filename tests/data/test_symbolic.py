@@ -17,7 +17,7 @@ from levada.data import symbolic
 from levada.data.symbolic import SOURCES, fetch, manifest_digest
 from levada.errors import InputError
 
-CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 
 FILES = {"info.csv": b"drummer,session\n", "drummer1/session1/1_funk_80_beat_4-4.mid": b"MThd" + bytes(range(256)) * 99}
 

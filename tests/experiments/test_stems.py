@@ -225,7 +225,7 @@ class TestWrong:
 
 
 def test_the_study_that_ships_has_the_baselines():
-    study = read_spec(Path(__file__).parent.parent / "studies" / "stems.toml")
+    study = read_spec(Path(__file__).parents[2] / "studies" / "stems.toml")
     assert study.task == "stems"
     assert {"untouched", "nmf", "nmf-conv", "scratch", "finetune", "finetune+augment"} == set(study.strategies)
     assert study.rivals == ("mixture", "oracle")

@@ -42,7 +42,7 @@ def rng(seed=0):
 class TestSettings:
     @pytest.mark.parametrize("name", ["base", "latin"])
     def test_the_recipes_that_ship(self, name):
-        recipe = Path(__file__).parent.parent / "pretraining" / f"{name}.toml"
+        recipe = Path(__file__).parents[2] / "pretraining" / f"{name}.toml"
         settings = read_settings(recipe)
         assert settings.steps > 1000
         assert settings.material.groove.startswith(str(recipe.parent))

@@ -16,7 +16,7 @@ from levada.synth.instruments.membranes import DRUMS
 from levada.synth.instruments.partials import fall, noise, ring, rings, within
 from levada.synth.instruments.sample_variants import SHAPES, Recorded, from_onset, hardness, resampled, tilted
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
+REAL = Path(__file__).parents[3] / "shared" / "real"
 LATE = {"shaker", "maracas", "chekere", "guira", "guiro", "quijada", "cuica", "whistle", "clap"}
 
 # Middles over a dozen instruments: the strongest partial, the centroid of the first 120 ms (both Hz), and the time in
