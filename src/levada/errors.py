@@ -6,14 +6,28 @@ One class, so that a door can tell the user's mistakes (exit code 2, the message
 from __future__ import annotations
 
 import errno
+import logging
 import pickle
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "Interrupted", "MissingExtra", "os_problem", "portable", "wrap_read_errors"]
+__all__ = [
+    "InputError",
+    "Interrupted",
+    "MissingExtra",
+    "Warned",
+    "collected_warnings",
+    "log_again",
+    "os_problem",
+    "portable",
+    "wrap_read_errors",
+]
+
+Warned = tuple[str, int, str]
+"""A warning as it can be sent to another process: the name of its logger, its level and its message."""
 
 
 class InputError(ValueError):
@@ -103,6 +117,38 @@ def portable(error: Exception) -> Exception:
     if isinstance(error, InputError):
         return InputError(str(error))
     return RuntimeError(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[Warned]]:
+    """Collect what the package warns of instead of logging it: in a process whose log nobody reads.
+
+    Yields
+    ------
+    list of Warned
+        Each once, in their order; `log_again` logs them where somebody does.
+    """
+    found = list[Warned]()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            one = record.name, record.levelno, record.getMessage()
+            if one not in found:
+                found.append(one)
+
+    logger = logging.getLogger("levada")
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [Collector(logging.WARNING)], False
+    try:
+        yield found
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+def log_again(warnings: Iterable[Warned]) -> None:
+    """Log what `collected_warnings` collected, here or in another process."""
+    for name, level, message in warnings:
+        logging.getLogger(name).log(level, "%s", message)
 
 
 def _restored(kind: type[Exception], args: tuple[Any, ...], state: Mapping[str, Any]) -> Exception:

@@ -445,6 +445,14 @@ class TestElsewhere:
         for name in names(tmp_path / "here"):
             assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "away" / name).read_bytes()
 
+    @pytest.mark.parametrize("how", [{"processes": 1}, {"processes": 2}, {"each": sent_away}])
+    def test_a_damaged_recording_is_warned_of_by_its_name_wherever_it_is_tracked(self, archive, tmp_path, caplog, how):
+        content = (archive / "a.wav").read_bytes()
+        (archive / "a.wav").write_bytes(content[: len(content) // 2])
+        track_folder(archive, flux_tracker(), out=tmp_path / "out", **how)
+        (said,) = dict.fromkeys(caplog.messages)
+        assert said.startswith(f"{archive / 'a.wav'}: truncated: ")
+
     def test_sees_no_file_of_ours(self, archive, tmp_path, monkeypatch):
         def of_another(_self, path, **_):
             assert archive not in path.parents

@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,8 @@ from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
 from levada.models import loading
 from levada.synth.traditions import drawn, read_tradition, shipped
+
+DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 OPTIONS = {
     "beats": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
@@ -196,7 +200,7 @@ class TestBeats:
         command = ("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")
         code, out, err = levada(*command, "--processes", 1)
         assert code == 0
-        assert err == f"{tmp_path / 'out'}: beats of 3 recordings written\n"
+        assert re.fullmatch(DATE + re.escape(f"{tmp_path / 'out'}: beats of 3 recordings written\n"), err)
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
         assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
         found = loading.load("flux").file(rendered / "b.wav")
@@ -555,9 +559,43 @@ class TestNight:
         code, out, err = levada(*words)
         assert code == 3
         assert json.loads(out)["written"] == [str(tmp_path / "out" / "a.beats")]
-        assert [line.partition(":")[0] for line in err.splitlines()] == [str(bad / "bad.wav")]
+        (line,) = err.splitlines()
+        assert re.match(DATE + re.escape(f"{bad / 'bad.wav'}: "), line)
+
+    def test_every_line_about_a_folder_is_dated(self, rendered, tmp_path):
+        folder, content = tmp_path / "in", (rendered / "a.wav").read_bytes()
+        folder.mkdir()
+        (folder / "short.wav").write_bytes(content[: len(content) // 2])
+        (folder / "bad.wav").write_bytes(b"hello")
+        (folder / "more").symlink_to(rendered)
+        code = "from levada.cli import main; main()"
+        words = ("beats", folder, "-m", "flux", "--processes", 1, "-o", tmp_path / "out")
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 3, done.stderr
+        assert all(re.match(DATE, line) for line in done.stderr.splitlines())
+        lines = [re.sub(DATE, "", line) for line in done.stderr.splitlines()]
+        assert [line.partition(": ")[0] for line in lines] == [
+            "warning", str(folder / "bad.wav"), "skipped", str(tmp_path / "out"),
+        ]  # fmt: skip
+        assert "truncated" in lines[0]
 
     def test_exit_codes_are_in_the_help(self, levada):
         said = " ".join(levada("--help")[1].split())
-        for words in ("2 wrong usage", "3 done, but for items that failed", "130 stopped by Ctrl-C", "143 by SIGTERM"):
+        for words in (
+            "2 wrong usage, or input that cannot be used: in all commands, and corpus check where it finds errors",
+            "3 done, but for items that failed, which are named: beats and separate of a folder, evaluate, study",
+            "130 stopped by Ctrl-C",
+            "143 by SIGTERM",
+        ):
             assert words in said
+
+    def test_scores_that_are_missing_exit_with_3(self, levada, rendered, tmp_path):
+        folder = tmp_path / "in"
+        shutil.copytree(rendered, folder)
+        (folder / "b.wav").write_bytes(b"hello")
+        code, out, err = levada("evaluate", folder, "-m", "flux", "--processes", 1, "--json")
+        assert code == 3
+        assert [row["track"] for row in json.loads(out)["rows"] if row["error"]] == ["b"]
+        assert "no scores for 1 of 3 recordings (b)" in err

@@ -3,6 +3,7 @@
 import csv
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +188,16 @@ class TestCorpus:
         (song,) = (tmp_path / "it" / "listen").iterdir()
         assert {path.stem for path in (song / "after").iterdir()} == {"repinique", "agogo"}
         assert (song / "without-agogo.wav").exists() or (song / "without-repinique.wav").exists()
+
+    def test_what_was_assumed_of_it_is_told_once(self, tmp_path, songs):
+        (folder,), said = [Path(shutil.copytree(songs, tmp_path / "songs"))], []
+        shutil.copy(folder / "a" / "agogo.wav", folder / "a" / "click.wav")
+        (folder / "corpus.toml").write_text('exclude = ["*click*"]\n')
+        demo.demo_stems(tmp_path / "it", corpus=folder, minutes=0.04, say=said.append)
+        assert [sentence for sentence in said if sentence.startswith("note: ")] == [
+            f"note: {note}" for note in open_stems(folder).notes
+        ]
+        assert "exclude leaves out 1 of 7" in said[0]
 
     def test_of_solos_is_refused(self, tmp_path, songs):
         for song in "ab":

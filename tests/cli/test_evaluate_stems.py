@@ -1,6 +1,7 @@
 """`levada evaluate --task stems` as a shell runs it, and the tables it prints."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -47,6 +48,13 @@ class TestCommand:
         assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 3 * 3 * 2
         assert (tmp_path / "leaks.png").read_bytes().startswith(b"\x89PNG")
         assert "note:" not in err
+
+    def test_a_song_that_cannot_be_scored_is_named_and_exits_with_3(self, levada, stems, tmp_path):
+        folder = shutil.copytree(stems, tmp_path / "songs")
+        (folder / "b" / "agogo.wav").write_bytes(b"hello")
+        code, _, err = levada("evaluate", folder, "--task", "stems", "-m", "nmf", "--minutes", 0.04, "--processes", 1)
+        assert code == 3, err
+        assert "nmf has no scores for 1 of 3 songs (b)" in err
 
     def test_json(self, levada, stems):
         code, out, _ = levada("evaluate", stems, "--task", "stems", "-m", "nmf", "--json", "--processes", 1)

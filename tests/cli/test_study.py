@@ -1,6 +1,7 @@
 """`levada study` and `levada report` at the door: what is shown where, and exit codes."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -109,16 +110,17 @@ class TestStudy:
 
 
 class TestProgress:
-    def test_lines_with_the_time_left_where_there_is_no_terminal(self, monkeypatch):
-        said = []
-        monkeypatch.setattr(terminal, "say", said.append)
-        monkeypatch.setattr(terminal, "clock", lambda: "12:00")
+    def test_lines_with_the_time_left_where_there_is_no_terminal(self, capsys):
         with study._shown("mine", every_s=0) as told:
             told(0, 3, float("nan"))
             told(1, 3, 600.0)
             told(2, 3, 40.0)
             told(3, 3, 0.0)
-        assert said == ["12:00 mine: 1 of 3 runs, about 10.0 minutes left", "12:00 mine: 2 of 3 runs, about 40 s left"]
+        lines = capsys.readouterr().err.splitlines()
+        assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines] == [
+            "mine: 1 of 3 runs, about 10.0 minutes left",
+            "mine: 2 of 3 runs, about 40 s left",
+        ]
 
     def test_not_at_every_run(self, monkeypatch):
         said = []

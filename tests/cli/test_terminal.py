@@ -205,3 +205,40 @@ def test_quiet_says_warnings_and_errors_alone(capsys, monkeypatch):
     with terminal.progress("working") as progress:
         progress(1, 2)
     assert capsys.readouterr().err == "a fault\n"
+
+
+class TestDates:
+    """Date and time before each message of a long job, but for somebody who watches it."""
+
+    @pytest.fixture(autouse=True)
+    def _as_it_was(self, monkeypatch):
+        monkeypatch.setattr(terminal, "_is_quiet", False)
+        monkeypatch.setattr(terminal, "_is_dated", False)
+        monkeypatch.setattr(terminal.time, "strftime", lambda form: f"<{form}>")
+
+    @pytest.mark.parametrize(
+        ("dated", "quiet", "watched", "some"),
+        [
+            (False, False, False, False),
+            (False, True, False, False),
+            (True, False, False, True),
+            (True, True, False, True),
+            (True, False, True, False),
+            (True, True, True, True),
+        ],
+    )
+    def test_of_warnings_and_errors(self, capsys, monkeypatch, dated, quiet, watched, some):
+        import sys
+
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: watched, raising=False)
+        terminal.set_dated(dated)
+        terminal.set_quiet(quiet)
+        terminal.error("a fault")
+        terminal.Notes().handle(logging.LogRecord("levada", logging.WARNING, "", 0, "a.wav: damaged", (), None))
+        date = "<%Y-%m-%d %H:%M:%S> " if some else ""
+        assert capsys.readouterr().err == f"{date}a fault\n{date}warning: a.wav: damaged\n"
+
+    def test_once_on_a_line_of_progress(self, capsys):
+        terminal.set_dated(True)
+        terminal.say("1 of 2", dated=True)
+        assert capsys.readouterr().err == "<%Y-%m-%d %H:%M:%S> 1 of 2\n"

@@ -215,7 +215,20 @@ class TestHandingOut:
         assert caplog.text.count("no machine is left") == 1
 
 
+def warns(number):
+    logging.getLogger("levada.io.audio_backends").warning("%s: damaged", f"{number}.wav")
+    if number == 1:
+        raise ValueError("of its own")
+
+
 class TestWhatGoesWrong:
+    def test_what_jobs_warn_of_is_logged_here(self, pretended, caplog):
+        pretended(cores=2)
+        list(cluster.each(warns, range(3), address="auto"))
+        assert sorted(caplog.record_tuples) == [
+            ("levada.io.audio_backends", logging.WARNING, f"{number}.wav: damaged") for number in range(3)
+        ]
+
     def test_exceptions_are_results(self, pretended):
         pretended(cores=2)
         done = dict(cluster.each(fails, range(5), address="auto"))
@@ -346,7 +359,7 @@ def one_at_a_time(tmp_path_factory):
 
 
 BEGIN = """
-import json, os, signal, sys, threading, time
+import json, logging, os, signal, sys, threading, time
 from pathlib import Path
 
 from levada import cluster
@@ -415,6 +428,7 @@ def work(job):
             tried.write("1")
         os._exit(1)
     sys.stdout.write("a job says something")
+    logging.getLogger("levada.io.audio_backends").warning("%d.wav: damaged", job)
     return os.environ["OMP_NUM_THREADS"]
 
 
@@ -494,7 +508,9 @@ class TestRealCluster:
             while (alive(worker) or alive(raylet)) and time.monotonic() < end:
                 time.sleep(0.1)
             assert (alive(worker), alive(raylet)) == (False, False)
-        assert "KeyboardInterrupt" in (tmp_path / "err").read_text()
+        said = (tmp_path / "err").read_text()
+        assert "KeyboardInterrupt" in said
+        assert [said.count(f"{job}.wav: damaged") for job in range(4)] == [0, 0, 1, 1]
         done = json.loads((tmp_path / "done.json").read_text())
         assert sorted(done) == [[0, "ValueError"], [1, "BrokenExecutor"], [2, "1"], [3, "1"]]
         assert (tmp_path / "tried").read_text() == "11"

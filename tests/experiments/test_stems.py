@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,6 +223,23 @@ class TestWrong:
         spec.write_text(f'task = "stems"\nstrategies = ["nmf"]\nminutes = [0.05, 9]\n[corpora]\ndrums = "{songs}"\n')
         (sentence,) = look_ahead(read_spec(spec), out=tmp_path / "runs").grid.left_out
         assert sentence.startswith("drums, 9 minutes of stems")
+
+
+def test_what_was_assumed_of_stems_is_told_once(songs, tmp_path):
+    folder = Path(shutil.copytree(songs, tmp_path / "songs"))
+    shutil.copy(folder / "song-0" / "surdo.wav", folder / "song-0" / "click.wav")
+    (folder / "corpus.toml").write_text('exclude = ["*click*"]\n')
+    spec = tmp_path / "mine.toml"
+    spec.write_text('task = "stems"\nstrategies = ["nmf"]\nminutes = [0.1]\nseeds = 2\n[corpora]\ndrums = "songs"\n')
+    said = []
+    summary = run_study(
+        spec, out=tmp_path / "runs", each=lambda _, jobs: ((job, InputError("no")) for job in jobs), say=said.append
+    )
+    (note,) = open_stems(folder).notes
+    assert note.message == "exclude leaves out 1 of 13 recordings"
+    assert [sentence for sentence in said if sentence.startswith("note: ")] == [f"note: {note}"]
+    assert f"note: {note}" in summary.notes
+    assert f"note: {note}" in look_ahead(read_spec(spec), out=tmp_path / "runs").grid.notes
 
 
 def test_the_study_that_ships_has_the_baselines():

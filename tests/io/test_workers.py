@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import subprocess
@@ -107,6 +108,28 @@ class TestEach:
 
     def test_it_can_be_left_in_the_middle(self):
         assert next(iter(each(square, range(100), processes=2)))[1] in {0, 1}
+
+
+def warns(number: int) -> int:
+    log = logging.getLogger("levada.io.audio_backends")
+    log.info("nobody wants to know")
+    log.warning("%s: damaged", f"{number}.wav")
+    log.warning("%s: damaged", f"{number}.wav")
+    if number == 1:
+        raise InputError("cannot be read")
+    return number
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_jobs_warn_of_is_logged_here_once(processes, caplog, capfd):
+    results = each(warns, range(3), processes=processes)
+    for job, _ in results:
+        assert f"{job}.wav: damaged" in caplog.messages  # before its result, not after all of them
+    assert set(caplog.record_tuples) == {
+        ("levada.io.audio_backends", logging.WARNING, f"{number}.wav: damaged") for number in range(3)
+    }
+    assert processes == 1 or len(caplog.records) == 3
+    assert capfd.readouterr().err == ""
 
 
 class KeywordOnly(Exception):

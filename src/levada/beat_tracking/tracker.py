@@ -22,7 +22,7 @@ import numpy.typing as npt
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
 from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
-from levada.errors import InputError
+from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
 from levada.io.beats import Beats
@@ -415,6 +415,9 @@ def _elsewhere(tracker: Tracker, carried: tuple[str, bytes]) -> Beats:
         path = Path(folder) / ("recording" + Path(name).suffix)
         path.write_bytes(content)
         try:
-            return tracker.file(path)
+            with collected_warnings() as warned:
+                return tracker.file(path)
         except InputError as error:
             raise InputError(error.problem.replace(str(path), name), path=name) from None
+        finally:
+            log_again((logger, level, message.replace(str(path), name)) for logger, level, message in warned)

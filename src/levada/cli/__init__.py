@@ -36,7 +36,7 @@ from levada.cli import corpus as corpora
 from levada.cli import models as listing
 from levada.cli.labels import chosen, say_assumptions, say_unedited
 from levada.cli.loggers import Track_
-from levada.cli.options import EXIT_CODES, Convention, Force, Json, Model, Seed, Table, Task
+from levada.cli.options import EXIT_CODES, UNUSABLE, Convention, Force, Json, Model, Seed, Table, Task
 from levada.errors import InputError, Interrupted, os_problem
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _options(
     ] = False,
 ) -> None:
     terminal.set_quiet(quiet)
+    terminal.set_dated(False)
 
 
 app.add_typer(traditions.app, name="traditions")
@@ -183,6 +184,7 @@ def _folder(
         raise InputError("is a file: say with -o in which folder the beats go", path=out)
     if table is not None:
         outputs.need_table_writable(table, out, force=force)
+    terminal.set_dated(True)
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
             folder, loading.load(model), out=out, processes=processes, each=study.elsewhere(cluster), suffix=suffix,
@@ -367,6 +369,7 @@ def evaluate(
             processes=processes, progress=progress,
         )  # fmt: skip
     _show(evaluation, as_json)
+    outputs.finish_scores(evaluation.rows)
 
 
 def _show(evaluation: Evaluation, as_json: bool) -> None:
@@ -449,7 +452,7 @@ def main() -> None:
             app(process.quiet_first(sys.argv[1:]), prog_name="levada")
     except InputError as error:
         terminal.error(f"levada: {error}")
-        sys.exit(2)
+        sys.exit(UNUSABLE)
     except SystemExit as stop:
         cause = getattr(stop.__context__, "__cause__", None)  # Typer makes every KeyboardInterrupt exit code 130
         if not isinstance(cause, KeyboardInterrupt):
@@ -464,7 +467,9 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and (error.filename is not None or error.errno in OUTSIDE):
             terminal.error(f"levada: {os.fsdecode(error.filename or 'a file')}: {os_problem(error)}")
-            sys.exit(2)
+            sys.exit(UNUSABLE)
         terminal.error(f"levada: our fault, not yours: {type(error).__name__}: {error}")
         terminal.error("LEVADA_DEBUG=1 shows where; please report it with the command you typed")
         sys.exit(1)
+    finally:
+        terminal.set_dated(False)

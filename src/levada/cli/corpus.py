@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from levada.cli import terminal
-from levada.cli.options import Convention, Json, Task
+from levada.cli.options import UNUSABLE, Convention, Json, Task
 
 if TYPE_CHECKING:
     from levada.data import Report, StemCorpus
@@ -27,7 +27,7 @@ def corpus_check(
     convention: Convention = "",
     as_json: Json = False,
 ) -> None:
-    """Print durations, tempi and metres, or instruments, and everything that is wrong."""
+    """Print durations, tempi and metres, or instruments, and everything that is wrong; exit code 2 for errors."""
     from levada.data import check, open_corpus
     from levada.data.stem_folder import has_mixtures
 
@@ -42,7 +42,7 @@ def corpus_check(
     else:
         terminal.print_report(opened, report)
     if not report.ok:
-        raise typer.Exit(2)
+        raise typer.Exit(UNUSABLE)
 
 
 def _check_stems(place: str, *, as_json: bool, is_sure: bool) -> None:
@@ -60,7 +60,7 @@ def _check_stems(place: str, *, as_json: bool, is_sure: bool) -> None:
     else:
         terminal.print_stem_corpus(opened, problems)
     if any(problem.severity == "error" for problem in problems):
-        raise typer.Exit(2)
+        raise typer.Exit(UNUSABLE)
 
 
 def _songs(corpus: StemCorpus) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.cli import terminal
+from levada.cli.outputs import finish_scores
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ def evaluate(
     if plot is not None:
         _draw(plot, evaluation, force=force)
     show(evaluation, as_json=as_json)
+    finish_scores(evaluation.rows)
 
 
 def open_corpus(place: str) -> StemCorpus:
     """Open a corpus of stems, and print what was assumed of its files."""
-    from levada.data import open_stems
+    from levada.data import open_stems, say_notes
 
     opened = open_stems(place)
-    for note in opened.notes:
-        terminal.say(f"note: {note}")
+    say_notes(opened.notes, terminal.say)
     return opened
 
 

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-SOME_FAILED = 3
+UNUSABLE, SOME_FAILED = 2, 3
 EXIT_CODES = (
-    f"Exit codes: 0 done; 1 a fault of levada's own; 2 wrong usage, or input that cannot be used; {SOME_FAILED} done, "
-    "but for items that failed, which are named; 130 stopped by Ctrl-C, 143 by SIGTERM."
+    f"Exit codes: 0 done; 1 a fault of levada's own; {UNUSABLE} wrong usage, or input that cannot be used: in all "
+    f"commands, and corpus check where it finds errors; {SOME_FAILED} done, but for items that failed, which are "
+    "named: beats and separate of a folder, evaluate, study; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "Convention", "Force", "Json", "Model", "Seed", "Table", "Task"]
+__all__ = ["EXIT_CODES", "SOME_FAILED", "UNUSABLE", "Convention", "Force", "Json", "Model", "Seed", "Table", "Task"]
 
 
 class Task(StrEnum):

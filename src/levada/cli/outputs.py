@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,7 +15,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from levada.io.batch import BatchReport
 
-__all__ = ["finish_folder", "need_clicks", "need_pictures", "need_table_writable", "need_writable"]
+__all__ = ["finish_folder", "finish_scores", "need_clicks", "need_pictures", "need_table_writable", "need_writable"]
 
 
 def need_writable(
@@ -86,4 +87,10 @@ def finish_folder(report: BatchReport, out: Path, *, results: str, verb: str, as
     lost = f", {len(report.failed)} could not be {verb}" if report.failed else ""
     terminal.say(f"{out}: {results} of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
     if report.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def finish_scores(rows: Iterable[Any]) -> None:
+    """End with the exit code for scores of which some are missing: rows with an error, which are named elsewhere."""
+    if any(row.error for row in rows):
         raise typer.Exit(SOME_FAILED)

@@ -95,6 +95,7 @@ def _folder(
 
     if table is not None:
         need_table_writable(table, out, force=force)
+    terminal.set_dated(True)
     with terminal.progress("taking apart") as progress:
         report = separate_folder(folder, separator, out, table=table, force=force, progress=progress, **chosen)
     finish_folder(report, out, results="stems", verb="taken apart", as_json=as_json)

@@ -53,6 +53,7 @@ def study(
     if cluster is None and processes is not None and lanes < processes:
         terminal.say(f"{terminal.count(lanes, 'run')} at once: there is not enough memory for {processes}")
     seen = _tracked(track or [], out)
+    terminal.set_dated(True)
     with _shown(asked.name) as told:
         summary = run_study(
             asked,
@@ -155,7 +156,7 @@ def _shown(name: str, *, every_s: float = 10.0) -> Iterator[Callable[[int, int, 
         nonlocal said
         if time.monotonic() - said >= every_s and 0 < done < total:
             said = time.monotonic()
-            terminal.say(f"{terminal.clock()} {name}: {done} of {total} runs, {_left(left_s)}")
+            terminal.say(f"{name}: {done} of {total} runs, {_left(left_s)}", dated=True)
 
     yield update
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from levada.synth.traditions import Tradition
 
 __all__ = [
-    *("Notes", "TimeLeft", "clock", "count", "error", "length", "print_agreement", "print_evaluation", "print_json"),
+    *("Notes", "TimeLeft", "count", "error", "length", "print_agreement", "print_evaluation", "print_json"),
     "print_report",
     "prepare_streams",
-    *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_quiet"),
+    *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_dated", "set_quiet"),
 ]
 
 
-_is_quiet = False
+_is_quiet, _is_dated = False, False
 
 
 def set_quiet(quiet: bool) -> None:
@@ -42,16 +42,27 @@ def set_quiet(quiet: bool) -> None:
     _is_quiet = quiet
 
 
-def say(message: str) -> None:
+def set_dated(dated: bool) -> None:
+    """Choose whether date and time stand before each message: for long jobs.
+
+    A terminal has none, unless it is to be quiet: who watches it knows the time.
+    """
+    global _is_dated  # as `_is_quiet`
+    _is_dated = dated
+
+
+def say(message: str, *, dated: bool = False) -> None:
     """Print a sentence for people, on stderr; nothing if it is to be quiet."""
     if not _is_quiet:
-        error(message)
+        error(message, dated=dated)
 
 
-def error(message: str) -> None:
+def error(message: str, *, dated: bool = False) -> None:
     """Print an error or a warning, on stderr; one that is closed or full stops nothing."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
+            if dated or (_is_dated and (_is_quiet or not sys.stderr.isatty())):
+                message = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}"
             print(printable(message), file=sys.stderr)
 
 
@@ -71,11 +82,6 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def clock() -> str:
-    """Date and time of day, for lines in the log of a long job."""
-    return time.strftime("%F %T")
 
 
 class Notes(logging.Handler):
@@ -324,7 +330,7 @@ def _lines(label: str, at_once: int, *, every_s: float = 10.0) -> Callable[..., 
         if now - said >= every_s and 0 < done < total:
             said = now
             takes = "" if math.isnan(seconds) else f", about {length(seconds)} left"
-            say(f"{clock()} {label}: {done} of {total}{takes}")
+            say(f"{label}: {done} of {total}{takes}", dated=True)
 
     return update
 

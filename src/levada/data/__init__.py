@@ -27,7 +27,7 @@ from levada.data.folder import open_folder, single
 from levada.data.label_check import check_labels, usable
 from levada.data.mirdata import get, open_mirdata
 from levada.data.multitracks import REST, Multitrack, StemCorpus, StemSpan
-from levada.data.problems import Problem
+from levada.data.problems import Problem, say_notes
 from levada.data.spans import annotated_spans
 from levada.data.stem_budget import draw_stems, split_stems, whole
 from levada.data.stem_check import check_stems
@@ -60,6 +60,7 @@ __all__ = [
     "open_stem_folder",
     "open_stem_mirdata",
     "open_stems",
+    "say_notes",
     "single",
     "split",
     "split_stems",

@@ -332,11 +332,9 @@ def reader_warnings() -> Iterator[list[tuple[Path, str]]]:
                 said.append(one)
 
     logger, listener = logging.getLogger("levada"), Listener(logging.WARNING)
-    propagate = logger.propagate
-    logger.addHandler(listener)
-    logger.propagate = False
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [listener], False
     try:
         yield said
     finally:
-        logger.propagate = propagate
-        logger.removeHandler(listener)
+        logger.handlers, logger.propagate = handlers, propagate

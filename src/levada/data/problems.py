@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Problem", "Severity"]
+__all__ = ["Problem", "Severity", "say_notes"]
 
 Severity = Literal["error", "warning", "note"]
 
@@ -25,3 +26,17 @@ class Problem:
             "" if self.path is None else f"{self.path}: " if self.line is None else f"{self.path}, line {self.line}: "
         )
         return where + self.message
+
+
+def say_notes(notes: Iterable[Problem], say: Callable[[str], object]) -> None:
+    """Print what was assumed of the files of a corpus, and which are left out.
+
+    Parameters
+    ----------
+    notes : iterable of Problem
+        As a `StemCorpus` has them.
+    say : callable
+        What prints a sentence.
+    """
+    for note in notes:
+        say(f"note: {note}")

@@ -23,7 +23,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
-from levada.errors import InputError, MissingExtra, portable
+from levada.errors import InputError, MissingExtra, Warned, collected_warnings, log_again, portable
 from levada.io.package_digest import package_digest
 
 __all__ = ["check", "each"]
@@ -155,8 +155,8 @@ def each(
     Yields
     ------
     job, result
-        An exception is a result: what `work` or `load` raised, or a `BrokenExecutor` for a job that was lost with its
-        process once too often.
+        What a job warned of is logged here, just before. An exception is a result: what `work` or `load` raised, or a
+        `BrokenExecutor` for a job that was lost with its process once too often.
 
     Raises
     ------
@@ -323,9 +323,10 @@ def _result(ray: Any, reference: Any, retries: int) -> Any:
         why = str(error).strip().splitlines()[0]
         return BrokenExecutor(f"its process was lost {retries + 1} times, or there was too little memory: {why}")
     try:
-        how, value = ray.cloudpickle.loads(packed)
+        how, value, warned = ray.cloudpickle.loads(packed)
     except Exception as error:
         return RuntimeError(f"its result cannot be read here: {type(error).__name__}: {error}")
+    log_again(warned)
     if how == "other":
         raise InputError(
             f"{value} has another levada than this run began with: install the same on all of them, and change nothing "
@@ -340,23 +341,19 @@ def _task(work: bytes, name: str, job: bytes, code: str) -> bytes:
     from ray import cloudpickle
 
     if package_digest() != code:
-        return bytes(cloudpickle.dumps(("other", platform.node())))
+        return bytes(cloudpickle.dumps(("other", platform.node(), [])))
+    warned = list[Warned]()
     try:
         if name not in _works:
             _works.clear()
             _works[name] = cloudpickle.loads(work)
-        return bytes(cloudpickle.dumps(("done", _works[name](cloudpickle.loads(job)))))
+        with collected_warnings() as warned:
+            value = _works[name](cloudpickle.loads(job))
+        return bytes(cloudpickle.dumps(("done", value, warned)))
     except Exception as error:
         error.add_note(f"on {platform.node()}:\n{''.join(traceback.format_exception(error))}")
-        return _packed(error)
+        return bytes(cloudpickle.dumps(("failed", portable(error), warned)))
 
 
 _works: dict[str, Callable[[Any], Any]] = {}
 """What this process does job after job, unpacked once."""
-
-
-def _packed(error: Exception) -> bytes:
-    """Pack an exception, or one with the same message where it cannot be sent."""
-    from ray import cloudpickle
-
-    return bytes(cloudpickle.dumps(("failed", portable(error))))

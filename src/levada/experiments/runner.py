@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from levada.data import StemCorpus
+from levada.data import StemCorpus, say_notes
 from levada.errors import InputError, Interrupted, MissingExtra
 from levada.experiments.corpora import (
     Opened,
@@ -250,7 +250,8 @@ def open_corpora(
     Returns
     -------
     list of Opened, list of str, list of str
-        What is there; of those that may be missing and are, why; and which recordings are left out as duplicates.
+        What is there; of those that may be missing and are, why; and notes: which recordings are left out as
+        duplicates, and what was assumed of stems.
 
     Raises
     ------
@@ -272,6 +273,8 @@ def open_corpora(
             corpus = open_source(there)
             caveat = getattr(corpus, "caveat", "")
             notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
+            if isinstance(corpus, StemCorpus):
+                say_notes(corpus.notes, notes.append)
             opened.append(Opened(there, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
             if not source.optional:
@@ -289,7 +292,7 @@ def open_corpora(
                 raise _at(study, source, error.problem) from None
             else:
                 raise
-    return opened, missing, notes
+    return opened, missing, list(dict.fromkeys(notes))
 
 
 def processes_that_fit(asked: int | None = None) -> int:

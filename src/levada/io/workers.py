@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -20,12 +21,15 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
-from levada.errors import InputError, portable
+from levada.errors import InputError, Warned, collected_warnings, log_again, portable
 
 __all__ = ["Pool", "WorkerDied", "each", "pool", "private_numba_cache"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_Watched = tuple[Result | Exception, list[Warned]]
+"""What came of a job, and what it warned of."""
 
 
 class WorkerDied(BrokenExecutor):
@@ -128,8 +132,9 @@ def each(
     Yields
     ------
     job, result
-        An exception is a result. Where a process dies (killed for memory, say), what was being done is tried once more,
-        alone; then its result is a `WorkerDied`, and the others go on.
+        An exception is a result. What a job warned of in its process is logged here, just before. Where a process dies
+        (killed for memory, say), what was being done is tried once more, alone; then its result is a `WorkerDied`, and
+        the others go on.
     """
     if not apart and (processes <= 1 or len(jobs) <= 1):
         yield from ((job, _outcome(lambda job=job: work(job))) for job in jobs)  # type: ignore[misc]
@@ -138,24 +143,24 @@ def each(
     while waiting:
         broken = list[int]()
         with pool(max(1, min(processes, len(waiting)))) as lent:
-            running = dict[Future[Result], int]()
+            running = dict[Future[_Watched[Result]], int]()
             while running or (waiting and not broken):
                 while waiting and not broken and len(running) < max(1, processes):
                     index = waiting.popleft()
                     try:
-                        running[lent.submit(work, jobs[index])] = index
+                        running[lent.submit(_watched, work, jobs[index])] = index
                     except BrokenExecutor:
                         broken.append(index)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    index, result = running.pop(future), _outcome(future.result)
+                    index, result = running.pop(future), _received(future.result)
                     if isinstance(result, BrokenExecutor):
                         broken.append(index)
                     else:
                         yield jobs[index], result
         for index in broken:  # whose fault it was nobody can say
             with pool(1) as lent:
-                again = _outcome(lent.submit(work, jobs[index]).result)
+                again = _received(lent.submit(_watched, work, jobs[index]).result)
                 yield jobs[index], lent.death() if isinstance(again, BrokenExecutor) else again
 
 
@@ -200,6 +205,27 @@ def _outcome(of: Callable[[], Result]) -> Result | Exception:
         return of()
     except Exception as error:
         return error
+
+
+def _watched(work: Callable[[Job], Result], job: Job) -> _Watched[Result]:
+    """Do a job in a process of its own, whose log nobody reads."""
+    with collected_warnings() as warned:
+        try:
+            return work(job), warned
+        except Exception as error:
+            sent = portable(error)
+            sent.add_note("".join(traceback.format_exception(error)))
+            return sent, warned
+
+
+def _received(of: Callable[[], _Watched[Result]]) -> Result | Exception:
+    """What came of a job, after logging what it warned of."""
+    found = _outcome(of)
+    if isinstance(found, Exception):
+        return found
+    result, warned = found
+    log_again(warned)
+    return result
 
 
 def _with_portable_errors(work: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:

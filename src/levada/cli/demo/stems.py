@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from levada.cli.demo.output import MARK, Stage, emptied, unwatched
-from levada.data import Multitrack, StemCorpus, draw_stems, open_stems, split_stems, whole
+from levada.data import Multitrack, StemCorpus, draw_stems, open_stems, say_notes, split_stems, whole
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
@@ -116,7 +116,11 @@ def demo_stems(
     """
     began = time.monotonic()
     base = loading.base_weights("base", task="stems")
-    given = None if corpus is None else _sides(open_stems(corpus), minutes, np.random.default_rng(seed))
+    given = None
+    if corpus is not None:
+        opened = open_stems(corpus)
+        say_notes(opened.notes, say)
+        given = _sides(opened, minutes, np.random.default_rng(seed))
     out = emptied(out, LEFT, force=force)
     train, exam = given or _rendered(out, seed, say, progress)
     spans = draw_stems(train, minutes=minutes, rng=np.random.default_rng(seed))
