@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import levada
-from levada.errors import InputError, MissingExtra, os_problem, portable, wrap_read_errors
+from levada.errors import InputError, MissingExtra, os_problem, portable, suggest, wrap_read_errors
 
 
 class TestInputError:
@@ -109,3 +109,8 @@ class TestOperatingSystem:
     def test_what_is_no_fault_of_a_file_passes(self):
         with pytest.raises(ValueError, match="something else"), wrap_read_errors("a.wav"):
             raise ValueError("something else")
+
+
+def test_the_nearest_name_is_suggested():
+    assert suggest("finetun", ["scratch", "finetune"]) == "did you mean 'finetune'? There are scratch, finetune"
+    assert suggest("zzz", ["scratch"]) == "there is scratch"

@@ -11,6 +11,7 @@ import pickle
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "log_again",
     "os_problem",
     "portable",
+    "suggest",
     "wrap_read_errors",
 ]
 
@@ -96,6 +98,32 @@ class Interrupted(KeyboardInterrupt):
     def exit_code(self) -> int:
         """That of a process which ends for it, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.number
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """End of a message about an unknown name: the one that was probably meant, and all that exist.
+
+    Parameters
+    ----------
+    word : str
+        The unknown name.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        "did you mean 'scratch'? There are scratch, finetune", or "there are scratch, finetune".
+
+    Examples
+    --------
+    >>> suggest("finetun", ["scratch", "finetune"])
+    "did you mean 'finetune'? There are scratch, finetune"
+    """
+    names = list(known)
+    close = get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    existing = f"{'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
+    return f"did you mean {close[0]!r}? There {existing}" if close else f"there {existing}"
 
 
 def portable(error: Exception) -> Exception:

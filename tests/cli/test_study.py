@@ -95,7 +95,7 @@ class TestStudy:
             assert {"beat_f", "downbeat_f", "cpu_s"} <= said
 
     def test_nobody_of_that_name(self, command, spec, tmp_path):
-        with pytest.raises(InputError, match=r"nobody called 'tensorbord' .* did you mean 'tensorboard'"):
+        with pytest.raises(InputError, match=r"there is no logger .tensorbord.; did you mean 'tensorboard'"):
             command("study", spec, "-o", tmp_path / "out", "--track", "tensorbord")
         assert not (tmp_path / "out").exists()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.experiments.spec import Source, line_of, nearest, read_spec
+from levada.experiments.spec import Source, read_spec
 
 STUDIES = Path(__file__).parents[2] / "studies"
 LEAST = 'strategies = ["untouched"]\n[corpora]\nmine = "recordings"\n'
@@ -153,22 +153,3 @@ class TestWrong:
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
             read_spec(tmp_path / "none.toml")
-
-
-class TestWords:
-    def test_the_nearest_comes_first(self):
-        assert nearest("finetun", ["scratch", "finetune"]) == "did you mean 'finetune'? There are scratch, finetune"
-        assert nearest("zzz", ["scratch"]) == "there is scratch"
-
-    def test_lines_of_keys(self, tmp_path):
-        path = write(
-            tmp_path, 'a = 1\n[corpora]\nx = { path = "p" }\n"y z" = 2\n[corpora.w]\nrender = "r"\n[b.c]\na=3\n'
-        )
-        found = [
-            line_of(path, *keys)
-            for keys in (
-                ("a",), ("corpora",), ("corpora", "x"), ("corpora", "x", "path"), ("corpora", "y z"),
-                ("corpora", "w", "render"), ("corpora", "w", "other"), ("b", "c", "a"), ("none",),
-            )
-        ]  # fmt: skip
-        assert found == [1, 2, 3, 3, 4, 6, 5, 8, None]

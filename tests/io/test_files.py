@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.io.files import atomic, atomic_files, atomic_folder, need_parent, probe, read_toml
+from levada.io.files import atomic, atomic_files, atomic_folder, need_parent, probe
 
 
 def names(folder: Path) -> list[str]:
@@ -227,9 +227,3 @@ def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
         atomic_folder(tmp_path / "model", known_by="m", force=True),
     ):
         raise AssertionError("the block must not run")
-
-
-def test_a_pipe_is_no_toml(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "corpus.toml")
-    with pytest.raises(InputError, match=r"corpus\.toml: is not an ordinary file"):
-        read_toml(tmp_path / "corpus.toml")

@@ -142,8 +142,8 @@ class TestFiles:
     def test_nothing_that_is_not_named_is_imported(self, tmp_path):
         code = f"""
 import sys
-from levada import tracking
-with tracking.start(["csv"], folder={str(tmp_path)!r}) as told:
+from levada.learning import loggers
+with loggers.start(["csv"], folder={str(tmp_path)!r}) as told:
     told.scalars(1, {{"loss": 1.0}})
 assert not {{"wandb", "tensorboard", "torch", "tensorflow"}} & set(sys.modules)
 """
@@ -362,11 +362,11 @@ class TestWeightsAndBiases:
     def test_a_server_that_does_not_answer_is_told_offline(self, tmp_path):
         code = f"""
 import logging
-from levada import tracking
+from levada.learning import loggers
 from levada.tracking import wandb
 logging.basicConfig(level=logging.WARNING)
 wandb.INIT_S = 2.0
-with tracking.start(["wandb"], folder={str(tmp_path / "run")!r}) as told:
+with loggers.start(["wandb"], folder={str(tmp_path / "run")!r}) as told:
     told.scalars(1, {{"loss": 0.75}})
 """
         away = os.environ | {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:1"}

@@ -32,8 +32,8 @@ from levada.data.spans import with_margins
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.files import read_toml
 from levada.io.run_folder import working_folder
+from levada.io.toml import read_toml
 from levada.io.workers import pool
 from levada.learning.card import both_error, is_model, read_card
 from levada.learning.shipped import WEIGHTS

@@ -43,16 +43,15 @@ from levada.data.pairing import ANNOTATIONS, Annotations, normal, stem_of
 from levada.data.tracks import Corpus, Track
 from levada.errors import InputError
 from levada.io.audio import SUFFIXES
-from levada.io.files import read_toml
 from levada.io.formats import check_convention
 from levada.io.formats.provenance import is_unedited
+from levada.io.toml import line_of, read_toml
 
 __all__ = [
     "STEMS",
     "TOML",
     "Facts",
     "annotations_of",
-    "line_of",
     "open_folder",
     "read_facts",
     "single",
@@ -148,7 +147,7 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         problem = (
             f"there are no labels of an annotator {facts.annotator!r}; annotators: {', '.join(annotators) or 'none'}"
         )
-        raise InputError(problem, path=root / TOML, line=line_of(root / TOML, "annotator"))
+        raise InputError(problem, path=root / TOML, line=line_of(root / TOML, "labels", "annotator"))
     found = {path: annotations.of(path, annotator=facts.annotator) for path in recordings}
     if len(annotators) > 1 and not facts.annotator:  # nobody is chosen by the order of names
         found = {path: [one for one in own if one not in people[path].values()] for path, own in found.items()}
@@ -345,7 +344,9 @@ def _groups(
     for pattern in named:
         if pattern not in matched:
             toml = root / TOML
-            _log.warning("%s: line %s: [groups]: no recording is called %r", toml, line_of(toml, pattern), pattern)
+            _log.warning(
+                "%s: line %s: [groups]: no recording is called %r", toml, line_of(toml, "groups", pattern), pattern
+            )
     if not named and facts.groups_csv is None:
         return groups, otherwise
     return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")
@@ -377,24 +378,24 @@ def read_facts(path: Path) -> Facts:
     for key, value in groups.items():
         if not isinstance(value, str) or not value:
             problem = f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
-            raise InputError(problem, path=path, line=line_of(path, key))
+            raise InputError(problem, path=path, line=line_of(path, "groups", key))
     table, column = "", ""
     if str(groups.get("csv", "")).lower().endswith((".csv", ".tsv", ".txt")):
         table, column = groups.pop("csv"), groups.pop("column", "")
     for key, value in instruments.items():
         if not isinstance(value, str) or not value:
             problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
-            raise InputError(problem, path=path, line=line_of(path, key))
+            raise InputError(problem, path=path, line=line_of(path, "instruments", key))
     for key, value in labels.items():
         if key not in ("convention", "annotator") or not isinstance(value, str):
             problem = f"[labels] holds a convention and an annotator in quotation marks, not {key!r}"
-            raise InputError(problem, path=path, line=line_of(path, key))
+            raise InputError(problem, path=path, line=line_of(path, "labels", key))
         if key == "annotator":
             continue
         try:
             check_convention(value)
         except InputError as error:
-            raise InputError(error.problem, path=path, line=line_of(path, key)) from error
+            raise InputError(error.problem, path=path, line=line_of(path, "labels", key)) from error
     if known.get("layout", "songs") not in ("songs", "solos"):
         problem = f"layout must be songs or solos, not {known['layout']!r}"
         raise InputError(problem, path=path, line=line_of(path, "layout"))
@@ -403,10 +404,3 @@ def read_facts(path: Path) -> Facts:
         **known, groups=groups, groups_csv=listed, groups_column=column, instruments=instruments,
         exclude=tuple(exclude), **labels,
     )  # fmt: skip
-
-
-def line_of(path: Path, key: str) -> int | None:
-    """Find the line a key is set in, counted from 1."""
-    setting = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[].=]""")
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return next((n for n, line in enumerate(lines, start=1) if setting.match(line)), None)

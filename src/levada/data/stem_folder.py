@@ -35,7 +35,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from levada.data.folder import STEMS, TOML, Facts, line_of, read_facts, without_excluded
+from levada.data.folder import STEMS, TOML, Facts, read_facts, without_excluded
 from levada.data.medleydb import read_metadata
 from levada.data.metadata import read_groups
 from levada.data.multitracks import REST, Multitrack, StemCorpus, facts_of
@@ -45,6 +45,7 @@ from levada.data.shared_takes import with_shared_takes
 from levada.data.silence import without_silent
 from levada.errors import InputError
 from levada.io import audio
+from levada.io.toml import line_of
 from levada.synth.instrument_names import OTHER, found_in, plain, slug, voice_of, voices_of
 
 __all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
@@ -237,7 +238,7 @@ class _Tree:
         for pattern in {**self.named, **self.given}:
             if pattern not in self.used:
                 toml = self.root / TOML
-                line = line_of(toml, pattern) if pattern in self.named else None
+                line = line_of(toml, "instruments", pattern) if pattern in self.named else None
                 path = toml if pattern in self.named else self.root
                 raise InputError(f"no stem is called {pattern!r}", path=path, line=line)
 
@@ -487,7 +488,7 @@ def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str,
     for pattern in facts.groups:
         if pattern not in matched:
             toml = root / TOML
-            raise InputError(f"no song is called {pattern!r}", path=toml, line=line_of(toml, pattern))
+            raise InputError(f"no song is called {pattern!r}", path=toml, line=line_of(toml, "groups", pattern))
     otherwise = "the folder a song lies in" if by_folder else "each song is its own group"
     if any(song.artist for song in found):
         otherwise = f"the artist; where none is named, {otherwise}"

@@ -16,12 +16,13 @@ from typing import Any, get_type_hints
 from levada.beat_tracking.augmentation import NONE as UNCHANGED
 from levada.beat_tracking.augmentation import Augmentation
 from levada.data import Corpus, StemCorpus
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, MissingExtra, suggest
 from levada.experiments.code_version import code_digest
 from levada.experiments.compared_models import labels_of, trained_items
 from levada.experiments.corpora import Opened, Sides, labels, sides
-from levada.experiments.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source, Study, line_of, nearest
+from levada.experiments.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source, Study
 from levada.experiments.task import BEATS, STEMS, TASKS, Task
+from levada.io.toml import line_of
 from levada.learning.card import read_config
 from levada.models import loading as models
 from levada.separation.augmentation import AS_IT_IS, StemAugmentation
@@ -238,19 +239,19 @@ def settings_of(study: Study, strategy: str) -> Any:
     own = {key: value for key, value in study.settings.items() if isinstance(value, dict)}
     for name in own:
         if name not in STRATEGIES:
-            raise _wrong(study, f"there is no strategy {name!r} to set; {nearest(name, STRATEGIES)}", "settings", name)
+            raise _wrong(study, f"there is no strategy {name!r} to set; {suggest(name, STRATEGIES)}", "settings", name)
     task = _task(study)
     bare = set(task.plain) - set(task.settable)
     hints = {name: {} if name in bare else get_type_hints(type(usual)) for name, usual in DEFAULTS.items()}
     for key in general:
         known = sorted({known for name, hint in hints.items() if name not in PLAIN for known in hint} - set(FACTORS))
         if key not in known:
-            raise _wrong(study, f"{key!r} is no setting of any strategy; {nearest(key, known)}", "settings", key)
+            raise _wrong(study, f"{key!r} is no setting of any strategy; {suggest(key, known)}", "settings", key)
     for name, said in own.items():
         for key in said:
             known = sorted(set(hints[name]) - set(FACTORS))
             if key not in known:
-                raise _wrong(study, f"{key!r} is no setting of {name}; {nearest(key, known)}", "settings", name, key)
+                raise _wrong(study, f"{key!r} is no setting of {name}; {suggest(key, known)}", "settings", name, key)
     shared = general if strategy not in PLAIN else {}  # whose steps are others than those of a network
     changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():
@@ -288,12 +289,12 @@ def _check(study: Study) -> None:
     STRATEGIES, _ = _task(study).learn()
     for strategy in study.strategies:
         if strategy != UNTOUCHED and strategy not in STRATEGIES:
-            problem = f"there is no strategy {strategy!r}; {nearest(strategy, [UNTOUCHED, *STRATEGIES])}"
+            problem = f"there is no strategy {strategy!r}; {suggest(strategy, [UNTOUCHED, *STRATEGIES])}"
             raise _wrong(study, problem, "strategies")
     schemes = _schemes()
     for scheme in study.selection:
         if scheme not in schemes:
-            raise _wrong(study, f"there is no selection {scheme!r}; {nearest(scheme, schemes)}", "selection")
+            raise _wrong(study, f"there is no selection {scheme!r}; {suggest(scheme, schemes)}", "selection")
     for strategy in [name for name in study.strategies if name != UNTOUCHED] or _task(study).plain[:1]:
         settings_of(study, strategy)
     if study.task == STEMS.name:
@@ -348,7 +349,7 @@ class _Layout:
                     known = [*models.shipped(), models.FLUX, *models.RIVALS]
                     problem = str(error)
                     if problem.startswith("there is no model") and "/" not in name:
-                        problem = f"there is no model {name!r}; {nearest(name, known)}, and folders of models"
+                        problem = f"there is no model {name!r}; {suggest(name, known)}, and folders of models"
                     raise _wrong(self.study, problem, key) from None
                 self.leave_out(f"{name}: {error}")
         return there
@@ -432,7 +433,7 @@ class _Layout:
             return True
         there = list(dict.fromkeys(name.split(".")[0] for name in base.parameters))
         if len(self.study.bases) == 1:
-            problem = f"{base.name} has no layers {missing[0]!r}; {nearest(missing[0], there)}"
+            problem = f"{base.name} has no layers {missing[0]!r}; {suggest(missing[0], there)}"
             raise _wrong(self.study, problem, "layers")
         self.leave_out(f"{base.name} has no layers {', '.join(missing)}: there are {', '.join(there)}")
         return False

@@ -6,7 +6,6 @@ Names of strategies, models, schemes and layers are checked when the grid is lai
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from levada.errors import InputError
-from levada.io.files import read_toml
+from levada.errors import InputError, suggest
+from levada.io.toml import line_of, read_toml
 
-__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "is_path", "line_of", "nearest", "read_spec"]
+__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "is_path", "read_spec"]
 
 KINDS = {
     "tempo": "tempo",
@@ -215,40 +214,6 @@ def is_path(name: str) -> bool:
     return name.startswith(("~", ".")) or "/" in name or "\\" in name
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The words that there are, the one that was probably meant first: the end of a sentence about an unknown one."""
-    words = list(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    there = f"{'is' if len(words) == 1 else 'are'} {', '.join(words) or 'none'}"
-    return f"did you mean {close[0]!r}? There {there}" if close else f"there {there}"
-
-
-def line_of(path: str | Path, *keys: str) -> int | None:
-    """The line of a TOML file in which a key of a table in a table is set, counted from 1; that of its table else."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError:
-        return None
-    table, best, deepest = tuple[str, ...](), None, 0
-    for number, line in enumerate(lines, start=1):
-        header, setting = re.match(r"\s*\[+([^\]]+)\]", line), re.match(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=", line)
-        if header:
-            table = _parts(header[1])
-        elif not setting:
-            continue
-        here = table if header or setting is None else (*table, *_parts(setting[1]))
-        if len(here) > deepest and keys[: len(here)] == here:
-            best, deepest = number, len(here)
-    return best
-
-
-_NAME = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
-
-
-def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(_NAME, dotted))
-
-
 _KEYS = (
     *("name", "strategies", "minutes", "bases", "rivals", "selection", "augmentation", "layers", "seeds", "test"),
     *("trim_s", "keep_weights", "task", "corpora", "settings"),
@@ -270,7 +235,7 @@ class _Reader:
         keys = list(keys)
         for key in given:
             if key not in keys:
-                raise self.wrong(f"{key!r} is not a key it may have; {nearest(key, keys)}", *where, key)
+                raise self.wrong(f"{key!r} is not a key it may have; {suggest(key, keys)}", *where, key)
 
     def name(self, given: Mapping[str, Any]) -> str:
         name = given.get("name", self.path.stem)
@@ -281,7 +246,7 @@ class _Reader:
     def task(self, given: Mapping[str, Any]) -> str:
         task = given.get("task", "beats")
         if task not in LABELS:
-            raise self.wrong(f"there is no task {task!r}; {nearest(str(task), LABELS)}", "task")
+            raise self.wrong(f"there is no task {task!r}; {suggest(str(task), LABELS)}", "task")
         return str(task)
 
     def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
@@ -381,7 +346,7 @@ class _Reader:
         known = (ALL, NONE, *kinds)
         for word in (word for level in levels for word in level):
             if word not in known:
-                raise self.wrong(f"there is no augmentation {word!r}; {nearest(word, known)}", "augmentation")
+                raise self.wrong(f"there is no augmentation {word!r}; {suggest(word, known)}", "augmentation")
 
     def source(self, name: str, said: Any) -> Source:
         where = ("corpora", name)

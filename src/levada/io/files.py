@@ -15,7 +15,6 @@ import re
 import shutil
 import socket
 import time
-import tomllib
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +26,7 @@ from levada.errors import InputError, MissingExtra
 
 __all__ = [
     "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free",
-    "need_no_link", "need_parent", "now", "probe", "read_midi", "read_toml", "remove", "temporary_path", "wrap_errors",
+    "need_no_link", "need_parent", "now", "probe", "read_midi", "remove", "temporary_path", "wrap_errors",
 ]  # fmt: skip
 
 SHORT = 40  # characters of a value up to which a message has it
@@ -231,35 +230,6 @@ def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no suc
         raise InputError(missing, path=path) from None
     except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
         raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or is not valid; names line and column.
-    """
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError("is not an ordinary file", path=path)
-    try:
-        content = Path(path).read_bytes()
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=path) from None
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError("is not UTF-8 text", path=path, line=line) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-        problem = str(error)[: at.start()] if at else str(error)
-        place = {"line": int(at[1]), "column": int(at[2])} if at else {}
-        raise InputError(f"is not valid TOML: {problem}", path=path, **place) from None
-    except RecursionError:
-        raise InputError("is not valid TOML: its brackets are nested too deeply", path=path) from None
 
 
 def differing(theirs: Any, ours: Any, name: str = "") -> list[str]:

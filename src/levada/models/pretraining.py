@@ -17,7 +17,7 @@ from levada.beat_tracking.pretraining import (
     read_settings,
 )
 from levada.beat_tracking.pretraining_card import card
-from levada.io.files import read_toml
+from levada.io.toml import read_toml
 from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.files import atomic, read_toml
+from levada.io.files import atomic
 from levada.io.run_folder import working_folder
+from levada.io.toml import read_toml
 from levada.io.workers import pool
 from levada.learning.card import Card
 from levada.synth.instrument_names import ensemble

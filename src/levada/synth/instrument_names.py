@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from levada.io.audio import SUFFIXES
-from levada.io.files import read_toml
+from levada.io.toml import read_toml
 from levada.synth.instruments import PITCHED, STRUCK
 from levada.synth.traditions import Tradition, shipped
 

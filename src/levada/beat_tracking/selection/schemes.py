@@ -7,13 +7,12 @@ tracker is of each. Vote-k, facility, diversity and k-medoids are those of Maia 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import InputError, suggest
 
 __all__ = ["SCHEMES", "Scheme", "diversity", "facility", "k_medoids", "named", "random", "uncertainty", "vote_k"]
 
@@ -166,9 +165,7 @@ def named(scheme: str) -> Scheme:
     """
     if scheme in SCHEMES:
         return SCHEMES[scheme]
-    close = difflib.get_close_matches(scheme, SCHEMES, n=1, cutoff=0.5)
-    meant = f"did you mean {close[0]!r}? There are" if close else "there are"
-    raise InputError(f"there is no scheme of selection {scheme!r}; {meant} {', '.join(SCHEMES)}")
+    raise InputError(f"there is no scheme of selection {scheme!r}; {suggest(scheme, SCHEMES)}")
 
 
 def _free(alike: Floats, known: Sequence[int], rng: np.random.Generator) -> list[int]:

@@ -13,14 +13,13 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, MissingExtra, suggest
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.files import atomic
@@ -225,9 +224,7 @@ def check(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in NAMES:
-            near = get_close_matches(name.lower(), NAMES, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(NAMES)}"
-            raise InputError(f"nobody called {name!r} can be told of a run{meant}")
+            raise InputError(f"there is no logger {name!r}; {suggest(name, NAMES)}")
         if name in MISSING:
             there = find_spec(name)
             if there is None or there.origin is None:  # a mere folder of that name has no origin

@@ -7,12 +7,10 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 
-from levada.errors import InputError
-from levada.io.files import read_toml
-from levada.io.toml_positions import Where, find_places
+from levada.errors import InputError, suggest
+from levada.io.toml import KeyPath, find_positions, read_toml
 from levada.synth.instruments import PITCHED, STROKES, STRUCK
 from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
 
@@ -41,16 +39,16 @@ def read_tradition(source: str | Path) -> Tradition:
     if not _exists(path):
         if path.suffix == ".toml":
             raise InputError("there is no such file", path=path)
-        near = _meant(str(source), known) or f"; there are {', '.join(known)}, or name a TOML file"
-        raise InputError(f"there is no tradition {str(source)!r}{near}")
+        problem = f"there is no tradition {str(source)!r}; {suggest(str(source), known)}, or name a TOML file"
+        raise InputError(problem)
     table = read_toml(path)
     if not table:
         raise InputError("is empty: a tradition has beats, tatums, tempo_bpm and [instruments.NAME]", path=path)
     try:
         return _tradition(path.stem, _Table(table))
     except _Fault as fault:
-        places = find_places(path.read_text(encoding="utf-8-sig"))
-        line, column = places.of(fault.where, character=fault.character, key=fault.key) or (None, None)
+        positions = find_positions(path.read_text(encoding="utf-8-sig"))
+        line, column = positions.of(fault.where, character=fault.character, key=fault.key) or (None, None)
         who = f"instrument {fault.where[1]}: " if len(fault.where) > 1 and fault.where[0] == "instruments" else ""
         raise InputError(who + str(fault), path=path, line=line, column=column) from None
 
@@ -65,7 +63,7 @@ def _exists(path: Path) -> bool:
 class _Fault(Exception):
     """Something is wrong with an entry, with one character of it, or with its key."""
 
-    def __init__(self, problem: str, where: Where, *, character: int | None = None, key: bool = False) -> None:
+    def __init__(self, problem: str, where: KeyPath, *, character: int | None = None, key: bool = False) -> None:
         super().__init__(problem)
         self.where, self.character, self.key = where, character, key
 
@@ -73,7 +71,7 @@ class _Fault(Exception):
 class _Table:
     """A table of the file and its place: an entry is as it should be, or a fault."""
 
-    def __init__(self, entries: object, where: Where = ()) -> None:
+    def __init__(self, entries: object, where: KeyPath = ()) -> None:
         if not isinstance(entries, Mapping):
             raise _Fault(f"{where[-1] if where else 'it'} must be a table, not {_shown(entries)}", where)
         self.entries, self.where = entries, where
@@ -82,8 +80,7 @@ class _Table:
         """Refuse entries that nothing reads: they are misspelt ones that something should."""
         for key in self.entries:
             if key not in known:
-                near = _meant(key, known) or f"; there are {', '.join(known)}"
-                raise _Fault(f"there is no entry {key!r}{near}", (*self.where, key), key=True)
+                raise _Fault(f"there is no entry {key!r}; {suggest(key, known)}", (*self.where, key), key=True)
 
     def need(self, key: str) -> object:
         if key not in self.entries:
@@ -102,14 +99,14 @@ class _Table:
     def whole(self, key: str, least: int, most: int) -> int:
         return _whole(self.need(key), key, (*self.where, key), least, most)
 
-    def items(self, key: str) -> list[tuple[object, Where]]:
+    def items(self, key: str) -> list[tuple[object, KeyPath]]:
         """The elements of a list, each with its place; none where there is no such entry."""
         given = self.entries.get(key, [])
         if not isinstance(given, list):
             raise _Fault(f"{key} must be a list, in square brackets, not {_shown(given)}", (*self.where, key))
         return [(value, (*self.where, key, index)) for index, value in enumerate(given)]
 
-    def pair(self, key: str, what: str) -> tuple[tuple[object, Where], tuple[object, Where]]:
+    def pair(self, key: str, what: str) -> tuple[tuple[object, KeyPath], tuple[object, KeyPath]]:
         given = self.items(key)
         if len(given) != 2:
             problem = f"{key} is {what}, two numbers, not {_shown(self.entries[key])}"
@@ -202,9 +199,8 @@ def _instrument(name: str, table: _Table, beats: int, tatums: int) -> Instrument
     table.only([entry.name for entry in fields(Instrument) if entry.name != "name"])
     voice = table.text("voice", name)
     if voice not in STRUCK and voice not in PITCHED:
-        near = _meant(voice, [*STRUCK, *PITCHED]) or f"; there are {', '.join([*STRUCK, *PITCHED])}"
         where = (*table.where, "voice") if "voice" in table.entries else table.where
-        raise _Fault(f"there is no voice {voice!r}{near}", where)
+        raise _Fault(f"there is no voice {voice!r}; {suggest(voice, [*STRUCK, *PITCHED])}", where)
     strokes = _strokes(table.table("strokes"), voice)
 
     def grids(key: str) -> tuple[str, ...]:
@@ -230,7 +226,7 @@ def _instrument(name: str, table: _Table, beats: int, tatums: int) -> Instrument
     )  # fmt: skip
 
 
-def _alias(value: object, where: Where) -> str:
+def _alias(value: object, where: KeyPath) -> str:
     alias = _text(value, "an alias", where)
     if not re.fullmatch(r"\w[\w -]*", alias):
         raise _Fault(f"an alias is a name of letters, digits, spaces and hyphens, not {_shown(alias)}", where)
@@ -245,8 +241,8 @@ def _strokes(table: _Table, voice: str) -> dict[str, str]:
             raise _Fault(problem, (*table.where, letter), key=True)
         stroke = table.text(letter)
         if stroke not in kinds:
-            near = _meant(stroke, kinds) or f"; there are {', '.join(kinds)}"
-            raise _Fault(f"{letter} is no stroke of a {voice}, {stroke!r}{near}", (*table.where, letter))
+            problem = f"{letter} is no stroke of a {voice}, {stroke!r}; {suggest(stroke, kinds)}"
+            raise _Fault(problem, (*table.where, letter))
     return {letter: table.text(letter) for letter in table.entries}
 
 
@@ -277,7 +273,7 @@ def _patterns(table: _Table, strokes: Mapping[str, str], beats: int, tatums: int
     )
 
 
-def _grid(value: object, where: Where, strokes: Mapping[str, str], beats: int, tatums: int) -> str:
+def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], beats: int, tatums: int) -> str:
     grid, known = _text(value, "a pattern", where), {REST, "x", "o", *strokes}
     for index, letter in enumerate(grid):
         if not letter.isspace() and letter != "|" and letter.lower() not in known:
@@ -295,23 +291,23 @@ def _grid(value: object, where: Where, strokes: Mapping[str, str], beats: int, t
     return bare
 
 
-def _named(key: str, pair: Iterable[tuple[object, Where]]) -> list[tuple[object, str, Where]]:
+def _named(key: str, pair: Iterable[tuple[object, KeyPath]]) -> list[tuple[object, str, KeyPath]]:
     return [(value, key, where) for value, where in pair]
 
 
-def _text(value: object, name: str, where: Where) -> str:
+def _text(value: object, name: str, where: KeyPath) -> str:
     if not isinstance(value, str):
         raise _Fault(f"{name} must be text in quotation marks, not {_shown(value)}", where)
     return value
 
 
-def _whole(value: object, name: str, where: Where, least: int, most: int) -> int:
+def _whole(value: object, name: str, where: KeyPath, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise _Fault(f"{name} must be a whole number from {least} to {most}, not {_shown(value)}", where)
     return value
 
 
-def _number(value: object, name: str, where: Where, least: float, most: float) -> float:
+def _number(value: object, name: str, where: KeyPath, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise _Fault(f"{name} must be a number from {least:g} to {most:g}, not {_shown(value)}", where)
     return float(value)
@@ -321,8 +317,3 @@ def _shown(value: object) -> str:
     short = reprlib.Repr()
     short.maxstring = short.maxother = 60
     return short.repr(value)
-
-
-def _meant(given: str, known: Iterable[str]) -> str:
-    near = get_close_matches(given.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,14 +1,22 @@
-"""Where the entries of a TOML file are written: its parser does not tell, and whoever misspelt one asks."""
+"""TOML files, and where their entries are written: `tomllib` reads them, but gives no lines and columns.
+
+`read_toml` reads a file, `line_of` finds the line of one entry, `find_positions` those of all.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-__all__ = ["Places", "Where", "find_places"]
+from levada.errors import InputError
 
-Where = tuple[str | int, ...]
+__all__ = ["KeyPath", "Positions", "find_positions", "line_of", "read_toml"]
+
+KeyPath = tuple[str | int, ...]
+"""Keys and indices that lead to an entry, from the outermost table."""
 
 _BLANK = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _KEY = re.compile(r"""[ \t]*("(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+)[ \t]*""")
@@ -19,33 +27,86 @@ _STRING = re.compile(
 _SCALAR = re.compile(r"[^,\]}#\n]*")
 
 
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is not valid; names line and column.
+    """
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError("is not an ordinary file", path=path)
+    try:
+        content = Path(path).read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", path=path) from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError("is not UTF-8 text", path=path, line=line) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+        problem = str(error)[: at.start()] if at else str(error)
+        place = {"line": int(at[1]), "column": int(at[2])} if at else {}
+        raise InputError(f"is not valid TOML: {problem}", path=path, **place) from None
+    except RecursionError:
+        raise InputError("is not valid TOML: its brackets are nested too deeply", path=path) from None
+
+
+def line_of(path: str | Path, *keys: str | int) -> int | None:
+    """Line of an entry of a TOML file, counted from 1.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `read_toml` has read.
+    *keys : str or int
+        Keys of the tables around it and its own.
+
+    Returns
+    -------
+    int or None
+        As for `Positions.of`; None too where the file cannot be read any more.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError:
+        return None
+    position = find_positions(text).of(keys, key=True)
+    return None if position is None else position[0]
+
+
 @dataclass(frozen=True)
-class Places:
+class Positions:
     """Offsets in a text, by the path of keys and indices that leads to an entry.
 
     Parameters
     ----------
     text : str
     keys : dict of tuple to int
-        Where the key of an entry, or the header of a table, begins.
+        KeyPath the key of an entry, or the header of a table, begins.
     values : dict of tuple to int
-        Where its value begins.
+        KeyPath its value begins.
     """
 
     text: str
-    keys: dict[Where, int] = field(default_factory=dict)
-    values: dict[Where, int] = field(default_factory=dict)
+    keys: dict[KeyPath, int] = field(default_factory=dict)
+    values: dict[KeyPath, int] = field(default_factory=dict)
 
-    def of(self, where: Where, *, character: int | None = None, key: bool = False) -> tuple[int, int] | None:
-        """Line and column, from 1, of a value, of a character in a text, or of a key; None where nothing is near.
+    def of(self, keys: KeyPath, *, character: int | None = None, key: bool = False) -> tuple[int, int] | None:
+        """Line and column, counted from 1, of a value, of a character of a text, or of a key.
 
-        What is not written anywhere is sought in the table it should be in.
+        For an entry that the file does not have, the position of the innermost table around it that it has; None
+        without such a table.
         """
-        for length in range(len(where), 0, -1):
-            path = where[:length]
+        for length in range(len(keys), 0, -1):
+            path = keys[:length]
             offset = (self.keys if key else self.values).get(path, self.keys.get(path))
             if offset is not None:
-                exact = length == len(where) and character is not None
+                exact = length == len(keys) and character is not None
                 return self._line_and_column(offset + (self._inside(offset, character or 0) if exact else 0))
         return None
 
@@ -63,28 +124,28 @@ class Places:
         return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
 
 
-def find_places(text: str) -> Places:
-    """Find where every entry of a TOML file is written.
+def find_positions(text: str) -> Positions:
+    """Find the positions of all entries of a TOML file.
 
     Parameters
     ----------
     text : str
-        TOML that `tomllib` has read.
+        Valid TOML: what `tomllib` has read.
     """
     scanner = _Scanner(text.replace("\r\n", "\n"))
     scanner.document()
-    return scanner.places
+    return scanner.positions
 
 
 class _Scanner:
     """A walk through TOML that is known to be right, and so may trust every bracket."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.at, self.places = text, 0, Places(text)
-        self.last: dict[Where, int] = {}  # arrays of tables -> the index of their latest
+        self.text, self.at, self.positions = text, 0, Positions(text)
+        self.last: dict[KeyPath, int] = {}  # arrays of tables -> the index of their latest
 
     def document(self) -> None:
-        table: Where = ()
+        table: KeyPath = ()
         while self._next():
             if self._next() == "[":
                 table = self._header()
@@ -97,10 +158,10 @@ class _Scanner:
         self.at = blank.end() if blank else self.at
         return self.text[self.at : self.at + 1]
 
-    def _header(self) -> Where:
+    def _header(self) -> KeyPath:
         start, brackets = self.at, 2 if self.text.startswith("[[", self.at) else 1
         self.at += brackets
-        names, path = self._names(), Where()
+        names, path = self._names(), KeyPath()
         self.at += brackets
         for number, name in enumerate(names, start=1):
             path = (*path, name)
@@ -109,7 +170,7 @@ class _Scanner:
             if path in self.last:
                 path = (*path, self.last[path])
         for length in range(1, len(path) + 1):
-            self.places.keys.setdefault(path[:length], start)
+            self.positions.keys.setdefault(path[:length], start)
         return path
 
     def _names(self) -> list[str]:
@@ -122,17 +183,17 @@ class _Scanner:
             self.at += 1
         return names
 
-    def _pair(self, table: Where) -> None:
+    def _pair(self, table: KeyPath) -> None:
         start, path = self.at, table
         for name in self._names():
             path = (*path, name)
-            self.places.keys.setdefault(path, start)
+            self.positions.keys.setdefault(path, start)
         self.at += 1  # the equals sign
         self._value(path)
 
-    def _value(self, path: Where) -> None:
+    def _value(self, path: KeyPath) -> None:
         first, index = self._next(), 0
-        self.places.values[path] = self.at
+        self.positions.values[path] = self.at
         if first in "[{":
             self.at += 1
             while self._next() not in "]}":
