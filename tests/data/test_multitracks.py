@@ -831,22 +831,24 @@ class TestMirdata:
 
 class TestCommand:
     def test_songs_with_mixtures_are_checked_as_stems(self, rodas, levada):
-        code, out, err = levada("corpus", "check", rodas)
+        code, _, err = levada("corpus", "check", rodas)
+        assert code == 2
+        assert "--labels beats or --labels stems" in err  # its mixtures have beats too
+        code, out, _ = levada("corpus", "check", rodas, "--labels", "stems")
         assert code == 0
         assert "rodas: 3 songs, 0.2 minutes, 3 instruments; each song is its own group" in out
-        assert "--task beats checks its beats" in err
-        code, out, _ = levada("corpus", "check", rodas, "--json")
+        code, out, _ = levada("corpus", "check", rodas, "--labels", "stems", "--json")
         assert json.loads(out)["songs"][0]["instruments"] == ["surdo", "tamborim"]
 
     def test_solos_where_it_is_asked_and_an_error_is_told(self, tmp_path, levada):
         put(tmp_path / "surdo-1.wav", sound(1))
-        code, out, _ = levada("corpus", "check", tmp_path, "--task", "stems")
+        code, out, _ = levada("corpus", "check", tmp_path)
         assert code == 2
         assert "error: " in out
         assert "has one instrument, surdo" in out
-        assert levada("corpus", "check", tmp_path)[1].startswith("recording")
+        assert levada("corpus", "check", tmp_path, "--labels", "beats")[1].startswith("recording")
 
     def test_nothing_there(self, tmp_path, levada):
-        code, _, err = levada("corpus", "check", tmp_path / "nowhere", "--task", "stems")
+        code, _, err = levada("corpus", "check", tmp_path / "nowhere", "--labels", "stems")
         assert code == 2
         assert "there is no such folder" in err

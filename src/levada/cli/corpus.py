@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from levada.cli import terminal
-from levada.cli.options import UNUSABLE, Convention, Json, Task
+from levada.cli.options import UNUSABLE, Convention, Json, Labels
 
 if TYPE_CHECKING:
     from levada.data import Report, StemCorpus
@@ -20,46 +20,33 @@ app = typer.Typer(help="Recordings with annotations: what is there, and what is 
 
 @app.command("check")
 def corpus_check(
-    corpus: Annotated[str, typer.Argument(help="A folder of recordings, or mirdata:NAME.")],
-    task: Annotated[
-        Task | None, typer.Option(help="beats or stems; stems where folders hold mixtures of them.")
-    ] = None,
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings, mirdata:NAME, or rendered:TRADITION.")],
+    labels: Labels = None,
     convention: Convention = "",
     as_json: Json = False,
 ) -> None:
     """Print durations, tempi and metres, or instruments, and everything that is wrong; exit code 2 for errors."""
-    from levada.data import check, open_corpus
-    from levada.data.stem_folder import has_mixtures
+    from levada.data import StemCorpus, check, check_stems, load_corpus
 
-    if task == Task.stems or (task is None and has_mixtures(corpus)):
-        _check_stems(corpus, as_json=as_json, is_sure=task is not None)
+    opened = load_corpus(corpus, labels=None if labels is None else labels.value, convention=convention)
+    if isinstance(opened, StemCorpus):
+        with terminal.progress("checking"):
+            problems = check_stems(opened)
+        if as_json:
+            listed = [{**vars(problem), "path": str(problem.path) if problem.path else None} for problem in problems]
+            terminal.print_json({"corpus": opened.name, "songs": _songs(opened), "problems": listed})
+        else:
+            terminal.print_stem_corpus(opened, problems)
+        if any(problem.severity == "error" for problem in problems):
+            raise typer.Exit(UNUSABLE)
         return
-    opened = open_corpus(corpus, convention=convention)
-    with terminal.progress("listening"):
+    with terminal.progress("checking"):
         report = check(opened)
     if as_json:
         _print_report_json(report)
     else:
         terminal.print_report(opened, report)
     if not report.ok:
-        raise typer.Exit(UNUSABLE)
-
-
-def _check_stems(place: str, *, as_json: bool, is_sure: bool) -> None:
-    """What is in a corpus of stems, and everything that is wrong with it."""
-    from levada.data import check_stems, open_stems
-
-    opened = open_stems(place)
-    if not is_sure:
-        terminal.say(f"{place}: checked as stems; --task beats checks its beats")
-    with terminal.progress("listening"):
-        problems = check_stems(opened)
-    if as_json:
-        told = [{**vars(problem), "path": str(problem.path) if problem.path else None} for problem in problems]
-        terminal.print_json({"corpus": opened.name, "songs": _songs(opened), "problems": told})
-    else:
-        terminal.print_stem_corpus(opened, problems)
-    if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(UNUSABLE)
 
 

@@ -15,7 +15,7 @@ EXIT_CODES = (
     "named: beats and separate of a folder, evaluate, study; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "UNUSABLE", "Convention", "Force", "Json", "Model", "Seed", "Table", "Task"]
+__all__ = ["EXIT_CODES", "SOME_FAILED", "UNUSABLE", "Convention", "Force", "Json", "Labels", "Model", "Seed", "Table", "Task"]
 
 
 class Task(StrEnum):
@@ -25,6 +25,9 @@ class Task(StrEnum):
     stems = "stems"
 
 
+Labels = Annotated[
+    Task | None, typer.Option("--labels", help="beats or stems, where a corpus has both; what it has by default.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Table = Annotated[

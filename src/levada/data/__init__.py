@@ -25,6 +25,7 @@ from levada.data.budget import draw, hold_out, split
 from levada.data.check import Report, Row, check
 from levada.data.folder import open_folder, single
 from levada.data.label_check import check_labels, usable
+from levada.data.loading import load_corpus
 from levada.data.mirdata import get, open_mirdata
 from levada.data.multitracks import REST, Multitrack, StemCorpus, StemSpan
 from levada.data.problems import Problem, say_notes
@@ -54,6 +55,7 @@ __all__ = [
     "draw_stems",
     "get",
     "hold_out",
+    "load_corpus",
     "open_corpus",
     "open_folder",
     "open_mirdata",

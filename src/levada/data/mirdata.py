@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from levada.errors import InputError, MissingExtra
 from levada.io.beats import Beats
 from levada.io.workers import private_numba_cache
 
-__all__ = ["get", "open_mirdata"]
+__all__ = ["get", "has_labels", "open_mirdata"]
 
 AUDIO = ("audio_path", "audio_mix_path", "audio_mic_path")  # where loaders keep the recording's path
 PERFORMERS = ("drummer", "artist", "performer", "player_id", "ensemble", "musician", "session", "release")
@@ -146,6 +146,26 @@ def open_mirdata(name: str, *, home: str | Path | None = None) -> Corpus:
         caveat=caveat,
         splits=_splits(dataset),
     )
+
+
+def has_labels(name: str, *, home: str | Path | None = None) -> set[Literal["beats", "stems"]]:
+    """Return which labels a dataset has: beats, or stems of songs; solos count as stems where it has no beats.
+
+    Raises
+    ------
+    InputError
+        If mirdata does not know the name.
+    MissingExtra
+        If mirdata is not installed.
+    """
+    plain, _, version = name.partition(":")[0].partition("@")
+    dataset = _dataset(plain, version or "default", str(_home(plain, home)))
+    kinds: set[Literal["beats", "stems"]] = set()
+    if hasattr(dataset._track_class, "beats"):
+        kinds.add("beats")
+    if dataset._multitrack_class is not None or not kinds:
+        kinds.add("stems")
+    return kinds
 
 
 def get(name: str, *, home: str | Path | None = None, progress: bool = True) -> Corpus:

@@ -48,7 +48,7 @@ from levada.io import audio
 from levada.io.toml import line_of
 from levada.synth.instrument_names import OTHER, found_in, plain, slug, voice_of, voices_of
 
-__all__ = ["brid_solo", "has_mixtures", "in_one_voice", "open_stem_folder"]
+__all__ = ["brid_solo", "in_one_voice", "open_stem_folder", "song_kinds"]
 
 MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
 MEDLEYDB, RAW = "_stems", "_raw"
@@ -129,13 +129,22 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
     )
 
 
-def has_mixtures(place: str | Path) -> bool:
-    """Whether this is a folder in which mixtures lie beside files of instruments, each song in a folder of its own."""
-    root = Path(place)
-    if not root.is_dir():
-        return False
-    tree = _Tree(root, Facts(), {})
-    return any(song.mixture is not None and song.stems[0][1].parent == song.mixture.parent for song in tree.songs())
+def song_kinds(folder: str | Path) -> tuple[bool, bool]:
+    """Return whether a folder has songs whose mixture lies beside their stems, and others whose files name instruments.
+
+    Raises
+    ------
+    InputError
+        If its `corpus.toml` is wrong.
+    """
+    root = Path(folder)
+    tree = _Tree(root, read_facts(root / TOML) if (root / TOML).is_file() else Facts(), {})
+    kinds = {
+        song.mixture is not None and song.stems[0][1].parent == song.mixture.parent
+        for song in tree.songs()
+        if song.mixture is not None or any(found_in(name) for name, _ in song.stems)
+    }
+    return True in kinds, False in kinds
 
 
 def in_one_voice(
