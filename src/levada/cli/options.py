@@ -15,7 +15,19 @@ EXIT_CODES = (
     "named: beats and separate of a folder, evaluate, study; 130 stopped by Ctrl-C, 143 by SIGTERM."
 )
 
-__all__ = ["EXIT_CODES", "SOME_FAILED", "UNUSABLE", "Convention", "Force", "Json", "Labels", "Model", "Seed", "Table", "Task"]
+__all__ = [
+    "EXIT_CODES",
+    "SOME_FAILED",
+    "UNUSABLE",
+    "Convention",
+    "Force",
+    "Json",
+    "Labels",
+    "Model",
+    "Seed",
+    "Table",
+    "Task",
+]
 
 
 class Task(StrEnum):
