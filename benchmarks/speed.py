@@ -54,7 +54,7 @@ def inputs(folder: Path) -> None:
     tradition = read_tradition("candombe")
     piece = render(tradition, duration_s=SONG_S, rng=np.random.default_rng(0))
     soundfile.write(folder / "song.wav", piece.mixture.T, piece.rate, subtype="PCM_16")
-    np.save(folder / "song.npy", audio.mono(piece.mixture))
+    np.save(folder / "song.npy", audio.to_mono(piece.mixture))
     (folder / "corpus").mkdir()
     (folder / "minutes").mkdir()
     for number in range(10):

@@ -31,7 +31,7 @@ def timed(spec: Path, folder: Path, processes: int) -> tuple[float, Summary]:
     """Seconds of a study from its spec to its last run, corpora being there."""
     open_corpora(read_spec(spec), out=folder)
     began = time.perf_counter()
-    each = partial(workers.each, processes=processes)
+    each = partial(workers.parallel_map, processes=processes)
     summary = run_study(spec, out=folder, each=each, lanes=processes)
     return time.perf_counter() - began, summary
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats import CONVENTIONS, FORMATS, read_labels, write_beats
+from levada.io.formats import CONVENTIONS, FORMATS, read_annotation, write_beats
 from levada.io.formats import sonic_visualiser as sonic_files
 
 TOKENS = [
@@ -100,7 +100,7 @@ def read_one(content: bytes, path: Path, convention: str) -> bool:
     """Read a file; returns whether it could be. Anything but an `InputError` is raised."""
     path.write_bytes(content)
     try:
-        reading = read_labels(path, convention=convention)
+        reading = read_annotation(path, convention=convention)
     except InputError:
         return False
     beats = reading.beats

@@ -9,7 +9,7 @@ import pytest
 from levada.data import check, open_corpus
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats import Reading, read_labels
+from levada.io.formats import BeatAnnotation, read_annotation
 
 CASES = Path(__file__).parent.parent.parent / "shared" / "cases"
 
@@ -21,10 +21,10 @@ DOWNBEATS = [1, 0, 0, 0] * 6
 UNKNOWN = [0] * 24
 
 
-def labels(case: str) -> Reading:
+def labels(case: str) -> BeatAnnotation:
     """Read the one file of labels of a case."""
     (path,) = (p for p in (CASES / case).iterdir() if p.name != "case.json" and p.suffix not in (".flac", ".wav"))
-    return read_labels(path)
+    return read_annotation(path)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_adapt_labels_zero_based(levada, tmp_path: Path) -> None:
     code, _, err = levada("adapt", song, "--labels", first, "--strategy", "bayes", "-o", tmp_path / "m")
     assert code == 0
     assert "count from 0" in err
-    beats: Beats = read_labels(tmp_path / "m" / "song.beats").beats
+    beats: Beats = read_annotation(tmp_path / "m" / "song.beats").beats
     np.testing.assert_allclose(beats.times_s[:12], TIMES[:12], rtol=0, atol=0.02)
     assert beats.positions[:12].tolist() == FOUR[:12]
 
@@ -135,7 +135,7 @@ def test_gain_changes_no_beats() -> None:
 
     tracker = loading.load("latin")
     samples, rate = audio.read(CASES / "gain-changes-beats" / "take.mp3")
-    truth = read_labels(CASES / "gain-changes-beats" / "take.beats").beats
+    truth = read_annotation(CASES / "gain-changes-beats" / "take.beats").beats
     for gain_db in (0, -18, -24, -36, -48):
         found = tracker.beats(samples * np.float32(10 ** (gain_db / 20)), rate)
         assert found.positions.tolist() == truth.positions.tolist()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import levada
-from levada.errors import InputError, MissingExtra, os_problem, portable, suggest, wrap_read_errors
+from levada.errors import InputError, MissingExtra, os_error_text, suggest, to_picklable, wrap_read_errors
 
 
 class TestInputError:
@@ -73,7 +73,7 @@ class TestPickle:
         assert {InputError, MissingExtra} <= there
         for kind in there:
             error = example(kind)
-            again = pickle.loads(pickle.dumps(error)) if not kind.__name__.startswith("_") else portable(error)
+            again = pickle.loads(pickle.dumps(error)) if not kind.__name__.startswith("_") else to_picklable(error)
             assert str(error) in str(again)
             if not kind.__name__.startswith("_"):
                 assert type(again) is kind
@@ -104,7 +104,7 @@ class TestOperatingSystem:
 
     def test_every_reason_has_words(self):
         numbers = [number for number in vars(errno).values() if isinstance(number, int)]
-        assert all(len(os_problem(OSError(number, os.strerror(number)))) > 10 for number in numbers)
+        assert all(len(os_error_text(OSError(number, os.strerror(number)))) > 10 for number in numbers)
 
     def test_what_is_no_fault_of_a_file_passes(self):
         with pytest.raises(ValueError, match="something else"), wrap_read_errors("a.wav"):

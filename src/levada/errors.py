@@ -22,9 +22,9 @@ __all__ = [
     "Warned",
     "collected_warnings",
     "log_again",
-    "os_problem",
-    "portable",
+    "os_error_text",
     "suggest",
+    "to_picklable",
     "wrap_read_errors",
 ]
 
@@ -126,7 +126,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}? There {existing}" if close else f"there {existing}"
 
 
-def portable(error: Exception) -> Exception:
+def to_picklable(error: Exception) -> Exception:
     """An exception that can be sent to another process.
 
     Parameters
@@ -214,7 +214,7 @@ _PROBLEMS = {
 }
 
 
-def os_problem(error: OSError) -> str:
+def os_error_text(error: OSError) -> str:
     """Say in plain words what the operating system refused."""
     known = _PROBLEMS.get(error.errno or 0)
     return known or f"cannot be used: {(error.strerror or str(error) or type(error).__name__).lower()}"
@@ -239,7 +239,7 @@ def wrap_read_errors(path: str | Path) -> Iterator[None]:
     except OSError as error:
         other = error.filename
         name = other if isinstance(other, str) and other != str(path) else path
-        raise InputError(os_problem(error), path=name) from error
+        raise InputError(os_error_text(error), path=name) from error
     except ValueError as error:
         if isinstance(error, InputError) or "null byte" not in str(error):
             raise

@@ -91,7 +91,7 @@ class TestAsTheOriginal:
     def test_features(self, original, piece):
         import librosa
 
-        sound = audio.mono(piece.mixture)
+        sound = audio.to_mono(piece.mixture)
         theirs = original.features(librosa.resample(sound, orig_sr=piece.rate, target_sr=22050))
         ours = log_bands(piece.mixture, piece.rate, front_end=beatnet.FRONT_END)
         assert ours.shape == (len(theirs), 136) == (1500, 136)
@@ -101,7 +101,7 @@ class TestAsTheOriginal:
     def test_activations(self, original, piece, model):
         import librosa
 
-        sound = librosa.resample(audio.mono(piece.mixture), orig_sr=piece.rate, target_sr=22050)
+        sound = librosa.resample(audio.to_mono(piece.mixture), orig_sr=piece.rate, target_sr=22050)
         beat, downbeat = original.hear(original.features(sound), model).T
         ours = beatnet.tracker(model).activations(piece.mixture, piece.rate)
         np.testing.assert_allclose(ours, np.stack([beat + downbeat, downbeat], 1), atol=5e-5)

@@ -80,14 +80,14 @@ def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendere
     beside = Path(librosa.__file__).parent
     untouched = stamps(beside)
     path = rendered / "a.wav"
-    with workers.pool(1) as lent:
+    with workers.process_pool(1) as lent:
         times_s, cache, before, compiled = lent.submit(found_apart, path).result()
     assert not before
     assert compiled
     assert not cache.exists()
     (published,) = (tmp_path / "levada").iterdir()
     assert stamps(published) == compiled
-    with workers.pool(1) as one, workers.pool(1) as other:
+    with workers.process_pool(1) as one, workers.process_pool(1) as other:
         later = [future.result() for future in [lent.submit(found_apart, path) for lent in (one, other)]]
     assert len({cache, *(own for _, own, _, _ in later)}) == 3
     for found_s, _, begun, ended in later:

@@ -10,7 +10,7 @@ from levada.data import check, check_labels, open_corpus, single, usable
 from levada.data.label_check import label_problems
 from levada.data.label_lag import label_lag_s, lag_problems, onset_strength
 from levada.io.beats import Beats
-from levada.io.formats import read_labels, write_beats
+from levada.io.formats import read_annotation, write_beats
 
 TIMES = 0.5 * np.arange(1, 41)
 FOUR = np.arange(40) % 4 + 1
@@ -116,7 +116,7 @@ def test_the_line_is_named(tmp_path: Path) -> None:
 def test_downbeats_alone_are_read_and_not_learnt_from(tmp_path: Path) -> None:
     (tmp_path / "a.beats").write_text("".join(f"{2 * i}.5\t1\n" for i in range(9)))
     (tmp_path / "a.wav").touch()
-    assert len(read_labels(tmp_path / "a.beats").beats) == 9
+    assert len(read_annotation(tmp_path / "a.beats").beats) == 9
     good, problems = usable(single(tmp_path / "a.wav", tmp_path / "a.beats").tracks)
     assert good == []
     assert any("marks downbeats only" in problem.message for problem in problems)
@@ -135,7 +135,7 @@ def test_no_shift_is_told_of_good_labels(tradition: str) -> None:
 
 @pytest.mark.real
 def test_labels_that_are_all_early_or_late(real: Path, tmp_path: Path) -> None:
-    song, beats = real / "pop" / "pop_100bpm.flac", read_labels(real / "pop" / "pop_100bpm.beats").beats
+    song, beats = real / "pop" / "pop_100bpm.flac", read_annotation(real / "pop" / "pop_100bpm.beats").beats
     told = {}
     for shift_s in (0.0, 0.08, -0.08):
         write_beats(tmp_path / "a.beats", beats.between(1, 1e9).shift(shift_s), force=True)

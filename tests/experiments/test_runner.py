@@ -198,7 +198,7 @@ class TestFailures:
 
     def test_a_process_that_dies_costs_its_run_alone(self, spec, tmp_path):
         def each(_, jobs):
-            return workers.each(dies, jobs, processes=2)
+            return workers.parallel_map(dies, jobs, processes=2)
 
         summary = run_study(spec, out=tmp_path / "out", each=each)
         assert summary.done == 11
@@ -246,7 +246,7 @@ class TestFailures:
 
     def test_ctrl_c_does_not_wait_for_what_is_being_done(self, spec, tmp_path):
         def each(_, jobs):
-            lent = workers.each(time.sleep, [60.0, 60.0], processes=2)
+            lent = workers.parallel_map(time.sleep, [60.0, 60.0], processes=2)
             started = time.monotonic()
             while len(multiprocessing.active_children()) < 2 and time.monotonic() - started < 60:
                 import threading
@@ -349,4 +349,4 @@ class TestRendering:
 def test_one_after_the_other_is_the_default(spec, tmp_path):
     spec.write_text('rivals = ["flux"]\n[corpora]\nclicks = "clicks"\n')
     assert run_study(spec, out=tmp_path / "out").done == 1
-    assert run_study(spec, out=tmp_path / "more", each=partial(workers.each, processes=1)).done == 1
+    assert run_study(spec, out=tmp_path / "more", each=partial(workers.parallel_map, processes=1)).done == 1

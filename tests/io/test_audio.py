@@ -76,7 +76,7 @@ def test_a_stretch_is_a_slice(tmp_path: Path, suffix: str, start_s: float, durat
 def test_blocks_are_the_recording(tmp_path: Path, block_s: float) -> None:
     samples = 40 if block_s < 1e-3 else 44100
     audio.write(tmp_path / "a.wav", noise(2, samples), rate=44100)
-    pieces = list(audio.blocks(tmp_path / "a.wav", block_s=block_s))
+    pieces = list(audio.read_blocks(tmp_path / "a.wav", block_s=block_s))
     size = max(1, round(block_s * 44100))
     assert all(piece.shape == (2, size) for piece in pieces[:-1])
     assert 0 < pieces[-1].shape[1] <= size
@@ -85,10 +85,10 @@ def test_blocks_are_the_recording(tmp_path: Path, block_s: float) -> None:
 
 def test_blocks_do_not_hold_the_recording(tmp_path: Path) -> None:
     audio.write(tmp_path / "long.wav", np.zeros((1, 8000 * 600)), rate=8000)  # 19 MB as float32
-    for _ in audio.blocks(tmp_path / "long.wav", block_s=1):
+    for _ in audio.read_blocks(tmp_path / "long.wav", block_s=1):
         break
     tracemalloc.start()
-    total = sum(block.shape[1] for block in audio.blocks(tmp_path / "long.wav", block_s=10))
+    total = sum(block.shape[1] for block in audio.read_blocks(tmp_path / "long.wav", block_s=10))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 8000 * 600
@@ -106,11 +106,11 @@ def test_one_sample(tmp_path: Path) -> None:
     audio.write(tmp_path / "a.wav", [[0.25]], rate=44100)
     assert audio.info(tmp_path / "a.wav").samples == 1
     assert audio.read(tmp_path / "a.wav")[0].tolist() == [[0.25]]
-    assert [block.tolist() for block in audio.blocks(tmp_path / "a.wav")] == [[[0.25]]]
+    assert [block.tolist() for block in audio.read_blocks(tmp_path / "a.wav")] == [[[0.25]]]
 
 
 def every_reader(path: Path) -> list:
-    return [lambda: audio.info(path), lambda: audio.read(path), lambda: list(audio.blocks(path))]
+    return [lambda: audio.info(path), lambda: audio.read(path), lambda: list(audio.read_blocks(path))]
 
 
 @pytest.mark.usefixtures("no_decoders")
@@ -170,7 +170,7 @@ def test_a_truncated_file_gives_what_is_there(tmp_path: Path, caplog, suffix: st
     assert at_least < read.shape[1] / whole.shape[1] < 0.501
     assert np.abs(read - whole[:, : read.shape[1]])[:, :-2000].max() < 1e-6
     assert "truncated: its header promises 5.00 s, " in caplog.text
-    np.testing.assert_array_equal(np.concatenate(list(audio.blocks(path)), axis=1), read)
+    np.testing.assert_array_equal(np.concatenate(list(audio.read_blocks(path)), axis=1), read)
 
 
 def test_a_wav_without_a_length_is_not_truncated(tmp_path: Path, caplog) -> None:
@@ -261,7 +261,7 @@ def test_the_ffmpeg_program_decodes_the_rest(ffmpeg: Path) -> None:
     assert audio.info(ffmpeg / "song.m4a") == audio.AudioInfo(2.5, 8000, 3, 20000, "aac")
     part, _ = audio.read(ffmpeg / "song.m4a", start_s=2.25, duration_s=0.125)
     np.testing.assert_array_equal(part, expected[:, 18000:19000])
-    pieces = list(audio.blocks(ffmpeg / "song.m4a", block_s=0.3))
+    pieces = list(audio.read_blocks(ffmpeg / "song.m4a", block_s=0.3))
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), expected)
 
 
@@ -271,7 +271,7 @@ def test_a_name_like_an_option(ffmpeg: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_ffmpeg_is_ended_when_enough_is_read(ffmpeg: Path) -> None:
-    stream = audio.blocks(ffmpeg / "song.m4a", block_s=0.1)
+    stream = audio.read_blocks(ffmpeg / "song.m4a", block_s=0.1)
     assert next(stream).shape == (3, 800)
     stream.close()
     with pytest.raises(ChildProcessError):
@@ -379,9 +379,9 @@ def test_resampling_at_the_edges() -> None:
 
 
 def test_mono_is_the_mean() -> None:
-    assert audio.mono([[1, 0], [0, 0.5]]).tolist() == [0.5, 0.25]
-    assert audio.mono([0.5, 0.25]).tolist() == [0.5, 0.25]
-    assert audio.mono(np.zeros((8, 3))).dtype == np.float32
+    assert audio.to_mono([[1, 0], [0, 0.5]]).tolist() == [0.5, 0.25]
+    assert audio.to_mono([0.5, 0.25]).tolist() == [0.5, 0.25]
+    assert audio.to_mono(np.zeros((8, 3))).dtype == np.float32
 
 
 def pitch_hz(sound: np.ndarray, rate: int) -> float:
@@ -419,7 +419,7 @@ def test_clicks_at_the_edges() -> None:
 def test_clicks_never_clip(level: float) -> None:
     sound = noise(3, 44100) * 2 * np.float32(level)
     given = sound.copy()
-    mixed = audio.with_clicks(sound, Beats(np.arange(0, 1, 0.01), [1] * 100), rate=44100)
+    mixed = audio.add_clicks(sound, Beats(np.arange(0, 1, 0.01), [1] * 100), rate=44100)
     assert mixed.shape == sound.shape
     assert mixed.dtype == np.float32
     assert 0.3 < np.abs(mixed).max() <= 1
@@ -428,10 +428,10 @@ def test_clicks_never_clip(level: float) -> None:
 
 def test_clicks_are_in_every_channel_of_a_mono_or_flat_recording() -> None:
     beats = Beats([0.5], [1])
-    silent = audio.with_clicks(np.zeros((2, 44100)), beats, rate=44100)
+    silent = audio.add_clicks(np.zeros((2, 44100)), beats, rate=44100)
     np.testing.assert_array_equal(silent[0], audio.clicks(beats, rate=44100, duration_s=1))
     np.testing.assert_array_equal(silent[0], silent[1])
-    assert audio.with_clicks(np.zeros(44100), beats, rate=44100).shape == (44100,)
+    assert audio.add_clicks(np.zeros(44100), beats, rate=44100).shape == (44100,)
 
 
 def test_the_hash_is_of_the_content(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_sound_that_begins_late_is_in_the_clock_of_the_picture(tmp_path, write, 
     assert not samples[:, : round(0.35 * rate)].any()
     assert "after the picture; times are those of the picture" in caplog.text
     assert audio.info(path).samples == samples.shape[1]
-    np.testing.assert_array_equal(np.concatenate(list(audio.blocks(path, block_s=0.1)), axis=1), samples)
+    np.testing.assert_array_equal(np.concatenate(list(audio.read_blocks(path, block_s=0.1)), axis=1), samples)
     part, _ = audio.read(path, start_s=0.3, duration_s=0.5)
     np.testing.assert_array_equal(part, samples[:, round(0.3 * rate) :][:, : round(0.5 * rate)])
 

@@ -41,7 +41,7 @@ def everywhere(path: Path) -> np.ndarray:
     samples, rate = audio.read(path)
     about = audio.info(path)
     assert (about.samples, about.channels, about.rate) == (samples.shape[1], samples.shape[0], rate)
-    np.testing.assert_array_equal(np.concatenate(list(audio.blocks(path, block_s=0.3)), axis=1), samples)
+    np.testing.assert_array_equal(np.concatenate(list(audio.read_blocks(path, block_s=0.3)), axis=1), samples)
     start = samples.shape[1] // 3
     np.testing.assert_array_equal(audio.read(path, start_s=start / rate)[0], samples[:, start:])
     return samples
@@ -236,26 +236,26 @@ class TestMono:
 
     def test_of_an_inverted_channel_is_the_louder_one(self):
         sound = np.stack([noise(1)[0], -0.95 * noise(1)[0]])
-        np.testing.assert_array_equal(audio.mono(sound), sound[0])
+        np.testing.assert_array_equal(audio.to_mono(sound), sound[0])
 
     @pytest.mark.parametrize("degrees", [0, 60, 90, 120, 150])
     def test_of_all_others_is_the_mean(self, degrees):
         at = np.arange(RATE) / RATE * 2 * np.pi * 440
         sound = np.stack([np.sin(at), np.sin(at + np.deg2rad(degrees))]).astype(np.float32)
-        np.testing.assert_array_equal(audio.mono(sound), sound.mean(axis=0))
+        np.testing.assert_array_equal(audio.to_mono(sound), sound.mean(axis=0))
 
     def test_silence_is_silence(self):
-        np.testing.assert_array_equal(audio.mono(np.zeros((2, 99), np.float32)), np.zeros(99))
+        np.testing.assert_array_equal(audio.to_mono(np.zeros((2, 99), np.float32)), np.zeros(99))
 
     def test_does_not_depend_on_how_a_recording_was_cut(self):
         sound = noise(2, 5000)
         sound[1, 1000:3000] = -sound[0, 1000:3000]
-        at_once = np.concatenate(list(audio.mono_blocks([sound], rate=1000, block_s=1.0)))
+        at_once = np.concatenate(list(audio.to_mono_blocks([sound], rate=1000, block_s=1.0)))
         assert np.abs(at_once[1000:3000]).max() > 0.4
         for size in (1, 7, 999, 1000, 1001):
             pieces = [sound[:, start : start + size] for start in range(0, 5000, size)]
             np.testing.assert_array_equal(
-                np.concatenate(list(audio.mono_blocks(pieces, rate=1000, block_s=1.0))), at_once
+                np.concatenate(list(audio.to_mono_blocks(pieces, rate=1000, block_s=1.0))), at_once
             )
 
 

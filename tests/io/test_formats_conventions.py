@@ -6,7 +6,7 @@ import pytest
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats import check_convention, read_beats, read_labels, write_beats
+from levada.io.formats import check_convention, read_annotation, read_beats, write_beats
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ READ = {  # labels -> positions, convention
 @pytest.mark.parametrize("name", READ)
 def test_conventions_are_recognised(file, name: str) -> None:
     labels, positions, convention = READ[name]
-    reading = read_labels(file(column(*labels)))
+    reading = read_annotation(file(column(*labels)))
     assert reading.beats.positions.tolist() == positions
     assert reading.convention == convention
     assert reading.beats.times_s.tolist() == [0.5 + 0.5 * i for i in range(len(positions))]
@@ -99,7 +99,7 @@ def test_conventions_are_recognised(file, name: str) -> None:
 )
 def test_two_readings_and_none_are_refused(file, labels: list, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        read_labels(file(column(*labels)))
+        read_annotation(file(column(*labels)))
 
 
 def test_the_remedy_is_an_option_or_a_line_of_the_file(file) -> None:
@@ -110,8 +110,8 @@ def test_the_remedy_is_an_option_or_a_line_of_the_file(file) -> None:
     assert read_beats(file("# convention: zero-based\n" + both)).positions.tolist() == [1, 2, 1, 2, 1, 2]
     counter = column(*range(1, 13))
     assert read_beats(file(counter), convention="positions").positions.tolist() == [*range(1, 13)]
-    assert read_labels(file(column(1, 1, 1)), convention="positions").only_downbeats is False
-    assert read_labels(file(column(*"abcde")), convention="downbeats-only").only_downbeats is True
+    assert read_annotation(file(column(1, 1, 1)), convention="positions").only_downbeats is False
+    assert read_annotation(file(column(*"abcde")), convention="downbeats-only").only_downbeats is True
 
 
 def test_conventions_have_names() -> None:
@@ -141,19 +141,19 @@ def test_conventions_have_names() -> None:
 def test_names_of_columns(file, head: str, rows: list[str], positions: list[int]) -> None:
     separator = ";" if ";" in head else ","
     text = head + "\n" + column(*rows, separator=separator)
-    reading = read_labels(file(text, "song.csv"))
+    reading = read_annotation(file(text, "song.csv"))
     assert reading.beats.positions.tolist() == positions
     assert reading.beats.times_s.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5]
 
 
 def test_columns_that_are_not_used_are_named(file) -> None:
-    reading = read_labels(file("time,velocity,beat\n0.5,90,1\n1.0,80,2\n", "song.csv"))
+    reading = read_annotation(file("time,velocity,beat\n0.5,90,1\n1.0,80,2\n", "song.csv"))
     assert reading.beats == Beats([0.5, 1.0], [1, 2])
     assert "velocity" in reading.notes[0]
 
 
 def test_milliseconds_are_told_by_the_name_of_the_column(file) -> None:
-    reading = read_labels(file("time_ms,beat\n500,1\n1000,2\n", "song.csv"))
+    reading = read_annotation(file("time_ms,beat\n500,1\n1000,2\n", "song.csv"))
     assert reading.beats == Beats([0.5, 1.0], [1, 2])
     assert "milliseconds" in reading.notes[0]
 
@@ -161,7 +161,7 @@ def test_milliseconds_are_told_by_the_name_of_the_column(file) -> None:
 def test_names_that_are_not_known_are_refused_with_the_remedy(file) -> None:
     path = file("foo;bar2\n0.5;1\n1.0;2\n")
     with pytest.raises(InputError, match=r"line 1: its columns foo, bar2 are named, but none is known for a time"):
-        read_labels(path)
+        read_annotation(path)
     assert read_beats(path, convention="time,beat") == Beats([0.5, 1.0], [1, 2])
 
 
@@ -184,14 +184,14 @@ def test_tables_of_one_bar(file, text: str) -> None:
 
 
 def test_a_column_that_numbers_the_rows_is_no_time(file) -> None:
-    reading = read_labels(file("0,0.5,1\n1,1.1,2\n2,1.7,1\n", "song.csv"))
+    reading = read_annotation(file("0,0.5,1\n1,1.1,2\n2,1.7,1\n", "song.csv"))
     assert reading.beats == Beats([0.5, 1.1, 1.7], [1, 2, 1])
     assert "numbers the rows" in reading.notes[0]
 
 
 def test_chords_and_sections_of_whole_seconds_are_no_beats(file) -> None:
     with pytest.raises(InputError, match="line 1: its regions are named C:maj, F:maj, G:7"):
-        read_labels(file("0 2 C:maj\n2 4 F:maj\n4 6 G:7\n"))
+        read_annotation(file("0 2 C:maj\n2 4 F:maj\n4 6 G:7\n"))
 
 
 def test_columns_of_bars_and_beats_that_cannot_be_told_apart_are_refused(file) -> None:
@@ -209,14 +209,14 @@ def test_rows_of_tempi_are_no_beats(file) -> None:
 
 def test_aist_hundredths_are_seconds(file) -> None:
     text = "".join(f"{50 * i}\t{50 * i + 50}\t{tick}\n" for i, tick in enumerate([96, 384, 48, 96, 384], 1))
-    reading = read_labels(file(text))
+    reading = read_annotation(file(text))
     assert reading.beats == Beats([0.5, 1.0, 1.5, 2.0, 2.5], [3, 1, 2, 3, 1])
     assert "hundredths" in reading.notes[0]
 
 
 def test_a_comment_is_no_beat_unless_one_is_missing_without_it(file) -> None:
     labels = "0.5\t0.5\t1\n1.0\t1.0\t2\n1.5\t1.5\t3\n1.7\t1.7\trepique calls\n2.0\t2.0\t4\n2.5\t2.5\t1\n"
-    reading = read_labels(file(labels))
+    reading = read_annotation(file(labels))
     assert reading.beats == Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 4, 1])
     assert "'repique calls' in line 4" in reading.notes[0]
     on_the_beat = labels.replace("1.7\t1.7", "2.0\t2.0").replace("2.0\t2.0\t4\n", "")
@@ -228,10 +228,10 @@ def test_comments_may_stand_anywhere(file) -> None:
     wanted = Beats([0.5 * i for i in range(1, 9)], [1, 2, 3, 4] * 2)
     for comment in ("2.0\t2.0\trepique\n", "0.7\t3.1\trepique\n", "9.0\t9.0\trepique\n", "0.1\t0.1\trepique\n"):
         for at in (0, 3, 8):
-            reading = read_labels(file("".join([*rows[:at], comment, *rows[at:]])))
+            reading = read_annotation(file("".join([*rows[:at], comment, *rows[at:]])))
             assert reading.beats == wanted
             assert "repique" in reading.notes[0]
-    third = read_labels(file("0.5 1 clave\n1.0 2 palma\n1.5 1 clave\n"))
+    third = read_annotation(file("0.5 1 clave\n1.0 2 palma\n1.5 1 clave\n"))
     assert third.beats.positions.tolist() == [1, 2, 1]
     assert "third column is not used" in third.notes[0]
 
@@ -253,7 +253,7 @@ def test_regions_limit_what_is_used(file) -> None:
 
 
 def test_a_first_beat_just_before_the_recording_is_left_out_and_named(file) -> None:
-    reading = read_labels(file("-0.195\t4\n0.3\t1\n0.8\t2\n"))
+    reading = read_annotation(file("-0.195\t4\n0.3\t1\n0.8\t2\n"))
     assert reading.beats == Beats([0.3, 0.8], [1, 2])
     assert reading.lines == (2, 3)
     assert "-0.195 s" in reading.notes[0]
@@ -264,8 +264,8 @@ def test_what_could_be_misread_is_written_so_that_it_is_not(tmp_path: Path) -> N
     for positions in ([0, 1] * 6, [*range(1, 13)], [1] * 12, [0, 1, 2] * 4, [1, 0] * 6):
         for name in ("a.beats", "a.csv", "a.jams"):
             write_beats(tmp_path / name, beats := Beats(times, positions), force=True)
-            assert read_labels(tmp_path / name).beats == beats
-            assert not read_labels(tmp_path / name).only_downbeats
+            assert read_annotation(tmp_path / name).beats == beats
+            assert not read_annotation(tmp_path / name).only_downbeats
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_what_could_be_misread_is_written_so_that_it_is_not(tmp_path: Path) -> N
 def test_crosses_are_beats_of_unknown_position_which_is_said(tmp_path, labels, positions, notes):
     path = tmp_path / "song.txt"
     path.write_text("".join(f"{0.5 * i}\t{label}\n" for i, label in enumerate(labels.split(), 1)))
-    reading = read_labels(path)
+    reading = read_annotation(path)
     assert reading.beats.positions.tolist() == positions
     assert len(reading.notes) == len(notes)
     assert all(note.startswith(wanted) for note, wanted in zip(reading.notes, notes, strict=True))

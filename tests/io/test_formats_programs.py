@@ -11,7 +11,7 @@ import pytest
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats import read_beats, read_labels, write_beats
+from levada.io.formats import read_annotation, read_beats, write_beats
 
 FOUR = Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 4, 1])
 
@@ -47,13 +47,13 @@ def test_of_several_layers_the_one_of_instants_is_read_and_named(file) -> None:
     path = file(
         svl(("text", "notes of Ana", TEXTS), ("timeinstants", "Beats", POINTS), ("timevalues", "tempo", VALUES))
     )
-    reading = read_labels(path)
+    reading = read_annotation(path)
     assert reading.beats == FOUR
     assert "3 layers" in reading.notes[0]
     assert "'Beats' is used" in reading.notes[0]
     assert read_beats(path, convention="layer:notes of Ana") == Beats([0.5, 1.0, 1.5], [1, 2, 3])
     with pytest.raises(InputError, match=r"has no layer 'x' with marks; it has 'notes of Ana', 'Beats', 'tempo'"):
-        read_labels(path, convention="layer:x")
+        read_annotation(path, convention="layer:x")
 
 
 def test_a_layer_named_for_beats_is_read_rather_than_another_of_its_kind(file) -> None:
@@ -93,7 +93,7 @@ def annotation(values: list, annotator: str = "", namespace: str = "beat") -> di
 
 def test_of_several_annotators_one_is_read_and_the_others_are_named(file) -> None:
     path = file(jams(annotation([]), annotation([1, 2, 3, 4, 1], "Ana"), annotation([2, 3, 1], "Bea")))
-    reading = read_labels(path)
+    reading = read_annotation(path)
     assert reading.beats == FOUR
     assert reading.notes == ("holds 2 layers ('Ana', 'Bea'): 'Ana' is used; convention 'layer:NAME' chooses another",)
     assert read_beats(path, convention="layer:Bea").positions.tolist() == [2, 3, 1]
@@ -191,7 +191,7 @@ SHORT += '0.5\n"1"\n1\n"2"\n'
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_textgrids(file, encoding: str) -> None:
-    reading = read_labels(file(GRID, encoding=encoding))
+    reading = read_annotation(file(GRID, encoding=encoding))
     assert reading.beats == Beats([0.5, 1.0, 1.5], [1, 2, 1])
     assert reading.lines == (31, 34, 37)
     assert read_beats(file(SHORT, encoding=encoding)) == Beats([0.5, 1.0], [1, 2])
@@ -251,7 +251,7 @@ def test_grids_of_disc_jockeys(file) -> None:
     with pytest.raises(InputError, match=r"2 recordings .'other', 'a song'., none of the annotation's name"):
         read_beats(file(REKORDBOX, "collection.xml"))
     assert read_beats(file(REKORDBOX, "collection.xml"), convention="layer:a song") == found
-    reading = read_labels(file(TRAKTOR, "collection.nml"))
+    reading = read_annotation(file(TRAKTOR, "collection.nml"))
     assert reading.beats == Beats([0.5, 1.0, 1.5, 2.0, 2.5, 3.0], [1, 2, 3, 4, 1, 2])
     assert "taken for downbeats" in reading.notes[0]
     with pytest.raises(InputError, match="a grid of 0 bpm"):
@@ -291,7 +291,7 @@ def test_tempo_maps_of_others(tmp_path: Path) -> None:
     track.append(mido.MetaMessage("set_tempo", tempo=1_000_000, time=3 * 480))
     track.append(mido.MetaMessage("end_of_track", time=3 * 480))
     song.save(tmp_path / "a.mid")
-    reading = read_labels(tmp_path / "a.mid")
+    reading = read_annotation(tmp_path / "a.mid")
     # three quarters of half a second, two dotted quarters of 0.75 s, two of 1.5 s
     assert reading.beats.times_s.tolist() == [0, 0.5, 1.0, 1.5, 2.25, 3.0, 4.5]
     assert reading.beats.positions.tolist() == [1, 2, 3, 1, 2, 1, 2]

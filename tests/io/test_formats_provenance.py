@@ -12,7 +12,7 @@ import pytest
 from levada.data import check, open_folder, single
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
-from levada.io.formats.provenance import is_unedited, made_by
+from levada.io.formats.provenance import is_unedited, read_provenance
 
 FOUR = Beats([0.5, 1.0, 1.5, 2.0, 2.5], [1, 2, 3, 4, 1])
 MADE = {"version": "1.2", "model": "my -- café's <model>", "identity": "0123456789abcdef"}
@@ -28,7 +28,7 @@ def test_files_say_what_made_them_and_are_read_as_before(tmp_path: Path, name: s
     assert read_beats(path).positions.tolist() == [1, 2, 3, 4, 1]
     assert is_unedited(path)
     assert not is_unedited(plain)
-    made = made_by(path.read_bytes())
+    made = read_provenance(path.read_bytes())
     assert made is not None
     assert (made["version"], made["identity"]) == ("1.2", "0123456789ab")
 

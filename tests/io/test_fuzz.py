@@ -8,7 +8,7 @@ import pytest
 
 from fuzz_readers import fuzz, seeds
 from levada.errors import InputError
-from levada.io.formats import read_labels
+from levada.io.formats import read_annotation
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def test_what_is_damaged_was_good(tmp_path: Path) -> None:
     for content in seeds(tmp_path):
         (tmp_path / "a").write_bytes(content)
         try:
-            assert len(read_labels(tmp_path / "a").beats) >= 1
+            assert len(read_annotation(tmp_path / "a").beats) >= 1
         except InputError:
             refused += 1
     assert refused == 0
@@ -49,4 +49,4 @@ def test_numbers_of_many_digits(tmp_path: Path, digits: int) -> None:
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(InputError):
-            read_labels(path)
+            read_annotation(path)

@@ -29,7 +29,7 @@ class TestCode:
 
     @pytest.fixture
     def package(self, tmp_path, monkeypatch):
-        for name in ("fit.py", "voices/__init__.py", "traditions/son.toml", "weights/base/model", "cli/__init__.py"):
+        for name in ("fit.py", "synth/__init__.py", "traditions/son.toml", "weights/base/model", "cli/__init__.py"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("a = 1\n")
         monkeypatch.setattr(package_digest, "PACKAGE", tmp_path)
@@ -41,14 +41,14 @@ class TestCode:
         ("name", "changes"),
         [
             ("fit.py", True),
-            ("voices/__init__.py", True),
+            ("synth/__init__.py", True),
             ("traditions/son.toml", True),
             ("weights/base/model", True),
             ("new.py", True),
             ("new/data.bin", True),
-            ("voices/cli.py", True),
+            ("synth/cli.py", True),
             ("cli/__init__.py", False),
-            ("report/new.py", False),
+            ("experiments/report/new.py", False),
             ("__pycache__/fit.pyc", False),
             (".DS_Store", False),
         ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.io.files import LOCK, atomic, lock_folder
+from levada.io.files import LOCK, atomic_file, lock_folder
 from levada.io.run_folder import MANIFEST, RunFolder, config_digest, working_folder
 
 CONFIG = {"model": "base", "settings": {"steps": 3}}
@@ -191,7 +191,7 @@ def test_leftovers_of_a_killed_process_are_removed_and_those_of_others_are_not(t
     mine = tmp_path / f"{leftover.name[:17]}{os.getpid()}-00000000"  # of a process that works
     mine.touch()
     time.sleep(0.05)
-    with atomic(tmp_path / "new.beats"):
+    with atomic_file(tmp_path / "new.beats"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other.name, mine.name, "new.beats"])
 

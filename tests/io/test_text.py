@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from levada.io.text import csv_cell, csv_name, printable
+from levada.io.text import escape_csv_cell, printable, unescape_csv_cell
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_a_cell_of_a_table_has_one_line():
 @pytest.mark.parametrize("text", ["=1+1", "+a", "@SUM(A1)", "-b", "=cmd|' /C calc'!A0"])
 def test_a_text_is_no_formula(text):
     file = io.StringIO()
-    csv.writer(file).writerow([csv_cell(text)])
+    csv.writer(file).writerow([escape_csv_cell(text)])
     (cell,) = next(csv.reader(io.StringIO(file.getvalue())))
     assert cell[0] == "'"
-    assert csv_name(cell) == text
+    assert unescape_csv_cell(cell) == text
 
 
 @pytest.mark.parametrize("value", ["-1.5", "+3", "-1e-9", -1.5, None, "", "plain", "'quoted'", "a=b"])
 def test_numbers_and_plain_texts_stay(value):
-    assert csv_cell(value) == value
-    assert value is None or csv_name(str(value)) == str(value)
+    assert escape_csv_cell(value) == value
+    assert value is None or unescape_csv_cell(str(value)) == str(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError, MissingExtra
-from levada.io.workers import WorkerDied, each, pool, private_numba_cache
+from levada.io.workers import WorkerDied, parallel_map, private_numba_cache, process_pool
 
 
 def square(number: int) -> int:
@@ -26,7 +26,7 @@ def interrupted() -> str:
 
 
 def test_a_pool_works_on_one_core_each_and_ignores_ctrl_c():
-    with pool(1) as lent:
+    with process_pool(1) as lent:
         assert list(lent.map(square, range(5))) == [0, 1, 4, 9, 16]
         assert lent.submit(threads).result() == "1"
         assert lent.submit(interrupted).result() == "still here"
@@ -34,7 +34,7 @@ def test_a_pool_works_on_one_core_each_and_ignores_ctrl_c():
 
 def test_what_nobody_has_begun_is_dropped():
     began = time.monotonic()
-    with pool(1) as lent:
+    with process_pool(1) as lent:
         waiting = [lent.submit(time.sleep, 0.5) for _ in range(40)]
     assert time.monotonic() - began < 10
     assert any(future.cancelled() for future in waiting)
@@ -90,24 +90,24 @@ def refused_at_two(number: int) -> int:
 class TestEach:
     @pytest.mark.parametrize("processes", [1, 2])
     def test_every_job_comes_back_once_and_an_exception_is_a_result(self, processes):
-        found = dict(each(refused_at_two, range(5), processes=processes))
+        found = dict(parallel_map(refused_at_two, range(5), processes=processes))
         error = found.pop(2)
         assert isinstance(error, ValueError)
         assert str(error) == "two is too many"
         assert found == {0: 0, 1: 1, 3: 9, 4: 16}
 
     def test_a_process_that_dies_costs_no_other_job(self):
-        pairs = list(each(killed_at_three, range(8), processes=2))
+        pairs = list(parallel_map(killed_at_three, range(8), processes=2))
         assert sorted(job for job, _ in pairs) == list(range(8))
         found = dict(pairs)
         assert isinstance(found.pop(3), WorkerDied)
         assert found == {job: job * job for job in range(8) if job != 3}
 
     def test_nothing_to_do(self):
-        assert list(each(square, [], processes=2)) == []
+        assert list(parallel_map(square, [], processes=2)) == []
 
     def test_it_can_be_left_in_the_middle(self):
-        assert next(iter(each(square, range(100), processes=2)))[1] in {0, 1}
+        assert next(iter(parallel_map(square, range(100), processes=2)))[1] in {0, 1}
 
 
 def warns(number: int) -> int:
@@ -122,7 +122,7 @@ def warns(number: int) -> int:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_jobs_warn_of_is_logged_here_once(processes, caplog, capfd):
-    results = each(warns, range(3), processes=processes)
+    results = parallel_map(warns, range(3), processes=processes)
     for job, _ in results:
         assert f"{job}.wav: damaged" in caplog.messages  # before its result, not after all of them
     assert set(caplog.record_tuples) == {
@@ -149,14 +149,14 @@ def fails(kind: str) -> None:
 
 class TestErrors:
     def test_cross_a_process_whatever_their_arguments(self):
-        found = dict(each(fails, ["extra", "input", "other"], processes=2))
+        found = dict(parallel_map(fails, ["extra", "input", "other"], processes=2))
         assert type(found["extra"]) is MissingExtra
         assert str(found["extra"]) == "numba is needed to decode faster: pip install 'levada[fast]'"
         assert (found["input"].path, found["input"].line) == ("a.beats", 7)
         assert str(found["other"]) == "KeywordOnly: 3 is wrong"
 
     def test_of_a_pool_too(self):
-        with pool(1) as lent:
+        with process_pool(1) as lent:
             with pytest.raises(RuntimeError, match="3 is wrong"):
                 lent.submit(fails, "other").result()
             assert list(lent.map(square, [2])) == [4]
@@ -176,23 +176,23 @@ class TestDeath:
         [(-signal.SIGSEGV, "SIGSEGV"), (-signal.SIGABRT, "SIGABRT"), (-signal.SIGTERM, "SIGTERM"), (7, "exit code 7")],
     )
     def test_is_named(self, how, named):
-        ((_, why),) = each(ends, [how], processes=1, apart=True)
+        ((_, why),) = parallel_map(ends, [how], processes=1, isolate=True)
         assert isinstance(why, WorkerDied)
         assert named in str(why)
         assert "memory" not in str(why)
 
     def test_only_a_kill_may_be_for_lack_of_memory(self):
-        found = dict(each(ends, [0, -signal.SIGKILL], processes=2))
+        found = dict(parallel_map(ends, [0, -signal.SIGKILL], processes=2))
         assert found[0] == 0
         assert "SIGKILL" in str(found[-signal.SIGKILL])
         assert "memory" in str(found[-signal.SIGKILL])
 
     def test_of_a_pool_is_named_where_it_leaves_the_block(self):
-        with pytest.raises(WorkerDied, match="SIGSEGV"), pool(2) as lent:
+        with pytest.raises(WorkerDied, match="SIGSEGV"), process_pool(2) as lent:
             list(lent.map(ends, [0, 0, -signal.SIGSEGV, 0]))
 
     def test_one_job_apart_is_not_done_here(self):
-        ((_, where),) = each(pid_of, [0], processes=1, apart=True)
+        ((_, where),) = parallel_map(pid_of, [0], processes=1, isolate=True)
         assert where != os.getpid()
 
 
@@ -205,7 +205,7 @@ def cache_of(_: int) -> tuple[str, str]:
 
 
 def test_every_process_has_a_cache_of_numba_of_its_own():
-    with pool(1) as one, pool(1) as other:
+    with process_pool(1) as one, process_pool(1) as other:
         first, second = one.submit(cache_of, 0).result(), other.submit(cache_of, 0).result()
     assert first[0] == first[1] != second[0] == second[1]
     assert str(private_numba_cache()) not in (first[0], second[0])
@@ -221,7 +221,7 @@ def test_whoever_stops_waiting_ends_the_processes(error):
         lent.submit(time.sleep, 600)
         raise error
 
-    with pytest.raises(error), pool(1) as lent:
+    with pytest.raises(error), process_pool(1) as lent:
         stop(lent)
     assert time.monotonic() - began < 300
     assert not alive(pids[0])

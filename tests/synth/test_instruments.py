@@ -492,7 +492,7 @@ class TestReal:
         if not path.exists():
             pytest.skip("the real recordings are not beside the project")
         samples, rate = audio.read(path)
-        return audio.resample(audio.mono(samples), rate=rate, to=RATE)
+        return audio.resample(audio.to_mono(samples), rate=rate, to=RATE)
 
     def strokes(self, recording, *, apart_s, length_s=0.12):
         """Beginnings of the strokes of a recording: where it is suddenly louder."""

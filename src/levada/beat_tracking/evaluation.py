@@ -34,8 +34,8 @@ from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.tables import card_scores, listed, one_group, plain_values, reason, write_rows
-from levada.io.workers import each
+from levada.io.tables import card_scores, error_text, join_names, nan_to_none, single_group_note, write_csv
+from levada.io.workers import parallel_map
 from levada.learning.statistics import Interval, mean_interval, paired_interval
 
 __all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
@@ -139,15 +139,15 @@ class Evaluation:
         InputError
             If the file exists and `force` is not given, or cannot be written.
         """
-        write_rows(path, [row.flat() for row in self.rows], force=force)
+        write_csv(path, [row.flat() for row in self.rows], force=force)
 
     def to_json(self) -> str:
         """Everything but the beats as JSON; what is not a number is null."""
         tables = {"summary": self.summary(), "differences": self.differences()}
         whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
         for name, table in tables.items():
-            whole[name] = {m: {s: plain_values(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
-        whole |= {"kinds": self.kinds(), "rows": [plain_values(row.flat()) for row in self.rows]}
+            whole[name] = {m: {s: nan_to_none(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
+        whole |= {"kinds": self.kinds(), "rows": [nan_to_none(row.flat()) for row in self.rows]}
         return json.dumps(whole, indent=1, allow_nan=False)
 
     def _mean(self, model: str, name: str) -> Interval:
@@ -282,13 +282,13 @@ def evaluate(
     jobs = [_job(track, stretch, trackers) for track, stretch in annotated if track.id not in left_out]
     if not jobs:
         raise InputError(
-            f"a model was trained on every annotated recording, or on others of its group ({listed([*left_out])}): "
+            f"a model was trained on every annotated recording, or on others of its group ({join_names([*left_out])}): "
             "nothing is left to score"
         )
     found: dict[int, list[Row]] = {}
     work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
-    for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
-        found[id(job)] = _rows(job, trackers, error=reason(outcome)) if isinstance(outcome, Exception) else outcome
+    for done, (job, outcome) in enumerate(parallel_map(work, jobs, processes=processes), start=1):
+        found[id(job)] = _rows(job, trackers, error=error_text(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.track)
     rows = [row for job in jobs for row in found[id(job)]]
@@ -300,7 +300,7 @@ def evaluate(
         also = f"; and for being of the same groups: {', '.join(beside)}" if beside else ""
         warnings.append(f"left out because a model was trained on them: {', '.join(itself)}{also}")
     if skipped:
-        warnings.append(f"without annotation and skipped: {listed(skipped)}")
+        warnings.append(f"without annotation and skipped: {join_names(skipped)}")
     result = Evaluation(tuple(rows), tuple(trackers), skipped, tuple(warnings))
     if out is not None:
         result.write_csv(out, force=force)
@@ -378,7 +378,7 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
             estimate = tracker.beats(samples, rate)
         except Exception as error:  # one tracker's failure must not cost the others their scores
             _log.exception("%s failed on %s", row.model, row.track)
-            scored.append(replace(row, duration_s=duration_s, error=reason(error)))
+            scored.append(replace(row, duration_s=duration_s, error=error_text(error)))
             continue
         cpu_s = time.process_time() - began
         scores = beat_scores(job.reference, estimate, spans_s=spans_s, trim_s=trim_s)
@@ -398,18 +398,18 @@ def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) 
         if known:
             yield (
                 f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
-                f"({listed(known)}): there its scores tell what it remembers, not what it would do elsewhere"
+                f"({join_names(known)}): there its scores tell what it remembers, not what it would do elsewhere"
             )
         failed = [row for row in mine if row.error]
         if failed:
             yield (
                 f"{model} has no scores for {len(failed)} of {len(mine)} recordings "
-                f"({listed([row.track for row in failed])}) and its means leave them out; "
+                f"({join_names([row.track for row in failed])}) and its means leave them out; "
                 f"the first: {failed[0].error}"
             )
     mine = list({row.track: row for row in rows if not row.error}.values())
     short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
     if short:
-        yield f"shorter than 30 s and scored from their start: {listed(short)}"
+        yield f"shorter than 30 s and scored from their start: {join_names(short)}"
     if len({row.group or row.track for row in mine}) == 1:
-        yield one_group(len(mine))
+        yield single_group_note(len(mine))

@@ -34,7 +34,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.run_folder import working_folder
 from levada.io.toml import read_toml
-from levada.io.workers import pool
+from levada.io.workers import process_pool
 from levada.learning.card import both_error, is_model, read_card
 from levada.learning.shipped import WEIGHTS
 from levada.synth.composition import Material, compose
@@ -339,7 +339,7 @@ def pretrain(
     torch.manual_seed(settings.seed)
     net = Tcn() if not settings.start else _started(settings.start)
     questions = exam(settings) if settings.exam_every else Exam(())
-    with pool(workers) as lent:
+    with process_pool(workers) as lent:
         trained = fit(
             net,
             _Stream(settings, lent, ahead=4 * workers).batches,

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.learning.frame_grid import FrameGrid
 
 if TYPE_CHECKING:
@@ -253,12 +253,12 @@ def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[F
     if rate < 1:
         raise InputError(f"audio cannot have {rate} samples a second")
     if rate == wanted:
-        yield from audio.mono_blocks(blocks, rate=rate)
+        yield from audio.to_mono_blocks(blocks, rate=rate)
         return
     import soxr
 
     stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
-    for block in audio.mono_blocks(blocks, rate=rate):
+    for block in audio.to_mono_blocks(blocks, rate=rate):
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
@@ -289,10 +289,10 @@ def file_log_bands(path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: 
                     return bands
             except (OSError, ValueError, EOFError):
                 pass  # a damaged cache is only a slow one
-    bands = _joined(stream_log_bands(audio.blocks(path), audio.info(path).rate, front_end=front_end), front_end)
+    bands = _joined(stream_log_bands(audio.read_blocks(path), audio.info(path).rate, front_end=front_end), front_end)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(kept, force=True) as temporary, open(temporary, "wb") as file:
+        with atomic_file(kept, force=True) as temporary, open(temporary, "wb") as file:
             np.save(file, bands)
     return bands
 

@@ -143,7 +143,7 @@ class Listener:
         float32 [shape=(frames, 2)]
         """
         about = audio.info(path)
-        pieces = stream_log_bands(audio.blocks(path), about.rate, front_end=self.front_end)
+        pieces = stream_log_bands(audio.read_blocks(path), about.rate, front_end=self.front_end)
         if progress is not None:
             pieces = _counted(pieces, self.front_end.grid.time_s(1), about.duration_s, progress)
         return self.hear(pieces)
@@ -356,7 +356,7 @@ def track_folder(
 
     def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
         run = (
-            workers.each(tracker.file, recordings, processes=processes or _processes_worth_starting(recordings))
+            workers.parallel_map(tracker.file, recordings, processes=processes or _processes_worth_starting(recordings))
             if each is None
             else each(partial(_elsewhere, tracker), recordings, load=_carried)
         )

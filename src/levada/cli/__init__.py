@@ -37,7 +37,7 @@ from levada.cli import models as listing
 from levada.cli.labels import chosen, say_assumptions, say_unedited
 from levada.cli.loggers import Track_
 from levada.cli.options import EXIT_CODES, UNUSABLE, Convention, Force, Json, Model, Seed, Table, Task
-from levada.errors import InputError, Interrupted, os_problem
+from levada.errors import InputError, Interrupted, os_error_text
 
 if TYPE_CHECKING:
     from levada.beat_tracking.evaluation import Evaluation
@@ -141,7 +141,7 @@ def beats(
         write_beats(out, found, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:
         samples, rate = audio.read(recording)
-        audio.write(clicks, audio.with_clicks(samples, found, rate=rate), rate=rate, force=force)
+        audio.write(clicks, audio.add_clicks(samples, found, rate=rate), rate=rate, force=force)
     if plot is not None:
         from levada.beat_tracking.plots import Panel, plot_activations
 
@@ -297,12 +297,12 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
 def _rest(recording: Path, labels: Path, convention: str, out: Path) -> str:
     """Beats of all of a recording of which a part is labelled."""
     from levada.beat_tracking.tracker import provenance
-    from levada.io.formats import read_labels, write_beats
+    from levada.io.formats import read_annotation, write_beats
     from levada.models import loading
 
     target = out / f"{recording.stem}.beats"
     tracker = loading.load(out)
-    found = tracker.file(recording, hints=read_labels(labels, convention=convention).beats)
+    found = tracker.file(recording, hints=read_annotation(labels, convention=convention).beats)
     write_beats(target, found, provenance=provenance(tracker), force=True)
     terminal.say(f"{target}: {len(found)} beats of the whole recording, passing through your labels")
     return str(target)
@@ -466,7 +466,7 @@ def main() -> None:
         if os.environ.get("LEVADA_DEBUG"):
             raise
         if isinstance(error, OSError) and (error.filename is not None or error.errno in OUTSIDE):
-            terminal.error(f"levada: {os.fsdecode(error.filename or 'a file')}: {os_problem(error)}")
+            terminal.error(f"levada: {os.fsdecode(error.filename or 'a file')}: {os_error_text(error)}")
             sys.exit(UNUSABLE)
         terminal.error(f"levada: our fault, not yours: {type(error).__name__}: {error}")
         terminal.error("LEVADA_DEBUG=1 shows where; please report it with the command you typed")

@@ -25,10 +25,10 @@ def need_writable(
 
     A file is meant, but for `folders`.
     """
-    from levada.io.files import need_parent, probe
+    from levada.io.files import check_parent_folder, check_writable
 
     for path in filter(None, paths):
-        need_parent(path)
+        check_parent_folder(path)
         if path.is_dir() and not folders:
             raise InputError("is a folder: give the name of a file", path=path)
         if path.exists():
@@ -36,15 +36,15 @@ def need_writable(
                 raise InputError("is what is read here, and would be lost; choose another name", path=path)
             if not force:
                 raise InputError("exists already; choose another name, or --force to replace it", path=path)
-        probe(path)
+        check_writable(path)
 
 
 def need_table_writable(table: Path, out: Path, *, force: bool) -> None:
     """Refuse a table of a folder of recordings; whether one that exists may be replaced, the manifest in `out` says."""
-    from levada.io.batch import need_table
+    from levada.io.batch import check_table_path
     from levada.io.run_folder import MANIFEST
 
-    need_table(table)
+    check_table_path(table)
     need_writable(table, force=force or (out / MANIFEST).is_file())
 
 

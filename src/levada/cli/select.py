@@ -12,8 +12,8 @@ import typer
 from levada.cli import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
-from levada.io.files import atomic, need_parent
-from levada.io.text import csv_cell
+from levada.io.files import atomic_file, check_parent_folder
+from levada.io.text import escape_csv_cell
 
 if TYPE_CHECKING:
     from levada.beat_tracking.selection import Choice
@@ -108,7 +108,7 @@ def _check(out: Path | None, *, force: bool) -> None:
         return
     if out.exists() and not out.is_dir():
         raise InputError("is a file: give the name of a folder", path=out)
-    need_parent(out)
+    check_parent_folder(out)
     if (out / TABLE).exists() and not force:
         raise InputError("exists already; give another folder, or --force to replace it", path=out / TABLE)
 
@@ -116,24 +116,24 @@ def _check(out: Path | None, *, force: bool) -> None:
 def _write(out: Path, choices: Sequence[Choice]) -> None:
     """The table, and for each recording labels of where to annotate and a file to put beats into."""
     _folder(out)
-    with atomic(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with atomic_file(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = _rows(choices)
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in rows)
+        writer.writerows({name: escape_csv_cell(cell) for name, cell in row.items()} for row in rows)
     kept = 0
     for track in dict.fromkeys(one.track for one in choices):
         mine = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)
         target = out.joinpath(*(part for part in PurePosixPath(track.id).parts if part not in ("/", "..")))
         _folder(target.parent)
         labels = "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\tannotate {one.rank}\n" for one in mine)
-        with atomic(target.with_name(target.name + LABELS), force=True) as temporary:
+        with atomic_file(target.with_name(target.name + LABELS), force=True) as temporary:
             temporary.write_text(labels, encoding="utf-8")
         beats = target.with_name(target.name + BEATS)
         if _has_beats(beats):
             kept += 1
             continue
-        with atomic(beats, force=True) as temporary:
+        with atomic_file(beats, force=True) as temporary:
             temporary.write_text(_template(track.audio.name, mine), encoding="utf-8")
     if kept:
         terminal.say(f"{terminal.count(kept, 'file')} with beats in it already: left as they are")

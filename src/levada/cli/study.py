@@ -97,7 +97,7 @@ def _each(cluster: str | None, lanes: int) -> Callable[..., Any]:
     """What does the runs: processes of this machine, or a cluster."""
     from levada.io import workers
 
-    return elsewhere(cluster) or partial(workers.each, processes=lanes, apart=True)
+    return elsewhere(cluster) or partial(workers.parallel_map, processes=lanes, isolate=True)
 
 
 def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:

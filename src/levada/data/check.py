@@ -160,14 +160,14 @@ def _listen(track: Track) -> _Sound:
     try:
         facts = audio.info(path)
         peak, full, samples, code, cancelled = 0.0, 0, 0, 0, 0
-        for block in audio.blocks(path, block_s=1.0):
+        for block in audio.read_blocks(path, block_s=1.0):
             size = np.abs(block)
             top = float(size.max())
             peak = max(peak, top)
             if top >= FULL_SCALE:
                 full += int(np.count_nonzero(size >= FULL_SCALE))
             samples += block.shape[1]
-            cancelled += audio.cancels(block) * block.shape[1]
+            cancelled += audio.channels_cancel(block) * block.shape[1]
             code = zlib.crc32((block[0] * 32767).astype(np.int16).data, code)
         lacking = path.suffix.lower() == ".mp3" and audio.lacks_length_header(path)
     except InputError as error:

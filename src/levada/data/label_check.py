@@ -18,7 +18,7 @@ from levada.data.label_lag import lag_problems
 from levada.data.problems import Problem, Severity
 from levada.data.spans import is_gap, usual_intervals
 from levada.data.tracks import Track
-from levada.errors import InputError, os_problem
+from levada.errors import InputError, os_error_text
 from levada.io.beats import Beats
 
 __all__ = ["check_labels", "count", "label_problems", "others", "usable"]
@@ -69,7 +69,7 @@ def _sound_problem(track: Track) -> Iterator[Problem]:
     except InputError as error:
         yield Problem("error", error.problem, Path(error.path or track.audio))
     except OSError as error:
-        yield Problem("error", os_problem(error), track.audio)
+        yield Problem("error", os_error_text(error), track.audio)
 
 
 def check_labels(track: Track) -> list[Problem]:

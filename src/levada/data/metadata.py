@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from levada.data.pairing import normal
 from levada.errors import InputError
-from levada.io.formats.marks import plain
+from levada.io.formats.layers import normalize_text
 
 __all__ = ["GROUP", "RECORDING", "read_groups"]
 
@@ -59,7 +59,7 @@ def read_groups(path: Path, recordings: Mapping[str, Iterable[str]], *, column: 
         or two rows put one recording into different groups. Names the line.
     """
     (line, names), *rows = _rows(path)
-    words = [re.sub(r"[\W_]", "", plain(name)) for name in names]
+    words = [re.sub(r"[\W_]", "", normalize_text(name)) for name in names]
     at = _group_column(names, words, column, path, line)
     known = _by_name(recordings)
     columns = [i for i, word in enumerate(words) if word in RECORDING and i != at]

@@ -285,7 +285,7 @@ def _widened(samples: Floats32, count: int) -> Floats32:
     """As many channels: the mean where there are others, in each of them."""
     if samples.shape[0] == count:
         return samples
-    return np.repeat(audio.mono(samples)[None], count, axis=0)
+    return np.repeat(audio.to_mono(samples)[None], count, axis=0)
 
 
 def facts_of(path: Path) -> audio.AudioInfo:

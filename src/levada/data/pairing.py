@@ -21,7 +21,7 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.audio import SUFFIXES
 from levada.io.formats.provenance import is_unedited
-from levada.io.run_folder import MANIFEST, written_files
+from levada.io.run_folder import MANIFEST, unchanged_files
 
 __all__ = ["ALWAYS", "ANNOTATIONS", "Annotations", "normal", "stem_of"]
 
@@ -156,7 +156,7 @@ def _machine_made(files: frozenset[Path]) -> frozenset[Path]:
     for manifest in files:
         if manifest.name == MANIFEST:
             try:
-                found |= written_files(manifest.parent, kind="beats")
+                found |= unchanged_files(manifest.parent, kind="beats")
             except InputError:  # a damaged manifest says nothing
                 continue
     return frozenset(found)

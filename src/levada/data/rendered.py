@@ -29,7 +29,7 @@ from levada.io import audio
 from levada.io.files import temporary_path, wrap_errors
 from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
-from levada.io.workers import pool
+from levada.io.workers import process_pool
 from levada.synth.instruments import Sounds, mixed, synthesised
 from levada.synth.render import multitrack as render_multitrack
 from levada.synth.render import render
@@ -274,7 +274,7 @@ def _each(jobs: list[_Job], processes: int) -> Iterator[_Job]:
         yield from map(_render, jobs)
         return
     try:
-        with pool(min(processes, len(jobs))) as lent:
+        with process_pool(min(processes, len(jobs))) as lent:
             for done in as_completed([lent.submit(_render, job) for job in jobs]):
                 yield done.result()
     except BrokenExecutor as error:

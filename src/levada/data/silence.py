@@ -23,7 +23,7 @@ def is_silent(path: Path) -> bool:
     InputError
         If it cannot be read.
     """
-    return all(float(abs(block).max(initial=0)) <= SILENT for block in audio.blocks(path, block_s=4.0))
+    return all(float(abs(block).max(initial=0)) <= SILENT for block in audio.read_blocks(path, block_s=4.0))
 
 
 def without_silent(songs: Sequence[Multitrack]) -> tuple[tuple[Multitrack, ...], tuple[Problem, ...]]:

@@ -145,7 +145,7 @@ def _blocks(take: _Take) -> Iterator[Floats]:
     if take.error:
         return
     try:
-        for block in audio.blocks(take.path, block_s=4.0):
+        for block in audio.read_blocks(take.path, block_s=4.0):
             yield take.hear(block)
     except InputError as error:
         take.error = error.problem

@@ -46,7 +46,7 @@ class Source:
         How many files that makes.
     digest : str
         Their `manifest_digest`.
-    known_by : str
+    marker : str
         One of them, by which a folder of this dataset is recognised.
     licence, citation : str
         To be shown to whoever fetches it.
@@ -56,7 +56,7 @@ class Source:
     wanted: str
     count: int
     digest: str
-    known_by: str
+    marker: str
     licence: str
     citation: str
 
@@ -70,7 +70,7 @@ SOURCES = {
         wanted=r"info\.csv|drummer\d+/\w+/\w[\w.-]*\.mid",
         count=1151,
         digest="84bcc63061d8da38a06bf11e5312030017dfc5d6dc6d3e2746598bd6d3836e4b",
-        known_by="info.csv",
+        marker="info.csv",
         licence="Creative Commons Attribution 4.0 (Google Inc.), https://magenta.tensorflow.org/datasets/groove",
         citation=(
             'Jon Gillick, Adam Roberts, Jesse Engel, Douglas Eck, David Bamman: "Learning to Groove with Inverse '
@@ -82,7 +82,7 @@ SOURCES = {
         wanted=r"(?P<id>\d{3})/(?:(?P=id)\.mid|beat_midi\.txt|chord_midi\.txt)",
         count=2727,
         digest="a4828188d3f35b547b4fa46f6058ebd47c084bb10bb0b95c4adeb6c60cd1e594",
-        known_by="001/beat_midi.txt",
+        marker="001/beat_midi.txt",
         licence=(
             "MIT (Music X Lab, 2020), https://github.com/music-x-lab/POP909-Dataset; the songs themselves are the "
             "works of others"
@@ -125,10 +125,10 @@ def fetch(
     if name not in SOURCES:
         raise InputError(f"there is no dataset {name!r} to fetch; there are {', '.join(sorted(SOURCES))}")
     source, target = SOURCES[name], Path(folder)
-    damaged = (target / source.known_by).is_file()
+    damaged = (target / source.marker).is_file()
     if damaged and _files(target, source)[1] == source.digest:
         return target
-    with atomic_folder(target, known_by=source.known_by, force=damaged) as temporary:
+    with atomic_folder(target, marker=source.marker, force=damaged) as temporary:
         if archive is None:
             with tempfile.TemporaryFile(dir=target.resolve().parent) as file:
                 _download(source.url, file, target, progress)

@@ -12,7 +12,7 @@ from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.formats import Reading, read_labels
+from levada.io.formats import BeatAnnotation, read_annotation
 
 __all__ = ["Corpus", "Span", "Track"]
 
@@ -52,13 +52,13 @@ class Track:
         return self.labels.beats
 
     @cached_property
-    def labels(self) -> Reading:
+    def labels(self) -> BeatAnnotation:
         """The annotation, and what was assumed to read it."""
         if self.load is not None:
-            return Reading(self.load(), "mirdata", "positions")
+            return BeatAnnotation(self.load(), "mirdata", "positions")
         if self.annotation is None:
             raise InputError("has no beat annotation beside it", path=self.audio)
-        return read_labels(self.annotation, convention=self.convention)
+        return read_annotation(self.annotation, convention=self.convention)
 
     @cached_property
     def duration_s(self) -> float:

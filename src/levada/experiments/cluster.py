@@ -23,7 +23,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
-from levada.errors import InputError, MissingExtra, Warned, collected_warnings, log_again, portable
+from levada.errors import InputError, MissingExtra, Warned, collected_warnings, log_again, to_picklable
 from levada.io.package_digest import package_digest
 
 __all__ = ["check", "each"]
@@ -352,7 +352,7 @@ def _task(work: bytes, name: str, job: bytes, code: str) -> bytes:
         return bytes(cloudpickle.dumps(("done", value, warned)))
     except Exception as error:
         error.add_note(f"on {platform.node()}:\n{''.join(traceback.format_exception(error))}")
-        return bytes(cloudpickle.dumps(("failed", portable(error), warned)))
+        return bytes(cloudpickle.dumps(("failed", to_picklable(error), warned)))
 
 
 _works: dict[str, Callable[[Any], Any]] = {}

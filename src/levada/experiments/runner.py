@@ -121,7 +121,7 @@ def run_study(
         After Ctrl-C or SIGTERM, with what was done until then.
     """
     study = study if isinstance(study, Study) else read_spec(study)
-    each = each if each is not None else partial(workers.each, processes=1)
+    each = each if each is not None else partial(workers.parallel_map, processes=1)
     out, began = Path(out), time.monotonic()
     with wrap_errors(out):
         out.mkdir(parents=True, exist_ok=True)

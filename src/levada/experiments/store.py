@@ -22,8 +22,8 @@ from typing import Any
 from levada.errors import InputError
 from levada.experiments.grid import UNTOUCHED, identity
 from levada.experiments.spec import ALL, RANDOM
-from levada.io.files import atomic, atomic_folder
-from levada.io.text import csv_name
+from levada.io.files import atomic_file, atomic_folder
+from levada.io.text import unescape_csv_cell
 
 __all__ = [
     "FORMAT",
@@ -158,7 +158,7 @@ def write_run(out: str | Path, files: Mapping[str, bytes]) -> Run:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != ABOUT}
     folder = Path(out) / RUNS / about["id"]
     _made(folder.parent)
-    with atomic_folder(folder, known_by=ABOUT, force=True) as temporary:
+    with atomic_folder(folder, marker=ABOUT, force=True) as temporary:
         for name, content in files.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -311,7 +311,7 @@ def remember(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> No
     """Write which runs a study has in its grid now."""
     path = Path(out) / STUDIES / f"{name}.json"
     _made(path.parent)
-    with atomic(path, force=True) as temporary:
+    with atomic_file(path, force=True) as temporary:
         temporary.write_bytes(_json({"format": FORMAT, "name": name, **facts, "runs": list(ids)}))
 
 
@@ -358,6 +358,6 @@ def _planned(out: Path) -> set[str]:
 def _rows(text: str) -> list[Mapping[str, str | float]]:
     words = {"track", "group", "model", "instrument", "known", "mixture", "kind", "detail", "trained_on", "error"}
     return [
-        {key: csv_name(cell) if key in words else float(cell or "nan") for key, cell in row.items()}
+        {key: unescape_csv_cell(cell) if key in words else float(cell or "nan") for key, cell in row.items()}
         for row in csv.DictReader(io.StringIO(text, newline=""))
     ]

@@ -18,7 +18,7 @@ from levada.data import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus,
 from levada.data.check import duplicates
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.tables import write_rows
+from levada.io.tables import write_csv
 from levada.models import loading
 from levada.separation.evaluation import evaluate_stems
 from levada.separation.song_scores import MIXTURE, ORACLE
@@ -217,7 +217,7 @@ def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, _: flo
     written = []
     for file, table in ((SCORES, rows), (LEAKS, leaked)):
         if table:
-            write_rows(folder / file, table)
+            write_csv(folder / file, table)
             written.append(folder / file)
     return written
 

@@ -19,28 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.io.audio_backends import PIECE, Recording, Samples, lacks_length_header, need_file, opened
+from levada.io.audio_backends import BLOCK, Recording, Samples, check_audio_file, lacks_length_header, open_audio
 from levada.io.beats import Beats
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.io.run_folder import sha256_of
 
 __all__ = [
     "SUFFIXES",
     "AudioInfo",
-    "blocks",
-    "cancels",
+    "add_clicks",
+    "channels_cancel",
     "channels_first",
     "clicks",
     "content_hash",
     "info",
     "lacks_length_header",
-    "mono",
-    "mono_blocks",
+    "open_writer",
     "read",
+    "read_blocks",
     "resample",
-    "with_clicks",
+    "to_mono",
+    "to_mono_blocks",
     "write",
-    "writing",
 ]
 
 _NATIVE = {
@@ -91,7 +91,7 @@ def info(path: str | Path) -> AudioInfo:
     InputError
         If there is no such file, or it is not audio, or it has no samples.
     """
-    with opened(path) as recording:
+    with open_audio(path) as recording:
         length = recording.length
         if length is None:
             length = sum(piece.shape[1] for piece in recording.pieces)
@@ -127,7 +127,7 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
     """
     if not start_s >= 0 or (duration_s is not None and not duration_s > 0):
         raise InputError(f"cannot read {duration_s} s from {start_s} s on: both must be positive", path=path)
-    with opened(path, start_s=start_s) as recording:
+    with open_audio(path, start_s=start_s) as recording:
         wanted = None if duration_s is None else max(1, round(duration_s * recording.rate))
         samples = _gathered(recording, limit=wanted)
         if not samples.size:
@@ -136,7 +136,7 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
         return samples, recording.rate
 
 
-def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
+def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
     """Read a recording piece by piece, in memory that does not grow with its length.
 
     Parameters
@@ -156,7 +156,7 @@ def blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
     InputError
         As for `read`, when the first block is asked for.
     """
-    with opened(path) as recording:
+    with open_audio(path) as recording:
         total = 0
         for block in _reblocked(recording.pieces, max(1, round(block_s * recording.rate))):
             total += block.shape[1]
@@ -222,18 +222,18 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
     container, codec = _WRITTEN[suffix]
     channels, length = sound.shape
-    with atomic(path, force=force) as temporary, _explained(Path(path), f"{channels} channels at {rate} Hz"):
+    with atomic_file(path, force=force) as temporary, _explained(Path(path), f"{channels} channels at {rate} Hz"):
         with soundfile.SoundFile(
             temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
         ) as file:
-            for start in range(0, length, PIECE):  # libsndfile overflows the stack on long vorbis writes
-                file.write(np.clip(sound[:, start : start + PIECE], -1, 1).T)
+            for start in range(0, length, BLOCK):  # libsndfile overflows the stack on long vorbis writes
+                file.write(np.clip(sound[:, start : start + BLOCK], -1, 1).T)
         if soundfile.info(str(temporary)).frames != length:
             raise InputError("could not be written as a whole: is the disk full?", path=path)
 
 
 @contextmanager
-def writing(
+def open_writer(
     path: str | Path,
     *,
     rate: int,
@@ -329,7 +329,7 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
     return resampled if resampled.size else sound[..., :1]  # a sample or two may be less than one at the new rate
 
 
-def mono(samples: npt.ArrayLike) -> Samples:
+def to_mono(samples: npt.ArrayLike) -> Samples:
     """Average the channels, unless they cancel each other.
 
     Where the average has less than a hundredth of the channels' mean power, as when one side of a stereo recording is
@@ -346,7 +346,7 @@ def mono(samples: npt.ArrayLike) -> Samples:
     sound = np.asarray(samples, dtype=np.float32)
     if sound.ndim == 1:
         return sound
-    if cancels(sound):
+    if channels_cancel(sound):
         return np.asarray(sound[int(np.einsum("ct,ct->c", sound, sound).argmax())])
     return np.asarray(sound.mean(axis=0, dtype=np.float32))
 
@@ -378,7 +378,7 @@ def channels_first(samples: npt.ArrayLike) -> Samples:
     return sound
 
 
-def cancels(samples: Samples) -> bool:
+def channels_cancel(samples: Samples) -> bool:
     """Whether the channels [shape=(channels, samples)] cancel each other when they are averaged."""
     if len(samples) < 2:
         return False
@@ -386,7 +386,7 @@ def cancels(samples: Samples) -> bool:
     return float(mean @ mean) < _CANCELLED * float(np.einsum("ct,ct->", samples, samples)) / len(samples)
 
 
-def mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:
+def to_mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:
     """Mix consecutive pieces of a recording to mono, the same however it was cut into pieces.
 
     Parameters
@@ -395,13 +395,13 @@ def mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -
     rate : int
         In Hz.
     block_s : float
-        The stretch for which `mono` decides at once, in seconds.
+        The stretch for which `to_mono` decides at once, in seconds.
 
     Yields
     ------
     float32 [shape=(n,)]
     """
-    yield from map(mono, _reblocked(map(np.atleast_2d, pieces), max(1, round(block_s * rate))))
+    yield from map(to_mono, _reblocked(map(np.atleast_2d, pieces), max(1, round(block_s * rate))))
 
 
 def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
@@ -437,7 +437,7 @@ def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
     return track
 
 
-def with_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
+def add_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
     """Mix clicks at the beats into a recording.
 
     The recording is brought to a peak of half of full scale, so that the sum with the clicks never clips.
@@ -468,7 +468,7 @@ def content_hash(path: str | Path) -> str:
         files = sorted(file for file in Path(path).rglob("*") if file.is_file())
         lines = [f"{content_hash(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-    need_file(path)
+    check_audio_file(path)
     return sha256_of(path)
 
 

@@ -32,11 +32,11 @@ from levada.io import containers
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["PIECE", "Recording", "Samples", "lacks_length_header", "need_file", "opened"]
+__all__ = ["BLOCK", "Recording", "Samples", "check_audio_file", "lacks_length_header", "open_audio"]
 
 Samples = npt.NDArray[np.float32]
 
-PIECE = 1 << 14
+BLOCK = 1 << 14
 """Samples a channel that pass a decoder at once: what a damaged file may lose before the damage."""
 
 _ENDLESS = 1 << 40  # samples a channel: a file whose header has no length
@@ -61,7 +61,7 @@ class Recording:
 
 
 @contextmanager
-def opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
+def open_audio(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
     """Open with whatever can decode it; the file is closed, or the program ended, with the block.
 
     Parameters
@@ -81,7 +81,7 @@ def opened(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
     InputError
         If there is no such file, or nothing can decode it.
     """
-    need_file(path)
+    check_audio_file(path)
     with ExitStack() as stack:
         with wrap_read_errors(path):
             recording = _decoder(path, start_s, stack)
@@ -197,8 +197,8 @@ def _joined(file: soundfile.SoundFile, path: str | Path, parts: list[containers.
 
 
 def _silence(samples: int, channels: int) -> Iterator[Samples]:
-    for start in range(0, samples, PIECE):
-        yield np.zeros((channels, min(PIECE, samples - start)), np.float32)
+    for start in range(0, samples, BLOCK):
+        yield np.zeros((channels, min(BLOCK, samples - start)), np.float32)
 
 
 def _foreign_decoder(
@@ -228,7 +228,7 @@ def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[
     while True:
         try:
             with quiet():
-                piece = file.read(PIECE, dtype="float32", always_2d=True)
+                piece = file.read(BLOCK, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             _log.warning("%s: damaged, only what comes before the damage is used (%s)", path, error)
             return
@@ -289,7 +289,7 @@ def _raw_pieces(
     process: subprocess.Popen[bytes], channels: int, said: IO[bytes], path: str | Path
 ) -> Iterator[Samples]:
     assert process.stdout is not None
-    while data := process.stdout.read(PIECE * channels * 4):
+    while data := process.stdout.read(BLOCK * channels * 4):
         sound = np.frombuffer(data[: len(data) // (4 * channels) * 4 * channels], "<f4")
         yield np.ascontiguousarray(sound.reshape(-1, channels).T, np.float32)
     if process.wait():
@@ -399,7 +399,7 @@ def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[
         _log.warning("%s: truncated: its header promises %.2f s, %.2f s are there", path, promised_s, there_s)
 
 
-def need_file(path: str | Path) -> None:
+def check_audio_file(path: str | Path) -> None:
     """Refuse what cannot be opened as an ordinary file with something in it."""
     with wrap_read_errors(path):
         mode = os.stat(path).st_mode
@@ -414,7 +414,7 @@ def need_file(path: str | Path) -> None:
 
 def lacks_length_header(path: str | Path) -> bool:
     """Whether this is an MP3 without a Xing, Info or VBRI header; see `levada.io.containers`."""
-    need_file(path)
+    check_audio_file(path)
     return containers.lacks_length_header(path)
 
 

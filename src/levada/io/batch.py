@@ -16,17 +16,17 @@ from typing import Any
 from levada import __version__
 from levada.errors import InputError, Interrupted
 from levada.io import audio
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.io.run_folder import DONE, Entry, RunFolder
-from levada.io.text import csv_cell
+from levada.io.text import escape_csv_cell
 
 __all__ = [
     "COLUMNS",
     "BatchReport",
     "Result",
+    "check_table_path",
     "find_recordings",
     "find_skipped",
-    "need_table",
     "process_folder",
     "write_table",
 ]
@@ -171,9 +171,9 @@ def write_table(path: str | Path, report: BatchReport, *, force: bool = False) -
     InputError
         If the suffix is another one, the file exists, or it cannot be written.
     """
-    need_table(path)
+    check_table_path(path)
     with (
-        atomic(path, force=force) as temporary,
+        atomic_file(path, force=force) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         if Path(path).suffix.lower() == ".jsonl":
@@ -183,10 +183,12 @@ def write_table(path: str | Path, report: BatchReport, *, force: bool = False) -
             return
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows([csv_cell("" if row.get(key) is None else row[key]) for key in COLUMNS] for row in report.rows)
+        writer.writerows(
+            [escape_csv_cell("" if row.get(key) is None else row[key]) for key in COLUMNS] for row in report.rows
+        )
 
 
-def need_table(path: str | Path) -> None:
+def check_table_path(path: str | Path) -> None:
     """Refuse a path that `write_table` would refuse for its suffix.
 
     Raises
@@ -309,7 +311,7 @@ def process_folder(
 
 def _need_replaceable(held: RunFolder, table: Path, *, force: bool) -> None:
     """Refuse a table that exists, unless levada wrote it for this folder and nobody has changed it."""
-    need_table(table)
+    check_table_path(table)
     if os.path.lexists(table) and not force and not held.is_done(TABLE.format(table.name), source=table):
         raise InputError("exists already; choose another name, or --force to replace it", path=table)
 

@@ -25,8 +25,22 @@ from typing import Any
 from levada.errors import InputError, MissingExtra
 
 __all__ = [
-    "HOLDER", "LOCK", "atomic", "atomic_files", "atomic_folder", "differing", "lock_folder", "need_free",
-    "need_no_link", "need_parent", "now", "probe", "read_midi", "remove", "temporary_path", "wrap_errors",
+    "HOLDER",
+    "LOCK",
+    "atomic_file",
+    "atomic_files",
+    "atomic_folder",
+    "check_can_write",
+    "check_not_link",
+    "check_parent_folder",
+    "check_writable",
+    "config_differences",
+    "lock_folder",
+    "read_midi",
+    "remove_paths",
+    "temporary_path",
+    "utc_now",
+    "wrap_errors",
 ]  # fmt: skip
 
 SHORT = 40  # characters of a value up to which a message has it
@@ -45,7 +59,7 @@ _REASONS = {
 
 
 @contextmanager
-def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     r"""Lend a temporary path with the same suffix that becomes `path` if the block succeeds.
 
     Parameters
@@ -86,14 +100,14 @@ def atomic(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, marker: str, force: bool = False) -> Iterator[Path]:
     """Lend a temporary folder that becomes `path` as a whole if the block succeeds.
 
     Parameters
     ----------
     path : path-like
         The folder to write. It may exist if it is empty. Folders that it is to lie in are made.
-    known_by : str
+    marker : str
         Name of a file that every folder of this kind contains. With `force`, a folder is replaced only if it
         contains such a file, so that no mistyped output costs anybody a folder of something else.
     force : bool
@@ -107,17 +121,17 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
     Raises
     ------
     InputError
-        As for `atomic`, and if `force` would replace a folder of another kind, or one that is only linked here.
+        As for `atomic_file`, and if `force` would replace a folder of another kind, or one that is only linked here.
     """
     target = Path(os.path.realpath(path))
     temporary = temporary_path(target)
     with wrap_errors(path, target, temporary), ExitStack() as stack:
-        _refuse_folder(path, target, known_by=known_by, force=force)
+        _refuse_folder(path, target, marker=marker, force=force)
         stack.enter_context(_parents(path))
         try:
             temporary.mkdir()
             yield temporary
-            _refuse_folder(path, target, known_by=known_by, force=force)
+            _refuse_folder(path, target, marker=marker, force=force)
             _swap(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -125,7 +139,7 @@ def atomic_folder(path: str | Path, *, known_by: str, force: bool = False) -> It
 
 @contextmanager
 def atomic_files(
-    path: str | Path, names: Collection[str], *, spared: Path | None = None, force: bool = False
+    path: str | Path, names: Collection[str], *, source: Path | None = None, force: bool = False
 ) -> Iterator[Path]:
     """Lend a temporary folder; the files made in it appear in `path` if the block succeeds.
 
@@ -135,7 +149,7 @@ def atomic_files(
         The folder the files go to. It is made, as a whole, if it does not exist; others in it stay as they are.
     names : collection of str
         Of all the files that the block makes.
-    spared : Path, optional
+    source : Path, optional
         A file that is not replaced whatever is asked for: what the others are made of.
     force : bool
         Whether files that exist may be replaced.
@@ -148,18 +162,18 @@ def atomic_files(
     Raises
     ------
     InputError
-        As for `atomic`, for any of the files.
+        As for `atomic_file`, for any of the files.
     """
     target = Path(os.path.realpath(path))
     inside = target / ".levada"
     temporary = temporary_path(inside if target.is_dir() else target)
     with wrap_errors(path, target, temporary), ExitStack() as stack:
-        need_free(path, names, spared=spared, force=force)
+        check_can_write(path, names, source=source, force=force)
         stack.enter_context(_parents(path))
         try:
             temporary.mkdir()
             yield temporary
-            need_free(path, names, spared=spared, force=force)
+            check_can_write(path, names, source=source, force=force)
             if not target.exists():
                 temporary.rename(target)
                 return
@@ -169,7 +183,9 @@ def atomic_files(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def need_free(path: str | Path, names: Collection[str], *, spared: Path | None = None, force: bool = False) -> None:
+def check_can_write(
+    path: str | Path, names: Collection[str], *, source: Path | None = None, force: bool = False
+) -> None:
     """Refuse what `atomic_files` would refuse, before any time is spent.
 
     Raises
@@ -178,18 +194,18 @@ def need_free(path: str | Path, names: Collection[str], *, spared: Path | None =
         As for `atomic_files`.
     """
     target = Path(os.path.realpath(path))
-    need_parent(path)
+    check_parent_folder(path)
     if not target.exists():
         return
     if not target.is_dir():
         raise InputError("is a file: give the name of a folder", path=path)
     for name in names:
-        if spared is not None and (target / name).exists() and (target / name).samefile(spared):
+        if source is not None and (target / name).exists() and (target / name).samefile(source):
             raise InputError("is what is read here, and would be lost; choose another folder", path=Path(path) / name)
         _refuse(Path(path) / name, target / name, force=force)
 
 
-def remove(paths: Iterable[Path]) -> None:
+def remove_paths(paths: Iterable[Path]) -> None:
     """Remove files, and folders with all that is in them, where they exist."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
@@ -232,11 +248,11 @@ def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no suc
         raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
 
 
-def differing(theirs: Any, ours: Any, name: str = "") -> list[str]:
+def config_differences(theirs: Any, ours: Any, name: str = "") -> list[str]:
     """Name the entries in which two manifests differ, dotted, with their values where these are short."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         keys = sorted({*theirs, *ours})
-        return [found for key in keys for found in differing(theirs.get(key), ours.get(key), f"{name}.{key}")]
+        return [found for key in keys for found in config_differences(theirs.get(key), ours.get(key), f"{name}.{key}")]
     if theirs == ours:
         return []
     values = [json.dumps(value, ensure_ascii=False, default=str) for value in (theirs, ours)]
@@ -265,7 +281,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 path=folder,
             ) from None
     try:
-        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
+        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
         with suppress(OSError):
             (folder / HOLDER).write_text(json.dumps(me), encoding="utf-8")
         yield
@@ -283,7 +299,7 @@ def _holder(folder: Path) -> str:
         return "it does not say which"
 
 
-def now() -> str:
+def utc_now() -> str:
     """Return date and time of day: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
@@ -305,7 +321,7 @@ def _remove_leftovers(folder: Path) -> None:
         found = re.match(rf"{re.escape(TEMPORARY)}{_host()}-(\d+)-", leftover.name)
         if found and not _is_alive(int(found[1])):
             with suppress(OSError):
-                remove([leftover])
+                remove_paths([leftover])
 
 
 @lru_cache(maxsize=1)
@@ -330,7 +346,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
-    need_parent(path)
+    check_parent_folder(path)
     if target.is_dir():
         raise InputError("is a folder: give the name of a file", path=path)
     if target.exists() and not target.is_file():
@@ -339,22 +355,22 @@ def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
         raise InputError("exists already; give another name, or --force to overwrite it", path=path)
 
 
-def _refuse_folder(path: str | Path, target: Path, *, known_by: str, force: bool) -> None:
-    need_parent(path)
+def _refuse_folder(path: str | Path, target: Path, *, marker: str, force: bool) -> None:
+    check_parent_folder(path)
     if not target.exists():
         return
     if not target.is_dir():
         raise InputError("is a file: give the name of a folder", path=path)
     if not any(target.iterdir()):
         return
-    if not (target / known_by).is_file():
-        raise InputError(f"holds something else (there is no {known_by} in it); give another name", path=path)
+    if not (target / marker).is_file():
+        raise InputError(f"holds something else (there is no {marker} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
-    need_no_link(path)
+    check_not_link(path)
 
 
-def need_no_link(path: str | Path) -> None:
+def check_not_link(path: str | Path) -> None:
     """Refuse a link to a folder whose content would be removed: what it points to may be another's.
 
     Raises
@@ -368,7 +384,7 @@ def need_no_link(path: str | Path) -> None:
         )
 
 
-def probe(path: str | Path) -> None:
+def check_writable(path: str | Path) -> None:
     """Refuse a file that cannot be written: try it, with an empty one that is removed.
 
     Raises
@@ -386,7 +402,7 @@ def probe(path: str | Path) -> None:
         temporary.unlink()
 
 
-def need_parent(path: str | Path) -> None:
+def check_parent_folder(path: str | Path) -> None:
     """Refuse a path below a file: no folder can be made there.
 
     Raises

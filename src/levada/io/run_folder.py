@@ -30,17 +30,17 @@ from levada.errors import InputError
 from levada.io.files import (
     HOLDER,
     LOCK,
-    differing,
+    check_not_link,
+    check_parent_folder,
+    config_differences,
     lock_folder,
-    need_no_link,
-    need_parent,
-    now,
-    remove,
+    remove_paths,
     temporary_path,
+    utc_now,
     wrap_errors,
 )
 
-__all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "working_folder", "written_files"]
+__all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "unchanged_files", "working_folder"]
 
 MANIFEST = "levada-manifest.jsonl"
 FORMAT = 1
@@ -153,7 +153,7 @@ class RunFolder:
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise InputError("is a file: give the name of a folder", path=path)
-        need_parent(path)
+        check_parent_folder(path)
         with wrap_errors(folder, *folder.parents):
             folder.mkdir(parents=True, exist_ok=True)
         if not shared and not (folder / MANIFEST).exists() and _is_in_use(folder):
@@ -167,7 +167,7 @@ class RunFolder:
             if header is not None and header["kind"] != kind:
                 raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
             if header is not None and header["digest"] != digest and not force:
-                what = _listed(differing(header["config"], json.loads(_canonical(config))))
+                what = _listed(config_differences(header["config"], json.loads(_canonical(config))))
                 raise InputError(
                     f"holds {kind} of a run that differs in {what}; {advice}",
                     path=path,
@@ -255,14 +255,14 @@ class RunFolder:
                 self.need_replaceable(names)
                 before = self.entries.get(item)
                 files = {name: _state(temporary / name) for name in names}
-                self._record(Entry(item, WRITING, self.config, state, files, date=now()))  # a kill may come now
+                self._record(Entry(item, WRITING, self.config, state, files, date=utc_now()))  # a kill may come now
                 for name in names:
                     target = self.path / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(temporary / name, target)
                 for name in set() if before is None else set(before.files) - set(names):
                     self._unlink(name)
-                self._record(Entry(item, DONE, self.config, state, files, date=now(), facts=dict(facts or {})))
+                self._record(Entry(item, DONE, self.config, state, files, date=utc_now(), facts=dict(facts or {})))
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
@@ -270,7 +270,7 @@ class RunFolder:
         """Record that an item failed, and why; files of an earlier run of it stay, and stay known."""
         before = self.entries.get(item)
         files = {} if before is None else before.files
-        self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=now()))
+        self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=utc_now()))
 
     def remove(self, item: str) -> list[str]:
         """Remove the files of an item that are unchanged.
@@ -283,7 +283,7 @@ class RunFolder:
         names = self.entries[item].files if item in self.entries else {}
         for name in names:
             self._unlink(name)
-        self._record(Entry(item, REMOVED, self.config, date=now()))
+        self._record(Entry(item, REMOVED, self.config, date=utc_now()))
         return [name for name in names if (self.path / name).exists()]
 
     def remove_others(self, items: Iterable[str]) -> None:
@@ -353,11 +353,11 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
     InputError
         As of `RunFolder.acquire`.
     """
-    need_no_link(path)
+    check_not_link(path)
     advice = "repeat that call to finish it, or --force to throw it away"
     with RunFolder.acquire(path, kind="unfinished work", config=run, advice=advice, force=force) as held:
         if not held.is_continued:
-            remove(file for file in held.path.iterdir() if file.name not in (MANIFEST, LOCK, HOLDER))
+            remove_paths(file for file in held.path.iterdir() if file.name not in (MANIFEST, LOCK, HOLDER))
         yield held.path
     shutil.rmtree(path)
 
@@ -412,7 +412,7 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
     return header, entries
 
 
-def written_files(folder: Path, *, kind: str) -> set[Path]:
+def unchanged_files(folder: Path, *, kind: str) -> set[Path]:
     """List the files in a folder that its manifest says levada wrote, and that nobody has changed since.
 
     Parameters

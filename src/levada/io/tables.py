@@ -9,13 +9,13 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from levada.errors import InputError
-from levada.io.files import atomic
-from levada.io.text import csv_cell
+from levada.io.files import atomic_file
+from levada.io.text import escape_csv_cell
 
-__all__ = ["card_scores", "listed", "one_group", "plain_values", "reason", "write_rows"]
+__all__ = ["card_scores", "error_text", "join_names", "nan_to_none", "single_group_note", "write_csv"]
 
 
-def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
     """Write a CSV with one line for each row.
 
     Parameters
@@ -31,19 +31,19 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]], *, force:
     InputError
         If the file exists and `force` is not given, or cannot be written.
     """
-    with atomic(path, force=force) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with atomic_file(path, force=force) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: "" if _is_nan(value) else csv_cell(value) for name, value in row.items()})
+            writer.writerow({name: "" if _is_nan(value) else escape_csv_cell(value) for name, value in row.items()})
 
 
-def plain_values(values: Mapping[str, object]) -> dict[str, object]:
+def nan_to_none(values: Mapping[str, object]) -> dict[str, object]:
     """Give the same for JSON, which has no NaN."""
     return {name: None if _is_nan(value) else value for name, value in values.items()}
 
 
-def listed(names: Sequence[str], *, most: int = 5) -> str:
+def join_names(names: Sequence[str], *, most: int = 5) -> str:
     """Name a few, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -68,7 +68,7 @@ def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun:
     return {**{name: str(mean) for name, mean in means.items()}, "scored on": scored + note}
 
 
-def one_group(count: int, *, noun: str = "recording") -> str:
+def single_group_note(count: int, *, noun: str = "recording") -> str:
     """Say how little evidence scores are that come from one group."""
     scored = f"scored on {_count(count, noun)} of one group"
     return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
@@ -78,7 +78,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def reason(problem: Exception) -> str:
+def error_text(problem: Exception) -> str:
     """Say in a sentence why there are no scores."""
     return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["csv_cell", "csv_name", "printable"]
+__all__ = ["escape_csv_cell", "printable", "unescape_csv_cell"]
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = ("=", "+", "@", "-", "\t", "\r")
@@ -28,7 +28,7 @@ def printable(text: str, *, lines: bool = True) -> str:
     return escaped if lines else escaped.replace("\n", "\\n").replace("\t", "\\t")
 
 
-def csv_cell(value: object) -> object:
+def escape_csv_cell(value: object) -> object:
     """Keep a spreadsheet from running a text as a formula: an apostrophe goes before one that begins like it.
 
     Parameters
@@ -39,7 +39,7 @@ def csv_cell(value: object) -> object:
     Returns
     -------
     object
-        What is written; `csv_name` gives the text back.
+        What is written; `unescape_csv_cell` gives the text back.
     """
     if not isinstance(value, str):
         return value
@@ -47,8 +47,8 @@ def csv_cell(value: object) -> object:
     return f"'{value}" if value.startswith(_FORMULA) and not _is_number(value) else value
 
 
-def csv_name(cell: str) -> str:
-    """Give back the text that `csv_cell` wrote."""
+def unescape_csv_cell(cell: str) -> str:
+    """Give back the text that `escape_csv_cell` wrote."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 

@@ -21,9 +21,9 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
-from levada.errors import InputError, Warned, collected_warnings, log_again, portable
+from levada.errors import InputError, Warned, collected_warnings, log_again, to_picklable
 
-__all__ = ["Pool", "WorkerDied", "each", "pool", "private_numba_cache"]
+__all__ = ["ProcessPool", "WorkerDied", "parallel_map", "private_numba_cache", "process_pool"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -36,8 +36,8 @@ class WorkerDied(BrokenExecutor):
     """A process ended before its job did; the message says by which signal, or with which exit code."""
 
 
-class Pool(ProcessPoolExecutor):
-    """Spawned processes, of which it is known afterwards how they ended; `pool` lends one."""
+class ProcessPool(ProcessPoolExecutor):
+    """Spawned processes, of which it is known afterwards how they ended; `process_pool` lends one."""
 
     def __init__(self, count: int) -> None:
         context = _Context()
@@ -76,7 +76,7 @@ class _Context(SpawnContext):
 
 
 @contextmanager
-def pool(count: int) -> Iterator[Pool]:
+def process_pool(count: int) -> Iterator[ProcessPool]:
     """Lend a pool of processes; what nobody has begun is dropped at the end.
 
     Ctrl-C is for the process that waits for them: where the block is left for it, or because nobody wants more results,
@@ -101,7 +101,7 @@ def pool(count: int) -> Iterator[Pool]:
             "a script that starts processes is imported by each of them: put what it does under "
             'if __name__ == "__main__":'
         )
-    lent = Pool(count)
+    lent = ProcessPool(count)
     try:
         yield lent
     except BrokenExecutor as error:
@@ -114,8 +114,8 @@ def pool(count: int) -> Iterator[Pool]:
         lent.shutdown(cancel_futures=True)
 
 
-def each(
-    work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int, apart: bool = False
+def parallel_map(
+    work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int, isolate: bool = False
 ) -> Iterator[tuple[Job, Result | Exception]]:
     """Do every job, in processes of their own if more than one; each comes back once, as soon as it is done.
 
@@ -126,7 +126,7 @@ def each(
     jobs : sequence
     processes : int
         How many work at once; 1 works here.
-    apart : bool
+    isolate : bool
         Whether even one alone is a process of its own: a crash inside a library then costs one job, and not all.
 
     Yields
@@ -136,13 +136,13 @@ def each(
         (killed for memory, say), what was being done is tried once more, alone; then its result is a `WorkerDied`, and
         the others go on.
     """
-    if not apart and (processes <= 1 or len(jobs) <= 1):
+    if not isolate and (processes <= 1 or len(jobs) <= 1):
         yield from ((job, _outcome(lambda job=job: work(job))) for job in jobs)  # type: ignore[misc]
         return
     waiting = deque(range(len(jobs)))
     while waiting:
         broken = list[int]()
-        with pool(max(1, min(processes, len(waiting)))) as lent:
+        with process_pool(max(1, min(processes, len(waiting)))) as lent:
             running = dict[Future[_Watched[Result]], int]()
             while running or (waiting and not broken):
                 while waiting and not broken and len(running) < max(1, processes):
@@ -159,7 +159,7 @@ def each(
                     else:
                         yield jobs[index], result
         for index in broken:  # whose fault it was nobody can say
-            with pool(1) as lent:
+            with process_pool(1) as lent:
                 again = _received(lent.submit(_watched, work, jobs[index]).result)
                 yield jobs[index], lent.death() if isinstance(again, BrokenExecutor) else again
 
@@ -213,7 +213,7 @@ def _watched(work: Callable[[Job], Result], job: Job) -> _Watched[Result]:
         try:
             return work(job), warned
         except Exception as error:
-            sent = portable(error)
+            sent = to_picklable(error)
             sent.add_note("".join(traceback.format_exception(error)))
             return sent, warned
 
@@ -232,7 +232,7 @@ def _with_portable_errors(work: Callable[..., Result], *args: Any, **kwargs: Any
     try:
         return work(*args, **kwargs)
     except Exception as error:
-        other = portable(error)
+        other = to_picklable(error)
         if other is error:
             raise
         raise other from error

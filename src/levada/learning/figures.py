@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.errors import InputError, MissingExtra
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,5 +53,5 @@ def save(figure: Figure, path: str | Path, *, force: bool = False) -> None:
     InputError
         If the file exists and `force` is not given, or cannot be written.
     """
-    with atomic(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary:
         figure.savefig(temporary, dpi=120)

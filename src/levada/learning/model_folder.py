@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from levada import __version__
 from levada.errors import InputError
-from levada.io.files import atomic, atomic_folder
+from levada.io.files import atomic_file, atomic_folder
 from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
 
 __all__ = ["folder_digest", "model_digest", "read_tensors", "write_card", "write_model"]
@@ -70,7 +70,7 @@ def write_model(
         "training": dict(training),
         "card": asdict(card),
     }
-    with atomic_folder(folder, known_by=CONFIG, force=force) as temporary:
+    with atomic_folder(folder, marker=CONFIG, force=force) as temporary:
         whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would keep others from reading it
         for name, text in _texts(config, card).items():
@@ -87,7 +87,7 @@ def write_card(folder: str | Path, card: Card) -> None:
     """
     config = read_config(folder) | {"card": asdict(card)}
     for name, text in _texts(config, card).items():
-        with atomic(Path(folder) / name, force=True) as temporary:
+        with atomic_file(Path(folder) / name, force=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from levada.errors import InputError, Interrupted, MissingExtra
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 
 __all__ = ["Batch", "FitSettings", "Loss", "fit"]
 
@@ -273,7 +273,7 @@ def _watcher(
             self.save(trainer)
 
         def save(self, trainer: Any) -> None:
-            with atomic(folder / CHECKPOINT, force=True) as temporary:
+            with atomic_file(folder / CHECKPOINT, force=True) as temporary:
                 trainer.save_checkpoint(temporary)
             self.saved = time.monotonic()
 
@@ -300,7 +300,7 @@ def _forget(log: Path, *, after: int) -> None:
         return
     whole = [row for row in log.read_text(encoding="utf-8").splitlines(keepends=True) if row.endswith("\n")]
     kept = [row for row in whole if not (step := row.split(",")[0]).isdigit() or int(step) <= after]
-    with atomic(log, force=True) as temporary:
+    with atomic_file(log, force=True) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError, MissingExtra
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.learning.card import lineage
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def write_onnx(path: str | Path, weights: Weights, *, description: Mapping[str, 
             f"{', '.join(EXPORTED)} can"
         )
     wrapped = _wrapped(weights.net.eval(), EXPORTED[network])
-    with atomic(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary:
         proto = _proto(wrapped, _bands(weights.net), EXPORTED[network])
         _describe(proto, weights, {"levada.network": network, **description})
         temporary.write_bytes(proto.SerializeToString())

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from levada.data import Multitrack
 from levada.errors import InputError
-from levada.io.tables import card_scores, listed, one_group, plain_values, reason, write_rows
-from levada.io.workers import each
+from levada.io.tables import card_scores, error_text, join_names, nan_to_none, single_group_note, write_csv
+from levada.io.workers import parallel_map
 from levada.learning.statistics import Interval, mean_interval, paired_interval
 from levada.separation.label_matching import Match, match
 from levada.separation.metrics import STEM_SCORES
@@ -121,24 +121,24 @@ class StemEvaluation:
         InputError
             If the file exists and `force` is not given, or cannot be written.
         """
-        write_rows(path, [row.flat() for row in self.rows], force=force)
+        write_csv(path, [row.flat() for row in self.rows], force=force)
 
     def to_json(self) -> str:
         """Everything as JSON; what is not a number is null."""
         whole: dict[str, Any] = {"models": self.models, "instruments": self.instruments, "about": dict(self.about)}
         tables = {"summary": self.summary(), "differences": self.differences(), "by_instrument": self.by_instrument()}
         for name, table in tables.items():
-            whole[name] = {m: {s: plain_values(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
+            whole[name] = {m: {s: nan_to_none(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
         whole["leaks"] = {}
         for model in self.models:
             stems, instruments, shares = self.leaks(model)
             whole["leaks"][model] = {
-                stem: plain_values(dict(zip(instruments, row, strict=True)))
+                stem: nan_to_none(dict(zip(instruments, row, strict=True)))
                 for stem, row in zip(stems, shares.tolist(), strict=True)
             }
         whole["knows"] = {model: self.knows(model) for model in self.models}
         whole |= {"warnings": self.warnings, "skipped": self.skipped, "excluded": self.excluded}
-        whole["rows"] = [plain_values(row.flat()) for row in self.rows]
+        whole["rows"] = [nan_to_none(row.flat()) for row in self.rows]
         return json.dumps(whole, indent=1, allow_nan=False)
 
     def _songs(self, model: str, name: str, *, instrument: str | None = None) -> list[float]:
@@ -242,12 +242,14 @@ def evaluate_stems(
             raise InputError(f"a model was trained on each of the {len(groups)} groups: no song is left to score on")
     stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
     if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
-        given_by = "; ".join(f"{name} separates {listed(theirs)}" for name, theirs in stems.items())
-        raise InputError(f"no model knows any of the instruments of these songs ({listed(instruments)}): {given_by}")
+        given_by = "; ".join(f"{name} separates {join_names(theirs)}" for name, theirs in stems.items())
+        raise InputError(
+            f"no model knows any of the instruments of these songs ({join_names(instruments)}): {given_by}"
+        )
     found: dict[int, list[StemRow]] = {}
     work = partial(score, oracle=oracle)
-    for done, (job, outcome) in enumerate(each(work, jobs, processes=processes), start=1):
-        found[id(job)] = job.failed(reason(outcome)) if isinstance(outcome, Exception) else outcome
+    for done, (job, outcome) in enumerate(parallel_map(work, jobs, processes=processes), start=1):
+        found[id(job)] = job.failed(error_text(outcome)) if isinstance(outcome, Exception) else outcome
         if progress is not None:
             progress(done, len(jobs), job.song.id)
     every = [row for job in jobs for row in found[id(job)]]
@@ -261,10 +263,10 @@ def evaluate_stems(
     warnings = [*_warnings(rows, extra, tuple(separators), jobs)]
     if excluded:
         warnings.append(
-            f"left out, for a model was trained on them or on others of their group: {listed(excluded, most=20)}"
+            f"left out, for a model was trained on them or on others of their group: {join_names(excluded, most=20)}"
         )
     if skipped:
-        warnings.append(f"of one instrument, with nothing to take apart, and skipped: {listed(skipped)}")
+        warnings.append(f"of one instrument, with nothing to take apart, and skipped: {join_names(skipped)}")
     about = {name: one.about for name, one in separators.items() if isinstance(one, HeldOut) and one.about}
     result = StemEvaluation(tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), about)
     if out is not None:
@@ -299,36 +301,37 @@ def _warnings(
         known = list(dict.fromkeys(row.song for row in mine if row.trained_on and not row.error))
         if known:
             yield (
-                f"{model} was trained on {len(known)} of the {songs} songs it is scored on ({listed(known)}): "
+                f"{model} was trained on {len(known)} of the {songs} songs it is scored on ({join_names(known)}): "
                 "there its scores tell what it remembers, not what it would do elsewhere"
             )
         groups = _trained_groups(jobs, [model])
         near = [job.song.id for job in jobs if job.song.group in groups and model not in job.trained]
         if near:
-            yield f"{model} was trained on other songs of the groups of {listed(near)}"
+            yield f"{model} was trained on other songs of the groups of {join_names(near)}"
         failed = list({row.song: row for row in mine if row.error}.values())
         if failed:
             yield (
-                f"{model} has no scores for {len(failed)} of {songs} songs ({listed([row.song for row in failed])}) "
-                f"and its means leave them out; the first: {failed[0].error}"
+                f"{model} has no scores for {len(failed)} of {songs} songs "
+                f"({join_names([row.song for row in failed])}) and its means leave them out; "
+                f"the first: {failed[0].error}"
             )
         found = [(name, one) for job in jobs for name, one in _matched(job, model).items()]
         lacks = dict.fromkeys(name for name, one in found if not one.stems)
         if lacks:
             yield (
-                f"{model} does not know {listed([*lacks])}: scored as what its other stems leave of the mixture, or as "
-                "the mixture where they leave nothing"
+                f"{model} does not know {join_names([*lacks])}: scored as what its other stems leave of the mixture, "
+                "or as the mixture where they leave nothing"
             )
         shared = dict.fromkeys(name for name, one in found if one.stems and not one.known)
         if shared:
-            yield f"{model} does not tell {listed([*shared])} apart: each is scored by the stem that holds them all"
+            yield f"{model} does not tell {join_names([*shared])} apart: each is scored by the stem that holds them all"
         spare = dict.fromkeys(row.instrument for row in extra if row.model == model)
         if spare:
-            yield f"{model} also gives {listed([*spare])}, which nobody plays here: what is in them is a leak"
+            yield f"{model} also gives {join_names([*spare])}, which nobody plays here: what is in them is a leak"
     for what, ids in _mixtures(rows).items():
-        yield f"mixture of {listed(ids)}: {what}"
+        yield f"mixture of {join_names(ids)}: {what}"
     if len({job.song.group or job.song.id for job in jobs}) == 1:
-        yield one_group(len(jobs), noun="song")
+        yield single_group_note(len(jobs), noun="song")
 
 
 def _mixtures(rows: Sequence[StemRow]) -> dict[str, list[str]]:

@@ -18,10 +18,10 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.io.run_folder import working_folder
 from levada.io.toml import read_toml
-from levada.io.workers import pool
+from levada.io.workers import process_pool
 from levada.learning.card import Card
 from levada.synth.instrument_names import ensemble
 from levada.synth.instruments import Sounds, mixed, synthesised
@@ -215,7 +215,7 @@ def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[S
     folder.mkdir(exist_ok=True)
     jobs = [(name, number) for number in range(settings.songs) for name in shipped()]
     todo = [job for job in jobs if not _place(folder, *job).exists()]
-    with pool(workers) as lent:
+    with process_pool(workers) as lent:
         for done in as_completed([lent.submit(_render, settings, folder, *job) for job in todo]):
             done.result()
     songs = []
@@ -246,7 +246,7 @@ def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int
     for instrument, stem in song.stems.items():
         stems[voices[instrument]] = (stem[0] / np.float32(loud)).astype(np.float16)
     place = _place(folder, name, number)
-    with atomic(place, force=True) as temporary, open(temporary, "wb") as file:
+    with atomic_file(place, force=True) as temporary, open(temporary, "wb") as file:
         np.savez(file, **stems)
 
 

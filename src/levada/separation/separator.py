@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.audio_backends import opened
+from levada.io.audio_backends import open_audio
 from levada.io.containers import copy_broadcast
-from levada.io.files import atomic_files, need_free
+from levada.io.files import atomic_files, check_can_write
 from levada.separation.masking import Progress, Separator, level_of, matched
 from levada.separation.stft import Stft
 
@@ -128,10 +128,10 @@ def separate_file(
     wanted = outputs(separator, only=only, without=without)
     source, folder = Path(path), Path(out)
     ending = _ending(source, suffix)
-    with opened(path) as recording:
+    with open_audio(path) as recording:
         rate, channels, codec = recording.rate, recording.channels, recording.codec
     _need_rate(source, rate)
-    need_free(folder, [name + ending for name in wanted], spared=source, force=force)
+    check_can_write(folder, [name + ending for name in wanted], source=source, force=force)
     heard = _hear(source, rate, channels, codec)
     if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and heard.peak > 1:
         ending = ".wav"  # what a lossy recording was decoded to is beyond full scale, and flac would cut it
@@ -199,7 +199,7 @@ def _hear(source: Path, rate: int, channels: int, codec: str) -> _Heard:
 
     def counted() -> Iterator[Floats32]:
         nonlocal length, peak
-        for piece in audio.blocks(source, block_s=BLOCK_S):
+        for piece in audio.read_blocks(source, block_s=BLOCK_S):
             length += piece.shape[1]
             peak = max(peak, float(piece.max()), -float(piece.min()))
             yield piece
@@ -230,20 +230,20 @@ def _write(
     instruments = [name for group in wanted.values() for name in group]
     whole = sorted(instruments) == sorted(separator.instruments)  # the files sum to the mixture
     cut = done = 0
-    lent = atomic_files(folder, list(names.values()), spared=source, force=force)
+    lent = atomic_files(folder, list(names.values()), source=source, force=force)
     with lent as temporary, ExitStack() as stack, _said_before():
         if ending == ".wav":
             stack.callback(_copy_broadcast, source, [temporary / name for name in names.values()])  # after the writers
         writers: list[Write] = [
             stack.enter_context(
-                audio.writing(
+                audio.open_writer(
                     temporary / name, rate=heard.rate, channels=heard.channels, codec=kind, length=heard.length,
                     named=folder / name,
                 )
             )
             for name in names.values()
         ]  # fmt: skip
-        pieces = audio.blocks(source, block_s=BLOCK_S)
+        pieces = audio.read_blocks(source, block_s=BLOCK_S)
         for stems in separator.stream(pieces, heard.rate, level=heard.level):
             sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
             if kind in FULL:

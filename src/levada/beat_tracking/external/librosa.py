@@ -52,7 +52,7 @@ def _librosa_version() -> str:
 
 def _find(samples: npt.NDArray[np.float32], rate: int) -> Beats:
     _librosa_version()
-    sound = audio.mono(audio.channels_first(samples))
+    sound = audio.to_mono(audio.channels_first(samples))
     if not np.isfinite(sound).all():
         raise InputError("the samples are not all finite")
     if not sound.any():  # of nothing librosa makes a division by zero

@@ -74,7 +74,7 @@ class PatternTracker:
         about = audio.info(path)
         pieces: list[Floats32] = [np.zeros((0, N_BANDS), np.float32)]
         frames = 0
-        for piece in stream_log_bands(audio.blocks(path), about.rate):
+        for piece in stream_log_bands(audio.read_blocks(path), about.rate):
             pieces.append(piece)
             frames += len(piece)
             if progress is not None:

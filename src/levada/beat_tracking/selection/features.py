@@ -97,7 +97,7 @@ def _listen(_: str, source: _Source) -> Rhythm:
     about = audio.info(source.path)
     if about.duration_s < SHORTEST_S:
         raise InputError(f"lasts {about.duration_s:.3g} s: too short to have a rhythm", path=source.path)
-    bands = np.concatenate([*stream_log_bands(audio.blocks(source.path), about.rate, front_end=FRONT_END)])
+    bands = np.concatenate([*stream_log_bands(audio.read_blocks(source.path), about.rate, front_end=FRONT_END)])
     if bands.max() < SILENT:
         raise InputError("is silent", path=source.path)
     bands = np.maximum(bands, bands.max() - np.float32(DEEPEST))

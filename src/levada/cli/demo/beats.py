@@ -172,7 +172,7 @@ def _leave(out: Path, evaluation: Evaluation, unseen: Sequence[Track], trackers:
             name = f"{track.id.replace('/', '-')}-{word}"
             write_beats(out / "beats" / f"{name}.beats", estimate, provenance=provenance(trackers[model]))
             if samples is not None:
-                audio.write(out / "clicks" / f"{name}.wav", audio.with_clicks(samples, estimate, rate=rate), rate=rate)
+                audio.write(out / "clicks" / f"{name}.wav", audio.add_clicks(samples, estimate, rate=rate), rate=rate)
     if heard:
         _draw(out / "before-and-after.png", heard[0], trackers)
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from levada.errors import InputError
-from levada.io.files import need_no_link, remove
+from levada.io.files import check_not_link, remove_paths
 
 __all__ = ["MARK", "Stage", "emptied", "unwatched"]
 
@@ -51,8 +51,8 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
             raise InputError("is not empty and no earlier demo; choose another folder", path=out)
         if not force:
             raise InputError("holds an earlier demo; --force replaces it", path=out)
-        need_no_link(out)
-        remove(out / name for name in (*filter(None, left), MARK))  # what else lies there is somebody's
+        check_not_link(out)
+        remove_paths(out / name for name in (*filter(None, left), MARK))  # what else lies there is somebody's
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

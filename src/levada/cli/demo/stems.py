@@ -20,7 +20,7 @@ from levada.data import Multitrack, StemCorpus, draw_stems, open_stems, say_note
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.tables import write_rows
+from levada.io.tables import write_csv
 from levada.learning.weights import Weights
 from levada.models import loading
 from levada.models.adaptation import adapt_separator, with_scores
@@ -143,7 +143,7 @@ def demo_stems(
     with progress("scoring") as told:
         evaluation = evaluate_stems(exam, separators, out=out / "scores.csv", oracle=True, progress=told)
     with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
-    write_rows(out / "table.csv", _table(evaluation))
+    write_csv(out / "table.csv", _table(evaluation))
     with progress("writing stems and pictures") as told:
         _leave(out, evaluation, exam, separators, told)
     return StemDemo(evaluation, used, adapt_s, time.monotonic() - began)

@@ -93,7 +93,7 @@ def write_report(
 
     findings = words.findings(results)
     chosen = words.on_selection(results)
-    with atomic_folder(out, known_by=PAGE, force=force) as temporary:
+    with atomic_folder(out, marker=PAGE, force=force) as temporary:
         writer = _Writer(temporary)
         sections: list[Section] = []
         for corpus in results.corpora:

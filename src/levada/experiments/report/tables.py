@@ -13,7 +13,7 @@ from pathlib import Path
 from levada.experiments.report.compare import Comparison, Verdict, changes, comparisons, mean, selections, verdicts
 from levada.experiments.report.figures import NAMES, text
 from levada.experiments.report.results import Arm, Results
-from levada.io.text import csv_cell
+from levada.io.text import escape_csv_cell
 from levada.learning.statistics import Interval
 
 __all__ = [
@@ -256,7 +256,7 @@ def write_csv(table: Table, path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["nothing"])
         writer.writeheader()
         for row in rows:
-            writer.writerow({key: csv_cell(_plain(cell)) for key, cell in row.items()})
+            writer.writerow({key: escape_csv_cell(_plain(cell)) for key, cell in row.items()})
 
 
 def write_markdown(table: Table, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Beats in the files that people and programs use, told apart by what is in them.
 
 Nothing is guessed from a file's name when reading. Errors name the file and the line. What the labels of a file mean
-is recognised from all of them (`levada.io.formats.conventions`), and what was assumed is said: `read_labels` returns
-it, `read_beats` logs it.
+is recognised from all of them (`levada.io.formats.conventions`); what was assumed is returned by `read_annotation` and
+logged by `read_beats`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.io.formats import dj_grids, elan, jams, midi, reaper, sonic_visualiser, subtitles, text_tables, textgrid
 from levada.io.formats.conventions import CONVENTIONS, LAYER, check_convention
 from levada.io.formats.interpret import interpret
-from levada.io.formats.marks import Layer, Mark, Reading, choose
-from levada.io.formats.provenance import mark, seal
+from levada.io.formats.layers import BeatAnnotation, Layer, Marker, choose_layer
+from levada.io.formats.provenance import provenance_comment, seal
 
 __all__ = [
     "CONVENTIONS",
     "FORMATS",
+    "BeatAnnotation",
     "Format",
-    "Reading",
     "check_convention",
     "format_of",
+    "read_annotation",
     "read_beats",
-    "read_labels",
     "write_beats",
 ]
 
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Extra:
+class Metadata:
     """What is written beside beats, where a format has a place for it."""
 
     duration_s: float | None = None  # length of the recording
@@ -52,7 +52,7 @@ class Extra:
     @property
     def mark(self) -> str:
         """A comment that says so, until somebody edits the file; empty without provenance."""
-        return mark(self.provenance)
+        return provenance_comment(self.provenance)
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,21 @@ class Format:
     suffixes: tuple[str, ...]  # ends of file names that ask for it when writing
     parse: Callable[..., list[Layer]] | None = None  # from its text (or bytes) and path=; None for tables
     recognise: Callable[[str], bool] | None = None  # from its text; None for tables and binary formats
-    dump: Callable[[Beats, Extra], str | bytes] | None = None  # None where it is only read
+    dump: Callable[[Beats, Metadata], str | bytes] | None = None  # None where it is only read
     step_s: float = 1e-6  # what times are rounded to when written
 
 
 FORMATS: dict[str, Format] = {
     "beats": Format(
         "time and position, one beat a line", (".beats", ".txt", ".tsv"),
-        dump=lambda beats, extra: text_tables.beats(beats, mark=extra.mark),
+        dump=lambda beats, extra: text_tables.dump_beats(beats, mark=extra.mark),
     ),
     "csv": Format(
-        "time,position and confidence, with names", (".csv",), dump=lambda beats, _: text_tables.csv(beats)
+        "time,position and confidence, with names", (".csv",), dump=lambda beats, _: text_tables.dump_csv(beats)
     ),
     "sv": Format(
         "Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=lambda beats, _:
-        text_tables.sonic_visualiser_csv(beats)
+        text_tables.dump_sonic_visualiser_csv(beats)
     ),
     "svl": Format(
         "a layer of Sonic Visualiser", (".svl",), sonic_visualiser.parse, sonic_visualiser.is_sonic,
@@ -88,7 +88,8 @@ FORMATS: dict[str, Format] = {
         lambda beats, extra: sonic_visualiser.session(beats, mark=extra.mark), 1 / 44100,
     ),
     "audacity": Format(
-        "a label track of Audacity", (".labels.txt", ".audacity.txt"), dump=lambda beats, _: text_tables.audacity(beats)
+        "a label track of Audacity", (".labels.txt", ".audacity.txt"),
+        dump=lambda beats, _: text_tables.dump_audacity(beats),
     ),
     "srt": Format(
         "subtitles, as Audacity exports labels", (".srt",), subtitles.parse, subtitles.is_subtitles,
@@ -153,13 +154,13 @@ def read_beats(path: str | Path, *, convention: str = "") -> Beats:
         Naming the file and the line: there is no such file, it is not an annotation, it holds no beats, a line
         cannot be understood or its labels be read in two ways, or a beat does not come after the one before.
     """
-    reading = read_labels(path, convention=convention)
+    reading = read_annotation(path, convention=convention)
     for note in reading.notes:
         _log.warning("%s: %s", path, note)
     return reading.beats
 
 
-def read_labels(path: str | Path, *, convention: str = "") -> Reading:
+def read_annotation(path: str | Path, *, convention: str = "") -> BeatAnnotation:
     """Read an annotation of beats, and what was assumed to read it.
 
     Parameters
@@ -189,7 +190,7 @@ def read_labels(path: str | Path, *, convention: str = "") -> Reading:
         raise InputError(error.problem, path=path) from error
 
 
-def _read(content: bytes, convention: str, path: str | Path) -> Reading:
+def _read(content: bytes, convention: str, path: str | Path) -> BeatAnnotation:
     columns = convention if "," in convention or convention == "time" else ""
     wanted = convention.removeprefix(LAYER) if convention.startswith(LAYER) else ""
     meaning = "" if columns or wanted else convention
@@ -206,7 +207,7 @@ def _read(content: bytes, convention: str, path: str | Path) -> Reading:
         name, layers = _parse_text(_text(content, path), columns, path)
     if columns and name != "beats":
         raise InputError(f"is no table: it has no columns to name by convention {columns}", path=path)
-    return interpret(choose(layers, wanted=wanted, path=path), format=name, convention=meaning, path=path)
+    return interpret(choose_layer(layers, wanted=wanted, path=path), format=name, convention=meaning, path=path)
 
 
 def _parse_text(text: str, columns: str, path: str | Path) -> tuple[str, list[Layer]]:
@@ -286,10 +287,10 @@ def write_beats(
     if len(np.unique(np.round(beats.times_s / kind.step_s))) < len(beats):
         raise InputError(f"two beats fall together in this format, less than {kind.step_s:.6f} s apart", path=path)
     try:
-        content = kind.dump(beats, Extra(duration_s, provenance))
+        content = kind.dump(beats, Metadata(duration_s, provenance))
     except InputError as error:
         raise InputError(error.problem, path=path) from error
-    with atomic(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary:
         temporary.write_bytes(seal(content if isinstance(content, bytes) else content.encode()))
 
 
@@ -352,5 +353,5 @@ def _from_array(content: bytes, path: str | Path) -> Layer:
         if not (np.abs(columns[1]) < 1e9).all() or (columns[1] != np.round(columns[1])).any() or (columns[1] < 0).any():
             raise InputError("its positions in the bar must be whole numbers from 0", path=path)
         texts = [str(int(position)) for position in columns[1]]
-    marks = (Mark(float(time), text, i) for i, (time, text) in enumerate(zip(columns[0], texts, strict=True), 1))
+    marks = (Marker(float(time), text, i) for i, (time, text) in enumerate(zip(columns[0], texts, strict=True), 1))
     return Layer(tuple(marks), unit="beat")

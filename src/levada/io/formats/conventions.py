@@ -16,23 +16,23 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.marks import Mark, plain
+from levada.io.formats.layers import Marker, normalize_text
 
 __all__ = [
     "COLUMNS",
     "CONVENTIONS",
+    "HINT",
     "LAYER",
-    "NAME_IT",
     "NEGATIVE",
     "TICKS",
     "Positions",
     "check_convention",
-    "is_known",
+    "format_labels",
+    "is_recognised",
     "label_error",
-    "label_texts",
+    "normalize_label",
     "read_positions",
-    "reads_back",
-    "word_of",
+    "round_trips",
 ]
 
 CONVENTIONS = {
@@ -110,7 +110,7 @@ _NUMBERS = {name: str(number) for number, names in enumerate(_ORDER, 1) for name
 _OF_METRE = re.compile(r"(\d{1,2})/(\d{1,2})")
 _BPM = re.compile(r"~?\s*\d{1,4}([.,]\d+)?\s*bpm")
 
-NAME_IT = 'name the convention (--convention, or [labels] convention = "…" in corpus.toml)'
+HINT = 'name the convention (--convention, or [labels] convention = "…" in corpus.toml)'
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,14 @@ def check_convention(name: str) -> str:
     )
 
 
-def label_error(problem: str, path: str | Path, mark: Mark, unit: str) -> InputError:
+def label_error(problem: str, path: str | Path, mark: Marker, unit: str) -> InputError:
     """Return an error that names where a label stands: in a line, or at a point or beat of a layer."""
     if unit == "line" or mark.line is None:
         return InputError(problem, path=path, line=mark.line)
     return InputError(f"{unit} {mark.line}: {problem}", path=path)
 
 
-def is_known(word: str) -> bool:
+def is_recognised(word: str) -> bool:
     """Whether a label means something here: a number, a word for a beat or a downbeat, or a tempo."""
     return word in _UNKNOWN or word in _DOWNBEAT or _is_place(word) or bool(_BPM.fullmatch(word))
 
@@ -158,13 +158,13 @@ def _is_place(text: str) -> bool:
     return bool(_WHOLE.fullmatch(text) or _WHOLE_FLOAT.fullmatch(text) or _BAR_BEAT.fullmatch(text))
 
 
-def word_of(text: str) -> str:
+def normalize_label(text: str) -> str:
     """Write a label as plainly as its many spellings allow.
 
     Without accents and capitals; of ASAP's `db,4/4,1` what stands before the metre and the key; `beat 2`, `two` and
     `dos` are 2; `bar 3 beat 2`, `3-2` and `3.2.00` are 3.2.
     """
-    word = plain(text)
+    word = normalize_text(text)
     for pattern, wanted in _SPELLINGS:
         match = pattern.fullmatch(word)
         if match:
@@ -172,7 +172,7 @@ def word_of(text: str) -> str:
     return _NUMBERS.get(word, word)
 
 
-def read_positions(marks: Sequence[Mark], convention: str, unit: str, path: str | Path) -> Positions:
+def read_positions(marks: Sequence[Marker], convention: str, unit: str, path: str | Path) -> Positions:
     """Read the labels of beats.
 
     Parameters
@@ -195,7 +195,7 @@ def read_positions(marks: Sequence[Mark], convention: str, unit: str, path: str 
     InputError
         If the labels can be read in two ways, contradict the convention, or are not those of beats.
     """
-    words = [word_of(mark.text) for mark in marks]
+    words = [normalize_label(mark.text) for mark in marks]
     if convention == "times":
         return Positions([0] * len(marks), "times")
     if convention == "downbeats-only":
@@ -228,7 +228,7 @@ def read_positions(marks: Sequence[Mark], convention: str, unit: str, path: str 
     for i, position in enumerate(positions):
         if position > LARGEST:
             what = f"{position} is no position in a bar of at most {LARGEST} beats"
-            raise label_error(f"{what}: if it is the number of a beat or bar, {NAME_IT}", path, marks[i], unit)
+            raise label_error(f"{what}: if it is the number of a beat or bar, {HINT}", path, marks[i], unit)
     return Positions(positions, read.convention, (*notes, *read.notes), read.only_downbeats)
 
 
@@ -242,7 +242,7 @@ def _whole(text: str) -> int:
 
 
 def _read_numbers(
-    numbers: dict[int, int], marks: Sequence[Mark], convention: str, unit: str, path: str | Path
+    numbers: dict[int, int], marks: Sequence[Marker], convention: str, unit: str, path: str | Path
 ) -> Positions:
     """Read whole numbers; they stand at these indices."""
     values = list(numbers.values())
@@ -286,14 +286,14 @@ def _read_numbers(
 
 
 def _recognised(
-    numbers: dict[int, int], *, everywhere: bool, marks: Sequence[Mark], unit: str, path: str | Path
+    numbers: dict[int, int], *, everywhere: bool, marks: Sequence[Marker], unit: str, path: str | Path
 ) -> str:
     """Tell the convention of whole numbers, or refuse."""
     indices, values = list(numbers), list(numbers.values())
     steps = list(pairwise(values))
 
     def refuse(readings: str) -> InputError:
-        return label_error(f"its labels can be read as {readings}: {NAME_IT}", path, marks[indices[0]], unit)
+        return label_error(f"its labels can be read as {readings}: {HINT}", path, marks[indices[0]], unit)
 
     if TICKS in values and len(values) > 1 and all(value <= TICKS and value % 12 == 0 for value in values):
         return "ticks"
@@ -359,7 +359,7 @@ def _by_bar(numbers: dict[int, int], count: int, *, everywhere: bool) -> list[in
 
 
 def _read_pairs(
-    labelled: dict[int, str], marks: Sequence[Mark], convention: str, unit: str, path: str | Path
+    labelled: dict[int, str], marks: Sequence[Marker], convention: str, unit: str, path: str | Path
 ) -> Positions:
     """Read bar.beat, or positions as fractions of a bar."""
     positions = [0] * len(marks)
@@ -367,7 +367,7 @@ def _read_pairs(
     if len(of_metre) == len(labelled) > 1 and len({match[2] for match in of_metre}) == 1:  # 2/4: the second of four
         if any(not 1 <= int(match[1]) <= int(match[2]) for match in of_metre):
             i = next(iter(labelled))
-            raise label_error(f"{marks[i].text!r} is no beat of a bar: {NAME_IT}", path, marks[i], unit)
+            raise label_error(f"{marks[i].text!r} is no beat of a bar: {HINT}", path, marks[i], unit)
         for i, match in zip(labelled, of_metre, strict=True):
             positions[i] = int(match[1])
         return Positions(positions, "positions", (f"labels such as {of_metre[0][0]!r} are beats of bars",))
@@ -400,7 +400,7 @@ def _read_pairs(
         tempi = read[0][0] >= 20 or any(bar_b < bar_a for (bar_a, _), (bar_b, _) in steps)
         if tempi or max(beat for _, beat in read) > LARGEST:
             what = f"labels such as {marks[first].text!r} do not count beats of bars: they may be tempi or levels"
-            raise label_error(f"{what}; if only the times are wanted, {NAME_IT}: times", path, marks[first], unit)
+            raise label_error(f"{what}; if only the times are wanted, {HINT}: times", path, marks[first], unit)
     for (i, _), (_, beat) in zip(pairs.items(), read, strict=True):
         positions[i] = beat + zero
     notes = ("its beats of bars count from 0: bar.0 is taken for the downbeat",) if zero else ()
@@ -437,7 +437,7 @@ def _fractions(labelled: dict[int, str]) -> list[int] | None:
     return [round((value - int(value)) * beats) % beats + 1 for value in values]
 
 
-def label_texts(beats: Beats) -> list[str]:
+def format_labels(beats: Beats) -> list[str]:
     """Write a label for every beat such that `interpret` reads the same positions.
 
     Parameters
@@ -450,7 +450,7 @@ def label_texts(beats: Beats) -> list[str]:
         Plain positions, an empty text where one is unknown; bar.beat where plain ones could be read otherwise.
     """
     texts = [str(position or "") for _, position in beats]
-    if reads_back(beats, texts):
+    if round_trips(beats, texts):
         return texts
     bar, before, pairs = 1, 0, list[str]()
     for _, position in beats:
@@ -461,9 +461,9 @@ def label_texts(beats: Beats) -> list[str]:
     return pairs
 
 
-def reads_back(beats: Beats, texts: Sequence[str]) -> bool:
+def round_trips(beats: Beats, texts: Sequence[str]) -> bool:
     """Whether labels are read as the positions of these beats."""
-    marks = [Mark(time, text, i) for i, ((time, _), text) in enumerate(zip(beats, texts, strict=True), 1)]
+    marks = [Marker(time, text, i) for i, ((time, _), text) in enumerate(zip(beats, texts, strict=True), 1)]
     if not marks:
         return True
     try:

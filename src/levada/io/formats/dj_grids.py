@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from levada.errors import InputError
-from levada.io.formats.marks import Layer, Mark, plain
+from levada.io.formats.layers import Layer, Marker, normalize_text
 from levada.io.formats.xml_reader import is_root, parse_xml
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def parse_traktor(text: str, *, path: str | Path) -> list[Layer]:
 def _layer(name: str, anchors: list[Anchor], end: float, path: str | Path, notes: tuple[str, ...]) -> Layer:
     anchors.sort()
     last = [(max(end, anchors[-1][0] + 1e-3), 1.0, 1, 4)] if anchors else []
-    marks: list[Mark] = []
+    marks: list[Marker] = []
     for (start, bpm, position, metre), (stop, *_) in pairwise([*anchors, *last]):
         if not 10 <= bpm <= 1000 or not 1 <= position <= 64 or metre < 1:
             raise InputError(f"{name}: a grid of {bpm:g} bpm and beat {position} is none", path=path)
@@ -103,8 +103,10 @@ def _layer(name: str, anchors: list[Anchor], end: float, path: str | Path, notes
             raise InputError(f"{name}: a grid of more than {_MOST} beats is none", path=path)
         is_end = stop == last[0][0]
         beats = int(count) + 1 if is_end else max(1, round(count))
-        marks += [Mark(start + i * beat, str((position - 1 + i) % metre + 1), len(marks) + i + 1) for i in range(beats)]
-    own = plain(name) == plain(Path(path).stem)
+        marks += [
+            Marker(start + i * beat, str((position - 1 + i) % metre + 1), len(marks) + i + 1) for i in range(beats)
+        ]
+    own = normalize_text(name) == normalize_text(Path(path).stem)
     return Layer(
         tuple(marks), name, 1 if own else -1, "beat", "positions", is_sorted=False, notes=notes if marks else ()
     )

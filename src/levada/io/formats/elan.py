@@ -6,8 +6,8 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker
 from levada.io.formats.xml_reader import comment, escape, is_root, parse_xml
 
 __all__ = ["dump", "is_elan", "parse"]
@@ -45,7 +45,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
             end = slots.get(annotation.get("TIME_SLOT_REF2", ""))
             if start is None:
                 raise InputError(f"annotation {number} of tier {tier.get('TIER_ID')!r} has no time", path=path)
-            marks.append(Mark(start, (annotation.findtext("ANNOTATION_VALUE") or "").strip(), number, end))
+            marks.append(Marker(start, (annotation.findtext("ANNOTATION_VALUE") or "").strip(), number, end))
         layers.append(Layer(tuple(marks), tier.get("TIER_ID") or "", unit="annotation", is_sorted=False))
     return layers
 
@@ -67,7 +67,7 @@ def dump(beats: Beats, *, mark: str = "") -> str:
         f'    <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a{number}" TIME_SLOT_REF1="{names[start]}" '
         f'TIME_SLOT_REF2="{names[end]}"><ANNOTATION_VALUE>{escape(text)}</ANNOTATION_VALUE>'
         "</ALIGNABLE_ANNOTATION></ANNOTATION>\n"
-        for number, (start, end, text) in enumerate(zip(starts, ends, label_texts(beats), strict=True), 1)
+        for number, (start, end, text) in enumerate(zip(starts, ends, format_labels(beats), strict=True), 1)
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import NEGATIVE, is_known, label_error, read_positions, word_of
-from levada.io.formats.marks import Layer, Mark, Reading, plain
+from levada.io.formats.conventions import NEGATIVE, is_recognised, label_error, normalize_label, read_positions
+from levada.io.formats.layers import BeatAnnotation, Layer, Marker, normalize_text
 
 __all__ = ["interpret"]
 
@@ -20,7 +20,7 @@ BEFORE_S = 1.0  # a first beat this long before the recording is a pickup of an 
 _LIMIT = re.compile(r"(annotate|skip)\b")
 
 
-def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Path) -> Reading:
+def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Path) -> BeatAnnotation:
     """Tell beats and their positions from the marks of a layer.
 
     Parameters
@@ -45,8 +45,8 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     """
     convention = convention or layer.convention
     notes = list(layer.notes)
-    limits = [mark for mark in layer.marks if _LIMIT.match(plain(mark.text)) and mark.end_s is not None]
-    marks = [mark for mark in layer.marks if not _LIMIT.match(plain(mark.text))]
+    limits = [mark for mark in layer.marks if _LIMIT.match(normalize_text(mark.text)) and mark.end_s is not None]
+    marks = [mark for mark in layer.marks if not _LIMIT.match(normalize_text(mark.text))]
     if not marks:
         raise InputError("has no beats yet, only regions to annotate" if limits else "has no beats", path=path)
     marks = _without_words(marks, layer, convention, notes, path)
@@ -57,7 +57,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     notes += [*read.notes, *_crosses(marks)]
     kept = _kept(marks, limits, notes, path)
     sure = [sure for i in kept if (sure := marks[i].confidence) is not None]
-    return Reading(
+    return BeatAnnotation(
         Beats(
             [marks[i].time_s for i in kept],
             [read.positions[i] for i in kept],
@@ -71,7 +71,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     )
 
 
-def _crosses(marks: list[Mark]) -> list[str]:
+def _crosses(marks: list[Marker]) -> list[str]:
     """Say what x is taken for, which some write for a beat and some, as X, for a stressed one."""
     crosses = {mark.text.strip() for mark in marks} & {"x", "X"}
     if len(crosses) == 2:
@@ -79,11 +79,11 @@ def _crosses(marks: list[Mark]) -> list[str]:
     return [f"its label {one} is a beat whose position is unknown" for one in crosses]
 
 
-def _where(mark: Mark, unit: str) -> str:
+def _where(mark: Marker, unit: str) -> str:
     return f"{mark.time_s:g} s" if mark.line is None else f"{unit} {mark.line} ({mark.time_s:g} s)"
 
 
-def _in_order(marks: list[Mark], layer: Layer, notes: list[str], path: str | Path) -> list[Mark]:
+def _in_order(marks: list[Marker], layer: Layer, notes: list[str], path: str | Path) -> list[Marker]:
     if not layer.is_sorted:
         ordered = sorted(marks, key=lambda mark: mark.time_s)
         if ordered != marks:
@@ -102,7 +102,7 @@ def _in_order(marks: list[Mark], layer: Layer, notes: list[str], path: str | Pat
     return marks
 
 
-def _kept(marks: list[Mark], limits: list[Mark], notes: list[str], path: str | Path) -> list[int]:
+def _kept(marks: list[Marker], limits: list[Marker], notes: list[str], path: str | Path) -> list[int]:
     """Indices of the beats that lie in the recording and in what is to be used."""
     kept = [i for i, mark in enumerate(marks) if mark.time_s >= 0]
     if len(kept) < len(marks):
@@ -110,8 +110,8 @@ def _kept(marks: list[Mark], limits: list[Mark], notes: list[str], path: str | P
         what = f"{dropped} beats before the recording starts are" if dropped > 1 else "its first beat is"
         notes.append(f"{what} left out, at {marks[0].time_s:g} s")
     if limits:
-        use = [mark for mark in limits if plain(mark.text).startswith("annotate")]
-        skip = [mark for mark in limits if plain(mark.text).startswith("skip")]
+        use = [mark for mark in limits if normalize_text(mark.text).startswith("annotate")]
+        skip = [mark for mark in limits if normalize_text(mark.text).startswith("skip")]
         inside = [
             i
             for i in kept
@@ -125,25 +125,27 @@ def _kept(marks: list[Mark], limits: list[Mark], notes: list[str], path: str | P
     return kept
 
 
-def _covers(mark: Mark, time_s: float) -> bool:
+def _covers(mark: Marker, time_s: float) -> bool:
     return mark.time_s <= time_s <= (mark.time_s if mark.end_s is None else mark.end_s)
 
 
-def _without_words(marks: list[Mark], layer: Layer, convention: str, notes: list[str], path: str | Path) -> list[Mark]:
+def _without_words(
+    marks: list[Marker], layer: Layer, convention: str, notes: list[str], path: str | Path
+) -> list[Marker]:
     """Pass over marks whose label is a comment, unless a beat is missing there without them."""
-    words = [word_of(mark.text) for mark in marks]
+    words = [normalize_label(mark.text) for mark in marks]
     for mark, word in zip(marks, words, strict=True):
         if NEGATIVE.fullmatch(word):
             raise label_error(
                 f"{mark.text!r} is not the place of a beat: positions are counted from 1", path, mark, layer.unit
             )
-    others = [i for i, word in enumerate(words) if not is_known(word)]
+    others = [i for i, word in enumerate(words) if not is_recognised(word)]
     if not others or convention in ("times", "downbeats-only"):
         return marks
     first = marks[others[0]]
     if len(others) == len(marks) > 2 and len({words[i] for i in others}) == 1 and all(m.end_s is None for m in marks):
         notes.append(f"all labels are {first.text!r}: the positions in the bar are unknown")
-        return [Mark(mark.time_s, "", mark.line, confidence=mark.confidence) for mark in marks]
+        return [Marker(mark.time_s, "", mark.line, confidence=mark.confidence) for mark in marks]
     often = max(Counter(words[i] for i in others).values())
     if 2 * len(others) >= len(marks) or (often > 2 and often > OFTEN * len(marks)):
         if any(mark.end_s is not None and mark.end_s > mark.time_s for mark in marks):
@@ -158,13 +160,13 @@ def _without_words(marks: list[Mark], layer: Layer, convention: str, notes: list
         more = f" (and {len(comments) - 1} more)" if len(comments) > 1 else ""
         notes.append(f"{marks[i].text!r} in {_where(marks[i], layer.unit)} is a comment, not a beat{more}")
     return [
-        Mark(mark.time_s, "", mark.line, confidence=mark.confidence) if i in others else mark
+        Marker(mark.time_s, "", mark.line, confidence=mark.confidence) if i in others else mark
         for i, mark in enumerate(marks)
         if i not in comments
     ]
 
 
-def _is_missed(marks: list[Mark], i: int, others: set[int]) -> bool:
+def _is_missed(marks: list[Marker], i: int, others: set[int]) -> bool:
     """Whether a gap of about two beats is left where a mark with a comment stands, which it divides evenly."""
     beats = sorted(mark.time_s for j, mark in enumerate(marks) if j not in others)
     at = sum(time < marks[i].time_s for time in beats)

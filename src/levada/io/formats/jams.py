@@ -14,8 +14,8 @@ from typing import Any
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker
 
 __all__ = ["dump", "parse"]
 
@@ -91,7 +91,7 @@ def _observations(data: object, path: str | Path) -> list[Any]:
     raise InputError("its annotation of beats has no data", path=path)
 
 
-def _mark(number: int, observation: object, path: str | Path) -> Mark:
+def _mark(number: int, observation: object, path: str | Path) -> Marker:
     if not isinstance(observation, dict) or not _is_number(observation.get("time")):
         raise InputError(f"beat {number} has no time", path=path)
     value, confidence = observation.get("value"), observation.get("confidence")
@@ -109,7 +109,9 @@ def _mark(number: int, observation: object, path: str | Path) -> Mark:
         raise InputError(f"beat {number} has {str(confidence)[:40]!r} as its confidence", path=path)
     if confidence is not None and not 0 <= confidence <= 1:
         raise InputError(f"the confidence of beat {number} is not between 0 and 1", path=path)
-    return Mark(float(observation["time"]), value, number, confidence=None if confidence is None else float(confidence))
+    return Marker(
+        float(observation["time"]), value, number, confidence=None if confidence is None else float(confidence)
+    )
 
 
 def _is_number(value: object) -> bool:
@@ -143,7 +145,7 @@ def dump(
         {"time": time, "duration": 0.0, "value": position or None, "confidence": confidence}
         for (time, position), confidence in zip(beats, sure, strict=True)
     ]
-    plain = label_texts(beats) == [str(position or "") for _, position in beats]
+    plain = format_labels(beats) == [str(position or "") for _, position in beats]
     sandbox: dict[str, Any] = {} if plain else {"convention": "positions"}
     if provenance:
         sandbox["levada"] = dict(provenance)

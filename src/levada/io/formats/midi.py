@@ -22,8 +22,8 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker
 
 __all__ = ["dump", "is_midi", "parse"]
 
@@ -72,7 +72,7 @@ def parse(content: bytes, *, path: str | Path) -> list[Layer]:
     if ours:
         times = _seconds([tick for tick, _ in ours], found)
         marks = [
-            Mark(time, text.removeprefix(_TEXT).strip(), number)
+            Marker(time, text.removeprefix(_TEXT).strip(), number)
             for number, (time, (_, text)) in enumerate(zip(times, ours, strict=True), 1)
         ]
         return [Layer(tuple(marks), "tempo map", unit="beat", is_sorted=False)]
@@ -82,7 +82,7 @@ def parse(content: bytes, *, path: str | Path) -> list[Layer]:
         notes.append("it has no time signature: the positions in the bar are unknown")
     times = _seconds([tick for tick, _ in ticks], found)
     places = [str(position) if found.metres else "" for _, position in ticks]
-    marks = [Mark(time, text, number) for number, (time, text) in enumerate(zip(times, places, strict=True), 1)]
+    marks = [Marker(time, text, number) for number, (time, text) in enumerate(zip(times, places, strict=True), 1)]
     return [Layer(tuple(marks), "tempo map", unit="beat", convention="positions", is_sorted=False, notes=tuple(notes))]
 
 
@@ -215,7 +215,7 @@ def dump(beats: Beats, *, mark: str = "") -> bytes:
         if metre != before
         for length, power in [metre]
     ]
-    for start, text in zip(starts, label_texts(beats), strict=True):
+    for start, text in zip(starts, format_labels(beats), strict=True):
         body = f"{_TEXT} {text}".strip()
         events.append((lead_ticks + start * _TICKS, 2, _text_event(body)))
     track, now = b"\x00" + _text_event(mark) if mark else b"", 0

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["is_unedited", "made_by", "mark", "seal"]
+__all__ = ["is_unedited", "provenance_comment", "read_provenance", "seal"]
 
 _DIGITS = 16
 _HEAD = 4096  # bytes in which a mark begins
@@ -20,7 +20,7 @@ _SHOWN = 12  # digits of a model's digest
 _MARK = re.compile(rb"written by levada (\S+), model (.{1,300}?) \((\w*)\), content ([0-9a-f]{16})")
 
 
-def mark(provenance: Mapping[str, str] | None) -> str:
+def provenance_comment(provenance: Mapping[str, str] | None) -> str:
     """Return the text of a mark, to be sealed once it stands in a file; empty without provenance.
 
     Parameters
@@ -48,7 +48,7 @@ def seal(content: bytes) -> bytes:
     return content if found is None else content[: found.start(4)] + _hash(content, found) + content[found.end(4) :]
 
 
-def made_by(content: bytes) -> dict[str, str] | None:
+def read_provenance(content: bytes) -> dict[str, str] | None:
     """Return the provenance of a file that levada made and nobody has edited; None for any other."""
     if content.startswith(b"BZh"):
         try:
@@ -71,7 +71,7 @@ def is_unedited(path: Path) -> bool:
             head = file.read(_HEAD)
             if not head.startswith(b"BZh") and _MARK.search(head) is None:
                 return False
-            return made_by(head + file.read(1 << 26)) is not None
+            return read_provenance(head + file.read(1 << 26)) is not None
     except OSError:
         return False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.marks import Layer, Mark, parse_time
+from levada.io.formats.layers import Layer, Marker, parse_time
 
 __all__ = ["dump", "is_reaper", "parse"]
 
@@ -43,7 +43,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
             how = "show times as minutes and seconds in Reaper, and export again"
             raise InputError(f"{what} is not a start in seconds: {how}", path=path, line=number)
         end = parse_time(cells[3]) if len(cells) > 3 and cells[0].upper().startswith("R") else None
-        marks.append(Mark(start, _label(cells[1]), number, end))
+        marks.append(Marker(start, _label(cells[1]), number, end))
     return [Layer(tuple(marks), "markers")]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker
 from levada.io.formats.provenance import seal
 from levada.io.formats.xml_reader import comment, escape, is_root, parse_xml
 
@@ -95,7 +95,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
         for number, (point, label) in enumerate(zip(points, labels, strict=True), 1):
             start = _number(point.get("frame", ""), path) / rate
             length = _number(point.get("duration", "0") or "0", path) / rate
-            marks.append(Mark(start, label, number, start + length if length else None))
+            marks.append(Marker(start, label, number, start + length if length else None))
         layers.append(Layer(tuple(marks), name or kind, rank, unit="point", is_sorted=False))
     if root.tag != "sv" or not layers:
         raise InputError("has no layer of points: export a time instants layer", path=path)
@@ -122,7 +122,7 @@ def dump(beats: Beats, *, mark: str = "") -> str:
     frames = [round(time * _RATE) for time, _ in beats]
     points = "".join(
         f'      <point frame="{frame}" label="{escape(text)}" />\n'
-        for frame, text in zip(frames, label_texts(beats), strict=True)
+        for frame, text in zip(frames, format_labels(beats), strict=True)
     )
     start, end = (frames[0], frames[-1] + 1) if frames else (0, 0)
     return (

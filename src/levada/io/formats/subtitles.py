@@ -10,8 +10,8 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark, parse_time
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker, parse_time
 
 __all__ = ["dump", "is_subtitles", "parse"]
 
@@ -47,7 +47,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
         following = lines[number + 1] if number + 1 < len(lines) else ""
         if re.fullmatch(r"\d+", label) and _CUE.fullmatch(following):
             label = ""  # a cue without text: this is the number of the next one
-        marks.append(Mark(start, label, number, None if end <= start else end))
+        marks.append(Marker(start, label, number, None if end <= start else end))
     if not marks:
         raise InputError("has no cues", path=path)
     return [Layer(tuple(marks), "subtitles", is_sorted=False)]
@@ -60,7 +60,7 @@ def dump(beats: Beats) -> str:
         min(start + _SHOWN_MS, *later)
         for start, *later in zip(starts, [*starts[1:], 1 << 62][: len(starts)], strict=True)
     ]
-    texts = label_texts(beats)
+    texts = format_labels(beats)
     return "".join(
         f"{number}\n{_clock(start)} --> {_clock(end)}\n{text or 'beat'}\n\n"
         for number, (start, end, text) in enumerate(zip(starts, ends, texts, strict=True), 1)

@@ -21,10 +21,17 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import CONVENTIONS, NAME_IT, TICKS, check_convention, label_texts, reads_back
-from levada.io.formats.marks import Layer, Mark, parse_time, plain
+from levada.io.formats.conventions import (
+    CONVENTIONS,
+    HINT,
+    TICKS,
+    check_convention,
+    format_labels,
+    round_trips,
+)
+from levada.io.formats.layers import Layer, Marker, normalize_text, parse_time
 
-__all__ = ["audacity", "beats", "csv", "parse", "sonic_visualiser_csv"]
+__all__ = ["dump_audacity", "dump_beats", "dump_csv", "dump_sonic_visualiser_csv", "parse"]
 
 _NAMES = {  # what columns are called, without accents, spaces and signs
     "time": (
@@ -143,7 +150,7 @@ def _named(rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path
     if not rows or any(parse_time(cell) is not None for cell in rows[0][1]):
         return {}
     line, cells = rows[0]
-    names = [re.sub(r"[\s_()\[\].,:/-]", "", plain(cell)) for cell in cells]
+    names = [re.sub(r"[\s_()\[\].,:/-]", "", normalize_text(cell)) for cell in cells]
     kinds = [_KIND.get(name, "") for name in names]
     if "frames" in kinds and not {"time", "ms"} & set(kinds):
         raise InputError("times are in frames: export them in seconds", path=path, line=line)
@@ -166,7 +173,7 @@ def _named(rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path
             and parse_time(rows[1][1][0]) is not None
         ):
             raise InputError(
-                f"its columns {', '.join(cells)} are named, but none is known for a time: name one time, or {NAME_IT}: "
+                f"its columns {', '.join(cells)} are named, but none is known for a time: name one time, or {HINT}: "
                 "time,beat",
                 path=path,
                 line=line,
@@ -240,7 +247,7 @@ def _unnamed(
                 return rows, {"time": 0, "position": 1}
             raise InputError("has more columns than most lines", path=path, line=rows[odd][0])
     if len(columns) > 3:
-        wanted = f"name them in a first line, like time,position,confidence, or {NAME_IT}: time,beat"
+        wanted = f"name them in a first line, like time,position,confidence, or {HINT}: time,beat"
         raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=rows[0][0])
     if all(parse_time(cell) is None for cell in columns[2] if cell) and all(map(_PLACE.fullmatch, columns[1])):
         notes.append(f"its third column is not used: {next(cell for cell in columns[2] if cell)!r}")
@@ -253,7 +260,7 @@ def _three(columns: list[list[str]], rows: list[tuple[int, list[str]]], path: st
     second, third = columns[1:]
     if all(map(_WHOLE.fullmatch, second)) and all(map(_WHOLE.fullmatch, third)):
         if _is_bar(second, third) == _is_bar(third, second):
-            either = f"its second and third column can both be bars or beats: name them in a first line, or {NAME_IT}"
+            either = f"its second and third column can both be bars or beats: name them in a first line, or {HINT}"
             raise InputError(f"{either}: time,bar,beat", path=path, line=rows[0][0])
         return {"time": 0, "position": 2, "bar": 1} if _is_bar(second, third) else {"time": 0, "position": 1, "bar": 2}
     shares = all(not cell or ((value := parse_time(cell)) is not None and 0 <= value <= 1) for cell in third)
@@ -300,7 +307,7 @@ def _without_index(rows: list[tuple[int, list[str]]], notes: list[str]) -> list[
 def _refuse_tempi(rows: list[tuple[int, list[str]]], columns: list[list[str]], path: str | Path) -> None:
     """Refuse a curve of tempi: its times are those of changes, not of beats."""
     for i, column in enumerate(columns[2:], 2):
-        tempi = [re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpm", plain(cell)) for cell in column]
+        tempi = [re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpm", normalize_text(cell)) for cell in column]
         for before in columns[1:i]:
             values = [parse_time(cell) for cell in before]
             if all(
@@ -351,7 +358,7 @@ def _float(text: str) -> float:
 
 def _marks(
     rows: list[tuple[int, list[str]]], roles: dict[str, int], notes: list[str], path: str | Path, *, is_stated: bool
-) -> tuple[list[Mark], str]:
+) -> tuple[list[Marker], str]:
     at = next(roles[kind] for kind in ("time", "ms", "hundredths") if kind in roles)
     scale = 1.0 if "time" in roles else 0.001 if "ms" in roles else 0.01
     if scale == 0.001:
@@ -362,7 +369,7 @@ def _marks(
     for (line, cells), sure in zip(rows, confidences, strict=True):
         time = _time(_cell(cells, at), path, line)
         end = parse_time(_cell(cells, roles["end"])) if "end" in roles else None
-        marks.append(Mark(time * scale, _cell(cells, label) if label is not None else "", line, end, sure))
+        marks.append(Marker(time * scale, _cell(cells, label) if label is not None else "", line, end, sure))
     return marks, convention
 
 
@@ -404,7 +411,7 @@ def _confidences(rows: list[tuple[int, list[str]]], roles: dict[str, int], path:
     return values
 
 
-def beats(beats: Beats, *, mark: str = "") -> str:
+def dump_beats(beats: Beats, *, mark: str = "") -> str:
     """Write `.beats`: time, tab, position; the time alone where no position is known; first a comment, if any."""
     comment = f"# {mark}\n" if mark else ""
     if not beats.positions.any():
@@ -412,7 +419,7 @@ def beats(beats: Beats, *, mark: str = "") -> str:
     return comment + _stated(beats) + "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
 
 
-def csv(beats: Beats) -> str:
+def dump_csv(beats: Beats) -> str:
     """Write CSV with names in the first line, and confidences if there are any."""
     if beats.confidence is None:
         return _stated(beats) + "time,position\n" + "".join(f"{time:.6f},{position}\n" for time, position in beats)
@@ -422,16 +429,16 @@ def csv(beats: Beats) -> str:
 
 def _stated(beats: Beats) -> str:
     """Write a comment with the convention where the numbers alone could be read otherwise."""
-    return "" if reads_back(beats, [str(position) for _, position in beats]) else "# convention: positions\n"
+    return "" if round_trips(beats, [str(position) for _, position in beats]) else "# convention: positions\n"
 
 
-def sonic_visualiser_csv(beats: Beats) -> str:
+def dump_sonic_visualiser_csv(beats: Beats) -> str:
     """Write what Sonic Visualiser imports as a layer of time instants: time, label."""
-    texts = label_texts(beats)
+    texts = format_labels(beats)
     return "".join(f"{time:.6f},{text or 'New Point'}\n" for (time, _), text in zip(beats, texts, strict=True))
 
 
-def audacity(beats: Beats) -> str:
+def dump_audacity(beats: Beats) -> str:
     """Write a label track of Audacity: start, end, label."""
-    texts = label_texts(beats)
+    texts = format_labels(beats)
     return "".join(f"{time:.6f}\t{time:.6f}\t{text}\n" for (time, _), text in zip(beats, texts, strict=True))

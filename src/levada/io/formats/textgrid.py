@@ -7,8 +7,8 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.conventions import label_texts
-from levada.io.formats.marks import Layer, Mark
+from levada.io.formats.conventions import format_labels
+from levada.io.formats.layers import Layer, Marker
 
 __all__ = ["dump", "is_textgrid", "parse"]
 
@@ -69,7 +69,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
                 end = number() if kind == "IntervalTier" else None
                 label, at = word()
                 if kind == "TextTier" or label.strip():  # an interval without a label is the space between two
-                    marks.append(Mark(start, label.strip(), at, end))
+                    marks.append(Marker(start, label.strip(), at, end))
             layers.append(Layer(tuple(marks), name, 2 if kind == "TextTier" else 1, is_sorted=False))
     except (StopIteration, RuntimeError):
         raise InputError("ends in the middle of a tier", path=path) from None
@@ -87,7 +87,7 @@ def dump(beats: Beats, *, duration_s: float | None = None) -> str:
     end = max(duration_s or 0.0, float(beats.times_s[-1]) if len(beats) else 0.0)
     points = "".join(
         f'        points [{number}]:\n            number = {time:.6f}\n            mark = "{text}"\n'
-        for number, ((time, _), text) in enumerate(zip(beats, label_texts(beats), strict=True), 1)
+        for number, ((time, _), text) in enumerate(zip(beats, format_labels(beats), strict=True), 1)
     )
     return (
         f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end:.6f}\ntiers? <exists>\n'

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from levada.errors import InputError, MissingExtra, suggest
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 
 __all__ = ["NAMES", "Outlet", "Row", "Tracking", "check", "progress", "start"]
 
@@ -134,7 +134,7 @@ class Tracking:
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
-        with atomic(self._file("tables", name, ".csv"), force=True) as temporary:
+        with atomic_file(self._file("tables", name, ".csv"), force=True) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
         self._tell(lambda outlet: outlet.table(name, columns, rows))
 
@@ -152,7 +152,7 @@ class Tracking:
             Where to click.
         """
         file = self._file("audio", name, ".wav")
-        sound = samples if beats is None else audio.with_clicks(samples, beats, rate=rate)
+        sound = samples if beats is None else audio.add_clicks(samples, beats, rate=rate)
         audio.write(file, sound, rate=rate, force=True)
         self._tell(lambda outlet: outlet.audio(name, file, rate))
 
@@ -179,7 +179,7 @@ class Tracking:
             raise InputError("is no PNG picture", path=path)
         file = self._file("pictures", name, ".png")
         if Path(path).resolve() != file.resolve():
-            with atomic(file, force=True) as temporary:
+            with atomic_file(file, force=True) as temporary:
                 shutil.copyfile(path, temporary)
         self._tell(lambda outlet: outlet.picture(name, file))
 
@@ -265,7 +265,7 @@ def start(
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
     about = {"project": project, "run": run or folder.absolute().name, "config": plain}
-    with atomic(folder / CONFIG, force=True) as temporary:
+    with atomic_file(folder / CONFIG, force=True) as temporary:
         temporary.write_text(
             json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
         )
@@ -319,7 +319,7 @@ def _forget(path: Path, first: int) -> None:
     if path.exists():
         with open(path, encoding="utf-8", newline="") as file:
             kept = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < first]
-    with atomic(path, force=True) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with atomic_file(path, force=True) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("step", "name", "value"), *kept])
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import MissingExtra
-from levada.io.files import atomic
+from levada.io.files import atomic_file
 from levada.learning.loggers.run import Row
 
 __all__ = ["Told"]
@@ -77,7 +77,7 @@ class Told:
                 _log.warning("Weights & Biases cannot be reached, and is told offline: %s", str(error).split("\n")[0])
                 name = _new_id()  # the other is taken until this process ends
                 self._run = begin("offline", name)
-            with atomic(about, force=True) as temporary:
+            with atomic_file(about, force=True) as temporary:
                 temporary.write_text(name, encoding="utf-8")
             self._run.define_metric("step")
             self._run.define_metric("*", step_metric="step")

@@ -23,7 +23,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
-from levada.io.text import csv_cell
+from levada.io.text import escape_csv_cell
 from levada.separation.remix.solos import (
     FEWEST,
     Hears,
@@ -491,5 +491,5 @@ def _facts(
             place = mixture.place.relative_to(out).as_posix()
             after = f"{mixture.tempo_bpm:.2f}" if before else ""
             cells = (place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before)
-            writer.writerow(map(csv_cell, cells))
+            writer.writerow(map(escape_csv_cell, cells))
     return {**found, RECORD: text.getvalue()}

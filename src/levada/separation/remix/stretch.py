@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from levada.io.audio import mono
+from levada.io.audio import to_mono
 
 __all__ = ["onsets", "placed"]
 
@@ -40,7 +40,7 @@ def onsets(samples: Floats32, rate: int) -> Ints:
     int [shape=(attacks,)]
         The sample each begins at, a few milliseconds early rather than late.
     """
-    sound = np.diff(mono(samples).astype(np.float64), prepend=0.0)  # highs, in which strokes begin
+    sound = np.diff(to_mono(samples).astype(np.float64), prepend=0.0)  # highs, in which strokes begin
     hop = max(1, round(HOP_S * rate))
     frames = len(sound) // hop
     if frames <= BEFORE:
@@ -85,7 +85,7 @@ def placed(
     out = np.zeros((samples.shape[0], length), np.float32)
     if not len(ends):
         return out
-    heard, shift = mono(samples), int(shifts[0])
+    heard, shift = to_mono(samples), int(shifts[0])
     begin = max(0, int(ends[0]) - round(EARLY_S * rate))
     at = begin
     for index in range(1, len(ends)):

@@ -120,7 +120,7 @@ def _takes(folder: Path, voice: str) -> Takes:
 
 def _read(path: Path) -> Floats32:
     samples, rate = audio.read(path, duration_s=3 * LONGEST_S)
-    sound = from_onset(audio.resample(audio.mono(samples), rate=rate, to=RATE), lead_s=np.inf)
+    sound = from_onset(audio.resample(audio.to_mono(samples), rate=rate, to=RATE), lead_s=np.inf)
     if not sound.any():
         raise InputError("is silent: there is no stroke in it", path=path)
     fade = np.minimum(1, np.arange(int(LONGEST_S * RATE), 0, -1, dtype=np.float32) / (0.1 * RATE))

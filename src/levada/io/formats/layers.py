@@ -11,7 +11,7 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["Layer", "Mark", "Reading", "choose", "parse_time", "plain"]
+__all__ = ["BeatAnnotation", "Layer", "Marker", "choose_layer", "normalize_text", "parse_time"]
 
 _TIME = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?\s?s?")
 _CLOCK = re.compile(r"([+-]?)(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:[.,]\d*)?)")
@@ -19,7 +19,7 @@ _BEATS = re.compile(r"beat|pulso|batida|tactus|downbeat|compas|tiempo|taps?\b")
 
 
 @dataclass(frozen=True)
-class Mark:
+class Marker:
     """A point or a region with a label, as it stands in a file."""
 
     time_s: float  # where it is, or where it begins
@@ -33,7 +33,7 @@ class Mark:
 class Layer:
     """Marks that belong together: a file of one table has one, a session or a JAMS file may have several."""
 
-    marks: tuple[Mark, ...]
+    marks: tuple[Marker, ...]
     name: str = ""  # what the file calls it
     rank: int = 0  # how much its kind speaks for beats: instants above values
     unit: str = "line"  # what `Mark.line` counts
@@ -43,7 +43,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Reading:
+class BeatAnnotation:
     """Beats that were read, and what was assumed to read them."""
 
     beats: Beats
@@ -54,7 +54,7 @@ class Reading:
     only_downbeats: bool = False  # every label is a downbeat: the beats between are unknown, not absent
 
 
-def choose(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> Layer:
+def choose_layer(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> Layer:
     """Choose the layer that holds the beats.
 
     Parameters
@@ -80,7 +80,7 @@ def choose(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> Layer:
         return filled[0]
     if not filled:
         raise InputError("has no beats", path=path)
-    best = max(filled, key=lambda layer: (layer.rank, bool(_BEATS.search(plain(layer.name)))))
+    best = max(filled, key=lambda layer: (layer.rank, bool(_BEATS.search(normalize_text(layer.name)))))
     if len(filled) == 1:
         return best
     if best.rank < 0:
@@ -90,7 +90,7 @@ def choose(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> Layer:
     return Layer(best.marks, best.name, best.rank, best.unit, best.convention, best.is_sorted, (*best.notes, note))
 
 
-def plain(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Lower-case a text and take its accents away."""
     letters = unicodedata.normalize("NFKD", text.strip())
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).lower()
