@@ -31,7 +31,7 @@ def test_all_there_is(job, tmp_path):
     assert last["cpu_s"] == written.costs["cpu_s"]
     assert (folder / "tables" / "scores.csv").is_file()
     assert (folder / "audio" / "lowest-score.wav").stat().st_size > 100_000
-    assert (folder / "pictures" / "lowest-score.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "images" / "lowest-score.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_that_failed(job, tmp_path):

@@ -67,7 +67,7 @@ def adapt(
         if unseen:
             evaluation = _scored(out, adapted, strategy, None if before is None else model, before, spans, unseen)
         if told is not None and evaluation is not None:
-            told.table("scores", [row.flat() for row in evaluation.rows])
+            told.log_table("scores", [row.flat() for row in evaluation.rows])
     if evaluation is None:
         terminal.say("all songs were used, so there is nothing to score it on; --minutes keeps some aside")
     if as_json:

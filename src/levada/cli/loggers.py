@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from levada.beat_tracking.evaluation import Evaluation
     from levada.data import Track
-    from levada.learning.loggers import Tracking
+    from levada.learning.loggers import RunLogger
 
 __all__ = ["Track_", "both", "followed", "show"]
 
@@ -24,7 +24,7 @@ HEARD_S = 20.0
 
 
 @contextmanager
-def followed(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> Iterator[Tracking | None]:
+def followed(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> Iterator[RunLogger | None]:
     """Give whom to tell of a run; nobody where nobody was named.
 
     Plain files of all that is told lie beside the model, in ``NAME.tracking``.
@@ -38,13 +38,13 @@ def followed(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) 
         yield told
 
 
-def both(shown: Callable[..., None], told: Tracking | None) -> Callable[..., None]:
+def both(shown: Callable[..., None], told: RunLogger | None) -> Callable[..., None]:
     """A progress that is shown, and of which every tenth step is told."""
     if told is None:
         return shown
     from levada.learning import loggers
 
-    loss = loggers.progress(told)
+    loss = loggers.log_progress(told)
 
     def progress(step: int, steps: int, value: float) -> None:
         shown(step, steps, value)
@@ -53,7 +53,7 @@ def both(shown: Callable[..., None], told: Tracking | None) -> Callable[..., Non
     return progress
 
 
-def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track], folder: Path) -> None:
+def show(told: RunLogger | None, evaluation: Evaluation, tracks: Sequence[Track], folder: Path) -> None:
     """Log the scores of the base and of the adapted model, which come in this order.
 
     Of the recording that the adapted model scored lowest on, clicks and a picture are logged too.
@@ -65,7 +65,7 @@ def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track],
     from levada.io import audio
     from levada.models import loading
 
-    told.table("scores", [row.flat() for row in evaluation.rows])
+    told.log_table("scores", [row.flat() for row in evaluation.rows])
     ranked = sorted(
         (row for row in evaluation.of(evaluation.models[1]) if not row.error), key=lambda row: row.scores["beat_f"]
     )
@@ -76,10 +76,10 @@ def show(told: Tracking | None, evaluation: Evaluation, tracks: Sequence[Track],
     samples, rate = audio.read(track.audio)
     samples = samples[:, : round(HEARD_S * rate)]
     found = tracker.beats(samples, rate)
-    told.audio(track.id, samples, rate, beats=found)
+    told.log_audio(track.id, samples, rate, beats=found)
     if isinstance(tracker, Listener):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "activations.png"
             panel = Panel(f"{track.id}, {folder.name}", tracker.activations(samples, rate), found)
             plot_activations(path, [panel], reference=track.beats())
-            told.picture(track.id, path)
+            told.log_image(track.id, path)

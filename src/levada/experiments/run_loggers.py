@@ -20,7 +20,7 @@ from levada.separation.metrics import STEM_SCORES
 
 if TYPE_CHECKING:
     from levada.data import Track
-    from levada.learning.loggers import Tracking
+    from levada.learning.loggers import RunLogger
 
 __all__ = ["show"]
 
@@ -53,40 +53,40 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
     budget = f" {run.minutes:g} min" if run.minutes else ""
     title = f"{run.corpus} {run.label}{budget} seed {run.seed}"
     folder = Path(out) / FOLDER / run.id
-    with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as told:
-        steps = _curve(told, run.folder / LOG)
+    with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as logger:
+        steps = _curve(logger, run.folder / LOG)
         there = [name for name in (*SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
         values = {name: [_number(row.get(name, "")) for row in run.scores] for name in there}
         means = {name: float(np.nanmean(of)) for name, of in values.items() if not all(map(math.isnan, of))}
-        told.scalars(steps + 1, means | dict(run.costs))
-        told.table("scores", run.scores)
+        logger.log_scalars(steps + 1, means | dict(run.costs))
+        logger.log_table("scores", run.scores)
         if run.error:
-            told.table("error", [{"error": run.error}])
+            logger.log_table("error", [{"error": run.error}])
         corpus = open_source(job.source) if run.scores else None
         if not isinstance(corpus, Corpus):
             return  # songs with stems are heard with levada separate
         tracks = {track.id: track for track in corpus.annotated}
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
         if ranked and (run.folder / WEIGHTS).is_dir():
-            _hear(told, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
+            _hear(logger, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
 
 
 def _number(cell: str | float) -> float:
     return math.nan if cell == "" else float(cell)
 
 
-def _curve(told: Tracking, log: Path) -> int:
+def _curve(logger: RunLogger, log: Path) -> int:
     """The loss of every step; gives the number of the last one."""
     step = 0
     if log.is_file():
         with log.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 step = int(row["step"])
-                told.scalars(step, {"loss": float(row["loss"])})
+                logger.log_scalars(step, {"loss": float(row["loss"])})
     return step
 
 
-def _hear(told: Tracking, weights: Path, track: Track) -> None:
+def _hear(logger: RunLogger, weights: Path, track: Track) -> None:
     """The recording that scored lowest: with clicks, and what was heard in it."""
     from levada.beat_tracking.plots import Panel, plot_activations
     from levada.beat_tracking.spectrogram import GRID
@@ -101,11 +101,11 @@ def _hear(told: Tracking, weights: Path, track: Track) -> None:
     start_s = max(0.0, float(reference.times_s[len(reference) // 2]) - EXCERPT_S / 2)
     end_s = min(start_s + EXCERPT_S, samples.shape[1] / rate)
     piece = samples[:, round(start_s * rate) : round(end_s * rate)]
-    told.audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
+    logger.log_audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
     if not isinstance(tracker, Listener) or tracker.front_end.grid != GRID:
         return  # pictures have one grid
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "activations.png"
         panel = Panel(track.id, tracker.activations(samples, rate), found)
         plot_activations(picture, [panel], reference=reference, start_s=start_s, end_s=end_s)
-        told.picture("lowest-score", picture)
+        logger.log_image("lowest-score", picture)

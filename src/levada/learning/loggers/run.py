@@ -1,4 +1,4 @@
-"""A run and those who are told of it."""
+"""The log of a run: plain files in a folder, passed on to every other logger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import logging
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,17 +21,17 @@ import numpy.typing as npt
 from levada.errors import InputError, MissingExtra, suggest
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.files import atomic_file
+from levada.io.files import atomic_file, wrap_errors
 
-__all__ = ["NAMES", "Outlet", "Row", "Tracking", "check", "progress", "start"]
+__all__ = ["NAMES", "Logger", "Row", "RunLogger", "check", "log_progress", "start"]
 
 NAMES = ("csv", "tensorboard", "wandb")
-"""Who can be told. Plain files are written whether they are named or not."""
+"""Names of loggers. Plain files are written whether "csv" is named or not."""
 MISSING: Mapping[str, Callable[[], MissingExtra]] = {
-    "tensorboard": lambda: MissingExtra("tensorboard", extra="tensorboard", purpose="write for TensorBoard"),
-    "wandb": lambda: MissingExtra("wandb", extra="wandb", purpose="tell Weights & Biases of a run"),
+    "tensorboard": lambda: MissingExtra("tensorboard", extra="tensorboard", purpose="log to TensorBoard"),
+    "wandb": lambda: MissingExtra("wandb", extra="wandb", purpose="log to Weights & Biases"),
 }
-"""Those that need a library, which is called as they are, and the error where it is not installed."""
+"""Loggers that need a library of their name, and the error where it is not installed."""
 
 SCALARS, CONFIG = "scalars.csv", "config.json"
 
@@ -41,87 +40,85 @@ Row = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
-class Outlet(Protocol):
-    """Somebody who is told of a run; files are those in its folder."""
+class Logger(Protocol):
+    """What a logger does; files are those that `RunLogger` wrote."""
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Hear of numbers at a step."""
+    def log_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers at a step."""
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Hear of a table."""
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Log a table."""
 
-    def audio(self, name: str, file: Path, rate: int) -> None:
-        """Hear of a wav file."""
+    def log_audio(self, name: str, file: Path, rate: int) -> None:
+        """Log a wav file."""
 
-    def picture(self, name: str, file: Path) -> None:
-        """Hear of a PNG file."""
+    def log_image(self, name: str, file: Path) -> None:
+        """Log a PNG file."""
 
-    def finish(self) -> None:
-        """Hear that this was all."""
+    def close(self) -> None:
+        """End the log."""
 
 
-class Tracking:
-    """A run that is told to somebody; `start` gives one.
-
-    A block ends it, whatever happens inside.
+class RunLogger:
+    """Log of one run, in a folder and to other loggers; `start` opens one, and a ``with`` block closes it.
 
     Parameters
     ----------
     folder : Path
-        Holds `config.json`, `scalars.csv` (step, name, value), `tables/`, `audio/` and `pictures/`.
+        Holds `config.json`, `scalars.csv` (step, name, value), `tables/`, `audio/` and `images/`.
     config : mapping
-        What the run was asked to do, in plain values.
+        Settings of the run, as plain values.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder, self.config = folder, config
-        self._outlets = dict[str, Outlet]()
-        self._begun = False
+        self._loggers = dict[str, Logger]()
+        self._has_scalars = False
 
-    def __enter__(self) -> Tracking:
+    def __enter__(self) -> RunLogger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.finish()
+        self.close()
 
-    def tell(self, name: str, begin: Callable[[], Outlet]) -> None:
-        """Let somebody else be told from now on.
+    def add(self, name: str, open_logger: Callable[[], Logger]) -> None:
+        """Pass everything on to another logger from now on.
 
         Parameters
         ----------
         name : str
-            What a warning calls it.
-        begin : callable
-            Gives it. If it cannot, a warning says so; what the user must put right is raised.
+            Its name in warnings.
+        open_logger : callable
+            Opens it. A failure is logged as a warning; an `InputError` is raised.
         """
         try:
-            self._outlets[name] = begin()
+            self._loggers[name] = open_logger()
         except InputError:
-            self.finish()
+            self.close()
             raise
         except Exception as error:
-            _log.warning("%s failed and is not told: %s: %s", name, type(error).__name__, error)
+            _log.warning("%s cannot be used and is left out: %s: %s", name, type(error).__name__, error)
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Tell numbers.
+    def log_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers.
 
         Parameters
         ----------
         step : int
-            From 0 on. Where a run goes on after a kill, what was told of its first step and later ones is forgotten.
+            Not negative. The first step of a resumed run replaces itself and all later ones in an existing log.
         values : mapping of str to float
         """
         plain = {name: float(value) for name, value in values.items()}
         path = self.folder / SCALARS
-        if not self._begun:
-            _forget(path, step)
-            self._begun = True
-        with _written(path), open(path, "a", encoding="utf-8", newline="") as file:
+        if not self._has_scalars:
+            _truncate(path, step)
+            self._has_scalars = True
+        with wrap_errors(path), open(path, "a", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows((step, name, repr(value)) for name, value in plain.items())
-        self._tell(lambda outlet: outlet.scalars(step, plain))
+        self._forward(lambda logger: logger.log_scalars(step, plain))
 
-    def table(self, name: str, rows: Sequence[Row]) -> None:
-        """Tell a table, in place of an earlier one of this name.
+    def log_table(self, name: str, rows: Sequence[Row]) -> None:
+        """Log a table, in place of an earlier one of the same name.
 
         Parameters
         ----------
@@ -136,39 +133,33 @@ class Tracking:
         writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
         with atomic_file(self._file("tables", name, ".csv"), force=True) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
-        self._tell(lambda outlet: outlet.table(name, columns, rows))
+        self._forward(lambda logger: logger.log_table(name, columns, rows))
 
-    def audio(self, name: str, samples: npt.ArrayLike, rate: int, *, beats: Beats | None = None) -> None:
-        """Tell a recording.
+    def log_audio(self, name: str, samples: npt.ArrayLike, rate: int, *, beats: Beats | None = None) -> None:
+        """Log an excerpt of audio.
 
         Parameters
         ----------
         name : str
         samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
-            Seconds rather than minutes: all of it is kept, and sent.
+            A few seconds: all of it is stored and uploaded.
         rate : int
             In Hz.
         beats : Beats, optional
-            Where to click.
+            Clicks are mixed in at these.
         """
         file = self._file("audio", name, ".wav")
-        sound = samples if beats is None else audio.add_clicks(samples, beats, rate=rate)
-        audio.write(file, sound, rate=rate, force=True)
-        self._tell(lambda outlet: outlet.audio(name, file, rate))
+        mixed = samples if beats is None else audio.add_clicks(samples, beats, rate=rate)
+        audio.write(file, mixed, rate=rate, force=True)
+        self._forward(lambda logger: logger.log_audio(name, file, rate))
 
-    def picture(self, name: str, path: str | Path) -> None:
-        """Tell a picture.
-
-        Parameters
-        ----------
-        name : str
-        path : path-like
-            A PNG file; it is copied.
+    def log_image(self, name: str, path: str | Path) -> None:
+        """Log a PNG file, which is copied.
 
         Raises
         ------
         InputError
-            If it is none.
+            If it is not a PNG file.
         """
         try:
             with open(path, "rb") as given:
@@ -176,39 +167,39 @@ class Tracking:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", path=path) from None
         if not is_png:
-            raise InputError("is no PNG picture", path=path)
-        file = self._file("pictures", name, ".png")
+            raise InputError("is not a PNG image", path=path)
+        file = self._file("images", name, ".png")
         if Path(path).resolve() != file.resolve():
             with atomic_file(file, force=True) as temporary:
                 shutil.copyfile(path, temporary)
-        self._tell(lambda outlet: outlet.picture(name, file))
+        self._forward(lambda logger: logger.log_image(name, file))
 
-    def finish(self) -> None:
-        """End the run; once is enough, and nothing is told after it."""
-        self._tell(lambda outlet: outlet.finish())
-        self._outlets.clear()
+    def close(self) -> None:
+        """Close all loggers; a second call does nothing."""
+        self._forward(lambda logger: logger.close())
+        self._loggers.clear()
 
-    def _tell(self, what: Callable[[Outlet], None]) -> None:
-        for name, outlet in list(self._outlets.items()):
+    def _forward(self, call: Callable[[Logger], None]) -> None:
+        for name, logger in list(self._loggers.items()):
             try:
-                what(outlet)
+                call(logger)
             except Exception as error:
-                _log.warning("%s failed and is told no more: %s: %s", name, type(error).__name__, error)
-                del self._outlets[name]
+                _log.warning("%s failed and is left out from now on: %s: %s", name, type(error).__name__, error)
+                del self._loggers[name]
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
-        """Where something of this name lies: names of tracks may hold anything."""
+        """Path of a file for a name, which may hold any character."""
         plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80]
         if plain != name:
             plain = f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}".lstrip("-")
         folder = self.folder / kind
-        with _written(folder):
+        with wrap_errors(folder):
             folder.mkdir(exist_ok=True)
         return folder / (plain + suffix)
 
 
 def check(names: Sequence[str]) -> None:
-    """Make sure that all of these can be told, before there is anything to tell.
+    """Check that loggers exist and their libraries are installed.
 
     Parameters
     ----------
@@ -226,32 +217,32 @@ def check(names: Sequence[str]) -> None:
         if name not in NAMES:
             raise InputError(f"there is no logger {name!r}; {suggest(name, NAMES)}")
         if name in MISSING:
-            there = find_spec(name)
-            if there is None or there.origin is None:  # a mere folder of that name has no origin
+            spec = find_spec(name)
+            if spec is None or spec.origin is None:  # a mere folder of that name has no origin
                 raise MISSING[name]()
 
 
 def start(
     names: Sequence[str], *, folder: str | Path, project: str = "levada", run: str = "", config: Row | None = None
-) -> Tracking:
-    """Begin to tell of a run, or go on with it.
+) -> RunLogger:
+    """Start the log of a run, or resume it.
 
     Parameters
     ----------
     names : sequence of str
-        Who is told, out of `NAMES`.
+        Loggers, out of `NAMES`.
     folder : path-like
-        Of this run alone; it is made if need be. Everything is written there.
+        Of this run alone; created where it is missing. Everything is written there.
     project : str
-        What Weights & Biases puts the run under.
+        Project of Weights & Biases.
     run : str
-        Its name; that of the folder by default.
+        Name of the run; that of the folder by default.
     config : mapping, optional
-        What the run was asked to do: settings, by name. Dataclasses and paths become plain values.
+        Settings by name. Dataclasses and paths become plain values.
 
     Returns
     -------
-    Tracking
+    RunLogger
 
     Raises
     ------
@@ -262,63 +253,55 @@ def start(
     """
     check(names)
     folder, plain = Path(folder), _plain(config or {})
-    with _written(folder):
+    with wrap_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    about = {"project": project, "run": run or folder.absolute().name, "config": plain}
+    manifest = {"project": project, "run": run or folder.absolute().name, "config": plain}
     with atomic_file(folder / CONFIG, force=True) as temporary:
         temporary.write_text(
-            json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+            json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
         )
-    tracking = Tracking(folder, plain)
+    logger = RunLogger(folder, plain)
     if "tensorboard" in names:
-        from levada.learning.loggers import tensorboard
+        from levada.learning.loggers.tensorboard import TensorBoardLogger
 
-        tracking.tell("TensorBoard", lambda: tensorboard.Events(folder, plain))
+        logger.add("TensorBoard", lambda: TensorBoardLogger(folder, plain))
     if "wandb" in names:
-        from levada.learning.loggers import wandb
+        from levada.learning.loggers.wandb import WandbLogger
 
-        tracking.tell("Weights & Biases", lambda: wandb.Told(folder, plain, project=project, run=about["run"]))
-    return tracking
+        logger.add("Weights & Biases", lambda: WandbLogger(folder, plain, project=project, run=manifest["run"]))
+    return logger
 
 
-def progress(tracking: Tracking, *, every: int = 10, name: str = "loss") -> Callable[[int, int, float], None]:
-    """Tell of a training as it goes on.
+def log_progress(logger: RunLogger, *, every: int = 10, name: str = "loss") -> Callable[[int, int, float], None]:
+    """Progress callback that logs the loss of a training.
 
     Parameters
     ----------
-    tracking : Tracking
+    logger : RunLogger
     every : int
-        Steps from one that is told to the next; the first and the last always are.
+        Steps between two entries; the first and the last step are always logged.
     name : str
-        What is told.
+        Name of the scalar.
 
     Returns
     -------
     callable
-        What `adapt.run.adapt` takes as its `progress`: of steps done, steps in all, and the loss.
+        The `progress` of `learning.training.fit` and of `adapt`: called with steps done, all steps, and the loss.
     """
 
-    def told(step: int, steps: int, value: float) -> None:
+    def progress(step: int, steps: int, value: float) -> None:
         if step <= 1 or step == steps or step % every == 0:
-            tracking.scalars(step, {name: value})
+            logger.log_scalars(step, {name: value})
 
-    return told
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=path) from None
+    return progress
 
 
-def _forget(path: Path, first: int) -> None:
-    """Keep what was told before a step, or begin a file; a line that a kill cut in two goes as well."""
+def _truncate(path: Path, step: int) -> None:
+    """Keep the complete rows before a step; start the file with its header."""
     kept = []
     if path.exists():
         with open(path, encoding="utf-8", newline="") as file:
-            kept = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < first]
+            kept = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < step]
     with atomic_file(path, force=True) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("step", "name", "value"), *kept])
 
@@ -328,7 +311,7 @@ def _cell(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, of whatever was given."""
+    """Convert settings to what JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
