@@ -181,8 +181,8 @@ def test_a_manifest_cannot_name_files_outside(tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_process_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from levada.io.files import atomic\n"
-        "with atomic(Path(sys.argv[1]) / 'song.beats') as temporary:\n    os.kill(os.getpid(), 9)\n"
+        "import os, sys; from pathlib import Path; from levada.io.files import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1]) / 'song.beats') as temporary:\n    os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     (leftover,) = tmp_path.iterdir()

@@ -229,6 +229,6 @@ def test_whoever_stops_waiting_ends_the_processes(error):
 
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("from levada.io.workers import each\nlist(each(len, ['a', 'bc'], processes=2))\n")
+    script.write_text("from levada.io.workers import parallel_map\nlist(parallel_map(len, ['a', 'bc'], processes=2))\n")
     done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=120)
     assert 'if __name__ == "__main__":' in done.stderr
