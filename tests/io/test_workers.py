@@ -43,10 +43,10 @@ def test_what_nobody_has_begun_is_dropped():
 PARENT = """
 import os, time
 from levada.errors import InputError, MissingExtra
-from levada.workers import WorkerDied, each, pool, private_numba_cache
+from levada.io.workers import WorkerDied, parallel_map, private_numba_cache, process_pool
 
 if __name__ == "__main__":
-    with pool(1) as lent:
+    with process_pool(1) as lent:
         print(lent.submit(os.getpid).result(), flush=True)
         lent.submit(time.sleep, 600)
         time.sleep(600)

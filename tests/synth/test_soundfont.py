@@ -204,7 +204,7 @@ class TestSoundFont:
         code = f"""
 import sys, hashlib, numpy as np
 from pathlib import Path
-from levada.voices.soundfont import SoundFont
+from levada.synth.instruments.soundfont import SoundFont
 sounds = SoundFont(Path({str(tone)!r}))
 rng = np.random.default_rng
 heard = {{}}
