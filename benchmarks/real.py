@@ -22,17 +22,17 @@ import numpy as np
 from levada.beat_tracking.adaptation import DEFAULTS, STRATEGIES
 from levada.beat_tracking.decoder import pick_peaks
 from levada.beat_tracking.metrics import beat_scores, kind_of_error
+from levada.beat_tracking.network_tracker import NetworkTracker
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
-from levada.beat_tracking.pretrained import tracker_of
+from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_of
 from levada.beat_tracking.spectrogram import GRID, file_log_bands
-from levada.beat_tracking.tracker import Listener
 from levada.data import Span, Track, draw, open_corpus, single
 from levada.data.spans import stretches, with_margins
 from levada.io.beats import Beats
+from levada.learning.names import FLUX, shipped
 from levada.learning.statistics import mean_interval, paired_interval
 from levada.learning.weights import Weights
-from levada.models import loading
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 GROUPS = {"drums": "mdb_drums/drums_only", "mixes": "mdb_drums/full_mixes", "candombe": "candombe", "brid": "brid",
@@ -103,9 +103,9 @@ def songs(group: str) -> list[Song]:
 
 
 @cache
-def tracker(model: str) -> Listener:
+def tracker(model: str) -> NetworkTracker:
     """A model as it is."""
-    return loading.load(model)
+    return load_tracker(model)
 
 
 @cache
@@ -177,7 +177,7 @@ def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
     for model in names(wanted):
         for song in songs(group):
             beats = untaught(model, song)
-            estimates = floors(activations(model, song), beats) if model == loading.FLUX else {label(model): [beats]}
+            estimates = floors(activations(model, song), beats) if model == FLUX else {label(model): [beats]}
             for row, each in estimates.items():
                 table.add(row, song, *each)
             lines.append(diagnosis(song, label(model), beats))
@@ -258,13 +258,13 @@ def _adaptation(
             if several or not seed:
                 for song in scored:
                     table.add(f"{label(model)}, no labels", song, untaught(model, song), since_s=since_s, seed=seed)
-                    if hinted and hints is not None and model != loading.FLUX:
+                    if hinted and hints is not None and model != FLUX:
                         beats = tracker(model).decode(activations(model, song), hints=hints)
                         table.add(f"{label(model)}, labels as hints", song, beats, since_s=since_s, seed=seed)
-            for strategy in strategies if model != loading.FLUX else ():
+            for strategy in strategies if model != FLUX else ():
                 for budget, spans in drawn.items():
                     row = f"{label(model)}, {strategy}, {budget}"
-                    made, took_s = adapted(strategy, spans, load(loading.find(model)), seed)
+                    made, took_s = adapted(strategy, spans, load(find_folder(model)), seed)
                     table.seconds.setdefault(row, []).append(took_s)
                     for song in scored:
                         table.add(row, song, made.decode(made.hear([song.bands])), since_s=since_s, seed=seed)
@@ -272,7 +272,7 @@ def _adaptation(
     yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
 
 
-def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[Listener, float]:
+def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[NetworkTracker, float]:
     """A tracker adapted with a strategy's own settings, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -288,7 +288,7 @@ def first_half(song: Song) -> tuple[float, list[Span]]:
 
 def names(wanted: argparse.Namespace) -> list[str]:
     """Flux, then the models."""
-    return list(dict.fromkeys([loading.FLUX, *wanted.models]))
+    return list(dict.fromkeys([FLUX, *wanted.models]))
 
 
 def label(model: str) -> str:
@@ -310,7 +310,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES)[:3], help="tables to make")
     arguments.add_argument("--on", nargs="+", choices=GROUPS, default=list(GROUPS), help="recordings to make them of")
-    arguments.add_argument("--models", nargs="+", default=list(loading.shipped()), help="names or folders beside flux")
+    arguments.add_argument("--models", nargs="+", default=list(shipped()), help="names or folders beside flux")
     arguments.add_argument("--details", action="store_true", help="zero: say of each recording what is wrong")
     arguments.add_argument("--seeds", type=int, default=5, help="of adaptation, and of the draws of songs")
     arguments.add_argument("--minutes", nargs="+", type=float, default=[0.5, 1.5], help="labels of a group of songs")
@@ -335,7 +335,7 @@ def picture(song: Song, model: str, path: Path) -> None:
     after = f"after, from the labels of the first {until_s:.0f} s"
     panels = []
     for title, heard in (
-        ("before", tracker(model)), (after, adapted(BEST, spans, load(loading.find(model)), 0)[0]),
+        ("before", tracker(model)), (after, adapted(BEST, spans, load(find_folder(model)), 0)[0]),
     ):  # fmt: skip
         found = heard.hear([song.bands])
         panels.append(Panel(title, found, heard.decode(found)))

@@ -120,11 +120,11 @@ def spectrogram_librosa(folder: Path) -> float:
 def network(folder: Path) -> float:
     import numpy as np
 
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.spectrogram import log_bands
-    from levada.models import loading
 
     bands = log_bands(np.load(folder / "song.npy")[None], 44100)
-    tracker = loading.load("base")
+    tracker = load_tracker("base")
     return best_of(lambda: tracker.hear([bands]))
 
 

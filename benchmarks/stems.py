@@ -38,10 +38,12 @@ from levada.data import Multitrack, StemCorpus, StemSpan, draw_stems, open_stems
 from levada.data.rendered import render_corpus
 from levada.io import audio
 from levada.learning.statistics import mean_interval, paired_interval
-from levada.models import loading
-from levada.separation.adaptation import DEFAULTS, adapt_stems
+from levada.separation.adaptation import DEFAULTS
+from levada.separation.adaptation import adapt as adapt_stems
 from levada.separation.evaluation import evaluate_stems
-from levada.separation.masking import Separator
+from levada.separation.masking import SeparatorLike
+from levada.separation.pretrained import base_weights as stem_weights
+from levada.separation.pretrained import separator_of
 from levada.separation.song_scores import MIXTURE, ORACLE
 from levada.separation.stft import Stft
 from levada.synth.instrument_names import ensemble
@@ -124,7 +126,7 @@ def _no_leak(taught: StemCorpus, asked: StemCorpus, model: str, seed: int) -> No
     """No file is on both sides, nor known to the base; seeds that draw instruments, players and rooms differ."""
     both = {digest for song in taught.songs for digest in song.stem_hashes}
     other = {digest for song in asked.songs for digest in song.stem_hashes}
-    base = loading.base_weights(model, task="stems")
+    base = stem_weights(model)
     assert not both & other, "a stem is in the labels and in the exam"
     assert not base.card.trained_on.keys() & (both | other), "the base was trained on a stem of these"
     assert base.training.get("seed", 0) not in (TAUGHT + seed, ASKED + seed), "the base heard the same draws"
@@ -186,7 +188,7 @@ def _cell(
     if not wanted:
         return
     spans = draw_stems(taught.songs, minutes=minutes, rng=np.random.default_rng(seed)) if minutes else []
-    separators: dict[str, Separator] = {}
+    separators: dict[str, SeparatorLike] = {}
     costs: dict[str, tuple[float, float]] = {}
     for name in wanted:
         began = time.perf_counter()
@@ -223,22 +225,21 @@ def _peak_mb() -> float:
     return float(told) / 1024
 
 
-def _adapted(strategy: str, spans: Sequence[StemSpan], seed: int, given: argparse.Namespace) -> Separator:
+def _adapted(strategy: str, spans: Sequence[StemSpan], seed: int, given: argparse.Namespace) -> SeparatorLike:
     settings = replace(DEFAULTS[strategy], seed=seed)
     if given.steps and hasattr(settings, "augmentation"):
         settings = replace(settings, steps=given.steps)
-    base = loading.base_weights(given.model, task="stems") if strategy.startswith("finetune") else None
-    with tempfile.TemporaryDirectory() as place:
-        made = adapt_stems(spans, strategy=strategy, base=base, settings=settings, folder=place)
-    return loading.separator_of(made, name=strategy)
+    base = stem_weights(given.model) if strategy.startswith("finetune") else None
+    made = adapt_stems(spans, strategy=strategy, base=base, settings=settings)
+    return separator_of(made, name=strategy)
 
 
-def _untouched(tradition: str, model: str) -> Separator:
+def _untouched(tradition: str, model: str) -> SeparatorLike:
     """The base, told who plays."""
-    base = loading.base_weights(model, task="stems")
+    base = stem_weights(model)
     voices = ensemble(read_tradition(tradition))
     known = {name: voice for name, voice in voices.items() if voice in base.net.instruments}
-    return loading.separator_of(base, name=model, instruments=known)
+    return separator_of(base, name=model, instruments=known)
 
 
 def real(given: argparse.Namespace) -> None:

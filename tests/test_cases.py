@@ -123,21 +123,21 @@ LATER = pytest.mark.xfail(strict=True, reason="needs the input and the network o
 
 def beats_of(path: Path, model: str = "base") -> Beats:
     """Track a recording with a model that ships."""
-    from levada.models import loading
+    from levada.beat_tracking.pretrained import load_tracker
 
-    return loading.load(model).file(path)
+    return load_tracker(model).file(path)
 
 
 @LATER
 def test_gain_changes_no_beats() -> None:
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.io import audio
-    from levada.models import loading
 
-    tracker = loading.load("latin")
+    tracker = load_tracker("latin")
     samples, rate = audio.read(CASES / "gain-changes-beats" / "take.mp3")
     truth = read_annotation(CASES / "gain-changes-beats" / "take.beats").beats
     for gain_db in (0, -18, -24, -36, -48):
-        found = tracker.beats(samples * np.float32(10 ** (gain_db / 20)), rate)
+        found = tracker.track(samples * np.float32(10 ** (gain_db / 20)), rate)
         assert found.positions.tolist() == truth.positions.tolist()
         np.testing.assert_allclose(found.times_s, truth.times_s, atol=0.07)
 

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from levada.beat_tracking import adaptation as strategies
-from levada.beat_tracking.adaptation import STRATEGIES, AdaptSettings, decoder, finetune, finetune_augment, scratch
+from levada.beat_tracking.adaptation import (
+    STRATEGIES,
+    AdaptSettings,
+    adapt,
+    decoder,
+    finetune,
+    finetune_augment,
+    scratch,
+)
 from levada.beat_tracking.augmentation import NONE
 from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.metrics import beat_scores
@@ -22,7 +30,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
-from levada.models.adaptation import adapt, with_scores
+from levada.learning.adaptation import with_scores
 from levada.synth.traditions import Pattern, read_tradition
 
 QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, partway=0.5)
@@ -51,7 +59,7 @@ def small_scratch(monkeypatch):
 
 
 def scored(weights, track):
-    found = tracker_of(weights, name="it").file(track.audio)
+    found = tracker_of(weights, name="it").track(track.audio)
     return beat_scores(track.beats(), found, trim_s=0.0)
 
 

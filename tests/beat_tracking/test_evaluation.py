@@ -30,7 +30,7 @@ class Right:
 
     late_s = 0.0
 
-    def beats(self, samples, rate):
+    def track(self, samples, rate):
         return beats_of(samples.shape[1] / rate).shift(self.late_s)
 
 
@@ -41,7 +41,7 @@ class Late(Right):
 
 
 class Failing:
-    def beats(self, samples, rate):
+    def track(self, samples, rate):
         if samples.shape[1] / rate > 25:
             raise InputError("too long for me")
         raise ValueError("no idea")
@@ -50,10 +50,10 @@ class Failing:
 class Halfway(Right):
     """Right on recordings of up to 25 s, failing on others."""
 
-    def beats(self, samples, rate):
+    def track(self, samples, rate):
         if samples.shape[1] / rate > 25:
             raise InputError("too long for me")
-        return super().beats(samples, rate)
+        return super().track(samples, rate)
 
 
 @pytest.fixture
@@ -128,12 +128,12 @@ def test_unreadable_recordings_and_annotations_do_not_stop_it(tracks):
 
 def test_a_tracker_without_downbeats_has_no_score_of_them(tracks):
     class Beatless(Right):
-        def beats(self, samples, rate):
-            return Beats(super().beats(samples, rate).times_s)
+        def track(self, samples, rate):
+            return Beats(super().track(samples, rate).times_s)
 
     class Sometimes(Right):
-        def beats(self, samples, rate):
-            found = super().beats(samples, rate)
+        def track(self, samples, rate):
+            found = super().track(samples, rate)
             return found if samples.shape[1] / rate > 25 else Beats(found.times_s)
 
     result = evaluate(tracks, {"right": Right(), "bare": Beatless(), "sometimes": Sometimes()})
@@ -173,8 +173,8 @@ def test_one_annotated_beat_is_an_error(tracks):
 class TestTrim:
     def test_short_recordings_are_scored_from_their_start(self, tmp_path):
         class LateStart(Right):
-            def beats(self, samples, rate):
-                return super().beats(samples, rate).between(5, math.inf)
+            def track(self, samples, rate):
+                return super().track(samples, rate).between(5, math.inf)
 
         found = []
         for seconds in (16, 30):
@@ -208,8 +208,8 @@ class TestTrim:
 class TestStretches:
     def test_of_a_span(self, tracks):
         class WrongElsewhere(Right):
-            def beats(self, samples, rate):
-                return super().beats(samples, rate).between(9.9, 26.4).shift(-0.01)
+            def track(self, samples, rate):
+                return super().track(samples, rate).between(9.9, 26.4).shift(-0.01)
 
         result = evaluate([Span(tracks[2], 10.25, 26.25)], {"it": WrongElsewhere()})
         row = result.rows[0]
@@ -225,7 +225,7 @@ class TestStretches:
         wrong = np.sort(np.concatenate([np.arange(0.1, 7, 0.3), beats_of(28).between(8, 18).times_s[:-2] + 0.05]))
 
         class Partly:
-            def beats(self, *_):
+            def track(self, *_):
                 return Beats(wrong)
 
         (row,) = evaluate([part], {"partly": Partly()}).rows
@@ -237,8 +237,8 @@ class TestStretches:
         class Elsewhere(Right):
             """Right where there are labels, and lost between them."""
 
-            def beats(self, samples, rate):
-                right = super().beats(samples, rate)
+            def track(self, samples, rate):
+                right = super().track(samples, rate)
                 parts = [right.between(2, 6), Beats(np.arange(6.5, 10.4, 0.33)), right.between(11, 15)]
                 parts += [Beats(np.arange(15.7, 19.5, 0.41)), right.between(20, 24)]
                 return Beats(
@@ -346,10 +346,10 @@ def test_processes_give_the_same(tracks):
 
 
 class Killed(Right):
-    def beats(self, samples, rate):
+    def track(self, samples, rate):
         if samples.shape[1] / rate == 24:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().beats(samples, rate)
+        return super().track(samples, rate)
 
 
 def test_a_process_that_dies_costs_one_recording(tracks):

@@ -292,9 +292,9 @@ class TestTracker:
         from beat_this.model.postprocessor import Postprocessor
 
         tracker = beat_this.tracker(lively)
-        beats = tracker.file(short.audio)
+        beats = tracker.track(short.audio)
         assert tracker.name == "beat_this-tiny"
-        assert beats == tracker.beats(*audio.read(short.audio))
+        assert beats == tracker.track(*audio.read(short.audio))
         with torch.inference_mode():
             heard = torch.from_numpy(log_bands(*audio.read(short.audio), front_end=MEL_BANDS))[None]
             times_s, downbeats_s = Postprocessor()(*beat_this.weights(lively).net.logits(heard)[0].T)
@@ -304,11 +304,11 @@ class TestTracker:
 
     def test_it_takes_no_hints(self, tiny, short):
         with pytest.raises(InputError, match="takes no hints"):
-            beat_this.tracker(tiny).file(short.audio, hints=Beats([1.0]))
+            beat_this.tracker(tiny).track(short.audio, hints=Beats([1.0]))
 
     def test_our_decoder_may_follow_and_takes_hints(self, tiny, short):
         tracker = beat_this.tracker(tiny, settings=DecoderSettings(metres=(3,)))
-        beats = tracker.file(short.audio, hints=Beats([4.0, 4.6]))
+        beats = tracker.track(short.audio, hints=Beats([4.0, 4.6]))
         assert {4.0, 4.6} <= set(beats.times_s.round(3))
         assert max(beats.positions) <= 3
 
@@ -325,13 +325,13 @@ class TestTracker:
         tracker = beat_this.tracker(lively)
         samples, rate = audio.read(short.audio)
         few = samples[:, : 5 * rate]
-        assert len(tracker.beats(few, rate)) > 0
-        assert pickle.loads(pickle.dumps(tracker)).beats(few, rate) == tracker.beats(few, rate)
+        assert len(tracker.track(few, rate)) > 0
+        assert pickle.loads(pickle.dumps(tracker)).track(few, rate) == tracker.track(few, rate)
 
     def test_silence_and_a_moment_are_no_trouble(self, tiny):
         tracker = beat_this.tracker(tiny)
-        assert len(tracker.beats(np.zeros((1, 0), np.float32), 44_100)) == 0
-        tracker.beats(np.zeros((2, 500), np.float32), 44_100)
+        assert len(tracker.track(np.zeros((1, 0), np.float32), 44_100)) == 0
+        tracker.track(np.zeros((2, 500), np.float32), 44_100)
 
 
 class TestFinetune:

@@ -16,14 +16,13 @@ from levada.beat_tracking.external import beatnet
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.crnn import Crnn
-from levada.beat_tracking.pretrained import tracker_of
+from levada.beat_tracking.pretrained import base_weights, load_tracker, tracker_of
 from levada.beat_tracking.spectrogram import log_bands
 from levada.data import annotated_spans, open_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.learning.weights import save
-from levada.models import loading
 from levada.synth.render import render
 from levada.synth.traditions import read_tradition
 
@@ -102,7 +101,7 @@ class TestAsTheOriginal:
         import librosa
 
         sound = librosa.resample(audio.to_mono(piece.mixture), orig_sr=piece.rate, target_sr=22050)
-        beat, downbeat = original.hear(original.features(sound), model).T
+        beat, downbeat = original.predict(original.features(sound), model).T
         ours = beatnet.tracker(model).activations(piece.mixture, piece.rate)
         np.testing.assert_allclose(ours, np.stack([beat + downbeat, downbeat], 1), atol=5e-5)
 
@@ -122,10 +121,10 @@ class TestAsTheOriginal:
         audio.write(path, piece.mixture, rate=piece.rate)
         tracker = beatnet.tracker()
         samples, rate = audio.read(path)
-        np.testing.assert_allclose(tracker.file_activations(path), tracker.activations(samples, rate), atol=1e-5)
+        np.testing.assert_allclose(tracker.activations(path), tracker.activations(samples, rate), atol=1e-5)
 
     def test_it_was_not_imported(self, piece):
-        assert len(beatnet.tracker().beats(piece.mixture[:, : 5 * piece.rate], piece.rate))
+        assert len(beatnet.tracker().track(piece.mixture[:, : 5 * piece.rate], piece.rate))
         assert "BeatNet" not in sys.modules
 
 
@@ -145,10 +144,10 @@ class TestWeights:
 
     def test_they_are_the_tracker_s(self, piece):
         mine = tracker_of(beatnet.weights(), name="mine")
-        theirs = loading.load("beatnet")
+        theirs = load_tracker("beatnet")
         assert theirs.name == "beatnet"
         assert theirs.settings == mine.settings
-        assert mine.beats(piece.mixture, piece.rate) == theirs.beats(piece.mixture, piece.rate)
+        assert mine.track(piece.mixture, piece.rate) == theirs.track(piece.mixture, piece.rate)
 
     def test_settings_are_those_of_its_offline_mode(self):
         settings = DecoderSettings.from_dict(beatnet.weights().decoder)
@@ -163,7 +162,7 @@ class TestWeights:
         assert torch.equal(again.net.fold.weight, weights.net.fold.weight)
 
     def test_can_be_fine_tuned(self, rendered, tmp_path):
-        base, spans = loading.base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
+        base, spans = base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
         settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, partway=0.5)
         tuned = finetune(spans, base=base, settings=settings, folder=tmp_path)
         assert isinstance(tuned.net, Crnn)

@@ -27,18 +27,18 @@ class TestTracker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             own = librosa.beat.beat_track(y=librosa.load(path)[0], units="time")[1]
-        found = rival.tracker().file(path)
+        found = rival.tracker().track(path)
         assert len(found) >= 10
         assert np.array_equal(found.times_s, own)
 
     @pytest.mark.parametrize("rate", [8000, 22050, 44100])
     def test_hears_clicks(self, rate):
-        found = rival.tracker().beats(clicks(rate=rate), rate)
+        found = rival.tracker().track(clicks(rate=rate), rate)
         assert found.tempo_bpm == pytest.approx(120, abs=4)
         assert np.abs((found.times_s - 0.5 + 0.25) % 0.5 - 0.25).max() < 0.06
 
     def test_knows_no_places_in_the_bar(self):
-        assert not rival.tracker().beats(clicks(), 44100).positions.any()
+        assert not rival.tracker().track(clicks(), 44100).positions.any()
 
     @pytest.mark.parametrize(
         ("samples", "rate"),
@@ -53,7 +53,7 @@ class TestTracker:
         ids=["nothing", "one sample", "five samples", "silence", "constant", "eight channels"],
     )
     def test_little_or_strange_audio_has_few_beats(self, samples, rate):
-        assert len(rival.tracker().beats(samples, rate)) <= 4
+        assert len(rival.tracker().track(samples, rate)) <= 4
 
     def test_survives_a_process(self):
         tracker = rival.tracker()
@@ -66,7 +66,7 @@ def found_apart(path):
     restore("librosa")
     cache = private_numba_cache()
     before = stamps(cache)
-    found = rival.tracker().file(path)
+    found = rival.tracker().track(path)
     return found.times_s, cache, before, stamps(cache)
 
 
@@ -100,11 +100,11 @@ def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendere
 class TestRefuses:
     def test_hints(self):
         with pytest.raises(InputError, match="librosa takes no hints"):
-            rival.tracker().beats(clicks(), 44100, hints=Beats([1.0]))
+            rival.tracker().track(clicks(), 44100, hints=Beats([1.0]))
 
     def test_what_is_not_finite(self):
         with pytest.raises(InputError, match="not all finite"):
-            rival.tracker().beats(np.full((1, 44100), np.inf, np.float32), 44100)
+            rival.tracker().track(np.full((1, 44100), np.inf, np.float32), 44100)
 
     def test_fails_on_one_recording_and_not_on_the_next(self, monkeypatch):
         tracker = rival.tracker()
@@ -115,8 +115,8 @@ class TestRefuses:
         with monkeypatch.context() as patched:
             patched.setattr(librosa.beat, "beat_track", failing)
             with pytest.raises(InputError, match="librosa fails on this recording: ParameterError: no such thing"):
-                tracker.beats(clicks(), 44100)
-        assert len(tracker.beats(clicks(), 44100)) > 10
+                tracker.track(clicks(), 44100)
+        assert len(tracker.track(clicks(), 44100)) > 10
 
     def test_where_it_is_not_installed(self, monkeypatch):
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

@@ -71,7 +71,7 @@ def own_tcn(path, *models):
 class TestTracker:
     def test_its_beats_are_madmoms_own(self, music, recording):
         path = recording(music)
-        found, own = rival.tracker().file(path), own_beats(path)
+        found, own = rival.tracker().track(path), own_beats(path)
         assert len(found) >= 10
         assert np.array_equal(found.times_s, own[:, 0])
         assert np.array_equal(found.positions, own[:, 1])
@@ -93,7 +93,7 @@ class TestTracker:
 
     def test_hears_clicks(self):
         beats = Beats(np.arange(0.5, 11.5, 0.5), np.arange(22) % 4 + 1)
-        found = rival.tracker().beats(audio.clicks(beats, rate=22050, duration_s=12)[None], 22050)
+        found = rival.tracker().track(audio.clicks(beats, rate=22050, duration_s=12)[None], 22050)
         assert np.abs(found.times_s[:, None] - beats.times_s).min(1).max() < 0.03
         assert found.tempo_bpm == pytest.approx(120, abs=2)
 
@@ -110,7 +110,7 @@ class TestTracker:
         ids=["nothing", "one sample", "two frames", "five samples", "silence", "eight channels"],
     )
     def test_little_or_strange_audio_has_few_beats(self, samples, rate):
-        assert len(rival.tracker().beats(samples, rate)) <= 4
+        assert len(rival.tracker().track(samples, rate)) <= 4
 
     def test_survives_a_process(self):
         tracker = rival.tracker()
@@ -132,15 +132,15 @@ class TestTracker:
 class TestTrackerRefuses:
     def test_hints(self, music):
         with pytest.raises(InputError, match="madmom takes no hints"):
-            rival.tracker().beats(music / np.float32(32768), 44100, hints=Beats([1.0]))
+            rival.tracker().track(music / np.float32(32768), 44100, hints=Beats([1.0]))
 
     def test_what_is_not_finite(self):
         with pytest.raises(InputError, match="not all finite"):
-            rival.tracker().beats(np.full((1, 44100), np.nan, np.float32), 44100)
+            rival.tracker().track(np.full((1, 44100), np.nan, np.float32), 44100)
 
     def test_an_impossible_rate(self):
         with pytest.raises(InputError, match="cannot resample from 0 Hz"):
-            rival.tracker().beats(np.ones((1, 44100), np.float32), 0)
+            rival.tracker().track(np.ones((1, 44100), np.float32), 0)
 
     @pytest.mark.parametrize("error", [RuntimeError("lost"), IndexError("out of bounds"), MemoryError()])
     def test_fails_on_one_recording_and_not_on_the_next(self, monkeypatch, error):
@@ -156,17 +156,17 @@ class TestTrackerRefuses:
             failing.cache_clear = rival._processors.cache_clear
             patched.setattr(rival, "_processors", failing)
             with pytest.raises(InputError, match=r"madmom fails on this recording: .*(lost|bounds)|has not the memory"):
-                tracker.beats(clicks, 44100)
-        assert len(tracker.beats(clicks, 44100)) >= 5
+                tracker.track(clicks, 44100)
+        assert len(tracker.track(clicks, 44100)) >= 5
 
     def test_more_than_the_memory_holds(self, monkeypatch):
         monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
         with pytest.raises(InputError, match="needs about 0 GB of memory"):
-            rival.tracker().beats(np.ones((1, 44100), np.float32), 44100)
+            rival.tracker().track(np.ones((1, 44100), np.float32), 44100)
 
     def test_on_a_system_that_does_not_tell_its_memory(self, monkeypatch):
         monkeypatch.delattr(os, "sysconf")
-        assert len(rival.tracker().beats(np.zeros((1, 44100), np.float32), 44100)) == 0
+        assert len(rival.tracker().track(np.zeros((1, 44100), np.float32), 44100)) == 0
 
 
 class TestMissing:
@@ -204,11 +204,12 @@ class TestMissing:
 class TestNetworks:
     @pytest.mark.parametrize("model", range(1, 9))
     def test_hear_what_madmoms_do(self, music, recording, model):
-        from levada.beat_tracking.tracker import DecoderSettings, net_tracker
+        from levada.beat_tracking.decoder import DecoderSettings
+        from levada.beat_tracking.network_tracker import network_tracker
 
         path = recording(music[:, : 3 * 44100])
-        listener = net_tracker(rival.weights(model).net, name="", settings=DecoderSettings())
-        ours, own = listener.file_activations(path), own_tcn(path, model)
+        listener = network_tracker(rival.weights(model).net, name="", settings=DecoderSettings())
+        ours, own = listener.activations(path), own_tcn(path, model)
         assert ours.shape == (len(own), 2)
         assert own.max() > 0.05
         assert np.abs(ours[:, 0] - own).max() < 1e-4
@@ -216,14 +217,14 @@ class TestNetworks:
 
     def test_all_together_hear_what_madmoms_do(self, music, recording):
         path = recording(music[:, : 3 * 44100])
-        ours, own = rival.tcn_tracker().file_activations(path), own_tcn(path, *range(1, 9))
+        ours, own = rival.tcn_tracker().activations(path), own_tcn(path, *range(1, 9))
         assert np.abs(ours[:, 0] - own).max() < 1e-4
 
     @pytest.mark.real
     def test_hear_what_madmoms_do_on_a_real_recording(self, real, recording):
         samples, rate = audio.read(sorted(real.glob("*/*.flac"))[0], duration_s=6.0)
         path = recording(np.trunc(audio.resample(samples, rate=rate, to=44100) * 32768).astype(np.int16)[:1])
-        ours, own = rival.tcn_tracker().file_activations(path), own_tcn(path, *range(1, 9))
+        ours, own = rival.tcn_tracker().activations(path), own_tcn(path, *range(1, 9))
         assert np.abs(ours[:, 0] - own).max() < 1e-4
 
     def test_are_read_without_madmom(self):
@@ -267,23 +268,23 @@ class TestNetworks:
 @pytest.mark.usefixtures("has_tcns")
 class TestTcnTracker:
     def test_finds_beats_and_leaves_downbeats_open(self, music):
-        beats = rival.tcn_tracker().beats(music / np.float32(32768), 44100)
+        beats = rival.tcn_tracker().track(music / np.float32(32768), 44100)
         assert len(beats) >= 8
         assert not beats.positions.any()
         assert beats.confidence is not None
 
     def test_hints_may_tell_of_downbeats(self, music):
         tracker, samples = rival.tcn_tracker(), music / np.float32(32768)
-        found = tracker.beats(samples, 44100)
+        found = tracker.track(samples, 44100)
         hint = Beats(found.times_s[4:6], [1, 2])
-        told = tracker.beats(samples, 44100, hints=hint)
+        told = tracker.track(samples, 44100, hints=hint)
         assert set(hint.times_s) <= set(told.times_s)
         assert told.positions[told.times_s == hint.times_s[0]].tolist() == [1]
-        assert not tracker.beats(samples, 44100, hints=Beats(hint.times_s)).positions.any()
+        assert not tracker.track(samples, 44100, hints=Beats(hint.times_s)).positions.any()
 
     @pytest.mark.parametrize("length", [0, 1, 44100])
     def test_silence_and_next_to_nothing(self, length):
-        assert len(rival.tcn_tracker().beats(np.zeros((2, length), np.float32), 44100)) == 0
+        assert len(rival.tcn_tracker().track(np.zeros((2, length), np.float32), 44100)) == 0
 
     def test_survives_a_process(self, music):
         tracker, samples = rival.tcn_tracker(), music[:, :88200] / np.float32(32768)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from levada.beat_tracking import interpolation
-from levada.beat_tracking.adaptation import AdaptSettings, finetune
+from levada.beat_tracking.adaptation import AdaptSettings, adapt, finetune
 from levada.beat_tracking.augmentation import NONE
 from levada.beat_tracking.interpolation import SHARES, event_loss, folds, validate
 from levada.beat_tracking.networks import load
@@ -18,7 +18,6 @@ from levada.beat_tracking.spectrogram import file_log_bands
 from levada.data import Span, Track, annotated_spans, open_corpus
 from levada.io.beats import Beats
 from levada.learning.weights import partway
-from levada.models.adaptation import adapt
 
 torch.set_num_threads(1)
 

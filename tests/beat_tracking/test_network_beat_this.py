@@ -15,11 +15,11 @@ import torch
 from torch.nn import functional
 
 from levada.beat_tracking.decoder import probabilities
+from levada.beat_tracking.network_tracker import predict
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings, Rhythm, given_a_beat, pieces
 from levada.beat_tracking.spectrogram import MEL_BANDS, log_bands, mel_filterbank
 from levada.beat_tracking.targets import Batch, shift_tolerant_loss
-from levada.beat_tracking.tracker import hear
 from levada.errors import InputError, MissingExtra
 from levada.learning.training import FitSettings, fit
 from levada.learning.weights import Card, Weights, partway, save
@@ -178,11 +178,11 @@ class TestNetwork:
 
     def test_nothing_gives_nothing(self, net):
         assert net(music(0)).shape == (1, 0, 2)
-        assert hear(net, []).shape == (0, 2)
+        assert predict(net, []).shape == (0, 2)
 
     def test_in_pieces_or_whole_it_hears_the_same(self, net):
         bands = music(200)[0].numpy()
-        np.testing.assert_array_equal(hear(net, [bands[:70], bands[70:]]), hear(net, [bands]))
+        np.testing.assert_array_equal(predict(net, [bands[:70], bands[70:]]), predict(net, [bands]))
 
     @pytest.mark.parametrize(
         ("wrong", "message"),

@@ -102,7 +102,7 @@ class TestEqualities:
         pieces = [piece.numpy() for piece in given[0].split([1, 200, 17, 313])]
         with torch.inference_mode():
             whole = tracker.probabilities(net(given)[0].numpy())
-        np.testing.assert_allclose(tracker.hear(net, pieces), whole, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(tracker.predict(net, pieces), whole, rtol=0, atol=1e-6)
 
     def test_dropout_in_training_only(self):
         torch.manual_seed(0)

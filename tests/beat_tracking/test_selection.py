@@ -43,7 +43,7 @@ class Metronome:
     identity: str = ""
     trained_spans: dict = field(default_factory=dict)
 
-    def file(self, path, **_) -> Beats:
+    def track(self, path, **_) -> Beats:
         times = np.arange(1.0, audio.info(path).duration_s, 0.5)
         sure = np.full(len(times), self.sure.get(Path(path).stem, 0.9))
         sure[(times >= self.doubtful[0]) & (times < self.doubtful[1])] = 0.1
@@ -122,10 +122,12 @@ class TestDraw:
         assert {span.track.id for span in spans} == {"b1"}
 
     def test_the_base_model_is_asked_where_none_is_named(self, labelled, monkeypatch):
-        from levada.models import loading
 
         asked = []
-        monkeypatch.setattr(loading, "load", lambda name: asked.append(name) or Metronome(sure={"c0": 0.1}))
+        monkeypatch.setattr(
+            "levada.beat_tracking.selection.simulate.load_tracker",
+            lambda name: asked.append(name) or Metronome(sure={"c0": 0.1}),
+        )
         spans = select.draw(labelled, minutes=0.26, scheme="uncertainty", rng=rng())
         assert asked == ["base"]
         assert {span.track.id for span in spans} == {"c0"}
@@ -207,8 +209,8 @@ class TestChoose:
         class Lost(Metronome):
             """Is quite sure of c2, but for many beats after a pause that belong to no whole bar."""
 
-            def file(self, path, **kwargs):
-                beats = super().file(path, **kwargs)
+            def track(self, path, **kwargs):
+                beats = super().track(path, **kwargs)
                 if Path(path).stem != "c2":
                     return beats
                 sure, positions = np.array(beats.confidence), np.array(beats.positions)
@@ -301,7 +303,7 @@ class TestChoose:
     def test_no_bars_are_found(self, pool, caplog):
         @dataclass(frozen=True)
         class Deaf(Metronome):
-            def file(self, *_, **__) -> Beats:
+            def track(self, *_, **__) -> Beats:
                 return Beats([])
 
         with pytest.raises(InputError, match=r"0\.00 minutes that could be annotated"):
@@ -323,9 +325,8 @@ class TestCommand:
         import typer
 
         from levada.cli import select as selection
-        from levada.models import loading
 
-        monkeypatch.setattr(loading, "load", lambda name: Metronome(name=str(name)))
+        monkeypatch.setattr("levada.beat_tracking.pretrained.load_tracker", lambda name: Metronome(name=str(name)))
         app = typer.Typer()
         app.command()(selection.select)
 

@@ -16,9 +16,10 @@ import torch
 from levada.beat_tracking import tracker as track
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.metrics import beat_scores
+from levada.beat_tracking.network_tracker import NetworkTracker, flux_tracker, network_tracker, predict
 from levada.beat_tracking.networks.tcn import tiny
 from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_bands
-from levada.beat_tracking.tracker import Listener, flux_tracker, hear, net_tracker, track_folder
+from levada.beat_tracking.tracker import track_folder
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -41,7 +42,7 @@ def a_net(levels=4):
 
 def a_tracker(**changes):
     settings = DecoderSettings(metres=(4,), min_tempo_bpm=90, max_tempo_bpm=150, tempi=20)
-    return net_tracker(a_net(), name="tiny", settings=settings, **{"identity": "one", **changes})
+    return network_tracker(a_net(), name="tiny", settings=settings, **{"identity": "one", **changes})
 
 
 def clicking(seconds=6.0, *, bpm=120.0, rate=RATE, channels=1):
@@ -67,40 +68,40 @@ class TestHear:
     @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 64, 699, 1000])
     def test_pieces_are_the_whole(self, size):
         net, given = a_net(), bands()
-        whole = hear(net, [given])
+        whole = predict(net, [given])
         assert whole.shape == (700, 2)
         assert whole.dtype == np.float32
         assert np.ptp(whole) > 0.1
-        np.testing.assert_allclose(hear(net, cut(given, size)), whole, atol=1e-5)
+        np.testing.assert_allclose(predict(net, cut(given, size)), whole, atol=1e-5)
 
     @pytest.mark.parametrize("chunk", [1, 50, 123, 349, 350, 351])
     def test_chunks_are_the_whole(self, chunk, monkeypatch):
         net, given = a_net(), bands(300 if chunk == 1 else 700)
-        whole = hear(net, [given])
+        whole = predict(net, [given])
         monkeypatch.setattr(track, "CHUNK_STEPS", chunk)
-        np.testing.assert_allclose(hear(net, cut(given, 90)), whole, atol=1e-5)
+        np.testing.assert_allclose(predict(net, cut(given, 90)), whole, atol=1e-5)
 
     def test_as_the_network_itself(self):
         net, given = a_net(), bands()
         with torch.inference_mode():
             expected = probabilities(net(torch.from_numpy(given)[None])[0].numpy())
-        np.testing.assert_allclose(hear(net, [given]), expected, atol=1e-5)
+        np.testing.assert_allclose(predict(net, [given]), expected, atol=1e-5)
 
     @pytest.mark.parametrize("frames", [1, 2, 5])
     def test_very_little(self, frames):
         net, given = a_net(), bands(frames)
         with torch.inference_mode():
             expected = probabilities(net(torch.from_numpy(given)[None])[0].numpy())
-        np.testing.assert_allclose(hear(net, cut(given, 1)), expected, atol=1e-5)
+        np.testing.assert_allclose(predict(net, cut(given, 1)), expected, atol=1e-5)
 
     @pytest.mark.parametrize("pieces", [[], [bands(0)], [bands(0), bands(0)]])
     def test_nothing(self, pieces):
-        assert hear(a_net(), pieces).shape == (0, 2)
+        assert predict(a_net(), pieces).shape == (0, 2)
 
     def test_empty_pieces_between(self):
         net, given = a_net(), bands(100)
         pieces = [bands(0), given[:40], bands(0), given[40:], bands(0)]
-        np.testing.assert_allclose(hear(net, pieces), hear(net, [given]), atol=1e-5)
+        np.testing.assert_allclose(predict(net, pieces), predict(net, [given]), atol=1e-5)
 
 
 class TestTracker:
@@ -112,37 +113,37 @@ class TestTracker:
         audio.write(tmp_path / "song.wav", clicking(rate=rate, channels=channels), rate=rate)
         samples, found_rate = audio.read(tmp_path / "song.wav")
         assert (found_rate, samples.shape[0]) == (rate, channels)
-        whole = tracker.beats(samples, rate)
-        whole_blocks = audio.read_blocks
+        whole = tracker.track(samples, rate)
+        whole_blocks = audio.blocks
         monkeypatch.setattr(track, "CHUNK_STEPS", 110)
-        monkeypatch.setattr(audio, "read_blocks", lambda path: whole_blocks(path, block_s=0.7))
+        monkeypatch.setattr(audio, "blocks", lambda path: whole_blocks(path, block_s=0.7))
         np.testing.assert_allclose(
-            tracker.file_activations(tmp_path / "song.wav"), tracker.activations(samples, rate), atol=2e-4
+            tracker.activations(tmp_path / "song.wav"), tracker.activations(samples, rate), atol=2e-4
         )
-        streamed = tracker.file(tmp_path / "song.wav")
+        streamed = tracker.track(tmp_path / "song.wav")
         np.testing.assert_allclose(streamed.times_s, whole.times_s, atol=1e-6)
         np.testing.assert_array_equal(streamed.positions, whole.positions)
 
     @pytest.mark.parametrize("rate", [8000, 44100, 192000])
     def test_flux_finds_clicks(self, rate):
-        found = flux_tracker().beats(clicking(12, rate=rate), rate)
+        found = flux_tracker().track(clicking(12, rate=rate), rate)
         reference = Beats(np.arange(0.25, 11.9, 0.5))
         assert beat_scores(reference, found, trim_s=0)["beat_f"] > 0.95
         assert found.tempo_bpm == pytest.approx(120, rel=0.01)
 
     @pytest.mark.parametrize("samples", [0, 1, 441, RATE])
     def test_silence_has_no_beats(self, samples):
-        assert len(flux_tracker().beats(np.zeros((1, samples), np.float32), RATE)) == 0
+        assert len(flux_tracker().track(np.zeros((1, samples), np.float32), RATE)) == 0
 
     @pytest.mark.parametrize("samples", [1, 2, 1000])
     def test_hardly_any_samples(self, samples):
-        found = a_tracker().beats(np.full((1, samples), 0.3, np.float32), RATE)
+        found = a_tracker().track(np.full((1, samples), 0.3, np.float32), RATE)
         assert isinstance(found, Beats)
         assert (found.times_s < GRID.time_s(GRID.frames(samples))).all()
 
     def test_hints_are_passed_through(self):
         hints = Beats([1.0, 1.5, 2.0], [1, 2, 3])
-        found = a_tracker().beats(clicking(), RATE, hints=hints)
+        found = a_tracker().track(clicking(), RATE, hints=hints)
         for at in hints.times_s:
             assert np.abs(found.times_s - at).min() < 0.02
 
@@ -153,8 +154,8 @@ class TestTracker:
         assert found.max() <= 1
 
     def test_settings_are_the_decoders(self):
-        half = Listener("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
-        assert half.beats(clicking(12), RATE).tempo_bpm == pytest.approx(60, rel=0.02)
+        half = NetworkTracker("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
+        assert half.track(clicking(12), RATE).tempo_bpm == pytest.approx(60, rel=0.02)
 
     def test_what_it_was_trained_on(self):
         tracker = a_tracker(trained_spans={"ab": [(0.0, 8.0)]})
@@ -163,7 +164,7 @@ class TestTracker:
 
     def test_missing_file(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
-            a_tracker().file(tmp_path / "none.wav")
+            a_tracker().track(tmp_path / "none.wav")
 
     def test_the_spectrogram_alone_is_heard(self):
         seen = []
@@ -172,7 +173,7 @@ class TestTracker:
             seen.extend(pieces)
             return np.zeros((0, 2), np.float32)
 
-        Listener("ear", listen).activations(clicking(1), RATE)
+        NetworkTracker("ear", listen).activations(clicking(1), RATE)
         np.testing.assert_array_equal(seen[0], log_bands(clicking(1), RATE))
 
 
@@ -202,7 +203,7 @@ class TestFolder:
         assert told == [(1, 3, "a.wav"), (2, 3, "b.flac"), (3, 3, "c.wav")]
         for name, recording in (("a", "a.wav"), ("b", "b.flac"), ("tape/c", "tape/c.wav")):
             written = read_beats(tmp_path / "out" / f"{name}.beats")
-            np.testing.assert_allclose(written.times_s, flux_tracker().file(archive / recording).times_s, atol=1e-6)
+            np.testing.assert_allclose(written.times_s, flux_tracker().track(archive / recording).times_s, atol=1e-6)
 
     def test_goes_on_where_it_was(self, archive, tmp_path):
         out = tmp_path / "out"
@@ -234,7 +235,7 @@ class TestFolder:
     def test_two_models_never_mix(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
-        for other in (a_tracker(), Listener("flux", flux_tracker().hear, identity="flux of tomorrow")):
+        for other in (a_tracker(), NetworkTracker("flux", flux_tracker().hear, identity="flux of tomorrow")):
             with pytest.raises(InputError, match="beats of a run that differs") as told:
                 track_folder(archive, other, out=out)
             assert told.value.path == out
@@ -385,7 +386,9 @@ class TestProcesses:
             assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
     def test_a_process_that_is_killed_is_said(self, archive, tmp_path):
-        report = track_folder(archive, Listener("doomed", killed_by_the_system), out=tmp_path / "out", processes=2)
+        report = track_folder(
+            archive, NetworkTracker("doomed", killed_by_the_system), out=tmp_path / "out", processes=2
+        )
         assert len(report.failed) == 3
         assert all(problem == f"{path}: {problem[len(str(path)) + 2 :]}" for path, problem in report.failed.items())
         assert all("SIGKILL" in problem for problem in report.failed.values())
@@ -417,7 +420,9 @@ class TestProcesses:
         assert len(report.written) == 5 - len(left)
         for number in range(5):
             found = read_beats(out / f"{number}.beats")
-            np.testing.assert_allclose(found.times_s, flux_tracker().file(archive / f"{number}.wav").times_s, atol=1e-6)
+            np.testing.assert_allclose(
+                found.times_s, flux_tracker().track(archive / f"{number}.wav").times_s, atol=1e-6
+            )
 
 
 def sent_away(work, jobs, *, load):
@@ -459,7 +464,7 @@ class TestElsewhere:
             assert path.suffix in (".wav", ".flac")
             return Beats(np.array([float(len(path.read_bytes()))]))
 
-        monkeypatch.setattr(Listener, "file", of_another)
+        monkeypatch.setattr(NetworkTracker, "file", of_another)
         track_folder(archive, a_tracker(), out=tmp_path / "out", each=sent_away)
         assert read_beats(tmp_path / "out" / "a.beats").times_s == [(archive / "a.wav").stat().st_size]
 
@@ -492,7 +497,7 @@ class TestElsewhere:
         assert len(report.failed) == 3
 
     def test_a_fault_of_the_tracker_costs_one_recording(self, archive, tmp_path):
-        report = track_folder(archive, Listener("faulty", crashes), out=tmp_path / "out", each=sent_away)
+        report = track_folder(archive, NetworkTracker("faulty", crashes), out=tmp_path / "out", each=sent_away)
         assert len(report.failed) == 3
         assert all("ZeroDivisionError: a fault of its own" in problem for problem in report.failed.values())
 
@@ -501,7 +506,7 @@ def test_progress_counts_the_seconds_heard(tmp_path):
     recording = tmp_path / "song.wav"
     audio.write(recording, np.random.default_rng(0).normal(0, 0.1, (1, 44100 * 31)).astype(np.float32), rate=44100)
     told = []
-    flux_tracker().file_activations(recording, progress=lambda done, total: told.append((done, total)))
+    flux_tracker().activations(recording, progress=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (31, 31)
 

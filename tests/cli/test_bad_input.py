@@ -505,9 +505,8 @@ class TestBeforeTheWork:
 
     @pytest.fixture(autouse=True)
     def no_work(self, monkeypatch):
-        from levada.models import loading
 
-        monkeypatch.setattr(loading, "load", lambda _: pytest.fail("a model was loaded"))
+        monkeypatch.setattr("levada.beat_tracking.pretrained.load_tracker", lambda _: pytest.fail("a model was loaded"))
 
     @pytest.mark.parametrize(
         ("option", "name", "problem"),

@@ -17,12 +17,13 @@ import torch
 
 from levada import __version__, cli
 from levada.beat_tracking.networks import load
+from levada.beat_tracking.pretrained import EXTERNAL, load_tracker
 from levada.data import open_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
-from levada.models import loading
+from levada.models.cards import cards
 from levada.synth.traditions import drawn, read_tradition, shipped
 
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
@@ -112,7 +113,7 @@ class TestExitCodes:
         def stop(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(loading, "cards", stop)
+        monkeypatch.setattr("levada.models.cards.cards", stop)
         code, out, err = levada("models")
         assert (code, out, err) == (
             130,
@@ -148,7 +149,7 @@ class TestBeats:
         code, out, err = levada("beats", song, "-m", "flux")
         assert (code, err) == (0, "")
         (tmp_path / "printed.beats").write_text(out)
-        printed, found = read_beats(tmp_path / "printed.beats"), loading.load("flux").file(song)
+        printed, found = read_beats(tmp_path / "printed.beats"), load_tracker("flux").file(song)
         np.testing.assert_allclose(printed.times_s, found.times_s, atol=0.0006)
         np.testing.assert_array_equal(printed.positions, found.positions)
 
@@ -183,7 +184,7 @@ class TestBeats:
         code, out, _ = levada("beats", song, "-m", "flux", "-o", tmp_path / name)
         assert (code, out) == (0, "")
         if name != "x.mid":
-            found = loading.load("flux").file(song)
+            found = load_tracker("flux").file(song)
             np.testing.assert_allclose(read_beats(tmp_path / name).times_s, found.times_s, atol=0.001)
 
     def test_pass_through_hints(self, levada, song, rendered, tmp_path):
@@ -203,7 +204,7 @@ class TestBeats:
         assert re.fullmatch(DATE + re.escape(f"{tmp_path / 'out'}: beats of 3 recordings written\n"), err)
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
         assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
-        found = loading.load("flux").file(rendered / "b.wav")
+        found = load_tracker("flux").file(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
         assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
 
@@ -410,14 +411,14 @@ class TestModels:
         code, out, err = levada("models")
         assert (code, err) == (0, "")
         names = [line for line in out.splitlines() if line and not line.startswith(" ")][:-1]
-        assert names == [f"{card['name']} ({card['task']})" for card in loading.cards()]
+        assert names == [f"{card['name']} ({card['task']})" for card in cards()]
         assert {"base (beats)", "flux (beats)"} <= set(names)
         assert out.count("  licence: ") == len(names)
         assert max(map(len, out.splitlines())) <= 100
 
     def test_in_json(self, levada):
         cards = json.loads(levada("models", "--json")[1])
-        assert [card["name"] for card in cards[-6:]] == ["flux", *loading.RIVALS]
+        assert [card["name"] for card in cards[-6:]] == ["flux", *EXTERNAL]
         assert all({"origin", "licence", "data", "minutes", "scores"} <= set(card) for card in cards)
 
 
@@ -529,7 +530,7 @@ def test_warnings_of_libraries_of_ours_reach_the_user(levada, monkeypatch, caplo
 
 
 def test_beats_without_positions_are_printed_as_times_alone(levada, rendered, monkeypatch):
-    tracker = loading.load("flux")
+    tracker = load_tracker("flux")
     found = Beats([0.5, 1.0])
     monkeypatch.setattr(type(tracker), "decode", lambda *_, **__: found)
     assert levada("beats", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")

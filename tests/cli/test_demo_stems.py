@@ -12,7 +12,8 @@ from levada.cli.demo import stems as demo
 from levada.data import open_stems
 from levada.errors import InputError
 from levada.io import audio
-from levada.models import loading
+from levada.separation.pretrained import base_weights as stem_weights
+from levada.separation.pretrained import load_separator
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 
@@ -37,7 +38,7 @@ def separator(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, separator):
-    monkeypatch.setattr(loading, "FOLDER", separator)
+    monkeypatch.setattr("levada.learning.names.WEIGHTS", separator)
     monkeypatch.setattr(demo, "SONGS", 2)
     monkeypatch.setattr(demo, "LENGTH_S", 3.0)
     monkeypatch.setattr(demo, "EXAM", 2)
@@ -141,10 +142,10 @@ class TestFiles:
         np.testing.assert_allclose(practice, mixture - surdo, atol=1e-4)
 
     def test_separators_can_be_used_again(self, left):
-        adapted, learnt = loading.separator(left / "adapted"), loading.separator(left / "nmf")
+        adapted, learnt = load_separator(left / "adapted"), load_separator(left / "nmf")
         assert adapted.instruments == learnt.instruments
         assert "surdo" in adapted.instruments
-        scores = loading.base_weights(left / "adapted", task="stems").card.scores
+        scores = stem_weights(left / "adapted").card.scores
         assert set(scores) == {"si_sdr_i", "sdr_i", "leak_db", "knows", "scored on"}
 
     def test_tables_say_what_was_scored(self, left, result):
@@ -174,7 +175,7 @@ class TestFolder:
         assert (tmp_path / demo.MARK).read_text() == "earlier"
 
     def test_is_not_touched_where_no_separator_ships(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(loading, "FOLDER", tmp_path / "none")
+        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path / "none")
         with pytest.raises(InputError, match="no separator comes with this copy"):
             demo.demo_stems(tmp_path / "it")
         assert not (tmp_path / "it").exists()

@@ -65,7 +65,7 @@ class TestCommand:
 
     def test_a_folder_that_was_adapted_on_them_is_said(self, levada, stems, tmp_path):
         from levada.data import open_stems, whole
-        from levada.models.adaptation import adapt_separator
+        from levada.separation.adaptation import adapt as adapt_separator
 
         songs = open_stems(stems).songs
         adapt_separator([whole(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")

@@ -7,10 +7,11 @@ import mir_eval
 import numpy as np
 import pytest
 
+from levada.beat_tracking.pretrained import baseline, load_tracker
 from levada.data import open_corpus
 from levada.errors import InputError
 from levada.learning.card import read_card
-from levada.models import loading
+from levada.models.cards import cards
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def here(tmp_path, monkeypatch):
 def f_measure(track, tracker):
     """As mir_eval has it, inside the annotated beats and half a beat around them."""
     reference = track.beats().times_s
-    found = np.asarray(tracker.file(track.audio).times_s)
+    found = np.asarray(tracker.track(track.audio).times_s)
     first, last = np.diff(reference)[[0, -1]] / 2
     inside = (found >= max(0, reference[0] - first)) & (found <= min(track.duration_s, reference[-1] + last))
     return mir_eval.beat.f_measure(reference, found[inside])
@@ -44,7 +45,7 @@ class TestAdapt:
         (here / "x").mkdir()
         evaluation, said = self.adapted(levada, rendered, "./tiny", out)
         assert evaluation["models"] == ["./tiny", shown, "flux"]
-        meant = {"./tiny": loading.load("./tiny"), shown: loading.load(f"./{out}"), "flux": loading.floor()}
+        meant = {"./tiny": load_tracker("./tiny"), shown: load_tracker(f"./{out}"), "flux": baseline()}
         tracks = {track.id: track for track in open_corpus(rendered).tracks}
         assert len(evaluation["rows"]) >= 3
         for row in evaluation["rows"]:
@@ -104,7 +105,7 @@ class TestModels:
 
     def test_of_none(self):
         with pytest.raises(InputError, match="no model 'nowhere'"):
-            loading.cards("nowhere")
+            cards("nowhere")
 
 
 def test_folders_of_one_name_are_two_rows(levada, rendered, tiny_model, here):

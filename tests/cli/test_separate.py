@@ -14,7 +14,6 @@ import torch
 from levada.io import audio
 from levada.learning.card import Card
 from levada.learning.weights import Weights, save
-from levada.models import loading
 from levada.separation.networks.mask_net import tiny
 
 RATE = 22050
@@ -103,7 +102,7 @@ class TestSeparate:
         assert len(names(tmp_path / "stems")) == 3
 
     def test_is_listed_beside_the_trackers(self, levada, model, monkeypatch, tmp_path):
-        monkeypatch.setattr(loading, "FOLDER", tmp_path)
+        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path)
         (tmp_path / "stems").symlink_to(model)
         code, printed, _ = levada("models")
         assert code == 0

@@ -20,10 +20,11 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import CONFIG, README, Card, adapted_card, joined_stretches, lineage, read_card
 from levada.learning.weights import Weights, save
-from levada.models import loading
-from levada.separation.adaptation import StemSettings, adapt_stems
+from levada.separation.adaptation import StemSettings
+from levada.separation.adaptation import adapt as adapt_stems
 from levada.separation.evaluation import evaluate_stems
 from levada.separation.networks.mask_net import tiny
+from levada.separation.pretrained import separator_of
 from levada.synth.traditions import read_tradition
 
 NC = Source("Street drums", "CC BY-NC-SA 4.0", "@inproceedings{street, title={Street drums}}")
@@ -104,16 +105,16 @@ class TestTrainedOn:
         save(tmp_path / "twice", decoder([Span(track, 3.0, 6.0)], base=load(tmp_path / "once")))
         assert load(tmp_path / "twice").card.trained_on == {track.content_hash: [[1.0, 6.0]]}
 
-    def test_adapting_a_separator_again(self, songs, tmp_path):
+    def test_adapting_a_separator_again(self, songs):
         torch.manual_seed(0)
         start = Weights(tiny(("surdo", "tamborim")), a_card())
         quick = StemSettings(steps=1, batch=1, excerpt_s=0.3, bases=0)
         made = start
-        for number, (begin, end) in enumerate([(0.0, 1.0), (2.0, 3.0)]):
+        for begin, end in [(0.0, 1.0), (2.0, 3.0)]:
             span = StemSpan(songs[0], begin, end)
-            made = adapt_stems([span], base=made, settings=quick, folder=tmp_path / str(number))
+            made = adapt_stems([span], base=made, settings=quick)
         assert made.card.trained_on == {digest: [(0.0, 1.0), (2.0, 3.0)] for digest in songs[0].stem_hashes}
-        result = evaluate_stems(songs, {"mine": loading.separator_of(made, name="mine")})
+        result = evaluate_stems(songs, {"mine": separator_of(made, name="mine")})
         assert {row.song for row in result.of("mine") if row.trained_on} == {"song-0"}
 
     def test_each_second_counts_once(self, corpus, songs):
@@ -152,10 +153,10 @@ class TestLicences:
         assert sources[1] == Source("the description of candombe", "CC0-1.0", "; ".join(candombe.sources))
         assert sources[2:] == (NC,)
 
-    def test_without_a_base(self, corpus, songs, tmp_path):
+    def test_without_a_base(self, corpus, songs):
         patterns = train(annotated_spans(corpus.tracks[0]))
         assert (patterns.card.licence, patterns.card.sources) == (NC.licence, (NC,))
-        learnt = adapt_stems([whole(songs[0])], strategy="nmf", folder=tmp_path)
+        learnt = adapt_stems([whole(songs[0])], strategy="nmf")
         assert (learnt.card.licence, learnt.card.sources[0].citation) == ("CC BY-NC 4.0", "Me, 2020")
 
     def test_combined(self):

@@ -19,7 +19,6 @@ from levada.experiments.spec import Source, Study, read_spec
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
-from levada.models import loading
 
 SCRATCH = 'strategies = ["scratch"]\nminutes = [1]\n'
 FINETUNE = 'strategies = ["finetune"]\nminutes = [0.1]\n'
@@ -244,7 +243,7 @@ class TestLeftOut:
         def missing():
             raise MissingExtra("librosa", extra="librosa", purpose="score it")
 
-        monkeypatch.setattr(loading, "RIVALS", {"librosa": missing})
+        monkeypatch.setattr("levada.beat_tracking.pretrained.EXTERNAL", {"librosa": missing})
         grid = lay_out(study(clicks, rivals=("librosa",)), [opened(clicks)])
         assert [plan.base for plan in grid.plans] == ["base"]
         assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)
@@ -293,7 +292,7 @@ class TestWrong:
         assert (error.value.path, error.value.line) == (spec, line)
 
     def test_layers_that_one_of_two_bases_has(self, clicks, tiny_model, monkeypatch):
-        monkeypatch.setattr(loading, "BASES", {})
+        monkeypatch.setattr("levada.experiments.grid.BASES", {})
         asked = study(
             clicks,
             strategies=("finetune",),

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from levada.beat_tracking.tracker import Outside
+from levada.beat_tracking.external.tracker import ExternalTracker
+from levada.beat_tracking.pretrained import load_tracker
 from levada.data import open_corpus
 from levada.errors import InputError
 from levada.experiments import runner, task
@@ -15,7 +16,6 @@ from levada.experiments.run import Job, failure, forget_peak, peak_mb, run
 from levada.experiments.spec import Source, Study
 from levada.experiments.store import write_run
 from levada.io.beats import Beats
-from levada.models import loading
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ class TestRun:
         assert all(0 <= row["beat_f"] <= 1 and row["trained_on"] == "False" for row in written.scores)
         assert files["log.csv"].decode().startswith("step,")
         assert files["log.csv"].count(b"\n") == 4
-        assert loading.load(written.folder / "weights").beats(np.zeros((1, 44100), np.float32), 44100) is not None
+        assert load_tracker(written.folder / "weights").beats(np.zeros((1, 44100), np.float32), 44100) is not None
         assert told["deciding"] == job.plan.deciding()
         assert told["model"]["card"]["minutes"] == pytest.approx(told["labels_minutes"])
         assert isinstance(told["model"]["fell_back"], bool)
@@ -135,7 +135,10 @@ class TestFailures:
                 raise ZeroDivisionError("alas")
             return Beats(np.arange(0.5, 12, 0.5))
 
-        monkeypatch.setattr(loading, "RIVALS", {"librosa": lambda: Outside("librosa", find, identity="mine")})
+        monkeypatch.setattr(
+            "levada.beat_tracking.pretrained.EXTERNAL",
+            {"librosa": lambda: ExternalTracker("librosa", find, identity="mine")},
+        )
 
     def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, monkeypatch, tmp_path):
         self.rival(monkeypatch, {0})

@@ -20,9 +20,9 @@ from levada.experiments.runner import look_ahead, run_study
 from levada.experiments.spec import Source, Study, read_spec
 from levada.experiments.store import read_runs, write_run
 from levada.io import audio
-from levada.models import loading
 from levada.separation.augmentation import AS_IT_IS, StemAugmentation
 from levada.separation.nmf import NmfSettings
+from levada.separation.pretrained import load_separator
 
 RATE = 22050
 DRUMS = {"surdo": 80, "tamborim": 1500}
@@ -100,7 +100,7 @@ class TestRuns:
         assert files["log.csv"].count(b"\n") == 4
         written = write_run(tmp_path, files)
         assert {row["instrument"] for row in written.scores} == set(DRUMS)
-        assert set(loading.separator(written.folder / "weights").instruments) == set(DRUMS)
+        assert set(load_separator(written.folder / "weights").instruments) == set(DRUMS)
         assert {(row["stem"], row["instrument"]) for row in table(files, "leaks.csv")} == {
             (stem, drum) for stem in DRUMS for drum in DRUMS
         }
@@ -124,7 +124,7 @@ class TestRuns:
     def test_dictionaries_are_kept(self, jobs, tmp_path):
         (job,) = jobs("nmf", keep_weights=True)
         written = write_run(tmp_path, run(job))
-        assert set(loading.separator(written.folder / "weights").instruments) == set(DRUMS)
+        assert set(load_separator(written.folder / "weights").instruments) == set(DRUMS)
         assert not (written.folder / "log.csv").exists()
 
     def test_a_silent_stem_leaks_and_has_no_improvement(self, tmp_path):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from levada.beat_tracking.network_tracker import flux_tracker
 from levada.beat_tracking.spectrogram import log_bands
-from levada.beat_tracking.tracker import flux_tracker
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.containers import copy_broadcast

@@ -10,11 +10,11 @@ import torch
 
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import tiny
+from levada.beat_tracking.pretrained import load_tracker
 from levada.errors import InputError
 from levada.learning import weights
 from levada.learning.card import CONFIG, README, TENSORS, Card, read_card, read_config
 from levada.learning.weights import Weights, save
-from levada.models import loading
 
 torch.set_num_threads(1)
 
@@ -172,7 +172,7 @@ class TestDamage:
 
     def refused(self, folder, *, path, match, line=None):
         with pytest.raises(InputError, match=match) as told:
-            loading.load(folder)
+            load_tracker(folder)
         assert told.value.path == path
         assert told.value.line == line
         assert str(path) in str(told.value)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from levada.beat_tracking.networks import tcn
+from levada.beat_tracking.pretrained import find_folder
 from levada.learning import weights
 from levada.learning.card import CONFIG, Card
-from levada.models import loading
 
 torch.set_num_threads(1)
 
@@ -70,4 +70,4 @@ def test_mistakes_are_a_sentence(levada, model, tmp_path, name, out, problem):
 
 
 def test_models_that_come_with_levada_are_found_by_name():
-    assert loading.find("base").is_dir()
+    assert find_folder("base").is_dir()

@@ -13,10 +13,12 @@ from safetensors.numpy import load_file, save_file
 
 from levada import __version__
 from levada.beat_tracking.networks import load
+from levada.beat_tracking.pretrained import load_tracker
 from levada.experiments.grid import _base
 from levada.learning.model_folder import folder_digest, model_digest
+from levada.learning.names import shipped
 from levada.learning.weights import digest, save
-from levada.models import loading
+from levada.models.cards import cards
 
 
 @pytest.fixture
@@ -46,16 +48,16 @@ def test_of_a_renamed_folder_with_another_card_is_the_same(tiny_model, copy):
         folder_digest(tiny_model)
         == folder_digest(copy)
         == digest(weights)
-        == loading.load(tiny_model).identity
-        == loading.load(copy).identity
+        == load_tracker(tiny_model).identity
+        == load_tracker(copy).identity
         == _base(str(copy)).digest
-        == loading.cards(copy)[0]["digest"]
+        == cards(copy)[0]["digest"]
     )
 
 
 def test_of_another_decoder_or_other_tensors_is_another(tiny_model, copy):
     before = folder_digest(copy)
-    edited(copy, decoder={**asdict(loading.load(copy).settings), "max_tempo_bpm": 200.0})
+    edited(copy, decoder={**asdict(load_tracker(copy).settings), "max_tempo_bpm": 200.0})
     other = folder_digest(copy)
     tensors = load_file(copy / "model.safetensors")
     name = sorted(tensors)[0]
@@ -78,7 +80,7 @@ def test_survives_saving(tiny_model, tmp_path):
 def test_of_every_model_that_ships_is_listed(levada):
     rows = {row["name"]: row for row in json.loads(levada("models", "--json")[1])}
     for task in ("beats", "stems"):
-        for name, folder in loading.shipped(task).items():
+        for name, folder in shipped(task).items():
             assert rows[name]["digest"] == folder_digest(folder)
             assert rows[name]["digest"] in levada("models")[1]
 

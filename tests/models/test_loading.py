@@ -12,11 +12,12 @@ import torch
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
-from levada.beat_tracking.pretrained import tracker_of
+from levada.beat_tracking.pretrained import EXTERNAL, find_folder, load_tracker, tracker_of
 from levada.errors import InputError
 from levada.learning.card import CONFIG, README, TENSORS, Card
+from levada.learning.names import shipped
 from levada.learning.weights import Weights, save
-from levada.models import loading
+from levada.models.cards import cards
 
 torch.set_num_threads(1)
 
@@ -37,32 +38,32 @@ def folder(tmp_path):
 
 class TestLoad:
     def test_flux(self):
-        tracker = loading.load("flux")
+        tracker = load_tracker("flux")
         assert (tracker.name, tracker.identity, tracker.trained_on) == ("flux", "flux", frozenset())
         assert tracker.settings == DecoderSettings()
 
     def test_a_folder(self, folder):
-        tracker = loading.load(folder)
+        tracker = load_tracker(folder)
         assert tracker.name == "my-model"
         assert tracker.settings == DecoderSettings(min_tempo_bpm=90.0, metres=(4,))
         assert tracker.trained_on == {HASH}
         bands = np.random.default_rng(0).normal(-3, 1, (60, 81)).astype(np.float32)
         with torch.inference_mode():
             expected = probabilities(load(folder).net(torch.from_numpy(bands)[None])[0].numpy())
-        np.testing.assert_allclose(tracker.hear([bands]), expected, atol=1e-6)
+        np.testing.assert_allclose(tracker.predict([bands]), expected, atol=1e-6)
 
     def test_named_by_its_folder_wherever_one_stands(self, folder, monkeypatch):
         monkeypatch.chdir(folder)
-        assert loading.load(".").name == "my-model"
-        assert loading.load(str(folder) + "/").name == "my-model"
+        assert load_tracker(".").name == "my-model"
+        assert load_tracker(str(folder) + "/").name == "my-model"
 
     def test_identity_changes_with_the_beats(self, folder, tmp_path):
-        first = loading.load(folder).identity
+        first = load_tracker(folder).identity
         shutil.copytree(folder, tmp_path / "copy")
-        assert loading.load(tmp_path / "copy").identity == first
+        assert load_tracker(tmp_path / "copy").identity == first
         save(tmp_path / "weights", a_model(seed=1, min_tempo_bpm=90.0, metres=[4]))
         save(tmp_path / "priors", a_model(min_tempo_bpm=91.0, metres=[4]))
-        assert len({first, *(loading.load(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
+        assert len({first, *(load_tracker(tmp_path / name).identity for name in ("weights", "priors"))}) == 3
 
     def test_weights_in_memory(self):
         tracker = tracker_of(a_model(), name="fresh", identity="now")
@@ -73,23 +74,23 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["nonsense", "FLUX", "nowhere/at-all"])
     def test_unknown(self, name):
         with pytest.raises(InputError, match=f"no model {name!r}.*flux"):
-            loading.load(name)
+            load_tracker(name)
 
     def test_an_empty_folder(self, tmp_path):
         with pytest.raises(InputError, match="not a model") as told:
-            loading.load(tmp_path)
+            load_tracker(tmp_path)
         assert told.value.path == tmp_path
 
     def test_a_file(self, folder):
         with pytest.raises(InputError, match="no model"):
-            loading.load(folder / TENSORS)
+            load_tracker(folder / TENSORS)
 
     @pytest.mark.parametrize("name", [CONFIG, TENSORS])
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
         with pytest.raises(InputError, match="damaged") as told:
-            loading.load(folder)
+            load_tracker(folder)
         assert told.value.path == folder / name
 
     def test_priors_that_make_no_sense(self, folder):
@@ -97,24 +98,24 @@ class TestRefused:
         config["decoder"] = {"min_tempo_bpm": 300.0}
         (folder / CONFIG).write_text(json.dumps(config))
         with pytest.raises(InputError, match="min_tempo_bpm") as told:
-            loading.load(folder)
+            load_tracker(folder)
         assert told.value.path == folder / CONFIG
 
 
 class TestShipped:
     def test_base_is_there(self):
-        assert "base" in loading.shipped(), "src/levada/weights/base is missing: no model ships"
+        assert "base" in shipped(), "src/levada/weights/base is missing: no model ships"
 
-    @pytest.mark.parametrize("name", ["base", *loading.shipped()])
+    @pytest.mark.parametrize("name", ["base", *shipped()])
     def test_whole_and_documented(self, name):
-        folder = loading.find(name)
+        folder = find_folder(name)
         assert {path.name for path in folder.iterdir()} >= {README, CONFIG, TENSORS}
         weights = load(folder)
         assert weights.net.settings == Tcn().settings
         assert weights.card.licence in {"CC-BY-4.0", "Apache-2.0"}
         assert weights.card.minutes > 60
         assert "/" not in str(weights.training.get("groove", ""))  # no place on somebody's machine
-        assert loading.load(name).name == name
+        assert load_tracker(name).name == name
         assert (folder / TENSORS).stat().st_size < 1_000_000
 
     def test_base_hears_a_beat(self):
@@ -125,7 +126,7 @@ class TestShipped:
             start = round((0.3 + 0.5 * number) * rate)
             burst = rng.standard_normal(2000) * np.exp(-np.arange(2000) / 300)
             sound[0, start : start + 2000] += (0.8 if number % 4 == 0 else 0.3) * burst[: sound.shape[1] - start]
-        activations = loading.load("base").activations(sound, rate)[:, 0]
+        activations = load_tracker("base").activations(sound, rate)[:, 0]
         at = np.round(30 + 50 * np.arange(2, 29)).astype(int)
         on = np.array([activations[frame - 2 : frame + 3].max() for frame in at])
         between = np.array([activations[frame + 12 : frame + 20].max() for frame in at])
@@ -133,24 +134,24 @@ class TestShipped:
 
     def test_what_is_there_is_named(self, folder, tmp_path, monkeypatch):
         """A model ships by standing in the folder of weights; one that is not there yet is in no list."""
-        monkeypatch.setattr(loading, "FOLDER", tmp_path / "weights")
-        assert dict(loading.shipped()) == {}
-        assert [card["name"] for card in loading.cards()] == ["flux", *loading.RIVALS]
+        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path / "weights")
+        assert dict(shipped()) == {}
+        assert [card["name"] for card in cards()] == ["flux", *EXTERNAL]
         (tmp_path / "weights" / "latin").mkdir(parents=True)  # half made: no model yet
         with pytest.raises(InputError, match=r"no model 'latin'.*one of flux"):
-            loading.find("latin")
+            find_folder("latin")
         for name in ("latin", "base"):
             shutil.copytree(folder, tmp_path / "weights" / name, dirs_exist_ok=True)
-        assert list(loading.shipped()) == ["base", "latin"]
-        assert loading.load("latin").name == "latin"
-        assert [card["name"] for card in loading.cards()] == ["base", "latin", "flux", *loading.RIVALS]
+        assert list(shipped()) == ["base", "latin"]
+        assert load_tracker("latin").name == "latin"
+        assert [card["name"] for card in cards()] == ["base", "latin", "flux", *EXTERNAL]
         with pytest.raises(InputError, match="one of base, latin, flux"):
-            loading.find("cuban")
+            find_folder("cuban")
 
     def test_cards(self):
-        cards = {card["name"]: card for card in loading.cards()}
-        assert cards.keys() == {*loading.shipped(), *loading.shipped("stems"), "flux", *loading.RIVALS}
-        for card in cards.values():
+        known = {card["name"]: card for card in cards()}
+        assert known.keys() == {*shipped(), *shipped("stems"), "flux", *EXTERNAL}
+        for card in known.values():
             facts = {
                 "name",
                 "origin",

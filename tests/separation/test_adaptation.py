@@ -11,8 +11,9 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
 from levada.learning.weights import Weights
-from levada.models.adaptation import adapt_separator
-from levada.separation.adaptation import DEFAULTS, adapt_stems, with_head
+from levada.separation.adaptation import DEFAULTS, with_head
+from levada.separation.adaptation import adapt as adapt_separator
+from levada.separation.adaptation import adapt as adapt_stems
 from levada.separation.augmentation import AS_IT_IS, StemAugmentation
 from levada.separation.examples import Song, StemSettings, Stock, batches, excerpts, stem_loss
 from levada.separation.networks import load
@@ -128,7 +129,7 @@ class TestAdapting:
             steps=60, batch=3, excerpt_s=0.8, learning_rate=5e-3, average=0.9, augmentation=AS_IT_IS
         )
         torch.manual_seed(0)
-        made = adapt_stems(spans[1:], strategy="scratch", settings=settings, folder=tmp_path)
+        made = adapt_stems(spans[1:], strategy="scratch", settings=settings)
         assert made.net.instruments == ("surdo", "tamborim")
         log = (tmp_path / "log.csv").read_text().splitlines()
         losses = [float(row.split(",")[2]) for row in log[1:]]
@@ -143,14 +144,14 @@ class TestAdapting:
         assert torch.allclose(new[:, 1], old[:, 0], atol=1e-6)
         assert torch.allclose(new[:, 2], old[:, 1], atol=1e-6)
 
-    def test_what_is_frozen_stays(self, spans, base, tmp_path):
+    def test_what_is_frozen_stays(self, spans, base):
         settings = replace(SHORT, layers=("head",))
-        made = adapt_stems(spans, strategy="finetune+augment", base=base, settings=settings, folder=tmp_path)
+        made = adapt_stems(spans, strategy="finetune+augment", base=base, settings=settings)
         assert torch.equal(made.net.front.weight, base.net.front.weight)
         assert not torch.equal(made.net.head.weight, with_head(base.net, made.net.instruments).head.weight)
 
-    def test_plain_fine_tuning_changes_no_stem(self, spans, base, tmp_path):
-        made = adapt_stems(spans, strategy="finetune", base=base, settings=SHORT, folder=tmp_path)
+    def test_plain_fine_tuning_changes_no_stem(self, spans, base):
+        made = adapt_stems(spans, strategy="finetune", base=base, settings=SHORT)
         assert StemAugmentation(**made.training["augmentation"]) == AS_IT_IS
 
     def test_the_card_says_what_it_learnt_from(self, spans, base, tmp_path):
@@ -170,20 +171,20 @@ class TestAdapting:
 
 
 class TestWrong:
-    def test_no_such_strategy(self, spans, tmp_path):
+    def test_no_such_strategy(self, spans):
         with pytest.raises(InputError, match="no strategy 'bayes' for stems"):
-            adapt_stems(spans, strategy="bayes", folder=tmp_path)
+            adapt_stems(spans, strategy="bayes")
 
-    def test_fine_tuning_nothing(self, spans, tmp_path):
+    def test_fine_tuning_nothing(self, spans):
         with pytest.raises(InputError, match="needs a base"):
-            adapt_stems(spans, strategy="finetune", folder=tmp_path)
+            adapt_stems(spans, strategy="finetune")
 
     def test_one_instrument(self, tmp_path):
         (tmp_path / "song").mkdir()
         audio.write(tmp_path / "song" / "surdo.wav", hits(100, 0.5)[None], rate=RATE)
         alone = [whole(song) for song in open_stems(tmp_path).songs]
         with pytest.raises(InputError, match="two instruments or more"):
-            adapt_stems(alone, strategy="scratch", folder=tmp_path / "x")
+            adapt_stems(alone, strategy="scratch")
 
     def test_silence(self, tmp_path):
         (tmp_path / "song").mkdir()
@@ -191,7 +192,7 @@ class TestWrong:
             audio.write(tmp_path / "song" / f"{name}.wav", np.zeros((1, RATE), np.float32), rate=RATE)
         silent = [whole(song) for song in open_stems(tmp_path).songs]
         with pytest.raises(InputError, match="no stems to learn from"):
-            adapt_stems(silent, strategy="scratch", settings=SHORT, folder=tmp_path / "x")
+            adapt_stems(silent, strategy="scratch", settings=SHORT)
 
     def test_an_output_that_exists(self, spans, tmp_path):
         with pytest.raises(InputError, match="exists already"):

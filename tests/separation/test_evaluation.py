@@ -35,7 +35,7 @@ class Filters:
     spill: float = 0.0
     trained_on: dict = field(default_factory=dict)
 
-    def stems(self, samples, rate):
+    def separate(self, samples, rate):
         assert rate == RATE
         own = {name: band(samples, *BANDS.get(name, (0, 0))) for name in self.instruments}
         return {name: (one + self.spill * (samples - one)).astype(np.float32) for name, one in own.items()}
@@ -48,8 +48,8 @@ class Sharing(Filters):
     def restricted(self, instruments):
         return replace(self, instruments=tuple(instruments))
 
-    def stems(self, samples, rate):
-        own = super().stems(samples, rate)
+    def separate(self, samples, rate):
+        own = super().separate(samples, rate)
         rest = (samples - sum(own.values())) / len(own)
         return {name: (one + rest).astype(np.float32) for name, one in own.items()}
 
@@ -67,10 +67,10 @@ class Broken(Filters):
 
     how: str = "raise"
 
-    def stems(self, samples, rate):
+    def separate(self, samples, rate):
         if self.how == "raise":
             raise ValueError("no idea")
-        found = super().stems(samples, rate)
+        found = super().separate(samples, rate)
         if self.how == "nan":
             found["caixa"][:, 5] = np.nan
         if self.how == "short":
@@ -239,7 +239,7 @@ class TestWhoKnowsWhat:
         stems = {name: soundfile.read(one.stems[name][0])[0] for name in BANDS}
         mixture = sum(stems.values())
         model = Filters(("surdo",), spill=0.1)
-        surdo = np.ravel(model.stems(mixture[None].astype(np.float32), RATE)["surdo"])
+        surdo = np.ravel(model.separate(mixture[None].astype(np.float32), RATE)["surdo"])
         found = {row.instrument: row.scores for row in evaluate_stems([one], {"small": model}).of("small")}
         for name, estimate in (("surdo", surdo), ("caixa", mixture - surdo), ("agogo", mixture - surdo)):
             assert found[name]["si_sdr"] == pytest.approx(si_sdr(stems[name], estimate), abs=1e-3)
@@ -274,7 +274,7 @@ class TestWhoKnowsWhat:
         class Surdos:
             instruments = ("surdo",)
 
-            def stems(self, samples, _rate):
+            def separate(self, samples, _rate):
                 return {"surdo": samples}
 
         found = evaluate_stems([one], {"both": Surdos()})
@@ -290,7 +290,7 @@ class TestWhoKnowsWhat:
         class Target:
             instruments = ("surdo", "rest")
 
-            def stems(self, samples, _rate):
+            def separate(self, samples, _rate):
                 surdo = band(samples, *BANDS["surdo"])
                 return {"surdo": surdo, "rest": samples - surdo}
 
@@ -343,16 +343,16 @@ class TestKnowledge:
     def test_a_network_that_is_told(self):
         import torch
 
-        from levada.separation.masks import net_separator
+        from levada.separation.masks import network_separator
         from levada.separation.networks.mask_net import tiny
 
         torch.manual_seed(0)
         net = tiny(("surdo", "tamborim", "cuica"))
         rng = np.random.default_rng(0)
         sound = rng.normal(0, 0.1, (1, 44100)).astype(np.float32)
-        fewer = net_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica"}).stems(sound, 44100)
-        all_three = net_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica", "t": "tamborim"})
-        again = all_three.restricted(["drum", "surdo"]).stems(sound, 44100)
+        fewer = network_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica"}).separate(sound, 44100)
+        all_three = network_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica", "t": "tamborim"})
+        again = all_three.restricted(["drum", "surdo"]).separate(sound, 44100)
         assert again.keys() == {"surdo", "drum"}
         for name, stem in again.items():
             assert np.allclose(stem, fewer[name], atol=1e-6)
@@ -432,8 +432,8 @@ class TestMatching:
         class Halves:
             instruments = ("primeira", "segunda", "caixa", "agogo")
 
-            def stems(self, samples, rate):
-                found = Filters().stems(samples, rate)
+            def separate(self, samples, rate):
+                found = Filters().separate(samples, rate)
                 half = found.pop("surdo") / 2
                 return {**found, "primeira": half, "segunda": half}
 

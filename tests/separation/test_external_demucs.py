@@ -47,7 +47,7 @@ class TestSeparator:
     @pytest.mark.parametrize(("channels", "rate", "seconds"), [(1, RATE, 3.3), (2, 11025, 2.5), (2, RATE, 0.05)])
     def test_stems_sum_to_the_mixture(self, net, channels, rate, seconds):
         samples = noise(seconds, channels=channels, rate=rate)
-        stems = a_separator(net).stems(samples, rate)
+        stems = a_separator(net).separate(samples, rate)
         assert tuple(stems) == ("surdo", "caixa", "rest")
         assert all(stem.shape == samples.shape and stem.dtype == np.float32 for stem in stems.values())
         assert np.abs(sum(stems.values()) - samples).max() < 1e-6
@@ -55,8 +55,8 @@ class TestSeparator:
     def test_a_stereo_network_hears_one_channel_as_two(self):
         pytest.importorskip("demucs")
         stereo, samples = demucs_network.tiny(channels=2), noise(1.5)
-        stems = a_separator(stereo).stems(samples, RATE)
-        doubled = a_separator(stereo).stems(np.repeat(samples, 2, 0), RATE)
+        stems = a_separator(stereo).separate(samples, RATE)
+        doubled = a_separator(stereo).separate(np.repeat(samples, 2, 0), RATE)
         assert np.allclose(stems["surdo"][0], doubled["surdo"].mean(0), atol=1e-6)
 
     def test_it_gives_what_the_package_gives(self, net):
@@ -64,7 +64,7 @@ class TestSeparator:
 
         samples = noise(3.25)  # whole stretches: 1 s each, 0.75 s apart
         theirs = apply_model(net, torch.from_numpy(samples)[None], shifts=0, overlap=0.25)[0].numpy()
-        ours = a_separator(net).stems(samples, RATE)
+        ours = a_separator(net).separate(samples, RATE)
         last = round(3 * RATE)  # what fills up the last stretch is the package's own affair
         assert np.allclose(ours["surdo"][:, :last], theirs[0][:, :last], atol=1e-5)
         assert np.allclose(ours["caixa"][:, :last], theirs[1][:, :last], atol=1e-5)
@@ -72,7 +72,7 @@ class TestSeparator:
     @pytest.mark.parametrize("size", [700, 8000, 13000])
     def test_pieces_of_any_size_give_what_the_whole_gives(self, net, size):
         samples, separator = noise(3.4, channels=2), a_separator(net)
-        whole = separator.stems(samples, RATE)
+        whole = separator.separate(samples, RATE)
         pieces = (samples[:, start : start + size] for start in range(0, samples.shape[1], size))
         parts = list(separator.stream(pieces, RATE, level=1.0))
         for name, stem in whole.items():
@@ -84,16 +84,16 @@ class TestSeparator:
         separator = a_separator(demucs_network.tiny(("surdo", "rest")))
         assert separator.instruments == ("surdo", "rest")
         samples = noise(1.2)
-        assert np.abs(sum(separator.stems(samples, RATE).values()) - samples).max() < 1e-6
+        assert np.abs(sum(separator.separate(samples, RATE).values()) - samples).max() < 1e-6
 
     def test_silence_and_nothing(self, net):
-        stems = a_separator(net).stems(np.zeros((1, RATE)), RATE)
+        stems = a_separator(net).separate(np.zeros((1, RATE)), RATE)
         assert all(np.isfinite(stem).all() for stem in stems.values())
-        assert a_separator(net).stems(np.zeros((2, 0)), RATE)["surdo"].shape == (2, 0)
+        assert a_separator(net).separate(np.zeros((2, 0)), RATE)["surdo"].shape == (2, 0)
 
     def test_progress_is_told_in_seconds(self, net):
         told = []
-        a_separator(net).stems(noise(3.0), RATE, progress=lambda *seconds: told.append(seconds))
+        a_separator(net).separate(noise(3.0), RATE, progress=lambda *seconds: told.append(seconds))
         assert told[-1] == (3, 3)
         assert told == sorted(told)
 
@@ -109,8 +109,8 @@ class TestFolders:
         assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["README.md", CONFIG, TENSORS]
         loaded = demucs.separator(tmp_path / "model")
         samples = noise(1.5)
-        for name, stem in loaded.stems(samples, RATE).items():
-            assert np.array_equal(stem, a_separator(net).stems(samples, RATE)[name])
+        for name, stem in loaded.separate(samples, RATE).items():
+            assert np.array_equal(stem, a_separator(net).separate(samples, RATE)[name])
         assert loaded.name == "a test"
         assert loaded.trained_on == {"ab": [[0.0, 1.0]]}
         assert loaded.identity == demucs.separator(tmp_path / "model").identity
@@ -249,7 +249,7 @@ class TestAdapting:
         assert not made.net.training
         errors = []
         for one in (net, made.net):
-            stems = a_separator(one).stems(mixture, RATE)
+            stems = a_separator(one).separate(mixture, RATE)
             errors.append(
                 sum(np.abs(stems[name] - stem).mean() for name, stem in zip(("surdo", "caixa"), truth, strict=True))
             )

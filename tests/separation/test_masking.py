@@ -8,7 +8,7 @@ import torch
 
 from levada.errors import InputError
 from levada.separation.masking import MaskSeparator, level_of, matched
-from levada.separation.masks import net_separator, oracle
+from levada.separation.masks import network_separator, oracle
 from levada.separation.networks import unet
 from levada.separation.networks.mask_net import tiny
 from levada.separation.stft import BANDS, Stft
@@ -48,15 +48,15 @@ class TestPieces:
     @pytest.mark.parametrize("piece_frames", [1, 16, 100])
     def test_have_no_seam(self, piece_frames):
         mixture = noise(6)
-        whole = made(piece_frames=10**6).stems(mixture, RATE)
-        pieces = made(piece_frames=piece_frames).stems(mixture, RATE)
+        whole = made(piece_frames=10**6).separate(mixture, RATE)
+        pieces = made(piece_frames=piece_frames).separate(mixture, RATE)
         for name, stem in whole.items():
             assert np.abs(stem - pieces[name]).max() < 1e-6
 
     def test_would_have_one_without_context(self):
         mixture = noise(6)
-        whole = made(piece_frames=10**6).stems(mixture, RATE)["low"]
-        assert np.abs(whole - made(piece_frames=16, context_frames=0).stems(mixture, RATE)["low"]).max() > 1e-4
+        whole = made(piece_frames=10**6).separate(mixture, RATE)["low"]
+        assert np.abs(whole - made(piece_frames=16, context_frames=0).separate(mixture, RATE)["low"]).max() > 1e-4
 
     def test_of_many_channels_are_shorter_and_have_no_seam_either(self):
         mixture = noise(5, rate=96000, channels=8)
@@ -69,7 +69,7 @@ class TestPieces:
 
     def test_come_in_whatever_lengths(self):
         mixture = noise(12)
-        expected = made().stems(mixture, RATE)
+        expected = made().separate(mixture, RATE)
         cut = np.split(mixture, [0, 1, 700, 701, 40_000, 500_000, mixture.shape[1]], axis=1)
         level = level_of(cut, RATE)
         found = list(made(piece_frames=50).stream(cut, RATE, level=level))
@@ -92,10 +92,10 @@ class TestPieces:
     def test_of_networks_have_no_seam(self, net):
         from dataclasses import replace
 
-        separator = net_separator(net, name="net")
+        separator = network_separator(net, name="net")
         mixture = noise(14, rate=8000, channels=1)
-        whole = replace(separator, piece_frames=10**6).stems(mixture, 8000)
-        for name, stem in replace(separator, piece_frames=64).stems(mixture, 8000).items():
+        whole = replace(separator, piece_frames=10**6).separate(mixture, 8000)
+        for name, stem in replace(separator, piece_frames=64).separate(mixture, 8000).items():
             assert np.abs(stem - whole[name]).max() < 1e-5
 
 
@@ -104,7 +104,7 @@ class TestStems:
     @pytest.mark.parametrize("channels", [1, 2, 8])
     def test_sum_to_the_mixture(self, rate, channels):
         mixture = noise(1.3, rate=rate, channels=channels)
-        stems = made().stems(mixture, rate)
+        stems = made().separate(mixture, rate)
         assert {stem.shape for stem in stems.values()} == {mixture.shape}
         assert {stem.dtype for stem in stems.values()} == {np.dtype(np.float32)}
         assert beyond_db(stems, mixture) < -110
@@ -112,35 +112,35 @@ class TestStems:
     @pytest.mark.parametrize("samples", [1, 2, 1023, 1024, 1025, 4097])
     def test_of_any_length(self, samples):
         mixture = noise(samples / RATE)
-        stems = made().stems(mixture, RATE)
+        stems = made().separate(mixture, RATE)
         assert stems["low"].shape == mixture.shape == (2, samples)
         assert beyond_db(stems, mixture) < -110 or samples < 3
         np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-7)
 
     def test_keep_the_place_between_loudspeakers(self):
         left = noise(2, channels=1)
-        stems = made().stems(np.concatenate([left, np.zeros_like(left)]), RATE)
+        stems = made().separate(np.concatenate([left, np.zeros_like(left)]), RATE)
         assert all(np.abs(stem[1]).max() == 0 for stem in stems.values())
 
     def test_do_not_change_with_the_level(self):
         mixture = noise(2)
-        quiet = made().stems(mixture * np.float32(1e-3), RATE)
-        for name, stem in made().stems(mixture, RATE).items():
+        quiet = made().separate(mixture * np.float32(1e-3), RATE)
+        for name, stem in made().separate(mixture, RATE).items():
             np.testing.assert_allclose(quiet[name] * 1e3, stem, atol=2e-6)
 
     def test_of_silence_are_silent(self):
-        stems = made().stems(np.zeros((2, 5000), np.float32), RATE)
+        stems = made().separate(np.zeros((2, 5000), np.float32), RATE)
         assert all(not stem.any() for stem in stems.values())
 
     def test_do_not_touch_what_they_were_given(self):
         mixture = noise(1)
         before = mixture.copy()
-        made().stems(mixture, RATE)
+        made().separate(mixture, RATE)
         assert np.array_equal(mixture, before)
 
     def test_tell_how_far_they_are(self):
         told = []
-        made(piece_frames=16).stems(noise(4), RATE, progress=lambda done, total: told.append((done, total)))
+        made(piece_frames=16).separate(noise(4), RATE, progress=lambda done, total: told.append((done, total)))
         assert told[-1] == (4, 4)
         assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -149,17 +149,17 @@ class TestStems:
         mixture = noise(1)
         mixture[1, 500] = value
         with pytest.raises(InputError, match="not all finite"):
-            made().stems(mixture, RATE)
+            made().separate(mixture, RATE)
 
     @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 2, 3)])
     def test_refuse_what_is_no_sound(self, shape):
         with pytest.raises(InputError, match=r"no samples to take apart|not of 3 axes"):
-            made().stems(np.zeros(shape, np.float32), RATE)
+            made().separate(np.zeros(shape, np.float32), RATE)
 
     @pytest.mark.parametrize("rate", [0, 1999, 10**6])
     def test_refuse_rates_that_nobody_records_at(self, rate):
         with pytest.raises(InputError, match="cannot be taken apart"):
-            made().stems(noise(1), rate)
+            made().separate(noise(1), rate)
 
 
 def test_the_level_is_the_mean_power_of_bands():
@@ -175,20 +175,20 @@ class TestNets:
     def test_some_of_what_a_network_knows_share_all(self):
         net = tiny(("surdo", "shaker", "caixa"))
         mixture = noise(1)
-        some = net_separator(net, name="some", instruments={"caixa": "caixa", "ganza": "shaker"}, identity="x")
-        stems = some.stems(mixture, RATE)
+        some = network_separator(net, name="some", instruments={"caixa": "caixa", "ganza": "shaker"}, identity="x")
+        stems = some.separate(mixture, RATE)
         assert tuple(stems) == some.instruments == ("caixa", "ganza")
         assert beyond_db(stems, mixture) < -110
-        every = net_separator(net, name="every", identity="x")
-        assert tuple(every.stems(mixture, RATE)) == every.instruments == ("surdo", "shaker", "caixa")
-        other = net_separator(net, name="other", instruments={"caixa": "caixa", "surdo": "surdo"}, identity="x")
+        every = network_separator(net, name="every", identity="x")
+        assert tuple(every.separate(mixture, RATE)) == every.instruments == ("surdo", "shaker", "caixa")
+        other = network_separator(net, name="other", instruments={"caixa": "caixa", "surdo": "surdo"}, identity="x")
         assert len({some.identity, every.identity, other.identity}) == 3
 
     def test_restricting_a_network_to_all_it_knows_in_another_order_changes_no_stem(self):
         net, mixture = tiny(("surdo", "shaker")), noise(1)
-        turned = net_separator(net, name="turned", instruments={"shaker": "shaker", "surdo": "surdo"})
-        expected = net_separator(net, name="net").stems(mixture, RATE)
-        for name, stem in turned.stems(mixture, RATE).items():
+        turned = network_separator(net, name="turned", instruments={"shaker": "shaker", "surdo": "surdo"})
+        expected = network_separator(net, name="net").separate(mixture, RATE)
+        for name, stem in turned.separate(mixture, RATE).items():
             np.testing.assert_allclose(stem, expected[name], atol=1e-7)
 
     @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ class TestNets:
     )
     def test_what_a_network_does_not_know(self, instruments, said):
         with pytest.raises(InputError, match=said):
-            net_separator(tiny(("surdo", "shaker")), name="net", instruments=instruments)
+            network_separator(tiny(("surdo", "shaker")), name="net", instruments=instruments)
 
     def test_travels_to_another_process(self):
-        separator, mixture = net_separator(tiny(), name="net", trained_on={"ab": [(0.0, 1.0)]}), noise(0.5)
+        separator, mixture = network_separator(tiny(), name="net", trained_on={"ab": [(0.0, 1.0)]}), noise(0.5)
         copy = pickle.loads(pickle.dumps(separator))
         assert copy.trained_on == {"ab": [(0.0, 1.0)]}
-        np.testing.assert_array_equal(copy.stems(mixture, RATE)["low"], separator.stems(mixture, RATE)["low"])
+        np.testing.assert_array_equal(copy.separate(mixture, RATE)["low"], separator.separate(mixture, RATE)["low"])
 
 
 class TestOracle:
@@ -221,7 +221,7 @@ class TestOracle:
     def test_tells_apart_what_masks_can(self, bands):
         true = self.stems()
         mixture = sum(true.values())
-        found = oracle(true, RATE, bands=bands).stems(mixture, RATE)
+        found = oracle(true, RATE, bands=bands).separate(mixture, RATE)
         assert beyond_db(found, mixture) < -110
         for name, stem in true.items():
             error = np.sum((found[name] - stem) ** 2) / np.sum(stem**2)
@@ -229,15 +229,15 @@ class TestOracle:
 
     def test_gives_silence_where_an_instrument_is_silent(self):
         true = {**self.stems(), "none": np.zeros((1, 2 * RATE), np.float32)}
-        found = oracle(true, RATE).stems(sum(true.values()), RATE)
+        found = oracle(true, RATE).separate(sum(true.values()), RATE)
         assert np.abs(found["none"]).max() < 1e-6
 
     def test_refuses_another_mixture(self):
         true = self.stems()
         with pytest.raises(InputError, match="knows one mixture"):
-            oracle(true, RATE).stems(noise(1), RATE)
+            oracle(true, RATE).separate(noise(1), RATE)
         with pytest.raises(InputError, match="knows one mixture"):
-            oracle(true, RATE).stems(sum(true.values()), 48000)
+            oracle(true, RATE).separate(sum(true.values()), 48000)
 
     def test_refuses_stems_that_differ_in_length(self):
         with pytest.raises(InputError, match="as long as each other"):

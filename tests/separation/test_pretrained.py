@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from levada.beat_tracking.pretrained import base_weights, find_folder, load_tracker
 from levada.errors import InputError
 from levada.learning.card import CONFIG, TENSORS, Card
+from levada.learning.names import shipped
 from levada.learning.weights import Weights, save
-from levada.models import loading
+from levada.models.cards import cards
 from levada.separation import nmf
 from levada.separation.networks.mask_net import tiny
+from levada.separation.pretrained import base_weights as stem_weights
+from levada.separation.pretrained import load_separator, separator_of
 from levada.separation.stft import Stft
 
 torch.set_num_threads(1)
@@ -37,47 +41,47 @@ def folder(tmp_path):
 @pytest.fixture
 def base(tmp_path, monkeypatch):
     """A separator in the place of the one that ships, and no trackers."""
-    monkeypatch.setattr(loading, "FOLDER", tmp_path / "weights")
+    monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path / "weights")
     (tmp_path / "weights").mkdir()
     return saved(tmp_path / "weights" / "stems")
 
 
 class TestFolders:
     def test_hold_separators(self, folder):
-        separator = loading.separator(folder)
+        separator = load_separator(folder)
         assert (separator.name, separator.instruments) == ("my-separator", KNOWN)
         assert separator.trained_on == {"ab" * 32: [[0.0, 8.0]]}
         mixture = np.random.default_rng(0).normal(0, 0.1, (2, 4000)).astype(np.float32)
-        np.testing.assert_allclose(sum(separator.stems(mixture, RATE).values()), mixture, atol=1e-6)
+        np.testing.assert_allclose(sum(separator.separate(mixture, RATE).values()), mixture, atol=1e-6)
 
     def test_restricted_to_what_plays(self, folder):
-        some = loading.separator(folder, instruments=["Caixa", "ganzá"])
+        some = load_separator(folder, instruments=["Caixa", "ganzá"])
         assert some.instruments == ("caixa", "shaker")
-        assert some.identity != loading.separator(folder).identity
+        assert some.identity != load_separator(folder).identity
 
     def test_another_of_the_same_name_is_another(self, folder, tmp_path):
         other = saved(tmp_path / "other" / "my-separator", seed=1) if (tmp_path / "other").mkdir() is None else None
-        assert loading.separator(folder).identity != loading.separator(other).identity
+        assert load_separator(folder).identity != load_separator(other).identity
 
     @pytest.mark.parametrize("name", [CONFIG, TENSORS])
     @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 200])
     def test_damaged(self, folder, name, damage):
         (folder / name).write_bytes(damage)
         with pytest.raises(InputError, match="damaged") as told:
-            loading.separator(folder)
+            load_separator(folder)
         assert told.value.path == folder / name
 
     def test_of_another_kind(self, folder):
         with pytest.raises(InputError, match="holds no network of Demucs"):
-            loading.separator(f"demucs:{folder}")
+            load_separator(f"demucs:{folder}")
 
     def test_of_no_model(self, tmp_path):
         with pytest.raises(InputError, match="is not a model"):
-            loading.separator(tmp_path)
+            load_separator(tmp_path)
 
     def test_an_instrument_it_does_not_know(self, folder):
         with pytest.raises(InputError, match="does not know cuica: it tells apart surdo, caixa, tamborim, sh") as told:
-            loading.separator(folder, instruments=["surdo", "cuica"])
+            load_separator(folder, instruments=["surdo", "cuica"])
         assert told.value.path == folder
 
 
@@ -96,83 +100,83 @@ class TestDictionaries:
 
     def test_are_separators(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
-        separator = loading.separator(tmp_path / "mine")
+        separator = load_separator(tmp_path / "mine")
         assert (separator.name, separator.instruments) == ("mine", ("surdo", "caixa", "shaker"))
         mixture = np.random.default_rng(1).normal(0, 0.1, (2, RATE)).astype(np.float32)
-        expected = loading.separator_of(learnt, name="memory").stems(mixture, RATE)
-        stems = separator.stems(mixture, RATE)
+        expected = separator_of(learnt, name="memory").separate(mixture, RATE)
+        stems = separator.separate(mixture, RATE)
         np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
         np.testing.assert_allclose(stems["caixa"], expected["caixa"], atol=1e-6)
-        assert loading.separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
+        assert load_separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
 
     def test_have_no_seam(self, learnt):
-        separator = loading.separator_of(learnt, name="mine")
+        separator = separator_of(learnt, name="mine")
         mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
-        whole = replace(separator, piece_frames=10**6).stems(mixture, RATE)
-        for name, stem in replace(separator, piece_frames=40).stems(mixture, RATE).items():
+        whole = replace(separator, piece_frames=10**6).separate(mixture, RATE)
+        for name, stem in replace(separator, piece_frames=40).separate(mixture, RATE).items():
             assert np.abs(stem - whole[name]).max() < 1e-5
 
     def test_are_no_tracker(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
         with pytest.raises(InputError, match="is a separator: it takes recordings apart"):
-            loading.load(tmp_path / "mine")
+            load_tracker(tmp_path / "mine")
 
     def test_damaged(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
         (tmp_path / "mine" / TENSORS).write_bytes(b"words")
         with pytest.raises(InputError, match="damaged"):
-            loading.separator(tmp_path / "mine")
+            load_separator(tmp_path / "mine")
 
 
 class TestTasks:
     def test_a_separator_is_no_tracker(self, folder):
         with pytest.raises(InputError, match=r"is a separator: it takes recordings apart \(levada separate\)") as told:
-            loading.load(folder)
+            load_tracker(folder)
         assert told.value.path == folder
         with pytest.raises(InputError, match="is a separator: beats are learnt by trackers"):
-            loading.base_weights(folder)
-        assert loading.base_weights(folder, task="stems").net.instruments == KNOWN
+            base_weights(folder)
+        assert stem_weights(folder).net.instruments == KNOWN
 
     def test_a_tracker_is_no_separator(self, tiny_model):
         with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada beats\)") as told:
-            loading.separator(tiny_model)
+            load_separator(tiny_model)
         assert told.value.path == tiny_model
         with pytest.raises(InputError, match="is a tracker: stems are learnt by separators"):
-            loading.base_weights(tiny_model, task="stems")
+            stem_weights(tiny_model)
 
     @pytest.mark.parametrize("name", ["flux", "latin", "beat_this", "madmom"])
     def test_names_of_trackers(self, name):
         with pytest.raises(InputError, match=f"{name} is a tracker: it finds beats and takes nothing apart"):
-            loading.separator(name)
+            load_separator(name)
 
     def test_nmf_has_to_learn_first(self):
         with pytest.raises(InputError, match="nmf has to learn from stems first: levada adapt"):
-            loading.separator("nmf")
+            load_separator("nmf")
 
     @pytest.mark.parametrize("name", ["nonsense", "nowhere/at-all", "demucs:nowhere"])
     def test_unknown(self, name):
         with pytest.raises(InputError, match=r"there is no separator '.*': name the folder of one, or one of .*samba"):
-            loading.separator(name)
+            load_separator(name)
 
 
 class TestBase:
     @pytest.mark.parametrize("name", ["base", "stems-base"])
     def test_by_name(self, base, name):
-        assert loading.separator(name).instruments == KNOWN
-        assert loading.separator(name).name == "stems-base"
-        assert loading.find("stems-base") == base
-        assert loading.base_weights(name, task="stems").card.name == "roda"
+        assert load_separator(name).instruments == KNOWN
+        assert load_separator(name).name == "stems-base"
+        assert find_folder("stems-base") == base
+        assert stem_weights(name).card.name == "roda"
 
     def test_is_listed_with_its_task(self, base):
-        assert dict(loading.shipped()) == {}
-        assert dict(loading.shipped("stems")) == {"stems-base": base}
-        assert next((card["name"], card["task"]) for card in loading.cards()) == ("stems-base", "stems")
-        assert {card["task"] for card in loading.cards()[1:]} == {"beats"}
+        assert dict(shipped()) == {}
+        assert dict(shipped("stems")) == {"stems-base": base}
+        assert next((card["name"], card["task"]) for card in cards()) == ("stems-base", "stems")
+        assert {card["task"] for card in cards()[1:]} == {"beats"}
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition(self, caplog):
         with caplog.at_level(logging.WARNING):
-            separator = loading.separator("samba")
+            separator = load_separator("samba")
         assert separator.name == "samba"
         assert set(separator.instruments) == {
             "surdo",
@@ -182,27 +186,27 @@ class TestBase:
         }  # it calls a shaker by its own name
         assert "agogo" in caplog.text
         assert "left out" in caplog.text
-        assert loading.separator("samba", instruments=["primeira"]).instruments == ("surdo",)
+        assert load_separator("samba", instruments=["primeira"]).instruments == ("surdo",)
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition_it_never_heard(self):
         with pytest.raises(InputError, match="the model knows no instrument of candombe: it knows surdo"):
-            loading.separator("candombe")
+            load_separator("candombe")
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition_in_a_file(self, tmp_path):
         with pytest.raises(InputError, match="there is no such file"):
-            loading.separator(tmp_path / "mine.toml")
+            load_separator(tmp_path / "mine.toml")
 
     @pytest.mark.parametrize("name", ["base", "stems-base", "samba"])
     def test_where_none_ships(self, tmp_path, monkeypatch, name):
-        monkeypatch.setattr(loading, "FOLDER", tmp_path)
+        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path)
         with pytest.raises(InputError, match="no separator comes with this copy of levada"):
-            loading.separator(name)
+            load_separator(name)
 
     def test_whose_card_is_not_whole(self, base):
         config = json.loads((base / CONFIG).read_text())
         del config["card"]["licence"]
         (base / CONFIG).write_text(json.dumps(config))
         with pytest.raises(InputError, match="is damaged"):
-            loading.separator("base")
+            load_separator("base")

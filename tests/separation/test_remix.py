@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from levada.beat_tracking.pretrained import load_tracker
 from levada.data import open_stems, split_stems, whole
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
-from levada.models import loading
-from levada.separation.adaptation import adapt_stems
+from levada.separation.adaptation import adapt as adapt_stems
+from levada.separation.pretrained import separator_of
 from levada.separation.remix import RemixSettings, remix
 from levada.separation.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.separation.remix.stretch import onsets, placed
@@ -130,7 +131,7 @@ class TestMixing:
         solo(tmp_path, "caixa", 104, 9.5, 900)
 
         class Heard:
-            def beats(self, samples, rate):
+            def track(self, samples, rate):
                 times = np.arange(0.3, samples.shape[1] / rate - 0.3, 0.6)
                 return Beats(times, np.arange(len(times)) % 4 + 1)
 
@@ -216,8 +217,8 @@ class TestGroups:
         remix(players, tmp_path / "out", settings=SMALL)
         remix(players, tmp_path / "again", settings=replace(SMALL, seed=5, test=0))
         mixed, again = open_stems(tmp_path / "out").songs, open_stems(tmp_path / "again").songs
-        learnt = adapt_stems([whole(mixed[0])], strategy="nmf", folder=tmp_path)
-        separator = loading.separator_of(learnt, name="mine")
+        learnt = adapt_stems([whole(mixed[0])], strategy="nmf")
+        separator = separator_of(learnt, name="mine")
         for song in players.songs:
             used = song.stem_hashes[0] in mixed[0].sources
             assert spans_of(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
@@ -234,7 +235,7 @@ class Tracked:
     def __init__(self, *tempi, identity="1"):
         self.tempi, self.identity = list(tempi), identity
 
-    def beats(self, samples, rate):
+    def track(self, samples, rate):
         times = np.arange(0.3, samples.shape[1] / rate - 0.3, 60 / self.tempi.pop(0))
         return Beats(times, np.arange(len(times)) % 4 + 1)
 
@@ -299,7 +300,7 @@ class TestTempo:
         (tmp_path / "solos" / "corpus.toml").write_text('layout = "solos"')
         opened = open_stems(tmp_path / "solos")
         assert len(opened.songs) == 8
-        made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=loading.load("base"))
+        made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=load_tracker("base"))
         assert tempi_of(made) == pytest.approx([95] * 6, rel=0.03)
         short = [why for why in made.left_out if "too short for its tempo to be trusted" in why]
         assert sorted(why.split()[0] for why in short) == ["eva/chico", "eva/repique"]
@@ -309,7 +310,7 @@ class TestTempo:
         if not REAL.is_dir():
             pytest.skip("the real recordings are not here")
         with pytest.raises(InputError, match=r"brid_0216_\S+ 130, brid_0257_\S+ 80 bpm"):
-            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=loading.load("base"))
+            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=load_tracker("base"))
 
 
 class TestStretching:

@@ -8,9 +8,9 @@ import soundfile
 
 from levada.errors import InputError
 from levada.io import audio, files
+from levada.separation.files import _rounded, outputs, separate_file
 from levada.separation.folder import separate_folder
 from levada.separation.masking import MaskSeparator
-from levada.separation.separator import _rounded, outputs, separate_file
 
 RATE = 44100
 FULL = 1 << 23

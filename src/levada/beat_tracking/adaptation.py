@@ -17,6 +17,7 @@ defaults were measured (studies/LOG.md). No labels are set aside: all of them te
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -39,14 +40,18 @@ from levada.data.rendered import LICENCE
 from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io.beats import Beats
+from levada.learning.adaptation import start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
-from levada.learning.weights import Weights, base_facts, partway
+from levada.learning.weights import Weights, base_facts, digest, partway
 from levada.synth.performance import perform
 from levada.synth.render import render
 from levada.synth.traditions import Tradition
 
-__all__ = ["DEFAULTS", "STRATEGIES", "AdaptSettings", "decoder", "finetune", "finetune_augment", "patterns", "scratch"]
+__all__ = [
+    "DEFAULTS", "FROM_SCRATCH", "STRATEGIES", "AdaptSettings",
+    "adapt", "decoder", "finetune", "finetune_augment", "patterns", "scratch", "settings_of",
+]  # fmt: skip
 
 USUAL = 0.5
 """How far to go from the base where there are too few labels to ask them."""
@@ -125,14 +130,15 @@ def scratch(
     settings: AdaptSettings = SCRATCH,
     folder: str | Path,
     prior: Tradition | None = None,
+    network: Any = None,
     progress: Progress | None = None,
     **_: object,
 ) -> Weights:
-    """A new network from the labels alone, or from them and a description."""
+    """Train a new network, or the one that is given, on the labels alone, or on them and rendered pieces."""
     import torch
 
     torch.manual_seed(settings.seed)
-    net = Tcn(TcnSettings(dropout=settings.dropout))
+    net = Tcn(TcnSettings(dropout=settings.dropout)) if network is None else network
     trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
     return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None, prior=prior)
 
@@ -233,6 +239,141 @@ STRATEGIES: dict[str, Callable[..., Any]] = {
 }
 """From labels to a model: weights, or patterns."""
 DEFAULTS = {name: SCRATCH if name == "scratch" else FINETUNE for name in STRATEGIES}
+
+
+FROM_SCRATCH = ("scratch", "bayes")
+"""Strategies that take nothing of a base."""
+
+BEYOND_S = 0.1
+"""How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
+
+
+def settings_of(
+    strategy: str,
+    *,
+    base: str = "",
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    layers: Sequence[str] = (),
+) -> AdaptSettings:
+    """Return the settings of a strategy, with those changed that are given.
+
+    Parameters
+    ----------
+    strategy : str
+        A name in `STRATEGIES`.
+    base : str
+        Name of the base: networks of other projects have settings of their own.
+    steps, learning_rate, layers
+        See `AdaptSettings`.
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist.
+    """
+    from levada.beat_tracking.pretrained import ADAPT_SETTINGS
+
+    _need_strategy(strategy)
+    own = ADAPT_SETTINGS.get(base.partition(":")[0])
+    settings = DEFAULTS[strategy] if own is None or strategy in FROM_SCRATCH else own()
+    given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def _need_strategy(strategy: str) -> None:
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+
+
+def adapt(
+    spans: Sequence[Span],
+    *,
+    strategy: str = "finetune+augment",
+    base: Weights | None,
+    out: str | Path | None = None,
+    settings: AdaptSettings | None = None,
+    network: Any = None,
+    prior: Tradition | None = None,
+    force: bool = False,
+    log_to: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Weights | Patterns:
+    """Adapt a model to annotated spans, and save it.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+    strategy : str
+        A name in `STRATEGIES`.
+    base : Weights or None
+        The model to start from; those in `FROM_SCRATCH` take nothing of it.
+    out : path-like, optional
+        The folder of the adapted model; None for a model in memory alone.
+    settings : AdaptSettings, optional
+        The strategy's own by default.
+    network : nn.Module, optional
+        For `scratch`: the network to train, from a spectrogram [shape=(batch, frames, 81)] to logits
+        [shape=(batch, frames, 2)].
+    prior : Tradition, optional
+        A tradition whose rendered pieces are trained on beside the labels.
+    force : bool
+        Whether a model that exists, or an unfinished run of other settings, may be replaced.
+    log_to : sequence of str
+        Loggers beside the CSV file.
+    progress : callable, optional
+        Called with steps done, of how many, and the loss.
+
+    Returns
+    -------
+    Weights or Patterns
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist, the output does, labels lie after the end of their recording, or an
+        unfinished run there was another one.
+    Interrupted
+        After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
+        the training.
+    """
+    from levada.beat_tracking.pretrained import save_model
+
+    _need_strategy(strategy)
+    if network is not None and strategy != "scratch":
+        raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
+    for span in spans:
+        if span.end_s > span.track.duration_s + BEYOND_S:
+            end = f"{span.track.audio.name} ends at {span.track.duration_s:.2f} s"
+            raise InputError(
+                f"has beats up to {span.end_s:.2f} s, and {end}: they may belong to another recording",
+                path=span.track.annotation or span.track.audio,
+            )
+    options: dict[str, Any] = {} if settings is None else {"settings": settings}
+    if network is not None:
+        options["network"] = network
+
+    def train_model(folder: Path, progress: Progress | None) -> Weights | Patterns:
+        model: Weights | Patterns = STRATEGIES[strategy](
+            spans, base=base, folder=folder, prior=prior, progress=progress, **options
+        )
+        return model
+
+    labels = [
+        [span.track.content_hash, span.start_s, span.end_s, hashlib.sha256(repr(list(span.beats)).encode()).hexdigest()]
+        for span in spans
+    ]
+    config = {"strategy": strategy, "labels": labels, "prior": repr(prior)}
+    model: Weights | Patterns = train_into(
+        out,
+        train=train_model,
+        save=partial(save_model, force=force),
+        config=config | start_facts(None if base is None else digest(base), settings),
+        force=force,
+        log_to=log_to,
+        progress=progress,
+    )
+    return model
 
 
 @dataclass(frozen=True)

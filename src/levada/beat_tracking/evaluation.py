@@ -54,7 +54,7 @@ class Tracker(Protocol):
     ``trained_spans``, which has the stretches ``(start_s, end_s)`` for each of those hashes.
     """
 
-    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+    def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
         """Beats of a recording."""
         ...
 
@@ -375,7 +375,7 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
     for row, tracker in zip(_rows(job, trackers), trackers.values(), strict=True):
         began = time.process_time()
         try:
-            estimate = tracker.beats(samples, rate)
+            estimate = tracker.track(samples, rate)
         except Exception as error:  # one tracker's failure must not cost the others their scores
             _log.exception("%s failed on %s", row.model, row.track)
             scored.append(replace(row, duration_s=duration_s, error=error_text(error)))

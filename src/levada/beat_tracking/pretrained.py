@@ -1,23 +1,118 @@
-"""Models of beats as trackers: from memory, and from the folders that `save` wrote."""
+"""Beat trackers by name or folder, and the weights that adaptation starts from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.beat_tracking import networks, patterns
 from levada.beat_tracking.decoder import DecoderSettings
-from levada.beat_tracking.patterns import Patterns
-from levada.beat_tracking.patterns.store import NETWORK
-from levada.beat_tracking.tracker import Tracker, net_tracker
+from levada.beat_tracking.external import beat_this, beatnet, librosa, madmom
+from levada.beat_tracking.network_tracker import flux_tracker, network_tracker
+from levada.beat_tracking.patterns import Patterns, PatternTracker
+from levada.beat_tracking.patterns.store import NETWORK as BAYES
+from levada.beat_tracking.tracker import BeatTracker, TrackerLike
 from levada.errors import InputError
 from levada.learning.card import CONFIG, SEPARATORS, read_config
 from levada.learning.model_folder import folder_digest
+from levada.learning.names import FLUX, folder_of, shipped
 
 if TYPE_CHECKING:
+    from levada.beat_tracking.adaptation import AdaptSettings
     from levada.learning.weights import Weights
 
-__all__ = ["load_tracker", "read_model", "tracker_of"]
+__all__ = [
+    "ADAPT_SETTINGS", "BASES", "EXTERNAL", "EXTERNAL_MODELS",
+    "base_weights", "baseline", "find_folder", "load_tracker", "read_model", "save_model", "tracker_of",
+]  # fmt: skip
+
+CHECKPOINT = "beat_this:"
+"""Before the name or the file of a checkpoint of Beat This!: beat_this:small0."""
+
+EXTERNAL: Mapping[str, Callable[[], TrackerLike]] = {
+    "madmom": madmom.tracker,
+    "madmom-tcn": madmom.tcn_tracker,
+    "beatnet": beatnet.tracker,
+    "beat_this": beat_this.tracker,
+    "librosa": librosa.tracker,
+}
+"""Trackers of other projects, by name; each says how to install it where it is missing."""
+
+BASES: Mapping[str, Callable[[], Weights]] = {
+    "madmom-tcn": madmom.weights,
+    "beatnet": beatnet.weights,
+    "beat_this": beat_this.weights,
+}
+"""Those whose weights can be fine-tuned."""
+
+ADAPT_SETTINGS: Mapping[str, Callable[[], AdaptSettings]] = {"beat_this": beat_this.gentle}
+"""How a base is fine-tuned whose network is of another size than ours."""
+
+EXTERNAL_MODELS = {
+    "madmom": ("madmom's recurrent networks of 2016 and its own decoder.", f"{madmom.LICENCE} (models)"),
+    "madmom-tcn": ("madmom's eight convolutional networks of 2019 behind our decoder.", f"{madmom.LICENCE} (models)"),
+    "beatnet": ("BeatNet's recurrent network behind our decoder, offline.", beatnet.LICENCE),
+    "beat_this": ("Beat This!, a transformer without a decoder; its checkpoint is fetched once.", "MIT (code)"),
+    "librosa": ("librosa's dynamic programming on onset strength; no downbeats.", "ISC"),
+}
+"""Origin and licence of each, known before it is installed."""
+
+
+def baseline() -> BeatTracker:
+    """Return "flux", the baseline without learning of every table; a folder of that name is no obstacle."""
+    return BeatTracker(flux_tracker())
+
+
+def find_folder(name: str | Path) -> Path:
+    """Return the folder of a tracker's model.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name and no such folder, or the name is that of both.
+    """
+    folder = folder_of(name) or {**shipped("stems"), **shipped()}.get(str(name))
+    if folder is None or not folder.is_dir():
+        known = ", ".join([*shipped(), FLUX, *EXTERNAL])
+        raise InputError(f"there is no model {str(name)!r}: name the folder of one, or one of {known}")
+    return folder
+
+
+def load_tracker(name: str | Path) -> BeatTracker:
+    """Load a tracker by its name or from its folder; see `BeatTracker.from_pretrained`.
+
+    Parameters
+    ----------
+    name : str or path-like
+        "flux", a model that comes with levada, one of `EXTERNAL` ("beat_this:small0" for another checkpoint), or a
+        folder of weights or of patterns ("bayes:FOLDER" says that it must be the latter).
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is damaged.
+    MissingExtra
+        If it belongs to another project that is not installed.
+    """
+    given, only_patterns = str(name), False
+    if folder_of(name) is None:
+        if given == FLUX:
+            return baseline()
+        if given in EXTERNAL:
+            return BeatTracker(EXTERNAL[given]())
+        if given.startswith(CHECKPOINT):
+            return BeatTracker(beat_this.tracker(given.removeprefix(CHECKPOINT)))
+        only_patterns = given.startswith(f"{BAYES}:")
+    folder = find_folder(Path(given.removeprefix(f"{BAYES}:")) if only_patterns else name)
+    if only_patterns and (not (folder / CONFIG).exists() or read_config(folder)["network"] != BAYES):
+        raise InputError("holds no learnt patterns of the bar pointer", path=folder)
+    try:
+        return tracker_of(read_model(folder), name=folder.resolve().name, identity=folder_digest(folder))
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
 
 
 def read_model(folder: str | Path) -> Weights | Patterns:
@@ -30,41 +125,62 @@ def read_model(folder: str | Path) -> Weights | Patterns:
     """
     kind = read_config(folder)["network"]
     if kind in SEPARATORS:
-        raise InputError("is a separator: it takes recordings apart (levada separate) and finds no beats", path=folder)
-    return patterns.load(folder) if kind == NETWORK else networks.load(folder)
+        raise InputError("is a separator: it separates recordings (levada separate) and finds no beats", path=folder)
+    return patterns.load(folder) if kind == BAYES else networks.load(folder)
 
 
-def load_tracker(folder: str | Path, *, name: str = "") -> Tracker:
-    """Read the tracker of a model's folder.
-
-    Parameters
-    ----------
-    folder : path-like
-    name : str
-        What tables call it; the name of the folder by default.
+def save_model(folder: str | Path, model: Weights | Patterns, *, force: bool = False) -> None:
+    """Write the model of a tracker into a folder.
 
     Raises
     ------
     InputError
-        As `read_model`.
+        If the folder exists and `force` is not set, or it cannot be written.
     """
-    folder = Path(folder)
-    try:
-        return tracker_of(read_model(folder), name=name or folder.resolve().name, identity=folder_digest(folder))
-    except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
+    if isinstance(model, Patterns):
+        patterns.save(folder, model, force=force)
+    else:
+        from levada.learning import weights
+
+        weights.save(folder, model, force=force)
 
 
-def tracker_of(model: Weights | Patterns, *, name: str, identity: str = "") -> Tracker:
+def tracker_of(model: Weights | Patterns, *, name: str, identity: str = "") -> BeatTracker:
     """Return the tracker of a model in memory."""
     if isinstance(model, Patterns):
-        return patterns.tracker(model, name=name, identity=identity)
-    return net_tracker(
+        return BeatTracker(PatternTracker(model, name, identity), model)
+    tracker = network_tracker(
         model.net,
         name=name,
         settings=DecoderSettings.from_dict(model.decoder),
         identity=identity,
         trained_spans=model.card.trained_on,
     )
+    return BeatTracker(tracker, model)
+
+
+def base_weights(name: str | Path) -> Weights:
+    """Read the weights that a tracker is adapted from, by name or folder.
+
+    Parameters
+    ----------
+    name : str or path-like
+
+    Raises
+    ------
+    InputError
+        If there are none of that name, they are damaged, or of a separator.
+    MissingExtra
+        If they come with something that is not installed.
+    """
+    if folder_of(name) is None:
+        if str(name) in BASES:
+            return BASES[str(name)]()
+        if str(name).startswith(CHECKPOINT):
+            return beat_this.weights(str(name).removeprefix(CHECKPOINT))
+        if str(name) == FLUX or str(name) in EXTERNAL:
+            raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
+    folder = find_folder(name)
+    if (folder / CONFIG).exists() and read_config(folder)["network"] in SEPARATORS:
+        raise InputError("is a separator: beats are learnt by trackers", path=folder)
+    return networks.load(folder)

@@ -36,7 +36,7 @@ from levada.io.run_folder import working_folder
 from levada.io.toml import read_toml
 from levada.io.workers import process_pool
 from levada.learning.card import both_error, is_model, read_card
-from levada.learning.shipped import WEIGHTS
+from levada.learning.names import WEIGHTS
 from levada.synth.composition import Material, compose
 from levada.synth.instruments import PITCHED, Sounds, mixed, synthesised
 from levada.synth.instruments.soundfont import SoundFont, find

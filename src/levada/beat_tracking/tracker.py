@@ -1,313 +1,319 @@
-"""Recordings become beats: one, or a folder of them.
-
-A tracker hears (spectrogram to activations) and decodes (activations to beats). It hears in pieces, each with as much
-music around it as the network can see, so that an hour takes little more memory than a song and gives the same beats
-as in one piece.
-"""
+"""Beat trackers: `BeatTracker`, what else can find beats, and folders of recordings."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking import spectral_flux
-from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
-from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
 from levada.io.beats import Beats
 from levada.io.formats import FORMATS, write_beats
 
-__all__ = [
-    "Listener",
-    "Outside",
-    "Tracker",
-    "flux_tracker",
-    "hear",
-    "net_tracker",
-    "provenance",
-    "track_folder",
-]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from levada.beat_tracking.patterns import Patterns
+    from levada.data import Span
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights
+    from levada.synth.traditions import Tradition
+
+__all__ = ["BeatTracker", "Progress", "Spans", "TrackerLike", "provenance", "track_folder"]
 
 Floats32 = npt.NDArray[np.float32]
-Hear = Callable[[Iterable[Floats32]], Floats32]
 Spans = Mapping[str, list[tuple[float, float]]]
+Progress = Callable[[int, int], None]
 
-CHUNK_STEPS = 15_000
 WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
 
-class Tracker(Protocol):
-    """Anything that finds beats, and what must be known of it."""
+class TrackerLike(Protocol):
+    """Anything that finds beats, and what tables and caches must know of it."""
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
 
     @property
     def identity(self) -> str:
-        """Changes whenever its beats might."""
+        """A digest that changes whenever its beats might."""
 
     @property
     def trained_spans(self) -> Spans:
-        """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
+        """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
 
-    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
-        """Beats of a recording in memory."""
-
-    def file(
-        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
+    def track(
+        self,
+        audio: str | Path | npt.ArrayLike,
+        rate: int | None = None,
+        *,
+        hints: Beats | None = None,
+        progress: Progress | None = None,
     ) -> Beats:
-        """Beats of a file; progress is told seconds heard, and of how many."""
+        """Find the beats of a recording, as `BeatTracker.track`."""
 
 
-@dataclass(frozen=True)
-class Listener:
-    """A tracker that turns a spectrogram into activations, and those into beats.
+class BeatTracker:
+    """A model that finds beats and downbeats in recordings.
+
+    Make one with `from_pretrained`, or adapt one to labels with `adapt`.
 
     Parameters
     ----------
-    name : str
-        What tables call it.
-    hear : callable
-        From consecutive pieces of a log-band spectrogram to activations [shape=(frames, 2)].
-    settings : DecoderSettings
-        What its decoder believes of tempo and metre.
-    identity : str
-        Changes whenever its beats might.
-    trained_spans : mapping
-        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
-    front_end : FrontEnd
-        The kind of spectrogram it hears.
+    tracker : TrackerLike
+        What does the work; the attribute `backend`.
+    model : Weights or Patterns, optional
+        The network with its settings, or the rhythmic patterns, that `adapt` starts from and `save` writes; trackers of
+        other projects have none.
+
+    Examples
+    --------
+    >>> import levada
+    >>> tracker = levada.BeatTracker.from_pretrained("base")
+    >>> clicks = levada.render("candombe", duration_s=10, seed=0)
+    >>> tracker.track(clicks.mixture, clicks.rate)                                              # doctest: +ELLIPSIS
+    Beats(...)
     """
 
-    name: str
-    hear: Hear
-    settings: DecoderSettings = field(default_factory=DecoderSettings)
-    identity: str = ""
-    trained_spans: Spans = field(default_factory=dict)
-    front_end: FrontEnd = LOG_BANDS
+    def __init__(self, tracker: TrackerLike, model: Weights | Patterns | None = None) -> None:
+        self.backend, self.model = tracker, model
 
-    @property
-    def trained_on(self) -> frozenset[str]:
-        """SHA-256 of each recording it was trained on."""
-        return frozenset(self.trained_spans)
-
-    def activations(self, samples: Floats32, rate: int) -> Floats32:
-        """Probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
-        return self.hear([log_bands(samples, rate, front_end=self.front_end)])
-
-    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
-        """Beats of a recording in memory.
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "base") -> BeatTracker:
+        """Load a tracker by its name or from its folder.
 
         Parameters
         ----------
-        samples : float32 [shape=(channels, samples)]
-        rate : int
-        hints : Beats, optional
-            Beats that are certain; the result passes through them.
+        name : str or path-like
+            "base" or "latin", which come with levada; "flux", the baseline without learning; a tracker of another
+            project ("madmom", "madmom-tcn", "beatnet", "beat_this", "librosa"), if it is installed; or the folder of a
+            model that `save` or `levada adapt` wrote.
 
         Returns
         -------
-        Beats
-        """
-        return self.decode(self.activations(samples, rate), hints=hints)
-
-    def file(
-        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Beats:
-        """Beats of a file of any length, in flat memory."""
-        return self.decode(self.file_activations(path, progress=progress), hints=hints)
-
-    def file_activations(self, path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Floats32:
-        """Activations of a file of any length.
-
-        Parameters
-        ----------
-        path : path-like
-        progress : callable, optional
-            Told how many seconds have been heard, and of how many.
-
-        Returns
-        -------
-        float32 [shape=(frames, 2)]
-        """
-        about = audio.info(path)
-        pieces = stream_log_bands(audio.read_blocks(path), about.rate, front_end=self.front_end)
-        if progress is not None:
-            pieces = _counted(pieces, self.front_end.grid.time_s(1), about.duration_s, progress)
-        return self.hear(pieces)
-
-    def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
-        """Beats from activations."""
-        return decode_beats(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
-
-
-def _counted(
-    pieces: Iterable[Floats32], frame_s: float, duration_s: float, progress: Callable[[int, int], None]
-) -> Iterator[Floats32]:
-    frames = 0
-    for piece in pieces:
-        yield piece
-        frames += len(piece)
-        progress(round(frames * frame_s), round(duration_s))
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A tracker made elsewhere: one function from a recording to its beats.
-
-    Parameters
-    ----------
-    name : str
-        What tables call it.
-    find : callable
-        From samples [shape=(channels, samples)] and rate to beats.
-    identity : str
-        Changes whenever its beats might.
-    """
-
-    name: str
-    find: Callable[[Floats32, int], Beats]
-    identity: str = ""
-    trained_spans: Spans = field(default_factory=dict)
-
-    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
-        """Beats of a recording in memory.
+        BeatTracker
 
         Raises
         ------
         InputError
-            If there are hints, which it cannot take.
+            If there is no such model, or it is damaged.
+        MissingExtra
+            If it belongs to another project that is not installed.
         """
-        if hints is not None:
-            raise InputError(f"{self.name} takes no hints: use a model of levada's")
-        return self.find(samples, rate)
+        from levada.beat_tracking.pretrained import load_tracker
 
-    def file(
+        return load_tracker(name)
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+        return self.backend.name
+
+    @property
+    def identity(self) -> str:
+        """A digest that changes whenever its beats might."""
+        return self.backend.identity
+
+    @property
+    def trained_spans(self) -> Spans:
+        """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
+        return self.backend.trained_spans
+
+    @property
+    def card(self) -> Card | None:
+        """Origin, licence, data and scores of the model; None for trackers of other projects."""
+        return None if self.model is None else self.model.card
+
+    def track(
         self,
-        path: str | Path,
+        audio: str | Path | npt.ArrayLike,
+        rate: int | None = None,
         *,
         hints: Beats | None = None,
-        progress: Callable[[int, int], None] | None = None,  # noqa: ARG002  # it does not tell how far it is
+        progress: Progress | None = None,
     ) -> Beats:
-        """Beats of a file, which is read whole."""
-        return self.beats(*audio.read(path), hints=hints)
+        """Find the beats and downbeats of a recording.
 
+        Parameters
+        ----------
+        audio : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+            An audio or video file of any length, or samples between -1 and 1.
+        rate : int, optional
+            Sampling rate of the samples, in Hz.
+        hints : Beats, optional
+            Beats that are certain: the result passes through them.
+        progress : callable, optional
+            Called with the seconds read so far, and of how many. An exception raised in it cancels.
 
-def flux_tracker() -> Listener:
-    """Spectral flux and bass onsets behind the decoder: no learning, the floor of every table."""
-    return Listener("flux", _hear_flux, identity="flux")
+        Returns
+        -------
+        Beats
+            Their confidence is a posterior probability where the tracker is one of levada's.
 
+        Raises
+        ------
+        InputError
+            If the file cannot be read, samples have no rate, or hints cannot be followed.
+        """
+        return self.backend.track(audio, rate, hints=hints, progress=progress)
 
-def _hear_flux(pieces: Iterable[Floats32]) -> Floats32:
-    return spectral_flux.activations(np.concatenate([np.zeros((0, N_BANDS), np.float32), *pieces]))
+    def activations(
+        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
+    ) -> Floats32:
+        """Compute the probability of a beat and of a downbeat in each frame, before decoding.
 
+        Parameters
+        ----------
+        audio, rate, progress
+            As in `track`.
 
-def net_tracker(
-    net: Any,
-    *,
-    name: str,
-    settings: DecoderSettings,
-    identity: str = "",
-    trained_spans: Spans | None = None,
-) -> Listener:
-    """A network behind the decoder."""
-    ear = FRONT_ENDS[net.front_end]
-    return Listener(name, partial(hear, net.eval()), settings, identity, dict(trained_spans or {}), ear)
+        Returns
+        -------
+        float32 [shape=(frames, 2)]
 
+        Raises
+        ------
+        InputError
+            If the tracker has no activations: patterns, and most trackers of other projects.
+        """
+        from levada.beat_tracking.network_tracker import NetworkTracker
 
-def hear(net: Any, pieces: Iterable[Floats32]) -> Floats32:
-    """Activations of a recording that arrives in pieces.
+        if not isinstance(self.backend, NetworkTracker):
+            raise InputError(f"{self.name} has no activations: only networks have")
+        return self.backend.activations(audio, rate, progress=progress)
 
-    Parameters
-    ----------
-    net : nn.Module
-        In evaluation mode. One with a `front` and a `body` hears an hour in the memory of a song; others hear it whole.
-    pieces : iterable of float32 [shape=(frames, bands)]
-        Consecutive stretches of the spectrogram.
+    def adapt(
+        self,
+        labels: Sequence[Span],
+        *,
+        strategy: str = "finetune+augment",
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        layers: Sequence[str] = (),
+        network: nn.Module | None = None,
+        prior: Tradition | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        force: bool = False,
+        log_to: Sequence[str] = (),
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> BeatTracker:
+        """Adapt the tracker to annotated spans; this one stays as it is.
 
-    Returns
-    -------
-    float32 [shape=(frames, 2)]
-        The same as for the spectrogram in one piece.
-    """
-    return _in_pieces(net, pieces) if hasattr(net, "body") else _whole(net, pieces)
+        Parameters
+        ----------
+        labels : sequence of Span
+            As `Corpus.sample` returns them.
+        strategy : str
+            "finetune+augment", "finetune", "decoder" (the network stays, the decoder learns tempo and metre), "bayes"
+            (rhythmic patterns and no network) or "scratch" (a new network).
+        steps, learning_rate : optional
+            Of the training; the strategy's own by default.
+        layers : sequence of str
+            Only layers whose names begin so are trained; all by default.
+        network : nn.Module, optional
+            For "scratch": a network of your own, from a spectrogram [shape=(batch, frames, 81)] to logits
+            [shape=(batch, frames, 2)].
+        prior : Tradition, optional
+            A tradition whose rendered pieces are trained on beside the labels.
+        seed : int
+        out : path-like, optional
+            The folder of the adapted model. A training that is stopped goes on from there when it is called again.
+        force : bool
+            Whether a model that exists in `out` may be replaced.
+        log_to : sequence of {"tensorboard", "wandb"}
+            Where losses are logged beside the CSV file; needs `out`.
+        progress : callable, optional
+            Called with steps done, of how many, and the loss. An exception raised in it cancels; with `out` the steps
+            that are done are kept.
 
+        Returns
+        -------
+        BeatTracker
 
-def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
-    import torch
+        Raises
+        ------
+        InputError
+            If there is no such strategy, there are no labels, they do not belong to their recordings, `out` exists, or
+            the tracker has no network that could be adapted.
 
-    bands = np.concatenate([np.zeros((0, FRONT_ENDS[net.front_end].bands), np.float32), *pieces])
-    if not len(bands):
-        return np.zeros((0, 2), np.float32)
-    with torch.inference_mode():
-        logits = net(torch.from_numpy(bands)[None])[0].numpy()
-    return probabilities(logits).astype(np.float32)
+        Examples
+        --------
+        >>> train, test = levada.load_corpus("my-recordings").split(seed=0)                     # doctest: +SKIP
+        >>> mine = levada.BeatTracker.from_pretrained("base").adapt(train.sample(minutes=1.5))  # doctest: +SKIP
+        """
+        from levada.beat_tracking.adaptation import adapt, settings_of
+        from levada.beat_tracking.pretrained import tracker_of
 
+        settings = settings_of(strategy, base=self.name, steps=steps, learning_rate=learning_rate, layers=layers)
+        model = adapt(
+            labels,
+            strategy=strategy,
+            base=self.weights(strategy),
+            out=out,
+            settings=replace(settings, seed=seed),
+            network=network,
+            prior=prior,
+            force=force,
+            log_to=log_to,
+            progress=progress,
+        )
+        return tracker_of(model, name=model.card.name)
 
-def _in_pieces(net: Any, pieces: Iterable[Floats32]) -> Floats32:
-    import torch
+    def weights(self, strategy: str = "finetune") -> Weights | None:
+        """Return the weights that a strategy starts from; None for strategies that start from nothing.
 
-    heard = 0
+        Raises
+        ------
+        InputError
+            If the strategy needs a network, and the tracker has none.
+        """
+        from levada.beat_tracking.adaptation import FROM_SCRATCH
+        from levada.beat_tracking.pretrained import base_weights
+        from levada.learning.weights import Weights
 
-    def counted() -> Iterator[Floats32]:
-        nonlocal heard
-        for piece in pieces:
-            heard += len(piece)
-            yield piece
+        if isinstance(self.model, Weights):
+            return self.model
+        return None if strategy in FROM_SCRATCH else base_weights(self.name)
 
-    with torch.inference_mode():
-        folded = [
-            net.front(torch.from_numpy(bands)[None])[0]
-            for bands in _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
-        ]
-        if not folded:
-            return np.zeros((0, 2), np.float32)
-        features = torch.cat(folded, 1)[None]
-        del folded
-        steps, context = features.shape[-1], net.body_context_steps
-        chunks = []
-        for start in range(0, steps, CHUNK_STEPS):
-            end = min(start + CHUNK_STEPS, steps)
-            first, last = max(0, start - context), min(steps, end + context)
-            logits = net.body(features[..., first:last].contiguous())[0]
-            kept = logits[net.stride * (start - first) : net.stride * (end - first)]
-            chunks.append(probabilities(kept.numpy()).astype(np.float32))
-        return np.concatenate(chunks)[:heard]
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the model into a folder: weights, settings and a card.
 
+        Parameters
+        ----------
+        folder : path-like
+        force : bool
+            Whether a model that exists there may be replaced.
 
-def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:
-    """Pieces of a multiple of so many rows, each with the last rows before it and the first after it.
+        Raises
+        ------
+        InputError
+            If it is a tracker of another project, the folder exists and `force` is not set, or it cannot be written.
+        """
+        from levada.beat_tracking.pretrained import save_model
 
-    The ends of the recording are repeated, the last also to fill the last piece.
-    """
-    held: Floats32 | None = None
-    for piece in pieces:
-        for start in range(0, len(piece), 4096):
-            part = piece[start : start + 4096]
-            held = np.concatenate([part[:1].repeat(context, 0) if held is None else held, part])
-            inside = (len(held) - 2 * context) // multiple * multiple
-            if inside > 0:
-                yield held[: inside + 2 * context]
-                held = held[inside:]
-    if held is not None:
-        yield np.concatenate([held, held[-1:].repeat(context + (2 * context - len(held) - context) % multiple, 0)])
+        if self.model is None:
+            raise InputError(f"{self.name} is not a model of levada's and cannot be saved", path=folder)
+        save_model(folder, self.model, force=force)
+
+    def __repr__(self) -> str:
+        return f"BeatTracker({self.name!r})"
 
 
 def track_folder(
     folder: str | Path,
-    tracker: Tracker,
+    tracker: TrackerLike,
     *,
     out: str | Path,
     processes: int | None = 1,
@@ -356,9 +362,11 @@ def track_folder(
 
     def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
         run = (
-            workers.parallel_map(tracker.file, recordings, processes=processes or _processes_worth_starting(recordings))
+            workers.parallel_map(
+                tracker.track, recordings, processes=processes or _processes_worth_starting(recordings)
+            )
             if each is None
-            else each(partial(_elsewhere, tracker), recordings, load=_carried)
+            else each(partial(_track_remote, tracker), recordings, load=_with_content)
         )
         for done, (path, found) in enumerate(run, start=1):
             yield path, found if isinstance(found, Exception) else partial(_write, found, path, tracker)
@@ -372,7 +380,7 @@ def track_folder(
     )
 
 
-def provenance(tracker: Tracker) -> dict[str, str]:
+def provenance(tracker: TrackerLike) -> dict[str, str]:
     """Return what made the beats of a tracker, for the formats that have a place for it.
 
     Parameters
@@ -384,7 +392,7 @@ def provenance(tracker: Tracker) -> dict[str, str]:
     return {"version": __version__, "model": tracker.name, "identity": tracker.identity}
 
 
-def _write(beats: Beats, recording: Path, tracker: Tracker, target: Path) -> dict[str, Any]:
+def _write(beats: Beats, recording: Path, tracker: TrackerLike, target: Path) -> dict[str, Any]:
     """Write beats, and return what a table says of them."""
     write_beats(target, beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
     sure = beats.confidence
@@ -404,11 +412,11 @@ def _processes_worth_starting(recordings: Sequence[Path]) -> int:
     return 2 if cores > 1 and len(recordings) > 1 and length_s > WORTH_A_PROCESS_S else 1
 
 
-def _carried(path: Path) -> tuple[str, bytes]:
+def _with_content(path: Path) -> tuple[str, bytes]:
     return str(path), path.read_bytes()
 
 
-def _elsewhere(tracker: Tracker, carried: tuple[str, bytes]) -> Beats:
+def _track_remote(tracker: TrackerLike, carried: tuple[str, bytes]) -> Beats:
     """Beats of a recording that lies on another machine."""
     name, content = carried
     with tempfile.TemporaryDirectory(prefix="levada-") as folder:
@@ -416,7 +424,7 @@ def _elsewhere(tracker: Tracker, carried: tuple[str, bytes]) -> Beats:
         path.write_bytes(content)
         try:
             with collected_warnings() as warned:
-                return tracker.file(path)
+                return tracker.track(path)
         except InputError as error:
             raise InputError(error.problem.replace(str(path), name), path=name) from None
         finally:

@@ -106,7 +106,7 @@ def beats(
     as_json: Json = False,
 ) -> None:
     """Find the beats of a recording, or of a folder of them (resumable)."""
-    from levada.models import loading
+    from levada.beat_tracking.pretrained import load_tracker
 
     if recording.is_dir():
         if out is None:
@@ -120,22 +120,23 @@ def beats(
     outputs.need_writable(out, clicks, plot, force=force, inputs=(recording, hints))
     outputs.need_pictures(plot)
     outputs.need_clicks(clicks, recording)
-    from levada.beat_tracking.tracker import Listener, provenance
+    from levada.beat_tracking.network_tracker import NetworkTracker
+    from levada.beat_tracking.tracker import provenance
     from levada.io import audio
     from levada.io.formats import format_of, read_beats, write_beats
 
     if out is not None:
         format_of(out)  # said before the work, not after it
     certain = None if hints is None else read_beats(hints)
-    tracker = loading.load(model)
-    if plot is not None and not isinstance(tracker, Listener):
+    tracker = load_tracker(model)
+    if plot is not None and not isinstance(tracker.backend, NetworkTracker):
         raise InputError(f"{tracker.name} has no activations to draw")
     with terminal.progress("listening") as progress:
-        if isinstance(tracker, Listener):
-            activations = tracker.file_activations(recording, progress=progress)
-            found = tracker.decode(activations, hints=certain)
+        if isinstance(tracker.backend, NetworkTracker):
+            activations = tracker.activations(recording, progress=progress)
+            found = tracker.backend.decode(activations, hints=certain)
         else:
-            found = tracker.file(recording, hints=certain, progress=progress)
+            found = tracker.track(recording, hints=certain, progress=progress)
     if out is not None:
         length_s = audio.info(recording).duration_s
         write_beats(out, found, duration_s=length_s, provenance=provenance(tracker), force=force)
@@ -173,8 +174,8 @@ def _folder(
     folder: Path, model: str, out: Path, suffix: str, table: Path | None, processes: int | None, cluster: str | None,
     force: bool, as_json: bool,
 ) -> None:  # fmt: skip
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.tracker import track_folder
-    from levada.models import loading
 
     if out.resolve() == folder.resolve():
         raise InputError(
@@ -187,7 +188,7 @@ def _folder(
     terminal.set_dated(True)
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
-            folder, loading.load(model), out=out, processes=processes, each=study.elsewhere(cluster), suffix=suffix,
+            folder, load_tracker(model), out=out, processes=processes, each=study.elsewhere(cluster), suffix=suffix,
             table=table, force=force, progress=progress,
         )  # fmt: skip
     outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)
@@ -236,19 +237,20 @@ def adapt(
     import numpy as np
 
     from levada.beat_tracking.adaptation import DEFAULTS
-    from levada.models import loading
-    from levada.models.adaptation import adapt as run
+    from levada.beat_tracking.adaptation import adapt as run
+    from levada.beat_tracking.pretrained import ADAPT_SETTINGS, base_weights
+    from levada.learning.names import argument_for
     from levada.synth.traditions import read_tradition
 
     described = None if prior is None else read_tradition(prior)
     began = time.monotonic()
     spans, unseen = chosen(corpus, labels, convention, minutes, np.random.default_rng(seed))
-    base = loading.base_weights(model)
+    base = base_weights(model)
     used_s, recordings = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     labelled = f"{terminal.length(used_s)} of labels of {terminal.count(recordings, 'recording')}"
     beside = "" if described is None else f" and the description of {described.name}"
     terminal.say(f"adapting {model} to {labelled}{beside}, {strategy.value}")
-    settings = loading.SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed)
+    settings = ADAPT_SETTINGS.get(model.partition(":")[0], lambda: DEFAULTS[strategy.value])().seeded(seed)
     config = {"strategy": strategy.value, "model": model, "labels_s": used_s, "prior": prior, **asdict(settings)}
     evaluation, written = None, None
     with loggers.followed(track, out, config) as told:
@@ -257,7 +259,7 @@ def adapt(
                 spans, strategy=strategy.value, base=base, out=out, force=force, prior=described, settings=settings,
                 progress=loggers.both(progress, told),
             )  # fmt: skip
-        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; use it with --model {loading.typed(out)}")
+        terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; use it with --model {argument_for(out)}")
         if unseen:
             evaluation = _before_and_after(out, model, base, adapted, unseen)
             loggers.show(told, evaluation, unseen, out)
@@ -277,14 +279,15 @@ def adapt(
 
 def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: list[Any]) -> Evaluation:
     from levada.beat_tracking.evaluation import evaluate
-    from levada.models import loading
-    from levada.models.adaptation import with_scores
+    from levada.beat_tracking.pretrained import baseline
+    from levada.learning.adaptation import with_scores
+    from levada.learning.names import FLUX, display_names
 
-    names = loading.display_names([model, out, loading.FLUX])
+    names = display_names([model, out, FLUX])
     trackers = dict(
         zip(
             names,
-            [tracker_of(base, name=names[0]), tracker_of(adapted, name=names[1]), loading.floor()],
+            [tracker_of(base, name=names[0]), tracker_of(adapted, name=names[1]), baseline()],
             strict=True,
         )
     )
@@ -296,13 +299,13 @@ def _before_and_after(out: Path, model: str, base: Any, adapted: Any, unseen: li
 
 def _rest(recording: Path, labels: Path, convention: str, out: Path) -> str:
     """Beats of all of a recording of which a part is labelled."""
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.tracker import provenance
     from levada.io.formats import read_annotation, write_beats
-    from levada.models import loading
 
     target = out / f"{recording.stem}.beats"
-    tracker = loading.load(out)
-    found = tracker.file(recording, hints=read_annotation(labels, convention=convention).beats)
+    tracker = load_tracker(out)
+    found = tracker.track(recording, hints=read_annotation(labels, convention=convention).beats)
     write_beats(target, found, provenance=provenance(tracker), force=True)
     terminal.say(f"{target}: {len(found)} beats of the whole recording, passing through your labels")
     return str(target)
@@ -354,15 +357,15 @@ def evaluate(
         raise InputError("--oracle, --plot and --minutes are for --task stems")
     from levada.beat_tracking.evaluation import evaluate as score
     from levada.beat_tracking.evaluation import with_floor
+    from levada.beat_tracking.pretrained import baseline, load_tracker
     from levada.data import open_corpus
-    from levada.models import loading
 
-    opened = open_corpus(corpus, convention=convention)
-    say_unedited(opened)
-    tracks = opened.tracks
+    open_audio = open_corpus(corpus, convention=convention)
+    say_unedited(open_audio)
+    tracks = open_audio.tracks
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
-    trackers = {name: loading.load(name) if name in asked else loading.floor() for name in with_floor(asked)}
+    trackers = {name: load_tracker(name) if name in asked else baseline() for name in with_floor(asked)}
     with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,

@@ -14,9 +14,9 @@ from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, StemSpan
-    from levada.models.adaptation import Model
+    from levada.separation.adaptation import Model
     from levada.separation.evaluation import StemEvaluation
-    from levada.separation.masking import Separator
+    from levada.separation.masking import SeparatorLike
 
 __all__ = ["adapt"]
 
@@ -39,16 +39,18 @@ def adapt(
     """Adapt a separator, and score it beside the base and beside dictionaries of the same stems."""
     import numpy as np
 
-    from levada.models import loading
-    from levada.models.adaptation import adapt_separator
+    from levada.learning.names import argument_for
     from levada.separation.adaptation import DEFAULTS, STRATEGIES
+    from levada.separation.adaptation import adapt as adapt_separator
+    from levada.separation.pretrained import base_weights as stem_weights
+    from levada.separation.pretrained import load_separator
 
     if strategy not in STRATEGIES:
         raise InputError(f"{strategy} is for beats; for stems there are {', '.join(STRATEGIES)}")
     began = time.monotonic()
     spans, unseen = _chosen(corpus, minutes, np.random.default_rng(seed))
-    base = loading.base_weights(model, task="stems") if strategy.startswith("finetune") else None
-    before = loading.separator(model) if base is not None else None  # now: with --force, its folder may be replaced
+    base = stem_weights(model) if strategy.startswith("finetune") else None
+    before = load_separator(model) if base is not None else None  # now: with --force, its folder may be replaced
     settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
     used_s, songs = sum(span.duration_s for span in spans), len({span.song.id for span in spans})
     instruments = sorted({name for span in spans for name in span.song.instruments})
@@ -61,7 +63,7 @@ def adapt(
                 spans, strategy=strategy, base=base, out=out, settings=settings, force=force,
                 progress=loggers.both(progress, told),
             )  # fmt: skip
-        use = f"levada separate song.wav --model {loading.typed(out)}"
+        use = f"levada separate song.wav --model {argument_for(out)}"
         terminal.say(f"{out}: saved after {time.monotonic() - began:.0f} s; {use}")
         evaluation = None
         if unseen:
@@ -107,27 +109,25 @@ def _scored(
     adapted: Model,
     strategy: str,
     model: str | None,
-    before: Separator | None,
+    before: SeparatorLike | None,
     spans: list[StemSpan],
     unseen: tuple[Multitrack, ...],
 ) -> StemEvaluation:
     """The adapted model beside its base and dictionaries of the same stems; its card gets its scores."""
-    import tempfile
-
-    from levada.models import loading
-    from levada.models.adaptation import with_scores
-    from levada.separation.adaptation import adapt_stems
+    from levada.learning.adaptation import with_scores
+    from levada.learning.names import display_names, folder_of
+    from levada.separation.adaptation import adapt as adapt_stems
     from levada.separation.evaluation import evaluate_stems
+    from levada.separation.pretrained import load_separator, separator_of
     from levada.separation.song_scores import MIXTURE, ORACLE
 
-    given = [out, *([] if model is None else [loading.place(model) or model]), BASELINE, MIXTURE, ORACLE]
-    mine, *others = loading.display_names(given)[:-2]
+    given = [out, *([] if model is None else [folder_of(model) or model]), BASELINE, MIXTURE, ORACLE]
+    mine, *others = display_names(given)[:-2]
     separators = {} if before is None else {others[0]: before}
     if strategy != BASELINE:
-        with tempfile.TemporaryDirectory() as place:
-            learnt = adapt_stems(spans, strategy=BASELINE, folder=place)
-        separators[others[-1]] = loading.separator_of(learnt, name=BASELINE)
-    separators[mine] = loading.separator(out)
+        learnt = adapt_stems(spans, strategy=BASELINE)
+        separators[others[-1]] = separator_of(learnt, name=BASELINE)
+    separators[mine] = load_separator(out)
     with terminal.progress("scoring", at_once=2) as progress:
         evaluation = evaluate_stems(unseen, separators, processes=2, progress=progress)
     with_scores(out, adapted, evaluation.card_scores(mine))

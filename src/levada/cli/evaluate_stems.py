@@ -84,26 +84,23 @@ def notes(evaluation: StemEvaluation) -> None:
 
 def _separator(name: str, corpus: StemCorpus, minutes: float, seed: int) -> Separating | HeldOut:
     """A model by its name."""
-    from levada.models import loading
+    from levada.separation.pretrained import load_separator
 
     if name == NMF and not Path(NMF).is_dir():
         return _dictionaries(corpus.songs, minutes, seed)
-    return loading.separator(name)
+    return load_separator(name)
 
 
 def _dictionaries(songs: Sequence[Multitrack], minutes: float, seed: int) -> HeldOut:
     """A plain NMF for each group of songs, learnt from others."""
-    import tempfile
-
     import numpy as np
 
-    from levada.models import loading
-    from levada.separation.adaptation import adapt_stems
+    from levada.separation.adaptation import adapt as adapt_stems
     from levada.separation.cross_validation import held_out
+    from levada.separation.pretrained import separator_of
 
     def learn(spans: Sequence[StemSpan]) -> Any:
-        with tempfile.TemporaryDirectory() as place:
-            return loading.separator_of(adapt_stems(spans, strategy=NMF, folder=place), name=NMF)
+        return separator_of(adapt_stems(spans, strategy=NMF), name=NMF)
 
     with terminal.progress("learning nmf from other songs") as progress:
         return held_out(songs, learn, minutes=minutes, rng=np.random.default_rng(seed), progress=progress)

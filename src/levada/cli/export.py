@@ -22,12 +22,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a model as an ONNX file, for programs without torch."""
+    from levada.beat_tracking.pretrained import find_folder
     from levada.models import export as exporting
-    from levada.models import loading
 
     if out is None:
         raise InputError("say with -o which file to write, such as model.onnx")
-    made = exporting.export(loading.find(model), out, force=force)
+    made = exporting.export(find_folder(model), out, force=force)
     if as_json:
         terminal.print_json({**asdict(made), "path": str(made.path)})
         return

@@ -60,24 +60,24 @@ def show(told: RunLogger | None, evaluation: Evaluation, tracks: Sequence[Track]
     """
     if told is None:
         return
+    from levada.beat_tracking.network_tracker import NetworkTracker
     from levada.beat_tracking.plots import Panel, plot_activations
-    from levada.beat_tracking.tracker import Listener
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.io import audio
-    from levada.models import loading
 
     told.log_table("scores", [row.flat() for row in evaluation.rows])
     ranked = sorted(
         (row for row in evaluation.of(evaluation.models[1]) if not row.error), key=lambda row: row.scores["beat_f"]
     )
-    tracker = loading.load(folder)
+    tracker = load_tracker(folder)
     if not ranked:
         return
     track = next(track for track in tracks if track.id == ranked[0].track)
     samples, rate = audio.read(track.audio)
     samples = samples[:, : round(HEARD_S * rate)]
-    found = tracker.beats(samples, rate)
+    found = tracker.track(samples, rate)
     told.log_audio(track.id, samples, rate, beats=found)
-    if isinstance(tracker, Listener):
+    if isinstance(tracker.backend, NetworkTracker):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "activations.png"
             panel = Panel(f"{track.id}, {folder.name}", tracker.activations(samples, rate), found)

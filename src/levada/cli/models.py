@@ -21,7 +21,7 @@ def models(
 ) -> None:
     """List models: origin, licence, data, scores; of adapted ones, licences and citations of all they come from."""
     from levada.data.sources import Source
-    from levada.models.loading import cards
+    from levada.models.cards import cards
 
     rows = cards(*(names or ()))
     if as_json:

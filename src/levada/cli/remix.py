@@ -41,14 +41,14 @@ def remix(
     as_json: Json = False,
 ) -> None:
     """Mix solos on one beat, with their stems; what has no beat file is tracked (resumable)."""
-    from levada.models import loading
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.separation.remix import RemixSettings
     from levada.separation.remix import remix as mix
 
     settings = RemixSettings(mixtures, seconds, not incoherent, stretch, _tempi(tempo), rooms, test, seed=seed)
     corpus = open_corpus(solos)
     wanted = None if instruments is None else [name.strip() for name in instruments.split(",") if name.strip()]
-    tracker = None if incoherent else loading.load(model)
+    tracker = None if incoherent else load_tracker(model)
     with terminal.progress("mixing") as progress:
         made = mix(corpus, out, settings=settings, instruments=wanted, tracker=tracker, force=force, progress=progress)
     for why in made.left_out:

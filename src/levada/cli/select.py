@@ -41,15 +41,15 @@ def select(
     """Choose which recordings, and which bars of them, to annotate first."""
     import numpy as np
 
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.selection import choose
     from levada.beat_tracking.selection.schemes import named
     from levada.data import open_corpus
-    from levada.models import loading
 
     named(scheme)
     opened = open_corpus(pool)
     _check(out, force=force)
-    tracker = loading.load(model)
+    tracker = load_tracker(model)
     with terminal.progress("listening") as progress:
         choices = choose(
             opened.tracks,

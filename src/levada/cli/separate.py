@@ -13,8 +13,8 @@ from levada.cli.outputs import finish_folder, need_pictures, need_table_writable
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.separation.masking import Separator
-    from levada.separation.separator import Separated
+    from levada.separation.files import Separated
+    from levada.separation.masking import SeparatorLike
 
 __all__ = ["separate"]
 
@@ -43,15 +43,15 @@ def separate(
     as_json: Json = False,
 ) -> None:
     """Take a recording apart: a file an instrument, which sum to it; or a folder of recordings (resumable)."""
-    from levada.models import loading
-    from levada.separation.separator import separate_file
+    from levada.separation.files import separate_file
+    from levada.separation.pretrained import load_separator
 
     if out is None:
         raise InputError("say with -o in which folder the files go", path=recording)
     if plot is not None:
         _need_plot(plot, recording, force=force)
     wanted = [name.strip() for name in (instruments or "").split(",") if name.strip()]
-    separator = loading.separator(model, instruments=wanted)
+    separator = load_separator(model, instruments=wanted)
     chosen: dict[str, Any] = {"only": only or [], "without": without or [], "suffix": suffix}
     if recording.is_dir():
         _folder(recording, separator, out, chosen, table=table, force=force, as_json=as_json)
@@ -83,7 +83,7 @@ def separate(
 
 def _folder(
     folder: Path,
-    separator: Separator,
+    separator: SeparatorLike,
     out: Path,
     chosen: dict[str, Any],
     *,

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from levada.beat_tracking.pretrained import EXTERNAL
 from levada.data import Corpus, StemCorpus
 from levada.experiments.spec import Source, Study, is_path
 from levada.experiments.task import hashes
 from levada.io import audio
-from levada.models import loading
+from levada.learning.names import FLUX, shipped
 
 __all__ = ["labels_of", "trained_items"]
 
@@ -20,7 +21,7 @@ def labels_of(study: Study) -> dict[str, str]:
 
     A folder of the name of another model has the beginning of the digest of its content beside it.
     """
-    taken = {*loading.shipped(), *loading.shipped("stems"), *loading.RIVALS, loading.FLUX}
+    taken = {*shipped(), *shipped("stems"), *EXTERNAL, FLUX}
     labels = dict[str, str]()
     for name in dict.fromkeys((*study.bases, *study.rivals)):
         word, _, path = name.rpartition(":")

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from levada.beat_tracking.augmentation import NONE as UNCHANGED
 from levada.beat_tracking.augmentation import Augmentation
+from levada.beat_tracking.pretrained import BASES, EXTERNAL, base_weights, find_folder
 from levada.data import Corpus, StemCorpus
 from levada.errors import InputError, MissingExtra, suggest
 from levada.experiments.code_version import code_digest
@@ -24,8 +25,9 @@ from levada.experiments.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source
 from levada.experiments.task import BEATS, STEMS, TASKS, Task
 from levada.io.toml import line_of
 from levada.learning.card import read_config
-from levada.models import loading as models
+from levada.learning.names import FLUX, shipped
 from levada.separation.augmentation import AS_IT_IS, StemAugmentation
+from levada.separation.pretrained import base_weights as stem_weights
 
 __all__ = ["BASELESS", "UNTOUCHED", "Grid", "Plan", "identity", "lay_out", "settings_of"]
 
@@ -344,9 +346,9 @@ class _Layout:
             try:
                 there[name] = look(name)
             except InputError as error:
-                elsewhere = name in {*models.RIVALS, *models.BASES}
+                elsewhere = name in {*EXTERNAL, *BASES}
                 if not elsewhere and not isinstance(error, MissingExtra):
-                    known = [*models.shipped(), models.FLUX, *models.RIVALS]
+                    known = [*shipped(), FLUX, *EXTERNAL]
                     problem = str(error)
                     if problem.startswith("there is no model") and "/" not in name:
                         problem = f"there is no model {name!r}; {suggest(name, known)}, and folders of models"
@@ -478,14 +480,14 @@ def _base(name: str, *, task: str = "beats") -> _Base:
     """A base by name or folder; those in folders are not loaded for it."""
     from levada.learning.model_folder import folder_digest, read_tensors
 
-    if name in models.BASES or task == STEMS.name:
+    if name in BASES or task == STEMS.name:
         from levada.learning.weights import digest
 
-        weights = models.base_weights(name, task=task)
+        weights = stem_weights(name) if task == STEMS.name else base_weights(name)
         return _Base(name, digest(weights), tuple(weights.net.state_dict()))
-    if name == models.FLUX or name in models.RIVALS:
+    if name == FLUX or name in EXTERNAL:
         raise InputError(f"{name} has no weights to train on: name it under rivals, where it is scored as it is")
-    folder: Path = models.find(name)
+    folder: Path = find_folder(name)
     config = read_config(folder)
     if config["network"] == "bayes":
         raise InputError("holds no network to train on: name it under rivals, where it is scored as it is", path=folder)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada import __version__
+from levada.beat_tracking.pretrained import base_weights
 from levada.data import Multitrack, Span, StemSpan, Track
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import labels, open_source, sides
@@ -30,7 +31,7 @@ from levada.experiments.grid import UNTOUCHED, Plan
 from levada.experiments.spec import Source
 from levada.experiments.store import ABOUT, FORMAT, label
 from levada.experiments.task import TASKS, Task
-from levada.models import loading
+from levada.separation.pretrained import base_weights as stem_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,8 @@ def _cpu_s() -> float:
 
 def _adapted(plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
     strategies, _ = task.learn()
-    base = loading.base_weights(base_name, task=task.name) if base_name else None
+    read = stem_weights if task.name == "stems" else base_weights
+    base = read(base_name) if base_name else None
     settings = {} if plan.settings is None else {"settings": plan.settings}
     return strategies[plan.strategy](spans, base=base, folder=folder, **settings)
 
@@ -185,14 +187,11 @@ def _one_thread() -> Iterator[None]:
 
 def _weights(made: Any, folder: Path) -> dict[str, bytes]:
     """The files of a model's folder."""
-    if hasattr(made, "net"):
-        from levada.learning import weights
+    from levada.beat_tracking.pretrained import save_model as save_beats
+    from levada.separation.nmf import Dictionaries
+    from levada.separation.pretrained import save_model as save_stems
 
-        weights.save(folder, made)
-    else:
-        from levada.models.adaptation import save
-
-        save(folder, made)
+    (save_stems if isinstance(made, Dictionaries) else save_beats)(folder, made)
     return {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
 
 

@@ -88,21 +88,21 @@ def _curve(logger: RunLogger, log: Path) -> int:
 
 def _hear(logger: RunLogger, weights: Path, track: Track) -> None:
     """The recording that scored lowest: with clicks, and what was heard in it."""
+    from levada.beat_tracking.network_tracker import NetworkTracker
     from levada.beat_tracking.plots import Panel, plot_activations
+    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.spectrogram import GRID
-    from levada.beat_tracking.tracker import Listener
     from levada.io import audio
-    from levada.models import loading
 
     samples, rate = audio.read(track.audio)
-    tracker = loading.load(weights)
-    found = tracker.beats(samples, rate)
+    tracker = load_tracker(weights)
+    found = tracker.track(samples, rate)
     reference = track.beats()
     start_s = max(0.0, float(reference.times_s[len(reference) // 2]) - EXCERPT_S / 2)
     end_s = min(start_s + EXCERPT_S, samples.shape[1] / rate)
     piece = samples[:, round(start_s * rate) : round(end_s * rate)]
     logger.log_audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
-    if not isinstance(tracker, Listener) or tracker.front_end.grid != GRID:
+    if not isinstance(tracker.backend, NetworkTracker) or tracker.backend.front_end.grid != GRID:
         return  # pictures have one grid
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "activations.png"

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.evaluation import evaluate
-from levada.beat_tracking.pretrained import tracker_of
+from levada.beat_tracking.pretrained import load_tracker, tracker_of
 from levada.data import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
 from levada.data.check import duplicates
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.tables import write_csv
-from levada.models import loading
 from levada.separation.evaluation import evaluate_stems
+from levada.separation.pretrained import load_separator, separator_of
 from levada.separation.song_scores import MIXTURE, ORACLE
 
 if TYPE_CHECKING:
@@ -152,11 +152,11 @@ def hashes(item: Any) -> frozenset[str]:
 
 
 def _trained_tracker(name: str) -> frozenset[str]:
-    return frozenset(getattr(loading.load(name), "trained_spans", {}))
+    return frozenset(getattr(load_tracker(name), "trained_spans", {}))
 
 
 def _trained_separator(name: str) -> frozenset[str]:
-    return frozenset() if name in IDEAL else frozenset(getattr(loading.separator(name), "trained_on", {}))
+    return frozenset() if name in IDEAL else frozenset(getattr(load_separator(name), "trained_on", {}))
 
 
 def _made_tracker(model: Any, name: str) -> Any:
@@ -164,15 +164,15 @@ def _made_tracker(model: Any, name: str) -> Any:
 
 
 def _identity_of_tracker(name: str) -> str:
-    return loading.load(name).identity or name
+    return load_tracker(name).identity or name
 
 
 def _tracker(name: str, _: Sequence[Any]) -> Any:
-    return loading.load(name)
+    return load_tracker(name)
 
 
 def _made_separator(model: Any, name: str) -> Any:
-    return loading.separator_of(model, name=name)
+    return separator_of(model, name=name)
 
 
 def _scored_beats(items: Sequence[Any], name: str, tracker: Any, trim_s: float | None, folder: Path) -> list[Path]:
@@ -187,20 +187,20 @@ class _Ideal:
     name: str
     instruments: tuple[str, ...]
 
-    def stems(self, samples: Floats32, rate: int) -> dict[str, Floats32]:  # noqa: ARG002
+    def separate(self, samples: Floats32, rate: int) -> dict[str, Floats32]:  # noqa: ARG002
         """The mixture itself, for every instrument."""
         return dict.fromkeys(self.instruments, samples)
 
 
 def _identity_of_separator(name: str) -> str:
-    return name if name in IDEAL else loading.separator(name).identity or name
+    return name if name in IDEAL else load_separator(name).identity or name
 
 
 def _separator(name: str, songs: Sequence[Multitrack]) -> Any:
     """A separator as it is; when it is scored it is told what plays, as all others are."""
     if name in IDEAL:
         return _Ideal(name, tuple(dict.fromkeys(one for song in songs for one in song.instruments)))
-    return loading.separator(name)
+    return load_separator(name)
 
 
 def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, _: float | None, folder: Path) -> list[Path]:

@@ -38,6 +38,7 @@ __all__ = [
     "read",
     "read_blocks",
     "resample",
+    "samples_of",
     "to_mono",
     "to_mono_blocks",
     "write",
@@ -376,6 +377,34 @@ def channels_first(samples: npt.ArrayLike) -> Samples:
             "give samples.T"
         )
     return sound
+
+
+def samples_of(source: str | Path | npt.ArrayLike, rate: int | None = None) -> tuple[Samples, int]:
+    """Return samples and their rate: those of a file, or those that are given.
+
+    Parameters
+    ----------
+    source : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+    rate : int, optional
+        Sampling rate of samples, in Hz; a file has its own.
+
+    Returns
+    -------
+    samples : float32 [shape=(channels, samples)]
+    rate : int
+
+    Raises
+    ------
+    InputError
+        If samples come without a rate, a file comes with one, or the file cannot be read.
+    """
+    if isinstance(source, str | Path):
+        if rate is not None:
+            raise InputError("has a sampling rate of its own: leave out the rate", path=source)
+        return read(source)
+    if rate is None:
+        raise InputError("samples need their sampling rate: give (samples, rate)")
+    return channels_first(source), rate
 
 
 def channels_cancel(samples: Samples) -> bool:

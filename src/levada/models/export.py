@@ -70,7 +70,7 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
         raise InputError(f"is no name of an ONNX file: it must end in {SUFFIX}", path=path)
     if path.exists() and not force:
         raise InputError("exists already; use --force to replace it", path=path)
-    from levada.learning.card import read_config
+    from levada.learning.card import SEPARATORS, read_config
     from levada.models.onnx import EXPORTED, write_onnx
 
     network = read_config(model)["network"]
@@ -78,9 +78,11 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
         raise InputError(
             f"is a model ({network}) that cannot be exported; those of kind {', '.join(EXPORTED)} can", path=model
         )
-    from levada.models.loading import weights_of
-
-    weights = weights_of(model)
+    if network in SEPARATORS:
+        from levada.separation.networks import load
+    else:
+        from levada.beat_tracking.networks import load
+    weights = load(model)
     difference = write_onnx(path, weights, description=describe(weights.net), force=force)
     return Exported(path, weights.card.name, network, path.stat().st_size, difference)
 

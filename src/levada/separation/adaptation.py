@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
+from levada.learning.adaptation import start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
-from levada.learning.weights import Weights, base_facts, partway
+from levada.learning.weights import Weights, base_facts, digest, partway
 from levada.separation import nmf
 from levada.separation.augmentation import AS_IT_IS
 from levada.separation.examples import CLIP, RATE, Song, StemSettings, Stock, batches, stem_loss
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULTS",
+    "FROM_SCRATCH",
     "STRATEGIES",
     "StemSettings",
-    "adapt_stems",
+    "adapt",
     "convolutive",
     "dictionaries",
     "finetune",
     "finetune_augment",
     "scratch",
+    "settings_of",
     "with_head",
 ]
 
@@ -141,16 +144,53 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def adapt_stems(
+FROM_SCRATCH = ("scratch", "nmf", "nmf-conv")
+"""Strategies that take nothing of a base."""
+
+
+def settings_of(
+    strategy: str, *, steps: int | None = None, learning_rate: float | None = None, layers: Sequence[str] = ()
+) -> StemSettings | nmf.NmfSettings:
+    """Return the settings of a strategy, with those changed that are given.
+
+    Parameters
+    ----------
+    strategy : str
+        A name in `STRATEGIES`.
+    steps, learning_rate, layers
+        See `StemSettings`.
+
+    Raises
+    ------
+    InputError
+        If the strategy does not exist, or has no network that could be trained so.
+    """
+    _need_strategy(strategy)
+    settings = DEFAULTS[strategy]
+    given = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
+    changed = {name: value for name, value in given.items() if value is not None}
+    if changed and not isinstance(settings, StemSettings):
+        raise InputError(f"{strategy} trains no network: it has no {', '.join(changed)}")
+    return replace(settings, **changed)  # type: ignore[no-any-return]
+
+
+def _need_strategy(strategy: str) -> None:
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r} for stems; there are {', '.join(STRATEGIES)}")
+
+
+def adapt(
     spans: Sequence[StemSpan],
     *,
     strategy: str = "finetune+augment",
     base: Weights | None = None,
+    out: str | Path | None = None,
     settings: StemSettings | nmf.NmfSettings | None = None,
-    folder: str | Path,
+    force: bool = False,
+    log_to: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Model:
-    """Adapt a separator to stretches of songs of which there are stems.
+    """Adapt a separator to spans of songs with stems, and save it.
 
     Parameters
     ----------
@@ -159,12 +199,16 @@ def adapt_stems(
         A name in `STRATEGIES`.
     base : Weights, optional
         The separator to start from, for fine-tuning.
+    out : path-like, optional
+        The folder of the adapted model; None for a model in memory alone.
     settings : StemSettings or NmfSettings, optional
         The strategy's own by default.
-    folder : path-like
-        Where the log and the checkpoint lie while a network trains.
+    force : bool
+        Whether a model that exists, or an unfinished run of other settings, may be replaced.
+    log_to : sequence of str
+        Loggers beside the CSV file.
     progress : callable, optional
-        Told steps done, steps in all and the loss.
+        Called with steps done, of how many, and the loss.
 
     Returns
     -------
@@ -173,16 +217,35 @@ def adapt_stems(
     Raises
     ------
     InputError
-        If the strategy does not exist, there are no stems, or fewer than two instruments.
+        If the strategy does not exist, the output does, there are no stems or fewer than two instruments, or an
+        unfinished run there was another one.
+    Interrupted
+        After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
+        the training.
     """
-    if strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r} for stems; there are {', '.join(STRATEGIES)}")
+    from levada.separation.pretrained import save_model
+
+    _need_strategy(strategy)
     if strategy.startswith("finetune") and base is None:
         raise InputError(f"{strategy} needs a base separator to start from")
     if len(_instruments(spans)) < 2:
-        raise InputError("to be told apart there must be two instruments or more; the stems have fewer")
+        raise InputError("separation needs two instruments or more; the stems have fewer")
     chosen = DEFAULTS[strategy] if settings is None else settings
-    return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
+
+    def train_model(folder: Path, progress: Progress | None) -> Model:
+        return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
+
+    labels = [[span.song.content_hash, span.start_s, span.end_s, list(span.song.instruments)] for span in spans]
+    model: Model = train_into(
+        out,
+        train=train_model,
+        save=partial(save_model, force=force),
+        config={"strategy": strategy, "labels": labels} | start_facts(None if base is None else digest(base), settings),
+        force=force,
+        log_to=log_to,
+        progress=progress,
+    )
+    return model
 
 
 def _instruments(spans: Sequence[StemSpan]) -> tuple[str, ...]:

@@ -10,15 +10,15 @@ from typing import Any
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.batch import BatchReport, Result, process_folder
-from levada.separation.masking import Separator
-from levada.separation.separator import outputs, separate_file
+from levada.separation.files import outputs, separate_file
+from levada.separation.masking import SeparatorLike
 
 __all__ = ["separate_folder"]
 
 
 def separate_folder(
     folder: str | Path,
-    separator: Separator,
+    separator: SeparatorLike,
     out: str | Path,
     *,
     only: Sequence[str] = (),
@@ -75,7 +75,7 @@ def separate_folder(
     )
 
 
-def _separate(path: Path, separator: Separator, target: Path, **chosen: Any) -> None:
+def _separate(path: Path, separator: SeparatorLike, target: Path, **chosen: Any) -> None:
     separate_file(path, separator, target, **chosen)
 
 

@@ -19,7 +19,7 @@ from levada.io import audio
 from levada.separation.stft import BANDS, Stft
 from levada.synth.instrument_names import OTHER, plain, slug, voice_of
 
-__all__ = ["MaskSeparator", "Separator", "gathered", "level_of", "masked", "matched", "sound_of"]
+__all__ = ["MaskSeparator", "SeparatorLike", "Spans", "gathered", "level_of", "masked", "matched", "sound_of"]
 
 Floats32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
@@ -31,7 +31,7 @@ PIECE_FRAMES = 384
 SHORTEST = 64
 
 
-class Separator(Protocol):
+class SeparatorLike(Protocol):
     """Anything that takes mixtures apart, and what must be known of it."""
 
     @property
@@ -50,10 +50,10 @@ class Separator(Protocol):
     def trained_on(self) -> Spans:
         """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
 
-    def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+    def separate(self, audio: Floats32, rate: int, /, *, progress: Progress | None = None) -> Mapping[str, Floats32]:
         """Each instrument of a mixture in memory; they sum to it."""
 
-    def stream(self, pieces: Iterator[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+    def stream(self, pieces: Iterator[Floats32], rate: int, /, *, level: float) -> Iterator[dict[str, Floats32]]:
         """Each instrument of a mixture that comes in pieces, as it comes, in memory that does not grow."""
 
 
@@ -110,7 +110,7 @@ class MaskSeparator:
         kept = [name for name in self.instruments if name in instruments]
         return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
 
-    def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+    def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Each instrument of a mixture in memory.
 
         Parameters

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from levada.separation.masking import Progress
     from levada.separation.nmf import Dictionaries
 
-__all__ = ["Oracle", "net_separator", "nmf_separator", "oracle"]
+__all__ = ["Oracle", "network_separator", "nmf_separator", "oracle"]
 
 Floats32 = npt.NDArray[np.float32]
 
 SMALLEST = np.float32(1e-30)
 
 
-def net_separator(
+def network_separator(
     net: Any,
     *,
     name: str,
@@ -69,7 +69,7 @@ def net_separator(
         stride_frames=getattr(net, "stride_frames", 1),
         identity=_identity(identity, instruments),
         trained_on=trained_on or {},
-        restrict=partial(_restrict, net_separator, net, name, _named(names, instruments), identity, trained_on),
+        restrict=partial(_restrict, network_separator, net, name, _named(names, instruments), identity, trained_on),
     )
 
 
@@ -81,7 +81,7 @@ def nmf_separator(
     identity: str = "",
     trained_on: Spans | None = None,
 ) -> MaskSeparator:
-    """A separator from dictionaries learnt by supervised NMF; parameters as in `net_separator`.
+    """A separator from dictionaries learnt by supervised NMF; parameters as in `network_separator`.
 
     Raises
     ------
@@ -151,7 +151,7 @@ class Oracle:
     identity: str = "oracle"
     trained_on: Spans = field(default_factory=dict)
 
-    def stems(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+    def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Each instrument of the mixture whose true stems are known.
 
         Raises

@@ -1,301 +1,310 @@
-"""A recording becomes files of its instruments, in memory that does not grow with its length.
-
-It is read twice: once for its level, and once to be taken apart. Files have 16 bits where the recording has no more,
-and 24 otherwise; samples are rounded so that the files sum to the recording exactly. A stem may be louder than the
-mixture, where others cancel it: it is never cut if its file can hold it (wav and aiff then get floating point).
-"""
+"""Separators: `Separator`, and the stems that it returns."""
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.io import audio
-from levada.io.audio_backends import open_audio
-from levada.io.containers import copy_broadcast
-from levada.io.files import atomic_files, check_can_write
-from levada.separation.masking import Progress, Separator, level_of, matched
-from levada.separation.stft import Stft
+from levada.io import audio as audio_files
+from levada.separation.masking import Progress, SeparatorLike, Spans
 
-__all__ = ["SUFFIXES", "Separated", "outputs", "separate_file"]
+if TYPE_CHECKING:
+    from levada.data import StemSpan
+    from levada.learning.card import Card
+    from levada.learning.weights import Weights
+    from levada.separation.files import Separated
+    from levada.separation.nmf import Dictionaries
+
+__all__ = ["Separator", "Stems"]
 
 Floats32 = npt.NDArray[np.float32]
-Write = Callable[[npt.NDArray[Any]], None]
-
-SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
-"""Of the files that stems can be written as."""
-KEPT = {suffix: suffix for suffix in SUFFIXES} | {".w64": ".wav", ".caf": ".wav"}
-FULL = {"PCM_16": 1 << 15, "PCM_24": 1 << 23}
-SHORT = {"pcm_16", "pcm_s8", "pcm_u8", "alac_16", "ulaw", "alaw", "pcm_s16le", "pcm_s16be"}  # no more than 16 bits
-HUGE = 200.0
-BLOCK_S = 4.0
-
-_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Separated:
-    """What was written.
+@dataclass(frozen=True, eq=False)
+class Stems(Mapping[str, Floats32]):
+    """Stems of a recording by instrument: a read-only mapping of arrays that sum to the recording.
 
     Parameters
     ----------
-    recording : Path
-        What was taken apart.
-    files : mapping of str to Path
-        Each file by what it holds: an instrument, or "without-surdo".
+    arrays : mapping of str to float32 [shape=(channels, samples)]
     rate : int
         In Hz.
-    channels : int
-    duration_s : float
-    codec : str
-        "PCM_16" of recordings of 16 bits or fewer, "PCM_24", or "FLOAT".
     """
 
-    recording: Path
-    files: Mapping[str, Path]
+    arrays: Mapping[str, Floats32]
     rate: int
-    channels: int
-    duration_s: float
-    codec: str
+
+    def __getitem__(self, instrument: str) -> Floats32:
+        return self.arrays[instrument]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def save(self, folder: str | Path, *, suffix: str = ".wav", force: bool = False) -> tuple[Path, ...]:
+        """Write a file for each instrument.
+
+        Parameters
+        ----------
+        folder : path-like
+            It is made if it does not exist.
+        suffix : str
+            ".wav" or ".flac".
+        force : bool
+            Whether files that exist may be replaced.
+
+        Returns
+        -------
+        tuple of Path
+
+        Raises
+        ------
+        InputError
+            If a file exists and `force` is not set, or cannot be written.
+        """
+        paths = {name: Path(folder) / f"{name}{suffix}" for name in self}
+        for path in paths.values():
+            if path.exists() and not force:
+                raise InputError("exists already; use force=True to replace it", path=path)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, path in paths.items():
+            audio_files.write(path, self[name], rate=self.rate, force=force)
+        return tuple(paths.values())
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """What the first hearing tells."""
+class Separator:
+    """A model that separates the instruments of a recording.
 
-    rate: int
-    channels: int
-    codec: str
-    length: int
-    level: float
-    peak: float
-
-
-class _Beyond(Exception):
-    """A stem that does not fit into integers."""
-
-
-def separate_file(
-    path: str | Path,
-    separator: Separator,
-    out: str | Path,
-    *,
-    only: Sequence[str] = (),
-    without: Sequence[str] = (),
-    force: bool = False,
-    progress: Progress | None = None,
-    suffix: str | None = None,
-) -> Separated:
-    """Write the instruments of a recording, a file each.
+    Make one with `from_pretrained`, or adapt one to stems with `adapt`.
 
     Parameters
     ----------
-    path : path-like
-        The recording, of any rate and number of channels; the files have the same, and its level.
-    separator : Separator
-    out : path-like
-        The folder of the files; it is made if it does not exist.
-    only : sequence of str
-        Write these instruments alone.
-    without : sequence of str
-        Write the mixture without these, as one file: to practise with. Together with `only`, both are written.
-    force : bool
-        Whether files that exist may be replaced; never the recording itself.
-    progress : callable, optional
-        Told how many seconds are done, and of how many.
-    suffix : str, optional
-        Format of the files, one of `SUFFIXES`: the recording's own by default, flac for what is not lossless.
+    separator : SeparatorLike
+        What does the work; the attribute `backend`.
+    model : Weights or Dictionaries, optional
+        The network with its settings, or the dictionaries, that `adapt` starts from and `save` writes; separators of
+        other projects have none.
 
-    Returns
-    -------
-    Separated
-
-    Raises
-    ------
-    InputError
-        If the recording cannot be read, the separator does not know an instrument, or the files cannot be written:
-        then nothing is.
+    Examples
+    --------
+    >>> import levada
+    >>> separator = levada.Separator.from_pretrained("candombe")
+    >>> song = levada.render("candombe", duration_s=4, seed=0)
+    >>> stems = separator.separate(song.mixture, song.rate)
+    >>> sorted(stems) == sorted(separator.instruments)
+    True
     """
-    wanted = outputs(separator, only=only, without=without)
-    source, folder = Path(path), Path(out)
-    ending = _ending(source, suffix)
-    with open_audio(path) as recording:
-        rate, channels, codec = recording.rate, recording.channels, recording.codec
-    _need_rate(source, rate)
-    check_can_write(folder, [name + ending for name in wanted], source=source, force=force)
-    heard = _hear(source, rate, channels, codec)
-    if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and heard.peak > 1:
-        ending = ".wav"  # what a lossy recording was decoded to is beyond full scale, and flac would cut it
-    floats = ending != ".flac" and (heard.peak > 1 or codec.lower() in ("float", "double"))
-    for kind in ["FLOAT"] if floats else ["PCM_16" if codec.lower() in SHORT else "PCM_24", "FLOAT"]:
-        try:
-            files = _write(source, separator, folder, wanted, ending, heard, kind, force, progress)
-        except _Beyond:
-            continue
-        return Separated(source, files, rate, channels, heard.length / rate, kind)
-    raise AssertionError("floating point holds everything")
 
+    def __init__(self, separator: SeparatorLike, model: Weights | Dictionaries | None = None) -> None:
+        self.backend, self.model = separator, model
 
-def outputs(
-    separator: Separator, *, only: Sequence[str] = (), without: Sequence[str] = ()
-) -> dict[str, tuple[str, ...]]:
-    """Name the files that are to be written, without suffix, and the instruments in each.
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "base", *, instruments: Sequence[str] = ()) -> Separator:
+        """Load a separator by its name or from its folder.
 
-    Raises
-    ------
-    InputError
-        If the separator does not know an instrument, or nothing is left of the mixture.
-    """
-    known = separator.instruments
-    alone = tuple(dict.fromkeys(_known(name, separator) for name in only))
-    muted = tuple(dict.fromkeys(_known(name, separator) for name in without))
-    rest = tuple(name for name in known if name not in muted)
-    if not rest:
-        raise InputError(f"nothing is left without {', '.join(muted)}: it is all that {separator.name} tells apart")
-    files: dict[str, tuple[str, ...]] = {name: (name,) for name in (alone if only or without else known)}
-    if muted:
-        files[f"without-{'-'.join(muted)}"] = rest
-    safe = {re.sub(r'[/\\:*?"<>|\x00-\x1f]+', "-", name).lstrip(".") or "stem": group for name, group in files.items()}
-    if len(safe) < len(files):
-        raise InputError(f"some of {', '.join(files)} would have files of the same name")
-    return safe
+        Parameters
+        ----------
+        name : str or path-like
+            "base", which comes with levada; the name or the file of a tradition, as "candombe" (the base, with the
+            instruments of that tradition); "demucs:FOLDER"; or the folder of a model that `save` or `levada adapt`
+            wrote.
+        instruments : sequence of str
+            What is to be separated, if not all that the model was trained on: the others do not play.
 
+        Returns
+        -------
+        Separator
 
-def _known(name: str, separator: Separator) -> str:
-    found = matched(name, separator.instruments)
-    if found is None:
-        known = ", ".join(separator.instruments)
-        raise InputError(f"{separator.name} does not know the instrument {name!r}: it tells apart {known}")
-    return found
+        Raises
+        ------
+        InputError
+            If there is no such model, it is damaged or a tracker, or does not know an instrument.
+        MissingExtra
+            If it belongs to another project that is not installed.
+        """
+        from levada.separation.pretrained import load_separator
 
+        return load_separator(name, instruments=instruments)
 
-def _ending(source: Path, suffix: str | None) -> str:
-    if suffix is None:
-        return KEPT.get(source.suffix.lower(), ".flac")
-    ending = suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}"
-    if ending not in SUFFIXES:
-        raise InputError(f"stems are written as {', '.join(SUFFIXES)}, which lose nothing, and not as {suffix}")
-    return ending
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+        return self.backend.name
 
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of its stems."""
+        return self.backend.instruments
 
-def _need_rate(source: Path, rate: int) -> None:
-    try:
-        Stft(rate)
-    except InputError as error:
-        raise InputError(error.problem, path=source) from None
+    @property
+    def identity(self) -> str:
+        """A digest that changes whenever its stems might."""
+        return self.backend.identity
 
+    @property
+    def trained_on(self) -> Spans:
+        """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
+        return self.backend.trained_on
 
-def _hear(source: Path, rate: int, channels: int, codec: str) -> _Heard:
-    length, peak = 0, 0.0
+    @property
+    def card(self) -> Card | None:
+        """Origin, licence, data and scores of the model; None for separators of other projects."""
+        return None if self.model is None else self.model.card
 
-    def counted() -> Iterator[Floats32]:
-        nonlocal length, peak
-        for piece in audio.read_blocks(source, block_s=BLOCK_S):
-            length += piece.shape[1]
-            peak = max(peak, float(piece.max()), -float(piece.min()))
-            yield piece
+    def separate(
+        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
+    ) -> Stems:
+        """Separate a recording in memory; `separate_file` writes the stems of recordings of any length.
 
-    level = level_of(counted(), rate)
-    return _Heard(rate, channels, codec, length, level, peak)
+        Parameters
+        ----------
+        audio : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+            An audio file, or samples between -1 and 1.
+        rate : int, optional
+            Sampling rate of the samples, in Hz.
+        progress : callable, optional
+            Called with the seconds done, and of how many. An exception raised in it cancels.
 
+        Returns
+        -------
+        Stems
+            They sum to the recording.
 
-def _copy_broadcast(source: Path, files: Sequence[Path]) -> None:
-    for file in files:
-        if file.exists():
-            copy_broadcast(source, file)
+        Raises
+        ------
+        InputError
+            If the file cannot be read, samples have no rate, there are none, or one of them is not finite.
+        """
+        samples, rate = audio_files.samples_of(audio, rate)
+        return Stems(self.backend.separate(samples, rate, progress=progress), rate)
 
+    def separate_file(
+        self, path: str | Path, folder: str | Path, *, force: bool = False, progress: Progress | None = None
+    ) -> Separated:
+        """Write the stems of a recording of any length, a file each, in flat memory.
 
-def _write(
-    source: Path,
-    separator: Separator,
-    folder: Path,
-    wanted: Mapping[str, tuple[str, ...]],
-    ending: str,
-    heard: _Heard,
-    kind: str,
-    force: bool,
-    progress: Progress | None,
-) -> dict[str, Path]:
-    """Take it apart into a temporary folder; its files appear all at the end."""
-    names = {name: name + ending for name in wanted}
-    instruments = [name for group in wanted.values() for name in group]
-    whole = sorted(instruments) == sorted(separator.instruments)  # the files sum to the mixture
-    cut = done = 0
-    lent = atomic_files(folder, list(names.values()), source=source, force=force)
-    with lent as temporary, ExitStack() as stack, _said_before():
-        if ending == ".wav":
-            stack.callback(_copy_broadcast, source, [temporary / name for name in names.values()])  # after the writers
-        writers: list[Write] = [
-            stack.enter_context(
-                audio.open_writer(
-                    temporary / name, rate=heard.rate, channels=heard.channels, codec=kind, length=heard.length,
-                    named=folder / name,
-                )
-            )
-            for name in names.values()
-        ]  # fmt: skip
-        pieces = audio.read_blocks(source, block_s=BLOCK_S)
-        for stems in separator.stream(pieces, heard.rate, level=heard.level):
-            sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
-            if kind in FULL:
-                sounds, beyond = _rounded(sounds, FULL[kind], exact=whole)
-                if beyond and ending != ".flac":
-                    raise _Beyond
-                cut += beyond
-            for write, sound in zip(writers, sounds, strict=True):
-                write(sound)
-            done += sounds[0].shape[1]
-            if progress is not None:
-                progress(round(done / heard.rate), round(heard.length / heard.rate))
-    if cut:
-        _log.warning(
-            "%s: %d samples of stems are beyond full scale, which flac cannot hold: what is beyond is in the other "
-            "files; --suffix .wav keeps it in place", source, cut,
-        )  # fmt: skip
-    return {name: folder / file for name, file in names.items()}
+        Parameters
+        ----------
+        path : path-like
+        folder : path-like
+            It is made if it does not exist.
+        force : bool
+            Whether files that exist may be replaced.
+        progress : callable, optional
+            Called with the seconds done, and of how many.
 
+        Returns
+        -------
+        Separated
 
-def _sum(stems: Iterable[Floats32]) -> Floats32:
-    first, *others = stems
-    return first if not others else np.sum([first, *others], axis=0, dtype=np.float32)
+        Raises
+        ------
+        InputError
+            If the recording cannot be read, or the files cannot be written.
+        """
+        from levada.separation.files import separate_file
 
+        return separate_file(path, self, folder, force=force, progress=progress)
 
-def _rounded(sounds: Sequence[Floats32], full: int, *, exact: bool) -> tuple[list[Any], int]:
-    """Samples as integers up to `full`, and how many do not fit; if exact, they sum to the rounded sum of all."""
-    wide = [np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(full)).astype(np.int32) for sound in sounds]
-    beyond = sum(int(np.count_nonzero(np.abs(sound) > full)) for sound in wide)
-    held = [np.clip(sound, -full, full - 1) for sound in wide]
-    if exact:
-        total = np.rint(np.clip(_sum(sounds), -1, 1) * np.float32(full)).astype(np.int32)
-        rest = np.minimum(total, full - 1) - np.sum(held, axis=0, dtype=np.int32)
-        for number in reversed(range(len(held))):
-            if not rest.any():
-                break
-            fuller = np.clip(held[number] + rest, -full, full - 1)
-            rest -= fuller - held[number]
-            held[number] = fuller
-    return held, beyond
+    def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+        """Separate a recording that comes in pieces, as they come; see `masking.MaskSeparator.stream`."""
+        return self.backend.stream(iter(pieces), rate, level=level)
 
+    def restricted(self, instruments: Sequence[str]) -> Separator:
+        """Return the separator of recordings in which only some of its instruments play."""
+        restrict = getattr(self.backend, "restricted", None)
+        return self if restrict is None else Separator(restrict(instruments), self.model)
 
-@contextmanager
-def _said_before() -> Iterator[None]:
-    """Keep what was said of a recording when it was heard first from being said again."""
-    log = logging.getLogger("levada.io.audio_backends")
+    def adapt(
+        self,
+        stems: Sequence[StemSpan],
+        *,
+        strategy: str = "finetune+augment",
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        layers: Sequence[str] = (),
+        seed: int = 0,
+        out: str | Path | None = None,
+        force: bool = False,
+        log_to: Sequence[str] = (),
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> Separator:
+        """Adapt the separator to songs with stems; this one stays as it is.
 
-    def silent(_: logging.LogRecord) -> bool:
-        return False
+        Parameters
+        ----------
+        stems : sequence of StemSpan
+            As `Corpus.sample` returns them.
+        strategy : str
+            "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), or "scratch".
+        steps, learning_rate : optional
+            Of the training; the strategy's own by default.
+        layers : sequence of str
+            Only layers whose names begin so are trained; all by default.
+        seed : int
+        out : path-like, optional
+            The folder of the adapted model. A training that is stopped goes on from there when it is called again.
+        force : bool
+            Whether a model that exists in `out` may be replaced.
+        log_to : sequence of {"tensorboard", "wandb"}
+            Where losses are logged beside the CSV file; needs `out`.
+        progress : callable, optional
+            Called with steps done, of how many, and the loss. An exception raised in it cancels; with `out` the steps
+            that are done are kept.
 
-    log.addFilter(silent)
-    try:
-        yield
-    finally:
-        log.removeFilter(silent)
+        Returns
+        -------
+        Separator
+
+        Raises
+        ------
+        InputError
+            If there is no such strategy, there are fewer than two instruments, or `out` exists.
+        """
+        from levada.learning.weights import Weights
+        from levada.separation.adaptation import adapt, settings_of
+        from levada.separation.pretrained import separator_of
+
+        settings = settings_of(strategy, steps=steps, learning_rate=learning_rate, layers=layers)
+        model = adapt(
+            stems,
+            strategy=strategy,
+            base=self.model if isinstance(self.model, Weights) else None,
+            out=out,
+            settings=replace(settings, seed=seed),
+            force=force,
+            log_to=log_to,
+            progress=progress,
+        )
+        return separator_of(model, name=model.card.name)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the model into a folder: weights or dictionaries, settings and a card.
+
+        Parameters
+        ----------
+        folder : path-like
+        force : bool
+            Whether a model that exists there may be replaced.
+
+        Raises
+        ------
+        InputError
+            If it is a separator of another project, the folder exists and `force` is not set, or it cannot be written.
+        """
+        from levada.separation.pretrained import save_model
+
+        if self.model is None:
+            raise InputError(f"{self.name} is not a model of levada's and cannot be saved", path=folder)
+        save_model(folder, self.model, force=force)
+
+    def __repr__(self) -> str:
+        return f"Separator({self.name!r}, {len(self.instruments)} instruments)"

@@ -46,7 +46,7 @@ class Separating(Protocol):
         """Names of its stems."""
         ...
 
-    def stems(self, samples: Floats32, rate: int) -> Mapping[str, Floats32]:
+    def separate(self, samples: Floats32, rate: int, /) -> Mapping[str, Floats32]:
         """Take a mixture apart."""
         ...
 
@@ -281,13 +281,13 @@ def _separate(
     began = time.process_time()
     try:
         if mine.separator is not None:
-            heard = mine.separator.stems(mixture, rate)
+            heard = mine.separator.separate(mixture, rate)
         elif name == MIXTURE:
             heard = dict.fromkeys(job.song.instruments, mixture)
         else:
-            from levada import separate
+            from levada.separation import masks
 
-            heard = separate.oracle(played, rate).stems(mixture, rate)
+            heard = masks.oracle(played, rate).separate(mixture, rate)
         mine.cpu_s += time.process_time() - began
         missing = [stem for stem in (*mine.stems, *mine.extra) if stem not in heard]
         if missing:

@@ -23,8 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
+from levada.beat_tracking.external.tracker import ExternalTracker
+from levada.beat_tracking.network_tracker import network_tracker
 from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_bands, log_bands
-from levada.beat_tracking.tracker import Outside, Tracker, net_tracker
+from levada.beat_tracking.tracker import TrackerLike
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.run_folder import sha256_of
@@ -70,7 +72,7 @@ _HEARD = {
 }
 
 
-def tracker(checkpoint: str | Path = "final0", *, settings: DecoderSettings | None = None) -> Tracker:
+def tracker(checkpoint: str | Path = "final0", *, settings: DecoderSettings | None = None) -> TrackerLike:
     """Give Beat This! as a tracker.
 
     Parameters
@@ -83,7 +85,7 @@ def tracker(checkpoint: str | Path = "final0", *, settings: DecoderSettings | No
 
     Returns
     -------
-    Tracker
+    TrackerLike
         Before our decoder it takes hints; with its own peaks it takes none.
 
     Raises
@@ -94,10 +96,10 @@ def tracker(checkpoint: str | Path = "final0", *, settings: DecoderSettings | No
     loaded = _load(checkpoint)
     name = "beat_this" if loaded.name == "final0" else f"beat_this-{loaded.name}"
     if settings is None:
-        return Outside(name, partial(_find, loaded.net), identity=f"beat_this {loaded.digest} peaks")
+        return ExternalTracker(name, partial(_find, loaded.net), identity=f"beat_this {loaded.digest} peaks")
     beliefs = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:8]
     identity = f"beat_this {loaded.digest} {beliefs}"
-    return net_tracker(loaded.net, name=f"{name}+decoder", settings=settings, identity=identity)
+    return network_tracker(loaded.net, name=f"{name}+decoder", settings=settings, identity=identity)
 
 
 def weights(checkpoint: str | Path = "final0") -> Weights:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker
 from levada.beat_tracking.spectrogram import QUARTER_TONES
-from levada.beat_tracking.tracker import Listener, net_tracker
 from levada.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class _MissingBeatNet(MissingExtra):
         )
 
 
-def tracker(model: int = 1) -> Listener:
+def tracker(model: int = 1) -> NetworkTracker:
     """Give BeatNet's network behind our decoder, with the tempi and metres of its own offline mode.
 
     Parameters
@@ -65,7 +65,7 @@ def tracker(model: int = 1) -> Listener:
 
     Returns
     -------
-    Listener
+    NetworkTracker
 
     Raises
     ------
@@ -77,7 +77,7 @@ def tracker(model: int = 1) -> Listener:
     path = _path(model)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     name = "beatnet" if model == 1 else f"beatnet-{model}"
-    return net_tracker(_net(path), name=name, settings=_DECODER, identity=f"beatnet {digest}")
+    return network_tracker(_net(path), name=name, settings=_DECODER, identity=f"beatnet {digest}")
 
 
 def weights(model: int = 1) -> Weights:

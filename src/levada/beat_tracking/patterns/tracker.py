@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import numpy.typing as npt
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import DecoderSettings, decode_model
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, beat_lengths, metre_changes, pattern_pointer
+from levada.beat_tracking.network_tracker import spectrogram_pieces
 from levada.beat_tracking.patterns.features import onsets
 from levada.beat_tracking.patterns.likelihood import CellSound
 from levada.beat_tracking.patterns.model import Patterns
-from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_bands, stream_log_bands
-from levada.io import audio
+from levada.beat_tracking.spectrogram import GRID, N_BANDS
+from levada.beat_tracking.tracker import Progress
 from levada.io.beats import Beats
 
-__all__ = ["PatternTracker", "tracker"]
+__all__ = ["PatternTracker"]
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
@@ -49,36 +50,23 @@ class PatternTracker:
         """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
         return self.patterns.card.trained_on
 
-    def beats(self, samples: Floats32, rate: int, *, hints: Beats | None = None) -> Beats:
-        """Beats of a recording in memory.
-
-        Parameters
-        ----------
-        samples : float32 [shape=(channels, samples)]
-        rate : int
-        hints : Beats, optional
-            Beats that are certain; the result passes through them.
+    def track(
+        self,
+        audio: str | Path | npt.ArrayLike,
+        rate: int | None = None,
+        *,
+        hints: Beats | None = None,
+        progress: Progress | None = None,
+    ) -> Beats:
+        """Find the beats of a recording; see `levada.BeatTracker.track`.
 
         Returns
         -------
         Beats
-            Their confidence is the posterior probability, as in `decode.decode_beats`. Positions are 0 where the
+            Their confidence is the posterior probability, as in `decoder.decode_beats`. Positions are 0 where the
             patterns were learnt without.
         """
-        return self.decode(log_bands(samples, rate), hints=hints)
-
-    def file(
-        self, path: str | Path, *, hints: Beats | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Beats:
-        """Beats of a file; progress is told seconds heard, and of how many."""
-        about = audio.info(path)
-        pieces: list[Floats32] = [np.zeros((0, N_BANDS), np.float32)]
-        frames = 0
-        for piece in stream_log_bands(audio.read_blocks(path), about.rate):
-            pieces.append(piece)
-            frames += len(piece)
-            if progress is not None:
-                progress(round(GRID.time_s(frames)), round(about.duration_s))
+        pieces = [np.zeros((0, N_BANDS), np.float32), *spectrogram_pieces(audio, rate, progress=progress)]
         return self.decode(np.concatenate(pieces), hints=hints)
 
     def decode(self, bands: Floats32, *, hints: Beats | None = None) -> Beats:
@@ -113,11 +101,6 @@ class PatternTracker:
             hints = Beats(hints.times_s)
         beats = decode_model(build, frames=len(features), fps=fps, settings=learnt.decoder, hints=hints)
         return beats if learnt.counted else Beats(beats.times_s, None, beats.confidence)
-
-
-def tracker(patterns: Patterns, *, name: str, identity: str = "") -> PatternTracker:
-    """Patterns as a tracker."""
-    return PatternTracker(patterns, name, identity)
 
 
 def _pattern_changes(learnt: Patterns, settings: DecoderSettings) -> tuple[Floats, Floats]:

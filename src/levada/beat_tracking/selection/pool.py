@@ -14,7 +14,7 @@ import numpy.typing as npt
 from levada.beat_tracking.selection.features import FPS, Rhythm, listen, similarity
 from levada.beat_tracking.selection.schemes import named
 from levada.beat_tracking.selection.uncertainty import tracked, uncertainties
-from levada.beat_tracking.tracker import Tracker
+from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Track
 from levada.data.budget import LONGEST_BAR, STRETCH_BARS, STRETCH_S
 from levada.errors import InputError
@@ -69,7 +69,7 @@ def choose(
     minutes: float,
     scheme: str,
     rng: np.random.Generator,
-    tracker: Tracker,
+    tracker: TrackerLike,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Choice]:
     """Choose what to annotate first.
@@ -89,7 +89,7 @@ def choose(
         One of `SCHEMES`.
     rng : numpy.random.Generator
         Breaks ties; the same seed chooses the same stretches.
-    tracker : Tracker
+    tracker : TrackerLike
         Finds bars, and says how sure it is.
     progress : callable, optional
         Told recordings done, and of how many; those that are heard and tracked count twice.
@@ -215,7 +215,7 @@ class _Bars:
         """Mean uncertainty of the bars that can be chosen: no other bar of the recording is ever annotated."""
         return float(self.doubt[self.free].mean()) if self.free.any() else 0.0
 
-    def find(self, track: Track, tracker: Tracker, *, needs_confidence: bool) -> None:
+    def find(self, track: Track, tracker: TrackerLike, *, needs_confidence: bool) -> None:
         """Track the recording."""
         self.is_tracked = True
         beats = tracked(track, tracker=tracker)

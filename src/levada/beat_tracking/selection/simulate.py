@@ -13,11 +13,10 @@ from levada.beat_tracking.pretrained import load_tracker
 from levada.beat_tracking.selection.features import Rhythm, listen, similarity
 from levada.beat_tracking.selection.schemes import named
 from levada.beat_tracking.selection.uncertainty import doubts
-from levada.beat_tracking.tracker import Tracker
+from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Span, Track
 from levada.data.budget import STRETCH_S
 from levada.errors import InputError
-from levada.learning.shipped import shipped
 
 __all__ = ["draw"]
 
@@ -27,7 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 def draw(
-    tracks: Sequence[Track], *, minutes: float, scheme: str, rng: np.random.Generator, tracker: Tracker | None = None
+    tracks: Sequence[Track],
+    *,
+    minutes: float,
+    scheme: str,
+    rng: np.random.Generator,
+    tracker: TrackerLike | None = None,
 ) -> list[Span]:
     """Draw a budget of annotated minutes from the recordings that a scheme would have annotated first.
 
@@ -44,7 +48,7 @@ def draw(
         One of `SCHEMES`; "random" is exactly `corpus.draw`.
     rng : numpy.random.Generator
         Breaks ties, and decides which passages.
-    tracker : Tracker, optional
+    tracker : TrackerLike, optional
         Whose confidence "uncertainty" asks; the base model that ships by default.
 
     Returns
@@ -88,5 +92,5 @@ def _heard(pool: Sequence[Track]) -> dict[Track, Rhythm]:
     return heard
 
 
-def _base() -> Tracker:
-    return load_tracker(shipped()["base"])
+def _base() -> TrackerLike:
+    return load_tracker("base")

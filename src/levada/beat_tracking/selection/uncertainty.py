@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.tracker import Tracker
+from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Track
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 _FOUND: dict[tuple[str, str, str], Beats] = {}
 
 
-def tracked(track: Track, *, tracker: Tracker) -> Beats:
+def tracked(track: Track, *, tracker: TrackerLike) -> Beats:
     """Beats of a recording; remembered for trackers that have an identity.
 
     Raises
@@ -28,14 +28,14 @@ def tracked(track: Track, *, tracker: Tracker) -> Beats:
         If the recording cannot be read.
     """
     if not tracker.identity:
-        return tracker.file(track.audio)
+        return tracker.track(track.audio)
     key = (tracker.name, tracker.identity, track.content_hash)
     if key not in _FOUND:
-        _FOUND[key] = tracker.file(track.audio)
+        _FOUND[key] = tracker.track(track.audio)
     return _FOUND[key]
 
 
-def doubts(tracks: Sequence[Track], *, tracker: Tracker) -> Floats:
+def doubts(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floats:
     """How unsure a tracker is of each recording: the mean of 1 - confidence of its beats, 1 where it finds none.
 
     Returns
@@ -51,7 +51,7 @@ def doubts(tracks: Sequence[Track], *, tracker: Tracker) -> Floats:
     return np.array([float(of.mean()) if len(of) else 1.0 for of in found])
 
 
-def uncertainties(beats: Beats, *, tracker: Tracker) -> Floats:
+def uncertainties(beats: Beats, *, tracker: TrackerLike) -> Floats:
     """Give 1 - confidence of each beat.
 
     Raises

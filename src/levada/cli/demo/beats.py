@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from levada.beat_tracking.adaptation import DEFAULTS
+from levada.beat_tracking.adaptation import DEFAULTS, adapt
 from levada.beat_tracking.evaluation import Evaluation, evaluate
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
-from levada.beat_tracking.pretrained import tracker_of
+from levada.beat_tracking.pretrained import baseline, tracker_of
 from levada.beat_tracking.tracker import provenance
 from levada.cli.demo.output import MARK, Stage, emptied, unwatched
 from levada.data import Corpus, Track, annotated_spans, draw, open_corpus, split
@@ -26,8 +26,8 @@ from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import write_beats
-from levada.models import loading
-from levada.models.adaptation import adapt, with_scores
+from levada.learning.adaptation import with_scores
+from levada.learning.names import FLUX, shipped
 from levada.synth.traditions import read_tradition
 
 __all__ = ["MARK", "Demo", "demo"]
@@ -118,7 +118,7 @@ def demo(
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
     spans = draw(train, minutes=minutes, rng=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
-    base = load(loading.shipped()["base"])
+    base = load(shipped()["base"])
     say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
     started = time.monotonic()
     settings = DEFAULTS["finetune+augment"].seeded(seed)
@@ -131,7 +131,7 @@ def demo(
         "base": tracker_of(base, name="base"),
         "decoder adapted": tracker_of(load(out / "decoder-only"), name="decoder adapted"),
         "adapted": tracker_of(load(out / "adapted"), name="adapted"),
-        loading.FLUX: loading.floor(),
+        FLUX: baseline(),
     }
     with progress("scoring") as told:
         evaluation = evaluate(unseen, trackers, out=out / "scores.csv", progress=told)

@@ -21,14 +21,16 @@ from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.tables import write_csv
+from levada.learning.adaptation import with_scores
 from levada.learning.weights import Weights
-from levada.models import loading
-from levada.models.adaptation import adapt_separator, with_scores
 from levada.separation.adaptation import DEFAULTS
+from levada.separation.adaptation import adapt as adapt_separator
 from levada.separation.evaluation import StemEvaluation, evaluate_stems
-from levada.separation.masking import Separator, matched
+from levada.separation.files import separate_file
+from levada.separation.masking import SeparatorLike, matched
 from levada.separation.plots import Leaks, plot_leakage, plot_stems
-from levada.separation.separator import separate_file
+from levada.separation.pretrained import base_weights as stem_weights
+from levada.separation.pretrained import load_separator, separator_of
 from levada.synth.instrument_names import paired
 from levada.synth.traditions import read_tradition
 
@@ -115,12 +117,12 @@ def demo_stems(
         with stems.
     """
     began = time.monotonic()
-    base = loading.base_weights("base", task="stems")
+    base = stem_weights("base")
     given = None
     if corpus is not None:
-        opened = open_stems(corpus)
-        say_notes(opened.notes, say)
-        given = _sides(opened, minutes, np.random.default_rng(seed))
+        open_audio = open_stems(corpus)
+        say_notes(open_audio.notes, say)
+        given = _sides(open_audio, minutes, np.random.default_rng(seed))
     out = emptied(out, LEFT, force=force)
     train, exam = given or _rendered(out, seed, say, progress)
     spans = draw_stems(train, minutes=minutes, rng=np.random.default_rng(seed))
@@ -136,8 +138,8 @@ def demo_stems(
         adapt_separator(spans, strategy="nmf", base=None, out=out / "nmf", progress=told)
     separators = {
         "base": _before(base, heard),
-        "nmf": loading.separator(out / "nmf"),
-        "adapted": loading.separator(out / "adapted"),
+        "nmf": load_separator(out / "nmf"),
+        "adapted": load_separator(out / "adapted"),
     }
     say(f"taking {len(exam)} other songs apart, and scoring")
     with progress("scoring") as told:
@@ -185,14 +187,14 @@ def _sides(corpus: StemCorpus, minutes: float, rng: np.random.Generator) -> tupl
     )
 
 
-def _before(base: Weights, heard: Sequence[str]) -> Separator:
+def _before(base: Weights, heard: Sequence[str]) -> SeparatorLike:
     """The base, told what plays; all that it knows where it knows none of that."""
     known: dict[str, str] = {}
     for name, stems in paired(heard, base.net.instruments).items():
         one = next(iter(stems), None)
         if one is not None and one not in known.values():
             known[name] = one  # called as in the songs, so that files before and after have the same names
-    return loading.separator_of(base, name="base", instruments=known or None)
+    return separator_of(base, name="base", instruments=known or None)
 
 
 def _table(evaluation: StemEvaluation) -> list[dict[str, object]]:
@@ -216,7 +218,7 @@ def _leave(
     out: Path,
     evaluation: StemEvaluation,
     exam: Sequence[Multitrack],
-    separators: Mapping[str, Separator],
+    separators: Mapping[str, SeparatorLike],
     told: Callable[..., None],
 ) -> None:
     """Stems of a few songs by everybody, and the pictures."""

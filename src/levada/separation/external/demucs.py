@@ -120,7 +120,7 @@ class DemucsSeparator:
         known = tuple(self.net.sources)
         return known if REST in known else (*known, REST)
 
-    def stems(self, samples: npt.ArrayLike, rate: int, *, progress: Any = None) -> dict[str, Floats32]:
+    def separate(self, samples: npt.ArrayLike, rate: int, *, progress: Any = None) -> dict[str, Floats32]:
         """Take a recording apart.
 
         Parameters

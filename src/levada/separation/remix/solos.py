@@ -44,7 +44,7 @@ SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a netw
 class Hears(Protocol):
     """Anything that finds beats."""
 
-    def beats(self, samples: npt.NDArray[np.float32], rate: int) -> Beats:
+    def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
         """Beats of a recording in memory."""
 
 
@@ -202,12 +202,12 @@ def beats_of(solo: Solo, tracker: Hears | None) -> tuple[Beats, bool]:
         beats = solo.song.beats()
         if (beats.positions > 0).any() or tracker is None or len(beats) < BARE:
             return beats, False
-        return _counted(beats, tracker.beats(samples, rate)), False
+        return _counted(beats, tracker.track(samples, rate)), False
     if tracker is None:
         raise InputError(f"{solo.id} has no beat file, and there is no tracker")
     if samples.shape[1] < LEAST_S * rate:
         raise InputError(f"{solo.id} lasts {samples.shape[1] / rate:.2f} s, which is too short to hear beats in")
-    beats = tracker.beats(samples, rate)
+    beats = tracker.track(samples, rate)
     if len(beats) < 2:
         raise InputError(f"in {solo.id} no beats are heard; a beat file beside it would say where they are")
     return beats, True

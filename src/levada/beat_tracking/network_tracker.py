@@ -1,0 +1,245 @@
+"""Networks as beat trackers: spectrogram to activations, and activations to beats by the decoder.
+
+A recording is read in pieces. Each piece goes through the network with as many frames around it as the network can
+see, so an hour takes little more memory than a song and gives the same beats as in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking import spectral_flux
+from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
+from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
+from levada.beat_tracking.tracker import Progress, Spans
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+
+__all__ = ["NetworkTracker", "flux_tracker", "network_tracker", "predict", "spectrogram_pieces"]
+
+Floats32 = npt.NDArray[np.float32]
+Predict = Callable[[Iterable[Floats32]], Floats32]
+
+CHUNK_STEPS = 15_000
+
+
+@dataclass(frozen=True)
+class NetworkTracker:
+    """A tracker that turns a spectrogram into activations, and activations into beats.
+
+    Parameters
+    ----------
+    name : str
+        Its name in tables.
+    predict : callable
+        From consecutive pieces of a spectrogram to activations [shape=(frames, 2)].
+    settings : DecoderSettings
+        The decoder's priors on tempo and metre.
+    identity : str
+        A digest that changes whenever its beats might.
+    trained_spans : mapping
+        SHA-256 of each recording it was trained on -> the spans used, in seconds.
+    front_end : FrontEnd
+        The spectrogram that it takes.
+    """
+
+    name: str
+    predict: Predict
+    settings: DecoderSettings = field(default_factory=DecoderSettings)
+    identity: str = ""
+    trained_spans: Spans = field(default_factory=dict)
+    front_end: FrontEnd = LOG_BANDS
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """SHA-256 of each recording it was trained on."""
+        return frozenset(self.trained_spans)
+
+    def track(
+        self,
+        audio: str | Path | npt.ArrayLike,
+        rate: int | None = None,
+        *,
+        hints: Beats | None = None,
+        progress: Progress | None = None,
+    ) -> Beats:
+        """Find the beats of a recording; see `levada.BeatTracker.track`."""
+        return self.decode(self.activations(audio, rate, progress=progress), hints=hints)
+
+    def activations(
+        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
+    ) -> Floats32:
+        """Compute the probability of a beat and of a downbeat in each frame [shape=(frames, 2)].
+
+        Parameters
+        ----------
+        audio : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+            A file of any length, or samples.
+        rate : int, optional
+            Sampling rate of the samples, in Hz.
+        progress : callable, optional
+            Called with the seconds read so far, and of how many.
+        """
+        return self.predict(spectrogram_pieces(audio, rate, front_end=self.front_end, progress=progress))
+
+    def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
+        """Decode activations into beats."""
+        return decode_beats(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
+
+
+def spectrogram_pieces(
+    source: str | Path | npt.ArrayLike,
+    rate: int | None = None,
+    *,
+    front_end: FrontEnd = LOG_BANDS,
+    progress: Progress | None = None,
+) -> Iterator[Floats32]:
+    """Yield consecutive pieces of the spectrogram of a file, or that of samples in one piece.
+
+    Parameters
+    ----------
+    source : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+    rate : int, optional
+        Sampling rate of samples, in Hz.
+    front_end : FrontEnd
+    progress : callable, optional
+        Called with the seconds read so far, and of how many.
+
+    Yields
+    ------
+    float32 [shape=(frames, bands)]
+
+    Raises
+    ------
+    InputError
+        If samples come without a rate, or a file with one.
+    """
+    if isinstance(source, str | Path):
+        if rate is not None:
+            raise InputError("has a sampling rate of its own: leave out the rate", path=source)
+        info = audio.info(source)
+        frames = 0
+        for piece in stream_log_bands(audio.read_blocks(source), info.rate, front_end=front_end):
+            yield piece
+            frames += len(piece)
+            if progress is not None:
+                progress(round(front_end.grid.time_s(frames)), round(info.duration_s))
+        return
+    yield log_bands(*audio.samples_of(source, rate), front_end=front_end)
+
+
+def flux_tracker() -> NetworkTracker:
+    """Return "flux": spectral flux and bass onsets behind the decoder, the baseline without learning."""
+    return NetworkTracker("flux", _flux_activations, identity="flux")
+
+
+def _flux_activations(pieces: Iterable[Floats32]) -> Floats32:
+    return spectral_flux.activations(np.concatenate([np.zeros((0, N_BANDS), np.float32), *pieces]))
+
+
+def network_tracker(
+    network: Any, *, name: str, settings: DecoderSettings, identity: str = "", trained_spans: Spans | None = None
+) -> NetworkTracker:
+    """Return the tracker of a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        From a spectrogram [shape=(batch, frames, bands)] to the logits of a beat, and of a downbeat given a beat
+        [shape=(batch, frames, 2)]. Its attribute `front_end` names its spectrogram, "log81" by default.
+    name : str
+    settings : DecoderSettings
+    identity : str
+    trained_spans : mapping, optional
+    """
+    front_end = FRONT_ENDS[getattr(network, "front_end", "log81")]
+    return NetworkTracker(
+        name, partial(predict, network.eval()), settings, identity, dict(trained_spans or {}), front_end
+    )
+
+
+def predict(network: Any, pieces: Iterable[Floats32]) -> Floats32:
+    """Compute the activations of a recording that arrives in pieces.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode. One with a `front` and a `body` takes an hour in the memory of a song; others take all of
+        the recording at once.
+    pieces : iterable of float32 [shape=(frames, bands)]
+        Consecutive stretches of the spectrogram.
+
+    Returns
+    -------
+    float32 [shape=(frames, 2)]
+        The same as for the spectrogram in one piece.
+    """
+    return _in_pieces(network, pieces) if hasattr(network, "body") else _whole(network, pieces)
+
+
+def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
+    import torch
+
+    bands = np.concatenate([np.zeros((0, FRONT_ENDS[getattr(net, "front_end", "log81")].bands), np.float32), *pieces])
+    if not len(bands):
+        return np.zeros((0, 2), np.float32)
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(bands)[None])[0].numpy()
+    return probabilities(logits).astype(np.float32)
+
+
+def _in_pieces(net: Any, pieces: Iterable[Floats32]) -> Floats32:
+    import torch
+
+    n_frames = 0
+
+    def counted() -> Iterator[Floats32]:
+        nonlocal n_frames
+        for piece in pieces:
+            n_frames += len(piece)
+            yield piece
+
+    with torch.inference_mode():
+        folded = [
+            net.front(torch.from_numpy(bands)[None])[0]
+            for bands in _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
+        ]
+        if not folded:
+            return np.zeros((0, 2), np.float32)
+        features = torch.cat(folded, 1)[None]
+        del folded
+        steps, context = features.shape[-1], net.body_context_steps
+        chunks = []
+        for start in range(0, steps, CHUNK_STEPS):
+            end = min(start + CHUNK_STEPS, steps)
+            first, last = max(0, start - context), min(steps, end + context)
+            logits = net.body(features[..., first:last].contiguous())[0]
+            kept = logits[net.stride * (start - first) : net.stride * (end - first)]
+            chunks.append(probabilities(kept.numpy()).astype(np.float32))
+        return np.concatenate(chunks)[:n_frames]
+
+
+def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:
+    """Pieces of a multiple of so many rows, each with the last rows before it and the first after it.
+
+    The ends of the recording are repeated, the last also to fill the last piece.
+    """
+    held: Floats32 | None = None
+    for piece in pieces:
+        for start in range(0, len(piece), 4096):
+            part = piece[start : start + 4096]
+            held = np.concatenate([part[:1].repeat(context, 0) if held is None else held, part])
+            inside = (len(held) - 2 * context) // multiple * multiple
+            if inside > 0:
+                yield held[: inside + 2 * context]
+                held = held[inside:]
+    if held is not None:
+        yield np.concatenate([held, held[-1:].repeat(context + (2 * context - len(held) - context) % multiple, 0)])

@@ -1,0 +1,115 @@
+"""Runs of adaptation that end in a model's folder, whatever happens on the way, for both tasks.
+
+While a network trains, `NAME.part` beside the output holds the log, the checkpoint and what decides the run; a run that
+was stopped is continued by the same call, and never by another.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from levada.errors import InputError
+from levada.io.run_folder import working_folder
+from levada.learning import loggers
+from levada.learning.card import Card
+from levada.learning.model_folder import write_card
+
+__all__ = ["Progress", "start_facts", "train_into", "with_scores"]
+
+Progress = Callable[[int, int, float], None]
+LOG = "log.csv"
+
+
+class _Model(Protocol):
+    """A model with its card."""
+
+    @property
+    def card(self) -> Card: ...
+
+
+M = TypeVar("M", bound=_Model)
+
+
+def train_into(
+    out: str | Path | None,
+    *,
+    train: Callable[[Path, Progress | None], M],
+    save: Callable[[str | Path, M], None],
+    config: Mapping[str, Any],
+    force: bool = False,
+    log_to: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> M:
+    """Train a model beside its folder, or go on with what lies there, and put it in its place.
+
+    Parameters
+    ----------
+    out : path-like or None
+        The folder of the model; None for a model in memory alone.
+    train : callable
+        From the working folder and the progress to the model.
+    save : callable
+        Writes a model into a folder.
+    config : mapping
+        What makes a run the same run: labels, weights to start from, settings.
+    force : bool
+        Whether a model that exists, or an unfinished run of another configuration, may be replaced.
+    log_to : sequence of str
+        Loggers beside the CSV file, as of `loggers.start`; their files lie in ``NAME.logs``.
+    progress : callable, optional
+        Called with steps done, of how many, and the loss.
+
+    Returns
+    -------
+    Weights, Patterns or Dictionaries
+
+    Raises
+    ------
+    InputError
+        If the output exists, an unfinished run there was another one, or there are loggers and no output.
+    """
+    if out is None:
+        if log_to:
+            raise InputError("loggers need a folder: give out=")
+        with tempfile.TemporaryDirectory(prefix="levada-") as folder:
+            return train(Path(folder), progress)
+    out = Path(out)
+    if out.exists() and not force:
+        raise InputError("exists already; choose another name, or --force to replace it", path=out)
+    with working_folder(out.with_name(out.name + ".part"), run=config, force=force) as part:
+        if log_to:
+            with loggers.start(log_to, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config) as run:
+                model = train(part, _both(progress, loggers.log_progress(run)))
+        else:
+            model = train(part, progress)
+        model = replace(model, card=replace(model.card, name=out.name))  # type: ignore[type-var]
+        save(out, model)
+        if (part / LOG).exists():
+            os.replace(part / LOG, out / LOG)
+    return model
+
+
+def _both(shown: Progress | None, logged: Progress) -> Progress:
+    def progress(step: int, steps: int, loss: float) -> None:
+        if shown is not None:
+            shown(step, steps, loss)
+        logged(step, steps, loss)
+
+    return progress
+
+
+def start_facts(base_digest: str | None, settings: Any) -> dict[str, Any]:
+    """Return what decides a run beside its labels: the weights to start from, and the settings."""
+    return {"base": base_digest, "settings": None if settings is None else asdict(settings)}
+
+
+def with_scores(folder: str | Path, model: M, scores: Mapping[str, str]) -> M:
+    """Write scores into the card of a model that was just saved; all else in its folder stays."""
+    card = replace(model.card, scores=scores)
+    write_card(folder, card)
+    return replace(model, card=card)  # type: ignore[type-var]

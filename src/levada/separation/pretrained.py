@@ -1,0 +1,196 @@
+"""Separators by name or folder, and the weights that adaptation starts from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada.errors import InputError
+from levada.learning.card import SEPARATORS, read_config
+from levada.learning.model_folder import folder_digest
+from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, folder_of, shipped
+from levada.separation import networks, nmf
+from levada.separation.masking import matched
+from levada.separation.masks import network_separator, nmf_separator
+from levada.separation.separator import Separator
+from levada.synth.instrument_names import ensemble
+from levada.synth.traditions import Tradition, read_tradition
+from levada.synth.traditions import shipped as traditions
+
+if TYPE_CHECKING:
+    from levada.learning.weights import Weights
+
+__all__ = ["base_weights", "load_separator", "read_model", "save_model", "separator_of"]
+
+DEMUCS = "demucs"
+
+_log = logging.getLogger(__name__)
+
+
+def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()) -> Separator:
+    """Load a separator by its name or from its folder; see `Separator.from_pretrained`.
+
+    Parameters
+    ----------
+    name : str or path-like
+        "base", the name or the file of a tradition (the base, with the instruments of that tradition),
+        "demucs:FOLDER", or a folder of weights or of dictionaries.
+    instruments : sequence of str
+        What is to be separated, if not all that the model was trained on: the others do not play.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it is damaged or a tracker, or does not know an instrument.
+    MissingExtra
+        If it belongs to another project that is not installed.
+    """
+    given, folder = str(name), folder_of(name)
+    if folder is None and given == NMF:
+        raise InputError(
+            "nmf has to learn from stems first: levada adapt my-stems --strategy nmf -o FOLDER, then --model FOLDER"
+        )
+    if (folder is None and given in traditions()) or (given.lower().endswith(".toml") and not Path(given).is_dir()):
+        tradition = read_tradition(given)
+        return _load(_base_folder(), name=tradition.name, instruments=instruments, tradition=tradition)
+    if folder is None and given in ("base", STEMS_BASE):
+        return _load(_base_folder(), name=STEMS_BASE, instruments=instruments)
+    only_demucs = folder is None and given.startswith(f"{DEMUCS}:")
+    if only_demucs:
+        folder = Path(given.removeprefix(f"{DEMUCS}:"))
+    if folder is None or not folder.is_dir():
+        known = ", ".join([*shipped("stems"), *traditions()])
+        if given in (*shipped(), FLUX, "bayes", *EXTERNAL_TRACKERS):
+            raise InputError(f"{given} is a tracker: it finds beats and separates nothing; there are {known}")
+        raise InputError(f"there is no separator {given!r}: name the folder of one, or one of {known}")
+    if only_demucs and read_config(folder)["network"] != DEMUCS:
+        raise InputError("holds no network of Demucs", path=folder)
+    return _load(folder, name=folder.resolve().name, instruments=instruments)
+
+
+def _base_folder() -> Path:
+    try:
+        return shipped("stems")[STEMS_BASE]
+    except KeyError:
+        raise InputError(
+            "no separator comes with this copy of levada: name the folder of one that levada adapt wrote"
+        ) from None
+
+
+def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
+    if read_config(folder)["network"] == DEMUCS:
+        from levada.separation.external import demucs
+
+        if instruments:
+            raise InputError("separates all that it was trained on: leave out the instruments", path=folder)
+        return Separator(demucs.separator(folder))
+    model = read_model(folder)
+    known = model.instruments if isinstance(model, nmf.Dictionaries) else model.net.instruments
+    chosen = _chosen(known, instruments, tradition, folder)
+    return separator_of(model, name=name, instruments=chosen, identity=folder_digest(folder))
+
+
+def _chosen(
+    known: tuple[str, ...], wanted: Sequence[str], tradition: Tradition | None, folder: Path
+) -> dict[str, str] | None:
+    """Names of what is to be told apart, and what the model calls it; nothing for all that it knows."""
+    names = {one: one for one in known}
+    if tradition is not None:
+        names = {name: voice for name, voice in ensemble(tradition).items() if voice in known}
+        missing = [name for name in ensemble(tradition) if name not in names]
+        if missing and names:
+            _log.warning("the model was not trained on %s of %s: left out", ", ".join(missing), tradition.name)
+        if not names:
+            raise InputError(f"the model knows no instrument of {tradition.name}: it knows {', '.join(known)}")
+    if not wanted:
+        return names if tradition is not None else None
+    found = {name: matched(name, tuple(names)) for name in wanted}
+    unknown = [name for name, one in found.items() if one is None]
+    if unknown:
+        raise InputError(f"does not know {', '.join(unknown)}: it tells apart {', '.join(names)}", path=folder)
+    return {one: names[one] for one in found.values() if one is not None}
+
+
+def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:
+    """Read the model of a separator: a network, or dictionaries.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none, or a file of it is damaged.
+    """
+    kind = read_config(folder)["network"]
+    if kind not in SEPARATORS:
+        raise InputError("is a tracker: it finds beats (levada track) and separates nothing", path=folder)
+    return nmf.load(folder) if kind == NMF else networks.load(folder)
+
+
+def save_model(folder: str | Path, model: Weights | nmf.Dictionaries, *, force: bool = False) -> None:
+    """Write the model of a separator into a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder exists and `force` is not set, or it cannot be written.
+    """
+    if isinstance(model, nmf.Dictionaries):
+        nmf.save(folder, model, force=force)
+    else:
+        from levada.learning import weights
+
+        weights.save(folder, model, force=force)
+
+
+def separator_of(
+    model: Weights | nmf.Dictionaries,
+    *,
+    name: str,
+    instruments: Mapping[str, str] | None = None,
+    identity: str = "",
+) -> Separator:
+    """Return the separator of a model in memory.
+
+    Parameters
+    ----------
+    model : Weights or Dictionaries
+    name : str
+        Its name in tables.
+    instruments : mapping of str to str, optional
+        Names of the stems -> what the model calls them; all of its instruments by default.
+    identity : str
+        A digest that changes whenever its stems might.
+
+    Raises
+    ------
+    InputError
+        If it does not know an instrument.
+    """
+    make = nmf_separator if isinstance(model, nmf.Dictionaries) else network_separator
+    source: Any = model if isinstance(model, nmf.Dictionaries) else model.net
+    separator = make(source, name=name, instruments=instruments, identity=identity, trained_on=model.card.trained_on)
+    return Separator(separator, model)
+
+
+def base_weights(name: str | Path) -> Weights:
+    """Read the weights that a separator is adapted from, by name or folder.
+
+    Parameters
+    ----------
+    name : str or path-like
+
+    Raises
+    ------
+    InputError
+        If there are none of that name, they are damaged, or of a tracker.
+    """
+    if folder_of(name) is None and str(name) in ("base", STEMS_BASE):
+        folder = _base_folder()
+    else:
+        folder = folder_of(name) or {**shipped("stems"), **shipped()}.get(str(name), Path(name))
+    if not folder.is_dir():
+        raise InputError(f"there is no model {str(name)!r}: name the folder of one, or {STEMS_BASE}")
+    if read_config(folder)["network"] not in SEPARATORS:
+        raise InputError("is a tracker: stems are learnt by separators", path=folder)
+    return networks.load(folder)
