@@ -18,7 +18,7 @@ from scipy.signal import welch
 
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import pick_peaks
-from levada.beat_tracking.spectrogram import GRID, log_bands
+from levada.beat_tracking.spectrogram import GRID, log_spectrogram
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats
@@ -69,7 +69,7 @@ def measure(samples: np.ndarray, *, between: Beats) -> Heard:
     edges = np.append(THIRDS_HZ, THIRDS_HZ[-1] * 2 ** (1 / 3)) * 2 ** (-1 / 6)
     bands = np.array([power[(hz >= low) & (hz < high)].sum() for low, high in pairwise(edges)])
     thirds_db = decibels(bands / max(bands.sum(), 1e-20)).clip(FLOOR_DB)
-    spectrum = log_bands(samples[None], RATE)
+    spectrum = log_spectrogram(samples[None], RATE)
     peaks = pick_peaks(spectral_flux.activations(spectrum), fps=GRID.fps, threshold=0.5, min_distance_s=0.05)
     rises = np.maximum(spectrum[2:] - spectrum[:-2], 0).mean(axis=1) + 1e-3
     long_db, short_db = levels_db(samples, 0.4), levels_db(samples, 0.02)

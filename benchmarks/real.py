@@ -21,12 +21,12 @@ import numpy as np
 
 from levada.beat_tracking.adaptation import DEFAULTS, STRATEGIES
 from levada.beat_tracking.decoder import pick_peaks
-from levada.beat_tracking.metrics import beat_scores, kind_of_error
+from levada.beat_tracking.metrics import beat_scores, error_type
 from levada.beat_tracking.network_tracker import NetworkTracker
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_of
-from levada.beat_tracking.spectrogram import GRID, file_log_bands
+from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram
 from levada.data import Span, Track, draw, open_corpus, single
 from levada.data.spans import stretches, with_margins
 from levada.io.beats import Beats
@@ -99,7 +99,7 @@ def songs(group: str) -> list[Song]:
         tracks = single(audio, audio.with_suffix(".beats")).tracks
     else:
         tracks = open_corpus(REAL / GROUPS[group]).annotated
-    return [Song(track, file_log_bands(track.audio), int(track.beats().positions.max())) for track in tracks]
+    return [Song(track, file_log_spectrogram(track.audio), int(track.beats().positions.max())) for track in tracks]
 
 
 @cache
@@ -195,7 +195,7 @@ def diagnosis(song: Song, model: str, beats: Beats) -> str:
     fall = ", ".join(f"{name}: {n}" for name, n in zip(beat, ones.tolist(), strict=True) if n)
     tempo, told = f"{heard.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(heard)} ({song.metre})"
     figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {told} | {fall}"
-    return f"| {song.track.id} | {model} | {figures} | {kind_of_error(right, heard, spans_s=spans_s)} |"
+    return f"| {song.track.id} | {model} | {figures} | {error_type(right, heard, spans_s=spans_s)} |"
 
 
 def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:

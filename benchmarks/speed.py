@@ -85,10 +85,10 @@ def hour(folder: Path) -> None:
 def spectrogram(folder: Path) -> float:
     import numpy as np
 
-    from levada.beat_tracking.spectrogram import log_bands
+    from levada.beat_tracking.spectrogram import log_spectrogram
 
     samples = np.load(folder / "song.npy")[None]
-    return best_of(lambda: log_bands(samples, 44100))
+    return best_of(lambda: log_spectrogram(samples, 44100))
 
 
 def spectrogram_madmom(folder: Path) -> float:
@@ -121,9 +121,9 @@ def network(folder: Path) -> float:
     import numpy as np
 
     from levada.beat_tracking.pretrained import load_tracker
-    from levada.beat_tracking.spectrogram import log_bands
+    from levada.beat_tracking.spectrogram import log_spectrogram
 
-    bands = log_bands(np.load(folder / "song.npy")[None], 44100)
+    bands = log_spectrogram(np.load(folder / "song.npy")[None], 44100)
     tracker = load_tracker("base")
     return best_of(lambda: tracker.hear([bands]))
 

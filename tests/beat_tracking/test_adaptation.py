@@ -19,7 +19,7 @@ from levada.beat_tracking.adaptation import (
     finetune_augment,
     scratch,
 )
-from levada.beat_tracking.augmentation import NONE
+from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
@@ -78,7 +78,7 @@ class TestStrategies:
 
     @pytest.mark.usefixtures("small_scratch")
     def test_scratch_learns_its_labels(self, track, span, tmp_path):
-        plain = replace(BY_HEART, augmentation=NONE)
+        plain = replace(BY_HEART, augmentation=NO_AUGMENTATION)
         assert scored(scratch([span], settings=plain, folder=tmp_path), track)["beat_f"] > 0.9
 
     @pytest.mark.usefixtures("small_scratch")
@@ -94,7 +94,7 @@ class TestStrategies:
 
     def test_finetune_is_augment_with_nothing_augmented(self, base, span, tmp_path):
         plain = finetune([span], base=base, settings=QUICK, folder=tmp_path / "a")
-        none = replace(QUICK, augmentation=NONE)
+        none = replace(QUICK, augmentation=NO_AUGMENTATION)
         assert same(plain, finetune_augment([span], base=base, settings=none, folder=tmp_path / "b"))
         assert not same(plain, finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "c"))
 
@@ -371,7 +371,7 @@ class TestPrior:
         monkeypatch.setattr(strategies, "PIECE_S", 6.0)
 
     def test_it_teaches(self, base, span, tmp_path):
-        settings = replace(QUICK, prior_share=1.0, prior_pieces=2, augmentation=NONE)
+        settings = replace(QUICK, prior_share=1.0, prior_pieces=2, augmentation=NO_AUGMENTATION)
         alone = finetune([span], base=base, settings=settings, folder=tmp_path / "a")
         beside = finetune([span], base=base, settings=settings, prior=self.CANDOMBE, folder=tmp_path / "b")
         again = finetune([span], base=base, settings=settings, prior=self.CANDOMBE, folder=tmp_path / "c")

@@ -7,7 +7,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from levada.beat_tracking import agreement
+from levada.beat_tracking.agreement import compare_beats
 from levada.data import check, open_corpus
 from levada.data.folder import annotations_of
 from levada.errors import InputError
@@ -19,14 +19,14 @@ BEATS = Beats(np.arange(0.5, 10.5, 0.5), np.arange(20) % 4 + 1)
 
 class TestAgreement:
     def test_of_the_same(self):
-        found = agreement(BEATS, BEATS)
+        found = compare_beats(BEATS, BEATS)
         assert (found.f_measure, found.median_ms, found.mad_ms, found.positions, found.tempo_ratio) == (1, 0, 0, 1, 1)
         assert found.is_same
 
     def test_of_a_lag_and_another_downbeat(self):
         gaps_s = np.tile([0.01, 0.02, 0.03, 0.02], 5)
         late = Beats(BEATS.times_s + gaps_s, np.where(np.arange(20) < 10, BEATS.positions, BEATS.positions % 4 + 1))
-        found = agreement(BEATS, late)
+        found = compare_beats(BEATS, late)
         assert found.median_ms == pytest.approx(np.median(1000 * gaps_s))
         assert found.mad_ms == pytest.approx(np.median(np.abs(1000 * gaps_s - 20)))
         assert (found.f_measure, found.positions) == (1, 0.5)
@@ -36,19 +36,19 @@ class TestAgreement:
     def test_matches_as_many_as_mir_eval(self, seed):
         rng = np.random.default_rng(seed)
         one, other = (np.unique(np.round(rng.uniform(0, 6, rng.integers(1, 40)), 3)) for _ in range(2))
-        found = agreement(Beats(one), Beats(other))
+        found = compare_beats(Beats(one), Beats(other))
         assert found.f_measure == pytest.approx(mir_eval.beat.f_measure(one, other))
 
     def test_of_twice_the_tempo_of_nothing_and_of_unknown_positions(self):
         half = Beats(BEATS.times_s[::2])
-        found = agreement(half, BEATS)
+        found = compare_beats(half, BEATS)
         assert found.f_measure == pytest.approx(2 * 10 / 30)
         assert found.tempo_ratio == pytest.approx(2)
         assert math.isnan(found.positions)
-        empty = agreement(Beats([]), BEATS)
+        empty = compare_beats(Beats([]), BEATS)
         assert empty.f_measure == 0
         assert math.isnan(empty.median_ms)
-        assert agreement(Beats([]), Beats([])).is_same
+        assert compare_beats(Beats([]), Beats([])).is_same
 
 
 @pytest.fixture

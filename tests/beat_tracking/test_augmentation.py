@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.augmentation import (
-    NONE,
+    NO_AUGMENTATION,
     SILENCE,
     Augmentation,
+    add_noise,
     augment,
-    cut,
+    change_tempo,
     equalise,
-    hide,
-    noise,
-    pitch,
-    tempo,
+    fix_length,
+    mask,
+    shift_pitch,
 )
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -49,58 +49,60 @@ def peaks(bands):
 class TestTempo:
     @pytest.mark.parametrize("factor", [0.8, 0.93, 1.0, 1.1, 1.25])
     def test_clicks_are_where_the_beats_are(self, factor):
-        bands, beats = tempo(clicks(), BEATS, factor=factor)
+        bands, beats = change_tempo(clicks(), BEATS, factor=factor)
         assert len(bands) == round(1000 * factor)
         np.testing.assert_allclose(peaks(bands), beats.times_s * 100, atol=1)
         np.testing.assert_allclose(beats.times_s, BEATS.times_s * factor)
         np.testing.assert_array_equal(beats.positions, BEATS.positions)
 
     def test_pitch_stays(self):
-        bands, _ = tempo(clicks(), BEATS, factor=1.2)
+        bands, _ = change_tempo(clicks(), BEATS, factor=1.2)
         assert set(bands[peaks(bands)].argmax(1)) == {40}
 
     def test_the_same_length_is_the_same(self):
-        bands, beats = tempo(music(), BEATS, factor=1.0)
+        bands, beats = change_tempo(music(), BEATS, factor=1.0)
         np.testing.assert_array_equal(bands, music())
         assert beats == BEATS
 
     def test_twice_as_long_has_every_frame_and_their_middles(self):
         given = music(50)
-        bands, _ = tempo(given, BEATS, factor=2.0)
+        bands, _ = change_tempo(given, BEATS, factor=2.0)
         np.testing.assert_array_equal(bands[::2], given)
         np.testing.assert_allclose(bands[1:-1:2], (given[:-1] + given[1:]) / 2, rtol=1e-5)
         np.testing.assert_array_equal(bands[-1], given[-1])
 
     @pytest.mark.parametrize("frames", [0, 1])
     def test_almost_nothing(self, frames):
-        bands, _ = tempo(music(frames), BEATS, factor=0.3)
+        bands, _ = change_tempo(music(frames), BEATS, factor=0.3)
         np.testing.assert_array_equal(bands, music(frames))
 
     @pytest.mark.parametrize("factor", [0, -1, math.nan, math.inf])
     def test_factors_that_make_no_sense(self, factor):
         with pytest.raises(InputError, match="times as long"):
-            tempo(music(), BEATS, factor=factor)
+            change_tempo(music(), BEATS, factor=factor)
 
 
 class TestPitch:
     @pytest.mark.parametrize("up", [-30, -2, 0, 1, 25])
     def test_whole_bands(self, up):
-        moved = pitch(clicks(), bands_up=up)
+        moved = shift_pitch(clicks(), bands_up=up)
         assert set(moved[peaks(moved)].argmax(1)) == {40 + up}
         assert len(peaks(moved)) == len(BEATS)
 
     def test_half_a_band_is_between_two(self):
         given = music(20)
-        np.testing.assert_allclose(pitch(given, bands_up=0.5)[:, 1:], (given[:, 1:] + given[:, :-1]) / 2, rtol=1e-5)
+        np.testing.assert_allclose(
+            shift_pitch(given, bands_up=0.5)[:, 1:], (given[:, 1:] + given[:, :-1]) / 2, rtol=1e-5
+        )
 
     def test_edges_are_repeated(self):
         given = music(20)
-        np.testing.assert_array_equal(pitch(given, bands_up=3)[:, :4], given[:, :1].repeat(4, 1))
-        np.testing.assert_array_equal(pitch(given, bands_up=-3)[:, -4:], given[:, -1:].repeat(4, 1))
+        np.testing.assert_array_equal(shift_pitch(given, bands_up=3)[:, :4], given[:, :1].repeat(4, 1))
+        np.testing.assert_array_equal(shift_pitch(given, bands_up=-3)[:, -4:], given[:, -1:].repeat(4, 1))
 
     def test_there_and_back(self):
         given = music(20)
-        np.testing.assert_array_equal(pitch(pitch(given, bands_up=4), bands_up=-4)[:, :77], given[:, :77])
+        np.testing.assert_array_equal(shift_pitch(shift_pitch(given, bands_up=4), bands_up=-4)[:, :77], given[:, :77])
 
 
 class TestEqualise:
@@ -117,25 +119,25 @@ class TestEqualise:
 class TestNoise:
     @pytest.mark.parametrize("level_db", [-60, -15, 0, 20])
     def test_nothing_gets_quieter(self, level_db):
-        assert (noise(music(), level_db=level_db, rng=rng()) >= music()).all()
+        assert (add_noise(music(), level_db=level_db, rng=rng()) >= music()).all()
 
     def test_level_beside_the_mean_magnitude(self):
         bands = clicks()
         bands[:, 60:] = SILENCE
-        heard = noise(bands, level_db=-20, rng=rng())
+        heard = add_noise(bands, level_db=-20, rng=rng())
         added = np.exp(heard.astype(float)) - np.exp(bands.astype(float))
         relative_db = 20 * np.log10(added.mean() / np.exp(bands.astype(float)).mean())
         assert relative_db == pytest.approx(-20, abs=4)  # its slope is drawn
 
     def test_nothing_in_nothing_out(self):
-        assert noise(music(0), level_db=-10, rng=rng()).shape == (0, 81)
+        assert add_noise(music(0), level_db=-10, rng=rng()).shape == (0, 81)
 
 
 class TestHide:
     def test_bands_and_moments(self):
         seen = {"bands": [], "frames": []}
         for seed in range(200):
-            lost = hide(music(300), probability=1.0, rng=rng(seed)) == SILENCE
+            lost = mask(music(300), probability=1.0, rng=rng(seed)) == SILENCE
             seen["bands"].append(int(lost.all(0).sum()))
             seen["frames"].append(int(lost.all(1).sum()))
             assert (lost == (lost.all(0)[None] | lost.all(1)[:, None])).all()
@@ -145,15 +147,15 @@ class TestHide:
         assert 90 <= max(seen["frames"]) <= 99
 
     def test_how_often(self):
-        lost = [hide(music(300), probability=0.3, rng=rng(seed)) == SILENCE for seed in range(300)]
+        lost = [mask(music(300), probability=0.3, rng=rng(seed)) == SILENCE for seed in range(300)]
         assert np.mean([one.all(0).any() for one in lost]) == pytest.approx(0.3, abs=0.08)
         assert np.mean([one.all(1).any() for one in lost]) == pytest.approx(0.3, abs=0.08)
 
     def test_never(self):
-        np.testing.assert_array_equal(hide(music(), probability=0, rng=rng()), music())
+        np.testing.assert_array_equal(mask(music(), probability=0, rng=rng()), music())
 
     def test_the_rest_is_untouched(self):
-        hidden = hide(music(), probability=1, rng=rng(1))
+        hidden = mask(music(), probability=1, rng=rng(1))
         kept = hidden != SILENCE
         np.testing.assert_array_equal(hidden[kept], music()[kept])
 
@@ -161,7 +163,7 @@ class TestHide:
 class TestCut:
     @pytest.mark.parametrize("frames", [0, 3, 5, 8])
     def test_exactly_so_many(self, frames):
-        rows = cut(music(5), frames, fill=-7)
+        rows = fix_length(music(5), frames, fill=-7)
         assert rows.shape == (frames, 81)
         np.testing.assert_array_equal(rows[:5], music(5)[:frames])
         assert (rows[5:] == -7).all()
@@ -170,7 +172,7 @@ class TestCut:
 
 class TestAugment:
     def test_none_changes_nothing(self):
-        bands, beats, factor = augment(music(), BEATS, by=NONE, rng=rng())
+        bands, beats, factor = augment(music(), BEATS, by=NO_AUGMENTATION, rng=rng())
         np.testing.assert_array_equal(bands, music())
         assert beats == BEATS
         assert factor == 1

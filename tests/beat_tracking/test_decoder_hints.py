@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
-from levada.beat_tracking.decoder.hints import hint_windows, widened
+from levada.beat_tracking.decoder.hints import hint_windows, widen_tempo_range
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -113,7 +113,7 @@ def test_posteriors_are_certain_at_hints() -> None:
     ],
 )
 def test_tempo_range_widens_only_where_it_must(hints: Beats, low: float, high: float) -> None:
-    wide = widened(DecoderSettings(), hints)
+    wide = widen_tempo_range(DecoderSettings(), hints)
     assert (wide.min_tempo_bpm, wide.max_tempo_bpm) == pytest.approx((low, high), rel=1e-3)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beat_tracking.evaluation import evaluate, summary_rows, with_floor
+from levada.beat_tracking.evaluation import evaluate, summary_rows, with_baseline
 from levada.beat_tracking.metrics import SCORES
 from levada.data import Span, Track
 from levada.errors import InputError
@@ -380,5 +380,5 @@ def test_bad_arguments(tracks):
 
 
 def test_the_floor_is_always_there():
-    assert with_floor(["base", "mine", "base"]) == ["base", "mine", "flux"]
-    assert with_floor(["flux", "mine"]) == ["flux", "mine"]
+    assert with_baseline(["base", "mine", "base"]) == ["base", "mine", "flux"]
+    assert with_baseline(["flux", "mine"]) == ["flux", "mine"]

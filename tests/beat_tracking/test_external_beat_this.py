@@ -23,7 +23,7 @@ from levada.beat_tracking.external import beat_this
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.beat_this import Rhythm
-from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_bands, log_bands
+from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_spectrogram, log_spectrogram
 from levada.data import Span, Track
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
@@ -281,7 +281,7 @@ class TestTracker:
         """A network whose logits are above 0 in half of the frames."""
         whole = torch.load(tiny, weights_only=True)
         with torch.inference_mode():
-            heard = torch.from_numpy(log_bands(*audio.read(short.audio), front_end=MEL_BANDS))[None]
+            heard = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
             beat, downbeat = beat_this.weights(tiny).net.logits(heard)[0].T
         shift = torch.stack([(beat - downbeat).median(), downbeat.median()])
         whole["state_dict"]["model.task_heads.beat_downbeat_lin.bias"] -= shift
@@ -296,7 +296,7 @@ class TestTracker:
         assert tracker.name == "beat_this-tiny"
         assert beats == tracker.track(*audio.read(short.audio))
         with torch.inference_mode():
-            heard = torch.from_numpy(log_bands(*audio.read(short.audio), front_end=MEL_BANDS))[None]
+            heard = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
             times_s, downbeats_s = Postprocessor()(*beat_this.weights(lively).net.logits(heard)[0].T)
         assert len(times_s) > 5
         np.testing.assert_allclose(beats.times_s, times_s)
@@ -335,7 +335,7 @@ class TestTracker:
 
 
 class TestFinetune:
-    SETTINGS = replace(beat_this.gentle(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
+    SETTINGS = replace(beat_this.finetune_settings(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
 
     def spans(self, song: Track) -> list[Span]:
         return [Span(song, 2.0, 12.0), Span(song, 32.0, 38.0)]
@@ -403,7 +403,7 @@ class TestFinetune:
         assert one[0].known.sum() == 2 * 501
         assert one[0].targets.sum(axis=0).tolist() == [17, 6]
         with torch.inference_mode():
-            bands = torch.from_numpy(file_log_bands(song.audio, front_end=MEL_BANDS))[None]
+            bands = torch.from_numpy(file_log_spectrogram(song.audio, front_end=MEL_BANDS))[None]
             heard = Rhythm(base.net).eval()(torch.from_numpy(lessons[0].features)[None])[:, 6:-6]
             torch.testing.assert_close(heard, base.net(bands)[:, :1488])
 

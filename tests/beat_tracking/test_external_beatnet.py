@@ -17,7 +17,7 @@ from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.crnn import Crnn
 from levada.beat_tracking.pretrained import base_weights, load_tracker, tracker_of
-from levada.beat_tracking.spectrogram import log_bands
+from levada.beat_tracking.spectrogram import log_spectrogram
 from levada.data import annotated_spans, open_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
@@ -92,7 +92,7 @@ class TestAsTheOriginal:
 
         sound = audio.to_mono(piece.mixture)
         theirs = original.features(librosa.resample(sound, orig_sr=piece.rate, target_sr=22050))
-        ours = log_bands(piece.mixture, piece.rate, front_end=beatnet.FRONT_END)
+        ours = log_spectrogram(piece.mixture, piece.rate, front_end=beatnet.FRONT_END)
         assert ours.shape == (len(theirs), 136) == (1500, 136)
         np.testing.assert_allclose(np.log10(1 + np.exp(ours) - 1e-6), theirs[:, :136], atol=5e-6)
 

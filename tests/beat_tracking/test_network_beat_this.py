@@ -18,11 +18,11 @@ from levada.beat_tracking.decoder import probabilities
 from levada.beat_tracking.network_tracker import predict
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings, Rhythm, given_a_beat, pieces
-from levada.beat_tracking.spectrogram import MEL_BANDS, log_bands, mel_filterbank
+from levada.beat_tracking.spectrogram import MEL_BANDS, log_spectrogram, mel_filterbank
 from levada.beat_tracking.targets import Batch, shift_tolerant_loss
 from levada.errors import InputError, MissingExtra
 from levada.learning.training import FitSettings, fit
-from levada.learning.weights import Card, Weights, partway, save
+from levada.learning.weights import Card, Weights, interpolate, save
 
 TINY = BeatThisSettings(transformer_dim=32, n_layers=1, head_dim=16, stem_dim=16)
 CARD = Card("tiny", "Drawn from a seed.", "CC0-1.0", "none", 0.0, {"any": "none"})
@@ -107,7 +107,7 @@ class TestFrontEnd:
         return torch.log1p(1000 * (spectrum.T @ bank)).numpy()
 
     def heard(self, net: BeatThis, samples: np.ndarray) -> np.ndarray:
-        bands = log_bands(samples[None], self.RATE, front_end=MEL_BANDS)
+        bands = log_spectrogram(samples[None], self.RATE, front_end=MEL_BANDS)
         return net.compress(torch.from_numpy(bands)).numpy()
 
     def test_hears_what_the_package_hears(self, net):
@@ -303,7 +303,7 @@ class TestTraining:
     def test_part_of_the_way_back_lies_between(self, net):
         other = loud(BeatThis(TINY))
         name = "transformer.layers.0.0.to_qkv.weight"
-        middle = partway(net, other, share=0.25).state_dict()[name]
+        middle = interpolate(net, other, alpha=0.25).state_dict()[name]
         torch.testing.assert_close(middle, 0.75 * net.state_dict()[name] + 0.25 * other.state_dict()[name])
 
     def test_a_damaged_folder_is_refused(self, net, tmp_path):

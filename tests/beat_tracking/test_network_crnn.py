@@ -10,8 +10,8 @@ from levada.beat_tracking.decoder import decode_beats, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import crnn, load
 from levada.beat_tracking.networks.crnn import Crnn, CrnnSettings, from_beatnet, tiny
-from levada.beat_tracking.spectrogram import FRONT_ENDS, log_bands
-from levada.beat_tracking.targets import Batch, frame_targets, widened_loss
+from levada.beat_tracking.spectrogram import FRONT_ENDS, log_spectrogram
+from levada.beat_tracking.targets import Batch, frame_targets, widened_target_loss
 from levada.learning.training import FitSettings, fit
 from levada.learning.weights import Card, Weights, save
 from levada.synth.render import render
@@ -179,7 +179,7 @@ class TestTraining:
     def test_overfits_one_excerpt(self, tmp_path):
         ear = FRONT_ENDS[Crnn.front_end]
         piece = render(read_tradition("chachacha"), duration_s=12.0, rng=np.random.default_rng(0))
-        heard = log_bands(piece.mixture, piece.rate, front_end=ear)
+        heard = log_spectrogram(piece.mixture, piece.rate, front_end=ear)
         targets, known = frame_targets(piece.beats, len(heard), grid=ear.grid)
         batch = Batch(*(torch.from_numpy(rows)[None] for rows in (heard, targets, known)))
         net, steps = seeded(), 250
@@ -191,7 +191,11 @@ class TestTraining:
 
         settings = FitSettings(steps=steps, learning_rate=5e-3, average=0)
         trained = fit(
-            net, lambda start: iter([batch] * (steps - start)), settings=settings, loss=widened_loss, folder=tmp_path
+            net,
+            lambda start: iter([batch] * (steps - start)),
+            settings=settings,
+            loss=widened_target_loss,
+            folder=tmp_path,
         )
         assert score(net) < 0.8
         assert score(trained) > 0.95

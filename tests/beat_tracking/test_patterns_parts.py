@@ -7,11 +7,11 @@ from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_po
 from levada.beat_tracking.decoder.hints import hint_windows
 from levada.beat_tracking.decoder.recursion import Forward, sum_product
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, pattern_pointer
-from levada.beat_tracking.patterns.bars import cut_bars, metres_of
-from levada.beat_tracking.patterns.features import onsets
-from levada.beat_tracking.patterns.likelihood import CellSound
+from levada.beat_tracking.patterns.bars import count_metres, cut_bars
+from levada.beat_tracking.patterns.features import band_onset_strength
+from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.mixture import Mixture, fit_mixture, k_means
-from levada.beat_tracking.spectrogram import log_bands
+from levada.beat_tracking.spectrogram import log_spectrogram
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -63,7 +63,7 @@ def test_a_missed_beat_is_no_long_one() -> None:
     ],
 )
 def test_metres(positions: list[int], expected: dict[int, int]) -> None:
-    assert metres_of([Beats(np.arange(len(positions)) * 0.5, positions)]) == expected
+    assert count_metres([Beats(np.arange(len(positions)) * 0.5, positions)]) == expected
 
 
 def test_onsets_are_heard_in_their_band() -> None:
@@ -72,26 +72,26 @@ def test_onsets_are_heard_in_their_band() -> None:
     swell = 0.3 * np.minimum(t / 0.02, 1) * np.exp(-t / 0.1)
     sound[44100:88200] += (swell * np.sin(2 * np.pi * 100 * t)).astype(np.float32)
     sound[88200:] += (swell * np.sin(2 * np.pi * 3000 * t)).astype(np.float32)
-    found = onsets(log_bands(sound[None], 44100), edges_hz=(250.0,))
+    found = band_onset_strength(log_spectrogram(sound[None], 44100), edges_hz=(250.0,))
     assert found.shape == (300, 2)
     assert abs(int(found[:, 0].argmax()) - 100) <= 4
     assert abs(int(found[150:, 1].argmax()) + 150 - 200) <= 4
     assert found[190:210, 0].max() < 0.3 * found[:, 0].max()
-    half = onsets(log_bands(sound[None], 44100), edges_hz=(250.0,), every=2)
+    half = band_onset_strength(log_spectrogram(sound[None], 44100), edges_hz=(250.0,), every=2)
     assert half.shape == (150, 2)
     assert abs(int(half[:, 0].argmax()) - 50) <= 2
 
 
 def test_nothing_begins_in_silence_or_a_constant() -> None:
-    assert not onsets(np.full((50, 81), np.log(1e-6), np.float32), edges_hz=(250.0,)).any()
-    assert onsets(np.full((50, 81), -1, np.float32), edges_hz=(250.0, 900.0)).max() == 0
-    assert onsets(np.zeros((0, 81), np.float32), edges_hz=(250.0,)).shape == (0, 2)
+    assert not band_onset_strength(np.full((50, 81), np.log(1e-6), np.float32), edges_hz=(250.0,)).any()
+    assert band_onset_strength(np.full((50, 81), -1, np.float32), edges_hz=(250.0, 900.0)).max() == 0
+    assert band_onset_strength(np.zeros((0, 81), np.float32), edges_hz=(250.0,)).shape == (0, 2)
 
 
 @pytest.mark.parametrize("shape", [(81,), (10, 80), (2, 10, 81)])
 def test_onsets_of_something_else(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"\(frames, 81\)"):
-        onsets(np.zeros(shape, np.float32), edges_hz=(250.0,))
+        band_onset_strength(np.zeros(shape, np.float32), edges_hz=(250.0,))
 
 
 def test_gaussians_are_found_again() -> None:
@@ -122,13 +122,13 @@ def test_groups_with_unknown_places() -> None:
 LENGTHS = np.array([5, 7, 10])
 
 
-def cell_sound(frames: int = 23, *, cells: int = 4) -> tuple[CellSound, np.ndarray, np.ndarray]:
+def cell_sound(frames: int = 23, *, cells: int = 4) -> tuple[CellLikelihood, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(frames)
     mixture = Mixture(rng.normal(0, 1, (3, 2)), np.ones((3, 2)), np.array([0.2, 0.3, 0.5]))
     weights = rng.dirichlet([1, 1, 1], (5, cells))
     features = rng.normal(0, 1, (frames, 2))
     logs = np.log(weights @ mixture.densities(features))  # (5, cells, frames)
-    return CellSound(features, mixture, weights, lengths=LENGTHS, trust=0.7), logs, features
+    return CellLikelihood(features, mixture, weights, lengths=LENGTHS, trust=0.7), logs, features
 
 
 def test_the_sound_of_a_beat_is_that_of_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def model_of(frames: int, *, deaf: bool = False) -> tuple[object, int]:
         rng = np.random.default_rng(1)
         mixture = Mixture(rng.normal(0, 1, (3, 2)), np.ones((3, 2)), np.array([0.2, 0.3, 0.5]))
         weights = rng.dirichlet([1, 1, 1], (5, 4))
-        full = CellSound(sound._features, mixture, weights, lengths=lengths, trust=1.0)
+        full = CellLikelihood(sound._features, mixture, weights, lengths=lengths, trust=1.0)
         return pattern_pointer(
             (lambda starts: np.zeros((6, 5, starts.shape[1]))) if deaf else full,
             bars=(2, 3),

@@ -11,7 +11,7 @@ import pytest
 from levada import data
 from levada.beat_tracking import selection as select
 from levada.beat_tracking.selection import SCHEMES
-from levada.beat_tracking.selection.features import listen, similarity
+from levada.beat_tracking.selection.features import rhythm_features, similarity
 from levada.data import Track, open_folder
 from levada.errors import InputError
 from levada.io import audio
@@ -76,7 +76,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def chosen(tracks, **said):
     settings = {"minutes": 0.75, "scheme": "facility", "rng": rng(), "tracker": Metronome()} | said
-    return select.choose(tracks, **settings)
+    return select.select(tracks, **settings)
 
 
 def plainly(choices) -> list[tuple]:
@@ -86,22 +86,22 @@ def plainly(choices) -> list[tuple]:
 class TestDraw:
     def test_random_is_what_a_corpus_draws(self, labelled):
         for seed in range(4):
-            ours = select.draw(labelled, minutes=0.8, scheme="random", rng=rng(seed))
+            ours = select.sample(labelled, minutes=0.8, scheme="random", rng=rng(seed))
             assert ours == data.draw(labelled, minutes=0.8, rng=rng(seed))
 
     @pytest.mark.parametrize("scheme", SCHEMES)
     @pytest.mark.parametrize("minutes", [0.25, 0.8, 2.6])
     def test_whole_bars_up_to_the_budget(self, labelled, scheme, minutes):
-        spans = select.draw(labelled, minutes=minutes, scheme=scheme, rng=rng(), tracker=Metronome())
+        spans = select.sample(labelled, minutes=minutes, scheme=scheme, rng=rng(), tracker=Metronome())
         total_s = sum(span.duration_s for span in spans)
         assert 60 * minutes - 2.0 < total_s <= 60 * minutes + 1e-6
         assert all((span.start_s - 1) % 2 == (span.end_s - 1) % 2 == 0 for span in spans)
-        again = select.draw(labelled, minutes=minutes, scheme=scheme, rng=rng(), tracker=Metronome())
+        again = select.sample(labelled, minutes=minutes, scheme=scheme, rng=rng(), tracker=Metronome())
         assert spans == again
 
     @pytest.mark.parametrize("scheme", ["facility", "k-medoids", "diversity"])
     def test_three_stretches_are_of_three_rhythms(self, labelled, scheme):
-        spans = select.draw(labelled, minutes=0.8, scheme=scheme, rng=rng())
+        spans = select.sample(labelled, minutes=0.8, scheme=scheme, rng=rng())
         assert {span.track.id[0] for span in spans} == set("abc")
 
     @pytest.mark.parametrize("scheme", sorted(set(SCHEMES) - {"random"}))
@@ -110,13 +110,16 @@ class TestDraw:
         other = Beats(times, np.arange(len(times)) % 3 + 1)
         moved = [replace(track, load=lambda: other) for track in labelled]
         ids = [
-            {span.track.id for span in select.draw(tracks, minutes=0.8, scheme=scheme, rng=rng(), tracker=Metronome())}
+            {
+                span.track.id
+                for span in select.sample(tracks, minutes=0.8, scheme=scheme, rng=rng(), tracker=Metronome())
+            }
             for tracks in (labelled, moved)
         ]
         assert ids[0] == ids[1]
 
     def test_uncertainty_asks_the_tracker(self, labelled):
-        spans = select.draw(
+        spans = select.sample(
             labelled, minutes=0.26, scheme="uncertainty", rng=rng(), tracker=Metronome(sure={"b1": 0.2})
         )
         assert {span.track.id for span in spans} == {"b1"}
@@ -128,23 +131,23 @@ class TestDraw:
             "levada.beat_tracking.selection.simulate.load_tracker",
             lambda name: asked.append(name) or Metronome(sure={"c0": 0.1}),
         )
-        spans = select.draw(labelled, minutes=0.26, scheme="uncertainty", rng=rng())
+        spans = select.sample(labelled, minutes=0.26, scheme="uncertainty", rng=rng())
         assert asked == ["base"]
         assert {span.track.id for span in spans} == {"c0"}
 
     def test_others_follow_where_the_first_have_too_few_labels(self, labelled):
         few = Beats([1.0, 1.5, 2.0, 2.5, 3.0], [1, 2, 3, 4, 1])
         tracks = [replace(track, load=lambda: few) for track in labelled]
-        spans = select.draw(tracks, minutes=0.25, scheme="facility", rng=rng())
+        spans = select.sample(tracks, minutes=0.25, scheme="facility", rng=rng())
         assert len({span.track.id for span in spans}) == 7
 
     def test_what_cannot_be_heard_is_drawn_last(self, labelled, tmp_path, caplog):
         audio.write(tmp_path / "silent.wav", np.zeros((1, 44100 * 20), np.float32), rate=44100)
         tracks = [*labelled, replace(labelled[0], id="silent", audio=tmp_path / "silent.wav")]
-        spans = select.draw(tracks, minutes=2.0, scheme="facility", rng=rng())
+        spans = select.sample(tracks, minutes=2.0, scheme="facility", rng=rng())
         assert "silent" not in {span.track.id for span in spans}
         assert "is silent: chosen last" in caplog.text
-        spans = select.draw(tracks, minutes=3.0, scheme="facility", rng=rng())
+        spans = select.sample(tracks, minutes=3.0, scheme="facility", rng=rng())
         assert "silent" in {span.track.id for span in spans}
 
     @pytest.mark.parametrize(
@@ -160,11 +163,11 @@ class TestDraw:
     )
     def test_what_cannot_be_drawn(self, labelled, said, wrong):
         with pytest.raises(InputError, match=wrong):
-            select.draw(labelled, **{"minutes": 0.8, "scheme": "facility", "rng": rng(), **said})
+            select.sample(labelled, **{"minutes": 0.8, "scheme": "facility", "rng": rng(), **said})
 
     def test_nothing_is_annotated(self, pool):
         with pytest.raises(InputError, match=r"0\.00 annotated minutes"):
-            select.draw(open_folder(pool).tracks, minutes=0.5, scheme="facility", rng=rng())
+            select.sample(open_folder(pool).tracks, minutes=0.5, scheme="facility", rng=rng())
 
 
 class TestChoose:
@@ -313,7 +316,7 @@ class TestChoose:
 
 def test_rhythms_are_told_apart_whatever_the_tempo(pool):
     tracks = open_folder(pool).tracks
-    alike = similarity([listen(track) for track in tracks])
+    alike = similarity([rhythm_features(track) for track in tracks])
     np.fill_diagonal(alike, -2)
     assert all(tracks[i].id[0] == tracks[int(row.argmax())].id[0] for i, row in enumerate(alike))
 

@@ -44,7 +44,7 @@ class TestScaleTransform:
             tradition = replace(read_tradition(name), tempo_bpm=(bpm, 0.01))
             sound = render(tradition, duration_s=16.0, rng=np.random.default_rng(3))
             bands = np.concatenate(
-                list(features.stream_log_bands([sound.mixture], sound.rate, front_end=features.FRONT_END))
+                list(features.stream_log_spectrogram([sound.mixture], sound.rate, front_end=features.FRONT_END))
             )
             return features.scale_transform(features.onset_strength(bands))
 
@@ -82,14 +82,14 @@ class TestOnsetPatterns:
 
 class TestListen:
     def test_the_level_of_a_recording_and_its_name_make_no_difference(self, rendered, tmp_path):
-        here = features.listen(Track("a", rendered / "a.wav"))
+        here = features.rhythm_features(Track("a", rendered / "a.wav"))
         samples, rate = audio.read(rendered / "a.wav")
         audio.write(tmp_path / "soft.wav", 0.2 * samples, rate=rate)
-        soft = features.listen(Track("soft", tmp_path / "soft.wav"))
+        soft = features.rhythm_features(Track("soft", tmp_path / "soft.wav"))
         np.testing.assert_allclose(soft.scales, here.scales, rtol=0.05)
         assert here.duration_s == pytest.approx(12.0, abs=0.05)
         shutil.copy(rendered / "a.wav", tmp_path / "copy.wav")
-        assert features.listen(Track("copy", tmp_path / "copy.wav")) is here
+        assert features.rhythm_features(Track("copy", tmp_path / "copy.wav")) is here
 
     @pytest.mark.parametrize(
         ("samples", "wrong"),
@@ -103,7 +103,7 @@ class TestListen:
     def test_what_has_no_rhythm(self, tmp_path, samples, wrong):
         audio.write(tmp_path / "x.wav", samples, rate=44100)
         with pytest.raises(InputError, match=wrong) as told:
-            features.listen(Track("x", tmp_path / "x.wav"))
+            features.rhythm_features(Track("x", tmp_path / "x.wav"))
         assert told.value.path == tmp_path / "x.wav"
 
     def test_not_a_number_throughout(self, tmp_path):
@@ -111,13 +111,13 @@ class TestListen:
 
         soundfile.write(tmp_path / "x.wav", np.full(200_000, np.nan, np.float32), 44100, subtype="FLOAT")
         with pytest.raises(InputError, match="silent"):
-            features.listen(Track("x", tmp_path / "x.wav"))
+            features.rhythm_features(Track("x", tmp_path / "x.wav"))
 
 
 class TestSimilarity:
     @staticmethod
-    def rhythm(*numbers: float) -> features.Rhythm:
-        return features.Rhythm(np.array(numbers), np.array(numbers[::-1]), np.zeros(1, np.float32))
+    def rhythm(*numbers: float) -> features.RhythmFeatures:
+        return features.RhythmFeatures(np.array(numbers), np.array(numbers[::-1]), np.zeros(1, np.float32))
 
     def test_copies_are_alike_and_opposites_are_not(self):
         alike = features.similarity([self.rhythm(0, 1), self.rhythm(0, 1), self.rhythm(1, 0), self.rhythm(1, 0)])

@@ -159,7 +159,7 @@ class TestUncertainty:
 
 class TestNamed:
     def test_every_name(self):
-        assert all(schemes.named(name) is scheme for name, scheme in SCHEMES.items())
+        assert all(schemes.get_scheme(name) is scheme for name, scheme in SCHEMES.items())
 
     @pytest.mark.parametrize(
         ("name", "told"),
@@ -167,4 +167,4 @@ class TestNamed:
     )
     def test_one_that_there_is_not(self, name, told):
         with pytest.raises(InputError, match=told):
-            schemes.named(name)
+            schemes.get_scheme(name)

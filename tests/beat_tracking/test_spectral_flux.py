@@ -5,8 +5,8 @@ import pytest
 
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import decode_beats
-from levada.beat_tracking.metrics import beat_scores, kind_of_error
-from levada.beat_tracking.spectrogram import N_BANDS, log_bands
+from levada.beat_tracking.metrics import beat_scores, error_type
+from levada.beat_tracking.spectrogram import N_BANDS, log_spectrogram
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import read_beats
@@ -90,9 +90,9 @@ class TestActivations:
 class TestReal:
     def scores(self, path):
         samples, rate = audio.read(path)
-        estimate = decode_beats(spectral_flux.activations(log_bands(samples, rate)), impl="numpy")
+        estimate = decode_beats(spectral_flux.activations(log_spectrogram(samples, rate)), impl="numpy")
         reference = read_beats(path.with_suffix(".beats"))
-        return beat_scores(reference, estimate), kind_of_error(reference, estimate)
+        return beat_scores(reference, estimate), error_type(reference, estimate)
 
     @pytest.mark.parametrize("name", ["Punk", "Rock"])
     def test_drums(self, real, name):

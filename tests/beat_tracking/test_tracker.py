@@ -18,7 +18,7 @@ from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.network_tracker import NetworkTracker, flux_tracker, network_tracker, predict
 from levada.beat_tracking.networks.tcn import tiny
-from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_bands
+from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_spectrogram
 from levada.beat_tracking.tracker import track_folder
 from levada.errors import InputError
 from levada.io import audio
@@ -174,7 +174,7 @@ class TestTracker:
             return np.zeros((0, 2), np.float32)
 
         NetworkTracker("ear", listen).activations(clicking(1), RATE)
-        np.testing.assert_array_equal(seen[0], log_bands(clicking(1), RATE))
+        np.testing.assert_array_equal(seen[0], log_spectrogram(clicking(1), RATE))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from levada.beat_tracking.augmentation import NONE
+from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.data import open_corpus
 from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
@@ -86,8 +86,8 @@ class TestPlans:
         by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
         scratch, plain, augmented = (by[name].settings for name in ("scratch", "finetune", "finetune+augment"))
         assert (scratch.steps, scratch.learning_rate, scratch.layers, scratch.seed) == (9, 1.0, (), 4)
-        assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NONE)
-        assert augmented.augmentation == replace(NONE, tempo=0.15)
+        assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NO_AUGMENTATION)
+        assert augmented.augmentation == replace(NO_AUGMENTATION, tempo=0.15)
         assert by["finetune"].deciding()["settings"]["augmentation"]["noise_db"] == "-inf"
 
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):

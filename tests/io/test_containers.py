@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from levada.beat_tracking.network_tracker import flux_tracker
-from levada.beat_tracking.spectrogram import log_bands
+from levada.beat_tracking.spectrogram import log_spectrogram
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.containers import copy_broadcast
@@ -269,7 +269,8 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "use", [audio.channels_first, lambda sound: log_bands(sound, RATE), lambda sound: flux_tracker().beats(sound, RATE)]
+    "use",
+    [audio.channels_first, lambda sound: log_spectrogram(sound, RATE), lambda sound: flux_tracker().beats(sound, RATE)],
 )
 def test_samples_by_channels_are_refused(use) -> None:
     with pytest.raises(InputError, match=r"give samples\.T"):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.beat_tracking.targets import Batch, widened_loss
+from levada.beat_tracking.targets import Batch, widened_target_loss
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -229,7 +229,7 @@ class TestProgress:
                 tiny(),
                 lambda _: itertools.repeat(batch),
                 settings=training.FitSettings(steps=3),
-                loss=widened_loss,
+                loss=widened_target_loss,
                 folder=tmp_path / "run",
                 progress=loggers.log_progress(logger),
             )

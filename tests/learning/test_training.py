@@ -13,7 +13,7 @@ import torch
 from levada.beat_tracking.decoder import decode_beats, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings, tiny
-from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_loss
+from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning import training as module
@@ -21,7 +21,7 @@ from levada.learning.training import CHECKPOINT, LOG, FitSettings
 
 torch.set_num_threads(1)
 
-fit = partial(module.fit, loss=widened_loss)
+fit = partial(module.fit, loss=widened_target_loss)
 
 FRAMES = 300
 
@@ -148,7 +148,7 @@ class TestLosses:
         beat, downbeat = logits[0].sigmoid().T
         beats = -(wide * beat.log() + (1 - wide) * (1 - beat).log()).mean()
         downbeats = -(wide * downbeat.log()).sum() / wide.sum()
-        value = float(widened_loss(logits, one(30), downbeat_weight=0.5))
+        value = float(widened_target_loss(logits, one(30), downbeat_weight=0.5))
         assert value == pytest.approx(float(beats + 0.5 * downbeats), rel=1e-5)
 
     def test_widened_is_least_where_it_should_be(self):
@@ -156,13 +156,13 @@ class TestLosses:
         wide[0, 28:33] = torch.tensor([0.25, 0.5, 1 - 1e-6, 0.5, 0.25])[:, None]
         wide[..., 1] = 1 - 1e-6
         perfect = wide.logit().requires_grad_()
-        value = widened_loss(perfect, one(30))
+        value = widened_target_loss(perfect, one(30))
         value.backward()
         entropy = (2 * math.log(2) - 2 * (0.25 * math.log(0.25) + 0.75 * math.log(0.75))) / 60
         assert value.item() == pytest.approx(entropy, abs=1e-4)
         assert perfect.grad.abs().max() < 1e-6
 
-    @pytest.mark.parametrize("loss", [widened_loss, shift_tolerant_loss])
+    @pytest.mark.parametrize("loss", [widened_target_loss, shift_tolerant_loss])
     def test_downbeats_are_asked_for_at_beats_alone(self, loss):
         two = Batch(torch.zeros(1, 60, 81), torch.zeros(1, 60, 2), torch.ones(1, 60, 2))
         two.targets[0, 20] = 1
@@ -190,7 +190,7 @@ class TestLosses:
             assert missed_by(distance) == pytest.approx(0.5 if tolerance else 1.0)
         assert missed_by(2 * tolerance + 1) == pytest.approx(1.0)
 
-    @pytest.mark.parametrize("loss", [widened_loss, partial(shift_tolerant_loss, tolerance=3)])
+    @pytest.mark.parametrize("loss", [widened_target_loss, partial(shift_tolerant_loss, tolerance=3)])
     def test_what_nobody_knows_is_not_judged(self, loss):
         known = torch.ones(1, 60, 2)
         known[0, :20] = 0
@@ -201,14 +201,16 @@ class TestLosses:
         wrong[0, 20] = 30.0
         assert float(loss(wrong, judged)) > float(loss(peak(30), judged)) + 0.1
 
-    @pytest.mark.parametrize("loss", [widened_loss, partial(shift_tolerant_loss, tolerance=3)])
+    @pytest.mark.parametrize("loss", [widened_target_loss, partial(shift_tolerant_loss, tolerance=3)])
     def test_nothing_known_is_no_loss(self, loss):
         assert float(loss(peak(10), one(30, known=torch.zeros(1, 60, 2)))) == 0
 
     def test_weight_of_downbeats(self):
         logits = peak(30)
         logits[..., 1] = -30  # the downbeat alone is missed
-        beats, both, mostly = (float(widened_loss(logits, one(30), downbeat_weight=weight)) for weight in (0, 1, 3))
+        beats, both, mostly = (
+            float(widened_target_loss(logits, one(30), downbeat_weight=weight)) for weight in (0, 1, 3)
+        )
         assert both - beats == pytest.approx(30)
         assert mostly - beats == pytest.approx(90)
 
@@ -241,7 +243,7 @@ class TestLearning:
 
         def loss(logits, given):
             drawn.append(float(torch.rand(1)))
-            return widened_loss(logits, given)
+            return widened_target_loss(logits, given)
 
         for seed in (0, 1):
             settings = FitSettings(steps=3, seed=seed)

@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.augmentation import NONE, Augmentation, augment, cut
+from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, augment, fix_length
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
-from levada.beat_tracking.interpolation import SHARES, folds, validate
+from levada.beat_tracking.interpolation import ALPHAS, halves_of, validate
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
-from levada.beat_tracking.spectrogram import FRONT_ENDS, FrontEnd, file_log_bands, log_bands
-from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_loss
+from levada.beat_tracking.spectrogram import FRONT_ENDS, FrontEnd, file_log_spectrogram, log_spectrogram
+from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
 from levada.data import Span
 from levada.data.rendered import LICENCE
 from levada.data.sources import Source
@@ -43,7 +43,7 @@ from levada.io.beats import Beats
 from levada.learning.adaptation import start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
-from levada.learning.weights import Weights, base_facts, digest, partway
+from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.synth.performance import perform
 from levada.synth.render import render
 from levada.synth.traditions import Tradition
@@ -153,7 +153,7 @@ def finetune(
     progress: Progress | None = None,
 ) -> Weights:
     """A base network, trained on with the labels as they are."""
-    plain = replace(settings, augmentation=NONE)
+    plain = replace(settings, augmentation=NO_AUGMENTATION)
     return finetune_augment(spans, base=base, settings=plain, folder=folder, prior=prior, progress=progress)
 
 
@@ -172,7 +172,7 @@ def finetune_augment(
         how = "decoder adapted, network untouched, since on labels held out it was better than what they taught it,"
         _log.warning("the labels teach the network nothing that holds on others of them: only the decoder is adapted")
     else:
-        how = "fine-tuned" if settings.augmentation == NONE else "fine-tuned with augmentation"
+        how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
     made = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
     return replace(made, training={**made.training, **chosen})
 
@@ -186,7 +186,7 @@ def _adapted(
     progress: Progress | None,
 ) -> tuple[Any, dict[str, Any]]:
     """A base network trained on, as far as is good; and how far that is, and why."""
-    halves = folds(spans) if settings.partway is None else None
+    halves = halves_of(spans) if settings.partway is None else None
     trainings = 1 if halves is None else 3
     sources = _sources(base, settings, prior)
 
@@ -205,9 +205,9 @@ def _adapted(
     chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
     if halves is not None:
         found = validate(halves, base=base, train=taught, hear=sources.hear)
-        losses = {str(share): round(loss, 5) for share, loss in zip(SHARES, found.losses, strict=True)}
+        losses = {str(share): round(loss, 5) for share, loss in zip(ALPHAS, found.losses, strict=True)}
         chosen = {"partway": found.share, "held_out_losses": losses}
-    return partway(base, trained, share=chosen["partway"]), chosen
+    return interpolate(base, trained, alpha=chosen["partway"]), chosen
 
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
@@ -399,7 +399,7 @@ class _Sources:
 def _sources(net: Any, settings: AdaptSettings, prior: Tradition | None) -> _Sources:
     ear = FRONT_ENDS[net.front_end]
     imagine = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
-    return _Sources(ear, lru_cache(None)(partial(file_log_bands, front_end=ear)), imagine)
+    return _Sources(ear, lru_cache(None)(partial(file_log_spectrogram, front_end=ear)), imagine)
 
 
 def _trained(
@@ -419,7 +419,7 @@ def _trained(
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
         if settings.tolerance
-        else partial(widened_loss, downbeat_weight=settings.downbeat_weight)
+        else partial(widened_target_loss, downbeat_weight=settings.downbeat_weight)
     )
     return fit(
         net,
@@ -435,7 +435,7 @@ def _trained(
 def _imagined(tradition: Tradition, ear: FrontEnd, index: int, *, seed: int) -> _Lesson:
     """The piece of that number as the tradition's description has it."""
     rendering = render(tradition, duration_s=PIECE_S, rng=np.random.default_rng([seed, 1, index]))
-    bands = log_bands(rendering.mixture, rendering.rate, front_end=ear)
+    bands = log_spectrogram(rendering.mixture, rendering.rate, front_end=ear)
     return _Lesson(bands, rendering.beats, 0.0, PIECE_S, ear)
 
 
@@ -469,7 +469,7 @@ def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[
     bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), by=settings.augmentation, rng=rng)
     known_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
     targets, known = frame_targets(beats, len(bands), known_s=known_s, grid=grid)
-    return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
+    return fix_length(bands, frames, fill=float(bands.min())), fix_length(targets, frames), fix_length(known, frames)
 
 
 def _source(prior: Tradition) -> Source:

@@ -16,7 +16,7 @@ import numpy as np
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["Agreement", "agreement", "compare_beats"]
+__all__ = ["Agreement", "compare_beat_files", "compare_beats"]
 
 WINDOW_S = 0.07
 SAME_MS = 1.0
@@ -61,7 +61,7 @@ class Agreement:
         return self.f_measure == 1 and max(abs(self.median_ms), self.mad_ms) < SAME_MS and not self.positions < 1
 
 
-def agreement(first: Beats, second: Beats) -> Agreement:
+def compare_beats(first: Beats, second: Beats) -> Agreement:
     """Compare two sets of beats.
 
     Parameters
@@ -101,7 +101,7 @@ def agreement(first: Beats, second: Beats) -> Agreement:
     )
 
 
-def compare_beats(
+def compare_beat_files(
     first: Mapping[str, Path], second: Mapping[str, Path], *, names: tuple[str, str] = ("the first", "the second")
 ) -> dict[str, Agreement]:
     """Compare beat files of the same recordings.
@@ -126,7 +126,7 @@ def compare_beats(
             found[name] = Agreement(error=f"only in {names[0] if name in first else names[1]}")
             continue
         try:
-            found[name] = agreement(read_beats(first[name]), read_beats(second[name]))
+            found[name] = compare_beats(read_beats(first[name]), read_beats(second[name]))
         except InputError as error:
             found[name] = Agreement(error=str(error))
     return found

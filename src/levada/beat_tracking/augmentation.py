@@ -15,7 +15,17 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["NONE", "Augmentation", "augment", "cut", "equalise", "hide", "noise", "pitch", "tempo"]
+__all__ = [
+    "NO_AUGMENTATION",
+    "Augmentation",
+    "add_noise",
+    "augment",
+    "change_tempo",
+    "equalise",
+    "fix_length",
+    "mask",
+    "shift_pitch",
+]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -57,7 +67,7 @@ class Augmentation:
             raise InputError(f"these changes make no sense: {self}")
 
 
-NONE = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0)
+NO_AUGMENTATION = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0)
 
 
 def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) -> tuple[Floats32, Beats, float]:
@@ -81,20 +91,20 @@ def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) 
     """
     factor = float(np.exp(rng.uniform(-by.tempo, by.tempo)))
     if by.tempo:
-        bands, beats = tempo(bands, beats, factor=factor)
+        bands, beats = change_tempo(bands, beats, factor=factor)
     if by.pitch_bands:
-        bands = pitch(bands, bands_up=float(rng.uniform(-by.pitch_bands, by.pitch_bands)))
+        bands = shift_pitch(bands, bands_up=float(rng.uniform(-by.pitch_bands, by.pitch_bands)))
     if by.level_db or by.tone_db:
         gains_db = rng.normal(0, by.tone_db, 6) + rng.normal(0, by.level_db)
         bands = equalise(bands, gains_db=gains_db)
     if np.isfinite(by.noise_db) and rng.random() < 0.75:
-        bands = noise(bands, level_db=by.noise_db - float(rng.uniform(0, 30)), rng=rng)
+        bands = add_noise(bands, level_db=by.noise_db - float(rng.uniform(0, 30)), rng=rng)
     if by.hidden:
-        bands = hide(bands, probability=by.hidden, rng=rng)
+        bands = mask(bands, probability=by.hidden, rng=rng)
     return bands, beats, factor
 
 
-def tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Floats32, Beats]:
+def change_tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Floats32, Beats]:
     """Make it last `factor` times as long at the same pitch, by reading frames at another rate."""
     if not 0 < factor < np.inf:
         raise InputError(f"a recording cannot last {factor} times as long")
@@ -102,7 +112,7 @@ def tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Floats32, Be
     return _between(bands, np.arange(frames) / factor), beats.stretch(factor)
 
 
-def pitch(bands: Floats32, *, bands_up: float) -> Floats32:
+def shift_pitch(bands: Floats32, *, bands_up: float) -> Floats32:
     """Move the spectrum up by a number of bands, whole or not; the edges are repeated."""
     return _between(bands.T, np.arange(bands.shape[1]) - bands_up).T
 
@@ -114,7 +124,7 @@ def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
     return np.asarray(bands + np.interp(np.arange(bands.shape[1]), places, gains), np.float32)
 
 
-def noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
+def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
     """Add steady noise, white to brown, so many dB beside the recording's mean magnitude."""
     if not len(bands):
         return bands
@@ -124,7 +134,7 @@ def noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
     return np.asarray(np.logaddexp(bands, mean + slope + np.log(flutter + 1e-3)), np.float32)
 
 
-def hide(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
+def mask(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
     """Lose a few bands, or a moment of up to a second, or both."""
     changed = bands.copy()
     if rng.random() < probability:
@@ -136,7 +146,7 @@ def hide(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
     return changed
 
 
-def cut(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:
+def fix_length(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:
     """Exactly so many rows: the first ones, and filled ones where there are too few."""
     if len(rows) >= frames:
         return rows[:frames]

@@ -21,14 +21,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.metrics import (
-    DOWNBEAT_SCORES,
-    SCORES,
-    beat_scores,
-    default_trim_s,
-    kind_of_error,
-    score_bounds,
-)
+from levada.beat_tracking.metrics import DOWNBEAT_SCORES, SCORES, beat_scores, default_trim_s, error_type, score_bounds
 from levada.data import Span, Track
 from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
@@ -38,9 +31,9 @@ from levada.io.tables import card_scores, error_text, join_names, nan_to_none, s
 from levada.io.workers import parallel_map
 from levada.learning.statistics import Interval, mean_interval, paired_interval
 
-__all__ = ["FLOOR", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_floor"]
+__all__ = ["BASELINE", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_baseline"]
 
-FLOOR = "flux"
+BASELINE = "flux"
 """The tracker without learning that every table shows."""
 
 _log = logging.getLogger(__name__)
@@ -163,9 +156,9 @@ class Evaluation:
         return [row.group or row.track for row in self.of(self.models[0])]
 
 
-def with_floor(names: Iterable[str]) -> list[str]:
+def with_baseline(names: Iterable[str]) -> list[str]:
     """Names of trackers without repetitions, `flux` among them: at the end if nobody asked for it."""
-    return list(dict.fromkeys([*names, FLOOR]))
+    return list(dict.fromkeys([*names, BASELINE]))
 
 
 def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -382,7 +375,7 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
             continue
         cpu_s = time.process_time() - began
         scores = beat_scores(job.reference, estimate, spans_s=spans_s, trim_s=trim_s)
-        kind = kind_of_error(job.reference, estimate, spans_s=spans_s, tatums=tatums)
+        kind = error_type(job.reference, estimate, spans_s=spans_s, tatums=tatums)
         row = replace(row, start_s=spans_s[0][0], end_s=spans_s[-1][1], scores=scores, kind=kind.kind)
         row = replace(row, scored_s=sum(end_s - start_s for start_s, end_s in spans_s), detail=kind.detail)
         row = replace(row, downbeats=len(estimate.downbeats_s), estimate=estimate)

@@ -21,13 +21,13 @@ from levada.beat_tracking.spectrogram import FRONT_ENDS
 from levada.data import Span
 from levada.data.spans import halve
 from levada.io.beats import Beats
-from levada.learning.weights import partway
+from levada.learning.weights import interpolate
 
-__all__ = ["SHARES", "Validation", "event_loss", "folds", "validate"]
+__all__ = ["ALPHAS", "Validation", "event_loss", "halves_of", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CONTEXT_S = 20.0
 """Music heard on either side of a stretch that is asked about, in seconds."""
 NEAR_S = 0.03
@@ -55,7 +55,7 @@ class Validation:
     losses: tuple[float, ...]
 
 
-def folds(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
+def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     """Halve the labels: by groups where there are two, else by recordings, else near the middle of the only one.
 
     No beat is in both halves.
@@ -117,7 +117,7 @@ def validate(
     found, seconds = [], []
     for number, (taught, asked) in enumerate((halves, halves[::-1]), start=1):
         trained = train(taught, number)
-        nets = [partway(base, trained, share=share) for share in SHARES]
+        nets = [interpolate(base, trained, alpha=alpha) for alpha in ALPHAS]
         for span in asked:
             found.append([_asked(net, span, hear(span.track.audio)) for net in nets])
             seconds.append(span.duration_s)
@@ -129,8 +129,8 @@ def _share(losses: npt.NDArray[np.float64]) -> float:
     """The nearest share to the base that is as good as any; the farthest that is good enough where it knows nothing."""
     best = losses.min()
     if losses[0] > UNKNOWN:
-        return SHARES[int(np.flatnonzero(losses <= (best + losses[0]) / 2)[-1])] if losses[0] > best else 0.0
-    return SHARES[int(np.flatnonzero(losses <= best + NOTHING)[0])]
+        return ALPHAS[int(np.flatnonzero(losses <= (best + losses[0]) / 2)[-1])] if losses[0] > best else 0.0
+    return ALPHAS[int(np.flatnonzero(losses <= best + NOTHING)[0])]
 
 
 def _asked(net: Any, span: Span, heard: Floats32) -> float:

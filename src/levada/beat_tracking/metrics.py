@@ -18,7 +18,7 @@ from levada.beat_tracking.continuity import cmlt_amlt, position_cmlt
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorKind", "beat_scores", "default_trim_s", "kind_of_error", "score_bounds"]
+__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorType", "beat_scores", "default_trim_s", "error_type", "score_bounds"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -155,7 +155,7 @@ def _tempo_error_percent(pieces: Sequence[_Piece]) -> float:
 
 
 @dataclass(frozen=True)
-class ErrorKind:
+class ErrorType:
     """What kind of wrong an estimate is."""
 
     kind: str  # right, phase shift, double/half/triple/third/other tempo, wrong metre, wrong one, no downbeats,
@@ -172,13 +172,13 @@ class ErrorKind:
         return self.detail
 
 
-def kind_of_error(
+def error_type(
     reference: Beats,
     estimate: Beats,
     *,
     spans_s: Sequence[tuple[float, float]] | None = None,
     tatums: int = 4,
-) -> ErrorKind:
+) -> ErrorType:
     """Tell in what way an estimate is wrong.
 
     Every estimated beat gets its place between the reference beats around it. The intervals of these places
@@ -213,10 +213,10 @@ def kind_of_error(
     cut = _pieces(reference, estimate, spans_s)
     pieces = [(piece[0], *_places(*piece)) for piece in cut if len(piece[0]) > 1]
     if not pieces:
-        return ErrorKind("other", "fewer than two reference beats: nothing can be told")
+        return ErrorType("other", "fewer than two reference beats: nothing can be told")
     steps = np.concatenate([np.diff(places) for _, _, places in pieces])
     if not len(steps):
-        return ErrorKind("no beats", "no beats where the reference has some")
+        return ErrorType("no beats", "no beats where the reference has some")
     f = _f_measure([(right.times_s, heard.times_s) for right, heard, _ in pieces])
     ratio = float(1 / np.median(steps))
     if np.mean(np.abs(steps * ratio - 1) < SAME) < STEADY:
@@ -225,7 +225,7 @@ def kind_of_error(
         return _in_tempo(pieces, f, tatums)
     kinds = [kind for level, kind in LEVELS.items() if abs(ratio / level - 1) < SAME]
     kind = kinds[0] if kinds else "other tempo"
-    return ErrorKind(kind, f"{kind}: {ratio:.2f} times the reference", tempo_ratio=ratio)
+    return ErrorType(kind, f"{kind}: {ratio:.2f} times the reference", tempo_ratio=ratio)
 
 
 def _places(reference: Beats, estimate: Beats) -> tuple[Beats, Floats]:
@@ -237,7 +237,7 @@ def _places(reference: Beats, estimate: Beats) -> tuple[Beats, Floats]:
     return heard, np.interp(heard.times_s, around, np.arange(-1.0, len(times) + 1))
 
 
-def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: int) -> ErrorKind:
+def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: int) -> ErrorType:
     """Tell the kind of error of an estimate that has the tempo of the reference."""
     vector = np.mean(np.exp(2j * np.pi * np.concatenate([places for _, _, places in pieces])))
     if abs(vector) < CONSTANT:
@@ -250,11 +250,11 @@ def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: i
     if shift_tatums or abs(shift_ms) > HIT_S * 1000:
         near = f"{abs(shift):.2f} beats" if not shift_tatums else _counted(abs(shift_tatums), "tatum")
         detail = f"beats {near} {'late' if shift > 0 else 'early'} ({shift_ms:+.0f} ms)"
-        return ErrorKind("phase shift", detail, shift, shift_tatums, shift_ms)
+        return ErrorType("phase shift", detail, shift, shift_tatums, shift_ms)
     return _unnamed(f)
 
 
-def _wandering(places: Floats, f: float) -> ErrorKind:
+def _wandering(places: Floats, f: float) -> ErrorType:
     """Tell a drift from jumps, where the tempo is right and the phase is not one and the same."""
     width = 4
     if len(places) < 3 * width or f >= 0.5:
@@ -266,27 +266,27 @@ def _wandering(places: Floats, f: float) -> ErrorKind:
     fastest = float(np.max(np.abs(walk[width:] - walk[:-width])))
     if fastest > 0.6 * moved:  # a jump makes its whole way within one window
         return _unnamed(f)
-    return ErrorKind("drifting", f"beats drift by {moved:.1f} beats against the reference")
+    return ErrorType("drifting", f"beats drift by {moved:.1f} beats against the reference")
 
 
-def _bars(pieces: Sequence[tuple[Beats, Beats, Floats]]) -> ErrorKind:
+def _bars(pieces: Sequence[tuple[Beats, Beats, Floats]]) -> ErrorType:
     """Judge the bars of an estimate whose beats are right."""
     nearest = [np.rint(places).astype(np.int64) for _, _, places in pieces]  # reference beat of each estimated one
     ones = [np.flatnonzero(right.positions == 1) for right, _, _ in pieces]
     if not any(map(len, ones)):
-        return ErrorKind("right", "beats right (no downbeats in the reference)")
+        return ErrorType("right", "beats right (no downbeats in the reference)")
     heard_ones = [np.unique(at[heard.positions == 1]) for at, (_, heard, _) in zip(nearest, pieces, strict=True)]
     if not any(map(len, heard_ones)):
-        return ErrorKind("no downbeats", "beats right, no downbeats given")
+        return ErrorType("no downbeats", "beats right, no downbeats given")
     common = sum(len(np.intersect1d(*both)) for both in zip(ones, heard_ones, strict=True))
     f = 2 * common / sum(map(len, ones + heard_ones))
     if f >= MOSTLY:
-        return ErrorKind("right", "beats and downbeats right")
+        return ErrorType("right", "beats and downbeats right")
     metre = _metre(ones, [right.positions for right, _, _ in pieces])
     heard_metre = _metre(heard_ones, [heard.positions for _, heard, _ in pieces])
     if metre != heard_metre:
         detail = f"beats right, bars of {heard_metre} where the reference has {metre}"
-        return ErrorKind("wrong metre", detail, metres=(metre, heard_metre))
+        return ErrorType("wrong metre", detail, metres=(metre, heard_metre))
     differences = list[Ints]()
     for at, (right, heard, _) in zip(nearest, pieces, strict=True):
         known = (at >= 0) & (at < len(right)) & (heard.positions > 0)
@@ -298,9 +298,9 @@ def _bars(pieces: Sequence[tuple[Beats, Beats, Floats]]) -> ErrorKind:
     if late and counts[late] >= STEADY * counts.sum():
         late = late if late <= metre / 2 else late - metre
         detail = f"beats right, the one {_counted(abs(late), 'beat')} {'late' if late > 0 else 'early'}"
-        return ErrorKind("wrong one", detail, bar_shift_beats=late, metres=(metre, metre))
+        return ErrorType("wrong one", detail, bar_shift_beats=late, metres=(metre, metre))
     detail = f"beats right, downbeats only in part (F {f:.2f})"
-    return ErrorKind("partly right", detail, metres=(metre, metre))
+    return ErrorType("partly right", detail, metres=(metre, metre))
 
 
 def _metre(ones: Sequence[Ints], positions: Sequence[Ints]) -> int:
@@ -309,10 +309,10 @@ def _metre(ones: Sequence[Ints], positions: Sequence[Ints]) -> int:
     return int(np.argmax(np.bincount(bars))) if len(bars) else max(int(some.max()) for some in positions if len(some))
 
 
-def _unnamed(f: float) -> ErrorKind:
+def _unnamed(f: float) -> ErrorType:
     if f >= 0.5:
-        return ErrorKind("partly right", f"beats right in part (F {f:.2f})")
-    return ErrorKind("other", f"beats wrong in no one way (F {f:.2f})")
+        return ErrorType("partly right", f"beats right in part (F {f:.2f})")
+    return ErrorType("other", f"beats wrong in no one way (F {f:.2f})")
 
 
 def _counted(n: int, noun: str) -> str:

@@ -17,7 +17,14 @@ import numpy.typing as npt
 
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
-from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS, N_BANDS, FrontEnd, log_bands, stream_log_bands
+from levada.beat_tracking.spectrogram import (
+    FRONT_ENDS,
+    LOG_BANDS,
+    N_BANDS,
+    FrontEnd,
+    log_spectrogram,
+    stream_log_spectrogram,
+)
 from levada.beat_tracking.tracker import Progress, Spans
 from levada.errors import InputError
 from levada.io import audio
@@ -127,13 +134,13 @@ def spectrogram_pieces(
             raise InputError("has a sampling rate of its own: leave out the rate", path=source)
         info = audio.info(source)
         frames = 0
-        for piece in stream_log_bands(audio.read_blocks(source), info.rate, front_end=front_end):
+        for piece in stream_log_spectrogram(audio.read_blocks(source), info.rate, front_end=front_end):
             yield piece
             frames += len(piece)
             if progress is not None:
                 progress(round(front_end.grid.time_s(frames)), round(info.duration_s))
         return
-    yield log_bands(*audio.samples_of(source, rate), front_end=front_end)
+    yield log_spectrogram(*audio.samples_of(source, rate), front_end=front_end)
 
 
 def flux_tracker() -> NetworkTracker:

@@ -46,7 +46,7 @@ BASES: Mapping[str, Callable[[], Weights]] = {
 }
 """Those whose weights can be fine-tuned."""
 
-ADAPT_SETTINGS: Mapping[str, Callable[[], AdaptSettings]] = {"beat_this": beat_this.gentle}
+ADAPT_SETTINGS: Mapping[str, Callable[[], AdaptSettings]] = {"beat_this": beat_this.finetune_settings}
 """How a base is fine-tuned whose network is of another size than ours."""
 
 EXTERNAL_MODELS = {

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.augmentation import Augmentation, augment, cut
+from levada.beat_tracking.augmentation import Augmentation, augment, fix_length
 from levada.beat_tracking.decoder import decode_beats, pick_peaks, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.pretraining_card import card
-from levada.beat_tracking.spectrogram import GRID, file_log_bands, log_bands
+from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram, log_spectrogram
 from levada.data import open_corpus
 from levada.data.spans import with_margins
 from levada.errors import InputError
@@ -221,7 +221,7 @@ def hear(index: int, settings: PretrainSettings) -> Piece:
 
 def _heard(performance: Performance, sounds: Sounds, rng: Generator) -> Piece:
     rendering = play(performance, rng=rng, sounds=sounds)
-    return Piece(log_bands(rendering.mixture, rendering.rate).astype(np.float16), rendering.beats)
+    return Piece(log_spectrogram(rendering.mixture, rendering.rate).astype(np.float16), rendering.beats)
 
 
 def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
@@ -291,7 +291,7 @@ def exam(settings: PretrainSettings) -> Exam:
         for track in open_corpus(settings.exam).tracks:
             if track.annotation is not None:
                 group = "/".join(track.group.split("/")[:2])
-                questions.append((group, file_log_bands(track.audio), track.beats()))
+                questions.append((group, file_log_spectrogram(track.audio), track.beats()))
     if settings.exam_soundfont:
         try:
             font = SoundFont(find(settings.exam_soundfont))
@@ -332,9 +332,9 @@ def pretrain(
     import torch
 
     from levada.beat_tracking.networks.tcn import Tcn
-    from levada.beat_tracking.targets import widened_loss
+    from levada.beat_tracking.targets import widened_target_loss
     from levada.learning.training import FitSettings, fit
-    from levada.learning.weights import partway
+    from levada.learning.weights import interpolate
 
     torch.manual_seed(settings.seed)
     net = Tcn() if not settings.start else _started(settings.start)
@@ -351,13 +351,13 @@ def pretrain(
                 precision=settings.precision,
                 seed=settings.seed,
             ),
-            loss=partial(widened_loss, downbeat_weight=settings.downbeat_weight),
+            loss=partial(widened_target_loss, downbeat_weight=settings.downbeat_weight),
             folder=folder,
             progress=progress,
             validate=questions.grade if questions.questions else None,
             validate_every=settings.exam_every,
         )
-    made = partway(net, trained, share=settings.partway) if settings.start else trained
+    made = interpolate(net, trained, alpha=settings.partway) if settings.start else trained
     assert isinstance(made, Tcn)
     return made
 
@@ -467,7 +467,11 @@ class _Stream:
         beats = piece.beats.shift(-GRID.time_s(start))
         bands, beats, _ = augment(heard, beats, by=HEARD_AGAIN, rng=rng)
         targets, known = frame_targets(beats, len(bands))
-        return cut(bands, frames, fill=float(bands.min())), cut(targets, frames), cut(known, frames)
+        return (
+            fix_length(bands, frames, fill=float(bands.min())),
+            fix_length(targets, frames),
+            fix_length(known, frames),
+        )
 
 
 def _content(settings: PretrainSettings) -> dict[str, str]:

@@ -36,7 +36,7 @@ def activations(bands: Floats32) -> Floats32:
     Parameters
     ----------
     bands : float32 [shape=(frames, 81)]
-        `spectrogram.log_bands` of a whole recording.
+        `spectrogram.log_spectrogram` of a whole recording.
 
     Returns
     -------

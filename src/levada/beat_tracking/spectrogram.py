@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +25,6 @@ from levada.io import audio
 from levada.io.files import atomic_file
 from levada.learning.frame_grid import FrameGrid
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = [
     "FRONT_ENDS",
     "GRID",
@@ -37,14 +33,13 @@ __all__ = [
     "N_BANDS",
     "QUARTER_TONES",
     "FrontEnd",
-    "file_log_bands",
+    "file_log_spectrogram",
     "filterbank",
-    "log_bands",
     "log_filterbank",
+    "log_spectrogram",
     "mel_filterbank",
     "quarter_tone_filterbank",
-    "stream_log_bands",
-    "torch_log_bands",
+    "stream_log_spectrogram",
 ]
 
 Floats32 = npt.NDArray[np.float32]
@@ -177,7 +172,7 @@ FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
 """What each network hears, by the word it carries as `front_end`."""
 
 
-def log_bands(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Floats32:
+def log_spectrogram(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Floats32:
     """The log-band spectrogram of a recording.
 
     Parameters
@@ -198,14 +193,16 @@ def log_bands(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) 
     InputError
         If the samples are samples × channels.
     """
-    return _joined(stream_log_bands([audio.channels_first(samples)], rate, front_end=front_end), front_end)
+    return _joined(stream_log_spectrogram([audio.channels_first(samples)], rate, front_end=front_end), front_end)
 
 
 def _joined(pieces: Iterable[Floats32], front_end: FrontEnd) -> Floats32:
     return np.concatenate([np.zeros((0, front_end.bands), np.float32), *pieces])
 
 
-def stream_log_bands(blocks: Iterable[Floats32], rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Iterator[Floats32]:
+def stream_log_spectrogram(
+    blocks: Iterable[Floats32], rate: int, *, front_end: FrontEnd = LOG_BANDS
+) -> Iterator[Floats32]:
     """The same spectrogram in pieces, from audio in pieces, in flat memory.
 
     Parameters
@@ -263,7 +260,9 @@ def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[F
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def file_log_bands(path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: str | Path | None = None) -> Floats32:
+def file_log_spectrogram(
+    path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: str | Path | None = None
+) -> Floats32:
     """The spectrogram of a file, kept on disk for the next time.
 
     Parameters
@@ -289,34 +288,11 @@ def file_log_bands(path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: 
                     return bands
             except (OSError, ValueError, EOFError):
                 pass  # a damaged cache is only a slow one
-    bands = _joined(stream_log_bands(audio.read_blocks(path), audio.info(path).rate, front_end=front_end), front_end)
+    bands = _joined(
+        stream_log_spectrogram(audio.read_blocks(path), audio.info(path).rate, front_end=front_end), front_end
+    )
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(kept, force=True) as temporary, open(temporary, "wb") as file:
             np.save(file, bands)
     return bands
-
-
-def torch_log_bands(samples: torch.Tensor) -> torch.Tensor:
-    """The same spectrogram on tensors, for training.
-
-    Parameters
-    ----------
-    samples : float32 tensor [shape=(..., samples)]
-        Mono audio at 44.1 kHz.
-
-    Returns
-    -------
-    float32 tensor [shape=(..., frames, 81)]
-    """
-    import torch
-
-    if samples.shape[-1] == 0:
-        raise InputError("a spectrogram needs at least one sample")
-    flat = samples.reshape(-1, samples.shape[-1])
-    window = torch.hann_window(WINDOW, periodic=False, device=samples.device)
-    spectra = torch.stft(flat, WINDOW, GRID.hop, window=window, center=True, pad_mode="constant", return_complex=True)
-    magnitudes = spectra[:, : WINDOW // 2, : GRID.frames(samples.shape[-1])].abs().transpose(1, 2)
-    bank = torch.tensor(filterbank(), device=samples.device)
-    bands = torch.log(magnitudes @ bank + FLOOR)
-    return bands.reshape(*samples.shape[:-1], *bands.shape[1:])

@@ -18,7 +18,7 @@ from levada.beat_tracking.spectrogram import GRID
 from levada.io.beats import Beats
 from levada.learning.frame_grid import FrameGrid
 
-__all__ = ["Batch", "frame_targets", "shift_tolerant_loss", "widened_loss"]
+__all__ = ["Batch", "frame_targets", "shift_tolerant_loss", "widened_target_loss"]
 
 
 class Batch(NamedTuple):
@@ -73,7 +73,7 @@ def frame_targets(
     return targets, known
 
 
-def widened_loss(
+def widened_target_loss(
     logits: Tensor, batch: Batch, *, downbeat_weight: float = 0.25, positive_weight: float = 1.0
 ) -> Tensor:
     """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020).

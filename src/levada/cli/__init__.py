@@ -356,7 +356,7 @@ def evaluate(
     if oracle or plot is not None or minutes is not None:
         raise InputError("--oracle, --plot and --minutes are for --task stems")
     from levada.beat_tracking.evaluation import evaluate as score
-    from levada.beat_tracking.evaluation import with_floor
+    from levada.beat_tracking.evaluation import with_baseline
     from levada.beat_tracking.pretrained import baseline, load_tracker
     from levada.data import open_corpus
 
@@ -365,7 +365,7 @@ def evaluate(
     tracks = open_audio.tracks
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
-    trackers = {name: load_tracker(name) if name in asked else baseline() for name in with_floor(asked)}
+    trackers = {name: load_tracker(name) if name in asked else baseline() for name in with_baseline(asked)}
     with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = score(
             tracks, trackers, out=out, force=force, trim_s=trim, exclude_trained=exclude_trained,

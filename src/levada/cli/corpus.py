@@ -78,11 +78,11 @@ def corpus_agreement(
     """Compare two annotators, or two folders of beats: F, asynchrony, positions; which recordings differ, and how."""
     from dataclasses import asdict
 
-    from levada.beat_tracking.agreement import compare_beats
+    from levada.beat_tracking.agreement import compare_beat_files
     from levada.data.folder import annotations_of
 
     places = [(first, ""), (second, "")] if corpus is None else [(corpus, first), (corpus, second)]
-    found = compare_beats(*(annotations_of(*place) for place in places), names=(first, second))
+    found = compare_beat_files(*(annotations_of(*place) for place in places), names=(first, second))
     if as_json:
         rows = [{"recording": name, **asdict(row), "same": row.is_same} for name, row in found.items()]
         terminal.print_json({"first": first, "second": second, "recordings": rows})

@@ -16,7 +16,7 @@ from levada.io.files import atomic_file, check_parent_folder
 from levada.io.text import escape_csv_cell
 
 if TYPE_CHECKING:
-    from levada.beat_tracking.selection import Choice
+    from levada.beat_tracking.selection import Selection
 
 __all__ = ["select"]
 
@@ -42,16 +42,16 @@ def select(
     import numpy as np
 
     from levada.beat_tracking.pretrained import load_tracker
-    from levada.beat_tracking.selection import choose
-    from levada.beat_tracking.selection.schemes import named
+    from levada.beat_tracking.selection import select
+    from levada.beat_tracking.selection.schemes import get_scheme
     from levada.data import open_corpus
 
-    named(scheme)
+    get_scheme(scheme)
     opened = open_corpus(pool)
     _check(out, force=force)
     tracker = load_tracker(model)
     with terminal.progress("listening") as progress:
-        choices = choose(
+        choices = select(
             opened.tracks,
             minutes=minutes,
             scheme=scheme,
@@ -73,7 +73,7 @@ def select(
         _write(out, choices)
 
 
-def _rows(choices: Sequence[Choice]) -> list[dict[str, str | float | int]]:
+def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
     return [
         {
             "rank": one.rank,
@@ -87,7 +87,7 @@ def _rows(choices: Sequence[Choice]) -> list[dict[str, str | float | int]]:
     ]
 
 
-def _show(choices: Sequence[Choice]) -> None:
+def _show(choices: Sequence[Selection]) -> None:
     lines = [["rank", "recording", "from", "to", "bars", "why"]]
     lines += [
         [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.why] for one in choices
@@ -113,7 +113,7 @@ def _check(out: Path | None, *, force: bool) -> None:
         raise InputError("exists already; give another folder, or --force to replace it", path=out / TABLE)
 
 
-def _write(out: Path, choices: Sequence[Choice]) -> None:
+def _write(out: Path, choices: Sequence[Selection]) -> None:
     """The table, and for each recording labels of where to annotate and a file to put beats into."""
     _folder(out)
     with atomic_file(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -143,7 +143,7 @@ def _write(out: Path, choices: Sequence[Choice]) -> None:
     )
 
 
-def _template(recording: str, stretches: Sequence[Choice]) -> str:
+def _template(recording: str, stretches: Sequence[Selection]) -> str:
     where = "".join(f"# annotate {one.start_s:.3f} s to {one.end_s:.3f} s ({one.bars} bars)\n" for one in stretches)
     return (
         f"# {recording}\n{where}# one beat a line: its time in seconds, a tab, its place in the bar from 1; "

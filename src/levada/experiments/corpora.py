@@ -259,7 +259,7 @@ def labels(
         return draw(tracks, minutes=minutes, rng=rng)
     from levada.beat_tracking import selection as select
 
-    return list(select.draw(tracks, minutes=minutes, scheme=selection, rng=rng))
+    return list(select.sample(tracks, minutes=minutes, scheme=selection, rng=rng))
 
 
 def _until(track: Track, end_s: float) -> Beats:

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from levada.beat_tracking.augmentation import NONE as UNCHANGED
+from levada.beat_tracking.augmentation import NO_AUGMENTATION as UNCHANGED
 from levada.beat_tracking.augmentation import Augmentation
 from levada.beat_tracking.pretrained import BASES, EXTERNAL, base_weights, find_folder
 from levada.data import Corpus, StemCorpus

@@ -18,7 +18,7 @@ from levada.errors import InputError
 from levada.learning.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.learning.model_folder import model_digest, read_tensors, write_model
 
-__all__ = ["Card", "Networks", "Weights", "base_facts", "digest", "load", "network_kind", "partway", "save"]
+__all__ = ["Card", "Networks", "Weights", "base_facts", "digest", "interpolate", "load", "network_kind", "save"]
 
 Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
 """What a model's folder may name -> the class of the network, and that of its settings."""
@@ -128,15 +128,31 @@ def load(folder: str | Path, *, networks: Networks) -> Weights:
     return Weights(net.eval(), card, config["decoder"], config["training"])
 
 
-def partway(start: nn.Module, end: nn.Module, *, share: float) -> Any:
-    """A network whose weights lie so far on the straight way from one to the other.
+def interpolate(start: nn.Module, end: nn.Module, *, alpha: float) -> Any:
+    """Interpolate linearly between the weights of two networks of one shape.
 
-    A network trained on and averaged with the one it came from forgets less of what that knew (Wortsman et al.,
-    "Robust fine-tuning of zero-shot models", CVPR 2022).
+    A fine-tuned network averaged with the one that it was trained from forgets less of what that one learned (WiSE-FT).
+
+    Parameters
+    ----------
+    start, end : nn.Module
+    alpha : float
+        0 for the weights of `start`, 1 for those of `end`.
+
+    Returns
+    -------
+    nn.Module
+        A new network in evaluation mode; counters, which are no floating-point numbers, are those of `end`.
+
+    References
+    ----------
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
     """
     from copy import deepcopy
 
     net, first, last = deepcopy(end), start.state_dict(), end.state_dict()
-    counts = {name for name in last if not last[name].is_floating_point()}  # of batches seen, by a norm
-    net.load_state_dict({name: last[name] if name in counts else first[name].lerp(last[name], share) for name in last})
+    counters = {name for name in last if not last[name].is_floating_point()}
+    net.load_state_dict(
+        {name: last[name] if name in counters else first[name].lerp(last[name], alpha) for name in last}
+    )
     return net.eval()

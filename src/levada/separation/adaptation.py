@@ -16,7 +16,7 @@ from levada.errors import InputError
 from levada.learning.adaptation import start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
-from levada.learning.weights import Weights, base_facts, digest, partway
+from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.separation import nmf
 from levada.separation.augmentation import AS_IT_IS
 from levada.separation.examples import CLIP, RATE, Song, StemSettings, Stock, batches, stem_loss
@@ -88,7 +88,7 @@ def finetune_augment(
     import torch
 
     start = with_head(base.net, _instruments(spans))
-    trained = partway(start, _trained(start, spans, settings, folder, progress), share=settings.partway)
+    trained = interpolate(start, _trained(start, spans, settings, folder, progress), alpha=settings.partway)
     if settings.bases:
         learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
         trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))

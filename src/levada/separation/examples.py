@@ -69,7 +69,7 @@ class StemSettings:
     softness_db : float
         How far below the mixture errors no longer count.
     partway : float
-        How far a fine-tuned network goes from its base to what the stems taught it: `levada.learning.weights.partway`.
+        How far a fine-tuned network goes from its base to what the stems taught it: `weights.interpolate`.
     bases : int
         Spectra of each instrument in dictionaries of the same stems, which have a say beside a fine-tuned network; 0 is
         no dictionaries.

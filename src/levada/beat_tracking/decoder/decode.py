@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.decoder.hints import hint_windows, widened
+from levada.beat_tracking.decoder.hints import hint_windows, widen_tempo_range
 from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, sub_frame
 from levada.beat_tracking.decoder.recursion import Algebra, Forward, Impl, backward, best_product, sum_product
 from levada.beat_tracking.decoder.settings import DecoderSettings
@@ -226,7 +226,7 @@ def _prepared(
     settings = settings or DecoderSettings()
     if hints is None or not len(hints):
         return build(settings, None), settings, None
-    settings = widened(settings, hints)
+    settings = widen_tempo_range(settings, hints)
     windows = hint_windows(hints, frames=frames, fps=fps, settings=settings)
     return build(settings, windows), settings, hints
 

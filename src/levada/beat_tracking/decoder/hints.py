@@ -13,7 +13,7 @@ from levada.beat_tracking.decoder.state_space import Windows, beat_lengths
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["hint_windows", "widened"]
+__all__ = ["hint_windows", "widen_tempo_range"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ PHANTOM = 0.6  # beats shorter than this part of the usual ones are not taken fr
 USUAL_FROM = 3  # beats from one numbered hint to the next, to say what is usual
 
 
-def widened(settings: DecoderSettings, hints: Beats) -> DecoderSettings:
+def widen_tempo_range(settings: DecoderSettings, hints: Beats) -> DecoderSettings:
     """Widen the tempo range to fit the hints.
 
     Between two hints lie one or more beats, as many as their positions allow. Where no such number gives a

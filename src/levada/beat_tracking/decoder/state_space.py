@@ -22,11 +22,11 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.errors import InputError
 
-__all__ = ["BarPointer", "Sound", "Windows", "bar_pointer", "beat_lengths", "metre_changes", "pattern_pointer"]
+__all__ = ["BarPointer", "Likelihood", "Windows", "bar_pointer", "beat_lengths", "metre_changes", "pattern_pointer"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Sound = Callable[[Ints], Floats]  # start frames (K, n) -> scores (K, P, n) of what is heard during whole beats
+Likelihood = Callable[[Ints], Floats]  # start frames (K, n) -> scores (K, P, n) of what is heard during whole beats
 
 FLOOR = 0.02  # no frame is surer than this of anything: chosen on real recordings, where 1e-5 was worse
 FAINT = 0.1  # activations far below this say nothing about which kind of beat it is
@@ -75,7 +75,7 @@ class BarPointer:
     heard: Floats  # (frames,) probability of any beat
     sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
     windows: Windows | None
-    sound: Sound | None = None  # who scores what is heard, where `sums` do not; beats then lie where they start
+    sound: Likelihood | None = None  # who scores what is heard, where `sums` do not; beats then lie where they start
 
     @property
     def longest(self) -> int:
@@ -175,7 +175,7 @@ def bar_pointer(
 
 
 def pattern_pointer(
-    sound: Sound,
+    sound: Likelihood,
     *,
     bars: Sequence[int],
     weights: Floats,
@@ -233,7 +233,7 @@ def _pointer(
     fps: float,
     settings: DecoderSettings,
     windows: Windows | None,
-    sound: Sound | None = None,
+    sound: Likelihood | None = None,
 ) -> BarPointer:
     """Build the states and their changes around what is heard."""
     beats = np.array(bars)

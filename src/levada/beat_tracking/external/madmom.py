@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.external.legacy_imports import import_old
+from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.beat_tracking.external.safe_pickle import Part, read_network
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.network_tracker import NetworkTracker, predict
@@ -80,7 +80,7 @@ def tracker() -> ExternalTracker:
     """
     _processors()
     _say_licence()
-    version = getattr(import_old("madmom"), "__version__", "unknown")
+    version = getattr(import_legacy("madmom"), "__version__", "unknown")
     models = sorted((_folder() / "downbeats" / "2016").glob("downbeats_blstm_*.pkl"))
     return ExternalTracker("madmom", _find, identity=f"madmom {version} {_digest(models)}")
 
@@ -197,7 +197,7 @@ def _processors() -> tuple[Any, Any, Any]:
     """What hears, what decodes, and what wraps samples for them."""
     _folder()
     try:
-        downbeats, signal = import_old("madmom.features.downbeats"), import_old("madmom.audio.signal")
+        downbeats, signal = import_legacy("madmom.features.downbeats"), import_legacy("madmom.audio.signal")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             listen = downbeats.RNNDownBeatProcessor()

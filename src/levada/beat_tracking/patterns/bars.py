@@ -13,7 +13,7 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder.settings import LONGEST_BAR
 from levada.io.beats import Beats
 
-__all__ = ["Bar", "cut_bars", "metres_of"]
+__all__ = ["Bar", "count_metres", "cut_bars"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class Bar:
     times_s: Floats
 
 
-def metres_of(labels: Sequence[Beats]) -> dict[int, int]:
+def count_metres(labels: Sequence[Beats]) -> dict[int, int]:
     """Beats per bar of the complete bars, and how often; without those too rare to be anything but mistakes.
 
     Where no bar is complete the highest position is taken for the number of beats; without positions there are none.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levada.beat_tracking.spectrogram import GRID, N_BANDS, WINDOW, filterbank
 from levada.errors import InputError
 
-__all__ = ["onsets"]
+__all__ = ["band_onset_strength"]
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
@@ -27,13 +27,13 @@ QUIET = 0.1  # and by so much of the mean over the whole recording and all bands
 _BLOCK = 4096
 
 
-def onsets(bands: Floats32, *, edges_hz: Sequence[float], every: int = 1) -> Floats:
+def band_onset_strength(bands: Floats32, *, edges_hz: Sequence[float], every: int = 1) -> Floats:
     """Onset strength in a few wide bands.
 
     Parameters
     ----------
     bands : float32 [shape=(frames, 81)]
-        `spectrogram.log_bands` of a recording or a stretch of it.
+        `spectrogram.log_spectrogram` of a recording or a stretch of it.
     edges_hz : sequence of float
         Frequencies that separate the wide bands, ascending.
     every : int

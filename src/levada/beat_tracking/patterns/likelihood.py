@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.patterns.mixture import Mixture
 
-__all__ = ["CellSound"]
+__all__ = ["CellLikelihood"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 STRETCH = 2048  # start frames whose scores are worked out at once
 
 
-class CellSound:
+class CellLikelihood:
     """Scores of beats that start at given frames, for `decode.model.pattern_pointer`.
 
     The frames of a beat fall into its cells by their place in the beat; each scores the logarithm of its density in

@@ -13,8 +13,8 @@ from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import DecoderSettings, decode_model
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, beat_lengths, metre_changes, pattern_pointer
 from levada.beat_tracking.network_tracker import spectrogram_pieces
-from levada.beat_tracking.patterns.features import onsets
-from levada.beat_tracking.patterns.likelihood import CellSound
+from levada.beat_tracking.patterns.features import band_onset_strength
+from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, N_BANDS
 from levada.beat_tracking.tracker import Progress
@@ -74,12 +74,12 @@ class PatternTracker:
         learnt = self.patterns
         every = learnt.settings.every
         fps = float(GRID.fps) / every
-        features = onsets(bands, edges_hz=learnt.settings.edges_hz, every=every)
+        features = band_onset_strength(bands, edges_hz=learnt.settings.edges_hz, every=every)
         heard = _anything(bands, every)
 
         def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
             weights, change = _pattern_changes(learnt, settings)
-            sound = CellSound(
+            sound = CellLikelihood(
                 features,
                 learnt.mixture,
                 learnt.weights,

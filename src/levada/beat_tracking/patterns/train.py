@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
-from levada.beat_tracking.patterns.bars import Bar, cut_bars, metres_of
-from levada.beat_tracking.patterns.features import onsets
+from levada.beat_tracking.patterns.bars import Bar, count_metres, cut_bars
+from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.mixture import Mixture, fit_mixture, k_means
 from levada.beat_tracking.patterns.model import BayesSettings, Patterns
-from levada.beat_tracking.spectrogram import GRID, log_bands
+from levada.beat_tracking.spectrogram import GRID, log_spectrogram
 from levada.data import Span
 from levada.errors import InputError
 from levada.io import audio
@@ -80,7 +80,7 @@ def train(
     ISMIR 2013.
     """
     settings = settings or BayesSettings()
-    metres = metres_of([span.beats for span in spans])
+    metres = count_metres([span.beats for span in spans])
     order = sorted(metres, key=lambda metre: -metres[metre])
     bars: list[Bar] = []
     heard: list[_Frames] = []
@@ -126,7 +126,7 @@ def _hear(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) 
         )
     start_s = max(0.0, span.start_s - AROUND_S)
     samples, rate = audio.read(span.track.audio, start_s=start_s, duration_s=span.end_s + AROUND_S - start_s)
-    features = onsets(log_bands(samples, rate), edges_hz=settings.edges_hz, every=settings.every)
+    features = band_onset_strength(log_spectrogram(samples, rate), edges_hz=settings.edges_hz, every=settings.every)
     fps = float(GRID.fps) / settings.every
     times = (
         round(start_s * rate) / rate + (np.arange(len(features)) + (settings.every - 1) / (2 * settings.every)) / fps

@@ -9,8 +9,8 @@ wrong. `choose` asks a scheme about a pool without labels; `draw` asks it about 
 
 from __future__ import annotations
 
-from levada.beat_tracking.selection.pool import Choice, choose
+from levada.beat_tracking.selection.pool import Selection, select
 from levada.beat_tracking.selection.schemes import SCHEMES
-from levada.beat_tracking.selection.simulate import draw
+from levada.beat_tracking.selection.simulate import sample
 
-__all__ = ["SCHEMES", "Choice", "choose", "draw"]
+__all__ = ["SCHEMES", "Selection", "sample", "select"]

@@ -20,13 +20,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.spectrogram import FrontEnd, stream_log_bands
+from levada.beat_tracking.spectrogram import FrontEnd, stream_log_spectrogram
 from levada.data import Track
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.frame_grid import FrameGrid
 
-__all__ = ["FPS", "Rhythm", "listen", "onset_patterns", "onset_strength", "scale_transform", "similarity"]
+__all__ = [
+    "FPS",
+    "RhythmFeatures",
+    "onset_patterns",
+    "onset_strength",
+    "rhythm_features",
+    "scale_transform",
+    "similarity",
+]
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -45,7 +53,7 @@ LOWEST_HZ, PER_OCTAVE, MODULATIONS = 0.5, 5, 25
 
 
 @dataclass(frozen=True, eq=False)
-class Rhythm:
+class RhythmFeatures:
     """What there is to know of a recording before anybody annotates it.
 
     Parameters
@@ -68,7 +76,7 @@ class Rhythm:
         return len(self.onsets) / FPS
 
 
-def listen(track: Track) -> Rhythm:
+def rhythm_features(track: Track) -> RhythmFeatures:
     """Describe the rhythm of a recording; once in each process, whatever the file is called.
 
     Raises
@@ -93,16 +101,16 @@ class _Source:
 
 
 @lru_cache(maxsize=4096)
-def _listen(_: str, source: _Source) -> Rhythm:
+def _listen(_: str, source: _Source) -> RhythmFeatures:
     about = audio.info(source.path)
     if about.duration_s < SHORTEST_S:
         raise InputError(f"lasts {about.duration_s:.3g} s: too short to have a rhythm", path=source.path)
-    bands = np.concatenate([*stream_log_bands(audio.read_blocks(source.path), about.rate, front_end=FRONT_END)])
+    bands = np.concatenate([*stream_log_spectrogram(audio.read_blocks(source.path), about.rate, front_end=FRONT_END)])
     if bands.max() < SILENT:
         raise InputError("is silent", path=source.path)
     bands = np.maximum(bands, bands.max() - np.float32(DEEPEST))
     onsets = onset_strength(bands)
-    return Rhythm(scale_transform(onsets), onset_patterns(bands), onsets.astype(np.float32))
+    return RhythmFeatures(scale_transform(onsets), onset_patterns(bands), onsets.astype(np.float32))
 
 
 @lru_cache(maxsize=1)
@@ -222,7 +230,7 @@ def _modulations() -> npt.NDArray[np.complex64]:
     return np.asarray(kernels, np.complex64)
 
 
-def similarity(rhythms: Sequence[Rhythm]) -> Floats:
+def similarity(rhythms: Sequence[RhythmFeatures]) -> Floats:
     """Compare every recording with every other.
 
     Each number is standardised over the recordings, and the two descriptions weigh the same.

@@ -11,16 +11,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.selection.features import FPS, Rhythm, listen, similarity
-from levada.beat_tracking.selection.schemes import named
-from levada.beat_tracking.selection.uncertainty import tracked, uncertainties
+from levada.beat_tracking.selection.features import FPS, RhythmFeatures, rhythm_features, similarity
+from levada.beat_tracking.selection.schemes import get_scheme
+from levada.beat_tracking.selection.uncertainty import cached_beats, uncertainties
 from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Track
 from levada.data.budget import LONGEST_BAR, STRETCH_BARS, STRETCH_S
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Selection", "select"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """A stretch to annotate.
 
     Parameters
@@ -63,7 +63,7 @@ class Choice:
         return self.end_s - self.start_s
 
 
-def choose(
+def select(
     tracks: Sequence[Track],
     *,
     minutes: float,
@@ -71,7 +71,7 @@ def choose(
     rng: np.random.Generator,
     tracker: TrackerLike,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Choice]:
+) -> list[Selection]:
     """Choose what to annotate first.
 
     The scheme ranks the recordings. The budget goes to them in that order in stretches of about 16 s, one a recording
@@ -105,7 +105,7 @@ def choose(
         If there is no such scheme, nothing is left to annotate or can be read, the pool has less than the budget, or
         the budget is shorter than a bar; or if "uncertainty" is asked of a tracker that tells no confidence.
     """
-    chooser = named(scheme)
+    chooser = get_scheme(scheme)
     if not 0 < minutes < math.inf:
         raise InputError(f"a budget must be above 0 minutes, not {minutes:g}")
     stretches = max(1, round(60 * minutes / STRETCH_S))
@@ -136,7 +136,7 @@ def choose(
     chosen = list(dict.fromkeys(i for i, _, _ in taken))
     why = {i: _why(scheme, i, alike, known, chosen) for i in chosen}
     return [
-        Choice(
+        Selection(
             pool[i],
             float(bars[i].cuts_s[a]),
             float(bars[i].cuts_s[b]),
@@ -162,18 +162,18 @@ class _Told:
             self.progress(min(self.done, self.total), self.total)
 
 
-def _heard(tracks: Sequence[Track], told: _Told) -> dict[Track, Rhythm]:
-    heard: dict[Track, Rhythm] = {}
+def _heard(tracks: Sequence[Track], told: _Told) -> dict[Track, RhythmFeatures]:
+    heard: dict[Track, RhythmFeatures] = {}
     for track in tracks:
         try:
-            heard[track] = listen(track)
+            heard[track] = rhythm_features(track)
         except InputError as error:
             _log.warning("%s; it is left out", error)
         told.step()
     return heard
 
 
-def _check(tracks: Sequence[Track], free: Sequence[Rhythm], minutes: float) -> None:
+def _check(tracks: Sequence[Track], free: Sequence[RhythmFeatures], minutes: float) -> None:
     """Whether there is enough to choose from."""
     if not tracks:
         raise InputError("there are no recordings to choose from")
@@ -194,7 +194,7 @@ def _too_little(there_s: float, minutes: float) -> str:
 class _Bars:
     """The bars of one recording, and which of them are chosen."""
 
-    rhythm: Rhythm
+    rhythm: RhythmFeatures
     pieces: int  # stretches that are planned here
     is_tracked: bool = False
     cuts_s: Floats = field(default_factory=lambda: np.zeros(0))
@@ -218,7 +218,7 @@ class _Bars:
     def find(self, track: Track, tracker: TrackerLike, *, needs_confidence: bool) -> None:
         """Track the recording."""
         self.is_tracked = True
-        beats = tracked(track, tracker=tracker)
+        beats = cached_beats(track, tracker=tracker)
         if needs_confidence:
             uncertainties(beats, tracker=tracker)
         cuts = beats.downbeats_s if len(beats.downbeats_s) > 1 else beats.times_s

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError, suggest
 
-__all__ = ["SCHEMES", "Scheme", "diversity", "facility", "k_medoids", "named", "random", "uncertainty", "vote_k"]
+__all__ = ["SCHEMES", "Scheme", "diversity", "facility", "get_scheme", "k_medoids", "random", "uncertainty", "vote_k"]
 
 Floats = npt.NDArray[np.float64]
 Scheme = Callable[..., list[int]]
@@ -155,7 +155,7 @@ SCHEMES: Mapping[str, Scheme] = {
 """Every scheme by the name that specs and commands give it."""
 
 
-def named(scheme: str) -> Scheme:
+def get_scheme(scheme: str) -> Scheme:
     """A scheme by its name.
 
     Raises

@@ -10,22 +10,22 @@ import numpy as np
 
 from levada import data
 from levada.beat_tracking.pretrained import load_tracker
-from levada.beat_tracking.selection.features import Rhythm, listen, similarity
-from levada.beat_tracking.selection.schemes import named
-from levada.beat_tracking.selection.uncertainty import doubts
+from levada.beat_tracking.selection.features import RhythmFeatures, rhythm_features, similarity
+from levada.beat_tracking.selection.schemes import get_scheme
+from levada.beat_tracking.selection.uncertainty import mean_uncertainties
 from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Span, Track
 from levada.data.budget import STRETCH_S
 from levada.errors import InputError
 
-__all__ = ["draw"]
+__all__ = ["sample"]
 
 RANDOM, UNCERTAINTY = "random", "uncertainty"
 
 _log = logging.getLogger(__name__)
 
 
-def draw(
+def sample(
     tracks: Sequence[Track],
     *,
     minutes: float,
@@ -62,7 +62,7 @@ def draw(
         If there is no such scheme, the budget is not above zero, is shorter than a bar, or less is annotated than
         asked; or if the tracker tells no confidence.
     """
-    chooser = named(scheme)
+    chooser = get_scheme(scheme)
     if scheme == RANDOM or not minutes > 0:
         return data.draw(tracks, minutes=minutes, rng=rng)
     pool = [track for track in tracks if track.is_annotated]
@@ -72,7 +72,7 @@ def draw(
         return data.draw(pool, minutes=minutes, rng=rng)
     alike = similarity(list(heard.values()))
     if scheme == UNCERTAINTY:
-        chooser = partial(chooser, unsure=doubts(usable, tracker=_base() if tracker is None else tracker))
+        chooser = partial(chooser, unsure=mean_uncertainties(usable, tracker=_base() if tracker is None else tracker))
     for count in range(min(max(1, round(60 * minutes / STRETCH_S)), len(usable)), len(usable) + 1):
         chosen = [usable[i] for i in chooser(alike, count=count, rng=rng)]
         try:
@@ -82,11 +82,11 @@ def draw(
     return data.draw([*usable, *rest], minutes=minutes, rng=rng)
 
 
-def _heard(pool: Sequence[Track]) -> dict[Track, Rhythm]:
-    heard: dict[Track, Rhythm] = {}
+def _heard(pool: Sequence[Track]) -> dict[Track, RhythmFeatures]:
+    heard: dict[Track, RhythmFeatures] = {}
     for track in pool:
         try:
-            heard[track] = listen(track)
+            heard[track] = rhythm_features(track)
         except InputError as error:
             _log.warning("%s: chosen last", error)
     return heard

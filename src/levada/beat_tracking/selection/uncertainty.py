@@ -12,14 +12,14 @@ from levada.data import Track
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["doubts", "tracked", "uncertainties"]
+__all__ = ["cached_beats", "mean_uncertainties", "uncertainties"]
 
 Floats = npt.NDArray[np.float64]
 
 _FOUND: dict[tuple[str, str, str], Beats] = {}
 
 
-def tracked(track: Track, *, tracker: TrackerLike) -> Beats:
+def cached_beats(track: Track, *, tracker: TrackerLike) -> Beats:
     """Beats of a recording; remembered for trackers that have an identity.
 
     Raises
@@ -35,7 +35,7 @@ def tracked(track: Track, *, tracker: TrackerLike) -> Beats:
     return _FOUND[key]
 
 
-def doubts(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floats:
+def mean_uncertainties(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floats:
     """How unsure a tracker is of each recording: the mean of 1 - confidence of its beats, 1 where it finds none.
 
     Returns
@@ -47,7 +47,7 @@ def doubts(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floats:
     InputError
         If the tracker tells no confidence.
     """
-    found = [uncertainties(tracked(track, tracker=tracker), tracker=tracker) for track in tracks]
+    found = [uncertainties(cached_beats(track, tracker=tracker), tracker=tracker) for track in tracks]
     return np.array([float(of.mean()) if len(of) else 1.0 for of in found])
 
 
