@@ -51,6 +51,16 @@ def rendered(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def empty_weights(tmp_path_factory, monkeypatch) -> Path:
+    """The folder in which models that ship are looked for; empty, and a test puts into it what it wants to ship."""
+    from levada.learning import names
+
+    folder = tmp_path_factory.mktemp("shipped")
+    monkeypatch.setattr(names, "WEIGHTS", folder)
+    return folder
+
+
+@pytest.fixture
 def few_steps(monkeypatch) -> None:
     """Adapting takes three steps with half a second of music in each, whatever the strategy."""
     from dataclasses import replace

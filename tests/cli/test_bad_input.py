@@ -388,14 +388,14 @@ import itertools, os, resource, signal, sys
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
-from levada import fit, terminal
 from levada.beat_tracking import adaptation as beats
-from levada.cli import main
+from levada.cli import main, terminal
+from levada.learning import training
 
 what, at = sys.argv.pop(1), int(sys.argv.pop(1))
 for strategy, settings in beats.DEFAULTS.items():
     beats.DEFAULTS[strategy] = replace(settings, steps=3, batch=1, excerpt_s=2.0)
-fit.time = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)   # an hour a step: a checkpoint at each
+training.time = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)   # an hour a step: a checkpoint at each
 if what == "full":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))

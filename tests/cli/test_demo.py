@@ -18,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("few_steps")
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tiny_model):
+def small(monkeypatch, tiny_model, empty_weights):
     monkeypatch.setattr(demo, "RECORDINGS", 4)
     monkeypatch.setattr(demo, "LENGTH_S", 12.0)
-    monkeypatch.setattr(demo.models, "find", lambda _: tiny_model)
+    (empty_weights / "base").symlink_to(tiny_model)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ KEY = pytest.StashKey()
 
 @pytest.fixture(scope="module")
 def separator(tmp_path_factory):
-    """A folder in which an untrained separator lies where the one that ships does."""
+    """The folder of an untrained separator."""
     import torch
 
     from levada.learning.card import Card
@@ -30,15 +30,15 @@ def separator(tmp_path_factory):
     from levada.separation.networks.mask_net import tiny
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("shipped")
+    folder = tmp_path_factory.mktemp("models") / "stems"
     card = Card("stems", "Drawn from a seed.", "CC0-1.0", "none", 0.0, {"any": "none"})
-    save(folder / "stems", Weights(tiny(("surdo", "caixa", "tamborim", "claves")), card))
+    save(folder, Weights(tiny(("surdo", "caixa", "tamborim", "claves")), card))
     return folder
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, separator):
-    monkeypatch.setattr("levada.learning.names.WEIGHTS", separator)
+def small(monkeypatch, separator, empty_weights):
+    (empty_weights / "stems").symlink_to(separator)
     monkeypatch.setattr(demo, "SONGS", 2)
     monkeypatch.setattr(demo, "LENGTH_S", 3.0)
     monkeypatch.setattr(demo, "EXAM", 2)
@@ -174,8 +174,8 @@ class TestFolder:
             demo.demo_stems(tmp_path)
         assert (tmp_path / demo.MARK).read_text() == "earlier"
 
-    def test_is_not_touched_where_no_separator_ships(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path / "none")
+    def test_is_not_touched_where_no_separator_ships(self, tmp_path, empty_weights):
+        (empty_weights / "stems").unlink()
         with pytest.raises(InputError, match="no separator comes with this copy"):
             demo.demo_stems(tmp_path / "it")
         assert not (tmp_path / "it").exists()

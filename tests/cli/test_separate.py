@@ -101,9 +101,8 @@ class TestSeparate:
         assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
         assert len(names(tmp_path / "stems")) == 3
 
-    def test_is_listed_beside_the_trackers(self, levada, model, monkeypatch, tmp_path):
-        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path)
-        (tmp_path / "stems").symlink_to(model)
+    def test_is_listed_beside_the_trackers(self, levada, model, empty_weights):
+        (empty_weights / "stems").symlink_to(model)
         code, printed, _ = levada("models")
         assert code == 0
         assert printed.startswith("stems-base (stems)\n")
@@ -171,8 +170,7 @@ class TestRefused:
 CHILD = """
 import os, resource, signal, sys
 from contextlib import contextmanager
-from levada import terminal
-from levada.cli import main
+from levada.cli import main, terminal
 from levada.separation import masking
 
 what, at = sys.argv.pop(1), int(sys.argv.pop(1))

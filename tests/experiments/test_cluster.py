@@ -362,7 +362,7 @@ BEGIN = """
 import json, logging, os, signal, sys, threading, time
 from pathlib import Path
 
-from levada import cluster
+from levada.experiments import cluster
 
 folder = Path(sys.argv[1])
 cluster.CONNECT_S = 120.0  # a machine may have much else to do

@@ -287,6 +287,7 @@ def test_round_trips(tmp_path: Path, kind: str, written: Beats) -> None:
     step_s = FORMATS[kind].step_s
     assume(len(np.unique(np.round(written.times_s / step_s))) == len(written))
     assume(kind != "midi" or len(written) > 1)
+    assume(set(written.positions) - {0} != {10})  # where all are bar.10, it is 1 with a decimal more
     write_beats(path, written, format=kind, force=True)
     read = read_beats(path)
     off = step_s / 2 if step_s > 1e-6 else 1e-12 if kind != "midi" else 1.001e-6

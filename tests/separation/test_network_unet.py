@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from levada.errors import InputError
-from levada.learning import weights as module
 from levada.learning.card import CONFIG, Card
 from levada.learning.training import FitSettings, fit
+from levada.learning.weights import Weights, save
+from levada.separation.networks import load
 from levada.separation.networks.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss, tiny
 
 torch.set_num_threads(1)
@@ -120,8 +121,8 @@ def test_it_learns_an_excerpt_and_keeps_its_statistics(tmp_path):
     after = float(magnitude_loss(trained(batch.bands), batch).detach())
     assert not trained.training
     assert after < 0.25 * before
-    module.save(tmp_path / "unet", module.Weights(trained, card()))
-    loaded = module.load(tmp_path / "unet").net
+    save(tmp_path / "unet", Weights(trained, card()))
+    loaded = load(tmp_path / "unet").net
     assert loaded.settings == trained.settings
     power = batch.bands[0] ** 2
     assert torch.equal(loaded.masks(power, 1.0), trained.masks(power, 1.0))
@@ -148,11 +149,11 @@ def test_sizes_that_make_no_sense(wrong):
 
 def test_a_damaged_folder_is_said_to_be_one(tmp_path):
     folder = tmp_path / "unet"
-    module.save(folder, module.Weights(a_net(), card()))
+    save(folder, Weights(a_net(), card()))
     config = (folder / CONFIG).read_text(encoding="utf-8")
     (folder / CONFIG).write_text(config.replace('"surdo"', '"rest"'), encoding="utf-8")
     with pytest.raises(InputError, match="one instrument from the rest"):
-        module.load(folder)
+        load(folder)
     (folder / CONFIG).write_text(config.replace("12,", "13,"), encoding="utf-8")
     with pytest.raises(InputError, match="damaged"):
-        module.load(folder)
+        load(folder)

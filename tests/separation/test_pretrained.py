@@ -39,11 +39,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def base(tmp_path, monkeypatch):
+def base(empty_weights):
     """A separator in the place of the one that ships, and no trackers."""
-    monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path / "weights")
-    (tmp_path / "weights").mkdir()
-    return saved(tmp_path / "weights" / "stems")
+    return saved(empty_weights / "stems")
 
 
 class TestFolders:
@@ -199,8 +197,8 @@ class TestBase:
             load_separator(tmp_path / "mine.toml")
 
     @pytest.mark.parametrize("name", ["base", "stems-base", "samba"])
-    def test_where_none_ships(self, tmp_path, monkeypatch, name):
-        monkeypatch.setattr("levada.learning.names.WEIGHTS", tmp_path)
+    @pytest.mark.usefixtures("empty_weights")
+    def test_where_none_ships(self, name):
         with pytest.raises(InputError, match="no separator comes with this copy of levada"):
             load_separator(name)
 
