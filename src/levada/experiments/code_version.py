@@ -13,7 +13,7 @@ __all__ = ["ASIDE", "code_digest"]
 
 ASIDE = frozenset(
     [
-        *("cli", "experiments/report", "experiments/cluster", "learning/loggers", "models/export", "models/onnx"),
+        *("cli", "experiments/report", "experiments/cluster", "models/export", "models/onnx"),
         *("beat_tracking/plots", "separation/plots", "learning/figures"),
         *(
             "beat_tracking/pretraining",
