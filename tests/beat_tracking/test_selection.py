@@ -10,7 +10,6 @@ import pytest
 
 from levada import data
 from levada.beat_tracking import selection as select
-from levada.beat_tracking.pretrained import load_tracker
 from levada.beat_tracking.selection import SCHEMES
 from levada.beat_tracking.selection.features import rhythm_features, similarity
 from levada.data import Track, open_folder

@@ -24,12 +24,6 @@ def clicks(tmp_path):
     return tmp_path / "clicks"
 
 
-def without_effect(modules):
-    """Those of some modules that do not count, or lie in a package that does not."""
-    aside = [f"levada.{name.replace('/', '.')}" for name in sorted(code_version.ASIDE)]
-    return [name for name in sorted(modules) if any(f"{name}.".startswith(f"{one}.") for one in aside)]
-
-
 class TestCode:
     """Whatever may decide a result changes the digest: nothing can be forgotten, only listed as irrelevant."""
 
