@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from levada.data.tracks import Span, Track
+from levada.data.tracks import Span, T, Track
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -30,23 +30,25 @@ NEIGHBOURS = 4
 """Intervals on either side that an interval is compared with."""
 
 
-def annotated_spans(track: Track) -> tuple[Span, ...]:
-    """Return the annotated spans of a recording, in order: runs of two or more beats without a gap.
+def annotated_spans(track: T) -> tuple[Span[T], ...]:
+    """Return the labelled spans of a recording, in order: runs of two or more beats without a gap; a song with stems.
 
     Parameters
     ----------
-    track : Track
+    track : Track or Multitrack
 
     Returns
     -------
     tuple of Span
-        One at least; each begins and ends on a beat.
+        One at least. Spans of beats begin and end on a beat; a song with stems is one span.
 
     Raises
     ------
     InputError
         If there is no annotation, it cannot be read, or there are no two annotated beats in a row.
     """
+    if not isinstance(track, Track):
+        return (Span(track, 0.0, track.duration_s),)
     beats = track.beats()
     spans = tuple(Span(track, start_s, end_s) for start_s, end_s in stretches(beats))
     if not spans:
