@@ -27,7 +27,7 @@ from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_of
 from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram
-from levada.data import Span, Track, draw, open_corpus, single
+from levada.data import Span, Track, load_corpus, sample, single
 from levada.data.spans import stretches, with_margins
 from levada.io.beats import Beats
 from levada.learning.names import FLUX, shipped
@@ -98,7 +98,7 @@ def songs(group: str) -> list[Song]:
         audio = REAL / group / "csic_1995_ansina1_01_first16s.flac"
         tracks = single(audio, audio.with_suffix(".beats")).tracks
     else:
-        tracks = open_corpus(REAL / GROUPS[group]).annotated
+        tracks = load_corpus(REAL / GROUPS[group], labels="beats").annotated
     return [Song(track, file_log_spectrogram(track.audio), int(track.beats().positions.max())) for track in tracks]
 
 
@@ -249,7 +249,7 @@ def _adaptation(
         if several:
             scored, since_s, hints = [known[i] for i in order[TAUGHT:]], 0.0, None
             pool = [known[i].track for i in order[:TAUGHT]]
-            drawn = {f"{m:g} min": draw(pool, minutes=m, rng=np.random.default_rng(seed)) for m in wanted.minutes}
+            drawn = {f"{m:g} min": sample(pool, minutes=m, seed=np.random.default_rng(seed)) for m in wanted.minutes}
         else:
             scored, (since_s, spans) = list(known), first_half(known[0])
             drawn = {f"{sum(span.duration_s for span in spans):.0f} s": spans}

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from levada.data import Multitrack, StemCorpus, StemSpan, draw_stems, open_stems, whole
+from levada.data import Corpus, Multitrack, Span, load_corpus, sample
 from levada.data.rendered import render_corpus
 from levada.io import audio
 from levada.learning.statistics import mean_interval, paired_interval
@@ -98,7 +98,9 @@ def rendered(part: str, given: argparse.Namespace) -> None:
         _table(part, tradition, given)
 
 
-def _songs(part: str, tradition: str, seed: int, place: Path, minutes: float) -> tuple[StemCorpus, StemCorpus]:
+def _songs(
+    part: str, tradition: str, seed: int, place: Path, minutes: float
+) -> tuple[Corpus[Multitrack], Corpus[Multitrack]]:
     found, length_s = [], 60 if part == "same" else 30
     songs = 12 if part == "same" else max(3, round(60 * minutes / length_s) + 1)
     for name, first, count, each_s in (("taught", TAUGHT, songs, length_s), ("asked", ASKED, 8, 15)):
@@ -106,31 +108,31 @@ def _songs(part: str, tradition: str, seed: int, place: Path, minutes: float) ->
             place / name, read_tradition(tradition), minutes=count * each_s / 60, recordings=count,
             seed=first + seed, sounds=SETS[part], multitrack=True,
         )  # fmt: skip
-        found.append(open_stems(place / name))
+        found.append(load_corpus(place / name, labels="stems"))
     return found[0], found[1]
 
 
-def _half(corpus: StemCorpus, folder: Path, at: int) -> StemCorpus:
+def _half(corpus: Corpus[Multitrack], folder: Path, at: int) -> Corpus[Multitrack]:
     """The first half of each song, or the second: what is learnt from is not scored, but it is the same ensemble."""
-    for song in corpus.songs:
+    for song in corpus.tracks:
         length_s = song.duration_s / 2
-        span = StemSpan(song, at * length_s, (at + 1) * length_s)
+        span = Span(song, at * length_s, (at + 1) * length_s)
         stems, mixture = span.read(song.instruments, rate=ALIKE_HZ, channels=None)
         (folder / song.id).mkdir(parents=True)
         for name, stem in zip((*song.instruments, MIXTURE), (*stems, mixture), strict=True):
             audio.write(folder / song.id / f"{name}.wav", stem, rate=ALIKE_HZ)
-    return open_stems(folder)
+    return load_corpus(folder, labels="stems")
 
 
-def _no_leak(taught: StemCorpus, asked: StemCorpus, model: str, seed: int) -> None:
+def _no_leak(taught: Corpus[Multitrack], asked: Corpus[Multitrack], model: str, seed: int) -> None:
     """No file is on both sides, nor known to the base; seeds that draw instruments, players and rooms differ."""
-    both = {digest for song in taught.songs for digest in song.stem_hashes}
-    other = {digest for song in asked.songs for digest in song.stem_hashes}
+    both = {digest for song in taught.tracks for digest in song.stem_hashes}
+    other = {digest for song in asked.tracks for digest in song.stem_hashes}
     base = stem_weights(model)
     assert not both & other, "a stem is in the labels and in the exam"
     assert not base.card.trained_on.keys() & (both | other), "the base was trained on a stem of these"
     assert base.training.get("seed", 0) not in (TAUGHT + seed, ASKED + seed), "the base heard the same draws"
-    across, within = _alike(taught.songs, asked.songs)
+    across, within = _alike(taught.tracks, asked.tracks)
     print(
         f"no leak: the most alike stems of one instrument differ by {across:.1f} dB between labels and exam, "
         f"the halves of one stem by {within:.1f} dB",
@@ -144,7 +146,7 @@ def _alike(taught: Sequence[Multitrack], asked: Sequence[Multitrack]) -> tuple[f
     for songs in (taught, asked):
         spectra = defaultdict(list)
         for song in songs:
-            stems, _ = whole(song).read(song.instruments, rate=ALIKE_HZ)
+            stems, _ = song.read(song.instruments, rate=ALIKE_HZ)
             for name, stem in zip(song.instruments, stems, strict=True):
                 middle = stem.shape[-1] // 2
                 first, second, full = (_spectrum(part) for part in (stem[0, :middle], stem[0, middle:], stem[0]))
@@ -178,8 +180,8 @@ def _cell(
     tradition: str,
     minutes: float,
     seed: int,
-    taught: StemCorpus,
-    asked: StemCorpus,
+    taught: Corpus[Multitrack],
+    asked: Corpus[Multitrack],
     given: argparse.Namespace,
 ) -> None:
     """Adapt with one budget in every way, and score."""
@@ -187,7 +189,7 @@ def _cell(
     wanted = [name for name in (given.strategies if minutes else [given.model]) if name not in done]
     if not wanted:
         return
-    spans = draw_stems(taught.songs, minutes=minutes, rng=np.random.default_rng(seed)) if minutes else []
+    spans = sample(taught.tracks, minutes=minutes, seed=np.random.default_rng(seed)) if minutes else []
     separators: dict[str, SeparatorLike] = {}
     costs: dict[str, tuple[float, float]] = {}
     for name in wanted:
@@ -198,7 +200,7 @@ def _cell(
         cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
     bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
-    found = evaluate_stems(asked.songs, separators, oracle=ORACLE in bounds, processes=1)
+    found = evaluate_stems(asked.tracks, separators, oracle=ORACLE in bounds, processes=1)
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
         writer = csv.writer(file)
@@ -225,7 +227,7 @@ def _peak_mb() -> float:
     return float(told) / 1024
 
 
-def _adapted(strategy: str, spans: Sequence[StemSpan], seed: int, given: argparse.Namespace) -> SeparatorLike:
+def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given: argparse.Namespace) -> SeparatorLike:
     settings = replace(DEFAULTS[strategy], seed=seed)
     if given.steps and hasattr(settings, "augmentation"):
         settings = replace(settings, steps=given.steps)
@@ -247,15 +249,15 @@ def real(given: argparse.Namespace) -> None:
     if not REAL.is_dir():
         print("no real stems beside the project (../shared/real)", file=sys.stderr)
         return
-    songs = open_stems(REAL, instruments=REAL_INSTRUMENTS).songs
+    songs = load_corpus(REAL, labels="stems", instruments=REAL_INSTRUMENTS).tracks
     for seed in given.seeds:
         for left in songs:
             others = [song for song in songs if song is not left]
             for minutes in given.minutes:
                 if sum(song.duration_s for song in others) < 60 * minutes:
                     continue
-                spans_of = StemCorpus("real", tuple(others), REAL)
-                _cell(f"real {left.id}", "real", minutes, seed, spans_of, StemCorpus("left", (left,), REAL), given)
+                spans_of = Corpus("real", tuple(others), REAL)
+                _cell(f"real {left.id}", "real", minutes, seed, spans_of, Corpus("left", (left,), REAL), given)
     _table("real", "real", given)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.data import check, open_corpus
+from levada.data import check, load_corpus
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats import BeatAnnotation, read_annotation
@@ -61,7 +61,7 @@ def test_labels_are_read_as_they_were_meant(case: str, positions: list[int]) -> 
     reading = labels(case)
     np.testing.assert_allclose(reading.beats.times_s, TIMES, rtol=0, atol=1e-9)
     assert reading.beats.positions.tolist() == positions
-    report = check(open_corpus(CASES / case))
+    report = check(load_corpus(CASES / case, labels="beats"))
     assert [row.beats for row in report.rows] == [24]
     assert report.ok
 
@@ -80,7 +80,7 @@ def test_labels_are_read_as_they_were_meant(case: str, positions: list[int]) -> 
     ],
 )
 def test_what_was_assumed_is_shown_by_corpus_check(case: str, words: str) -> None:
-    problems = check(open_corpus(CASES / case)).problems
+    problems = check(load_corpus(CASES / case, labels="beats")).problems
     assert any(words in problem.message and problem.severity != "error" for problem in problems)
 
 
@@ -88,7 +88,7 @@ def test_what_was_assumed_is_shown_by_corpus_check(case: str, words: str) -> Non
 def test_what_is_no_annotation_of_beats_is_refused_by_name(case: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         labels(case)
-    report = check(open_corpus(CASES / case))
+    report = check(load_corpus(CASES / case, labels="beats"))
     assert not report.ok
     assert any(words in problem.message for problem in report.problems)
 

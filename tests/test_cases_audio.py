@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.pretrained import load_tracker
-from levada.data import check, open_corpus
+from levada.data import check, load_corpus
 from levada.errors import InputError
 from levada.io import audio
 
@@ -44,7 +44,7 @@ def test_channels_in_antiphase_have_their_beats() -> None:
     folder = CASES / "antiphase-stereo"
     found = load_tracker("base").file(folder / "take.flac").times_s
     assert holds(found, SEVEN_S)
-    assert any("cancel" in problem.message for problem in check(open_corpus(folder)).problems)
+    assert any("cancel" in problem.message for problem in check(load_corpus(folder, labels="beats")).problems)
 
 
 def test_a_web_page_is_no_recording(capfd) -> None:
@@ -59,10 +59,10 @@ def test_one_sample_has_no_beats() -> None:
 
 @pytest.mark.parametrize("case", ["name-nfd", "suffix-upper-case", "beats-txt", "brid-layout"])
 def test_labels_that_are_there_are_found(case: str) -> None:
-    corpus = open_corpus(CASES / case / "data")
+    corpus = load_corpus(CASES / case / "data", labels="beats")
     (track,) = corpus.tracks
     np.testing.assert_allclose(track.beats().times_s, [0.5 * i for i in range(1, 25)])
-    assert not corpus.strays
+    assert not [note for note in corpus.notes if note.severity == "warning"]
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -74,5 +74,5 @@ def test_a_pickup_before_the_start_keeps_no_recording_out(levada, tmp_path) -> N
 
 
 def test_a_file_of_a_word_processor_is_named() -> None:
-    problems = check(open_corpus(CASES / "rtf")).problems
+    problems = check(load_corpus(CASES / "rtf", labels="beats")).problems
     assert any("word processor" in problem.message for problem in problems if problem.severity == "error")

@@ -25,7 +25,7 @@ from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import TcnSettings
 from levada.beat_tracking.pretrained import tracker_of
-from levada.data import Span, Track, annotated_spans, open_corpus, single
+from levada.data import Span, Track, annotated_spans, load_corpus, single
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -44,7 +44,7 @@ def base(tiny_model):
 
 @pytest.fixture
 def track(rendered):
-    return open_corpus(rendered).tracks[0]
+    return load_corpus(rendered, labels="beats").tracks[0]
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ class TestCard:
         assert "levada evaluate" in str(card.scores)
 
     def test_remembers_what_its_base_was_trained_on(self, base, rendered):
-        a, b, _ = open_corpus(rendered).tracks
+        a, b, _ = load_corpus(rendered, labels="beats").tracks
         once = decoder([annotated_spans(a)[0]], base=base)
         twice = decoder([annotated_spans(b)[0]], base=once)
         assert set(twice.card.trained_on) == {a.content_hash, b.content_hash}
@@ -200,10 +200,10 @@ class TestCard:
 
     def test_evaluation_warns_of_a_recording_it_was_trained_on(self, base, rendered, span):
         adapted = tracker_of(decoder([span], base=base), name="mine")
-        result = evaluate(open_corpus(rendered).tracks, {"mine": adapted})
+        result = evaluate(load_corpus(rendered, labels="beats").tracks, {"mine": adapted})
         assert [row.track for row in result.rows if row.trained_on] == ["a"]
         assert any("mine was trained on 1 of the 3 recordings it is scored on (a)" in said for said in result.warnings)
-        result = evaluate(open_corpus(rendered).tracks[1:], {"mine": adapted})
+        result = evaluate(load_corpus(rendered, labels="beats").tracks[1:], {"mine": adapted})
         assert not any("trained on" in said for said in result.warnings)
 
 

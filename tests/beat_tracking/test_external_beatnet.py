@@ -18,7 +18,7 @@ from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.crnn import Crnn
 from levada.beat_tracking.pretrained import base_weights, load_tracker, tracker_of
 from levada.beat_tracking.spectrogram import log_spectrogram
-from levada.data import annotated_spans, open_corpus
+from levada.data import annotated_spans, load_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -162,7 +162,7 @@ class TestWeights:
         assert torch.equal(again.net.fold.weight, weights.net.fold.weight)
 
     def test_can_be_fine_tuned(self, rendered, tmp_path):
-        base, spans = base_weights("beatnet"), [annotated_spans(open_corpus(rendered).tracks[0])[0]]
+        base, spans = base_weights("beatnet"), [annotated_spans(load_corpus(rendered, labels="beats").tracks[0])[0]]
         settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, partway=0.5)
         tuned = finetune(spans, base=base, settings=settings, folder=tmp_path)
         assert isinstance(tuned.net, Crnn)

@@ -15,7 +15,7 @@ from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.beat_tracking.interpolation import ALPHAS, event_loss, halves_of, validate
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.spectrogram import file_log_spectrogram
-from levada.data import Span, Track, annotated_spans, open_corpus
+from levada.data import Span, Track, annotated_spans, load_corpus
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 
@@ -31,7 +31,7 @@ def base(tiny_model):
 
 @pytest.fixture
 def tracks(rendered):
-    return open_corpus(rendered).annotated
+    return load_corpus(rendered, labels="beats").annotated
 
 
 def a_span(name, seconds, *, start_s=0.0, positions=True):

@@ -18,7 +18,7 @@ import torch
 from levada import __version__, cli
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import EXTERNAL, load_tracker
-from levada.data import open_corpus
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -349,7 +349,7 @@ class TestCorpora:
         assert (code, err) == (0, "")
         lines = out.splitlines()
         assert lines[0].split() == ["recording", "length", "annotated", "beats", "bpm", "beats", "a", "bar", "labels"]
-        first = open_corpus(rendered).tracks[0].beats()
+        first = load_corpus(rendered, labels="beats").tracks[0].beats()
         assert lines[1].split()[:2] == ["a", "0:12.0"]
         assert lines[1].split()[3:5] == [str(len(first)), f"{first.tempo_bpm:.1f}"]
         assert "3 recordings, 0.6 annotated minutes; each recording is its own group" in out
@@ -396,7 +396,9 @@ class TestCorpora:
 
         from levada import data
 
-        found = replace(open_corpus(rendered), name="candombe", licence="CC BY 4.0", citation="@inproceedings{x}")
+        found = replace(
+            load_corpus(rendered, labels="beats"), name="candombe", licence="CC BY 4.0", citation="@inproceedings{x}"
+        )
         monkeypatch.setattr(data, "get", lambda name, **_: found if name == "candombe" else None)
         code, out, _ = levada("corpus", "get", "mirdata:candombe", "--home", tmp_path)
         assert code == 0

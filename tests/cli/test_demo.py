@@ -9,7 +9,7 @@ import pytest
 
 from levada.beat_tracking.networks import load
 from levada.cli.demo import beats as demo
-from levada.data import annotated_spans, open_corpus
+from levada.data import annotated_spans, load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import read_beats
@@ -76,7 +76,7 @@ class TestFiles:
         assert there == named | {demo.MARK}
 
     def test_recordings_are_a_corpus(self, left):
-        corpus = open_corpus(left / "recordings")
+        corpus = load_corpus(left / "recordings", labels="beats")
         assert (corpus.name, corpus.licence) == ("Candombe, rendered", "CC0-1.0")
         assert [track.id for track in corpus.tracks] == [f"candombe-00{number}" for number in (1, 2, 3, 4)]
         assert all(annotated_spans(track)[0].duration_s > 10 for track in corpus.tracks)

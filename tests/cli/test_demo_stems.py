@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from levada.cli.demo import stems as demo
-from levada.data import open_stems
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.separation.pretrained import base_weights as stem_weights
@@ -120,10 +120,10 @@ class TestFiles:
         assert all(name in said for name in demo.LEFT)
 
     def test_songs_and_exam_have_nothing_in_common(self, left):
-        songs, exam = open_stems(left / "songs"), open_stems(left / "exam")
-        assert (len(songs.songs), len(exam.songs)) == (2, 2)
-        taken = {one for song in songs.songs for one in song.stem_hashes}
-        assert not taken & {one for song in exam.songs for one in song.stem_hashes}
+        songs, exam = load_corpus(left / "songs", labels="stems"), load_corpus(left / "exam", labels="stems")
+        assert (len(songs.tracks), len(exam.tracks)) == (2, 2)
+        taken = {one for song in songs.tracks for one in song.stem_hashes}
+        assert not taken & {one for song in exam.tracks for one in song.stem_hashes}
 
     def test_stems_of_everybody_sum_to_the_mixture(self, left):
         (song,) = (left / "listen").iterdir()
@@ -196,7 +196,7 @@ class TestCorpus:
         (folder / "corpus.toml").write_text('exclude = ["*click*"]\n')
         demo.demo_stems(tmp_path / "it", corpus=folder, minutes=0.04, say=said.append)
         assert [sentence for sentence in said if sentence.startswith("note: ")] == [
-            f"note: {note}" for note in open_stems(folder).notes
+            f"note: {note}" for note in load_corpus(folder, labels="stems").notes
         ]
         assert "exclude leaves out 1 of 7" in said[0]
 

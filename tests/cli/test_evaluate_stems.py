@@ -64,11 +64,11 @@ class TestCommand:
         assert whole["about"]["nmf"].startswith("0.1 minutes")
 
     def test_a_folder_that_was_adapted_on_them_is_said(self, levada, stems, tmp_path):
-        from levada.data import open_stems, whole
+        from levada.data import annotated_spans, load_corpus
         from levada.separation.adaptation import adapt as adapt_separator
 
-        songs = open_stems(stems).songs
-        adapt_separator([whole(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")
+        songs = load_corpus(stems, labels="stems").tracks
+        adapt_separator([*annotated_spans(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")
         code, out, err = levada("evaluate", stems, "--task", "stems", "-m", tmp_path / "mine", "--processes", 1)
         assert code == 0
         assert any(line.split()[:1] == ["mixture"] for line in out.splitlines())

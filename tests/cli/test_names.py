@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.pretrained import baseline, load_tracker
-from levada.data import open_corpus
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.learning.card import read_card
 from levada.models.cards import cards
@@ -46,7 +46,7 @@ class TestAdapt:
         evaluation, said = self.adapted(levada, rendered, "./tiny", out)
         assert evaluation["models"] == ["./tiny", shown, "flux"]
         meant = {"./tiny": load_tracker("./tiny"), shown: load_tracker(f"./{out}"), "flux": baseline()}
-        tracks = {track.id: track for track in open_corpus(rendered).tracks}
+        tracks = {track.id: track for track in load_corpus(rendered, labels="beats").tracks}
         assert len(evaluation["rows"]) >= 3
         for row in evaluation["rows"]:
             expected = f_measure(tracks[row["track"]], meant[row["model"]])

@@ -11,7 +11,7 @@ import pytest
 from levada.beat_tracking.evaluation import Evaluation, Row
 from levada.beat_tracking.metrics import SCORES
 from levada.cli import terminal
-from levada.data import check, open_corpus
+from levada.data import check, load_corpus
 
 MODELS = ("base", "decoder adapted", "flux")
 
@@ -88,7 +88,7 @@ class TestEvaluation:
 
 class TestReport:
     def test_leaves_out_groups_that_say_nothing(self, rendered, capsys):
-        corpus = open_corpus(rendered)
+        corpus = load_corpus(rendered, labels="beats")
         terminal.print_report(corpus, check(corpus))
         assert " group " not in capsys.readouterr().out.splitlines()[0]
 
@@ -96,7 +96,7 @@ class TestReport:
         (tmp_path / "a.wav").write_bytes((rendered / "a.wav").read_bytes())
         (tmp_path / "a.beats").write_text("0.5\n1.0\n1.5\n99\n")
         (tmp_path / "corpus.toml").write_text('licence = "CC0"\ncitation = "me"\n[groups]\na = "the band"\n')
-        corpus = open_corpus(tmp_path)
+        corpus = load_corpus(tmp_path, labels="beats")
         terminal.print_report(corpus, check(corpus))
         out = capsys.readouterr().out
         assert out.splitlines()[1].split()[:3] == ["a", "the", "band"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.data import Problem, check, open_corpus, single
+from levada.data import Problem, check, load_corpus, single
 
 RATE = 44100
 GOOD = "".join(f"{0.5 + 0.5 * i:.3f}\t{i % 4 + 1}\n" for i in range(17))
@@ -38,7 +38,7 @@ def song(
 
 
 def problems(folder: Path) -> list[Problem]:
-    return list(check(open_corpus(folder)).problems)
+    return list(check(load_corpus(folder, labels="beats")).problems)
 
 
 def only(folder: Path) -> Problem:
@@ -49,7 +49,7 @@ def only(folder: Path) -> Problem:
 def test_a_good_corpus_has_rows_and_no_problems(tmp_path: Path) -> None:
     for i in range(3):
         song(tmp_path, f"{i}.wav", seed=i)
-    report = check(open_corpus(tmp_path))
+    report = check(load_corpus(tmp_path, labels="beats"))
     assert report.problems == ()
     assert report.ok
     assert report.minutes == pytest.approx(3 * 8 / 60)
@@ -65,7 +65,7 @@ def test_beats_past_the_end(tmp_path: Path) -> None:
         f"{tmp_path / 'song.beats'}, line 15: 3 beats after the end of the audio (7.20 s), first at 7.500 s"
     )
     assert problem.severity == "error"
-    assert not check(open_corpus(tmp_path)).ok
+    assert not check(load_corpus(tmp_path, labels="beats")).ok
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_missing_beat_is_warned_of(tmp_path: Path) -> None:
 def test_minutes_are_those_of_the_annotated_spans(tmp_path: Path) -> None:
     pieces = [np.arange(8) * 0.5 + start for start in (0.25, 6.25)]
     song(tmp_path, beats="".join(f"{t:.3f} {i % 4 + 1}\n" for piece in pieces for i, t in enumerate(piece)))
-    report = check(open_corpus(tmp_path))
+    report = check(load_corpus(tmp_path, labels="beats"))
     assert report.rows[0].annotated_s == pytest.approx(7.0)
     assert report.minutes == pytest.approx(7 / 60)
     (problem,) = report.problems
@@ -191,7 +191,7 @@ def no_samples(path: Path) -> None:
 def test_unreadable_audio_is_told_and_the_rest_is_checked(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(song(tmp_path, "bad.wav"))
     song(tmp_path, "good.wav")
-    report = check(open_corpus(tmp_path))
+    report = check(load_corpus(tmp_path, labels="beats"))
     (problem,) = report.problems
     assert (problem.severity, problem.path) == ("error", tmp_path / "bad.wav")
     assert math.isnan(report.rows[0].duration_s)
@@ -288,7 +288,7 @@ def test_check_of_ten_files_imports_nothing_heavy(tmp_path: Path) -> None:
             file.writeframes(np.random.default_rng(i).integers(-9999, 9999, RATE * 10, np.int16).tobytes())
         (tmp_path / f"{i}.beats").write_text(GOOD)
     program = (
-        "import sys; from levada.data import check, open_corpus; report = check(open_corpus(sys.argv[1]));"
+        "import sys; from levada.data import load_corpus; report = load_corpus(sys.argv[1]).check();"
         "print(len(report.problems), *({'torch', 'mirdata', 'scipy', 'librosa', 'soxr'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -298,14 +298,14 @@ def test_check_of_ten_files_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("folder", ["mdb_drums/drums_only", "brid", "pop"])
 def test_good_real_music_has_no_problems(real: Path, folder: str) -> None:
-    problems = check(open_corpus(real / folder)).problems
-    harmless = ("is not annotated", "holds what is not used: brid_0216_tamborim_samba_enredo.onsets.txt")
+    problems = check(load_corpus(real / folder, labels="beats")).problems
+    harmless = ("is not annotated", "has files that are not used: brid_0216_tamborim_samba_enredo.onsets.txt")
     assert [problem for problem in problems if not problem.message.startswith(harmless)] == []
 
 
 @pytest.mark.real
 def test_rubato_is_warned_of(real: Path) -> None:
-    missing, gap = check(open_corpus(real / "choro")).problems
+    missing, gap = check(load_corpus(real / "choro", labels="beats")).problems
     assert (missing.severity, missing.line) == ("warning", 19)
     assert "a beat seems to be missing (1.66 s from 18.820 s" in missing.message
     assert (gap.severity, gap.line) == ("note", 32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.data import open_corpus, single
+from levada.data import load_corpus, single
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -28,7 +28,7 @@ def test_tracks_are_sorted_and_named_by_their_path(tmp_path: Path) -> None:
     for name in ("b.wav", "a.flac", "sub/c.WAV"):
         recording(tmp_path / name)
     annotation(tmp_path / "a.beats")
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert [track.id for track in corpus.tracks] == ["a", "b", "sub/c"]
     assert [track.id for track in corpus.annotated] == ["a"]
     assert corpus.tracks[0].beats() == Beats([0.5, 1.0], [1, 2])
@@ -51,13 +51,13 @@ def test_tracks_are_sorted_and_named_by_their_path(tmp_path: Path) -> None:
 def test_annotation_lies_beside_or_in_a_folder_of_its_own(tmp_path: Path, place: str) -> None:
     recording(tmp_path / "song.wav")
     expected = annotation(tmp_path / place)
-    assert open_corpus(tmp_path).tracks[0].annotation == expected
+    assert load_corpus(tmp_path, labels="beats").tracks[0].annotation == expected
 
 
 def test_annotations_lie_in_a_folder_beside_the_audio(tmp_path: Path) -> None:
     recording(tmp_path / "audio" / "song.wav")
     expected = annotation(tmp_path / "annotations" / "song.beats")
-    assert open_corpus(tmp_path).tracks[0].annotation == expected
+    assert load_corpus(tmp_path, labels="beats").tracks[0].annotation == expected
 
 
 @pytest.mark.parametrize(
@@ -66,36 +66,38 @@ def test_annotations_lie_in_a_folder_beside_the_audio(tmp_path: Path) -> None:
 def test_what_does_not_share_the_stem_is_no_annotation(tmp_path: Path, other: str) -> None:
     recording(tmp_path / "song.wav")
     annotation(tmp_path / other)
-    assert open_corpus(tmp_path).tracks[0].annotation is None
+    assert load_corpus(tmp_path, labels="beats").tracks[0].annotation is None
 
 
 def test_beats_come_first_where_several_agree(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
     for suffix in ("txt", "csv", "beats"):
         annotation(tmp_path / f"song.{suffix}")
-    track = open_corpus(tmp_path).tracks[0]
+    track = load_corpus(tmp_path, labels="beats").tracks[0]
     assert track.annotation == tmp_path / "song.beats"
     assert track.alternatives == (tmp_path / "song.csv", tmp_path / "song.txt")
 
 
-def test_annotations_without_recording_are_strays(tmp_path: Path) -> None:
+def test_annotations_without_recording_are_warned_of(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
-    lost = [annotation(tmp_path / "annotations" / "gone.csv"), annotation(tmp_path / "lost.beats")]
+    first, _ = [annotation(tmp_path / "annotations" / "gone.csv"), annotation(tmp_path / "lost.beats")]
     for other in ("metadata.csv", "annotations/song.onsets.txt", "annotations/song.csv"):
         annotation(tmp_path / other)
-    assert open_corpus(tmp_path).strays == tuple(lost)
+    (note,) = [note for note in load_corpus(tmp_path, labels="beats").notes if note.severity == "warning"]
+    assert note.path == first
+    assert note.message.endswith("(and 1 more)")
 
 
 def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
     for name in ("song.wav", "._song.wav", ".cache/other.wav"):
         recording(tmp_path / name)
-    assert [track.id for track in open_corpus(tmp_path).tracks] == ["song"]
+    assert [track.id for track in load_corpus(tmp_path, labels="beats").tracks] == ["song"]
 
 
 def test_same_stem_twice_keeps_the_suffix_and_one_group(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
     recording(tmp_path / "song.flac")
-    tracks = open_corpus(tmp_path).tracks
+    tracks = load_corpus(tmp_path, labels="beats").tracks
     assert {track.id: track.audio.name for track in tracks} == {"song": "song.wav", "song.flac": "song.flac"}
     assert {track.group for track in tracks} == {"song"}
 
@@ -105,9 +107,9 @@ def test_recordings_that_corpus_toml_excludes(tmp_path: Path, caplog: pytest.Log
         recording(tmp_path / name)
     annotation(tmp_path / "c-OVERHEAD.beats")
     (tmp_path / "corpus.toml").write_text('exclude = ["*overhead*", "room/a\u0301", "room/b.wav", "none"]\n')
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert [track.id for track in corpus.tracks] == ["a"]
-    assert (corpus.strays, corpus.ignored) == ((), ())
+    assert corpus.notes == ()
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
         "line 1: exclude: no recording is called 'none'"
     ]
@@ -116,7 +118,7 @@ def test_recordings_that_corpus_toml_excludes(tmp_path: Path, caplog: pytest.Log
 def test_groups_are_folders_where_there_are_several(tmp_path: Path) -> None:
     for name in ("ansina/1.wav", "ansina/2.wav", "cuareim/1.wav", "loose.wav"):
         recording(tmp_path / name)
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert [track.group for track in corpus.tracks] == ["ansina", "ansina", "cuareim", "loose"]
     assert corpus.grouping == "the folder a recording lies in"
 
@@ -124,7 +126,7 @@ def test_groups_are_folders_where_there_are_several(tmp_path: Path) -> None:
 def test_groups_are_recordings_in_one_folder(tmp_path: Path) -> None:
     for name in ("audio/1.wav", "audio/2.wav"):
         recording(tmp_path / name)
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert [track.group for track in corpus.tracks] == ["audio/1", "audio/2"]
     assert corpus.grouping == "each recording is its own group"
 
@@ -136,7 +138,7 @@ def test_corpus_toml_names_things_and_groups(tmp_path: Path) -> None:
         'name = "Llamadas"\nlicense = "CC BY 4.0"\ncitation = "Nunes 2015"\n'
         '[groups]\n"s1/*" = "ansina"\n"s1/c" = "cuareim"\n'
     )
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert (corpus.name, corpus.licence, corpus.citation) == ("Llamadas", "CC BY 4.0", "Nunes 2015")
     assert {track.id: track.group for track in corpus.tracks} == {
         "s1/a": "ansina",
@@ -165,27 +167,27 @@ def test_mistakes_in_corpus_toml_name_the_line(tmp_path: Path, text: str, line: 
     recording(tmp_path / "song.wav")
     (tmp_path / "corpus.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=problem) as caught:
-        open_corpus(tmp_path)
+        load_corpus(tmp_path, labels="beats")
     assert (caught.value.path, caught.value.line) == (tmp_path / "corpus.toml", line)
 
 
 def test_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     annotation(tmp_path / "song.beats")
     with pytest.raises(InputError, match=r"has no audio files; looked for .*\.flac, .*\.wav"):
-        open_corpus(tmp_path)
+        load_corpus(tmp_path, labels="beats")
 
 
 def test_missing_folder_and_file_for_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        open_corpus(tmp_path / "none")
+        load_corpus(tmp_path / "none", labels="beats")
     with pytest.raises(InputError, match="is a file; a corpus is a folder"):
-        open_corpus(recording(tmp_path / "song.wav"))
+        load_corpus(recording(tmp_path / "song.wav"), labels="beats")
 
 
 def test_beats_are_read_when_asked_for_and_errors_name_the_line(tmp_path: Path) -> None:
     recording(tmp_path / "song.wav")
     annotation(tmp_path / "song.beats", "0.5 1\n1.0 2\nend\n")
-    track = open_corpus(tmp_path).tracks[0]
+    track = load_corpus(tmp_path, labels="beats").tracks[0]
     with pytest.raises(InputError) as caught:
         track.beats()
     assert caught.value.line == 3
@@ -194,13 +196,13 @@ def test_beats_are_read_when_asked_for_and_errors_name_the_line(tmp_path: Path) 
 def test_a_track_without_annotation_says_so(tmp_path: Path) -> None:
     path = recording(tmp_path / "song.wav")
     with pytest.raises(InputError, match="has no beat annotation") as caught:
-        open_corpus(tmp_path).tracks[0].beats()
+        load_corpus(tmp_path, labels="beats").tracks[0].beats()
     assert caught.value.path == path
 
 
 def test_tracks_travel_to_other_processes(tmp_path: Path) -> None:
     annotation(recording(tmp_path / "song.wav").with_suffix(".beats"))
-    corpus = open_corpus(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert pickle.loads(pickle.dumps(corpus)) == corpus
 
 
@@ -224,20 +226,20 @@ def test_single_names_the_file_that_is_missing_or_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_real_folders_find_their_partners(real: Path) -> None:
-    brid = open_corpus(real / "brid").tracks[0]
+    brid = load_corpus(real / "brid", labels="beats").tracks[0]
     assert brid.annotation is not None
     assert brid.annotation.name == "brid_0216_tamborim_samba_enredo.beats"
-    assert len(open_corpus(real / "mdb_drums" / "drums_only").annotated) == 13
-    candombe = open_corpus(real / "candombe")
+    assert len(load_corpus(real / "mdb_drums" / "drums_only", labels="beats").annotated) == 13
+    candombe = load_corpus(real / "candombe", labels="beats")
     assert len(candombe.annotated) == 1
-    assert len(candombe.strays) == 35
+    assert candombe.notes[0].message.endswith("(and 34 more)")
 
 
 def test_groups_of_recordings_that_are_not_there_are_warned_of(tmp_path, caplog):
     for name in ("song.wav", "other.wav"):
         (tmp_path / name).touch()
     (tmp_path / "corpus.toml").write_text('[groups]\nsong = "a"\nsnog = "b"\n"x/*" = "c"\n')
-    groups = {track.id: track.group for track in open_corpus(tmp_path).tracks}
+    groups = {track.id: track.group for track in load_corpus(tmp_path, labels="beats").tracks}
     assert groups == {"song": "a", "other": "other"}
     said = [record.getMessage() for record in caplog.records]
     assert said == [

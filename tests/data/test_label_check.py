@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.data import check, check_labels, open_corpus, single, usable
+from levada.data import check, check_labels, load_corpus, single, usable
 from levada.data.label_check import label_problems
 from levada.data.label_lag import label_lag_s, lag_problems, onset_strength
 from levada.io.beats import Beats
@@ -190,10 +190,10 @@ def test_a_convention_is_named_for_a_folder_or_a_command(levada, rendered: Path,
     folder = tmp_path / "data"
     shutil.copytree(rendered, folder)
     (folder / "a.beats").write_text("".join(f"{0.5 * i:.3f}\t{(i - 1) % 2}\n" for i in range(1, 20)))
-    assert not check(open_corpus(folder)).ok
-    assert open_corpus(folder, convention="zero-based").tracks[0].beats().metres == {2: 9}
+    assert not check(load_corpus(folder, labels="beats")).ok
+    assert load_corpus(folder, labels="beats", convention="zero-based").tracks[0].beats().metres == {2: 9}
     (folder / "corpus.toml").write_text('[labels]\nconvention = "downbeat"\n')
-    assert open_corpus(folder).tracks[0].beats().positions.tolist() == [0, 1] * 9 + [0]
+    assert load_corpus(folder, labels="beats").tracks[0].beats().positions.tolist() == [0, 1] * 9 + [0]
     code, _, err = levada("adapt", folder / "a.wav", "--labels", folder / "a.beats", "-o", tmp_path / "m")
     assert code == 2
     assert "--convention" in err

@@ -101,7 +101,7 @@ def test_a_recording_may_be_called_csv(tmp_path: Path) -> None:
 def test_songs_with_stems_are_grouped_likewise(tmp_path: Path) -> None:
     names = " ".join(f"{song}/{stem}.wav" for song in ("one", "two", "three") for stem in ("mixture", "surdo", "agogo"))
     root = corpus(tmp_path, "song,ensemble\none,x\ntwo,y\nthree,x\n", names=names)
-    assert {song.id: song.group for song in open_stem_folder(root).songs} == {"one": "x", "two": "y", "three": "x"}
+    assert {song.id: song.group for song in open_stem_folder(root).tracks} == {"one": "x", "two": "y", "three": "x"}
 
 
 def test_an_id_does_not_change_when_a_copy_appears(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.data import get, open_corpus, open_stems
+from levada.data import get, load_corpus
 from levada.data import mirdata as ours
 from levada.data.mirdata import open_mirdata
 from levada.errors import InputError, MissingExtra
@@ -63,7 +63,7 @@ def candombe(home: Path, index: Path, text: str = "0.5,1.1\n1.0,1.2\n1.5,1.3\n2.
 
 def test_candombe_by_its_own_loader(tmp_path: Path, index: Path) -> None:
     candombe(tmp_path, index)
-    corpus = open_corpus("mirdata:candombe", home=tmp_path)
+    corpus = load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
     assert corpus.name == "candombe"
     assert "Attribution 4.0" in corpus.licence
     assert corpus.citation.startswith("@inproceedings{Nunes2015")
@@ -82,7 +82,7 @@ def test_candombe_by_its_own_loader(tmp_path: Path, index: Path) -> None:
 
 def test_tracks_travel_to_other_processes(tmp_path: Path, index: Path) -> None:
     candombe(tmp_path, index)
-    track = pickle.loads(pickle.dumps(open_corpus("mirdata:candombe", home=tmp_path).tracks[0]))
+    track = pickle.loads(pickle.dumps(load_corpus("mirdata:candombe", labels="beats", home=tmp_path).tracks[0]))
     ours._dataset.cache_clear()
     assert len(track.beats()) == 5
 
@@ -99,7 +99,7 @@ def test_brid_by_its_own_loader(tmp_path: Path, index: Path) -> None:
         labels(tmp_path / "brid" / "beats" / f"{i}.beats", "0.75\t2\n1.5\t1\n")
     labels(tmp_path / "brid" / "beats" / f"{BRID[1]}.beats", "-1\t0\n")  # how BRID marks what it cannot tell
     index.write_text(json.dumps({"version": "1.0", "tracks": tracks}))
-    corpus = open_corpus("mirdata:brid", home=tmp_path)
+    corpus = load_corpus("mirdata:brid", labels="beats", home=tmp_path)
     assert "Non Commercial" in corpus.licence
     assert [track.group for track in corpus.tracks] == ["M4", "M3", "M3", "TB2"]
     assert corpus.tracks[0].beats() == Beats([0.75, 1.5], [2, 1])
@@ -110,7 +110,7 @@ def test_brid_by_its_own_loader(tmp_path: Path, index: Path) -> None:
 def test_annotation_that_mirdata_cannot_read_names_the_file(tmp_path: Path, index: Path) -> None:
     candombe(tmp_path, index, text="0.5,1.1\nhalf past,1.2\n")
     with pytest.raises(InputError, match="mirdata cannot read the beats of csic") as caught:
-        open_corpus("mirdata:candombe", home=tmp_path).tracks[0].beats()
+        load_corpus("mirdata:candombe", labels="beats", home=tmp_path).tracks[0].beats()
     assert str(caught.value.path).endswith("csic.1995_ansina1_01.csv")
 
 
@@ -120,38 +120,38 @@ def test_recordings_that_are_not_there_are_left_out_aloud(
     candombe(tmp_path, index)
     (tmp_path / "candombe" / "candombe_audio" / f"{CANDOMBE[0]}.flac").unlink()
     with caplog.at_level(logging.WARNING):
-        assert len(open_corpus("mirdata:candombe", home=tmp_path).tracks) == 3
+        assert len(load_corpus("mirdata:candombe", labels="beats", home=tmp_path).tracks) == 3
     assert "candombe: 3 of 4 recordings are here" in caplog.text
 
 
 def test_dataset_that_is_not_downloaded_says_how(tmp_path: Path, index: Path) -> None:
     with pytest.raises(InputError, match=r"candombe is not downloaded here; run: levada corpus get candombe"):
-        open_corpus("mirdata:candombe", home=tmp_path)
+        load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
     assert not index.exists()
 
 
 def test_dataset_without_audio_says_how(tmp_path: Path, index: Path) -> None:
     index.write_text(json.dumps({"tracks": {"a_1999_b": {"audio": ["a.flac", ""], "beats": ["a.csv", ""]}}}))
     with pytest.raises(InputError, match=r"none of the 1 recordings of candombe are here"):
-        open_corpus("mirdata:candombe", home=tmp_path)
+        load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
 
 
 def test_unknown_dataset_and_version(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mirdata knows no dataset 'candomble'"):
-        open_corpus("mirdata:candomble", home=tmp_path)
+        load_corpus("mirdata:candomble", labels="beats", home=tmp_path)
     with pytest.raises(InputError, match="mirdata cannot open candombe: Invalid version 9"):
-        open_corpus("mirdata:candombe@9", home=tmp_path)
+        load_corpus("mirdata:candombe@9", labels="beats", home=tmp_path)
 
 
 def test_dataset_without_beats(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mirdata's dataset vocadito has no beats"):
-        open_corpus("mirdata:vocadito", home=tmp_path)
+        load_corpus("mirdata:vocadito", labels="beats", home=tmp_path)
 
 
 def test_missing_mirdata_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'levada\[data\]'"):
-        open_corpus("mirdata:candombe", home=tmp_path)
+        load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
 
 
 class Member:
@@ -189,7 +189,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **members: dict[str, A
 
     stand_in.cache_clear = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setattr(ours, "_dataset", stand_in)
-    return open_corpus("mirdata:made", home=tmp_path)
+    return load_corpus("mirdata:made", labels="beats", home=tmp_path)
 
 
 def test_performers_are_groups_where_the_dataset_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_opening_a_dataset_leaves_the_logging_of_the_program_alone(tmp_path: Pat
     root = logging.getLogger()
     before = list(root.handlers), root.level
     candombe(tmp_path, index)
-    open_corpus("mirdata:candombe", home=tmp_path)
+    load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
     assert (root.handlers, root.level) == before
 
 
@@ -280,23 +280,23 @@ def test_solos_of_brid_by_their_ids(tmp_path: Path, index: Path) -> None:
     for i in ids:
         recording(tmp_path / "brid" / "audio" / f"{i}.wav")
     labels(tmp_path / "brid" / f"{ids[1]}.beats", "0.5\t1\n1.0\t2\n")
-    corpus = open_stems("mirdata:brid", home=tmp_path)
+    corpus = load_corpus("mirdata:brid", labels="stems", home=tmp_path)
     assert corpus.is_solos
-    assert [(song.id, *song.instruments, song.group) for song in corpus.songs] == [
+    assert [(song.id, *song.instruments, song.group) for song in corpus.tracks] == [
         (ids[1], "tamborim", "TB3"),
         (ids[2], "surdo", "SU1"),
         (ids[3], "tamborim", "TB1"),
     ]
     assert "Non Commercial" in corpus.licence
-    assert [song.annotation is not None for song in corpus.songs] == [True, False, False]
+    assert [song.annotation is not None for song in corpus.tracks] == [True, False, False]
 
 
 def test_stems_that_are_not_downloaded_or_that_nobody_knows(tmp_path: Path, index: Path) -> None:
     with pytest.raises(InputError, match="brid is not downloaded here; run: levada corpus get brid --home"):
-        open_stems("mirdata:brid", home=tmp_path)
+        load_corpus("mirdata:brid", labels="stems", home=tmp_path)
     assert not index.exists()
     with pytest.raises(InputError, match="mirdata knows no dataset 'nothing'"):
-        open_stems("mirdata:nothing", home=tmp_path)
+        load_corpus("mirdata:nothing", labels="stems", home=tmp_path)
 
 
 class TestEnsembles:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.data import check, check_stems, open_corpus, open_stems, whole
+from levada.data import check, load_corpus
 from levada.data import rendered as room
 from levada.data.rendered import render_corpus, sounds_of
 from levada.errors import InputError
@@ -105,7 +105,7 @@ class TestContents:
         assert not any(audio.read(path)[0].any() for path in recording.with_suffix(".stems").iterdir())
 
     def test_it_is_a_corpus_that_has_nothing_wrong(self, corpus):
-        opened = open_corpus(corpus)
+        opened = load_corpus(corpus, labels="beats")
         assert [track.id for track in opened.tracks] == [f"candombe-00{number}" for number in (1, 2, 3)]
         assert [track.group for track in opened.tracks] == [track.id for track in opened.tracks]
         assert (opened.name, opened.licence) == ("Candombe, rendered", "CC0-1.0")
@@ -143,7 +143,7 @@ class TestContents:
     def test_titles_that_toml_would_stumble_over(self, tmp_path):
         odd = replace(CANDOMBE, title='A "quoted"\n\x7f\\ é title', sources=("\x01",))
         render_corpus(tmp_path / "corpus", odd, minutes=0.05)
-        assert 'A "quoted"' in open_corpus(tmp_path / "corpus").name
+        assert 'A "quoted"' in load_corpus(tmp_path / "corpus", labels="beats").name
 
 
 class TestSeeds:
@@ -351,8 +351,8 @@ class TestFolders:
             made(tmp_path / "file" / "corpus")
 
     def test_of_stems_are_no_recordings(self, corpus):
-        assert all(".stems" not in str(track.audio) for track in open_corpus(corpus).tracks)
-        assert open_corpus(corpus / "candombe-001.stems").tracks  # but may be opened on purpose
+        assert all(".stems" not in str(track.audio) for track in load_corpus(corpus, labels="beats").tracks)
+        assert load_corpus(corpus / "candombe-001.stems", labels="beats").tracks  # but may be opened on purpose
 
 
 class TestAsked:
@@ -395,7 +395,7 @@ class TestAsked:
         click[0, 0] = 0.9
         audio.write(shots / "chico-open.wav", click, rate=RATE)
         made(tmp_path / "corpus", sounds=str(shots))
-        assert open_corpus(tmp_path / "corpus").licence == f"that of the sounds: {shots}"
+        assert load_corpus(tmp_path / "corpus", labels="beats").licence == f"that of the sounds: {shots}"
         sounds, rng = sounds_of(str(shots)), np.random.default_rng(0)
         kinds = {type(sounds(voice, rng)) for voice in STRUCK}
         assert kinds == {type(sounds("chico", rng)), type(synthesised("surdo", rng))}
@@ -413,20 +413,20 @@ class TestMultitracks:
         return folder
 
     def test_every_song_is_a_folder_that_opens_and_nothing_is_wrong_with(self, songs):
-        corpus = open_stems(songs)
-        assert [song.id for song in corpus.songs] == ["candombe-001", "candombe-002"]
+        corpus = load_corpus(songs, labels="stems")
+        assert [song.id for song in corpus.tracks] == ["candombe-001", "candombe-002"]
         assert set(corpus.instruments) <= {"chico", "repique", "piano", "madera"}
         assert corpus.licence == "CC0-1.0"
-        assert not [problem for problem in check_stems(corpus) if problem.severity != "note"]
-        for song in corpus.songs:
+        assert not [problem for problem in check(corpus).problems if problem.severity != "note"]
+        for song in corpus.tracks:
             assert len(song.instruments) >= 2
             assert song.duration_s == 6.0
             assert len(song.beats()) > 8
 
     def test_stems_sum_to_the_mixture(self, songs):
-        corpus = open_stems(songs)
-        for song in corpus.songs:
-            stems, mixture = whole(song).read(corpus.instruments, rate=RATE)
+        corpus = load_corpus(songs, labels="stems")
+        for song in corpus.tracks:
+            stems, mixture = song.read(corpus.instruments, rate=RATE)
             assert np.array_equal(mixture, audio.read(song.mixture)[0])
             assert np.abs(stems.sum(axis=0) - mixture).max() < 1e-6
             assert 0.1 < np.abs(mixture).max() <= 1

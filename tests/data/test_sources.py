@@ -13,8 +13,7 @@ from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.patterns import train
 from levada.beat_tracking.pretrained import tracker_of
-from levada.data import Span, annotated_spans, open_corpus, open_stems, single, whole
-from levada.data.multitracks import StemSpan
+from levada.data import Span, annotated_spans, load_corpus, single
 from levada.data.sources import Source, combined_licence
 from levada.errors import InputError
 from levada.io import audio
@@ -48,7 +47,7 @@ def corpus(rendered, tmp_path):
     facts = {"name": NC.name, "licence": NC.licence, "citation": NC.citation}
     lines = (f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
     (tmp_path / "drums" / "corpus.toml").write_text("".join(lines))
-    return open_corpus(tmp_path / "drums")
+    return load_corpus(tmp_path / "drums", labels="beats")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def songs(tmp_path_factory):
             wave = 0.2 * noise * np.sin(2 * np.pi * hz * np.arange(3 * 44100) / 44100)
             audio.write(folder / f"song-{number}" / f"{name}.wav", wave[None].astype(np.float32), rate=44100)
     (folder / "corpus.toml").write_text('name = "Two songs"\nlicence = "CC BY-NC 4.0"\ncitation = "Me, 2020"\n')
-    return open_stems(folder).songs
+    return load_corpus(folder, labels="stems").tracks
 
 
 class TestJoinedStretches:
@@ -111,7 +110,7 @@ class TestTrainedOn:
         quick = StemSettings(steps=1, batch=1, excerpt_s=0.3, bases=0)
         made = start
         for begin, end in [(0.0, 1.0), (2.0, 3.0)]:
-            span = StemSpan(songs[0], begin, end)
+            span = Span(songs[0], begin, end)
             made = adapt_stems([span], base=made, settings=quick)
         assert made.card.trained_on == {digest: [(0.0, 1.0), (2.0, 3.0)] for digest in songs[0].stem_hashes}
         result = evaluate_stems(songs, {"mine": separator_of(made, name="mine")})
@@ -123,21 +122,21 @@ class TestTrainedOn:
         assert once.minutes == pytest.approx(0.1)  # of labels: what the base was trained on is in its own card
         twice = adapted_card([Span(track, 3.0, 9.0), Span(corpus.tracks[1], 0.0, 3.0)], origin="", base=once)
         assert twice.minutes == pytest.approx(0.2)
-        stems = adapted_card([StemSpan(songs[0], 0.0, 3.0), StemSpan(songs[1], 0.0, 3.0)], origin="", stems=True)
+        stems = adapted_card([Span(songs[0], 0.0, 3.0), Span(songs[1], 0.0, 3.0)], origin="", stems=True)
         assert stems.minutes == pytest.approx(0.1)
 
 
 class TestLicences:
     def test_every_recording_knows_those_of_its_corpus(self, corpus, rendered, songs):
         assert {track.corpus for track in corpus.tracks} == {NC}
-        assert open_corpus(rendered).tracks[0].corpus == Source(rendered.name)
+        assert load_corpus(rendered, labels="beats").tracks[0].corpus == Source(rendered.name)
         assert {song.corpus for song in songs} == {Source("Two songs", "CC BY-NC 4.0", "Me, 2020")}
         one = single(corpus.root / "a.wav", corpus.root / "a.beats").tracks[0]
         assert one.corpus == NC
 
     def test_those_of_base_and_recordings_travel(self, base, corpus, rendered, tmp_path):
         once = decoder(annotated_spans(corpus.tracks[0]), base=base)
-        twice = decoder(annotated_spans(open_corpus(rendered).tracks[1]), base=once)
+        twice = decoder(annotated_spans(load_corpus(rendered, labels="beats").tracks[1]), base=once)
         save(tmp_path / "twice", twice)
         card = read_card(tmp_path / "twice")
         assert card.sources == (Source("tiny", "CC0-1.0", "Drawn from a seed."), NC, Source(rendered.name))
@@ -156,7 +155,7 @@ class TestLicences:
     def test_without_a_base(self, corpus, songs):
         patterns = train(annotated_spans(corpus.tracks[0]))
         assert (patterns.card.licence, patterns.card.sources) == (NC.licence, (NC,))
-        learnt = adapt_stems([whole(songs[0])], strategy="nmf")
+        learnt = adapt_stems([*annotated_spans(songs[0])], strategy="nmf")
         assert (learnt.card.licence, learnt.card.sources[0].citation) == ("CC BY-NC 4.0", "Me, 2020")
 
     def test_combined(self):

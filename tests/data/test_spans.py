@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.data import Span, Track, annotated_spans, draw, open_corpus
+from levada.data import Span, Track, annotated_spans, load_corpus, sample
 from levada.data.spans import halve, with_margins
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -66,10 +66,10 @@ def test_budgets_are_of_what_is_annotated() -> None:
     times = np.concatenate(pieces)
     positions = np.concatenate([np.arange(17) % 4 + 1] * 3)
     one = Track("a", Path("a.wav"), group="a", load=lambda: Beats(times, positions))
-    spans = draw([one], minutes=24 / 60, rng=np.random.default_rng(0))
+    spans = sample([one], minutes=24 / 60, seed=np.random.default_rng(0))
     assert [(span.start_s, span.end_s) for span in spans] == [(0, 8), (30, 38), (60, 68)]
-    with pytest.raises(InputError, match=r"has 0\.40 annotated minutes"):
-        draw([one], minutes=0.5, rng=np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"has 0\.40 labelled minutes"):
+        sample([one], minutes=0.5, seed=np.random.default_rng(0))
 
 
 def test_margins_are_half_a_beat_and_inside_the_recording() -> None:
@@ -112,6 +112,6 @@ class TestHalves:
 @pytest.mark.real
 def test_real_labels_are_one_span_each(real: Path) -> None:
     for folder in ("mdb_drums/drums_only", "mdb_drums/full_mixes", "brid", "pop"):
-        for one in open_corpus(real / folder).annotated:
+        for one in load_corpus(real / folder, labels="beats").annotated:
             (span,) = annotated_spans(one)
             assert (span.start_s, span.end_s) == tuple(one.beats().times_s[[0, -1]])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from levada.beat_tracking import networks
-from levada.data import open_corpus, open_stems
+from levada.data import load_corpus
 from levada.experiments.compared_models import labels_of
 from levada.experiments.corpora import Opened, data_digest, open_source, without_duplicates
 from levada.experiments.grid import lay_out
@@ -49,7 +49,7 @@ def model(tiny_model, folder, recordings):
 
 def opened(folder, **said):
     source = Source("clicks", path=str(folder), **said)
-    corpus = open_corpus(folder)
+    corpus = load_corpus(folder, labels="beats")
     return Opened(source, corpus, data_digest(corpus))
 
 
@@ -132,8 +132,8 @@ class TestDuplicates:
                 audio.write(tmp_path / "songs" / song / f"{name}.wav", sound, rate=44100)
         shutil.copytree(tmp_path / "songs" / "one", tmp_path / "songs" / "three")
         source, note = without_duplicates(Source("songs", path=str(tmp_path / "songs"), task="stems"))
-        assert [song.id for song in open_stems(tmp_path / "songs").songs] == ["one", "three", "two"]
-        assert [song.id for song in open_source(source).songs] == ["one", "two"]
+        assert [song.id for song in load_corpus(tmp_path / "songs", labels="stems").tracks] == ["one", "three", "two"]
+        assert [song.id for song in open_source(source).tracks] == ["one", "two"]
         assert "three (the same as one)" in note
 
 

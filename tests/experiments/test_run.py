@@ -7,7 +7,7 @@ import pytest
 
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.pretrained import load_tracker
-from levada.data import open_corpus
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.experiments import runner, task
 from levada.experiments.corpora import Opened, data_digest
@@ -26,7 +26,7 @@ def plans(rendered, tiny_model):
         source = Source("small", path=str(rendered))
         settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0}
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_model),), settings=settings, **said)
-        corpus = open_corpus(rendered)
+        corpus = load_corpus(rendered, labels="beats")
         grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
         return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from levada.data import open_corpus
+from levada.data import load_corpus
 from levada.experiments.corpora import Opened, data_digest
 from levada.experiments.grid import lay_out
 from levada.experiments.run import Job, failure, run
@@ -13,7 +13,7 @@ from levada.experiments.store import write_run
 
 @pytest.fixture
 def job(rendered, tiny_model):
-    source, corpus = Source("small", path=str(rendered)), open_corpus(rendered)
+    source, corpus = Source("small", path=str(rendered)), load_corpus(rendered, labels="beats")
     settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "partway": 0.5}
     study = Study("mine", (source,), ("finetune",), (0.1,), (str(tiny_model),), settings=settings)
     (plan,) = lay_out(study, [Opened(source, corpus, data_digest(corpus))]).plans

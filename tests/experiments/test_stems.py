@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.data import open_stems
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.experiments.corpora import Opened, data_digest
 from levada.experiments.cost import guess_s
@@ -77,7 +77,7 @@ def jobs(songs, tiny_separator):
         source = Source("drums", path=str(songs), task="stems")
         said = {"settings": {"steps": 3, "batch": 2, "excerpt_s": 0.5}} | said
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_separator),), task="stems", **said)
-        corpus = open_stems(songs)
+        corpus = load_corpus(songs, labels="stems")
         grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
         return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 
@@ -235,7 +235,7 @@ def test_what_was_assumed_of_stems_is_told_once(songs, tmp_path):
     summary = run_study(
         spec, out=tmp_path / "runs", each=lambda _, jobs: ((job, InputError("no")) for job in jobs), say=said.append
     )
-    (note,) = open_stems(folder).notes
+    (note,) = load_corpus(folder, labels="stems").notes
     assert note.message == "exclude leaves out 1 of 13 recordings"
     assert [sentence for sentence in said if sentence.startswith("note: ")] == [f"note: {note}"]
     assert f"note: {note}" in summary.notes

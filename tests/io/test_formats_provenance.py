@@ -77,7 +77,7 @@ def test_what_levada_wrote_beside_a_recording_is_no_label_until_it_is_edited(tmp
     write_beats(path, FOUR, provenance=MADE)
     corpus = open_folder(tmp_path)
     assert corpus.annotated == ()
-    assert corpus.machine_made == (path,)
+    assert [note.path for note in corpus.notes] == [path]
     assert [problem.severity for problem in check(corpus).problems if problem.path == path] == ["note"]
     path.write_bytes(path.read_bytes().replace(b"written by levada", b"checked by Ana"))
     assert [track.annotation for track in open_folder(tmp_path).annotated] == [path]

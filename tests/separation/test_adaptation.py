@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from levada.data import open_stems, whole
+from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
@@ -45,12 +45,12 @@ def corpus(tmp_path_factory):
         (folder / f"song-{song}").mkdir()
         for name, stem in stems.items():
             audio.write(folder / f"song-{song}" / f"{name}.wav", stem[None] * 0.3, rate=RATE)
-    return open_stems(folder)
+    return load_corpus(folder, labels="stems")
 
 
 @pytest.fixture
 def spans(corpus):
-    return [whole(song) for song in corpus.songs]
+    return corpus.sample()
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ class TestAdapting:
         card = load(tmp_path / "mine").card
         assert made.card.name == card.name == "mine"
         assert card.minutes == pytest.approx(8 / 60, abs=0.01)
-        assert set(card.trained_on) == {digest for span in spans for digest in span.song.stem_hashes}
+        assert set(card.trained_on) == {digest for span in spans for digest in span.track.stem_hashes}
         assert not (tmp_path / "mine.part").exists()
         assert (tmp_path / "mine" / "log.csv").exists()
 
@@ -182,7 +182,7 @@ class TestWrong:
     def test_one_instrument(self, tmp_path):
         (tmp_path / "song").mkdir()
         audio.write(tmp_path / "song" / "surdo.wav", hits(100, 0.5)[None], rate=RATE)
-        alone = [whole(song) for song in open_stems(tmp_path).songs]
+        alone = load_corpus(tmp_path, labels="stems").sample()
         with pytest.raises(InputError, match="two instruments or more"):
             adapt_stems(alone, strategy="scratch")
 
@@ -190,7 +190,7 @@ class TestWrong:
         (tmp_path / "song").mkdir()
         for name in ("surdo", "caixa"):
             audio.write(tmp_path / "song" / f"{name}.wav", np.zeros((1, RATE), np.float32), rate=RATE)
-        silent = [whole(song) for song in open_stems(tmp_path).songs]
+        silent = load_corpus(tmp_path, labels="stems").sample()
         with pytest.raises(InputError, match="no stems to learn from"):
             adapt_stems(silent, strategy="scratch", settings=SHORT)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.data import Multitrack, StemSpan, open_stems
+from levada.data import Multitrack, Span, load_corpus
 from levada.errors import InputError
 from levada.separation.cross_validation import held_out
 from levada.separation.evaluation import evaluate_stems
@@ -450,9 +450,9 @@ class TestMatching:
 
 class TestHeldOut:
     def learn(self, spans):
-        assert all(isinstance(span, StemSpan) for span in spans)
-        self.heard.append({span.song.group for span in spans})
-        return Filters(spill=0.1, trained_on={h: [(0.0, 1.0)] for span in spans for h in span.song.stem_hashes})
+        assert all(isinstance(span, Span) for span in spans)
+        self.heard.append({span.track.group for span in spans})
+        return Filters(spill=0.1, trained_on={h: [(0.0, 1.0)] for span in spans for h in span.track.stem_hashes})
 
     def test_nobody_is_scored_on_what_it_has_heard(self, songs):
         self.heard = []
@@ -582,5 +582,5 @@ class TestBadInput:
 
     @pytest.mark.usefixtures("songs")
     def test_as_a_folder(self, tmp_path):
-        found = evaluate_stems(open_stems(tmp_path).songs, {"good": Filters(spill=0.1)})
+        found = evaluate_stems(load_corpus(tmp_path, labels="stems").tracks, {"good": Filters(spill=0.1)})
         assert len(found.of("good")) == 9

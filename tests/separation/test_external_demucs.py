@@ -273,10 +273,10 @@ class TestAdapting:
     def test_one_instrument_or_silence_cannot_be_learnt(self, net, tmp_path):
         (span,) = self.spans()
         base = nets.Weights(net, a_card())
-        span.song.instruments = ("surdo",)
+        span.track.instruments = ("surdo",)
         with pytest.raises(InputError, match="two instruments or more"):
             demucs.adapt([span], base=base, folder=tmp_path)
-        span.song.instruments, span.read = ("surdo", "caixa"), lambda *_, **__: (np.zeros((2, 1, 100)), None)
+        span.track.instruments, span.read = ("surdo", "caixa"), lambda *_, **__: (np.zeros((2, 1, 100)), None)
         with pytest.raises(InputError, match="silent"):
             demucs.adapt([span], base=base, folder=tmp_path)
 

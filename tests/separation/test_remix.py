@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.pretrained import load_tracker
-from levada.data import open_stems, split_stems, whole
+from levada.data import annotated_spans, load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -50,7 +50,7 @@ def solos(tmp_path):
     for name, tempo, hz in (("surdo-1", 100, 90), ("caixa-1", 106, 900), ("surdo-2", 103, 100), ("caixa-2", 101, 950)):
         solo(folder, name, tempo, seconds=9.0 + tempo / 100, hz=hz)
     solo(folder, "agogo-1", 148, seconds=11, hz=2000, positions=3)
-    return open_stems(folder)
+    return load_corpus(folder, labels="stems")
 
 
 def read(place, name):
@@ -80,7 +80,7 @@ class TestMixing:
     def test_stems_sum_and_do_not_clip(self, solos, tmp_path, rooms):
         made = remix(solos, tmp_path / "out", settings=replace(SMALL, rooms=rooms))
         assert len(made.written) == 2
-        for song in open_stems(tmp_path / "out").songs:
+        for song in load_corpus(tmp_path / "out", labels="stems").tracks:
             stems = sum(read(song.mixture.parent, name) for name in song.instruments)
             mixture = read(song.mixture.parent, "mixture")
             assert np.abs(stems - mixture).max() < 1e-5
@@ -96,7 +96,7 @@ class TestMixing:
             audio.write(tmp_path / "solos" / f"{name}.wav", wave * np.array(sides, np.float32)[:, None], rate=rate)
             write_beats(tmp_path / "solos" / f"{name}.beats", Beats(times, np.arange(len(times)) % 4 + 1))
         settings = replace(SMALL, rooms=rooms, coherent=coherent)
-        made = remix(open_stems(tmp_path / "solos"), tmp_path / "out", settings=settings)
+        made = remix(load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out", settings=settings)
         assert (made.rate, made.channels, made.solo_channels) == (48000, channels, 2)
         for place in made.written:
             sounds = {name: audio.read(place / f"{name}.wav") for name in ("surdo", "caixa", "mixture")}
@@ -135,7 +135,10 @@ class TestMixing:
                 times = np.arange(0.3, samples.shape[1] / rate - 0.3, 0.6)
                 return Beats(times, np.arange(len(times)) % 4 + 1)
 
-        assert len(remix(open_stems(tmp_path), tmp_path / "out", settings=SMALL, tracker=Heard()).written) == 2
+        assert (
+            len(remix(load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=SMALL, tracker=Heard()).written)
+            == 2
+        )
 
 
 class TestGroups:
@@ -149,7 +152,7 @@ class TestGroups:
             folder.mkdir(parents=True)
             for name, higher in (("surdo-1", 1.0), ("surdo-2", 1.1), ("caixa-1", 9.0), ("caixa-2", 9.5)):
                 solo(folder, name, 100, seconds=7 + higher / 10, hz=hz * higher)
-        return open_stems(tmp_path / "players")
+        return load_corpus(tmp_path / "players", labels="stems")
 
     @staticmethod
     def takes(out, songs):
@@ -163,10 +166,10 @@ class TestGroups:
     def test_no_take_is_on_both_sides_of_any_split(self, players, tmp_path, changes, seed):
         made = remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=5, seed=seed, **changes))
         assert len(made.written) == 5
-        mixed = open_stems(tmp_path / "out")
+        mixed = load_corpus(tmp_path / "out", labels="stems")
         assert len(mixed.groups) == len(made.groups) == 2
         for at in range(4):
-            train, test = split_stems(mixed, test=0.4, rng=np.random.default_rng(at))
+            train, test = mixed.split(test_size=0.4, seed=np.random.default_rng(at))
             for mine, other in zip(
                 self.takes(tmp_path / "out", train), self.takes(tmp_path / "out", test), strict=True
             ):
@@ -176,14 +179,17 @@ class TestGroups:
 
     def test_mixed_all_with_all_they_are_one_group(self, players, tmp_path):
         made = remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=3, test=0))
-        mixed = open_stems(tmp_path / "out")
+        mixed = load_corpus(tmp_path / "out", labels="stems")
         assert len(mixed.groups) == len(made.groups) == 1
         with pytest.raises(InputError, match="one group"):
-            split_stems(mixed, rng=np.random.default_rng(0))
+            mixed.split(test_size=0.4, seed=np.random.default_rng(0))
 
     def test_a_half_alone_is_one_group(self, players, tmp_path):
         remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=4))
-        assert [len(open_stems(tmp_path / "out" / f"half-{number}").groups) for number in (1, 2)] == [1, 1]
+        assert [len(load_corpus(tmp_path / "out" / f"half-{number}", labels="stems").groups) for number in (1, 2)] == [
+            1,
+            1,
+        ]
 
     def test_of_an_interrupted_run_too(self, players, tmp_path):
         def stop(done, _):
@@ -192,34 +198,37 @@ class TestGroups:
 
         with pytest.raises(KeyboardInterrupt):
             remix(players, tmp_path / "out", settings=replace(SMALL, mixtures=6), progress=stop)
-        mixed = open_stems(tmp_path / "out")
-        assert len(mixed.songs) == 2
+        mixed = load_corpus(tmp_path / "out", labels="stems")
+        assert len(mixed.tracks) == 2
         assert len(mixed.groups) == 1
 
     def test_players_that_cannot_be_dealt_into_halves_are_one_group(self, tmp_path):
         for player, name in (("ana", "surdo"), ("bea", "caixa")):
             (tmp_path / "solos" / player).mkdir(parents=True)
             solo(tmp_path / "solos" / player, name, 100)
-        made = remix(open_stems(tmp_path / "solos"), tmp_path / "out", settings=SMALL)
-        assert len(made.groups) == len(open_stems(tmp_path / "out").groups) == 1
+        made = remix(load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out", settings=SMALL)
+        assert len(made.groups) == len(load_corpus(tmp_path / "out", labels="stems").groups) == 1
 
     def test_a_mixture_knows_its_takes(self, players, tmp_path):
         remix(players, tmp_path / "out", settings=SMALL)
-        by_hash = {song.stem_hashes[0]: song for song in players.songs}
-        for song in open_stems(tmp_path / "out").songs:
+        by_hash = {song.stem_hashes[0]: song for song in players.tracks}
+        for song in load_corpus(tmp_path / "out", labels="stems").tracks:
             used = {by_hash[digest].id for digest in song.sources}
             assert used == self.takes(tmp_path / "out", [song])[0]
             for digest, length_s in song.sources.items():
                 assert length_s == pytest.approx(by_hash[digest].duration_s)
-        assert players.songs[0].sources == {}
+        assert players.tracks[0].sources == {}
 
     def test_what_is_learnt_from_mixtures_is_learnt_from_their_takes(self, players, tmp_path):
         remix(players, tmp_path / "out", settings=SMALL)
         remix(players, tmp_path / "again", settings=replace(SMALL, seed=5, test=0))
-        mixed, again = open_stems(tmp_path / "out").songs, open_stems(tmp_path / "again").songs
-        learnt = adapt_stems([whole(mixed[0])], strategy="nmf")
+        mixed, again = (
+            load_corpus(tmp_path / "out", labels="stems").tracks,
+            load_corpus(tmp_path / "again", labels="stems").tracks,
+        )
+        learnt = adapt_stems([*annotated_spans(mixed[0])], strategy="nmf")
         separator = separator_of(learnt, name="mine")
-        for song in players.songs:
+        for song in players.tracks:
             used = song.stem_hashes[0] in mixed[0].sources
             assert spans_of(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
         for song in again:
@@ -249,18 +258,25 @@ class TestTempo:
     def test_labels_are_what_counts(self, tmp_path, seed):
         for name, hz in (("surdo", 90), ("caixa", 900)):
             solo(tmp_path, name, 132, hz=hz)
-        made = remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, seed=seed, mixtures=4))
+        made = remix(
+            load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=replace(SMALL, seed=seed, mixtures=4)
+        )
         assert tempi_of(made) == pytest.approx([132] * 4, abs=0.5)
 
     def test_octaves_that_a_tracker_mistakes_are_brought_together(self, tmp_path):
         for number, name in enumerate(("surdo", "caixa", "agogo")):
             solo(tmp_path, name, 95, seconds=20 + number, hz=90 * 3**number, beats=False)
         tracker = Tracked(47.5, 190, 95)
-        made = remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=tracker)
+        made = remix(
+            load_corpus(tmp_path, labels="stems"),
+            tmp_path / "out",
+            settings=replace(SMALL, mixtures=6),
+            tracker=tracker,
+        )
         assert tempi_of(made) == pytest.approx([95] * 6, rel=0.01)
         for place in made.written:
             beats = read_beats(place / "mixture.beats").times_s[:-1]
-            for song in open_stems(place).songs:
+            for song in load_corpus(place, labels="stems").tracks:
                 for path in song.files:
                     heard = onsets(audio.read(path)[0], RATE) / RATE
                     assert np.abs(heard[None] - beats[:, None]).min(axis=1).max() < 0.010
@@ -298,8 +314,8 @@ class TestTempo:
                 if player == "ida":
                     write_beats(path.with_suffix(".beats"), song.beats)
         (tmp_path / "solos" / "corpus.toml").write_text('layout = "solos"')
-        opened = open_stems(tmp_path / "solos")
-        assert len(opened.songs) == 8
+        opened = load_corpus(tmp_path / "solos", labels="stems")
+        assert len(opened.tracks) == 8
         made = remix(opened, tmp_path / "out", settings=replace(SMALL, mixtures=6), tracker=load_tracker("base"))
         assert tempi_of(made) == pytest.approx([95] * 6, rel=0.03)
         short = [why for why in made.left_out if "too short for its tempo to be trusted" in why]
@@ -310,7 +326,7 @@ class TestTempo:
         if not REAL.is_dir():
             pytest.skip("the real recordings are not here")
         with pytest.raises(InputError, match=r"brid_0216_\S+ 130, brid_0257_\S+ 80 bpm"):
-            remix(open_stems(REAL), tmp_path / "out", settings=SMALL, tracker=load_tracker("base"))
+            remix(load_corpus(REAL, labels="stems"), tmp_path / "out", settings=SMALL, tracker=load_tracker("base"))
 
 
 class TestStretching:
@@ -333,17 +349,17 @@ class TestWrong:
         solo(tmp_path, "surdo-1", 100)
         solo(tmp_path, "surdo-2", 100, seconds=8)
         with pytest.raises(InputError, match="fewer than two instruments"):
-            remix(open_stems(tmp_path), tmp_path / "out", settings=SMALL)
+            remix(load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=SMALL)
 
     def test_tempi_too_far_apart(self, tmp_path):
         solo(tmp_path, "surdo", 100)
         solo(tmp_path, "caixa", 130, seconds=8)
         with pytest.raises(InputError, match=r"no two instruments have a tempo .* surdo 100.*larger --stretch"):
-            remix(open_stems(tmp_path), tmp_path / "out", settings=SMALL)
+            remix(load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=SMALL)
 
     def test_solos_that_cannot_be_tracked_are_told(self, solos, tmp_path):
         audio.write(solos.root / "ganza.wav", np.zeros((1, 5 * RATE), np.float32), rate=RATE)
-        made = remix(open_stems(solos.root), tmp_path / "out", settings=SMALL)
+        made = remix(load_corpus(solos.root, labels="stems"), tmp_path / "out", settings=SMALL)
         assert any("ganza is silent" in why for why in made.left_out)
         assert any("agogo" in why for why in made.left_out)
 
@@ -351,7 +367,7 @@ class TestWrong:
         for name, length in (("surdo", 2), ("caixa", RATE)):
             audio.write(tmp_path / f"{name}.wav", np.zeros((1, length), np.float32), rate=RATE)
         with pytest.raises(InputError, match="no solo that can be put on a beat"):
-            remix(open_stems(tmp_path), tmp_path / "out", settings=SMALL)
+            remix(load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=SMALL)
 
     def test_a_folder_of_something_else(self, solos, tmp_path):
         (tmp_path / "out").mkdir()
@@ -385,7 +401,7 @@ class TestWrong:
         (tmp_path / "solos").mkdir()
         for name, hz in (("surdo", 90), ("caixa", 900)):
             solo(tmp_path / "solos", name, 100, hz=hz, beats=name == "surdo")
-        opened, out = open_stems(tmp_path / "solos"), tmp_path / "out"
+        opened, out = load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out"
         remix(opened, out, settings=SMALL, tracker=Tracked(100))
         before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
         with pytest.raises(InputError, match="differs in tracker"):
@@ -402,7 +418,7 @@ class TestWrong:
         solo(tmp_path / "song", "surdo", 100)
         solo(tmp_path / "song", "caixa", 100)
         with pytest.raises(InputError, match=r"or no --test"):
-            remix(open_stems(tmp_path), tmp_path / "out", settings=replace(SMALL, test=0.5))
+            remix(load_corpus(tmp_path, labels="stems"), tmp_path / "out", settings=replace(SMALL, test=0.5))
 
     @pytest.mark.parametrize(
         "wrong",

@@ -27,7 +27,7 @@ from levada.beat_tracking.decoder import decode_beats, pick_peaks, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.pretraining_card import card
 from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram, log_spectrogram
-from levada.data import open_corpus
+from levada.data import load_corpus
 from levada.data.spans import with_margins
 from levada.errors import InputError
 from levada.io import audio
@@ -288,7 +288,7 @@ def exam(settings: PretrainSettings) -> Exam:
     if settings.exam and not Path(settings.exam).is_dir():
         _log.warning("%s is missing: no recordings are scored on the way", settings.exam)
     elif settings.exam:
-        for track in open_corpus(settings.exam).tracks:
+        for track in load_corpus(settings.exam, labels="beats").tracks:
             if track.annotation is not None:
                 group = "/".join(track.group.split("/")[:2])
                 questions.append((group, file_log_spectrogram(track.audio), track.beats()))

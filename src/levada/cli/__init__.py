@@ -34,7 +34,7 @@ from levada.cli import (
 )
 from levada.cli import corpus as corpora
 from levada.cli import models as listing
-from levada.cli.labels import chosen, say_assumptions, say_unedited
+from levada.cli.labels import chosen, say_assumptions
 from levada.cli.loggers import Track_
 from levada.cli.options import EXIT_CODES, UNUSABLE, Convention, Force, Json, Model, Seed, Table, Task
 from levada.errors import InputError, Interrupted, os_error_text
@@ -358,11 +358,11 @@ def evaluate(
     from levada.beat_tracking.evaluation import evaluate as score
     from levada.beat_tracking.evaluation import with_baseline
     from levada.beat_tracking.pretrained import baseline, load_tracker
-    from levada.data import open_corpus
+    from levada.data import load_corpus, log_notes
 
-    open_audio = open_corpus(corpus, convention=convention)
-    say_unedited(open_audio)
-    tracks = open_audio.tracks
+    opened = load_corpus(corpus, labels="beats", convention=convention)
+    log_notes(opened.notes, terminal.say)
+    tracks = opened.tracks
     say_assumptions(track for track in tracks if track.is_annotated)
     asked = model or ["base"]
     trackers = {name: load_tracker(name) if name in asked else baseline() for name in with_baseline(asked)}

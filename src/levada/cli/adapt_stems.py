@@ -13,7 +13,7 @@ from levada.cli.evaluate_stems import notes, open_corpus
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.data import Multitrack, StemSpan
+    from levada.data import Multitrack, Span
     from levada.separation.adaptation import Model
     from levada.separation.evaluation import StemEvaluation
     from levada.separation.masking import SeparatorLike
@@ -52,8 +52,8 @@ def adapt(
     base = stem_weights(model) if strategy.startswith("finetune") else None
     before = load_separator(model) if base is not None else None  # now: with --force, its folder may be replaced
     settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
-    used_s, songs = sum(span.duration_s for span in spans), len({span.song.id for span in spans})
-    instruments = sorted({name for span in spans for name in span.song.instruments})
+    used_s, songs = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
+    instruments = sorted({name for span in spans for name in span.track.instruments})
     heard = f"{terminal.length(used_s)} of {terminal.count(songs, 'song')}: {', '.join(instruments)}"
     terminal.say(f"adapting {model if base is not None else 'from nothing'} to {heard}; {strategy}")
     config = {"strategy": strategy, "model": model, "stems_s": used_s, **asdict(settings)}
@@ -83,25 +83,23 @@ def adapt(
         notes(evaluation)
 
 
-def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[StemSpan], tuple[Multitrack, ...]]:
+def _chosen(corpus: str, minutes: float | None, rng: Any) -> tuple[list[Span[Multitrack]], tuple[Multitrack, ...]]:
     """What to learn from, and songs of other groups to score on."""
-    from levada.data import draw_stems, split_stems, whole
-
     opened = open_corpus(corpus)
     if minutes is None:
-        return [whole(song) for song in opened.songs], ()
+        return opened.sample(), ()
     if opened.is_solos:
         terminal.say("these are solos, which are mixed at random; levada remix makes mixtures that can be scored")
-        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+        return opened.sample(minutes=minutes, seed=rng), ()
     if len(opened.groups) < 2:
         terminal.say(f"all songs are of one group ({opened.grouping}): there are none left to score on")
-        return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+        return opened.sample(minutes=minutes, seed=rng), ()
     for test in (0.6, 0.4, 0.2):
-        train, unseen = split_stems(opened, test=test, rng=rng)
+        train, unseen = opened.split(test_size=test, seed=rng)
         if sum(song.duration_s for song in train) >= 60 * minutes * 1.02:
-            return draw_stems(train, minutes=minutes, rng=rng), unseen
+            return train.sample(minutes=minutes, seed=rng), unseen.tracks
     terminal.say("too few stems to keep any aside: all groups are used, and nothing is scored")
-    return draw_stems(opened.songs, minutes=minutes, rng=rng), ()
+    return opened.sample(minutes=minutes, seed=rng), ()
 
 
 def _scored(
@@ -110,7 +108,7 @@ def _scored(
     strategy: str,
     model: str | None,
     before: SeparatorLike | None,
-    spans: list[StemSpan],
+    spans: list[Span[Multitrack]],
     unseen: tuple[Multitrack, ...],
 ) -> StemEvaluation:
     """The adapted model beside its base and dictionaries of the same stems; its card gets its scores."""

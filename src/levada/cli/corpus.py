@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from levada.cli import terminal
 from levada.cli.options import UNUSABLE, Convention, Json, Labels
-
-if TYPE_CHECKING:
-    from levada.data import Report, StemCorpus
 
 __all__ = ["app"]
 
@@ -26,44 +23,25 @@ def corpus_check(
     as_json: Json = False,
 ) -> None:
     """Print durations, tempi and metres, or instruments, and everything that is wrong; exit code 2 for errors."""
-    from levada.data import StemCorpus, check, check_stems, load_corpus
+    from levada.data import load_corpus
 
     opened = load_corpus(corpus, labels=None if labels is None else labels.value, convention=convention)
-    if isinstance(opened, StemCorpus):
-        with terminal.progress("checking"):
-            problems = check_stems(opened)
-        if as_json:
-            listed = [{**vars(problem), "path": str(problem.path) if problem.path else None} for problem in problems]
-            terminal.print_json({"corpus": opened.name, "songs": _songs(opened), "problems": listed})
-        else:
-            terminal.print_stem_corpus(opened, problems)
-        if any(problem.severity == "error" for problem in problems):
-            raise typer.Exit(UNUSABLE)
-        return
     with terminal.progress("checking"):
-        report = check(opened)
+        report = opened.check()
     if as_json:
-        _print_report_json(report)
+        problems = [{**vars(problem), "path": problem.path and str(problem.path)} for problem in report.problems]
+        terminal.print_json(
+            {
+                "corpus": report.name,
+                "labels": opened.labels,
+                "recordings": [*map(vars, report.rows)],
+                "problems": problems,
+            }
+        )
     else:
         terminal.print_report(opened, report)
     if not report.ok:
         raise typer.Exit(UNUSABLE)
-
-
-def _songs(corpus: StemCorpus) -> list[dict[str, object]]:
-    return [
-        {"id": song.id, "group": song.group, "instruments": song.instruments, "mixture": song.mixture is not None}
-        for song in corpus.songs
-    ]
-
-
-def _print_report_json(report: Report) -> None:
-    from dataclasses import asdict
-
-    problems = [{**asdict(problem), "path": str(problem.path) if problem.path else None} for problem in report.problems]
-    terminal.print_json(
-        {"corpus": report.name, "recordings": [asdict(row) for row in report.rows], "problems": problems}
-    )
 
 
 @app.command("agreement")

@@ -11,7 +11,7 @@ from levada.cli.outputs import finish_scores
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.data import Multitrack, StemCorpus, StemSpan
+    from levada.data import Corpus, Multitrack, Span
     from levada.separation.evaluation import StemEvaluation
     from levada.separation.song_scores import HeldOut, Separating
 
@@ -49,7 +49,7 @@ def evaluate(
     separators = {name: _separator(name, opened, minutes or MINUTES, seed) for name in dict.fromkeys(model or ["base"])}
     with terminal.progress("scoring", at_once=processes) as progress:
         evaluation = evaluate_stems(
-            opened.songs, separators, out=out, force=force, oracle=oracle, exclude_trained=exclude_trained,
+            opened.tracks, separators, out=out, force=force, oracle=oracle, exclude_trained=exclude_trained,
             processes=processes, progress=progress,
         )  # fmt: skip
     if plot is not None:
@@ -58,12 +58,12 @@ def evaluate(
     finish_scores(evaluation.rows)
 
 
-def open_corpus(place: str) -> StemCorpus:
+def open_corpus(place: str) -> Corpus[Multitrack]:
     """Open a corpus of stems, and print what was assumed of its files."""
-    from levada.data import open_stems, say_notes
+    from levada.data import load_corpus, log_notes
 
-    opened = open_stems(place)
-    say_notes(opened.notes, terminal.say)
+    opened = load_corpus(place, labels="stems")
+    log_notes(opened.notes, terminal.say)
     return opened
 
 
@@ -82,12 +82,12 @@ def notes(evaluation: StemEvaluation) -> None:
         terminal.say(f"note: {warning}")
 
 
-def _separator(name: str, corpus: StemCorpus, minutes: float, seed: int) -> Separating | HeldOut:
+def _separator(name: str, corpus: Corpus[Multitrack], minutes: float, seed: int) -> Separating | HeldOut:
     """A model by its name."""
     from levada.separation.pretrained import load_separator
 
     if name == NMF and not Path(NMF).is_dir():
-        return _dictionaries(corpus.songs, minutes, seed)
+        return _dictionaries(corpus.tracks, minutes, seed)
     return load_separator(name)
 
 
@@ -99,7 +99,7 @@ def _dictionaries(songs: Sequence[Multitrack], minutes: float, seed: int) -> Hel
     from levada.separation.cross_validation import held_out
     from levada.separation.pretrained import separator_of
 
-    def learn(spans: Sequence[StemSpan]) -> Any:
+    def learn(spans: Sequence[Span[Multitrack]]) -> Any:
         return separator_of(adapt_stems(spans, strategy=NMF), name=NMF)
 
     with terminal.progress("learning nmf from other songs") as progress:

@@ -14,14 +14,14 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from levada.data import Corpus, Problem, Span, Track
 
-__all__ = ["checked", "chosen", "say_assumptions", "say_unedited"]
+__all__ = ["checked", "chosen", "say_assumptions"]
 
 
 def chosen(
     corpus: str, labels: Path | None, convention: str, minutes: float | None, rng: Any
 ) -> tuple[list[Span], list[Any]]:
     """What to learn from, and annotated recordings of other groups to score on."""
-    from levada.data import annotated_spans, draw, open_corpus, single, split
+    from levada.data import load_corpus, log_notes, sample, single
 
     if labels is not None or (not corpus.startswith("mirdata:") and Path(corpus).is_file()):
         if labels is None:
@@ -31,23 +31,23 @@ def chosen(
                 "is a folder: it holds a beat file beside each recording, and --labels is for one", path=corpus
             )
         (track,) = checked(single(corpus, labels, convention=convention)).tracks
-        return ([*annotated_spans(track)] if minutes is None else draw([track], minutes=minutes, rng=rng)), []
-    opened = open_corpus(corpus, convention=convention)
-    say_unedited(opened)
+        return sample([track], minutes=minutes, seed=rng), []
+    opened = load_corpus(corpus, labels="beats", convention=convention)
+    log_notes(opened.notes, terminal.say)
     if not opened.annotated:
         raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus)
     opened = checked(opened)
     if minutes is None:
-        return [span for track in opened.annotated for span in annotated_spans(track)], []
+        return opened.sample(), []
     if len(opened.groups) < 2:
         terminal.say(f"all recordings are of one group ({opened.grouping}): there are none left to score on")
-        return draw(opened.annotated, minutes=minutes, rng=rng), []
+        return opened.sample(minutes=minutes, seed=rng), []
     for test in (0.6, 0.4, 0.2):
-        train, unseen = split(opened, test=test, rng=rng)
-        if sum(span.duration_s for track in train for span in annotated_spans(track)) >= 60 * minutes * 1.02:
-            return draw(train, minutes=minutes, rng=rng), list(unseen)
+        train, unseen = opened.split(test_size=test, seed=rng)
+        if sum(span.duration_s for span in train.sample()) >= 60 * minutes * 1.02:
+            return train.sample(minutes=minutes, seed=rng), list(unseen)
     terminal.say("too few labels to keep any aside: all groups are used, and nothing is scored")
-    return draw(opened.annotated, minutes=minutes, rng=rng), []
+    return opened.sample(minutes=minutes, seed=rng), []
 
 
 def checked(corpus: Corpus) -> Corpus:
@@ -62,12 +62,6 @@ def checked(corpus: Corpus) -> Corpus:
     for problem in errors:
         terminal.say(f"left out: {problem}")
     return replace(corpus, tracks=tuple(good))
-
-
-def say_unedited(corpus: Corpus) -> None:
-    """Name beats that levada wrote into a corpus, which are no labels."""
-    if corpus.machine_made:
-        terminal.say(f"note: {corpus.machine_made[0]}: {corpus.unedited}")
 
 
 def say_assumptions(tracks: Iterable[Track]) -> None:

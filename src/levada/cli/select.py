@@ -44,10 +44,10 @@ def select(
     from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.selection import select
     from levada.beat_tracking.selection.schemes import get_scheme
-    from levada.data import open_corpus
+    from levada.data import load_corpus
 
     get_scheme(scheme)
-    opened = open_corpus(pool)
+    opened = load_corpus(pool, labels="beats")
     _check(out, force=force)
     tracker = load_tracker(model)
     with terminal.progress("listening") as progress:

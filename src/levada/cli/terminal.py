@@ -14,13 +14,12 @@ from contextlib import contextmanager, suppress
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import InputError
 from levada.io.text import printable
 
 if TYPE_CHECKING:
     from levada.beat_tracking.agreement import Agreement
     from levada.beat_tracking.evaluation import Evaluation
-    from levada.data import Corpus, Multitrack, Problem, Report, StemCorpus
+    from levada.data import Corpus, Report, Row, SongRow
     from levada.learning.statistics import Interval
     from levada.separation.evaluation import StemEvaluation
     from levada.synth.traditions import Tradition
@@ -29,7 +28,7 @@ __all__ = [
     *("Notes", "TimeLeft", "count", "error", "length", "print_agreement", "print_evaluation", "print_json"),
     "print_report",
     "prepare_streams",
-    *("print_stem_corpus", "print_stem_evaluation", "print_traditions", "progress", "say", "set_dated", "set_quiet"),
+    *("print_stem_evaluation", "print_traditions", "progress", "say", "set_dated", "set_quiet"),
 ]
 
 
@@ -182,32 +181,43 @@ def _of_instrument(evaluation: StemEvaluation, model: str, mean: float, name: st
     return text if math.isnan(mean) or name in evaluation.knows(model) else f"({text})"
 
 
-def print_report(corpus: Corpus, report: Report) -> None:
-    """What is in a corpus, and everything that is wrong with it."""
-    headings = ["recording", "group", "length", "annotated", "beats", "bpm", "beats a bar", "labels"]
-    rows = [
-        [
-            row.id,
-            row.group,
-            _minutes(row.duration_s),
-            _minutes(row.annotated_s) if row.beats else "–",
-            str(row.beats or "–"),
-            f"{row.tempo_bpm:.1f}" if row.beats > 1 else "–",
-            ", ".join(f"{metre} (×{bars})" for metre, bars in row.metres.items()) or "–",
-            row.format or "–",
-        ]
-        for row in report.rows
-    ]
+def print_report(corpus: Corpus[Any], report: Report) -> None:
+    """Print a table of a corpus, and its problems."""
+    songs = corpus.labels == "stems"
+    headings = ["song" if songs else "recording", "group", "length"]
+    headings += ["mixture", "instruments"] if songs else ["annotated", "beats", "bpm", "beats a bar", "labels"]
+    rows = [[row.id, row.group, _minutes(row.duration_s), *_label_cells(row)] for row in report.rows]
     if all(row.group == row.id for row in report.rows):
         headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
+    if songs:
+        taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(len(headings) - 1))
+        rows = [[*row[:-1], shorten(row[-1], max(20, 100 - taken), placeholder=" …")] for row in rows]
     _table(headings, rows)
-    recordings = count(len(report.rows), "recording")
-    print(f"{report.name}: {recordings}, {report.minutes:.1f} annotated minutes; {report.grouping}")
+    if songs:
+        amount = f"{count(len(rows), 'solo' if corpus.is_solos else 'song')}, {report.minutes:.1f} minutes, "
+        amount += count(len(corpus.instruments), "instrument")
+    else:
+        amount = f"{count(len(rows), 'recording')}, {report.minutes:.1f} annotated minutes"
+    print(f"{report.name}: {amount}; {report.grouping}")
     print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
     for problem in report.problems:
         print(printable(f"{problem.severity}: {problem}", lines=False))
     if not report.problems:
         print("no problems found")
+
+
+def _label_cells(row: Row | SongRow) -> list[str]:
+    from levada.data import SongRow
+
+    if isinstance(row, SongRow):
+        return ["yes" if row.mixture else "–", ", ".join(row.instruments)]
+    return [
+        _minutes(row.annotated_s) if row.beats else "–",
+        str(row.beats or "–"),
+        f"{row.tempo_bpm:.1f}" if row.beats > 1 else "–",
+        ", ".join(f"{metre} (×{bars})" for metre, bars in row.metres.items()) or "–",
+        row.format or "–",
+    ]
 
 
 def print_agreement(found: Mapping[str, Agreement]) -> None:
@@ -230,37 +240,6 @@ def print_agreement(found: Mapping[str, Agreement]) -> None:
         _table(["recording", "beats", "F", "ms", "MAD", "positions", "tempo ×", ""], rows)
         print("ms: median asynchrony, second less first, and MAD its median absolute deviation")
     print(f"{len(rows)} of {count(len(found), 'recording')} differ")
-
-
-def print_stem_corpus(corpus: StemCorpus, problems: Iterable[Problem]) -> None:
-    """What is in a corpus of stems, and everything that is wrong with it."""
-    lengths = [_length_s(song) for song in corpus.songs]
-    rows = [
-        [song.id, song.group, _minutes(long_s), "yes" if song.mixture else "–", ", ".join(song.instruments)]
-        for song, long_s in zip(corpus.songs, lengths, strict=True)
-    ]
-    headings = ["song", "group", "length", "mixture", "instruments"]
-    if all(song.group == song.id for song in corpus.songs):
-        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
-    taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(len(headings) - 1))
-    _table(headings, [[*row[:-1], shorten(row[-1], max(20, 100 - taken), placeholder=" …")] for row in rows])
-    what = count(len(corpus.songs), "solo" if corpus.is_solos else "song")
-    instruments = count(len(corpus.instruments), "instrument")
-    minutes = sum(long_s for long_s in lengths if math.isfinite(long_s)) / 60
-    print(f"{corpus.name}: {what}, {minutes:.1f} minutes, {instruments}; {corpus.grouping}")
-    print(f"licence: {corpus.licence or 'not stated'}; citation: {corpus.citation or 'not stated'}")
-    found = list(problems)
-    for problem in found:
-        print(printable(f"{problem.severity}: {problem}", lines=False))
-    if not found:
-        print("no problems found")
-
-
-def _length_s(song: Multitrack) -> float:
-    try:
-        return song.duration_s
-    except InputError:  # one of the problems says why
-        return math.nan
 
 
 def print_traditions(traditions: Iterable[Tradition]) -> None:

@@ -8,25 +8,28 @@ many beats of one file share a problem, it is told once, with how often it occur
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from levada.data.label_check import check_labels, count, others
+from levada.data.corpus import Corpus
+from levada.data.label_check import check_labels
 from levada.data.label_lag import lag_problems
-from levada.data.problems import Problem, Severity
+from levada.data.problems import ORDER, Problem, Severity, count, others
 from levada.data.spans import is_gap, stretches, usual_intervals
-from levada.data.tracks import Corpus, Track
+from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 
-__all__ = ["Problem", "Report", "Row", "check", "duplicates", "reader_warnings"]
+__all__ = ["Problem", "Report", "Row", "SongRow", "check", "duplicates", "reader_warnings"]
 
 SILENT = 1e-4  # peak of what is taken for silence: -80 dB below full scale
 FULL_SCALE = 0.9995  # at or above it a sample may be clipped
@@ -53,12 +56,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class SongRow:
+    """One song in the table."""
+
+    id: str  # of the song
+    group: str  # performers, session or instrument set
+    duration_s: float  # NaN if it cannot be read
+    mixture: bool  # whether there is a recording of it
+    instruments: tuple[str, ...]  # names of its stems
+
+
+@dataclass(frozen=True)
 class Report:
-    """What `check` found."""
+    """Properties and problems of a corpus."""
 
     name: str  # of the corpus
-    grouping: str  # where its groups come from
-    rows: tuple[Row, ...]  # one for each recording
+    grouping: str  # the origin of its groups
+    rows: tuple[Row | SongRow, ...]  # one for each recording
     problems: tuple[Problem, ...]  # errors first, then warnings and notes
 
     @property
@@ -68,8 +82,9 @@ class Report:
 
     @property
     def minutes(self) -> float:
-        """Annotated minutes."""
-        return sum(row.annotated_s for row in self.rows) / 60
+        """Minutes with labels."""
+        lengths = [row.annotated_s if isinstance(row, Row) else row.duration_s for row in self.rows]
+        return sum(length for length in lengths if math.isfinite(length)) / 60
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ class _Sound:
     problems: tuple[Problem, ...] = ()
 
 
-def check(corpus: Corpus) -> Report:
+def check(corpus: Corpus[Any]) -> Report:
     """Read every recording and every annotation of a corpus and say what is wrong.
 
     Parameters
@@ -95,33 +110,24 @@ def check(corpus: Corpus) -> Report:
     Report
         Problems of the user's files are in the report; none is raised.
     """
+    if corpus.labels == "stems":
+        from levada.data.stem_check import check_stems, song_rows
+
+        return Report(corpus.name, corpus.grouping, song_rows(corpus), check_stems(corpus))
     with reader_warnings() as said, ThreadPoolExecutor() as pool:
         sounds = list(pool.map(_listen, corpus.tracks))
-    problems = [Problem("warning", message, path) for path, message in dict.fromkeys(said)]
+    problems = [*corpus.notes, *(Problem("warning", message, path) for path, message in dict.fromkeys(said))]
     rows: list[Row] = []
     for track, sound in zip(corpus.tracks, sounds, strict=True):
         row, found = _row(track, sound)
         rows.append(row)
         problems += [*sound.problems, *found]
     problems += _among(corpus.tracks, sounds, rows)
-    if corpus.strays:
-        stray, first = len(corpus.strays), corpus.strays[0]
-        problems.append(Problem("warning", "has no recording of its name" + others(stray), first))
-    if corpus.machine_made:
-        problems.append(Problem("note", f"was {corpus.unedited}", corpus.machine_made[0]))
-    if corpus.ignored:
-        names = [path.relative_to(corpus.root).as_posix() for path in corpus.ignored]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        problems.append(Problem("note", f"holds what is not used: {', '.join(names[:SHOWN])}{more}", corpus.root))
-    if len(corpus.annotators) > 1 and not corpus.annotator:
-        what = f"has annotations of {', '.join(corpus.annotators)}, which are used only where corpus.toml chooses one"
-        problems.append(Problem("note", f'{what}: [labels] annotator = "{corpus.annotators[0]}"', corpus.root))
     without = [track for track in corpus.tracks if not track.is_annotated]
     if without:
         what = f"is not annotated{others(len(without))}: to be tracked later"
         problems.append(Problem("note", what, without[0].audio))
-    order = ("error", "warning", "note")
-    problems.sort(key=lambda problem: (order.index(problem.severity), str(problem.path or ""), problem.line or 0))
+    problems.sort(key=lambda problem: (ORDER.index(problem.severity), str(problem.path or ""), problem.line or 0))
     return Report(corpus.name, corpus.grouping, tuple(rows), tuple(problems))
 
 

@@ -33,14 +33,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from levada.data.corpus import Corpus
 from levada.data.metadata import read_groups
 from levada.data.pairing import ANNOTATIONS, Annotations, normal, stem_of
-from levada.data.tracks import Corpus, Track
+from levada.data.problems import Problem, listed, others
+from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io.audio import SUFFIXES
 from levada.io.formats import check_convention
@@ -158,6 +160,7 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
     known = {*everything, *used, *strays, *annotations.machine_made, root / TOML, facts.groups_csv}
     known |= {path for one in people.values() for path in one.values()}
     known |= {path for one in set(everything) - set(recordings) for path in annotations.of(one)}
+    ignored = [path for path in files if path not in known and not _OF_NOBODY.match(path.name)]
     tracks = [
         Track(
             id=ids[path],
@@ -176,12 +179,28 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        strays=strays,
-        machine_made=tuple(sorted(annotations.machine_made)),
-        ignored=tuple(path for path in files if path not in known and not _OF_NOBODY.match(path.name)),
-        annotators=annotators,
-        annotator=facts.annotator,
+        notes=tuple(
+            _notes(root, strays, sorted(annotations.machine_made), ignored, () if facts.annotator else annotators)
+        ),
     )
+
+
+def _notes(
+    root: Path, strays: Sequence[Path], machine_made: Sequence[Path], ignored: Sequence[Path], annotators: Sequence[str]
+) -> Iterator[Problem]:
+    """Report the files that are not used."""
+    if strays:
+        yield Problem("warning", f"has no recording of its name{others(len(strays))}", strays[0])
+    if machine_made:
+        what = f"was written by levada and not edited since{others(len(machine_made))}: it is not used as a label"
+        how = "if it is right as it is, remove its comment 'written by levada'"
+        yield Problem("note", f"{what}; {how}", machine_made[0])
+    if ignored:
+        names = listed(path.relative_to(root).as_posix() for path in ignored)
+        yield Problem("note", f"has files that are not used: {names}", root)
+    if len(annotators) > 1:
+        what = f"has annotations of {', '.join(annotators)}, which are used only where corpus.toml selects one"
+        yield Problem("note", f'{what}: [labels] annotator = "{annotators[0]}"', root)
 
 
 def without_excluded(recordings: Iterable[Path], root: Path, patterns: Iterable[str]) -> list[Path]:

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.data.label_lag import lag_problems
-from levada.data.problems import Problem, Severity
+from levada.data.problems import Problem, Severity, count, others
 from levada.data.spans import is_gap, usual_intervals
 from levada.data.tracks import Track
 from levada.errors import InputError, os_error_text
 from levada.io.beats import Beats
 
-__all__ = ["check_labels", "count", "label_problems", "others", "usable"]
+__all__ = ["check_labels", "label_problems", "usable"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -268,13 +268,3 @@ def _unequal_message(shape: str) -> str:
         "they are not supported yet and make every model worse: mark their common division (3 : 2 has eighths) instead"
     )
     return f"its beats are of unequal length ({shape}): {how}"
-
-
-def count(number: int, what: str) -> str:
-    """Write a number of things."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def others(number: int) -> str:
-    """Say that there are more of what was named once."""
-    return "" if number == 1 else f" (and {number - 1} more)"

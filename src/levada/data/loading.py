@@ -10,17 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, overload
 
+from levada.data.corpus import Corpus, Labels
 from levada.data.folder import open_folder
 from levada.data.mirdata import has_labels, open_mirdata
-from levada.data.multitracks import StemCorpus
+from levada.data.multitracks import Multitrack
 from levada.data.stem_folder import open_stem_folder, song_kinds
 from levada.data.stem_mirdata import open_stem_mirdata
-from levada.data.tracks import Corpus
 from levada.errors import InputError
 
-__all__ = ["MIRDATA", "RENDERED", "Labels", "load_corpus"]
+__all__ = ["MIRDATA", "RENDERED", "load_corpus"]
 
-Labels = Literal["beats", "stems"]
 MIRDATA, RENDERED = "mirdata:", "rendered:"
 MINUTES = 5.0
 """Of a rendered corpus, as of the command ``levada render``."""
@@ -47,7 +46,7 @@ def load_corpus(
     instruments: Mapping[str, str] | None = ...,
     minutes: float | None = ...,
     seed: int | None = ...,
-) -> StemCorpus: ...
+) -> Corpus[Multitrack]: ...
 @overload
 def load_corpus(
     source: str | Path,
@@ -58,7 +57,7 @@ def load_corpus(
     instruments: Mapping[str, str] | None = ...,
     minutes: float | None = ...,
     seed: int | None = ...,
-) -> Corpus | StemCorpus: ...
+) -> Corpus | Corpus[Multitrack]: ...
 def load_corpus(
     source: str | Path,
     *,
@@ -68,7 +67,7 @@ def load_corpus(
     instruments: Mapping[str, str] | None = None,
     minutes: float | None = None,
     seed: int | None = None,
-) -> Corpus | StemCorpus:
+) -> Corpus | Corpus[Multitrack]:
     """Load a corpus of recordings with beats, or of songs with stems.
 
     Parameters

@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from levada.data.tracks import Corpus, Track
+from levada.data.corpus import Corpus
+from levada.data.tracks import Track
 from levada.errors import InputError, MissingExtra
 from levada.io.beats import Beats
 from levada.io.workers import private_numba_cache

@@ -1,4 +1,4 @@
-"""What is said of a file in which something is wrong."""
+"""Problems of the files of a corpus."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Problem", "Severity", "say_notes"]
+__all__ = ["ORDER", "Problem", "Severity", "count", "listed", "log_notes", "others"]
 
 Severity = Literal["error", "warning", "note"]
+ORDER = ("error", "warning", "note")
+LISTED = 5  # names in one sentence
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong, in a plain sentence."""
+    """A problem of a file, in a sentence."""
 
     severity: Severity  # "error", "warning" or "note"
     message: str  # what is wrong and, where it is not obvious, what to do
@@ -28,15 +30,32 @@ class Problem:
         return where + self.message
 
 
-def say_notes(notes: Iterable[Problem], say: Callable[[str], object]) -> None:
-    """Print what was assumed of the files of a corpus, and which are left out.
+def log_notes(notes: Iterable[Problem], log: Callable[[str], object]) -> None:
+    """Report the assumptions about the files of a corpus, and the files that are not used.
 
     Parameters
     ----------
     notes : iterable of Problem
-        As a `StemCorpus` has them.
-    say : callable
-        What prints a sentence.
+        `Corpus.notes`.
+    log : callable
+        Takes a sentence.
     """
     for note in notes:
-        say(f"note: {note}")
+        log(f"{note.severity}: {note}")
+
+
+def count(number: int, noun: str) -> str:
+    """Format a number of things."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def others(number: int) -> str:
+    """Format how many more there are beside the one that is named."""
+    return "" if number == 1 else f" (and {number - 1} more)"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join the first few names, and count the others."""
+    every = list(names)
+    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
+    return ", ".join(every[:LISTED]) + more

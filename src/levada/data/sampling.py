@@ -72,11 +72,10 @@ def sample(tracks: Sequence[T], *, minutes: float | None, seed: Seed = 0) -> lis
         raise InputError(f"a budget must be above 0 minutes, not {minutes:g}")
     rng = np.random.default_rng(seed)
     songs = [track for track in labelled if isinstance(track, Multitrack)]
-    spans: list[Any]
-    if songs:
-        spans = _sample_stems(songs, 60 * minutes, rng)
-    else:
-        spans = _sample_beats([track for track in labelled if isinstance(track, Track)], 60 * minutes, rng)
+    recordings = [track for track in labelled if isinstance(track, Track)]
+    spans: list[Any] = [
+        *(_sample_stems(songs, 60 * minutes, rng) if songs else _sample_beats(recordings, 60 * minutes, rng))
+    ]
     return sorted(spans, key=lambda span: (span.track.id, span.start_s))
 
 
@@ -273,7 +272,7 @@ def _next_song(
     pool: Sequence[_Song], by_instrument: Counter[str], by_group: Counter[str], rng: np.random.Generator
 ) -> _Song:
     """Select a song with an instrument that was taken least often, of the group that was taken least often."""
-    order = [pool[index] for index in rng.permutation(len(pool))]
+    order: list[_Song] = [pool[index] for index in rng.permutation(len(pool))]
     least = min(by_instrument[name] for song in order for name in song.track.instruments)
 
     def turns(song: _Song) -> tuple[bool, int]:

@@ -50,7 +50,7 @@ def annotated_spans(track: T) -> tuple[Span[T], ...]:
     if not isinstance(track, Track):
         return (Span(track, 0.0, track.duration_s),)
     beats = track.beats()
-    spans = tuple(Span(track, start_s, end_s) for start_s, end_s in stretches(beats))
+    spans: tuple[Span[T], ...] = tuple(Span(track, start_s, end_s) for start_s, end_s in stretches(beats))
     if not spans:
         source = track.annotation or track.audio
         raise InputError(f"too few annotated beats in a row: {len(beats)} in all, at least 2 are needed", path=source)

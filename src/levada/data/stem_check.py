@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.data.check import CLIPPED, FULL_SCALE, SILENT, reader_warnings
-from levada.data.multitracks import REST, Multitrack, StemCorpus
-from levada.data.problems import Problem
+from levada.data.check import CLIPPED, FULL_SCALE, SILENT, SongRow, reader_warnings
+from levada.data.corpus import Corpus
+from levada.data.multitracks import REST, Multitrack
+from levada.data.problems import ORDER, Problem, listed
 from levada.errors import InputError
 from levada.io import audio
 from levada.synth.instrument_names import OTHER, plain, slug, voice_of
 
-__all__ = ["check_stems"]
+__all__ = ["check_stems", "song_rows"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,7 +37,6 @@ UPSIDE_DOWN = "is upside down: its polarity is the opposite of what it has in th
 LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
 SAME = 0.9999  # correlation of two recordings of a song that are one
 ALIKE = 1e-5  # by which the marks of two recordings that are one may differ: rounding to 16 bits
-LISTED = 5  # files named in one sentence
 AMBIENT = {"overhead", "overheads", "oh", "ohs", "room", "rooms", "roommic", "ambience", "ambient", "ambiente"}
 
 
@@ -92,12 +92,12 @@ class _Heard:
     common: Floats = field(default_factory=lambda: np.zeros((0, 0)))  # inner products of takes; empty if rates differ
 
 
-def check_stems(corpus: StemCorpus) -> tuple[Problem, ...]:
+def check_stems(corpus: Corpus[Multitrack]) -> tuple[Problem, ...]:
     """Read every recording of a corpus of stems and say what is wrong.
 
     Parameters
     ----------
-    corpus : StemCorpus
+    corpus : Corpus[Multitrack]
 
     Returns
     -------
@@ -105,7 +105,7 @@ def check_stems(corpus: StemCorpus) -> tuple[Problem, ...]:
         Errors first, then warnings and notes; an error makes a song unusable or wrong. None is raised.
     """
     with reader_warnings() as said, ThreadPoolExecutor() as pool:
-        songs = list(pool.map(_listen, corpus.songs))
+        songs = list(pool.map(_listen, corpus.tracks))
     problems = [*corpus.notes, *(Problem("warning", message, path) for path, message in said)]
     for heard in songs:
         problems += _alone(heard)
@@ -114,8 +114,22 @@ def check_stems(corpus: StemCorpus) -> tuple[Problem, ...]:
     problems += _twice_in_corpus(songs)
     problems += _names(corpus)
     problems += _ambient(corpus)
-    order = ("error", "warning", "note")
-    return tuple(sorted(problems, key=lambda one: (order.index(one.severity), str(one.path or ""), one.message)))
+    return tuple(sorted(problems, key=lambda one: (ORDER.index(one.severity), str(one.path or ""), one.message)))
+
+
+def song_rows(corpus: Corpus[Multitrack]) -> tuple[SongRow, ...]:
+    """Return a row for each song."""
+    return tuple(
+        SongRow(song.id, song.group, _duration_s(song), song.mixture is not None, song.instruments)
+        for song in corpus.tracks
+    )
+
+
+def _duration_s(song: Multitrack) -> float:
+    try:
+        return song.duration_s
+    except InputError:  # one of the problems
+        return float("nan")
 
 
 def _listen(song: Multitrack) -> _Heard:
@@ -173,11 +187,11 @@ def _against_mixture(heard: _Heard) -> Iterator[Problem]:
         return
     rates = Counter(take.rate for take in takes)
     if len(rates) > 1:
-        told = _listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
+        told = listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
         yield Problem("warning", f"has rates that differ: {told}; they are resampled when read", takes[0].path.parent)
     if len({take.channels for take in takes}) > 1:
         alone = [take for take in takes if take.channels == 1 and take.path not in heard.song.channels]
-        mono = _listed(take.path.name for take in alone)
+        mono = listed(take.path.name for take in alone)
         what = f"is mono and heard in every channel: {mono}" if mono else "has numbers of channels that differ"
         yield Problem("note", what, takes[0].path.parent)
     mixture = takes[-1] if not takes[-1].instrument else None
@@ -185,7 +199,7 @@ def _against_mixture(heard: _Heard) -> Iterator[Problem]:
         longest = max(take.duration_s for take in takes)
         short = [take for take in takes if longest - take.duration_s > LONGER_S]
         if short:
-            told = _listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
+            told = listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
             yield Problem("note", f"has stems that end earlier, and are silent then: {told}", takes[0].path.parent)
         return
     for take in takes[:-1]:
@@ -240,7 +254,7 @@ def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
         if gain > 1e-3 and abs(20 * np.log10(gain)) > LEVEL_DB
     ]
     if changed:
-        what = f"has its stems at other levels than their files: {_listed(changed)}; they are used at its levels"
+        what = f"has its stems at other levels than their files: {listed(changed)}; they are used at its levels"
         yield Problem("warning", what, mixture.path)
     if fit.residual_db > MATCHES_DB:
         what = (
@@ -278,14 +292,12 @@ def _twice_in_corpus(songs: Sequence[_Heard]) -> Iterator[Problem]:
             yield Problem("error" if apart else "warning", f"holds the same take as {there.path}{what}", here.path)
 
 
-def _names(corpus: StemCorpus) -> Iterator[Problem]:
+def _names(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
     """What is wrong with the instruments of the corpus as a whole."""
     root, names = corpus.root, corpus.instruments
     if len(names) < 2:
         what = f"has one instrument, {', '.join(names)}: there is nothing to separate it from"
         yield Problem("error", what, root)
-    for other, used in sorted(corpus.renamed.items()):
-        yield Problem("warning", f"calls one instrument {other} and {used}: {used} is used for both", root)
     voices: dict[str, list[str]] = {}
     unknown: list[str] = []
     for name in names:
@@ -296,49 +308,39 @@ def _names(corpus: StemCorpus) -> Iterator[Problem]:
             voices.setdefault(str(voice), []).append(name)
     numbered = [name for name in unknown if plain(name).rpartition("-")[2].isdigit()]
     if numbered:
-        what = f"has stems with a number for a name: {_listed(numbered)}; name them under [instruments] in corpus.toml"
+        what = f"has stems with a number for a name: {listed(numbered)}; name them under [instruments] in corpus.toml"
         yield Problem("warning", what, root)
     if len(unknown) > len(numbered):
-        others = _listed([name for name in unknown if name not in numbered])
+        others = listed([name for name in unknown if name not in numbered])
         yield Problem(
             "note", f"has names that levada knows no instrument by: {others}; they are used as they are", root
         )
     for voice, several in voices.items():
         if len(several) > 1:
-            what = f"has songs with {_listed(sorted(several))}, which are all {voice}: they are kept apart"
+            what = f"has songs with {listed(sorted(several))}, which are all {voice}: they are kept apart"
             yield Problem("note", what, root)
     if not corpus.is_solos:
-        often = Counter(name for song in corpus.songs for name in song.instruments)
-        some = [f"{name} ({often[name]})" for name in names if often[name] < len(corpus.songs)]
+        often = Counter(name for song in corpus.tracks for name in song.instruments)
+        some = [f"{name} ({often[name]})" for name in names if often[name] < len(corpus.tracks)]
         if some:
             yield Problem(
-                "note", f"has instruments that only some of its {len(corpus.songs)} songs have: {_listed(some)}", root
+                "note", f"has instruments that only some of its {len(corpus.tracks)} songs have: {listed(some)}", root
             )
-    if corpus.passed_over:
-        count = len(corpus.passed_over)
-        more = "" if count == 1 else f" (and {count - 1} more)"
-        yield Problem("note", f"is passed over{more}: neither a stem nor the mixture of one", corpus.passed_over[0])
 
 
-def _ambient(corpus: StemCorpus) -> Iterator[Problem]:
+def _ambient(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
     """Recordings of all instruments at once, by their names."""
     found = dict[str, Path]()
-    for path in (path for song in corpus.songs for path in song.files):
+    for path in (path for song in corpus.tracks for path in song.files):
         name = slug(path.stem)
         words = AMBIENT & set(name.split("-"))
         for word in words:
             found.setdefault(f"*{word}*" if len(word) > 3 else f"*{path.stem.lower()}", path)
     if found:
-        names, patterns = _listed([path.name for path in found.values()]), json.dumps(sorted(found))
+        names, patterns = listed([path.name for path in found.values()]), json.dumps(sorted(found))
         what = f"has microphones that record all instruments at once ({names}): exclude = {patterns} in corpus.toml"
         yield Problem("note", f"{what} leaves them out", corpus.root)
 
 
 def _db(power: float, of: float) -> float:
     return float(10 * np.log10(max(power, 1e-15 * of, 1e-300) / max(of, 1e-300)))
-
-
-def _listed(names: Iterator[str] | Sequence[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
-    return ", ".join(every[:LISTED]) + more

@@ -35,12 +35,13 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
+from levada.data.corpus import Corpus
 from levada.data.folder import STEMS, TOML, Facts, read_facts, without_excluded
 from levada.data.medleydb import read_metadata
 from levada.data.metadata import read_groups
-from levada.data.multitracks import REST, Multitrack, StemCorpus, facts_of
+from levada.data.multitracks import REST, Multitrack, audio_info
 from levada.data.pairing import Annotations
-from levada.data.problems import Problem
+from levada.data.problems import Problem, others
 from levada.data.shared_takes import with_shared_takes
 from levada.data.silence import without_silent
 from levada.errors import InputError
@@ -48,7 +49,7 @@ from levada.io import audio
 from levada.io.toml import line_of
 from levada.synth.instrument_names import OTHER, found_in, plain, slug, voice_of, voices_of
 
-__all__ = ["brid_solo", "in_one_voice", "open_stem_folder", "song_kinds"]
+__all__ = ["brid_solo", "in_one_voice", "open_stem_folder", "renamed_notes", "song_kinds"]
 
 MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
 MEDLEYDB, RAW = "_stems", "_raw"
@@ -75,7 +76,7 @@ class _Song:
     artist: str = ""
 
 
-def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> StemCorpus:
+def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> Corpus[Multitrack]:
     """Find the songs and solos in a folder and its sub-folders. Audio is read until it is known not to be silent.
 
     Parameters
@@ -87,7 +88,7 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
 
     Returns
     -------
-    StemCorpus
+    Corpus
 
     Raises
     ------
@@ -116,17 +117,28 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
     songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found], kept=tree.kept)
     songs, silent = without_silent(songs)
     songs, grouping = with_shared_takes(songs, grouping)
-    return StemCorpus(
+    return Corpus(
         name=facts.name or root.resolve().name,
-        songs=songs,
+        tracks=songs,
         root=root,
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        renamed=renamed,
-        passed_over=tuple(sorted(set(tree.over))),
-        notes=(*tree.notes, *silent),
+        notes=(*tree.notes, *renamed_notes(renamed, root), *silent, *_unused(sorted(set(tree.over)))),
     )
+
+
+def renamed_notes(renamed: Mapping[str, str], root: Path) -> list[Problem]:
+    """Report the instruments that several names were used for."""
+    return [
+        Problem("warning", f"calls one instrument {other} and {used}: {used} is used for both", root)
+        for other, used in sorted(renamed.items())
+    ]
+
+
+def _unused(recordings: Sequence[Path]) -> list[Problem]:
+    what = f"is not used{others(len(recordings))}: neither a stem nor the mixture of one"
+    return [Problem("note", what, recordings[0])] if recordings else []
 
 
 def song_kinds(folder: str | Path) -> tuple[bool, bool]:
@@ -329,7 +341,7 @@ class _Tree:
         if folder != self.root and len(set(called)) == len(called) and says:
             return True
         try:
-            lengths = [facts_of(path).duration_s for path in files]
+            lengths = [audio_info(path).duration_s for path in files]
         except InputError:  # check says what is wrong with it
             return folder != self.root
         ends = dict(zip(files, lengths, strict=True))
@@ -434,7 +446,7 @@ class _Tree:
 
 def _is_mono(path: Path) -> bool:
     try:
-        return facts_of(path).channels == 1
+        return audio_info(path).channels == 1
     except InputError:  # check says what is wrong with it
         return False
 

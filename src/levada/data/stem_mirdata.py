@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from levada.data.corpus import Corpus
 from levada.data.mirdata import AUDIO, GROUPS, _dataset, _group, _home
-from levada.data.multitracks import Multitrack, StemCorpus
+from levada.data.multitracks import Multitrack
 from levada.data.shared_takes import with_shared_takes
 from levada.data.silence import without_silent
-from levada.data.stem_folder import brid_solo, in_one_voice
+from levada.data.stem_folder import brid_solo, in_one_voice, renamed_notes
 from levada.errors import InputError
 from levada.synth.instrument_names import found_in, plain
 
@@ -26,7 +27,7 @@ NAMES = ("instrument", "instrument_full", "inst_class", "instrument_name")
 ABSENT = (OSError, ValueError, AttributeError, KeyError, TypeError, IndexError)  # what loaders raise of files not there
 
 
-def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpus:
+def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> Corpus[Multitrack]:
     """Open a dataset with stems or solos that mirdata knows and that has been downloaded.
 
     Parameters
@@ -38,7 +39,7 @@ def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpu
 
     Returns
     -------
-    StemCorpus
+    Corpus
         What is there of it. Of BRID, the solos: mixtures have no stems.
 
     Raises
@@ -71,15 +72,14 @@ def open_stem_mirdata(name: str, *, home: str | Path | None = None) -> StemCorpu
     grouping = GROUPS[name][1] if name in GROUPS else grouping
     songs, silent = without_silent(songs)
     songs, grouping = with_shared_takes(songs, grouping)
-    return StemCorpus(
+    return Corpus(
         name=name,
-        songs=songs,
+        tracks=songs,
         root=root,
         licence=(getattr(dataset, "_license_info", None) or "").strip(),
         citation=(dataset.bibtex or "").strip(),
         grouping=grouping,
-        renamed=renamed,
-        notes=silent,
+        notes=(*renamed_notes(renamed, root), *silent),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from levada.beat_tracking.pretrained import EXTERNAL
-from levada.data import Corpus, StemCorpus
+from levada.data import Corpus
 from levada.experiments.spec import Source, Study, is_path
 from levada.experiments.task import hashes
 from levada.io import audio
@@ -38,13 +38,13 @@ def labels_of(study: Study) -> dict[str, str]:
 
 
 def trained_items(
-    source: Source, corpus: Corpus | StemCorpus, test: Sequence[Any], trained: Mapping[str, frozenset[str]]
+    source: Source, corpus: Corpus[Any], test: Sequence[Any], trained: Mapping[str, frozenset[str]]
 ) -> dict[str, str]:
     """Ids of what is not to be scored, and which models were trained on it, or on others of its group."""
     known = frozenset[str]().union(*trained.values())
     if not known:
         return {}
-    items = corpus.songs if isinstance(corpus, StemCorpus) else corpus.annotated
+    items = corpus.tracks if corpus.labels == "stems" else corpus.annotated
     found, groups = dict[str, str](), dict[str, list[str]]()
     for item in items:
         of = hashes(item)

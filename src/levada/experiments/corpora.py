@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from levada.data import Corpus, Multitrack, Span, StemCorpus, StemSpan, Track, annotated_spans, draw, split
+from levada.data import Corpus, Multitrack, Span, Track, annotated_spans, sample
 from levada.data.rendered import render_corpus, sounds_digest
 from levada.data.spans import halve
 from levada.errors import InputError
@@ -47,13 +48,13 @@ class Opened:
     ----------
     source : Source
         With a path.
-    corpus : Corpus or StemCorpus
+    corpus : Corpus or Corpus[Multitrack]
     digest : str
         What tells its content apart.
     """
 
     source: Source
-    corpus: Corpus | StemCorpus
+    corpus: Corpus[Any]
     digest: str
 
 
@@ -125,7 +126,7 @@ def _folder(source: Source, out: Path) -> Path:
 
 
 @lru_cache(maxsize=8)
-def open_source(source: Source) -> Corpus | StemCorpus:
+def open_source(source: Source) -> Corpus[Any]:
     """Open a corpus whose path is known, once in each process.
 
     Raises
@@ -135,9 +136,7 @@ def open_source(source: Source) -> Corpus | StemCorpus:
     MissingExtra
         If it is mirdata's, and mirdata is not installed.
     """
-    corpus: Corpus | StemCorpus = TASKS[source.task].open(source.path)
-    if isinstance(corpus, StemCorpus):
-        return replace(corpus, songs=tuple(song for song in corpus.songs if song.id not in source.left_out))
+    corpus: Corpus[Any] = TASKS[source.task].open(source.path)
     return replace(corpus, tracks=tuple(track for track in corpus.tracks if track.id not in source.left_out))
 
 
@@ -164,7 +163,7 @@ def without_duplicates(source: Source) -> tuple[Source, str]:
     return replace(source, left_out=tuple(twins)), f"{source.name}: duplicates are left out: {named}"
 
 
-def data_digest(corpus: Corpus | StemCorpus) -> str:
+def data_digest(corpus: Corpus[Any]) -> str:
     """What tells the content of a corpus apart: audio, labels and groups of every labelled recording.
 
     Raises
@@ -172,7 +171,7 @@ def data_digest(corpus: Corpus | StemCorpus) -> str:
     InputError
         If an annotation or a recording cannot be read.
     """
-    return TASKS["stems" if isinstance(corpus, StemCorpus) else "beats"].digest(corpus)
+    return TASKS[corpus.labels].digest(corpus)
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class Sides:
     test: tuple[Track | Span, ...] | tuple[Multitrack, ...]
 
 
-def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float) -> Sides:
+def sides(source: Source, corpus: Corpus[Any], *, seed: int, test: float) -> Sides:
     """Split a corpus; the same for every strategy and budget of a seed.
 
     Parameters
@@ -206,7 +205,7 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
     InputError
         If there is only one recording or one group to split.
     """
-    if isinstance(corpus, StemCorpus):
+    if corpus.labels == "stems":
         if source.halves or source.ignore_groups:
             raise InputError("halves and ignore_groups are for beats", path=corpus.root)
         return Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
@@ -226,19 +225,19 @@ def sides(source: Source, corpus: Corpus | StemCorpus, *, seed: int, test: float
         )
     rng = np.random.default_rng([seed, SPLIT])
     try:
-        train, scored = split(corpus, test=test, rng=rng, ignore_groups=source.ignore_groups)
+        train, scored = corpus.split(test_size=test, seed=rng, ignore_groups=source.ignore_groups)
     except InputError as error:
         raise InputError(
             f"{error.problem}; or ignore_groups = true in the spec splits recordings, and the scores then count how "
             "well a model knows the performers",
             path=error.path,
         ) from None
-    return Sides(train, scored)
+    return Sides(train.tracks, scored.tracks)
 
 
 def labels(
     train: tuple[Track, ...] | tuple[Multitrack, ...], *, minutes: float, selection: str, seed: int
-) -> list[Span] | list[StemSpan]:
+) -> list[Span] | list[Span[Multitrack]]:
     """What is labelled of the training side.
 
     The draw depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger budgets
@@ -256,7 +255,7 @@ def labels(
         return draw_songs(train, minutes=minutes, seed=[seed, DRAW])
     tracks, rng = [track for track in train if isinstance(track, Track)], np.random.default_rng([seed, DRAW])
     if selection == RANDOM:
-        return draw(tracks, minutes=minutes, rng=rng)
+        return sample(tracks, minutes=minutes, seed=rng)
     from levada.beat_tracking import selection as select
 
     return list(select.sample(tracks, minutes=minutes, scheme=selection, rng=rng))

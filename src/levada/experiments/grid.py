@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from levada.beat_tracking.augmentation import NO_AUGMENTATION as UNCHANGED
 from levada.beat_tracking.augmentation import Augmentation
 from levada.beat_tracking.pretrained import BASES, EXTERNAL, base_weights, find_folder
-from levada.data import Corpus, StemCorpus
+from levada.data import Corpus
 from levada.errors import InputError, MissingExtra, suggest
 from levada.experiments.code_version import code_digest
 from levada.experiments.compared_models import labels_of, trained_items
@@ -375,7 +375,7 @@ class _Layout:
                 known[self.labels.get(name, name)] = _task(self.study).trained(name)
         return known
 
-    def split(self, source: Source, corpus: Corpus | StemCorpus, seed: int) -> Sides | None:
+    def split(self, source: Source, corpus: Corpus[Any], seed: int) -> Sides | None:
         """What labels are drawn from and what is scored; nothing where there are no two sides."""
         try:
             return sides(source, corpus, seed=seed, test=self.study.test)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from levada import __version__
 from levada.beat_tracking.pretrained import base_weights
-from levada.data import Multitrack, Span, StemSpan, Track
+from levada.data import Multitrack, Span, Track
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import labels, open_source, sides
 from levada.experiments.grid import UNTOUCHED, Plan
@@ -150,7 +150,9 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _adapted(plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[StemSpan], folder: Path) -> Any:
+def _adapted(
+    plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[Span[Multitrack]], folder: Path
+) -> Any:
     strategies, _ = task.learn()
     read = stem_weights if task.name == "stems" else base_weights
     base = read(base_name) if base_name else None
@@ -197,7 +199,7 @@ def _weights(made: Any, folder: Path) -> dict[str, bytes]:
 
 def _about(
     job: Job,
-    spans: Sequence[Span] | Sequence[StemSpan],
+    spans: Sequence[Span] | Sequence[Span[Multitrack]],
     test: Sequence[Track | Span] | Sequence[Multitrack],
     made: Any,
     costs: dict[str, float],

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from levada.data import StemCorpus, say_notes
+from levada.data import log_notes
 from levada.errors import InputError, Interrupted, MissingExtra
 from levada.experiments.corpora import (
     Opened,
@@ -223,7 +223,7 @@ def _guesses(grid: Grid, corpora: Sequence[Opened], study: Study) -> dict[str, f
 def _scored_min(opened: Opened, study: Study) -> float:
     source = opened.source
     corpus = opened.corpus
-    scored = corpus.songs if isinstance(corpus, StemCorpus) else corpus.annotated
+    scored = corpus.tracks if corpus.labels == "stems" else corpus.annotated
     lengths_s = [source.seconds if source.render else track.duration_s for track in scored]
     return sum(lengths_s) / 60 * (1.0 if source.halves else study.test)
 
@@ -273,8 +273,8 @@ def open_corpora(
             corpus = open_source(there)
             caveat = getattr(corpus, "caveat", "")
             notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
-            if isinstance(corpus, StemCorpus):
-                say_notes(corpus.notes, notes.append)
+            if corpus.labels == "stems":
+                log_notes(corpus.notes, notes.append)
             opened.append(Opened(there, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
             if not source.optional:

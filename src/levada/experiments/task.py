@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.pretrained import load_tracker, tracker_of
-from levada.data import Corpus, Multitrack, StemCorpus, draw_stems, open_corpus, open_stems, split_stems
+from levada.data import Corpus, Multitrack, load_corpus, sample
 from levada.data.check import duplicates
 from levada.errors import InputError
 from levada.io import audio
@@ -24,7 +24,7 @@ from levada.separation.pretrained import load_separator, separator_of
 from levada.separation.song_scores import MIXTURE, ORACLE
 
 if TYPE_CHECKING:
-    from levada.data import StemSpan
+    from levada.data import Multitrack, Span
 
 __all__ = ["BEATS", "LEAKS", "SCORES", "STEMS", "TASKS", "Task", "draw_songs", "hashes", "split_songs"]
 
@@ -100,14 +100,14 @@ def _learn_stems() -> tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]
 
 
 def _open_beats(path: str) -> Corpus:
-    corpus = open_corpus(path)
+    corpus = load_corpus(path, labels="beats")
     if not corpus.annotated:
         raise InputError("holds no annotated recordings; put a beat file beside each", path=corpus.root)
     return corpus
 
 
-def _open_stems(path: str) -> StemCorpus:
-    corpus = open_stems(path)
+def _open_stems(path: str) -> Corpus[Multitrack]:
+    corpus = load_corpus(path, labels="stems")
     if corpus.is_solos:
         raise InputError("holds solos, which nobody need take apart: levada remix makes mixtures", path=corpus.root)
     return corpus
@@ -122,9 +122,9 @@ def _digest_of_beats(corpus: Corpus) -> str:
     return digest.hexdigest()[:16]
 
 
-def _digest_of_stems(corpus: StemCorpus) -> str:
+def _digest_of_stems(corpus: Corpus[Multitrack]) -> str:
     digest = hashlib.sha256()
-    for song in corpus.songs:
+    for song in corpus.tracks:
         digest.update(json.dumps([song.id, song.group, song.content_hash, song.instruments]).encode())
     return digest.hexdigest()[:16]
 
@@ -133,11 +133,11 @@ def _duplicates_of_beats(corpus: Corpus) -> dict[str, str]:
     return duplicates(corpus.annotated)
 
 
-def _duplicates_of_stems(corpus: StemCorpus) -> dict[str, str]:
+def _duplicates_of_stems(corpus: Corpus[Multitrack]) -> dict[str, str]:
     first = dict[str, str]()
     return {
         song.id: first[song.content_hash]
-        for song in corpus.songs
+        for song in corpus.tracks
         if first.setdefault(song.content_hash, song.id) != song.id
     }
 
@@ -222,14 +222,17 @@ def _scored_stems(songs: Sequence[Multitrack], name: str, separator: Any, _: flo
     return written
 
 
-def split_songs(corpus: StemCorpus, *, seed: Sequence[int], test: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def split_songs(
+    corpus: Corpus[Multitrack], *, seed: Sequence[int], test: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Songs that give labels, and songs of other groups that are scored."""
-    return split_stems(corpus, test=test, rng=np.random.default_rng(seed))
+    train, test_set = corpus.split(test_size=test, seed=seed)
+    return train.tracks, test_set.tracks
 
 
-def draw_songs(train: Sequence[Any], *, minutes: float, seed: Sequence[int]) -> list[StemSpan]:
+def draw_songs(train: Sequence[Any], *, minutes: float, seed: Sequence[int]) -> list[Span[Multitrack]]:
     """A budget of stems."""
-    return draw_stems(train, minutes=minutes, rng=np.random.default_rng(seed))
+    return sample(train, minutes=minutes, seed=seed)
 
 
 BEATS = Task(

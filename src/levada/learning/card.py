@@ -130,7 +130,7 @@ class _Span(Protocol):
     """A stretch that a model is trained on."""
 
     @property
-    def recording(self) -> _Recording: ...
+    def track(self) -> _Recording: ...
     @property
     def start_s(self) -> float: ...
     @property
@@ -174,7 +174,7 @@ def adapted_card(
 
     Parameters
     ----------
-    spans : sequence of Span or StemSpan
+    spans : sequence of Span or Span[Multitrack]
         What it was trained on now.
     origin : str
         The strategy, in words.
@@ -191,10 +191,10 @@ def adapted_card(
     -------
     Card
     """
-    recordings = [span.recording for span in spans]
+    recordings = [span.track for span in spans]
     new: dict[str, list[tuple[float, float]]] = {}
     for span in spans:
-        for digest in span.recording.hashes:
+        for digest in span.track.hashes:
             new.setdefault(digest, []).append((span.start_s, span.end_s))
     before = joined_stretches({} if base is None else base.trained_on)
     mixed = {digest: [(0.0, length_s)] for one in recordings for digest, length_s in one.sources.items()}

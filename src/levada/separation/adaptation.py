@@ -25,7 +25,7 @@ from levada.separation.stft import Stft
 from levada.synth.instrument_names import OTHER, paired, voices_of
 
 if TYPE_CHECKING:
-    from levada.data import StemSpan
+    from levada.data import Multitrack, Span
 
 __all__ = [
     "DEFAULTS",
@@ -55,7 +55,7 @@ FINETUNE = StemSettings(learning_rate=1e-3)
 
 
 def scratch(
-    spans: Sequence[StemSpan], *, settings: StemSettings = SCRATCH, folder: str | Path,
+    spans: Sequence[Span[Multitrack]], *, settings: StemSettings = SCRATCH, folder: str | Path,
     progress: Progress | None = None, **_: object,
 ) -> Weights:  # fmt: skip
     """A new network from the stems alone."""
@@ -67,7 +67,7 @@ def scratch(
 
 
 def finetune(
-    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
     """A base network with a head for these instruments, trained on with the songs as they are."""
@@ -77,7 +77,7 @@ def finetune(
 
 
 def finetune_augment(
-    spans: Sequence[StemSpan], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
     """A base network with a head for these instruments, trained on with what their stems might have been.
@@ -116,13 +116,15 @@ def with_head(net: MaskNet, instruments: Sequence[str]) -> MaskNet:
 
 
 def dictionaries(
-    spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object
+    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings | None = None, **_: object
 ) -> nmf.Dictionaries:
     """No network: what each instrument's spectra are made of."""
     return _learnt(spans, nmf.NmfSettings() if settings is None else settings)
 
 
-def convolutive(spans: Sequence[StemSpan], *, settings: nmf.NmfSettings | None = None, **_: object) -> nmf.Dictionaries:
+def convolutive(
+    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings | None = None, **_: object
+) -> nmf.Dictionaries:
     """No network: what each instrument's strokes are made of, in time as well."""
     return _learnt(spans, nmf.CONVOLUTIVE if settings is None else settings)
 
@@ -180,7 +182,7 @@ def _need_strategy(strategy: str) -> None:
 
 
 def adapt(
-    spans: Sequence[StemSpan],
+    spans: Sequence[Span[Multitrack]],
     *,
     strategy: str = "finetune+augment",
     base: Weights | None = None,
@@ -194,7 +196,7 @@ def adapt(
 
     Parameters
     ----------
-    spans : sequence of StemSpan
+    spans : sequence of Span[Multitrack]
     strategy : str
         A name in `STRATEGIES`.
     base : Weights, optional
@@ -235,7 +237,7 @@ def adapt(
     def train_model(folder: Path, progress: Progress | None) -> Model:
         return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
 
-    labels = [[span.song.content_hash, span.start_s, span.end_s, list(span.song.instruments)] for span in spans]
+    labels = [[span.track.content_hash, span.start_s, span.end_s, list(span.track.instruments)] for span in spans]
     model: Model = train_into(
         out,
         train=train_model,
@@ -248,11 +250,11 @@ def adapt(
     return model
 
 
-def _instruments(spans: Sequence[StemSpan]) -> tuple[str, ...]:
-    return tuple(sorted({name for span in spans for name in span.song.instruments}))
+def _instruments(spans: Sequence[Span[Multitrack]]) -> tuple[str, ...]:
+    return tuple(sorted({name for span in spans for name in span.track.instruments}))
 
 
-def _stock(spans: Sequence[StemSpan], instruments: tuple[str, ...]) -> Stock:
+def _stock(spans: Sequence[Span[Multitrack]], instruments: tuple[str, ...]) -> Stock:
     songs = []
     for span in spans:
         stems, _ = span.read(instruments, rate=RATE, channels=1)
@@ -263,7 +265,11 @@ def _stock(spans: Sequence[StemSpan], instruments: tuple[str, ...]) -> Stock:
 
 
 def _trained(
-    net: MaskNet, spans: Sequence[StemSpan], settings: StemSettings, folder: str | Path, progress: Progress | None
+    net: MaskNet,
+    spans: Sequence[Span[Multitrack]],
+    settings: StemSettings,
+    folder: str | Path,
+    progress: Progress | None,
 ) -> MaskNet:
     stock = _stock(spans, net.instruments)
     schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
@@ -279,14 +285,14 @@ def _trained(
     return trained  # type: ignore[no-any-return]
 
 
-def _learnt(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> nmf.Dictionaries:
+def _learnt(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> nmf.Dictionaries:
     instruments, bases = _instruments(spans), _bases(spans, settings)
     how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
     card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
     return nmf.Dictionaries(instruments, bases, card, settings)
 
 
-def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
+def _bases(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
     """What each instrument's spectra are made of, in the order of their names."""
     instruments, transform = _instruments(spans), Stft(RATE)
     heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
@@ -296,6 +302,8 @@ def _bases(spans: Sequence[StemSpan], settings: nmf.NmfSettings) -> tuple[Floats
     return nmf.learn(heard, settings=settings)
 
 
-def _weights(net: Any, spans: Sequence[StemSpan], how: str, settings: StemSettings, base: Weights | None) -> Weights:
+def _weights(
+    net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: StemSettings, base: Weights | None
+) -> Weights:
     card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, stems=True)
     return Weights(net.eval(), card, {}, asdict(settings) | base_facts(base))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from levada.data import Multitrack, StemSpan, draw_stems
+from levada.data import Multitrack, Span, sample
 from levada.errors import InputError
 from levada.separation.song_scores import HeldOut, Separating
 
@@ -15,7 +15,7 @@ __all__ = ["held_out"]
 
 def held_out(
     songs: Sequence[Multitrack],
-    learn: Callable[[Sequence[StemSpan]], Separating],
+    learn: Callable[[Sequence[Span[Multitrack]]], Separating],
     *,
     rng: np.random.Generator,
     minutes: float = 1.5,
@@ -61,7 +61,7 @@ def held_out(
         out = order[fold::count]
         others = [song for song in heard if (song.group or song.id) not in out]
         budget = min(minutes, sum(lengths[song.id] for song in others) / 60)
-        learnt = learn(draw_stems(others, minutes=budget, rng=rng))
+        learnt = learn(sample(others, minutes=budget, seed=rng))
         by_group |= dict.fromkeys(out, learnt)
         used.append(budget)
         if progress is not None:

@@ -6,7 +6,7 @@ as the mixture, which gains 0 dB: who wants that instrument has nothing better. 
 SI-SDR by whatever floor one chooses, and better in SDR, for its error is only as large as the stem.) What a model knows
 is in each row, and differences between two models are over what both know.
 
->>> result = evaluate_stems(corpus.songs, {"nmf": nmf, "mine": mine}, oracle=True)     # doctest: +SKIP
+>>> result = evaluate_stems(corpus.tracks, {"nmf": nmf, "mine": mine}, oracle=True)     # doctest: +SKIP
 >>> result.summary()["mine"]["si_sdr_i"]                                               # doctest: +SKIP
 """
 

@@ -15,7 +15,7 @@ from levada.io import audio as audio_files
 from levada.separation.masking import Progress, SeparatorLike, Spans
 
 if TYPE_CHECKING:
-    from levada.data import StemSpan
+    from levada.data import Multitrack, Span
     from levada.learning.card import Card
     from levada.learning.weights import Weights
     from levada.separation.files import Separated
@@ -225,7 +225,7 @@ class Separator:
 
     def adapt(
         self,
-        stems: Sequence[StemSpan],
+        stems: Sequence[Span[Multitrack]],
         *,
         strategy: str = "finetune+augment",
         steps: int | None = None,
@@ -241,7 +241,7 @@ class Separator:
 
         Parameters
         ----------
-        stems : sequence of StemSpan
+        stems : sequence of Span[Multitrack]
             As `Corpus.sample` returns them.
         strategy : str
             "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), or "scratch".

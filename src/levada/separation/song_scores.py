@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levada.data import Multitrack, StemSpan
+from levada.data import Multitrack, Span
 from levada.errors import InputError
 from levada.io import audio
 from levada.separation.label_matching import Match, match
@@ -270,7 +270,7 @@ def _windows(song: Multitrack, rate: int) -> Iterator[tuple[dict[str, Floats32],
     edges = [round(edge) for edge in np.linspace(0, length, count + 1).tolist()]
     for start, end in pairwise(edges):  # in samples, so that none is scored twice and none is lost
         early, late = max(0, start - margin), min(length, end + margin)
-        stems, mixture = StemSpan(song, early / rate, late / rate).read(names, rate=rate, channels=None)
+        stems, mixture = Span(song, early / rate, late / rate).read(names, rate=rate, channels=None)
         yield dict(zip(names, stems, strict=True)), mixture, slice(start - early, end - early)
 
 

@@ -16,7 +16,7 @@ from levada.beat_tracking.selection.schemes import get_scheme
 from levada.beat_tracking.selection.uncertainty import cached_beats, uncertainties
 from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Track
-from levada.data.budget import LONGEST_BAR, STRETCH_BARS, STRETCH_S
+from levada.data.sampling import LONGEST_BAR, STRETCH_BARS, STRETCH_S
 from levada.errors import InputError
 from levada.io.beats import Beats
 

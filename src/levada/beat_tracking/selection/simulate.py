@@ -15,7 +15,7 @@ from levada.beat_tracking.selection.schemes import get_scheme
 from levada.beat_tracking.selection.uncertainty import mean_uncertainties
 from levada.beat_tracking.tracker import TrackerLike
 from levada.data import Span, Track
-from levada.data.budget import STRETCH_S
+from levada.data.sampling import STRETCH_S
 from levada.errors import InputError
 
 __all__ = ["sample"]
@@ -64,22 +64,22 @@ def sample(
     """
     chooser = get_scheme(scheme)
     if scheme == RANDOM or not minutes > 0:
-        return data.draw(tracks, minutes=minutes, rng=rng)
+        return data.sample(tracks, minutes=minutes, seed=rng)
     pool = [track for track in tracks if track.is_annotated]
     heard = _heard(pool)
     usable, rest = list(heard), [track for track in pool if track not in heard]
     if not usable:
-        return data.draw(pool, minutes=minutes, rng=rng)
+        return data.sample(pool, minutes=minutes, seed=rng)
     alike = similarity(list(heard.values()))
     if scheme == UNCERTAINTY:
         chooser = partial(chooser, unsure=mean_uncertainties(usable, tracker=_base() if tracker is None else tracker))
     for count in range(min(max(1, round(60 * minutes / STRETCH_S)), len(usable)), len(usable) + 1):
         chosen = [usable[i] for i in chooser(alike, count=count, rng=rng)]
         try:
-            return data.draw(chosen, minutes=minutes, rng=rng)
+            return data.sample(chosen, minutes=minutes, seed=rng)
         except InputError:  # they have too few labels
             continue
-    return data.draw([*usable, *rest], minutes=minutes, rng=rng)
+    return data.sample([*usable, *rest], minutes=minutes, seed=rng)
 
 
 def _heard(pool: Sequence[Track]) -> dict[Track, RhythmFeatures]:

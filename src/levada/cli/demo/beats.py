@@ -21,7 +21,7 @@ from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import baseline, tracker_of
 from levada.beat_tracking.tracker import provenance
 from levada.cli.demo.output import MARK, Stage, emptied, unwatched
-from levada.data import Corpus, Track, annotated_spans, draw, open_corpus, split
+from levada.data import Corpus, Track, annotated_spans, load_corpus, sample
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
@@ -114,9 +114,9 @@ def demo(
             render_corpus(
                 corpus, read_tradition(TRADITION), minutes=length, recordings=RECORDINGS, seed=seed, progress=told
             )
-    opened = open_corpus(corpus)
+    opened = load_corpus(corpus, labels="beats")
     train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
-    spans = draw(train, minutes=minutes, rng=np.random.default_rng(seed))
+    spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
     base = load(shipped()["base"])
     say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
@@ -144,7 +144,7 @@ def demo(
 def _sides(corpus: Corpus, minutes: float, rng: np.random.Generator) -> tuple[list[Track], list[Track]]:
     """Groups to draw labels from, as few as have enough, and groups to score on."""
     for test in (0.62, 0.5, 0.3):
-        train, unseen = split(corpus, test=test, rng=rng)
+        train, unseen = corpus.split(test_size=test, seed=rng)
         if sum(span.duration_s for track in train for span in annotated_spans(track)) > 60 * minutes:
             return list(train), list(unseen)
     raise InputError(

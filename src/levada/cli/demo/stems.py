@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from levada.cli.demo.output import MARK, Stage, emptied, unwatched
-from levada.data import Multitrack, StemCorpus, draw_stems, open_stems, say_notes, split_stems, whole
+from levada.data import Corpus, Multitrack, annotated_spans, load_corpus, log_notes, sample
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
@@ -120,15 +120,15 @@ def demo_stems(
     base = stem_weights("base")
     given = None
     if corpus is not None:
-        open_audio = open_stems(corpus)
-        say_notes(open_audio.notes, say)
+        open_audio = load_corpus(corpus, labels="stems")
+        log_notes(open_audio.notes, say)
         given = _sides(open_audio, minutes, np.random.default_rng(seed))
     out = emptied(out, LEFT, force=force)
     train, exam = given or _rendered(out, seed, say, progress)
-    spans = draw_stems(train, minutes=minutes, rng=np.random.default_rng(seed))
+    spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
-    heard = sorted({name for span in spans for name in span.song.instruments})
-    say(f"adapting to {used:.2f} minutes of {len({span.song.id for span in spans})} songs: {', '.join(heard)}")
+    heard = sorted({name for span in spans for name in span.track.instruments})
+    say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} songs: {', '.join(heard)}")
     started = time.monotonic()
     settings = replace(DEFAULTS["finetune+augment"], seed=seed)
     with progress("adapting") as told:
@@ -170,16 +170,18 @@ def _rendered(
                 out / name, tradition, minutes=songs * length_s / 60, recordings=songs,
                 seed=SEEDS + 2 * seed + side, multitrack=True, progress=counted,
             )  # fmt: skip
-            sides.append(open_stems(out / name).songs)
+            sides.append(load_corpus(out / name, labels="stems").tracks)
     return sides[0], sides[1]
 
 
-def _sides(corpus: StemCorpus, minutes: float, rng: np.random.Generator) -> tuple[list[Multitrack], list[Multitrack]]:
+def _sides(
+    corpus: Corpus[Multitrack], minutes: float, rng: np.random.Generator
+) -> tuple[list[Multitrack], list[Multitrack]]:
     """Groups to draw from, as few as have enough, and groups to score on."""
     if corpus.is_solos:
         raise InputError("holds solos, which nobody need take apart: levada remix makes mixtures", path=corpus.root)
     for test in (0.6, 0.4, 0.2):
-        train, exam = split_stems(corpus, test=test, rng=rng)
+        train, exam = corpus.split(test_size=test, seed=rng)
         if sum(song.duration_s for song in train) >= 60 * minutes and any(len(one.instruments) > 1 for one in exam):
             return list(train), list(exam)
     raise InputError(
@@ -255,7 +257,7 @@ def _gained(evaluation: StemEvaluation) -> list[str]:
 def _play(song: Multitrack, folder: Path) -> None:
     """The beginning of a song and what each played in it, as loud as each other."""
     rate = audio.info(song.mixture or song.files[0]).rate
-    span = whole(song)
+    span = annotated_spans(song)[0]
     span = replace(span, end_s=min(span.end_s, span.start_s + HEARD_S))
     stems, mixture = span.read(song.instruments, rate=rate, channels=None)
     loudest = max(1.0, float(np.abs(mixture).max()), float(np.abs(stems).max()))

@@ -29,7 +29,7 @@ from levada.separation.stft import Stft
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from levada.data import StemSpan
+    from levada.data import Multitrack, Span
     from levada.learning.weights import Weights
 
 __all__ = ["REST", "DemucsSeparator", "DemucsSettings", "WaveBatch", "adapt", "separator"]
@@ -248,7 +248,7 @@ def separator(folder: str | Path) -> DemucsSeparator:
 
 
 def adapt(
-    spans: Sequence[StemSpan],
+    spans: Sequence[Span[Multitrack]],
     *,
     base: Weights,
     settings: DemucsSettings | None = None,
@@ -261,7 +261,7 @@ def adapt(
 
     Parameters
     ----------
-    spans : sequence of StemSpan
+    spans : sequence of Span[Multitrack]
     base : Weights
         Of Demucs, with any instruments: it begins with those it knows, by their voices.
     settings : DemucsSettings, optional
@@ -287,7 +287,7 @@ def adapt(
     settings = settings or DemucsSettings()
     if not is_demucs(base.net):
         raise InputError(f"{base.card.name} is not Demucs: adapt it with levada adapt --task stems")
-    instruments = tuple(sorted({name for span in spans for name in span.song.instruments}))
+    instruments = tuple(sorted({name for span in spans for name in span.track.instruments}))
     if len(instruments) < 2:
         raise InputError("to be told apart there must be two instruments or more; the stems have fewer")
     net = telling(base.net, instruments)

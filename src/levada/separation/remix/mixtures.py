@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.data import StemCorpus
-from levada.data.multitracks import SOLOS, facts_of
+from levada.data import Corpus, Multitrack
+from levada.data.multitracks import SOLOS, audio_info
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -147,7 +147,7 @@ class _Mixture:
 
 
 def remix(
-    corpus: StemCorpus,
+    corpus: Corpus[Multitrack],
     out: str | Path,
     *,
     settings: RemixSettings = RemixSettings(),
@@ -160,7 +160,7 @@ def remix(
 
     Parameters
     ----------
-    corpus : StemCorpus
+    corpus : Corpus[Multitrack]
         Solos; stems of songs are solos too.
     out : path-like
         The folder of mixtures: a folder each, with a file an instrument, their sum and the beats.
@@ -194,7 +194,7 @@ def remix(
 
 
 def _remixed(
-    held: RunFolder, corpus: StemCorpus, solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None,
+    held: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None,
     progress: Callable[[int, int], None] | None,
 ) -> Remixed:  # fmt: skip
     """Decide the mixtures, and write those that are not there."""
@@ -212,7 +212,7 @@ def _remixed(
     facts = _facts(out, corpus, sides, decided, settings)
     for name, text in facts.items():
         held.write_text(name, text)
-    rate = max(facts_of(path).rate for solo in usable for path in solo.files)
+    rate = max(audio_info(path).rate for solo in usable for path in solo.files)
     width = max(solo.song.width for solo in usable)
     channels = 1 if settings.rooms else width
     items = {one.place: one.place.relative_to(out).as_posix() for one in decided}
@@ -467,7 +467,7 @@ def _groups(sides: Collection[str], name: str) -> dict[str, str]:
 
 
 def _facts(
-    out: Path, corpus: StemCorpus, sides: Collection[str], decided: Sequence[_Mixture], settings: RemixSettings
+    out: Path, corpus: Corpus[Multitrack], sides: Collection[str], decided: Sequence[_Mixture], settings: RemixSettings
 ) -> dict[str, str]:
     """Files by name: what was made, where each stem came from, and under which licence."""
     how = "on one beat" if settings.coherent else "without regard to their beats"

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levada.data import REST, Multitrack, StemCorpus, StemSpan
+from levada.data import REST, Corpus, Multitrack, Span
 from levada.data.check import SILENT
 from levada.errors import InputError
 from levada.io import audio
@@ -64,7 +64,7 @@ class Solo:
 
     def read(self, start_s: float, end_s: float, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
         """A stretch of it [shape=(channels, samples)]."""
-        stems, _ = StemSpan(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
+        stems, _ = Span(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
         return np.asarray(stems[0])
 
 
@@ -140,12 +140,12 @@ class View:
         return placed(sound, was, becomes, length, rate=rate, loose=np.array(loose, bool)[kept])
 
 
-def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) -> list[Solo]:
+def solos_of(corpus: Corpus[Multitrack], *, instruments: Collection[str] | None = None) -> list[Solo]:
     """Every stem of a corpus as a solo.
 
     Parameters
     ----------
-    corpus : StemCorpus
+    corpus : Corpus[Multitrack]
     instruments : collection of str, optional
         Those that are wanted, by any name their voice has; all by default.
 
@@ -164,8 +164,8 @@ def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) 
         if not named:
             raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)
         wanted |= named
-    if len(corpus.songs) == 1 and corpus.songs[0].mixture is None:  # a flat folder of files that are equally long
-        return [_file(path, name) for name, takes in corpus.songs[0].stems.items() for path in takes if name in wanted]
+    if len(corpus.tracks) == 1 and corpus.tracks[0].mixture is None:  # a flat folder of files that are equally long
+        return [_file(path, name) for name, takes in corpus.tracks[0].stems.items() for path in takes if name in wanted]
     return [
         Solo(
             song.id if len(song.stems) == 1 else f"{song.id}/{name}",
@@ -173,7 +173,7 @@ def solos_of(corpus: StemCorpus, *, instruments: Collection[str] | None = None) 
             replace(song, stems={name: takes}, mixture=None, mixture_right=None, has_rest=False),
             song.group or song.id,
         )
-        for song in corpus.songs
+        for song in corpus.tracks
         for name, takes in song.stems.items()
         if name in wanted
     ]
