@@ -164,7 +164,7 @@ def _spectrum(stem: np.ndarray) -> np.ndarray | None:
     """Mean power in bands of what sounds, in decibels; nothing where nothing does."""
     transform = Stft(ALIKE_HZ)
     spectra = transform.forward(stem)
-    power = transform.bands(spectra.real**2 + spectra.imag**2)
+    power = transform.to_bands(spectra.real**2 + spectra.imag**2)
     loud = power.sum(1)
     heard = power[loud > 10 ** (UNHEARD_DB / 10) * loud.max(initial=0)]
     return None if not len(heard) else 10 * np.log10(heard.mean(0) + 1e-6 * heard.mean())

@@ -71,7 +71,7 @@ def few_steps(monkeypatch) -> None:
     for strategy, settings in of_beats.DEFAULTS.items():
         monkeypatch.setitem(of_beats.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=2.0))
     for strategy, settings in of_stems.DEFAULTS.items():
-        if isinstance(settings, of_stems.StemSettings):
+        if hasattr(settings, "excerpt_s"):
             monkeypatch.setitem(of_stems.DEFAULTS, strategy, replace(settings, steps=3, batch=1, excerpt_s=0.5))
 
 

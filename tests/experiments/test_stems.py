@@ -20,7 +20,7 @@ from levada.experiments.runner import look_ahead, run_study
 from levada.experiments.spec import Source, Study, read_spec
 from levada.experiments.store import read_runs, write_run
 from levada.io import audio
-from levada.separation.augmentation import AS_IT_IS, StemAugmentation
+from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.separation.nmf import NmfSettings
 from levada.separation.pretrained import load_separator
 
@@ -165,10 +165,10 @@ class TestPlans:
     def test_kinds_of_augmentation(self, jobs):
         plan = self.plan(jobs, "finetune+augment", augmentation=(("pitch", "remix"),))
         usual = StemAugmentation()
-        assert plan.settings.augmentation == replace(AS_IT_IS, remix=usual.remix, semitones=usual.semitones)
+        assert plan.settings.augmentation == replace(NO_AUGMENTATION, remix=usual.remix, semitones=usual.semitones)
         assert set(plan.augmentation) == {"pitch", "remix"}
         assert self.plan(jobs, "finetune+augment", augmentation=(("none",),)).strategy == "finetune"
-        assert self.plan(jobs, "scratch", augmentation=(("none",),)).settings.augmentation == AS_IT_IS
+        assert self.plan(jobs, "scratch", augmentation=(("none",),)).settings.augmentation == NO_AUGMENTATION
 
     def test_layers(self, jobs):
         assert self.plan(jobs, "finetune", layers=(("head",),)).settings.layers == ("head",)

@@ -65,8 +65,8 @@ def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, f
 
 def test_sizes_that_are_free_have_names(written):
     heard, given = (one(session(written["masks"][1]))[0].shape for one in (_inputs, _outputs))
-    assert heard == ["batch", "frames", mask_net.BANDS]
-    assert [given[0], given[2], given[3]] == ["batch", "frames", mask_net.BANDS]
+    assert heard == ["batch", "frames", mask_net.N_BANDS]
+    assert [given[0], given[2], given[3]] == ["batch", "frames", mask_net.N_BANDS]
     assert _outputs(session(written["unet"][1]))[0].shape[2] == "frames"
 
 
@@ -102,13 +102,13 @@ def test_who_has_the_file_alone_can_separate(written):
     samples = np.random.default_rng(0).normal(size=rate).astype(np.float32)
     transform = Stft(rate)
     assert transform.hop == round(rate * frames["hop_s"])
-    assert frames["bin_hz"] == pytest.approx(rate / transform.window, rel=1e-3)
+    assert frames["bin_hz"] == pytest.approx(rate / transform.frame_length, rel=1e-3)
     power = np.abs(transform.forward(samples)) ** 2
     edges = [edge for edge in heard["band_edges"] if edge < power.shape[1]]
     bands = np.pad(np.add.reduceat(power, edges, axis=1), ((0, 0), (0, len(heard["band_edges"]) - len(edges))))
     level = bands.mean()
     theirs = np.log10(bands / (level + 1e-20) + 1e-6) / 2 + 1
-    ours = mask_net.features(torch.from_numpy(transform.bands(power)), float(level))
+    ours = mask_net.features(torch.from_numpy(transform.to_bands(power)), float(level))
     assert np.allclose(theirs, ours.numpy(), atol=1e-5)
     (given,) = session(exported).run(None, {"bands": theirs[None].astype(np.float32)})
     with torch.no_grad():

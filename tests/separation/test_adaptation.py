@@ -11,14 +11,14 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
 from levada.learning.weights import Weights
-from levada.separation.adaptation import DEFAULTS, with_head
+from levada.separation.adaptation import DEFAULTS
 from levada.separation.adaptation import adapt as adapt_separator
 from levada.separation.adaptation import adapt as adapt_stems
-from levada.separation.augmentation import AS_IT_IS, StemAugmentation
-from levada.separation.examples import Song, StemSettings, Stock, batches, excerpts, stem_loss
+from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
+from levada.separation.examples import Example, StemDataset, StemSettings, batches, sample_excerpts, stem_loss
 from levada.separation.networks import load
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
-from levada.separation.stft import BANDS, Stft
+from levada.separation.stft import N_BANDS, Stft
 
 RATE = 44100
 SHORT = StemSettings(steps=4, batch=2, excerpt_s=0.6)
@@ -61,15 +61,15 @@ def base():
 
 class TestLoss:
     def batch(self, **by):
-        stock = Stock([Song({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b", "c"))])
-        settings = replace(SHORT, augmentation=StemAugmentation(**{**AS_IT_IS.__dict__, **by}))
-        return next(batches(stock, ("a", "b", "c"), settings, 0)), excerpts(stock, settings, 0)
+        dataset = StemDataset([Example({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b", "c"))])
+        settings = replace(SHORT, augmentation=StemAugmentation(**{**NO_AUGMENTATION.__dict__, **by}))
+        return next(batches(dataset, ("a", "b", "c"), settings, 0)), sample_excerpts(dataset, settings, 0)
 
     def test_it_is_what_the_spectra_say(self):
         batch, (one, _) = self.batch()
         masks = torch.rand(3, *one.mixture.shape).softmax(0)
         wanted = []
-        for mask, shared, own in zip(masks.numpy(), one.shared, one.own, strict=True):
+        for mask, shared, own in zip(masks.numpy(), one.cross, one.power, strict=True):
             error = (mask**2 * one.mixture - 2 * mask * shared + own).sum()
             soft = one.mixture.sum() * (1e-3 if own.any() else 0.1)
             wanted.append(10 * np.log10((error + soft) / (own.sum() + soft)))
@@ -80,65 +80,65 @@ class TestLoss:
         """What three numbers of a band say is what one hears: the energy of the difference."""
         transform = Stft(RATE)
         low, high = transform.forward(hits(100, 0.5)), transform.forward(hits(1000, 0.3))
-        mixture, mask = low + high, np.random.default_rng(0).random((len(low), BANDS)).astype(np.float32)
-        error = np.square(np.abs(transform.spread(mask) * mixture - low)).sum()
-        power, own = transform.bands(np.abs(mixture) ** 2), transform.bands(np.abs(low) ** 2)
-        shared = transform.bands((mixture * low.conj()).real)
+        mixture, mask = low + high, np.random.default_rng(0).random((len(low), N_BANDS)).astype(np.float32)
+        error = np.square(np.abs(transform.expand_bands(mask) * mixture - low)).sum()
+        power, own = transform.to_bands(np.abs(mixture) ** 2), transform.to_bands(np.abs(low) ** 2)
+        shared = transform.to_bands((mixture * low.conj()).real)
         assert (mask**2 * power - 2 * mask * shared + own).sum() == pytest.approx(error, rel=1e-4)
 
     def test_right_masks_are_better_than_equal_ones(self):
         batch, _ = self.batch()
-        right = (batch.own / (batch.own.sum(1, keepdim=True) + 1e-9) + 1e-6).log()
+        right = (batch.power / (batch.power.sum(1, keepdim=True) + 1e-9) + 1e-6).log()
         assert float(stem_loss(right, batch)) < float(stem_loss(torch.zeros_like(right), batch)) - 5
 
     def test_what_is_not_asked_for_gets_nothing(self):
         batch, _ = self.batch()
-        asked = batch._replace(told_apart=torch.tensor([[1.0, 1.0, 0.0]] * 2))
-        logits = torch.zeros_like(batch.own)
+        asked = batch._replace(included=torch.tensor([[1.0, 1.0, 0.0]] * 2))
+        logits = torch.zeros_like(batch.power)
         assert float(stem_loss(logits, asked)) == float(stem_loss(logits.index_fill(1, torch.tensor([2]), 50), asked))
 
 
 class TestExcerpts:
     def test_a_step_is_the_same_whenever_it_is_made(self):
-        stock = Stock([Song({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b"))])
-        again = list(batches(stock, ("a", "b"), SHORT, 2))
-        for one, other in zip(list(batches(stock, ("a", "b"), SHORT, 0))[2:], again, strict=True):
+        dataset = StemDataset([Example({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b"))])
+        again = list(batches(dataset, ("a", "b"), SHORT, 2))
+        for one, other in zip(list(batches(dataset, ("a", "b"), SHORT, 0))[2:], again, strict=True):
             assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
     def test_a_song_as_it_is_stays_together(self):
         low = hits(100, 0.5)
-        stock = Stock([Song({"a": low, "b": low}, ("a", "b"))])
-        (one, _) = excerpts(stock, replace(SHORT, augmentation=AS_IT_IS), 0)
-        assert np.allclose(one.own[0], one.own[1], rtol=1e-4)
-        assert np.allclose(one.mixture, 4 * one.own[0], rtol=1e-3)
+        dataset = StemDataset([Example({"a": low, "b": low}, ("a", "b"))])
+        (one, _) = sample_excerpts(dataset, replace(SHORT, augmentation=NO_AUGMENTATION), 0)
+        assert np.allclose(one.power[0], one.power[1], rtol=1e-4)
+        assert np.allclose(one.mixture, 4 * one.power[0], rtol=1e-3)
 
     def test_remixed_stems_come_from_anywhere(self):
         low = hits(100, 0.5)
-        stock = Stock([Song({"a": low}, ("a", "b")), Song({"b": low * 0.5}, ("a", "b"))])
-        drawn = [stock.draw(20_000, remix=1, rng=np.random.default_rng(seed))[0] for seed in range(30)]
+        dataset = StemDataset([Example({"a": low}, ("a", "b")), Example({"b": low * 0.5}, ("a", "b"))])
+        drawn = [dataset.sample(20_000, remix=1, rng=np.random.default_rng(seed))[0] for seed in range(30)]
         assert {frozenset(one) for one in drawn} == {frozenset("a"), frozenset("b"), frozenset("ab")}
 
     def test_no_stems_are_no_stock(self):
-        with pytest.raises(InputError, match="no stems to learn from"):
-            Stock([Song({"a": np.zeros(0, np.float32)}, ("a",))])
+        with pytest.raises(InputError, match="no stems to train on"):
+            StemDataset([Example({"a": np.zeros(0, np.float32)}, ("a",))])
 
 
 class TestAdapting:
     def test_training_separates_what_it_has_seen(self, spans, tmp_path):
         settings = StemSettings(
-            steps=60, batch=3, excerpt_s=0.8, learning_rate=5e-3, average=0.9, augmentation=AS_IT_IS
+            steps=60, batch=3, excerpt_s=0.8, learning_rate=5e-3, average=0.9, augmentation=NO_AUGMENTATION
         )
         torch.manual_seed(0)
-        made = adapt_stems(spans[1:], strategy="scratch", settings=settings)
+        made = adapt_stems(spans[1:], strategy="scratch", settings=settings, out=tmp_path / "mine")
         assert made.net.instruments == ("surdo", "tamborim")
-        log = (tmp_path / "log.csv").read_text().splitlines()
+        log = (tmp_path / "mine" / "log.csv").read_text().splitlines()
         losses = [float(row.split(",")[2]) for row in log[1:]]
         assert losses[-1] < -8
         assert losses[-1] < losses[0] - 6
 
     def test_a_new_head_begins_as_the_base(self, base):
-        net = with_head(base.net, ["gongo", "surdo-de-primeira", "tamborim"])
-        heard = torch.randn(1, 12, BANDS)
+        net = base.net.with_instruments(["gongo", "surdo-de-primeira", "tamborim"])
+        heard = torch.randn(1, 12, N_BANDS)
         with torch.no_grad():
             old, new = base.net(heard), net(heard)
         assert torch.allclose(new[:, 1], old[:, 0], atol=1e-6)
@@ -148,11 +148,11 @@ class TestAdapting:
         settings = replace(SHORT, layers=("head",))
         made = adapt_stems(spans, strategy="finetune+augment", base=base, settings=settings)
         assert torch.equal(made.net.front.weight, base.net.front.weight)
-        assert not torch.equal(made.net.head.weight, with_head(base.net, made.net.instruments).head.weight)
+        assert not torch.equal(made.net.head.weight, base.net.with_instruments(made.net.instruments).head.weight)
 
     def test_plain_fine_tuning_changes_no_stem(self, spans, base):
         made = adapt_stems(spans, strategy="finetune", base=base, settings=SHORT)
-        assert StemAugmentation(**made.training["augmentation"]) == AS_IT_IS
+        assert StemAugmentation(**made.training["augmentation"]) == NO_AUGMENTATION
 
     def test_the_card_says_what_it_learnt_from(self, spans, base, tmp_path):
         made = adapt_separator(spans, strategy="finetune+augment", base=base, settings=SHORT, out=tmp_path / "mine")
@@ -191,7 +191,7 @@ class TestWrong:
         for name in ("surdo", "caixa"):
             audio.write(tmp_path / "song" / f"{name}.wav", np.zeros((1, RATE), np.float32), rate=RATE)
         silent = load_corpus(tmp_path, labels="stems").sample()
-        with pytest.raises(InputError, match="no stems to learn from"):
+        with pytest.raises(InputError, match="no stems to train on"):
             adapt_stems(silent, strategy="scratch", settings=SHORT)
 
     def test_an_output_that_exists(self, spans, tmp_path):
@@ -200,7 +200,7 @@ class TestWrong:
 
     @pytest.mark.parametrize("wrong", [{"batch": 0}, {"excerpt_s": 0}, {"level_db": -1}])
     def test_settings_that_make_no_sense(self, wrong):
-        with pytest.raises(InputError, match="make no sense"):
+        with pytest.raises(InputError, match="above 0"):
             StemSettings(**wrong)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.separation.augmentation import AS_IT_IS, StemAugmentation, mix
+from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation, augment
 from levada.separation.stft import Stft
 
 RATE = 22050
@@ -15,10 +15,10 @@ def tone(hz, seconds=1.0):
     return np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE).astype(np.float32)
 
 
-def changed(stems, seed=0, length=RATE, **by):
+def changed(stems, seed=0, length=RATE, **amounts):
     nothing = dict.fromkeys(("remix", "gain_db", "tone_db", "semitones", "room", "polarity", "drop"), 0)
-    by = StemAugmentation(**{**nothing, **by})
-    return mix(stems, length, rate=RATE, by=by, rng=np.random.default_rng(seed))
+    config = StemAugmentation(**{**nothing, **amounts})
+    return augment(stems, length, rate=RATE, config=config, rng=np.random.default_rng(seed))
 
 
 def heard(spectra, length=RATE):
@@ -27,17 +27,27 @@ def heard(spectra, length=RATE):
 
 def test_nothing_asked_is_nothing_changed():
     stems = [tone(100), tone(1000)]
-    spectra = mix(stems, RATE, rate=RATE, by=AS_IT_IS, rng=np.random.default_rng(0))
+    spectra = augment(stems, RATE, rate=RATE, config=NO_AUGMENTATION, rng=np.random.default_rng(0))
     assert np.abs(heard(spectra) - stems).max() < 1e-5
 
 
-def test_stems_that_are_not_there_are_silent_and_short_ones_end():
-    spectra = changed([None, tone(200, 0.5), np.zeros(0, np.float32)])
-    sound = heard(spectra)
-    assert not sound[0].any()
-    assert not sound[2].any()
-    assert np.abs(sound[1, : RATE // 2 - 2000]).max() > 0.9
-    assert np.abs(sound[1, RATE // 2 + 2000 :]).max() < 1e-5
+def test_empty_stems_are_silent_and_short_ones_are_padded():
+    short, empty = heard(changed([tone(200, 0.5), np.zeros(0, np.float32)]))
+    assert not empty.any()
+    assert np.abs(short[: RATE // 2 - 2000]).max() > 0.9
+    assert np.abs(short[RATE // 2 + 2000 :]).max() < 1e-5
+
+
+def test_channels_are_changed_in_the_same_way():
+    stereo = np.stack([tone(200, 1.2), 0.5 * tone(200, 1.2)])
+    for seed in range(4):
+        left, right = heard(changed([stereo], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0]
+        assert np.allclose(right, 0.5 * left, atol=1e-5)
+        assert np.allclose(
+            left,
+            heard(changed([stereo[0]], seed, semitones=2, gain_db=6, tone_db=6, room=0.5, polarity=0.5))[0],
+            atol=1e-6,
+        )
 
 
 def test_gain_and_polarity():
@@ -52,7 +62,7 @@ def test_gain_and_polarity():
 
 def test_tone_is_smooth_and_bounded():
     ratio = np.abs(changed([tone(200) + tone(3000)], 3, tone_db=9)) / (np.abs(changed([tone(200) + tone(3000)])) + 1e-9)
-    at = [round(200 * TRANSFORM.window / RATE), round(3000 * TRANSFORM.window / RATE)]
+    at = [round(200 * TRANSFORM.frame_length / RATE), round(3000 * TRANSFORM.frame_length / RATE)]
     low, high = ratio[0, 10, at]
     assert low != pytest.approx(high, rel=0.05)
     assert 10 ** (-9.1 / 20) < min(low, high) < max(low, high) < 10 ** (9.1 / 20)
@@ -81,9 +91,11 @@ def test_a_room_rings_on():
 
 
 def test_the_same_seed_is_the_same_sound():
-    by = StemAugmentation()
     stems = [tone(100, 1.2), tone(900, 1.2)]
-    one, two, three = (mix(stems, RATE, rate=RATE, by=by, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, three = (
+        augment(stems, RATE, rate=RATE, config=StemAugmentation(), rng=np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    )
     assert (one == two).all()
     assert not (one == three).all()
 

@@ -11,7 +11,7 @@ from levada.separation.masking import MaskSeparator, level_of, matched
 from levada.separation.masks import network_separator, oracle
 from levada.separation.networks import unet
 from levada.separation.networks.mask_net import tiny
-from levada.separation.stft import BANDS, Stft
+from levada.separation.stft import N_BANDS, Stft
 
 torch.set_num_threads(1)
 
@@ -158,14 +158,14 @@ class TestStems:
 
     @pytest.mark.parametrize("rate", [0, 1999, 10**6])
     def test_refuse_rates_that_nobody_records_at(self, rate):
-        with pytest.raises(InputError, match="cannot be taken apart"):
+        with pytest.raises(InputError, match="cannot be separated"):
             made().separate(noise(1), rate)
 
 
 def test_the_level_is_the_mean_power_of_bands():
     mixture, stft = noise(20), Stft(RATE)
-    expected = stft.bands(np.mean(np.abs(stft.forward(mixture)) ** 2, axis=0))
-    assert expected.shape[1] == BANDS
+    expected = stft.to_bands(np.mean(np.abs(stft.forward(mixture)) ** 2, axis=0))
+    assert expected.shape[1] == N_BANDS
     assert level_of(np.array_split(mixture, 7, axis=1), RATE) == pytest.approx(expected.mean(dtype=float), rel=1e-5)
     assert level_of([np.zeros((1, 9), np.float32)], RATE) == 0
     assert level_of([], RATE) == 0

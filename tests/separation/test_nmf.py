@@ -12,7 +12,7 @@ from levada.errors import InputError
 from levada.learning.card import Card
 from levada.separation import nmf
 from levada.separation.nmf import CONVOLUTIVE, Dictionaries, NmfSettings
-from levada.separation.stft import BANDS, Stft
+from levada.separation.stft import N_BANDS, Stft
 
 RATE = 22050
 STFT = Stft(RATE)
@@ -91,7 +91,7 @@ def test_strokes_tell_by_how_they_ring_what_single_spectra_cannot() -> None:
 
 def test_masks_are_shares(two: Dictionaries) -> None:
     rng = np.random.default_rng(0)
-    for magnitude in (heard(tone(100, 5000)), rng.random((40, STFT.bins)) ** 8, np.eye(30, STFT.bins)):
+    for magnitude in (heard(tone(100, 5000)), rng.random((40, STFT.n_bins)) ** 8, np.eye(30, STFT.n_bins)):
         masks = nmf.masks(two, magnitude)
         assert masks.shape == (2, *magnitude.shape)
         assert masks.dtype == np.float32
@@ -116,7 +116,7 @@ def test_a_seed_gives_the_same_bases_and_another_gives_others(settings: NmfSetti
     assert not np.array_equal(first[0], other[0])
     assert np.array_equal(first[1], alone[0])
     for basis in first:
-        assert basis.shape == (settings.bases, settings.taps, BANDS if settings.bands else STFT.bins)
+        assert basis.shape == (settings.bases, settings.taps, N_BANDS if settings.bands else STFT.n_bins)
         assert close(basis.sum(axis=(1, 2)), 1, 1e-4)
 
 
@@ -140,7 +140,7 @@ def test_pieces_with_context_are_as_the_whole(two: Dictionaries) -> None:
 
 @BOTH
 def test_an_instrument_that_was_never_heard_has_no_share(settings: NmfSettings) -> None:
-    stems = {"low": [heard(tone(*LOW))], "none": [], "silent": [np.zeros((50, STFT.bins), np.float32)]}
+    stems = {"low": [heard(tone(*LOW))], "none": [], "silent": [np.zeros((50, STFT.n_bins), np.float32)]}
     dictionaries = learnt(stems, settings)
     masks = nmf.masks(dictionaries, heard(tone(100, 5000)))
     assert not masks[1:].any()
@@ -149,21 +149,21 @@ def test_an_instrument_that_was_never_heard_has_no_share(settings: NmfSettings) 
 
 @BOTH
 def test_where_nothing_was_heard_at_all_shares_are_equal(settings: NmfSettings) -> None:
-    silence = [np.zeros((50, STFT.bins), np.float32)]
+    silence = [np.zeros((50, STFT.n_bins), np.float32)]
     masks = nmf.masks(learnt({"a": silence, "b": silence, "c": []}, settings), heard(tone(100, 5000)))
     assert close(masks, np.float32(1 / 3), 1e-6)
 
 
 def test_silence_has_masks_as_well(two: Dictionaries) -> None:
-    magnitude = np.zeros((30, STFT.bins), np.float32)
+    magnitude = np.zeros((30, STFT.n_bins), np.float32)
     assert close(nmf.masks(two, magnitude).sum(axis=0), 1, 1e-5)
-    assert nmf.masks(two, magnitude[:0]).shape == (2, 0, STFT.bins)
+    assert nmf.masks(two, magnitude[:0]).shape == (2, 0, STFT.n_bins)
 
 
 def test_one_frame_is_enough(two: Dictionaries) -> None:
     frame = heard(tone(*LOW))[10:11] + np.float32(1e-6)
     masks = nmf.masks(two, frame)
-    assert masks.shape == (2, 1, STFT.bins)
+    assert masks.shape == (2, 1, STFT.n_bins)
     assert close(masks.sum(axis=0), 1, 1e-5)
 
 
@@ -189,14 +189,14 @@ def test_long_stems_are_learnt_from_in_stretches(settings: NmfSettings, monkeypa
 def test_other_rates(two: Dictionaries, rate: int) -> None:
     sound = 0.1 * np.sin(2 * np.pi * 150 * np.arange(2 * rate) / rate)
     masks = nmf.masks(two, np.abs(Stft(rate).forward(sound)))
-    assert masks.shape[-1] == Stft(rate).bins
+    assert masks.shape[-1] == Stft(rate).n_bins
     assert close(masks.sum(axis=0), 1, 1e-5)
     assert masks[0, 5:-5, 6:9].mean() > 0.9  # bins of 22 Hz
 
 
 def test_an_instrument_above_all_there_is_has_no_share() -> None:
-    low, high = np.zeros((2, 1, 1, STFT.bins))
-    low[..., :30], high[..., 100:] = 1 / 30, 1 / (STFT.bins - 100)
+    low, high = np.zeros((2, 1, 1, STFT.n_bins))
+    low[..., :30], high[..., 100:] = 1 / 30, 1 / (STFT.n_bins - 100)
     dictionaries = Dictionaries(("low", "high"), (low, high), CARD, NmfSettings(bases=1))
     masks = nmf.masks(dictionaries, np.abs(Stft(2000).forward(tone(*LOW)[::11])))
     assert close(masks[0], 1, 1e-6)
@@ -206,12 +206,12 @@ def test_an_instrument_above_all_there_is_has_no_share() -> None:
 def test_estimates_of_bands() -> None:
     dictionaries = learnt({"low": [heard(tone(*LOW))], "high": [heard(tone(*HIGH))]}, FAST_STROKES)
     magnitude = heard(tone(*LOW, seed=5) + tone(*HIGH, seed=6))
-    bands = np.sqrt(STFT.bands(magnitude**2))
+    bands = np.sqrt(STFT.to_bands(magnitude**2))
     estimates = nmf.band_estimates(dictionaries, bands)
-    assert estimates.shape == (2, len(magnitude), BANDS)
+    assert estimates.shape == (2, len(magnitude), N_BANDS)
     assert close(estimates.sum(axis=0), bands, 1e-6)
-    assert close(nmf.masks(dictionaries, magnitude) * bands[:, STFT.band_of], STFT.spread(estimates), 1e-5)
-    with pytest.raises(InputError, match=f"has 12 bands and should have {BANDS}"):
+    assert close(nmf.masks(dictionaries, magnitude) * bands[:, STFT.band_of], STFT.expand_bands(estimates), 1e-5)
+    with pytest.raises(InputError, match=f"has 12 bands and should have {N_BANDS}"):
         nmf.band_estimates(dictionaries, bands[:, :12])
     with pytest.raises(InputError, match="are of bins"):
         nmf.band_estimates(learnt({"low": [magnitude]}, FAST), bands)
@@ -226,7 +226,7 @@ def test_estimates_of_bands() -> None:
     ],
 )
 def test_numbers_that_are_no_magnitudes(two: Dictionaries, spoilt: float, message: str) -> None:
-    magnitude = np.ones((4, STFT.bins), np.float32)
+    magnitude = np.ones((4, STFT.n_bins), np.float32)
     magnitude[2, 7] = spoilt
     with pytest.raises(InputError, match=f"the mixture.*{message}"):
         nmf.masks(two, magnitude)

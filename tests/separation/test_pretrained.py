@@ -70,7 +70,7 @@ class TestFolders:
         assert told.value.path == folder / name
 
     def test_of_another_kind(self, folder):
-        with pytest.raises(InputError, match="holds no network of Demucs"):
+        with pytest.raises(InputError, match="is no network"):
             load_separator(f"demucs:{folder}")
 
     def test_of_no_model(self, tmp_path):
@@ -110,13 +110,13 @@ class TestDictionaries:
     def test_have_no_seam(self, learnt):
         separator = separator_of(learnt, name="mine")
         mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
-        whole = replace(separator, piece_frames=10**6).separate(mixture, RATE)
-        for name, stem in replace(separator, piece_frames=40).separate(mixture, RATE).items():
+        whole = replace(separator.backend, piece_frames=10**6).separate(mixture, RATE)
+        for name, stem in replace(separator.backend, piece_frames=40).separate(mixture, RATE).items():
             assert np.abs(stem - whole[name]).max() < 1e-5
 
     def test_are_no_tracker(self, learnt, tmp_path):
         nmf.save(tmp_path / "mine", learnt)
-        with pytest.raises(InputError, match="is a separator: it takes recordings apart"):
+        with pytest.raises(InputError, match="is a separator: it separates recordings"):
             load_tracker(tmp_path / "mine")
 
     def test_damaged(self, learnt, tmp_path):
@@ -128,7 +128,7 @@ class TestDictionaries:
 
 class TestTasks:
     def test_a_separator_is_no_tracker(self, folder):
-        with pytest.raises(InputError, match=r"is a separator: it takes recordings apart \(levada separate\)") as told:
+        with pytest.raises(InputError, match=r"is a separator: it separates recordings \(levada separate\)") as told:
             load_tracker(folder)
         assert told.value.path == folder
         with pytest.raises(InputError, match="is a separator: beats are learnt by trackers"):
@@ -136,7 +136,7 @@ class TestTasks:
         assert stem_weights(folder).net.instruments == KNOWN
 
     def test_a_tracker_is_no_separator(self, tiny_model):
-        with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada beats\)") as told:
+        with pytest.raises(InputError, match=r"is a tracker: it finds beats \(levada track\)") as told:
             load_separator(tiny_model)
         assert told.value.path == tiny_model
         with pytest.raises(InputError, match="is a tracker: stems are learnt by separators"):
@@ -144,14 +144,14 @@ class TestTasks:
 
     @pytest.mark.parametrize("name", ["flux", "latin", "beat_this", "madmom"])
     def test_names_of_trackers(self, name):
-        with pytest.raises(InputError, match=f"{name} is a tracker: it finds beats and takes nothing apart"):
+        with pytest.raises(InputError, match=f"{name} is a tracker: it finds beats and separates nothing"):
             load_separator(name)
 
     def test_nmf_has_to_learn_first(self):
         with pytest.raises(InputError, match="nmf has to learn from stems first: levada adapt"):
             load_separator("nmf")
 
-    @pytest.mark.parametrize("name", ["nonsense", "nowhere/at-all", "demucs:nowhere"])
+    @pytest.mark.parametrize("name", ["nonsense", "nowhere/at-all"])
     def test_unknown(self, name):
         with pytest.raises(InputError, match=r"there is no separator '.*': name the folder of one, or one of .*samba"):
             load_separator(name)

@@ -293,7 +293,7 @@ class TestWhole:
 
     def test_a_rate_that_nobody_records_at(self, tmp_path):
         source = recorded(tmp_path / "song.wav", noise(rate=1000), rate=1000)
-        with pytest.raises(InputError, match="recordings of 1000 Hz cannot be taken apart") as told:
+        with pytest.raises(InputError, match="recordings of 1000 Hz cannot be separated") as told:
             separate_file(source, SEPARATOR, tmp_path / "out")
         assert told.value.path == source
 

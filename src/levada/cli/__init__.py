@@ -80,6 +80,7 @@ class Strategy(StrEnum):
     scratch = "scratch"
     decoder = "decoder"
     bayes = "bayes"
+    unet = "unet"
     nmf = "nmf"
     nmf_conv = "nmf-conv"
 
@@ -232,7 +233,7 @@ def adapt(
         return
     if layers:
         raise InputError("--layers is for --task stems")
-    if strategy in (Strategy.nmf, Strategy.nmf_conv):
+    if strategy in (Strategy.unet, Strategy.nmf, Strategy.nmf_conv):
         raise InputError(f"{strategy.value} is for --task stems")
     import numpy as np
 

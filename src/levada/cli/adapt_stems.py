@@ -40,7 +40,7 @@ def adapt(
     import numpy as np
 
     from levada.learning.names import argument_for
-    from levada.separation.adaptation import DEFAULTS, STRATEGIES
+    from levada.separation.adaptation import STRATEGIES, settings_of
     from levada.separation.adaptation import adapt as adapt_separator
     from levada.separation.pretrained import base_weights as stem_weights
     from levada.separation.pretrained import load_separator
@@ -51,7 +51,7 @@ def adapt(
     spans, unseen = _chosen(corpus, minutes, np.random.default_rng(seed))
     base = stem_weights(model) if strategy.startswith("finetune") else None
     before = load_separator(model) if base is not None else None  # now: with --force, its folder may be replaced
-    settings = replace(DEFAULTS[strategy], seed=seed, **({"layers": layers} if layers and base is not None else {}))
+    settings = replace(settings_of(strategy, base=base, layers=layers if base is not None else ()), seed=seed)
     used_s, songs = sum(span.duration_s for span in spans), len({span.track.id for span in spans})
     instruments = sorted({name for span in spans for name in span.track.instruments})
     heard = f"{terminal.length(used_s)} of {terminal.count(songs, 'song')}: {', '.join(instruments)}"

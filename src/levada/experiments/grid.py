@@ -26,7 +26,7 @@ from levada.experiments.task import BEATS, STEMS, TASKS, Task
 from levada.io.toml import line_of
 from levada.learning.card import read_config
 from levada.learning.names import FLUX, shipped
-from levada.separation.augmentation import AS_IT_IS, StemAugmentation
+from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.separation.pretrained import base_weights as stem_weights
 
 __all__ = ["BASELESS", "UNTOUCHED", "Grid", "Plan", "identity", "lay_out", "settings_of"]
@@ -470,7 +470,7 @@ def _changes(own: Augmentation | StemAugmentation, kinds: tuple[str, ...]) -> Au
     if kinds == (ALL,):
         return own
     stems = isinstance(own, StemAugmentation)
-    unchanged, fields_of = (AS_IT_IS, STEM_KINDS) if stems else (UNCHANGED, KINDS)
+    unchanged, fields_of = (NO_AUGMENTATION, STEM_KINDS) if stems else (UNCHANGED, KINDS)
     if kinds in ((), (NONE,)):
         return unchanged
     return replace(unchanged, **{fields_of[kind]: getattr(own, fields_of[kind]) for kind in kinds})

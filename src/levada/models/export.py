@@ -104,13 +104,13 @@ def describe(net: Any) -> dict[str, Any]:
 
 
 def _of_stems(net: Any) -> dict[str, Any]:
-    from levada.separation.stft import BASIS_HOP, BASIS_HZ, EDGES
+    from levada.separation.stft import BAND_EDGES, REFERENCE_HOP, REFERENCE_RATE
 
     magnitudes = hasattr(net, "stride_frames")  # the U-Net: linear frequencies, and no logarithm
-    hop_s = BASIS_HOP / BASIS_HZ
+    hop_s = REFERENCE_HOP / REFERENCE_RATE
     frames = {
         "hop_s": hop_s,
-        "hop_samples": f"round(rate * {BASIS_HOP} / {BASIS_HZ}) at any rate; nothing is resampled",
+        "hop_samples": f"round(rate * {REFERENCE_HOP} / {REFERENCE_RATE}) at any rate; nothing is resampled",
         "window_samples": "2 * hop_samples",
         "window": "sqrt(0.5 - 0.5 * cos(pi * n / hop_samples)), before the transform and after its inverse",
         "scale": "spectra are divided by window_samples",
@@ -120,7 +120,7 @@ def _of_stems(net: Any) -> dict[str, Any]:
     heard: dict[str, Any] = {
         "power": "mean over channels of the squared magnitudes of the spectra",
         "level": "mean over all frames and bands of the whole recording of the power summed over each band",
-        "band_edges": [int(edge) for edge in EDGES],
+        "band_edges": [int(edge) for edge in BAND_EDGES],
         "bands_are": "sums of power over the bins from each edge up to the next; the last is open above",
     }
     if magnitudes:

@@ -18,11 +18,13 @@ from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
 from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.separation import nmf
-from levada.separation.augmentation import AS_IT_IS
-from levada.separation.examples import CLIP, RATE, Song, StemSettings, Stock, batches, stem_loss
+from levada.separation.augmentation import NO_AUGMENTATION
+from levada.separation.examples import CLIP, RATE, StemDataset, StemSettings, batches, stem_loss
+from levada.separation.external import demucs
+from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
 from levada.separation.stft import Stft
-from levada.synth.instrument_names import OTHER, paired, voices_of
+from levada.separation.unet_training import UNetTraining, train_unet
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, Span
@@ -39,12 +41,13 @@ __all__ = [
     "finetune_augment",
     "scratch",
     "settings_of",
-    "with_head",
+    "unet",
 ]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 Model = Weights | nmf.Dictionaries
+Settings = StemSettings | UNetTraining | demucs.DemucsSettings | nmf.NmfSettings
 
 
 _log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ _log = logging.getLogger(__name__)
 
 SCRATCH = StemSettings()
 FINETUNE = StemSettings(learning_rate=1e-3)
+UNET = UNetTraining()
+DEMUCS = demucs.DemucsSettings()
 
 
 def scratch(
@@ -72,7 +77,7 @@ def finetune(
 ) -> Weights:  # fmt: skip
     """A base network with a head for these instruments, trained on with the songs as they are."""
     return finetune_augment(
-        spans, base=base, settings=replace(settings, augmentation=AS_IT_IS), folder=folder, progress=progress
+        spans, base=base, settings=replace(settings, augmentation=NO_AUGMENTATION), folder=folder, progress=progress
     )
 
 
@@ -87,32 +92,26 @@ def finetune_augment(
     """
     import torch
 
-    start = with_head(base.net, _instruments(spans))
+    if isinstance(settings, demucs.DemucsSettings):
+        return demucs.adapt(spans, base=base, settings=settings, folder=folder, progress=progress)
+    start = base.net.with_instruments(_instruments(spans))
     trained = interpolate(start, _trained(start, spans, settings, folder, progress), alpha=settings.partway)
     if settings.bases:
         learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
         trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))
-    how = "fine-tuned" if settings.augmentation == AS_IT_IS else "fine-tuned with augmentation"
+    how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
     return _weights(trained, spans, how, settings, base)
 
 
-def with_head(net: MaskNet, instruments: Sequence[str]) -> MaskNet:
-    """The same ear, telling these instruments apart: each begins as the one of its voice, where the net knows that.
-
-    Parameters
-    ----------
-    net : MaskNet
-    instruments : sequence of str
-        By any name.
-
-    Returns
-    -------
-    MaskNet
-    """
-    found, voices = paired(instruments, net.instruments), voices_of(instruments)
-    other = OTHER if OTHER in net.instruments else None
-    like = [next(iter(found[name]), other if voices[name] == OTHER else None) for name in instruments]
-    return net.telling(instruments, like=like)
+def unet(
+    spans: Sequence[Span[Multitrack]], *, settings: UNetTraining = UNET, folder: str | Path,
+    progress: Progress | None = None, **_: object,
+) -> Weights:  # fmt: skip
+    """Train a U-Net with an output for each instrument from the stems alone."""
+    instruments = _instruments(spans)
+    dataset = StemDataset.from_spans(spans, instruments)
+    net = train_unet(dataset, instruments, settings=settings, folder=folder, progress=progress)
+    return _weights(net, spans, "U-Net trained from scratch", settings, None)
 
 
 def dictionaries(
@@ -133,6 +132,7 @@ STRATEGIES: dict[str, Callable[..., Model]] = {
     "scratch": scratch,
     "finetune": finetune,
     "finetune+augment": finetune_augment,
+    "unet": unet,
     "nmf": dictionaries,
     "nmf-conv": convolutive,
 }
@@ -141,38 +141,50 @@ DEFAULTS: dict[str, Any] = {
     "scratch": SCRATCH,
     "finetune": FINETUNE,
     "finetune+augment": FINETUNE,
+    "unet": UNET,
     "nmf": nmf.NmfSettings(),
     "nmf-conv": nmf.CONVOLUTIVE,
 }
 
 
-FROM_SCRATCH = ("scratch", "nmf", "nmf-conv")
+FROM_SCRATCH = ("scratch", "unet", "nmf", "nmf-conv")
 """Strategies that take nothing of a base."""
 
 
 def settings_of(
-    strategy: str, *, steps: int | None = None, learning_rate: float | None = None, layers: Sequence[str] = ()
-) -> StemSettings | nmf.NmfSettings:
+    strategy: str,
+    *,
+    base: Weights | None = None,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    layers: Sequence[str] = (),
+) -> Settings:
     """Return the settings of a strategy, with those changed that are given.
 
     Parameters
     ----------
     strategy : str
         A name in `STRATEGIES`.
+    base : Weights, optional
+        The separator to start from: fine-tuning has other settings for Demucs.
     steps, learning_rate, layers
         See `StemSettings`.
 
     Raises
     ------
     InputError
-        If the strategy does not exist, or has no network that could be trained so.
+        If the strategy does not exist, has no such settings, or cannot start from this base.
     """
     _need_strategy(strategy)
     settings = DEFAULTS[strategy]
+    if strategy.startswith("finetune") and base is not None and base.net.kind != MaskNet.kind:
+        if base.net.kind != HTDemucs.kind:
+            raise InputError(f"{strategy} starts from a mask network or Demucs; {base.card.name} is a {base.net.kind}")
+        settings = DEMUCS
     given = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
     changed = {name: value for name, value in given.items() if value is not None}
-    if changed and not isinstance(settings, StemSettings):
-        raise InputError(f"{strategy} trains no network: it has no {', '.join(changed)}")
+    if missing := [name for name in changed if not hasattr(settings, name)]:
+        raise InputError(f"{strategy} has no setting {', '.join(missing)}")
     return replace(settings, **changed)  # type: ignore[no-any-return]
 
 
@@ -187,7 +199,7 @@ def adapt(
     strategy: str = "finetune+augment",
     base: Weights | None = None,
     out: str | Path | None = None,
-    settings: StemSettings | nmf.NmfSettings | None = None,
+    settings: Settings | None = None,
     force: bool = False,
     log_to: Sequence[str] = (),
     progress: Progress | None = None,
@@ -203,7 +215,7 @@ def adapt(
         The separator to start from, for fine-tuning.
     out : path-like, optional
         The folder of the adapted model; None for a model in memory alone.
-    settings : StemSettings or NmfSettings, optional
+    settings : StemSettings, DemucsSettings, UNetTraining or NmfSettings, optional
         The strategy's own by default.
     force : bool
         Whether a model that exists, or an unfinished run of other settings, may be replaced.
@@ -232,7 +244,7 @@ def adapt(
         raise InputError(f"{strategy} needs a base separator to start from")
     if len(_instruments(spans)) < 2:
         raise InputError("separation needs two instruments or more; the stems have fewer")
-    chosen = DEFAULTS[strategy] if settings is None else settings
+    chosen = settings_of(strategy, base=base) if settings is None else settings
 
     def train_model(folder: Path, progress: Progress | None) -> Model:
         return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
@@ -254,16 +266,6 @@ def _instruments(spans: Sequence[Span[Multitrack]]) -> tuple[str, ...]:
     return tuple(sorted({name for span in spans for name in span.track.instruments}))
 
 
-def _stock(spans: Sequence[Span[Multitrack]], instruments: tuple[str, ...]) -> Stock:
-    songs = []
-    for span in spans:
-        stems, _ = span.read(instruments, rate=RATE, channels=1)
-        loud = float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9
-        heard = {name: stem[0] / np.float32(loud) for name, stem in zip(instruments, stems, strict=True) if stem.any()}
-        songs.append(Song(heard, instruments))
-    return Stock(songs)
-
-
 def _trained(
     net: MaskNet,
     spans: Sequence[Span[Multitrack]],
@@ -271,11 +273,11 @@ def _trained(
     folder: str | Path,
     progress: Progress | None,
 ) -> MaskNet:
-    stock = _stock(spans, net.instruments)
+    dataset = StemDataset.from_spans(spans, net.instruments)
     schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
     trained: Any = fit(
         net,
-        partial(batches, stock, net.instruments, settings),
+        partial(batches, dataset, net.instruments, settings),
         settings=replace(schedule, weight_decay=settings.weight_decay, clip=CLIP),
         loss=partial(stem_loss, softness_db=settings.softness_db),
         folder=folder,
@@ -296,14 +298,12 @@ def _bases(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> tupl
     """What each instrument's spectra are made of, in the order of their names."""
     instruments, transform = _instruments(spans), Stft(RATE)
     heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
-    for song in _stock(spans, instruments).songs:
-        for name, stem in song.stems.items():
+    for example in StemDataset.from_spans(spans, instruments).examples:
+        for name, stem in example.stems.items():
             heard[name].append(np.abs(transform.forward(stem)))
     return nmf.learn(heard, settings=settings)
 
 
-def _weights(
-    net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: StemSettings, base: Weights | None
-) -> Weights:
+def _weights(net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: Any, base: Weights | None) -> Weights:
     card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, stems=True)
     return Weights(net.eval(), card, {}, asdict(settings) | base_facts(base))

@@ -1,7 +1,7 @@
-"""Stems mixed anew: a few minutes of them become mixtures that nobody played.
+"""Data augmentation of stems: each stem is changed independently, and the mixture is their sum.
 
-Each stem is changed for itself, and the mixture is their sum, so that what belongs to whom stays known exactly.
-Loudness, tone, polarity and absence are changed in the spectrum, where they cost nothing; pitch and room in time.
+Gain, equalisation, polarity and absence are applied to the spectrum, where they cost nothing; pitch and reverberation
+to the waveform.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.separation.stft import Stft
 
-__all__ = ["AS_IT_IS", "StemAugmentation", "mix"]
+__all__ = ["NO_AUGMENTATION", "StemAugmentation", "augment"]
 
 Floats32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Generator = np.random.Generator
 
-ROOMS, LONGEST_S = 24, 0.7
-KNOTS = 7  # of an equaliser's curve, over the octaves
+N_RESPONSES, MAX_RESPONSE_S = 24, 0.7
+N_KNOTS = 7  # of an equaliser curve, over the octaves
 
 
 @dataclass(frozen=True)
 class StemAugmentation:
-    """How far stems are changed; 0 leaves a thing as it is.
+    """Amounts of each change; 0 leaves a property as it is.
 
     Parameters
     ----------
     remix : float
-        Probability that the stems of an excerpt come from different places and songs.
+        Probability that the stems of an excerpt come from different positions and recordings.
     gain_db : float
-        Loudness of each stem, up to so much more or less.
+        Largest change of the gain of a stem, either way.
     tone_db : float
-        An equaliser for each stem, up to so much at its knots.
+        Largest gain of an equaliser of each stem, either way, at its knots.
     semitones : float
-        Pitch and speed of each stem together, up to so much, as a tape has it.
+        Largest change of pitch and speed together, either way, as on a tape.
     room : float
-        Probability that a stem is put into another room.
+        Probability that a stem is convolved with an impulse response.
     polarity : float
-        Probability that a stem is turned upside down.
+        Probability that the polarity of a stem is inverted.
     drop : float
         Probability that a stem is silent.
     """
@@ -64,80 +64,87 @@ class StemAugmentation:
                 raise InputError(f"{entry.name} must be a number from 0 to {most}, not {value!r}")
 
     @property
-    def reach(self) -> float:
-        """How many times as long as wanted a stem must be, for the fastest tape."""
+    def max_speed(self) -> float:
+        """Largest factor of speed: a stem must be this many times as long as the excerpt."""
         return float(2 ** (self.semitones / 12))
 
 
-AS_IT_IS = StemAugmentation(remix=0, gain_db=0, tone_db=0, semitones=0, room=0, polarity=0, drop=0)
+NO_AUGMENTATION = StemAugmentation(remix=0, gain_db=0, tone_db=0, semitones=0, room=0, polarity=0, drop=0)
 
 
-def mix(stems: Sequence[Floats32 | None], length: int, *, rate: int, by: StemAugmentation, rng: Generator) -> Complex64:
-    """Change stems, each for itself.
+def augment(
+    stems: Sequence[Floats32], length: int, *, rate: int, config: StemAugmentation, rng: Generator
+) -> Complex64:
+    """Change each stem independently.
 
     Parameters
     ----------
-    stems : sequence of float32 [shape=(samples,)] or None
-        At least `length * by.reach` samples each, or silence after them; nothing where there is no such stem.
+    stems : sequence of float32 [shape=(..., samples)]
+        All with the same leading dimensions, which are changed in the same way. Those shorter than
+        `length * config.max_speed` samples are continued with silence.
     length : int
-        Samples wanted.
+        Samples of the result.
     rate : int
         In Hz.
-    by : StemAugmentation
+    config : StemAugmentation
     rng : numpy.random.Generator
 
     Returns
     -------
-    complex64 [shape=(stems, frames, bins)]
-        Spectra; their sum is the mixture's.
+    complex64 [shape=(stems, ..., frames, bins)]
+        Spectra; their sum is that of the mixture.
     """
     transform = Stft(rate)
-    out = np.zeros((len(stems), transform.frames(length), transform.bins), np.complex64)
-    for own, stem in zip(out, stems, strict=True):
-        dropped = rng.random() < by.drop
-        if stem is None or dropped or not len(stem):
+    leading = stems[0].shape[:-1] if stems else ()
+    out = np.zeros((len(stems), *leading, transform.n_frames(length), transform.n_bins), np.complex64)
+    for spectra, stem in zip(out, stems, strict=True):
+        dropped = rng.random() < config.drop
+        if dropped or not stem.shape[-1]:
             continue
-        piece = _taped(stem, length, rng.uniform(-by.semitones, by.semitones))
-        if rng.random() < by.room:
-            piece = _elsewhere(piece, rate, rng)
-        own[:] = transform.forward(piece)
-        own *= _tone(transform, by, rng) * np.float32(-1 if rng.random() < by.polarity else 1)
+        piece = _change_speed(stem, length, rng.uniform(-config.semitones, config.semitones))
+        if rng.random() < config.room:
+            piece = _reverberate(piece, rate, rng)
+        spectra[:] = transform.forward(piece)
+        spectra *= _gains(transform, config, rng) * np.float32(-1 if rng.random() < config.polarity else 1)
     return out
 
 
-def _taped(stem: Floats32, length: int, semitones: float) -> Floats32:
-    """A stretch of that length, faster and higher or slower and lower; silence after the end."""
+def _change_speed(stem: Floats32, length: int, semitones: float) -> Floats32:
+    """Resample to a higher or lower pitch, and cut or pad to `length` samples."""
     if not semitones:
-        piece = stem[:length]
+        piece = stem[..., :length]
     else:
         at = np.arange(length) * 2 ** (semitones / 12)
-        piece = np.interp(at[at <= len(stem) - 1], np.arange(len(stem)), stem).astype(np.float32)
-    return np.pad(piece, (0, length - len(piece)))
+        at, n_samples = at[at <= stem.shape[-1] - 1], np.arange(stem.shape[-1])
+        rows = [np.interp(at, n_samples, row) for row in stem.reshape(-1, stem.shape[-1])]
+        piece = np.array(rows, np.float32).reshape(*stem.shape[:-1], len(at))
+    return np.pad(piece, [(0, 0)] * (stem.ndim - 1) + [(0, length - piece.shape[-1])])
 
 
-def _tone(transform: Stft, by: StemAugmentation, rng: Generator) -> Floats32:
-    """Amplitudes of each bin, smooth over octaves: float32 [shape=(bins,)]."""
-    gain_db = rng.uniform(-by.gain_db, by.gain_db)
-    knots_db = rng.uniform(-by.tone_db, by.tone_db, KNOTS)
-    octaves = np.log2(1 + np.arange(transform.bins)) / np.log2(transform.bins) * (KNOTS - 1)
-    return np.asarray(10 ** ((gain_db + np.interp(octaves, np.arange(KNOTS), knots_db)) / 20), np.float32)
+def _gains(transform: Stft, config: StemAugmentation, rng: Generator) -> Floats32:
+    """Gain of each bin, smooth over octaves: float32 [shape=(bins,)]."""
+    gain_db = rng.uniform(-config.gain_db, config.gain_db)
+    knots_db = rng.uniform(-config.tone_db, config.tone_db, N_KNOTS)
+    octaves = np.log2(1 + np.arange(transform.n_bins)) / np.log2(transform.n_bins) * (N_KNOTS - 1)
+    return np.asarray(10 ** ((gain_db + np.interp(octaves, np.arange(N_KNOTS), knots_db)) / 20), np.float32)
 
 
-def _elsewhere(piece: Floats32, rate: int, rng: Generator) -> Floats32:
+def _reverberate(piece: Floats32, rate: int, rng: Generator) -> Floats32:
     from scipy.signal import oaconvolve
 
-    answer = _answers(rate)[int(rng.integers(ROOMS))]
-    return np.asarray(oaconvolve(piece, answer)[: len(piece)], np.float32)
+    response = _impulse_responses(rate)[int(rng.integers(N_RESPONSES))]
+    response = response.reshape(*(1,) * (piece.ndim - 1), -1)
+    return np.asarray(oaconvolve(piece, response, axes=-1)[..., : piece.shape[-1]], np.float32)
 
 
 @lru_cache(maxsize=2)
-def _answers(rate: int) -> tuple[Floats32, ...]:
-    """What some rooms answer to a click, short ones: drawn once."""
+def _impulse_responses(rate: int) -> tuple[Floats32, ...]:
+    """Return short impulse responses of rooms, always the same ones."""
     from levada.io import audio
     from levada.synth.acoustics import rooms
     from levada.synth.instruments import RATE
 
     rng = np.random.default_rng(0)
     places = ("booth", "room", "bar", "street", "hall")
-    drawn = [rooms.ring(rooms.draw(places[i % len(places)], rng=rng), rng=rng) for i in range(ROOMS)]
-    return tuple(audio.resample(one[: int(LONGEST_S * RATE)], rate=RATE, to=rate) for one in drawn)
+    drawn = [rooms.ring(rooms.draw(places[i % len(places)], rng=rng), rng=rng) for i in range(N_RESPONSES)]
+    return tuple(audio.resample(one[: int(MAX_RESPONSE_S * RATE)], rate=RATE, to=rate) for one in drawn)

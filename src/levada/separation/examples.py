@@ -1,8 +1,8 @@
-"""What a separator learns from: excerpts of stems, mixed anew in every step, and what its masks are asked for.
+"""Training data of separators: excerpts of stems, augmented and mixed anew in every step, and the loss of masks.
 
-What is minimised is what is scored: the error of each stem against its energy, in decibels. A mask is the same for all
-bins of a band, so that the error of a band follows from three numbers - the power of the mixture, that of the stem, and
-how much they have in common - and training never leaves the bands.
+The loss is what is scored: the energy of the error of each stem relative to that of the stem, in decibels. A mask is
+the same for all bins of a band, so that the error in a band follows from three numbers - the power of the mixture, that
+of the stem, and their cross power - and training needs bands alone.
 """
 
 from __future__ import annotations
@@ -11,70 +11,76 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.separation.augmentation import StemAugmentation, mix
+from levada.separation.augmentation import StemAugmentation, augment
 from levada.separation.networks.mask_net import features
 from levada.separation.stft import Stft
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from levada.data import Multitrack, Span
+
 __all__ = [
     "CLIP",
     "RATE",
+    "Example",
     "Excerpt",
-    "Song",
     "StemBatch",
+    "StemDataset",
     "StemSettings",
-    "Stock",
-    "ahead",
     "batches",
-    "excerpts",
-    "stacked",
+    "collate",
+    "prefetch",
+    "sample_excerpts",
+    "sample_spectra",
     "stem_loss",
 ]
 
 Floats32 = npt.NDArray[np.float32]
+Complex64 = npt.NDArray[np.complex64]
 Generator = np.random.Generator
+Batch = TypeVar("Batch")
 
 RATE = 44100
-"""At which networks learn; they are used at any."""
+"""Sample rate at which networks are trained; they separate recordings of any rate."""
 CLIP = 5.0
 SILENT_DB = -10.0
+P_EXTRA = 0.3  # probability that a remixed excerpt has an instrument that its recording lacks
 
 
 @dataclass(frozen=True)
 class StemSettings:
-    """How a separator is trained.
+    """Settings of the training of a mask network.
 
     Parameters
     ----------
     steps : int
     learning_rate : float
     batch : int
-        Excerpts a step.
+        Excerpts in a step.
     excerpt_s : float
-        How long each is.
+        Length of an excerpt, in seconds.
     augmentation : StemAugmentation
     weight_decay : float
     average : float
         Decay of the average of the weights.
     layers : tuple of str
-        Beginnings of the names of what is trained ("head", "blocks.9"); all where empty.
+        Prefixes of the names of the parameters that are trained ("head", "blocks.9"); all where empty.
     softness_db : float
-        How far below the mixture errors no longer count.
+        Energy relative to the mixture below which errors count little.
     partway : float
-        How far a fine-tuned network goes from its base to what the stems taught it: `weights.interpolate`.
+        Interpolation of weights from the base (0) to the fine-tuned network (1).
     bases : int
-        Spectra of each instrument in dictionaries of the same stems, which have a say beside a fine-tuned network; 0 is
-        no dictionaries.
+        Spectra of each instrument in dictionaries of the same stems, whose masks are multiplied with those of a
+        fine-tuned network; 0 for no dictionaries.
     level_db : float
-        How uncertain the network is of how loud the rest of the recording is.
+        Range of the random error of the level of the whole recording, either way.
     seed : int
     """
 
@@ -97,130 +103,186 @@ class StemSettings:
             object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
         object.__setattr__(self, "layers", tuple(self.layers))
         if not 0 <= self.partway <= 1 or not 0 <= self.bases <= 256:
-            raise InputError(f"a network goes from 0 to 1 of the way, and there are 0 to 256 bases: {self}")
+            raise InputError(f"partway is a number from 0 to 1, and bases one from 0 to 256: {self}")
         if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
-            raise InputError(f"these settings make no sense: {self}")
+            raise InputError(f"batch and excerpt_s are above 0, and level_db is a number from 0 to 60: {self}")
 
 
 class StemBatch(NamedTuple):
-    """What a network sees in a step, and what it is asked.
+    """Input and target of a training step.
 
     Parameters
     ----------
-    bands : float32 tensor [shape=(batch, frames, bands)]
-        Features of the mixture.
+    features : float32 tensor [shape=(batch, frames, bands)]
+        Input of the network.
     mixture : float32 tensor [shape=(batch, frames, bands)]
-        Its power.
-    shared, own : float32 tensor [shape=(batch, instruments, frames, bands)]
-        What each stem has in common with the mixture (the real part of the product of their spectra), and its power.
-    told_apart : float32 tensor [shape=(batch, instruments)]
-        0 where an instrument is not asked for.
+        Power of the mixture.
+    cross, power : float32 tensor [shape=(batch, instruments, frames, bands)]
+        Cross power of each stem with the mixture (the real part of the product of their spectra), and its power.
+    included : float32 tensor [shape=(batch, instruments)]
+        1 for the instruments that are separated in an excerpt, 0 for all others.
     """
 
-    bands: Tensor
+    features: Tensor
     mixture: Tensor
-    shared: Tensor
-    own: Tensor
-    told_apart: Tensor
+    cross: Tensor
+    power: Tensor
+    included: Tensor
 
 
 def stem_loss(logits: Tensor, batch: StemBatch, *, softness_db: float = -30.0) -> Tensor:
-    """The mean over stems of the energy of the error against that of the stem, in decibels.
+    """Return the mean over stems of the energy of the error relative to that of the stem, in decibels.
 
-    Errors and stems below `softness_db` of the mixture count little. A stem that is silent asks for silence, but only
-    until what leaks into it is below `SILENT_DB`: no score rewards more, and music would pay for it.
+    Energies below `softness_db` relative to the mixture count little. Errors of a silent stem count down to
+    `SILENT_DB` only: no metric rewards more, and it would cost the other stems.
     """
     import torch
 
-    apart = batch.told_apart[:, :, None, None]
-    masks = logits.masked_fill(apart == 0, -torch.inf).softmax(1)
-    error = (masks * (masks * batch.mixture[:, None] - 2 * batch.shared) + batch.own).clamp(min=0).sum((2, 3))
-    whole, own = batch.mixture.sum((1, 2))[:, None] + 1e-12, batch.own.sum((2, 3))
-    soft = whole * torch.where(own > 0, 10 ** (softness_db / 10), 10 ** (SILENT_DB / 10))
-    decibels = 10 * torch.log10((error + soft) / (own + soft))
-    return (decibels * batch.told_apart).sum() / batch.told_apart.sum()
+    included = batch.included[:, :, None, None]
+    masks = logits.masked_fill(included == 0, -torch.inf).softmax(1)
+    error = (masks * (masks * batch.mixture[:, None] - 2 * batch.cross) + batch.power).clamp(min=0).sum((2, 3))
+    whole, stem = batch.mixture.sum((1, 2))[:, None] + 1e-12, batch.power.sum((2, 3))
+    soft = whole * torch.where(stem > 0, 10 ** (softness_db / 10), 10 ** (SILENT_DB / 10))
+    decibels = 10 * torch.log10((error + soft) / (stem + soft))
+    return (decibels * batch.included).sum() / batch.included.sum()
 
 
-class Song(NamedTuple):
-    """Stems to learn from.
+class Example(NamedTuple):
+    """The stems of a recording, for training.
 
     Parameters
     ----------
-    stems : mapping of str to float32 or float16 [shape=(samples,)]
-        By instrument; at `RATE`.
-    among : tuple of str
-        The instruments that are told apart in it; those it has not are silent.
+    stems : mapping of str to float32 or float16 [shape=(..., samples)]
+        By instrument.
+    instruments : tuple of str
+        The instruments that are separated in it; those without a stem are silent.
     """
 
     stems: Mapping[str, npt.NDArray[Any]]
-    among: tuple[str, ...]
+    instruments: tuple[str, ...]
 
 
-class Stock:
-    """Songs, and where each instrument is heard.
+class StemDataset:
+    """Examples to train on, and an index of the instruments in them.
 
     Parameters
     ----------
-    songs : sequence of Song
+    examples : sequence of Example
+
+    Raises
+    ------
+    InputError
+        If there are no samples.
     """
 
-    def __init__(self, songs: Sequence[Song]) -> None:
-        self.songs = [song for song in songs if any(len(stem) for stem in song.stems.values())]
-        if not self.songs:
-            raise InputError("there are no stems to learn from")
-        self.lengths = np.array([max(map(len, song.stems.values())) for song in self.songs], float)
-        self.having: dict[str, list[int]] = {}
-        for index, song in enumerate(self.songs):
-            for name in song.stems:
-                self.having.setdefault(name, []).append(index)
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = [one for one in examples if any(stem.shape[-1] for stem in one.stems.values())]
+        if not self.examples:
+            raise InputError("there are no stems to train on: all are silent or empty")
+        self.lengths = np.array([max(stem.shape[-1] for stem in one.stems.values()) for one in self.examples], float)
+        self.index: dict[str, list[int]] = {}
+        for number, example in enumerate(self.examples):
+            for name in example.stems:
+                self.index.setdefault(name, []).append(number)
 
-    def draw(self, length: int, *, remix: float, rng: Generator) -> tuple[dict[str, Floats32], tuple[str, ...]]:
-        """Stems of an excerpt, of one place or of many, and what is told apart in it."""
-        song = self.songs[int(rng.choice(len(self.songs), p=self.lengths / self.lengths.sum()))]
+    @classmethod
+    def from_spans(
+        cls,
+        spans: Sequence[Span[Multitrack]],
+        instruments: tuple[str, ...],
+        *,
+        rate: int = RATE,
+        channels: int | None = None,
+    ) -> StemDataset:
+        """Read stretches of recordings; the root mean square of each mixture becomes 1.
+
+        Parameters
+        ----------
+        spans : sequence of Span[Multitrack]
+        instruments : tuple of str
+        rate : int
+            In Hz.
+        channels : int, optional
+            Stems have the shape (channels, samples), or (samples,) by default.
+        """
+        examples = []
+        for span in spans:
+            stems, _ = span.read(instruments, rate=rate, channels=channels or 1)
+            level = np.float32(float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9)
+            chosen = {name: stem / level for name, stem in zip(instruments, stems, strict=True) if stem.any()}
+            examples.append(
+                Example({name: stem if channels else stem[0] for name, stem in chosen.items()}, instruments)
+            )
+        return cls(examples)
+
+    def sample(self, length: int, *, remix: float, rng: Generator) -> tuple[dict[str, Floats32], tuple[str, ...]]:
+        """Draw an excerpt.
+
+        Parameters
+        ----------
+        length : int
+            In samples.
+        remix : float
+            Probability that its stems come from different positions and recordings.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        stems : dict of str to float32 [shape=(..., samples)]
+        instruments : tuple of str
+            Those that are separated in it.
+        """
+        example = self.examples[int(rng.choice(len(self.examples), p=self.lengths / self.lengths.sum()))]
         remixed, start = rng.random() < remix, rng.random()
-        names = list(song.stems)
+        names = list(example.stems)
         if remixed:
-            names += [one for one in song.among if one not in song.stems and one in self.having and rng.random() < 0.3]
-        drawn = {}
+            names += [
+                one
+                for one in example.instruments
+                if one not in example.stems and one in self.index and rng.random() < P_EXTRA
+            ]
+        stems = {}
         for name in names:
-            source, at = song, start
+            source, at = example, start
             if remixed:
-                own = self.having[name]
-                source, at = self.songs[own[int(rng.integers(len(own)))]], rng.random()
+                candidates = self.index[name]
+                source, at = self.examples[candidates[int(rng.integers(len(candidates)))]], rng.random()
             stem = source.stems[name]
-            first = int(at * max(0, len(stem) - length))
-            drawn[name] = np.asarray(stem[first : first + length], np.float32)
-        return drawn, song.among
+            first = int(at * max(0, stem.shape[-1] - length))
+            stems[name] = np.asarray(stem[..., first : first + length], np.float32)
+        return stems, example.instruments
 
 
 class Excerpt(NamedTuple):
-    """A moment of a song, mixed anew.
+    """An augmented excerpt of an example, in bands.
 
     Parameters
     ----------
-    among : tuple of str
-        What is told apart in it.
+    instruments : tuple of str
+        Those that are separated in it.
     level : float32
-        What the network takes for the mean power of a band in the whole recording.
+        Assumed mean power of a band in the whole recording, relative to that of the excerpt.
     mixture : float32 [shape=(frames, bands)]
-    shared, own : float32 [shape=(len(among), frames, bands)]
+    cross, power : float32 [shape=(len(instruments), frames, bands)]
     """
 
-    among: tuple[str, ...]
+    instruments: tuple[str, ...]
     level: np.float32
     mixture: Floats32
-    shared: Floats32
-    own: Floats32
+    cross: Floats32
+    power: Floats32
 
 
-def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, start: int) -> Iterator[StemBatch]:
-    """Excerpts of songs, changed and mixed anew, from a step on.
+def batches(
+    dataset: StemDataset, instruments: Sequence[str], settings: StemSettings, start: int
+) -> Iterator[StemBatch]:
+    """Yield the batches of all steps from one on, for `levada.learning.training.fit`.
 
     Parameters
     ----------
-    stock : Stock
+    dataset : StemDataset
     instruments : sequence of str
-        What the network tells apart.
+        Those of the network.
     settings : StemSettings
     start : int
         The first step.
@@ -229,60 +291,86 @@ def batches(stock: Stock, instruments: Sequence[str], settings: StemSettings, st
     ------
     StemBatch
     """
-    yield from ahead(partial(_batch, stock, tuple(instruments), settings), start, settings.steps)
+    yield from prefetch(partial(_batch, dataset, tuple(instruments), settings), start, settings.steps)
 
 
-def ahead(made: Callable[[int], StemBatch], start: int, stop: int) -> Iterator[StemBatch]:
-    """The batches of these steps: while a network learns from one, the next is made."""
-    with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(made, start)
+def prefetch(make: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
+    """Yield the batches of these steps; the next one is made in another thread."""
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(make, start)
         for step in range(start, stop):
-            ready = coming.result()
+            batch = future.result()
             if step + 1 < stop:
-                coming = beside.submit(made, step + 1)
-            yield ready
+                future = executor.submit(make, step + 1)
+            yield batch
 
 
-def excerpts(stock: Stock, settings: StemSettings, step: int) -> list[Excerpt]:
-    """What is heard in a step."""
+def sample_excerpts(dataset: StemDataset, settings: StemSettings, step: int) -> list[Excerpt]:
+    """Draw the excerpts of a step."""
     rng = np.random.default_rng([settings.seed, step])
-    return [_excerpt(stock, settings, rng) for _ in range(settings.batch)]
+    return [_excerpt(dataset, settings, rng) for _ in range(settings.batch)]
 
 
-def stacked(heard: Sequence[Excerpt], places: Sequence[Sequence[int]], width: int) -> StemBatch:
-    """Excerpts as a batch, in which stem `i` of an excerpt has the place `places[i]` of `width`."""
+def collate(excerpts: Sequence[Excerpt], positions: Sequence[Sequence[int]], n_instruments: int) -> StemBatch:
+    """Put excerpts into a batch, in which stem `i` of an excerpt is at `positions[i]` of `n_instruments`."""
     import torch
 
-    shape = (len(heard), width, *heard[0].mixture.shape)
-    shared, own = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    apart = np.zeros(shape[:2], np.float32)
-    for index, (one, place) in enumerate(zip(heard, places, strict=True)):
-        shared[index, place], own[index, place], apart[index, place] = one.shared, one.own, 1
-    mixture = torch.from_numpy(np.stack([one.mixture for one in heard]))
-    level = torch.from_numpy(np.stack([one.level for one in heard]))[:, None, None]
-    return StemBatch(features(mixture, level), mixture, *map(torch.from_numpy, (shared, own, apart)))
+    shape = (len(excerpts), n_instruments, *excerpts[0].mixture.shape)
+    cross, power = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    included = np.zeros(shape[:2], np.float32)
+    for index, (one, at) in enumerate(zip(excerpts, positions, strict=True)):
+        cross[index, at], power[index, at], included[index, at] = one.cross, one.power, 1
+    mixture = torch.from_numpy(np.stack([one.mixture for one in excerpts]))
+    level = torch.from_numpy(np.stack([one.level for one in excerpts]))[:, None, None]
+    return StemBatch(features(mixture, level), mixture, *map(torch.from_numpy, (cross, power, included)))
 
 
-def _batch(stock: Stock, instruments: tuple[str, ...], settings: StemSettings, step: int) -> StemBatch:
-    heard = excerpts(stock, settings, step)
-    return stacked(heard, [[instruments.index(name) for name in one.among] for one in heard], len(instruments))
+def sample_spectra(
+    dataset: StemDataset, length: int, *, rate: int, config: StemAugmentation, rng: Generator
+) -> tuple[dict[str, Complex64], tuple[str, ...]]:
+    """Draw an augmented excerpt.
+
+    Parameters
+    ----------
+    dataset : StemDataset
+    length : int
+        In samples.
+    rate : int
+        In Hz.
+    config : StemAugmentation
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    spectra : dict of str to complex64 [shape=(..., frames, bins)]
+        Of each stem; their sum is the mixture.
+    instruments : tuple of str
+        Those that are separated in it.
+    """
+    stems, instruments = dataset.sample(round(length * config.max_speed) + 1, remix=config.remix, rng=rng)
+    spectra = augment(list(stems.values()), length, rate=rate, config=config, rng=rng)
+    return dict(zip(stems, spectra, strict=True)), instruments
 
 
-def _excerpt(stock: Stock, settings: StemSettings, rng: Generator) -> Excerpt:
-    by, length = settings.augmentation, round(settings.excerpt_s * RATE)
-    drawn, among = stock.draw(round(length * by.reach) + 1, remix=by.remix, rng=rng)
-    transform = Stft(RATE)
-    spectra = mix(list(drawn.values()), length, rate=RATE, by=by, rng=rng)
-    whole = spectra.sum(0)
-    mixture = transform.bands(_power(whole))
-    shared, own = (np.zeros((len(among), *mixture.shape), np.float32) for _ in range(2))
-    for name, spectrum in zip(drawn, spectra, strict=True):
-        own[among.index(name)] = transform.bands(_power(spectrum))
-        shared[among.index(name)] = transform.bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
+def _batch(dataset: StemDataset, instruments: tuple[str, ...], settings: StemSettings, step: int) -> StemBatch:
+    excerpts = sample_excerpts(dataset, settings, step)
+    positions = [[instruments.index(name) for name in one.instruments] for one in excerpts]
+    return collate(excerpts, positions, len(instruments))
+
+
+def _excerpt(dataset: StemDataset, settings: StemSettings, rng: Generator) -> Excerpt:
+    length, transform = round(settings.excerpt_s * RATE), Stft(RATE)
+    spectra, instruments = sample_spectra(dataset, length, rate=RATE, config=settings.augmentation, rng=rng)
+    whole = np.stack(list(spectra.values())).sum(0)
+    mixture = transform.to_bands(_power(whole))
+    cross, power = (np.zeros((len(instruments), *mixture.shape), np.float32) for _ in range(2))
+    for name, spectrum in spectra.items():
+        power[instruments.index(name)] = transform.to_bands(_power(spectrum))
+        cross[instruments.index(name)] = transform.to_bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
     scale = np.float32(1 / (mixture.mean() + 1e-12))
     level = np.float32(10 ** (rng.uniform(-settings.level_db, settings.level_db) / 10))
-    return Excerpt(among, level, mixture * scale, shared * scale, own * scale)
+    return Excerpt(instruments, level, mixture * scale, cross * scale, power * scale)
 
 
-def _power(spectrum: npt.NDArray[np.complex64]) -> Floats32:
+def _power(spectrum: Complex64) -> Floats32:
     return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from levada.data import REST
 from levada.synth.instrument_names import OTHER, paired, plain, voices_of
 
-__all__ = ["Match", "match"]
+__all__ = ["Match", "initial_instruments", "match"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,23 @@ def match(instruments: Sequence[str], stems: Sequence[str], *, context: Collecti
         name: Match(tuple(found[name]), bool(found[name]) and all(often[stem] == 1 for stem in found[name]))
         for name in instruments
     }
+
+
+def initial_instruments(instruments: Sequence[str], known: Sequence[str]) -> list[str | None]:
+    """Find from which instrument of a network each of other instruments is initialised.
+
+    Parameters
+    ----------
+    instruments : sequence of str
+        By any name.
+    known : sequence of str
+        The instruments of the network.
+
+    Returns
+    -------
+    list of str or None
+        Those of the same voice, "other" for what is not struck; None where the network has none.
+    """
+    pairs, voices = paired(instruments, known), voices_of(instruments)
+    other = OTHER if OTHER in known else None
+    return [next(iter(pairs[name]), other if voices[name] == OTHER else None) for name in instruments]

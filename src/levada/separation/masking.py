@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.separation.stft import BANDS, Stft
+from levada.separation.stft import N_BANDS, Stft
 from levada.synth.instrument_names import OTHER, plain, slug, voice_of
 
 __all__ = ["MaskSeparator", "SeparatorLike", "Spans", "gathered", "level_of", "masked", "matched", "sound_of"]
@@ -222,7 +222,7 @@ def masked(
 def _fitting(size: int, stride: int, spectra: Complex64) -> int:
     """How many frames at once take as much memory as those of a stereo recording at 44.1 kHz, or less."""
     channels, _, bins = spectra.shape
-    fewer: int = max(SHORTEST, size * 2 * Stft(44100).bins // (channels * bins))
+    fewer: int = max(SHORTEST, size * 2 * Stft(44100).n_bins // (channels * bins))
     return -(-max(1, min(size, fewer)) // stride) * stride
 
 
@@ -266,7 +266,7 @@ def level_of(pieces: Iterable[Floats32], rate: int) -> float:
         flat = spectra.view(np.float32).ravel()
         total += float(np.dot(flat, flat)) / len(spectra)
         frames += spectra.shape[1]
-    return total / max(1, frames * BANDS)
+    return total / max(1, frames * N_BANDS)
 
 
 def matched(name: str, instruments: Sequence[str]) -> str | None:

@@ -60,7 +60,7 @@ def network_separator(
         If the network does not know one of the instruments, or two names mean the same.
     """
     names, rows = _chosen(net.instruments, instruments)
-    hear = partial(_of_magnitudes if hasattr(net, "hear") else _of_bands, net.eval(), rows)
+    hear = partial(_of_magnitudes if hasattr(net, "masks") else _of_bands, net.eval(), rows)
     return MaskSeparator(
         name,
         names,
@@ -178,7 +178,7 @@ class Oracle:
         spectra = stft.forward(padded)[..., 1:-1, :]
         powers = np.mean(spectra.real**2 + spectra.imag**2, axis=1)
         if self.bands:
-            powers = stft.spread(stft.bands(powers))
+            powers = stft.expand_bands(stft.to_bands(powers))
         return _to_one(powers)
 
 
@@ -227,10 +227,10 @@ def _of_bands(net: Any, rows: list[int], power: Floats32, level: float, rate: in
 
     stft = Stft(rate)
     with torch.inference_mode():
-        logits = net(features(torch.from_numpy(stft.bands(power)), level)[None])[0]
+        logits = net(features(torch.from_numpy(stft.to_bands(power)), level)[None])[0]
         chosen = logits if len(rows) == len(logits) and rows == sorted(rows) else logits[rows]
         masks: Floats32 = chosen.softmax(0).numpy()
-    return stft.spread(masks)
+    return stft.expand_bands(masks)
 
 
 def _of_magnitudes(net: Any, rows: list[int], power: Floats32, level: float, _rate: int) -> Floats32:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.learning.figures import blank, save
-from levada.separation.stft import BASIS_HOP, BASIS_HZ, EDGES, Stft
+from levada.separation.stft import BAND_EDGES, REFERENCE_HOP, REFERENCE_RATE, Stft
 
 __all__ = ["Leaks", "plot_leakage", "plot_stems"]
 
@@ -125,7 +125,7 @@ def plot_stems(
     rows = figure.subplots(len(sounds), 1, sharex=True, squeeze=False)[:, 0]
     powers = {name: _power(sound, rate) for name, sound in sounds.items()}
     loudest = max(float(powers["mixture"].max()), 1e-20)
-    edges_hz = np.append(EDGES, 2 * EDGES[-1] - EDGES[-2]) * BASIS_HZ / (2 * BASIS_HOP)
+    edges_hz = np.append(BAND_EDGES, 2 * BAND_EDGES[-1] - BAND_EDGES[-2]) * REFERENCE_RATE / (2 * REFERENCE_HOP)
     times_s = start_s + np.linspace(0, length / rate, len(powers["mixture"]) + 1)
     image: Any = None
     for axes, (name, power) in zip(rows, powers.items(), strict=True):
@@ -160,9 +160,9 @@ def _matrix(axes: Any, panel: Leaks) -> None:
 def _power(sound: npt.NDArray[Any], rate: int) -> npt.NDArray[np.float32]:
     """Mean power of channels in bands, the loudest of neighbouring frames where there are too many to be seen."""
     transform = Stft(rate)
-    power = np.zeros((transform.frames(sound.shape[-1]), len(EDGES)), np.float32)
+    power = np.zeros((transform.n_frames(sound.shape[-1]), len(BAND_EDGES)), np.float32)
     for channel in sound:
         spectrum = transform.forward(np.asarray(channel, np.float32))
-        power += transform.bands(spectrum.real**2 + spectrum.imag**2) / len(sound)
+        power += transform.to_bands(spectrum.real**2 + spectrum.imag**2) / len(sound)
     many = -(-len(power) // COLUMNS)
     return np.maximum.reduceat(power, np.arange(0, len(power), many)) if many > 1 else power

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["base_weights", "load_separator", "read_model", "save_model", "separator_of"]
 
-DEMUCS = "demucs"
+DEMUCS = "demucs:"
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
     ----------
     name : str or path-like
         "base", the name or the file of a tradition (the base, with the instruments of that tradition),
-        "demucs:FOLDER", or a folder of weights or of dictionaries.
+        "demucs:NAME" (see `levada.separation.external.demucs.weights`), or a folder of weights or of dictionaries.
     instruments : sequence of str
         What is to be separated, if not all that the model was trained on: the others do not play.
 
@@ -57,16 +57,17 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
         return _load(_base_folder(), name=tradition.name, instruments=instruments, tradition=tradition)
     if folder is None and given in ("base", STEMS_BASE):
         return _load(_base_folder(), name=STEMS_BASE, instruments=instruments)
-    only_demucs = folder is None and given.startswith(f"{DEMUCS}:")
-    if only_demucs:
-        folder = Path(given.removeprefix(f"{DEMUCS}:"))
+    if folder is None and given.startswith(DEMUCS):
+        from levada.learning.weights import digest
+
+        model = base_weights(given)
+        chosen = {name: name for name in instruments} or None
+        return separator_of(model, name=model.card.name, instruments=chosen, identity=digest(model))
     if folder is None or not folder.is_dir():
         known = ", ".join([*shipped("stems"), *traditions()])
         if given in (*shipped(), FLUX, "bayes", *EXTERNAL_TRACKERS):
             raise InputError(f"{given} is a tracker: it finds beats and separates nothing; there are {known}")
         raise InputError(f"there is no separator {given!r}: name the folder of one, or one of {known}")
-    if only_demucs and read_config(folder)["network"] != DEMUCS:
-        raise InputError("holds no network of Demucs", path=folder)
     return _load(folder, name=folder.resolve().name, instruments=instruments)
 
 
@@ -80,12 +81,6 @@ def _base_folder() -> Path:
 
 
 def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
-    if read_config(folder)["network"] == DEMUCS:
-        from levada.separation.external import demucs
-
-        if instruments:
-            raise InputError("separates all that it was trained on: leave out the instruments", path=folder)
-        return Separator(demucs.separator(folder))
     model = read_model(folder)
     known = model.instruments if isinstance(model, nmf.Dictionaries) else model.net.instruments
     chosen = _chosen(known, instruments, tradition, folder)
@@ -167,6 +162,12 @@ def separator_of(
     InputError
         If it does not know an instrument.
     """
+    if not isinstance(model, nmf.Dictionaries) and model.net.kind == "demucs":
+        from levada.separation.external.demucs import DemucsSeparator
+
+        if instruments is not None:
+            raise InputError("Demucs separates all its instruments and no fewer: leave out the instruments")
+        return Separator(DemucsSeparator(model.net, name, identity, model.card.trained_on), model)
     make = nmf_separator if isinstance(model, nmf.Dictionaries) else network_separator
     source: Any = model if isinstance(model, nmf.Dictionaries) else model.net
     separator = make(source, name=name, instruments=instruments, identity=identity, trained_on=model.card.trained_on)
@@ -179,12 +180,19 @@ def base_weights(name: str | Path) -> Weights:
     Parameters
     ----------
     name : str or path-like
+        "base", "demucs:NAME" (see `levada.separation.external.demucs.weights`), or a folder.
 
     Raises
     ------
     InputError
         If there are none of that name, they are damaged, or of a tracker.
+    MissingExtra
+        If they are of Demucs, and it is not installed.
     """
+    if folder_of(name) is None and str(name).startswith(DEMUCS):
+        from levada.separation.external import demucs
+
+        return demucs.weights(str(name).removeprefix(DEMUCS))
     if folder_of(name) is None and str(name) in ("base", STEMS_BASE):
         folder = _base_folder()
     else:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from levada.learning.training import Progress
     from levada.learning.weights import Weights
-    from levada.separation.examples import Song, StemBatch, StemSettings, Stock
+    from levada.separation.examples import Example, StemBatch, StemDataset, StemSettings
     from levada.separation.networks.mask_net import MaskNet
 
 __all__ = ["StemPretrainSettings", "make_separator", "read_stem_settings"]
@@ -133,7 +133,7 @@ def make_separator(
 
     from levada.learning.training import LOG, FitSettings, fit
     from levada.learning.weights import Weights, save
-    from levada.separation.examples import CLIP, StemSettings, Stock, stem_loss
+    from levada.separation.examples import CLIP, StemDataset, StemSettings, stem_loss
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
 
     out = Path(out)
@@ -143,7 +143,7 @@ def make_separator(
     run = asdict(settings) | {"content": fonts}
     with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
         songs = _songs(settings, part / SONGS, workers)
-        instruments = tuple(sorted({name for song in songs for name in song.among}))
+        instruments = tuple(sorted({name for song in songs for name in song.instruments}))
         torch.manual_seed(settings.seed)
         lesson = StemSettings(
             settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
@@ -151,7 +151,7 @@ def make_separator(
         schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
         told = fit(
             _telling(MaskNet(MaskSettings(instruments))),
-            partial(_batches, Stock(songs), instruments, lesson),
+            partial(_batches, StemDataset(songs), instruments, lesson),
             settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
             loss=partial(stem_loss, softness_db=lesson.softness_db),
             folder=part,
@@ -191,26 +191,28 @@ def _telling(net: MaskNet) -> nn.Module:
     return Telling()
 
 
-def _batches(stock: Stock, instruments: tuple[str, ...], settings: StemSettings, start: int) -> Iterator[StemBatch]:
+def _batches(
+    dataset: StemDataset, instruments: tuple[str, ...], settings: StemSettings, start: int
+) -> Iterator[StemBatch]:
     import torch
 
-    from levada.separation.examples import ahead, excerpts, stacked
+    from levada.separation.examples import collate, prefetch, sample_excerpts
 
     def made(step: int) -> StemBatch:
-        heard = excerpts(stock, settings, step)
-        width = max(len(one.among) for one in heard)
-        batch = stacked(heard, [range(len(one.among)) for one in heard], width)
+        heard = sample_excerpts(dataset, settings, step)
+        width = max(len(one.instruments) for one in heard)
+        batch = collate(heard, [range(len(one.instruments)) for one in heard], width)
         rows = torch.zeros((len(heard), width), dtype=torch.int64)
         for index, one in enumerate(heard):
-            rows[index, : len(one.among)] = torch.tensor([instruments.index(name) for name in one.among])
-        return batch._replace(bands=_Heard(batch.bands, rows))  # type: ignore[arg-type]
+            rows[index, : len(one.instruments)] = torch.tensor([instruments.index(name) for name in one.instruments])
+        return batch._replace(features=_Heard(batch.features, rows))  # type: ignore[arg-type]
 
-    return ahead(made, start, settings.steps)
+    return prefetch(made, start, settings.steps)
 
 
-def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Song]:
+def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Example]:
     """Render what is not there yet."""
-    from levada.separation.examples import Song
+    from levada.separation.examples import Example
 
     folder.mkdir(exist_ok=True)
     jobs = [(name, number) for number in range(settings.songs) for name in shipped()]
@@ -221,7 +223,7 @@ def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[S
     songs = []
     for job in jobs:
         with np.load(_place(folder, *job)) as kept:
-            songs.append(Song({name: kept[name] for name in kept.files}, _told_apart(job[0])))
+            songs.append(Example({name: kept[name] for name in kept.files}, _told_apart(job[0])))
     return songs
 
 

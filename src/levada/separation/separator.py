@@ -114,8 +114,8 @@ class Separator:
         ----------
         name : str or path-like
             "base", which comes with levada; the name or the file of a tradition, as "candombe" (the base, with the
-            instruments of that tradition); "demucs:FOLDER"; or the folder of a model that `save` or `levada adapt`
-            wrote.
+            instruments of that tradition); "demucs:htdemucs" (or "demucs:" and a file of its authors); or the folder
+            of a model that `save` or `levada adapt` wrote.
         instruments : sequence of str
             What is to be separated, if not all that the model was trained on: the others do not play.
 
@@ -244,7 +244,7 @@ class Separator:
         stems : sequence of Span[Multitrack]
             As `Corpus.sample` returns them.
         strategy : str
-            "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), or "scratch".
+            "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), "unet" or "scratch".
         steps, learning_rate : optional
             Of the training; the strategy's own by default.
         layers : sequence of str
@@ -273,11 +273,12 @@ class Separator:
         from levada.separation.adaptation import adapt, settings_of
         from levada.separation.pretrained import separator_of
 
-        settings = settings_of(strategy, steps=steps, learning_rate=learning_rate, layers=layers)
+        base = self.model if isinstance(self.model, Weights) else None
+        settings = settings_of(strategy, base=base, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
             stems,
             strategy=strategy,
-            base=self.model if isinstance(self.model, Weights) else None,
+            base=base,
             out=out,
             settings=replace(settings, seed=seed),
             force=force,

@@ -1,65 +1,67 @@
-"""Demucs: its hybrid transformer with instruments of one's own, as a separator and as a network to adapt.
+"""Demucs: its hybrid transformer as a separator, and as a network that is adapted to other instruments.
 
 Simon Rouard, Francisco Massa and Alexandre Défossez, "Hybrid Transformers for Music Source Separation", ICASSP 2023.
-The network is the package's; its own trainer needs torchaudio and is not used, ours trains it on waveforms.
+The network is that of the package; its own trainer needs torchaudio and is replaced by `levada.learning.training`.
 
-Demucs gives waveforms, not masks, and what it gives need not sum to the mixture. Nothing is rescaled: what is left over
-is one stem more, "rest", so that all of them do.
+Demucs estimates waveforms, not masks, and its stems need not sum to the mixture. Nothing is rescaled: what is left over
+is one more stem, "rest".
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
+from levada.data import Multitrack, Span
 from levada.errors import InputError
 from levada.io import audio
-from levada.learning.card import TENSORS, adapted_card
-from levada.separation.augmentation import StemAugmentation, mix
-from levada.separation.external.demucs_network import is_demucs, load, telling
+from levada.learning import weights as model_weights
+from levada.learning.card import adapted_card
+from levada.learning.training import FitSettings, fit
+from levada.learning.weights import Weights, base_facts
+from levada.separation.augmentation import StemAugmentation
+from levada.separation.examples import CLIP, StemDataset, prefetch, sample_spectra
+from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings, read_checkpoint
+from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from levada.data import Multitrack, Span
-    from levada.learning.weights import Weights
-
-__all__ = ["REST", "DemucsSeparator", "DemucsSettings", "WaveBatch", "adapt", "separator"]
+__all__ = ["REST", "DemucsSeparator", "DemucsSettings", "WaveBatch", "adapt", "weights"]
 
 REST = "rest"
-"""What no instrument of the network accounts for."""
+"""Name of the stem that is left over."""
 Floats32 = npt.NDArray[np.float32]
 Progress = Callable[[int, int, float], None]
 
-_OVERLAP = 0.25
+OVERLAP = 0.25  # of consecutive segments
 
 
 @dataclass(frozen=True)
 class DemucsSettings:
-    """How the network is adapted.
+    """Settings of the adaptation of Demucs.
 
-    No real weights have been tried with these: the rate is that of its authors, and the rest a guess.
+    They were not tuned on pretrained weights: the learning rate is that of its authors.
 
     Parameters
     ----------
     steps : int
     learning_rate : float
     batch : int
-        Excerpts a step.
+        Excerpts in a step.
     excerpt_s : float, optional
-        How long each is; as long as what the network hears at once by default.
+        Length of an excerpt, in seconds; that of the network by default.
     augmentation : StemAugmentation
     weight_decay : float
     average : float
         Decay of the average of the weights.
+    layers : tuple of str
+        Prefixes of the names of the parameters that are trained ("model.decoder"); all where empty.
     seed : int
     """
 
@@ -70,26 +72,27 @@ class DemucsSettings:
     augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     weight_decay: float = 0.0
     average: float = 0.98
+    layers: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
             object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
+        object.__setattr__(self, "layers", tuple(self.layers))
         if self.batch < 1 or (self.excerpt_s is not None and not self.excerpt_s > 0):
-            raise InputError(f"these settings make no sense: {self}")
+            raise InputError(f"batch and excerpt_s must be above 0: {self}")
 
 
 class WaveBatch(NamedTuple):
-    """What the network sees in a step, and what it is asked.
+    """Input and target of a training step.
 
     Parameters
     ----------
-    bands : float32 tensor [shape=(batch, channels, samples)]
-        Mixtures: waveforms, under the name by which `fit` hands them to any network.
+    mixtures : float32 tensor [shape=(batch, channels, samples)]
     stems : float32 tensor [shape=(batch, instruments, channels, samples)]
     """
 
-    bands: Tensor
+    mixtures: Tensor
     stems: Tensor
 
 
@@ -97,31 +100,32 @@ class WaveBatch(NamedTuple):
 class DemucsSeparator:
     """Demucs as a separator.
 
-    Recordings are heard in stretches as long as those it was trained on, a quarter of each overlapping the next, so
-    that memory does not grow with their length and stems do not depend on how they are read. The rate is changed for
-    the network alone, stretch by stretch.
+    Recordings are separated in segments as long as those it was trained on, a quarter of each overlapping the next, so
+    that memory does not grow with their length and stems do not depend on the pieces in which they are read. Segments
+    are resampled to the rate of the network and back.
 
     Parameters
     ----------
     net : HTDemucs
     name, identity : str
+        See `levada.separation.masking.SeparatorLike`.
     trained_on : mapping
-        As on the model's card.
+        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
     """
 
-    net: Any
+    net: HTDemucs
     name: str
     identity: str
-    trained_on: Mapping[str, list[tuple[float, float]]] = field(default_factory=dict)
+    trained_on: Spans = field(default_factory=dict)
 
     @cached_property
     def instruments(self) -> tuple[str, ...]:
         """Those of the network, and the rest."""
-        known = tuple(self.net.sources)
-        return known if REST in known else (*known, REST)
+        instruments = self.net.instruments
+        return instruments if REST in instruments else (*instruments, REST)
 
     def separate(self, samples: npt.ArrayLike, rate: int, *, progress: Any = None) -> dict[str, Floats32]:
-        """Take a recording apart.
+        """Separate a recording in memory.
 
         Parameters
         ----------
@@ -129,33 +133,25 @@ class DemucsSeparator:
         rate : int
             In Hz.
         progress : callable, optional
-            Told seconds done, and of how many.
+            Called with the seconds done and all seconds.
 
         Returns
         -------
         dict of str to float32 [shape=(channels, samples)]
-            Their sum is what was given.
+            They sum to the mixture.
 
         Raises
         ------
         InputError
-            If the samples are not finite numbers in rows of channels.
+            If there are no samples, or one of them is not finite.
         """
-        given = np.asarray(samples, np.float32)
-        whole = {name: np.empty_like(given) for name in self.instruments}
-        done = 0
-        for part in self.stream(iter([given]), rate):
-            for name, stem in part.items():
-                whole[name][:, done : done + stem.shape[1]] = stem
-            done += next(iter(part.values())).shape[1]
-            if progress is not None:
-                progress(done // rate, given.shape[1] // rate)
-        return whole
+        sound = sound_of(samples)
+        return gathered(self.instruments, sound, rate, self.stream(iter([sound]), rate), progress)
 
     def stream(
         self, pieces: Iterator[npt.ArrayLike], rate: int, *, level: float | None = None
     ) -> Iterator[dict[str, Floats32]]:
-        """Take a recording apart while it is read, in memory that does not depend on its length.
+        """Separate a recording piece by piece, in memory that does not depend on its length.
 
         Parameters
         ----------
@@ -163,88 +159,98 @@ class DemucsSeparator:
         rate : int
             In Hz.
         level : float, optional
-            Not used: the network measures each stretch itself.
+            Not used: the network normalises each segment.
 
         Yields
         ------
-        dict of str to float32 [shape=(channels, as many as are done)]
+        dict of str to float32 [shape=(channels, any number)]
 
         Raises
         ------
         InputError
-            As for `stems`.
+            As for `separate`.
         """
         del level
-        length = max(4, int(self._heard * rate / self.net.samplerate))
-        hop = max(1, int((1 - _OVERLAP) * length))
+        length = max(4, int(self._segment * rate / self.net.rate))
+        hop = max(1, int((1 - OVERLAP) * length))
         weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float32) * (2 / length)
         held: Floats32 | None = None
-        total, norm = np.zeros((len(self.net.sources), 1, 0), np.float32), np.zeros(0, np.float32)
+        total, norm = np.zeros((len(self.net.instruments), 1, 0), np.float32), np.zeros(0, np.float32)
 
-        def heard(stretch: Floats32) -> None:
+        def add(segment: Floats32) -> None:
             nonlocal total, norm
-            more = stretch.shape[1] - total.shape[2]
+            more = segment.shape[1] - total.shape[2]
             total = np.pad(total, ((0, 0), (0, 0), (0, more)))
             norm = np.pad(norm, (0, more))
-            total += weight[: stretch.shape[1]] * self._estimate(stretch, rate, length)
-            norm += weight[: stretch.shape[1]]
+            total += weight[: segment.shape[1]] * self._estimate(segment, rate, length)
+            norm += weight[: segment.shape[1]]
 
         for piece in pieces:
-            sound = _checked(piece)
+            sound = sound_of(piece)
             if held is None:
-                held, total = sound[:, :0], np.zeros((len(self.net.sources), len(sound), 0), np.float32)
+                held, total = sound[:, :0], np.zeros((len(self.net.instruments), len(sound), 0), np.float32)
             held = np.concatenate([held, sound], 1)
-            while held.shape[1] > length:  # one more than a stretch: it is not the last
-                heard(held[:, :length])
-                yield self._done(held[:, :hop], total[..., :hop] / norm[:hop])
+            while held.shape[1] > length:  # one more than a segment: it is not the last
+                add(held[:, :length])
+                yield self._named(held[:, :hop], total[..., :hop] / norm[:hop])
                 held, total, norm = held[:, hop:], total[..., hop:], norm[hop:]
         if held is not None and held.shape[1]:
-            heard(held)
-            yield self._done(held, total / norm)
+            add(held)
+            yield self._named(held, total / norm)
 
     @property
-    def _heard(self) -> int:
-        """Samples that the network hears at once."""
-        return int(self.net.segment * self.net.samplerate)
+    def _segment(self) -> int:
+        """Samples that the network separates at once."""
+        return int(self.net.settings.segment_s * self.net.rate)
 
-    def _done(self, mixture: Floats32, estimates: Floats32) -> dict[str, Floats32]:
-        stems = {name: estimates[index] for index, name in enumerate(self.net.sources)}
+    def _named(self, mixture: Floats32, estimates: Floats32) -> dict[str, Floats32]:
+        stems = dict(zip(self.net.instruments, estimates, strict=True))
         left = mixture - estimates.sum(0)
         stems[REST] = stems[REST] + left if REST in stems else left
         return stems
 
-    def _estimate(self, stretch: Floats32, rate: int, length: int) -> Floats32:
-        """What the network gives: float32 [shape=(sources, channels, samples)]."""
+    def _estimate(self, segment: Floats32, rate: int, length: int) -> Floats32:
+        """Separate a segment: float32 [shape=(instruments, channels, samples)]."""
         import torch
         from demucs.apply import apply_model
 
-        channels, samples = stretch.shape
-        wanted = np.pad(stretch, ((0, 0), (0, length - samples)))
-        resampled = audio.resample(wanted, rate=rate, to=self.net.samplerate)[:, : self._heard]
-        alike = channels == self.net.audio_channels
-        batch = resampled[None] if alike else np.repeat(resampled[:, None], self.net.audio_channels, 1)
-        given = apply_model(self.net, torch.from_numpy(np.ascontiguousarray(batch)), shifts=0, split=False)
-        stems = given.numpy()
-        stems = stems[0] if alike else stems.mean(2).swapaxes(0, 1)
-        flat = stems.reshape(-1, stems.shape[-1])
-        back = audio.resample(flat, rate=self.net.samplerate, to=rate)[:, :samples]
-        back = np.pad(back, ((0, 0), (0, samples - back.shape[1])))
-        return np.asarray(back.reshape(len(self.net.sources), channels, samples), np.float32)
+        channels, samples = segment.shape
+        padded = np.pad(segment, ((0, 0), (0, length - samples)))
+        resampled = audio.resample(padded, rate=rate, to=self.net.rate)[:, : self._segment]
+        is_same = channels == self.net.channels
+        batch = resampled[None] if is_same else np.repeat(resampled[:, None], self.net.channels, 1)
+        stems = apply_model(
+            self.net.model, torch.from_numpy(np.ascontiguousarray(batch)), shifts=0, split=False
+        ).numpy()
+        stems = stems[0] if is_same else stems.mean(2).swapaxes(0, 1)
+        flat = audio.resample(stems.reshape(-1, stems.shape[-1]), rate=self.net.rate, to=rate)[:, :samples]
+        flat = np.pad(flat, ((0, 0), (0, samples - flat.shape[1])))
+        return np.asarray(flat.reshape(len(self.net.instruments), channels, samples), np.float32)
 
 
-def separator(folder: str | Path) -> DemucsSeparator:
-    """A separator from a model's folder.
+def weights(name: str | Path) -> Weights:
+    """Read a network of Demucs, to adapt or to use.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A model folder of levada, a file of its authors (.safetensors), or a name on the hub ("htdemucs"), which is
+        downloaded once.
+
+    Returns
+    -------
+    Weights
 
     Raises
     ------
     MissingExtra
         If demucs is not installed.
     InputError
-        If the folder is no such model, or damaged.
+        If there is no such model, it is damaged or not of Demucs, or cannot be downloaded.
     """
-    weights = load(folder)
-    digest = hashlib.sha256((Path(folder) / TENSORS).read_bytes()).hexdigest()[:16]
-    return DemucsSeparator(weights.net, weights.card.name, f"demucs {digest}", weights.card.trained_on)
+    if Path(name).is_dir():
+        return model_weights.load(name, networks={HTDemucs.kind: (HTDemucs, HTDemucsSettings)})
+    return read_checkpoint(name)
 
 
 def adapt(
@@ -255,20 +261,20 @@ def adapt(
     folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:
-    """Adapt the network to stretches of songs of which there are stems, by the mean absolute error of waveforms.
+    """Adapt the network to stretches of recordings with stems; the loss is the mean absolute error of waveforms.
 
-    With a network of its authors' size a step takes ten seconds and more on a laptop's CPU: that is work for a GPU.
+    With a network of its authors' size a step takes ten seconds or more on the CPU of a laptop: use a GPU.
 
     Parameters
     ----------
     spans : sequence of Span[Multitrack]
     base : Weights
-        Of Demucs, with any instruments: it begins with those it knows, by their voices.
+        Of Demucs, with any instruments; those of the same voice initialise the new ones.
     settings : DemucsSettings, optional
     folder : path-like
-        Where the log and the checkpoint for resuming lie.
+        For the log and the checkpoint: see `levada.learning.training.fit`.
     progress : callable, optional
-        Told steps done, steps in all and the loss.
+        Called with the steps done, all steps and the loss.
 
     Returns
     -------
@@ -279,85 +285,53 @@ def adapt(
     MissingExtra
         If demucs or lightning are not installed.
     InputError
-        If the base is another network, there are fewer than two instruments, or as for `levada.learning.training.fit`.
+        If the base is another network, or as for `levada.learning.training.fit`.
     """
-    from levada.learning.training import FitSettings, fit
-    from levada.learning.weights import Weights
-
     settings = settings or DemucsSettings()
-    if not is_demucs(base.net):
-        raise InputError(f"{base.card.name} is not Demucs: adapt it with levada adapt --task stems")
-    instruments = tuple(sorted({name for span in spans for name in span.track.instruments}))
-    if len(instruments) < 2:
-        raise InputError("to be told apart there must be two instruments or more; the stems have fewer")
-    net = telling(base.net, instruments)
-    segment = net.segment
-    heard = [span.read(instruments, rate=net.samplerate, channels=net.audio_channels)[0] for span in spans]
-    if not any(stems.any() for stems in heard):
-        raise InputError("there is nothing to learn from: all stems are silent")
-    trained: Any = fit(
+    if not isinstance(base.net, HTDemucs):
+        raise InputError(f"{base.card.name} is not a network of Demucs")
+    net = base.net.with_instruments(sorted({name for span in spans for name in span.track.instruments}))
+    dataset = StemDataset.from_spans(spans, net.instruments, rate=net.rate, channels=net.channels)
+    trained = fit(
         net,
-        partial(_batches, heard, settings, net.samplerate, float(settings.excerpt_s or segment)),
+        partial(_batches, net, dataset, settings),
         settings=FitSettings(
             settings.steps,
             settings.learning_rate,
             weight_decay=settings.weight_decay,
-            clip=5.0,
+            clip=CLIP,
             average=settings.average,
             seed=settings.seed,
         ),
         loss=_loss,
         folder=folder,
+        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
         progress=progress,
     )
-    trained.segment = segment  # training sets it to the length of excerpts
     card = adapted_card(spans, origin="Fine-tuned", base=base.card, stems=True)
-    return Weights(trained, card, {}, asdict(settings))
+    return Weights(trained, card, {}, asdict(settings) | base_facts(base))
 
 
-def _checked(piece: npt.ArrayLike) -> Floats32:
-    sound = np.asarray(piece, np.float32)
-    if sound.ndim != 2 or not len(sound) or not np.isfinite(sound).all():
-        raise InputError(f"a recording is finite numbers of shape (channels, samples), not of shape {sound.shape}")
-    return sound
-
-
-def _batches(
-    heard: Sequence[Floats32], settings: DemucsSettings, rate: int, excerpt_s: float, start: int
-) -> Iterator[WaveBatch]:
-    """Excerpts, changed and mixed anew, from a step on; each depends on its number alone."""
+def _batches(net: HTDemucs, dataset: StemDataset, settings: DemucsSettings, start: int) -> Iterator[WaveBatch]:
+    """Yield the batches of all steps from one on; each depends on the number of its step alone."""
     import torch
 
-    length = round(excerpt_s * rate)
-    for step in range(start, settings.steps):
+    def make(step: int) -> WaveBatch:
         rng = np.random.default_rng([settings.seed, step])
-        stems = torch.from_numpy(
-            np.stack([_excerpt(heard, settings, rate, length, rng) for _ in range(settings.batch)])
-        )
-        yield WaveBatch(stems.sum(1), stems)
+        stems = torch.from_numpy(np.stack([_excerpt(net, dataset, settings, rng) for _ in range(settings.batch)]))
+        return WaveBatch(stems.sum(1), stems)
+
+    return prefetch(make, start, settings.steps)
 
 
-def _excerpt(
-    heard: Sequence[Floats32], settings: DemucsSettings, rate: int, length: int, rng: np.random.Generator
-) -> Floats32:
-    """Stems of an excerpt: float32 [shape=(instruments, channels, length)]."""
-    by, transform = settings.augmentation, Stft(rate)
-    longer = round(length * by.reach) + 1
-    share = np.array([stems.shape[-1] for stems in heard]) / sum(stems.shape[-1] for stems in heard)
-    song, at, remixed = int(rng.choice(len(heard), p=share)), rng.random(), rng.random() < by.remix
-    chosen = []
-    for index in range(len(heard[0])):
-        if remixed:
-            having = [number for number, stems in enumerate(heard) if stems[index].any()]
-            song, at = (having or [song])[int(rng.integers(max(1, len(having))))], rng.random()
-        first = int(at * max(0, heard[song].shape[-1] - longer))
-        chosen.append(heard[song][index][:, first : first + longer])
-    seed = int(rng.integers(2**32))  # all channels are changed alike
-    channels = [
-        mix([stem[channel] for stem in chosen], length, rate=rate, by=by, rng=np.random.default_rng(seed))
-        for channel in range(len(chosen[0]))
-    ]
-    return transform.inverse(np.stack(channels, 1), length)
+def _excerpt(net: HTDemucs, dataset: StemDataset, settings: DemucsSettings, rng: np.random.Generator) -> Floats32:
+    """Draw the stems of an excerpt: float32 [shape=(instruments, channels, samples)]."""
+    length = round((settings.excerpt_s or net.settings.segment_s) * net.rate)
+    spectra, _ = sample_spectra(dataset, length, rate=net.rate, config=settings.augmentation, rng=rng)
+    out = np.zeros((len(net.instruments), net.channels, length), np.float32)
+    for name, spectrum in spectra.items():
+        out[net.instruments.index(name)] = Stft(net.rate).inverse(spectrum, length)
+    return out
 
 
 def _loss(estimates: Tensor, batch: WaveBatch) -> Tensor:

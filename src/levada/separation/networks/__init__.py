@@ -1,4 +1,4 @@
-"""Networks that turn spectra of a mixture into a mask for each instrument."""
+"""Networks that separate mixtures, and their weights in model folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path) -> Weights:
-    """Read the weights of a separator's network.
+    """Read the network of a separator.
 
     Parameters
     ----------
@@ -25,11 +25,14 @@ def load(folder: str | Path) -> Weights:
     Raises
     ------
     InputError
-        If a file is missing or damaged, the tensors do not fit the network, or it holds no network for stems.
+        If a file is missing or damaged, the tensors do not fit the network, or it is not a network that separates.
+    MissingExtra
+        If it is Demucs, and demucs is not installed.
     """
     from levada.learning import weights
+    from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
     from levada.separation.networks.unet import UNet, UNetSettings
 
-    pairs = ((MaskNet, MaskSettings), (UNet, UNetSettings))
+    pairs = ((MaskNet, MaskSettings), (UNet, UNetSettings), (HTDemucs, HTDemucsSettings))
     return weights.load(folder, networks={network.kind: (network, settings) for network, settings in pairs})

@@ -13,15 +13,17 @@ A softmax over instruments makes masks of logits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levada.separation.label_matching import initial_instruments
+from levada.separation.stft import N_BANDS
+
 __all__ = ["MaskNet", "MaskSettings", "features", "tiny"]
 
-BANDS = 156
 QUIETEST = 1e-6
 UPDATES, LEAST_SHARE = 30, 1e-3
 
@@ -52,7 +54,7 @@ class MaskSettings:
     channels: int = 128
     inside: int = 192
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
-    bands: int = BANDS
+    bands: int = N_BANDS
     bases: int = 0
     trust: float = 0.5
 
@@ -167,8 +169,6 @@ class MaskNet(nn.Module):
         bases : float32 tensor [shape=(instruments, bases, bands)]
             Magnitudes, not negative.
         """
-        from dataclasses import replace
-
         new = MaskNet(replace(self.settings, bases=bases.shape[1]))
         new.load_state_dict({**self.state_dict(), "bases": bases})
         return new.train(self.training)
@@ -200,32 +200,26 @@ class MaskNet(nn.Module):
         logits = torch.baddbmm(bias[:, :, None], weight, self.hidden(bands))
         return logits.reshape(len(bands), rows.shape[1], width, -1).transpose(2, 3)
 
-    def telling(self, instruments: Sequence[str], *, like: Sequence[str | None]) -> MaskNet:
-        """A network with the same ear and another head.
+    def with_instruments(self, instruments: Sequence[str]) -> MaskNet:
+        """Return a copy with a head for other instruments, without dictionaries.
 
         Parameters
         ----------
         instruments : sequence of str
-            What it is to tell apart.
-        like : sequence of str or None
-            For each, the instrument of this network that it begins as; nothing for one that this network never heard,
-            which begins as the mean of all.
+            Each is initialised from the instrument of the same voice, or from the mean of all.
 
         Returns
         -------
         MaskNet
         """
-        from dataclasses import replace
-
         new = MaskNet(replace(self.settings, instruments=tuple(instruments), bases=0))
-        with torch.no_grad():
-            for name, tensor in new.state_dict().items():
-                old = self.state_dict()[name]
-                if name.startswith("head."):
-                    rows = old.reshape(len(self.instruments), self.settings.bands, *old.shape[1:])
-                    chosen = [rows.mean(0) if one is None else rows[self.instruments.index(one)] for one in like]
-                    old = torch.stack(chosen).reshape(tensor.shape)
-                tensor.copy_(old)
+        initial = initial_instruments(instruments, self.instruments)
+        state = {name: tensor for name, tensor in self.state_dict().items() if name != "bases"}
+        for name in ("head.weight", "head.bias"):
+            rows = state[name].unflatten(0, (len(self.instruments), -1))
+            chosen = [rows.mean(0) if one is None else rows[self.instruments.index(one)] for one in initial]
+            state[name] = torch.cat(chosen)
+        new.load_state_dict(state)
         return new.train(self.training)
 
 

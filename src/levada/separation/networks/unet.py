@@ -1,22 +1,22 @@
-"""The U-Net of the tutorial this half of the house began with, as a reference: one instrument, and the rest.
+"""A U-Net on magnitudes: the network of a tutorial on Brazilian percussion, for one or more instruments.
 
-The network that Richa Namballa and others took for surdo ("Musical Source Separation of Brazilian Percussion", ISMIR
-2024, late-breaking), which is that of Jansson and others (ISMIR 2017) and of Spleeter: 9.8 million weights. Magnitudes
-go in, on linear frequencies; out comes how much of each belongs to the instrument. What is done otherwise than in the
-tutorial's code:
+Richa Namballa and others used it for surdo ("Musical Source Separation of Brazilian Percussion", ISMIR 2024,
+late-breaking); it is that of Jansson and others (ISMIR 2017) and of Spleeter, with 9.8 million weights. Its input is
+magnitudes on linear frequencies, its output the share of each instrument. Differences from the tutorial's code:
 
-- the mixture is measured against its own level, and nothing is normalised by itself, so that levels stay as they were;
-- masks are made in evaluation mode, whatever mode the network is in: no dropout, and no statistics of the batch;
-- whole recordings go through it, or pieces with context that give what the whole gives: no frame is dropped;
-- the rest is an output too, and the two sum to the mixture.
+- the mixture is normalised by its own level and nothing else is normalised, so that levels are preserved;
+- masks are computed in evaluation mode, whatever mode the network is in: no dropout, and no statistics of the batch;
+- whole recordings are processed, or pieces with enough context to give the same: no frame is dropped;
+- with one instrument the rest is an output too; with several, one network has an output for each. Outputs sum to the
+  mixture.
 
 ::
 
     (batch, frames, bins) -> 6 convolutions of 5 x 5, every 2nd frame and bin: 16, 32, 64, 128, 256, 512 filters
-        -> 6 the other way, each beside what the one of its size gave; dropout in the second, third and fourth
-        -> logits of the instrument; 0 for the rest -> (batch, 2, frames, bins)
+        -> 6 transposed ones, each with the output of the same size; dropout in the second, third and fourth
+        -> logits of the instruments; 0 for the rest -> (batch, instruments, frames, bins)
 
-A softmax over the two makes masks of logits, as with the mask network.
+A softmax over instruments turns logits into masks, as with the mask network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch.nn import functional
 __all__ = ["REST", "MagnitudeBatch", "UNet", "UNetSettings", "magnitude_loss", "tiny"]
 
 REST = "rest"
-"""What all that is not the instrument is called."""
+"""Name of the stem of everything that is not the one instrument."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class UNetSettings:
     Parameters
     ----------
     instruments : tuple of str
-        The one instrument that is told from the rest.
+        Those with an output. If there is one, everything else is the stem "rest".
     channels : tuple of int
         Filters of each layer on the way down; frames and bins are halved as many times.
     bins : int
-        Frequencies heard, from 0 on; those above are treated like the highest of them.
+        Number of frequencies of the input, from 0 on; higher ones get the mask of the highest of them.
     dropout : float
-        Share of values silenced in training, in three layers on the way up.
+        Probability of dropout in training, in three layers on the way up.
     """
 
     instruments: tuple[str, ...] = ("surdo",)
@@ -58,16 +58,18 @@ class UNetSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "instruments", tuple(self.instruments))  # JSON has lists
         object.__setattr__(self, "channels", tuple(self.channels))
-        if len(self.instruments) != 1 or self.instruments[0] in ("", REST):
-            raise ValueError(f"a U-Net tells one instrument from the rest, not {', '.join(self.instruments) or 'none'}")
+        if not all(self.instruments) or self.instruments in ((), (REST,)):
+            raise ValueError("a U-Net needs the name of an instrument other than 'rest'")
+        if len(set(self.instruments)) < len(self.instruments):
+            raise ValueError(f"the instruments of a U-Net must be different: {', '.join(self.instruments)}")
         if not 2 <= len(self.channels) <= 8 or not all(1 <= filters <= 4096 for filters in self.channels):
             raise ValueError(f"a U-Net has 2 to 8 layers of 1 to 4096 filters, not {self.channels}")
         if not 1 <= self.bins <= 65536 or not 0 <= self.dropout < 1:
-            raise ValueError(f"these are no sizes of a U-Net: {self}")
+            raise ValueError(f"a U-Net has 1 to 65536 bins, and a dropout from 0 to below 1: {self}")
 
 
 class UNet(nn.Module):
-    """Logits of masks for one instrument and the rest, from magnitudes.
+    """Logits of masks from magnitudes.
 
     Parameters
     ----------
@@ -83,32 +85,34 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(_Down(sizes[level], sizes[level + 1]) for level in range(len(sizes) - 1))
         self.up = nn.ModuleList()
         for number, level in enumerate(range(len(sizes) - 2, -1, -1)):
-            beside = 1 if number == 0 else 2  # the deepest has nothing beside it
+            skip = 1 if number == 0 else 2  # the deepest layer has no skip connection
             dropout = settings.dropout if 1 <= number <= 3 and level > 0 else 0.0
-            self.up.append(_Up(beside * sizes[level + 1], sizes[level], dropout, last=level == 0))
+            filters = sizes[level] if level else len(settings.instruments)
+            self.up.append(_Up(skip * sizes[level + 1], filters, dropout, last=level == 0))
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """The instrument and the rest, in the order of the masks."""
-        return (*self.settings.instruments, REST)
+        """The instruments in the order of the masks, with the rest where there is only one."""
+        instruments = self.settings.instruments
+        return instruments if len(instruments) > 1 else (*instruments, REST)
 
     @property
     def stride_frames(self) -> int:
-        """Pieces agree with the whole if they begin at a multiple of so many frames: 64."""
+        """Pieces give the same as the whole if they begin at a multiple of so many frames: 64."""
         return 1 << len(self.settings.channels)
 
     @property
     def context_frames(self) -> int:
-        """How far, on either side, it looks beyond a frame, as a multiple of the stride: 256."""
+        """Frames on either side that an output depends on, as a multiple of the stride: 256."""
         return 4 * self.stride_frames
 
-    def hear(self, power: Tensor, level: float | Tensor) -> Tensor:
-        """What `forward` is given: magnitudes against the level of the recording.
+    def features(self, power: Tensor, level: float | Tensor) -> Tensor:
+        """Compute the input of `forward`: magnitudes relative to the level of the recording.
 
         Parameters
         ----------
         power : float32 tensor [shape=(..., frames, bins)]
-            At any rate: bins that a low one has not are silent, those above the highest one heard are left out.
+            At any rate: bins that a low one lacks are silent, those above `settings.bins` are left out.
         level : float or tensor
             Mean power of a band in the whole recording.
 
@@ -120,7 +124,7 @@ class UNet(nn.Module):
         return functional.pad(magnitude, (0, self.settings.bins - magnitude.shape[-1]))
 
     def masks(self, power: Tensor, level: float) -> Tensor:
-        """Masks of a recording or of a piece of one, in evaluation mode whatever mode the network is in.
+        """Compute masks of a recording or of a piece of one, in evaluation mode whatever mode the network is in.
 
         Parameters
         ----------
@@ -131,62 +135,62 @@ class UNet(nn.Module):
 
         Returns
         -------
-        float32 tensor [shape=(2, frames, bins)]
-            Of the instrument and of the rest; they sum to one.
+        float32 tensor [shape=(len(instruments), frames, bins)]
+            They sum to one.
         """
-        training, wanted = self.training, power.shape[-1]
+        training, n_bins = self.training, power.shape[-1]
         try:
             with torch.inference_mode():
-                masks = self.eval()(self.hear(power, level)[None])[0].softmax(0)[..., :wanted]
+                masks = self.eval()(self.features(power, level)[None])[0].softmax(0)[..., :n_bins]
         finally:
             self.train(training)
-        above = masks[..., -1:].expand(*masks.shape[:-1], wanted - masks.shape[-1])
+        above = masks[..., -1:].expand(*masks.shape[:-1], n_bins - masks.shape[-1])
         return torch.cat([masks, above], -1)
 
-    def forward(self, bands: Tensor) -> Tensor:
-        """Logits of masks.
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Compute logits of masks.
 
         Parameters
         ----------
-        bands : float32 tensor [shape=(batch, frames, bins)]
-            What `hear` gives.
+        magnitudes : float32 tensor [shape=(batch, frames, bins)]
+            From `features`.
 
         Returns
         -------
-        float32 tensor [shape=(batch, 2, frames, bins)]
-            Of the instrument, and 0 for the rest.
+        float32 tensor [shape=(batch, len(instruments), frames, bins)]
+            0 for the rest.
         """
-        frames, bins, stride = bands.shape[1], bands.shape[2], self.stride_frames
-        x = functional.pad(bands, (0, -bins % stride, 0, -frames % stride)).unsqueeze(1)
-        beside: list[Tensor] = []
+        frames, bins, stride = magnitudes.shape[1], magnitudes.shape[2], self.stride_frames
+        x = functional.pad(magnitudes, (0, -bins % stride, 0, -frames % stride)).unsqueeze(1)
+        skips: list[Tensor] = []
         for down in self.down:
             x = down(x)
-            beside.append(x)
-        x = self.up[0](beside.pop())
+            skips.append(x)
+        x = self.up[0](skips.pop())
         for up in self.up[1:]:
-            x = up(torch.cat([beside.pop(), x], 1))
-        logits = x[:, 0, :frames, :bins]
-        return torch.stack([logits, torch.zeros_like(logits)], 1)
+            x = up(torch.cat([skips.pop(), x], 1))
+        logits = x[:, :, :frames, :bins]
+        return logits if logits.shape[1] > 1 else torch.cat([logits, torch.zeros_like(logits)], 1)
 
 
 class _Down(nn.Module):
-    """Half as many frames and bins."""
+    """A convolution that halves frames and bins."""
 
-    def __init__(self, came: int, go: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(came, go, 5, stride=2, padding=2), nn.BatchNorm2d(go)
+        self.conv, self.norm = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.leaky_relu(self.norm(self.conv(x)), 0.2)
 
 
 class _Up(nn.Module):
-    """Twice as many frames and bins; the last gives logits."""
+    """A transposed convolution that doubles frames and bins; the last one gives logits."""
 
-    def __init__(self, came: int, go: int, dropout: float, *, last: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, dropout: float, *, last: bool) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(came, go, 5, stride=2, padding=2, output_padding=1)
-        self.norm, self.dropout, self.last = nn.BatchNorm2d(go), nn.Dropout(dropout), last
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+        self.norm, self.dropout, self.last = nn.BatchNorm2d(outputs), nn.Dropout(dropout), last
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dropout(self.norm(self.conv(x)))
@@ -194,25 +198,25 @@ class _Up(nn.Module):
 
 
 class MagnitudeBatch(NamedTuple):
-    """What the network sees in a step of `fit`, and what it is asked.
+    """Input and target of a training step.
 
     Parameters
     ----------
-    bands : float32 tensor [shape=(batch, frames, bins)]
-        Magnitudes of mixtures, as `UNet.hear` gives them.
-    stems : float32 tensor [shape=(batch, 2, frames, bins)]
-        Magnitudes of the instrument and of the rest, against the same level.
+    features : float32 tensor [shape=(batch, frames, bins)]
+        Magnitudes of mixtures, from `UNet.features`.
+    stems : float32 tensor [shape=(batch, len(instruments), frames, bins)]
+        Magnitudes of the stems, relative to the same level.
     """
 
-    bands: Tensor
+    features: Tensor
     stems: Tensor
 
 
 def magnitude_loss(logits: Tensor, batch: MagnitudeBatch) -> Tensor:
-    """Mean absolute error of masked magnitudes, that of the tutorial, for the instrument and for the rest."""
-    return (logits.softmax(1) * batch.bands[:, None] - batch.stems).abs().mean()
+    """Return the mean absolute error of masked magnitudes over all stems, as in the tutorial."""
+    return (logits.softmax(1) * batch.features[:, None] - batch.stems).abs().mean()
 
 
-def tiny(instrument: str = "surdo", *, bins: int = 60) -> UNet:
-    """A network small enough to train inside a test."""
-    return UNet(UNetSettings((instrument,), (8, 12, 16), bins, dropout=0.0))
+def tiny(instruments: tuple[str, ...] = ("surdo",), *, bins: int = 60) -> UNet:
+    """Return a network small enough to train inside a test."""
+    return UNet(UNetSettings(instruments, (8, 12, 16), bins, dropout=0.0))

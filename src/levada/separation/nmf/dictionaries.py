@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.learning.card import Card
-from levada.separation.stft import BANDS
+from levada.separation.stft import N_BANDS
 
 __all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings"]
 
@@ -112,7 +112,7 @@ class Dictionaries:
             raise InputError(f"dictionaries are of different instruments, not {', '.join(self.instruments) or 'none'}")
         if len(self.bases) != len(self.instruments):
             raise InputError(f"dictionaries of {len(self.bases)} for {len(self.instruments)} instruments")
-        rows = BANDS if self.settings.bands else self.bases[0].shape[-1] if self.bases[0].ndim else 0
+        rows = N_BANDS if self.settings.bands else self.bases[0].shape[-1] if self.bases[0].ndim else 0
         right = (self.settings.bases, self.settings.taps, rows)
         for name, basis in zip(self.instruments, self.bases, strict=True):
             if basis.shape != right or math.prod(right) == 0:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.separation.nmf.dictionaries import Dictionaries, NmfSettings
 from levada.separation.nmf.updates import LEAST, activations, as_matrix, scaled, windows
-from levada.separation.stft import BANDS, BASIS_HOP, BASIS_HZ, Stft
+from levada.separation.stft import N_BANDS, REFERENCE_HOP, REFERENCE_RATE, Stft
 
 __all__ = ["band_estimates", "checked", "in_bands", "masks"]
 
@@ -57,12 +57,12 @@ def band_estimates(dictionaries: Dictionaries, bands: npt.ArrayLike) -> Floats32
     ----------
     dictionaries : Dictionaries
         Of bands.
-    bands : float32 [shape=(frames, BANDS)]
+    bands : float32 [shape=(frames, N_BANDS)]
         Magnitudes: the roots of `levada.separation.stft.Stft.bands`.
 
     Returns
     -------
-    float32 [shape=(instruments, frames, BANDS)]
+    float32 [shape=(instruments, frames, N_BANDS)]
         They sum to `bands`.
 
     Raises
@@ -73,8 +73,8 @@ def band_estimates(dictionaries: Dictionaries, bands: npt.ArrayLike) -> Floats32
     if not dictionaries.settings.bands:
         raise InputError("these dictionaries are of bins: learn them with bands=True")
     given = checked(bands, "the mixture")
-    if given.shape[1] != BANDS:
-        raise InputError(f"the mixture has {given.shape[1]} bands and should have {BANDS}")
+    if given.shape[1] != N_BANDS:
+        raise InputError(f"the mixture has {given.shape[1]} bands and should have {N_BANDS}")
     return _shares(dictionaries, given) * given
 
 
@@ -97,16 +97,16 @@ def checked(magnitude: npt.ArrayLike, what: str) -> Floats32:
 
 
 def in_bands(magnitude: Floats32, settings: NmfSettings) -> Floats32:
-    """Magnitudes of bands from those of bins, if bases are of bands; float32 [shape=(frames, BANDS or bins)]."""
+    """Magnitudes of bands from those of bins, if bases are of bands; float32 [shape=(frames, N_BANDS or bins)]."""
     if not settings.bands:
         return magnitude
     most = np.float32(max(float(magnitude.max(initial=0.0)), 1e-30))
-    return np.sqrt(_stft(magnitude.shape[1]).bands(np.square(magnitude / most))) * most
+    return np.sqrt(_stft(magnitude.shape[1]).to_bands(np.square(magnitude / most))) * most
 
 
 def _stft(bins: int) -> Stft:
     """The transform that has so many bins: those of all rates lie at the same frequencies."""
-    return Stft(round((bins - 1) * BASIS_HZ / BASIS_HOP))
+    return Stft(round((bins - 1) * REFERENCE_RATE / REFERENCE_HOP))
 
 
 def _shares(dictionaries: Dictionaries, heard: Floats32) -> Floats32:

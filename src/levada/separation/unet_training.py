@@ -1,0 +1,133 @@
+"""Training of the U-Net from stems: one network with an output for each instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from levada.errors import InputError
+from levada.learning.training import FitSettings, Progress, fit
+from levada.separation.augmentation import StemAugmentation
+from levada.separation.examples import CLIP, RATE, StemDataset, prefetch, sample_spectra
+from levada.separation.networks.unet import MagnitudeBatch, UNet, UNetSettings, magnitude_loss
+from levada.separation.stft import N_BANDS, Stft
+
+__all__ = ["UNetTraining", "train_unet"]
+
+
+@dataclass(frozen=True)
+class UNetTraining:
+    """Settings of the training of a U-Net.
+
+    Parameters
+    ----------
+    steps : int
+    learning_rate : float
+    batch : int
+        Excerpts in a step.
+    excerpt_s : float
+        Length of an excerpt, in seconds; 2.94 s are 128 frames.
+    augmentation : StemAugmentation
+    channels : tuple of int
+        Filters of each layer: see `levada.separation.networks.unet.UNetSettings`.
+    bins : int
+        Number of frequencies of the input.
+    dropout : float
+    average : float
+        Decay of the average of the weights.
+    level_db : float
+        Range of the random error of the level of the whole recording, either way.
+    seed : int
+    """
+
+    steps: int = 300
+    learning_rate: float = 2e-3
+    batch: int = 4
+    excerpt_s: float = 2.94
+    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    bins: int = 1024
+    dropout: float = 0.1
+    average: float = 0.98
+    level_db: float = 4.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.augmentation, dict):
+            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
+            raise InputError(f"batch and excerpt_s are above 0, and level_db is a number from 0 to 60: {self}")
+
+
+def train_unet(
+    dataset: StemDataset,
+    instruments: tuple[str, ...],
+    *,
+    settings: UNetTraining = UNetTraining(),
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> UNet:
+    """Train a U-Net from scratch.
+
+    Parameters
+    ----------
+    dataset : StemDataset
+        Mono, at `levada.separation.examples.RATE`.
+    instruments : tuple of str
+        Two or more, each of which gets a mask; masks sum to one.
+    settings : UNetTraining
+    folder : path-like
+        For the log and the checkpoint: see `levada.learning.training.fit`.
+    progress : callable, optional
+        Called with the steps done, all steps and the loss.
+
+    Returns
+    -------
+    UNet
+    """
+    torch.manual_seed(settings.seed)
+    net = UNet(UNetSettings(instruments, settings.channels, settings.bins, settings.dropout))
+    trained: Any = fit(
+        net,
+        partial(_batches, net, dataset, settings),
+        settings=FitSettings(
+            settings.steps, settings.learning_rate, clip=CLIP, average=settings.average, seed=settings.seed
+        ),
+        loss=magnitude_loss,
+        folder=folder,
+        progress=progress,
+    )
+    return trained  # type: ignore[no-any-return]
+
+
+def _batches(net: UNet, dataset: StemDataset, settings: UNetTraining, start: int) -> Iterator[MagnitudeBatch]:
+    """Yield the batches of all steps from one on; each depends on the number of its step alone."""
+
+    def make(step: int) -> MagnitudeBatch:
+        rng = np.random.default_rng([settings.seed, step])
+        excerpts = [_excerpt(net, dataset, settings, rng) for _ in range(settings.batch)]
+        mixtures, stems = zip(*excerpts, strict=True)
+        return MagnitudeBatch(torch.stack(mixtures), torch.stack(stems))
+
+    return prefetch(make, start, settings.steps)
+
+
+def _excerpt(
+    net: UNet, dataset: StemDataset, settings: UNetTraining, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw the magnitudes of a mixture [shape=(frames, bins)] and of its stems [shape=(instruments, frames, bins)]."""
+    length, transform = round(settings.excerpt_s * RATE), Stft(RATE)
+    spectra, _ = sample_spectra(dataset, length, rate=RATE, config=settings.augmentation, rng=rng)
+    silence = np.zeros((transform.n_frames(length), transform.n_bins), np.complex64)
+    stems = np.stack([spectra.get(name, silence) for name in net.instruments])
+    powers = torch.from_numpy(np.abs(np.concatenate([stems.sum(0)[None], stems])) ** 2)
+    level = powers[0].sum() / (len(silence) * N_BANDS) * 10 ** (rng.uniform(-settings.level_db, settings.level_db) / 10)
+    magnitudes = net.features(powers, level)
+    return magnitudes[0], magnitudes[1:]
