@@ -19,7 +19,7 @@ from levada.experiments.runner import Summary, open_corpora
 from levada.io import workers
 
 SPEC = """
-strategies = ["untouched", "decoder", "finetune+augment"]
+strategies = ["pretrained", "decoder", "finetune+augment"]
 minutes = [0.5, 1.5]
 seeds = {seeds}
 [corpora]

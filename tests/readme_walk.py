@@ -14,9 +14,9 @@ from levada.io.formats import read_beats, write_beats
 from test_readme import BLOCKS, COMMANDS
 
 STUDY = """
-strategies = ["untouched", "decoder"]
+strategies = ["pretrained", "decoder"]
 minutes = [0.25]
-rivals = ["flux"]
+external = ["flux"]
 seeds = 1
 
 [corpora]

@@ -12,7 +12,7 @@ from levada.cli import study, terminal
 from levada.errors import InputError, MissingExtra
 from levada.experiments import read_runs
 
-SPEC = 'rivals = ["flux"]\nseeds = 2\n[corpora]\nsmall = "{}"\n'
+SPEC = 'external = ["flux"]\nseeds = 2\n[corpora]\nsmall = "{}"\n'
 
 
 @pytest.fixture

@@ -325,6 +325,6 @@ class TestEnsembles:
         candombe(tmp_path / "mir_datasets", index)
         monkeypatch.setattr(Path, "home", lambda: tmp_path)
         source = Source("candombe", path="mirdata:candombe:ensemble")
-        (opened,), _, notes = open_corpora(Study("mine", (source,), (), rivals=("flux",)), out=tmp_path)
+        (opened,), _, notes = open_corpora(Study("mine", (source,), (), external=("flux",)), out=tmp_path)
         assert len(opened.corpus.groups) == 4
         assert any("players may play in several ensembles" in note for note in notes)

@@ -65,8 +65,8 @@ class TestTrained:
     def test_what_one_model_knows_no_model_is_scored_on(self, clicks, tiny_model, tmp_path):
         knows = model(tiny_model, tmp_path / "knows", [clicks / "a.wav", clicks / "b.wav", clicks / "c.wav"])
         study = Study(
-            "mine", (Source("clicks", path=str(clicks)),), ("untouched", "decoder"), (0.1,), (knows,),
-            rivals=("flux",), seeds=tuple(range(4)),
+            "mine", (Source("clicks", path=str(clicks)),), ("pretrained", "decoder"), (0.1,), (knows,),
+            external=("flux",), seeds=tuple(range(4)),
         )  # fmt: skip
         there = opened(clicks)
         grid = lay_out(study, [there])
@@ -84,14 +84,16 @@ class TestTrained:
     def test_others_of_its_group_are_left_out_too(self, clicks, tiny_model, tmp_path):
         (clicks / "corpus.toml").write_text('[groups]\n"[ab]" = "one"\n"[cd]" = "two"\n"[ef]" = "three"\n')
         knows = model(tiny_model, tmp_path / "knows", [clicks / "a.wav"])
-        study = Study("mine", (Source("clicks", path=str(clicks)),), ("untouched",), bases=(knows,), seeds=(0, 1, 2, 3))
+        study = Study(
+            "mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(knows,), seeds=(0, 1, 2, 3)
+        )
         there = opened(clicks)
         for plan in lay_out(study, [there]).plans:
             assert not scored(plan, there) & set("ab")
 
     def test_a_model_that_knows_all_leaves_nothing_to_score(self, clicks, tiny_model, tmp_path):
         knows = model(tiny_model, tmp_path / "knows", sorted(clicks.glob("*.wav")))
-        study = Study("mine", (Source("clicks", path=str(clicks)),), ("untouched",), bases=(knows,))
+        study = Study("mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(knows,))
         with pytest.raises(ValueError, match=r"leaves nothing to run: clicks, seed 0: models were trained on all"):
             lay_out(study, [opened(clicks)])
 
@@ -99,7 +101,7 @@ class TestTrained:
         model(tiny_model, tmp_path / "knows", [clicks / "a.wav", clicks / "b.wav"])
         spec = tmp_path / "mine.toml"
         spec.write_text(
-            'rivals = ["./knows", "flux"]\nseeds = [0, 1]\ntrim_s = 0\n[corpora]\nclicks = "clicks"\n'
+            'external = ["./knows", "flux"]\nseeds = [0, 1]\ntrim_s = 0\n[corpora]\nclicks = "clicks"\n'
         )  # fmt: skip
         summary = run_study(spec, out=tmp_path / "out")
         assert not summary.failed
@@ -115,7 +117,7 @@ class TestDuplicates:
         shutil.copy(clicks / "c.beats", clicks / "copy.beats")
         shutil.copy(clicks / "a.wav", clicks / "again.wav")
         shutil.copy(clicks / "a.beats", clicks / "again.beats")
-        study = Study("mine", (Source("clicks", path=str(clicks)),), rivals=("flux",), strategies=())
+        study = Study("mine", (Source("clicks", path=str(clicks)),), external=("flux",), strategies=())
         (there,), _, notes = open_corpora(study, out=clicks.parent)
         assert {track.id for track in there.corpus.annotated} == set("abcdef")
         assert {track.id for track in open_source(there.source).annotated} == set("abcdef")
@@ -147,7 +149,7 @@ class TestPlaces:
         (home / "shots").mkdir()
         audio.write(home / "shots" / "chico-open.wav", np.full((1, 400), 0.5, np.float32), rate=44100)
         (home / "mine.toml").write_text(
-            'strategies = ["untouched", "decoder"]\nbases = ["models/mine"]\nrivals = ["flux"]\nminutes = [0.05]\n'
+            'strategies = ["pretrained", "decoder"]\nbases = ["models/mine"]\nexternal = ["flux"]\nminutes = [0.05]\n'
             '[corpora]\nclicks = "clicks"\n'
             'made = { render = "candombe", recordings = 2, seconds = 8, sounds = "shots" }\n'
         )
@@ -159,7 +161,7 @@ class TestPlaces:
         again = run_study(away / "mine.toml", out=away / "out", each=lambda *_: pytest.fail("nothing is to be done"))
         assert (again.done, again.kept) == (0, 6)
         assert len(list((away / "out" / "corpora").iterdir())) == 1
-        told = json.dumps([run.deciding for run in read_runs(away / "out")])
+        told = json.dumps([run.config for run in read_runs(away / "out")])
         assert str(tmp_path) not in told
 
     def test_weights_that_change_in_their_place_are_another_model(self, clicks, tiny_model, tmp_path):
@@ -169,7 +171,7 @@ class TestPlaces:
             with torch.no_grad():
                 next(made.net.parameters()).add_(shift)
             weights.save(folder, made)
-            study = Study("mine", (Source("clicks", path=str(clicks)),), ("untouched",), bases=(folder,))
+            study = Study("mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(folder,))
             ids |= {plan.id for plan in lay_out(study, [opened(clicks)]).plans}
             shutil.rmtree(folder)
         assert len(ids) == 2
@@ -179,7 +181,7 @@ class TestPlaces:
             shutil.copytree(tiny_model, tmp_path / name)
         (tmp_path / "b" / "weights" / "more").write_text("another")
         folders = [str(tmp_path / name) for name in ("a/weights", "b/weights", "base")]
-        study = Study("mine", (Source("c", path="c"),), ("untouched",), bases=("base", *folders), rivals=("flux",))
+        study = Study("mine", (Source("c", path="c"),), ("pretrained",), bases=("base", *folders), external=("flux",))
         labels = labels_of(study)
         assert labels["base"] == "base"
         assert labels["flux"] == "flux"
@@ -191,7 +193,7 @@ class TestPlaces:
     @pytest.mark.parametrize("name", ["beat_this:./x.ckpt", "demucs:./x", "bayes:./x", "./x"])
     def test_paths_of_models_are_beside_the_spec(self, tmp_path, name):
         spec = tmp_path / "mine.toml"
-        spec.write_text(f'rivals = ["{name}"]\n[corpora]\nclicks = "clicks"\n')
+        spec.write_text(f'external = ["{name}"]\n[corpora]\nclicks = "clicks"\n')
         (rival,) = read_spec(spec).rivals
         assert Path(rival.rpartition(":")[2]).parent == tmp_path
         assert rival.rpartition(":")[0] == name.rpartition(":")[0]

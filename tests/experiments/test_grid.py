@@ -13,7 +13,7 @@ from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import Opened, data_digest, imagine, labels, prepare, sides
 from levada.experiments.cost import Clock, guess_s
-from levada.experiments.grid import identity, lay_out
+from levada.experiments.grid import fingerprint, lay_out
 from levada.experiments.runner import open_corpora
 from levada.experiments.spec import Source, Study, read_spec
 from levada.io import audio
@@ -22,7 +22,7 @@ from levada.io.formats import write_beats
 
 SCRATCH = 'strategies = ["scratch"]\nminutes = [1]\n'
 FINETUNE = 'strategies = ["finetune"]\nminutes = [0.1]\n'
-BASIC = ("untouched", "decoder", "scratch", "finetune", "finetune+augment")
+BASIC = ("pretrained", "decoder", "scratch", "finetune", "finetune+augment")
 
 
 def record(folder, name, *, seconds=16, tempo_bpm=120, seed=0):
@@ -52,14 +52,14 @@ def opened(folder, name="clicks", **said):
     return Opened(source, corpus, data_digest(corpus))
 
 
-def study(folder, *, strategies=("untouched",), name="mine", **said):
+def study(folder, *, strategies=("pretrained",), name="mine", **said):
     return Study(name, (Source("clicks", path=str(folder)),), strategies, **said)
 
 
 class TestPlans:
     def test_every_combination_once(self, clicks):
         asked = study(
-            clicks, strategies=BASIC, minutes=(0.1, 0.2), rivals=("flux",), seeds=(0, 1),
+            clicks, strategies=BASIC, minutes=(0.1, 0.2), external=("flux",), seeds=(0, 1),
             augmentation=(("all",), ("none",), ("noise", "tempo")),
         )  # fmt: skip
         plans = lay_out(asked, [opened(clicks)]).plans
@@ -71,7 +71,7 @@ class TestPlans:
             ("finetune", "base", ""),  # which is fine-tuning with augmentation by nothing too
             *(("finetune+augment", "base", level) for level in ("all", "tempo+noise")),
         ]
-        expected = {("untouched", "base", 0.0, ""), ("untouched", "flux", 0.0, "")}
+        expected = {("pretrained", "base", 0.0, ""), ("pretrained", "flux", 0.0, "")}
         expected |= {(strategy, base, minutes, level) for strategy, base, level in each for minutes in (0.1, 0.2)}
         assert set(told) == expected
         assert len(told) == len(expected)
@@ -88,7 +88,7 @@ class TestPlans:
         assert (scratch.steps, scratch.learning_rate, scratch.layers, scratch.seed) == (9, 1.0, (), 4)
         assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NO_AUGMENTATION)
         assert augmented.augmentation == replace(NO_AUGMENTATION, tempo=0.15)
-        assert by["finetune"].deciding()["settings"]["augmentation"]["noise_db"] == "-inf"
+        assert by["finetune"].config()["settings"]["augmentation"]["noise_db"] == "-inf"
 
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
         there = opened(clicks)
@@ -127,7 +127,7 @@ class TestIds:
             "halves": True, "ignore_groups": True, "settings": replace(plan.settings, steps=3), "code": "x",
             "data": "x", "weights": "x",
         }  # fmt: skip
-        assert set(changes) == set(plan.deciding())
+        assert set(changes) == set(plan.config())
         ids = {replace(plan, **{key: value}).id for key, value in changes.items()}
         assert len(ids | {plan.id}) == len(changes) + 1
 
@@ -135,8 +135,8 @@ class TestIds:
         one = self.plan(clicks, strategies=("decoder",), minutes=(0.1,))
         other = lay_out(
             study(
-                clicks, strategies=("untouched", "scratch", "decoder"), minutes=(0.1, 0.2), name="other", seeds=(0, 5),
-                keep_weights=True, rivals=("flux",), settings={"steps": 3},
+                clicks, strategies=("pretrained", "scratch", "decoder"), minutes=(0.1, 0.2), name="other", seeds=(0, 5),
+                keep_weights=True, external=("flux",), settings={"steps": 3},
             ),
             [opened(clicks)],
         )  # fmt: skip
@@ -144,8 +144,8 @@ class TestIds:
 
     def test_it_is_the_hash_of_what_is_written(self, clicks):
         plan = self.plan(clicks)
-        assert plan.id == identity(plan.deciding())
-        assert identity(dict(reversed(plan.deciding().items()))) == plan.id
+        assert plan.id == fingerprint(plan.config())
+        assert fingerprint(dict(reversed(plan.config().items()))) == plan.id
         assert len(plan.id) == 16
 
     @pytest.mark.parametrize("change", ["audio", "beat", "position", "group", "new", "gone"])
@@ -244,19 +244,19 @@ class TestLeftOut:
             raise MissingExtra("librosa", extra="librosa", purpose="score it")
 
         monkeypatch.setattr("levada.beat_tracking.pretrained.EXTERNAL", {"librosa": missing})
-        grid = lay_out(study(clicks, rivals=("librosa",)), [opened(clicks)])
+        grid = lay_out(study(clicks, external=("librosa",)), [opened(clicks)])
         assert [plan.base for plan in grid.plans] == ["base"]
         assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)
 
     def test_what_can_be_missing_and_is(self, clicks, tmp_path):
         spec = tmp_path / "mine.toml"
         spec.write_text(
-            f'strategies = ["untouched"]\n[corpora]\nthere = "{clicks}"\nnone = {{ path = "none", optional = true }}\n'
+            f'strategies = ["pretrained"]\n[corpora]\nthere = "{clicks}"\nnone = {{ path = "none", optional = true }}\n'
         )
         there, missing, _ = open_corpora(read_spec(spec), out=tmp_path)
         assert [one.source.name for one in there] == ["there"]
         assert missing == [f"none: there is no folder {tmp_path / 'none'}"]
-        spec.write_text('strategies = ["untouched"]\n[corpora]\nnone = "none"\n')
+        spec.write_text('strategies = ["pretrained"]\n[corpora]\nnone = "none"\n')
         with pytest.raises(InputError, match=r"none: there is no folder .*; with optional = true") as error:
             open_corpora(read_spec(spec), out=tmp_path)
         assert (error.value.path, error.value.line) == (spec, 3)
@@ -267,11 +267,11 @@ class TestWrong:
         ("text", "told", "line"),
         [
             ('strategies = ["finetun"]\nminutes = [1]\n', "no strategy 'finetun'; did you mean 'finetune'?", 1),
-            ('strategies = ["untouched"]\nselection = ["votek"]\n', "there is no selection 'votek'", 2),
-            ('strategies = ["untouched"]\nbases = ["bse"]\n', "no model 'bse'; did you mean 'base'?", 2),
+            ('strategies = ["pretrained"]\nselection = ["votek"]\n', "there is no selection 'votek'", 2),
+            ('strategies = ["pretrained"]\nbases = ["bse"]\n', "no model 'bse'; did you mean 'base'?", 2),
             (FINETUNE + 'bases = ["flux"]\n', "no weights to train on", 3),
-            ('rivals = ["fluxx"]\n', "no model 'fluxx'; did you mean 'flux'?", 1),
-            ('rivals = ["./none"]\n', "there is no model", 1),
+            ('external = ["fluxx"]\n', "no model 'fluxx'; did you mean 'flux'?", 1),
+            ('external = ["./none"]\n', "there is no model", 1),
             (FINETUNE + 'layers = ["haed"]\n', "no layers 'haed'; did you mean 'head'?", 3),
             (SCRATCH + '[settings]\nstep = 3\n', "'step' is no setting .* did you mean 'steps'?", 4),
             (SCRATCH + '[settings]\nseed = 3\n', "'seed' is no setting", 4),
@@ -318,7 +318,7 @@ class TestWrong:
             open_corpora(study(tmp_path / "bare"), out=tmp_path)
 
     def test_no_such_tradition(self, tmp_path):
-        asked = Study("mine", (Source("x", render="samab", line=7),), ("untouched",), path=tmp_path / "mine.toml")
+        asked = Study("mine", (Source("x", render="samab", line=7),), ("pretrained",), path=tmp_path / "mine.toml")
         with pytest.raises(InputError, match="samab"):
             open_corpora(asked, out=tmp_path)
 
@@ -332,11 +332,11 @@ class TestWrong:
 
 class TestCost:
     def test_a_guess_grows_with_the_work(self, clicks):
-        asked = study(clicks, strategies=("untouched", "scratch", "finetune"), minutes=(0.1,))
+        asked = study(clicks, strategies=("pretrained", "scratch", "finetune"), minutes=(0.1,))
         by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
-        guesses = [guess_s(by[name], scored_min=2.0) for name in ("untouched", "scratch", "finetune")]
+        guesses = [guess_s(by[name], scored_min=2.0) for name in ("pretrained", "scratch", "finetune")]
         assert guesses == sorted(guesses)
-        assert guess_s(by["untouched"], scored_min=4.0) > guesses[0]
+        assert guess_s(by["pretrained"], scored_min=4.0) > guesses[0]
 
     def test_what_was_measured_counts_and_the_closest_first(self, clicks):
         class Known:
@@ -365,7 +365,7 @@ class TestCost:
             def __init__(self, plan):
                 self.id, self.strategy, self.base, self.minutes = plan.id, plan.strategy, plan.base, plan.minutes
 
-        asked = study(clicks, strategies=("untouched", "scratch"), minutes=(0.1,), rivals=("flux",))
+        asked = study(clicks, strategies=("pretrained", "scratch"), minutes=(0.1,), external=("flux",))
         *short, long = lay_out(asked, [opened(clicks)]).plans
         guesses = {plan.id: 1.0 for plan in short} | {long.id: 90.0}
         clock = Clock((Known(plan) for plan in short), guesses=guesses, lanes=2)

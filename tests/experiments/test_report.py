@@ -14,8 +14,8 @@ from levada.experiments.report import PAGE, write_report
 from levada.experiments.report.compare import comparisons, verdicts
 from levada.experiments.report.results import collect
 from levada.experiments.report.tables import Table, gained_and_lost, summary, write_latex, write_markdown
-from levada.experiments.report.text import findings, leading, missing, on_selection, worth
-from levada.experiments.store import identity, read_runs, write_run
+from levada.experiments.report.text import findings, leading_method, missing, selection_text, verdict_text
+from levada.experiments.store import fingerprint, read_runs, write_run
 
 HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "kind", "detail", "duration_s", "cpu_s",
             "trained_on", "error")  # fmt: skip
@@ -25,8 +25,8 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
           selection="random", tracks=8, spread=0.0, code="a", study="minutes", error="", failed=(),
           kind="right"):  # fmt: skip
     """Write a run of eight recordings whose scores are these, give or take."""
-    bare = strategy == "untouched"
-    deciding = {
+    bare = strategy == "pretrained"
+    config = {
         "corpus": corpus, "strategy": strategy, "base": base, "minutes": 0.0 if bare else minutes,
         "selection": "" if bare else selection, "augmentation": "" if bare else "all", "layers": "" if bare else "all",
         "seed": seed, "code": code, "data": "d",
@@ -40,13 +40,13 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
         broken = number in failed
         cells = [f"song{number}", f"player{number}", "m", "0", "30", *([""] * len(SCORES) if broken else scores), "5"]
         lines.append(",".join([*cells, "" if broken else kind, "as said", "30", "1", "False", "it broke" * broken]))
-    identifier = identity(deciding)
-    about = {
-        "format": 1, "id": identifier, "study": study, "deciding": deciding, "labels": [], "labels_minutes": minutes,
+    identifier = fingerprint(config)
+    record = {
+        "format": 1, "id": identifier, "study": study, "config": config, "labels": [], "labels_minutes": minutes,
         "test": [], "costs": {"adapt_cpu_s": 10.0, "score_cpu_s": 2.0, "peak_mb": 500.0}, "environment": {},
         "model": {}, "error": error,
     }  # fmt: skip
-    files = {"run.json": json.dumps(about).encode(), "scores.csv": ("\n".join(lines) + "\n").encode()}
+    files = {"run.json": json.dumps(record).encode(), "scores.csv": ("\n".join(lines) + "\n").encode()}
     return write_run(out, files)
 
 
@@ -67,7 +67,7 @@ def written(tmp_path_factory):
 def a_study(folder):
     for seed in (0, 1):
         for model, beat in (("base", 0.8), ("flux", 0.85), ("madmom", 0.7)):
-            a_run(folder, "untouched", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong one")
+            a_run(folder, "pretrained", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong one")
         for minutes, beat in ((0.5, 0.9), (1.5, 0.95)):
             a_run(folder, "finetune+augment", minutes=minutes, beat=beat, seed=seed, spread=0.01)
             a_run(folder, "scratch", "", minutes=minutes, beat=0.4, downbeat=0.2, seed=seed, kind="phase shift")
@@ -109,7 +109,7 @@ class TestPage:
 
     def test_names_are_no_html(self, tmp_path):
         a_run(tmp_path / "s", "finetune+augment", corpus="<b>drums</b> & co")
-        a_run(tmp_path / "s", "untouched", corpus="<b>drums</b> & co")
+        a_run(tmp_path / "s", "pretrained", corpus="<b>drums</b> & co")
         html = write_report(tmp_path / "s", out=tmp_path / "report").page.read_text(encoding="utf-8")
         assert "<b>" not in html
         assert "&lt;b&gt;drums&lt;/b&gt; &amp; co" in html
@@ -125,7 +125,7 @@ class TestPage:
         assert best == [pytest.approx(0.4)] * 32
 
     def test_an_existing_report_is_kept(self, tmp_path):
-        a_run(tmp_path / "s", "untouched", tracks=2)
+        a_run(tmp_path / "s", "pretrained", tracks=2)
         write_report(tmp_path / "s", out=tmp_path / "report")
         before = (tmp_path / "report" / PAGE).stat().st_ino
         with pytest.raises(InputError, match="exists already"):
@@ -144,11 +144,11 @@ class TestPage:
     @pytest.mark.parametrize(
         "made",
         [
-            [("untouched", {})],
+            [("pretrained", {})],
             [("finetune+augment", {})],
             [("scratch", {"base": "", "tracks": 1})],
-            [("untouched", {}), ("bayes", {"base": "", "failed": range(8)})],
-            [("untouched", {"downbeat": float("nan")}), ("decoder", {"downbeat": float("nan")})],
+            [("pretrained", {}), ("bayes", {"base": "", "failed": range(8)})],
+            [("pretrained", {"downbeat": float("nan")}), ("decoder", {"downbeat": float("nan")})],
         ],
         ids=["no labels", "no base", "one recording", "all failed", "no downbeats"],
     )
@@ -170,7 +170,7 @@ class TestWords:
         (said,) = findings(collect(read_runs(out)))
         assert said.startswith("drums: with 1.5 minutes of labels, finetune+augment from base reaches beat F 0.953 [")
         assert re.search(
-            r"Beat F: against base untouched \+0\.15\d \[[^]]*\], a gain; against flux, the best other", said
+            r"Beat F: against base without labels \+0\.15\d \[[^]]*\], a gain; against flux, the best other", said
         )
         assert "model without labels (0.85 (range 0.85 to 0.85, 8 groups)), +0.1" in said
         assert "No other strategy had higher means with as many labels; against the next, scratch: beat F +0.55" in said
@@ -180,25 +180,25 @@ class TestWords:
         for strategy in ("bayes", "finetune", "finetune+augment", "decoder"):
             a_run(tmp_path, strategy, beat=0.99 if strategy == best else 0.7, spread=0.01)
         results = collect(read_runs(tmp_path))
-        assert leading(results, "drums", 1.5).strategy == best
+        assert leading_method(results, "drums", 1.5).strategy == best
         (said,) = findings(results)
         assert said.startswith(f"drums: with 1.5 minutes of labels, {best} from base reaches beat F 0.9")
 
     def test_a_strategy_without_downbeats_is_not_the_best(self, tmp_path):
         a_run(tmp_path, "finetune", beat=0.8, downbeat=0.8)
         a_run(tmp_path, "decoder", beat=0.9, downbeat=float("nan"))
-        assert leading(collect(read_runs(tmp_path)), "drums", 1.5).strategy == "finetune"
+        assert leading_method(collect(read_runs(tmp_path)), "drums", 1.5).strategy == "finetune"
 
     def test_a_rival_without_scores_is_not_the_best(self, out):
         for seed in (0, 1):
-            a_run(out, "untouched", "beatnet", seed=seed, beat=float("nan"), downbeat=0.9)
+            a_run(out, "pretrained", "beatnet", seed=seed, beat=float("nan"), downbeat=0.9)
         (said,) = findings(collect(read_runs(out)))
-        assert "Beat F: against base untouched" in said
+        assert "Beat F: against base" in said
         assert "against flux, the best other model without labels (0.85" in said
         assert "against beatnet, the best other model without labels (0.90" in said
 
     def test_few_groups_are_no_difference(self, tmp_path):
-        a_run(tmp_path, "untouched", tracks=3, beat=0.1)
+        a_run(tmp_path, "pretrained", tracks=3, beat=0.1)
         a_run(tmp_path, "finetune+augment", tracks=3, beat=1.0)
         (said,) = findings(collect(read_runs(tmp_path)))
         assert "+0.90 (range +0.90 to +0.90, 3 groups), a range, which is no evidence of a difference" in said
@@ -219,26 +219,26 @@ class TestWords:
         assert "drums with 3 minutes has 1 of 2 seeds" in " ".join(missing(collect(read_runs(out))))
 
     def test_selection(self, out):
-        assert on_selection(collect(read_runs(out))) == ""
+        assert selection_text(collect(read_runs(out))) == ""
         for seed in (0, 1):
             a_run(out, "finetune+augment", selection="facility", beat=1.0, seed=seed, spread=0.001)
-        said = on_selection(collect(read_runs(out)))
+        said = selection_text(collect(read_runs(out)))
         assert re.search(r"strategies: facility beat F \+0\.0[45]\d \[\+[^]]*\], downbeat F [+-]0\.\d+ \[", said)
-        assert "Of 3 comparisons apart, 1 are above drawing at random and 0 below it" in said
+        assert "Of 3 separate comparisons, 1 are above drawing at random and 0 below it" in said
 
 
 class TestWorth:
     def test_counts_how_often_an_arm_is_at_or_above(self, out):
-        said = worth(collect(read_runs(out)))
+        said = verdict_text(collect(read_runs(out)))
         assert said[0].startswith("scratch: at or above its base in 0 of 6, ")
         assert said[1] == (
-            "finetune+augment from base: at or above its base in 6 of 6, at or above every other untouched model "
+            "finetune+augment from base: at or above its base in 6 of 6, at or above every other model "
             "in 6 of 6, at or above scratch in 6 of 6."
         )
 
     def test_nothing_learnt_nothing_said(self, tmp_path):
-        a_run(tmp_path, "untouched")
-        assert worth(collect(read_runs(tmp_path))) == []
+        a_run(tmp_path, "pretrained")
+        assert verdict_text(collect(read_runs(tmp_path))) == []
 
 
 class TestNumbers:
@@ -259,20 +259,20 @@ class TestNumbers:
     def test_a_number_stays_with_its_interval_on_the_page(self, written):
         html = (written / PAGE).read_text(encoding="utf-8")
         assert '<td>0.40 <span class="ends under">(range 0.40 to 0.40, 8 groups)</span></td>' in html
-        assert re.search(r'yes \(flux untouched <span class="ends">\+0\.\d+ \[\+[\d.]+, \+[\d.]+\]</span>\)', html)
+        assert re.search(r'yes \(flux <span class="ends">\+0\.\d+ \[\+[\d.]+, \+[\d.]+\]</span>\)', html)
 
 
 class TestTables:
     def test_verdicts(self, out):
         found = {
-            (one.arm.strategy, one.minutes, one.score): one for one in verdicts(collect(read_runs(out)), ("beat_f",))
+            (one.method.strategy, one.minutes, one.score): one for one in verdicts(collect(read_runs(out)), ("beat_f",))
         }
         best = found["finetune+augment", 1.5, "beat_f"]
         assert best.base.difference.mean == pytest.approx(0.15, abs=0.02)
-        assert best.rival.second.base == "flux"
-        assert best.scratch.told
+        assert best.external.second.base == "flux"
+        assert best.scratch.difference.excludes_zero
         assert best.scratch.verdict == "above"
-        assert found["scratch", 1.5, "beat_f"].rival.difference.mean == pytest.approx(-0.45)
+        assert found["scratch", 1.5, "beat_f"].external.difference.mean == pytest.approx(-0.45)
 
     def test_each_against_each(self, out):
         found = comparisons(collect(read_runs(out)), ("beat_f",))
@@ -282,11 +282,11 @@ class TestTables:
     def test_summary_has_a_row_an_arm_and_budget(self, out):
         rows = summary(collect(read_runs(out)), "drums").rows
         assert [row["minutes"] for row in rows] == ["–"] * 3 + ["0.5"] * 2 + ["1.5"] * 2
-        assert rows[0]["arm"] == "base untouched"
+        assert rows[0]["method"] == "base"
         assert rows[0]["beat F"].startswith("0.80")
 
     def test_who_lost(self, tmp_path):
-        a_run(tmp_path, "untouched", beat=0.9, downbeat=0.6, kind="right")
+        a_run(tmp_path, "pretrained", beat=0.9, downbeat=0.6, kind="right")
         a_run(tmp_path, "finetune+augment", beat=0.3, downbeat=0.9, kind="phase shift")
         results = collect(read_runs(tmp_path))
         lost, gained = (gained_and_lost(results, lost=way).rows for way in (True, False))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from levada.beat_tracking.metrics import SCORES
-from levada.experiments.report.caveats import fallbacks, other_budgets, told_by_studies
+from levada.experiments.report.caveats import budget_deviations, fallbacks, study_notes
 from levada.experiments.report.results import collect
 
 
@@ -23,7 +23,7 @@ class Made:
     corpus: str = "drums"
     study: str = "minutes"
     beat_f: float = 0.5
-    about: dict = field(default_factory=lambda: {"labels_minutes": 1.49})
+    record: dict = field(default_factory=lambda: {"labels_minutes": 1.49})
     extra: dict = field(default_factory=dict)
     folder: Path = Path("/nowhere/runs/x")
     selection: str = "random"
@@ -36,7 +36,7 @@ class Made:
         return f"{self.strategy} from {self.base}"
 
     @property
-    def deciding(self):
+    def config(self):
         return {"data": "d", "seed": self.seed, **self.extra}
 
     @property
@@ -48,12 +48,12 @@ class TestToldByStudies:
     def study(self, tmp_path, text):
         (tmp_path / "studies").mkdir()
         (tmp_path / "studies" / "minutes.json").write_text(text)
-        return told_by_studies([Made("a" * 16, folder=tmp_path / "runs" / ("a" * 16))])
+        return study_notes([Made("a" * 16, folder=tmp_path / "runs" / ("a" * 16))])
 
     def test_what_was_left_out_and_is_not_done(self, tmp_path):
         kept = {"name": "minutes", "runs": ["a" * 16, "b" * 16], "left_out": ["madmom: not there"], "notes": ["beware"]}
         assert self.study(tmp_path, json.dumps(kept)) == [
-            "minutes: 1 of 2 runs are not done; `levada study` goes on with them.",
+            "minutes: 1 of 2 runs are not done; `levada study` resumes them.",
             "minutes left out madmom: not there.",
             "beware.",
         ]
@@ -63,7 +63,7 @@ class TestToldByStudies:
         assert self.study(tmp_path, text) == []
 
     def test_no_study_beside_the_runs(self):
-        assert told_by_studies([Made("a")]) == []
+        assert study_notes([Made("a")]) == []
 
 
 class TestSettings:
@@ -84,43 +84,43 @@ class TestSettings:
 
     def test_code_and_weights_are_settings(self):
         results = collect([Made("a", extra={"code": "1" * 64}), Made("b", extra={"code": "2" * 64})])
-        assert [arm.name for arm in results.arms] == [f"finetune from base, code {one * 6}" for one in "12"]
+        assert [arm.name for arm in results.methods] == [f"finetune from base, code {one * 6}" for one in "12"]
 
     def test_halves_are_another_corpus(self):
         results = collect([Made("a", extra={"halves": True}), Made("b", extra={"halves": False})])
         assert results.corpora == ("drums (in halves)", "drums (not in halves)")
-        assert len(results.arms) == 1
+        assert len(results.methods) == 1
 
     def test_an_arm_is_compared_with_the_base_that_was_scored_alike(self):
         runs = [
-            Made("a", strategy="untouched", minutes=0.0, extra={"trim_s": 0.0}, beat_f=0.3),
-            Made("b", strategy="untouched", minutes=0.0, extra={"trim_s": 5.0}, beat_f=0.6),
+            Made("a", strategy="pretrained", minutes=0.0, extra={"trim_s": 0.0}, beat_f=0.3),
+            Made("b", strategy="pretrained", minutes=0.0, extra={"trim_s": 5.0}, beat_f=0.6),
             Made("c", extra={"trim_s": 0.0}),
             Made("d", extra={"trim_s": 5.0}),
         ]
         results = collect(runs)
-        for arm in results.arms:
-            if not arm.untouched:
+        for arm in results.methods:
+            if not arm.is_pretrained:
                 assert dict(results.base_of("drums", arm).settings)["trim_s"] == dict(arm.settings)["trim_s"]
-                assert results.rivals_of("drums", arm) == []
+                assert results.external_of("drums", arm) == []
 
 
 class TestOtherBudgets:
     def test_a_budget_that_was_not_reached(self):
-        runs = [Made("a", minutes=6.0, about={"labels_minutes": 4.9}), Made("b", minutes=6.0, seed=1), Made("c")]
-        (said,) = other_budgets(collect(runs))
+        runs = [Made("a", minutes=6.0, record={"labels_minutes": 4.9}), Made("b", minutes=6.0, seed=1), Made("c")]
+        (said,) = budget_deviations(collect(runs))
         assert said == "drums: the runs of 6 minutes had 1.49 to 4.90 minutes of labels."
 
     def test_nothing_to_say(self):
-        assert other_budgets(collect([Made("a"), Made("b", about={})])) == []
+        assert budget_deviations(collect([Made("a"), Made("b", record={})])) == []
 
 
 class TestFallbacks:
     def test_are_counted(self):
         fell, not_fell = ({"labels_minutes": 1.5, "model": {"fell_back": way}} for way in (True, False))
-        results = collect([Made("a", about=fell), Made("b", seed=1, about=not_fell), Made("c", seed=2, about=fell)])
+        results = collect([Made("a", record=fell), Made("b", seed=1, record=not_fell), Made("c", seed=2, record=fell)])
         (said,) = fallbacks(results)
-        assert said.endswith("kept the network it began with in 2 of 3 runs.")
+        assert said.endswith("kept the network it started from in 2 of 3 runs.")
 
     def test_models_without_a_word_of_it(self):
-        assert fallbacks(collect([Made("a", about={"model": None}), Made("b", seed=1)])) == []
+        assert fallbacks(collect([Made("a", record={"model": None}), Made("b", seed=1)])) == []

@@ -13,7 +13,7 @@ from levada.experiments.report.figures import curves
 from levada.experiments.report.results import collect
 from levada.experiments.report.stems import by_instrument
 from levada.experiments.report.tables import Table, summary, write_latex
-from levada.experiments.report.text import about
+from levada.experiments.report.text import methods_text
 from levada.separation.metrics import STEM_SCORES
 
 
@@ -33,7 +33,7 @@ class Made:
     augmentation: str = "all"
     layers: str = "all"
     costs: dict = field(default_factory=dict)
-    about: dict = field(default_factory=dict)
+    record: dict = field(default_factory=dict)
     folder: Path = Path("/nowhere/runs/x")
 
     @property
@@ -41,7 +41,7 @@ class Made:
         return self.strategy
 
     @property
-    def deciding(self):
+    def config(self):
         return {"data": "d", "seed": self.seed}
 
     @property
@@ -59,19 +59,19 @@ def stem(track, instrument, value, **more):
 
 
 def named(results):
-    return {arm.strategy: arm for arm in results.arms}
+    return {arm.strategy: arm for arm in results.methods}
 
 
 class TestRecordings:
     def test_what_a_model_was_trained_on_is_left_out_for_all_and_named(self):
         results = collect([
-            Made("a", (row("x", 0.9, trained_on="True"), row("y", 0.5)), "untouched", 0.0),
+            Made("a", (row("x", 0.9, trained_on="True"), row("y", 0.5)), "pretrained", 0.0),
             Made("b", (row("x", 0.2), row("y", 0.6))),
         ])  # fmt: skip
         for key in results.table:
             assert {track for _, track in results.values(key, "beat_f")} == {"y"}
-        assert results.trained_on == {"drums": {"x": ("untouched untouched",)}}
-        assert any("left out for all models" in said and "x (untouched untouched)" in said for said in about(results))
+        assert results.trained_on == {"drums": {"x": ("pretrained",)}}
+        assert any("left out for all models" in said and "x (pretrained)" in said for said in methods_text(results))
 
 
 class TestSeeds:
@@ -89,14 +89,14 @@ class TestSeeds:
 
 class TestKinds:
     def test_kinds_are_those_of_the_seeds_that_lost(self):
-        runs = [Made(f"u{s}", (row("x", 0.9),), "untouched", 0.0, s) for s in (0, 1)]
+        runs = [Made(f"u{s}", (row("x", 0.9),), "pretrained", 0.0, s) for s in (0, 1)]
         runs += [Made("a", (row("x", 0.9),), seed=0), Made("b", (row("x", 0.0, kind="half tempo"),), seed=1)]
         (change,) = changes(collect(runs), "beat_f")
         assert change.gain == pytest.approx(-0.45)
         assert (change.kind_before, change.kind_after) == ("right", "half tempo")
 
     def test_two_kinds_are_both_named(self):
-        runs = [Made(f"u{s}", (row("x", 0.9),), "untouched", 0.0, s) for s in (0, 1)]
+        runs = [Made(f"u{s}", (row("x", 0.9),), "pretrained", 0.0, s) for s in (0, 1)]
         runs += [Made("a", (row("x", 0.1, kind="other"),)), Made("b", (row("x", 0.2, kind="half tempo"),), seed=1)]
         (change,) = changes(collect(runs), "beat_f")
         assert sorted(change.kind_after.split("; ")) == ["half tempo (1 of 2)", "other (1 of 2)"]
@@ -106,7 +106,7 @@ class TestDownbeats:
     def test_a_tracker_without_any_has_a_dash(self):
         rows = tuple(row(track, 0.0, beat_f=0.9, downbeats=0) for track in "xyz")
         results = collect([Made("a", rows), Made("b", tuple(row(t, 0.0, downbeats=3) for t in "xyz"), "scratch")])
-        cells = {r["arm"]: r["downbeat F"] for r in summary(results, "drums").rows}
+        cells = {r["method"]: r["downbeat F"] for r in summary(results, "drums").rows}
         assert cells["finetune"] == "–"
         assert cells["scratch"].startswith("0.00")
 
@@ -130,7 +130,7 @@ class TestStems:
 class TestPaper:
     def test_latex_fits_a_page(self, tmp_path):
         scores = {f"score number {n}": "0.95 [0.94, 0.96]" for n in range(8)}
-        rows = [{"minutes": "1.5", "arm": f"finetune+augment from base, labels {n}", **scores} for n in range(81)]
+        rows = [{"minutes": "1.5", "method": f"finetune+augment from base, labels {n}", **scores} for n in range(81)]
         write_latex(Table("t", "Scores.", rows), tmp_path / "t.tex")
         floats = (tmp_path / "t.tex").read_text(encoding="utf-8").split("\\begin{table}")[1:]
         seen = set()

@@ -56,7 +56,7 @@ class TestRun:
         assert files["log.csv"].decode().startswith("step,")
         assert files["log.csv"].count(b"\n") == 4
         assert load_tracker(written.folder / "weights").beats(np.zeros((1, 44100), np.float32), 44100) is not None
-        assert told["deciding"] == job.plan.deciding()
+        assert told["config"] == job.plan.config()
         assert told["model"]["card"]["minutes"] == pytest.approx(told["labels_minutes"])
         assert isinstance(told["model"]["fell_back"], bool)
 
@@ -72,14 +72,14 @@ class TestRun:
         assert without_times(first) == without_times(second)
 
     def test_a_model_as_it_is(self, plans):
-        base, flux = plans("untouched", rivals=("flux",))
+        base, flux = plans("pretrained", external=("flux",))
         for job in (base, flux):
             files = run(job)
             told = about(files)
             assert set(files) == {"run.json", "scores.csv"}
             assert (told["labels"], told["labels_minutes"], told["model"]["card"]) == ([], 0, None)
             assert told["costs"]["adapt_cpu_s"] == 0
-            assert told["deciding"]["minutes"] == 0
+            assert told["config"]["minutes"] == 0
 
     def test_costs(self, plans):
         (job,) = plans("finetune")
@@ -111,7 +111,7 @@ class TestRun:
         before = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
-            (job,) = plans("untouched")
+            (job,) = plans("pretrained")
             with pytest.raises(pytest.fail.Exception):
                 run(job)
             assert seen == [1]
@@ -137,12 +137,12 @@ class TestFailures:
 
         monkeypatch.setattr(
             "levada.beat_tracking.pretrained.EXTERNAL",
-            {"librosa": lambda: ExternalTracker("librosa", find, identity="mine")},
+            {"librosa": lambda: ExternalTracker("librosa", find, fingerprint="mine")},
         )
 
     def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, monkeypatch, tmp_path):
         self.rival(monkeypatch, {0})
-        job = plans("untouched", rivals=("librosa",), test=0.6)[-1]
+        job = plans("pretrained", external=("librosa",), test=0.6)[-1]
         failed, scored = write_run(tmp_path, run(job)).scores
         assert failed["error"] == "ZeroDivisionError: alas"
         assert np.isnan(failed["beat_f"])
@@ -151,7 +151,7 @@ class TestFailures:
 
     def test_one_that_crashes_on_all_of_them_has_no_scores(self, plans, monkeypatch):
         self.rival(monkeypatch, {0, 1})
-        job = plans("untouched", rivals=("librosa",), test=0.6)[-1]
+        job = plans("pretrained", external=("librosa",), test=0.6)[-1]
         with pytest.raises(InputError, match="none of 2 recordings could be scored"):
             run(job)
 

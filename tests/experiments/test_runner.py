@@ -20,7 +20,7 @@ from levada.beat_tracking.evaluation import Row
 from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
 from levada.experiments import grid
-from levada.experiments.report.caveats import told_by_studies
+from levada.experiments.report.caveats import study_notes
 from levada.experiments.run import failure
 from levada.experiments.runner import look_ahead, run_study
 from levada.experiments.spec import read_spec
@@ -30,16 +30,16 @@ from levada.io.beats import Beats
 from levada.io.files import lock_folder
 from levada.io.formats import write_beats
 
-STRATEGIES = 'strategies = ["untouched", "decoder"]\nminutes = [0.1, 0.2]\nrivals = ["flux"]\nseeds = 3\n'
+STRATEGIES = 'strategies = ["pretrained", "decoder"]\nminutes = [0.1, 0.2]\nexternal = ["flux"]\nseeds = 3\n'
 
 
 def played(job):
     """The files of a run, without its work."""
-    about = json.loads(failure(job, ValueError())["run.json"])
-    about |= {"error": "", "costs": {"wall_s": 0.5, "cpu_s": 0.5}}
+    record = json.loads(failure(job, ValueError())["run.json"])
+    record |= {"error": "", "costs": {"wall_s": 0.5, "cpu_s": 0.5}}
     rows = [Row(name, name, "mine", scores=dict.fromkeys(SCORES, 0.5)).flat() for name in "ab"]
     table = [",".join(rows[0]), *(",".join(str(cell) for cell in row.values()) for row in rows), ""]
-    return {"run.json": json.dumps(about).encode(), "scores.csv": "\n".join(table).encode()}
+    return {"run.json": json.dumps(record).encode(), "scores.csv": "\n".join(table).encode()}
 
 
 def dies(job):
@@ -104,8 +104,8 @@ class TestResume:
         assert "6 of decoder from base, clicks" in told
         assert told in summary.notes
         assert told in json.loads((out / "studies" / "mine.json").read_text())["notes"]
-        assert told.rstrip(".") + "." in told_by_studies(read_runs(out))
-        spec.write_text(spec.read_text().replace('"untouched"]', '"untouched", "decoder"]'))
+        assert told.rstrip(".") + "." in study_notes(read_runs(out))
+        spec.write_text(spec.read_text().replace('"pretrained"]', '"pretrained", "decoder"]'))
         assert not any("left out of reports" in note for note in run_study(spec, out=out, each=playing).notes)
 
     def test_runs_of_another_version_are_told_apart(self, spec, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ class TestResume:
         out = tmp_path / "out"
         run_study(spec, out=out, each=playing)
         other = spec.with_name("other.toml")
-        other.write_text(spec.read_text().replace('"untouched", ', "").replace('["flux"]', '["flux", "librosa"]'))
+        other.write_text(spec.read_text().replace('"pretrained", ', "").replace('["flux"]', '["flux", "librosa"]'))
         assert run_study(other, out=out, each=playing).kept == 9
         assert len(read_runs(out)) == 15
 
@@ -328,7 +328,7 @@ class TestRendering:
     def test_once(self, tmp_path):
         spec = tmp_path / "mine.toml"
         spec.write_text(
-            'rivals = ["flux"]\n[corpora]\nmade = { render = "candombe", recordings = 2, seconds = 5, seed = 3 }\n'
+            'external = ["flux"]\n[corpora]\nmade = { render = "candombe", recordings = 2, seconds = 5, seed = 3 }\n'
         )
         said, out = [], tmp_path / "out"
         run_study(spec, out=out, each=playing, say=said.append)
@@ -347,6 +347,6 @@ class TestRendering:
 
 
 def test_one_after_the_other_is_the_default(spec, tmp_path):
-    spec.write_text('rivals = ["flux"]\n[corpora]\nclicks = "clicks"\n')
+    spec.write_text('external = ["flux"]\n[corpora]\nclicks = "clicks"\n')
     assert run_study(spec, out=tmp_path / "out").done == 1
     assert run_study(spec, out=tmp_path / "more", each=partial(workers.parallel_map, processes=1)).done == 1

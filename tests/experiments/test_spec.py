@@ -8,7 +8,7 @@ from levada.errors import InputError
 from levada.experiments.spec import Source, read_spec
 
 STUDIES = Path(__file__).parents[2] / "studies"
-LEAST = 'strategies = ["untouched"]\n[corpora]\nmine = "recordings"\n'
+LEAST = 'strategies = ["pretrained"]\n[corpora]\nmine = "recordings"\n'
 
 
 def write(tmp_path, text):
@@ -22,7 +22,7 @@ class TestRead:
         study = read_spec(write(tmp_path, LEAST))
         assert study.name == "mine"
         assert study.corpora == (Source("mine", path=str(tmp_path / "recordings"), line=3),)
-        assert (study.bases, study.rivals, study.selection) == (("base",), (), ("random",))
+        assert (study.bases, study.external, study.selection) == (("base",), (), ("random",))
         assert (study.augmentation, study.layers, study.seeds) == ((("all",),), (("all",),), (0,))
         assert (study.test, study.trim_s, study.keep_weights, study.settings) == (0.5, None, False, {})
 
@@ -35,7 +35,7 @@ class TestRead:
                 strategies = ["scratch", "finetune+augment"]
                 minutes = [0.5, 3]
                 bases = ["base", "models/mine", "./near", "bayes:models/b"]
-                rivals = ["flux"]
+                external = ["flux"]
                 selection = ["random", "vote-k"]
                 augmentation = ["none", "tempo", ["pitch", "noise"]]
                 layers = ["all", "head", ["head", "blocks"]]
@@ -78,7 +78,7 @@ class TestRead:
         assert study.settings == {"steps": 7, "scratch": {"steps": 9}}
 
     def test_rivals_alone_are_a_study(self, tmp_path):
-        assert read_spec(write(tmp_path, LEAST.replace("strategies", "rivals"))).strategies == ()
+        assert read_spec(write(tmp_path, LEAST.replace("strategies", "external"))).strategies == ()
 
     @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
     def test_the_studies_that_ship(self, path):
@@ -93,8 +93,8 @@ class TestWrong:
         [
             ("stratgies = []\n" + LEAST, "'stratgies' is not a key it may have; did you mean 'strategies'?", 1),
             ("zzz = 1\n" + LEAST, "'zzz' is not a key it may have; there are name, strategies", 1),
-            ('strategies = ["untouched"]\n', "names no corpora", None),
-            ('strategies = ["untouched"]\n[corpora]\n', "names no corpora", 2),
+            ('strategies = ["pretrained"]\n', "names no corpora", None),
+            ('strategies = ["pretrained"]\n[corpora]\n', "names no corpora", 2),
             ("[corpora]\na = 'b'\n", "has no run in it: name strategies", None),
             ("strategies = []\n[corpora]\na = 'b'\n", "has no run in it: name strategies", 1),
             ('strategies = ["scratch"]\n[corpora]\na = "b"\n', "has no budgets", None),

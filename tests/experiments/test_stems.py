@@ -112,13 +112,13 @@ class TestRuns:
             assert [row | {"cpu_s": ""} for row in first] == [row | {"cpu_s": ""} for row in second]
 
     def test_doing_nothing_and_the_ceiling(self, jobs):
-        nothing, ideal = jobs(rivals=("mixture", "oracle"))
+        nothing, ideal = jobs(external=("mixture", "oracle"))
         assert [job.plan.base for job in (nothing, ideal)] == ["mixture", "oracle"]
         assert [float(row["si_sdr_i"]) for row in table(run(nothing))] == pytest.approx([0.0] * 4, abs=1e-6)
         assert all(float(row["si_sdr_i"]) > 10 for row in table(run(ideal)))
 
     def test_a_base_as_it_is_knows_what_plays(self, jobs):
-        (job,) = jobs("untouched")
+        (job,) = jobs("pretrained")
         assert {row["instrument"] for row in table(run(job))} == set(DRUMS)  # and not the cuica
 
     def test_dictionaries_are_kept(self, jobs, tmp_path):
@@ -156,7 +156,7 @@ class TestPlans:
 
     def test_the_task_decides(self, jobs):
         plan = self.plan(jobs, "nmf")
-        assert plan.deciding()["task"] == "stems"
+        assert plan.config()["task"] == "stems"
         assert replace(plan, task="beats").id != plan.id
 
     def test_what_is_of_beats_alone_decides_nothing(self, jobs):
@@ -192,8 +192,8 @@ class TestWrong:
             ("nmf", {"settings": {"nmf": {"bass": 3}}}, "'bass' is no setting of nmf; did you mean 'bases'"),
             ("nmf", {"settings": {"exponent": 3}}, "'exponent' is no setting of any strategy"),
             ("nmf", {"settings": {"nmf": {"bases": 0}}}, "bases must be a whole number from 1"),
-            ("nmf", {"rivals": ("orakel",)}, "there is no separator 'orakel'"),
-            ("nmf", {"rivals": ("latin",)}, "latin is a tracker"),
+            ("nmf", {"external": ("orakel",)}, "there is no separator 'orakel'"),
+            ("nmf", {"external": ("latin",)}, "latin is a tracker"),
             ("finetune", {"layers": (("hed",),)}, "has no layers 'hed'; did you mean 'head'"),
             ("decoder", {}, "there is no strategy 'decoder'"),
         ],
@@ -245,5 +245,5 @@ def test_what_was_assumed_of_stems_is_told_once(songs, tmp_path):
 def test_the_study_that_ships_has_the_baselines():
     study = read_spec(Path(__file__).parents[2] / "studies" / "stems.toml")
     assert study.task == "stems"
-    assert {"untouched", "nmf", "nmf-conv", "scratch", "finetune", "finetune+augment"} == set(study.strategies)
-    assert study.rivals == ("mixture", "oracle")
+    assert {"pretrained", "nmf", "nmf-conv", "scratch", "finetune", "finetune+augment"} == set(study.strategies)
+    assert study.external == ("mixture", "oracle")

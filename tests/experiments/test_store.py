@@ -20,12 +20,12 @@ PLAN = Plan("drums", "finetune+augment", "base", 1.5, "vote-k", ("tempo", "pitch
 
 def files(plan=PLAN, *, error="", weights=False):
     """What a run of a plan gives."""
-    about = {
-        "format": 1, "id": plan.id, "study": "mine", "deciding": plan.deciding(), "labels": [["a", 0.5, 90.5]],
+    record = {
+        "format": 1, "id": plan.id, "study": "mine", "config": plan.config(), "labels": [["a", 0.5, 90.5]],
         "labels_minutes": 1.5, "test": ["b", "c"], "costs": {} if error else {"wall_s": 2.0, "cpu_s": 1.5},
         "environment": {}, "model": {"card": None, "fell_back": False}, "error": error,
     }  # fmt: skip
-    found = {"run.json": json.dumps(about).encode()}
+    found = {"run.json": json.dumps(record).encode()}
     if not error:
         rows = [Row(name, name, "mine", scores=dict.fromkeys(SCORES, 0.5)).flat() for name in "bc"]
         rows[1] |= {"beat_f": "", "error": "it crashed, alas"}
@@ -55,7 +55,7 @@ class TestRuns:
         assert (run.selection, run.augmentation, run.layers, run.seed) == ("vote-k", "tempo+pitch", "all", 3)
         assert run.label == "finetune+augment from base, augmentation tempo+pitch, labels by vote-k"
         assert run.costs["cpu_s"] == 1.5
-        assert run.about["labels"] == [["a", 0.5, 90.5]]
+        assert run.record["labels"] == [["a", 0.5, 90.5]]
         first, second = run.scores
         assert (first["track"], first["beat_f"], first["error"]) == ("b", 0.5, "")
         assert second["beat_f"] != second["beat_f"]
@@ -73,7 +73,7 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("said", "label"),
         [
-            ({"strategy": "untouched", "base": "flux"}, "flux"),
+            ({"strategy": "pretrained", "base": "flux"}, "flux"),
             ({"strategy": "scratch", "base": "", "selection": "", "augmentation": ("all",), "layers": ()}, "scratch"),
             ({"strategy": "decoder", "selection": "random", "augmentation": (), "layers": ()}, "decoder from base"),
             ({"strategy": "a", "selection": "random", "augmentation": (), "layers": ("h",)}, "a from base, layers h"),
@@ -109,7 +109,7 @@ class TestRuns:
 
 class TestDamage:
     def spoil(self, folder, how):
-        about = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / "run.json").read_text())
         if how == "half":
             (folder / "run.json").write_bytes((folder / "run.json").read_bytes()[:100])
         elif how == "scores":
@@ -122,12 +122,10 @@ class TestDamage:
         elif how == "binary":
             (folder / "run.json").write_bytes(b"\xff\xfe\x00")
         elif how == "nested":
-            (folder / "run.json").write_text('{"deciding": ' + "[" * 100_000)
+            (folder / "run.json").write_text('{"config": ' + "[" * 100_000)
         elif how == "huge":
-            deciding = json.dumps(about["deciding"] | {"minutes": 0}).replace(
-                '"minutes": 0', '"minutes": 1' + "0" * 400
-            )
-            (folder / "run.json").write_text(json.dumps(about).replace(json.dumps(about["deciding"]), deciding))
+            config = json.dumps(record["config"] | {"minutes": 0}).replace('"minutes": 0', '"minutes": 1' + "0" * 400)
+            (folder / "run.json").write_text(json.dumps(record).replace(json.dumps(record["config"]), config))
         elif how == "pipe":
             (folder / "scores.csv").unlink()
             os.mkfifo(folder / "scores.csv")
@@ -135,16 +133,16 @@ class TestDamage:
             secret = folder.parent / "secret"
             secret.write_text("one's own")
             name = "../secret" if how == "above" else str(secret)
-            sums = about["files"] | {name: hashlib.sha256(b"one's own").hexdigest()}
-            (folder / "run.json").write_text(json.dumps(about | {"files": sums}))
+            sums = record["files"] | {name: hashlib.sha256(b"one's own").hexdigest()}
+            (folder / "run.json").write_text(json.dumps(record | {"files": sums}))
         elif how == "list":
             (folder / "run.json").write_text("[]")
         else:
             change = {
-                "id": {"id": "0" * 16}, "seed": {"deciding": about["deciding"] | {"seed": 9}}, "format": {"format": 2},
-                "costs": {"costs": 3}, "bare": {"files": {}, "deciding": {}},
+                "id": {"id": "0" * 16}, "seed": {"config": record["config"] | {"seed": 9}}, "format": {"format": 2},
+                "costs": {"costs": 3}, "bare": {"files": {}, "config": {}},
             }[how]  # fmt: skip
-            (folder / "run.json").write_text(json.dumps(about | change))
+            (folder / "run.json").write_text(json.dumps(record | change))
 
     @pytest.mark.parametrize(
         "how",

@@ -56,10 +56,10 @@ def test_runs_and_their_report(spec, tmp_path):
     assert (summary.done, summary.kept, summary.failed) == (8, 0, {})
     assert run_study(path, out=tmp_path / "runs").kept == 8
     runs = read_runs(tmp_path / "runs")
-    assert {run.deciding["task"] for run in runs} == {"stems"}
+    assert {run.config["task"] for run in runs} == {"stems"}
     assert all(float(row["si_sdr_i"]) > 5 for run in runs for row in run.scores)
-    about = json.loads((runs[0].folder / "run.json").read_text())
-    assert {name for name, *_ in about["labels"]}.isdisjoint(about["test"])
+    record = json.loads((runs[0].folder / "run.json").read_text())
+    assert {name for name, *_ in record["labels"]}.isdisjoint(record["test"])
     found = write_report(tmp_path / "runs", out=tmp_path / "report")
     page = found.page.read_text()
     assert "SI-SDR improvement, dB" in page
@@ -106,7 +106,7 @@ def test_a_task_that_does_not_exist(tmp_path):
 
 def test_runs_of_beats_keep_their_ids():
     plan = Plan("a", "scratch", "", 1.0, "random", (), (), 0, 0.5, 5.0, False, False)
-    assert "task" not in plan.deciding()
+    assert "task" not in plan.config()
     assert plan.id == "c0962ea2043d9513"
 
 
@@ -114,5 +114,5 @@ def test_every_strategy_is_known_to_its_task():
     for task in TASKS.values():
         strategies, defaults = task.learn()
         assert strategies.keys() == defaults.keys()
-        assert set(task.baseless) | set(task.plain) <= strategies.keys()
+        assert set(task.from_scratch) | set(task.non_neural) <= strategies.keys()
     assert STEMS.name == "stems"

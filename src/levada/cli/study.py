@@ -108,7 +108,7 @@ def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:
     look = look_ahead(asked, out=out)
     if as_json:
         rows = [
-            {"id": plan.id, "seconds": seconds, "done": plan.id in look.done, **plan.deciding()}
+            {"id": plan.id, "seconds": seconds, "done": plan.id in look.done, **plan.config()}
             for plan, seconds in look.runs
         ]
         terminal.print_json({"runs": rows, "left_out": look.grid.left_out, "notes": look.grid.notes})
@@ -116,7 +116,7 @@ def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:
     for plan, seconds in look.runs:
         budget = f"{plan.minutes:g} min" if plan.minutes else "no labels"
         takes = "done" if plan.id in look.done else f"about {terminal.length(seconds)}"
-        print(f"{plan.id}  {plan.corpus}, {label(plan.deciding())}, {budget}, seed {plan.seed}: {takes}")
+        print(f"{plan.id}  {plan.corpus}, {label(plan.config())}, {budget}, seed {plan.seed}: {takes}")
     for sentence in (*(f"left out: {why}" for why in look.grid.left_out), *look.grid.notes):
         terminal.say(sentence)
     todo = sum(seconds for plan, seconds in look.runs if plan.id not in look.done)

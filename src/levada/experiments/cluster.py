@@ -15,6 +15,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -188,37 +189,37 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
         return
     check(address)
-    own = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
+    options = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
+    threads = set(threading.enumerate())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:
-        raise InputError(f"Ray does not begin at {address}: {error}") from error
-    with _unprinted(ray):
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _unprinted(ray: Any) -> Iterator[None]:
-    """Log what Ray says of dead workers; it prints it to stdout whatever it is told, and stdout is for results."""
-    worker = ray._private.worker
-    printed = getattr(worker, "print_to_stdstream", None)
-    if printed is None:
-        yield
-        return
-
-    def logged(said: Any, *_: Any, **__: Any) -> None:
-        _log.debug("Ray says: %s", " ".join(said.get("lines", ())))
-
-    worker.print_to_stdstream = logged
+        raise InputError(f"Ray cannot be started at {address}: {error}") from error
+    stdout, sys.stdout = sys.stdout, _QuietStdout(sys.stdout, set(threading.enumerate()) - threads)
     try:
-        yield
+        yield ray
     finally:
-        worker.print_to_stdstream = printed
+        sys.stdout = stdout
+        ray.shutdown()
+
+
+class _QuietStdout:
+    """Standard output without the messages of Ray about lost workers, which `log_to_driver=False` does not stop."""
+
+    def __init__(self, stream: Any, threads: Collection[threading.Thread]) -> None:
+        self._stream, self._threads = stream, threads
+
+    def write(self, text: str) -> int:
+        if threading.current_thread() not in self._threads:
+            return int(self._stream.write(text))
+        if text.strip():
+            _log.debug("Ray: %s", text.strip())
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _cores() -> int:

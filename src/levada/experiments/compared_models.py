@@ -23,7 +23,7 @@ def labels_of(study: Study) -> dict[str, str]:
     """
     taken = {*shipped(), *shipped("stems"), *EXTERNAL, FLUX}
     labels = dict[str, str]()
-    for name in dict.fromkeys((*study.bases, *study.rivals)):
+    for name in dict.fromkeys((*study.bases, *study.external)):
         word, _, path = name.rpartition(":")
         if not is_path(path):
             labels[name] = name

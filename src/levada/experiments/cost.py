@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from levada.experiments.grid import BASELESS, UNTOUCHED, Plan
+from levada.experiments.grid import FROM_SCRATCH, Plan
+from levada.experiments.spec import PRETRAINED
 from levada.experiments.store import Run
 
 __all__ = ["Clock", "guess_s"]
@@ -108,7 +109,7 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     """
     work_s = DRAW_S + SCORE_S[plan.task] * scored_min
     settings = plan.settings
-    if plan.strategy == UNTOUCHED or not hasattr(settings, "batch"):
+    if plan.strategy == PRETRAINED or not hasattr(settings, "batch"):
         return work_s
-    trainings = 3 if plan.strategy not in BASELESS and getattr(settings, "partway", 0) is None else 1
+    trainings = 3 if plan.strategy not in FROM_SCRATCH and getattr(settings, "partway", 0) is None else 1
     return work_s + float(trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48)

@@ -21,7 +21,7 @@ from levada.errors import InputError, MissingExtra, suggest
 from levada.experiments.code_version import code_digest
 from levada.experiments.compared_models import labels_of, trained_items
 from levada.experiments.corpora import Opened, Sides, labels, sides
-from levada.experiments.spec import ALL, KINDS, NONE, RANDOM, STEM_KINDS, Source, Study
+from levada.experiments.spec import ALL, KINDS, NONE, PRETRAINED, RANDOM, STEM_KINDS, Source, Study
 from levada.experiments.task import BEATS, STEMS, TASKS, Task
 from levada.io.toml import line_of
 from levada.learning.card import read_config
@@ -29,12 +29,11 @@ from levada.learning.names import FLUX, shipped
 from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.separation.pretrained import base_weights as stem_weights
 
-__all__ = ["BASELESS", "UNTOUCHED", "Grid", "Plan", "identity", "lay_out", "settings_of"]
+__all__ = ["FROM_SCRATCH", "Grid", "Plan", "fingerprint", "lay_out", "settings_of"]
 
-UNTOUCHED = "untouched"
-BASELESS = tuple(dict.fromkeys((*BEATS.baseless, *STEMS.baseless)))
+FROM_SCRATCH = tuple(dict.fromkeys((*BEATS.from_scratch, *STEMS.from_scratch)))
 """Strategies that take nothing of a base."""
-PLAIN = (*BEATS.plain, *STEMS.plain)
+NON_NEURAL = (*BEATS.non_neural, *STEMS.non_neural)
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """What the grid decides is no setting."""
@@ -49,7 +48,7 @@ class Plan:
     corpus : str
         What the study calls the corpus: tables tell runs apart by it.
     strategy : str
-        "untouched", or what labels are used for.
+        "pretrained", or what labels are used for.
     base : str
         What tables call the model that is scored or adapted, wherever it lies; empty where nothing is taken of one.
     minutes : float
@@ -90,7 +89,7 @@ class Plan:
     task: str = "beats"
     unscored: tuple[str, ...] = ()
 
-    def deciding(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         """The same as plain values, a text for each level."""
         levels = {"augmentation": "+".join(self.augmentation), "layers": "+".join(self.layers)}
         found: dict[str, Any] = _plain(asdict(self) | levels)
@@ -103,7 +102,7 @@ class Plan:
     @property
     def id(self) -> str:
         """16 hexadecimal digits: the hash of what decides."""
-        return identity(self.deciding())
+        return fingerprint(self.config())
 
 
 def _plain(value: Any) -> Any:
@@ -115,9 +114,9 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def identity(deciding: Mapping[str, Any]) -> str:
+def fingerprint(config: Mapping[str, Any]) -> str:
     """The id of a run from what decides it."""
-    canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -204,7 +203,7 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
             "task": study.task,
             "unscored": tuple(sorted(hit)),
         }
-        for plan in [*_untouched(trackers, layout.labels, common), *layout.trained(bases, room, common)]:
+        for plan in [*_pretrained(trackers, layout.labels, common), *layout.trained(bases, room, common)]:
             plans.setdefault(plan.id, plan)
     layout.tell_budgets()
     if not plans:
@@ -243,10 +242,12 @@ def settings_of(study: Study, strategy: str) -> Any:
         if name not in STRATEGIES:
             raise _wrong(study, f"there is no strategy {name!r} to set; {suggest(name, STRATEGIES)}", "settings", name)
     task = _task(study)
-    bare = set(task.plain) - set(task.settable)
+    bare = set(task.non_neural) - set(task.settable)
     hints = {name: {} if name in bare else get_type_hints(type(usual)) for name, usual in DEFAULTS.items()}
     for key in general:
-        known = sorted({known for name, hint in hints.items() if name not in PLAIN for known in hint} - set(FACTORS))
+        known = sorted(
+            {known for name, hint in hints.items() if name not in NON_NEURAL for known in hint} - set(FACTORS)
+        )
         if key not in known:
             raise _wrong(study, f"{key!r} is no setting of any strategy; {suggest(key, known)}", "settings", key)
     for name, said in own.items():
@@ -254,7 +255,7 @@ def settings_of(study: Study, strategy: str) -> Any:
             known = sorted(set(hints[name]) - set(FACTORS))
             if key not in known:
                 raise _wrong(study, f"{key!r} is no setting of {name}; {suggest(key, known)}", "settings", name, key)
-    shared = general if strategy not in PLAIN else {}  # whose steps are others than those of a network
+    shared = general if strategy not in NON_NEURAL else {}  # whose steps are others than those of a network
     changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
@@ -290,14 +291,14 @@ def _check(study: Study) -> None:
     """Names that do not exist, told before anything is loaded."""
     STRATEGIES, _ = _task(study).learn()
     for strategy in study.strategies:
-        if strategy != UNTOUCHED and strategy not in STRATEGIES:
-            problem = f"there is no strategy {strategy!r}; {suggest(strategy, [UNTOUCHED, *STRATEGIES])}"
+        if strategy != PRETRAINED and strategy not in STRATEGIES:
+            problem = f"there is no strategy {strategy!r}; {suggest(strategy, [PRETRAINED, *STRATEGIES])}"
             raise _wrong(study, problem, "strategies")
     schemes = _schemes()
     for scheme in study.selection:
         if scheme not in schemes:
             raise _wrong(study, f"there is no selection {scheme!r}; {suggest(scheme, schemes)}", "selection")
-    for strategy in [name for name in study.strategies if name != UNTOUCHED] or _task(study).plain[:1]:
+    for strategy in [name for name in study.strategies if name != PRETRAINED] or _task(study).non_neural[:1]:
         settings_of(study, strategy)
     if study.task == STEMS.name:
         _check_stems(study)
@@ -321,8 +322,8 @@ def _schemes() -> list[str]:
     return list(dict.fromkeys([RANDOM, *select.SCHEMES]))
 
 
-def _untouched(trackers: Mapping[str, str], labels: Mapping[str, str], common: Mapping[str, Any]) -> list[Plan]:
-    same: dict[str, Any] = {"strategy": UNTOUCHED, "minutes": 0.0, "selection": "", "augmentation": (), "layers": ()}
+def _pretrained(trackers: Mapping[str, str], labels: Mapping[str, str], common: Mapping[str, Any]) -> list[Plan]:
+    same: dict[str, Any] = {"strategy": PRETRAINED, "minutes": 0.0, "selection": "", "augmentation": (), "layers": ()}
     return [Plan(**same, **common, base=labels[name], weights=known) for name, known in trackers.items()]
 
 
@@ -359,12 +360,12 @@ class _Layout:
     def trackers(self) -> dict[str, str]:
         """Identities of the models that are scored as they are."""
         identity_of = _task(self.study).identity
-        known = self.found("bases", identity_of) if UNTOUCHED in self.study.strategies else {}
-        return known | self.found("rivals", identity_of)
+        known = self.found("bases", identity_of) if PRETRAINED in self.study.strategies else {}
+        return known | self.found("external", identity_of)
 
     def bases(self) -> list[_Base]:
         """The models that are trained on."""
-        taking = [name for name in self.study.strategies if name != UNTOUCHED and name not in BASELESS]
+        taking = [name for name in self.study.strategies if name != PRETRAINED and name not in FROM_SCRATCH]
         return list(self.found("bases", partial(_base, task=self.study.task)).values()) if taking else []
 
     def trained_on(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -405,11 +406,11 @@ class _Layout:
 
     def trained(self, bases: Sequence[_Base], budgets: Iterable[float], common: Mapping[str, Any]) -> list[Plan]:
         study, plans = self.study, list[Plan]()
-        trained = [name for name in study.strategies if name != UNTOUCHED]
+        trained = [name for name in study.strategies if name != PRETRAINED]
         for minutes, strategy, selection in product(budgets, trained, study.selection):
-            for base in [None] if strategy in BASELESS else bases:
+            for base in [None] if strategy in FROM_SCRATCH else bases:
                 for kinds, layers in product(study.augmentation, study.layers):
-                    beginnings = () if strategy in (*PLAIN, "scratch") else layers
+                    beginnings = () if strategy in (*NON_NEURAL, "scratch") else layers
                     if base is not None and beginnings not in ((), (ALL,)) and not self.has(base, beginnings):
                         continue
                     name, level = _augmentation(strategy, kinds)
@@ -443,7 +444,7 @@ class _Layout:
 
 def _augmentation(strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """A strategy and a level as tables call them: fine-tuning with augmentation by nothing is fine-tuning."""
-    if strategy in (*PLAIN, WITHOUT):
+    if strategy in (*NON_NEURAL, WITHOUT):
         return strategy, ()
     if strategy == WITH and kinds == (NONE,):
         return WITHOUT, ()
@@ -486,9 +487,11 @@ def _base(name: str, *, task: str = "beats") -> _Base:
         weights = stem_weights(name) if task == STEMS.name else base_weights(name)
         return _Base(name, digest(weights), tuple(weights.net.state_dict()))
     if name == FLUX or name in EXTERNAL:
-        raise InputError(f"{name} has no weights to train on: name it under rivals, where it is scored as it is")
+        raise InputError(f"{name} has no weights to train on: name it under external, where it is scored as it is")
     folder: Path = find_folder(name)
     config = read_config(folder)
     if config["network"] == "bayes":
-        raise InputError("holds no network to train on: name it under rivals, where it is scored as it is", path=folder)
+        raise InputError(
+            "holds no network to train on: name it under external, where it is scored as it is", path=folder
+        )
     return _Base(name, folder_digest(folder), tuple(read_tensors(folder)))

@@ -27,9 +27,9 @@ from levada.beat_tracking.pretrained import base_weights
 from levada.data import Multitrack, Span, Track
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import labels, open_source, sides
-from levada.experiments.grid import UNTOUCHED, Plan
-from levada.experiments.spec import Source
-from levada.experiments.store import ABOUT, FORMAT, label
+from levada.experiments.grid import Plan
+from levada.experiments.spec import PRETRAINED, Source
+from levada.experiments.store import FORMAT, RECORD, label
 from levada.experiments.task import TASKS, Task
 from levada.separation.pretrained import base_weights as stem_weights
 
@@ -90,15 +90,15 @@ def run(job: Job) -> dict[str, bytes]:
         corpus = open_source(job.source)
         split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
         test: Any = [item for item in split.test if _id(item) not in plan.unscored]
-        if plan.strategy == UNTOUCHED:
+        if plan.strategy == PRETRAINED:
             spans: Sequence[Any] = []
-            made, model = None, task.untouched(job.model or plan.base, test)
+            made, model = None, task.pretrained(job.model or plan.base, test)
         else:
             spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
             made = _adapted(plan, job.model or plan.base, task, spans, folder / "training")
-            model = task.made(made, label(plan.deciding()))
+            model = task.made(made, label(plan.config()))
         adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
-        written = task.scored(test, label(plan.deciding()), model, plan.trim_s, folder)
+        written = task.scored(test, label(plan.config()), model, plan.trim_s, folder)
         costs = {
             "wall_s": time.perf_counter() - began_s,
             "cpu_s": _cpu_s() - began_cpu_s,
@@ -112,14 +112,14 @@ def run(job: Job) -> dict[str, bytes]:
             files[LOG] = (folder / "training" / LOG).read_bytes()
         if job.keep_weights and made is not None:
             files |= _weights(made, folder / WEIGHTS)
-    return {ABOUT: _about(job, spans, test, made, costs), **files}
+    return {RECORD: _about(job, spans, test, made, costs), **files}
 
 
 def failure(job: Job, error: BaseException) -> dict[str, bytes]:
     """The files of a run that failed: why."""
     said = str(error) or "it gives no reason"
     problem = said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
-    return {ABOUT: _about(job, [], [], None, {}, error=problem)}
+    return {RECORD: _about(job, [], [], None, {}, error=problem)}
 
 
 def forget_peak() -> None:
@@ -207,11 +207,11 @@ def _about(
     error: str = "",
 ) -> bytes:
     plan, card = job.plan, getattr(made, "card", None)
-    about = {
+    record = {
         "format": FORMAT,
         "id": plan.id,
         "study": job.study,
-        "deciding": plan.deciding(),
+        "config": plan.config(),
         "labels": [[_id(span), round(span.start_s, 4), round(span.end_s, 4)] for span in spans],
         "labels_minutes": sum(span.duration_s for span in spans) / 60,
         "test": [_id(item) for item in test],
@@ -224,7 +224,7 @@ def _about(
         },
         "error": error,
     }
-    return json.dumps(about, default=str).encode()
+    return json.dumps(record, default=str).encode()
 
 
 def _id(item: Any) -> str:

@@ -53,7 +53,7 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
     budget = f" {run.minutes:g} min" if run.minutes else ""
     title = f"{run.corpus} {run.label}{budget} seed {run.seed}"
     folder = Path(out) / FOLDER / run.id
-    with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.deciding)) as logger:
+    with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.config)) as logger:
         steps = _curve(logger, run.folder / LOG)
         there = [name for name in (*SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
         values = {name: [_number(row.get(name, "")) for row in run.scores] for name in there}

@@ -26,9 +26,9 @@ from levada.experiments.corpora import (
     without_duplicates,
 )
 from levada.experiments.cost import Clock, guess_s
-from levada.experiments.grid import UNTOUCHED, Grid, Plan, lay_out
+from levada.experiments.grid import Grid, Plan, lay_out
 from levada.experiments.run import WEIGHTS, Job, failure, run
-from levada.experiments.spec import MIRDATA, Source, Study, read_spec
+from levada.experiments.spec import MIRDATA, PRETRAINED, Source, Study, read_spec
 from levada.experiments.store import Run, known_runs, label, recover, remember, without_a_plan, write_run
 from levada.io import workers
 from levada.io.files import lock_folder, wrap_errors
@@ -330,7 +330,7 @@ def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
         key: known
         for key, known in runs.items()
         if not known.error
-        if not study.keep_weights or known.strategy == UNTOUCHED or (known.folder / WEIGHTS).is_dir()
+        if not study.keep_weights or known.strategy == PRETRAINED or (known.folder / WEIGHTS).is_dir()
     }
 
 
@@ -354,7 +354,7 @@ def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[st
 
 def _in_words(plan: Plan) -> str:
     budget = f", {plan.minutes:g} min" if plan.minutes else ""
-    return f"{plan.corpus}, {label(plan.deciding())}{budget}, seed {plan.seed}"
+    return f"{plan.corpus}, {label(plan.config())}{budget}, seed {plan.seed}"
 
 
 def _at(study: Study, source: Source, problem: str) -> InputError:

@@ -40,6 +40,8 @@ STEM_KINDS = {
 
 LABELS = ("beats", "stems")
 ALL, NONE, RANDOM = "all", "none", "random"
+PRETRAINED = "pretrained"
+"""The strategy without labels: models are scored as they are."""
 MIRDATA = "mirdata:"
 PREFIXES = ("", "bayes", "beat_this", "demucs")
 """What may stand before the path of a model, and a colon between them."""
@@ -107,11 +109,11 @@ class Study:
     name : str
     corpora : tuple of Source
     strategies : tuple of str
-        Names in `STRATEGIES` of `adapt.beats` or `adapt.stems`, and "untouched" for the bases as they are.
+        Names in `STRATEGIES` of `adapt.beats` or `adapt.stems`, and "pretrained" for the bases as they are.
     minutes : tuple of float
         Budgets of labels.
     bases : tuple of str
-        Models that are fine-tuned, and that "untouched" scores.
+        Models that are fine-tuned, and that "pretrained" scores.
     rivals : tuple of str
         Models that are scored as they are, beside them.
     selection : tuple of str
@@ -141,7 +143,7 @@ class Study:
     strategies: tuple[str, ...]
     minutes: tuple[float, ...] = ()
     bases: tuple[str, ...] = ("base",)
-    rivals: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
     selection: tuple[str, ...] = (RANDOM,)
     augmentation: tuple[tuple[str, ...], ...] = ((ALL,),)
     layers: tuple[tuple[str, ...], ...] = ((ALL,),)
@@ -185,7 +187,7 @@ def read_spec(path: str | Path) -> Study:
         strategies=reader.names(given, "strategies", ()),
         minutes=reader.minutes(given),
         bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
-        rivals=tuple(reader.model(name) for name in reader.names(given, "rivals", ())),
+        external=tuple(reader.model(name) for name in reader.names(given, "external", ())),
         selection=reader.names(given, "selection", (RANDOM,)),
         augmentation=reader.levels(given, "augmentation"),
         layers=reader.levels(given, "layers"),
@@ -198,10 +200,10 @@ def read_spec(path: str | Path) -> Study:
         path=Path(path),
     )
     reader.kinds(study.augmentation, STEM_KINDS if task == "stems" else KINDS)
-    if not study.strategies and not study.rivals:
-        raise reader.wrong("has no run in it: name strategies, or rivals to score", "strategies")
+    if not study.strategies and not study.external:
+        raise reader.wrong("has no run in it: name strategies, or external models to score", "strategies")
     budgets = study.minutes or all(source.minutes for source in study.corpora)
-    if set(study.strategies) - {"untouched"} and not budgets:
+    if set(study.strategies) - {PRETRAINED} and not budgets:
         raise reader.wrong("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
     for key in ("bases", "selection"):
         if not getattr(study, key):
@@ -215,7 +217,7 @@ def is_path(name: str) -> bool:
 
 
 _KEYS = (
-    *("name", "strategies", "minutes", "bases", "rivals", "selection", "augmentation", "layers", "seeds", "test"),
+    *("name", "strategies", "minutes", "bases", "external", "selection", "augmentation", "layers", "seeds", "test"),
     *("trim_s", "keep_weights", "task", "corpora", "settings"),
 )
 _FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")

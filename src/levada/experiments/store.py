@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError
-from levada.experiments.grid import UNTOUCHED, identity
-from levada.experiments.spec import ALL, RANDOM
+from levada.experiments.grid import fingerprint
+from levada.experiments.spec import ALL, PRETRAINED, RANDOM
 from levada.io.files import atomic_file, atomic_folder
 from levada.io.text import unescape_csv_cell
 
@@ -40,7 +40,7 @@ __all__ = [
 
 FORMAT = 1
 RUNS, STUDIES = "runs", "studies"
-ABOUT, SCORES = "run.json", "scores.csv"
+RECORD, SCORES = "run.json", "scores.csv"
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Run:
     id : str
     study : str
         The study that made it; others may have it in their grids.
-    deciding : mapping
+    config : mapping
         What its id is the hash of.
     scores : tuple of mapping
         A row for each scored recording, as of `evaluate.Row.flat`: numbers where they are numbers, NaN where there are
@@ -68,70 +68,70 @@ class Run:
 
     id: str
     study: str
-    deciding: Mapping[str, Any]
+    config: Mapping[str, Any]
     scores: tuple[Mapping[str, str | float], ...]
     costs: Mapping[str, float]
-    about: Mapping[str, Any] = field(repr=False)
+    record: Mapping[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
 
     @property
     def corpus(self) -> str:
         """What the study calls the corpus."""
-        return str(self.deciding["corpus"])
+        return str(self.config["corpus"])
 
     @property
     def strategy(self) -> str:
-        """What labels were used for; "untouched" for nothing."""
-        return str(self.deciding["strategy"])
+        """What labels were used for; "pretrained" for nothing."""
+        return str(self.config["strategy"])
 
     @property
     def base(self) -> str:
         """The model that was scored or adapted; empty where nothing was taken of one."""
-        return str(self.deciding["base"])
+        return str(self.config["base"])
 
     @property
     def minutes(self) -> float:
         """Budget of labels."""
-        return float(self.deciding["minutes"])
+        return float(self.config["minutes"])
 
     @property
     def selection(self) -> str:
         """How labels were chosen; empty where none were."""
-        return str(self.deciding["selection"])
+        return str(self.config["selection"])
 
     @property
     def augmentation(self) -> str:
         """What was changed from one hearing to the next; empty where it means nothing."""
-        return str(self.deciding["augmentation"])
+        return str(self.config["augmentation"])
 
     @property
     def layers(self) -> str:
         """What was trained; empty where it means nothing."""
-        return str(self.deciding["layers"])
+        return str(self.config["layers"])
 
     @property
     def seed(self) -> int:
         """Of the split, the draw and the training."""
-        return int(self.deciding["seed"])
+        return int(self.config["seed"])
 
     @property
     def error(self) -> str:
         """Why there are no scores."""
-        return str(self.about.get("error", ""))
+        return str(self.record.get("error", ""))
 
     @property
     def label(self) -> str:
         """What tables call it, without corpus, budget and seed."""
-        return label(self.deciding)
+        return label(self.config)
 
 
-def label(deciding: Mapping[str, Any]) -> str:
+def label(config: Mapping[str, Any]) -> str:
     """What tables call a run from what decides it."""
-    if deciding["strategy"] == UNTOUCHED:
-        return str(deciding["base"])
-    words = [str(deciding["strategy"]) + (f" from {deciding['base']}" if deciding["base"] else "")]
-    words += [f"{key} {deciding[key]}" for key in ("augmentation", "layers") if deciding[key] not in ("", ALL)]
-    words += [f"labels by {deciding['selection']}"] * (deciding["selection"] not in ("", RANDOM))
+    if config["strategy"] == PRETRAINED:
+        return str(config["base"])
+    words = [str(config["strategy"]) + (f" from {config['base']}" if config["base"] else "")]
+    words += [f"{key} {config[key]}" for key in ("augmentation", "layers") if config[key] not in ("", ALL)]
+    words += [f"labels by {config['selection']}"] * (config["selection"] not in ("", RANDOM))
     return ", ".join(words)
 
 
@@ -154,15 +154,15 @@ def write_run(out: str | Path, files: Mapping[str, bytes]) -> Run:
     InputError
         If it cannot be written; then nothing of it is there.
     """
-    about = json.loads(files[ABOUT])
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != ABOUT}
-    folder = Path(out) / RUNS / about["id"]
+    record = json.loads(files[RECORD])
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != RECORD}
+    folder = Path(out) / RUNS / record["id"]
     _made(folder.parent)
-    with atomic_folder(folder, marker=ABOUT, force=True) as temporary:
+    with atomic_folder(folder, marker=RECORD, force=True) as temporary:
         for name, content in files.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            written = _json(about | {"files": sums}) if name == ABOUT else content
+            written = _json(record | {"files": sums}) if name == RECORD else content
             path.write_bytes(written)
     return read_run(folder)
 
@@ -177,15 +177,15 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     try:
-        about = json.loads(_content(folder, ABOUT).decode("utf-8"))
-        deciding, sums = about["deciding"], about.get("files", {})
+        record = json.loads(_content(folder, RECORD).decode("utf-8"))
+        config, sums = record["config"], record.get("files", {})
         for name, known in sums.items():
             if hashlib.sha256(_content(folder, name)).hexdigest() != known:
                 raise InputError(f"is damaged: {name} is not what was written", path=folder)
-        rows = [] if about.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
-        run = Run(about["id"], about["study"], deciding, tuple(rows), about["costs"], about, folder)
+        rows = [] if record.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
+        run = Run(record["id"], record["study"], config, tuple(rows), record["costs"], record, folder)
         _ = run.corpus, run.base, run.minutes, run.seed, run.label, dict(run.costs)
-        is_named_so = run.id == folder.name == identity(deciding)
+        is_named_so = run.id == folder.name == fingerprint(config)
     except (
         OSError,
         LookupError,
@@ -199,8 +199,8 @@ def read_run(folder: str | Path) -> Run:
         if isinstance(error, InputError):
             raise
         raise InputError(f"is damaged: {type(error).__name__}: {error}", path=folder) from None
-    if about.get("format") != FORMAT:
-        raise InputError(f"was written by another version of levada (format {about.get('format')})", path=folder)
+    if record.get("format") != FORMAT:
+        raise InputError(f"was written by another version of levada (format {record.get('format')})", path=folder)
     if not is_named_so:
         raise InputError("is damaged: it tells of another run than its name does", path=folder)
     if not rows and not run.error:
@@ -289,12 +289,12 @@ def without_a_plan(out: str | Path) -> str | None:
     """
     planned = _planned(Path(out))
     runs = [run for run in known_runs(out).values() if not run.error]
-    codes = {run.deciding.get("code") for run in runs if run.id in planned}
+    codes = {run.config.get("code") for run in runs if run.id in planned}
     found, older = Counter[str](), 0
     for run in runs:
         if not planned or run.id in planned:
             continue
-        if run.deciding.get("code") not in codes:
+        if run.config.get("code") not in codes:
             older += 1
         else:
             found[f"{run.label}, {run.corpus}"] += 1

@@ -44,9 +44,9 @@ class Task:
     Parameters
     ----------
     name : str
-    baseless : tuple of str
+    from_scratch : tuple of str
         Strategies that take nothing of a base.
-    plain : tuple of str
+    non_neural : tuple of str
         Strategies without a network that is trained: neither augmentation nor layers mean anything to them.
     unset : tuple of str
         Strategies that have no settings at all.
@@ -62,7 +62,7 @@ class Task:
         SHA-256 of the files that a model was trained on, by its name.
     identity : callable
         What tells a model apart that is scored as it is, by name.
-    untouched : callable
+    pretrained : callable
         Such a model, by name, for these recordings.
     made : callable
         What takes the place of it, from a model in memory.
@@ -72,8 +72,8 @@ class Task:
     """
 
     name: str
-    baseless: tuple[str, ...]
-    plain: tuple[str, ...]
+    from_scratch: tuple[str, ...]
+    non_neural: tuple[str, ...]
     unset: tuple[str, ...]
     settable: tuple[str, ...]
     learn: Callable[[], tuple[Mapping[str, Callable[..., Any]], Mapping[str, Any]]]
@@ -82,7 +82,7 @@ class Task:
     duplicates: Callable[[Any], dict[str, str]]
     trained: Callable[[str], frozenset[str]]
     identity: Callable[[str], str]
-    untouched: Callable[[str, Sequence[Any]], Any]
+    pretrained: Callable[[str, Sequence[Any]], Any]
     made: Callable[[Any, str], Any]
     scored: Callable[[Sequence[Any], str, Any, float | None, Path], list[Path]]
 
@@ -237,8 +237,8 @@ def draw_songs(train: Sequence[Any], *, minutes: float, seed: Sequence[int]) -> 
 
 BEATS = Task(
     name="beats",
-    baseless=("scratch", "bayes"),
-    plain=("decoder", "bayes"),
+    from_scratch=("scratch", "bayes"),
+    non_neural=("decoder", "bayes"),
     unset=("decoder",),
     settable=(),
     learn=_learn_beats,
@@ -247,14 +247,14 @@ BEATS = Task(
     duplicates=_duplicates_of_beats,
     trained=_trained_tracker,
     identity=_identity_of_tracker,
-    untouched=_tracker,
+    pretrained=_tracker,
     made=_made_tracker,
     scored=_scored_beats,
 )
 STEMS = Task(
     name="stems",
-    baseless=("scratch", "nmf", "nmf-conv"),
-    plain=("nmf", "nmf-conv"),
+    from_scratch=("scratch", "nmf", "nmf-conv"),
+    non_neural=("nmf", "nmf-conv"),
     unset=(),
     settable=("nmf", "nmf-conv"),
     learn=_learn_stems,
@@ -263,7 +263,7 @@ STEMS = Task(
     duplicates=_duplicates_of_stems,
     trained=_trained_separator,
     identity=_identity_of_separator,
-    untouched=_separator,
+    pretrained=_separator,
     made=_made_separator,
     scored=_scored_stems,
 )

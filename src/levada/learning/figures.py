@@ -1,9 +1,11 @@
-"""What all pictures share: they are drawn without a screen, and a file is whole or not there."""
+"""Figures: drawn without a screen, and written whole or not at all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from levada.errors import InputError, MissingExtra
 from levada.io.files import atomic_file
@@ -11,13 +13,50 @@ from levada.io.files import atomic_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["blank", "save"]
+__all__ = ["SUFFIXES", "blank", "matplotlib_context", "new_figure", "save"]
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
+def matplotlib_context(rc: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Context with settings of matplotlib.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtra("matplotlib", extra="plot", purpose="draw figures") from None
+    context: AbstractContextManager[None] = matplotlib.rc_context(dict(rc))
+    return context
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    """
+    with matplotlib_context({}):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def blank(path: str | Path, *, width: float, height: float) -> Figure:
-    """Give an empty figure for a file.
+    """An empty figure for a file.
 
     Parameters
     ----------
@@ -29,19 +68,13 @@ def blank(path: str | Path, *, width: float, height: float) -> Figure:
     Raises
     ------
     InputError
-        If the file has the suffix of no picture.
+        If the suffix of the file is none of `SUFFIXES`.
     MissingExtra
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", extra="plot", purpose="draw pictures") from None
+    figure = new_figure(width, height)
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"pictures are drawn as {', '.join(SUFFIXES)}", path=path)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+        raise InputError(f"figures are written as {', '.join(SUFFIXES)}", path=path)
     return figure
 
 

@@ -1,10 +1,10 @@
-"""What came of a study: one page that works offline, figures a paper can print, tables as CSV, LaTeX and Markdown.
+"""Report of a study: one page that works offline, figures for a paper, tables as CSV, LaTeX and Markdown.
 
 - `results`: runs as one table of scores.
-- `compare`: arm against arm, verdicts, recordings that changed.
-- `gaps`: what was left out, is not done, or is not alike.
+- `compare`: methods compared, verdicts, recordings that changed.
+- `caveats`: what was left out, is not done, or is not comparable.
 - `stems`: instrument by instrument, and which instrument ended up in which stem.
-- `words`, `figures`, `tables`, `page`: the same for readers.
+- `text`, `figures`, `tables`, `page`: the same for readers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada.experiments.report import figures, stems, tables
-from levada.experiments.report import text as words
-from levada.experiments.report.page import Image, Section, page
-from levada.experiments.report.results import Arm, Results, collect
+from levada.experiments.report import figures, stems, tables, text
+from levada.experiments.report.page import Image, Section, render_page
+from levada.experiments.report.results import Method, Results, collect
 from levada.experiments.report.tables import Table
 from levada.experiments.store import read_runs
 from levada.io.files import atomic_folder
+from levada.io.tables import write_csv
 from levada.separation.plots import plot_leakage
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ PAGE = "index.html"
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What was written.
+    """A report that was written.
 
     Parameters
     ----------
     page : Path
     runs : int
-        Runs with scores.
+        Number of runs with scores.
     failed : int
-        Runs without.
+        Number of runs without.
     findings : tuple of str
-        What came out, in sentences.
+        Sentences.
     """
 
     page: Path
@@ -62,13 +62,13 @@ def write_report(
     Parameters
     ----------
     runs : path-like
-        The folder that `levada study` filled.
+        The folder of `levada study`.
     out : path-like
         The folder of the report: `index.html`, `figures/` (PDF, SVG, PNG) and `tables/` (CSV, LaTeX, Markdown).
     force : bool
         Whether a report that exists may be replaced.
     progress : callable, optional
-        Told parts made, and of how many.
+        Called with the number of sections written, and of all.
 
     Returns
     -------
@@ -82,154 +82,136 @@ def write_report(
         If matplotlib is not installed.
     """
     results = collect(read_runs(runs))
-    parts = 4 * len(results.corpora) + 3
-    made = 0
-
-    def one_more() -> None:
-        nonlocal made
-        made += 1
-        if progress is not None:
-            progress(made, parts)
-
-    findings = words.findings(results)
-    chosen = words.on_selection(results)
+    findings, selection = text.findings(results), text.selection_text(results)
     with atomic_folder(out, marker=PAGE, force=force) as temporary:
         writer = _Writer(temporary)
+        parts = [partial(_corpus, results, corpus, writer) for corpus in results.corpora]
+        parts += [partial(_closing, results, selection, writer)]
         sections: list[Section] = []
-        for corpus in results.corpora:
-            sections += _corpus(results, corpus, writer, one_more)
-        sections.append(_verdicts(results, chosen, writer))
-        one_more()
-        sections.append(_changes(results, writer))
-        sections.append(_costs(results, writer))
-        one_more()
-        gone = words.missing(results)
-        none = () if gone else ("Nothing: all runs are there.",)
-        sections.append(Section("What is missing, and what to beware of", none, (), gone))
-        sections.append(Section("How it was measured", words.about(results)))
-        tables.write_csv(tables.every(results), writer.tables / "all.csv")
-        tables.write_csv(tables.every_change(results), writer.tables / "changes.csv")
+        for done, part in enumerate(parts, start=1):
+            sections += part()
+            if progress is not None:
+                progress(done, len(parts))
+        writer.csv(tables.all_scores(results))
+        writer.csv(tables.all_changes(results))
         studies = ", ".join(sorted({run.study for run in results.runs}))
         title = f"How many minutes, which strategy: {studies}" if studies else "A study without scores"
-        lead = [*findings, *([chosen] if chosen else [])]
-        foot = f"Made by levada from {len(results.runs)} runs. Figures are in figures/, tables in tables/."
-        (temporary / PAGE).write_text(page(title, lead, sections, foot=foot), encoding="utf-8")
-        one_more()
+        lead = [*findings, *([selection] if selection else [])]
+        footer = f"Made by levada from {len(results.runs)} runs. Figures are in figures/, tables in tables/."
+        (temporary / PAGE).write_text(render_page(title, lead, sections, footer=footer), encoding="utf-8")
     return ReportSummary(Path(out) / PAGE, len(results.runs), len(results.failed), tuple(findings))
 
 
 class _Writer:
-    """Puts figures and tables into their folders, and hands back what the page shows of them."""
+    """Writes figures and tables into their folders, and returns what the page shows of them."""
 
     def __init__(self, folder: Path) -> None:
         self.figures, self.tables = folder / "figures", folder / "tables"
         self.figures.mkdir()
         self.tables.mkdir()
 
-    def image(self, figure: Figure, name: str, words: str, caption: str) -> Image:
+    def image(self, figure: Figure, name: str, alt: str, caption: str) -> Image:
         figures.save(figure, self.figures, name)
-        return Image(figures.as_image(figure), words, caption)
+        return Image(figures.as_image(figure), alt, caption)
 
-    def drawn(self, draw: Callable[[Path], None], name: str, words: str, caption: str) -> Image:
-        """A picture that somebody else draws into a file."""
+    def plotted(self, plot: Callable[[Path], None], name: str, alt: str, caption: str) -> Image:
+        """An image of a function that plots into a file."""
         for suffix in figures.SUFFIXES:
-            draw(self.figures / f"{name}{suffix}")
-        shown = base64.b64encode((self.figures / f"{name}.png").read_bytes()).decode("ascii")
-        return Image(f"data:image/png;base64,{shown}", words, caption)
+            plot(self.figures / f"{name}{suffix}")
+        encoded = base64.b64encode((self.figures / f"{name}.png").read_bytes()).decode("ascii")
+        return Image(f"data:image/png;base64,{encoded}", alt, caption)
+
+    def csv(self, table: Table) -> None:
+        """The numbers of a table, where it has some; its rows otherwise."""
+        path = self.tables / f"{table.name}.csv"
+        if rows := table.numbers or table.rows:
+            write_csv(path, rows)
+        else:
+            path.touch()
 
     def table(self, table: Table) -> Table:
-        tables.write_csv(table, self.tables / f"{table.name}.csv")
+        self.csv(table)
         tables.write_latex(table, self.tables / f"{table.name}.tex")
         tables.write_markdown(table, self.tables / f"{table.name}.md")
         return table
 
 
-def _corpus(results: Results, corpus: str, writer: _Writer, done: Callable[[], None]) -> Iterator[Section]:
-    """Curves and means of a corpus; arm against arm; kinds of error."""
-    scored = writer.table(tables.summary(results, corpus))
+def _corpus(results: Results, corpus: str, writer: _Writer) -> Iterator[Section]:
+    """Curves and means of a corpus; all pairs of methods; types of error; instruments."""
+    summary = writer.table(tables.summary(results, corpus))
+    labels, name = results.labels_of(corpus), summary.name.removeprefix("summary-")
+    minutes = text.main_budget(results, corpus)
+    method = None if minutes is None else text.leading_method(results, corpus, minutes)
     parts: list[Image | Table] = []
-    labels = results.labels_of(corpus)
-    name = scored.name.removeprefix("summary-")
-    if scored.rows and any(results.has(score, corpus) for score in figures.NAMES):
+    if summary.rows and any(results.has(score, corpus) for score in figures.SCORE_NAMES):
         caption = (
             f"{corpus}: scores against minutes of {labels} (logarithmic); models without {labels} at the left edge, "
             "the one that is adapted as a dotted line through all budgets. "
-            "Lines down and up are 95 % intervals; points stand a little apart so that they can be seen; hollow ones "
+            "Vertical lines are 95 % intervals; points are shifted a little so that they can be seen; hollow ones "
             "have fewer seeds, and so other recordings, than the rest."
         )
-        words_of = f"Learning curves on {corpus}; the numbers are in the table below."
-        parts.append(writer.image(figures.curves(results, corpus), f"curves-{name}", words_of, caption))
-    done()
-    yield Section(f"{corpus}: scores by minutes of {labels}", (), [*parts, scored])
-    minutes = words.main_budget(results, corpus)
-    arm = None if minutes is None else words.leading(results, corpus, minutes)
+        alt = f"Learning curves on {corpus}; the numbers are in the table below."
+        parts.append(writer.image(figures.curves(results, corpus), f"curves-{name}", alt, caption))
+    yield Section(f"{corpus}: scores by minutes of {labels}", (), [*parts, summary])
     parts = []
-    if minutes is not None and arm is not None and len(results.at(corpus, minutes)) > 1:
+    if minutes is not None and method is not None and len(results.at(corpus, minutes)) > 1:
         caption = (
-            f"{corpus}, {minutes:g} minutes: {arm.name} less each other, on the same recordings and seeds, with 95 % "
-            "intervals. Filled where the interval leaves zero out."
+            f"{corpus}, {minutes:g} minutes: {method.name} less each other method, on the same recordings and seeds, "
+            "with 95 % intervals. Filled where the interval excludes zero."
         )
-        words_of = f"Differences of {arm.name} to all others on {corpus}; the numbers are in the table below."
-        parts.append(
-            writer.image(figures.differences(results, corpus, minutes, arm), f"differences-{name}", words_of, caption)
-        )
-    done()
-    yield Section(
-        f"{corpus}: each against each", (), [*parts, writer.table(tables.pairs(results, corpus))], folded=True
-    )
-    done()
+        alt = f"Differences of {method.name} to all others on {corpus}; the numbers are in the table below."
+        figure = figures.differences(results, corpus, minutes, method)
+        parts.append(writer.image(figure, f"differences-{name}", alt, caption))
+    parts.append(writer.table(tables.all_pairs(results, corpus)))
+    yield Section(f"{corpus}: all pairs of methods", (), parts, is_folded=True)
     budget = 0.0 if minutes is None else minutes
     if results.at(corpus, budget) and results.has("beat_f", corpus):
-        caption = (
-            f"{corpus}: what is wrong, as shares of the recordings scored, without labels and with {budget:g} minutes."
-        )
-        words_of = f"Kinds of error on {corpus} before and after labels."
-        image = writer.image(figures.errors(results, corpus, budget), f"errors-{name}", words_of, caption)
-        yield Section(f"{corpus}: kinds of error", (), [image])
+        caption = f"{corpus}: types of error as shares of the recordings, without labels and with {budget:g} minutes."
+        alt = f"Types of error on {corpus} without and with labels."
+        image = writer.image(figures.errors(results, corpus, budget), f"errors-{name}", alt, caption)
+        yield Section(f"{corpus}: types of error", (), [image])
     if results.instruments_of(corpus):
-        yield _instruments(results, corpus, minutes, arm, writer)
-    done()
+        yield _instruments(results, corpus, minutes, method, writer)
 
 
-def _instruments(results: Results, corpus: str, minutes: float | None, arm: Arm | None, writer: _Writer) -> Section:
-    """Instrument by instrument, and where the sound of each went."""
+def _instruments(
+    results: Results, corpus: str, minutes: float | None, method: Method | None, writer: _Writer
+) -> Section:
+    """Scores of each instrument, and in which stems it ended up."""
     parts: list[Image | Table] = [writer.table(stems.by_instrument(results, corpus, minutes))]
-    matrix = None if minutes is None or arm is None else stems.leaks(results, corpus, minutes, arm)
+    matrix = None if minutes is None or method is None else stems.leaks(results, corpus, minutes, method)
     if matrix is not None:
         name = f"leaks-{tables.file_name(corpus)}"
         caption = (
             f"{corpus}: the darker, the more of the instrument below is in the stem at the left, in percent; mean over "
-            "songs and seeds. All in the diagonal would be all in its place."
+            "songs and seeds. A perfect separation would have all in the diagonal."
         )
-        words_of = f"Which instrument is in which stem on {corpus}; the numbers are in the table below."
+        alt = f"Which instrument is in which stem on {corpus}; the numbers are in the table below."
         parts += [
-            writer.drawn(partial(plot_leakage, panels=[matrix]), name, words_of, caption),
+            writer.plotted(partial(plot_leakage, panels=[matrix]), name, alt, caption),
             writer.table(stems.leak_table(matrix, corpus)),
         ]
     return Section(f"{corpus}: instruments", (), parts)
 
 
-def _verdicts(results: Results, chosen: str, writer: _Writer) -> Section:
-    """Whether labels pay: against base, rivals and scratch; whether choosing them pays."""
-    parts = [writer.table(tables.sure(results))]
-    if chosen:
-        parts.append(writer.table(tables.schemes(results)))
-    said = (
+def _closing(results: Results, selection: str, writer: _Writer) -> Iterator[Section]:
+    """Verdicts, changed recordings, costs, caveats and methods, over all corpora."""
+    verdict_parts = [writer.table(tables.verdict_table(results))]
+    paragraphs = [
         "Yes where the mean is at or above the other's; in brackets the least favourable of those compared, with the "
-        "difference and its interval. A “no” whose interval has zero inside is not told apart from nothing.",
-        *([chosen] if chosen else []),
-    )
-    return Section("Is it worth it?", said, parts, words.worth(results))
-
-
-def _changes(results: Results, writer: _Writer) -> Section:
-    parts = [writer.table(tables.gained_and_lost(results, lost=lost)) for lost in (True, False)]
-    return Section("Recordings that got worse, and better", (), parts)
-
-
-def _costs(results: Results, writer: _Writer) -> Section:
+        "difference and its interval. A “no” whose interval includes zero cannot be distinguished from no difference."
+    ]
+    if selection:
+        verdict_parts.append(writer.table(tables.selection(results)))
+        paragraphs.append(selection)
+    yield Section("Is it worth it?", paragraphs, verdict_parts, text.verdict_text(results))
+    changed = [writer.table(tables.gained_and_lost(results, lost=lost)) for lost in (True, False)]
+    yield Section("Recordings that got worse, and better", (), changed)
     parts: list[Image | Table] = []
-    if any(not arm.untouched for arm in results.arms) and results.costs:
-        caption = "What a run costs, over all corpora."
+    if any(not method.is_pretrained for method in results.methods) and results.costs:
+        caption = "Costs of a run, over all corpora."
         parts.append(writer.image(figures.costs(results), "costs", "Time and memory by budget.", caption))
-    return Section("What it cost", (), [*parts, writer.table(tables.costs(results))], folded=True)
+    yield Section("Costs", (), [*parts, writer.table(tables.costs(results))], is_folded=True)
+    missing = text.missing(results)
+    yield Section("Missing results and caveats", () if missing else ("None: all runs are there.",), (), missing)
+    yield Section("How it was measured", text.methods_text(results))

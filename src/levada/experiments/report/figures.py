@@ -1,7 +1,7 @@
-"""Figures of a report: learning curves, differences, kinds of error, costs.
+"""Figures of a report: learning curves, differences, types of error, costs.
 
-Colours are those of Okabe and Ito (2008), and every line has a marker and a stroke of its own, so that they are told
-apart in grey and by every eye.
+Colours are those of Okabe and Ito (2008), and every line has its own marker and line style, so that they can be told
+apart in grey and with any colour vision.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from levada.errors import MissingExtra
-from levada.experiments.report.compare import FAMILIES, compare, families, mean
-from levada.experiments.report.results import Arm, Results
+from levada.experiments.report.compare import ERROR_FAMILIES, compare, error_shares, mean
+from levada.experiments.report.results import Method, Results
+from levada.learning.figures import matplotlib_context, new_figure
 from levada.learning.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DECIBELS", "NAMES", "SUFFIXES", "as_image", "costs", "curves", "differences", "errors", "save", "text"]
+__all__ = [
+    *("DECIBELS", "SCORE_NAMES", "SUFFIXES"),
+    *("as_image", "costs", "curves", "differences", "errors", "save", "text"),
+]
 
 SUFFIXES = (".pdf", ".svg", ".png")
-NAMES = {
+SCORE_NAMES = {
     "beat_f": "beat F",
     "downbeat_f": "downbeat F",
     "position_cmlt": "CMLt with positions",
@@ -39,12 +42,15 @@ NAMES = {
     "sdr_i": "SDR improvement, dB",
     "leak_db": "leak, dB (less is better)",
 }
-"""Scores as figures and tables call them, those first that sentences are about."""
+"""Names of scores in figures and tables, those first that sentences are about."""
 
 DECIBELS = ("_i", "_db")
-"""How the names of scores in decibels end."""
+"""Endings of the names of scores in decibels."""
 
-_OF_STRATEGY = {
+Style = tuple[str, str, Any]
+"""Colour, marker and line style."""
+
+_STRATEGY_STYLES: Mapping[str, Style] = {
     "finetune+augment": ("#d55e00", "o", "-"),
     "finetune": ("#e69f00", "s", "--"),
     "bayes": ("#0072b2", "D", "-."),
@@ -53,12 +59,12 @@ _OF_STRATEGY = {
     "nmf-conv": ("#56b4e9", "P", (0, (5, 1))),
     "decoder": ("#cc79a7", "v", (0, (3, 1, 1, 1, 1, 1))),
 }
-_OTHERS = (
+_STYLES: Sequence[Style] = (
     ("#d55e00", "o", "-"), ("#0072b2", "D", "-."), ("#009e73", "^", ":"), ("#e69f00", "s", "--"),
     ("#cc79a7", "v", (0, (3, 1, 1, 1, 1, 1))), ("#56b4e9", "P", (0, (5, 1))), ("#000000", "X", (0, (1, 1))),
 )  # fmt: skip
-_UNTOUCHED = ("X", "P", "*", "s", "^", "d", "v", "h")
-_OF_FAMILY = {
+_PRETRAINED_MARKERS = ("X", "P", "*", "s", "^", "d", "v", "h")
+_FAMILY_STYLES = {
     "right": ("#009e73", ""),
     "bars wrong": ("#56b4e9", "//"),
     "right in part": ("#f0e442", ".."),
@@ -66,7 +72,7 @@ _OF_FAMILY = {
     "other tempo": ("#cc79a7", "xx"),
     "lost": ("#444444", ""),
 }
-_LOOK = {
+_RC = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -82,9 +88,9 @@ _LOOK = {
 }
 
 
-def text(score: str, found: Interval, *, sign: str = "") -> str:
-    """A mean and its interval with as many digits as mean something."""
-    return found.text(digits=1 if score.endswith(DECIBELS) else 2, sign=sign)
+def text(score: str, value: Interval, *, sign: str = "") -> str:
+    """A mean and its interval with as many digits as are significant."""
+    return value.text(digits=1 if score.endswith(DECIBELS) else 2, sign=sign)
 
 
 def curves(results: Results, corpus: str) -> Figure:
@@ -104,60 +110,55 @@ def curves(results: Results, corpus: str) -> Figure:
     MissingExtra
         If matplotlib is not installed.
     """
-    matplotlib = _matplotlib()
-    from matplotlib.ticker import NullFormatter
-
     budgets, labels = results.budgets_of(corpus), results.labels_of(corpus)
-    scores = [score for score in NAMES if results.has(score, corpus)]
-    untouched = [arm for arm in results.arms if arm.untouched and (corpus, arm, 0.0) in results.table]
-    trained = [arm for arm in results.arms if any((corpus, arm, m) in results.table for m in budgets)]
-    looks = _looks(trained)
+    scores = [score for score in SCORE_NAMES if results.has(score, corpus)]
+    pretrained = results.find(corpus, 0.0)
+    trained = [one for one in results.methods if any((corpus, one, m) in results.table for m in budgets)]
+    styles = _styles(trained)
     zero = (budgets[0] if budgets else 1.0) / 3
-    seeds = len({row.seed for key, rows in results.table.items() if key[0] == corpus for row in rows})
-    columns = min(3, len(scores))
-    rows = math.ceil(len(scores) / columns)
-    with matplotlib.rc_context(_LOOK):
-        figure = _figure(3.1 * columns + 0.3, 2.5 * rows + 1.1)
-        shared = not results.has("si_sdr_i", corpus)  # improvements and leaks are of another size
-        panels = figure.subplots(rows, columns, sharex=True, sharey=shared, squeeze=False).ravel()
+    n_seeds = len({row.seed for key, rows in results.table.items() if key[0] == corpus for row in rows})
+    n_columns = min(3, len(scores))
+    n_rows = math.ceil(len(scores) / n_columns)
+    with matplotlib_context(_RC):
+        figure = new_figure(3.1 * n_columns + 0.3, 2.5 * n_rows + 1.1)
+        is_shared = not results.has("si_sdr_i", corpus)  # improvements and leaks differ in scale
+        panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=is_shared, squeeze=False).ravel()
         for axes, score in zip(panels, scores, strict=False):
-            for index, arm in enumerate(untouched):
-                x = zero * 1.28 ** (index - (len(untouched) - 1) / 2)
-                found = mean(results, corpus, arm, 0.0, score)
-                began = any(other.base == arm.base for other in trained)
-                marker = "o" if began else _UNTOUCHED[index % len(_UNTOUCHED)]
-                _point(axes, x, found, color="#000000" if began else "#777777", marker=marker, label=arm.name)
-                if began and not math.isnan(found.mean):
-                    axes.axhline(found.mean, color="#000000", lw=0.8, linestyle=(0, (1, 3)), zorder=1)
-            for place, arm in enumerate(trained):
-                color, marker, stroke = looks[arm]
-                own = [m for m in budgets if (corpus, arm, m) in results.table]
-                found_of = [mean(results, corpus, arm, m, score) for m in own]
-                xs = [m * 1.035 ** (place - (len(trained) - 1) / 2) for m in own]
-                axes.plot(xs, [e.mean for e in found_of], color=color, linestyle=stroke, lw=1.5, zorder=3)
-                axes.plot([], [], color=color, marker=marker, linestyle=stroke, lw=1.5, ms=5, label=arm.name)
-                for x, found in zip(xs, found_of, strict=True):
-                    _point(axes, x, found, color=color, marker=marker, hollow=found.seeds < seeds)
-            axes.set_title(NAMES[score], loc="left", fontsize=10)
-            axes.set_xscale("log")
-            axes.set_xticks([zero, *budgets], [f"no {labels}", *(f"{m:g}" for m in budgets)])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.tick_params(axis="x", which="minor", bottom=False)
-            axes.axvline((zero * 1.28 ** (len(untouched) / 2) * (budgets[0] if budgets else 1)) ** 0.5, color="#bbbbbb",
-                         lw=0.8, zorder=1)  # fmt: skip
+            for index, method in enumerate(pretrained):
+                value = mean(results, corpus, method, 0.0, score)
+                is_base = any(other.base == method.base for other in trained)
+                color = "#000000" if is_base else "#777777"
+                marker = "o" if is_base else _PRETRAINED_MARKERS[index % len(_PRETRAINED_MARKERS)]
+                x = zero * 1.28 ** (index - (len(pretrained) - 1) / 2)
+                _point(axes, x, value, color=color, marker=marker, label=method.name)
+                if is_base and not math.isnan(value.mean):
+                    axes.axhline(value.mean, color=color, lw=0.8, linestyle=(0, (1, 3)), zorder=1)
+            for index, method in enumerate(trained):
+                color, marker, stroke = styles[method]
+                minutes = [m for m in budgets if (corpus, method, m) in results.table]
+                values = [mean(results, corpus, method, m, score) for m in minutes]
+                xs = [m * 1.035 ** (index - (len(trained) - 1) / 2) for m in minutes]
+                axes.plot(xs, [value.mean for value in values], color=color, linestyle=stroke, lw=1.5, zorder=3)
+                axes.plot([], [], color=color, marker=marker, linestyle=stroke, lw=1.5, ms=5, label=method.name)
+                for x, value in zip(xs, values, strict=True):
+                    _point(axes, x, value, color=color, marker=marker, hollow=value.seeds < n_seeds)
+            axes.set_title(SCORE_NAMES[score], loc="left", fontsize=10)
+            _budget_axis(axes, budgets, labels, zero=zero)
+            edge = (zero * 1.28 ** (len(pretrained) / 2) * (budgets[0] if budgets else 1)) ** 0.5
+            axes.axvline(edge, color="#bbbbbb", lw=0.8, zorder=1)
             if not score.endswith(DECIBELS):
                 axes.set_ylim(-0.03, 1.03)
         for axes in panels[len(scores) :]:
             axes.set_visible(False)
-        for axes in panels[max(0, len(scores) - columns) : len(scores)]:
+        for axes in panels[max(0, len(scores) - n_columns) : len(scores)]:
             axes.set_xlabel(f"minutes of {labels}")
             axes.tick_params(labelbottom=True)  # also where the panel below is left out
-        _legend(figure, panels[0], columns=3 if len(untouched) + len(trained) > 6 else 2)
+        _legend(figure, panels[0], columns=3 if len(pretrained) + len(trained) > 6 else 2)
     return figure
 
 
-def differences(results: Results, corpus: str, minutes: float, arm: Arm) -> Figure:
-    """One arm less each other, paired, with intervals; filled where the interval leaves zero out.
+def differences(results: Results, corpus: str, minutes: float, method: Method) -> Figure:
+    """Paired differences of one method to all others, with intervals; filled where the interval excludes zero.
 
     Parameters
     ----------
@@ -165,40 +166,36 @@ def differences(results: Results, corpus: str, minutes: float, arm: Arm) -> Figu
     corpus : str
     minutes : float
         The budget.
-    arm : Arm
+    method : Method
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    matplotlib = _matplotlib()
-    others = [(other, m) for other, m in results.at(corpus, minutes) if other != arm]
+    others = [(other, m) for other, m in results.at(corpus, minutes) if other != method]
     scores = [score for score in (*results.main, "downbeat_cmlt") if results.has(score, corpus)]
-    with matplotlib.rc_context({**_LOOK, "axes.grid.axis": "x"}):
-        figure = _figure(2.9 * len(scores) + 1.8, 0.32 * len(others) + 1.2)
+    with matplotlib_context({**_RC, "axes.grid.axis": "x"}):
+        figure = new_figure(2.9 * len(scores) + 1.8, 0.32 * len(others) + 1.2)
         for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):
             axes.axvline(0, color="#000000", lw=0.9)
-            for row, (other, budget) in enumerate(others):
-                found = compare(results, corpus, minutes, score, (arm, minutes), (other, budget))
-                gap = found.difference
+            for row, other in enumerate(others):
+                gap = compare(results, corpus, minutes, score, (method, minutes), other).difference
                 if math.isnan(gap.mean):
                     continue
                 color = "#0072b2" if gap.mean >= 0 else "#d55e00"
                 if not math.isnan(gap.low):
                     axes.plot([gap.low, gap.high], [row, row], color=color, lw=1.6)
-                axes.plot(gap.mean, row, "o", ms=6, mec=color, mfc=color if found.told else "white", mew=1.4)
-            axes.set_title(NAMES[score], loc="left", fontsize=10)
-            axes.set_yticks(range(len(others)), [other.name for other, _ in others])
-            axes.tick_params(axis="y", length=0)
+                axes.plot(gap.mean, row, "o", ms=6, mec=color, mfc=color if gap.excludes_zero else "white", mew=1.4)
+            axes.set_title(SCORE_NAMES[score], loc="left", fontsize=10)
+            _method_axis(axes, [other.name for other, _ in others])
             reach = max(0.12, *(abs(end) for end in axes.get_xlim()))
             axes.set_xlim(-reach, reach)
-            axes.set_ylim(len(others) - 0.5, -0.5)
-        figure.supxlabel(f"{arm.name} is … better (right) or worse (left) than", fontsize=9)
+        figure.supxlabel(f"{method.name} is … better (right) or worse (left) than", fontsize=9)
     return figure
 
 
 def errors(results: Results, corpus: str, minutes: float) -> Figure:
-    """What kind of wrong each arm is: shares of the scored recordings, models without labels above.
+    """Types of error of each method as shares of the scored recordings, models without labels above.
 
     Parameters
     ----------
@@ -211,32 +208,29 @@ def errors(results: Results, corpus: str, minutes: float) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    matplotlib = _matplotlib()
-    arms = results.at(corpus, minutes)
-    arms.sort(key=lambda pair: pair[1] > 0)
-    with matplotlib.rc_context({**_LOOK, "axes.grid": False}):
-        figure = _figure(7.6, 0.32 * len(arms) + 1.1)
+    methods = sorted(results.at(corpus, minutes), key=lambda pair: pair[1] > 0)
+    shares = [error_shares(results.table[corpus, method, m]) for method, m in methods]
+    with matplotlib_context({**_RC, "axes.grid": False}):
+        figure = new_figure(7.6, 0.32 * len(methods) + 1.1)
         axes = figure.subplots()
-        left = np.zeros(len(arms))
-        for family in dict.fromkeys(FAMILIES.values()):
-            widths = np.array([families(results.table[corpus, arm, m])[family] for arm, m in arms])
-            color, hatch = _OF_FAMILY[family]
+        left = np.zeros(len(methods))
+        for family in dict.fromkeys(ERROR_FAMILIES.values()):
+            widths = np.array([share[family] for share in shares])
+            color, hatch = _FAMILY_STYLES[family]
             axes.barh(
-                range(len(arms)), widths, left=left, height=0.72, color=color, hatch=hatch, edgecolor="white",
+                range(len(methods)), widths, left=left, height=0.72, color=color, hatch=hatch, edgecolor="white",
                 linewidth=0.6, label=family,
             )  # fmt: skip
             left += widths
-        axes.set_yticks(range(len(arms)), [arm.name for arm, _ in arms])
-        axes.set_ylim(len(arms) - 0.4, -0.6)
+        _method_axis(axes, [method.name for method, _ in methods])
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-        axes.tick_params(axis="y", length=0)
         _legend(figure, axes, columns=6)
     return figure
 
 
 def costs(results: Results) -> Figure:
-    """Processor seconds to adapt and greatest memory of a run, by arm and budget.
+    """Processor seconds to adapt and peak memory of a run, by method and budget.
 
     Parameters
     ----------
@@ -246,31 +240,27 @@ def costs(results: Results) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    matplotlib = _matplotlib()
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    trained = [method for method in results.methods if not method.is_pretrained]
+    styles = _styles(trained)
+    with matplotlib_context(_RC):
+        from matplotlib.ticker import ScalarFormatter
 
-    trained = [arm for arm in results.arms if not arm.untouched]
-    looks = _looks(trained)
-    with matplotlib.rc_context(_LOOK):
-        figure = _figure(7.6, 3.1)
+        figure = new_figure(7.6, 3.1)
         time_s, memory = figure.subplots(1, 2)
         for axes, name in ((time_s, "adapt_cpu_s"), (memory, "peak_mb")):
-            for arm in trained:
-                of: dict[float, list[float]] = {}
+            for method in trained:
+                by_budget: dict[float, list[float]] = {}
                 for (_, other, minutes), runs in results.costs.items():
-                    if other == arm:
-                        of.setdefault(minutes, []).extend(float(run.get(name, math.nan)) for run in runs)
-                known = {m: [v for v in found if not math.isnan(v)] for m, found in sorted(of.items())}
-                known = {m: found for m, found in known.items() if found}
-                color, marker, stroke = looks[arm]
+                    if other == method:
+                        costs = [float(run.get(name, math.nan)) for run in runs]
+                        by_budget.setdefault(minutes, []).extend(cost for cost in costs if not math.isnan(cost))
+                medians = {m: float(np.median(found)) for m, found in sorted(by_budget.items()) if found}
+                color, marker, stroke = styles[method]
                 axes.plot(
-                    list(known), [float(np.median(found)) for found in known.values()], color=color, marker=marker,
-                    linestyle=stroke, lw=1.5, ms=5, label=arm.name,
+                    list(medians), list(medians.values()), color=color, marker=marker, linestyle=stroke, lw=1.5, ms=5,
+                    label=method.name,
                 )  # fmt: skip
-            axes.set_xscale("log")
-            axes.set_xticks(results.budgets, [f"{m:g}" for m in results.budgets])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.tick_params(axis="x", which="minor", bottom=False)
+            _budget_axis(axes, results.budgets, results.labels_of())
             axes.margins(y=0.12)
             axes.set_xlabel(f"minutes of {results.labels_of()}")
         time_s.set_title("CPU seconds to adapt (median)", loc="left", fontsize=10)
@@ -285,76 +275,65 @@ def costs(results: Results) -> Figure:
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as PDF, SVG and PNG."""
-    with _matplotlib().rc_context(_LOOK):
+    with matplotlib_context(_RC):
         for suffix in SUFFIXES:
             metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix)
             figure.savefig(folder / f"{name}{suffix}", dpi=160, metadata=metadata)
 
 
 def as_image(figure: Figure) -> str:
-    """A figure as the address of an image that needs no file: SVG in base 64."""
+    """Data URI of a figure: SVG in base 64."""
     whole = io.BytesIO()
-    with _matplotlib().rc_context(_LOOK):
+    with matplotlib_context(_RC):
         figure.savefig(whole, format="svg", metadata={"Date": None})
-    small = re.sub(rb"(\d\.\d\d)\d+", rb"\1", whole.getvalue())  # hundredths of a point are seen by nobody
+    small = re.sub(rb"(\d\.\d\d)\d+", rb"\1", whole.getvalue())  # coordinates to hundredths of a point
     return "data:image/svg+xml;base64," + base64.b64encode(small).decode("ascii")
 
 
-def _matplotlib() -> Any:
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingExtra("matplotlib", extra="plot", purpose="draw pictures") from None
-    return matplotlib
+def _styles(methods: Sequence[Method]) -> Mapping[Method, Style]:
+    """A style for each method: that of its strategy where no two methods have the same strategy."""
+    strategies = [method.strategy for method in methods]
+    if len(set(strategies)) == len(strategies) and set(strategies) <= set(_STRATEGY_STYLES):
+        return {method: _STRATEGY_STYLES[method.strategy] for method in methods}
+    return {method: _STYLES[index % len(_STYLES)] for index, method in enumerate(methods)}
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _budget_axis(axes: Any, budgets: Sequence[float], labels: str, *, zero: float | None = None) -> None:
+    """A logarithmic axis of minutes, with a tick for models without labels at `zero`."""
+    from matplotlib.ticker import NullFormatter
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _looks(arms: Sequence[Arm]) -> Mapping[Arm, tuple[str, str, Any]]:
-    """A colour, marker and stroke for each arm: those of its strategy where each strategy has one arm."""
-    strategies = [arm.strategy for arm in arms]
-    if len(set(strategies)) == len(strategies) and set(strategies) <= set(_OF_STRATEGY):
-        return {arm: _OF_STRATEGY[arm.strategy] for arm in arms}
-    return {arm: _OTHERS[index % len(_OTHERS)] for index, arm in enumerate(arms)}
+    axes.set_xscale("log")
+    first = [] if zero is None else [(zero, f"no {labels}")]
+    ticks = [*first, *((m, f"{m:g}") for m in budgets)]
+    axes.set_xticks([at for at, _ in ticks], [label for _, label in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", which="minor", bottom=False)
 
 
-def _point(axes: Any, x: float, found: Any, *, color: str, marker: str, label: str = "", hollow: bool = False) -> None:
-    """A mean with its interval; hollow where some seeds have none, so that its neighbours are of other recordings."""
-    if math.isnan(found.mean):
+def _method_axis(axes: Any, names: Sequence[str]) -> None:
+    """A row for each method, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _point(axes: Any, x: float, value: Any, *, color: str, marker: str, label: str = "", hollow: bool = False) -> None:
+    """A mean with its interval; hollow where seeds are missing, so that it is over fewer recordings."""
+    if math.isnan(value.mean):
         return
-    known = label in axes.get_legend_handles_labels()[1]
-    face = "white" if hollow else color
+    is_labelled = label in axes.get_legend_handles_labels()[1]
     axes.plot(
-        x,
-        found.mean,
-        marker,
-        color=color,
-        mfc=face,
-        ms=5,
-        zorder=4,
-        label=None if known or not label else label,
-        ls="none",
-    )
-    if not math.isnan(found.low):
-        axes.plot([x, x], [found.low, found.high], color=color, lw=1, alpha=0.75, zorder=2)
+        x, value.mean, marker, color=color, mfc="white" if hollow else color, ms=5, zorder=4, ls="none",
+        label=None if is_labelled or not label else label,
+    )  # fmt: skip
+    if not math.isnan(value.low):
+        axes.plot([x, x], [value.low, value.high], color=color, lw=1, alpha=0.75, zorder=2)
 
 
 def _legend(figure: Figure, axes: Any, *, columns: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=min(columns, len(labels)),
-            frameon=False,
-            fontsize=8,
+            handles, labels, loc="outside lower center", ncols=min(columns, len(labels)), frameon=False, fontsize=8,
             handlelength=3.5,
-        )
+        )  # fmt: skip

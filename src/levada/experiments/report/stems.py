@@ -1,4 +1,4 @@
-"""What a report says of stems alone: instrument by instrument, and which instrument ended up in which stem."""
+"""Tables of stems alone: instrument by instrument, and which instrument ended up in which stem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from levada.experiments.report.compare import interval
-from levada.experiments.report.results import Arm, Results
+from levada.experiments.report.results import Method, Results
 from levada.experiments.report.tables import Row, Table, file_name, known, numbers
 from levada.experiments.task import LEAKS
 from levada.separation.plots import Leaks
@@ -19,7 +19,7 @@ __all__ = ["by_instrument", "leak_table", "leaks"]
 
 
 def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table:
-    """How much better than the mixture each instrument is, with every arm at one budget and those that need none.
+    """SI-SDR improvement of each instrument, with every method at one budget and those without labels.
 
     Parameters
     ----------
@@ -31,13 +31,15 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
     names = results.instruments_of(corpus)
     rows: list[Row] = []
     figures: list[Row] = []
-    for arm, budget in results.at(corpus, minutes or 0.0, zero=minutes is not None):
-        of = {name: results.values((corpus, arm, budget), "si_sdr_i", instrument=name) for name in names}
-        means = {name: interval(values, results.groups.get(corpus, {}), "si_sdr_i") for name, values in of.items()}
-        row = {"minutes": f"{budget:g}" if budget else "–", "arm": arm.name, **known(results, corpus, arm, budget)}
-        rows.append(row | {name: one.text(digits=1) for name, one in means.items()})
+    for method, budget in results.at(corpus, minutes or 0.0, pretrained=minutes is not None):
+        values = {name: results.values((corpus, method, budget), "si_sdr_i", instrument=name) for name in names}
+        means = {name: interval(of, results.groups.get(corpus, {}), "si_sdr_i") for name, of in values.items()}
+        row = {"minutes": f"{budget:g}" if budget else "–", "method": method.name}
+        rows.append(
+            row | known(results, corpus, method, budget) | {name: one.text(digits=1) for name, one in means.items()}
+        )
         figures += [
-            {"corpus": corpus, "arm": arm.name, "minutes": budget, "instrument": name, **numbers(one, "si_sdr_i")}
+            {"corpus": corpus, "method": method.name, "minutes": budget, "instrument": name, **numbers(one, "si_sdr_i")}
             for name, one in means.items()
             if one.values
         ]
@@ -45,8 +47,8 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
     return Table(f"instruments-{file_name(corpus)}", caption, rows, figures)
 
 
-def leaks(results: Results, corpus: str, minutes: float, arm: Arm) -> Leaks | None:
-    """Where the sound of each instrument went with an arm: the mean over the runs that kept it, or nothing.
+def leaks(results: Results, corpus: str, minutes: float, method: Method) -> Leaks | None:
+    """Share of each instrument in each stem with a method: the mean over its runs; None where none was stored.
 
     Parameters
     ----------
@@ -54,26 +56,25 @@ def leaks(results: Results, corpus: str, minutes: float, arm: Arm) -> Leaks | No
     corpus : str
     minutes : float
         The budget.
-    arm : Arm
+    method : Method
     """
-    found: dict[tuple[str, str], list[float]] = {}
+    shares_of: dict[tuple[str, str], list[float]] = {}
     for run in results.runs:
-        key = results.corpus_of[run.id], results.arm_of[run.id], float(run.minutes)
-        if key == (corpus, arm, minutes):
+        if (results.corpus_of[run.id], results.method_of[run.id], float(run.minutes)) == (corpus, method, minutes):
             for stem, instrument, share in _read(run.folder / LEAKS):
-                found.setdefault((stem, instrument), []).append(share)
-    if not found:
+                shares_of.setdefault((stem, instrument), []).append(share)
+    if not shares_of:
         return None
     order = results.instruments_of(corpus)
-    stems, instruments = (_sorted([place[axis] for place in found], order) for axis in (0, 1))
+    stems, instruments = (_sorted([names[axis] for names in shares_of], order) for axis in (0, 1))
     shares = np.full((len(stems), len(instruments)), math.nan)
-    for (stem, instrument), values in found.items():
+    for (stem, instrument), values in shares_of.items():
         shares[stems.index(stem), instruments.index(instrument)] = sum(values) / len(values)
-    return Leaks(f"{arm.name}, {minutes:g} minutes", stems, instruments, shares)
+    return Leaks(f"{method.name}, {minutes:g} minutes", stems, instruments, shares)
 
 
 def leak_table(matrix: Leaks, corpus: str) -> Table:
-    """The same as a table: percent of the instrument above that is in the stem at the left."""
+    """The same as a table: percent of the instrument of a column in the stem of a row."""
     rows = [
         {"stem": stem} | {name: _percent(share) for name, share in zip(matrix.instruments, shares, strict=True)}
         for stem, shares in zip(matrix.stems, matrix.shares.tolist(), strict=True)
@@ -87,13 +88,13 @@ def _percent(share: float) -> str:
 
 
 def _sorted(names: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
-    """Each name once, those of an order first and as they stand there."""
-    place = {name: index for index, name in enumerate(order)}
-    return tuple(sorted(set(names), key=lambda name: (place.get(name, len(place)), name)))
+    """Each name once, in a given order; the others after these, by name."""
+    rank = {name: index for index, name in enumerate(order)}
+    return tuple(sorted(set(names), key=lambda name: (rank.get(name, len(rank)), name)))
 
 
 def _read(path: Path) -> list[tuple[str, str, float]]:
-    """Shares that a run kept; nothing for a run that kept none, and for shares that are not known."""
+    """Stem, instrument and share of each row of a run's table of leaks, without unknown shares."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
