@@ -22,12 +22,12 @@ from levada.beat_tracking.spectrogram import GRID, log_spectrogram
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats
-from levada.synth.acoustics import record
-from levada.synth.composition import Material, compose, kits
-from levada.synth.instruments import PITCHED, RATE, Sounds, mixed, synthesised
+from levada.synth.acoustics import degrade
+from levada.synth.composition import Material, compose, kit_styles
+from levada.synth.instruments import PITCHED, RATE, InstrumentSource, mix_sources, synthesise
 from levada.synth.instruments.soundfont import SoundFont
 from levada.synth.performance import Performance, perform
-from levada.synth.render import sound
+from levada.synth.render import synthesise_stems
 from levada.synth.traditions import Tradition, read_tradition
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -112,10 +112,10 @@ def played(group: str, rng: Generator) -> Performance:
     if group == "tamborim":
         return perform(only(read_tradition("samba-enredo"), {"tamborim"}), duration_s=PIECE_S, rng=rng)
     if group == "kit":
-        fours = [kit for kit in kits() if kit.beats == 4]
+        fours = [kit for kit in kit_styles() if kit.beats == 4]
         kit = fours[int(rng.integers(len(fours)))]
         return perform(only(kit, {part.voice for part in kit.instruments} - set(PITCHED)), duration_s=PIECE_S, rng=rng)
-    styles = {kit.name: float(kit.name in POPULAR if group == "pop" else kit.beats == 4) for kit in kits()}
+    styles = {kit.name: float(kit.name in POPULAR if group == "pop" else kit.beats == 4) for kit in kit_styles()}
     return compose(rng, Material(styles, groove_share=0, pop909_share=0, tunes_share=0, drumless=0, piece_s=PIECE_S))
 
 
@@ -125,14 +125,14 @@ def only(tradition: Tradition, voices: set[str]) -> Tradition:
     return replace(tradition, instruments=tuple(parts), ensemble=None)
 
 
-def rendered(group: str, seeds: int, sounds: Sounds, *, dry: bool) -> list[Heard]:
+def rendered(group: str, seeds: int, sounds: InstrumentSource, *, dry: bool) -> list[Heard]:
     """Renders of a group, measured."""
     found = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         performance = played(group, rng)
-        mixture = np.sum(list(sound(performance, rng=rng, sounds=sounds).values()), axis=0)
-        found.append(measure((mixture if dry else record(mixture, rng=rng))[0], between=performance.beats))
+        mixture = np.sum(list(synthesise_stems(performance, rng=rng, sounds=sounds).values()), axis=0)
+        found.append(measure((mixture if dry else degrade(mixture, rng=rng))[0], between=performance.beats))
     return found
 
 
@@ -168,9 +168,9 @@ def main() -> None:
     arguments.add_argument("--soundfont", type=Path, nargs="+", default=[], help="play on these, not on our own voices")
     arguments.add_argument("--dry", action="store_true", help="without any room or microphone")
     wanted = arguments.parse_args()
-    sounds: Sounds = synthesised
+    sounds: InstrumentSource = synthesise
     if wanted.soundfont:
-        sounds = mixed([(1.0, SoundFont(path)) for path in wanted.soundfont] + [(0.0, synthesised)])
+        sounds = mix_sources([(1.0, SoundFont(path)) for path in wanted.soundfont] + [(0.0, synthesise)])
     heading = ["group", "spectrum dB", "of one render", "of one recording", *FIGURES.values()]
     print(f"| {' | '.join(heading)} |\n{'|---' * len(heading)}|", flush=True)
     differences, began = {}, time.perf_counter()

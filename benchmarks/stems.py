@@ -46,7 +46,7 @@ from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import separator_of
 from levada.separation.song_scores import MIXTURE, ORACLE
 from levada.separation.stft import Stft
-from levada.synth.instrument_names import ensemble
+from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import read_tradition
 
 SETS = {"rendered": "synthesised", "fonts": "TimGM6mb.sf2", "same": "synthesised"}
@@ -239,7 +239,7 @@ def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given:
 def _untouched(tradition: str, model: str) -> SeparatorLike:
     """The base, told who plays."""
     base = stem_weights(model)
-    voices = ensemble(read_tradition(tradition))
+    voices = stem_names(read_tradition(tradition))
     known = {name: voice for name, voice in voices.items() if voice in base.net.instruments}
     return separator_of(base, name=model, instruments=known)
 
@@ -342,10 +342,10 @@ print(time.perf_counter() - began, time.process_time(), resource.getrusage(resou
 
 def speed(model: str) -> None:
     """Three minutes of stereo, in a process of its own; what the stems lack of the mixture."""
-    from levada.synth.render import multitrack
+    from levada.synth.render import render_multitrack
 
     with tempfile.TemporaryDirectory() as place:
-        song = multitrack(read_tradition("samba"), duration_s=180, rng=np.random.default_rng(5)).mixture
+        song = render_multitrack(read_tradition("samba"), duration_s=180, rng=np.random.default_rng(5)).mixture
         audio.write(f"{place}/song.wav", np.concatenate([song, 0.7 * song]), rate=44100)
         name = "samba" if model == "base" else model
         load = os.getloadavg()[0]

@@ -24,7 +24,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
 from levada.models.cards import cards
-from levada.synth.traditions import drawn, read_tradition, shipped
+from levada.synth.traditions import format_tradition, list_traditions, read_tradition
 
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
@@ -431,14 +431,14 @@ class TestTraditions:
         table, _ = out.split("\n\n")
         headings, *lines = table.splitlines()
         assert headings.split() == ["name", "title", "cycle", "bpm", "instruments"]
-        assert [line.split()[0] for line in lines] == list(shipped())
+        assert [line.split()[0] for line in lines] == list(list_traditions())
         candombe = next(line for line in lines if line.startswith("candombe "))
         assert "4 × 4  133 ± 7" in candombe
         assert max(map(len, out.splitlines())) <= 100
 
     def test_are_listed_in_json(self, levada):
         said = json.loads(levada("traditions", "--json")[1])
-        assert [one["name"] for one in said] == list(shipped())
+        assert [one["name"] for one in said] == list(list_traditions())
         candombe = next(one for one in said if one["name"] == "candombe")
         assert (candombe["beats"], candombe["tatums"], candombe["tempo_bpm"]) == (4, 4, [133, 7])
         assert "chico" in [part["name"] for part in candombe["instruments"]]
@@ -446,7 +446,7 @@ class TestTraditions:
     def test_are_drawn(self, levada):
         code, out, err = levada("traditions", "show", "candombe")
         assert (code, err) == (0, "")
-        assert out.splitlines() == drawn(read_tradition("candombe"))
+        assert out.splitlines() == format_tradition(read_tradition("candombe"))
 
     def test_of_ones_own_are_drawn(self, levada, tmp_path):
         path = tmp_path / "mine.toml"

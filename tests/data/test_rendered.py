@@ -20,7 +20,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.files import lock_folder
 from levada.io.formats import read_beats
-from levada.synth.instruments import RATE, STRUCK, synthesised
+from levada.synth.instruments import RATE, STRUCK, synthesise
 from levada.synth.render import render
 from levada.synth.traditions import read_tradition
 
@@ -398,7 +398,7 @@ class TestAsked:
         assert load_corpus(tmp_path / "corpus", labels="beats").licence == f"that of the sounds: {shots}"
         sounds, rng = sounds_of(str(shots)), np.random.default_rng(0)
         kinds = {type(sounds(voice, rng)) for voice in STRUCK}
-        assert kinds == {type(sounds("chico", rng)), type(synthesised("surdo", rng))}
+        assert kinds == {type(sounds("chico", rng)), type(synthesise("surdo", rng))}
         assert len(kinds) == 2
 
 

@@ -11,7 +11,7 @@ from levada.models.pretraining import made_from
 from levada.separation import pretraining as recipe
 from levada.separation.networks import load
 from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
-from levada.synth.instrument_names import ensemble
+from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import read_tradition
 
 SMALL = StemPretrainSettings(songs=1, song_s=1.5, steps=2, batch=2, excerpt_s=0.5)
@@ -37,7 +37,7 @@ def test_a_model_that_knows_all_instruments(tmp_path):
     )
     made_from(tmp_path / "recipe.toml", out=tmp_path / "base")
     made = load(tmp_path / "base")
-    voices = {voice for name in ("candombe", "samba") for voice in ensemble(read_tradition(name)).values()}
+    voices = {voice for name in ("candombe", "samba") for voice in stem_names(read_tradition(name)).values()}
     assert set(made.net.instruments) == voices
     assert "candombe, samba" in made.card.data
     assert not (tmp_path / "base.part").exists()

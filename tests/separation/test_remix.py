@@ -19,7 +19,7 @@ from levada.separation.remix import RemixSettings, remix
 from levada.separation.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.separation.remix.stretch import onsets, placed
 from levada.separation.song_scores import spans_of
-from levada.synth.render import multitrack
+from levada.synth.render import render_multitrack
 from levada.synth.traditions import read_tradition
 
 RATE = 44100
@@ -306,7 +306,7 @@ class TestTempo:
         """Ten seconds are tracked at the right tempo; six are too short to be trusted, but with labels they are."""
         tradition = replace(read_tradition("candombe"), tempo_bpm=(95.0, 0.0))
         for number, (length_s, player) in enumerate(((10, "ana"), (11, "bea"), (6, "eva"), (7, "ida"))):
-            song = multitrack(tradition, duration_s=length_s, rng=np.random.default_rng(number))
+            song = render_multitrack(tradition, duration_s=length_s, rng=np.random.default_rng(number))
             for name in ("chico", "repique"):
                 (tmp_path / "solos" / player).mkdir(parents=True, exist_ok=True)
                 path = tmp_path / "solos" / player / f"{name}.wav"

@@ -7,8 +7,20 @@ import pytest
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.synth.arrangement import Bar, Note, Part, Swing, band, drift, drumming, form, harmony, play, timeline
-from levada.synth.composition import kits
+from levada.synth.arrangement import (
+    Bar,
+    Note,
+    Part,
+    Swing,
+    arrange_band,
+    arrange_drums,
+    sample_beats,
+    sample_form,
+    sample_harmony,
+    tempo_drift,
+    to_performance,
+)
+from levada.synth.composition import kit_styles
 
 EXACT = {"solo": Part("keys", jitter_s=0.0)}
 
@@ -27,19 +39,19 @@ def part_times(played, part):
 
 class TestForm:
     def test_bars_begin_on_ones(self):
-        bars = form([1, 2, 3, 1, 2, 3, 1, 2, 3], metre=3, rng=rng())
+        bars = sample_form([1, 2, 3, 1, 2, 3, 1, 2, 3], metre=3, rng=rng())
         assert [(bar.start, bar.beats) for bar in bars] == [(0, 3), (3, 3), (6, 3)]
 
     def test_a_piece_begins_and_ends_inside_a_bar(self):
-        bars = form([3, 4, 1, 2, 3, 4, 1], metre=4, rng=rng())
+        bars = sample_form([3, 4, 1, 2, 3, 4, 1], metre=4, rng=rng())
         assert [(bar.start, bar.beats) for bar in bars] == [(-2, 4), (2, 4), (6, 4)]
 
     def test_metres_may_change(self):
-        bars = form([1, 2, 3, 4, 1, 2, 1, 2, 3, 1, 2, 3], metre=3, rng=rng())
+        bars = sample_form([1, 2, 3, 4, 1, 2, 1, 2, 3, 1, 2, 3], metre=3, rng=rng())
         assert [bar.beats for bar in bars] == [4, 2, 3, 3]
 
     def test_sections_are_counted_through(self):
-        bars = form(steady(400).positions, metre=4, rng=rng(3))
+        bars = sample_form(steady(400).positions, metre=4, rng=rng(3))
         for before, after in pairwise(bars):
             if before.left:
                 assert after == Bar(
@@ -52,24 +64,24 @@ class TestForm:
     @pytest.mark.parametrize("positions", [[], [1, 2, 0, 1], [0, 0]])
     def test_unknown_places(self, positions):
         with pytest.raises(InputError, match="known"):
-            form(positions, metre=4, rng=rng())
+            sample_form(positions, metre=4, rng=rng())
 
 
 class TestHarmony:
     def test_chords_change_on_ones(self):
         on_one, changes = 0, 0
         for seed in range(40):
-            bars = form(steady(80).positions, metre=4, rng=rng(seed))
+            bars = sample_form(steady(80).positions, metre=4, rng=rng(seed))
             starts = {bar.start for bar in bars}
-            chords = harmony(bars, compound=False, rng=rng(seed))
+            chords = sample_harmony(bars, compound=False, rng=rng(seed))
             on_one += sum(chord.beat in starts for chord in chords)
             changes += len(chords)
         assert changes > 300
         assert on_one / changes > 0.8
 
     def test_they_follow_each_other(self):
-        bars = form(steady(80).positions, metre=4, rng=rng(1))
-        chords = harmony(bars, compound=False, rng=rng(1))
+        bars = sample_form(steady(80).positions, metre=4, rng=rng(1))
+        chords = sample_harmony(bars, compound=False, rng=rng(1))
         for before, after in pairwise(chords):
             assert before.beat + before.length == pytest.approx(after.beat)
         assert chords[-1].beat + chords[-1].length == bars[-1].start + 4
@@ -77,7 +89,7 @@ class TestHarmony:
 
     def test_the_same_letter_is_the_same_music(self):
         bars = [Bar(4 * at, 4, at % 4, 3 - at % 4, at // 4, "ABA"[at // 4]) for at in range(12)]
-        chords = harmony(bars, compound=False, rng=rng(5))
+        chords = sample_harmony(bars, compound=False, rng=rng(5))
         first = [chord for chord in chords if chord.beat < 15.4]
         again = [chord for chord in chords if chord.beat >= 31.4]
         assert [chord.pitches for chord in again] == [chord.pitches for chord in first]
@@ -88,7 +100,7 @@ class TestPlay:
     def test_notes_fall_on_the_grid(self):
         beats = Beats([0.2, 0.7, 1.3, 1.8], [1, 2, 3, 4])
         notes = [Note(0, 1, "solo", 0.5, 69), Note(1.5, 0.5, "solo", 0.5, 57), Note(2.25, 1, "solo", 0.5, 81)]
-        played = play(notes, EXACT, beats, rng=rng())
+        played = to_performance(notes, EXACT, beats, rng=rng())
         assert [stroke.time_s for stroke in played.strokes] == pytest.approx([0.2, 1.0, 1.425])
         assert [stroke.pitch_hz for stroke in played.strokes] == pytest.approx([440, 220, 880])
         assert [stroke.duration_s for stroke in played.strokes] == pytest.approx([0.5, 0.3, 0.5])
@@ -99,14 +111,16 @@ class TestPlay:
     def test_beyond_the_first_and_the_last_beat(self):
         beats = Beats([0.4, 0.9], [1, 2])
         notes = [Note(at, 1, "solo", 0.5, 60) for at in (-2, -0.5, 1.5, 3)]
-        assert part_times(play(notes, EXACT, beats, rng=rng(), duration_s=1.5), "solo") == pytest.approx([0.15, 1.15])
+        assert part_times(to_performance(notes, EXACT, beats, rng=rng(), duration_s=1.5), "solo") == pytest.approx(
+            [0.15, 1.15]
+        )
 
     def test_swing(self):
         beats = steady(4)
         notes = [Note(at, 0, "solo", 0.5) for at in (0, 0.25, 0.5, 0.75, 1)]
 
         def places(swing, *, compound=False):
-            played = play(notes, EXACT, beats, rng=rng(), swing=swing, compound=compound)
+            played = to_performance(notes, EXACT, beats, rng=rng(), swing=swing, compound=compound)
             return (part_times(played, "solo") - 0.1) / 0.5
 
         assert places(Swing()) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
@@ -115,49 +129,49 @@ class TestPlay:
 
     def test_a_third_leans(self):
         notes = [Note(at, 0, "solo", 0.5) for at in (0, 1 / 3, 2 / 3, 1)]
-        played = play(notes, EXACT, steady(4), rng=rng(), swing=Swing(third=0.06), compound=True)
+        played = to_performance(notes, EXACT, steady(4), rng=rng(), swing=Swing(third=0.06), compound=True)
         assert (part_times(played, "solo") - 0.1) / 0.5 == pytest.approx([0, 1.06 / 3, 2 / 3 + 0.06, 1])
 
     def test_a_part_is_late_and_trembles(self):
         notes = [Note(at, 0, "solo", 0.5) for at in range(60)]
-        played = play(notes, {"solo": Part("keys", late_s=0.02, jitter_s=0.01)}, steady(64), rng=rng())
+        played = to_performance(notes, {"solo": Part("keys", late_s=0.02, jitter_s=0.01)}, steady(64), rng=rng())
         late = part_times(played, "solo") - steady(64).times_s[:60]
         assert late.mean() == pytest.approx(0.02, abs=0.004)
         assert late.std() == pytest.approx(0.01, abs=0.003)
 
     def test_music_that_has_ended(self):
         notes = [Note(at, 1, "solo", 0.5, 60) for at in (2, 3, 3.5, 4)]
-        ended = play(notes, EXACT, steady(4), rng=rng(), duration_s=4.0)
+        ended = to_performance(notes, EXACT, steady(4), rng=rng(), duration_s=4.0)
         assert part_times(ended, "solo") == pytest.approx([1.1, 1.6])
-        goes_on = play(notes, EXACT, steady(4), rng=rng(), duration_s=2.1)
+        goes_on = to_performance(notes, EXACT, steady(4), rng=rng(), duration_s=2.1)
         assert part_times(goes_on, "solo") == pytest.approx([1.1, 1.6, 1.85])
 
     def test_nothing(self):
-        assert play([], EXACT, steady(8), rng=rng()).strokes == ()
+        assert to_performance([], EXACT, steady(8), rng=rng()).strokes == ()
 
     def test_one_beat_is_no_grid(self):
         with pytest.raises(InputError, match="two beats"):
-            play([], EXACT, Beats([0.1], [1]), rng=rng())
+            to_performance([], EXACT, Beats([0.1], [1]), rng=rng())
 
 
 class TestBand:
     def test_beats_stay_exact(self):
         beats = steady(64, metre=3, first=2)
         for seed in range(8):
-            played = band(beats, metre=3, compound=bool(seed % 2), rng=rng(seed))
+            played = arrange_band(beats, metre=3, compound=bool(seed % 2), rng=rng(seed))
             assert played.beats == beats
             assert all(0 <= stroke.time_s < played.duration_s for stroke in played.strokes)
             assert {stroke.part for stroke in played.strokes} <= set(played.voices) == set(played.levels_db)
 
     def test_the_same_seed_is_the_same_band(self):
-        one, same, other = (band(steady(), metre=4, compound=False, rng=rng(seed)) for seed in (1, 1, 2))
+        one, same, other = (arrange_band(steady(), metre=4, compound=False, rng=rng(seed)) for seed in (1, 1, 2))
         assert one == same != other
 
     @pytest.mark.parametrize(("metre", "compound"), [(4, False), (3, False), (2, True), (4, True), (7, False)])
     def test_the_bass_says_where_the_one_is(self, metre, compound):
         beats, counts = steady(84, metre=metre), np.zeros(metre)
         for seed in range(40):
-            played = band(beats, metre=metre, compound=compound, rng=rng(seed), only=("bass",))
+            played = arrange_band(beats, metre=metre, compound=compound, rng=rng(seed), only=("bass",))
             near = np.abs(part_times(played, "bass")[:, None] - beats.times_s).min(0) < 0.09
             for position in range(metre):
                 counts[position] += near[position::metre].mean() / 40
@@ -168,7 +182,7 @@ class TestBand:
         chords = [(4.0 * bar, 4.0, ((bar * 5) % 12, (bar * 5 + 4) % 12, (bar * 5 + 7) % 12)) for bar in range(16)]
         roots, heard = 0, 0
         for seed in range(12):
-            played = band(steady(), metre=4, compound=False, rng=rng(seed), chords=chords, only=("bass",))
+            played = arrange_band(steady(), metre=4, compound=False, rng=rng(seed), chords=chords, only=("bass",))
             for stroke in played.strokes:
                 beat = (stroke.time_s - 0.1) / 0.5
                 if abs(beat - round(beat)) < 0.1 and round(beat) % 4 == 0:
@@ -182,7 +196,9 @@ class TestBand:
         grid = "x......x..x....."
         hits = 0
         for seed in range(20):
-            played = band(steady(), metre=4, compound=False, rng=rng(seed), grids={"bass": [grid]}, only=("bass",))
+            played = arrange_band(
+                steady(), metre=4, compound=False, rng=rng(seed), grids={"bass": [grid]}, only=("bass",)
+            )
             places = set(np.round((part_times(played, "bass") - 0.1) / 0.125).astype(int) % 16)
             hits += places <= {0, 7, 10} | {at + 1 for at in (0, 7, 10)}
         assert hits >= 8
@@ -192,38 +208,40 @@ class TestBand:
         kick_s = np.concatenate([beats.times_s[::4], beats.times_s[2::4] + 0.25])
         together = 0
         for seed in range(30):
-            played = band(beats, metre=4, compound=False, rng=rng(seed), kick_s=kick_s.tolist(), only=("bass",))
+            played = arrange_band(beats, metre=4, compound=False, rng=rng(seed), kick_s=kick_s.tolist(), only=("bass",))
             away = np.abs(part_times(played, "bass")[:, None] - kick_s).min(1)
             together += away.max() < 0.09
         assert 4 <= together <= 15
 
     def test_phrases_return(self):
         bars = [Bar(4 * at, 4, at % 8, 7 - at % 8, at // 8, "AA"[at // 8]) for at in range(16)]
-        played = band(steady(), metre=4, compound=False, rng=rng(2), bars=bars, only=("riff",), busy=1.0)
+        played = arrange_band(steady(), metre=4, compound=False, rng=rng(2), bars=bars, only=("riff",), busy=1.0)
         places = np.round((part_times(played, "riff") - 0.1) / 0.125).astype(int)
         first, again = set(places[places < 128]), {place - 128 for place in places[places >= 128]}
         assert len(first & again) > 0.8 * len(first | again)
 
     def test_who_plays(self):
-        played = band(steady(), metre=4, compound=False, rng=rng(), only=("pad",))
+        played = arrange_band(steady(), metre=4, compound=False, rng=rng(), only=("pad",))
         assert set(played.voices) == {"pad"}
 
     def test_an_unknown_player(self):
         with pytest.raises(InputError, match="no theremin; it has bass"):
-            band(steady(), metre=4, compound=False, rng=rng(), only=("theremin",))
+            arrange_band(steady(), metre=4, compound=False, rng=rng(), only=("theremin",))
 
     def test_beats_without_places(self):
         with pytest.raises(InputError, match="known"):
-            band(Beats([0.1, 0.6, 1.1]), metre=4, compound=False, rng=rng())
+            arrange_band(Beats([0.1, 0.6, 1.1]), metre=4, compound=False, rng=rng())
 
 
 class TestDrumming:
-    rock = next(kit for kit in kits() if kit.name == "rock")
+    rock = next(kit for kit in kit_styles() if kit.name == "rock")
 
     def drum(self, seed, *, bars=None, count=64):
         beats = steady(count)
-        bars = bars or form(beats.positions, metre=4, rng=rng(seed))
-        return drumming(self.rock, bars, beats, rng=rng(seed), swing=Swing(), duration_s=float(beats.times_s[-1]) + 0.4)
+        bars = bars or sample_form(beats.positions, metre=4, rng=rng(seed))
+        return arrange_drums(
+            self.rock, bars, beats, rng=rng(seed), swing=Swing(), duration_s=float(beats.times_s[-1]) + 0.4
+        )
 
     def test_kick_and_snare_are_where_rock_has_them(self):
         kicks, snares = np.zeros(4), np.zeros(4)
@@ -253,15 +271,15 @@ class TestDrumming:
 
     def test_bars_of_another_length_cut_the_pattern_short(self):
         beats = Beats(0.1 + 0.5 * np.arange(24), [1, 2, 3] * 8)
-        bars = form(beats.positions, metre=3, rng=rng())
-        assert drumming(self.rock, bars, beats, rng=rng(), swing=Swing(), duration_s=12.0).strokes
+        bars = sample_form(beats.positions, metre=3, rng=rng())
+        assert arrange_drums(self.rock, bars, beats, rng=rng(), swing=Swing(), duration_s=12.0).strokes
 
 
 class TestTimeline:
     def test_places_follow_each_other(self):
         changed = 0
         for seed in range(200):
-            beats, duration_s = timeline(110, 4, 30, rng(seed))
+            beats, duration_s = sample_beats(110, 4, 30, rng(seed))
             assert beats.times_s[-1] < duration_s <= 30
             ones = np.flatnonzero(beats.positions == 1)
             steps = np.diff(beats.positions)
@@ -270,23 +288,23 @@ class TestTimeline:
         assert 1 <= changed <= 20
 
     def test_any_beat_may_come_first(self):
-        firsts = {int(timeline(120, 4, 10, rng(seed))[0].positions[0]) for seed in range(30)}
+        firsts = {int(sample_beats(120, 4, 10, rng(seed))[0].positions[0]) for seed in range(30)}
         assert firsts == {1, 2, 3, 4}
-        assert timeline(120, 4, 10, rng(), first=2)[0].positions[0] == 3
+        assert sample_beats(120, 4, 10, rng(), first=2)[0].positions[0] == 3
 
     @pytest.mark.parametrize(("tempo", "heard"), [(110, 110), (5, 50), (900, 215)])
     def test_tempo(self, tempo, heard):
-        assert timeline(tempo, 4, 40, rng(1))[0].tempo_bpm == pytest.approx(heard, rel=0.1)
+        assert sample_beats(tempo, 4, 40, rng(1))[0].tempo_bpm == pytest.approx(heard, rel=0.1)
 
     def test_a_very_short_piece_has_two_beats(self):
         for seed in range(20):
-            beats, duration_s = timeline(60, 4, 1, rng(seed))
+            beats, duration_s = sample_beats(60, 4, 1, rng(seed))
             assert len(beats) >= 2
             assert duration_s > beats.times_s[-1]
 
     def test_rubato_is_looser_than_a_band(self):
         def spread(*, loose):
-            return np.median([np.diff(np.log(drift(60, rng(seed), loose=loose))).std() for seed in range(30)])
+            return np.median([np.diff(np.log(tempo_drift(60, rng(seed), loose=loose))).std() for seed in range(30)])
 
         assert spread(loose=False) < 0.012
         assert 0.015 < spread(loose=True) < 0.06

@@ -10,7 +10,7 @@ import pytest
 
 from levada.errors import InputError
 from levada.synth import composition as composing
-from levada.synth.composition import Material, compose, kits
+from levada.synth.composition import Material, compose, kit_styles
 from levada.synth.instruments import PITCHED
 
 KITS = Material(groove_share=0, pop909_share=0, tunes_share=0, drumless=0, piece_s=20)
@@ -70,7 +70,7 @@ class TestMaterial:
 
     def test_nothing_to_play(self):
         with pytest.raises(InputError, match="nothing to play"):
-            Material(styles=dict.fromkeys((kit.name for kit in kits()), 0))
+            Material(styles=dict.fromkeys((kit.name for kit in kit_styles()), 0))
 
     def test_sources_name_who_made_it(self):
         told = Material(groove="somewhere", pop909="elsewhere").sources()
@@ -81,12 +81,12 @@ class TestMaterial:
 
 class TestKits:
     def test_genres(self):
-        names = {kit.name for kit in kits()}
+        names = {kit.name for kit in kit_styles()}
         assert {"blues-shuffle", "country-two", "disco", "boom-bap", "swing-medium", "heavy-metal", "pop"} <= names
         assert {"one-drop", "rock", "soul", "house", "ballad", "latin-pop", "bossa-slow", "gospel-six"} <= names
         assert len(names) > 60
 
-    @pytest.mark.parametrize("kit", kits(), ids=lambda kit: kit.name)
+    @pytest.mark.parametrize("kit", kit_styles(), ids=lambda kit: kit.name)
     def test_every_style_has_a_band(self, kit):
         assert any(part.voice in PITCHED for part in kit.instruments)
         assert any(part.voice not in PITCHED for part in kit.instruments)
@@ -115,14 +115,14 @@ class TestCompose:
         assert 0.04 < metres[2] / 300 < 0.2
 
     def test_styles(self):
-        waltzes = replace(KITS, styles={kit.name: float(kit.name == "waltz") for kit in kits()}, piece_s=10)
+        waltzes = replace(KITS, styles={kit.name: float(kit.name == "waltz") for kit in kit_styles()}, piece_s=10)
         found = Counter(max(compose(rng(seed), waltzes).beats.positions) for seed in range(20))
         assert found[3] >= 18
 
     def test_kick_and_chords_meet_on_the_beat(self):
         """Onsets lie on the beats far more often than between them, and most of all on the one."""
         level = np.zeros(4)
-        rocks = replace(KITS, styles={kit.name: float(kit.name in ("rock", "pop", "soul")) for kit in kits()})
+        rocks = replace(KITS, styles={kit.name: float(kit.name in ("rock", "pop", "soul")) for kit in kit_styles()})
         for seed in range(25):
             played = compose(rng(seed), rocks)
             low = np.array([stroke.time_s for stroke in played.strokes if stroke.part in ("kick", "bass")])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.synth.songs.groove import Groove, read_groove, takes
+from levada.synth.songs.groove import Groove, list_grooves, read_groove
 
 HEAD = "drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,audio_filename,duration,split"
 LEAD_S = 0.05
@@ -58,37 +58,37 @@ def dataset(tmp_path):
 
 class TestTakes:
     def test_beats_long_enough_of_the_split_in_known_metres(self, dataset):
-        assert takes(dataset) == [Groove(dataset / "rock.mid", "4-4"), Groove(dataset / "jig.mid", "6-8")]
-        assert takes(dataset, split="test") == [Groove(dataset / "test.mid", "4-4")]
-        assert [take.path.name for take in takes(dataset, least_s=2)] == ["rock.mid", "short.mid", "jig.mid"]
+        assert list_grooves(dataset) == [Groove(dataset / "rock.mid", "4-4"), Groove(dataset / "jig.mid", "6-8")]
+        assert list_grooves(dataset, split="test") == [Groove(dataset / "test.mid", "4-4")]
+        assert [take.path.name for take in list_grooves(dataset, least_s=2)] == ["rock.mid", "short.mid", "jig.mid"]
 
     @pytest.mark.parametrize("folder", [".", "nowhere"])
     def test_no_dataset(self, tmp_path, folder):
         with pytest.raises(InputError, match=r"no info\.csv") as told:
-            takes(tmp_path / folder)
+            list_grooves(tmp_path / folder)
         assert told.value.path == tmp_path / folder
 
     @pytest.mark.parametrize("content", ["a,b\n1,2\n", HEAD + "\nd1,s1,a,rock,120,beat,4-4,rock.mid,,long,train\n"])
     def test_another_table(self, tmp_path, content):
         (tmp_path / "info.csv").write_text(content)
         with pytest.raises(InputError, match="not the table") as told:
-            takes(tmp_path)
+            list_grooves(tmp_path)
         assert told.value.path == tmp_path / "info.csv"
 
     def test_a_table_that_is_no_text(self, tmp_path):
         (tmp_path / "info.csv").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(InputError, match="not the table"):
-            takes(tmp_path)
+            list_grooves(tmp_path)
 
     @pytest.mark.parametrize("wanted", [{"split": "nonsense"}, {"least_s": 1000}])
     def test_nothing_of_that_kind(self, dataset, wanted):
         with pytest.raises(InputError, match="has no takes"):
-            takes(dataset, **wanted)
+            list_grooves(dataset, **wanted)
 
 
 class TestReading:
     def test_strokes(self, dataset):
-        played = read_groove(takes(dataset)[0])
+        played = read_groove(list_grooves(dataset)[0])
         kicks, snares, hats = (
             [stroke for stroke in played.strokes if stroke.part == part] for part in ("kick", "snare", "hat")
         )
@@ -102,7 +102,7 @@ class TestReading:
         assert list(played.strokes) == sorted(played.strokes)
 
     def test_beats_are_the_grids_not_the_hands(self, dataset):
-        beats = read_groove(takes(dataset)[0]).beats
+        beats = read_groove(list_grooves(dataset)[0]).beats
         np.testing.assert_allclose(beats.times_s, LEAD_S + 0.5 * np.arange(32))
         np.testing.assert_array_equal(beats.positions, np.arange(32) % 4 + 1)
 
@@ -111,12 +111,12 @@ class TestReading:
         assert read_groove(Groove(tmp_path / "slow.mid", "4-4")).beats.tempo_bpm == pytest.approx(80)
 
     def test_faster(self, dataset):
-        played = read_groove(takes(dataset)[0], faster=1.25)
+        played = read_groove(list_grooves(dataset)[0], faster=1.25)
         assert played.beats.tempo_bpm == pytest.approx(150)
         assert played.strokes[-1].time_s == pytest.approx(LEAD_S + 31.5 * 0.4, abs=1e-6)
 
     def test_a_stretch_of_a_take(self, dataset):
-        played = read_groove(takes(dataset)[0], start_beat=5, duration_s=4.0)
+        played = read_groove(list_grooves(dataset)[0], start_beat=5, duration_s=4.0)
         assert played.duration_s == 4
         assert played.beats.positions[0] == 2
         np.testing.assert_allclose(played.beats.times_s, LEAD_S + 0.5 * np.arange(8))
@@ -125,7 +125,7 @@ class TestReading:
         assert all(stroke.time_s < 4 for stroke in played.strokes)
 
     def test_a_start_too_late_wraps_around(self, dataset):
-        take = takes(dataset)[0]
+        take = list_grooves(dataset)[0]
         assert read_groove(take, start_beat=29, duration_s=4) == read_groove(take, start_beat=29 % 24, duration_s=4)
 
     def test_two_beats_of_three_eighths(self, tmp_path):
@@ -136,7 +136,7 @@ class TestReading:
 
     def test_several_tracks(self, dataset, tmp_path):
         write_midi(tmp_path / "two.mid", rock(), tracks=2)
-        assert read_groove(Groove(tmp_path / "two.mid", "4-4")).strokes == read_groove(takes(dataset)[0]).strokes
+        assert read_groove(Groove(tmp_path / "two.mid", "4-4")).strokes == read_groove(list_grooves(dataset)[0]).strokes
 
     def test_floor_tom_is_an_instrument_of_its_own(self, tmp_path):
         write_midi(tmp_path / "toms.mid", [(0, 48, 90), (1, 43, 90), (2, 99, 90)])
@@ -164,4 +164,4 @@ class TestReading:
     def test_text(self, dataset):
         (dataset / "rock.mid").write_text("this is no music")
         with pytest.raises(InputError, match="no MIDI file"):
-            read_groove(takes(dataset)[0])
+            read_groove(list_grooves(dataset)[0])

@@ -4,9 +4,17 @@ import pytest
 
 from levada.errors import InputError
 from levada.separation.masking import matched
-from levada.synth.instrument_names import OTHER, ensemble, found_in, paired, plain, voice_of, voices_of
+from levada.synth.instrument_names import (
+    OTHER,
+    find_instrument,
+    find_voice,
+    find_voices,
+    match_stems,
+    normalise_name,
+    stem_names,
+)
 from levada.synth.instruments import STRUCK
-from levada.synth.traditions import read_tradition, shipped
+from levada.synth.traditions import list_traditions, read_tradition
 
 
 class TestPlain:
@@ -26,19 +34,19 @@ class TestPlain:
         ],
     )
     def test_case_accents_suffix_and_take_are_gone(self, name, known):
-        assert plain(name) == known
-        assert plain(known) == known
+        assert normalise_name(name) == known
+        assert normalise_name(known) == known
 
     @pytest.mark.parametrize(
         ("name", "known"), [("stem_02.flac", "stem-2"), ("Track 11", "track-11"), ("A_STEM_01.wav", "a-stem-1")]
     )
     def test_a_number_that_is_all_there_is_stays(self, name, known):
-        assert plain(name) == known
+        assert normalise_name(name) == known
 
     @pytest.mark.parametrize("name", ["", ".wav", "…", "---"])
     def test_nothing_stays_nothing(self, name):
-        assert plain(name) in ("", "wav")
-        assert voice_of(name) is None
+        assert normalise_name(name) in ("", "wav")
+        assert find_voice(name) is None
 
 
 class TestVoices:
@@ -60,12 +68,12 @@ class TestVoices:
         ],
     )
     def test_own_names_aliases_traditions_and_words_inside(self, name, voice):
-        assert voice_of(name) == voice
+        assert find_voice(name) == voice
 
     @pytest.mark.parametrize("name", ["didgeridoo", "mixture", "stem_02.wav", "drum set", "MusicDelta_Rock"])
     def test_unknown_is_none(self, name):
-        assert voice_of(name) is None
-        assert found_in(name) is None
+        assert find_voice(name) is None
+        assert find_instrument(name) is None
 
     @pytest.mark.parametrize(
         ("name", "among", "voice"),
@@ -83,20 +91,23 @@ class TestVoices:
         ],
     )
     def test_ambiguous_names_mean_what_they_do_where_the_others_play(self, name, among, voice):
-        assert voice_of(name, among=among) == voice
+        assert find_voice(name, among=among) == voice
 
     def test_every_voice_is_itself_and_every_instrument_has_its_voice(self):
-        assert all(voice_of(voice) == voice for voice in STRUCK)
-        for tradition in map(read_tradition, shipped()):
+        assert all(find_voice(voice) == voice for voice in STRUCK)
+        for tradition in map(read_tradition, list_traditions()):
             names = [part.name for part in tradition.instruments]
             for part in tradition.instruments:
                 voice = part.voice if part.voice in STRUCK else OTHER
-                assert voice_of(part.name, among=names) == voice, (tradition.name, part.name)
-                assert all(voice_of(alias, among=names) == voice for alias in part.aliases), (tradition.name, part.name)
+                assert find_voice(part.name, among=names) == voice, (tradition.name, part.name)
+                assert all(find_voice(alias, among=names) == voice for alias in part.aliases), (
+                    tradition.name,
+                    part.name,
+                )
 
     def test_what_is_found_is_the_part_that_is_known_and_all_of_what_is_not_struck(self):
-        assert found_in("Roda 3 - Surdo.wav") == ("surdo", "surdo")
-        assert found_in("lead guitar") == ("lead-guitar", OTHER)
+        assert find_instrument("Roda 3 - Surdo.wav") == ("surdo", "surdo")
+        assert find_instrument("lead guitar") == ("lead-guitar", OTHER)
 
 
 class TestPairs:
@@ -105,22 +116,22 @@ class TestPairs:
     STEMS = (*STRUCK, OTHER)
 
     def test_every_stem_is_its_own_voice(self):
-        assert voices_of(self.STEMS) == {name: name for name in self.STEMS}
+        assert find_voices(self.STEMS) == {name: name for name in self.STEMS}
 
     def test_every_instrument_of_every_tradition_by_any_of_its_names(self):
-        for tradition in map(read_tradition, shipped()):
+        for tradition in map(read_tradition, list_traditions()):
             names = [part.name for part in tradition.instruments]
             for part in tradition.instruments:
                 voice = [part.voice] if part.voice in STRUCK else []
-                assert paired(names, self.STEMS)[part.name] == voice, (tradition.name, part.name)
-                for alias in map(plain, part.aliases):
+                assert match_stems(names, self.STEMS)[part.name] == voice, (tradition.name, part.name)
+                for alias in map(normalise_name, part.aliases):
                     others = [alias if name == part.name else name for name in names]
-                    assert paired(others, self.STEMS)[alias] == voice, (tradition.name, part.name, alias)
+                    assert match_stems(others, self.STEMS)[alias] == voice, (tradition.name, part.name, alias)
 
     def test_every_ensemble(self):
-        for name in shipped():
-            called = ensemble(read_tradition(name))
-            assert paired(called, self.STEMS) == {one: [voice] for one, voice in called.items()}
+        for name in list_traditions():
+            called = stem_names(read_tradition(name))
+            assert match_stems(called, self.STEMS) == {one: [voice] for one, voice in called.items()}
 
     @pytest.mark.parametrize(
         ("names", "stems", "pairs"),
@@ -134,12 +145,12 @@ class TestPairs:
         ],
     )  # fmt: skip
     def test_names(self, names, stems, pairs):
-        assert paired(names, stems) == pairs
+        assert match_stems(names, stems) == pairs
 
 
 class TestEnsembles:
     def test_of_a_bateria(self):
-        assert ensemble(read_tradition("bateria")) == {
+        assert stem_names(read_tradition("bateria")) == {
             "surdo": "surdo",
             "caixa": "caixa",
             "repinique": "repinique",
@@ -153,14 +164,14 @@ class TestEnsembles:
 
     def test_of_candombe_its_own_names_and_nothing_else(self):
         drums = {"madera": "claves", "chico": "chico", "repique": "repique", "piano": "piano-drum"}
-        assert ensemble(read_tradition("candombe")) == drums
+        assert stem_names(read_tradition("candombe")) == drums
 
     def test_names_are_understood_again_in_every_tradition(self):
-        for name in shipped():
-            called = ensemble(read_tradition(name))
+        for name in list_traditions():
+            called = stem_names(read_tradition(name))
             assert len(set(called.values())) == len(called)
-            assert {n: voice_of(n, among=called) for n in called} == called
-            assert all(plain(n) == n for n in called)
+            assert {n: find_voice(n, among=called) for n in called} == called
+            assert all(normalise_name(n) == n for n in called)
 
 
 class TestAliases:
@@ -206,8 +217,8 @@ patterns = ["xxxx xxxx"]
 
 def test_numbers_count_where_both_have_them():
     stems = ("surdo-1", "surdo-2", "caixa")
-    assert paired(["surdo 1", "surdo-2", "caixa"], stems) == {
+    assert match_stems(["surdo 1", "surdo-2", "caixa"], stems) == {
         "surdo 1": ["surdo-1"], "surdo-2": ["surdo-2"], "caixa": ["caixa"],
     }  # fmt: skip
-    assert paired(["surdo"], stems) == {"surdo": ["surdo-1", "surdo-2"]}
+    assert match_stems(["surdo"], stems) == {"surdo": ["surdo-1", "surdo-2"]}
     assert [matched(name, stems) for name in ("Surdo 2", "surdo", "caixa-3")] == ["surdo-2", None, "caixa"]

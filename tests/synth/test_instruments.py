@@ -9,12 +9,19 @@ import pytest
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
-from levada.synth.instruments.bars import BARS
-from levada.synth.instruments.grains import GRAINS
-from levada.synth.instruments.membranes import DRUMS
-from levada.synth.instruments.partials import fall, noise, ring, rings, within
-from levada.synth.instruments.sample_variants import SHAPES, Recorded, from_onset, hardness, resampled, tilted
+from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mix_sources, synthesise
+from levada.synth.instruments.drums import DRUMS
+from levada.synth.instruments.idiophones import IDIOPHONES
+from levada.synth.instruments.sampled import (
+    SHAPES,
+    SampledInstrument,
+    change_speed,
+    tilt_spectrum,
+    trim_to_onset,
+    velocity_layer,
+)
+from levada.synth.instruments.shakers import SHAKERS
+from levada.synth.instruments.signals import band_noise, convolve, damped_sines, exponential_decay, log_uniform
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 LATE = {"shaker", "maracas", "chekere", "guira", "guiro", "quijada", "cuica", "whistle", "clap"}
@@ -74,7 +81,7 @@ def rng(seed=0):
 
 
 def played(voice, *, stroke="open", velocity=0.8, pitch_hz=220.0, duration_s=0.5, seed=0):
-    instrument = synthesised(voice, rng(seed))
+    instrument = synthesise(voice, rng(seed))
     return instrument.play(stroke, velocity=velocity, pitch_hz=pitch_hz, duration_s=duration_s, rng=rng(seed))
 
 
@@ -145,7 +152,7 @@ class TestStruck:
     @pytest.mark.parametrize("voice", DRUMS)
     def test_pitch_of_a_skin(self, voice):
         for seed in range(4):
-            skin = replace(DRUMS[voice].draw(rng(seed)), click=0.0, wires=0.0, jingles=None)
+            skin = replace(DRUMS[voice].sample_params(rng(seed)), click=0.0, wires=0.0, jingles=None)
             low, high = DRUMS[voice].pitch_hz
             assert low <= skin.pitch_hz <= high
             sound = skin.strike("bass", 0.8, rng(seed))[RATE // 50 :]  # after the glide
@@ -162,7 +169,7 @@ class TestStruck:
 
     @pytest.mark.parametrize("voice", STRUCK)
     def test_louder_when_struck_harder(self, voice):
-        instrument = synthesised(voice, rng())
+        instrument = synthesise(voice, rng())
         soft, middle, hard = (
             instrument.play("open", velocity=velocity, pitch_hz=0, duration_s=0, rng=rng(1))
             for velocity in (0.2, 0.5, 1.0)
@@ -179,13 +186,13 @@ class TestStruck:
         assert hard > 1.05 * soft
 
     def test_never_twice_the_same_but_the_same_by_seed(self):
-        skin, one = DRUMS["snare"].draw(rng()), rng(1)
+        skin, one = DRUMS["snare"].sample_params(rng()), rng(1)
         first, second = skin.strike("open", 0.8, one), skin.strike("open", 0.8, one)
         assert not np.array_equal(first[:1000], second[:1000])
         np.testing.assert_array_equal(first, skin.strike("open", 0.8, rng(1)))
 
     def test_a_few_takes_are_remembered(self):
-        instrument, one = synthesised("conga", rng()), rng(1)
+        instrument, one = synthesise("conga", rng()), rng(1)
         takes = [instrument.play("open", velocity=0.8, pitch_hz=0, duration_s=0, rng=one).tobytes() for _ in range(60)]
         assert len(set(takes)) == 4
 
@@ -194,7 +201,7 @@ class TestStruck:
 
     def test_instruments_are_drawn_from_their_voice(self):
         low, high = DRUMS["djembe"].pitch_hz
-        pitches = np.array([DRUMS["djembe"].draw(rng(seed)).pitch_hz for seed in range(200)])
+        pitches = np.array([DRUMS["djembe"].sample_params(rng(seed)).pitch_hz for seed in range(200)])
         assert low <= pitches.min() < 1.1 * low
         assert high / 1.1 < pitches.max() <= high
         assert np.median(pitches) == pytest.approx(np.sqrt(low * high), rel=0.2)  # evenly in the logarithm
@@ -202,7 +209,7 @@ class TestStruck:
     @pytest.mark.parametrize("voice", ["tuba", "", "open"])
     def test_unknown_voice(self, voice):
         with pytest.raises(InputError, match=f"no voice {voice!r}; there are kick, snare, .*, strings"):
-            synthesised(voice, rng())
+            synthesise(voice, rng())
 
     def test_unknown_stroke(self):
         with pytest.raises(InputError, match="no stroke 'kiss'; there are open, muted"):
@@ -226,7 +233,7 @@ class TestHands:
         assert bright["open"] < bright["rim"]
 
     def test_the_middle_sounds_rounder_than_the_rim(self):
-        skin = replace(DRUMS["conga"].draw(rng(2)), click=0.0)
+        skin = replace(DRUMS["conga"].sample_params(rng(2)), click=0.0)
         middle, rim = (replace(skin, place=place).strike("open", 0.8, rng(1)) for place in (0.05, 0.9))
         size, hz = spectrum(middle)
         round_, crossed = (size[np.abs(hz - skin.pitch_hz * at).argmin()] for at in (1.0, 1.594**skin.stretch))
@@ -244,7 +251,7 @@ class TestHands:
 
     def test_snares_last_where_wires_are(self):
         for voice in ("snare", "caixa"):
-            skin = DRUMS[voice].draw(rng(3))
+            skin = DRUMS[voice].sample_params(rng(3))
             high = [
                 loudness(np.diff(np.diff(one.strike("open", 0.8, rng(1))))) for one in (replace(skin, wires=0.0), skin)
             ]
@@ -266,12 +273,12 @@ class TestHands:
 
     def test_a_clap_is_several(self):
         for seed in range(5):
-            clap = GRAINS["clap"].draw(rng(seed))
+            clap = SHAKERS["clap"].sample_params(rng(seed))
             assert 2 <= len(clap.times_s) <= 5
             assert len(clap.strike("open", 0.8, rng(seed))) > RATE * clap.times_s[-1]
 
     def test_a_scrape_is_many_blows_and_a_rattle_slows_down(self):
-        scrape, rattle = (GRAINS[voice].draw(rng(1)) for voice in ("guiro", "quijada"))
+        scrape, rattle = (SHAKERS[voice].sample_params(rng(1)) for voice in ("guiro", "quijada"))
         gaps = [np.diff(np.flatnonzero(one._blows(one.length_s, rng(2)))) for one in (scrape, rattle)]
         assert len(gaps[0]) > 8
         assert gaps[0][: len(gaps[0]) // 2].mean() > gaps[0][len(gaps[0]) // 2 :].mean()  # it speeds up
@@ -284,7 +291,7 @@ class TestHands:
         assert abs(np.log2(pitches[1] / pitches[0])) > 0.02
 
     def test_bells_have_two_halves_and_beat(self):
-        bell = BARS["agogo"].draw(rng(1))
+        bell = IDIOPHONES["agogo"].sample_params(rng(1))
         assert 0.0005 <= bell.beating <= 0.004
         assert 1.19 <= bell.interval <= 1.5  # a third to a fifth
 
@@ -324,21 +331,21 @@ class TestPitched:
             assert (late < 0.4 * early) == dies, voice
 
     def test_odd_harmonics_of_a_reed(self):
-        reed = replace(PITCHED["reed"].draw(rng()), vibrato=0.0, formants_hz=(), breath=0.0)
+        reed = replace(PITCHED["reed"].sample_params(rng()), vibrato=0.0, formants_hz=(), breath=0.0)
         size, hz = spectrum(reed.note(200.0, 1.0, 0.8))
         first, second, third = (size[np.abs(hz - at).argmin()] for at in (200, 400, 600))
         assert second < 0.2 * first
         assert third > 0.1 * first
 
     def test_a_string_plucked_in_the_middle_has_no_second_harmonic(self):
-        guitar = replace(PITCHED["guitar"].draw(rng()), place=0.5, formants_hz=(), blow=0.0)
+        guitar = replace(PITCHED["guitar"].sample_params(rng()), place=0.5, formants_hz=(), blow=0.0)
         size, hz = spectrum(guitar.note(200.0, 1.0, 0.8))
         first, second, third = (size[np.abs(hz - at).argmin()] for at in (200, 400, 600))
         assert second < 0.1 * first
         assert third > second
 
     def test_courses_have_an_octave(self):
-        tres = replace(PITCHED["tres"].draw(rng()), place=0.5, blow=0.0)
+        tres = replace(PITCHED["tres"].sample_params(rng()), place=0.5, blow=0.0)
         size, hz = spectrum(tres.note(200.0, 1.0, 0.8))
         assert size[np.abs(hz - 400).argmin()] > 0.2 * size[np.abs(hz - 200).argmin()]
 
@@ -348,7 +355,7 @@ class TestPitched:
         assert centroid_hz(hard) > 1.05 * centroid_hz(soft)
 
     def test_a_note_is_the_same_whenever_it_is_played(self):
-        instrument = synthesised("flute", rng())
+        instrument = synthesise("flute", rng())
         first = instrument.play("open", velocity=0.7, pitch_hz=440.0, duration_s=0.3, rng=rng(1))
         instrument.takes.clear()
         again = instrument.play("open", velocity=0.7, pitch_hz=440.0, duration_s=0.3, rng=rng(2))
@@ -373,80 +380,82 @@ class TestMixed:
         return draw
 
     def test_as_often_as_told(self):
-        sounds = mixed([(3.0, self.source("a", "drum")), (1.0, self.source("b", "drum"))])
+        sounds = mix_sources([(3.0, self.source("a", "drum")), (1.0, self.source("b", "drum"))])
         drawn = [sounds("drum", rng(seed)) for seed in range(400)]
         assert np.mean([one == "a's drum" for one in drawn]) == pytest.approx(0.75, abs=0.07)
 
     def test_another_where_one_lacks_the_voice(self):
-        sounds = mixed([(1.0, self.source("a")), (0.0, self.source("b", "bell")), (0.0, self.source("c", "bell"))])
+        sounds = mix_sources(
+            [(1.0, self.source("a")), (0.0, self.source("b", "bell")), (0.0, self.source("c", "bell"))]
+        )
         assert {sounds("bell", rng(seed)) for seed in range(20)} == {"b's bell"}
 
     def test_nobody_has_it(self):
         with pytest.raises(LookupError, match="tuba"):
-            mixed([(1.0, self.source("a"))])("tuba", rng())
+            mix_sources([(1.0, self.source("a"))])("tuba", rng())
 
     def test_our_own_have_everything(self):
-        sounds = mixed([(1.0, self.source("a")), (0.0, synthesised)])
+        sounds = mix_sources([(1.0, self.source("a")), (0.0, synthesise)])
         assert sounds("chico", rng()).play("open", velocity=0.5, pitch_hz=0, duration_s=0, rng=rng()).any()
 
-    @pytest.mark.parametrize("shares", [[], [(0.0, synthesised)], [(-1.0, synthesised), (2.0, synthesised)]])
+    @pytest.mark.parametrize("shares", [[], [(0.0, synthesise)], [(-1.0, synthesise), (2.0, synthesise)]])
     def test_shares_that_make_no_sense(self, shares):
         with pytest.raises(InputError, match="shares"):
-            mixed(shares)
+            mix_sources(shares)
 
     def test_is_handed_to_other_processes(self):
-        sounds = pickle.loads(pickle.dumps(mixed([(1.0, synthesised)])))
+        sounds = pickle.loads(pickle.dumps(mix_sources([(1.0, synthesise)])))
         assert sounds("kick", rng()).play("open", velocity=0.5, pitch_hz=0, duration_s=0, rng=rng()).any()
 
 
 class TestPartials:
     def test_a_ring_rings_where_and_as_long_as_told(self):
-        sound = ring([400.0, 30000.0], [1.0, 1.0], [0.5, 9.0], rng())
+        sound = damped_sines([400.0, 30000.0], [1.0, 1.0], [0.5, 9.0], rng())
         assert len(sound) == int(0.5 * RATE)  # what nobody can hear is left out
         assert pitch_of(sound) == pytest.approx(400, rel=0.01)
         assert ring_of(sound) == pytest.approx(0.5, rel=0.1)
 
     def test_nothing_rings(self):
-        assert not ring([], [], [], rng()).any()
+        assert not damped_sines([], [], [], rng()).any()
 
     def test_a_glide_settles(self):
-        sound = ring([200.0], [1.0], [1.0], rng(), glide=0.5, glide_s=0.01)
+        sound = damped_sines([200.0], [1.0], [1.0], rng(), glide=0.5, glide_s=0.01)
         crossings = np.flatnonzero(np.diff(np.sign(sound)))
         assert np.diff(crossings)[0] < 0.8 * np.diff(crossings)[20]
         assert np.diff(crossings)[20] == pytest.approx(RATE / 400, abs=1)
 
     def test_noise_lies_in_its_band(self):
-        sound = noise(RATE, (2000, 4000), rng())
+        sound = band_noise(RATE, (2000, 4000), rng())
         assert np.abs(sound).max() == pytest.approx(1)
         assert 2000 < centroid_hz(sound) < 4000
-        assert len(noise(3, (100, 1000), rng())) == 3
-        assert noise(0, (100, 1000), rng()).shape == (0,)
+        assert len(band_noise(3, (100, 1000), rng())) == 3
+        assert band_noise(0, (100, 1000), rng()).shape == (0,)
 
     def test_a_resonance_stands_out(self):
-        assert pitch_of(noise(RATE, (100, 9000), rng(), peaks=[(1000, 0.05, 30)])) == pytest.approx(1000, rel=0.05)
+        assert pitch_of(band_noise(RATE, (100, 9000), rng(), peaks=[(1000, 0.05, 30)])) == pytest.approx(1000, rel=0.05)
 
     def test_every_impulse_rings(self):
         impulses = np.zeros(1000)
         impulses[[0, 500]] = 1.0, 0.5
         np.testing.assert_allclose(
-            rings(impulses, np.array([1.0, -1.0]))[[0, 1, 500, 501, 2]], [1, -1, 0.5, -0.5, 0], atol=1e-9
+            convolve(impulses, np.array([1.0, -1.0]))[[0, 1, 500, 501, 2]], [1, -1, 0.5, -0.5, 0], atol=1e-9
         )
 
     def test_falls_by_60_db(self):
-        assert fall(RATE + 1, 1.0)[[0, -1]] == pytest.approx([1, 0.001], rel=1e-3)
+        assert exponential_decay(RATE + 1, 1.0)[[0, -1]] == pytest.approx([1, 0.001], rel=1e-3)
 
     def test_ranges(self):
-        drawn = [within((2.0, 8.0), rng(seed)) for seed in range(300)]
+        drawn = [log_uniform((2.0, 8.0), rng(seed)) for seed in range(300)]
         assert 2 <= min(drawn) <= max(drawn) <= 8
         assert np.median(drawn) == pytest.approx(4, rel=0.15)
-        assert within((0, 0), rng()) == 0
+        assert log_uniform((0, 0), rng()) == 0
 
 
 class TestTakes:
     def test_from_the_onset_to_silence(self):
         sound = np.zeros(RATE, np.float32)
         sound[1000:5000] = np.linspace(1, 0.01, 4000)
-        heard = from_onset(sound)
+        heard = trim_to_onset(sound)
         assert heard[0] == 1
         assert len(heard) == 4000
         assert heard[-1] == 0
@@ -454,30 +463,32 @@ class TestTakes:
 
     def test_what_swells_stays(self):
         swell = np.linspace(0, 1, RATE, dtype=np.float32) ** 3
-        assert len(from_onset(swell)) > 0.94 * RATE
-        assert len(from_onset(swell, lead_s=np.inf)) < 0.9 * RATE
+        assert len(trim_to_onset(swell)) > 0.94 * RATE
+        assert len(trim_to_onset(swell, lead_s=np.inf)) < 0.9 * RATE
 
     @pytest.mark.parametrize("sound", [np.zeros(0, np.float32), np.zeros(50, np.float32)])
     def test_silence(self, sound):
-        assert len(from_onset(sound)) <= 1
+        assert len(trim_to_onset(sound)) <= 1
         assert (
-            not Recorded("kick", lambda *_: sound).play("open", velocity=1.0, pitch_hz=0, duration_s=0, rng=rng()).any()
+            not SampledInstrument("kick", lambda *_: sound)
+            .play("open", velocity=1.0, pitch_hz=0, duration_s=0, rng=rng())
+            .any()
         )
 
     def test_resampled(self):
         tone = np.sin(2 * np.pi * 400 * np.arange(RATE) / RATE).astype(np.float32)
-        higher = resampled(tone, 1.5)
+        higher = change_speed(tone, 1.5)
         assert pitch_of(higher) == pytest.approx(600, rel=0.01)
         assert len(higher) == pytest.approx(RATE / 1.5, abs=2)
-        assert resampled(tone, 1.0) is tone
-        assert len(resampled(tone[:1], 1.5)) == 1
+        assert change_speed(tone, 1.0) is tone
+        assert len(change_speed(tone[:1], 1.5)) == 1
 
     def test_tilted(self):
-        sound = noise(RATE, (100, 10000), rng()).astype(np.float32)
-        assert centroid_hz(tilted(sound, -0.8)) < centroid_hz(sound) < centroid_hz(tilted(sound, 0.8))
+        sound = band_noise(RATE, (100, 10000), rng()).astype(np.float32)
+        assert centroid_hz(tilt_spectrum(sound, -0.8)) < centroid_hz(sound) < centroid_hz(tilt_spectrum(sound, 0.8))
 
     def test_hardness(self):
-        assert [hardness(velocity) for velocity in (0.0, 0.1, 0.3, 0.5, 0.8, 1.0, 2.0)] == [1, 1, 1, 2, 3, 4, 4]
+        assert [velocity_layer(velocity) for velocity in (0.0, 0.1, 0.3, 0.5, 0.8, 1.0, 2.0)] == [1, 1, 1, 2, 3, 4, 4]
 
     def test_every_stroke_has_a_shape(self):
         assert set(SHAPES) == set(STROKES)

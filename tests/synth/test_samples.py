@@ -7,8 +7,8 @@ import pytest
 
 from levada.errors import InputError
 from levada.io import audio
-from levada.synth.instruments import RATE, STROKES, STRUCK, mixed, synthesised
-from levada.synth.instruments.samples import OneShots
+from levada.synth.instruments import RATE, STROKES, STRUCK, mix_sources, synthesise
+from levada.synth.instruments.one_shots import OneShots
 
 
 def rng(seed=0):
@@ -99,7 +99,7 @@ class TestOneShots:
     def test_voices_it_lacks(self, folder):
         with pytest.raises(LookupError, match="has no surdo"):
             OneShots(folder)("surdo", rng())
-        assert played(mixed([(1.0, OneShots(folder)), (0.0, synthesised)])("surdo", rng())).any()
+        assert played(mix_sources([(1.0, OneShots(folder)), (0.0, synthesise)])("surdo", rng())).any()
 
 
 class TestWhatIsWrong:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.synth.songs import Chord, Note, pop909, read_pop909
+from levada.synth.songs import Chord, Note, list_pop909, read_pop909
 
 mido = pytest.importorskip("mido")
 
@@ -132,14 +132,14 @@ def test_odd_bars_and_songs_without_notes_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_no_pop909(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no POP909"):
-        pop909(tmp_path)
+        list_pop909(tmp_path)
     made(tmp_path / "POP909", EVEN, [0, 4, 8, 12, 16], [("MELODY", 0, 1, 60, 64)])
-    assert pop909(tmp_path) == pop909(tmp_path / "POP909") == [tmp_path / "POP909" / "001"]
+    assert list_pop909(tmp_path) == list_pop909(tmp_path / "POP909") == [tmp_path / "POP909" / "001"]
 
 
 @needs_corpus
 def test_pop909() -> None:
-    songs = pop909(CORPUS)
+    songs = list_pop909(CORPUS)
     song = read_pop909(songs[0])
     assert (song.name, song.metre, song.first) == ("001", 4, 1)
     assert song.tempo_bpm == pytest.approx(90, abs=0.1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError, MissingExtra
-from levada.synth.songs import Chord, Note, folk, read_tune, tunes
+from levada.synth.songs import Chord, Note, folk, list_tunes, read_tune
 from levada.synth.songs.abc import WHOLE, read_abc
 from levada.synth.songs.harmony import harmonise
 
@@ -177,7 +177,7 @@ def test_tunes_need_music21_and_its_corpus(monkeypatch: pytest.MonkeyPatch, tmp_
 @needs_music21
 def test_tunes_of_music21() -> None:
     known = "music21" in sys.modules
-    names = tunes()
+    names = list_tunes()
     assert len(names) > 2500
     assert {name.split("/")[0] for name in names} == {"oneills1850", "ryansMammoth"}
     assert ("music21" in sys.modules) == known

@@ -13,12 +13,12 @@ import pytest
 
 from levada.errors import InputError, MissingExtra
 from levada.io.beats import Beats
-from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mixed, synthesised
-from levada.synth.instruments.fluidsynth_notes import font
+from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mix_sources, synthesise
+from levada.synth.instruments.fluidsynth_font import open_font
 from levada.synth.instruments.general_midi import DRUMS, PERCUSSION, PROGRAMS
-from levada.synth.instruments.soundfont import SoundFont, find, fonts
+from levada.synth.instruments.soundfont import SoundFont, find_soundfont, list_soundfonts
 from levada.synth.performance import Performance, Stroke
-from levada.synth.render import sound
+from levada.synth.render import synthesise_stems
 
 
 def rng(seed=0):
@@ -155,7 +155,7 @@ class TestStruck:
         with pytest.raises(LookupError, match="no conga"):
             few("conga", rng())
         assert played(few("djembe", rng())).any()  # on a tom
-        assert played(mixed([(1.0, few), (0.0, synthesised)])("conga", rng())).any()
+        assert played(mix_sources([(1.0, few), (0.0, synthesise)])("conga", rng())).any()
 
     @pytest.mark.usefixtures("tone")
     def test_a_font_without_drums(self, tmp_path):
@@ -197,7 +197,7 @@ class TestSoundFont:
         assert played(sounds("rim", rng())).tobytes() == played(SoundFont(tone)("rim", rng())).tobytes()
 
     def test_is_opened_once(self, tone):
-        assert font(str(tone)) is font(str(tone))
+        assert open_font(str(tone)) is open_font(str(tone))
 
     def test_the_same_in_any_order_and_in_another_process(self, tone):
         """FluidSynth remembers: what is heard must not depend on what was."""
@@ -222,8 +222,8 @@ print(sorted(heard.items()))
         assert hashlib.sha256(b"").hexdigest() not in told.pop()
 
     def test_what_is_remembered_is_bounded(self, tone, monkeypatch):
-        monkeypatch.setattr("levada.synth.instruments.fluidsynth_notes.REMEMBERED_BYTES", 200_000)
-        opened = font.__wrapped__(str(tone))
+        monkeypatch.setattr("levada.synth.instruments.fluidsynth_font.REMEMBERED_BYTES", 200_000)
+        opened = open_font.__wrapped__(str(tone))
         first = opened.note(0, 0, 60, velocity=100, duration_s=0.5)
         for key in range(40, 80):
             opened.note(0, 0, key, velocity=100, duration_s=0.5)
@@ -232,7 +232,7 @@ print(sorted(heard.items()))
 
     @pytest.mark.usefixtures("tone")
     def test_more_programs_than_channels(self, tmp_path):
-        many = font(str(write_font(tmp_path / "many.sf2", programs=tuple(range(100)), kits=())))
+        many = open_font(str(write_font(tmp_path / "many.sf2", programs=tuple(range(100)), kits=())))
         first, again = (
             [many.note(0, program, 69, velocity=velocity) for program in range(100)] for velocity in (100, 101)
         )
@@ -248,9 +248,9 @@ print(sorted(heard.items()))
             for part in parts
         )
         piece = Performance(strokes, Beats([0.0, 0.5]), parts, dict.fromkeys(parts, 0.0), 40.0)
-        sound(piece, rng=rng(), sounds=SoundFont(tone))
+        synthesise_stems(piece, rng=rng(), sounds=SoundFont(tone))
         began = time.process_time()
-        stems = sound(piece, rng=rng(), sounds=SoundFont(tone))
+        stems = synthesise_stems(piece, rng=rng(), sounds=SoundFont(tone))
         assert time.process_time() - began < 1.5  # of slow machines too
         assert all(np.abs(stem).max() > 0.1 for stem in stems.values())
 
@@ -291,14 +291,14 @@ class TestFiles:
     def test_without_the_binding(self, tone, monkeypatch):
         monkeypatch.setitem(sys.modules, "fluidsynth", None)
         with pytest.raises(MissingExtra, match=r"pip install 'levada\[soundfont\]'"):
-            font.__wrapped__(str(tone))
+            open_font.__wrapped__(str(tone))
 
     def test_without_the_library(self, tone, monkeypatch, tmp_path):
         (tmp_path / "fluidsynth.py").write_text("raise ImportError('there is no library')")
         monkeypatch.delitem(sys.modules, "fluidsynth", raising=False)
         monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(InputError, match="install libfluidsynth3"):
-            font.__wrapped__(str(tone))
+            open_font.__wrapped__(str(tone))
         sys.modules.pop("fluidsynth", None)
 
 
@@ -311,35 +311,35 @@ class TestFind:
         monkeypatch.delenv("LEVADA_SOUNDFONTS", raising=False)
 
     def test_by_path(self, tmp_path):
-        assert find(tmp_path / "notes.txt") == tmp_path / "notes.txt"
+        assert find_soundfont(tmp_path / "notes.txt") == tmp_path / "notes.txt"
 
     @pytest.mark.parametrize("name", ["One.sf2", "one", "ONE.SF2", "one.sf3"])
     def test_by_name(self, name, tmp_path):
-        assert find(name) == tmp_path / "One.sf2"
+        assert find_soundfont(name) == tmp_path / "One.sf2"
 
     def test_the_full_one_does(self, tmp_path):
-        assert find("MuseScore_General.sf3") == tmp_path / "MuseScore_General_Full.sf3"
+        assert find_soundfont("MuseScore_General.sf3") == tmp_path / "MuseScore_General_Full.sf3"
 
     def test_own_folder_first(self, tmp_path, monkeypatch):
         mine = tmp_path / "mine"
         mine.mkdir()
         (mine / "one.SF2").write_bytes(b"")
         monkeypatch.setenv("LEVADA_SOUNDFONTS", f"{tmp_path / 'nowhere'}:{mine}")
-        assert find("One.sf2") == mine / "one.SF2"
-        assert set(fonts()) == {"one", "musescore_general_full"}
+        assert find_soundfont("One.sf2") == mine / "one.SF2"
+        assert set(list_soundfonts()) == {"one", "musescore_general_full"}
 
     def test_none(self):
         with pytest.raises(InputError, match=r"LEVADA_SOUNDFONTS.*fluid-soundfont-gm; there are MuseScore.*, One\.sf2"):
-            find("FluidR3_GM.sf2")
+            find_soundfont("FluidR3_GM.sf2")
         with pytest.raises(InputError, match=r"no SoundFont 'my\.sf2': give its path, or name its folder"):
-            find("my.sf2")
+            find_soundfont("my.sf2")
 
 
 @pytest.mark.parametrize("name", ["FluidR3_GM.sf2", "MuseScore_General.sf3", "TimGM6mb.sf2"])
 class TestReal:
     def font(self, name):
         pytest.importorskip("fluidsynth", reason="the library FluidSynth is not installed", exc_type=ImportError)
-        found = fonts().get(Path(name).stem.lower())
+        found = list_soundfonts().get(Path(name).stem.lower())
         if found is None:
             pytest.skip(f"{name} is not installed")
         return SoundFont(found)

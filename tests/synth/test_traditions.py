@@ -7,7 +7,7 @@ import pytest
 from levada.errors import InputError
 from levada.io.toml import read_toml
 from levada.synth.instruments import PITCHED, STRUCK
-from levada.synth.traditions import FOLDER, Form, Pattern, drawn, in_words, read_tradition, shipped
+from levada.synth.traditions import FOLDER, Form, Pattern, describe, format_tradition, list_traditions, read_tradition
 
 GOOD = """
 title = "Mine"
@@ -64,7 +64,7 @@ class TestShipped:
             assert sum(pattern.probability for pattern in part.patterns) == pytest.approx(1)
 
     def test_by_name(self):
-        assert "candombe" in shipped()
+        assert "candombe" in list_traditions()
         candombe = read_tradition("candombe")
         assert candombe == read_tradition(FOLDER / "candombe.toml")
         assert (candombe.beats, candombe.tatums, candombe.tempo_bpm) == (4, 4, (133, 7))
@@ -73,9 +73,9 @@ class TestShipped:
         assert candombe.sources
 
     def test_kits_are_no_traditions(self):
-        assert not {"rock", "pop", "disco"} & set(shipped())
+        assert not {"rock", "pop", "disco"} & set(list_traditions())
 
-    @pytest.mark.parametrize("name", sorted(shipped()))
+    @pytest.mark.parametrize("name", sorted(list_traditions()))
     def test_traditions_say_what_they_are_and_who_says_so(self, name):
         tradition = read_tradition(name)
         assert tradition.title
@@ -324,12 +324,12 @@ class TestWrong:
 
 class TestDrawn:
     def lines(self, tmp_path, text=GOOD):
-        return drawn(read_tradition(written(tmp_path, text)))
+        return format_tradition(read_tradition(written(tmp_path, text)))
 
     @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.toml")), ids=lambda path: path.stem)
     def test_fits_a_page(self, path):
         tradition = read_tradition(path)
-        lines = drawn(tradition)
+        lines = format_tradition(tradition)
         assert max(map(len, lines)) <= 80
         assert all(line == line.rstrip() for line in lines)
         assert lines[0] == (tradition.title or tradition.name)
@@ -386,7 +386,7 @@ class TestDrawn:
 
     def test_words_are_those_of_the_numbers(self):
         other = replace(read_tradition("candombe"), acceleration=(-0.02, 0.1), form=Form((1, 1)), ensemble=(3, 3))
-        found = in_words(other)
+        found = describe(other)
         assert found["tempo"] == "133 ± 7 bpm; 2.0% slower at the end (± 10%)"
         assert found["form"] == "sections of 1 cycle"
         assert found["players"] == "3 in all"

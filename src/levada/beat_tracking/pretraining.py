@@ -38,12 +38,12 @@ from levada.io.workers import process_pool
 from levada.learning.card import both_error, is_model, read_card
 from levada.learning.names import WEIGHTS
 from levada.synth.composition import Material, compose
-from levada.synth.instruments import PITCHED, Sounds, mixed, synthesised
-from levada.synth.instruments.soundfont import SoundFont, find
+from levada.synth.instruments import PITCHED, InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments.soundfont import SoundFont, find_soundfont
 from levada.synth.performance import Performance, perform
-from levada.synth.render import play
+from levada.synth.render import render_performance
 from levada.synth.traditions import Tradition, read_tradition
-from levada.synth.traditions import shipped as shipped_traditions
+from levada.synth.traditions import list_traditions as shipped_traditions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -219,8 +219,8 @@ def hear(index: int, settings: PretrainSettings) -> Piece:
     return _heard(_performance(rng, settings), _sounds(rng, settings), rng)
 
 
-def _heard(performance: Performance, sounds: Sounds, rng: Generator) -> Piece:
-    rendering = play(performance, rng=rng, sounds=sounds)
+def _heard(performance: Performance, sounds: InstrumentSource, rng: Generator) -> Piece:
+    rendering = render_performance(performance, rng=rng, sounds=sounds)
     return Piece(log_spectrogram(rendering.mixture, rendering.rate).astype(np.float16), rendering.beats)
 
 
@@ -242,13 +242,13 @@ def _few(tradition: Tradition, rng: Generator) -> Tradition:
     return replace(tradition, instruments=alone, ensemble=None)
 
 
-def _sounds(rng: Generator, settings: PretrainSettings) -> Sounds:
+def _sounds(rng: Generator, settings: PretrainSettings) -> InstrumentSource:
     """Who plays a piece: mostly samples, half and half, or our own voices."""
     if not settings.soundfonts:
-        return synthesised
+        return synthesise
     share = 0.95 if rng.random() < settings.sampled else 0.5 if rng.random() < 0.25 else 0.0
-    fonts = [(share / len(settings.soundfonts), SoundFont(find(name))) for name in settings.soundfonts]
-    return mixed([*fonts, (1 - share, synthesised)])
+    fonts = [(share / len(settings.soundfonts), SoundFont(find_soundfont(name))) for name in settings.soundfonts]
+    return mix_sources([*fonts, (1 - share, synthesise)])
 
 
 @dataclass(frozen=True)
@@ -294,14 +294,14 @@ def exam(settings: PretrainSettings) -> Exam:
                 questions.append((group, file_log_spectrogram(track.audio), track.beats()))
     if settings.exam_soundfont:
         try:
-            font = SoundFont(find(settings.exam_soundfont))
+            font = SoundFont(find_soundfont(settings.exam_soundfont))
         except InputError as error:
             _log.warning("%s: no timbres that were held out are scored on the way", error)
         else:
             unheard = replace(settings, soundfonts=(), traditions=min(settings.traditions, 0.5))
             for index in range(EXAM_PIECES):
                 rng = np.random.default_rng([settings.seed, 3, index])
-                piece = _heard(_performance(rng, unheard), mixed([(1.0, font), (0.0, synthesised)]), rng)
+                piece = _heard(_performance(rng, unheard), mix_sources([(1.0, font), (0.0, synthesise)]), rng)
                 questions.append(("rendered", piece.bands.astype(np.float32), piece.beats))
     return Exam(tuple(questions))
 
@@ -414,7 +414,7 @@ def make(
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
     for name in settings.soundfonts:
-        find(name)
+        find_soundfont(name)
     run = describe(settings) | {"content": _content(settings)}
     start = _start(settings.start) if settings.start else None
     with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
@@ -479,7 +479,9 @@ def _content(settings: PretrainSettings) -> dict[str, str]:
     fonts = [*settings.soundfonts, *([settings.exam_soundfont] if settings.exam_soundfont else [])]
     places = {"exam": settings.exam, "groove": settings.material.groove, "pop909": settings.material.pop909}
     found = {name: Path(place) for name, place in places.items() if place and Path(place).exists()}
-    found |= {name: find(name) for name in fonts} | ({"start": _start(settings.start)} if settings.start else {})
+    found |= {name: find_soundfont(name) for name in fonts} | (
+        {"start": _start(settings.start)} if settings.start else {}
+    )
     return {name: audio.content_hash(place) for name, place in found.items()}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from levada.data.sources import Source, combined_licence
 from levada.learning.card import Card, lineage
-from levada.synth.traditions import shipped as shipped_traditions
+from levada.synth.traditions import list_traditions as shipped_traditions
 
 if TYPE_CHECKING:
     from levada.beat_tracking.pretraining import PretrainSettings

@@ -20,10 +20,10 @@ def list_traditions(context: typer.Context, as_json: Json = False) -> None:
     """List the traditions that come with levada; `show` draws one."""
     from dataclasses import asdict
 
-    from levada.synth.traditions import read_tradition, shipped
+    from levada.synth.traditions import list_traditions, read_tradition
 
     if context.invoked_subcommand is None:
-        known = [read_tradition(name) for name in shipped()]
+        known = [read_tradition(name) for name in list_traditions()]
         terminal.print_json([asdict(one) for one in known]) if as_json else terminal.print_traditions(known)
 
 
@@ -34,10 +34,10 @@ def show_tradition(
     """Draw a tradition: its cycle, tempo and microtiming, and what every instrument plays."""
     from dataclasses import asdict
 
-    from levada.synth.traditions import drawn, read_tradition
+    from levada.synth.traditions import format_tradition, read_tradition
 
     found = read_tradition(tradition)
-    terminal.print_json(asdict(found)) if as_json else print("\n".join(drawn(found)))
+    terminal.print_json(asdict(found)) if as_json else print("\n".join(format_tradition(found)))
 
 
 def render(

@@ -30,9 +30,9 @@ from levada.io.files import temporary_path, wrap_errors
 from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
 from levada.io.workers import process_pool
-from levada.synth.instruments import Sounds, mixed, synthesised
-from levada.synth.render import multitrack as render_multitrack
+from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
 from levada.synth.render import render
+from levada.synth.render import render_multitrack as render_multitrack
 from levada.synth.traditions import Tradition
 
 __all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
@@ -184,7 +184,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=2)
-def sounds_of(name: str) -> Sounds:
+def sounds_of(name: str) -> InstrumentSource:
     """Sounds by the name a user gives them; what a source lacks is synthesised.
 
     Parameters
@@ -198,16 +198,16 @@ def sounds_of(name: str) -> Sounds:
         If there is no such thing.
     """
     if name == SYNTHESISED:
-        return synthesised
+        return synthesise
     if Path(name).is_dir():
-        from levada.synth.instruments.samples import OneShots
+        from levada.synth.instruments.one_shots import OneShots
 
-        found: Sounds = OneShots(Path(name))
+        found: InstrumentSource = OneShots(Path(name))
     else:
-        from levada.synth.instruments.soundfont import SoundFont, find
+        from levada.synth.instruments.soundfont import SoundFont, find_soundfont
 
-        found = SoundFont(find(name))
-    return mixed([(1.0, found), (0.0, synthesised)])
+        found = SoundFont(find_soundfont(name))
+    return mix_sources([(1.0, found), (0.0, synthesise)])
 
 
 def sounds_digest(name: str) -> str:
@@ -216,9 +216,9 @@ def sounds_digest(name: str) -> str:
         return ""
     if Path(name).is_dir():
         return audio.content_hash(name)
-    from levada.synth.instruments.soundfont import find
+    from levada.synth.instruments.soundfont import find_soundfont
 
-    return audio.content_hash(find(name))
+    return audio.content_hash(find_soundfont(name))
 
 
 def _count(minutes: float, recordings: int | None) -> int:

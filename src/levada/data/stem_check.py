@@ -23,7 +23,7 @@ from levada.data.multitracks import REST, Multitrack
 from levada.data.problems import ORDER, Problem, listed
 from levada.errors import InputError
 from levada.io import audio
-from levada.synth.instrument_names import OTHER, plain, slug, voice_of
+from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
 __all__ = ["check_stems", "song_rows"]
 
@@ -301,12 +301,12 @@ def _names(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
     voices: dict[str, list[str]] = {}
     unknown: list[str] = []
     for name in names:
-        voice = voice_of(name, among=names)
+        voice = find_voice(name, among=names)
         if voice is None and name != REST:
             unknown.append(name)
         elif voice not in (None, OTHER):
             voices.setdefault(str(voice), []).append(name)
-    numbered = [name for name in unknown if plain(name).rpartition("-")[2].isdigit()]
+    numbered = [name for name in unknown if normalise_name(name).rpartition("-")[2].isdigit()]
     if numbered:
         what = f"has stems with a number for a name: {listed(numbered)}; name them under [instruments] in corpus.toml"
         yield Problem("warning", what, root)

@@ -47,7 +47,7 @@ from levada.data.silence import without_silent
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.toml import line_of
-from levada.synth.instrument_names import OTHER, found_in, plain, slug, voice_of, voices_of
+from levada.synth.instrument_names import OTHER, find_instrument, find_voice, find_voices, normalise_name, slug
 
 __all__ = ["brid_solo", "in_one_voice", "open_stem_folder", "renamed_notes", "song_kinds"]
 
@@ -154,7 +154,7 @@ def song_kinds(folder: str | Path) -> tuple[bool, bool]:
     kinds = {
         song.mixture is not None and song.stems[0][1].parent == song.mixture.parent
         for song in tree.songs()
-        if song.mixture is not None or any(found_in(name) for name, _ in song.stems)
+        if song.mixture is not None or any(find_instrument(name) for name, _ in song.stems)
     }
     return True in kinds, False in kinds
 
@@ -179,7 +179,7 @@ def in_one_voice(
         What was called otherwise -> the name used.
     """
     often = Counter(name for song in songs for name in song.stems)
-    voices = [voices_of([*song.stems], context=often) for song in songs]
+    voices = [find_voices([*song.stems], context=often) for song in songs]
     by_voice: dict[str, Counter[str]] = {}
     for own in voices:
         for name, voice in own.items():
@@ -316,10 +316,10 @@ class _Tree:
         return _Song(own, files, mixture, annotations[0] if annotations else None, folder.parent)
 
     def _solos(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> Iterator[_Song]:
-        of = plain(folder.name) if folder != self.root and _is_instrument(folder.name) else ""
+        of = normalise_name(folder.name) if folder != self.root and _is_instrument(folder.name) else ""
         for path in files:
             said = self._said(path) is not None
-            if not (said or of or found_in(names[path])):
+            if not (said or of or find_instrument(names[path])):
                 self.over.append(path)
                 continue
             annotations = self.annotations.of(path)
@@ -334,10 +334,10 @@ class _Tree:
         if len(set(called)) < 2:
             return False
         if folder != self.root and _is_instrument(folder.name):
-            known = {voice for voice in map(voice_of, called) if voice is not None}
-            if known <= {voice_of(folder.name)}:
+            known = {voice for voice in map(find_voice, called) if voice is not None}
+            if known <= {find_voice(folder.name)}:
                 return False
-        says = any(voice_of(name) is not None or re.search(r"-\d+$", name) for name in called)
+        says = any(find_voice(name) is not None or re.search(r"-\d+$", name) for name in called)
         if folder != self.root and len(set(called)) == len(called) and says:
             return True
         try:
@@ -381,8 +381,8 @@ class _Tree:
             return False
         name = self._plain(path)
         words = name.split("-")
-        sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and found_in(name) is None)
-        return sure or (folder != self.root and name == plain(folder.name) and not _is_instrument(name))
+        sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and find_instrument(name) is None)
+        return sure or (folder != self.root and name == normalise_name(folder.name) and not _is_instrument(name))
 
     def _called(self, files: list[Path], known: Mapping[Path, str]) -> dict[Path, str]:
         """Name every file of a folder by its instrument."""
@@ -396,12 +396,12 @@ class _Tree:
                 names[path] = slug(said) or whole
                 self.kept.add(names[path])
             elif path in known:
-                names[path] = plain(known[path]) or whole
+                names[path] = normalise_name(known[path]) or whole
             elif solo:
                 names[path] = solo
             else:
                 own = "-".join(whole.split("-")[cut:])
-                part = found_in(own)
+                part = find_instrument(own)
                 names[path] = part[0] if part else own
         return names
 
@@ -433,7 +433,7 @@ class _Tree:
         return found[1] if found else path.stem
 
     def _plain(self, path: Path) -> str:
-        return plain(self._stem(path) + path.suffix)
+        return normalise_name(self._stem(path) + path.suffix)
 
     def _once(self, files: list[Path]) -> list[Path]:
         """Each recording in its best format, where it lies there in several."""
@@ -452,8 +452,8 @@ def _is_mono(path: Path) -> bool:
 
 
 def _is_instrument(name: str) -> bool:
-    found = found_in(name)
-    return found is not None and found[0] == plain(name)
+    found = find_instrument(name)
+    return found is not None and found[0] == normalise_name(name)
 
 
 def _in_common(names: Sequence[str]) -> int:
@@ -464,7 +464,7 @@ def _in_common(names: Sequence[str]) -> int:
         count += 1
     while count and any(not re.search(r"[^\W\d_]", "-".join(each[count:])) for each in words):
         count -= 1
-    return 0 if count and found_in("-".join(words[0][:count])) else count
+    return 0 if count and find_instrument("-".join(words[0][:count])) else count
 
 
 def _multitrack(song: _Song, group: str, right: Mapping[Path, Path]) -> Multitrack:

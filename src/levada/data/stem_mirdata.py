@@ -18,7 +18,7 @@ from levada.data.shared_takes import with_shared_takes
 from levada.data.silence import without_silent
 from levada.data.stem_folder import brid_solo, in_one_voice, renamed_notes
 from levada.errors import InputError
-from levada.synth.instrument_names import found_in, plain
+from levada.synth.instrument_names import find_instrument, normalise_name
 
 __all__ = ["open_stem_mirdata"]
 
@@ -90,7 +90,9 @@ def _song(name: str, dataset: Any, own: str) -> Iterator[Multitrack]:
     for track_id, track in song.tracks.items():
         takes = [path for path in _recordings(track) if path.is_file()]
         if takes:
-            called = _instrument(track) or plain(str(track_id).removeprefix(own)) or plain(str(track_id))
+            called = (
+                _instrument(track) or normalise_name(str(track_id).removeprefix(own)) or normalise_name(str(track_id))
+            )
             stems[called] = (*stems.get(called, ()), *takes)
     mixtures = [Path(path) for key in MIXTURES if (path := _asked(song, key))]
     mixture = next((path for path in mixtures if path.is_file()), None)
@@ -100,7 +102,7 @@ def _song(name: str, dataset: Any, own: str) -> Iterator[Multitrack]:
 def _solo(name: str, dataset: Any, own: str) -> Iterator[Multitrack]:
     """A solo; nothing where no instrument is named."""
     track = dataset.track(own)
-    called = brid_solo(own) if name == "brid" else _instrument(track) or next(iter(found_in(own) or ()), None)
+    called = brid_solo(own) if name == "brid" else _instrument(track) or next(iter(find_instrument(own) or ()), None)
     if called is not None:
         takes = tuple(path for path in _recordings(track) if path.is_file())
         yield Multitrack(own, {called: takes} if takes else {}, None, _group(name, track, own), _beats(track))
@@ -109,8 +111,8 @@ def _solo(name: str, dataset: Any, own: str) -> Iterator[Multitrack]:
 def _instrument(track: Any) -> str | None:
     for key in NAMES:
         value = _asked(track, key)
-        if isinstance(value, str) and plain(value):
-            return plain(value)
+        if isinstance(value, str) and normalise_name(value):
+            return normalise_name(value)
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from levada.learning.card import CONFIG, both_error, is_model
-from levada.synth.traditions import shipped as traditions
+from levada.synth.traditions import list_traditions as traditions
 
 __all__ = [
     "EXTERNAL_TRACKERS", "FLUX", "NMF", "STEMS_BASE", "WEIGHTS",

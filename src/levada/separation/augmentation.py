@@ -146,5 +146,7 @@ def _impulse_responses(rate: int) -> tuple[Floats32, ...]:
 
     rng = np.random.default_rng(0)
     places = ("booth", "room", "bar", "street", "hall")
-    drawn = [rooms.ring(rooms.draw(places[i % len(places)], rng=rng), rng=rng) for i in range(N_RESPONSES)]
+    drawn = [
+        rooms.impulse_response(rooms.sample_room(places[i % len(places)], rng=rng), rng=rng) for i in range(N_RESPONSES)
+    ]
     return tuple(audio.resample(one[: int(MAX_RESPONSE_S * RATE)], rate=RATE, to=rate) for one in drawn)

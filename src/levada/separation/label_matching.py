@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from levada.data import REST
-from levada.synth.instrument_names import OTHER, paired, plain, voices_of
+from levada.synth.instrument_names import OTHER, find_voices, match_stems, normalise_name
 
 __all__ = ["Match", "initial_instruments", "match"]
 
@@ -43,8 +43,8 @@ def match(instruments: Sequence[str], stems: Sequence[str], *, context: Collecti
         By instrument, in the order given.
     """
     named = [name for name in instruments if name != REST]
-    found, voices = paired(named, stems, context=context), voices_of(named, context=context)
-    other = next((stem for stem in stems if plain(stem) == OTHER), None)
+    found, voices = match_stems(named, stems, context=context), find_voices(named, context=context)
+    other = next((stem for stem in stems if normalise_name(stem) == OTHER), None)
     if other is not None:
         found |= {name: [other] for name in named if not found[name] and voices[name] == OTHER}
     if REST in instruments:
@@ -72,6 +72,6 @@ def initial_instruments(instruments: Sequence[str], known: Sequence[str]) -> lis
     list of str or None
         Those of the same voice, "other" for what is not struck; None where the network has none.
     """
-    pairs, voices = paired(instruments, known), voices_of(instruments)
+    pairs, voices = match_stems(instruments, known), find_voices(instruments)
     other = OTHER if OTHER in known else None
     return [next(iter(pairs[name]), other if voices[name] == OTHER else None) for name in instruments]

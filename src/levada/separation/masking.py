@@ -17,7 +17,7 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.io import audio
 from levada.separation.stft import N_BANDS, Stft
-from levada.synth.instrument_names import OTHER, plain, slug, voice_of
+from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
 __all__ = ["MaskSeparator", "SeparatorLike", "Spans", "gathered", "level_of", "masked", "matched", "sound_of"]
 
@@ -284,13 +284,13 @@ def matched(name: str, instruments: Sequence[str]) -> str | None:
         Nothing if it is none of them, or could be several.
     """
     exact = [one for one in instruments if slug(one) == slug(name)]
-    exact = exact or [one for one in instruments if plain(one) == plain(name)]
+    exact = exact or [one for one in instruments if normalise_name(one) == normalise_name(name)]
     if exact:
         return exact[0] if len(exact) == 1 else None
-    voice = voice_of(name, among=instruments)
+    voice = find_voice(name, among=instruments)
     if voice in (None, OTHER):
         return None
-    found = [one for one in instruments if voice_of(one, among=instruments) == voice]
+    found = [one for one in instruments if find_voice(one, among=instruments) == voice]
     return found[0] if len(found) == 1 else None
 
 

@@ -15,9 +15,9 @@ from levada.separation import networks, nmf
 from levada.separation.masking import matched
 from levada.separation.masks import network_separator, nmf_separator
 from levada.separation.separator import Separator
-from levada.synth.instrument_names import ensemble
+from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import Tradition, read_tradition
-from levada.synth.traditions import shipped as traditions
+from levada.synth.traditions import list_traditions as traditions
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
@@ -93,8 +93,8 @@ def _chosen(
     """Names of what is to be told apart, and what the model calls it; nothing for all that it knows."""
     names = {one: one for one in known}
     if tradition is not None:
-        names = {name: voice for name, voice in ensemble(tradition).items() if voice in known}
-        missing = [name for name in ensemble(tradition) if name not in names]
+        names = {name: voice for name, voice in stem_names(tradition).items() if voice in known}
+        missing = [name for name in stem_names(tradition) if name not in names]
         if missing and names:
             _log.warning("the model was not trained on %s of %s: left out", ", ".join(missing), tradition.name)
         if not names:

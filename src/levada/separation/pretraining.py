@@ -23,11 +23,11 @@ from levada.io.run_folder import working_folder
 from levada.io.toml import read_toml
 from levada.io.workers import process_pool
 from levada.learning.card import Card
-from levada.synth.instrument_names import ensemble
-from levada.synth.instruments import Sounds, mixed, synthesised
-from levada.synth.instruments.soundfont import SoundFont, find
-from levada.synth.render import multitrack
-from levada.synth.traditions import read_tradition, shipped
+from levada.synth.instrument_names import stem_names
+from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments.soundfont import SoundFont, find_soundfont
+from levada.synth.render import render_multitrack
+from levada.synth.traditions import list_traditions, read_tradition
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +139,7 @@ def make_separator(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    fonts = {name: audio.content_hash(find(name)) for name in settings.soundfonts}
+    fonts = {name: audio.content_hash(find_soundfont(name)) for name in settings.soundfonts}
     run = asdict(settings) | {"content": fonts}
     with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
         songs = _songs(settings, part / SONGS, workers)
@@ -215,7 +215,7 @@ def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[E
     from levada.separation.examples import Example
 
     folder.mkdir(exist_ok=True)
-    jobs = [(name, number) for number in range(settings.songs) for name in shipped()]
+    jobs = [(name, number) for number in range(settings.songs) for name in list_traditions()]
     todo = [job for job in jobs if not _place(folder, *job).exists()]
     with process_pool(workers) as lent:
         for done in as_completed([lent.submit(_render, settings, folder, *job) for job in todo]):
@@ -232,18 +232,18 @@ def _place(folder: Path, name: str, number: int) -> Path:
 
 
 def _told_apart(name: str) -> tuple[str, ...]:
-    return tuple(sorted(set(ensemble(read_tradition(name)).values())))
+    return tuple(sorted(set(stem_names(read_tradition(name)).values())))
 
 
 def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int) -> None:
     tradition = read_tradition(name)
-    rng = np.random.default_rng([settings.seed, list(shipped()).index(name), number])
-    fonts: list[Sounds] = [synthesised]
+    rng = np.random.default_rng([settings.seed, list(list_traditions()).index(name), number])
+    fonts: list[InstrumentSource] = [synthesise]
     if settings.soundfonts and rng.random() < settings.soundfont_share:
         font = settings.soundfonts[int(rng.integers(len(settings.soundfonts)))]
-        fonts = [mixed([(1.0, SoundFont(find(font))), (0.0, synthesised)])]
-    song = multitrack(tradition, duration_s=settings.song_s, rng=rng, sounds=fonts[0])
-    voices, stems = ensemble(tradition), dict[str, Any]()
+        fonts = [mix_sources([(1.0, SoundFont(find_soundfont(font))), (0.0, synthesise)])]
+    song = render_multitrack(tradition, duration_s=settings.song_s, rng=rng, sounds=fonts[0])
+    voices, stems = stem_names(tradition), dict[str, Any]()
     loud = float(np.sqrt(np.mean(np.square(song.mixture, dtype=np.float64)))) + 1e-9
     for instrument, stem in song.stems.items():
         stems[voices[instrument]] = (stem[0] / np.float32(loud)).astype(np.float16)
@@ -253,7 +253,7 @@ def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int
 
 
 def _card(settings: StemPretrainSettings, name: str) -> Card:
-    count = settings.songs * len(shipped())
+    count = settings.songs * len(list_traditions())
     fonts = f", {settings.soundfont_share:.0%} of them with {', '.join(settings.soundfonts)} (MIT)"
     return Card(
         name=name,
@@ -261,7 +261,8 @@ def _card(settings: StemPretrainSettings, name: str) -> Card:
         "heard no recording.",
         licence="Apache-2.0",
         data=f"{count} songs of {settings.song_s:g} s with their stems, rendered by levada from its descriptions of "
-        f"{len(shipped())} traditions{fonts if settings.soundfonts else ''}. Sources: {', '.join(shipped())}.",
+        f"{len(list_traditions())} traditions{fonts if settings.soundfonts else ''}. "
+        f"Sources: {', '.join(list_traditions())}.",
         minutes=round(count * settings.song_s / 60, 1),
         scores={"on songs and instruments never heard": "benchmarks/RESULTS.md of the project"},
     )

@@ -17,13 +17,24 @@ import numpy as np
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth import songs
-from levada.synth.arrangement import Bar, Note, Part, Swing, band, drift, drumming, form, play, timeline
+from levada.synth.arrangement import (
+    Bar,
+    Note,
+    Part,
+    Swing,
+    arrange_band,
+    arrange_drums,
+    sample_beats,
+    sample_form,
+    tempo_drift,
+    to_performance,
+)
 from levada.synth.instruments import PITCHED
 from levada.synth.performance import Performance
 from levada.synth.songs import groove
 from levada.synth.traditions import FOLDER, Instrument, Tradition, read_tradition
 
-__all__ = ["Material", "compose", "kits"]
+__all__ = ["Material", "compose", "kit_styles"]
 
 Generator = np.random.Generator
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
@@ -89,7 +100,7 @@ class Material:
 
     def sources(self) -> str:
         """What the pieces are made of and by whom, for a model's card."""
-        told = [f"Kit styles ({', '.join(kit.name for kit in kits())}) with invented bands."]
+        told = [f"Kit styles ({', '.join(kit.name for kit in kit_styles())}) with invented bands."]
         if self.groove and self.groove_share:
             told.append(
                 f"{self.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., "
@@ -124,24 +135,24 @@ def _kit_files() -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def kits() -> tuple[Tradition, ...]:
+def kit_styles() -> tuple[Tradition, ...]:
     """The kit styles that come with levada."""
     return tuple(read_tradition(path) for path in _kit_files())
 
 
 @lru_cache(maxsize=4)
 def _takes(folder: str) -> tuple[groove.Groove, ...]:
-    return tuple(groove.takes(folder))
+    return tuple(groove.list_grooves(folder))
 
 
 @lru_cache(maxsize=4)
 def _pop909(folder: str) -> tuple[Path, ...]:
-    return tuple(songs.pop909(folder))
+    return tuple(songs.list_pop909(folder))
 
 
 @lru_cache(maxsize=1)
 def _tunes() -> tuple[str, ...]:
-    return tuple(songs.tunes())
+    return tuple(songs.list_tunes())
 
 
 @lru_cache(maxsize=128)
@@ -199,13 +210,13 @@ def _kit_piece(material: Material, rng: Generator) -> Performance:
     """A kit style, some parts taken from others of the same metre, with percussion nobody planned, and a band."""
     kit = _style(material, rng)
     mean, deviation = kit.tempo_bpm
-    beats, duration_s = timeline(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
+    beats, duration_s = sample_beats(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
     compound, swing = kit.tatums == 3, _swing(kit.tatums == 3, rng)
-    bars = form(beats.positions, metre=kit.beats, rng=rng)
-    drums = drumming(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s)
+    bars = sample_form(beats.positions, metre=kit.beats, rng=rng)
+    drums = arrange_drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s)
     if rng.random() < 0.1:
         return drums
-    others = band(
+    others = arrange_band(
         beats, metre=kit.beats, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), bars=bars,
         grids=_grids(kit), swing=swing, kick_s=_kicks(drums), duration_s=duration_s,
     )  # fmt: skip
@@ -216,8 +227,8 @@ def _chamber(material: Material, rng: Generator) -> Performance:
     """A band without drums, free in its tempo."""
     metre, compound = _metre(rng)
     tempo = float(np.exp(rng.normal(math.log(62 if compound else 95), 0.28)))
-    beats, duration_s = timeline(tempo, metre, material.piece_s, rng, loose=rng.random() < 0.7)
-    return band(
+    beats, duration_s = sample_beats(tempo, metre, material.piece_s, rng, loose=rng.random() < 0.7)
+    return arrange_band(
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.3, 1)), duration_s=duration_s,
         swing=Swing(), only=("chords", "bass", "melody", "pad", "riff"),
     )  # fmt: skip
@@ -234,7 +245,7 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
         return played
     beats = played.beats
     if rng.random() < 0.5:  # the click they played along with may wander
-        wander = np.cumsum(beats.intervals_s * drift(len(beats) - 1, rng)) + beats.times_s[0]
+        wander = np.cumsum(beats.intervals_s * tempo_drift(len(beats) - 1, rng)) + beats.times_s[0]
         times = np.concatenate([beats.times_s[:1], wander])
         strokes = np.interp([stroke.time_s for stroke in played.strokes], beats.times_s, times).tolist()
         moved = tuple(stroke._replace(time_s=at) for stroke, at in zip(played.strokes, strokes, strict=True))
@@ -253,7 +264,7 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
     if len(beats) < 2 or rng.random() < 0.15:
         return drums
     compound = _in_three(drums)
-    others = band(
+    others = arrange_band(
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), duration_s=end_s,
         swing=Swing(), kick_s=_kicks(drums),
     )  # fmt: skip
@@ -283,7 +294,7 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
     period = -(-song.beats // song.metre) * song.metre
     start = int(rng.integers(max(1, song.beats - int(material.piece_s * tempo / 60)))) if song.beats > 64 else 0
     first = (song.first - 1 + start) % song.metre
-    beats, duration_s = timeline(tempo, song.metre, material.piece_s, rng, loose=loose, first=first)
+    beats, duration_s = sample_beats(tempo, song.metre, material.piece_s, rng, loose=loose, first=first)
     rounds = range(-(-(len(beats) + start) // period)) if period - start < len(beats) else range(1)
     chosen = [name for name in song.parts if name == "melody" or rng.random() < 0.8]
     shift = int(rng.integers(-6, 6))
@@ -307,14 +318,14 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
         if -16 < chord.beat + turn * period - start < len(beats) + 1
     ]  # fmt: skip
     swing = _swing(song.compound, rng) if with_drums and song.compound else Swing()
-    lead = play(notes, parts, beats, rng=rng, compound=song.compound, swing=swing, duration_s=duration_s)
-    bars = form(beats.positions, metre=song.metre, rng=rng)
+    lead = to_performance(notes, parts, beats, rng=rng, compound=song.compound, swing=swing, duration_s=duration_s)
+    bars = sample_form(beats.positions, metre=song.metre, rng=rng)
     players = [lead]
     kit = _fitting(song.metre, song.compound, tempo, rng)
     if with_drums and kit:
-        players.append(drumming(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s))
+        players.append(arrange_drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s))
     if with_drums or not chords or rng.random() < 0.75:
-        players.insert(0, band(
+        players.insert(0, arrange_band(
             beats, metre=song.metre, compound=song.compound, rng=rng, chords=chords or None, bars=bars,
             busy=float(rng.uniform(0.3, 0.9)), only=("bass", "chords", "pad"), swing=swing,
             grids=_grids(kit) if kit else None, kick_s=[at for each in players[1:] for at in _kicks(each)],
@@ -325,7 +336,7 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
 
 def _style(material: Material, rng: Generator) -> Tradition:
     """One of the kit styles, metres as frequent as in the music people listen to."""
-    known = kits()
+    known = kit_styles()
     same = [(kit.beats, kit.tatums == 3) for kit in known]
     weights = np.array(
         [
@@ -343,7 +354,7 @@ def _metre(rng: Generator) -> tuple[int, bool]:
 
 def _fitting(metre: int, compound: bool, tempo: float, rng: Generator) -> Tradition | None:
     """A kit style of that metre whose tempo is not far away."""
-    found = [kit for kit in kits() if (kit.beats, kit.tatums == 3) == (metre, compound)]
+    found = [kit for kit in kit_styles() if (kit.beats, kit.tatums == 3) == (metre, compound)]
     if not found:
         return None
     away = np.array([math.log(tempo / kit.tempo_bpm[0]) / 0.25 for kit in found])
@@ -374,7 +385,7 @@ def _grids(kit: Tradition) -> dict[str, tuple[str, ...]]:
 
 def _borrowed(kit: Tradition, rng: Generator) -> Tradition:
     """The drums of a kit style, one now and then from another of its metre, and percussion that nobody planned."""
-    alike = [other for other in kits() if (other.beats, other.tatums) == (kit.beats, kit.tatums)]
+    alike = [other for other in kit_styles() if (other.beats, other.tatums) == (kit.beats, kit.tatums)]
     parts = {part.name: part for part in kit.instruments if part.voice not in PITCHED}
     for name in list(parts):
         if rng.random() < 0.08:

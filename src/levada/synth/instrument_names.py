@@ -19,9 +19,18 @@ from typing import NamedTuple
 from levada.io.audio import SUFFIXES
 from levada.io.toml import read_toml
 from levada.synth.instruments import PITCHED, STRUCK
-from levada.synth.traditions import Tradition, shipped
+from levada.synth.traditions import Tradition, list_traditions
 
-__all__ = ["OTHER", "ensemble", "found_in", "paired", "plain", "slug", "voice_of", "voices_of"]
+__all__ = [
+    "OTHER",
+    "find_instrument",
+    "find_voice",
+    "find_voices",
+    "match_stems",
+    "normalise_name",
+    "slug",
+    "stem_names",
+]
 
 OTHER = "other"
 """The voice of everything that is not struck."""
@@ -61,7 +70,7 @@ def slug(name: str) -> str:
     return "-".join(re.findall(r"[^\W_]+", letters))
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Make a name of a file or of a stem comparable.
 
     Parameters
@@ -89,7 +98,7 @@ def plain(name: str) -> str:
     return found
 
 
-def voice_of(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> str | None:
+def find_voice(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> str | None:
     """Give the voice that a name stands for.
 
     Parameters
@@ -108,33 +117,35 @@ def voice_of(name: str, *, among: Collection[str] = (), context: Collection[str]
     str or None
         A key of `levada.synth.instruments.STRUCK`, or "other"; nothing if the name is unknown.
     """
-    found = found_in(name, among=among, context=context)
+    found = find_instrument(name, among=among, context=context)
     return found[1] if found else None
 
 
-def voices_of(names: Collection[str], *, context: Collection[str] = ()) -> dict[str, str | None]:
+def find_voices(names: Collection[str], *, context: Collection[str] = ()) -> dict[str, str | None]:
     """Give the voices of names that are told apart: the instruments of a song, or the stems of a model.
 
     Parameters
     ----------
     names, context : collection of str
-        As `among` and `context` of `voice_of`.
+        As `among` and `context` of `find_voice`.
 
     Returns
     -------
     dict of str to str or None
-        As `voice_of` has it, but a name that is a voice of its own is that voice where another name stands for the
+        As `find_voice` has it, but a name that is a voice of its own is that voice where another name stands for the
         one that it would be taken for: beside a repinique, a repique is the drum of candombe.
     """
-    voices = {name: voice_of(name, among=names, context=context) for name in names}
+    voices = {name: find_voice(name, among=names, context=context) for name in names}
     for name, voice in tuple(voices.items()):
-        own = plain(name)
-        if own in STRUCK and voice != own and any(plain(other) == voice for other in names):
+        own = normalise_name(name)
+        if own in STRUCK and voice != own and any(normalise_name(other) == voice for other in names):
             voices[name] = own
     return voices
 
 
-def paired(names: Collection[str], stems: Collection[str], *, context: Collection[str] = ()) -> dict[str, list[str]]:
+def match_stems(
+    names: Collection[str], stems: Collection[str], *, context: Collection[str] = ()
+) -> dict[str, list[str]]:
     """Find the stems of a model that each instrument of a song is in.
 
     Parameters
@@ -153,10 +164,12 @@ def paired(names: Collection[str], stems: Collection[str], *, context: Collectio
         else the stem of the same name; empty if there is none. A name that is unknown, or that is not struck, is in a
         stem of the same name only. Numbers count where both have them: surdo-1 is in surdo-1, not in surdo-2.
     """
-    ours, theirs = voices_of(names, context=context), voices_of(stems)
-    often = Counter(map(plain, stems))
-    called = {plain(stem): stem for stem in stems if often[plain(stem)] == 1} | {slug(stem): stem for stem in stems}
-    same = {name: called[key] for name in names for key in (plain(name), slug(name)) if key in called}
+    ours, theirs = find_voices(names, context=context), find_voices(stems)
+    often = Counter(map(normalise_name, stems))
+    called = {normalise_name(stem): stem for stem in stems if often[normalise_name(stem)] == 1} | {
+        slug(stem): stem for stem in stems
+    }
+    same = {name: called[key] for name in names for key in (normalise_name(name), slug(name)) if key in called}
     found = {name: [stem] for name, stem in same.items() if ours[name] == theirs[stem]}
     taken = {stem for (stem,) in found.values()}
     for name in names:
@@ -169,14 +182,14 @@ def paired(names: Collection[str], stems: Collection[str], *, context: Collectio
     return {name: found.get(name, []) for name in names}
 
 
-def found_in(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> tuple[str, str] | None:
+def find_instrument(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> tuple[str, str] | None:
     """Find the instrument in a name.
 
     Parameters
     ----------
     name : str
     among, context : collection of str
-        As in `voice_of`.
+        As in `find_voice`.
 
     Returns
     -------
@@ -184,8 +197,8 @@ def found_in(name: str, *, among: Collection[str] = (), context: Collection[str]
         The part of the plain name that is known ("surdo" of "Roda 3 - surdo.wav"), and its voice. What is not struck
         keeps the whole name, as a singer and a second singer are two things.
     """
-    whole = plain(name)
-    others, beyond = frozenset(map(plain, among)) | {whole}, frozenset(map(plain, context))
+    whole = normalise_name(name)
+    others, beyond = frozenset(map(normalise_name, among)) | {whole}, frozenset(map(normalise_name, context))
     for part in _parts(whole):
         voice = _settled(part, others, beyond)
         if voice is not None:
@@ -193,7 +206,7 @@ def found_in(name: str, *, among: Collection[str] = (), context: Collection[str]
     return None
 
 
-def ensemble(tradition: Tradition) -> dict[str, str]:
+def stem_names(tradition: Tradition) -> dict[str, str]:
     """Name the instruments of a tradition as a separator does.
 
     Parameters
@@ -209,7 +222,7 @@ def ensemble(tradition: Tradition) -> dict[str, str]:
     """
     names: dict[str, list[str]] = {}
     for part in tradition.instruments:
-        names.setdefault(part.voice if part.voice in STRUCK else OTHER, []).append(plain(part.name))
+        names.setdefault(part.voice if part.voice in STRUCK else OTHER, []).append(normalise_name(part.name))
     struck = [voice for voice in names if voice != OTHER]
     found = {voice: names[voice][0] if len(names[voice]) == 1 else voice for voice in struck}
     taken = [*found.values(), OTHER]
@@ -255,13 +268,13 @@ def _worlds() -> tuple[Mapping[str, _Meaning], ...]:
         {alias: _Meaning(voice, voice == alias) for voice, aliases in KIT.items() for alias in (voice, *aliases)},
         {name: _Meaning(OTHER, True) for name in (*PITCHED, *NOT_STRUCK)},
     ]
-    for path in shipped().values():
+    for path in list_traditions().values():
         words: dict[str, _Meaning] = {}
         for name, part in read_toml(path)["instruments"].items():  # as tables: whole traditions take a second
             voice = part.get("voice", name) if part.get("voice", name) in STRUCK else OTHER
             for alias in part.get("aliases", ()):
-                words.setdefault(plain(alias), _Meaning(voice, False))
-            words[plain(name)] = _Meaning(voice, True)
+                words.setdefault(normalise_name(alias), _Meaning(voice, False))
+            words[normalise_name(name)] = _Meaning(voice, True)
         for meaning in tuple(words.values()):
             words.setdefault(meaning.voice, _Meaning(meaning.voice, False))
         worlds.append(words)

@@ -1,7 +1,7 @@
 """Performances become audio: mixtures, stems and exact beats.
 
-`sound` plays a performance on instruments drawn for the occasion, and `levada.synth.acoustics` puts it into a room.
-Each takes a seeded generator: the same seed gives the same bytes.
+`synthesise_stems` plays a performance on instruments sampled for it; `levada.synth.acoustics` simulates the recording.
+Every function takes a seeded generator: the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.io.beats import Beats
-from levada.synth.acoustics import multitracked, record
-from levada.synth.instrument_names import OTHER, ensemble
-from levada.synth.instruments import RATE, Sounds, synthesised
+from levada.synth.acoustics import degrade, mix_down
+from levada.synth.instrument_names import OTHER, stem_names
+from levada.synth.instruments import RATE, InstrumentSource, synthesise
 from levada.synth.performance import Performance, perform
 from levada.synth.traditions import Tradition
 
-__all__ = ["Rendering", "multitrack", "play", "render", "sound"]
+__all__ = ["Rendering", "render", "render_multitrack", "render_performance", "synthesise_stems"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -44,7 +44,9 @@ class Rendering:
     rate: int = RATE
 
 
-def render(tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
+def render(
+    tradition: Tradition, *, duration_s: float, rng: Generator, sounds: InstrumentSource = synthesise
+) -> Rendering:
     """Perform a tradition, play it and record it.
 
     Parameters
@@ -60,10 +62,10 @@ def render(tradition: Tradition, *, duration_s: float, rng: Generator, sounds: S
     -------
     Rendering
     """
-    return play(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
+    return render_performance(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
 
 
-def play(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> Rendering:
+def render_performance(performance: Performance, *, rng: Generator, sounds: InstrumentSource = synthesise) -> Rendering:
     """Play a performance and record it.
 
     Parameters
@@ -77,13 +79,13 @@ def play(performance: Performance, *, rng: Generator, sounds: Sounds = synthesis
     -------
     Rendering
     """
-    stems = sound(performance, rng=rng, sounds=sounds)
+    stems = synthesise_stems(performance, rng=rng, sounds=sounds)
     dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
-    return Rendering(record(dry, rng=rng), performance.beats, stems)
+    return Rendering(degrade(dry, rng=rng), performance.beats, stems)
 
 
-def multitrack(
-    tradition: Tradition, *, duration_s: float, rng: Generator, sounds: Sounds = synthesised, least: int = 2
+def render_multitrack(
+    tradition: Tradition, *, duration_s: float, rng: Generator, sounds: InstrumentSource = synthesise, least: int = 2
 ) -> Rendering:
     """Perform a tradition and record every instrument with a microphone of its own, in one room.
 
@@ -101,10 +103,10 @@ def multitrack(
     Returns
     -------
     Rendering
-        Its stems, by the names of `levada.synth.instrument_names.ensemble`, sum to the mixture; what is not struck is
+        Its stems, by the names of `levada.synth.instrument_names.stem_names`, sum to the mixture; what is not struck is
         one stem. An instrument that is not played has none.
     """
-    named = {voice: name for name, voice in ensemble(tradition).items()}
+    named = {voice: name for name, voice in stem_names(tradition).items()}
     least = min(least, len(named.keys() - {OTHER}))
     while True:
         performance = perform(tradition, duration_s=duration_s, rng=rng)
@@ -112,15 +114,17 @@ def multitrack(
         if len(played & named.keys()) >= least:
             break
     players: dict[str, list[Floats32]] = {}
-    for part, stem in sound(performance, rng=rng, sounds=sounds).items():
+    for part, stem in synthesise_stems(performance, rng=rng, sounds=sounds).items():
         if stem.any():
             players.setdefault(named.get(performance.voices[part], OTHER), []).append(stem[0])
-    stems = {name: stem[None] for name, stem in multitracked(players, rng=rng).items()}
+    stems = {name: stem[None] for name, stem in mix_down(players, rng=rng).items()}
     mixture = sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32))
     return Rendering(mixture, performance.beats, stems)
 
 
-def sound(performance: Performance, *, rng: Generator, sounds: Sounds = synthesised) -> dict[str, Floats32]:
+def synthesise_stems(
+    performance: Performance, *, rng: Generator, sounds: InstrumentSource = synthesise
+) -> dict[str, Floats32]:
     """Play a performance on instruments drawn for it.
 
     Parameters

@@ -31,7 +31,7 @@ from levada.separation.masking import SeparatorLike, matched
 from levada.separation.plots import Leaks, plot_leakage, plot_stems
 from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import load_separator, separator_of
-from levada.synth.instrument_names import paired
+from levada.synth.instrument_names import match_stems
 from levada.synth.traditions import read_tradition
 
 __all__ = ["MARK", "StemDemo", "demo_stems"]
@@ -192,7 +192,7 @@ def _sides(
 def _before(base: Weights, heard: Sequence[str]) -> SeparatorLike:
     """The base, told what plays; all that it knows where it knows none of that."""
     known: dict[str, str] = {}
-    for name, stems in paired(heard, base.net.instruments).items():
+    for name, stems in match_stems(heard, base.net.instruments).items():
         one = next(iter(stems), None)
         if one is not None and one not in known.values():
             known[name] = one  # called as in the songs, so that files before and after have the same names

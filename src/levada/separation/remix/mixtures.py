@@ -35,7 +35,7 @@ from levada.separation.remix.solos import (
     solos_of,
     views_of,
 )
-from levada.synth.acoustics import multitracked
+from levada.synth.acoustics import mix_down
 
 __all__ = ["RemixSettings", "Remixed", "remix"]
 
@@ -413,9 +413,7 @@ def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, 
     stems = (
         {
             name: stem[None]
-            for name, stem in multitracked(
-                {name: [sound[0]] for name, sound in played.items()}, rng=rng, rate=rate
-            ).items()
+            for name, stem in mix_down({name: [sound[0]] for name, sound in played.items()}, rng=rng, rate=rate).items()
         }
         if settings.rooms
         else _levelled(played, rng)

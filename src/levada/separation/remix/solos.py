@@ -21,7 +21,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.separation.remix.stretch import onsets, placed
-from levada.synth.instrument_names import plain, slug, voice_of
+from levada.synth.instrument_names import find_voice, normalise_name, slug
 
 __all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
 
@@ -157,9 +157,9 @@ def solos_of(corpus: Corpus[Multitrack], *, instruments: Collection[str] | None 
     there = [name for name in corpus.instruments if name != REST]
     wanted = set(there) if instruments is None else set[str]()
     for given in instruments or ():
-        voice = voice_of(given, among=there)
+        voice = find_voice(given, among=there)
         named = {one for one in there if slug(given) == one} or {
-            one for one in there if plain(given) == one or (voice and voice_of(one, among=there) == voice)
+            one for one in there if normalise_name(given) == one or (voice and find_voice(one, among=there) == voice)
         }
         if not named:
             raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)

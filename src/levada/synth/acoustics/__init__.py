@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.synth.acoustics import codecs, crowd, dynamics, recorders, rooms
+from levada.synth.acoustics import ambience, codecs, dynamics, recorders, rooms
 from levada.synth.acoustics import traffic as street
-from levada.synth.acoustics.mixdown import multitracked
+from levada.synth.acoustics.mixdown import mix_down
 from levada.synth.acoustics.noise import rms
 
-__all__ = ["Faults", "multitracked", "record"]
+__all__ = ["DegradationConfig", "degrade", "mix_down"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Faults:
+class DegradationConfig:
     """How probable each thing is that may happen to a recording.
 
     All but `studio` are of recordings made elsewhere; each is drawn for itself.
@@ -63,7 +63,7 @@ class Faults:
                 raise InputError(f"{entry.name} must be a number from 0 to {most}, not {value!r}")
 
 
-def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Floats32:
+def degrade(samples: Floats32, *, rng: Generator, config: DegradationConfig = DegradationConfig()) -> Floats32:
     """What a microphone makes of it: place, noise, tone, overload, coding, and some level or other.
 
     Parameters
@@ -71,7 +71,7 @@ def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Float
     samples : float32 [shape=(1, samples)]
         At 44.1 kHz.
     rng : numpy.random.Generator
-    by : Faults
+    config : DegradationConfig
         How probable each thing is.
 
     Returns
@@ -84,9 +84,9 @@ def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Float
     if peak == 0:
         return samples.copy()
     wet = np.asarray(dry / peak, np.float32)
-    wet = _studio(wet, rng) if rng.random() < by.studio else _field(wet, rng, by)
+    wet = _studio(wet, rng) if rng.random() < config.studio else _field(wet, rng, config)
     top = float(np.abs(wet).max())
-    level = 0.98 * 10 ** (-rng.uniform(0, by.level_db) / 20)
+    level = 0.98 * 10 ** (-rng.uniform(0, config.level_db) / 20)
     sixteen_bits = np.rint(wet * np.float32(level * 32768 / max(top, 1e-12)))
     return np.asarray(sixteen_bits / np.float32(32768))[None]
 
@@ -94,7 +94,7 @@ def record(samples: Floats32, *, rng: Generator, by: Faults = Faults()) -> Float
 def _studio(wet: Floats32, rng: Generator) -> Floats32:
     """Clean and mastered: a hint of room or plate, a gentle equaliser, a bus compressor, a limiter."""
     if rng.random() < 0.4:
-        plate = rooms.tail(
+        plate = rooms.reverberation(
             np.exp(rng.uniform(np.log(0.5), np.log(2.2))) * np.linspace(1.1, 0.6, len(rooms.OCTAVES_HZ)),
             energy=np.full(len(rooms.OCTAVES_HZ), 10 ** (rng.uniform(-28, -11) / 10)),
             rise_s=0.005,
@@ -104,21 +104,21 @@ def _studio(wet: Floats32, rng: Generator) -> Floats32:
         plate[0] += 1
         wet = _through(wet, plate)
     elif rng.random() < 0.5:
-        wet = _through(wet, rooms.ring(rooms.draw("booth", rng=rng), rng=rng))
-    wet = recorders.coloured(wet, rng=rng, spread_db=rng.uniform(0.3, 2.5))
+        wet = _through(wet, rooms.impulse_response(rooms.sample_room("booth", rng=rng), rng=rng))
+    wet = recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(0.3, 2.5))
     if rng.random() < 0.6:
-        wet = dynamics.compressed(wet, rng=rng, ratio=(1.2, 3))
+        wet = dynamics.compress(wet, rng=rng, ratio=(1.2, 3))
     if rng.random() < 0.45:
-        wet = dynamics.limited(wet, rng=rng)
+        wet = dynamics.limit(wet, rng=rng)
     if rng.random() < 0.3:
         wet = _over(wet, recorders.hiss(len(wet), rng=rng), rng.uniform(50, 75))
     if rng.random() < 0.2:
-        wet = codecs.coded(wet, rng=rng, kbps=rng.uniform(64, 128))
+        wet = codecs.lossy_codec(wet, rng=rng, kbps=rng.uniform(64, 128))
     return wet
 
 
-def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
-    """Recorded somewhere, by somebody, with something."""
+def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32:
+    """A recording made outside a studio."""
     count = len(wet)
 
     def chance(probability: float) -> bool:
@@ -126,54 +126,54 @@ def _field(wet: Floats32, rng: Generator, by: Faults) -> Floats32:
 
     music = rms(wet)  # how loud the others are is told against this
     for probability, sound, least_db, most_db in (  # in the same place as the music
-        (by.babble, crowd.babble, 2, 30),
-        (by.applause, crowd.applause, 5, 30),
-        (by.calls, crowd.calls, 5, 30),
+        (config.babble, ambience.babble, 2, 30),
+        (config.applause, ambience.applause, 5, 30),
+        (config.calls, ambience.calls, 5, 30),
     ):
         if chance(probability):
             wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
-    if chance(by.room):
-        weights = np.array([place.weight for place in rooms.PLACES.values()])
-        place = list(rooms.PLACES)[rng.choice(len(weights), p=weights / weights.sum())]
-        wet = _through(wet, rooms.ring(rooms.draw(place, rng=rng), rng=rng))
+    if chance(config.room):
+        weights = np.array([place.weight for place in rooms.ROOM_TYPES.values()])
+        place = list(rooms.ROOM_TYPES)[rng.choice(len(weights), p=weights / weights.sum())]
+        wet = _through(wet, rooms.impulse_response(rooms.sample_room(place, rng=rng), rng=rng))
     music = rms(wet)
     for probability, sound, least_db, most_db in (
-        (by.traffic, street.traffic, 0, 32),
-        (by.wind, street.wind, -3, 25),
-        (by.handling, recorders.handled, 3, 25),
+        (config.traffic, street.traffic, 0, 32),
+        (config.wind, street.wind, -3, 25),
+        (config.handling, recorders.handling_noise, 3, 25),
     ):
         if chance(probability):
             wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
-    if chance(by.comb) and count > 200:
-        wet = recorders.combed(wet, rng=rng)
-    if chance(by.colour):
-        wet = recorders.coloured(wet, rng=rng, spread_db=rng.uniform(1, 5))
-    if chance(by.cheap):
-        wet = recorders.cheap(wet, rng=rng)
-    if chance(by.muffled):
-        wet = recorders.muffled(wet, rng=rng)
-    if chance(by.hum):
+    if chance(config.comb) and count > 200:
+        wet = recorders.comb_filter(wet, rng=rng)
+    if chance(config.colour):
+        wet = recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(1, 5))
+    if chance(config.cheap):
+        wet = recorders.cheap_microphone(wet, rng=rng)
+    if chance(config.muffled):
+        wet = recorders.muffle(wet, rng=rng)
+    if chance(config.hum):
         wet = _over(wet, recorders.hum(count, rng=rng), rng.uniform(15, 45))
     if rms(wet) < 1e-9:  # a click between two knots may leave nothing behind
         return wet
     for probability, change in (
-        (by.gain, dynamics.automatic),
-        (by.compressor, dynamics.compressed),
-        (by.pumping, dynamics.pumping),
-        (by.tape, dynamics.taped),
-        (by.clipping, dynamics.overloaded),
-        (by.waver, recorders.wavering),
+        (config.gain, dynamics.automatic_gain),
+        (config.compressor, dynamics.compress),
+        (config.pumping, dynamics.pump),
+        (config.tape, dynamics.tape_saturation),
+        (config.clipping, dynamics.clip),
+        (config.waver, recorders.wow_and_flutter),
     ):
         if chance(probability):
             wet = change(wet, rng=rng)
-    if chance(by.hiss):
+    if chance(config.hiss):
         wet = _over(wet, recorders.hiss(count, rng=rng), rng.uniform(15, 70))
-    if chance(by.crackle):
+    if chance(config.crackle):
         wet = _over(wet, recorders.crackle(count, rng=rng), rng.uniform(12, 40))
-    if chance(by.telephone):
-        wet = codecs.telephoned(wet, rng=rng)
-    if chance(by.coder):
-        wet = codecs.coded(wet, rng=rng)
+    if chance(config.telephone):
+        wet = codecs.telephone(wet, rng=rng)
+    if chance(config.coder):
+        wet = codecs.lossy_codec(wet, rng=rng)
     return wet
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from levada.synth.acoustics.noise import Floats32, Generator, shape
+from levada.synth.acoustics.noise import Floats32, Generator, filter_minimum_phase
 from levada.synth.instruments import RATE
 
-__all__ = ["coded", "lapped", "telephoned", "unlapped"]
+__all__ = ["imdct", "lossy_codec", "mdct", "telephone"]
 
 BLOCK = 576  # coefficients, as in MPEG layer 3: 13 ms
 RATES_KBPS = (16, 24, 32, 48, 64, 96, 128)
@@ -20,7 +20,7 @@ CUTOFF_HZ = (4000, 5500, 7500, 10000, 11500, 15000, 16000)
 EDGES = (0, 4, 8, 12, 16, 20, 24, 30, 36, 44, 52, 62, 74, 90, 110, 134, 162, 196, 238, 288, 342, 418)
 
 
-def coded(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Floats32:
+def lossy_codec(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Floats32:
     """Through a coder and back: narrow, with holes in the spectrum, and noise around strokes; nothing is delayed.
 
     Parameters
@@ -37,7 +37,7 @@ def coded(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Fl
     rate = np.exp(rng.uniform(np.log(16), np.log(128))) if kbps is None else kbps
     cutoff = int(np.interp(rate, RATES_KBPS, CUTOFF_HZ) / (RATE / 2) * BLOCK)
     to_mask_db = float(np.interp(np.log(rate), np.log([16, 128]), [2, 17]) + rng.uniform(-1.5, 1.5))
-    spectrum = lapped(samples)
+    spectrum = mdct(samples)
     spectrum[:, cutoff:] = 0
     widths = np.diff([*EDGES, BLOCK])
     energy = np.add.reduceat(spectrum**2, EDGES, axis=1) / widths
@@ -46,14 +46,14 @@ def coded(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Fl
     mask[1:] = np.minimum(mask[1:], 8 * mask[:-1] + energy[1:] * np.float32(10 ** (-(to_mask_db + 12) / 10)))
     mask = np.maximum(mask, max(float(energy.max()) * 1e-8, 1e-20))  # what nobody hears
     step = np.repeat(np.sqrt(12 * mask), widths, axis=1)
-    return unlapped(np.rint(spectrum / step) * step, count=len(samples))
+    return imdct(np.rint(spectrum / step) * step, count=len(samples))
 
 
 def _window() -> Floats32:
     return np.asarray(np.sin(np.pi / (2 * BLOCK) * (np.arange(2 * BLOCK) + 0.5)), np.float32)
 
 
-def lapped(samples: Floats32) -> Floats32:
+def mdct(samples: Floats32) -> Floats32:
     """The modified discrete cosine transform (Princen and Bradley 1986): float32 [shape=(blocks, 576)]."""
     from scipy.fft import dct
 
@@ -68,8 +68,8 @@ def lapped(samples: Floats32) -> Floats32:
     return np.asarray(dct(folded, type=4, norm="ortho"))
 
 
-def unlapped(spectrum: Floats32, *, count: int) -> Floats32:
-    """What `lapped` took apart: float32 [shape=(count,)]."""
+def imdct(spectrum: Floats32, *, count: int) -> Floats32:
+    """What `mdct` took apart: float32 [shape=(count,)]."""
     from scipy.fft import dct
 
     folded = dct(spectrum, type=4, norm="ortho")
@@ -81,9 +81,9 @@ def unlapped(spectrum: Floats32, *, count: int) -> Floats32:
     return out.reshape(-1)[BLOCK : BLOCK + count]
 
 
-def telephoned(samples: Floats32, *, rng: Generator) -> Floats32:
+def telephone(samples: Floats32, *, rng: Generator) -> Floats32:
     """A telephone: 300 to 3400 Hz, eight bits on a logarithmic scale (ITU-T G.711): float32 [shape=(samples,)]."""
-    narrow = shape(
+    narrow = filter_minimum_phase(
         samples,
         knots_hz=[100, 250, 300, rng.uniform(800, 2500), 3400, 3800, 5000],
         gains_db=[-40, -8, -3, rng.uniform(0, 6), -3, -25, -60],

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from levada.synth.acoustics.noise import HOP, Floats32, Floats64, Generator, frames, ramps, rms
+from levada.synth.acoustics.noise import HOP, Floats32, Floats64, Generator, curve_length, interpolate_curve, rms
 from levada.synth.instruments import RATE
 
-__all__ = ["automatic", "compressed", "limited", "overloaded", "pumping", "taped"]
+__all__ = ["automatic_gain", "clip", "compress", "limit", "pump", "tape_saturation"]
 
 
 def _levels_db(samples: Floats32) -> Floats64:
     """The loudest sample of each hop, decibels; one value more, which is the first: float [shape=(frames,)]."""
-    padded = np.zeros((frames(len(samples)) - 1) * HOP, np.float32)
+    padded = np.zeros((curve_length(len(samples)) - 1) * HOP, np.float32)
     padded[: len(samples)] = np.abs(samples)
     peaks = padded.reshape(-1, HOP).max(1)
     return np.asarray(20 * np.log10(np.maximum(np.concatenate([peaks[:1], peaks]), 1e-6)), np.float64)
@@ -36,10 +36,10 @@ def _late(values: Floats64, *, attack_s: float) -> Floats64:
 
 
 def _gained(samples: Floats32, gain_db: Floats64) -> Floats32:
-    return samples * ramps(10 ** (gain_db / 20), count=len(samples))
+    return samples * interpolate_curve(10 ** (gain_db / 20), count=len(samples))
 
 
-def compressed(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] = (1.5, 6.0)) -> Floats32:
+def compress(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] = (1.5, 6.0)) -> Floats32:
     """A bus compressor: what is above the threshold comes out less so.
 
     Parameters
@@ -59,7 +59,7 @@ def compressed(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] 
     return _gained(samples, -over * (1 - 1 / rng.uniform(*ratio)))
 
 
-def automatic(samples: Floats32, *, rng: Generator) -> Floats32:
+def automatic_gain(samples: Floats32, *, rng: Generator) -> Floats32:
     """Automatic gain: quiet passages, and their noise, come up: float32 [shape=(samples,)]."""
     levels = _held(_levels_db(samples), release_db_s=rng.uniform(2, 25))
     levels = _late(levels, attack_s=rng.uniform(0.005, 0.15))
@@ -69,11 +69,11 @@ def automatic(samples: Floats32, *, rng: Generator) -> Floats32:
     return np.clip(raised, -top, top)  # it never turns down fast enough
 
 
-def pumping(samples: Floats32, *, rng: Generator) -> Floats32:
+def pump(samples: Floats32, *, rng: Generator) -> Floats32:
     """Everything ducks when the lowest voice strikes: float32 [shape=(samples,)]."""
     from scipy.signal import butter, sosfilt
 
-    padded = np.zeros((frames(len(samples)) - 1) * HOP, np.float32)
+    padded = np.zeros((curve_length(len(samples)) - 1) * HOP, np.float32)
     padded[: len(samples)] = samples
     low = sosfilt(butter(2, rng.uniform(90, 160), fs=RATE / HOP, output="sos"), padded.reshape(-1, HOP).mean(1))
     levels = 20 * np.log10(np.maximum(np.abs(np.concatenate([low[:1], low])), 1e-6))
@@ -82,7 +82,7 @@ def pumping(samples: Floats32, *, rng: Generator) -> Floats32:
     return _gained(samples, -rng.uniform(4, 14) * _late(duck, attack_s=rng.uniform(0.004, 0.015)))
 
 
-def limited(samples: Floats32, *, rng: Generator) -> Floats32:
+def limit(samples: Floats32, *, rng: Generator) -> Floats32:
     """Mastered loud: a limiter that sees peaks come, float32 [shape=(samples,)]."""
     levels = _levels_db(samples)
     levels = np.maximum(levels, np.concatenate([levels[1:], levels[-1:]]))
@@ -91,14 +91,14 @@ def limited(samples: Floats32, *, rng: Generator) -> Floats32:
     return _gained(samples, -np.maximum(0, levels - ceiling))
 
 
-def taped(samples: Floats32, *, rng: Generator) -> Floats32:
+def tape_saturation(samples: Floats32, *, rng: Generator) -> Floats32:
     """Tape, valves, a loud loudspeaker: soft saturation, other above than below: float32 [shape=(samples,)]."""
     drive = np.float32(rng.uniform(0.15, 1.2) / rms(samples))
     bias = np.float32(rng.uniform(-0.3, 0.3))
     return np.asarray(np.tanh(drive * samples + bias) - np.tanh(bias), np.float32)
 
 
-def overloaded(samples: Floats32, *, rng: Generator) -> Floats32:
+def clip(samples: Floats32, *, rng: Generator) -> Floats32:
     """An input that was turned up too far: float32 [shape=(samples,)]."""
     most = float(np.abs(samples).max())
     top = np.float32(np.clip(rms(samples) * np.exp(rng.uniform(np.log(0.8), np.log(5))), 0.05 * most, 0.95 * most))

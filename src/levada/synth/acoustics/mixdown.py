@@ -14,7 +14,7 @@ from levada.synth.acoustics import recorders, rooms
 from levada.synth.acoustics.noise import Floats32, Generator, rms
 from levada.synth.instruments import RATE
 
-__all__ = ["multitracked"]
+__all__ = ["mix_down"]
 
 CLOSE = 0.4  # how often microphones are close to the drums, and the room is hardly heard
 BALANCE = 0.6  # how far, on the scale of decibels, whoever mixes brings loud and soft together
@@ -22,7 +22,7 @@ TASTE_DB, TONE_DB = 2.5, 3.0
 PEAK = 0.7
 
 
-def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, rate: int = RATE) -> dict[str, Floats32]:
+def mix_down(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, rate: int = RATE) -> dict[str, Floats32]:
     """Record what each plays in one room, every player in a place of its own, and mix.
 
     Parameters
@@ -38,8 +38,10 @@ def multitracked(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, r
     dict of str to float32 [shape=(samples,)]
         A stem for each instrument; their sum does not clip.
     """
-    weights = np.array([place.weight for place in rooms.PLACES.values()])
-    place = "booth" if rng.random() < CLOSE else list(rooms.PLACES)[rng.choice(len(weights), p=weights / weights.sum())]
+    weights = np.array([place.weight for place in rooms.ROOM_TYPES.values()])
+    place = (
+        "booth" if rng.random() < CLOSE else list(rooms.ROOM_TYPES)[rng.choice(len(weights), p=weights / weights.sum())]
+    )
     heard = {name: _heard(parts, place, rng, rate) for name, parts in players.items()}
     levels_db = {name: 20 * np.log10(max(rms(stem), 1e-9)) for name, stem in heard.items()}
     middle = float(np.median(list(levels_db.values()))) if levels_db else 0.0
@@ -56,6 +58,6 @@ def _heard(parts: Sequence[Floats32], place: str, rng: Generator, rate: int) -> 
 
     wet = np.zeros(len(parts[0]), np.float32)
     for part in parts:
-        answer = resample(rooms.ring(rooms.draw(place, rng=rng), rng=rng), rate=RATE, to=rate)
+        answer = resample(rooms.impulse_response(rooms.sample_room(place, rng=rng), rng=rng), rate=RATE, to=rate)
         wet += np.asarray(oaconvolve(part, answer[: len(part)])[: len(part)], np.float32)
-    return recorders.coloured(wet, rng=rng, spread_db=TONE_DB, rate=rate)
+    return recorders.random_equaliser(wet, rng=rng, spread_db=TONE_DB, rate=rate)

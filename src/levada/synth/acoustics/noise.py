@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from levada.synth.instruments import RATE
 
-__all__ = ["COLOURS_DB", "HOP", "enter", "frames", "noise", "ramps", "rms", "shape", "unit", "wander"]
+__all__ = [
+    "COLOURS_DB",
+    "HOP",
+    "coloured_noise",
+    "curve_length",
+    "filter_minimum_phase",
+    "interpolate_curve",
+    "normalise_rms",
+    "play_loop",
+    "random_curve",
+    "rms",
+]
 
 Floats32 = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
@@ -47,7 +58,7 @@ def _loop(colour: str) -> Floats32:
     return np.asarray(loop / rms(loop), np.float32)
 
 
-def noise(colour: str, *, count: int, rng: Generator) -> Floats32:
+def coloured_noise(colour: str, *, count: int, rng: Generator) -> Floats32:
     """Noise of unit power.
 
     Parameters
@@ -62,21 +73,21 @@ def noise(colour: str, *, count: int, rng: Generator) -> Floats32:
     -------
     float32 [shape=(count,)]
     """
-    return enter(_loop(colour), count=count, rng=rng)
+    return play_loop(_loop(colour), count=count, rng=rng)
 
 
-def enter(loop: Floats32, *, count: int, rng: Generator) -> Floats32:
+def play_loop(loop: Floats32, *, count: int, rng: Generator) -> Floats32:
     """A loop from a random place on, for as long as asked: float32 [shape=(count,)]."""
     start = int(rng.integers(len(loop)))
     return np.resize(np.concatenate([loop[start:], loop[:start]]), count)
 
 
-def frames(count: int) -> int:
+def curve_length(count: int) -> int:
     """How many values a curve over so many samples has, both ends counted."""
     return -(-count // HOP) + 1
 
 
-def ramps(curve: Floats64, *, count: int) -> Floats32:
+def interpolate_curve(curve: Floats64, *, count: int) -> Floats32:
     """A curve with a value every `HOP` samples, drawn with straight lines: float32 [shape=(count,)].
 
     Parameters
@@ -90,9 +101,9 @@ def ramps(curve: Floats64, *, count: int) -> Floats32:
     return (low + rise * np.linspace(0, 1, HOP, endpoint=False, dtype=np.float32)).ravel()[:count]
 
 
-def wander(count: int, *, rate_hz: float, rng: Generator) -> Floats64:
+def random_curve(count: int, *, rate_hz: float, rng: Generator) -> Floats64:
     """A normal random curve that turns about `rate_hz` times a second: float [shape=(frames(count),)]."""
-    at = np.arange(frames(count)) * (HOP / RATE * rate_hz) + rng.random()
+    at = np.arange(curve_length(count)) * (HOP / RATE * rate_hz) + rng.random()
     knots = int(at[-1]) + 2
     return np.asarray(np.interp(at, np.arange(knots), rng.standard_normal(knots)), np.float64)
 
@@ -102,12 +113,14 @@ def rms(samples: npt.NDArray[np.floating]) -> float:
     return float(np.sqrt(np.dot(samples, samples) / len(samples))) if len(samples) else 0.0
 
 
-def unit(samples: Floats32) -> Floats32:
+def normalise_rms(samples: Floats32) -> Floats32:
     """The same with unit power; silence stays silence."""
     return np.asarray(samples / np.float32(max(rms(samples), 1e-9)), np.float32)
 
 
-def shape(samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike, rate: int = RATE) -> Floats32:
+def filter_minimum_phase(
+    samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike, rate: int = RATE
+) -> Floats32:
     """Samples through a filter of that gain, of minimum phase: what begins at a sample still begins there.
 
     Parameters

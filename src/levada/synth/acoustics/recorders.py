@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from levada.synth.acoustics.noise import HOP, Floats32, Generator, frames, noise, ramps, rms, shape, unit, wander
+from levada.synth.acoustics.noise import (
+    HOP,
+    Floats32,
+    Generator,
+    coloured_noise,
+    curve_length,
+    filter_minimum_phase,
+    interpolate_curve,
+    normalise_rms,
+    random_curve,
+    rms,
+)
 from levada.synth.instruments import RATE
 
-__all__ = ["cheap", "coloured", "combed", "crackle", "handled", "hiss", "hum", "muffled", "wavering"]
+__all__ = [
+    "cheap_microphone",
+    "comb_filter",
+    "crackle",
+    "handling_noise",
+    "hiss",
+    "hum",
+    "muffle",
+    "random_equaliser",
+    "wow_and_flutter",
+]
 
 KNOTS_HZ = (30, 80, 200, 500, 1200, 3000, 7000, 17000)
 WAVER_S = 0.002
 
 
-def coloured(samples: Floats32, *, rng: Generator, spread_db: float, rate: int = RATE) -> Floats32:
+def random_equaliser(samples: Floats32, *, rng: Generator, spread_db: float, rate: int = RATE) -> Floats32:
     """A smooth equaliser whose gains are normal around 0: float32 [shape=(samples,)]."""
-    return shape(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)), rate=rate)
+    return filter_minimum_phase(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)), rate=rate)
 
 
-def cheap(samples: Floats32, *, rng: Generator) -> Floats32:
+def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
     """A small microphone in a small case: no lows, no highs, resonances between: float32 [shape=(samples,)]."""
     hz = np.geomspace(20, 20000, 200)
     low, high = np.exp(rng.uniform(np.log(60), np.log(450))), np.exp(rng.uniform(np.log(3500), np.log(15000)))
@@ -26,17 +47,17 @@ def cheap(samples: Floats32, *, rng: Generator) -> Floats32:
     for _ in range(rng.integers(1, 5)):
         width = rng.uniform(0.08, 0.4)
         gains += rng.uniform(-8, 12) * np.exp(-((np.log2(hz / np.exp(rng.uniform(5.3, 8.9))) / width) ** 2))
-    return shape(samples, knots_hz=hz, gains_db=gains)
+    return filter_minimum_phase(samples, knots_hz=hz, gains_db=gains)
 
 
-def muffled(samples: Floats32, *, rng: Generator) -> Floats32:
+def muffle(samples: Floats32, *, rng: Generator) -> Floats32:
     """From behind a door or a coat: highs fall by 6 to 15 dB an octave: float32 [shape=(samples,)]."""
     corner_hz = np.exp(rng.uniform(np.log(400), np.log(2500)))
     lost_db = min(rng.uniform(6, 15) * np.log2(20000 / corner_hz), 50)
-    return shape(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
+    return filter_minimum_phase(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
 
 
-def combed(samples: Floats32, *, rng: Generator) -> Floats32:
+def comb_filter(samples: Floats32, *, rng: Generator) -> Floats32:
     """Two channels that do not hear the same at the same time, added up: float32 [shape=(samples,)]."""
     late = round(rng.uniform(0.0001, 0.0025) * RATE)
     out = samples.copy()
@@ -44,7 +65,7 @@ def combed(samples: Floats32, *, rng: Generator) -> Floats32:
     return out
 
 
-def handled(count: int, *, rng: Generator) -> Floats32:
+def handling_noise(count: int, *, rng: Generator) -> Floats32:
     """Knocks against the microphone or its stand, of unit power: float32 [shape=(count,)]."""
     out = np.zeros(count, np.float32)
     for _ in range(1 + rng.poisson(count / RATE / rng.uniform(4, 20))):
@@ -53,7 +74,7 @@ def handled(count: int, *, rng: Generator) -> Floats32:
         thud[:400] += rng.uniform(0, 0.4) * rng.standard_normal(400) * np.exp(-np.arange(400) / 80)
         start = int(rng.integers(count))
         out[start : start + len(thud)] += (np.exp(rng.normal(0, 0.6)) * thud[: count - start]).astype(np.float32)
-    return unit(out)
+    return normalise_rms(out)
 
 
 def hum(count: int, *, rng: Generator) -> Floats32:
@@ -69,7 +90,7 @@ def hum(count: int, *, rng: Generator) -> Floats32:
 
 def hiss(count: int, *, rng: Generator) -> Floats32:
     """Noise of tape, of an amplifier, of a quiet room, of unit power: float32 [shape=(count,)]."""
-    return noise(("white", "pink", "brown", "hiss")[rng.integers(4)], count=count, rng=rng)
+    return coloured_noise(("white", "pink", "brown", "hiss")[rng.integers(4)], count=count, rng=rng)
 
 
 def crackle(count: int, *, rng: Generator) -> Floats32:
@@ -82,21 +103,23 @@ def crackle(count: int, *, rng: Generator) -> Floats32:
         turns = np.arange(rng.uniform(0, turn_s), count / RATE, turn_s)
         clicks[(turns * RATE).astype(int)] += np.float32(rng.uniform(0.5, 3))
     peak_hz = rng.uniform(1500, 6000)
-    clicks = shape(clicks, knots_hz=[100, peak_hz / 2, peak_hz, 2 * peak_hz, 18000], gains_db=[-30, -8, 0, -6, -25])
-    clicks = unit(clicks)
-    out = clicks + np.float32(rng.uniform(0.1, 0.7)) * noise("brown", count=count, rng=rng)
-    return unit(out)
+    clicks = filter_minimum_phase(
+        clicks, knots_hz=[100, peak_hz / 2, peak_hz, 2 * peak_hz, 18000], gains_db=[-30, -8, 0, -6, -25]
+    )
+    clicks = normalise_rms(clicks)
+    out = clicks + np.float32(rng.uniform(0.1, 0.7)) * coloured_noise("brown", count=count, rng=rng)
+    return normalise_rms(out)
 
 
-def wavering(samples: Floats32, *, rng: Generator) -> Floats32:
+def wow_and_flutter(samples: Floats32, *, rng: Generator) -> Floats32:
     """Wow and flutter: time that runs unevenly, never more than 2 ms off: float32 [shape=(samples,)]."""
     count = len(samples)
-    time = np.arange(frames(count)) * (HOP / RATE)
-    off = 0.5 * wander(count, rate_hz=rng.uniform(0.5, 3), rng=rng)
+    time = np.arange(curve_length(count)) * (HOP / RATE)
+    off = 0.5 * random_curve(count, rate_hz=rng.uniform(0.5, 3), rng=rng)
     for low, high, most in ((0.4, 2.0, 1.0), (5.0, 14.0, 0.12)):
         off += rng.uniform(0.2, 1) * most * np.sin(2 * np.pi * (rng.uniform(low, high) * time + rng.random()))
     wow_s = np.exp(rng.uniform(np.log(0.0001), np.log(WAVER_S))) * np.tanh(off)
-    at = np.arange(count, dtype=np.float64) + ramps(wow_s * RATE, count=count)
+    at = np.arange(count, dtype=np.float64) + interpolate_curve(wow_s * RATE, count=count)
     np.clip(at, 0, count - 1, out=at)
     whole = at.astype(np.int32)
     part = (at - whole).astype(np.float32)

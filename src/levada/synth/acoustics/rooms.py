@@ -16,7 +16,7 @@ import numpy as np
 from levada.synth.acoustics.noise import Floats32, Floats64, Generator
 from levada.synth.instruments import RATE
 
-__all__ = ["OCTAVES_HZ", "PLACES", "Place", "Space", "draw", "ring", "tail"]
+__all__ = ["OCTAVES_HZ", "ROOM_TYPES", "Room", "RoomType", "impulse_response", "reverberation", "sample_room"]
 
 OCTAVES_HZ = np.array([125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0])
 AIR = np.array([0.0001, 0.0003, 0.0006, 0.0011, 0.0023, 0.0068, 0.0242])  # per metre, 20 degrees, 50 %: ISO 9613-1
@@ -26,7 +26,7 @@ _HARD, _OPEN = (0.02, 0.08), (0.97, 1.0)
 
 
 @dataclass(frozen=True)
-class Place:
+class RoomType:
     """A kind of room: ranges from which rooms are drawn."""
 
     size_m: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # length, width, height
@@ -38,21 +38,21 @@ class Place:
     ceiling: tuple[float, float] | None = None
 
 
-PLACES = {
-    "booth": Place(((2, 5), (2, 4), (2.2, 3)), (0.25, 0.6), (0.2, 2), 1.5),
-    "room": Place(((3, 9), (3, 7), (2.4, 3.5)), (0.1, 0.35), (0.4, 5), 3),
-    "bar": Place(((8, 20), (6, 12), (2.8, 5)), (0.12, 0.4), (0.8, 12), 2),
-    "stairwell": Place(((3, 6), (3, 6), (6, 18)), (0.04, 0.12), (0.6, 5), 0.5),
-    "hall": Place(((18, 45), (12, 25), (7, 15)), (0.12, 0.35), (1.5, 25), 2),
-    "church": Place(((20, 50), (10, 22), (9, 20)), (0.05, 0.15), (1.5, 20), 0.7, floor=(0.05, 0.3)),
-    "street": Place(((30, 80), (7, 20), (5, 18)), (0.03, 0.2), (1, 20), 2, _OPEN, _HARD, _OPEN),
-    "square": Place(((20, 50), (20, 50), (6, 14)), (0.05, 0.3), (1, 20), 1, None, _HARD, _OPEN),
-    "open": Place(((60, 90), (60, 90), (30, 40)), (0.97, 1.0), (1, 25), 1, None, (0.03, 0.6), _OPEN),
+ROOM_TYPES = {
+    "booth": RoomType(((2, 5), (2, 4), (2.2, 3)), (0.25, 0.6), (0.2, 2), 1.5),
+    "room": RoomType(((3, 9), (3, 7), (2.4, 3.5)), (0.1, 0.35), (0.4, 5), 3),
+    "bar": RoomType(((8, 20), (6, 12), (2.8, 5)), (0.12, 0.4), (0.8, 12), 2),
+    "stairwell": RoomType(((3, 6), (3, 6), (6, 18)), (0.04, 0.12), (0.6, 5), 0.5),
+    "hall": RoomType(((18, 45), (12, 25), (7, 15)), (0.12, 0.35), (1.5, 25), 2),
+    "church": RoomType(((20, 50), (10, 22), (9, 20)), (0.05, 0.15), (1.5, 20), 0.7, floor=(0.05, 0.3)),
+    "street": RoomType(((30, 80), (7, 20), (5, 18)), (0.03, 0.2), (1, 20), 2, _OPEN, _HARD, _OPEN),
+    "square": RoomType(((20, 50), (20, 50), (6, 14)), (0.05, 0.3), (1, 20), 1, None, _HARD, _OPEN),
+    "open": RoomType(((60, 90), (60, 90), (30, 40)), (0.97, 1.0), (1, 25), 1, None, (0.03, 0.6), _OPEN),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class Room:
     """One room, with somebody who plays and somebody who listens.
 
     Parameters
@@ -97,16 +97,16 @@ class Space:
         return np.asarray(16 * np.pi * self.distance_m**2 / (2 * constant))  # players face their listeners: Q = 2
 
 
-def draw(place: str, *, rng: Generator) -> Space:
+def sample_room(place: str, *, rng: Generator) -> Room:
     """A room of that kind.
 
     Parameters
     ----------
     place : str
-        One of `PLACES`.
+        One of `ROOM_TYPES`.
     rng : numpy.random.Generator
     """
-    kind = PLACES[place]
+    kind = ROOM_TYPES[place]
     size = np.array([rng.uniform(*span) for span in kind.size_m])
     # stone and glass absorb evenly, curtains and people the highs, panels and windows the lows
     slope = (OCTAVES_HZ / 1000) ** rng.uniform(-0.3, 0.45)
@@ -122,15 +122,15 @@ def draw(place: str, *, rng: Generator) -> Space:
     turn = rng.uniform(0, 2 * np.pi)
     listener = player + distance * np.array([np.cos(turn), np.sin(turn), 0])
     listener[2] = min(rng.uniform(0.8, 2.2), 0.9 * size[2])
-    return Space(size, absorption, player, np.clip(listener, 0.05 * size, 0.95 * size))
+    return Room(size, absorption, player, np.clip(listener, 0.05 * size, 0.95 * size))
 
 
-def ring(space: Space, *, rng: Generator) -> Floats32:
+def impulse_response(space: Room, *, rng: Generator) -> Floats32:
     """What a room answers to a click: float32 [shape=(samples,)], the direct sound at sample 0, of amplitude 1."""
     from scipy.fft import irfft, rfft
 
     early_s = min(0.12, 4 * float(np.cbrt(np.prod(space.size_m))) / SOUND_M_S)
-    late = tail(space.rt60_s, energy=space.reverberant, rise_s=early_s, rng=rng)
+    late = reverberation(space.rt60_s, energy=space.reverberant, rise_s=early_s, rng=rng)
     delays_s, gains = _images(space)
     soon = delays_s < early_s
     at = np.round(delays_s[soon] * RATE).astype(int)
@@ -146,7 +146,7 @@ def ring(space: Space, *, rng: Generator) -> Floats32:
     return np.asarray(out / out[0], np.float32)
 
 
-def _images(space: Space, order: int = 2) -> tuple[Floats64, Floats64]:
+def _images(space: Room, order: int = 2) -> tuple[Floats64, Floats64]:
     """Delays after the direct sound [shape=(images,)], amplitudes against it in each octave [shape=(7, images)]."""
     turns = np.arange(-order, order + 1)[:, None]
     flips = np.array([0, 1])[None]
@@ -167,7 +167,9 @@ def _images(space: Space, order: int = 2) -> tuple[Floats64, Floats64]:
     return (distance - direct) / SOUND_M_S, gains
 
 
-def tail(rt60_s: Floats64, *, energy: Floats64, rise_s: float, rng: Generator, delay_s: float = 0.0) -> Floats32:
+def reverberation(
+    rt60_s: Floats64, *, energy: Floats64, rise_s: float, rng: Generator, delay_s: float = 0.0
+) -> Floats32:
     """A diffuse tail: noise that decays in each octave at its own pace.
 
     Parameters

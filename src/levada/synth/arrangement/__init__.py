@@ -1,8 +1,8 @@
 """A band tied to the metre: drums, bass, chords, figures and melodies that say where the one is.
 
-Everything is written in beats first (`Note`) and put into time last (`play`), so that beats stay exact whatever hands
-do. Music comes in sections of a few bars with letters: what has the same letter is the same music. The idioms are the
-common ground of textbooks on arranging; every figure here is our own writing.
+Notes are written in beats (`Note`) and converted to seconds last (`to_performance`), so that beat times stay exact.
+Music comes in sections of a few bars with letters: sections of the same letter are the same music. The idioms are
+those of textbooks on arranging; every figure is original.
 """
 
 from __future__ import annotations
@@ -13,15 +13,28 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.synth.arrangement.drums import drumming
-from levada.synth.arrangement.form import Bar, Chord, form, harmony
-from levada.synth.arrangement.players import Sheet, bass, chords, melody, pad, riff
-from levada.synth.arrangement.timeline import drift, timeline
-from levada.synth.arrangement.timing import Note, Part, Swing, play
+from levada.synth.arrangement.drumming import arrange_drums
+from levada.synth.arrangement.form import Bar, Chord, sample_form, sample_harmony
+from levada.synth.arrangement.players import LeadSheet, bass, chords, melody, pad, riff
+from levada.synth.arrangement.timeline import sample_beats, tempo_drift
+from levada.synth.arrangement.timing import Note, Part, Swing, to_performance
 from levada.synth.instruments import PITCHED
 from levada.synth.performance import Performance
 
-__all__ = ["Bar", "Chord", "Note", "Part", "Swing", "band", "drift", "drumming", "form", "harmony", "play", "timeline"]
+__all__ = [
+    "Bar",
+    "Chord",
+    "Note",
+    "Part",
+    "Swing",
+    "arrange_band",
+    "arrange_drums",
+    "sample_beats",
+    "sample_form",
+    "sample_harmony",
+    "tempo_drift",
+    "to_performance",
+]
 
 Generator = np.random.Generator
 
@@ -36,7 +49,7 @@ VOICES = {
 LEVELS_DB = {"bass": 1.0, "chords": -5.0, "pad": -8.0, "riff": -5.0, "melody": -1.0}
 
 
-def band(
+def arrange_band(
     beats: Beats,
     *,
     metre: int,
@@ -67,7 +80,7 @@ def band(
     busy : float
         How many play, between 0 and 1.
     bars : sequence of Bar, optional
-        The form, from `form`; invented where there is none.
+        The form, from `sample_form`; invented where there is none.
     grids : mapping of str to sequence of str, optional
         Rhythms of the style by voice ("bass", "keys"), as grids of a tradition without spaces.
     only : sequence of str
@@ -90,9 +103,9 @@ def band(
     unknown = sorted(set(only) - set(PLAYERS))
     if unknown:
         raise InputError(f"a band has no {', '.join(unknown)}; it has {', '.join(PLAYERS)}")
-    bars = tuple(bars) if bars is not None else form(beats.positions, metre=metre, rng=rng)
-    given = tuple(Chord(*chord) for chord in chords or ()) or harmony(bars, compound=compound, rng=rng)
-    sheet = Sheet(
+    bars = tuple(bars) if bars is not None else sample_form(beats.positions, metre=metre, rng=rng)
+    given = tuple(Chord(*chord) for chord in chords or ()) or sample_harmony(bars, compound=compound, rng=rng)
+    sheet = LeadSheet(
         bars, given, compound, float(rng.uniform(0, 0.25)), rng, _kicks(kick_s, beats, bars, compound=compound)
     )
     chances = {"bass": 0.6 + 0.6 * busy, "chords": 0.55 + 0.6 * busy, "pad": 0.2 + 0.2 * busy,
@@ -113,7 +126,7 @@ def band(
         played = PLAYERS[name](sheet, style)
         silent = _silences(bars, rng, often=0.05 if name == "bass" else 0.18)
         notes += [note._replace(part=part) for number, note in played if number not in silent]
-    return play(notes, parts, beats, rng=rng, compound=compound, swing=swing, duration_s=duration_s)
+    return to_performance(notes, parts, beats, rng=rng, compound=compound, swing=swing, duration_s=duration_s)
 
 
 def _silences(bars: Sequence[Bar], rng: Generator, *, often: float) -> set[int]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["Bar", "Chord", "form", "harmony"]
+__all__ = ["Bar", "Chord", "sample_form", "sample_harmony"]
 
 Generator = np.random.Generator
 
@@ -55,7 +55,7 @@ class Bar(NamedTuple):
     letter: str
 
 
-def form(positions: Sequence[int] | npt.NDArray[np.int64], *, metre: int, rng: Generator) -> tuple[Bar, ...]:
+def sample_form(positions: Sequence[int] | npt.NDArray[np.int64], *, metre: int, rng: Generator) -> tuple[Bar, ...]:
     """Bars and sections of beats with these positions; a piece may begin inside a bar, and inside a section.
 
     Parameters
@@ -98,7 +98,7 @@ def _section(rng: Generator) -> int:
     return int(rng.choice([8, 4, 16, 6, 12, 2], p=[0.5, 0.36, 0.05, 0.03, 0.03, 0.03]))
 
 
-def harmony(bars: Sequence[Bar], *, compound: bool, rng: Generator, jazz: float = 0.2) -> tuple[Chord, ...]:
+def sample_harmony(bars: Sequence[Bar], *, compound: bool, rng: Generator, jazz: float = 0.2) -> tuple[Chord, ...]:
     """Chords of a form: they change on downbeats, now and then in the middle of a bar or an off-beat early."""
     key, scale = int(rng.integers(12)), MAJOR if rng.random() < 0.6 else MINOR
     seventh = rng.random() < jazz

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from levada.synth.arrangement.form import Bar, Chord
 from levada.synth.arrangement.timing import Note
 
-__all__ = ["Figure", "Sheet", "bass", "chords", "melody", "pad", "riff"]
+__all__ = ["Figure", "LeadSheet", "bass", "chords", "melody", "pad", "riff"]
 
 Generator = np.random.Generator
 Figure = tuple[tuple[float, float, int], ...]  # place in the bar and length, in beats; which note of the chord
@@ -24,7 +24,7 @@ NEXT = -2  # the root of the chord that comes
 
 
 @dataclass(frozen=True)
-class Sheet:
+class LeadSheet:
     """What everybody in the band reads from.
 
     Parameters
@@ -90,7 +90,7 @@ def _cell(beats: int, tatums: int, density: float, rng: Generator, *, syncopatio
     )
 
 
-def _figures(sheet: Sheet, draw: Callable[[int], Sequence[Figure]]) -> list[tuple[int, Bar, Figure]]:
+def _figures(sheet: LeadSheet, draw: Callable[[int], Sequence[Figure]]) -> list[tuple[int, Bar, Figure]]:
     """The figure of every bar: drawn once for a letter and a length of bar, one bar or several in turn."""
     drawn: dict[tuple[str, int], Sequence[Figure]] = {}
     found = []
@@ -113,7 +113,7 @@ def _from_grids(grids: Sequence[str], tatums: int, beats: int, rng: Generator, *
     return [_grid_figure(grid[at : at + size], tatums, tone=tone) for at in range(0, len(grid), size)]
 
 
-def bass(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
+def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     """A bass line; like every player here, as the number of the bar and the note of everything it plays.
 
     Parameters
@@ -194,7 +194,7 @@ def _strum(beats: int, compound: bool) -> Figure:
     return tuple((i * step, step * 0.8, ALL) for i in range(round(beats / step)) if i not in skipped)
 
 
-def chords(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
+def chords(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     """Chords: held, struck, strummed or broken."""
     rng, step = sheet.rng, 1 / 3 if sheet.compound else 0.5
     off = 2 / 3 if sheet.compound else 0.5
@@ -252,7 +252,7 @@ def chords(sheet: Sheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     return notes
 
 
-def pad(sheet: Sheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
+def pad(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
     """Chords that are held as long as the harmony."""
     floor, starts = int(sheet.rng.choice([48, 55, 60, 67])), [bar.start for bar in sheet.bars]
     notes = []
@@ -268,7 +268,7 @@ def pad(sheet: Sheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
     return notes
 
 
-def riff(sheet: Sheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
+def riff(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
     """An ostinato of one bar or two, whatever the harmony does, or along with its roots."""
     rng = sheet.rng
     density, syncopation, follows = rng.uniform(0.2, 0.5), rng.uniform(0, 0.6), rng.random() < 0.6
@@ -290,7 +290,7 @@ def riff(sheet: Sheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
     return notes
 
 
-def melody(sheet: Sheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
+def melody(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
     """Motives of a bar or two that come again with the phrase, which ends on a long note on the one."""
     rng = sheet.rng
     density, syncopation = rng.uniform(0.15, 0.4), rng.uniform(-0.3, 0.6)

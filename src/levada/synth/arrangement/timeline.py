@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 from levada.io.beats import Beats
 
-__all__ = ["drift", "timeline"]
+__all__ = ["sample_beats", "tempo_drift"]
 
 Generator = np.random.Generator
 SLOWEST_BPM, FASTEST_BPM = 50.0, 215.0
 
 
-def timeline(
+def sample_beats(
     tempo: float, metre: int, piece_s: float, rng: Generator, *, loose: bool = False, first: int | None = None
 ) -> tuple[Beats, float]:
     """Beats of a piece, and how long it is: it may begin anywhere in the bar, and end before its time."""
     tempo = float(np.clip(tempo, SLOWEST_BPM, FASTEST_BPM))
     count = int(piece_s * tempo / 60 * 1.6) + 8
-    intervals = 60 / tempo * drift(count, rng, loose=loose)
+    intervals = 60 / tempo * tempo_drift(count, rng, loose=loose)
     begins = rng.random() < 0.25
     if first is None:
         places = _places(count + 1, metre, 0 if begins else int(rng.integers(metre)), rng)
@@ -57,7 +57,7 @@ def _places(count: int, metre: int, first: int, rng: Generator) -> npt.NDArray[n
     return np.asarray(places[first : first + count], np.int64)
 
 
-def drift(count: int, rng: Generator, *, loose: bool = False) -> npt.NDArray[np.float64]:
+def tempo_drift(count: int, rng: Generator, *, loose: bool = False) -> npt.NDArray[np.float64]:
     """What every interval is multiplied by: machines, hands, waves, a ramp, or rubato."""
     steps, slow = np.arange(count), np.zeros(count)
     kind = "rubato" if loose else str(rng.choice(["machine", "hands", "wave", "ramp"], p=[0.3, 0.45, 0.15, 0.1]))

@@ -13,7 +13,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.performance import Performance, Stroke
 
-__all__ = ["Note", "Part", "Swing", "play"]
+__all__ = ["Note", "Part", "Swing", "to_performance"]
 
 Generator = np.random.Generator
 OVER = 1.4  # intervals without a beat after which music is over
@@ -75,7 +75,7 @@ class Swing:
         return np.interp(half + inner, (0, 0.5, 1), (0, self.eighth, 1))
 
 
-def play(
+def to_performance(
     notes: Sequence[Note],
     parts: Mapping[str, Part],
     beats: Beats,

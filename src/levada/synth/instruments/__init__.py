@@ -2,9 +2,9 @@
 
 An *instrument* has ``play(stroke, velocity=, pitch_hz=, duration_s=, rng=)``, which gives the sound of one stroke at
 44.1 kHz from its onset on. *Sounds* are where instruments come from: functions from the name of a voice and a
-generator to one instrument, drawn for one performance. `synthesised` has every voice and needs nothing installed;
-`levada.synth.instruments.soundfont` has SoundFonts, `levada.synth.instruments.samples` folders of one-shots, and
-`mixed` takes now from one and then from another.
+generator to one instrument, drawn for one performance. `synthesise` has every voice and needs nothing installed;
+`levada.synth.instruments.soundfont` has SoundFonts, `levada.synth.instruments.one_shots` folders of one-shots, and
+`mix_sources` takes now from one and then from another.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.synth.instruments.pitched import PITCHED
 from levada.synth.instruments.strokes import RATE, STROKES
-from levada.synth.instruments.synthesis import STRUCK, synthesised
+from levada.synth.instruments.synthesis import STRUCK, synthesise
 
-__all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Instrument", "Sounds", "mixed", "synthesised"]
+__all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Instrument", "InstrumentSource", "mix_sources", "synthesise"]
 
 Generator = np.random.Generator
 
@@ -51,10 +51,10 @@ class Instrument(Protocol):
         ...
 
 
-Sounds = Callable[[str, Generator], Instrument]
+InstrumentSource = Callable[[str, Generator], Instrument]
 
 
-def mixed(shares: Sequence[tuple[float, Sounds]]) -> Sounds:
+def mix_sources(shares: Sequence[tuple[float, InstrumentSource]]) -> InstrumentSource:
     """Sounds that come now from one source and then from another.
 
     Parameters
@@ -73,7 +73,7 @@ def mixed(shares: Sequence[tuple[float, Sounds]]) -> Sounds:
     return partial(_one_of, tuple(shares))
 
 
-def _one_of(shares: Sequence[tuple[float, Sounds]], voice: str, rng: Generator) -> Instrument:
+def _one_of(shares: Sequence[tuple[float, InstrumentSource]], voice: str, rng: Generator) -> Instrument:
     chances = np.array([share for share, _ in shares])
     first = int(rng.choice(len(shares), p=chances / chances.sum()))
     for index in (first, *(other for other in range(len(shares)) if other != first)):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.partials import Range, fall, noise, within
+from levada.synth.instruments.signals import Range, band_noise, exponential_decay, log_uniform
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["PITCHED", "Pitched", "Player"]
+__all__ = ["PITCHED", "PitchedInstrument", "PitchedType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -26,7 +26,7 @@ FOREVER = (60, 60)
 
 
 @dataclass(frozen=True)
-class Pitched:
+class PitchedType:
     """A kind of instrument that plays notes.
 
     Parameters
@@ -82,27 +82,27 @@ class Pitched:
     breath: Range = NOTHING
     level: float = 0.3
 
-    def draw(self, rng: Generator) -> Player:
+    def sample_params(self, rng: Generator) -> PitchedInstrument:
         """One instrument of this kind."""
-        return Player(
+        return PitchedInstrument(
             kind=self,
-            slope=within(self.slope, rng),
-            decay_s=within(self.decay_s, rng),
-            attack_s=within(self.attack_s, rng),
-            damping=within(self.damping, rng),
+            slope=log_uniform(self.slope, rng),
+            decay_s=log_uniform(self.decay_s, rng),
+            attack_s=log_uniform(self.attack_s, rng),
+            damping=log_uniform(self.damping, rng),
             place=rng.uniform(*self.place),
-            detune=within(self.detune, rng),
-            formants_hz=tuple(within(formant, rng) for formant in self.formants_hz),
-            vibrato=within(self.vibrato, rng),
+            detune=log_uniform(self.detune, rng),
+            formants_hz=tuple(log_uniform(formant, rng) for formant in self.formants_hz),
+            vibrato=log_uniform(self.vibrato, rng),
             vibrato_hz=rng.uniform(4.5, 6.5),
-            blow=within(self.blow, rng),
-            breath=within(self.breath, rng),
+            blow=log_uniform(self.blow, rng),
+            breath=log_uniform(self.breath, rng),
             seed=int(rng.integers(2**31)),
         )
 
 
 @dataclass(frozen=True)
-class Player:
+class PitchedInstrument:
     """One instrument that plays notes, with everything that makes it this one.
 
     Parameters
@@ -116,7 +116,7 @@ class Player:
         Of its noise: a note is the same whenever it is played.
     """
 
-    kind: Pitched
+    kind: PitchedType
     slope: float
     decay_s: float
     attack_s: float
@@ -149,15 +149,17 @@ class Player:
                 sound += _polynomial(weights, turned * (1 + apart) + rng.uniform(0, 0.8) * string, shrink)
             if kind.octave:
                 sound += kind.octave * _polynomial(weights[: len(weights) // 2], 2 * turned * (1 + self.detune), shrink)
-            sound *= fall(samples, self.decay_s) / max(float(np.abs(sound).max()), 1e-9)
+            sound *= exponential_decay(samples, self.decay_s) / max(float(np.abs(sound).max()), 1e-9)
         if self.breath:
-            sound += self.breath * noise(samples, (pitch_hz, 9000), rng, peaks=[(pitch_hz, 0.3, 3.0)])
+            sound += self.breath * band_noise(samples, (pitch_hz, 9000), rng, peaks=[(pitch_hz, 0.3, 3.0)])
         rise = min(samples, int(self.attack_s * (1.3 - 0.5 * velocity) * RATE) + 1)
         sound[:rise] *= np.linspace(0, 1, rise)
         if self.blow:
             length = min(samples, int(0.04 * RATE))
             band = (200, 1500 + 5000 * velocity)
-            sound[:length] += self.blow * velocity * noise(length, band, rng, envelope=fall(length, 0.025))
+            sound[:length] += (
+                self.blow * velocity * band_noise(length, band, rng, envelope=exponential_decay(length, 0.025))
+            )
         let_go = min(samples, int(kind.release_s * RATE))
         sound[samples - let_go :] *= np.linspace(1, 0, let_go) ** 2
         return sound
@@ -185,58 +187,58 @@ def _polynomial(weights: Floats, turned: Floats, shrink: Floats) -> Floats:
     return np.asarray(total.imag, np.float64)
 
 
-PITCHED: dict[str, Pitched] = {
-    "bass": Pitched(
+PITCHED: dict[str, PitchedType] = {
+    "bass": PitchedType(
         (1.0, 2.0), (1.5, 5), (0.002, 0.01), damping=(0.05, 0.4), place=(0.1, 0.35),
         blow=(0.02, 0.15), level=0.5,
     ),
-    "pluck": Pitched(
+    "pluck": PitchedType(
         (0.7, 1.3), (0.6, 2), damping=(0.1, 0.8), place=(0.08, 0.4), blow=(0.02, 0.2), level=0.4
     ),
-    "keys": Pitched(
+    "keys": PitchedType(
         (1.0, 1.9), (1.5, 4), damping=(0.05, 0.6), strings=2, detune=(0.0003, 0.003), level=0.25
     ),
-    "organ": Pitched((0.6, 1.3), attack_s=(0.005, 0.02), strings=2, detune=(0.0003, 0.003), level=0.15),
-    "pad": Pitched(
+    "organ": PitchedType((0.6, 1.3), attack_s=(0.005, 0.02), strings=2, detune=(0.0003, 0.003), level=0.15),
+    "pad": PitchedType(
         (1.1, 2.0), attack_s=(0.06, 0.25), release_s=0.25, strings=3, detune=(0.002, 0.008),
         vibrato=(0.001, 0.005), level=0.15,
     ),
-    "reed": Pitched(
+    "reed": PitchedType(
         (0.7, 1.3), attack_s=(0.015, 0.06), even=0.1, formants_hz=((700, 1800),),
         vibrato=(0.002, 0.01), bloom_s=0.03, breath=(0.005, 0.03), level=0.2,
     ),
-    "singer": Pitched(
+    "singer": PitchedType(
         (0.9, 1.4), attack_s=(0.03, 0.12), formants_hz=((350, 850), (900, 2300), (2500, 3200)),
         vibrato=(0.006, 0.025), breath=(0.005, 0.04), level=0.25,
     ),
-    "piano": Pitched(
+    "piano": PitchedType(
         (1.2, 1.9), (2, 6), damping=(0.05, 0.3), place=(0.11, 0.14), strings=3,
         detune=(0.0002, 0.0012), blow=(0.03, 0.15), release_s=0.12, level=0.35,
     ),
-    "guitar": Pitched(
+    "guitar": PitchedType(
         (0.9, 1.4), (1, 3.5), damping=(0.1, 0.5), place=(0.12, 0.35),
         formants_hz=((95, 130), (180, 260)), blow=(0.03, 0.25), level=0.35,
     ),
-    "tres": Pitched(
+    "tres": PitchedType(
         (0.8, 1.2), (0.7, 2), damping=(0.1, 0.5), place=(0.08, 0.2), strings=2,
         detune=(0.001, 0.004), octave=0.6, blow=(0.08, 0.35), level=0.4,
     ),
-    "charango": Pitched(
+    "charango": PitchedType(
         (0.6, 1.1), (0.4, 1.2), damping=(0.1, 0.5), place=(0.1, 0.3), strings=2,
         detune=(0.001, 0.005), octave=0.3, formants_hz=((400, 700),), blow=(0.08, 0.3), level=0.35,
     ),
-    "accordion": Pitched(
+    "accordion": PitchedType(
         (0.5, 1.0), attack_s=(0.012, 0.04), strings=3, detune=(0.002, 0.009),
         formants_hz=((1000, 2500),), level=0.2,
     ),
-    "flute": Pitched(
+    "flute": PitchedType(
         (1.6, 2.6), attack_s=(0.02, 0.06), vibrato=(0.003, 0.012), breath=(0.02, 0.15), level=0.25
     ),
-    "brass": Pitched(
+    "brass": PitchedType(
         (0.5, 0.9), attack_s=(0.015, 0.04), strings=2, detune=(0.0005, 0.004),
         formants_hz=((900, 1600),), bloom_s=0.05, level=0.25,
     ),
-    "strings": Pitched(
+    "strings": PitchedType(
         (0.9, 1.4), attack_s=(0.04, 0.12), release_s=0.15, strings=3, detune=(0.001, 0.005),
         formants_hz=((350, 600), (2200, 3200)), vibrato=(0.003, 0.01), breath=(0.005, 0.02), level=0.2,
     ),

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.synth.instruments import Instrument
-from levada.synth.instruments.fluidsynth_notes import Font, font
+from levada.synth.instruments.fluidsynth_font import Font, open_font
 from levada.synth.instruments.general_midi import DRUMS, PERCUSSION, PROGRAMS, Source
 from levada.synth.instruments.pitched import PITCHED
-from levada.synth.instruments.sample_variants import Recorded, hardness, resampled
+from levada.synth.instruments.sampled import SampledInstrument, change_speed, velocity_layer
 
-__all__ = ["SoundFont", "find", "fonts"]
+__all__ = ["SoundFont", "find_soundfont", "list_soundfonts"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -64,7 +64,7 @@ class SoundFont:
         InputError
             If the file is missing or cannot be read, or FluidSynth is not installed.
         """
-        opened = font(str(self.path))
+        opened = open_font(str(self.path))
         if voice in PROGRAMS:
             known = [program for program in PROGRAMS[voice] if program in opened.programs]
             if known:
@@ -77,7 +77,7 @@ class SoundFont:
         raise LookupError(f"{Path(self.path).name} has no {voice}")
 
 
-def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> Recorded | None:
+def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> SampledInstrument | None:
     """An instrument that plays a voice in some way, if the font has what it needs for that."""
     bank, programs = (DRUMS, [kit for kit in opened.kits if kit in KITS]) if way.program is None else (0, [way.program])
     if not set(programs) & set(opened.kits if bank == DRUMS else opened.programs):
@@ -91,7 +91,7 @@ def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> Recorded | 
     keys = {stroke: key for stroke, key in keys.items() if heard(key, 1.0).size}
     if OPEN not in keys:
         return None
-    return Recorded(
+    return SampledInstrument(
         voice,
         lambda stroke, velocity, _: heard(keys[stroke], velocity),
         strokes=keys,
@@ -110,7 +110,7 @@ class _Notes:
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
         """The sound of one note, at 44.1 kHz from its onset on [shape=(samples,)]."""
         held_s = float(np.ceil(np.clip(duration_s, 0.06, LONGEST_S) * 8) / 8)
-        name = (round(pitch_hz, 2), hardness(velocity), held_s)
+        name = (round(pitch_hz, 2), velocity_layer(velocity), held_s)
         if name not in self.notes:
             self.notes[name] = self._note(*name)
         return self.notes[name] * np.float32(velocity * 10 ** (rng.uniform(-0.7, 0.7) / 20))
@@ -123,12 +123,12 @@ class _Notes:
             if 0 <= key <= 127:
                 sound = self.font.note(0, self.program, key, velocity=127 * hard // 4, duration_s=held_s)
                 if sound.size:
-                    return resampled(sound, 2 ** ((midi - nearest) / 12)) * np.float32(self.level)
+                    return change_speed(sound, 2 ** ((midi - nearest) / 12)) * np.float32(self.level)
         return np.zeros(1, np.float32)
 
 
-def find(name: str | Path) -> Path:
-    """The file of a SoundFont, by its path, or by its name among `fonts`.
+def find_soundfont(name: str | Path) -> Path:
+    """The file of a SoundFont, by its path, or by its name among `list_soundfonts`.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def find(name: str | Path) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    known = fonts()
+    known = list_soundfonts()
     stem = Path(name).stem.lower()
     for meant in (stem, f"{stem}_full"):
         if meant in known:
@@ -150,7 +150,7 @@ def find(name: str | Path) -> Path:
     )
 
 
-def fonts() -> Mapping[str, Path]:
+def list_soundfonts() -> Mapping[str, Path]:
     """SoundFonts of this machine, by their name in lower case and without its suffix.
 
     They are looked for in the folders of `$LEVADA_SOUNDFONTS` and in the usual places; the first of a name counts.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from levada.errors import InputError
 
-__all__ = ["RATE", "STROKES", "need_stroke"]
+__all__ = ["RATE", "STROKES", "check_stroke"]
 
 RATE = 44100
 """Samples in a second of every sound that instruments make."""
@@ -23,7 +23,7 @@ STROKES = {
 """Strokes that every struck voice knows, and what they are."""
 
 
-def need_stroke(stroke: str) -> None:
+def check_stroke(stroke: str) -> None:
     """Raise an `InputError` if there is no stroke of that name."""
     if stroke not in STROKES:
         raise InputError(f"there is no stroke {stroke!r}; there are {', '.join(STROKES)}")

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.synth.instruments.bars import BARS
-from levada.synth.instruments.grains import GRAINS
-from levada.synth.instruments.membranes import DRUMS
+from levada.synth.instruments.drums import DRUMS
+from levada.synth.instruments.idiophones import IDIOPHONES
 from levada.synth.instruments.pitched import PITCHED
-from levada.synth.instruments.strokes import RATE, need_stroke
+from levada.synth.instruments.shakers import SHAKERS
+from levada.synth.instruments.strokes import RATE, check_stroke
 from levada.synth.instruments.whistles import WHISTLES
 
-__all__ = ["STRUCK", "Kind", "Struck", "Synthesised", "synthesised"]
+__all__ = ["STRUCK", "Kind", "Struck", "SynthesisedInstrument", "synthesise"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -41,16 +41,16 @@ class Kind(Protocol):
         """Amplitude beside a snare drum."""
         ...
 
-    def draw(self, rng: Generator) -> Struck:
+    def sample_params(self, rng: Generator) -> Struck:
         """One instrument of this kind."""
         ...
 
 
-STRUCK: Mapping[str, Kind] = {**DRUMS, **BARS, **GRAINS, **WHISTLES}
+STRUCK: Mapping[str, Kind] = {**DRUMS, **IDIOPHONES, **SHAKERS, **WHISTLES}
 """Voices that are struck, by name."""
 
 
-class Synthesised:
+class SynthesisedInstrument:
     """One of our own instruments; remembers a few takes of each stroke, as playing all anew would be slow.
 
     Parameters
@@ -69,8 +69,8 @@ class Synthesised:
         if voice not in STRUCK and voice not in PITCHED:
             raise InputError(f"there is no voice {voice!r}; there are {', '.join([*STRUCK, *PITCHED])}")
         self.level = (STRUCK[voice] if voice in STRUCK else PITCHED[voice]).level
-        self.struck = STRUCK[voice].draw(rng) if voice in STRUCK else None
-        self.player = None if voice in STRUCK else PITCHED[voice].draw(rng)
+        self.struck = STRUCK[voice].sample_params(rng) if voice in STRUCK else None
+        self.player = None if voice in STRUCK else PITCHED[voice].sample_params(rng)
         self.takes: dict[tuple[object, ...], Floats32] = {}
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:
@@ -82,7 +82,7 @@ class Synthesised:
             if key not in self.takes:
                 self.takes[key] = _levelled(self.player.note(pitch_hz, held_s, hard), self.level)
         else:
-            need_stroke(stroke)
+            check_stroke(stroke)
             key = (stroke, hard, int(rng.integers(TAKES)))
             if key not in self.takes and self.struck is not None:
                 self.takes[key] = _levelled(self.struck.strike(stroke, hard, rng), self.level)
@@ -96,7 +96,7 @@ def _levelled(sound: npt.NDArray[np.float64], level: float) -> Floats32:
     return np.asarray(ended * (level / max(float(np.abs(ended).max()), 1e-9)), np.float32)
 
 
-def synthesised(voice: str, rng: Generator) -> Synthesised:
+def synthesise(voice: str, rng: Generator) -> SynthesisedInstrument:
     """One of our own instruments, drawn for one performance.
 
     Raises
@@ -104,4 +104,4 @@ def synthesised(voice: str, rng: Generator) -> Synthesised:
     InputError
         If there is no such voice.
     """
-    return Synthesised(voice, rng)
+    return SynthesisedInstrument(voice, rng)

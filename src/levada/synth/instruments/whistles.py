@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.partials import Range, noise, within
+from levada.synth.instruments.signals import Range, band_noise, log_uniform
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["WHISTLES", "Apito", "Blown", "Cuica", "Rubbed"]
+__all__ = ["WHISTLES", "Cuica", "CuicaType", "Whistle", "WhistleType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -39,25 +39,25 @@ CRIES = {
 
 
 @dataclass(frozen=True)
-class Cuica:
+class CuicaType:
     """A drum whose skin is made to cry by rubbing a stick inside."""
 
     pitch_hz: Range = (260, 560)
     length_s: Range = (0.14, 0.4)
     level: float = 0.5
 
-    def draw(self, rng: Generator) -> Rubbed:
+    def sample_params(self, rng: Generator) -> Cuica:
         """One cuíca."""
-        return Rubbed(
-            within(self.pitch_hz, rng),
-            within(self.length_s, rng),
+        return Cuica(
+            log_uniform(self.pitch_hz, rng),
+            log_uniform(self.length_s, rng),
             tuple(sorted(rng.uniform(350, 2600, 3))),
             rng.uniform(0.7, 1.4),
             rng.uniform(0.03, 0.12),
         )
 
 
-class Rubbed(NamedTuple):
+class Cuica(NamedTuple):
     """One cuíca: its pitch, how long it cries, its formants, how its harmonics fall, and how much it rasps."""
 
     pitch_hz: float
@@ -84,31 +84,31 @@ class Rubbed(NamedTuple):
             near = sum(1 / (1 + ((hz - formant) / (0.2 * formant)) ** 2) for formant in self.formants_hz)
             sound += number**-self.slope * (0.25 + near) * np.sin(number * phase)
         sound /= np.abs(sound).max()
-        sound += self.rasp * noise(samples, (800, 6000), rng)
+        sound += self.rasp * band_noise(samples, (800, 6000), rng)
         return sound * _swell(samples, 0.008, 0.3, velocity)
 
 
 @dataclass(frozen=True)
-class Apito:
+class WhistleType:
     """The whistle that leads a samba: two notes, and a pea that makes them roll."""
 
     pitch_hz: Range = (1900, 3000)
     length_s: Range = (0.2, 0.6)
     level: float = 0.4
 
-    def draw(self, rng: Generator) -> Blown:
+    def sample_params(self, rng: Generator) -> Whistle:
         """One whistle."""
-        return Blown(
-            within(self.pitch_hz, rng),
-            within(self.length_s, rng),
+        return Whistle(
+            log_uniform(self.pitch_hz, rng),
+            log_uniform(self.length_s, rng),
             rng.uniform(1.08, 1.25),
             rng.uniform(22, 42),
             rng.uniform(0, 0.9),
-            within((0.03, 0.25), rng),
+            log_uniform((0.03, 0.25), rng),
         )
 
 
-class Blown(NamedTuple):
+class Whistle(NamedTuple):
     """One whistle: its pitch, how long it is blown, its second note, how fast and deep it rolls, and its breath."""
 
     pitch_hz: float
@@ -130,7 +130,7 @@ class Blown(NamedTuple):
         sound = np.sin(phase) + 0.5 * np.sin(phase * self.second) + 0.08 * np.sin(2 * phase)
         sound *= 1 - 0.45 * self.roll * (1 + roll)
         band = (0.6 * self.pitch_hz, 3 * self.pitch_hz)
-        sound += self.breath * noise(samples, band, rng, peaks=[(self.pitch_hz, 0.2, 4.0)])
+        sound += self.breath * band_noise(samples, band, rng, peaks=[(self.pitch_hz, 0.2, 4.0)])
         return sound * _swell(samples, 0.005, 0.15, velocity)
 
 
@@ -143,4 +143,4 @@ def _swell(samples: int, attack_s: float, release: float, velocity: float) -> Fl
     return envelope
 
 
-WHISTLES: dict[str, Cuica | Apito] = {"cuica": Cuica(), "whistle": Apito()}
+WHISTLES: dict[str, CuicaType | WhistleType] = {"cuica": CuicaType(), "whistle": WhistleType()}

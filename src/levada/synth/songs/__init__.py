@@ -6,8 +6,8 @@ levada.
 
 from __future__ import annotations
 
-from levada.synth.songs.folk import read_tune, tunes
+from levada.synth.songs.folk import list_tunes, read_tune
 from levada.synth.songs.notes import Chord, Note, Song
-from levada.synth.songs.pop909 import pop909, read_pop909
+from levada.synth.songs.pop909 import list_pop909, read_pop909
 
-__all__ = ["Chord", "Note", "Song", "pop909", "read_pop909", "read_tune", "tunes"]
+__all__ = ["Chord", "Note", "Song", "list_pop909", "list_tunes", "read_pop909", "read_tune"]

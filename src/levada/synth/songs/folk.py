@@ -27,7 +27,7 @@ from levada.synth.songs.abc import WHOLE, Tune, read_abc
 from levada.synth.songs.harmony import harmonise
 from levada.synth.songs.notes import Note, Song
 
-__all__ = ["read_tune", "tunes"]
+__all__ = ["list_tunes", "read_tune"]
 
 COLLECTIONS = ("oneills1850", "ryansMammoth")
 METRES = {
@@ -39,7 +39,7 @@ TEMPI = {(2, False): 105.0, (3, False): 120.0, (4, False): 110.0, (2, True): 110
 TEMPO_RANGE = (50.0, 200.0)
 
 
-def tunes() -> list[str]:
+def list_tunes() -> list[str]:
     """Names of the tunes that can be read.
 
     Returns
@@ -63,7 +63,7 @@ def read_tune(name: str) -> Song:
     Parameters
     ----------
     name : str
-        As `tunes` gives it.
+        As `list_tunes` gives it.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from levada.io.beats import Beats
 from levada.io.files import read_midi
 from levada.synth.performance import Performance, Stroke
 
-__all__ = ["Groove", "read_groove", "takes"]
+__all__ = ["Groove", "list_grooves", "read_groove"]
 
 VOICES = {
     36: "kick", 38: "snare", 40: "snare", 37: "rim", 48: "tom", 50: "tom", 45: "tom", 47: "tom", 43: "tom", 58: "tom",
@@ -43,7 +43,7 @@ class Groove:
     metre: str
 
 
-def takes(folder: str | Path, *, split: str = "train", least_s: float = 12.0) -> list[Groove]:
+def list_grooves(folder: str | Path, *, split: str = "train", least_s: float = 12.0) -> list[Groove]:
     """The takes of a split that are beats, not fills, and last a while.
 
     Raises

@@ -20,7 +20,7 @@ from levada.errors import InputError
 from levada.io.files import read_midi
 from levada.synth.songs.notes import Chord, Note, Song
 
-__all__ = ["pop909", "read_pop909"]
+__all__ = ["list_pop909", "read_pop909"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ DISAGREE = frozenset((
 EARLY = 0.125  # beats: a note so much before the first beat belongs to it
 
 
-def pop909(folder: str | Path) -> list[Path]:
+def list_pop909(folder: str | Path) -> list[Path]:
     """The songs of POP909 that can be used, one folder each.
 
     Parameters
@@ -79,7 +79,7 @@ def read_pop909(path: str | Path) -> Song:
     Parameters
     ----------
     path : path-like
-        A folder as `pop909` gives it.
+        A folder as `list_pop909` gives it.
 
     Returns
     -------

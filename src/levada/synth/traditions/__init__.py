@@ -8,8 +8,8 @@ instrument's `strokes`. A capital is an accent.
 from __future__ import annotations
 
 from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
-from levada.synth.traditions.notation import drawn, in_words
-from levada.synth.traditions.reader import FOLDER, NOTES, read_tradition, shipped
+from levada.synth.traditions.reader import FOLDER, NOTES, list_traditions, read_tradition
+from levada.synth.traditions.text import describe, format_tradition
 
 __all__ = [
     "FOLDER",
@@ -18,8 +18,8 @@ __all__ = [
     "Instrument",
     "Pattern",
     "Tradition",
-    "drawn",
-    "in_words",
+    "describe",
+    "format_tradition",
+    "list_traditions",
     "read_tradition",
-    "shipped",
 ]

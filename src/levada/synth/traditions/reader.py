@@ -14,14 +14,14 @@ from levada.io.toml import KeyPath, find_positions, read_toml
 from levada.synth.instruments import PITCHED, STROKES, STRUCK
 from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
 
-__all__ = ["FOLDER", "NOTES", "read_tradition", "shipped"]
+__all__ = ["FOLDER", "NOTES", "list_traditions", "read_tradition"]
 
 FOLDER = Path(__file__).parents[2] / "traditions"
 NOTES = ("root", "third", "fifth", "octave", "chord", "melody")
 REST = "."
 
 
-def shipped() -> dict[str, Path]:
+def list_traditions() -> dict[str, Path]:
     """Names of the traditions that come with levada, and their files."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
 
@@ -34,7 +34,7 @@ def read_tradition(source: str | Path) -> Tradition:
     InputError
         If there is no such tradition, or its description contradicts itself; names the file, line and column.
     """
-    known = shipped()
+    known = list_traditions()
     path = known.get(str(source), Path(source))
     if not _exists(path):
         if path.suffix == ".toml":

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from levada.errors import InputError, MissingExtra
 from levada.synth.instruments.general_midi import DRUMS
-from levada.synth.instruments.sample_variants import from_onset
+from levada.synth.instruments.sampled import trim_to_onset
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["Font", "font"]
+__all__ = ["Font", "open_font"]
 
 Floats32 = npt.NDArray[np.float32]
 Floats16 = npt.NDArray[np.float16]
@@ -117,7 +117,7 @@ class Font:
             self._synth.all_sounds_off(channel)
             self._listen(SILENCE_S)
         peak = float(np.abs(sound).max())
-        return from_onset(sound / np.float32(peak)) if peak > INAUDIBLE else np.zeros(0, np.float32)
+        return trim_to_onset(sound / np.float32(peak)) if peak > INAUDIBLE else np.zeros(0, np.float32)
 
     def _channel(self, bank: int, program: int) -> int:
         """A channel on which that program is loaded."""
@@ -139,7 +139,7 @@ class Font:
 
 
 @lru_cache(maxsize=4)
-def font(path: str) -> Font:
+def open_font(path: str) -> Font:
     """A font, opened once a process."""
     return Font(Path(path))
 

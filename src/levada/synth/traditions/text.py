@@ -7,10 +7,10 @@ from textwrap import wrap
 
 from levada.synth.traditions.model import Instrument, Tradition
 
-__all__ = ["drawn", "in_words"]
+__all__ = ["describe", "format_tradition"]
 
 
-def in_words(tradition: Tradition) -> dict[str, str]:
+def describe(tradition: Tradition) -> dict[str, str]:
     """What is true of the whole ensemble, a phrase a fact.
 
     Returns
@@ -38,7 +38,7 @@ def in_words(tradition: Tradition) -> dict[str, str]:
     return {fact: said for fact, said in facts.items() if said}
 
 
-def drawn(tradition: Tradition, *, width: int = 80) -> list[str]:
+def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
     """All that a tradition is, as lines of text.
 
     Parameters
@@ -53,7 +53,7 @@ def drawn(tradition: Tradition, *, width: int = 80) -> list[str]:
         Title, facts, every instrument with its patterns, the legend and the sources.
     """
     lines = [tradition.title or tradition.name, *wrap(tradition.about, width), ""]
-    for fact, said in in_words(tradition).items():
+    for fact, said in describe(tradition).items():
         lines += wrap(said, width, initial_indent=f"{fact:13}", subsequent_indent=" " * 13)
     margin = max(9, *(len(part.name) + 2 for part in tradition.instruments))
     systems = list(_systems(tradition, width - margin))

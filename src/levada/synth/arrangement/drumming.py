@@ -8,17 +8,17 @@ import numpy as np
 
 from levada.io.beats import Beats
 from levada.synth.arrangement.form import Bar
-from levada.synth.arrangement.timing import Note, Part, Swing, play
+from levada.synth.arrangement.timing import Note, Part, Swing, to_performance
 from levada.synth.performance import Performance
 from levada.synth.traditions import Tradition
 
-__all__ = ["drumming"]
+__all__ = ["arrange_drums"]
 
 Generator = np.random.Generator
 BACKBEAT = ("snare", "clap", "rim")  # often the loudest of a kit, and never on the one
 
 
-def drumming(
+def arrange_drums(
     kit: Tradition, bars: Sequence[Bar], beats: Beats, *, rng: Generator, swing: Swing, duration_s: float
 ) -> Performance:
     """A kit plays its patterns through the form: fills before sections, a cymbal on their ones, and rests."""
@@ -60,7 +60,7 @@ def drumming(
                 velocity = float(np.clip(level * loud + rng.normal(0, 0.05), 0.08, 1))
                 notes.append(Note(bar.start + place / kit.tatums, 0, part.name, velocity, 0, stroke))
     notes += _breaks(kit, bars, fills, parts, crashes=crashes, rng=rng)
-    return play(notes, parts, beats, rng=rng, compound=kit.tatums == 3, swing=swing, duration_s=duration_s)
+    return to_performance(notes, parts, beats, rng=rng, compound=kit.tatums == 3, swing=swing, duration_s=duration_s)
 
 
 def _fills(bars: Sequence[Bar], rng: Generator) -> dict[int, float]:

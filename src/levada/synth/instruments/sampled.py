@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.strokes import RATE, need_stroke
+from levada.synth.instruments.strokes import RATE, check_stroke
 from levada.synth.instruments.synthesis import STRUCK
 
-__all__ = ["Hear", "Recorded", "from_onset", "hardness", "resampled", "tilted"]
+__all__ = ["SampledInstrument", "StrokeReader", "change_speed", "tilt_spectrum", "trim_to_onset", "velocity_layer"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
-Hear = Callable[[str, float, Generator], Floats32]
+StrokeReader = Callable[[str, float, Generator], Floats32]
 """Gives a recording of a stroke, by its name and how hard it was struck."""
 
 OPEN = "open"
@@ -46,7 +46,7 @@ SHAPES = {
 }
 
 
-class Recorded:
+class SampledInstrument:
     """One instrument of which there are recordings of single strokes.
 
     Parameters
@@ -65,7 +65,7 @@ class Recorded:
     def __init__(
         self,
         voice: str,
-        hear: Hear,
+        hear: StrokeReader,
         *,
         strokes: Container[str] = (OPEN,),
         semitones: float = 0.0,
@@ -77,8 +77,8 @@ class Recorded:
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
         """The sound of one stroke, at 44.1 kHz from its onset on [shape=(samples,)]."""
-        need_stroke(stroke)
-        key = (stroke, hardness(velocity), int(rng.integers(TAKES)))
+        check_stroke(stroke)
+        key = (stroke, velocity_layer(velocity), int(rng.integers(TAKES)))
         if key not in self.takes:
             self.takes[key] = self._take(stroke, key[1] / HARDNESSES, rng)
         return self.takes[key] * np.float32(velocity)
@@ -88,22 +88,22 @@ class Recorded:
         known = stroke in self.strokes
         sound = self.hear(stroke if known else OPEN, velocity, rng)
         shape = SHAPES[OPEN if known else stroke]
-        sound = resampled(sound, 2 ** ((self.semitones + shape.semitones) / 12) * rng.uniform(0.99, 1.01))
-        sound = tilted(sound, shape.tilt + rng.uniform(-0.12, 0.12))
+        sound = change_speed(sound, 2 ** ((self.semitones + shape.semitones) / 12) * rng.uniform(0.99, 1.01))
+        sound = tilt_spectrum(sound, shape.tilt + rng.uniform(-0.12, 0.12))
         ring_s = min(shape.ring_s, self.ring_s) * rng.uniform(0.8, 1.2)
         if np.isfinite(ring_s):
             decay = np.exp(np.arange(len(sound)) * (-6.9 / (ring_s * RATE)))
-            sound = from_onset(sound * decay.astype(np.float32))
+            sound = trim_to_onset(sound * decay.astype(np.float32))
         gain = self.level * 10 ** (rng.uniform(-1, 1) / 20)
         return sound * np.float32(gain / max(float(np.abs(sound).max(initial=0.0)), 1e-9))
 
 
-def hardness(velocity: float) -> int:
+def velocity_layer(velocity: float) -> int:
     """Which of four degrees a velocity is, from 1 to 4: recordings are not asked for between them."""
     return int(np.clip(np.ceil(velocity * HARDNESSES - 0.5), 1, HARDNESSES))
 
 
-def from_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
+def trim_to_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
     """What lies between the onset and silence.
 
     Parameters
@@ -130,7 +130,7 @@ def from_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
     return heard
 
 
-def resampled(sound: Floats32, factor: float) -> Floats32:
+def change_speed(sound: Floats32, factor: float) -> Floats32:
     """The sound read faster, and so higher, by a factor."""
     if abs(factor - 1) < 3e-4 or len(sound) < 2:
         return sound
@@ -138,7 +138,7 @@ def resampled(sound: Floats32, factor: float) -> Floats32:
     return np.asarray(np.interp(at, np.arange(len(sound)), sound), np.float32)
 
 
-def tilted(sound: Floats32, tilt: float) -> Floats32:
+def tilt_spectrum(sound: Floats32, tilt: float) -> Floats32:
     """The sound brighter where the tilt is above 0, darker where it is below, by at most some 12 dB at 1 or -1."""
     before = np.concatenate([np.zeros(1, np.float32), sound[:-1]])
     return np.asarray(sound - np.float32(0.6 * tilt) * before, np.float32)

@@ -20,7 +20,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.synth.instruments import Instrument
 from levada.synth.instruments.pitched import PITCHED
-from levada.synth.instruments.sample_variants import Recorded, from_onset
+from levada.synth.instruments.sampled import SampledInstrument, trim_to_onset
 from levada.synth.instruments.strokes import RATE, STROKES
 from levada.synth.instruments.synthesis import STRUCK
 
@@ -77,7 +77,7 @@ class OneShots:
         def hear(stroke: str, velocity: float, rng: Generator) -> Floats32:
             return _one_of(takes.get(stroke, takes[plain]), velocity, rng)
 
-        return Recorded(voice, hear, strokes=takes, semitones=float(rng.uniform(-1, 1)))
+        return SampledInstrument(voice, hear, strokes=takes, semitones=float(rng.uniform(-1, 1)))
 
 
 def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
@@ -120,7 +120,7 @@ def _takes(folder: Path, voice: str) -> Takes:
 
 def _read(path: Path) -> Floats32:
     samples, rate = audio.read(path, duration_s=3 * LONGEST_S)
-    sound = from_onset(audio.resample(audio.to_mono(samples), rate=rate, to=RATE), lead_s=np.inf)
+    sound = trim_to_onset(audio.resample(audio.to_mono(samples), rate=rate, to=RATE), lead_s=np.inf)
     if not sound.any():
         raise InputError("is silent: there is no stroke in it", path=path)
     fade = np.minimum(1, np.arange(int(LONGEST_S * RATE), 0, -1, dtype=np.float32) / (0.1 * RATE))

@@ -6,7 +6,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from levada.synth.acoustics.noise import Floats32, Generator, enter, noise, ramps, rms, unit, wander
+from levada.synth.acoustics.noise import (
+    Floats32,
+    Generator,
+    coloured_noise,
+    interpolate_curve,
+    normalise_rms,
+    play_loop,
+    random_curve,
+    rms,
+)
 from levada.synth.instruments import RATE
 
 __all__ = ["applause", "babble", "calls"]
@@ -26,7 +35,7 @@ def _talker(number: int) -> Floats32:
     high = number % 2  # women and children, men
     rate_hz = rng.uniform(3.5, 6)
     pitch = rng.uniform(170, 260) if high else rng.uniform(85, 145)
-    pitch_hz = pitch * np.exp(0.12 * ramps(wander(TALK, rate_hz=2.5, rng=rng), count=TALK))
+    pitch_hz = pitch * np.exp(0.12 * interpolate_curve(random_curve(TALK, rate_hz=2.5, rng=rng), count=TALK))
     phase = np.cumsum(pitch_hz / RATE, dtype=np.float64) % 1
     buzz = np.diff(phase, prepend=0.0) < 0
     source = rfft(buzz + 0.01 * rng.standard_normal(TALK))
@@ -63,21 +72,23 @@ def _chorus() -> Floats32:
     rng = np.random.default_rng(18)
     out = np.zeros(TALK, np.float32)
     for number in range(18):
-        out += rng.uniform(0.3, 1) * enter(_talker(number % TALKERS), count=TALK, rng=rng)
+        out += rng.uniform(0.3, 1) * play_loop(_talker(number % TALKERS), count=TALK, rng=rng)
     return out / rms(out)
 
 
 def babble(count: int, *, rng: Generator) -> Floats32:
     """A murmur, a few voices nearer than the others, cheers that swell: float32 [shape=(count,)]."""
-    out = enter(_chorus(), count=count, rng=rng)
+    out = play_loop(_chorus(), count=count, rng=rng)
     if rng.random() < 0.5:
-        out += enter(_chorus(), count=count, rng=rng)
+        out += play_loop(_chorus(), count=count, rng=rng)
     for _ in range(rng.integers(4)):
-        out += rng.uniform(0.3, 2) * enter(_talker(int(rng.integers(TALKERS))), count=count, rng=rng)
+        out += rng.uniform(0.3, 2) * play_loop(_talker(int(rng.integers(TALKERS))), count=count, rng=rng)
     if rng.random() < 0.5:
-        swell = np.maximum(0, wander(count, rate_hz=0.25, rng=rng) - rng.uniform(0.2, 1.2))
-        out += rng.uniform(1, 4) * noise("cheers", count=count, rng=rng) * ramps(swell, count=count)
-    return unit(out)
+        swell = np.maximum(0, random_curve(count, rate_hz=0.25, rng=rng) - rng.uniform(0.2, 1.2))
+        out += (
+            rng.uniform(1, 4) * coloured_noise("cheers", count=count, rng=rng) * interpolate_curve(swell, count=count)
+        )
+    return normalise_rms(out)
 
 
 @lru_cache(maxsize=1)
@@ -113,7 +124,7 @@ def applause(count: int, *, rng: Generator) -> Floats32:
         loud = (near * rng.uniform(0.6, 1, len(starts))).astype(np.float32)
         for start, level, clap in zip(starts, loud, own + rng.integers(3, size=len(starts)), strict=True):
             out[start : start + length] += level * claps[clap % len(claps)]
-    return unit(out[:count])
+    return normalise_rms(out[:count])
 
 
 def calls(count: int, *, rng: Generator) -> Floats32:
@@ -123,7 +134,7 @@ def calls(count: int, *, rng: Generator) -> Floats32:
         sound = _whistle(rng) if rng.random() < 0.35 else _shout(rng)
         start = int(rng.integers(count))
         out[start : start + len(sound)] += np.float32(np.exp(rng.normal(0, 0.5))) * sound[: count - start]
-    return unit(out)
+    return normalise_rms(out)
 
 
 def _whistle(rng: Generator) -> Floats32:

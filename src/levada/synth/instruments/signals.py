@@ -9,7 +9,18 @@ import numpy.typing as npt
 
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["BELL", "METAL", "WOOD", "Range", "fall", "noise", "ring", "rings", "together", "within"]
+__all__ = [
+    "BELL",
+    "METAL",
+    "WOOD",
+    "Range",
+    "band_noise",
+    "convolve",
+    "damped_sines",
+    "exponential_decay",
+    "log_uniform",
+    "sum_layers",
+]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -26,18 +37,18 @@ Range = tuple[float, float]
 """The least and the greatest value that an instrument may draw."""
 
 
-def within(limits: Range, rng: Generator) -> float:
+def log_uniform(limits: Range, rng: Generator) -> float:
     """A value in a range, drawn evenly on a logarithmic scale; nothing where the range is nothing."""
     low, high = limits
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high > 0 else 0.0
 
 
-def fall(samples: int, ring_s: float) -> Floats:
+def exponential_decay(samples: int, ring_s: float) -> Floats:
     """An envelope [shape=(samples,)] that begins at 1 and falls by 60 dB in `ring_s` seconds."""
     return np.asarray(np.exp(np.arange(samples) * (-SIXTY_DB / (ring_s * RATE))))
 
 
-def ring(
+def damped_sines(
     hz: Sequence[float] | Floats, levels: Iterable[float], rings_s: Iterable[float], rng: Generator, *,
     glide: float = 0.0, glide_s: float = 0.02, longest_s: float = 2.5,
 ) -> Floats:  # fmt: skip
@@ -69,18 +80,18 @@ def ring(
     for frequency, level, ring_s in modes:
         own = min(samples, int(RATE * ring_s))
         sine = np.sin(2 * np.pi * frequency * time[:own] + rng.uniform(0, 0.5))
-        sound[:own] += level * sine * fall(own, ring_s)
+        sound[:own] += level * sine * exponential_decay(own, ring_s)
     return sound
 
 
-def rings(impulses: Floats, modes: Floats) -> Floats:
+def convolve(impulses: Floats, modes: Floats) -> Floats:
     """Every impulse rings with the same modes: their convolution, as long as the impulses."""
     from scipy.signal import fftconvolve
 
     return np.asarray(fftconvolve(impulses, modes)[: len(impulses)])
 
 
-def together(layers: list[Floats]) -> Floats:
+def sum_layers(layers: list[Floats]) -> Floats:
     """The sum of sounds that begin together, as long as the longest."""
     sound = np.zeros(max(map(len, layers)))
     for layer in layers:
@@ -88,7 +99,7 @@ def together(layers: list[Floats]) -> Floats:
     return sound
 
 
-def noise(
+def band_noise(
     samples: int, band_hz: tuple[float, float], rng: Generator, *, peaks: Sequence[tuple[float, float, float]] = (),
     envelope: Floats | None = None,
 ) -> Floats:  # fmt: skip

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.partials import Range, fall, noise, ring, rings, within
+from levada.synth.instruments.signals import Range, band_noise, convolve, damped_sines, exponential_decay, log_uniform
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["GRAINS", "Clap", "Grains", "Handful", "Hands", "Jingles", "Tambourine"]
+__all__ = ["SHAKERS", "Clap", "ClapType", "Jingles", "Shaker", "ShakerType", "TambourineType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -44,7 +44,7 @@ TOUCHES = {
 
 
 @dataclass(frozen=True)
-class Grains:
+class ShakerType:
     """A kind of shaker, scraper or rattle.
 
     Parameters
@@ -83,23 +83,23 @@ class Grains:
     body: Range = NOTHING
     level: float = 0.35
 
-    def draw(self, rng: Generator) -> Handful:
+    def sample_params(self, rng: Generator) -> Shaker:
         """One of this kind."""
         low, high = self.band_hz
-        return Handful(
+        return Shaker(
             kind=self,
-            length_s=within(self.length_s, rng),
-            blows_hz=within(self.blows_hz, rng),
+            length_s=log_uniform(self.length_s, rng),
+            blows_hz=log_uniform(self.blows_hz, rng),
             band_hz=(low * rng.uniform(0.7, 1.3), min(20000.0, high * rng.uniform(0.7, 1.2))),
-            peak=(within(self.peak_hz, rng), rng.uniform(0.1, 0.5), rng.uniform(1, 6)),
-            grain_s=within(self.grain_s, rng),
-            body_hz=within(self.body_hz, rng),
-            body=within(self.body, rng),
+            peak=(log_uniform(self.peak_hz, rng), rng.uniform(0.1, 0.5), rng.uniform(1, 6)),
+            grain_s=log_uniform(self.grain_s, rng),
+            body_hz=log_uniform(self.body_hz, rng),
+            body=log_uniform(self.body, rng),
         )
 
 
 @dataclass(frozen=True)
-class Handful:
+class Shaker:
     """One shaker, scraper or rattle, with everything that makes it this one.
 
     Parameters
@@ -112,7 +112,7 @@ class Handful:
         Frequency, relative width and height of its resonance.
     """
 
-    kind: Grains
+    kind: ShakerType
     length_s: float
     blows_hz: float
     band_hz: tuple[float, float]
@@ -129,12 +129,14 @@ class Handful:
         at, width, height = self.peak
         low, high = self.band_hz
         bright = touch.pitch * (0.8 + 0.25 * velocity)
-        sound = noise(
+        sound = band_noise(
             len(blows), (low * touch.pitch, min(high * bright, 20000)), rng, peaks=[(at * bright, width, height)],
             envelope=_spread(blows, self.grain_s),
         )  # fmt: skip
         if self.body and touch.body:
-            body = ring([self.body_hz * rng.uniform(0.98, 1.02)], [self.body * touch.body], [0.09], rng)[: len(sound)]
+            body = damped_sines([self.body_hz * rng.uniform(0.98, 1.02)], [self.body * touch.body], [0.09], rng)[
+                : len(sound)
+            ]
             sound[: len(body)] += body
         return sound
 
@@ -179,52 +181,54 @@ class Jingles:
     blows: float
 
     @classmethod
-    def draw(cls, rng: Generator) -> Jingles:
+    def sample_params(cls, rng: Generator) -> Jingles:
         """The jingles of one frame: a few pairs, none like the other."""
         count = 12
         return cls(
             tuple(np.exp(rng.uniform(np.log(3800), np.log(13000), count))),
-            tuple(within((0.05, 0.2), rng) * np.ones(count) * rng.uniform(0.6, 1.2, count)),
+            tuple(log_uniform((0.05, 0.2), rng) * np.ones(count) * rng.uniform(0.6, 1.2, count)),
             rng.uniform(5, 12),
         )
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """The sound of one blow on the frame, with a peak of 1 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
-        modes = ring(self.hz, rng.uniform(0.3, 1.0, len(self.hz)), np.array(self.rings_s) * touch.length, rng)
+        modes = damped_sines(self.hz, rng.uniform(0.3, 1.0, len(self.hz)), np.array(self.rings_s) * touch.length, rng)
         length_s = 0.05 * touch.length * (0.6 + velocity)
         blows = np.zeros(len(modes) + int(RATE * length_s))
         blows[0] = 1.0
         times = rng.exponential(0.35 * length_s, max(2, int(self.blows * (0.5 + velocity)))).clip(0, length_s * 0.99)
         np.add.at(blows, (times * RATE).astype(int), rng.uniform(-0.8, 0.8, len(times)))
-        sound = rings(blows, modes)
-        sound += 0.5 * np.abs(sound).max() * noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
+        sound = convolve(blows, modes)
+        sound += (
+            0.5 * np.abs(sound).max() * band_noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
+        )
         return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
 
 
-class Tambourine(NamedTuple):
+class TambourineType(NamedTuple):
     """Jingles without a skin."""
 
     level: float = 0.4
 
-    def draw(self, rng: Generator) -> Jingles:
+    def sample_params(self, rng: Generator) -> Jingles:
         """One tambourine."""
-        return Jingles.draw(rng)
+        return Jingles.sample_params(rng)
 
 
-class Hands(NamedTuple):
+class ClapType(NamedTuple):
     """Clapping hands."""
 
     level: float = 0.8
 
-    def draw(self, rng: Generator) -> Clap:
+    def sample_params(self, rng: Generator) -> Clap:
         """A few people who clap, or a machine."""
         apart_s = rng.uniform(0.006, 0.014)
         return Clap(
             tuple(apart_s * rng.uniform(0.8, 1.2) * number for number in range(int(rng.integers(2, 6)))),
             (rng.uniform(500, 1100), rng.uniform(3000, 8000)),
             (rng.uniform(900, 2200), rng.uniform(0.3, 0.9), rng.uniform(1, 4)),
-            within((0.08, 0.35), rng),
+            log_uniform((0.08, 0.35), rng),
         )
 
 
@@ -244,30 +248,30 @@ class Clap(NamedTuple):
         for number, time_s in enumerate(self.times_s):
             own = envelope[int(RATE * time_s * rng.uniform(0.9, 1.1)) :]
             last = number == len(self.times_s) - 1
-            np.maximum(own, rng.uniform(0.7, 1.0) * fall(len(own), ring_s if last else 0.025), out=own)
+            np.maximum(own, rng.uniform(0.7, 1.0) * exponential_decay(len(own), ring_s if last else 0.025), out=own)
         at, width, height = self.peak
         band = (self.band_hz[0] * touch.pitch, self.band_hz[1] * touch.pitch)
-        return noise(len(envelope), band, rng, peaks=[(at * touch.pitch, width, height)], envelope=envelope)
+        return band_noise(len(envelope), band, rng, peaks=[(at * touch.pitch, width, height)], envelope=envelope)
 
 
-GRAINS: dict[str, Grains | Tambourine | Hands] = {
-    "clap": Hands(),
-    "tambourine": Tambourine(),
-    "shaker": Grains((0.05, 0.13), (800, 3000), (3000, 14000), (4000, 9000), attack_s=0.012),
-    "maracas": Grains((0.02, 0.07), (500, 2000), (3500, 15000), (5000, 11000), attack_s=0.006),
-    "chekere": Grains(
+SHAKERS: dict[str, ShakerType | TambourineType | ClapType] = {
+    "clap": ClapType(),
+    "tambourine": TambourineType(),
+    "shaker": ShakerType((0.05, 0.13), (800, 3000), (3000, 14000), (4000, 9000), attack_s=0.012),
+    "maracas": ShakerType((0.02, 0.07), (500, 2000), (3500, 15000), (5000, 11000), attack_s=0.006),
+    "chekere": ShakerType(
         (0.06, 0.18), (300, 900), (2000, 12000), (3000, 7000), (0.002, 0.005), 0.008,
         body_hz=(130, 260), body=(0.03, 0.2), level=0.4,
     ),
-    "guiro": Grains(
+    "guiro": ShakerType(
         (0.1, 0.3), (90, 220), (900, 8000), (1500, 4000), (0.004, 0.012),
         regular=0.8, slowing=0.985,
     ),
-    "guira": Grains(
+    "guira": ShakerType(
         (0.05, 0.16), (200, 600), (3500, 16000), (4500, 9000), (0.002, 0.006), 0.006,
         regular=0.5, level=0.4,
     ),
-    "quijada": Grains(
+    "quijada": ShakerType(
         (0.3, 0.8), (35, 60), (1200, 9000), (2400, 4500), (0.005, 0.02),
         regular=0.8, slowing=1.01, body_hz=(500, 1100), body=(0.03, 0.25), level=0.4,
     ),

@@ -8,10 +8,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.partials import BELL, METAL, WOOD, Range, fall, noise, ring, together, within
+from levada.synth.instruments.signals import (
+    BELL,
+    METAL,
+    WOOD,
+    Range,
+    band_noise,
+    damped_sines,
+    exponential_decay,
+    log_uniform,
+    sum_layers,
+)
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["BARS", "Bar", "Solid"]
+__all__ = ["IDIOPHONES", "Idiophone", "IdiophoneType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -43,7 +53,7 @@ TOUCHES = {
 
 
 @dataclass(frozen=True)
-class Bar:
+class IdiophoneType:
     """A kind of bar, block, bell or cymbal.
 
     Parameters
@@ -81,26 +91,26 @@ class Bar:
     wash_hz: tuple[float, float] = (5000, 15000)
     level: float = 0.5
 
-    def draw(self, rng: Generator) -> Solid:
+    def sample_params(self, rng: Generator) -> Idiophone:
         """One of this kind."""
         slope = rng.uniform(*self.slope)
         low, high = self.wash_hz
-        return Solid(
+        return Idiophone(
             kind=self,
-            pitch_hz=within(self.pitch_hz, rng),
-            ring_s=within(self.ring_s, rng),
+            pitch_hz=log_uniform(self.pitch_hz, rng),
+            ring_s=log_uniform(self.ring_s, rng),
             ratios=tuple(ratio * rng.uniform(0.98, 1.02) ** (ratio > 1) for ratio in self.modes),
             levels=tuple(ratio**-slope * rng.uniform(0.3, 1.0) for ratio in self.modes),
             beating=rng.uniform(0.0005, 0.004),
-            click=within(self.click, rng),
-            wash=within(self.wash, rng),
+            click=log_uniform(self.click, rng),
+            wash=log_uniform(self.wash, rng),
             wash_hz=(low * rng.uniform(0.8, 1.3), min(20000.0, high * rng.uniform(0.7, 1.3))),
             interval=rng.uniform(1.19, 1.5),
         )
 
 
 @dataclass(frozen=True)
-class Solid:
+class Idiophone:
     """One bar, block, bell or cymbal, with everything that makes it this one.
 
     Parameters
@@ -116,7 +126,7 @@ class Solid:
         Between its two bells, as a ratio.
     """
 
-    kind: Bar
+    kind: IdiophoneType
     pitch_hz: float
     ring_s: float
     ratios: tuple[float, ...]
@@ -143,14 +153,17 @@ class Solid:
                 hz.append(pitch * ratio * half)
                 levels.append(strong * share)
                 rings_s.append(max(0.01, ring_s * ratio**-self.kind.damping))
-        layers = [ring(hz, levels, rings_s, rng)]
+        layers = [damped_sines(hz, levels, rings_s, rng)]
         layers[0] /= max(float(np.abs(layers[0]).max()), 1e-9)
         length = int(RATE * 0.02)
         click = self.click * touch.click * (0.4 + velocity)
-        layers.append(click * noise(length, self.kind.click_hz, rng, envelope=fall(length, rng.uniform(0.005, 0.015))))
+        layers.append(
+            click
+            * band_noise(length, self.kind.click_hz, rng, envelope=exponential_decay(length, rng.uniform(0.005, 0.015)))
+        )
         if self.wash:
             layers.append(self.wash * self._washing(ring_s, touch, velocity, rng))
-        return together(layers)
+        return sum_layers(layers)
 
     def _washing(self, ring_s: float, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Noise whose upper half is struck harder and dies sooner."""
@@ -161,25 +174,25 @@ class Solid:
             (touch.bright * (0.4 + velocity), (low, high), 0.7),
         ):
             length = int(RATE * min(2.5, ring_s * share))
-            layers.append(level * noise(length, band, rng, envelope=fall(length, ring_s * share)))
-        return together(layers)
+            layers.append(level * band_noise(length, band, rng, envelope=exponential_decay(length, ring_s * share)))
+        return sum_layers(layers)
 
 
-def _wood(low: float, high: float, ring_s: Range, modes: tuple[float, ...] = WOOD) -> Bar:
-    return Bar(modes, (low, high), ring_s, (1.0, 2.2), 0.6, (0.1, 0.5))
+def _wood(low: float, high: float, ring_s: Range, modes: tuple[float, ...] = WOOD) -> IdiophoneType:
+    return IdiophoneType(modes, (low, high), ring_s, (1.0, 2.2), 0.6, (0.1, 0.5))
 
 
-def _bell(low: float, high: float, ring_s: Range, level: float) -> Bar:
-    return Bar(BELL, (low, high), ring_s, (0.3, 1.1), 0.35, level=level)
+def _bell(low: float, high: float, ring_s: Range, level: float) -> IdiophoneType:
+    return IdiophoneType(BELL, (low, high), ring_s, (0.3, 1.1), 0.35, level=level)
 
 
-def _cymbal(modes: tuple[float, ...], ring_s: Range, wash: Range, level: float) -> Bar:
-    return Bar(
+def _cymbal(modes: tuple[float, ...], ring_s: Range, wash: Range, level: float) -> IdiophoneType:
+    return IdiophoneType(
         modes, (2200, 5000), ring_s, (-0.1, 0.8), 0.3, (0.2, 0.8), (3000, 14000), wash, (5000, 13000), level
     )  # fmt: skip
 
 
-BARS: dict[str, Bar] = {
+IDIOPHONES: dict[str, IdiophoneType] = {
     "rim": _wood(380, 900, (0.03, 0.09)),
     "woodblock": _wood(700, 1900, (0.05, 0.14)),
     "claves": _wood(1900, 2900, (0.06, 0.14)),
@@ -187,7 +200,7 @@ BARS: dict[str, Bar] = {
     "cowbell": _bell(450, 820, (0.12, 0.4), 0.5),
     "agogo": _bell(600, 1500, (0.2, 0.6), 0.45),
     "gongue": _bell(330, 700, (0.3, 0.9), 0.5),
-    "triangle": Bar(TRIANGLE, (2600, 5200), (0.6, 2.4), (-0.2, 0.6), 0.2, level=0.25),
+    "triangle": IdiophoneType(TRIANGLE, (2600, 5200), (0.6, 2.4), (-0.2, 0.6), 0.2, level=0.25),
     "hat": _cymbal(METAL, (0.15, 0.5), (1.0, 4.0), 0.35),
     "open-hat": _cymbal(METAL, (0.4, 1.2), (1.0, 4.0), 0.35),
     "ride": _cymbal(BELL, (0.8, 2.2), (0.3, 1.5), 0.3),

@@ -13,11 +13,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levada.synth.instruments.grains import Jingles
-from levada.synth.instruments.partials import METAL, WOOD, Range, fall, noise, ring, together, within
+from levada.synth.instruments.shakers import Jingles
+from levada.synth.instruments.signals import (
+    METAL,
+    WOOD,
+    Range,
+    band_noise,
+    damped_sines,
+    exponential_decay,
+    log_uniform,
+    sum_layers,
+)
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["DRUMS", "Drum", "Skin"]
+__all__ = ["DRUMS", "Drum", "DrumType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -57,7 +66,7 @@ TOUCHES = {
 
 
 @dataclass(frozen=True)
-class Drum:
+class DrumType:
     """A kind of drum.
 
     Parameters
@@ -102,31 +111,31 @@ class Drum:
     metal: bool = False
     level: float = 1.0
 
-    def draw(self, rng: Generator) -> Skin:
+    def sample_params(self, rng: Generator) -> Drum:
         """One drum of this kind."""
         kind = self
-        return Skin(
+        return Drum(
             kind=kind,
-            pitch_hz=within(kind.pitch_hz, rng),
-            ring_s=within(kind.ring_s, rng),
-            mallet_hz=within(kind.mallet_hz, rng),
+            pitch_hz=log_uniform(kind.pitch_hz, rng),
+            ring_s=log_uniform(kind.ring_s, rng),
+            mallet_hz=log_uniform(kind.mallet_hz, rng),
             place=rng.uniform(*kind.place),
-            click=within(kind.click, rng),
-            click_s=within((0.006, 0.025), rng),
-            wires=within(kind.wires, rng),
-            wires_s=within(kind.wires_s, rng),
-            jingles=Jingles.draw(rng) if kind.jingles[1] else None,
-            jingle_level=within(kind.jingles, rng),
+            click=log_uniform(kind.click, rng),
+            click_s=log_uniform((0.006, 0.025), rng),
+            wires=log_uniform(kind.wires, rng),
+            wires_s=log_uniform(kind.wires_s, rng),
+            jingles=Jingles.sample_params(rng) if kind.jingles[1] else None,
+            jingle_level=log_uniform(kind.jingles, rng),
             stretch=rng.uniform(0.93, 1.02),
             damping=rng.uniform(0.3, 0.8),
             uneven=(1.1, *rng.uniform(0.6, 1.2, len(MODES) - 1)),
-            shell_hz=within((600, 1500), rng) * (1.8 if kind.metal else 1),
+            shell_hz=log_uniform((600, 1500), rng) * (1.8 if kind.metal else 1),
             interval=rng.uniform(1.19, 1.5),
         )
 
 
 @dataclass(frozen=True)
-class Skin:
+class Drum:
     """One drum, with everything that makes it this one.
 
     Parameters
@@ -150,7 +159,7 @@ class Skin:
         Between its two heads, or its neighbour and itself, as a ratio.
     """
 
-    kind: Drum
+    kind: DrumType
     pitch_hz: float
     ring_s: float
     mallet_hz: float
@@ -179,7 +188,7 @@ class Skin:
         length = int(RATE * 3 * self.click_s)
         around = self.kind.click_hz if self.kind.click_hz[1] else (0.25 * self.mallet_hz, 1.5 * self.mallet_hz)
         band = (around[0], around[1] * hard)
-        layers.append(click * noise(length, band, rng, envelope=fall(length, self.click_s)))
+        layers.append(click * band_noise(length, band, rng, envelope=exponential_decay(length, self.click_s)))
         if touch.shell:
             layers.append(touch.shell * self._shell(rng))
         if self.wires:
@@ -187,7 +196,7 @@ class Skin:
         if self.jingles is not None:
             loud = {"shake": 6.0, "muted": 0.6, "bass": 0.5}.get(stroke, 1.0)
             layers.append(loud * self.jingle_level * self.jingles.strike(stroke, velocity, rng))
-        return together(layers)
+        return sum_layers(layers)
 
     def _skin(self, pitch: float, place: float, touch: _Touch, hard: float, velocity: float, rng: Generator) -> Floats:
         from scipy.special import jv
@@ -201,41 +210,41 @@ class Skin:
             hz.append(pitch * ratio)
             levels.append(strength * uneven * rng.uniform(0.85, 1.15))
             rings_s.append(self.ring_s * touch.ring * ratio**-self.damping * rng.uniform(0.95, 1.05))
-        sound = ring(hz, levels, rings_s, rng, glide=self.kind.glide * velocity**1.5)
+        sound = damped_sines(hz, levels, rings_s, rng, glide=self.kind.glide * velocity**1.5)
         return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
 
     def _shell(self, rng: Generator) -> Floats:
         modes = METAL if self.kind.metal else WOOD
         ring_s = 0.15 if self.kind.metal else 0.05
         hz = [self.shell_hz * ratio * rng.uniform(0.99, 1.01) for ratio in modes]
-        return ring(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
+        return damped_sines(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
 
     def _snares(self, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Wires that rattle as long as the skin makes them."""
         length_s = self.wires_s * (0.7 + 0.3 * velocity) * max(touch.ring, 0.5)
         length = int(RATE * length_s)
-        envelope = fall(length, length_s) * (1 - np.exp(-np.arange(length) / (0.002 * RATE)))
+        envelope = exponential_decay(length, length_s) * (1 - np.exp(-np.arange(length) / (0.002 * RATE)))
         share = 0.15 if touch.shell else 1.0  # a stroke on the rim moves them little
         loud = self.wires * share * velocity**0.3
-        return np.asarray(loud * noise(length, self.kind.wires_hz, rng, envelope=envelope))
+        return np.asarray(loud * band_noise(length, self.kind.wires_hz, rng, envelope=envelope))
 
 
-def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
     """A drum that is played by hands."""
-    return replace(Drum((low, high), ring_s, (900, 2600), (0.45, 0.8)), **changes)
+    return replace(DrumType((low, high), ring_s, (900, 2600), (0.45, 0.8)), **changes)
 
 
-def _stick(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+def _stick(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
     """A drum that is played by sticks."""
-    return replace(Drum((low, high), ring_s, (2500, 8000), (0.2, 0.6), (0.08, 0.4)), **changes)
+    return replace(DrumType((low, high), ring_s, (2500, 8000), (0.2, 0.6), (0.08, 0.4)), **changes)
 
 
-def _mallet(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> Drum:
+def _mallet(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
     """A drum that is played by soft mallets."""
-    return replace(Drum((low, high), ring_s, (150, 700), (0.05, 0.5), (0.02, 0.12)), **changes)
+    return replace(DrumType((low, high), ring_s, (150, 700), (0.05, 0.5), (0.02, 0.12)), **changes)
 
 
-DRUMS: dict[str, Drum] = {
+DRUMS: dict[str, DrumType] = {
     "kick": _mallet(
         36, 75, (0.15, 0.5), place=(0.02, 0.2), click=(0.03, 0.4), click_hz=(1200, 5000), glide=0.5, level=1.3
     ),
