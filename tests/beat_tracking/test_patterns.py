@@ -10,7 +10,7 @@ import pytest
 from levada.beat_tracking import patterns as bayes
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.patterns import BayesSettings, Patterns
-from levada.beat_tracking.pretrained import load_tracker
+from levada.beat_tracking.pretrained import load_tracker, tracker_of
 from levada.data import Span, Track
 from levada.errors import InputError
 from levada.io import audio
@@ -62,7 +62,7 @@ def learnt(lesson: Span) -> Patterns:
 
 def test_beats_that_nothing_sounds_on_are_found_elsewhere(learnt: Patterns) -> None:
     sound, right = played(1.13, bars=9, beat_s=0.55, seed=1)
-    found = bayes.tracker(learnt, name="mine").track(sound, RATE)
+    found = tracker_of(learnt, name="mine").track(sound, RATE)
     scores = beat_scores(right, found, trim_s=0)
     assert scores["beat_f"] > 0.95
     assert scores["downbeat_f"] > 0.94
@@ -73,7 +73,7 @@ def test_beats_that_nothing_sounds_on_are_found_elsewhere(learnt: Patterns) -> N
 
 def test_the_level_of_a_recording_says_nothing(learnt: Patterns) -> None:
     sound, _ = played(0.7, bars=5, seed=2)
-    tracker = bayes.tracker(learnt, name="mine")
+    tracker = tracker_of(learnt, name="mine")
     np.testing.assert_allclose(tracker.track(sound, RATE).times_s, tracker.track(sound / 4, RATE).times_s, atol=0.011)
 
 
@@ -105,7 +105,7 @@ def test_what_was_never_heard_is_unlikely_and_not_impossible(learnt: Patterns) -
 
 def test_hints_are_passed_through(learnt: Patterns) -> None:
     sound, right = played(0.5, bars=5)
-    tracker = bayes.tracker(learnt, name="mine")
+    tracker = tracker_of(learnt, name="mine")
     wrong_place = Beats([right.times_s[8] + 0.011], [3])
     found = tracker.track(sound, RATE, hints=wrong_place)
     at = int(np.abs(found.times_s - wrong_place.times_s[0]).argmin())
@@ -126,11 +126,11 @@ def test_hints_are_passed_through(learnt: Patterns) -> None:
 def test_hints_that_cannot_be(learnt: Patterns, hints: Beats, message: str) -> None:
     sound, _ = played(0.5, bars=5)
     with pytest.raises(InputError, match=message):
-        bayes.tracker(learnt, name="mine").track(sound, RATE, hints=hints)
+        tracker_of(learnt, name="mine").track(sound, RATE, hints=hints)
 
 
 def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, lesson: Span) -> None:
-    tracker = bayes.tracker(learnt, name="mine", identity="abc")
+    tracker = tracker_of(learnt, name="mine", identity="abc").backend
     told: list[tuple[int, int]] = []
     from_file = tracker.track(lesson.track.audio, progress=lambda done, all_of_it: told.append((done, all_of_it)))
     assert from_file == tracker.track(*audio.read(lesson.track.audio))
@@ -142,13 +142,13 @@ def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, lesson: S
 @pytest.mark.parametrize("seconds", [0.0, 0.004, 0.5, 6.0])
 def test_silence_has_no_beats(learnt: Patterns, seconds: float) -> None:
     silence = np.zeros((1, round(seconds * RATE)), np.float32)
-    assert len(bayes.tracker(learnt, name="mine").track(silence, RATE)) == 0
+    assert len(tracker_of(learnt, name="mine").track(silence, RATE)) == 0
 
 
 def test_music_after_silence_begins_where_it_begins(learnt: Patterns) -> None:
     sound, right = played(0.5, bars=5)
     late = np.concatenate([np.zeros((1, 4 * RATE), np.float32), sound], axis=1)
-    found = bayes.tracker(learnt, name="mine").track(late, RATE)
+    found = tracker_of(learnt, name="mine").track(late, RATE)
     assert abs(found.times_s[0] - (right.times_s[0] + 4)) < 1.2
 
 
@@ -158,7 +158,7 @@ def test_labels_without_positions_teach_beats(tmp_path: Path) -> None:
     learnt = bayes.train([whole(blind)], settings=FAST)
     assert not learnt.counted
     other, right = played(0.9, bars=6, seed=3)
-    tracker = bayes.tracker(learnt, name="mine")
+    tracker = tracker_of(learnt, name="mine")
     found = tracker.track(other, RATE)
     assert beat_scores(right, found, trim_s=0)["beat_f"] > 0.95
     assert not found.positions.any()
@@ -188,13 +188,13 @@ def test_many_bars_are_grouped_into_patterns(tmp_path: Path) -> None:
     changing = replace(learnt, settings=replace(learnt.settings, pattern_change=0.2))
     for patterns in (learnt, changing):
         sound, right = played(0.5, bars=6, seed=5)
-        assert beat_scores(right, bayes.tracker(patterns, name="mine").track(sound, RATE), trim_s=0)["beat_f"] > 0.9
+        assert beat_scores(right, tracker_of(patterns, name="mine").track(sound, RATE), trim_s=0)["beat_f"] > 0.9
 
 
 def test_one_beat_of_labels_is_a_beat(lesson: Span) -> None:
     times = lesson.beats.times_s
     learnt = bayes.train([Span(lesson.track, float(times[4]), float(times[5]))], settings=FAST)
-    assert len(bayes.tracker(learnt, name="mine").track(*audio.read(lesson.track.audio))) > 10
+    assert len(tracker_of(learnt, name="mine").track(*audio.read(lesson.track.audio))) > 10
 
 
 @pytest.mark.parametrize("end", [4.0, 4.2])
@@ -234,8 +234,8 @@ def test_saved_patterns_are_the_same(learnt: Patterns, tmp_path: Path) -> None:
     assert json.loads(json.dumps(asdict(again.card))) == json.loads(json.dumps(asdict(learnt.card)))
     np.testing.assert_array_equal(again.weights, learnt.weights)
     sound, _ = played(0.5, bars=4)
-    expected = bayes.tracker(learnt, name="mine").track(sound, RATE)
-    assert bayes.tracker(again, name="mine").track(sound, RATE) == expected
+    expected = tracker_of(learnt, name="mine").track(sound, RATE)
+    assert tracker_of(again, name="mine").track(sound, RATE) == expected
     assert load_tracker(tmp_path / "mine").track(sound, RATE) == expected
 
 

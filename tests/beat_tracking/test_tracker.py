@@ -78,7 +78,7 @@ class TestHear:
     def test_chunks_are_the_whole(self, chunk, monkeypatch):
         net, given = a_net(), bands(300 if chunk == 1 else 700)
         whole = predict(net, [given])
-        monkeypatch.setattr(track, "CHUNK_STEPS", chunk)
+        monkeypatch.setattr("levada.beat_tracking.network_tracker.CHUNK_STEPS", chunk)
         np.testing.assert_allclose(predict(net, cut(given, 90)), whole, atol=1e-5)
 
     def test_as_the_network_itself(self):
@@ -154,7 +154,7 @@ class TestTracker:
         assert found.max() <= 1
 
     def test_settings_are_the_decoders(self):
-        half = NetworkTracker("half", flux_tracker().hear, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
+        half = NetworkTracker("half", flux_tracker().predict, DecoderSettings(min_tempo_bpm=50, max_tempo_bpm=70))
         assert half.track(clicking(12), RATE).tempo_bpm == pytest.approx(60, rel=0.02)
 
     def test_what_it_was_trained_on(self):
@@ -235,7 +235,7 @@ class TestFolder:
     def test_two_models_never_mix(self, archive, tmp_path):
         out = tmp_path / "out"
         track_folder(archive, flux_tracker(), out=out)
-        for other in (a_tracker(), NetworkTracker("flux", flux_tracker().hear, identity="flux of tomorrow")):
+        for other in (a_tracker(), NetworkTracker("flux", flux_tracker().predict, identity="flux of tomorrow")):
             with pytest.raises(InputError, match="beats of a run that differs") as told:
                 track_folder(archive, other, out=out)
             assert told.value.path == out
@@ -401,7 +401,8 @@ class TestProcesses:
             audio.write(archive / f"{number}.wav", clicking(4, bpm=100 + 10 * number), rate=RATE)
         script = (
             "import sys, time\n"
-            "from levada.beat_tracking.tracker import flux_tracker, track_folder\n"
+            "from levada.beat_tracking.network_tracker import flux_tracker\n"
+            "from levada.beat_tracking.tracker import track_folder\n"
             "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=lambda *_: time.sleep(0.3))\n"
         )
         run = subprocess.Popen([sys.executable, "-c", script, str(archive), str(out)])
@@ -464,7 +465,7 @@ class TestElsewhere:
             assert path.suffix in (".wav", ".flac")
             return Beats(np.array([float(len(path.read_bytes()))]))
 
-        monkeypatch.setattr(NetworkTracker, "file", of_another)
+        monkeypatch.setattr(NetworkTracker, "track", of_another)
         track_folder(archive, a_tracker(), out=tmp_path / "out", each=sent_away)
         assert read_beats(tmp_path / "out" / "a.beats").times_s == [(archive / "a.wav").stat().st_size]
 
@@ -541,7 +542,7 @@ class TestDefaultProcesses:
 
         info = audio.info
         monkeypatch.setattr(track.audio, "info", lambda path: replace(info(path), duration_s=length_s))
-        monkeypatch.setattr(track.workers, "each", each)
+        monkeypatch.setattr(track.workers, "parallel_map", each)
         monkeypatch.setattr(track.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
         track_folder(rendered, flux_tracker(), out=tmp_path / "out", processes=None)
         assert asked == [processes]

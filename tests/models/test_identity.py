@@ -57,7 +57,7 @@ def test_of_a_renamed_folder_with_another_card_is_the_same(tiny_model, copy):
 
 def test_of_another_decoder_or_other_tensors_is_another(tiny_model, copy):
     before = folder_digest(copy)
-    edited(copy, decoder={**asdict(load_tracker(copy).settings), "max_tempo_bpm": 200.0})
+    edited(copy, decoder={**asdict(load_tracker(copy).backend.settings), "max_tempo_bpm": 200.0})
     other = folder_digest(copy)
     tensors = load_file(copy / "model.safetensors")
     name = sorted(tensors)[0]
