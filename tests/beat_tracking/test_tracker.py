@@ -115,7 +115,7 @@ class TestTracker:
         assert (found_rate, samples.shape[0]) == (rate, channels)
         whole = tracker.track(samples, rate)
         whole_blocks = audio.read_blocks
-        monkeypatch.setattr(track, "CHUNK_STEPS", 110)
+        monkeypatch.setattr("levada.beat_tracking.network_tracker.CHUNK_STEPS", 110)
         monkeypatch.setattr(audio, "read_blocks", lambda path: whole_blocks(path, block_s=0.7))
         np.testing.assert_allclose(
             tracker.activations(tmp_path / "song.wav"), tracker.activations(samples, rate), atol=2e-4

@@ -31,9 +31,10 @@ import numpy.typing as npt
 from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, augment, fix_length
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.interpolation import ALPHAS, halves_of, validate
+from levada.beat_tracking.network_tracker import front_end_of
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
-from levada.beat_tracking.spectrogram import FRONT_ENDS, FrontEnd, file_log_spectrogram, log_spectrogram
+from levada.beat_tracking.spectrogram import FrontEnd, file_log_spectrogram, log_spectrogram
 from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
 from levada.data import Span
 from levada.data.rendered import LICENCE
@@ -397,7 +398,7 @@ class _Sources:
 
 
 def _sources(net: Any, settings: AdaptSettings, prior: Tradition | None) -> _Sources:
-    ear = FRONT_ENDS[net.front_end]
+    ear = front_end_of(net)
     imagine = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
     return _Sources(ear, lru_cache(None)(partial(file_log_spectrogram, front_end=ear)), imagine)
 

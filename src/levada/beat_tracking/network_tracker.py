@@ -30,7 +30,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 
-__all__ = ["NetworkTracker", "flux_tracker", "network_tracker", "predict", "spectrogram_pieces"]
+__all__ = ["NetworkTracker", "flux_tracker", "front_end_of", "network_tracker", "predict", "spectrogram_pieces"]
 
 Floats32 = npt.NDArray[np.float32]
 Predict = Callable[[Iterable[Floats32]], Floats32]
@@ -167,10 +167,15 @@ def network_tracker(
     identity : str
     trained_spans : mapping, optional
     """
-    front_end = FRONT_ENDS[getattr(network, "front_end", "log81")]
+    front_end = front_end_of(network)
     return NetworkTracker(
         name, partial(predict, network.eval()), settings, identity, dict(trained_spans or {}), front_end
     )
+
+
+def front_end_of(network: Any) -> FrontEnd:
+    """Return the spectrogram that a network takes, named by its attribute `front_end`; "log81" by default."""
+    return FRONT_ENDS[getattr(network, "front_end", "log81")]
 
 
 def predict(network: Any, pieces: Iterable[Floats32]) -> Floats32:
@@ -195,7 +200,7 @@ def predict(network: Any, pieces: Iterable[Floats32]) -> Floats32:
 def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     import torch
 
-    bands = np.concatenate([np.zeros((0, FRONT_ENDS[getattr(net, "front_end", "log81")].bands), np.float32), *pieces])
+    bands = np.concatenate([np.zeros((0, front_end_of(net).bands), np.float32), *pieces])
     if not len(bands):
         return np.zeros((0, 2), np.float32)
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,26 @@ class Beats:
         if not factor > 0:
             raise InputError(f"a stretch factor must be above 0, not {factor}")
         return Beats(self.times_s * factor, self.positions, self.confidence)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the beats into a file that other programs read.
+
+        Parameters
+        ----------
+        path : path-like
+            Its suffix names the format: ``.beats``, ``.csv``, ``.txt`` (Audacity), ``.svl`` (Sonic Visualiser),
+            ``.mid``, ``.jams`` and the others of `levada.io.formats.FORMATS`.
+        force : bool
+            Whether a file that exists may be replaced.
+
+        Raises
+        ------
+        InputError
+            If the suffix names no format, the file exists and `force` is not set, or it cannot be written.
+        """
+        from levada.io.formats import write_beats
+
+        write_beats(path, self, force=force)
 
     def _where(self, keep: npt.NDArray[np.bool_]) -> Beats:
         sure = None if self.confidence is None else self.confidence[keep]

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.acoustics import degrade, mix_down
 from levada.synth.instrument_names import OTHER, stem_names
 from levada.synth.instruments import RATE, InstrumentSource, synthesise
 from levada.synth.performance import Performance, perform
-from levada.synth.traditions import Tradition
+from levada.synth.traditions import Tradition, read_tradition
 
-__all__ = ["Rendering", "render", "render_multitrack", "render_performance", "synthesise_stems"]
+__all__ = ["Rendering", "render", "render_multitrack", "render_performance", "render_tradition", "synthesise_stems"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
@@ -63,6 +65,48 @@ def render(
     Rendering
     """
     return render_performance(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
+
+
+def render_tradition(
+    tradition: str | Path | Tradition, *, duration_s: float = 30.0, seed: int = 0, stems: bool = True
+) -> Rendering:
+    """Render a performance of a tradition, with its stems and exact beats.
+
+    Parameters
+    ----------
+    tradition : str, path-like or Tradition
+        A tradition that comes with levada, as "candombe" (``levada traditions`` lists them), or the TOML file of one.
+    duration_s : float
+        Length, in seconds.
+    seed : int
+        The same seed gives the same bytes.
+    stems : bool
+        Whether every instrument has a microphone of its own, so that the stems sum to the mixture; otherwise one
+        recorder takes all of the ensemble, as in a field recording, and stems are as they were before the room.
+
+    Returns
+    -------
+    Rendering
+
+    Raises
+    ------
+    InputError
+        If there is no such tradition, its file is wrong, or the length is not above zero.
+
+    Examples
+    --------
+    >>> import levada
+    >>> rendering = levada.render("candombe", duration_s=8, seed=1)
+    >>> rendering.mixture.shape, rendering.rate
+    ((1, 352800), 44100)
+    >>> rendering.beats                                                      # doctest: +ELLIPSIS
+    Beats(...)
+    """
+    if not duration_s > 0:
+        raise InputError(f"a rendering lasts longer than 0 seconds, not {duration_s:g}")
+    described = tradition if isinstance(tradition, Tradition) else read_tradition(str(tradition))
+    rng = np.random.default_rng(seed)
+    return (render_multitrack if stems else render)(described, duration_s=duration_s, rng=rng)
 
 
 def render_performance(performance: Performance, *, rng: Generator, sounds: InstrumentSource = synthesise) -> Rendering:
