@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,30 @@ def empty_weights(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("shipped")
     monkeypatch.setattr(names, "WEIGHTS", folder)
     return folder
+
+
+@pytest.fixture
+def full_disk():
+    """Let files grow to so many bytes and no further: ``with full_disk(1000): ...``; the system itself refuses more."""
+    resource = pytest.importorskip("resource", reason="the size of files cannot be limited here")
+
+    @contextmanager
+    def limited(size):
+        before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limited
+
+
+@pytest.fixture
+def no_ffmpeg(monkeypatch, tmp_path) -> None:
+    """No program is found, ffmpeg neither."""
+    monkeypatch.setenv("PATH", str(tmp_path))
 
 
 @pytest.fixture

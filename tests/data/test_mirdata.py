@@ -1,6 +1,5 @@
 """Corpora through mirdata: its own loaders over made files, and datasets made up here."""
 
-import importlib.util
 import json
 import logging
 import pickle
@@ -149,7 +148,7 @@ def test_dataset_without_beats(tmp_path: Path) -> None:
 
 
 def test_missing_mirdata_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "mirdata", None)
     with pytest.raises(MissingExtra, match=r"pip install 'levada\[data\]'"):
         load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
 

@@ -442,12 +442,8 @@ class TestMultitracks:
         assert [path.parent.name for path in went_on.kept] == ["candombe-001"]
         assert contents(tmp_path / "corpus") == contents(songs)
 
-    def test_a_song_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
-        def full(path, *_, **__):
-            raise InputError("could not be written: the disk is full", path=path)
-
-        monkeypatch.setattr(room.audio, "write", full)
-        with pytest.raises(InputError, match="the disk is full; finished and kept: 0 of 1"):
+    def test_a_song_that_fails_leaves_nothing(self, tmp_path, full_disk):
+        with full_disk(100_000), pytest.raises(InputError, match="finished and kept: 0 of 1"):
             made(tmp_path / "corpus", recordings=1, minutes=0.1, multitrack=True)
         assert listed(tmp_path / "corpus") == {"corpus.toml"}
 

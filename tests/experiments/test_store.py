@@ -1,11 +1,9 @@
 """Folders of runs: whole or not there, known when damaged, and one writer at a time."""
 
-import errno
 import hashlib
 import json
 import logging
 import os
-from pathlib import Path
 
 import pytest
 
@@ -185,29 +183,15 @@ class TestDamage:
 
 
 class TestFullDisk:
-    def test_nothing_half_written(self, tmp_path, monkeypatch):
-        write = Path.write_bytes
-
-        def full(path, content):
-            if path.name == "scores.csv":
-                write(path, content[:10])
-                raise OSError(errno.ENOSPC, "No space left on device", str(path))
-            return write(path, content)
-
-        monkeypatch.setattr(Path, "write_bytes", full)
-        with pytest.raises(InputError, match="could not be written: the disk is full"):
-            write_run(tmp_path, files())
+    def test_nothing_half_written(self, tmp_path, full_disk):
+        given = files()
+        with full_disk(len(given["run.json"])), pytest.raises(InputError, match="could not be written: the file would"):
+            write_run(tmp_path, given | {"scores.csv": bytes(10_000)})
         assert list((tmp_path / "runs").iterdir()) == []
 
-    def test_a_failed_try_stays_until_it_is_replaced_as_a_whole(self, tmp_path, monkeypatch):
+    def test_a_failed_try_stays_until_it_is_replaced_as_a_whole(self, tmp_path, full_disk):
         write_run(tmp_path, files(error="first"))
-
-        def full(path, _):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
-        monkeypatch.setattr(Path, "write_bytes", full)
-        with pytest.raises(InputError, match="the disk is full"):
+        with full_disk(10), pytest.raises(InputError, match="would be larger than is allowed"):
             write_run(tmp_path, files())
-        monkeypatch.undo()
         (run,) = read_runs(tmp_path)
         assert run.error == "first"

@@ -27,9 +27,8 @@ def tone(seconds: float = 2.0, rate: int = 44100, hz: float = 440) -> np.ndarray
 
 
 @pytest.fixture
-def no_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+def no_decoders(no_ffmpeg: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(1, 8000), (2, 44100), (8, 48000), (1, 192000)])
@@ -287,9 +286,9 @@ def test_what_ffmpeg_cannot_decode(ffmpeg: Path, caplog) -> None:
     assert "broken.m4a: damaged, only what could be decoded is used (Invalid data found)" in caplog.text
 
 
-def test_pyav_decodes_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_ffmpeg")
+def test_pyav_decodes_the_rest(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="PyAV is not installed")
-    monkeypatch.setattr("shutil.which", lambda _: None)
     sound = tone(2)
     with av.open(str(tmp_path / "a.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")

@@ -55,10 +55,10 @@ def by_pyav(path: Path, delay_s: float) -> None:
 
 
 @pytest.fixture(params=[pytest.param("ffmpeg", marks=NEEDS_FFMPEG), pytest.param("av", marks=NEEDS_PYAV)])
-def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+def write(request: pytest.FixtureRequest):
     """A writer of videos, whose decoder alone is there."""
     if request.param == "av":
-        monkeypatch.setattr("levada.io.audio_backends.shutil.which", lambda _: None)
+        request.getfixturevalue("no_ffmpeg")
     return by_ffmpeg if request.param == "ffmpeg" else by_pyav
 
 

@@ -503,14 +503,8 @@ class TestRefused:
         with pytest.raises(InputError, match="cannot be written"):
             fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path / "run")
 
-    def test_a_full_disk(self, tmp_path, monkeypatch):
-        from lightning.pytorch import Trainer
-
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(Trainer, "save_checkpoint", full)
-        with pytest.raises(InputError, match="disk is full") as told:
+    def test_a_full_disk(self, tmp_path, full_disk):
+        with full_disk(1000), pytest.raises(InputError, match="larger than is allowed") as told:
             fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
         assert told.value.path == tmp_path / CHECKPOINT
         assert [path.name for path in tmp_path.iterdir()] == [LOG]

@@ -1,6 +1,7 @@
 """Networks as ONNX files: what ONNX Runtime gives, at any length, and what stands in the file."""
 
 import json
+import sys
 from copy import deepcopy
 
 import numpy as np
@@ -147,9 +148,8 @@ def test_a_file_that_is_not_what_torch_gives_is_not_written(tmp_path, monkeypatc
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
-    import importlib.util
 
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingExtra, match=r"levada\[onnx\]"):
         onnx.write_onnx(tmp_path / "model.onnx", weights.Weights(a_net(tcn), card()), description={})
 

@@ -163,12 +163,13 @@ def test_chords_belong_to_the_key(mode: int) -> None:
 
 def test_tunes_need_music21_and_its_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folk._texts.cache_clear()
-    monkeypatch.setattr(folk, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "music21", None)
     with pytest.raises(MissingExtra, match="tunes"):
         read_tune("oneills1850/0001-0050/1")
-    monkeypatch.setattr(folk, "find_spec", lambda _: importlib.util.spec_from_file_location(
-        "music21", tmp_path / "__init__.py", submodule_search_locations=[str(tmp_path)]
-    ))  # fmt: skip
+    monkeypatch.delitem(sys.modules, "music21")
+    (tmp_path / "music21").mkdir()
+    (tmp_path / "music21" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="without its corpus"):
         read_tune("oneills1850/0001-0050/1")
     folk._texts.cache_clear()
