@@ -247,7 +247,7 @@ def test_partners_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "gone.beats").write_text(GOOD)
     assert [str(problem) for problem in problems(tmp_path)] == [
         f"{tmp_path / 'gone.beats'}: has no recording of its name",
-        f"{tmp_path / 'a.wav'}: is not annotated (and 1 more): to be tracked later",
+        f"{tmp_path / 'a.wav'}: is not annotated (and 1 more): it can be tracked later",
     ]
 
 

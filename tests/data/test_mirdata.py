@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.data import get, load_corpus
+from levada.data import get, list_datasets, load_corpus
 from levada.data import mirdata as ours
 from levada.data.mirdata import open_mirdata
 from levada.errors import InputError, MissingExtra
@@ -136,7 +136,7 @@ def test_dataset_without_audio_says_how(tmp_path: Path, index: Path) -> None:
 
 
 def test_unknown_dataset_and_version(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="mirdata knows no dataset 'candomble'"):
+    with pytest.raises(InputError, match="mirdata has no dataset 'candomble'"):
         load_corpus("mirdata:candomble", labels="beats", home=tmp_path)
     with pytest.raises(InputError, match="mirdata cannot open candombe: Invalid version 9"):
         load_corpus("mirdata:candombe@9", labels="beats", home=tmp_path)
@@ -294,7 +294,7 @@ def test_stems_that_are_not_downloaded_or_that_nobody_knows(tmp_path: Path, inde
     with pytest.raises(InputError, match="brid is not downloaded here; run: levada corpus get brid --home"):
         load_corpus("mirdata:brid", labels="stems", home=tmp_path)
     assert not index.exists()
-    with pytest.raises(InputError, match="mirdata knows no dataset 'nothing'"):
+    with pytest.raises(InputError, match="mirdata has no dataset 'nothing'"):
         load_corpus("mirdata:nothing", labels="stems", home=tmp_path)
 
 
@@ -327,3 +327,29 @@ class TestEnsembles:
         (opened,), _, notes = open_corpora(Study("mine", (source,), (), external=("flux",)), out=tmp_path)
         assert len(opened.corpus.groups) == 4
         assert any("players may play in several ensembles" in note for note in notes)
+
+
+def test_datasets_are_listed_with_what_is_known_of_them(index, tmp_path):
+    candombe(tmp_path, index)
+    steps = []
+    found = {one.name: one for one in list_datasets(home=tmp_path, progress=lambda *step: steps.append(step))}
+    assert steps[-1][0] == steps[-1][1] > len(found) > 10
+    one = found["candombe"]
+    assert (one.labels, one.tracks, one.minutes, one.versions, one.downloaded) == (("beats",), 4, 120, ("1.0",), True)
+    assert one.licence.startswith("Creative Commons Attribution 4.0")
+    assert found["brid"].labels == ("beats", "stems")
+    assert found["brid"].minutes == 177
+    assert not found["brid"].downloaded
+    assert found["slakh"].labels == ("stems",)
+    assert found["gtzan_genre"].versions == ("1.0", "mini")
+    assert "vocadito" not in found
+
+
+def test_corpus_list(index, tmp_path, levada):
+    candombe(tmp_path, index)
+    code, out, _ = levada("corpus", "list", "--home", tmp_path)
+    assert code == 0
+    (row,) = [line for line in out.splitlines() if line.startswith("candombe ")]
+    assert {"beats", "4", "120", "1.0", "yes"} <= set(row.split())
+    code, out, _ = levada("corpus", "list", "--home", tmp_path, "--json")
+    assert {"name", "labels", "licence", "downloaded"} <= set(json.loads(out)[0])

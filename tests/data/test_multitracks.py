@@ -502,7 +502,7 @@ class TestReading:
         assert mono == pytest.approx(stems.mean(axis=1, keepdims=True), abs=1e-6)
         assert np.abs(mono.sum(axis=0) - mixed).max() < 1e-6
         assert said(load_corpus(tmp_path, labels="stems")) == [
-            f"{tmp_path / 'one'}: is mono and heard in every channel: caixa.wav"
+            f"{tmp_path / 'one'}: is mono and in every channel: caixa.wav"
         ]
 
     def test_stems_that_end_early_are_silent_then_and_longer_ones_are_told(self, tmp_path):
@@ -619,7 +619,7 @@ class TestChecks:
 
     def test_polarity(self, tmp_path):
         assert self.one(tmp_path, lambda stem: -stem) == [
-            f"{tmp_path}/one/caixa.wav: is upside down: its polarity is the opposite of what it has in the mixture"
+            f"{tmp_path}/one/caixa.wav: has the opposite polarity of what it has in the mixture"
         ]
 
     def test_level(self, tmp_path):
@@ -637,7 +637,7 @@ class TestChecks:
     def test_silent_throughout(self, tmp_path):
         problems = self.one(tmp_path, lambda stem: 0 * stem, mixture=lambda total: 0 * total)
         assert [one.split(": ", 1)[1] for one in problems] == [
-            "is silent throughout",
+            "is silent",
             "is silent throughout, and is left out",
         ]
         stems, mixture = load_corpus(tmp_path, labels="stems").tracks[0].read(["caixa", "surdo"], rate=RATE)
@@ -672,7 +672,7 @@ class TestChecks:
         put(tmp_path / "one" / "caixa.wav", -0.5 * stems["surdo"])
         (error,) = said(load_corpus(tmp_path, labels="stems"), "error")
         assert "is the same recording as " in error
-        assert error.endswith("upside down")
+        assert error.endswith("opposite polarity")
 
     @pytest.mark.parametrize(("gain", "subtype"), [(-1, "PCM_24"), (0.7, "FLOAT"), (-2, "PCM_16")])
     def test_the_same_take_in_two_songs(self, tmp_path, gain, subtype):
@@ -791,9 +791,9 @@ class TestMirdata:
     def pretend(self, monkeypatch, **what):
         dataset = SimpleNamespace(bibtex="@x", _license_info="CC0", _multitrack_class=None, track_ids=[], mtrack_ids=[])
         vars(dataset).update(what)
-        from levada.data import stem_mirdata
+        from levada.data import mirdata
 
-        monkeypatch.setattr(stem_mirdata, "_dataset", lambda *_: dataset)
+        monkeypatch.setattr(mirdata, "_dataset", lambda *_: dataset)
 
     def test_songs_with_tracks(self, tmp_path, monkeypatch, caplog):
         paths = {name: put(tmp_path / f"{name}.wav", sound(index)) for index, name in enumerate("abc")}

@@ -1,4 +1,4 @@
-"""`levada corpus`: what is there, what is wrong, and where more comes from."""
+"""`levada corpus`: check, list and download corpora, and compare annotators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from levada.cli.options import UNUSABLE, Convention, Json, Labels
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Recordings with annotations: what is there, and what is wrong.", no_args_is_help=True)
+app = typer.Typer(
+    help="Recordings with beats, and songs with stems: check them, list and download datasets, compare annotators.",
+    no_args_is_help=True,
+)
 
 
 @app.command("check")
@@ -66,6 +69,22 @@ def corpus_agreement(
         terminal.print_json({"first": first, "second": second, "recordings": rows})
     else:
         terminal.print_agreement(found)
+
+
+@app.command("list")
+def corpus_list(
+    home: Annotated[Path | None, typer.Option(help="Where datasets lie; ~/mir_datasets by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the datasets of mirdata that have beats or stems: recordings, minutes and licence where they are stated."""
+    from levada.data import list_datasets
+
+    with terminal.progress("reading mirdata's datasets") as progress:
+        datasets = list_datasets(home=home, progress=progress)
+    if as_json:
+        terminal.print_json([vars(dataset) for dataset in datasets])
+    else:
+        terminal.print_datasets(datasets)
 
 
 @app.command("get")

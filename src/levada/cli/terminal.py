@@ -19,14 +19,14 @@ from levada.io.text import printable
 if TYPE_CHECKING:
     from levada.beat_tracking.agreement import Agreement
     from levada.beat_tracking.evaluation import Evaluation
-    from levada.data import Corpus, Report, Row, SongRow
+    from levada.data import Corpus, DatasetInfo, Report, Row, SongRow
     from levada.learning.statistics import Interval
     from levada.separation.evaluation import StemEvaluation
     from levada.synth.traditions import Tradition
 
 __all__ = [
-    *("Notes", "TimeLeft", "count", "error", "length", "print_agreement", "print_evaluation", "print_json"),
-    "print_report",
+    *("Notes", "TimeLeft", "count", "error", "length", "print_agreement", "print_datasets"),
+    *("print_evaluation", "print_json", "print_report"),
     "prepare_streams",
     *("print_stem_evaluation", "print_traditions", "progress", "say", "set_dated", "set_quiet"),
 ]
@@ -218,6 +218,24 @@ def _label_cells(row: Row | SongRow) -> list[str]:
         ", ".join(f"{metre} (×{bars})" for metre, bars in row.metres.items()) or "–",
         row.format or "–",
     ]
+
+
+def print_datasets(datasets: Iterable[DatasetInfo]) -> None:
+    """Print a table of mirdata's datasets."""
+    rows = [
+        [
+            dataset.name,
+            ", ".join(dataset.labels),
+            "–" if dataset.tracks is None else str(dataset.tracks),
+            "–" if dataset.minutes is None else f"{dataset.minutes:.0f}",
+            ", ".join(dataset.versions),
+            "yes" if dataset.downloaded else "–",
+            shorten(dataset.licence, 50, placeholder=" …") or "not stated",
+        ]
+        for dataset in datasets
+    ]
+    _table(["dataset", "labels", "recordings", "minutes", "versions", "downloaded", "licence"], rows)
+    print("levada corpus get NAME downloads one; use it as mirdata:NAME")
 
 
 def print_agreement(found: Mapping[str, Agreement]) -> None:

@@ -12,10 +12,9 @@ from typing import Literal, overload
 
 from levada.data.corpus import Corpus, Labels
 from levada.data.folder import open_folder
-from levada.data.mirdata import has_labels, open_mirdata
+from levada.data.mirdata import labels_of_dataset, open_mirdata
 from levada.data.multitracks import Multitrack
 from levada.data.stem_folder import open_stem_folder, song_kinds
-from levada.data.stem_mirdata import open_stem_mirdata
 from levada.errors import InputError
 
 __all__ = ["MIRDATA", "RENDERED", "load_corpus"]
@@ -114,7 +113,7 @@ def load_corpus(
     if home is not None and not is_mirdata:
         raise InputError("home applies to mirdata:NAME only", path=source)
     if is_mirdata:
-        labels = labels or _only_kind(has_labels(name.removeprefix(MIRDATA), home=home), name)
+        labels = labels or _only_kind(labels_of_dataset(name.removeprefix(MIRDATA), home=home), name)
     elif is_rendered:
         labels = labels or "beats"
         source = _rendered(name.removeprefix(RENDERED), labels, MINUTES if minutes is None else minutes, seed or 0)
@@ -125,8 +124,7 @@ def load_corpus(
     if instruments and (labels == "beats" or is_mirdata or is_rendered):
         raise InputError("instruments apply to a folder of stems", path=name)
     if is_mirdata:
-        opened = open_mirdata if labels == "beats" else open_stem_mirdata
-        return opened(name.removeprefix(MIRDATA), home=home)
+        return open_mirdata(name.removeprefix(MIRDATA), labels=labels, home=home)
     if labels == "stems":
         return open_stem_folder(source, instruments=instruments)
     return open_folder(source, convention=convention)

@@ -1,7 +1,7 @@
-"""Everything that is wrong with a corpus of stems.
+"""What is wrong with songs and their stems.
 
-Each recording is read once, in blocks, those of a song side by side, so that what they have in common is known: whether
-the stems sum to the mixture, at which levels, which of them is upside down, and whether two are one.
+The recordings of a song are read side by side, which shows what they have in common: whether the stems sum to the
+mixture, at which levels, which of them has the opposite polarity, and whether two are the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, zip_longest
 from pathlib import Path
@@ -17,112 +16,102 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada.data.check import CLIPPED, FULL_SCALE, SILENT, SongRow, reader_warnings
+from levada.data.audio_scan import AudioScan
 from levada.data.corpus import Corpus
 from levada.data.multitracks import REST, Multitrack
-from levada.data.problems import ORDER, Problem, listed
+from levada.data.problems import Problem, listed
 from levada.errors import InputError
-from levada.io import audio
 from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
-__all__ = ["check_stems", "song_rows"]
+__all__ = ["SongRow", "rows_and_problems", "scan"]
 
 Floats = npt.NDArray[np.float64]
 
-SHORT_S = 1.0  # nothing can be learnt from less
-LONGER_S = 0.05  # by which lengths may differ
-MATCHES_DB = -30.0  # what a mixture may have beyond its stems and be nothing to speak of
-FLIPPED = 0.3  # the gain, below 0, from which on a stem is upside down
-UPSIDE_DOWN = "is upside down: its polarity is the opposite of what it has in the mixture"
-LEVEL_DB = 1.0  # by which a stem may be louder in the mixture than alone
-SAME = 0.9999  # correlation of two recordings of a song that are one
-ALIKE = 1e-5  # by which the marks of two recordings that are one may differ: rounding to 16 bits
+LONGER_S = 0.05  # difference of lengths that is accepted
+MATCHES_DB = -30.0  # what a mixture may have beyond its stems and not be reported
+FLIPPED = 0.3  # the gain, below 0, from which on the polarity is the opposite
+OPPOSITE = "has the opposite polarity of what it has in the mixture"
+LEVEL_DB = 1.0  # difference of levels in the mixture and alone that is accepted
+SAME = 0.9999  # correlation of two recordings of a song that are the same
+ALIKE = 1e-5  # difference of the fingerprints of two equal recordings: rounding to 16 bits
 AMBIENT = {"overhead", "overheads", "oh", "ohs", "room", "rooms", "roommic", "ambience", "ambient", "ambiente"}
 
 
+@dataclass(frozen=True)
+class SongRow:
+    """One song in the table."""
+
+    id: str  # of the song
+    group: str  # performers, session or instrument set
+    duration_s: float  # NaN if it cannot be read
+    mixture: bool  # whether there is a recording of it
+    instruments: tuple[str, ...]  # names of its stems
+
+
 @dataclass
-class _Take:
-    """What one pass over a recording tells."""
+class _Take(AudioScan):
+    """Properties of one recording of a song."""
 
-    path: Path
-    instrument: str  # empty for the mixture
-    rate: int = 0
-    channels: int = 0
-    samples: int = 0
-    peak: float = 0.0
-    full: int = 0  # samples at full scale
+    instrument: str = ""  # empty for the mixture
     moments: Floats = field(default_factory=lambda: np.zeros(4))  # of its energy in time, and of its size
-    error: str = ""
 
     @property
-    def duration_s(self) -> float:
-        return self.samples / self.rate if self.rate else 0.0
-
-    @property
-    def is_heard(self) -> bool:
-        return not self.error and self.peak > SILENT
-
-    @property
-    def mark(self) -> Floats:
-        """Three numbers that are the same for the same take at any level, upside down or not."""
+    def fingerprint(self) -> Floats:
+        """Three numbers that are the same for the same take at any level and polarity."""
         energy, first, second, fourth = self.moments
         centre = first / energy
         return np.array([centre, np.sqrt(max(second / energy - centre**2, 0)), self.duration_s * fourth / energy**2])
 
-    def hear(self, block: npt.NDArray[np.float32]) -> Floats:
-        time_s = (self.samples + np.arange(block.shape[1])) / self.rate
-        size = np.abs(block)
-        top = float(size.max())
-        self.peak = max(self.peak, top)
-        if top >= FULL_SCALE:
-            self.full += int(np.count_nonzero(size >= FULL_SCALE))
-        self.samples += block.shape[1]
-        heard = np.asarray(block.mean(axis=0), np.float64)
-        energy = np.square(heard) / self.rate
-        self.moments += [energy.sum(), energy @ time_s, energy @ time_s**2, energy @ energy * self.rate]
-        return heard
+    def mono(self) -> Iterator[Floats]:
+        """Read the mean of the channels in blocks [shape=(samples,)]."""
+        for block in self.blocks(block_s=4.0):
+            time_s = (self.samples + np.arange(block.shape[1])) / self.rate
+            samples = np.asarray(block.mean(axis=0), np.float64)
+            energy = np.square(samples) / self.rate
+            self.moments += [energy.sum(), energy @ time_s, energy @ time_s**2, energy @ energy * self.rate]
+            yield samples
 
 
 @dataclass
-class _Heard:
-    """A song, and what its recordings have in common."""
+class _SongScan:
+    """Properties of the recordings of a song, and what they have in common."""
 
     song: Multitrack
     takes: list[_Take]  # the mixture, if there is one, is the last
-    common: Floats = field(default_factory=lambda: np.zeros((0, 0)))  # inner products of takes; empty if rates differ
+    common: Floats  # inner products of takes; empty if rates differ
 
 
-def check_stems(corpus: Corpus[Multitrack]) -> tuple[Problem, ...]:
-    """Read every recording of a corpus of stems and say what is wrong.
-
-    Parameters
-    ----------
-    corpus : Corpus[Multitrack]
-
-    Returns
-    -------
-    tuple of Problem
-        Errors first, then warnings and notes; an error makes a song unusable or wrong. None is raised.
-    """
-    with reader_warnings() as said, ThreadPoolExecutor() as pool:
-        songs = list(pool.map(_listen, corpus.tracks))
-    problems = [*corpus.notes, *(Problem("warning", message, path) for path, message in said)]
-    for heard in songs:
-        problems += _alone(heard)
-        problems += _against_mixture(heard)
-        problems += _twice_in_song(heard)
-    problems += _twice_in_corpus(songs)
-    problems += _names(corpus)
-    problems += _ambient(corpus)
-    return tuple(sorted(problems, key=lambda one: (ORDER.index(one.severity), str(one.path or ""), one.message)))
+def scan(song: Multitrack) -> _SongScan:
+    """Read all recordings of a song once, side by side."""
+    takes = [_Take(path, instrument=name) for name, paths in song.stems.items() for path in paths]
+    takes += [_Take(song.mixture)] if song.mixture is not None else []
+    common = np.zeros((len(takes), len(takes)))
+    for blocks in zip_longest(*(take.mono() for take in takes)):
+        longest = max((len(block) for block in blocks if block is not None), default=0)
+        stack = np.zeros((len(takes), longest))
+        for row, block in zip(stack, blocks, strict=True):
+            if block is not None:
+                row[: len(block)] = block
+        common += stack @ stack.T
+    one_rate = len({take.rate for take in takes if not take.error}) == 1
+    return _SongScan(song, takes, common if one_rate else np.zeros((0, 0)))
 
 
-def song_rows(corpus: Corpus[Multitrack]) -> tuple[SongRow, ...]:
-    """Return a row for each song."""
-    return tuple(
+def rows_and_problems(corpus: Corpus[Multitrack], scans: Sequence[_SongScan]) -> tuple[list[SongRow], list[Problem]]:
+    """Return a row for each song, and the problems of songs and instruments."""
+    rows = [
         SongRow(song.id, song.group, _duration_s(song), song.mixture is not None, song.instruments)
         for song in corpus.tracks
-    )
+    ]
+    problems = list[Problem]()
+    for one in scans:
+        problems += [problem for take in one.takes for problem in take.problems()]
+        problems += _mixture_problems(one)
+        problems += _repeated_in_song(one)
+    problems += _repeated_in_corpus(scans)
+    problems += _name_problems(corpus)
+    problems += _ambient(corpus)
+    return rows, problems
 
 
 def _duration_s(song: Multitrack) -> float:
@@ -132,75 +121,27 @@ def _duration_s(song: Multitrack) -> float:
         return float("nan")
 
 
-def _listen(song: Multitrack) -> _Heard:
-    """One pass over all recordings of a song."""
-    takes = [_Take(path, name) for name, paths in song.stems.items() for path in paths]
-    takes += [_Take(song.mixture, "")] if song.mixture is not None else []
-    for take in takes:
-        try:
-            facts = audio.info(take.path)
-            take.rate, take.channels = facts.rate, facts.channels
-        except InputError as error:
-            take.error = error.problem
-    side_by_side = len({take.rate for take in takes if not take.error}) == 1
-    common = np.zeros((len(takes), len(takes)))
-    for blocks in zip_longest(*(_blocks(take) for take in takes)):
-        if side_by_side:
-            longest = max((len(block) for block in blocks if block is not None), default=0)
-            stack = np.zeros((len(takes), longest))
-            for row, block in zip(stack, blocks, strict=True):
-                if block is not None:
-                    row[: len(block)] = block
-            common += stack @ stack.T
-    return _Heard(song, takes, common if side_by_side else np.zeros((0, 0)))
-
-
-def _blocks(take: _Take) -> Iterator[Floats]:
-    if take.error:
-        return
-    try:
-        for block in audio.read_blocks(take.path, block_s=4.0):
-            yield take.hear(block)
-    except InputError as error:
-        take.error = error.problem
-
-
-def _alone(heard: _Heard) -> Iterator[Problem]:
-    """What is wrong with each recording for itself."""
-    for take in heard.takes:
-        if take.error:
-            yield Problem("error", take.error, take.path)
-        elif take.duration_s < SHORT_S:
-            samples = f"{take.samples} {'sample' if take.samples == 1 else 'samples'}"
-            yield Problem("error", f"lasts {take.duration_s:.3g} s ({samples})", take.path)
-        elif not take.is_heard:
-            yield Problem("error", "is silent throughout", take.path)
-        if take.full > CLIPPED * max(1, take.samples * take.channels):
-            share = take.full / (take.samples * take.channels)
-            yield Problem("warning", f"is clipped: {share:.1%} of its samples are at full scale", take.path)
-
-
-def _against_mixture(heard: _Heard) -> Iterator[Problem]:
-    """What does not fit together: lengths, rates, channels and the sum."""
-    takes = [take for take in heard.takes if not take.error]
+def _mixture_problems(scan: _SongScan) -> Iterator[Problem]:
+    """Yield what does not fit together: lengths, rates, channels and the sum."""
+    takes = [take for take in scan.takes if not take.error]
     if len(takes) < 2:
         return
     rates = Counter(take.rate for take in takes)
     if len(rates) > 1:
-        told = listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
-        yield Problem("warning", f"has rates that differ: {told}; they are resampled when read", takes[0].path.parent)
+        names = listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
+        yield Problem("warning", f"has rates that differ: {names}; they are resampled when read", takes[0].path.parent)
     if len({take.channels for take in takes}) > 1:
-        alone = [take for take in takes if take.channels == 1 and take.path not in heard.song.channels]
+        alone = [take for take in takes if take.channels == 1 and take.path not in scan.song.channels]
         mono = listed(take.path.name for take in alone)
-        what = f"is mono and heard in every channel: {mono}" if mono else "has numbers of channels that differ"
+        what = f"is mono and in every channel: {mono}" if mono else "has numbers of channels that differ"
         yield Problem("note", what, takes[0].path.parent)
     mixture = takes[-1] if not takes[-1].instrument else None
     if mixture is None:
         longest = max(take.duration_s for take in takes)
         short = [take for take in takes if longest - take.duration_s > LONGER_S]
         if short:
-            told = listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
-            yield Problem("note", f"has stems that end earlier, and are silent then: {told}", takes[0].path.parent)
+            names = listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
+            yield Problem("note", f"has stems that end earlier, and are silent then: {names}", takes[0].path.parent)
         return
     for take in takes[:-1]:
         over_s = take.duration_s - mixture.duration_s
@@ -210,31 +151,31 @@ def _against_mixture(heard: _Heard) -> Iterator[Problem]:
         elif over_s < -LONGER_S:
             what = f"is {-over_s:.2f} s shorter than its mixture, and silent then"
             yield Problem("note", what, take.path)
-    if len(heard.common) and mixture.is_heard and any(take.is_heard for take in takes[:-1]):
-        yield from _sums(heard, mixture)
+    if len(scan.common) and mixture.is_audible and any(take.is_audible for take in takes[:-1]):
+        yield from _sum_problems(scan, mixture)
 
 
-def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
-    """Whether the stems sum to the mixture; if not, at which levels and with which delay they would."""
-    index = heard.takes.index(mixture)
-    use = [at for at, take in enumerate(heard.takes) if take.instrument and take.is_heard]
-    stems, cross, total = heard.common[np.ix_(use, use)], heard.common[use, index], heard.common[index, index]
-    fit = None if any(take.error for take in heard.takes) else heard.song.fit
+def _sum_problems(scan: _SongScan, mixture: _Take) -> Iterator[Problem]:
+    """Yield whether the stems sum to the mixture, and if not, at which levels and with which delay they would."""
+    index = scan.takes.index(mixture)
+    use = [at for at, take in enumerate(scan.takes) if take.instrument and take.is_audible]
+    stems, cross, total = scan.common[np.ix_(use, use)], scan.common[use, index], scan.common[index, index]
+    fit = None if any(take.error for take in scan.takes) else scan.song.fit
     if fit is None or _db(total - 2 * cross.sum() + stems.sum(), total) <= MATCHES_DB:
         return
     if fit.delay:
         when = "later" if fit.delay > 0 else "earlier"
         what = f"is {abs(1000 * fit.delay_s):.1f} ms {when} than its stems; it is moved when it is used"
         yield Problem("warning", what, mixture.path)
-    if heard.song.has_rest:
+    if scan.song.has_rest:
         gain = float(np.linalg.lstsq(stems, cross, rcond=1e-9)[0][0])
         change_db = 20 * np.log10(max(abs(gain), 1e-6))
         if gain < -FLIPPED:
-            yield Problem("warning", UPSIDE_DOWN, heard.takes[use[0]].path)
+            yield Problem("warning", OPPOSITE, scan.takes[use[0]].path)
         elif abs(change_db) > 3 * LEVEL_DB and not fit.delay:
             what = f"is {abs(change_db):.0f} dB {'louder' if change_db > 0 else 'softer'} in the mixture than alone"
             yield Problem(
-                "warning", f"{what}: the rest is what remains of the mixture without it", heard.takes[use[0]].path
+                "warning", f"{what}: the rest is what remains of the mixture without it", scan.takes[use[0]].path
             )
         return
     if not fit.is_used:
@@ -244,10 +185,10 @@ def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
         )
         yield Problem("warning", what, mixture.path)
         return
-    gains = dict(zip(heard.song.stems, fit.gains, strict=True))
-    for take in heard.takes[:-1]:
+    gains = dict(zip(scan.song.stems, fit.gains, strict=True))
+    for take in scan.takes[:-1]:
         if gains[take.instrument] < -FLIPPED:
-            yield Problem("warning", UPSIDE_DOWN, take.path)
+            yield Problem("warning", OPPOSITE, take.path)
     changed = [
         f"{name} {20 * np.log10(gain):+.1f} dB"
         for name, gain in gains.items()
@@ -263,28 +204,28 @@ def _sums(heard: _Heard, mixture: _Take) -> Iterator[Problem]:
         yield Problem("note", what, mixture.path)
 
 
-def _twice_in_song(heard: _Heard) -> Iterator[Problem]:
-    """The same recording under two names of one song, at whatever level."""
-    if not len(heard.common):
+def _repeated_in_song(scan: _SongScan) -> Iterator[Problem]:
+    """Yield recordings that a song has under two names, at whatever level."""
+    if not len(scan.common):
         return
-    use = [at for at, take in enumerate(heard.takes) if take.instrument and take.is_heard]
+    use = [at for at, take in enumerate(scan.takes) if take.instrument and take.is_audible]
     for one, other in combinations(use, 2):
-        power = np.sqrt(heard.common[one, one] * heard.common[other, other])
-        alike = heard.common[one, other] / max(power, 1e-30)
-        channels = {heard.takes[at].path for at in (one, other)} <= heard.song.channels.keys()
-        of_one = channels and heard.takes[one].instrument == heard.takes[other].instrument
+        power = np.sqrt(scan.common[one, one] * scan.common[other, other])
+        alike = scan.common[one, other] / max(power, 1e-30)
+        channels = {scan.takes[at].path for at in (one, other)} <= scan.song.channels.keys()
+        of_one = channels and scan.takes[one].instrument == scan.takes[other].instrument
         if abs(alike) > SAME and not of_one:
-            how = "" if alike > 0 else ", upside down"
-            what = f"is the same recording as {heard.takes[one].path.name}{how}"
-            yield Problem("error", what, heard.takes[other].path)
+            how = "" if alike > 0 else ", with opposite polarity"
+            what = f"is the same recording as {scan.takes[one].path.name}{how}"
+            yield Problem("error", what, scan.takes[other].path)
 
 
-def _twice_in_corpus(songs: Sequence[_Heard]) -> Iterator[Problem]:
-    """The same take in two songs, of which one may be trained and the other tested on."""
-    takes = [(take, heard.song) for heard in songs for take in heard.takes if take.is_heard and take.moments[0] > 0]
-    takes.sort(key=lambda one: float(one[0].mark[0]))
+def _repeated_in_corpus(scans: Sequence[_SongScan]) -> Iterator[Problem]:
+    """Yield takes that two songs have, of which one may be trained and the other tested on."""
+    takes = [(take, scan.song) for scan in scans for take in scan.takes if take.is_audible and take.moments[0] > 0]
+    takes.sort(key=lambda one: float(one[0].fingerprint[0]))
     for (take, song), (other, another) in pairwise(takes):
-        if song is not another and np.allclose(take.mark, other.mark, rtol=ALIKE, atol=0):
+        if song is not another and np.allclose(take.fingerprint, other.fingerprint, rtol=ALIKE, atol=0):
             here, there, apart = (other, take, another.group != song.group)
             if str(here.path) < str(there.path):
                 here, there = there, here
@@ -292,8 +233,8 @@ def _twice_in_corpus(songs: Sequence[_Heard]) -> Iterator[Problem]:
             yield Problem("error" if apart else "warning", f"holds the same take as {there.path}{what}", here.path)
 
 
-def _names(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
-    """What is wrong with the instruments of the corpus as a whole."""
+def _name_problems(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
+    """Yield problems of the instruments of the corpus as a whole."""
     root, names = corpus.root, corpus.instruments
     if len(names) < 2:
         what = f"has one instrument, {', '.join(names)}: there is nothing to separate it from"
@@ -329,7 +270,7 @@ def _names(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
 
 
 def _ambient(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
-    """Recordings of all instruments at once, by their names."""
+    """Yield a note on recordings of all instruments at once, recognised by their names."""
     found = dict[str, Path]()
     for path in (path for song in corpus.tracks for path in song.files):
         name = slug(path.stem)

@@ -27,29 +27,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 
 from levada.data.corpus import Corpus
 from levada.data.folder import STEMS, TOML, Facts, read_facts, without_excluded
 from levada.data.medleydb import read_metadata
 from levada.data.metadata import read_groups
-from levada.data.multitracks import REST, Multitrack, audio_info
+from levada.data.multitracks import Multitrack, audio_info
 from levada.data.pairing import Annotations
 from levada.data.problems import Problem, others
-from levada.data.shared_takes import with_shared_takes
-from levada.data.silence import without_silent
+from levada.data.song_preparation import prepare_songs
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.toml import line_of
-from levada.synth.instrument_names import OTHER, find_instrument, find_voice, find_voices, normalise_name, slug
+from levada.synth.instrument_names import find_instrument, find_voice, normalise_name, slug
 
-__all__ = ["brid_solo", "in_one_voice", "open_stem_folder", "renamed_notes", "song_kinds"]
+__all__ = ["brid_solo", "open_stem_folder", "song_kinds"]
 
 MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
 MEDLEYDB, RAW = "_stems", "_raw"
@@ -114,26 +111,16 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         )
     tree.complain()
     groups, grouping = _groups(found, root, facts)
-    songs, renamed = in_one_voice([_multitrack(song, groups[song.id], tree.right) for song in found], kept=tree.kept)
-    songs, silent = without_silent(songs)
-    songs, grouping = with_shared_takes(songs, grouping)
-    return Corpus(
+    corpus = Corpus(
         name=facts.name or root.resolve().name,
-        tracks=songs,
+        tracks=tuple(_multitrack(song, groups[song.id], tree.right) for song in found),
         root=root,
         licence=facts.licence,
         citation=facts.citation,
         grouping=grouping,
-        notes=(*tree.notes, *renamed_notes(renamed, root), *silent, *_unused(sorted(set(tree.over)))),
+        notes=(*tree.notes, *_unused(sorted(set(tree.over)))),
     )
-
-
-def renamed_notes(renamed: Mapping[str, str], root: Path) -> list[Problem]:
-    """Report the instruments that several names were used for."""
-    return [
-        Problem("warning", f"calls one instrument {other} and {used}: {used} is used for both", root)
-        for other, used in sorted(renamed.items())
-    ]
+    return prepare_songs(corpus, kept=tree.kept)
 
 
 def _unused(recordings: Sequence[Path]) -> list[Problem]:
@@ -157,57 +144,6 @@ def song_kinds(folder: str | Path) -> tuple[bool, bool]:
         if song.mixture is not None or any(find_instrument(name) for name, _ in song.stems)
     }
     return True in kinds, False in kinds
-
-
-def in_one_voice(
-    songs: Sequence[Multitrack], *, kept: Collection[str] = ()
-) -> tuple[tuple[Multitrack, ...], dict[str, str]]:
-    """Give one name to instruments that are called by several, and tell mixtures that hold more than their stem.
-
-    Parameters
-    ----------
-    songs : sequence of Multitrack
-    kept : collection of str
-        Names that somebody chose, and that stay.
-
-    Returns
-    -------
-    songs : tuple of Multitrack
-        Names of one voice that never play together are one: the one that most songs have. Those that do play
-        together are told apart by somebody on purpose, and what is not struck is left as it is.
-    renamed : dict of str to str
-        What was called otherwise -> the name used.
-    """
-    often = Counter(name for song in songs for name in song.stems)
-    voices = [find_voices([*song.stems], context=often) for song in songs]
-    by_voice: dict[str, Counter[str]] = {}
-    for own in voices:
-        for name, voice in own.items():
-            if voice is not None and voice != OTHER:
-                by_voice.setdefault(voice, Counter())[name] += 1
-    together = {pair for song in songs for pair in combinations(sorted(song.stems), 2)}
-    used: dict[tuple[str, str], str] = {}  # voice and name -> the name used
-    for voice, names in by_voice.items():
-        chosen, *rest = sorted(names, key=lambda name: (name not in kept, -names[name], name != voice, name))
-        others = {name for other, theirs in by_voice.items() if other != voice for name in theirs}
-        is_two = chosen in others and chosen != voice and chosen not in kept  # one name of two instruments
-        used[voice, chosen] = voice if is_two else chosen
-        if sum(name in kept for name in names) > 1:
-            continue
-        one = [chosen]
-        for name in rest:
-            if not any(tuple(sorted((name, other))) in together for other in one):
-                used[voice, name] = used[voice, chosen]
-                one.append(name)
-    alone = all(len(song.stems) == 1 for song in songs if song.mixture is not None)
-    return tuple(
-        replace(
-            song,
-            stems={used.get((own[name] or "", name), name): takes for name, takes in song.stems.items()},
-            has_rest=alone and song.mixture is not None and REST not in song.stems,
-        )
-        for song, own in zip(songs, voices, strict=True)
-    ), {name: chosen for (_, name), chosen in used.items() if chosen != name}
 
 
 def brid_solo(name: str) -> str | None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.pretrained import load_tracker, tracker_of
 from levada.data import Corpus, Multitrack, load_corpus, sample
-from levada.data.check import duplicates
+from levada.data.beat_check import duplicates
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.tables import write_csv

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.data import REST, Corpus, Multitrack, Span
-from levada.data.check import SILENT
+from levada.data.audio_scan import SILENT
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
