@@ -8,6 +8,7 @@ or, as in BRID, whose ids do.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import logging
@@ -326,7 +327,9 @@ def _import_mirdata(purpose: str) -> Any:
         raise MissingExtra("mirdata", extra="data", purpose=purpose)
     with _quiet():
         private_numba_cache()  # mirdata imports librosa
-        return importlib.import_module("mirdata")
+        import mirdata
+
+        return mirdata
 
 
 @contextlib.contextmanager
