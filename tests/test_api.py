@@ -150,6 +150,7 @@ def test_every_name_is_documented_and_found():
         levada.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

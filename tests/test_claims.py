@@ -178,6 +178,7 @@ def test_every_figure_in_a_table_of_the_readme_is_claimed_of_another():
                 ), f"{name}: {first}, {column}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_documentation_claims_what_its_tables_say(document):
     tables = {}

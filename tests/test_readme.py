@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -20,6 +22,7 @@ def test_there_are_commands_to_run():
     assert {shlex.split(command)[1] for command in COMMANDS} >= {"beats", "adapt", "evaluate", "corpus", "models"}
 
 
+@pytest.mark.slow
 def test_every_line_does_what_it_says():
     """In a process of its own, as a reader's is: whatever other tests have loaded is not there."""
     walk = [

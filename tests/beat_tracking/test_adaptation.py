@@ -68,6 +68,7 @@ def same(one, other):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 class TestStrategies:
     def test_finetune_learns_its_labels(self, base, track, span, tmp_path):
         before = scored(base, track)
@@ -219,6 +220,7 @@ def killed_after(steps):
     return progress
 
 
+@pytest.mark.slow
 class TestRun:
     def run(self, span, base, out, **options):
         return adapt([span], base=base, out=out, settings=options.pop("settings", QUICK), **options)
@@ -361,6 +363,7 @@ class TestRun:
         assert json.loads((tmp_path / "mine" / "config.json").read_text())["card"]["name"] == "mine"
 
 
+@pytest.mark.slow
 class TestPrior:
     """A description that teaches beside the labels."""
 

@@ -334,6 +334,7 @@ class TestTracker:
         tracker.track(np.zeros((2, 500), np.float32), 44_100)
 
 
+@pytest.mark.slow
 class TestFinetune:
     SETTINGS = replace(beat_this.finetune_settings(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
 

@@ -85,6 +85,7 @@ def original():
     return types.SimpleNamespace(features=lambda samples: features.process_audio(samples).T, hear=hear, decode=decode)
 
 
+@pytest.mark.slow
 @needs_beatnet
 class TestAsTheOriginal:
     def test_features(self, original, piece):
@@ -128,6 +129,7 @@ class TestAsTheOriginal:
         assert "BeatNet" not in sys.modules
 
 
+@pytest.mark.slow
 @needs_beatnet
 class TestWeights:
     @pytest.mark.parametrize(("model", "unheard"), [(1, "GTZAN"), (2, "Ballroom"), (3, "Rock Corpus")])

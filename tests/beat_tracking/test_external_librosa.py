@@ -22,6 +22,7 @@ def clicks(*, rate=44100, bpm=120.0, duration_s=12.0):
     return audio.clicks(Beats(np.arange(0.5, duration_s - 0.5, 60 / bpm)), rate=rate, duration_s=duration_s)[None]
 
 
+@pytest.mark.slow
 class TestTracker:
     def test_its_beats_are_librosas_own(self, rendered):
         path = rendered / "a.wav"
@@ -75,6 +76,7 @@ def stamps(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.nb[ci]")}
 
 
+@pytest.mark.slow
 def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendered, tmp_path, monkeypatch):
     """Two that fill one cache leave code that crashes whoever loads it, and the one beside librosa lasts."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -67,6 +67,7 @@ def own_tcn(path, *models):
     return quiet(lambda: beats.TCNBeatProcessor(nn_files=[paths[model - 1] for model in models])(str(path)))
 
 
+@pytest.mark.slow
 @needs_madmom
 class TestTracker:
     def test_its_beats_are_madmoms_own(self, music, recording):
@@ -265,6 +266,7 @@ class TestNetworks:
             rival.weights(1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("has_tcns")
 class TestTcnTracker:
     def test_finds_beats_and_leaves_downbeats_open(self, music):

@@ -127,6 +127,7 @@ class TestEventLoss:
         assert event_loss(np.zeros((10, 2)), self.beats, fps=100) == 0.0
 
 
+@pytest.mark.slow
 class TestValidate:
     def test_a_network_that_knows_both_halves_goes_far(self, base, tracks, tmp_path):
         span = annotated_spans(tracks[0])[0]
@@ -157,6 +158,7 @@ class TestValidate:
         return validate(halves, base=base.net, train=train, hear=file_log_spectrogram)
 
 
+@pytest.mark.slow
 class TestAdaptation:
     def test_what_was_chosen_is_written_down(self, base, tracks, tmp_path):
         made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=QUICK, folder=tmp_path)

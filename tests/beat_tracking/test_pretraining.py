@@ -268,6 +268,7 @@ class TestStream:
             assert not batch.targets[:, 124:].any()
 
 
+@pytest.mark.slow
 class TestPretrain:
     def test_a_killed_run_goes_on_as_if_nothing_had_happened(self, tmp_path, monkeypatch):
         monkeypatch.setattr(training, "SAVE_EVERY_S", 0)

@@ -375,6 +375,7 @@ def killed_by_the_system(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 class TestProcesses:
     def test_two_give_the_same_files(self, archive, tmp_path):
         (archive / "broken.wav").write_bytes(b"no audio")

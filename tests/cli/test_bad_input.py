@@ -420,6 +420,7 @@ def child(what, at, *arguments):
     )
 
 
+@pytest.mark.slow
 class TestInterrupted:
     @pytest.fixture
     def adapting(self, rendered, tiny_model):

@@ -14,7 +14,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.formats import read_beats
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = [pytest.mark.usefixtures("few_steps"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

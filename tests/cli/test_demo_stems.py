@@ -15,7 +15,7 @@ from levada.io import audio
 from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import load_separator
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = [pytest.mark.usefixtures("few_steps"), pytest.mark.slow]
 
 KEY = pytest.StashKey()
 

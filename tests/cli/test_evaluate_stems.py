@@ -31,6 +31,7 @@ def stems(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 class TestCommand:
     def test_nmf_of_other_songs(self, levada, stems, tmp_path):
         code, out, err = levada(

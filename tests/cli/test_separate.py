@@ -203,6 +203,7 @@ def child(what, at, *arguments):
     )
 
 
+@pytest.mark.slow
 class TestInterrupted:
     @pytest.fixture
     def songs(self, tmp_path):

@@ -162,6 +162,7 @@ class TestSeeds:
         assert [path.name for path in done.written] == [f"candombe-00{number}.wav" for number in (1, 2, 3)]
 
 
+@pytest.mark.slow
 class TestGoingOn:
     def test_what_is_finished_is_kept(self, corpus, tmp_path):
         folder, told = tmp_path / "corpus", []

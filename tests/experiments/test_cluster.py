@@ -291,6 +291,7 @@ class TestWhatGoesWrong:
             list(cluster.each(square, [1], address="auto"))
 
 
+@pytest.mark.slow
 class TestAddresses:
     @pytest.mark.parametrize(
         "address",
@@ -474,6 +475,7 @@ def started(folder: Path, script: str):
             running.wait()
 
 
+@pytest.mark.slow
 class TestRealCluster:
     @pytest.fixture(autouse=True)
     def _here(self, tmp_path_factory):

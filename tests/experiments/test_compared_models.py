@@ -61,6 +61,7 @@ def scored(plan, there):
     return {getattr(item, "track", item).id for item in split.test} - set(plan.unscored)
 
 
+@pytest.mark.slow
 class TestTrained:
     def test_what_one_model_knows_no_model_is_scored_on(self, clicks, tiny_model, tmp_path):
         knows = model(tiny_model, tmp_path / "knows", [clicks / "a.wav", clicks / "b.wav", clicks / "c.wav"])
@@ -139,6 +140,7 @@ class TestDuplicates:
         assert "three (the same as one)" in note
 
 
+@pytest.mark.slow
 class TestPlaces:
     def test_a_study_that_is_moved_goes_on(self, clicks, tiny_model, tmp_path):
         """Spec, corpus, models, a sampled rendering and runs, all of them elsewhere: nothing is done again."""

@@ -74,6 +74,7 @@ def a_study(folder):
     return folder
 
 
+@pytest.mark.slow
 class TestPage:
     def test_is_one_file_that_needs_nothing_else(self, out, tmp_path):
         told = []

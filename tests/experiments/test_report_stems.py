@@ -170,6 +170,7 @@ class TestLeaks:
         assert np.isnan(matrix.shares[2, 1])
         assert leak_table(matrix, "roda").rows[2] == {"stem": "agogo", "caixa": "0", "surdo": "–"}
 
+    @pytest.mark.slow
     def test_runs_that_kept_none(self, tmp_path):
         a_run(tmp_path, "finetune+augment", kept=False)
         found = collect(read_runs(tmp_path))
@@ -177,6 +178,7 @@ class TestLeaks:
         write_report(tmp_path, out=tmp_path / "report")
 
 
+@pytest.mark.slow
 class TestPage:
     def test_has_all_of_it(self, written):
         html = (written / PAGE).read_text(encoding="utf-8")

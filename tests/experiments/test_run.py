@@ -37,6 +37,7 @@ def about(files):
     return json.loads(files["run.json"])
 
 
+@pytest.mark.slow
 class TestRun:
     def test_a_strategy_learns_on_one_side_and_is_scored_on_the_other(self, plans, tmp_path):
         (job,) = plans("finetune+augment", keep_weights=True, test=0.4)

@@ -20,6 +20,7 @@ def job(rendered, tiny_model):
     return Job(plan, source, "mine", keep_weights=True, model=str(tiny_model))
 
 
+@pytest.mark.slow
 def test_all_there_is(job, tmp_path):
     written = write_run(tmp_path, run(job))
     show(written, job, names=["csv"], out=tmp_path)

@@ -148,6 +148,7 @@ class TestResume:
         assert victim.with_name(f"{victim.name}.damaged-1").is_dir()
         assert len(read_runs(out)) == 12
 
+    @pytest.mark.slow
     def test_killed_in_the_middle(self, spec, tmp_path, monkeypatch):
         """The real thing: real runs in another process, and kill -9."""
         out, log = tmp_path / "out", tmp_path / "log"
@@ -196,6 +197,7 @@ class TestFailures:
         assert (again.done, again.kept, again.failed) == (2, 10, {})
         assert not any(run.error for run in read_runs(out))
 
+    @pytest.mark.slow
     def test_a_process_that_dies_costs_its_run_alone(self, spec, tmp_path):
         def each(_, jobs):
             return workers.parallel_map(dies, jobs, processes=2)

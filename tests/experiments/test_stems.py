@@ -88,6 +88,7 @@ def table(files, name="scores.csv"):
     return list(csv.DictReader(files[name].decode().splitlines()))
 
 
+@pytest.mark.slow
 class TestRuns:
     def test_a_row_a_song_and_instrument(self, jobs, tmp_path):
         (job,) = jobs("finetune+augment", keep_weights=True)

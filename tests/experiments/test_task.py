@@ -50,6 +50,7 @@ def spec(songs, tmp_path):
     return written
 
 
+@pytest.mark.slow
 def test_runs_and_their_report(spec, tmp_path):
     path = spec('strategies = ["nmf", "nmf-conv"]', "minutes = [0.05, 0.1]", "seeds = 2")
     summary = run_study(path, out=tmp_path / "runs")
@@ -69,6 +70,7 @@ def test_runs_and_their_report(spec, tmp_path):
     assert "nmf" in found.findings[0]
 
 
+@pytest.mark.slow
 def test_rendered_songs(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(

@@ -30,6 +30,7 @@ def test_what_is_damaged_was_good(tmp_path: Path) -> None:
     assert refused == 0
 
 
+@pytest.mark.slow
 def test_the_script_goes_on_for_minutes() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "fuzz_readers.py", "0.02", "7"], capture_output=True, text=True, check=False

@@ -69,6 +69,7 @@ class TestCode:
         package_digest.package_digest.cache_clear()
         assert len(found | {code_version.code_digest()}) == 3
 
+    @pytest.mark.slow
     def test_no_import_leads_from_a_run_to_what_does_not_count(self):
         """All imports, those inside functions too, from what renders, lays out and does runs."""
         graph = pytest.importorskip("grimp").build_graph("levada")
@@ -80,6 +81,7 @@ class TestCode:
         assert not paths & code_version.ASIDE
         assert _paths(graph.modules) >= code_version.ASIDE
 
+    @pytest.mark.slow
     def test_nothing_that_does_not_count_is_loaded_by_a_study(self, clicks, tmp_path):
         spec = tmp_path / "mine.toml"
         spec.write_text(

@@ -32,6 +32,7 @@ def test_a_pool_works_on_one_core_each_and_ignores_ctrl_c():
         assert lent.submit(interrupted).result() == "still here"
 
 
+@pytest.mark.slow
 def test_what_nobody_has_begun_is_dropped():
     began = time.monotonic()
     with process_pool(1) as lent:
@@ -58,6 +59,7 @@ def alive(pid: int) -> bool:
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes as Linux shows them")
 def test_a_killed_parent_leaves_no_workers(tmp_path):
     script = tmp_path / "parent.py"
@@ -170,6 +172,7 @@ def ends(how: int) -> int:
     return how
 
 
+@pytest.mark.slow
 class TestDeath:
     @pytest.mark.parametrize(
         ("how", "named"),
@@ -211,6 +214,7 @@ def test_every_process_has_a_cache_of_numba_of_its_own():
     assert str(private_numba_cache()) not in (first[0], second[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
 def test_whoever_stops_waiting_ends_the_processes(error):
     began = time.monotonic()
@@ -227,6 +231,7 @@ def test_whoever_stops_waiting_ends_the_processes(error):
     assert not alive(pids[0])
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("from levada.io.workers import parallel_map\nlist(parallel_map(len, ['a', 'bc'], processes=2))\n")

@@ -296,6 +296,7 @@ class TestTensorBoard:
         assert [(event.step, event.value) for event in self.read(tmp_path).Scalars("loss")] == [(1, 1), (2, 2), (3, 30)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nobody")
 class TestWeightsAndBiases:
     @pytest.fixture(autouse=True)

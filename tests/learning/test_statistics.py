@@ -128,6 +128,7 @@ def simulated():
     return coverage.tables(SAMPLES, seed=1, bootstraps=False)
 
 
+@pytest.mark.slow
 class TestCoverage:
     @pytest.mark.parametrize(
         ("name", "fewest"), [("normal", 3), ("beta(.5, .3)", 8), ("beta(8, 1)", 12), ("beta(1, .2)", 20)]

@@ -222,6 +222,7 @@ class TestLosses:
         assert missed(0) == pytest.approx(30 / 60)  # the false one alone
 
 
+@pytest.mark.slow
 class TestLearning:
     def test_overfits_one_excerpt(self, tmp_path):
         bands, beats = excerpt()
@@ -331,6 +332,7 @@ class TestLearning:
             FitSettings(**wrong)
 
 
+@pytest.mark.slow
 class TestKilled:
     """The process dies at some step; what the disk holds is all there is."""
 

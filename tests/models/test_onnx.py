@@ -50,6 +50,7 @@ def session(exported):
     return onnxruntime.InferenceSession(str(exported.path), providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "output"), [("masks", "masks"), ("unet", "masks"), ("tcn", "logits")])
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 37), (2, 300)])
 def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, frames):
@@ -64,6 +65,7 @@ def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, f
         assert np.allclose(given.sum(1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sizes_that_are_free_have_names(written):
     heard, given = (one(session(written["masks"][1]))[0].shape for one in (_inputs, _outputs))
     assert heard == ["batch", "frames", mask_net.N_BANDS]
@@ -79,6 +81,7 @@ def _outputs(opened):
     return opened.get_outputs()
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_is(written):
     said = session(written["masks"][1]).get_modelmeta().custom_metadata_map
     assert said["name"] == "masks"
@@ -94,6 +97,7 @@ def test_the_file_says_what_it_is(written):
     assert session(written["tcn"][1]).get_modelmeta().custom_metadata_map["task"] == "beats"
 
 
+@pytest.mark.slow
 def test_who_has_the_file_alone_can_separate(written):
     """A separator in numpy, made from what the metadata say, against ours."""
     net, exported = written["masks"]
@@ -116,6 +120,7 @@ def test_who_has_the_file_alone_can_separate(written):
         assert np.allclose(given, net(ours[None]).softmax(1).numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_says_how_far_apart_the_two_are(written):
     for name, (net, exported) in written.items():
         assert (exported.name, exported.network, exported.size) == (name, name, exported.path.stat().st_size)

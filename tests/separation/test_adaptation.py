@@ -123,6 +123,7 @@ class TestExcerpts:
             StemDataset([Example({"a": np.zeros(0, np.float32)}, ("a",))])
 
 
+@pytest.mark.slow
 class TestAdapting:
     def test_training_separates_what_it_has_seen(self, spans, tmp_path):
         settings = StemSettings(

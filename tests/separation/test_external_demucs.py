@@ -230,6 +230,7 @@ class TestCheckpoints:
             demucs.weights("htdemucs_ft")
 
 
+@pytest.mark.slow
 class TestAdapting:
     def test_instruments_are_initialised_by_their_voice(self, net):
         other = net.with_instruments(["agogo", "surdo_de_primeira", "caixa"])
@@ -280,6 +281,7 @@ class TestAdapting:
             demucs.DemucsSettings(**wrong)
 
 
+@pytest.mark.slow
 class TestCommands:
     @pytest.fixture
     def theirs(self, net, tmp_path):

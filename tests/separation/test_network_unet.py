@@ -109,6 +109,7 @@ def test_later_by_the_stride_is_the_same_later():
     assert torch.allclose(early[:, :, 32:], late[:, :, 48:], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_an_excerpt_and_keeps_its_statistics(tmp_path):
     rng = np.random.default_rng(0)
     low, high = torch.zeros(1, 64, 60), torch.zeros(1, 64, 60)

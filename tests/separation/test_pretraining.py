@@ -30,6 +30,7 @@ def test_the_recipe_that_ships():
     assert "TimGM6mb.sf2" not in settings.soundfonts  # kept for the exam
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two")
 def test_a_model_that_knows_all_instruments(tmp_path):
     (tmp_path / "recipe.toml").write_text(
@@ -43,6 +44,7 @@ def test_a_model_that_knows_all_instruments(tmp_path):
     assert not (tmp_path / "base.part").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two")
 def test_songs_are_rendered_once(tmp_path, monkeypatch):
     songs = recipe._songs(SMALL, tmp_path / "songs", 1)

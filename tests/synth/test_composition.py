@@ -93,6 +93,7 @@ class TestKits:
         assert 50 <= kit.tempo_bpm[0] <= 215
 
 
+@pytest.mark.slow
 class TestCompose:
     def test_the_same_seed_is_the_same_piece(self):
         one, same, other = (compose(rng(seed), KITS) for seed in (1, 1, 2))

@@ -110,6 +110,7 @@ class TestVoices:
         assert find_instrument("lead guitar") == ("lead-guitar", OTHER)
 
 
+@pytest.mark.slow
 class TestPairs:
     """Instruments of songs, and the stems of a model that has one for every voice, as the base has."""
 

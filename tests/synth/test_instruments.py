@@ -494,6 +494,7 @@ class TestTakes:
         assert set(SHAPES) == set(STROKES)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 class TestReal:
     """Figures of real drums: ours must lie around them."""

@@ -335,6 +335,7 @@ class TestFind:
             find_soundfont("my.sf2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FluidR3_GM.sf2", "MuseScore_General.sf3", "TimGM6mb.sf2"])
 class TestReal:
     def font(self, name):
