@@ -7,7 +7,7 @@ REAL ?= ../shared/real/mdb_drums/drums_only
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: help demo demo-stems demo-real study test check clean
+.PHONY: help demo demo-stems demo-real study test check docs clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition it has never heard; see and hear before and after in demo/"
@@ -16,6 +16,7 @@ help:
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
 	@echo "make check      format, lint, types, layers, spelling"
+	@echo "make docs       build the documentation in docs/_build, every warning an error"
 	@echo "make clean      remove what these made, but for runs/ and report/"
 
 demo: $(VENV)/.demo
@@ -42,8 +43,12 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	scripts/check
 
+docs: $(VENV)/.dev
+	$(bin)/python -m sphinx -W --keep-going -n -q docs docs/_build
+	@echo "open docs/_build/index.html"
+
 clean:
-	rm -rf $(VENV) demo demo-stems demo-real build dist
+	rm -rf $(VENV) demo demo-stems demo-real build dist docs/_build docs/_reference
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

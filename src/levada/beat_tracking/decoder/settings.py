@@ -39,7 +39,7 @@ class DecoderSettings:
     tempo_spread_octaves: float | None = None
     """Standard deviation of that prior, in octaves (1 is a doubling); given if and only if the centre is."""
     tempo_stiffness: float = 100.0
-    """Price of a tempo change: lambda in exp(-lambda |new / old - 1|) of two beat lengths; 0 is free."""
+    """Price of a tempo change: lambda in ``exp(-lambda |new / old - 1|)`` of two beat lengths; 0 is free."""
     metres: tuple[int, ...] = (2, 3, 4)
     """Beats a bar may have."""
     metre_weights: tuple[float, ...] | None = None
