@@ -23,7 +23,7 @@ demo: $(VENV)/.demo
 	$(bin)/levada demo --out demo --force
 
 demo-stems: $(VENV)/.demo
-	$(bin)/levada demo --task stems --out demo-stems --force
+	$(bin)/levada demo --stems --out demo-stems --force
 
 demo-real: $(VENV)/.demo
 	@if [ -d "$(REAL)" ]; then \

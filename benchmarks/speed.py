@@ -271,14 +271,14 @@ def start_up(bench: Bench) -> Iterator[Row]:
 
 
 def song(bench: Bench) -> Iterator[Row]:
-    mine = run([*LEVADA, "beats", str(bench.folder / "song.wav")], runs=3)
+    mine = run([*LEVADA, "track", str(bench.folder / "song.wav")], runs=3)
     met = mine.wall_s < 4 and mine.peak_mb < 500
 
     def say(their: Run) -> str:
         return f"{their.wall_s:.1f} s ({times(their.wall_s, mine.wall_s)}), {their.peak_mb:.0f} MB"
 
     peers = bench.beside("song", say, runs=1 if bench.quick else 2)
-    yield row("`levada beats`, a song of 3 minutes", mine, clock(mine), "< 4 s, < 500 MB", met, peers)
+    yield row("`levada track`, a song of 3 minutes", mine, clock(mine), "< 4 s, < 500 MB", met, peers)
 
 
 def spectra(bench: Bench) -> Iterator[Row]:
@@ -330,9 +330,9 @@ def long(bench: Bench) -> Iterator[Row]:
     if bench.quick:
         return
     bench.inside("hour")
-    mine = run([*LEVADA, "beats", str(bench.folder / "hour.wav"), "-o", str(bench.folder / "hour.beats")])
+    mine = run([*LEVADA, "track", str(bench.folder / "hour.wav"), "-o", str(bench.folder / "hour.beats")])
     (bench.folder / "hour.wav").unlink()
-    yield row("`levada beats`, an hour", mine, clock(mine, 0), "< 700 MB", mine.peak_mb < 700)
+    yield row("`levada track`, an hour", mine, clock(mine, 0), "< 700 MB", mine.peak_mb < 700)
 
 
 PARTS = (start_up, song, spectra, networks, decoding, adapting, long)

@@ -103,7 +103,7 @@ def test_adapt_refuses_segments(levada, tmp_path: Path) -> None:
 
 def test_adapt_labels_zero_based(levada, tmp_path: Path) -> None:
     song, first = CASES / "adapt-labels-zero-based" / "song.flac", CASES / "adapt-labels-zero-based" / "first.beats"
-    code, _, err = levada("adapt", song, "--labels", first, "--strategy", "bayes", "-o", tmp_path / "m")
+    code, _, err = levada("adapt", song, "--beats", first, "--strategy", "bayes", "-o", tmp_path / "m")
     assert code == 0
     assert "count from 0" in err
     beats: Beats = read_annotation(tmp_path / "m" / "song.beats").beats

@@ -19,7 +19,7 @@ COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada 
 
 def test_there_are_commands_to_run():
     assert len(COMMANDS) >= 8
-    assert {shlex.split(command)[1] for command in COMMANDS} >= {"beats", "adapt", "evaluate", "corpus", "models"}
+    assert {shlex.split(command)[1] for command in COMMANDS} >= {"track", "adapt", "evaluate", "corpus", "models"}
 
 
 @pytest.mark.slow

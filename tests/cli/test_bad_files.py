@@ -56,7 +56,7 @@ def corpus(tmp_path: Path) -> Path:
     "name",
     ["x" * 300 + ".wav", "file/a.wav", "loop/a.wav", "none/a.wav", "folder", "fifo.wav", latin1("canci\u00f3n.wav")],
 )
-@pytest.mark.parametrize("command", [["beats"], ["separate"], ["corpus", "check"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["track"], ["separate", "-m", "base"], ["corpus", "check"]], ids=" ".join)
 def test_a_recording_that_cannot_be_opened_is_the_users_to_mend(levada, tmp_path, command, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
@@ -64,7 +64,7 @@ def test_a_recording_that_cannot_be_opened_is_the_users_to_mend(levada, tmp_path
     os.mkfifo(tmp_path / "fifo.wav")
     code, _, err = levada(*command, tmp_path / name)
     assert code == 2
-    assert "our fault" not in err
+    assert "error inside levada" not in err
     assert err.count("\n") == 1
     err.encode("utf-8")
 
@@ -73,9 +73,9 @@ def test_a_recording_that_cannot_be_opened_is_the_users_to_mend(levada, tmp_path
 def test_an_output_that_cannot_be_written_is_refused(levada, tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
-    code, _, err = levada("beats", clicks(tmp_path / "song.wav"), "-m", "flux", "-o", tmp_path / name)
+    code, _, err = levada("track", clicks(tmp_path / "song.wav"), "-m", "flux", "-o", tmp_path / name)
     assert code == 2
-    assert "our fault" not in err
+    assert "error inside levada" not in err
 
 
 @pytest.mark.usefixtures("one_process")
@@ -96,8 +96,8 @@ def test_check_evaluate_select_and_beats_go_on_past_what_cannot_be_used(levada, 
     code, _, err = levada("select", corpus, "-o", tmp_path / "chosen", "--minutes", "0.1")
     assert code == 0, err
     assert "e.wav" in caplog.text
-    code, _, err = levada("beats", corpus, "-m", "flux", "-o", tmp_path / "beats", "--json")
-    assert "our fault" not in err
+    code, _, err = levada("track", corpus, "-m", "flux", "-o", tmp_path / "beats", "--json")
+    assert "error inside levada" not in err
     assert len([*(tmp_path / "beats").glob("*.beats")]) == 8
 
 
@@ -111,7 +111,7 @@ def test_adapt_names_what_it_cannot_use_and_goes_on(levada, corpus, tmp_path):
 
 
 def test_json_of_a_name_that_is_not_utf8_is_json(corpus):
-    done = run("beats", corpus / latin1("canci\u00f3n.wav"), "-m", "flux", "--json")
+    done = run("track", corpus / latin1("canci\u00f3n.wav"), "-m", "flux", "--json")
     assert done.returncode == 0, done.stderr
     assert os.fsencode(json.loads(done.stdout)["recording"]).endswith(b"canci\xf3n.wav")
 
@@ -121,7 +121,7 @@ def test_closed_streams_stop_nothing_and_get_nothing(tmp_path, closed):
     song = clicks(tmp_path / "song.wav")
     command = " ".join(f"{number}>&-" if number else "0<&-" for number in closed)
     done = subprocess.run(
-        ["sh", "-c", f'exec "$0" -c "from levada.cli import main; main()" beats "$1" -m flux -o "$2" {command}',
+        ["sh", "-c", f'exec "$0" -c "from levada.cli import main; main()" track "$1" -m flux -o "$2" {command}',
          sys.executable, song, tmp_path / "song.beats"],
         check=False, capture_output=True,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_closed_streams_stop_nothing_and_get_nothing(tmp_path, closed):
 
 
 def test_a_message_does_not_reach_the_terminal_raw(levada, tmp_path):
-    code, _, err = levada("beats", tmp_path / "\x1b]0;title\x07.wav")
+    code, _, err = levada("track", tmp_path / "\x1b]0;title\x07.wav")
     assert code == 2
     assert "\x1b" not in err
     assert "\\x1b]0;title\\x07.wav" in err
@@ -157,6 +157,6 @@ def test_a_model_whose_description_is_damaged_is_refused(levada, tmp_path, tiny_
 
     shutil.copytree(tiny_model, tmp_path / "m")
     (tmp_path / "m" / "config.json").write_text(content)
-    code, _, err = levada("beats", clicks(tmp_path / "song.wav"), "-m", tmp_path / "m")
+    code, _, err = levada("track", clicks(tmp_path / "song.wav"), "-m", tmp_path / "m")
     assert code == 2
-    assert "our fault" not in err
+    assert "error inside levada" not in err

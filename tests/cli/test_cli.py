@@ -29,8 +29,19 @@ from levada.synth.traditions import format_tradition, list_traditions, read_trad
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 OPTIONS = {
-    "beats": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
-    "adapt": ["--out", "--minutes", "--labels", "--strategy", "--model", "--seed", "--force", "--json"],
+    "track": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
+    "adapt": [
+        "--out",
+        "--minutes",
+        "--beats",
+        "--labels",
+        "--log-to",
+        "--strategy",
+        "--model",
+        "--seed",
+        "--force",
+        "--json",
+    ],
     "evaluate": ["--model", "--out", "--trim", "--exclude-trained", "--processes", "--seed", "--force", "--json"],
     "models": ["--json"],
     "traditions": ["--json"],
@@ -50,7 +61,7 @@ class TestHelp:
         code, out, err = levada("--help")
         assert code == 0
         assert err == ""
-        assert "from minutes of annotation, on a laptop" in " ".join(out.split())
+        assert "from minutes of labels, on a laptop" in " ".join(out.split())
         for command in (*OPTIONS, "corpus"):
             assert f" {command} " in out
 
@@ -68,7 +79,7 @@ class TestHelp:
 
     @pytest.mark.parametrize(
         "arguments",
-        [("bets",), ("beats",), ("beats", "x.wav", "--mdoel", "base"), ("adapt", "x", "-o", "y", "--minutes", "-1")],
+        [("trak",), ("track",), ("track", "x.wav", "--mdoel", "base"), ("adapt", "x", "-o", "y", "--minutes", "-1")],
     )
     def test_what_was_mistyped_exits_with_2(self, levada, arguments):
         code, out, err = levada(*arguments)
@@ -97,7 +108,7 @@ class TestExitCodes:
         monkeypatch.delenv("LEVADA_DEBUG", raising=False)
         code, out, err = self.ending(levada, monkeypatch, ZeroDivisionError("division by zero"))
         assert (code, out) == (1, "")
-        assert "levada: our fault, not yours: ZeroDivisionError: division by zero" in err
+        assert "levada: error inside levada: ZeroDivisionError: division by zero" in err
         assert "Traceback" not in err
 
     def test_ours_is_raised_for_whoever_debugs(self, monkeypatch):
@@ -118,7 +129,7 @@ class TestExitCodes:
         assert (code, out, err) == (
             130,
             "",
-            "stopped; called again, adapt, pretrain, render and work on a folder go on where they were\n",
+            "stopped; the same command continues (adapt, pretrain, render, and commands on a folder)\n",
         )
 
 
@@ -146,16 +157,16 @@ class TestQuick:
 
 class TestBeats:
     def test_are_printed_as_a_beat_file(self, levada, song, tmp_path):
-        code, out, err = levada("beats", song, "-m", "flux")
+        code, out, err = levada("track", song, "-m", "flux")
         assert (code, err) == (0, "")
         (tmp_path / "printed.beats").write_text(out)
-        printed, found = read_beats(tmp_path / "printed.beats"), load_tracker("flux").file(song)
+        printed, found = read_beats(tmp_path / "printed.beats"), load_tracker("flux").track(song)
         np.testing.assert_allclose(printed.times_s, found.times_s, atol=0.0006)
         np.testing.assert_array_equal(printed.positions, found.positions)
 
     def test_are_written_with_clicks_and_a_picture(self, levada, song, tmp_path):
         files = [tmp_path / name for name in ("a.beats", "a-clicks.wav", "a.png")]
-        code, out, err = levada("beats", song, "-m", "flux", "-o", files[0], "--clicks", files[1], "--plot", files[2])
+        code, out, err = levada("track", song, "-m", "flux", "-o", files[0], "--clicks", files[1], "--plot", files[2])
         assert (code, out) == (0, "")
         found = read_beats(files[0])
         assert f"{files[0]}: {len(found)} beats, {found.tempo_bpm:.1f} bpm, 4 beats a bar, mean confidence " in err
@@ -172,7 +183,7 @@ class TestBeats:
         assert files[2].read_bytes().startswith(b"\x89PNG")
 
     def test_in_json_carry_confidences(self, levada, song):
-        code, out, err = levada("beats", song, "-m", "flux", "--json")
+        code, out, err = levada("track", song, "-m", "flux", "--json")
         said = json.loads(out)
         assert (code, err) == (0, "")
         assert (said["recording"], said["model"]) == (str(song), "flux")
@@ -181,36 +192,36 @@ class TestBeats:
 
     @pytest.mark.parametrize("name", ["x.csv", "x.svl", "x.jams", "x.mid", "x.tsv"])
     def test_in_the_format_of_the_name(self, levada, song, tmp_path, name):
-        code, out, _ = levada("beats", song, "-m", "flux", "-o", tmp_path / name)
+        code, out, _ = levada("track", song, "-m", "flux", "-o", tmp_path / name)
         assert (code, out) == (0, "")
         if name != "x.mid":
-            found = load_tracker("flux").file(song)
+            found = load_tracker("flux").track(song)
             np.testing.assert_allclose(read_beats(tmp_path / name).times_s, found.times_s, atol=0.001)
 
     def test_pass_through_hints(self, levada, song, rendered, tmp_path):
         known = read_beats(rendered / "a.beats").between(0, 4)
         hints = tmp_path / "hints.beats"
         write_beats(hints, known)
-        levada("beats", song, "-m", "flux", "--hints", hints, "-o", tmp_path / "x.beats")
+        levada("track", song, "-m", "flux", "--hints", hints, "-o", tmp_path / "x.beats")
         found = read_beats(tmp_path / "x.beats")
         gaps = np.abs(found.times_s[None] - known.times_s[:, None])
         assert gaps.min(axis=1).max() < 0.011
         np.testing.assert_array_equal(found.positions[gaps.argmin(axis=1)], known.positions)
 
     def test_of_a_folder(self, levada, rendered, tmp_path):
-        command = ("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")
+        command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")
         code, out, err = levada(*command, "--processes", 1)
         assert code == 0
         assert re.fullmatch(DATE + re.escape(f"{tmp_path / 'out'}: beats of 3 recordings written\n"), err)
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
         assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
-        found = load_tracker("flux").file(rendered / "b.wav")
+        found = load_tracker("flux").track(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
         assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
 
     def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):
-        levada("beats", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)
-        levada("beats", rendered, "-m", tiny_model, "-o", tmp_path / "two", "--processes", 2)
+        levada("track", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)
+        levada("track", rendered, "-m", tiny_model, "-o", tmp_path / "two", "--processes", 2)
         for name in "abc":
             assert (tmp_path / "one" / f"{name}.beats").read_bytes() == (
                 tmp_path / "two" / f"{name}.beats"
@@ -223,7 +234,7 @@ class TestAdapt:
     def test_to_a_folder_scores_before_and_after(self, levada, rendered, tiny_model, tmp_path):
         code, out, err = levada("adapt", rendered, "--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine")
         assert code == 0
-        assert f"adapting {tiny_model} to 8 s of labels of 1 recording, finetune+augment" in err
+        assert f"adapting {tiny_model} to 8 s of labels of 1 recording; finetune+augment" in err
         assert f"{tmp_path / 'mine'}: saved after" in err
         lines = out.splitlines()
         assert lines[0].split()[:4] == ["model", "n", "beat", "F"]
@@ -254,7 +265,7 @@ class TestAdapt:
             np.concatenate(parts) for parts in zip(*((p.times_s, p.positions) for p in pieces), strict=True)
         )
         write_beats(tmp_path / "pieces.beats", Beats(times, positions))
-        arguments = ("--labels", tmp_path / "pieces.beats", "--strategy", "decoder", "-m", tiny_model)
+        arguments = ("--beats", tmp_path / "pieces.beats", "--strategy", "decoder", "-m", tiny_model)
         code, out, _ = levada("adapt", rendered / "a.wav", *arguments, "-o", tmp_path / "mine", "--json")
         assert code == 0
         spans = [pytest.approx([p.times_s[0], p.times_s[-1]], abs=1e-5) for p in pieces]
@@ -268,7 +279,7 @@ class TestAdapt:
     def test_to_all_labels_has_nothing_to_score_on(self, levada, rendered, tiny_model, tmp_path):
         code, out, err = levada("adapt", rendered, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", "decoder")
         assert (code, out) == (0, "")
-        assert "all labels were used, so there is nothing to score it on; --minutes keeps some aside" in err
+        assert "all labels were used, so there is nothing to score on; --minutes keeps a test set" in err
         assert set(load(tmp_path / "mine").card.trained_on) == {
             audio.content_hash(rendered / f"{name}.wav") for name in "abc"
         }
@@ -277,12 +288,12 @@ class TestAdapt:
         labels = tmp_path / "first.beats"
         known = read_beats(rendered / "a.beats").between(0, 6)
         write_beats(labels, known)
-        arguments = ("--labels", labels, "-m", tiny_model, "-o", tmp_path / "mine", "--json")
+        arguments = ("--beats", labels, "-m", tiny_model, "-o", tmp_path / "mine", "--json")
         code, out, err = levada("adapt", rendered / "a.wav", *arguments)
         assert code == 0, err
         written = tmp_path / "mine" / "a.beats"
         assert json.loads(out)["beats"] == str(written)
-        assert f"{written}: {len(read_beats(written))} beats of the whole recording, passing through your labels" in err
+        assert f"{written}: {len(read_beats(written))} beats of the whole recording, your labels among them" in err
         found = read_beats(written).times_s
         assert np.abs(found[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
         assert found[-1] > 10
@@ -291,13 +302,13 @@ class TestAdapt:
 
     @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment", "decoder"])
     def test_by_each_strategy(self, levada, rendered, tiny_model, tmp_path, strategy):
-        arguments = ("--labels", rendered / "a.beats", "-m", tiny_model, "-o", tmp_path / "mine")
+        arguments = ("--beats", rendered / "a.beats", "-m", tiny_model, "-o", tmp_path / "mine")
         assert levada("adapt", rendered / "a.wav", *arguments, "--strategy", strategy)[0] == 0
-        assert levada("beats", rendered / "b.wav", "-m", tmp_path / "mine")[0] == 0
+        assert levada("track", rendered / "b.wav", "-m", tmp_path / "mine")[0] == 0
 
     def test_follows_the_seed(self, levada, rendered, tiny_model, tmp_path):
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-            arguments = ("--labels", rendered / "a.beats", "-m", tiny_model, "--seed", seed, "-o", tmp_path / name)
+            arguments = ("--beats", rendered / "a.beats", "-m", tiny_model, "--seed", seed, "-o", tmp_path / name)
             assert levada("adapt", rendered / "a.wav", *arguments)[0] == 0
         one, again, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
         assert one == again != other
@@ -327,7 +338,7 @@ class TestEvaluate:
         assert said["summary"]["flux"]["beat_f"]["mean"] == pytest.approx(mean)
 
     def test_warns_of_what_a_model_was_trained_on(self, levada, rendered, tiny_model, tmp_path):
-        labels = ("--labels", rendered / "b.beats", "--strategy", "decoder")
+        labels = ("--beats", rendered / "b.beats", "--strategy", "decoder")
         levada("adapt", rendered / "b.wav", *labels, "-m", tiny_model, "-o", tmp_path / "mine")
         scoring = ("evaluate", rendered, "-m", tmp_path / "mine", "--processes", 1)
         assert "mine was trained on 1 of the 3 recordings it is scored on (b)" in levada(*scoring)[2]
@@ -494,7 +505,7 @@ class TestRender:
         code, out, err = levada(*command)
         assert code == 0
         assert json.loads(out) == {"written": names[1:], "kept": names[:1]}
-        assert "1 recording of Candombe rendered, with beats and stems; 1 finished before" in err
+        assert "1 recording of Candombe rendered, with beats and stems; 1 existed already" in err
 
     @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "1e9"])
     def test_minutes_that_make_no_sense(self, levada, tmp_path, minutes):
@@ -534,8 +545,8 @@ def test_warnings_of_libraries_of_ours_reach_the_user(levada, monkeypatch, caplo
 def test_beats_without_positions_are_printed_as_times_alone(levada, rendered, monkeypatch):
     tracker = load_tracker("flux")
     found = Beats([0.5, 1.0])
-    monkeypatch.setattr(type(tracker), "decode", lambda *_, **__: found)
-    assert levada("beats", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")
+    monkeypatch.setattr(type(tracker), "track", lambda *_, **__: found)
+    assert levada("track", Path(rendered) / "a.wav", "-m", "flux") == (0, "0.500\n1.000\n", "")
 
 
 class TestNight:
@@ -557,7 +568,7 @@ class TestNight:
         bad.mkdir()
         (bad / "a.wav").write_bytes((rendered / "a.wav").read_bytes())
         (bad / "bad.wav").write_bytes(b"hello")
-        words = ["beats", bad, "-m", "flux", "-o", tmp_path / "out", "--json"]
+        words = ["track", bad, "-m", "flux", "-o", tmp_path / "out", "--json"]
         words.insert(at, "--quiet")
         code, out, err = levada(*words)
         assert code == 3
@@ -572,7 +583,7 @@ class TestNight:
         (folder / "bad.wav").write_bytes(b"hello")
         (folder / "more").symlink_to(rendered)
         code = "from levada.cli import main; main()"
-        words = ("beats", folder, "-m", "flux", "--processes", 1, "-o", tmp_path / "out")
+        words = ("track", folder, "-m", "flux", "--processes", 1, "-o", tmp_path / "out")
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
         )
@@ -587,8 +598,8 @@ class TestNight:
     def test_exit_codes_are_in_the_help(self, levada):
         said = " ".join(levada("--help")[1].split())
         for words in (
-            "2 wrong usage, or input that cannot be used: in all commands, and corpus check where it finds errors",
-            "3 done, but for items that failed, which are named: beats and separate of a folder, evaluate, study",
+            "2 wrong usage, or input that cannot be used (corpus check: errors were found)",
+            "3 finished, but some items failed",
             "130 stopped by Ctrl-C",
             "143 by SIGTERM",
         ):

@@ -1,4 +1,4 @@
-"""`levada evaluate --task stems` as a shell runs it, and the tables it prints."""
+"""`levada evaluate` of a corpus with stems as a shell runs it, and the tables it prints."""
 
 import json
 import shutil
@@ -35,15 +35,15 @@ def stems(tmp_path_factory):
 class TestCommand:
     def test_nmf_of_other_songs(self, levada, stems, tmp_path):
         code, out, err = levada(
-            "evaluate", stems, "--task", "stems", "-m", "nmf", "--oracle", "--minutes", 0.05, "--processes", 1,
+            "evaluate", stems, "-m", "nmf", "--oracle", "--minutes", 0.05, "--processes", 1,
             "-o", tmp_path / "scores.csv", "--plot", tmp_path / "leaks.png",
         )  # fmt: skip
         assert code == 0, err
         lines = out.splitlines()
-        assert " ".join(lines[0].split()) == "model n knows SI-SDR gained SI-SDR SDR gained SDR leak"
+        assert " ".join(lines[0].split()) == "model n stems SI-SDRi SI-SDR SDRi SDR leak"
         assert lines[1].split()[:5] == ["nmf", "3", "2", "of", "2"]
         assert float(lines[1].split()[5]) > 10
-        assert "nmf: learnt from 0.05 minutes of other songs of this corpus" in lines
+        assert "nmf: trained on 0.05 minutes of other songs of this corpus" in lines
         assert any(line.split()[:4] == ["mixture", "3", "–", "0.0"] for line in lines)
         assert any(line.split()[:2] == ["oracle", "3"] for line in lines)
         assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 3 * 3 * 2
@@ -53,12 +53,12 @@ class TestCommand:
     def test_a_song_that_cannot_be_scored_is_named_and_exits_with_3(self, levada, stems, tmp_path):
         folder = shutil.copytree(stems, tmp_path / "songs")
         (folder / "b" / "agogo.wav").write_bytes(b"hello")
-        code, _, err = levada("evaluate", folder, "--task", "stems", "-m", "nmf", "--minutes", 0.04, "--processes", 1)
+        code, _, err = levada("evaluate", folder, "-m", "nmf", "--minutes", 0.04, "--processes", 1)
         assert code == 3, err
         assert "nmf has no scores for 1 of 3 songs (b)" in err
 
     def test_json(self, levada, stems):
-        code, out, _ = levada("evaluate", stems, "--task", "stems", "-m", "nmf", "--json", "--processes", 1)
+        code, out, _ = levada("evaluate", stems, "-m", "nmf", "--json", "--processes", 1)
         whole = json.loads(out)
         assert code == 0
         assert whole["models"] == ["nmf", "mixture"]
@@ -70,7 +70,7 @@ class TestCommand:
 
         songs = load_corpus(stems, labels="stems").tracks
         adapt_separator([*annotated_spans(songs[0])], strategy="nmf", base=None, out=tmp_path / "mine")
-        code, out, err = levada("evaluate", stems, "--task", "stems", "-m", tmp_path / "mine", "--processes", 1)
+        code, out, err = levada("evaluate", stems, "-m", tmp_path / "mine", "--processes", 1)
         assert code == 0
         assert any(line.split()[:1] == ["mixture"] for line in out.splitlines())
         assert "was trained on 1 of the 3 songs" in err
@@ -79,7 +79,7 @@ class TestCommand:
         """Of the name of the dictionaries that it is compared with; the notes are those of evaluate."""
         monkeypatch.chdir(tmp_path)
         code, out, err = levada(
-            "adapt", stems, "--task", "stems", "--strategy", "nmf-conv", "--minutes", 0.095, "-o", "mixture",
+            "adapt", stems, "--strategy", "nmf-conv", "--minutes", 0.095, "-o", "mixture",
         )  # fmt: skip
         assert code == 0, err
         table = [line.split() for line in out.splitlines() if line]
@@ -96,7 +96,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (("--plot", "leaks.txt"), "pictures are drawn as"),
+            (("--plot", "leaks.txt"), "figures are drawn as"),
             (("--plot", "file/leaks.png"), "is a file, not a folder"),
             (("-m", "flux"), "flux is a tracker"),
             (("-m", "nowhere"), "there is no separator 'nowhere'"),
@@ -105,17 +105,17 @@ class TestCommand:
     def test_mistakes(self, levada, stems, tmp_path, monkeypatch, options, said):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "file").touch()
-        code, out, err = levada("evaluate", stems, "--task", "stems", *options)
+        code, out, err = levada("evaluate", stems, *options)
         assert (code, out) == (2, "")
         assert said in err
 
-    def test_options_of_stems_without_the_task(self, levada, stems):
-        code, _, err = levada("evaluate", stems, "--oracle")
+    def test_options_of_stems_for_beats(self, levada, rendered):
+        code, _, err = levada("evaluate", rendered, "--oracle")
         assert code == 2
-        assert "are for --task stems" in err
+        assert "are for stems" in err
 
     def test_empty_folder(self, levada, tmp_path):
-        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        code, _, err = levada("evaluate", tmp_path, "-m", "nmf")
         assert code == 2
         assert str(tmp_path) in err
 
@@ -123,7 +123,7 @@ class TestCommand:
         for drum in ("surdo", "agogo"):
             (tmp_path / drum).mkdir()
             (tmp_path / drum / "x.wav").write_bytes((stems / "a" / f"{drum}.wav").read_bytes())
-        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        code, _, err = levada("evaluate", tmp_path, "-m", "nmf")
         assert code == 2
         assert "levada remix" in err
 
@@ -131,7 +131,7 @@ class TestCommand:
         (tmp_path / "a").mkdir()
         for drum in ("surdo", "agogo"):
             (tmp_path / "a" / f"{drum}.wav").write_bytes((stems / "a" / f"{drum}.wav").read_bytes())
-        code, _, err = levada("evaluate", tmp_path, "--task", "stems", "-m", "nmf")
+        code, _, err = levada("evaluate", tmp_path, "-m", "nmf")
         assert code == 2
         assert "no others that a model could learn from" in err
 

@@ -58,8 +58,8 @@ class TestAdapt:
     def test_a_base_that_is_a_folder_too_is_refused(self, levada, rendered, tiny_model, here):
         shutil.copytree(tiny_model, here / "base")
         for command in (
-            ("adapt", rendered, "-o", "mine"), ("beats", rendered / "a.wav"), ("evaluate", rendered, "-m", "base"),
-            ("models", "base"), ("separate", rendered / "a.wav", "-o", "stems"), ("select", rendered),
+            ("adapt", rendered, "-o", "mine"), ("track", rendered / "a.wav"), ("evaluate", rendered, "-m", "base"),
+            ("models", "base"), ("separate", rendered / "a.wav", "-m", "base", "-o", "stems"), ("select", rendered),
         ):  # fmt: skip
             code, _, said = levada(*command)
             assert code == 2, command

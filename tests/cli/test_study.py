@@ -1,14 +1,13 @@
 """`levada study` and `levada report` at the door: what is shown where, and exit codes."""
 
 import json
-import re
 import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from levada.cli import study, terminal
+from levada.cli import report, study, terminal
 from levada.errors import InputError, MissingExtra
 from levada.experiments import read_runs
 
@@ -20,8 +19,9 @@ def command(monkeypatch):
     """Run `levada study` with arguments; gives the exit code, stdout and stderr."""
     app = typer.Typer()
     app.command("study")(study.study)
-    app.command("report")(study.report)
-    monkeypatch.setattr(study, "_each", lambda *_: None)  # here, one after the other
+    app.command("report")(report.report)
+    monkeypatch.setattr(study, "_executor", lambda *_: None)  # here, one after the other
+    monkeypatch.setattr(terminal, "_is_dated", False)
 
     def run(*arguments):
         result = CliRunner().invoke(app, [*map(str, arguments)])
@@ -44,7 +44,7 @@ class TestStudy:
         code, out, err = command("study", spec, "-o", tmp_path / "out")
         assert (code, out) == (0, "")
         assert "2 runs done in" in err
-        assert f"look at them: levada report {tmp_path / 'out'}" in err
+        assert f"show them: levada report {tmp_path / 'out'}" in err
         assert "nobody said who plays" in err
         code, out, err = command("study", spec, "-o", tmp_path / "out", "--json")
         assert code == 0
@@ -54,7 +54,7 @@ class TestStudy:
         def each(_, jobs):
             yield from ((job, InputError("it would not")) for job in jobs)
 
-        monkeypatch.setattr(study, "_each", lambda *_: each)
+        monkeypatch.setattr(study, "_executor", lambda *_: each)
         code, _, err = command("study", spec, "-o", tmp_path / "out")
         assert code == 3
         assert "failed: small, flux, seed 0: it would not" in err
@@ -78,25 +78,25 @@ class TestStudy:
 
         monkeypatch.setattr(runner, "_free_mb", lambda: 100.0)
         _, _, err = command("study", spec, "-o", tmp_path / "out", "--processes", 2)
-        assert "1 run at once: there is not enough memory for 2" in err
+        assert "1 run at a time: there is not enough memory for 2" in err
 
     def test_a_wrong_spec(self, command, tmp_path):
         with pytest.raises(InputError, match="no such file"):
             command("study", tmp_path / "none.toml")
 
     def test_every_run_is_shown_to_who_wants_to_see_it(self, command, spec, tmp_path):
-        code, _, _ = command("study", spec, "-o", tmp_path / "out", "--track", "csv")
+        code, _, _ = command("study", spec, "-o", tmp_path / "out", "--log-to", "csv")
         assert code == 0
         for run in read_runs(tmp_path / "out"):
             shown = tmp_path / "out" / "tracking" / run.id
-            assert json.loads((shown / "config.json").read_text())["config"] == run.deciding
+            assert json.loads((shown / "config.json").read_text())["config"] == run.config
             assert (shown / "tables" / "scores.csv").read_text().count("\n") == 1 + len(run.scores)
             said = {line.split(",")[1] for line in (shown / "scalars.csv").read_text().splitlines()}
             assert {"beat_f", "downbeat_f", "cpu_s"} <= said
 
     def test_nobody_of_that_name(self, command, spec, tmp_path):
         with pytest.raises(InputError, match=r"there is no logger .tensorbord.; did you mean 'tensorboard'"):
-            command("study", spec, "-o", tmp_path / "out", "--track", "tensorbord")
+            command("study", spec, "-o", tmp_path / "out", "--log-to", "tensorbord")
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
@@ -105,27 +105,5 @@ class TestStudy:
     ):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingExtra, match=rf"{name} is needed .*levada\[{name}\]"):
-            command("study", spec, "-o", tmp_path / "out", "--track", name)
+            command("study", spec, "-o", tmp_path / "out", "--log-to", name)
         assert not (tmp_path / "out").exists()
-
-
-class TestProgress:
-    def test_lines_with_the_time_left_where_there_is_no_terminal(self, capsys):
-        with study._shown("mine", every_s=0) as told:
-            told(0, 3, float("nan"))
-            told(1, 3, 600.0)
-            told(2, 3, 40.0)
-            told(3, 3, 0.0)
-        lines = capsys.readouterr().err.splitlines()
-        assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines] == [
-            "mine: 1 of 3 runs, about 10.0 minutes left",
-            "mine: 2 of 3 runs, about 40 s left",
-        ]
-
-    def test_not_at_every_run(self, monkeypatch):
-        said = []
-        monkeypatch.setattr(terminal, "say", said.append)
-        with study._shown("mine", every_s=60) as told:
-            for done in range(5):
-                told(done, 5, 1.0)
-        assert said == []

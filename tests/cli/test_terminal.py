@@ -47,7 +47,7 @@ class TestEvaluation:
         found = evaluation()
         terminal.print_evaluation(found)
         lines = capsys.readouterr().out.splitlines()
-        words = "model n beat F CMLt AMLt downbeat F CMLt with positions tempo off"
+        words = "model n beat F CMLt AMLt downbeat F CMLt with positions tempo error"
         assert " ".join(lines[0].split()) == words
         assert lines[1].split() == ["base", "4", *["0.82"] * 5, "12.3%"]
         mean = found.summary()["base"]["beat_f"]
@@ -69,7 +69,7 @@ class TestEvaluation:
         out = capsys.readouterr().out
         assert re.search(r"^base +right 4$", out, re.MULTILINE)
         assert re.search(r"^flux +phase shift 4$", out, re.MULTILINE)
-        assert re.search(r"^against base +beat F +downbeat F$", out, re.MULTILINE)
+        assert re.search(r"^difference to base +beat F +downbeat F$", out, re.MULTILINE)
         assert re.search(r"^decoder adapted( +-0\.20 \(range -0\.20 to -0\.20, 2 groups\)){2}$", out, re.MULTILINE)
 
     def test_of_one_recording_has_no_intervals(self, capsys):
@@ -77,7 +77,7 @@ class TestEvaluation:
         lines = capsys.readouterr().out.splitlines()
         assert lines[2] == ""
         assert "of 1 group;" in lines[3]
-        assert not any("against" in line for line in lines)
+        assert not any("difference to" in line for line in lines)
 
     def test_leaves_out_what_has_no_value(self, capsys):
         found = evaluation(models=("flux",), tracks=2)
@@ -89,7 +89,7 @@ class TestEvaluation:
 class TestReport:
     def test_leaves_out_groups_that_say_nothing(self, rendered, capsys):
         corpus = load_corpus(rendered, labels="beats")
-        terminal.print_report(corpus, check(corpus))
+        terminal.print_corpus(corpus, check(corpus))
         assert " group " not in capsys.readouterr().out.splitlines()[0]
 
     def test_shows_groups_licence_and_problems(self, rendered, tmp_path, capsys):
@@ -97,7 +97,7 @@ class TestReport:
         (tmp_path / "a.beats").write_text("0.5\n1.0\n1.5\n99\n")
         (tmp_path / "corpus.toml").write_text('licence = "CC0"\ncitation = "me"\n[groups]\na = "the band"\n')
         corpus = load_corpus(tmp_path, labels="beats")
-        terminal.print_report(corpus, check(corpus))
+        terminal.print_corpus(corpus, check(corpus))
         out = capsys.readouterr().out
         assert out.splitlines()[1].split()[:3] == ["a", "the", "band"]
         assert "licence: CC0; citation: me" in out
@@ -113,7 +113,7 @@ class TestWords:
         ]
 
     def test_lengths(self):
-        assert [terminal.length(seconds) for seconds in (7.6, 99, 750)] == ["8 s", "99 s", "12.5 minutes"]
+        assert [terminal.duration(seconds) for seconds in (7.6, 99, 750)] == ["8 s", "99 s", "12.5 minutes"]
 
     def test_json_has_no_nan_and_keeps_letters(self, capsys):
         terminal.print_json({"a": [1.5, math.nan, (math.inf,)], "ñ": "maracatú"})
@@ -122,18 +122,28 @@ class TestWords:
         assert "maracatú" in out
 
     def test_sentences_are_for_people(self, capsys):
-        terminal.say("done")
+        terminal.info("done")
         assert capsys.readouterr() == ("", "done\n")
 
     def test_warnings_are_sentences_too(self, capsys):
         log = logging.getLogger("levada.test_terminal")
-        log.addHandler(terminal.Notes())
+        log.addHandler(terminal.WarningHandler())
         log.propagate = False
         log.warning("stopped after %d of %d steps", 2, 3)
         assert capsys.readouterr() == ("", "warning: stopped after 2 of 3 steps\n")
 
 
 class TestProgress:
+    def test_shows_the_time_left_that_is_given(self, capsys):
+        with terminal.progress("mine", is_timed=True, every_s=0) as told:
+            for done, left_s in enumerate((math.nan, 600.0, 40.0, 0.0)):
+                told(done, 3, left_s)
+        lines = capsys.readouterr().err.splitlines()
+        assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines] == [
+            "mine: 1 of 3, about 10.0 minutes left",
+            "mine: 2 of 3, about 40 s left",
+        ]
+
     @pytest.fixture
     def clock(self, monkeypatch):
         """A clock that stands still until it is told."""
@@ -200,7 +210,7 @@ class TestTimeLeft:
 def test_quiet_says_warnings_and_errors_alone(capsys, monkeypatch):
     monkeypatch.setattr(terminal, "_is_quiet", False)
     terminal.set_quiet(True)
-    terminal.say("done")
+    terminal.info("done")
     terminal.error("a fault")
     with terminal.progress("working") as progress:
         progress(1, 2)
@@ -234,11 +244,13 @@ class TestDates:
         terminal.set_dated(dated)
         terminal.set_quiet(quiet)
         terminal.error("a fault")
-        terminal.Notes().handle(logging.LogRecord("levada", logging.WARNING, "", 0, "a.wav: damaged", (), None))
+        terminal.WarningHandler().handle(
+            logging.LogRecord("levada", logging.WARNING, "", 0, "a.wav: damaged", (), None)
+        )
         date = "<%Y-%m-%d %H:%M:%S> " if some else ""
         assert capsys.readouterr().err == f"{date}a fault\n{date}warning: a.wav: damaged\n"
 
     def test_once_on_a_line_of_progress(self, capsys):
         terminal.set_dated(True)
-        terminal.say("1 of 2", dated=True)
+        terminal.info("1 of 2", dated=True)
         assert capsys.readouterr().err == "<%Y-%m-%d %H:%M:%S> 1 of 2\n"

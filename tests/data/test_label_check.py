@@ -179,7 +179,7 @@ def test_adapt_leaves_out_recordings_whose_labels_have_errors_and_names_them(lev
 
 
 def test_adapt_refuses_one_recording_before_any_work(levada, corpus: Path) -> None:
-    code, _, err = levada("adapt", corpus / "b.wav", "--labels", corpus / "b.beats", "-o", corpus.parent / "m")
+    code, _, err = levada("adapt", corpus / "b.wav", "--beats", corpus / "b.beats", "-o", corpus.parent / "m")
     assert code == 2
     assert "after one beat" in err
     assert "adapting" not in err
@@ -194,7 +194,7 @@ def test_a_convention_is_named_for_a_folder_or_a_command(levada, rendered: Path,
     assert load_corpus(folder, labels="beats", convention="zero-based").tracks[0].beats().metres == {2: 9}
     (folder / "corpus.toml").write_text('[labels]\nconvention = "downbeat"\n')
     assert load_corpus(folder, labels="beats").tracks[0].beats().positions.tolist() == [0, 1] * 9 + [0]
-    code, _, err = levada("adapt", folder / "a.wav", "--labels", folder / "a.beats", "-o", tmp_path / "m")
+    code, _, err = levada("adapt", folder / "a.wav", "--beats", folder / "a.beats", "-o", tmp_path / "m")
     assert code == 2
     assert "--convention" in err
     (folder / "corpus.toml").write_text('[labels]\nconvention = "downbeet"\n')

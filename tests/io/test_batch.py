@@ -100,7 +100,7 @@ class TestTable:
         (archive / "notes.txt").touch()
         (archive / "more").symlink_to(rendered)
         (archive / "gone.wav").symlink_to(tmp_path / "nothing.wav")
-        words = ("beats", archive, "-m", "flux", "-o", out, "--processes", 1)
+        words = ("track", archive, "-m", "flux", "-o", out, "--processes", 1)
         assert levada(*words, "--table", tmp_path / "a.csv")[0] == 3
         assert levada(*words, "--table", tmp_path / "b.jsonl")[0] == 3
         with open(tmp_path / "a.csv", newline="") as file:
@@ -137,7 +137,7 @@ class TestTable:
     def test_that_cannot_be_written_is_refused_before_the_work(self, levada, rendered, tmp_path):
         (tmp_path / "there.csv").write_text("mine")
         for name, problem in (("x.txt", "written as .csv or .jsonl"), ("there.csv", "exists already")):
-            code, _, err = levada("beats", rendered, "-m", "flux", "-o", tmp_path / "out", "--table", tmp_path / name)
+            code, _, err = levada("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--table", tmp_path / name)
             assert code == 2
             assert problem in err
         assert not (tmp_path / "out").exists()

@@ -87,7 +87,7 @@ def test_of_every_model_that_ships_is_listed(levada):
 
 @pytest.mark.usefixtures("few_steps")
 def test_of_the_base_and_the_version_travel_with_an_adapted_model(levada, rendered, tiny_model, tmp_path):
-    labels = ("adapt", rendered / "a.wav", "--labels", rendered / "a.beats", "--model", tiny_model)
+    labels = ("adapt", rendered / "a.wav", "--beats", rendered / "a.beats", "--model", tiny_model)
     assert levada(*labels, "--strategy", "decoder", "-o", tmp_path / "mine")[0] == 0
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert config["levada"] == __version__

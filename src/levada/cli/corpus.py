@@ -42,7 +42,7 @@ def corpus_check(
             }
         )
     else:
-        terminal.print_report(opened, report)
+        terminal.print_corpus(opened, report)
     if not report.ok:
         raise typer.Exit(UNUSABLE)
 

@@ -1,4 +1,4 @@
-"""`levada models`: what is to be known of models before they are used."""
+"""`levada models`: the models that ship with levada or can be installed, and the cards of others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["models"]
 
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names or folders of models; all that levada knows by default.")
+        list[str] | None, typer.Argument(help="Names or folders of models; all models known by name by default.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List models: origin, licence, data, scores; of adapted ones, licences and citations of all they come from."""
+    """List models: origin, licence, data and scores; for adapted ones, the sources they were trained on as well."""
     from levada.data.sources import Source
     from levada.models.cards import cards
 
@@ -36,4 +36,4 @@ def models(
             print(fill(line, width=100, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
         print()
     if not names:
-        print("Any folder made by `levada adapt` is a model too: levada models FOLDER.")
+        print("Any folder written by `levada adapt` is a model too: levada models FOLDER.")

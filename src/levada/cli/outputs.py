@@ -1,4 +1,4 @@
-"""Outputs of commands: refused before the work where they cannot be written; what became of a folder of recordings."""
+"""Outputs of commands: checks that come before the work, click tracks, and the summary of a folder of recordings."""
 
 from __future__ import annotations
 
@@ -14,16 +14,25 @@ from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.io.batch import BatchReport
+    from levada.io.beats import Beats
 
-__all__ = ["finish_folder", "finish_scores", "need_clicks", "need_pictures", "need_table_writable", "need_writable"]
+__all__ = [
+    "check_clicks",
+    "check_outputs",
+    "check_plot",
+    "check_table",
+    "finish_folder",
+    "finish_scores",
+    "write_clicks",
+]
 
 
-def need_writable(
+def check_outputs(
     *paths: Path | None, force: bool, inputs: tuple[Path | None, ...] = (), folders: bool = False
 ) -> None:
-    """Refuse outputs that exist, would replace an input, or cannot be written: an empty file is written for it.
+    """Refuse outputs that exist, would replace an input, or cannot be written; this is tried with an empty file.
 
-    A file is meant, but for `folders`.
+    Each path is that of a file, or with `folders` that of a folder.
     """
     from levada.io.files import check_parent_folder, check_writable
 
@@ -33,31 +42,31 @@ def need_writable(
             raise InputError("is a folder: give the name of a file", path=path)
         if path.exists():
             if any(given is not None and given.exists() and path.samefile(given) for given in inputs):
-                raise InputError("is what is read here, and would be lost; choose another name", path=path)
+                raise InputError("is an input, and would be lost; choose another name", path=path)
             if not force:
                 raise InputError("exists already; choose another name, or --force to replace it", path=path)
         check_writable(path)
 
 
-def need_table_writable(table: Path, out: Path, *, force: bool) -> None:
-    """Refuse a table of a folder of recordings; whether one that exists may be replaced, the manifest in `out` says."""
+def check_table(table: Path, out: Path, *, force: bool) -> None:
+    """Refuse a table of a folder of recordings; one that exists may be replaced if the manifest in `out` lists it."""
     from levada.io.batch import check_table_path
     from levada.io.run_folder import MANIFEST
 
     check_table_path(table)
-    need_writable(table, force=force or (out / MANIFEST).is_file())
+    check_outputs(table, force=force or (out / MANIFEST).is_file())
 
 
-def need_pictures(path: Path | None) -> None:
-    """Refuse a picture of an unknown format."""
+def check_plot(path: Path | None) -> None:
+    """Refuse a figure of an unknown format."""
     from levada.learning.figures import SUFFIXES
 
     if path is not None and path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"pictures are drawn as {', '.join(SUFFIXES)}", path=path)
+        raise InputError(f"figures are drawn as {', '.join(SUFFIXES)}", path=path)
 
 
-def need_clicks(path: Path | None, recording: Path) -> None:
-    """Refuse a recording with clicks whose format cannot hold it: a tenth of a second is written for it."""
+def check_clicks(path: Path | None, recording: Path) -> None:
+    """Refuse a click track whose format cannot hold the recording; this is tried with a tenth of a second."""
     if path is None:
         return
     import tempfile
@@ -66,31 +75,39 @@ def need_clicks(path: Path | None, recording: Path) -> None:
 
     from levada.io import audio
 
-    found = audio.info(recording)
-    with tempfile.TemporaryDirectory(prefix="levada-") as place:
+    about = audio.info(recording)
+    with tempfile.TemporaryDirectory(prefix="levada-") as folder:
         try:
-            silence = np.zeros((found.channels, found.rate // 10 + 1), np.float32)
-            audio.write(Path(place) / f"clicks{path.suffix}", silence, rate=found.rate)
+            silence = np.zeros((about.channels, about.rate // 10 + 1), np.float32)
+            audio.write(Path(folder) / f"clicks{path.suffix}", silence, rate=about.rate)
         except InputError as error:
             raise InputError(error.problem, path=path) from None
 
 
+def write_clicks(path: Path, recording: Path, beats: Beats, *, force: bool) -> None:
+    """Write a recording with clicks on the beats."""
+    from levada.io import audio
+
+    samples, rate = audio.read(recording)
+    audio.write(path, audio.add_clicks(samples, beats, rate=rate), rate=rate, force=force)
+
+
 def finish_folder(report: BatchReport, out: Path, *, results: str, verb: str, as_json: bool) -> None:
-    """Say what became of a folder of recordings, and end with the exit code for it."""
+    """Print the summary of a folder of recordings, and exit with the code for it."""
     if as_json:
         terminal.print_json(report.to_json())
     for problem in report.failed.values():
         terminal.error(problem)
     for path, problem in report.skipped.items():
         terminal.error(f"skipped: {path}: {problem}")
-    there = f", {len(report.kept)} were there already" if report.kept else ""
-    lost = f", {len(report.failed)} could not be {verb}" if report.failed else ""
-    terminal.say(f"{out}: {results} of {terminal.count(len(report.written), 'recording')} written{there}{lost}")
+    kept = f", {len(report.kept)} existed already" if report.kept else ""
+    failed = f", {len(report.failed)} could not be {verb}" if report.failed else ""
+    terminal.info(f"{out}: {results} of {terminal.count(len(report.written), 'recording')} written{kept}{failed}")
     if report.failed:
         raise typer.Exit(SOME_FAILED)
 
 
 def finish_scores(rows: Iterable[Any]) -> None:
-    """End with the exit code for scores of which some are missing: rows with an error, which are named elsewhere."""
+    """Exit with the code for failed items, where scores are missing; the rows name their errors."""
     if any(row.error for row in rows):
         raise typer.Exit(SOME_FAILED)

@@ -1,4 +1,4 @@
-"""What every command does as a process: `--version`, `--quiet`, and signals."""
+"""The process of a command: `--version`, `--quiet`, and signals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from levada.errors import Interrupted
 __all__ = ["quiet_first", "show_version", "terminable"]
 
 
-def show_version(asked: bool) -> None:
-    """Print what decides results, where `--version` was given: versions, and a digest of the package's files."""
-    if not asked:
+def show_version(is_given: bool) -> None:
+    """Print the versions that results depend on and a digest of the package's files, if `--version` is given."""
+    if not is_given:
         return
     from levada import __version__
     from levada.io.package_digest import package_digest
@@ -32,15 +32,15 @@ def show_version(asked: bool) -> None:
 
 
 def quiet_first(arguments: list[str]) -> list[str]:
-    """Arguments with an option of all commands before the command."""
+    """Move `--quiet`, an option of all commands, before the command."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    ours = [word for word in arguments[:end] if word != "--quiet"]
-    return ["--quiet"] * (len(ours) < end) + ours + arguments[end:]
+    others = [word for word in arguments[:end] if word != "--quiet"]
+    return ["--quiet"] * (len(others) < end) + others + arguments[end:]
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """End the block upon SIGTERM as upon Ctrl-C: what is being written is removed, what is finished stays."""
+    """End the block at SIGTERM as at Ctrl-C: unfinished files are removed, finished ones are kept."""
 
     def end(number: int, _: object) -> None:
         raise Interrupted(number)

@@ -1,4 +1,4 @@
-"""`levada select`: what to annotate first."""
+"""`levada select`: which recordings and bars to annotate first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from levada.cli import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
-from levada.io.files import atomic_file, check_parent_folder
+from levada.io.files import atomic_file, check_parent_folder, wrap_errors
 from levada.io.text import escape_csv_cell
 
 if TYPE_CHECKING:
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["select"]
 
 TABLE = "selection.csv"
-LABELS, BEATS = ".annotate.txt", ".annotate.beats"  # ends that no corpus takes for an annotation
+LABELS, BEATS = ".annotate.txt", ".annotate.beats"
+"""Suffixes of files that are not read as annotations."""
 
 
 def select(
     pool: Annotated[str, typer.Argument(help="A folder of recordings, annotated or not, or mirdata:NAME.")],
-    minutes: Annotated[float, typer.Option(min=0.01, help="How much you will annotate, in minutes of audio.")] = 1.5,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of audio that will be annotated.")] = 1.5,
     scheme: Annotated[
         str, typer.Option(help="random, vote-k, facility, diversity, k-medoids or uncertainty.")
     ] = "facility",
     model: Model = "base",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder for the table and files to annotate in.")
+        Path | None, typer.Option("--out", "-o", help="A folder for the table and for files to annotate in.")
     ] = None,
     seed: Seed = 0,
     force: Force = False,
@@ -41,8 +42,8 @@ def select(
     """Choose which recordings, and which bars of them, to annotate first."""
     import numpy as np
 
+    from levada.beat_tracking import selection
     from levada.beat_tracking.pretrained import load_tracker
-    from levada.beat_tracking.selection import select
     from levada.beat_tracking.selection.schemes import get_scheme
     from levada.data import load_corpus
 
@@ -50,24 +51,20 @@ def select(
     opened = load_corpus(pool, labels="beats")
     _check(out, force=force)
     tracker = load_tracker(model)
-    with terminal.progress("listening") as progress:
-        choices = select(
-            opened.tracks,
-            minutes=minutes,
-            scheme=scheme,
-            rng=np.random.default_rng(seed),
-            tracker=tracker,
+    with terminal.progress("computing features") as progress:
+        choices = selection.select(
+            opened.tracks, minutes=minutes, scheme=scheme, rng=np.random.default_rng(seed), tracker=tracker,
             progress=progress,
-        )
+        )  # fmt: skip
     if as_json:
         rows = [{"audio": str(one.track.audio), **row} for one, row in zip(choices, _rows(choices), strict=True)]
         terminal.print_json({"pool": pool, "scheme": scheme, "model": tracker.name, "seed": seed, "choices": rows})
     else:
-        _show(choices)
+        _print_table(choices)
     chosen_s, recordings = sum(one.duration_s for one in choices), len({one.track.id for one in choices})
-    terminal.say(
-        f"{terminal.length(chosen_s)} in {terminal.count(recordings, 'recording')}, by {scheme}; bars are as "
-        f"{tracker.name} hears them: move the ends where it is wrong"
+    terminal.info(
+        f"{terminal.duration(chosen_s)} in {terminal.count(recordings, 'recording')}, by {scheme}; bars are "
+        f"those that {tracker.name} tracks: correct their ends where they are wrong"
     )
     if out is not None:
         _write(out, choices)
@@ -87,14 +84,11 @@ def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
     ]
 
 
-def _show(choices: Sequence[Selection]) -> None:
-    lines = [["rank", "recording", "from", "to", "bars", "why"]]
-    lines += [
+def _print_table(choices: Sequence[Selection]) -> None:
+    rows = [
         [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.why] for one in choices
     ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    terminal.print_table(["rank", "recording", "from", "to", "bars", "why"], rows)
 
 
 def _clock(seconds: float) -> str:
@@ -103,7 +97,7 @@ def _clock(seconds: float) -> str:
 
 
 def _check(out: Path | None, *, force: bool) -> None:
-    """Whether what is asked can be written, before any time is spent."""
+    """Refuse an output folder that cannot be written, before the work."""
     if out is None:
         return
     if out.exists() and not out.is_dir():
@@ -114,8 +108,8 @@ def _check(out: Path | None, *, force: bool) -> None:
 
 
 def _write(out: Path, choices: Sequence[Selection]) -> None:
-    """The table, and for each recording labels of where to annotate and a file to put beats into."""
-    _folder(out)
+    """Write the table and, for each recording, labels of where to annotate and a file for its beats."""
+    _make_folder(out)
     with atomic_file(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = _rows(choices)
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -123,10 +117,10 @@ def _write(out: Path, choices: Sequence[Selection]) -> None:
         writer.writerows({name: escape_csv_cell(cell) for name, cell in row.items()} for row in rows)
     kept = 0
     for track in dict.fromkeys(one.track for one in choices):
-        mine = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)
+        stretches = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)
         target = out.joinpath(*(part for part in PurePosixPath(track.id).parts if part not in ("/", "..")))
-        _folder(target.parent)
-        labels = "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\tannotate {one.rank}\n" for one in mine)
+        _make_folder(target.parent)
+        labels = "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\tannotate {one.rank}\n" for one in stretches)
         with atomic_file(target.with_name(target.name + LABELS), force=True) as temporary:
             temporary.write_text(labels, encoding="utf-8")
         beats = target.with_name(target.name + BEATS)
@@ -134,10 +128,10 @@ def _write(out: Path, choices: Sequence[Selection]) -> None:
             kept += 1
             continue
         with atomic_file(beats, force=True) as temporary:
-            temporary.write_text(_template(track.audio.name, mine), encoding="utf-8")
+            temporary.write_text(_template(track.audio.name, stretches), encoding="utf-8")
     if kept:
-        terminal.say(f"{terminal.count(kept, 'file')} with beats in it already: left as they are")
-    terminal.say(
+        terminal.info(f"{terminal.count(kept, 'file')} that contain beats already are kept")
+    terminal.info(
         f"{out}: {TABLE}; a {LABELS} for Audacity and a {BEATS} for each recording. Save your beats as NAME.beats "
         "beside the recording"
     )
@@ -146,13 +140,13 @@ def _write(out: Path, choices: Sequence[Selection]) -> None:
 def _template(recording: str, stretches: Sequence[Selection]) -> str:
     where = "".join(f"# annotate {one.start_s:.3f} s to {one.end_s:.3f} s ({one.bars} bars)\n" for one in stretches)
     return (
-        f"# {recording}\n{where}# one beat a line: its time in seconds, a tab, its place in the bar from 1; "
+        f"# {recording}\n{where}# one beat a line: its time in seconds, a tab, its position in the bar from 1; "
         f"then save it as {Path(recording).stem}.beats beside the recording\n"
     )
 
 
 def _has_beats(path: Path) -> bool:
-    """Whether somebody has written into a file of ours."""
+    """Whether a file contains more than comments."""
     if not path.exists():
         return False
     try:
@@ -162,8 +156,6 @@ def _has_beats(path: Path) -> bool:
     return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 
-def _folder(path: Path) -> None:
-    try:
+def _make_folder(path: Path) -> None:
+    with wrap_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=path) from None

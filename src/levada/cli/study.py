@@ -1,11 +1,8 @@
-"""`levada study` and `levada report`: how many minutes, which ones, and what to do with them."""
+"""`levada study`: a grid of budgets, strategies, models and seeds."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,99 +10,77 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada.cli import terminal
-from levada.cli.options import SOME_FAILED, Force, Json
+from levada.cli.options import SOME_FAILED, Cluster, Json, LogTo
 
 if TYPE_CHECKING:
     from levada.experiments import Study, Summary
     from levada.experiments.run import Job
     from levada.experiments.store import Run
 
-__all__ = ["elsewhere", "report", "study"]
-
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of runs; a killed study goes on in it.")]
+__all__ = ["remote_executor", "study"]
 
 
 def study(
-    spec: Annotated[Path, typer.Argument(help="A TOML file: studies/minutes.toml.")],
-    out: Out = Path("runs"),
+    spec: Annotated[Path, typer.Argument(help="A TOML file, such as studies/minutes.toml.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder of runs; a study that was stopped is continued in it.")
+    ] = Path("runs"),
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Runs done at once; as many as there are cores and memory by default.")
+        int | None, typer.Option(min=1, help="Runs at the same time; by default as many as cores and memory allow.")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(help="Do the runs on a Ray cluster: its address, or auto. All must see the same files."),
-    ] = None,
-    track: Annotated[
-        list[str] | None, typer.Option(help="Show the runs elsewhere too: tensorboard, wandb; repeat it.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what they will take; do none.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
+    cluster: Cluster = None,
+    log_to: LogTo = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the runs and their expected times; do none.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that are done.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a grid of budgets, strategies, models and seeds on corpora (resumable); levada report shows it."""
+    """Run a grid of budgets, strategies, models and seeds on corpora (resumable); levada report shows the results."""
     from levada.experiments import processes_that_fit, read_spec, run_study
 
-    asked = read_spec(spec)
-    lanes = processes_that_fit(processes)
+    planned = read_spec(spec)
+    at_once = processes_that_fit(processes)
     if dry_run:
-        _ahead(asked, out, lanes, as_json)
+        _print_plan(planned, out, at_once, as_json)
         return
-    if cluster is None and processes is not None and lanes < processes:
-        terminal.say(f"{terminal.count(lanes, 'run')} at once: there is not enough memory for {processes}")
-    seen = _tracked(track or [], out)
+    if cluster is None and processes is not None and at_once < processes:
+        terminal.info(f"{terminal.count(at_once, 'run')} at a time: there is not enough memory for {processes}")
+    log = _logger(log_to or [], out)
     terminal.set_dated(True)
-    with _shown(asked.name) as told:
+    with terminal.progress(planned.name, is_timed=True) as progress:
         summary = run_study(
-            asked,
-            out=out,
-            each=_each(cluster, lanes),
-            lanes=lanes,
-            force=force,
-            progress=told,
-            told=seen,
-            say=terminal.say,
-        )
-    _tell(summary, out, as_json)
+            planned, out=out, each=_executor(cluster, at_once), lanes=at_once, force=force, progress=progress,
+            told=log, say=terminal.info,
+        )  # fmt: skip
+    _print_summary(summary, out, as_json)
     if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def report(
-    runs: Annotated[Path, typer.Argument(help="The folder of runs of levada study.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the report.")] = Path("report"),
-    force: Force = False,
-) -> None:
-    """Make a page of the runs of studies: learning curves, differences with their intervals, tables, costs."""
-    from levada.experiments.report import write_report
-
-    with terminal.progress("reporting") as progress:
-        write_report(runs, out=out, force=force, progress=progress)
-    terminal.say(f"{out}: open index.html")
-
-
-def elsewhere(cluster: str | None) -> Callable[..., Any] | None:
-    """What works on a cluster, once it has answered; nothing where none is named."""
+def remote_executor(cluster: str | None) -> Callable[..., Any] | None:
+    """Return the executor of a Ray cluster, after a check that it answers; None where none is named."""
     if cluster is None:
         return None
     from levada.experiments import cluster as ray
 
-    ray.check(cluster)  # said before the work, not after it
+    ray.check(cluster)
     return partial(ray.each, address=cluster)
 
 
-def _each(cluster: str | None, lanes: int) -> Callable[..., Any]:
-    """What does the runs: processes of this machine, or a cluster."""
+def _executor(cluster: str | None, at_once: int) -> Callable[..., Any]:
+    """Return the executor of the runs: processes of this machine, or a cluster."""
     from levada.io import workers
 
-    return elsewhere(cluster) or partial(workers.parallel_map, processes=lanes, isolate=True)
+    return remote_executor(cluster) or partial(workers.parallel_map, processes=at_once, isolate=True)
 
 
-def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:
-    """What would be run, and about how long it would take."""
+def _print_plan(planned: Study, out: Path, at_once: int, as_json: bool) -> None:
+    """Print the runs and their expected times."""
     from levada.experiments.runner import look_ahead
     from levada.experiments.store import label
 
-    look = look_ahead(asked, out=out)
+    look = look_ahead(planned, out=out)
     if as_json:
         rows = [
             {"id": plan.id, "seconds": seconds, "done": plan.id in look.done, **plan.config()}
@@ -115,62 +90,35 @@ def _ahead(asked: Study, out: Path, lanes: int, as_json: bool) -> None:
         return
     for plan, seconds in look.runs:
         budget = f"{plan.minutes:g} min" if plan.minutes else "no labels"
-        takes = "done" if plan.id in look.done else f"about {terminal.length(seconds)}"
+        takes = "done" if plan.id in look.done else f"about {terminal.duration(seconds)}"
         print(f"{plan.id}  {plan.corpus}, {label(plan.config())}, {budget}, seed {plan.seed}: {takes}")
-    for sentence in (*(f"left out: {why}" for why in look.grid.left_out), *look.grid.notes):
-        terminal.say(sentence)
+    for note in (*(f"left out: {why}" for why in look.grid.left_out), *look.grid.notes):
+        terminal.info(note)
     todo = sum(seconds for plan, seconds in look.runs if plan.id not in look.done)
     runs = terminal.count(len(look.runs), "run")
-    left = terminal.length(todo / lanes)
-    terminal.say(f"{runs}, {len(look.done)} of them done; the others take about {left}, {lanes} at once")
+    left = terminal.duration(todo / at_once)
+    terminal.info(f"{runs}, {len(look.done)} of them done; the others take about {left}, {at_once} at a time")
 
 
-def _tell(summary: Summary, out: Path, as_json: bool) -> None:
-    for what, why in summary.failed.items():
-        terminal.error(f"failed: {what}: {why}")
+def _print_summary(summary: Summary, out: Path, as_json: bool) -> None:
+    for run, problem in summary.failed.items():
+        terminal.error(f"failed: {run}: {problem}")
     if as_json:
         terminal.print_json(vars(summary) | {"out": str(out)})
     kept = f", {summary.kept} were done already" if summary.kept else ""
-    lost = f", {len(summary.failed)} failed and are tried again by the next call" if summary.failed else ""
-    took = f" in {terminal.length(summary.seconds)}" if summary.done else ""
-    terminal.say(f"{out}: {terminal.count(summary.done, 'run')} done{took}{kept}{lost}")
+    failed = f", {len(summary.failed)} failed and are tried again by the next call" if summary.failed else ""
+    took = f" in {terminal.duration(summary.seconds)}" if summary.done else ""
+    terminal.info(f"{out}: {terminal.count(summary.done, 'run')} done{took}{kept}{failed}")
     if not summary.failed:
-        terminal.say(f"look at them: levada report {out}")
+        terminal.info(f"show them: levada report {out}")
 
 
-@contextmanager
-def _shown(name: str, *, every_s: float = 10.0) -> Iterator[Callable[[int, int, float], None]]:
-    """Runs done and the time left, by what runs of each kind took: a bar on a terminal, elsewhere a line at times."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total, left_s: bar.update(task, completed=done, total=total, description=_left(left_s))
-        return
-    said = time.monotonic()
-
-    def update(done: int, total: int, left_s: float) -> None:
-        nonlocal said
-        if time.monotonic() - said >= every_s and 0 < done < total:
-            said = time.monotonic()
-            terminal.say(f"{name}: {done} of {total} runs, {_left(left_s)}", dated=True)
-
-    yield update
-
-
-def _left(seconds: float) -> str:
-    return "" if seconds != seconds else f"about {terminal.length(seconds)} left"
-
-
-def _tracked(names: Sequence[str], out: Path) -> Callable[[Run, Job], None] | None:
-    """Whom every run that is done is shown to, where somebody wants to see it."""
+def _logger(names: Sequence[str], out: Path) -> Callable[[Run, Job], None] | None:
+    """Return the callback that logs a finished run; None where no logger is named."""
     if not names:
         return None
     from levada.experiments.run_loggers import show
     from levada.learning import loggers
 
-    loggers.check(names)  # said before the first run, not after it
+    loggers.check(names)
     return partial(show, names=names, out=out)

@@ -1,4 +1,4 @@
-"""What a terminal shows: sentences and progress on stderr, tables and JSON on stdout, 100 columns wide."""
+"""Output on the terminal: messages and progress on stderr, tables and JSON on stdout, 100 columns wide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from levada.synth.traditions import Tradition
 
 __all__ = [
-    *("Notes", "TimeLeft", "count", "error", "length", "print_agreement", "print_datasets"),
-    *("print_evaluation", "print_json", "print_report"),
-    "prepare_streams",
-    *("print_stem_evaluation", "print_traditions", "progress", "say", "set_dated", "set_quiet"),
+    *("TimeLeft", "WarningHandler", "count", "duration", "error", "info", "prepare_streams", "print_agreement"),
+    *("print_corpus", "print_datasets", "print_evaluation", "print_json", "print_stem_evaluation", "print_table"),
+    *("print_traditions", "progress", "set_dated", "set_quiet"),
 ]
 
 
@@ -36,28 +35,25 @@ _is_quiet, _is_dated = False, False
 
 
 def set_quiet(quiet: bool) -> None:
-    """Choose whether `say` and `progress` print nothing."""
-    global _is_quiet  # as the level of a logger: of the process, not of a caller
+    """Choose whether `info` and `progress` print nothing."""
+    global _is_quiet  # a setting of the process, like the level of a logger
     _is_quiet = quiet
 
 
 def set_dated(dated: bool) -> None:
-    """Choose whether date and time stand before each message: for long jobs.
-
-    A terminal has none, unless it is to be quiet: who watches it knows the time.
-    """
-    global _is_dated  # as `_is_quiet`
+    """Choose whether messages begin with date and time: for logs of long jobs, not for a terminal without `--quiet`."""
+    global _is_dated
     _is_dated = dated
 
 
-def say(message: str, *, dated: bool = False) -> None:
-    """Print a sentence for people, on stderr; nothing if it is to be quiet."""
+def info(message: str, *, dated: bool = False) -> None:
+    """Print a message on stderr; nothing with `--quiet`."""
     if not _is_quiet:
         error(message, dated=dated)
 
 
 def error(message: str, *, dated: bool = False) -> None:
-    """Print an error or a warning, on stderr; one that is closed or full stops nothing."""
+    """Print an error or a warning on stderr; where stderr is closed or full, print nothing."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             if dated or (_is_dated and (_is_quiet or not sys.stderr.isatty())):
@@ -66,9 +62,9 @@ def error(message: str, *, dated: bool = False) -> None:
 
 
 def prepare_streams() -> None:
-    """Make stdin, stdout and stderr fit to be used: a closed one leads nowhere, and any name can be printed.
+    """Open closed standard streams on the null device, and let stdout and stderr print any file name.
 
-    Where one is closed, the next file that is opened would get its number, and what libraries print would go into it.
+    Otherwise the next file that is opened would get the number of a closed stream, and the output of libraries.
     """
     for number in (0, 1, 2):
         try:
@@ -78,33 +74,33 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open until the process ends
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-class Notes(logging.Handler):
-    """Say what the library warns of, also while a bar is shown; each sentence once, however often a file is opened."""
+class WarningHandler(logging.Handler):
+    """Print the library's log records on stderr, each text once, however often a file is opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record as a sentence."""
-        sentence = f"{record.levelname.lower()}: {record.getMessage()}"
-        if sentence not in self._shown:
-            self._shown.add(sentence)
-            error(sentence)
+        """Print a record."""
+        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        if text not in self._shown:
+            self._shown.add(text)
+            error(text)
 
 
 def print_json(value: object) -> None:
-    """Print JSON for programs; what is not a finite number is null."""
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False))
+    """Print JSON; numbers that are not finite become null."""
+    print(json.dumps(_json_value(value), indent=1, ensure_ascii=False))
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Means with their intervals below them, then what kind of wrong, then differences to the first model."""
+    """Print means with their intervals, then types of errors, then differences to the first model."""
     summary, kinds, first = evaluation.summary(), evaluation.kinds(), evaluation.models[0]
     shown = ("beat_f", "beat_cmlt", "beat_amlt", "downbeat_f", "position_cmlt")
     rows = []
@@ -112,68 +108,64 @@ def print_evaluation(evaluation: Evaluation) -> None:
         means, tempo = [scores[name] for name in shown], scores["tempo_error_percent"]
         scored = sum(not row.error for row in evaluation.of(model))
         rows.append([model, str(scored), *(_number(mean.mean) for mean in means), _number(tempo.mean, digits=1) + "%"])
-        rows.append(["", "", *(_ends(mean) for mean in means)])
-    _table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt with positions", "tempo off"], rows)
+        rows.append(["", "", *(_interval(mean) for mean in means)])
+    print_table(["model", "n", "beat F", "CMLt", "AMLt", "downbeat F", "CMLt with positions", "tempo error"], rows)
     groups = count(summary[first]["beat_f"].groups, "group")
     print(f"n recordings, of {groups}; below each mean its 95% interval")
     seconds = {model: sum(row.scored_s for row in evaluation.of(model) if not row.error) for model in summary}
     each = ", ".join(f"{model} {scored_s:.0f}" for model, scored_s in seconds.items())
-    print(
-        f"seconds scored: {each if len({*seconds.values()}) > 1 else format(seconds[first], '.0f')}{_ranges(summary)}\n"
-    )
-    said = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
-    _table(["model", "kinds of error, and in how many recordings"], said)
+    text = each if len({*seconds.values()}) > 1 else f"{seconds[first]:.0f}"
+    print(f"seconds scored: {text}{_explain_ranges(summary)}\n")
+    errors = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
+    print_table(["model", "error types, and the number of recordings with each"], errors)
     differences = [
-        [
-            model,
-            *(by.text(sign="+") for by in (scores["beat_f"], scores["downbeat_f"])),
-        ]
+        [model, *(scores[name].text(sign="+") for name in ("beat_f", "downbeat_f"))]
         for model, scores in evaluation.differences().items()
     ]
     if differences:
         print()
-        _table([f"against {first}", "beat F", "downbeat F"], differences)
+        print_table([f"difference to {first}", "beat F", "downbeat F"], differences)
 
 
 def print_stem_evaluation(evaluation: StemEvaluation) -> None:
-    """Means with their intervals below them, then each instrument, then differences to the first model; all in dB."""
+    """Print means with their intervals, then each instrument, then differences to the first model; all in dB."""
     summary, first = evaluation.summary(), evaluation.models[0]
     shown = ("si_sdr_i", "si_sdr", "sdr_i", "sdr", "leak_db")
     rows = []
     for model, scores in summary.items():
         scored = len({row.song for row in evaluation.of(model) if not row.error})
-        some = evaluation.instruments and model not in ("mixture", "oracle")
-        knows = f"{len(evaluation.knows(model))} of {len(evaluation.instruments)}" if some else "–"
-        rows.append([model, str(scored), knows, *(_number(scores[name].mean, digits=1) for name in shown)])
-        ends = (_ends(scores[name], digits=1, between=" to ") if name.endswith("_i") else "" for name in shown)
+        has_stems = evaluation.instruments and model not in ("mixture", "oracle")
+        stems = f"{len(evaluation.knows(model))} of {len(evaluation.instruments)}" if has_stems else "–"
+        rows.append([model, str(scored), stems, *(_number(scores[name].mean, digits=1) for name in shown)])
+        ends = (_interval(scores[name], digits=1, between=" to ") if name.endswith("_i") else "" for name in shown)
         rows.append(["", "", "", *ends])
-    _table(["model", "n", "knows", "SI-SDR gained", "SI-SDR", "SDR gained", "SDR", "leak"], rows)
+    print_table(["model", "n", "stems", "SI-SDRi", "SI-SDR", "SDRi", "SDR", "leak"], rows)
     groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
-    print(f"means of n songs, of {groups}, in dB; below what was gained its 95% interval{_ranges(summary)}")
-    print("leak: how loud the stem of a silent instrument is against the mixture")
-    print("every model was told which instruments play in a song; knows: how many of them it has a stem of")
-    for model, what in evaluation.about.items():
-        print(f"{model}: learnt from {what}")
+    below = "with its 95% interval below"
+    print(f"means of n songs, of {groups}, in dB; i: improvement over the mixture, {below}{_explain_ranges(summary)}")
+    print("leak: level of the stem of a silent instrument relative to the mixture")
+    print("every model is given the instruments of a song; stems: how many of these instruments it can separate")
+    for model, data in evaluation.about.items():
+        print(f"{model}: trained on {data}")
     print()
     table, models = evaluation.by_instrument(), [model for model in evaluation.models if model != "mixture"]
-    for names in _pages(evaluation.instruments, 100 - max(map(len, ["SI-SDR gained", *models]))):
-        _table(
-            ["SI-SDR gained", *names],
+    for names in _column_groups(evaluation.instruments, 100 - max(map(len, ["SI-SDRi", *models]))):
+        print_table(
+            ["SI-SDRi", *names],
             [[model, *(_of_instrument(evaluation, model, table[model][name].mean, name) for name in names)]
              for model in models],
         )  # fmt: skip
         print()
     if any(set(evaluation.knows(model)) < set(evaluation.instruments) for model in models):
-        print("( ) an instrument that the model has no stem of: what it leaves over, or the mixture, which gains 0\n")
+        print("( ) an instrument without a stem of this model: the residual, or the mixture, whose SI-SDRi is 0\n")
     differences = [
-        [model, *(by.text(digits=1, sign="+") for by in both)]
+        [model, *(scores[name].text(digits=1, sign="+") for name in ("si_sdr_i", "sdr_i"))]
         for model, scores in evaluation.differences().items()
-        for both in [(scores["si_sdr_i"], scores["sdr_i"])]
         if model != "mixture"
     ]
     if differences:
-        _table([f"against {first}", "SI-SDR", "SDR"], differences)
-        print("differences are over the instruments that both models know")
+        print_table([f"difference to {first}", "SI-SDR", "SDR"], differences)
+        print("differences are means over the instruments that both models can separate")
 
 
 def _of_instrument(evaluation: StemEvaluation, model: str, mean: float, name: str) -> str:
@@ -181,7 +173,7 @@ def _of_instrument(evaluation: StemEvaluation, model: str, mean: float, name: st
     return text if math.isnan(mean) or name in evaluation.knows(model) else f"({text})"
 
 
-def print_report(corpus: Corpus[Any], report: Report) -> None:
+def print_corpus(corpus: Corpus[Any], report: Report) -> None:
     """Print a table of a corpus, and its problems."""
     songs = corpus.labels == "stems"
     headings = ["song" if songs else "recording", "group", "length"]
@@ -192,7 +184,7 @@ def print_report(corpus: Corpus[Any], report: Report) -> None:
     if songs:
         taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(len(headings) - 1))
         rows = [[*row[:-1], shorten(row[-1], max(20, 100 - taken), placeholder=" …")] for row in rows]
-    _table(headings, rows)
+    print_table(headings, rows)
     if songs:
         amount = f"{count(len(rows), 'solo' if corpus.is_solos else 'song')}, {report.minutes:.1f} minutes, "
         amount += count(len(corpus.instruments), "instrument")
@@ -234,12 +226,12 @@ def print_datasets(datasets: Iterable[DatasetInfo]) -> None:
         ]
         for dataset in datasets
     ]
-    _table(["dataset", "labels", "recordings", "minutes", "versions", "downloaded", "licence"], rows)
+    print_table(["dataset", "labels", "recordings", "minutes", "versions", "downloaded", "licence"], rows)
     print("levada corpus get NAME downloads one; use it as mirdata:NAME")
 
 
-def print_agreement(found: Mapping[str, Agreement]) -> None:
-    """How far two sets of beats agree, a line a recording; what is the same is counted."""
+def print_agreement(agreements: Mapping[str, Agreement]) -> None:
+    """Print the agreement of two sets of beats for each recording in which they differ."""
     rows = [
         [
             name,
@@ -251,17 +243,17 @@ def print_agreement(found: Mapping[str, Agreement]) -> None:
             _number(row.tempo_ratio),
             row.error,
         ]
-        for name, row in found.items()
+        for name, row in agreements.items()
         if not row.is_same
     ]
     if rows:
-        _table(["recording", "beats", "F", "ms", "MAD", "positions", "tempo ×", ""], rows)
+        print_table(["recording", "beats", "F", "ms", "MAD", "positions", "tempo ×", ""], rows)
         print("ms: median asynchrony, second less first, and MAD its median absolute deviation")
-    print(f"{len(rows)} of {count(len(found), 'recording')} differ")
+    print(f"{len(rows)} of {count(len(agreements), 'recording')} differ")
 
 
 def print_traditions(traditions: Iterable[Tradition]) -> None:
-    """A line a tradition, and where to read on."""
+    """Print a line for each tradition."""
     rows = []
     for one in traditions:
         tempo = f"{one.tempo_bpm[0]:g} ± {one.tempo_bpm[1]:g}"
@@ -269,7 +261,7 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
         rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", tempo, parts])
     headings = ["name", "title", "cycle", "bpm", "instruments"]
     taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(4))
-    _table(
+    print_table(
         headings,
         [[*facts, shorten(parts, 100 - taken, placeholder=" …").replace(", …", " …")] for *facts, parts in rows],
     )
@@ -278,67 +270,76 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
 
 
 def count(number: int, noun: str) -> str:
-    """Say how many there are: 1 recording, 2 recordings."""
+    """Format a number of things: 1 recording, 2 recordings."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def length(seconds: float) -> str:
-    """Say how long something lasts: 8 s, 12.5 minutes."""
+def duration(seconds: float) -> str:
+    """Format a duration: 8 s, 12.5 minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
 
 
 @contextmanager
-def progress(label: str, *, at_once: int = 1) -> Iterator[Callable[..., None]]:
-    """Show what is done and the time left on stderr: a bar on a terminal, elsewhere a line now and then.
+def progress(
+    label: str, *, at_once: int = 1, is_timed: bool = False, every_s: float = 10.0
+) -> Iterator[Callable[..., None]]:
+    """Show the items done and the time left on stderr: a bar on a terminal, otherwise a line now and then.
 
     Parameters
     ----------
     label : str
     at_once : int
-        How many items are done at the same time, for the time left.
+        How many items are processed at the same time, for the time left.
+    is_timed : bool
+        Whether the caller estimates the time left, in seconds, and passes it as the third argument.
+    every_s : float
+        Seconds between lines, at least.
 
     Yields
     ------
     callable
-        To be told how many are done, of how many; what else it is told is passed over.
+        Takes the number of items done and their total; ignores other arguments.
     """
     if _is_quiet:
         yield lambda *_: None
         return
+    estimate = TimeLeft(at_once=at_once)
+
+    def time_left(done: int, total: int, *others: Any) -> str:
+        seconds = estimate.seconds(done, total, time.monotonic())
+        seconds = others[0] if is_timed else seconds
+        return "" if math.isnan(seconds) else f", about {duration(seconds)} left"
+
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _lines(label, at_once)
+        printed = time.monotonic()
+
+        def update(done: int, total: int, *others: Any) -> None:
+            nonlocal printed
+            left = time_left(done, total, *others)
+            if time.monotonic() - printed >= every_s and 0 < done < total:
+                printed = time.monotonic()
+                info(f"{label}: {done} of {total}{left}", dated=True)
+
+        yield update
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label, markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total, *_: bar.update(task, completed=done, total=total)
-
-
-def _lines(label: str, at_once: int, *, every_s: float = 10.0) -> Callable[..., None]:
-    said, left = time.monotonic(), TimeLeft(at_once=at_once)
-
-    def update(done: int, total: int, *_: object) -> None:
-        nonlocal said
-        now = time.monotonic()
-        seconds = left.seconds(done, total, now)
-        if now - said >= every_s and 0 < done < total:
-            said = now
-            takes = "" if math.isnan(seconds) else f", about {length(seconds)} left"
-            say(f"{label}: {done} of {total}{takes}", dated=True)
-
-    return update
+        task = bar.add_task("", total=None)
+        yield lambda done, total, *others: bar.update(
+            task, completed=done, total=total, description=time_left(done, total, *others).lstrip(", ")
+        )
 
 
 class TimeLeft:
-    """How long the rest of a job takes, from the second half of what is done: a slow start is no part of that.
+    """Time left of a job, estimated from the later half of the items done, so that a slow start does not count.
 
     Parameters
     ----------
     at_once : int
-        How many items are done at the same time: as many come first, together, and say nothing about the pace.
+        How many items are processed at the same time: the first ones end together, and are not used.
     """
 
     def __init__(self, *, at_once: int = 1) -> None:
@@ -350,14 +351,14 @@ class TimeLeft:
         Parameters
         ----------
         done, total : int
-            What is done, and of how much.
+            Items done, and items in all.
         now_s : float
-            By a clock that never goes back.
+            Time of a monotonic clock.
 
         Returns
         -------
         float
-            Seconds; NaN while less than a twentieth is done, or nothing can be said.
+            Seconds; NaN while less than a twentieth is done, or too few items for an estimate.
         """
         if not self._seen or done > self._seen[-1][0]:
             self._seen.append((done, now_s))
@@ -369,8 +370,8 @@ class TimeLeft:
         return (now_s - first[1]) * (total - done) / (done - first[0])
 
 
-def _table(headings: list[str], rows: list[list[str]]) -> None:
-    """Columns as wide as they need to be."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with columns as wide as their longest cell."""
     lines = [[printable(cell, lines=False) for cell in line] for line in [headings, *rows]]
     widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(headings))]
     for line in lines:
@@ -381,24 +382,24 @@ def _number(value: float, *, digits: int = 2, sign: str = "") -> str:
     return "–" if math.isnan(value) else f"{value:{sign}z.{digits}f}"
 
 
-def _ends(interval: Interval, *, digits: int = 2, between: str = "–") -> str:
-    """The ends of an interval or, with dots between them, of a range; nothing where there are none."""
+def _interval(interval: Interval, *, digits: int = 2, between: str = "–") -> str:
+    """Format an interval, or a range with dots between its ends; empty where there is neither."""
     low, high = (_number(end, digits=digits) for end in (interval.low, interval.high))
     return {"interval": f"{low}{between}{high}", "range": f"{low}…{high}"}.get(interval.kind, "")
 
 
-def _ranges(summary: Mapping[str, Mapping[str, Interval]]) -> str:
-    """Explain ranges where a table has some."""
+def _explain_ranges(summary: Mapping[str, Mapping[str, Interval]]) -> str:
+    """Explain ranges, where a table contains some."""
     some = any(mean.kind == "range" for scores in summary.values() for mean in scores.values())
     return (
-        "\na…b: no interval but the range of the groups, of which there are under three or all are alike"
+        "\na…b: the range of the groups instead of an interval, with under three groups or without variation"
         if some
         else ""
     )
 
 
-def _pages(names: Iterable[str], width: int) -> Iterator[list[str]]:
-    """As many columns at once as there is room for."""
+def _column_groups(names: Iterable[str], width: int) -> Iterator[list[str]]:
+    """Divide columns into groups that fit into a width."""
     page, taken = list[str](), 0
     for name in names:
         taken += 2 + max(5, len(name))
@@ -414,12 +415,12 @@ def _minutes(seconds: float) -> str:
     return "–" if math.isnan(seconds) else f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
+def _json_value(value: Any) -> Any:
+    """Replace numbers that JSON cannot represent by None."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _json_value(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_json_value(entry) for entry in value]
     return value

@@ -218,7 +218,7 @@ def adapted_card(
         licence=combined_licence(sources),
         data=f"{'; '.join(data)} ({names})." + ("" if base is None else f" Before that: {base.data}"),
         minutes=earlier + added_s / 60,
-        scores={"none yet": f"score it on others than these: levada evaluate{' --task stems' if stems else ''}"},
+        scores={"none yet": "score it on others than these: levada evaluate"},
         trained_on=trained_on,
         sources=sources,
     )

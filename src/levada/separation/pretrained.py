@@ -105,7 +105,7 @@ def _chosen(
     unknown = [name for name, one in found.items() if one is None]
     if unknown:
         raise InputError(f"does not know {', '.join(unknown)}: it tells apart {', '.join(names)}", path=folder)
-    return {one: names[one] for one in found.values() if one is not None}
+    return {name: names[one] for name, one in found.items() if one is not None}
 
 
 def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:

@@ -1,6 +1,48 @@
-"""The whole road in one go, for beats and for stems: something to learn from, a model adapted, before and after."""
+"""`levada demo`: a model adapted to a tradition, with scores before and after, for beats or for stems."""
 
-from levada.cli.demo.beats import Demo, demo
-from levada.cli.demo.stems import StemDemo, demo_stems
+from __future__ import annotations
 
-__all__ = ["Demo", "StemDemo", "demo", "demo_stems"]
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from levada.cli import evaluate, terminal
+from levada.cli.options import Force, Seed
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder for all results; demo, or demo-stems, by default.")
+    ] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="A folder of recordings with labels, instead of rendered ones.")
+    ] = None,
+    stems: Annotated[bool, typer.Option("--stems", help="Adapt a separator instead of a beat tracker.")] = False,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of labels to adapt to.")] = 1.5,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Adapt to a tradition that the base model was not trained on, with scores and audio before and after."""
+    out = out or Path("demo-stems" if stems else "demo")
+    if stems:
+        from levada.cli.demo.stems import demo_stems as run
+    else:
+        from levada.cli.demo.beats import demo_beats as run
+    result = run(out, corpus=real, minutes=minutes, seed=seed, force=force)
+    evaluate.show(result.evaluation)
+    pictures = f"{out / 'stems.png'}, {out / 'leakage.png'}" if stems else f"{out / 'before-and-after.png'}"
+    use = (
+        f"separate my-song.wav --model {out / 'adapted'} -o my-stems"
+        if stems
+        else f"track my-song.wav --model {out / 'adapted'}"
+    )
+    print(
+        f"\nadapted to {terminal.duration(60 * result.minutes)} of labels in {result.adapt_s:.0f} s; "
+        f"{result.total_s:.0f} s in all\n"
+        f"figures    {pictures}\n"
+        f"audio      {out / ('listen' if stems else 'clicks')}\n"
+        f"next       levada {use}"
+    )

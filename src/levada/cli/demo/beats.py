@@ -1,14 +1,13 @@
-"""The whole road in about a minute: recordings, a few labels, an adapted tracker, before and after.
+"""The demo of beats, a minute long: recordings, a few labels, an adapted tracker, scores before and after.
 
-Without recordings of one's own, a tradition the base model has never heard is rendered: other patterns, other
-instruments, another feeling of where the beat is.
+Without recordings of one's own, a tradition that the base model was not trained on is rendered, with its own patterns,
+instruments and microtiming.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +19,41 @@ from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import baseline, tracker_of
 from levada.beat_tracking.tracker import provenance
-from levada.cli.demo.output import MARK, Stage, emptied, unwatched
-from levada.data import Corpus, Track, annotated_spans, load_corpus, sample
+from levada.cli import corpora, outputs, terminal
+from levada.cli.demo.output import Result, make_folder
+from levada.data import Corpus, Track, sample
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
-from levada.io import audio
 from levada.io.formats import write_beats
 from levada.learning.adaptation import with_scores
 from levada.learning.names import FLUX, shipped
 from levada.synth.traditions import read_tradition
 
-__all__ = ["MARK", "Demo", "demo"]
+__all__ = ["demo_beats"]
 
 TRADITION = "candombe"
 RECORDINGS, LENGTH_S = 12, 40.0
 WORDS = {"base": "before", "adapted": "after"}
-LEFT = {
-    "recordings/": "what was rendered, with its beats (if it was)",
-    "before-and-after.png": "activations and beats of the unseen recording that gained most",
-    "clicks/": "unseen recordings with clicks on the beats: those that gained most, least, in between",
-    "beats/": "beats of all unseen recordings, before and after",
-    "adapted/": "the adapted model: levada beats song.wav --model adapted",
-    "decoder-only/": "the same network, its decoder alone adapted",
-    "scores.csv": "a row for each unseen recording and model",
+FILES = {
+    "recordings/": "rendered recordings with their beats (unless others were given)",
+    "before-and-after.png": "activations and beats of the test recording that improved most",
+    "clicks/": "test recordings with clicks on the beats: the most, the median and the least improved",
+    "beats/": "beats of all test recordings, before and after",
+    "adapted/": "the adapted model: levada track song.wav --model adapted",
+    "decoder-only/": "the base network with only its decoder adapted",
+    "scores.csv": "a row for each test recording and model",
 }
 
 
-@dataclass(frozen=True)
-class Demo:
-    """What the demo found.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The base model, its decoder adapted, the whole adapted, and spectral flux, on recordings of groups that
-        gave no labels.
-    minutes : float
-        Labels used.
-    adapt_s, total_s : float
-        Seconds the adaptation took, and all of it.
-    """
-
-    evaluation: Evaluation
-    minutes: float
-    adapt_s: float
-    total_s: float
-
-
-def demo(
-    out: str | Path,
-    *,
-    corpus: str | Path | None = None,
-    minutes: float = 1.5,
-    seed: int = 0,
-    force: bool = False,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Stage = unwatched,
-) -> Demo:
-    """Adapt to a tradition, score before and after, and leave everything to look at and listen to.
+def demo_beats(
+    out: str | Path, *, corpus: str | Path | None = None, minutes: float = 1.5, seed: int = 0, force: bool = False
+) -> Result:
+    """Adapt to a tradition, score before and after, and write beats, click tracks and a figure.
 
     Parameters
     ----------
     out : path-like
-        A folder for the recordings, the adapted model, beat files, recordings with clicks, and a picture.
+        The folder of all results.
     corpus : path-like, optional
         Annotated recordings; rendered ones by default.
     minutes : float
@@ -90,99 +61,93 @@ def demo(
     seed : int
     force : bool
         Whether an earlier demo there may be replaced.
-    say : callable
-        Told what is being done.
-    progress : callable, optional
-        From the name of a stage to a context manager that lends what is to be told of steps done and steps in all.
 
     Returns
     -------
-    Demo
+    Result
 
     Raises
     ------
     InputError
-        If the folder holds something else, or an earlier demo and `force` is not given, or there are too few
-        annotated recordings.
+        If the folder contains something else, or an earlier demo without `force`, or there are too few annotated
+        recordings.
     """
-    began = time.monotonic()
-    out = emptied(out, LEFT, force=force)
+    started = time.monotonic()
+    out = make_folder(out, FILES, force=force)
     if corpus is None:
-        say(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model has never heard")
-        with progress("rendering") as told:
-            corpus, length = out / "recordings", RECORDINGS * LENGTH_S / 60
+        terminal.info(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model was not trained on")
+        corpus, length = out / "recordings", RECORDINGS * LENGTH_S / 60
+        with terminal.progress("rendering") as progress:
             render_corpus(
-                corpus, read_tradition(TRADITION), minutes=length, recordings=RECORDINGS, seed=seed, progress=told
+                corpus, read_tradition(TRADITION), minutes=length, recordings=RECORDINGS, seed=seed, progress=progress
             )
-    opened = load_corpus(corpus, labels="beats")
-    train, unseen = _sides(opened, minutes, np.random.default_rng(seed))
+    train, test = _split(corpora.load(str(corpus), labels="beats"), minutes, np.random.default_rng(seed))
     spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
     base = load(shipped()["base"])
-    say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
-    started = time.monotonic()
+    terminal.info(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
+    adapting = time.monotonic()
     settings = DEFAULTS["finetune+augment"].seeded(seed)
-    with progress("adapting") as told:
-        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=told)
-    adapt_s = time.monotonic() - started
+    with terminal.progress("adapting") as progress:
+        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=progress)
+    adapt_s = time.monotonic() - adapting
     adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
-    say(f"scoring on {len(unseen)} recordings of other groups")
+    terminal.info(f"scoring on {len(test)} recordings of other groups")
     trackers = {
         "base": tracker_of(base, name="base"),
         "decoder adapted": tracker_of(load(out / "decoder-only"), name="decoder adapted"),
         "adapted": tracker_of(load(out / "adapted"), name="adapted"),
         FLUX: baseline(),
     }
-    with progress("scoring") as told:
-        evaluation = evaluate(unseen, trackers, out=out / "scores.csv", progress=told)
+    with terminal.progress("scoring") as progress:
+        evaluation = evaluate(test, trackers, out=out / "scores.csv", progress=progress)
     with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
-    with progress("writing beats, clicks and a picture"):
-        _leave(out, evaluation, unseen, trackers)
-    return Demo(evaluation, used, adapt_s, time.monotonic() - began)
+    with terminal.progress("writing beats, clicks and a figure"):
+        _write(out, evaluation, test, trackers)
+    return Result(evaluation, used, adapt_s, time.monotonic() - started)
 
 
-def _sides(corpus: Corpus, minutes: float, rng: np.random.Generator) -> tuple[list[Track], list[Track]]:
-    """Groups to draw labels from, as few as have enough, and groups to score on."""
-    for test in (0.62, 0.5, 0.3):
-        train, unseen = corpus.split(test_size=test, seed=rng)
-        if sum(span.duration_s for track in train for span in annotated_spans(track)) > 60 * minutes:
-            return list(train), list(unseen)
+def _split(corpus: Corpus[Track], minutes: float, rng: np.random.Generator) -> list[tuple[Track, ...]]:
+    """Divide groups into a training set with enough labels, as small as possible, and a test set."""
+    for test_size in (0.62, 0.5, 0.3):
+        train, test = corpus.split(test_size=test_size, seed=rng)
+        if sum(span.duration_s for span in train.sample()) > 60 * minutes:
+            return [train.tracks, test.tracks]
     raise InputError(
-        f"has too few annotated recordings to learn from {minutes:g} minutes and score on others", path=corpus.root
+        f"has too few annotated recordings to train on {minutes:g} minutes and score on others", path=corpus.root
     )
 
 
-def _leave(out: Path, evaluation: Evaluation, unseen: Sequence[Track], trackers: dict[str, Any]) -> None:
-    """Beat files of all the unseen; clicks of those that gained most, least and in between; a picture of the first."""
-    found = {(row.track, row.model): row for row in evaluation.rows if row.estimate is not None}
-    both = [track for track in unseen if {(track.id, "base"), (track.id, "adapted")} <= found.keys()]
+def _write(out: Path, evaluation: Evaluation, test: Sequence[Track], trackers: Mapping[str, Any]) -> None:
+    """Write beats of all test recordings, click tracks of three of them, and a figure of the most improved."""
+    rows = {(row.track, row.model): row for row in evaluation.rows if row.estimate is not None}
+    tracks = [track for track in test if {(track.id, "base"), (track.id, "adapted")} <= rows.keys()]
 
-    def gain(track: Track) -> float:
-        return found[track.id, "adapted"].scores["beat_f"] - found[track.id, "base"].scores["beat_f"]
+    def improvement(track: Track) -> float:
+        return rows[track.id, "adapted"].scores["beat_f"] - rows[track.id, "base"].scores["beat_f"]
 
-    both.sort(key=gain, reverse=True)
+    tracks.sort(key=improvement, reverse=True)
     (out / "beats").mkdir()
     (out / "clicks").mkdir()
-    heard = [both[index] for index in sorted({0, len(both) // 2, len(both) - 1}) if both]
-    for track in both:
-        samples, rate = audio.read(track.audio) if track in heard else (None, 0)
+    clicked = [tracks[index] for index in sorted({0, len(tracks) // 2, len(tracks) - 1}) if tracks]
+    for track in tracks:
         for model, word in WORDS.items():
-            estimate = found[track.id, model].estimate
+            estimate = rows[track.id, model].estimate
             assert estimate is not None
             name = f"{track.id.replace('/', '-')}-{word}"
             write_beats(out / "beats" / f"{name}.beats", estimate, provenance=provenance(trackers[model]))
-            if samples is not None:
-                audio.write(out / "clicks" / f"{name}.wav", audio.add_clicks(samples, estimate, rate=rate), rate=rate)
-    if heard:
-        _draw(out / "before-and-after.png", heard[0], trackers)
+            if track in clicked:
+                outputs.write_clicks(out / "clicks" / f"{name}.wav", track.audio, estimate, force=False)
+    if clicked:
+        _plot(out / "before-and-after.png", clicked[0], trackers)
 
 
-def _draw(path: Path, track: Track, trackers: dict[str, Any]) -> None:
-    """Twelve seconds from the middle of what is annotated."""
+def _plot(path: Path, track: Track, trackers: Mapping[str, Any]) -> None:
+    """Draw twelve seconds from the middle of the annotated part."""
     panels = []
     for model, word in WORDS.items():
-        activations = trackers[model].file_activations(track.audio)
-        panels.append(Panel(f"{word} adapting: {track.id}", activations, trackers[model].decode(activations)))
+        activations = trackers[model].activations(track.audio)
+        panels.append(Panel(f"{word} adapting: {track.id}", activations, trackers[model].backend.decode(activations)))
     reference = track.beats()
     middle = float(reference.times_s[len(reference) // 2])
     plot_activations(path, panels, reference=reference, start_s=max(0, middle - 6), end_s=middle + 6)

@@ -1,38 +1,55 @@
-"""Where a demo leaves everything, and who is told how far it is."""
+"""The output folder of a demo, and its result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from levada.errors import InputError
-from levada.io.files import check_not_link, remove_paths
+from levada.io.files import check_not_link, remove_paths, wrap_errors
 
-__all__ = ["MARK", "Stage", "emptied", "unwatched"]
+if TYPE_CHECKING:
+    from levada.beat_tracking.evaluation import Evaluation
+    from levada.separation.evaluation import StemEvaluation
 
-Stage = Callable[[str], AbstractContextManager[Callable[..., None]]]
-"""From the name of a stage to a context manager that lends what is to be told of steps done and steps in all."""
+__all__ = ["CONTENTS", "Result", "make_folder"]
 
-MARK = "levada-demo.txt"
-
-
-@contextmanager
-def unwatched(_: str) -> Iterator[Callable[..., None]]:
-    """Lend progress that nobody watches."""
-    yield lambda *_: None
+CONTENTS = "levada-demo.txt"
+"""The file that lists what a demo wrote, by which its folder is recognised."""
 
 
-def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
-    """Make a folder for a demo: a new one, or with `force` that of an earlier demo.
+@dataclass(frozen=True)
+class Result:
+    """Scores and times of a demo.
+
+    Parameters
+    ----------
+    evaluation : Evaluation or StemEvaluation
+        The base model, the adapted one and baselines, on recordings of groups that gave no labels.
+    minutes : float
+        Labels used.
+    adapt_s, total_s : float
+        Seconds that the adaptation took, and the whole demo.
+    """
+
+    evaluation: Evaluation | StemEvaluation
+    minutes: float
+    adapt_s: float
+    total_s: float
+
+
+def make_folder(out: str | Path, contents: Mapping[str, str], *, force: bool) -> Path:
+    """Make the folder of a demo, or with `force` empty that of an earlier one.
 
     Parameters
     ----------
     out : path-like
-    left : mapping of str to str
-        What will be in it, and what that is; written into the folder.
+    contents : mapping of str to str
+        Files and folders that the demo writes -> their description; written into the folder.
     force : bool
-        Whether what an earlier demo left there may be replaced; nothing else is removed.
+        Whether the files of an earlier demo may be removed; others never are.
 
     Returns
     -------
@@ -41,23 +58,21 @@ def emptied(out: str | Path, left: Mapping[str, str], *, force: bool) -> Path:
     Raises
     ------
     InputError
-        If it is a file, holds something else or an earlier demo, is a link, or cannot be made.
+        If it is a file or a link, contains other files, or an earlier demo without `force`; or cannot be made.
     """
     out = Path(out)
     if out.is_file():
-        raise InputError("is a file; the demo leaves a folder", path=out)
+        raise InputError("is a file; the demo writes a folder", path=out)
     if out.exists() and any(out.iterdir()):
-        if not (out / MARK).exists():
+        if not (out / CONTENTS).exists():
             raise InputError("is not empty and no earlier demo; choose another folder", path=out)
         if not force:
-            raise InputError("holds an earlier demo; --force replaces it", path=out)
+            raise InputError("contains an earlier demo; --force replaces it", path=out)
         check_not_link(out)
-        remove_paths(out / name for name in (*filter(None, left), MARK))  # what else lies there is somebody's
-    try:
+        remove_paths(out / name for name in (*filter(None, contents), CONTENTS))
+    with wrap_errors(out, *out.parents):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", path=out) from None
-    width = max(map(len, left)) + 2
-    lines = [f"{name:{width}}{what}\n" for name, what in left.items()]
-    (out / MARK).write_text("".join(lines), encoding="utf-8")
+    width = max(map(len, contents)) + 2
+    lines = [f"{name:{width}}{description}\n" for name, description in contents.items()]
+    (out / CONTENTS).write_text("".join(lines), encoding="utf-8")
     return out

@@ -1,99 +1,74 @@
-"""The whole road of separation in about two minutes: songs with stems, an adapted separator, before and after.
+"""The demo of stems, two minutes long: songs with stems, an adapted separator, scores before and after.
 
-Without songs of one's own, an ensemble is rendered: some songs to learn from, and others for the exam. Each has
-instruments, players and a room of its own, so that nothing of the exam was ever heard.
+Without songs of one's own, an ensemble is rendered: songs to train on, and others to test on. Every song has its own
+instruments, players and room.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from levada.cli.demo.output import MARK, Stage, emptied, unwatched
-from levada.data import Corpus, Multitrack, annotated_spans, load_corpus, log_notes, sample
+from levada.cli import corpora, terminal
+from levada.cli.demo.output import Result, make_folder
+from levada.data import Corpus, Multitrack, annotated_spans, load_corpus, sample
 from levada.data.rendered import render_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.tables import write_csv
 from levada.learning.adaptation import with_scores
 from levada.learning.weights import Weights
-from levada.separation.adaptation import DEFAULTS
-from levada.separation.adaptation import adapt as adapt_separator
+from levada.separation.adaptation import DEFAULTS, adapt
 from levada.separation.evaluation import StemEvaluation, evaluate_stems
 from levada.separation.files import separate_file
 from levada.separation.masking import SeparatorLike, matched
 from levada.separation.plots import Leaks, plot_leakage, plot_stems
-from levada.separation.pretrained import base_weights as stem_weights
-from levada.separation.pretrained import load_separator, separator_of
+from levada.separation.pretrained import base_weights, load_separator, separator_of
 from levada.synth.instrument_names import match_stems
 from levada.synth.traditions import read_tradition
 
-__all__ = ["MARK", "StemDemo", "demo_stems"]
+__all__ = ["demo_stems"]
 
 TRADITION = "bateria"
 SONGS, LENGTH_S = 8, 12.0
-EXAM, EXAM_S = 4, 10.0
-SEEDS = 2000  # from here on: no song is one that the base was made of
-HEARD_SONGS, HEARD_S = 2, 30.0  # of the exam, left to listen to
-DRAWN = 2  # instruments in the picture
-PRACTISED = "surdo"
+TEST_SONGS, TEST_LENGTH_S = 4, 10.0
+SEEDS = 2000
+"""The first seed: none of the base model's training songs has this or a higher one."""
+AUDIO_SONGS, AUDIO_S = 2, 30.0
+"""Test songs of which audio is written."""
+PLOTTED = 2
+"""Instruments in the figure."""
+LEFT_OUT = "surdo"
 WORDS = {"base": "before", "nmf": "nmf", "adapted": "after"}
-LEFT = {
-    "songs/": "what was rendered to learn from, a folder a song, a file an instrument (if it was)",
-    "exam/": "what was rendered to be taken apart (if it was)",
-    "listen/": "songs of the exam: mixture, true stems, stems of the base, of NMF and of the adapted separator,",
+FILES = {
+    "songs/": "rendered songs to train on, a folder each, a file an instrument (unless others were given)",
+    "test/": "rendered songs to test on (unless others were given)",
+    "listen/": "test songs: mixture, true stems, stems of the base, of NMF and of the adapted separator,",
     "": "and the mixture without one drum, to practise with",
-    "stems.png": "spectrograms of a song of the exam: stems that gained most, true, before and after",
-    "leaks.png": "which instrument ended up in which stem, before and after",
+    "stems.png": "spectrograms of a test song: the stems that improved most, true, before and after",
+    "leakage.png": "which instrument is in which stem, before and after",
     "adapted/": "the adapted separator: levada separate song.wav --model adapted -o stems",
-    "nmf/": "dictionaries learnt from the same minutes, without a network",
-    "table.csv": "SI-SDR gained over the mixture, of each model and instrument, with its interval",
-    "scores.csv": "a row for each stem of each song of the exam and model",
+    "nmf/": "dictionaries trained on the same minutes, without a network",
+    "table.csv": "SI-SDR improvement of each model and instrument, with its interval",
+    "scores.csv": "a row for each stem of each test song and model",
 }
 
 
-@dataclass(frozen=True)
-class StemDemo:
-    """What the demo found.
-
-    Parameters
-    ----------
-    evaluation : StemEvaluation
-        The base, dictionaries, the adapted separator, the mixture and the ceiling, on songs that gave no labels.
-    minutes : float
-        Music with stems that was used.
-    adapt_s, total_s : float
-        Seconds the adaptation took, and all of it.
-    """
-
-    evaluation: StemEvaluation
-    minutes: float
-    adapt_s: float
-    total_s: float
-
-
 def demo_stems(
-    out: str | Path,
-    *,
-    corpus: str | Path | None = None,
-    minutes: float = 1.5,
-    seed: int = 0,
-    force: bool = False,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Stage = unwatched,
-) -> StemDemo:
-    """Adapt a separator to an ensemble, score before and after, and leave everything to look at and listen to.
+    out: str | Path, *, corpus: str | Path | None = None, minutes: float = 1.5, seed: int = 0, force: bool = False
+) -> Result:
+    """Adapt a separator to an ensemble, score before and after, and write stems, figures and tables.
 
     Parameters
     ----------
     out : path-like
-        A folder for the songs, the models, stems, pictures and tables.
+        The folder of all results.
     corpus : path-like, optional
         Songs with stems; rendered ones by default.
     minutes : float
@@ -101,106 +76,97 @@ def demo_stems(
     seed : int
     force : bool
         Whether an earlier demo there may be replaced.
-    say : callable
-        Told what is being done.
-    progress : callable, optional
-        From the name of a stage to a context manager that lends what is to be told of steps done and steps in all.
 
     Returns
     -------
-    StemDemo
+    Result
 
     Raises
     ------
     InputError
-        If the folder holds something else, or an earlier demo and `force` is not given, or there are too few songs
-        with stems.
+        If the folder contains something else, or an earlier demo without `force`, or there are too few songs with
+        stems.
     """
-    began = time.monotonic()
-    base = stem_weights("base")
+    started = time.monotonic()
+    base = base_weights("base")
     given = None
     if corpus is not None:
-        open_audio = load_corpus(corpus, labels="stems")
-        log_notes(open_audio.notes, say)
-        given = _sides(open_audio, minutes, np.random.default_rng(seed))
-    out = emptied(out, LEFT, force=force)
-    train, exam = given or _rendered(out, seed, say, progress)
+        given = _split(corpora.load(str(corpus), labels="stems"), minutes, np.random.default_rng(seed))
+    out = make_folder(out, FILES, force=force)
+    train, test = given or _render(out, seed)
     spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
-    heard = sorted({name for span in spans for name in span.track.instruments})
-    say(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} songs: {', '.join(heard)}")
-    started = time.monotonic()
+    instruments = sorted({name for span in spans for name in span.track.instruments})
+    songs = len({span.track.id for span in spans})
+    terminal.info(f"adapting to {used:.2f} minutes of {songs} songs: {', '.join(instruments)}")
+    adapting = time.monotonic()
     settings = replace(DEFAULTS["finetune+augment"], seed=seed)
-    with progress("adapting") as told:
-        adapted = adapt_separator(spans, base=base, out=out / "adapted", settings=settings, progress=told)
-    adapt_s = time.monotonic() - started
-    with progress("learning dictionaries") as told:
-        adapt_separator(spans, strategy="nmf", base=None, out=out / "nmf", progress=told)
+    with terminal.progress("adapting") as progress:
+        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=progress)
+    adapt_s = time.monotonic() - adapting
+    with terminal.progress("training dictionaries") as progress:
+        adapt(spans, strategy="nmf", base=None, out=out / "nmf", progress=progress)
     separators = {
-        "base": _before(base, heard),
+        "base": _base_separator(base, instruments),
         "nmf": load_separator(out / "nmf"),
         "adapted": load_separator(out / "adapted"),
     }
-    say(f"taking {len(exam)} other songs apart, and scoring")
-    with progress("scoring") as told:
-        evaluation = evaluate_stems(exam, separators, out=out / "scores.csv", oracle=True, progress=told)
+    terminal.info(f"separating {len(test)} other songs, and scoring")
+    with terminal.progress("scoring") as progress:
+        evaluation = evaluate_stems(test, separators, out=out / "scores.csv", oracle=True, progress=progress)
     with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
     write_csv(out / "table.csv", _table(evaluation))
-    with progress("writing stems and pictures") as told:
-        _leave(out, evaluation, exam, separators, told)
-    return StemDemo(evaluation, used, adapt_s, time.monotonic() - began)
+    with terminal.progress("writing stems and figures") as progress:
+        _write(out, evaluation, test, separators, progress)
+    return Result(evaluation, used, adapt_s, time.monotonic() - started)
 
 
-def _rendered(
-    out: Path, seed: int, say: Callable[[str], None], progress: Stage
-) -> tuple[Sequence[Multitrack], Sequence[Multitrack]]:
-    """Songs to learn from, and songs of other players, instruments and rooms for the exam."""
+def _render(out: Path, seed: int) -> list[Sequence[Multitrack]]:
+    """Render songs to train on, and songs of other players, instruments and rooms to test on."""
     tradition = read_tradition(TRADITION)
-    say(f"rendering {SONGS} songs of {TRADITION} to learn from and {EXAM} for the exam, with their stems")
-    sides: list[Sequence[Multitrack]] = []
-    with progress("rendering") as told:
-        for side, (name, songs, length_s, before) in enumerate(
-            (("songs", SONGS, LENGTH_S, 0), ("exam", EXAM, EXAM_S, SONGS))
+    terminal.info(f"rendering {SONGS} songs of {TRADITION} to train on and {TEST_SONGS} to test on, with their stems")
+    sets: list[Sequence[Multitrack]] = []
+    with terminal.progress("rendering") as progress:
+        for number, (name, songs, length_s, before) in enumerate(
+            (("songs", SONGS, LENGTH_S, 0), ("test", TEST_SONGS, TEST_LENGTH_S, SONGS))
         ):
 
-            def counted(done: int, _: int, before: int = before) -> None:
-                told(before + done, SONGS + EXAM)
+            def count(done: int, _: int, before: int = before) -> None:
+                progress(before + done, SONGS + TEST_SONGS)
 
             render_corpus(
                 out / name, tradition, minutes=songs * length_s / 60, recordings=songs,
-                seed=SEEDS + 2 * seed + side, multitrack=True, progress=counted,
+                seed=SEEDS + 2 * seed + number, multitrack=True, progress=count,
             )  # fmt: skip
-            sides.append(load_corpus(out / name, labels="stems").tracks)
-    return sides[0], sides[1]
+            sets.append(load_corpus(out / name, labels="stems").tracks)
+    return sets
 
 
-def _sides(
-    corpus: Corpus[Multitrack], minutes: float, rng: np.random.Generator
-) -> tuple[list[Multitrack], list[Multitrack]]:
-    """Groups to draw from, as few as have enough, and groups to score on."""
+def _split(corpus: Corpus[Multitrack], minutes: float, rng: np.random.Generator) -> list[Sequence[Multitrack]]:
+    """Divide groups into a training set with enough stems, as small as possible, and a test set."""
     if corpus.is_solos:
-        raise InputError("holds solos, which nobody need take apart: levada remix makes mixtures", path=corpus.root)
-    for test in (0.6, 0.4, 0.2):
-        train, exam = corpus.split(test_size=test, seed=rng)
-        if sum(song.duration_s for song in train) >= 60 * minutes and any(len(one.instruments) > 1 for one in exam):
-            return list(train), list(exam)
+        raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus.root)
+    for test_size in (0.6, 0.4, 0.2):
+        train, test = corpus.split(test_size=test_size, seed=rng)
+        if sum(song.duration_s for song in train) >= 60 * minutes and any(len(one.instruments) > 1 for one in test):
+            return [train.tracks, test.tracks]
     raise InputError(
-        f"has too few songs with stems to learn from {minutes:g} minutes and score on others", path=corpus.root
+        f"has too few songs with stems to train on {minutes:g} minutes and score on others", path=corpus.root
     )
 
 
-def _before(base: Weights, heard: Sequence[str]) -> SeparatorLike:
-    """The base, told what plays; all that it knows where it knows none of that."""
-    known: dict[str, str] = {}
-    for name, stems in match_stems(heard, base.net.instruments).items():
-        one = next(iter(stems), None)
-        if one is not None and one not in known.values():
-            known[name] = one  # called as in the songs, so that files before and after have the same names
-    return separator_of(base, name="base", instruments=known or None)
+def _base_separator(base: Weights, instruments: Sequence[str]) -> SeparatorLike:
+    """The base restricted to the instruments that play; all of its instruments where it knows none of these."""
+    names: dict[str, str] = {}
+    for name, stems in match_stems(instruments, base.net.instruments).items():
+        stem = next(iter(stems), None)
+        if stem is not None and stem not in names.values():
+            names[name] = stem  # named as in the songs, so that files before and after have the same names
+    return separator_of(base, name="base", instruments=names or None)
 
 
 def _table(evaluation: StemEvaluation) -> list[dict[str, object]]:
-    """A row for each model and all instruments, then for each model and instrument."""
+    """Rows of the means over all instruments, then of each instrument."""
     means = chain(
         (("all", model, scores["si_sdr_i"]) for model, scores in evaluation.summary().items()),
         (
@@ -216,36 +182,35 @@ def _table(evaluation: StemEvaluation) -> list[dict[str, object]]:
     ]
 
 
-def _leave(
+def _write(
     out: Path,
     evaluation: StemEvaluation,
-    exam: Sequence[Multitrack],
+    test: Sequence[Multitrack],
     separators: Mapping[str, SeparatorLike],
-    told: Callable[..., None],
+    progress: Callable[..., None],
 ) -> None:
-    """Stems of a few songs by everybody, and the pictures."""
+    """Write stems of a few songs by each separator, and the figures."""
     scored = {row.song for row in evaluation.of("adapted") if not row.error}
-    chosen = [song for song in exam if song.id in scored][:HEARD_SONGS]
-    gained = _gained(evaluation)
-    steps = len(chosen) * len(WORDS) + 1
-    for number, song in enumerate(chosen):
+    songs = [song for song in test if song.id in scored][:AUDIO_SONGS]
+    steps, done = len(songs) * len(WORDS) + 1, 0
+    for number, song in enumerate(songs):
         folder = out / "listen" / song.id.replace("/", "-")
-        _play(song, folder)
-        for at, (model, word) in enumerate(WORDS.items(), start=1):
+        _write_excerpt(song, folder)
+        for model, word in WORDS.items():
             separate_file(folder / "mixture.wav", separators[model], folder / word)
-            told(number * len(WORDS) + at, steps)
-        mine = separators["adapted"]
-        left_out = matched(PRACTISED, mine.instruments) or mine.instruments[0]
-        separate_file(folder / "mixture.wav", mine, folder, without=(left_out,))
+            progress(done := done + 1, steps)
+        adapted = separators["adapted"]
+        left_out = matched(LEFT_OUT, adapted.instruments) or adapted.instruments[0]
+        separate_file(folder / "mixture.wav", adapted, folder, without=(left_out,))
         if number == 0:
-            _draw(out / "stems.png", folder, [name for name in gained if name in song.instruments])
+            _plot(out / "stems.png", folder, [name for name in _by_gain(evaluation) if name in song.instruments])
     panels = [Leaks(word, *evaluation.leaks(model)) for model, word in WORDS.items()]
-    plot_leakage(out / "leaks.png", panels)
-    told(steps, steps)
+    plot_leakage(out / "leakage.png", panels)
+    progress(steps, steps)
 
 
-def _gained(evaluation: StemEvaluation) -> list[str]:
-    """Instruments, those first that adapting helped most."""
+def _by_gain(evaluation: StemEvaluation) -> list[str]:
+    """Sort instruments by their improvement, the largest first."""
     scores = evaluation.by_instrument("si_sdr_i")
 
     def gain(name: str) -> float:
@@ -254,31 +219,31 @@ def _gained(evaluation: StemEvaluation) -> list[str]:
     return sorted(evaluation.instruments, key=gain, reverse=True)
 
 
-def _play(song: Multitrack, folder: Path) -> None:
-    """The beginning of a song and what each played in it, as loud as each other."""
+def _write_excerpt(song: Multitrack, folder: Path) -> None:
+    """Write the beginning of a song and of its stems, all with the same gain."""
     rate = audio.info(song.mixture or song.files[0]).rate
     span = annotated_spans(song)[0]
-    span = replace(span, end_s=min(span.end_s, span.start_s + HEARD_S))
+    span = replace(span, end_s=min(span.end_s, span.start_s + AUDIO_S))
     stems, mixture = span.read(song.instruments, rate=rate, channels=None)
-    loudest = max(1.0, float(np.abs(mixture).max()), float(np.abs(stems).max()))
+    peak = max(1.0, float(np.abs(mixture).max()), float(np.abs(stems).max()))
     (folder / "true").mkdir(parents=True)
-    audio.write(folder / "mixture.wav", mixture / np.float32(loudest), rate=rate)
+    audio.write(folder / "mixture.wav", mixture / np.float32(peak), rate=rate)
     for name, stem in zip(song.instruments, stems, strict=True):
-        audio.write(folder / "true" / f"{name}.wav", stem / np.float32(loudest), rate=rate)
+        audio.write(folder / "true" / f"{name}.wav", stem / np.float32(peak), rate=rate)
 
 
-def _draw(path: Path, folder: Path, instruments: Sequence[str]) -> None:
-    """A mixture, and stems of it: as they are, before and after."""
+def _plot(path: Path, folder: Path, instruments: Sequence[str]) -> None:
+    """Draw a mixture and some of its stems: true, before and after."""
     mixture, rate = audio.read(folder / "mixture.wav")
-    drawn: dict[str, Any] = {}
+    stems: dict[str, Any] = {}
     for name in instruments:
         files = {word: _file(folder / word, name) for word in ("true", "before", "after")}
-        if len(drawn) < 3 * DRAWN and files["after"] is not None:
-            drawn |= {f"{name}, {word}": audio.read(file)[0] for word, file in files.items() if file is not None}
-    plot_stems(path, mixture, drawn, rate)
+        if len(stems) < 3 * PLOTTED and files["after"] is not None:
+            stems |= {f"{name}, {word}": audio.read(file)[0] for word, file in files.items() if file is not None}
+    plot_stems(path, mixture, stems, rate)
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    """The file of an instrument, whatever a separator calls it."""
-    found = matched(name, [file.stem for file in sorted(folder.iterdir())])
-    return None if found is None else folder / f"{found}.wav"
+    """The file of an instrument, by any of its names."""
+    stem = matched(name, [file.stem for file in sorted(folder.iterdir())])
+    return None if stem is None else folder / f"{stem}.wav"

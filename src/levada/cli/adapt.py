@@ -1,0 +1,262 @@
+"""`levada adapt`: minutes of labels become a tracker or a separator, scored on recordings that gave no labels."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from levada.cli import corpora, evaluate, outputs, terminal
+from levada.cli.options import Convention, Force, Json, Labels, LogTo, Model, Seed
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.beat_tracking.evaluation import Evaluation
+    from levada.data import Track
+    from levada.learning.loggers import RunLogger
+    from levada.separation.evaluation import StemEvaluation
+
+__all__ = ["adapt"]
+
+EXCERPT_S = 20.0
+"""Seconds of a recording that loggers get."""
+
+
+class Strategy(StrEnum):
+    """How to adapt."""
+
+    finetune_augment = "finetune+augment"
+    finetune = "finetune"
+    scratch = "scratch"
+    unet = "unet"
+    decoder = "decoder"
+    bayes = "bayes"
+    nmf = "nmf"
+    nmf_conv = "nmf-conv"
+
+
+LABELS = {"decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
+"""Strategies that exist for one kind of labels."""
+
+
+def adapt(
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings with labels, mirdata:NAME, or one recording.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the adapted model.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Minutes of labels to train on; the other groups score the result. Default: all."),
+    ] = None,
+    beats: Annotated[Path | None, typer.Option(help="Beats of a part of the recording, if CORPUS is one.")] = None,
+    labels: Labels = None,
+    convention: Convention = "",
+    strategy: Annotated[
+        Strategy,
+        typer.Option(help="decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both."),
+    ] = Strategy.finetune_augment,
+    prior: Annotated[
+        str | None, typer.Option(help="Beats: a tradition (name or file) whose description is used beside the labels.")
+    ] = None,
+    model: Model = "base",
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the strategy's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Default: the strategy's.")] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(help="Train only layers whose names begin so (head, blocks.9); can be repeated."),
+    ] = None,
+    log_to: LogTo = None,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Adapt a tracker to minutes of beats, or a separator to minutes of stems, and score it before and after."""
+    outputs.check_outputs(out, force=force, folders=True)
+    kind = LABELS.get(strategy.value, labels)
+    if labels is not None and kind != labels:
+        raise InputError(f"strategy {strategy.value} is for {kind}, not for {labels.value}")
+    import numpy as np
+
+    from levada.learning.names import argument_for
+    from levada.synth.traditions import read_tradition
+
+    tradition = None if prior is None else read_tradition(prior)
+    rng, started = np.random.default_rng(seed), time.monotonic()
+    spans: Sequence[Any]
+    test: Sequence[Any] = []
+    stems = False
+    if beats is not None or (not corpus.startswith(corpora.MIRDATA) and Path(corpus).is_file()):
+        spans = _one_recording(corpus, beats, convention, minutes, rng)
+    else:
+        opened = corpora.load(corpus, labels=kind, convention=convention)
+        stems = opened.labels == "stems"
+        spans, test = corpora.divide(opened if stems else corpora.without_errors(opened), minutes, rng)
+    if stems and prior is not None:
+        raise InputError("--prior is for labels of beats, and this corpus has stems", path=corpus)
+    tracks = {span.track.id for span in spans}
+    instruments = sorted({name for span in spans for name in span.track.instruments}) if stems else []
+    used_s = sum(span.duration_s for span in spans)
+    options: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers or ())}
+    base: Any
+    score: Callable[..., Any]
+    if stems:
+        from levada.separation.separator import Separator
+
+        base = Separator.from_pretrained(model)
+        score = partial(_score_separators, strategy=strategy.value, spans=spans)
+    else:
+        from levada.beat_tracking.tracker import BeatTracker
+
+        base, options["prior"], score = BeatTracker.from_pretrained(model), tradition, _score_trackers
+    description = "" if tradition is None else f" and the description of {tradition.name}"
+    names = f": {', '.join(instruments)}" * stems
+    amount = f"{terminal.duration(used_s)} of labels of {terminal.count(len(tracks), 'recording')}{names}{description}"
+    terminal.info(f"adapting {model} to {amount}; {strategy.value}")
+    config = {"strategy": strategy.value, "model": model, "labels_s": used_s, "prior": prior, "seed": seed}
+    evaluation, rest = None, None
+    with _logged(log_to, out, config) as log:
+        with terminal.progress("adapting") as progress:
+            adapted = base.adapt(
+                spans, strategy=strategy.value, seed=seed, out=out, force=force, progress=_with_log(progress, log),
+                **options,
+            )  # fmt: skip
+        use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
+        terminal.info(f"{out}: saved after {time.monotonic() - started:.0f} s; use it with: {use}")
+        if test:
+            evaluation = score(test, model, base, out, adapted)
+            _log_scores(log, evaluation, () if stems else test, adapted)
+        elif beats is not None:
+            rest = _track_rest(Path(corpus), beats, convention, out)
+        else:
+            terminal.info("all labels were used, so there is nothing to score on; --minutes keeps a test set")
+    if as_json:
+        scores = None if evaluation is None else json.loads(evaluation.to_json())
+        facts = {"model": str(out), "labels_s": used_s, "recordings": len(tracks)}
+        facts |= {"instruments": instruments} if stems else {"beats": rest}
+        terminal.print_json({**facts, "evaluation": scores})
+    if evaluation is not None:
+        evaluate.show(evaluation, tables=not as_json)
+
+
+def _one_recording(
+    recording: str, beats: Path | None, convention: str, minutes: float | None, rng: Any
+) -> Sequence[Any]:
+    """The labelled parts of one recording."""
+    from levada.data import sample, single
+
+    if beats is None:
+        raise InputError("is one recording: give its beats with --beats", path=recording)
+    if Path(recording).is_dir():
+        raise InputError(
+            "is a folder, in which beat files lie beside the recordings; --beats is for one recording", path=recording
+        )
+    (track,) = corpora.without_errors(single(recording, beats, convention=convention)).tracks
+    return sample([track], minutes=minutes, seed=rng)
+
+
+def _score_trackers(test: Sequence[Track], model: str, base: Any, out: Path, adapted: Any) -> Evaluation:
+    """Score the base, the adapted tracker and spectral flux; the scores go into the model's card."""
+    from levada.beat_tracking.evaluation import evaluate as score
+    from levada.beat_tracking.pretrained import baseline
+    from levada.learning.adaptation import with_scores
+    from levada.learning.names import FLUX, display_names
+
+    names = display_names([model, out, FLUX])
+    with terminal.progress("scoring", at_once=2) as progress:
+        evaluation = score(
+            test, dict(zip(names, (base, adapted, baseline()), strict=True)), processes=2, progress=progress
+        )
+    with_scores(out, adapted.model, evaluation.card_scores(names[1]))
+    return evaluation
+
+
+def _score_separators(
+    test: Sequence[Any], model: str, base: Any, out: Path, adapted: Any, *, strategy: str, spans: Sequence[Any]
+) -> StemEvaluation:
+    """Score the base, NMF of the same stems and the adapted separator; the scores go into the model's card."""
+    from levada.learning.adaptation import with_scores
+    from levada.learning.names import NMF, ROWS, display_names, folder_of
+    from levada.separation.evaluation import evaluate_stems
+
+    bases = [folder_of(model) or model] if strategy.startswith("finetune") else []
+    name, *others = display_names([out, *bases, NMF, *ROWS])[: -len(ROWS)]
+    separators = {others[0]: base} if bases else {}
+    if strategy != NMF:
+        separators[others[-1]] = evaluate.train_nmf(spans)
+    separators[name] = adapted
+    with terminal.progress("scoring", at_once=2) as progress:
+        evaluation = evaluate_stems(test, separators, processes=2, progress=progress)
+    with_scores(out, adapted.model, evaluation.card_scores(name))
+    return evaluation
+
+
+def _track_rest(recording: Path, beats: Path, convention: str, out: Path) -> str:
+    """Track all of a recording of which a part is labelled."""
+    from levada.beat_tracking.tracker import BeatTracker, provenance
+    from levada.io.formats import read_annotation, write_beats
+
+    target = out / f"{recording.stem}.beats"
+    tracker = BeatTracker.from_pretrained(out)
+    tracked = tracker.track(recording, hints=read_annotation(beats, convention=convention).beats)
+    write_beats(target, tracked, provenance=provenance(tracker), force=True)
+    terminal.info(f"{target}: {len(tracked)} beats of the whole recording, your labels among them")
+    return str(target)
+
+
+@contextmanager
+def _logged(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> Iterator[RunLogger | None]:
+    """Log a run to the loggers that are named, and to plain files in ``NAME.logs`` beside the model."""
+    if not names:
+        yield None
+        return
+    from levada.learning import loggers
+
+    with loggers.start(names, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config) as log:
+        yield log
+
+
+def _with_log(shown: Callable[..., None], log: RunLogger | None) -> Callable[..., None]:
+    """A progress callback that also logs the loss of every tenth step."""
+    if log is None:
+        return shown
+    from levada.learning import loggers
+
+    log_loss = loggers.log_progress(log)
+
+    def progress(step: int, steps: int, value: float) -> None:
+        shown(step, steps, value)
+        log_loss(step, steps, value)
+
+    return progress
+
+
+def _log_scores(log: RunLogger | None, evaluation: Any, tracks: Sequence[Track], tracker: Any) -> None:
+    """Log all scores and, of the track with the lowest score of the adapted model, clicks and a figure."""
+    if log is None:
+        return
+    log.log_table("scores", [row.flat() for row in evaluation.rows])
+    rows = [row for row in evaluation.of(evaluation.models[1]) if not row.error] if tracks else []
+    if not rows:
+        return
+    from levada.beat_tracking.network_tracker import NetworkTracker
+    from levada.beat_tracking.plots import Panel, plot_activations
+    from levada.io import audio
+
+    lowest = min(rows, key=lambda row: row.scores["beat_f"]).track
+    track = next(track for track in tracks if track.id == lowest)
+    samples, rate = audio.read(track.audio)
+    samples = samples[:, : round(EXCERPT_S * rate)]
+    tracked = tracker.track(samples, rate)
+    log.log_audio(track.id, samples, rate, beats=tracked)
+    if isinstance(tracker.backend, NetworkTracker):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "activations.png"
+            panel = Panel(f"{track.id}, {tracker.name}", tracker.activations(samples, rate), tracked)
+            plot_activations(path, [panel], reference=track.beats())
+            log.log_image(track.id, path)

@@ -1,0 +1,135 @@
+"""`levada evaluate`: trackers or separators on recordings with labels, beside a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from levada.cli import corpora, outputs, terminal
+from levada.cli.options import Convention, Force, Json, Labels, Seed
+from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.data import Multitrack, Span
+    from levada.separation.evaluation import StemEvaluation
+    from levada.separation.separator import Separator
+    from levada.separation.song_scores import HeldOut
+
+__all__ = ["evaluate", "show", "train_nmf"]
+
+NMF = "nmf"
+MINUTES = 1.5
+"""Minutes that NMF is trained on by default."""
+
+
+def evaluate(
+    corpus: Annotated[str, typer.Argument(help="A folder of recordings with labels, or mirdata:NAME.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="base, latin, flux (stems: base, nmf), or a model's folder; repeat it."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write a CSV with a row for each recording and model.")
+    ] = None,
+    trim: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Beats: seconds at the start that are not scored; by default 5, or 0 for recordings under 30 s.",
+        ),
+    ] = None,
+    exclude_trained: Annotated[
+        bool,
+        typer.Option("--exclude-trained", help="Leave out recordings that a model was trained on, and their groups."),
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Recordings scored at the same time.")] = 2,
+    labels: Labels = None,
+    convention: Convention = "",
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Stems: add ideal masks, the upper bound of every separator with masks.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Stems: draw which instrument leaks into which stem (.png, .svg, .pdf).")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stems: minutes of other songs to train nmf on; default 1.5.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Score trackers on annotated recordings, with the types of their errors; or separators on songs with stems."""
+    outputs.check_outputs(out, plot, force=force)
+    outputs.check_plot(plot)
+    opened = corpora.load(corpus, labels=labels, convention=convention)
+    names = list(dict.fromkeys(model or ["base"]))
+    if opened.labels == "stems":
+        from levada.separation.evaluation import evaluate_stems
+
+        if opened.is_solos:
+            raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus)
+        separators = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
+        score: Any = partial(evaluate_stems, opened.tracks, separators, oracle=oracle)
+    else:
+        from levada.beat_tracking.evaluation import evaluate as evaluate_beats
+        from levada.beat_tracking.evaluation import with_baseline
+        from levada.beat_tracking.pretrained import baseline, load_tracker
+
+        if oracle or plot is not None or minutes is not None:
+            raise InputError("--oracle, --plot and --minutes are for stems, and this corpus has beats", path=corpus)
+        corpora.print_notes(track for track in opened.tracks if track.is_annotated)
+        trackers = {name: load_tracker(name) if name in names else baseline() for name in with_baseline(names)}
+        score = partial(evaluate_beats, opened.tracks, trackers, trim_s=trim)
+    with terminal.progress("scoring", at_once=processes) as progress:
+        evaluation = score(
+            out=out, force=force, exclude_trained=exclude_trained, processes=processes, progress=progress
+        )
+    if plot is not None:
+        _plot_leakage(plot, evaluation, force=force)
+    if as_json:
+        print(evaluation.to_json())
+    show(evaluation, tables=not as_json)
+    outputs.finish_scores(evaluation.rows)
+
+
+def show(evaluation: Any, *, tables: bool = True) -> None:
+    """Print the tables of an evaluation of trackers or of separators, and its warnings."""
+    if tables:
+        is_stems = hasattr(evaluation, "instruments")
+        (terminal.print_stem_evaluation if is_stems else terminal.print_evaluation)(evaluation)
+    for warning in evaluation.warnings:
+        terminal.info(f"note: {warning}")
+
+
+def _plot_leakage(plot: Path, evaluation: StemEvaluation, *, force: bool) -> None:
+    from levada.separation.plots import Leaks, plot_leakage
+    from levada.separation.song_scores import MIXTURE
+
+    panels = [Leaks(model, *evaluation.leaks(model)) for model in evaluation.models if model != MIXTURE]
+    plot_leakage(plot, panels, force=force)
+
+
+def _separator(name: str, songs: Sequence[Multitrack], minutes: float, seed: int) -> Separator | HeldOut:
+    """A separator by its name; NMF is trained, for each group of songs, on songs of other groups."""
+    if name != NMF or Path(NMF).is_dir():
+        from levada.separation.separator import Separator
+
+        return Separator.from_pretrained(name)
+    import numpy as np
+
+    from levada.separation.cross_validation import held_out
+
+    with terminal.progress("training nmf on other songs") as progress:
+        return held_out(songs, train_nmf, minutes=minutes, rng=np.random.default_rng(seed), progress=progress)
+
+
+def train_nmf(spans: Sequence[Span[Multitrack]]) -> Separator:
+    """Train the baseline of separation, plain NMF dictionaries."""
+    from levada.separation.adaptation import adapt
+    from levada.separation.pretrained import separator_of
+
+    return separator_of(adapt(spans, strategy=NMF), name=NMF)
