@@ -25,7 +25,7 @@ def holds(times_s: np.ndarray, expected: list[float]) -> bool:
 def test_joined_mp3s_have_all_their_beats() -> None:
     path = CASES / "mp3-joined" / "joined.mp3"
     assert audio.info(path).duration_s == pytest.approx(14.0, abs=0.01)
-    assert holds(load_tracker("base").file(path).times_s, [*SEVEN_S, *(7 + time_s for time_s in SEVEN_S)])
+    assert holds(load_tracker("base").track(path).times_s, [*SEVEN_S, *(7 + time_s for time_s in SEVEN_S)])
 
 
 def test_a_header_44_bytes_too_long_is_no_truncation(caplog) -> None:
@@ -36,13 +36,13 @@ def test_a_header_44_bytes_too_long_is_no_truncation(caplog) -> None:
 
 def test_a_wav_that_was_never_closed_has_its_sound(caplog) -> None:
     path = CASES / "wav-never-closed" / "take.wav"
-    assert holds(load_tracker("base").file(path).times_s, SEVEN_S)
+    assert holds(load_tracker("base").track(path).times_s, SEVEN_S)
     assert "7.00 s" in caplog.text
 
 
 def test_channels_in_antiphase_have_their_beats() -> None:
     folder = CASES / "antiphase-stereo"
-    found = load_tracker("base").file(folder / "take.flac").times_s
+    found = load_tracker("base").track(folder / "take.flac").times_s
     assert holds(found, SEVEN_S)
     assert any("cancel" in problem.message for problem in check(load_corpus(folder, labels="beats")).problems)
 
@@ -54,7 +54,7 @@ def test_a_web_page_is_no_recording(capfd) -> None:
 
 
 def test_one_sample_has_no_beats() -> None:
-    assert len(load_tracker("base").file(CASES / "one-sample" / "one.wav")) == 0
+    assert len(load_tracker("base").track(CASES / "one-sample" / "one.wav")) == 0
 
 
 @pytest.mark.parametrize("case", ["name-nfd", "suffix-upper-case", "beats-txt", "brid-layout"])

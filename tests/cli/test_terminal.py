@@ -16,6 +16,19 @@ from levada.data import check, load_corpus
 MODELS = ("base", "decoder adapted", "flux")
 
 
+DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
+
+
+@pytest.fixture(autouse=True)
+def _neither_quiet_nor_dated():
+    """What a command chose before is of the process."""
+    terminal.set_quiet(False)
+    terminal.set_dated(False)
+    yield
+    terminal.set_quiet(False)
+    terminal.set_dated(False)
+
+
 def evaluation(*, models=MODELS, tracks=4):
     """Recordings of two groups, on which each model is a little worse than the one before."""
     rows = []
@@ -158,7 +171,7 @@ class TestProgress:
                 told(step, 40, 0.5)
         out, err = capsys.readouterr()
         assert out == ""
-        assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in err.splitlines()] == [
+        assert [re.sub(f"^{DATE}", "", line) for line in err.splitlines()] == [
             "adapting: 10 of 40, about 30 s left",
             "adapting: 20 of 40, about 20 s left",
             "adapting: 30 of 40, about 10 s left",
@@ -207,8 +220,7 @@ class TestTimeLeft:
         assert seconds == pytest.approx(101 * 0.1)
 
 
-def test_quiet_says_warnings_and_errors_alone(capsys, monkeypatch):
-    monkeypatch.setattr(terminal, "_is_quiet", False)
+def test_quiet_says_warnings_and_errors_alone(capsys):
     terminal.set_quiet(True)
     terminal.info("done")
     terminal.error("a fault")
@@ -219,12 +231,6 @@ def test_quiet_says_warnings_and_errors_alone(capsys, monkeypatch):
 
 class TestDates:
     """Date and time before each message of a long job, but for somebody who watches it."""
-
-    @pytest.fixture(autouse=True)
-    def _as_it_was(self, monkeypatch):
-        monkeypatch.setattr(terminal, "_is_quiet", False)
-        monkeypatch.setattr(terminal, "_is_dated", False)
-        monkeypatch.setattr(terminal.time, "strftime", lambda form: f"<{form}>")
 
     @pytest.mark.parametrize(
         ("dated", "quiet", "watched", "some"),
