@@ -256,8 +256,8 @@ def real(given: argparse.Namespace) -> None:
             for minutes in given.minutes:
                 if sum(song.duration_s for song in others) < 60 * minutes:
                     continue
-                spans_of = Corpus("real", tuple(others), REAL)
-                _cell(f"real {left.id}", "real", minutes, seed, spans_of, Corpus("left", (left,), REAL), given)
+                trained_spans = Corpus("real", tuple(others), REAL)
+                _cell(f"real {left.id}", "real", minutes, seed, trained_spans, Corpus("left", (left,), REAL), given)
     _table("real", "real", given)
 
 

@@ -133,7 +133,7 @@ class TestCommand:
             (tmp_path / "a" / f"{drum}.wav").write_bytes((stems / "a" / f"{drum}.wav").read_bytes())
         code, _, err = levada("evaluate", tmp_path, "-m", "nmf")
         assert code == 2
-        assert "no others that a model could learn from" in err
+        assert "no others to train a model on" in err
 
 
 class TestTable:
@@ -146,7 +146,7 @@ class TestTable:
             for place, model in enumerate(models)
             for name in instruments
         ]
-        return StemEvaluation(tuple(rows), models, instruments)
+        return StemEvaluation(tuple(rows), models, instruments=instruments)
 
     def test_fits_a_page(self, capsys):
         many = tuple(f"instrument{i}" for i in range(15))
@@ -166,7 +166,7 @@ class TestTable:
 
     def test_nothing_known_is_a_dash(self, capsys):
         rows = (StemRow("song", "", "nmf", error="no"), StemRow("song", "", "mixture", error="no"))
-        terminal.print_stem_evaluation(StemEvaluation(rows, ("nmf", "mixture"), ()))
+        terminal.print_stem_evaluation(StemEvaluation(rows, ("nmf", "mixture")))
         assert capsys.readouterr().out.splitlines()[1].split() == ["nmf", "0", *["–"] * 6]
 
     def test_what_a_model_does_not_know_is_in_brackets(self, capsys):

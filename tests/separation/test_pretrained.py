@@ -110,8 +110,8 @@ class TestDictionaries:
     def test_have_no_seam(self, learnt):
         separator = separator_of(learnt, name="mine").backend
         mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
-        whole = replace(separator.backend, piece_frames=10**6).separate(mixture, RATE)
-        for name, stem in replace(separator.backend, piece_frames=40).separate(mixture, RATE).items():
+        whole = replace(separator, piece_frames=10**6).separate(mixture, RATE)
+        for name, stem in replace(separator, piece_frames=40).separate(mixture, RATE).items():
             assert np.abs(stem - whole[name]).max() < 1e-5
 
     def test_are_no_tracker(self, learnt, tmp_path):

@@ -18,7 +18,7 @@ from levada.separation.pretrained import separator_of
 from levada.separation.remix import RemixSettings, remix
 from levada.separation.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
 from levada.separation.remix.stretch import onsets, placed
-from levada.separation.song_scores import spans_of
+from levada.separation.song_scores import trained_spans
 from levada.synth.render import render_multitrack
 from levada.synth.traditions import read_tradition
 
@@ -230,10 +230,10 @@ class TestGroups:
         separator = separator_of(learnt, name="mine")
         for song in players.tracks:
             used = song.stem_hashes[0] in mixed[0].sources
-            assert spans_of(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
+            assert trained_spans(song, separator) == ([(0.0, pytest.approx(song.duration_s))] if used else [])
         for song in again:
             is_known = bool(set(song.sources) & set(mixed[0].sources))
-            assert spans_of(song, separator) == ([(-np.inf, np.inf)] if is_known else [])
+            assert trained_spans(song, separator) == ([(-np.inf, np.inf)] if is_known else [])
 
 
 class Tracked:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from levada.data import Multitrack, Span
     from levada.separation.evaluation import StemEvaluation
     from levada.separation.separator import Separator
-    from levada.separation.song_scores import HeldOut
+    from levada.separation.song_scores import CrossValidated
 
 __all__ = ["evaluate", "show", "train_nmf"]
 
@@ -113,7 +113,7 @@ def _plot_leakage(plot: Path, evaluation: StemEvaluation, *, force: bool) -> Non
     plot_leakage(plot, panels, force=force)
 
 
-def _separator(name: str, songs: Sequence[Multitrack], minutes: float, seed: int) -> Separator | HeldOut:
+def _separator(name: str, songs: Sequence[Multitrack], minutes: float, seed: int) -> Separator | CrossValidated:
     """A separator by its name; NMF is trained, for each group of songs, on songs of other groups."""
     if name != NMF or Path(NMF).is_dir():
         from levada.separation.separator import Separator
@@ -121,10 +121,10 @@ def _separator(name: str, songs: Sequence[Multitrack], minutes: float, seed: int
         return Separator.from_pretrained(name)
     import numpy as np
 
-    from levada.separation.cross_validation import held_out
+    from levada.separation.cross_validation import cross_validate
 
     with terminal.progress("training nmf on other songs") as progress:
-        return held_out(songs, train_nmf, minutes=minutes, rng=np.random.default_rng(seed), progress=progress)
+        return cross_validate(songs, train_nmf, minutes=minutes, rng=np.random.default_rng(seed), progress=progress)
 
 
 def train_nmf(spans: Sequence[Span[Multitrack]]) -> Separator:

@@ -1,4 +1,4 @@
-"""Models that are learnt from the other songs of a corpus, so that none is scored on what it has heard."""
+"""Cross-validation of separators: models trained on the other groups of a corpus."""
 
 from __future__ import annotations
 
@@ -8,71 +8,71 @@ import numpy as np
 
 from levada.data import Multitrack, Span, sample
 from levada.errors import InputError
-from levada.separation.song_scores import HeldOut, Separating
+from levada.separation.song_scores import AnySeparator, CrossValidated
 
-__all__ = ["held_out"]
+__all__ = ["cross_validate"]
 
 
-def held_out(
+def cross_validate(
     songs: Sequence[Multitrack],
-    learn: Callable[[Sequence[Span[Multitrack]]], Separating],
+    train: Callable[[Sequence[Span[Multitrack]]], AnySeparator],
     *,
     rng: np.random.Generator,
     minutes: float = 1.5,
     folds: int = 5,
     progress: Callable[[int, int, str], None] | None = None,
-) -> HeldOut:
-    """Learn separators, each without some of the groups, until every group is left out once.
+) -> CrossValidated:
+    """Train a separator for each fold of the groups on all other folds.
 
     Parameters
     ----------
     songs : sequence of Multitrack
-        Those that cannot be read are passed over.
-    learn : callable
-        From stretches of songs to a separator.
+        Those that cannot be read are skipped.
+    train : callable
+        From spans of songs to a separator.
     rng : numpy.random.Generator
-        Deals the groups, and draws what is learnt from.
+        For the folds and for the spans to train on.
     minutes : float
-        Budget of each separator: minutes of music, or as many as the other groups have.
+        Minutes of music that each separator is trained on, at most.
     folds : int
-        How many separators are learnt at most; with as many groups or fewer, one for each.
+        Number of folds, at most one for each group.
     progress : callable, optional
-        Told how many are learnt, how many there will be, and what was learnt.
+        Called with the number of models trained, of all models, and the groups left out.
 
     Returns
     -------
-    HeldOut
+    CrossValidated
 
     Raises
     ------
     InputError
-        If there are fewer than two groups that can be read, or nothing can be learnt from them.
+        If there are fewer than two groups that can be read, or training fails.
     """
     lengths = {song.id: _length_s(song) for song in songs}
-    heard = [song for song in songs if lengths[song.id] > 0]
-    groups = sorted({song.group or song.id for song in heard})
+    readable = [song for song in songs if lengths[song.id] > 0]
+    groups = sorted({song.group or song.id for song in readable})
     if len(groups) < 2:
-        raise InputError("all songs are of one group: there are no others that a model could learn from")
+        raise InputError("all songs are of one group: there are no others to train a model on")
     if folds < 2 or not minutes > 0:
-        raise InputError(f"there must be two folds or more and minutes to learn from, not {folds} and {minutes:g}")
+        raise InputError(f"there must be two folds or more and minutes to train on, not {folds} and {minutes:g}")
     order = [groups[index] for index in rng.permutation(len(groups))]
-    count, by_group, used = min(folds, len(groups)), dict[str, Separating](), list[float]()
+    count, by_group, used = min(folds, len(groups)), dict[str, AnySeparator](), list[float]()
     for fold in range(count):
         out = order[fold::count]
-        others = [song for song in heard if (song.group or song.id) not in out]
+        others = [song for song in readable if (song.group or song.id) not in out]
         budget = min(minutes, sum(lengths[song.id] for song in others) / 60)
-        learnt = learn(sample(others, minutes=budget, seed=rng))
-        by_group |= dict.fromkeys(out, learnt)
+        model = train(sample(others, minutes=budget, seed=rng))
+        by_group |= dict.fromkeys(out, model)
         used.append(budget)
         if progress is not None:
             progress(fold + 1, count, f"without {', '.join(out)}")
     least, most = f"{min(used):.2g}", f"{max(used):.2g}"
     span = least if least == most else f"{least} to {most}"
-    return HeldOut(by_group, f"{span} minutes of other songs of this corpus")
+    return CrossValidated(by_group, f"{span} minutes of other songs of this corpus")
 
 
 def _length_s(song: Multitrack) -> float:
-    """Nothing where it cannot be read; whoever scores it will say why."""
+    """Return the length of a song; 0 where it cannot be read."""
     try:
         return song.duration_s
     except (InputError, OSError):

@@ -1,10 +1,10 @@
-"""Separators against songs of which the stems are known: a row for each stem, means with intervals, leaks, warnings.
+"""Evaluation of separators on songs with stems: a row for each stem, means with intervals, leakage, warnings.
 
 All models are scored on the same stems, with the same knowledge: which instruments play in a song, but not when. An
-instrument that a model has no stem for is scored as what it leaves over of the mixture, and, where it leaves nothing,
-as the mixture, which gains 0 dB: who wants that instrument has nothing better. (Silence would be worse than that in
-SI-SDR by whatever floor one chooses, and better in SDR, for its error is only as large as the stem.) What a model knows
-is in each row, and differences between two models are over what both know.
+instrument for which a model has no stem is scored as the residual of its stems, and as the mixture where there is none,
+which gains 0 dB. (Silence would be worse in SI-SDR, by whatever lowest value one chooses, and better in SDR, for its
+error is as large as the stem.) Each row tells whether the model has a stem of the instrument, and differences between
+two models are over the instruments that both have.
 
 >>> result = evaluate_stems(corpus.tracks, {"nmf": nmf, "mine": mine}, oracle=True)     # doctest: +SKIP
 >>> result.summary()["mine"]["si_sdr_i"]                                               # doctest: +SKIP
@@ -12,11 +12,12 @@ is in each row, and differences between two models are over what both know.
 
 from __future__ import annotations
 
-import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,21 @@ import numpy.typing as npt
 
 from levada.data import Multitrack
 from levada.errors import InputError
-from levada.io.tables import card_scores, error_text, join_names, nan_to_none, single_group_note, write_csv
-from levada.io.workers import parallel_map
-from levada.learning.statistics import Interval, mean_interval, paired_interval
+from levada.io.tables import card_scores, join_names, nan_to_none, single_group_note
+from levada.learning.evaluation import Evaluation, Table, require_models, score_all, warnings_of
+from levada.learning.statistics import Interval
 from levada.separation.label_matching import Match, match
 from levada.separation.metrics import STEM_SCORES
-from levada.separation.song_scores import MIXTURE, ORACLE, HeldOut, Job, Separating, StemRow, score, spans_of
+from levada.separation.song_scores import (
+    MIXTURE,
+    ORACLE,
+    AnySeparator,
+    CrossValidated,
+    Job,
+    StemRow,
+    score,
+    trained_spans,
+)
 
 __all__ = ["StemEvaluation", "evaluate_stems"]
 
@@ -38,119 +48,98 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class StemEvaluation:
-    """All rows, and what can be said from them."""
+class StemEvaluation(Evaluation[StemRow]):
+    """All rows of an evaluation of separators, and the means over them.
 
-    rows: tuple[StemRow, ...]  # for each song in turn, the models in their order
-    models: tuple[str, ...]  # the first one is what the others are compared with; mixture and oracle come last
-    instruments: tuple[str, ...]  # of the songs, those of most songs first
-    skipped: tuple[str, ...] = ()  # ids of songs that are no mixtures
-    excluded: tuple[str, ...] = ()  # ids of songs left out because a model was trained on them or on their group
-    extra: tuple[StemRow, ...] = ()  # stems of a model that are no instrument of the song: what is in them is a leak
-    warnings: tuple[str, ...] = ()  # what a reader of the means must know
-    about: Mapping[str, str] = field(default_factory=dict)  # what models were trained on, where that is known
+    The mixture and the oracle are the last models. Means of a song are over its stems.
 
-    def of(self, model: str) -> tuple[StemRow, ...]:
-        """Give the rows of one model, in the order of the songs."""
-        return tuple(row for row in self.rows if row.model == model)
+    Parameters
+    ----------
+    rows, models, skipped, warnings
+        See `levada.learning.evaluation.Evaluation`.
+    instruments : tuple of str
+        Of the songs, those of most songs first.
+    excluded : tuple of str
+        Identifiers of songs left out because a model was trained on them or on their group.
+    extra : tuple of StemRow
+        Stems of a model that are no instrument of the song, for the leakage.
+    about : mapping of str to str
+        What a model was trained on, where that is known.
+    """
 
-    def summary(self) -> dict[str, dict[str, Interval]]:
-        """Mean of each score over songs, of a song over its stems, with its interval over groups."""
-        return {model: {name: self._mean(self._songs(model, name)) for name in STEM_SCORES} for model in self.models}
+    metrics = STEM_SCORES
+
+    instruments: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    extra: tuple[StemRow, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, Table]:
+        """Return all tables of means by name."""
+        return {**super().tables(), "by_instrument": self.by_instrument()}
 
     def by_instrument(self, name: str = "si_sdr_i") -> dict[str, dict[str, Interval]]:
-        """Mean of one score over the songs that have an instrument, for each model and instrument."""
+        """Return the mean of a score over the songs that have an instrument, for each model and instrument."""
         return {
-            model: {one: self._mean(self._songs(model, name, instrument=one)) for one in self.instruments}
+            model: {one: self._mean(self._values(model, name, instrument=one), name) for one in self.instruments}
             for model in self.models
         }
 
     def knows(self, model: str) -> tuple[str, ...]:
-        """Give the instruments that a model has a stem of, in at least one song."""
+        """Return the instruments that a model has a stem of, in at least one song."""
         known = {row.instrument for row in self.of(model) if row.known}
         return tuple(name for name in self.instruments if name in known)
 
-    def differences(self) -> dict[str, dict[str, Interval]]:
-        """Mean paired difference of each score to the first model, for every other one.
-
-        Over songs, of a song over the instruments that both models know.
-        """
-        first = self.models[0]
-        return {
-            model: {
-                name: paired_interval(*self._paired(model, first, name), groups=self._groups()) for name in STEM_SCORES
-            }
-            for model in self.models[1:]
-        }
-
     def leaks(self, model: str) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
-        """Where the sound of each instrument goes with one model.
+        """Return the shares of each instrument in the stems of one model.
 
         Returns
         -------
         stems, instruments : tuple of str
-            Labels of the rows and the columns: what the model gives, and what plays.
+            Labels of the rows and the columns: the stems of the model, and the instruments that play.
         shares : float64 [shape=(stems, instruments)]
             Mean over songs of the share of an instrument that is in a stem: see `levada.separation.metrics.leakage`.
         """
-        mine = [row for row in (*self.of(model), *self.extra) if row.model == model and row.shares]
+        rows = [row for row in (*self.of(model), *self.extra) if row.model == model and row.shares]
         order = {name: index for index, name in enumerate(self.instruments)}
-        stems = sorted({row.instrument for row in mine}, key=lambda name: (order.get(name, len(order)), name))
-        played = {name for row in mine for name, share in row.shares.items() if not math.isnan(share)}
-        columns = sorted(played, key=lambda name: (order.get(name, len(order)), name))
+
+        def ordered(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(sorted({*names}, key=lambda name: (order.get(name, len(order)), name)))
+
+        stems = ordered(row.instrument for row in rows)
+        columns = ordered(name for row in rows for name, share in row.shares.items() if not math.isnan(share))
         shares = np.full((len(stems), len(columns)), math.nan)
-        for i, stem in enumerate(stems):
-            for j, name in enumerate(columns):
-                found = [row.shares.get(name, math.nan) for row in mine if row.instrument == stem]
-                shares[i, j] = _nanmean(found)
-        return tuple(stems), tuple(columns), shares
+        for (i, stem), (j, name) in product(enumerate(stems), enumerate(columns)):
+            shares[i, j] = _nanmean([row.shares.get(name, math.nan) for row in rows if row.instrument == stem])
+        return stems, columns, shares
 
     def card_scores(self, model: str) -> dict[str, str]:
-        """Give what the card of a model says of its scores here."""
+        """Return the scores of one model for its card."""
         means = self.summary()[model]
         groups = {row.song: row.group or row.song for row in self.of(model) if not row.error}
         known = f"{len(self.knows(model))} of {len(self.instruments)} instruments"
         shown = {name: means[name] for name in ("si_sdr_i", "sdr_i", "leak_db")}
         return card_scores({**shown, "knows": known}, groups, noun="song")
 
-    def write_csv(self, path: str | Path, *, force: bool = False) -> None:
-        """Write one line for each row.
-
-        Raises
-        ------
-        InputError
-            If the file exists and `force` is not given, or cannot be written.
-        """
-        write_csv(path, [row.flat() for row in self.rows], force=force)
-
-    def to_json(self) -> str:
-        """Everything as JSON; what is not a number is null."""
-        whole: dict[str, Any] = {"models": self.models, "instruments": self.instruments, "about": dict(self.about)}
-        tables = {"summary": self.summary(), "differences": self.differences(), "by_instrument": self.by_instrument()}
-        for name, table in tables.items():
-            whole[name] = {m: {s: nan_to_none(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
-        whole["leaks"] = {}
+    def _details(self) -> dict[str, Any]:
+        leaks = {}
         for model in self.models:
             stems, instruments, shares = self.leaks(model)
-            whole["leaks"][model] = {
-                stem: nan_to_none(dict(zip(instruments, row, strict=True)))
-                for stem, row in zip(stems, shares.tolist(), strict=True)
-            }
-        whole["knows"] = {model: self.knows(model) for model in self.models}
-        whole |= {"warnings": self.warnings, "skipped": self.skipped, "excluded": self.excluded}
-        whole["rows"] = [nan_to_none(row.flat()) for row in self.rows]
-        return json.dumps(whole, indent=1, allow_nan=False)
+            rows = zip(stems, shares.tolist(), strict=True)
+            leaks[model] = {stem: nan_to_none(dict(zip(instruments, row, strict=True))) for stem, row in rows}
+        details = {"instruments": self.instruments, "about": dict(self.about), "excluded": self.excluded}
+        return {**super()._details(), **details, "leaks": leaks, "knows": {one: self.knows(one) for one in self.models}}
 
-    def _songs(self, model: str, name: str, *, instrument: str | None = None) -> list[float]:
-        """One value a song: the mean of its stems that have one."""
-        found: dict[str, list[float]] = {song: [] for song in dict.fromkeys(row.song for row in self.rows)}
+    def _values(self, model: str, name: str, *, instrument: str | None = None) -> list[float]:
+        """Return a score of each song: the mean over its stems that have one."""
+        scores: dict[str, list[float]] = {song: [] for song in dict.fromkeys(row.song for row in self.rows)}
         for row in self.of(model):
             if instrument in (None, row.instrument):
-                found[row.song].append(row.scores.get(name, math.nan))
-        return [_nanmean(values) for values in found.values()]
+                scores[row.song].append(row.scores.get(name, math.nan))
+        return [_nanmean(values) for values in scores.values()]
 
-    def _paired(self, model: str, other: str, name: str) -> tuple[list[float], list[float]]:
-        """One value a song for each of two models: means over the stems that both know and that have a score."""
+    def _pairs(self, model: str, other: str, name: str) -> tuple[list[float], list[float]]:
+        """Return a score of each song for two models: means over the stems that both have and that have a score."""
         scores = [
             {(row.song, row.instrument): row.scores.get(name, math.nan) for row in self.of(one) if row.known}
             for one in (model, other)
@@ -163,13 +152,10 @@ class StemEvaluation:
     def _groups(self) -> list[str]:
         return list({row.song: row.group or row.song for row in self.rows}.values())
 
-    def _mean(self, values: Sequence[float]) -> Interval:
-        return mean_interval(values, groups=self._groups())
-
 
 def evaluate_stems(
     songs: Iterable[Multitrack],
-    separators: Mapping[str, Separating | HeldOut],
+    separators: Mapping[str, AnySeparator | CrossValidated],
     *,
     out: str | Path | None = None,
     force: bool = False,
@@ -180,29 +166,29 @@ def evaluate_stems(
 ) -> StemEvaluation:
     """Score every separator on every song with stems.
 
-    The mixture itself, taken for every stem, is scored beside them: its improvement is 0 dB by definition. Instruments
-    and stems that are called differently are matched (`levada.separation.label_matching`). What is separated is the
-    recorded mixture, if there is one and it is made of the stems (`Multitrack.fit`). Songs of more than two minutes are
+    The mixture itself, taken for every stem, is scored too: its improvement is 0 dB by definition. Instruments and
+    stems with different names are matched (`levada.separation.label_matching`). What is separated is the recorded
+    mixture, if there is one and it is made of the stems (`Multitrack.fit`). Songs of more than two minutes are
     separated in windows of at most two, each with a little more on either side, so that memory does not grow.
 
     Parameters
     ----------
     songs : iterable of Multitrack
-        What to score on. Solos, which nobody need take apart, are left out and named.
-    separators : mapping of str to Separator or HeldOut
-        Separators by name; the first is what the others are compared with.
+        Songs of one instrument are left out and named.
+    separators : mapping of str to AnySeparator or CrossValidated
+        Separators by name; the first is the reference of all differences.
     out : path-like, optional
         Where to write the rows as CSV.
     force : bool
         Whether `out` may be overwritten.
     oracle : bool
-        Whether to show the ideal ratio masks of the true stems, the ceiling of whatever works with masks.
+        Whether to score the ideal ratio masks of the true stems, the upper bound of all masks.
     exclude_trained : bool
         Whether to leave out the songs that any of the separators was trained on, and all others of their groups.
     processes : int
-        How many processes work at once. With more than one, separators must be picklable.
+        Number of processes. With more than one, separators must be picklable.
     progress : callable, optional
-        Called with the number done, the number in all and the song's id after each song.
+        Called with the number done, the number in all and the song's identifier after each song.
 
     Returns
     -------
@@ -212,26 +198,22 @@ def evaluate_stems(
     Raises
     ------
     InputError
-        If there is no separator or no mixture of two instruments, if no separator could be scored on any song or knows
+        If there is no separator or no mixture of two instruments, if no separator could be scored on any song or has
         any of the instruments, if a model was trained on every group, or if `out` exists and `force` is not given.
     """
-    if not separators:
-        raise InputError("nothing to evaluate: name a model")
-    if taken := {MIXTURE, *([ORACLE] if oracle else [])} & separators.keys():
-        raise InputError(f"{', '.join(taken)} is shown beside every model; call yours something else")
-    if processes < 1:
-        raise InputError(f"at least one process is needed, not {processes}")
-    if out is not None and Path(out).exists() and not force:
-        raise InputError("exists already; give another name, or --force to overwrite it", path=out)
+    require_models(separators, processes=processes, out=out, force=force)
+    bounds = (MIXTURE, ORACLE) if oracle else (MIXTURE,)
+    if taken := {*bounds} & separators.keys():
+        raise InputError(f"{', '.join(taken)} is a row of every table: choose another name for the model")
     given = list(songs)
     mixtures = [song for song in given if len(song.instruments) > 1]
     if not mixtures:
         raise InputError(
-            f"none of {len(given)} songs has two instruments that play together: there is nothing to take apart; "
+            f"none of {len(given)} songs has two instruments that play together: there is nothing to separate; "
             "solos can be mixed first: levada remix"
         )
-    often = {name: sum(name in song.instruments for song in mixtures) for song in mixtures for name in song.instruments}
-    instruments = tuple(sorted(often, key=lambda name: (-often[name], name)))
+    count = Counter(name for song in mixtures for name in song.instruments)
+    instruments = tuple(sorted(count, key=lambda name: (-count[name], name)))
     jobs = [_job(song, instruments, separators) for song in mixtures]
     excluded: tuple[str, ...] = ()
     if exclude_trained:
@@ -239,53 +221,63 @@ def evaluate_stems(
         excluded = tuple(job.song.id for job in jobs if (job.song.group or job.song.id) in groups)
         jobs = [job for job in jobs if job.song.id not in excluded]
         if not jobs:
-            raise InputError(f"a model was trained on each of the {len(groups)} groups: no song is left to score on")
-    stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
-    if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
-        given_by = "; ".join(f"{name} separates {join_names(theirs)}" for name, theirs in stems.items())
-        raise InputError(
-            f"no model knows any of the instruments of these songs ({join_names(instruments)}): {given_by}"
-        )
-    found: dict[int, list[StemRow]] = {}
-    work = partial(score, oracle=oracle)
-    for done, (job, outcome) in enumerate(parallel_map(work, jobs, processes=processes), start=1):
-        found[id(job)] = job.failed(error_text(outcome)) if isinstance(outcome, Exception) else outcome
-        if progress is not None:
-            progress(done, len(jobs), job.song.id)
-    every = [row for job in jobs for row in found[id(job)]]
+            raise InputError(f"a model was trained on each of the {len(groups)} groups: no song is left to score")
+    _require_known(jobs, instruments)
+    every = score_all(
+        partial(score, oracle=oracle),
+        jobs,
+        failed=Job.failed,
+        name=lambda job: job.song.id,
+        processes=processes,
+        progress=progress,
+    )
     rows, extra = [row for row in every if row.plays], [row for row in every if not row.plays]
     if all(row.error for row in rows if row.model in separators):
         raise InputError(f"none of {len(jobs)} songs could be scored; the first: {rows[0].error}")
-    models = (*separators, MIXTURE, *([ORACLE] if oracle else []))
     skipped = tuple(song.id for song in given if len(song.instruments) < 2)
-    labels = {row.instrument for row in rows if any(not math.isnan(value) for value in row.scores.values())}
-    scored = tuple(name for name in instruments if name in labels)
+    scored = {row.instrument for row in rows if any(not math.isnan(value) for value in row.scores.values())}
     warnings = [*_warnings(rows, extra, tuple(separators), jobs)]
     if excluded:
         warnings.append(
-            f"left out, for a model was trained on them or on others of their group: {join_names(excluded, most=20)}"
+            f"left out, since a model was trained on them or on their group: {join_names(excluded, most=20)}"
         )
     if skipped:
-        warnings.append(f"of one instrument, with nothing to take apart, and skipped: {join_names(skipped)}")
-    about = {name: one.about for name, one in separators.items() if isinstance(one, HeldOut) and one.about}
-    result = StemEvaluation(tuple(rows), models, scored, skipped, excluded, tuple(extra), tuple(warnings), about)
+        warnings.append(f"songs of one instrument, skipped: {join_names(skipped)}")
+    result = StemEvaluation(
+        tuple(rows),
+        (*separators, *bounds),
+        skipped,
+        tuple(warnings),
+        instruments=tuple(name for name in instruments if name in scored),
+        excluded=excluded,
+        extra=tuple(extra),
+        about={name: one.about for name, one in separators.items() if isinstance(one, CrossValidated) and one.about},
+    )
     if out is not None:
         result.write_csv(out, force=force)
     return result
 
 
-def _job(song: Multitrack, context: tuple[str, ...], separators: Mapping[str, Separating | HeldOut]) -> Job:
-    """Decide who separates a song, and find out who was trained on it."""
+def _job(song: Multitrack, context: tuple[str, ...], separators: Mapping[str, AnySeparator | CrossValidated]) -> Job:
+    """Choose the separators of a song, and find out which were trained on it."""
     try:
-        asked = {name: one.of(song) if isinstance(one, HeldOut) else one for name, one in separators.items()}
-        trained = frozenset(name for name, one in asked.items() if spans_of(song, one))
+        chosen = {name: one.of(song) if isinstance(one, CrossValidated) else one for name, one in separators.items()}
+        trained = frozenset(name for name, one in chosen.items() if trained_spans(song, one))
     except (InputError, OSError) as error:
         return Job(song, dict.fromkeys(separators), frozenset(), context, str(error))
-    return Job(song, asked, trained, context)
+    return Job(song, chosen, trained, context)
+
+
+def _require_known(jobs: Sequence[Job], instruments: Sequence[str]) -> None:
+    """Raise an error if no model has a stem for any instrument."""
+    stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
+    if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
+        known = "; ".join(f"{name} separates {join_names(theirs)}" for name, theirs in stems.items())
+        raise InputError(f"no model knows any of the instruments of these songs ({join_names(instruments)}): {known}")
 
 
 def _trained_groups(jobs: Sequence[Job], models: Collection[str] | None = None) -> set[str]:
-    """Groups with a song that one of the models, any by default, was trained on."""
+    """Return the groups with a song that one of the models, any by default, was trained on."""
     return {
         job.song.group or job.song.id for job in jobs if (job.trained if models is None else job.trained & {*models})
     }
@@ -294,56 +286,37 @@ def _trained_groups(jobs: Sequence[Job], models: Collection[str] | None = None) 
 def _warnings(
     rows: Sequence[StemRow], extra: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job]
 ) -> Iterator[str]:
-    """Say what a reader of the means must know."""
     for model in models:
-        mine = [row for row in rows if row.model == model]
-        songs = len({row.song for row in mine})
-        known = list(dict.fromkeys(row.song for row in mine if row.trained_on and not row.error))
-        if known:
-            yield (
-                f"{model} was trained on {len(known)} of the {songs} songs it is scored on ({join_names(known)}): "
-                "there its scores tell what it remembers, not what it would do elsewhere"
-            )
+        yield from warnings_of({row.song: row for row in rows if row.model == model}, model, noun="song")
         groups = _trained_groups(jobs, [model])
         near = [job.song.id for job in jobs if job.song.group in groups and model not in job.trained]
         if near:
             yield f"{model} was trained on other songs of the groups of {join_names(near)}"
-        failed = list({row.song: row for row in mine if row.error}.values())
-        if failed:
+        matches = [(name, one) for job in jobs for name, one in _matched(job, model).items()]
+        missing = dict.fromkeys(name for name, one in matches if not one.stems)
+        if missing:
             yield (
-                f"{model} has no scores for {len(failed)} of {songs} songs "
-                f"({join_names([row.song for row in failed])}) and its means leave them out; "
-                f"the first: {failed[0].error}"
+                f"{model} has no stem for {join_names([*missing])}: scored as the residual of its stems, or as the "
+                "mixture where there is no residual"
             )
-        found = [(name, one) for job in jobs for name, one in _matched(job, model).items()]
-        lacks = dict.fromkeys(name for name, one in found if not one.stems)
-        if lacks:
-            yield (
-                f"{model} does not know {join_names([*lacks])}: scored as what its other stems leave of the mixture, "
-                "or as the mixture where they leave nothing"
-            )
-        shared = dict.fromkeys(name for name, one in found if one.stems and not one.known)
+        shared = dict.fromkeys(name for name, one in matches if one.stems and not one.known)
         if shared:
-            yield f"{model} does not tell {join_names([*shared])} apart: each is scored by the stem that holds them all"
-        spare = dict.fromkeys(row.instrument for row in extra if row.model == model)
-        if spare:
-            yield f"{model} also gives {join_names([*spare])}, which nobody plays here: what is in them is a leak"
-    for what, ids in _mixtures(rows).items():
-        yield f"mixture of {join_names(ids)}: {what}"
+            yield f"{model} has one stem for several instruments, scored for each: {join_names([*shared])}"
+        unmatched = dict.fromkeys(row.instrument for row in extra if row.model == model)
+        if unmatched:
+            yield f"{model} also has {join_names([*unmatched])}, which do not play here: their content is leakage"
+    kinds: dict[str, list[str]] = {}
+    for song, kind in {row.song: row.mixture for row in rows}.items():
+        if "," in kind or "differs" in kind:  # it is not simply the sum of the stems
+            kinds.setdefault(kind, []).append(song)
+    for kind, ids in kinds.items():
+        yield f"mixture of {join_names(ids)}: {kind}"
     if len({job.song.group or job.song.id for job in jobs}) == 1:
         yield single_group_note(len(jobs), noun="song")
 
 
-def _mixtures(rows: Sequence[StemRow]) -> dict[str, list[str]]:
-    """Songs whose mixture is not simply the sum of its stems, by what it is."""
-    found: dict[str, list[str]] = {}
-    for song, what in {row.song: row.mixture for row in rows if "," in row.mixture or "differs" in row.mixture}.items():
-        found.setdefault(what, []).append(song)
-    return found
-
-
 def _matched(job: Job, model: str) -> dict[str, Match]:
-    """Where a model puts the instruments of a song; nothing if there is no such model for it."""
+    """Match the instruments of a song with the stems of a model; empty if there is no such model for it."""
     separator = job.separators[model]
     if separator is None:
         return {}
