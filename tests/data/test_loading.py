@@ -60,6 +60,18 @@ class TestFolders:
         with pytest.raises(InputError, match=r"appl|labels must be"):
             load_corpus(tmp_path, **options)
 
+    def test_groups_and_annotators_of_the_caller(self, tmp_path):
+        put(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
+        for name in "abc":
+            label(tmp_path / f"{name}.ana.beats")
+        (tmp_path / "corpus.toml").write_text('[groups]\n"*" = "x"\n')
+        corpus = load_corpus(tmp_path, annotator="ana", groups={"[ab]": "y"})
+        assert [track.group for track in corpus.annotated] == ["y", "y", "c"]
+        (tmp_path / "groups.csv").write_text("recording,group\na,u\nb,v\nc,v\n")
+        assert set(load_corpus(tmp_path, annotator="ana", groups=tmp_path / "groups.csv").groups) == {"u", "v"}
+        with pytest.raises(InputError, match="no labels of an annotator 'eva'; annotators: ana"):
+            load_corpus(tmp_path, annotator="eva")
+
     def test_no_folder(self, tmp_path):
         with pytest.raises(InputError, match="no such folder"):
             load_corpus(tmp_path / "nothing")

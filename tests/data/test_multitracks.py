@@ -284,7 +284,6 @@ title: A
             ('layout = "both"\n', "layout must be songs or solos"),
             ("instruments = 3\n", "instruments must be a table"),
             ('[instruments]\n"a" = 3\n', "the instrument of 'a' must be a name"),
-            ('[groups]\n"a" = "b"\n', "no song is called 'a'"),
             ("tempo = 3\n", "'tempo' is not known"),
             ('exclude = "*room*"\n', "exclude must be a list of patterns"),
         ],

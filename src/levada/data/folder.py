@@ -5,7 +5,7 @@ in the same folder, in its sub-folder ``annotations`` or ``beats``, or in a fold
 the recordings (`levada.data.pairing`). A stem must agree exactly: ``song.onsets.txt`` is not one. Where several
 agree, ``.beats`` comes first.
 
-An optional ``corpus.toml`` in the folder names things::
+An optional ``corpus.toml`` in the folder (`levada.data.corpus_toml`)::
 
     name = "Ansina and Cuareim"
     exclude = ["*rehearsal*"]   # recordings that are left out: patterns of their paths, in upper or lower case
@@ -16,16 +16,16 @@ An optional ``corpus.toml`` in the folder names things::
     "1995/ansina*" = "ansina"   # a track's id (its path without suffix) or a pattern; an exact id goes first
     "1995/take7" = "cuareim"
     csv = "metadata.csv"        # or a table with a row for each recording (`levada.data.metadata`)
-    column = "performer"        # which of its columns is the group, where that cannot be told
+    column = "performer"        # the column of groups, where it cannot be recognised
 
     [labels]
-    convention = "zero-based"   # what all labels mean, where it cannot be told (docs/labels.md)
+    convention = "zero-based"   # of all labels, where it cannot be recognised (docs/labels.md)
     annotator = "ana"           # whose labels, where there are song.ana.svl, song.bea.svl or annotations/ana/song.svl
 
-Tracks it leaves out, and all where there is none, are grouped by their folder where at least two sub-folders
+Tracks without a group there are grouped by their folder where at least two sub-folders
 hold recordings; otherwise each is its own group. Of recordings that differ only in the suffix, one keeps the plain id:
 the first in the order wav, flac, aiff, and the others by name; the other ids have their suffix. Folders called
-``song.stems`` hold what single instruments of a recording play, and are passed over.
+``song.stems`` hold recordings of single instruments, and are not read.
 """
 
 from __future__ import annotations
@@ -34,91 +34,49 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from levada.data.corpus import Corpus
-from levada.data.metadata import read_groups
+from levada.data.corpus_toml import TOML, CorpusSettings, assign_groups, exclude_recordings, read_settings
 from levada.data.pairing import ANNOTATIONS, Annotations, normal, stem_of
 from levada.data.problems import Problem, listed, others
 from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io.audio import SUFFIXES
-from levada.io.formats import check_convention
 from levada.io.formats.provenance import is_unedited
-from levada.io.toml import line_of, read_toml
+from levada.io.toml import line_of
 
-__all__ = [
-    "STEMS",
-    "TOML",
-    "Facts",
-    "annotations_of",
-    "open_folder",
-    "read_facts",
-    "single",
-    "without_excluded",
-]
+__all__ = ["STEMS", "annotations_of", "open_folder", "single"]
 
 FIRST = (".wav", ".flac", ".aiff", ".aif")  # of recordings that differ only in the suffix: the original
 STEMS = ".stems"
-TOML = "corpus.toml"
 
-_OF_NOBODY = re.compile(r"levada-|(readme|licen[cs]e|citation)\b", re.IGNORECASE)  # names that need no note
+_NO_NOTE = re.compile(r"levada-|(readme|licen[cs]e|citation)\b", re.IGNORECASE)  # names that need no note
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What corpus.toml says.
-
-    Parameters
-    ----------
-    name, licence, citation : str
-    groups : mapping of str to str
-        A track's id or a pattern -> its group.
-    groups_csv : Path, optional
-        A table of groups.
-    groups_column : str
-        The column of it that has them; empty where it is to be found out.
-    instruments : mapping of str to str
-        In a corpus of stems, a file or a pattern -> its instrument.
-    layout : str
-        Of a corpus of stems: "songs", "solos", or empty where it is to be found out.
-    convention : str
-        What the labels of beats mean, a name in `levada.io.formats.CONVENTIONS`; empty where it is recognised.
-    annotator : str
-        Whose labels of beats are used, where there are those of several people.
-    exclude : tuple of str
-        Patterns of recordings that are left out.
-    """
-
-    name: str = ""
-    licence: str = ""
-    citation: str = ""
-    groups: Mapping[str, str] = field(default_factory=dict)
-    groups_csv: Path | None = None
-    groups_column: str = ""
-    instruments: Mapping[str, str] = field(default_factory=dict)
-    layout: str = ""
-    convention: str = ""
-    annotator: str = ""
-    exclude: tuple[str, ...] = ()
-
-
-def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
+def open_folder(
+    folder: str | Path,
+    *,
+    convention: str = "",
+    annotator: str = "",
+    groups: Mapping[str, str] | str | Path | None = None,
+) -> Corpus:
     """Find the recordings in a folder and its sub-folders, and the annotation of each.
 
-    Hidden files, links to folders and folders of stems are passed over. Neither audio nor annotations are read.
+    Hidden files, links to folders and folders of stems are ignored. Neither audio nor annotations are read.
 
     Parameters
     ----------
     folder : path-like
         The folder.
     convention : str
-        What all labels mean, a name in `levada.io.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, if left
-        out.
+        Of all labels, a name in `levada.io.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, by default.
+    annotator : str
+        Whose labels are used, where there are those of several people; the one in `corpus.toml` by default.
+    groups : mapping of str to str, path-like or None
+        A track's id or a pattern -> its group, or a table of groups; those of `corpus.toml` by default.
 
     Returns
     -------
@@ -131,57 +89,51 @@ def open_folder(folder: str | Path, *, convention: str = "") -> Corpus:
         If there is no such folder, no audio in it, or its `corpus.toml` is wrong.
     """
     root = Path(folder)
-    if root.is_file():
-        raise InputError("is a file; a corpus is a folder of recordings with annotations beside them", path=root)
-    if not root.is_dir():
-        raise InputError("there is no such folder", path=root)
+    settings = read_settings(root, groups=groups)
+    annotator = annotator or settings.annotator
     files = _files(root)
     recordings = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not recordings:
-        looked = ", ".join(sorted(SUFFIXES))
-        raise InputError(f"has no audio files; looked for {looked}, in sub-folders too", path=root)
-    facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
-    everything, recordings = recordings, without_excluded(recordings, root, facts.exclude)
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"has no audio files; looked for {suffixes}, in sub-folders too", path=root)
+    everything, recordings = recordings, exclude_recordings(recordings, root, settings.exclude)
     annotations = Annotations(root, files)
     people = {path: annotations.by_annotator(path) for path in recordings}
     annotators = tuple(sorted({name for one in people.values() for name in one}))
-    if facts.annotator and normal(facts.annotator) not in annotators:
-        problem = (
-            f"there are no labels of an annotator {facts.annotator!r}; annotators: {', '.join(annotators) or 'none'}"
-        )
-        raise InputError(problem, path=root / TOML, line=line_of(root / TOML, "labels", "annotator"))
-    found = {path: annotations.of(path, annotator=facts.annotator) for path in recordings}
-    if len(annotators) > 1 and not facts.annotator:  # nobody is chosen by the order of names
-        found = {path: [one for one in own if one not in people[path].values()] for path, own in found.items()}
+    if annotator and normal(annotator) not in annotators:
+        problem = f"there are no labels of an annotator {annotator!r}; annotators: {', '.join(annotators) or 'none'}"
+        line = line_of(root / TOML, "labels", "annotator") if annotator == settings.annotator else None
+        raise InputError(problem, path=root if line is None else root / TOML, line=line)
+    labels = {path: annotations.of(path, annotator=annotator) for path in recordings}
+    if len(annotators) > 1 and not annotator:  # the order of names must not decide
+        labels = {path: [one for one in own if one not in people[path].values()] for path, own in labels.items()}
     ids = _ids(recordings, root=root)
-    groups, grouping = _groups(recordings, root=root, ids=ids, facts=facts)
-    used = {path for paths in found.values() for path in paths}
+    group_of, grouping = _groups(recordings, root, ids, settings)
+    used = {path for paths in labels.values() for path in paths}
     strays = annotations.unused(used, everything)
-    known = {*everything, *used, *strays, *annotations.machine_made, root / TOML, facts.groups_csv}
-    known |= {path for one in people.values() for path in one.values()}
-    known |= {path for one in set(everything) - set(recordings) for path in annotations.of(one)}
-    ignored = [path for path in files if path not in known and not _OF_NOBODY.match(path.name)]
+    used_files = {*everything, *used, *strays, *annotations.machine_made, root / TOML, settings.groups_csv}
+    used_files |= {path for one in people.values() for path in one.values()}
+    used_files |= {path for one in set(everything) - set(recordings) for path in annotations.of(one)}
+    ignored = [path for path in files if path not in used_files and not _NO_NOTE.match(path.name)]
     tracks = [
         Track(
             id=ids[path],
             audio=path,
-            annotation=found[path][0] if found[path] else None,
-            group=groups[path],
-            alternatives=tuple(found[path][1:]),
-            convention=convention or facts.convention,
+            annotation=labels[path][0] if labels[path] else None,
+            group=group_of[ids[path]],
+            alternatives=tuple(labels[path][1:]),
+            convention=convention or settings.convention,
         )
         for path in recordings
     ]
     return Corpus(
-        name=facts.name or root.resolve().name,
+        name=settings.name or root.resolve().name,
         tracks=tuple(sorted(tracks, key=lambda track: track.id)),
         root=root,
-        licence=facts.licence,
-        citation=facts.citation,
+        licence=settings.licence,
+        citation=settings.citation,
         grouping=grouping,
-        notes=tuple(
-            _notes(root, strays, sorted(annotations.machine_made), ignored, () if facts.annotator else annotators)
-        ),
+        notes=tuple(_notes(root, strays, sorted(annotations.machine_made), ignored, () if annotator else annotators)),
     )
 
 
@@ -201,33 +153,6 @@ def _notes(
     if len(annotators) > 1:
         what = f"has annotations of {', '.join(annotators)}, which are used only where corpus.toml selects one"
         yield Problem("note", f'{what}: [labels] annotator = "{annotators[0]}"', root)
-
-
-def without_excluded(recordings: Iterable[Path], root: Path, patterns: Iterable[str]) -> list[Path]:
-    """Choose the recordings that ``exclude`` of corpus.toml does not leave out.
-
-    A pattern is compared with the path inside the folder, with and without suffix, whatever the case of letters.
-
-    Raises
-    ------
-    InputError
-        If nothing is left.
-    """
-    rules = {pattern: normal(pattern).casefold() for pattern in patterns}
-    chosen, used = list[Path](), set[str]()
-    for path in recordings:
-        own = path.relative_to(root)
-        forms = [normal(form.as_posix()).casefold() for form in (own, own.with_suffix(""))]
-        matching = {pattern for pattern, rule in rules.items() if any(fnmatchcase(form, rule) for form in forms)}
-        used |= matching
-        chosen += [] if matching else [path]
-    toml = root / TOML
-    for pattern in rules:
-        if pattern not in used:
-            _log.warning("%s: line %s: exclude: no recording is called %r", toml, line_of(toml, "exclude"), pattern)
-    if not chosen:
-        raise InputError("exclude leaves out every recording", path=toml, line=line_of(toml, "exclude"))
-    return chosen
 
 
 def annotations_of(folder: str | Path, annotator: str = "") -> dict[str, Path]:
@@ -271,7 +196,7 @@ def annotations_of(folder: str | Path, annotator: str = "") -> dict[str, Path]:
 
 
 def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Corpus:
-    """One recording of which a part is annotated, as a corpus of one track.
+    """Return one recording of which a part is annotated, as a corpus of one track.
 
     Parameters
     ----------
@@ -280,7 +205,7 @@ def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Co
     labels : path-like
         Beats of a part of it, in any format `levada.io.formats` reads.
     convention : str
-        What the labels mean; recognised if left out.
+        Of the labels; recognised by default.
 
     Returns
     -------
@@ -297,15 +222,12 @@ def single(audio: str | Path, labels: str | Path, *, convention: str = "") -> Co
         if not path.is_file():
             raise InputError(f"there is no such {what}", path=path)
     track = Track(recording.stem, recording, annotation, group=recording.stem, convention=convention)
-    _ = track.labels  # what cannot be read is said here
+    _ = track.labels  # raises errors early
     if is_unedited(annotation):
-        _log.warning(
-            "%s: was written by levada and not edited since: a model learns nothing from its own beats", labels
-        )
-    toml = recording.parent / TOML
-    facts = read_facts(toml) if toml.is_file() else Facts()
-    name = facts.name or recording.stem
-    return Corpus(name, (track,), recording.parent, licence=facts.licence, citation=facts.citation)
+        _log.warning("%s: was written by levada and not edited since: a model cannot learn from its own beats", labels)
+    settings = read_settings(recording.parent)
+    name = settings.name or recording.stem
+    return Corpus(name, (track,), recording.parent, licence=settings.licence, citation=settings.citation)
 
 
 def _files(root: Path) -> list[Path]:
@@ -321,7 +243,7 @@ def _stem(path: Path, root: Path) -> str:
 
 
 def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
-    """Name recordings by their paths without suffix; where two differ only there, all but the first have it."""
+    """Return the ids of recordings: paths without suffix; where two differ only there, all but the first have it."""
     stems = {path: _stem(path, root) for path in recordings}
 
     def rank(path: Path) -> tuple[int, Path]:
@@ -338,88 +260,13 @@ def _ids(recordings: Iterable[Path], *, root: Path) -> dict[Path, str]:
 
 
 def _groups(
-    recordings: Iterable[Path], *, root: Path, ids: Mapping[Path, str], facts: Facts
-) -> tuple[dict[Path, str], str]:
-    """Group every recording, and say in a sentence where the groups come from."""
-    homes = {path: path.parent.relative_to(root).as_posix() for path in recordings}
-    by_folder = len(set(homes.values()) - {"."}) > 1
-    otherwise = "the folder a recording lies in" if by_folder else "each recording is its own group"
-    named, source = facts.groups, TOML
-    groups, matched, missed = dict[Path, str](), set[str](), 0
-    listed = dict[str, str]()
-    if facts.groups_csv is not None:
-        called = {ids[path]: (_stem(path, root), path.relative_to(root).as_posix()) for path in homes}
-        listed, column = read_groups(facts.groups_csv, called, column=facts.groups_column)
-        source = " and ".join([TOML] * bool(named) + [f"column {column} of {facts.groups_csv.name}"])
-    for path, home in homes.items():
-        stem = _stem(path, root)
-        names = {normal(ids[path]), normal(stem)}
-        patterns = [p for p in named if normal(p) in names]
-        patterns += [p for p in named if any(fnmatchcase(name, normal(p)) for name in names)]
-        matched.update(patterns)
-        missed += not patterns and ids[path] not in listed
-        own = home if by_folder and home != "." else stem
-        groups[path] = named[patterns[0]] if patterns else listed.get(ids[path], own)
-    for pattern in named:
-        if pattern not in matched:
-            toml = root / TOML
-            _log.warning(
-                "%s: line %s: [groups]: no recording is called %r", toml, line_of(toml, "groups", pattern), pattern
-            )
-    if not named and facts.groups_csv is None:
-        return groups, otherwise
-    return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")
-
-
-def read_facts(path: Path) -> Facts:
-    """Read and check corpus.toml."""
-    known = read_toml(path)
-    if "license" in known and "licence" not in known:
-        known["licence"] = known.pop("license")
-    groups, instruments, labels = (known.pop(what, {}) for what in ("groups", "instruments", "labels"))
-    exclude = known.pop("exclude", [])
-    if not isinstance(exclude, list) or not all(isinstance(pattern, str) and pattern for pattern in exclude):
-        problem = 'exclude must be a list of patterns: exclude = ["*overhead*", "*room*"]'
-        raise InputError(problem, path=path, line=line_of(path, "exclude"))
-    for what, table in (("groups", groups), ("instruments", instruments), ("labels", labels)):
-        if not isinstance(table, dict):
-            raise InputError(f"{what} must be a table: [{what}]", path=path, line=line_of(path, what))
-    for key, value in known.items():
-        if key not in ("name", "licence", "citation", "layout"):
-            raise InputError(
-                f"{key!r} is not known; it may hold name, licence, citation, exclude, [groups] and [labels]; "
-                "for stems layout and [instruments] too",
-                path=path,
-                line=line_of(path, key),
-            )
-        if not isinstance(value, str):
-            raise InputError(f"{key} must be text in quotation marks", path=path, line=line_of(path, key))
-    for key, value in groups.items():
-        if not isinstance(value, str) or not value:
-            problem = f"the group of {key!r} must be a name in quotation marks; a track with dots or slashes too"
-            raise InputError(problem, path=path, line=line_of(path, "groups", key))
-    table, column = "", ""
-    if str(groups.get("csv", "")).lower().endswith((".csv", ".tsv", ".txt")):
-        table, column = groups.pop("csv"), groups.pop("column", "")
-    for key, value in instruments.items():
-        if not isinstance(value, str) or not value:
-            problem = f"the instrument of {key!r} must be a name in quotation marks; a file with dots or slashes too"
-            raise InputError(problem, path=path, line=line_of(path, "instruments", key))
-    for key, value in labels.items():
-        if key not in ("convention", "annotator") or not isinstance(value, str):
-            problem = f"[labels] holds a convention and an annotator in quotation marks, not {key!r}"
-            raise InputError(problem, path=path, line=line_of(path, "labels", key))
-        if key == "annotator":
-            continue
-        try:
-            check_convention(value)
-        except InputError as error:
-            raise InputError(error.problem, path=path, line=line_of(path, "labels", key)) from error
-    if known.get("layout", "songs") not in ("songs", "solos"):
-        problem = f"layout must be songs or solos, not {known['layout']!r}"
-        raise InputError(problem, path=path, line=line_of(path, "layout"))
-    listed = path.parent / table if table else None
-    return Facts(
-        **known, groups=groups, groups_csv=listed, groups_column=column, instruments=instruments,
-        exclude=tuple(exclude), **labels,
-    )  # fmt: skip
+    recordings: Iterable[Path], root: Path, ids: Mapping[Path, str], settings: CorpusSettings
+) -> tuple[dict[str, str], str]:
+    folders = {path: path.parent.relative_to(root).as_posix() for path in recordings}
+    by_folder = len(set(folders.values()) - {"."}) > 1
+    names = {ids[path]: (_stem(path, root), path.relative_to(root).as_posix()) for path in folders}
+    defaults = {
+        ids[path]: folder if by_folder and folder != "." else _stem(path, root) for path, folder in folders.items()
+    }
+    origin = "the folder a recording lies in" if by_folder else "each recording is its own group"
+    return assign_groups(root, settings, defaults, origin, names=names)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, TypedDict, Unpack, overload
 
 from levada.data.corpus import Corpus, Labels
 from levada.data.folder import open_folder
@@ -24,46 +24,36 @@ MINUTES = 5.0
 """Of a rendered corpus, as of the command ``levada render``."""
 
 
+Groups = Mapping[str, str] | str | Path
+
+
+class _Options(TypedDict, total=False):
+    groups: Groups | None
+    convention: str
+    annotator: str
+    instruments: Mapping[str, str] | None
+    home: str | Path | None
+    minutes: float | None
+    seed: int | None
+
+
+@overload
+def load_corpus(source: str | Path, *, labels: Literal["beats"], **options: Unpack[_Options]) -> Corpus: ...
+@overload
+def load_corpus(source: str | Path, *, labels: Literal["stems"], **options: Unpack[_Options]) -> Corpus[Multitrack]: ...
 @overload
 def load_corpus(
-    source: str | Path,
-    *,
-    labels: Literal["beats"],
-    home: str | Path | None = ...,
-    convention: str = ...,
-    instruments: Mapping[str, str] | None = ...,
-    minutes: float | None = ...,
-    seed: int | None = ...,
-) -> Corpus: ...
-@overload
-def load_corpus(
-    source: str | Path,
-    *,
-    labels: Literal["stems"],
-    home: str | Path | None = ...,
-    convention: str = ...,
-    instruments: Mapping[str, str] | None = ...,
-    minutes: float | None = ...,
-    seed: int | None = ...,
-) -> Corpus[Multitrack]: ...
-@overload
-def load_corpus(
-    source: str | Path,
-    *,
-    labels: Labels | None = ...,
-    home: str | Path | None = ...,
-    convention: str = ...,
-    instruments: Mapping[str, str] | None = ...,
-    minutes: float | None = ...,
-    seed: int | None = ...,
+    source: str | Path, *, labels: Labels | None = ..., **options: Unpack[_Options]
 ) -> Corpus | Corpus[Multitrack]: ...
 def load_corpus(
     source: str | Path,
     *,
     labels: Labels | None = None,
-    home: str | Path | None = None,
+    groups: Groups | None = None,
     convention: str = "",
+    annotator: str = "",
     instruments: Mapping[str, str] | None = None,
+    home: str | Path | None = None,
     minutes: float | None = None,
     seed: int | None = None,
 ) -> Corpus | Corpus[Multitrack]:
@@ -76,13 +66,18 @@ def load_corpus(
         ``rendered:NAME`` for a tradition by name or TOML file, which is rendered once and kept in the user's cache.
     labels : "beats", "stems" or None
         What to read; what the source has by default.
-    home : path-like or None
-        The folder of mirdata's datasets, one folder each; ``~/mir_datasets`` by default.
+    groups : mapping of str to str, path-like or None
+        Groups of a folder: a track's id or a pattern -> its group, or a table (`levada.data.metadata`); those of
+        ``corpus.toml`` by default.
     convention : str
-        What the beat labels of a folder mean, a name in `levada.io.formats.CONVENTIONS`; recognised by default.
+        Of the beat labels of a folder, a name in `levada.io.formats.CONVENTIONS`; recognised by default.
+    annotator : str
+        Whose beat labels of a folder are used, where there are those of several people.
     instruments : mapping of str to str, optional
         In a folder of stems: path of a file without suffix, or a pattern -> its instrument, where names of files do
         not name it.
+    home : path-like or None
+        The folder of mirdata's datasets, one folder each; ``~/mir_datasets`` by default.
     minutes, seed : float, int, optional
         Of a rendered tradition: minutes of music in all, 5 by default, and the seed, 0 by default.
 
@@ -119,15 +114,17 @@ def load_corpus(
         source = _rendered(name.removeprefix(RENDERED), labels, MINUTES if minutes is None else minutes, seed or 0)
     elif labels is None:
         labels = _only_kind(_kinds_in_folder(Path(source)), name)
-    if convention and (labels == "stems" or is_mirdata or is_rendered):
-        raise InputError("a convention applies to the beat labels of a folder", path=name)
+    if (convention or annotator) and (labels == "stems" or is_mirdata or is_rendered):
+        raise InputError("a convention or an annotator applies to the beat labels of a folder", path=name)
+    if groups is not None and (is_mirdata or is_rendered):
+        raise InputError("groups apply to a folder", path=name)
     if instruments and (labels == "beats" or is_mirdata or is_rendered):
         raise InputError("instruments apply to a folder of stems", path=name)
     if is_mirdata:
         return open_mirdata(name.removeprefix(MIRDATA), labels=labels, home=home)
     if labels == "stems":
-        return open_stem_folder(source, instruments=instruments)
-    return open_folder(source, convention=convention)
+        return open_stem_folder(source, instruments=instruments, groups=groups)
+    return open_folder(source, convention=convention, annotator=annotator, groups=groups)
 
 
 def _only_kind(kinds: set[Labels], source: str) -> Labels:

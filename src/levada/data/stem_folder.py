@@ -27,16 +27,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 from levada.data.corpus import Corpus
-from levada.data.folder import STEMS, TOML, Facts, read_facts, without_excluded
+from levada.data.corpus_toml import TOML, CorpusSettings, assign_groups, exclude_recordings, read_settings
+from levada.data.folder import STEMS
 from levada.data.medleydb import read_metadata
-from levada.data.metadata import read_groups
 from levada.data.multitracks import Multitrack, audio_info
 from levada.data.pairing import Annotations
 from levada.data.problems import Problem, others
@@ -73,7 +73,12 @@ class _Song:
     artist: str = ""
 
 
-def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | None = None) -> Corpus[Multitrack]:
+def open_stem_folder(
+    folder: str | Path,
+    *,
+    instruments: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | str | Path | None = None,
+) -> Corpus[Multitrack]:
     """Find the songs and solos in a folder and its sub-folders. Audio is read until it is known not to be silent.
 
     Parameters
@@ -81,7 +86,9 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
     folder : path-like
         The folder; a song's own will do.
     instruments : mapping of str to str, optional
-        As ``[instruments]`` of corpus.toml, which it goes before.
+        A file's path without suffix, or a pattern -> its instrument; used before ``[instruments]`` of corpus.toml.
+    groups : mapping of str to str, path-like or None
+        A song's id or a pattern -> its group, or a table of groups; those of `corpus.toml` by default.
 
     Returns
     -------
@@ -93,12 +100,8 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
         If there is no such folder, no stems are in it, or its `corpus.toml` is wrong.
     """
     root = Path(folder)
-    if root.is_file():
-        raise InputError("is a file; stems are a folder with one recording an instrument", path=root)
-    if not root.is_dir():
-        raise InputError("there is no such folder", path=root)
-    facts = read_facts(root / TOML) if (root / TOML).is_file() else Facts()
-    tree = _Tree(root, facts, dict(instruments or {}))
+    settings = read_settings(root, groups=groups)
+    tree = _Tree(root, settings, dict(instruments or {}))
     if not tree.audio:
         raise InputError(f"has no audio files; looked for {', '.join(sorted(audio.SUFFIXES))}", path=root)
     found = sorted(tree.songs(), key=lambda song: song.id)
@@ -110,13 +113,22 @@ def open_stem_folder(folder: str | Path, *, instruments: Mapping[str, str] | Non
             path=root,
         )
     tree.complain()
-    groups, grouping = _groups(found, root, facts)
+    folders = {song.home for song in found} - {root}
+    defaults = {
+        song.id: song.artist
+        or (song.home.relative_to(root).as_posix() if len(folders) > 1 and song.home in folders else song.id)
+        for song in found
+    }
+    origin = "the folder a song lies in" if len(folders) > 1 else "each song is its own group"
+    if any(song.artist for song in found):
+        origin = f"the artist; where none is named, {origin}"
+    group_of, grouping = assign_groups(root, settings, defaults, origin)
     corpus = Corpus(
-        name=facts.name or root.resolve().name,
-        tracks=tuple(_multitrack(song, groups[song.id], tree.right) for song in found),
+        name=settings.name or root.resolve().name,
+        tracks=tuple(_multitrack(song, group_of[song.id], tree.right) for song in found),
         root=root,
-        licence=facts.licence,
-        citation=facts.citation,
+        licence=settings.licence,
+        citation=settings.citation,
         grouping=grouping,
         notes=(*tree.notes, *_unused(sorted(set(tree.over)))),
     )
@@ -136,8 +148,7 @@ def song_kinds(folder: str | Path) -> tuple[bool, bool]:
     InputError
         If its `corpus.toml` is wrong.
     """
-    root = Path(folder)
-    tree = _Tree(root, read_facts(root / TOML) if (root / TOML).is_file() else Facts(), {})
+    tree = _Tree(Path(folder), read_settings(Path(folder)), {})
     kinds = {
         song.mixture is not None and song.stems[0][1].parent == song.mixture.parent
         for song in tree.songs()
@@ -155,8 +166,8 @@ def brid_solo(name: str) -> str | None:
 class _Tree:
     """The recordings of a folder, and what was made of them."""
 
-    def __init__(self, root: Path, facts: Facts, given: Mapping[str, str]) -> None:
-        self.root, self.layout, self.given, self.named = root, facts.layout, given, facts.instruments
+    def __init__(self, root: Path, settings: CorpusSettings, given: Mapping[str, str]) -> None:
+        self.root, self.layout, self.given, self.named = root, settings.layout, given, settings.instruments
         self.used: set[str] = set()
         self.over: list[Path] = []
         self.kept: set[str] = set()  # names that the user gave
@@ -171,9 +182,9 @@ class _Tree:
             heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
             if heard and not folder.lower().endswith(RAW):
                 self.audio[Path(folder)] = heard
-        if facts.exclude and self.audio:
+        if settings.exclude and self.audio:
             every = [path for files in self.audio.values() for path in files]
-            used = set(without_excluded(every, root, facts.exclude))
+            used = set(exclude_recordings(every, root, settings.exclude))
             chosen = {folder: [path for path in files if path in used] for folder, files in self.audio.items()}
             self.audio = {folder: files for folder, files in chosen.items() if files}
             if len(used) < len(every):
@@ -422,33 +433,3 @@ def _multitrack(song: _Song, group: str, right: Mapping[Path, Path]) -> Multitra
         channels=channels,
         mixture_right=other,
     )
-
-
-def _groups(songs: Iterable[_Song], root: Path, facts: Facts) -> tuple[dict[str, str], str]:
-    """Group every song, and say in a sentence where the groups come from."""
-    found = list(songs)
-    folders = {song.home for song in found} - {root}
-    by_folder = len(folders) > 1
-    groups, matched, missed = dict[str, str](), set[str](), 0
-    listed, source = dict[str, str](), TOML
-    if facts.groups_csv is not None:
-        listed, column = read_groups(facts.groups_csv, {song.id: () for song in found}, column=facts.groups_column)
-        source = " and ".join([TOML] * bool(facts.groups) + [f"column {column} of {facts.groups_csv.name}"])
-    for song in found:
-        patterns = [pattern for pattern in facts.groups if pattern == song.id]
-        patterns += [pattern for pattern in facts.groups if fnmatchcase(song.id, pattern)]
-        matched.update(patterns)
-        missed += not patterns and song.id not in listed
-        inside = by_folder and song.home in folders
-        own = song.artist or (song.home.relative_to(root).as_posix() if inside else song.id)
-        groups[song.id] = facts.groups[patterns[0]] if patterns else listed.get(song.id, own)
-    for pattern in facts.groups:
-        if pattern not in matched:
-            toml = root / TOML
-            raise InputError(f"no song is called {pattern!r}", path=toml, line=line_of(toml, "groups", pattern))
-    otherwise = "the folder a song lies in" if by_folder else "each song is its own group"
-    if any(song.artist for song in found):
-        otherwise = f"the artist; where none is named, {otherwise}"
-    if not facts.groups and facts.groups_csv is None:
-        return groups, otherwise
-    return groups, source + (f"; where it says nothing, {otherwise}" if missed else "")
