@@ -1,12 +1,10 @@
 """Beat This! as a rival and as a base: checkpoints in its package's format, its peaks, fine-tuning."""
 
-import json
 import math
 import pickle
 import socket
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,14 @@ pytest.importorskip("beat_this.model.beat_tracker")
 
 import torch
 
+from levada.beat_tracking.adaptation import settings_of
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this
-from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
-from levada.beat_tracking.networks.beat_this import Rhythm
-from levada.beat_tracking.spectrogram import MEL_BANDS, file_log_spectrogram, log_spectrogram
-from levada.data import Span, Track
+from levada.beat_tracking.pretrained import base_weights
+from levada.beat_tracking.spectrogram import MEL_BANDS, log_spectrogram
+from levada.beat_tracking.tracker import BeatTracker
+from levada.data import Track, annotated_spans, open_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -149,7 +148,7 @@ class TestWeights:
 
     def test_no_network_is_said_at_once_with_what_to_do(self, hub):
         began = time.monotonic()
-        with pytest.raises(InputError, match=r"fetch http://127.0.0.1:9/nobody/final0.ckpt elsewhere") as error:
+        with pytest.raises(InputError, match=r"get http://127.0.0.1:9/nobody/final0.ckpt") as error:
             beat_this.weights()
         assert time.monotonic() - began < 5
         assert error.value.path == hub / "beat_this-final0.ckpt"
@@ -293,7 +292,7 @@ class TestTracker:
 
         tracker = beat_this.tracker(lively)
         beats = tracker.track(short.audio)
-        assert tracker.name == "beat_this-tiny"
+        assert tracker.name == f"beat_this:{lively}"
         assert beats == tracker.track(*audio.read(short.audio))
         with torch.inference_mode():
             heard = torch.from_numpy(log_spectrogram(*audio.read(short.audio), front_end=MEL_BANDS))[None]
@@ -334,85 +333,54 @@ class TestTracker:
         tracker.track(np.zeros((2, 500), np.float32), 44_100)
 
 
-@pytest.mark.slow
-class TestFinetune:
-    SETTINGS = replace(beat_this.finetune_settings(), steps=40, learning_rate=3e-3, excerpt_s=6.0, partway=1.0)
+class TestAdapt:
+    """Fine-tuning, through `BeatTracker.adapt` and the command, with a tiny network of the package's class."""
 
-    def spans(self, song: Track) -> list[Span]:
-        return [Span(song, 2.0, 12.0), Span(song, 32.0, 38.0)]
+    @pytest.fixture(scope="class")
+    def corpus(self, tmp_path_factory) -> Path:
+        folder = tmp_path_factory.mktemp("corpus")
+        for name in ("a", "b"):
+            (folder / name).mkdir()
+            waltz(folder / name, 9.0)
+        return folder
 
-    @pytest.fixture
-    def base(self, tiny) -> Weights:
-        return beat_this.weights(tiny)
+    def changed_layers(self, before: Weights, after: Weights) -> set[str]:
+        start = before.net.state_dict()
+        return {
+            name.split(".")[0]
+            for name, tensor in after.net.state_dict().items()
+            if not torch.equal(tensor, start[name])
+        }
 
-    def test_it_learns_what_is_marked_and_leaves_the_front_end(self, base, song, tmp_path):
-        told = []
-        before = {name: tensor.clone() for name, tensor in base.net.state_dict().items()}
-        made = beat_this.finetune(
-            self.spans(song), base=base, settings=self.SETTINGS, folder=tmp_path, progress=lambda *row: told.append(row)
-        )
-        changed = {name for name, tensor in made.net.state_dict().items() if not torch.equal(tensor, before[name])}
-        assert {name.split(".")[0] for name in changed} == set(beat_this.LAYERS)
-        assert all(torch.equal(tensor, before[name]) for name, tensor in base.net.state_dict().items())
-        assert [row[0] for row in told] == list(range(1, 41))
-        assert np.mean([row[2] for row in told[-5:]]) < 0.3 * told[0][2]
-        samples, rate = audio.read(song.audio)
-        truth = song.beats()
-        scores = [beat_scores(truth, beat_this._find(weights.net, samples, rate))["beat_f"] for weights in (base, made)]
-        assert scores[1] > max(0.8, scores[0])
+    @pytest.mark.slow
+    def test_the_command_takes_a_checkpoint(self, corpus, tiny, tmp_path, levada):
+        out = tmp_path / "mine"
+        code, _, err = levada("adapt", corpus, "--model", f"beat_this:{tiny}", "-o", out, "--json")
+        assert code == 0, err
+        made = load(out)
+        assert made.training["steps"] == 50
+        assert made.training["learning_rate"] == 1e-4
+        assert made.training["partway"] == 0.5
+        assert self.changed_layers(beat_this.weights(tiny), made) == set(beat_this.LAYERS)
+        assert "Beat This!" in made.card.origin
+        BeatTracker.from_pretrained(out).track(corpus / "a" / "a.wav")
 
-    def test_what_comes_of_it_says_where_it_comes_from(self, base, short, tmp_path):
-        quick = replace(self.SETTINGS, steps=1)
-        made = beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=quick, folder=tmp_path / "log")
-        assert made.card.minutes == pytest.approx(4.5 / 60)
-        assert made.card.trained_on == {short.content_hash: [(2.0, 6.5)]}
-        again = beat_this.finetune([Span(short, 0.5, 3.0)], base=made, settings=quick, folder=tmp_path / "again")
-        assert again.card.trained_on == {short.content_hash: [(0.5, 6.5)]}
-        assert made.card.data.endswith(base.card.data)
-        assert base.card.licence in made.card.licence
-        assert [source.licence for source in made.card.sources] == [base.card.licence, ""]
-        assert made.decoder["metres"] == (2, 3, 4)
-        assert made.decoder["tempo_mean_bpm"] == pytest.approx(100, abs=1)
-        assert made.training["steps"] == 1
-        save(tmp_path / "model", made)
-        assert json.loads((tmp_path / "model" / "config.json").read_text())["network"] == "beat_this"
+    @pytest.mark.parametrize("name", ["file", "beat_this:file", "beat_this:small0"])
+    def test_checkpoints_are_named_by_file_or_name(self, name, hub, tiny):
+        torch.save(checkpoint(TINY), hub / "beat_this-small0.ckpt")
+        base = base_weights(name.replace("file", str(tiny)))
+        assert base.net.kind == "beat_this"
+        assert BeatTracker.from_pretrained(name.replace("file", str(tiny))).weights().card.name == base.card.name
 
-    def test_the_same_seed_gives_the_same_weights(self, base, short, tmp_path):
-        made = []
-        for run, seed in enumerate((0, 0, 1)):
-            settings, folder = replace(self.SETTINGS, steps=3, seed=seed), tmp_path / str(run)
-            made.append(beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
-        first, again, other = (weights.net.heads.beat_downbeat_lin.weight for weights in made)
-        assert torch.equal(first, again)
-        assert not torch.equal(first, other)
+    def test_what_is_adapted_is_fine_tuned_with_the_same_settings_again(self, corpus, tiny, tmp_path):
+        labels = [span for track in open_corpus(str(corpus)).tracks for span in annotated_spans(track)]
+        once = BeatTracker.from_pretrained(f"beat_this:{tiny}").adapt(labels, strategy="finetune", steps=2)
+        once.save(tmp_path / "once")
+        again = BeatTracker.from_pretrained(tmp_path / "once").adapt(labels, strategy="finetune", steps=1)
+        assert again.model.training["learning_rate"] == 1e-4
+        assert self.changed_layers(once.model, again.model) == set(beat_this.LAYERS)
 
-    def test_part_of_the_way_is_part_of_the_way(self, base, short, tmp_path):
-        made = []
-        for share in (1.0, None):
-            settings, folder = replace(self.SETTINGS, steps=2, partway=share), tmp_path / str(share)
-            made.append(beat_this.finetune([Span(short, 2.0, 6.5)], base=base, settings=settings, folder=folder))
-        start, end, middle = (weights.net.heads.beat_downbeat_lin.weight for weights in (base, *made))
-        torch.testing.assert_close(middle, (start + end) / 2)
-
-    def test_features_are_those_of_tracking(self, base, song):
-        """Each piece through the front end once; only those in which something is marked, and only there known."""
-        lessons = beat_this._lessons(base.net, self.spans(song))
-        assert [len(lesson.features) for lesson in lessons] == [1500, 1500]
-        assert [lesson.known[:, 0].sum() for lesson in lessons] == [501, 89 + 301]
-        one = beat_this._lessons(base.net, self.spans(song)[:1])
-        assert one[0].known[6 + 100 : 6 + 601].all()
-        assert one[0].known.sum() == 2 * 501
-        assert one[0].targets.sum(axis=0).tolist() == [17, 6]
-        with torch.inference_mode():
-            bands = torch.from_numpy(file_log_spectrogram(song.audio, front_end=MEL_BANDS))[None]
-            heard = Rhythm(base.net).eval()(torch.from_numpy(lessons[0].features)[None])[:, 6:-6]
-            torch.testing.assert_close(heard, base.net(bands)[:, :1488])
-
-    def test_another_network_is_refused(self, song, tmp_path, tiny_model):
-        with pytest.raises(InputError, match=r"is not Beat This!"):
-            beat_this.finetune(self.spans(song), base=load(tiny_model), folder=tmp_path / "log")
-
-    def test_without_beats_there_is_nothing_to_learn(self, base, song, tmp_path):
-        for spans in ([], [Span(song, 39.6, 40.0)]):
-            with pytest.raises(InputError, match="no annotated beats"):
-                beat_this.finetune(spans, base=base, folder=tmp_path / "log")
+    def test_settings_of_other_bases_are_the_usual_ones(self):
+        assert settings_of("finetune", network="tcn") == settings_of("finetune")
+        assert settings_of("scratch", network="beat_this") == settings_of("scratch")
+        assert settings_of("finetune", network="beat_this") == beat_this.finetune_settings()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.external import librosa as rival
-from levada.beat_tracking.external.numba_cache import restore
+from levada.beat_tracking.external.compiled_code import restore
 from levada.errors import InputError, MissingExtra
 from levada.io import audio, workers
 from levada.io.beats import Beats

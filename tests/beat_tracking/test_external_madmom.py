@@ -261,7 +261,7 @@ class TestNetworks:
             rival.weights(1)
 
     def test_a_network_of_another_shape(self, monkeypatch):
-        monkeypatch.setattr(rival, "_turned", lambda _: np.zeros((16, 1, 5, 5)))
+        monkeypatch.setattr(rival, "_flipped", lambda _: np.zeros((16, 1, 5, 5)))
         with pytest.raises(InputError, match=r"beats_tcn_1\.pkl: is not one of madmom's TCNs of 2019: .*size mismatch"):
             rival.weights(1)
 

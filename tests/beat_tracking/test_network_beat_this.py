@@ -17,7 +17,7 @@ from torch.nn import functional
 from levada.beat_tracking.decoder import probabilities
 from levada.beat_tracking.network_tracker import predict
 from levada.beat_tracking.networks import load
-from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings, Rhythm, given_a_beat, pieces
+from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings, given_a_beat, pieces
 from levada.beat_tracking.spectrogram import MEL_BANDS, log_spectrogram, mel_filterbank
 from levada.beat_tracking.targets import Batch, shift_tolerant_loss
 from levada.errors import InputError, MissingExtra
@@ -293,12 +293,6 @@ class TestTraining:
         rates = {type(module).__name__: module.dropout for module in net.modules() if hasattr(module, "dropout")}
         assert rates == {"Attend": 0.0}
         assert {module.p for module in net.modules() if isinstance(module, torch.nn.Dropout)} == {0.2}
-
-    def test_the_part_after_the_front_end_is_the_same_network(self, net):
-        bands = music(80)
-        with torch.inference_mode():
-            features = net.frontend(next(pieces(net.compress(bands)))[1])
-            torch.testing.assert_close(Rhythm(net).eval()(features)[:, 6:-6], net(bands))
 
     def test_part_of_the_way_back_lies_between(self, net):
         other = loud(BeatThis(TINY))

@@ -252,7 +252,7 @@ BEYOND_S = 0.1
 def settings_of(
     strategy: str,
     *,
-    base: str = "",
+    network: str = "",
     steps: int | None = None,
     learning_rate: float | None = None,
     layers: Sequence[str] = (),
@@ -263,8 +263,8 @@ def settings_of(
     ----------
     strategy : str
         A name in `STRATEGIES`.
-    base : str
-        Name of the base: networks of other projects have settings of their own.
+    network : str
+        Class of the base's network in model folders: one of another size than levada's has settings of its own.
     steps, learning_rate, layers
         See `AdaptSettings`.
 
@@ -273,11 +273,10 @@ def settings_of(
     InputError
         If the strategy does not exist.
     """
-    from levada.beat_tracking.pretrained import ADAPT_SETTINGS
+    from levada.beat_tracking.external.beat_this import finetune_settings
 
     _need_strategy(strategy)
-    own = ADAPT_SETTINGS.get(base.partition(":")[0])
-    settings = DEFAULTS[strategy] if own is None or strategy in FROM_SCRATCH else own()
+    settings = finetune_settings() if network == "beat_this" and strategy not in FROM_SCRATCH else DEFAULTS[strategy]
     given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
 

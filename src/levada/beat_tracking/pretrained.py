@@ -19,16 +19,16 @@ from levada.learning.model_folder import folder_digest
 from levada.learning.names import FLUX, folder_of, shipped
 
 if TYPE_CHECKING:
-    from levada.beat_tracking.adaptation import AdaptSettings
     from levada.learning.weights import Weights
 
 __all__ = [
-    "ADAPT_SETTINGS", "BASES", "EXTERNAL", "EXTERNAL_MODELS",
+    "BASES", "EXTERNAL", "EXTERNAL_MODELS",
     "base_weights", "baseline", "find_folder", "load_tracker", "read_model", "save_model", "tracker_of",
 ]  # fmt: skip
 
 CHECKPOINT = "beat_this:"
 """Before the name or the file of a checkpoint of Beat This!: beat_this:small0."""
+CHECKPOINT_SUFFIX = ".ckpt"
 
 EXTERNAL: Mapping[str, Callable[[], TrackerLike]] = {
     "madmom": madmom.tracker,
@@ -45,9 +45,6 @@ BASES: Mapping[str, Callable[[], Weights]] = {
     "beat_this": beat_this.weights,
 }
 """Those whose weights can be fine-tuned."""
-
-ADAPT_SETTINGS: Mapping[str, Callable[[], AdaptSettings]] = {"beat_this": beat_this.finetune_settings}
-"""How a base is fine-tuned whose network is of another size than ours."""
 
 EXTERNAL_MODELS = {
     "madmom": ("madmom's recurrent networks of 2016 and its own decoder.", f"{madmom.LICENCE} (models)"),
@@ -85,8 +82,8 @@ def load_tracker(name: str | Path) -> BeatTracker:
     Parameters
     ----------
     name : str or path-like
-        "flux", a model that comes with levada, one of `EXTERNAL` ("beat_this:small0" for another checkpoint), or a
-        folder of weights or of patterns ("bayes:FOLDER" says that it must be the latter).
+        "flux", a model that comes with levada, one of `EXTERNAL`, another checkpoint of Beat This! ("beat_this:small0"
+        or a file that ends in .ckpt), or a folder of weights or of patterns ("bayes:FOLDER" for patterns alone).
 
     Raises
     ------
@@ -96,13 +93,13 @@ def load_tracker(name: str | Path) -> BeatTracker:
         If it belongs to another project that is not installed.
     """
     given, only_patterns = str(name), False
+    if checkpoint := _checkpoint(name):
+        return BeatTracker(beat_this.tracker(checkpoint))
     if folder_of(name) is None:
         if given == FLUX:
             return baseline()
         if given in EXTERNAL:
             return BeatTracker(EXTERNAL[given]())
-        if given.startswith(CHECKPOINT):
-            return BeatTracker(beat_this.tracker(given.removeprefix(CHECKPOINT)))
         only_patterns = given.startswith(f"{BAYES}:")
     folder = find_folder(Path(given.removeprefix(f"{BAYES}:")) if only_patterns else name)
     if only_patterns and (not (folder / CONFIG).exists() or read_config(folder)["network"] != BAYES):
@@ -113,6 +110,14 @@ def load_tracker(name: str | Path) -> BeatTracker:
         if error.path is not None:
             raise
         raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
+
+
+def _checkpoint(name: str | Path) -> str:
+    """Return the name or the file of a checkpoint of Beat This! that a model's name means; empty if it means none."""
+    given = str(name)
+    if given.endswith(CHECKPOINT_SUFFIX) and Path(given).is_file():
+        return given
+    return given.removeprefix(CHECKPOINT) if given.startswith(CHECKPOINT) and folder_of(name) is None else ""
 
 
 def read_model(folder: str | Path) -> Weights | Patterns:
@@ -173,11 +178,11 @@ def base_weights(name: str | Path) -> Weights:
     MissingExtra
         If they come with something that is not installed.
     """
+    if checkpoint := _checkpoint(name):
+        return beat_this.weights(checkpoint)
     if folder_of(name) is None:
         if str(name) in BASES:
             return BASES[str(name)]()
-        if str(name).startswith(CHECKPOINT):
-            return beat_this.weights(str(name).removeprefix(CHECKPOINT))
         if str(name) == FLUX or str(name) in EXTERNAL:
             raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
     folder = find_folder(name)

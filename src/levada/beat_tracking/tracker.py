@@ -256,11 +256,18 @@ class BeatTracker:
         from levada.beat_tracking.adaptation import adapt, settings_of
         from levada.beat_tracking.pretrained import tracker_of
 
-        settings = settings_of(strategy, base=self.name, steps=steps, learning_rate=learning_rate, layers=layers)
+        base = self.weights(strategy)
+        settings = settings_of(
+            strategy,
+            network=getattr(base and base.net, "kind", ""),
+            steps=steps,
+            learning_rate=learning_rate,
+            layers=layers,
+        )
         model = adapt(
             labels,
             strategy=strategy,
-            base=self.weights(strategy),
+            base=base,
             out=out,
             settings=replace(settings, seed=seed),
             network=network,

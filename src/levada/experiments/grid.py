@@ -152,6 +152,7 @@ class _Base:
     name: str
     digest: str
     parameters: tuple[str, ...]
+    network: str = ""  # its class in model folders
 
 
 def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] = ()) -> Grid:
@@ -227,7 +228,7 @@ def lay_out(study: Study, corpora: Sequence[Opened], *, left_out: Sequence[str] 
     return Grid(tuple(plans.values()), sources, tuple(layout.told), tuple(notes), paths)
 
 
-def settings_of(study: Study, strategy: str) -> Any:
+def settings_of(study: Study, strategy: str, *, network: str = "") -> Any:
     """The settings of a strategy: its own, with what the spec has otherwise.
 
     Raises
@@ -260,8 +261,13 @@ def settings_of(study: Study, strategy: str) -> Any:
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
         changed[key] = _typed(study, key, value, hints[strategy][key], *where)
+    usual = DEFAULTS[strategy]
+    if network and task.name == BEATS.name:
+        from levada.beat_tracking import adaptation
+
+        usual = adaptation.settings_of(strategy, network=network)
     try:
-        return replace(DEFAULTS[strategy], **changed)
+        return replace(usual, **changed)
     except (InputError, TypeError, ValueError) as error:
         raise _wrong(study, f"these settings of {strategy} make no sense: {error}", "settings") from None
 
@@ -423,7 +429,7 @@ class _Layout:
                             selection=selection,
                             augmentation=level,
                             layers=beginnings,
-                            settings=_resolved(study, strategy, level, beginnings, common["seed"]),
+                            settings=_resolved(study, strategy, level, beginnings, common["seed"], base),
                             weights="" if base is None else base.digest,
                         )
                     )
@@ -453,15 +459,17 @@ def _augmentation(strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str
     )
 
 
-def _resolved(study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple[str, ...], seed: int) -> Any:
+def _resolved(
+    study: Study, strategy: str, kinds: tuple[str, ...], layers: tuple[str, ...], seed: int, base: _Base | None
+) -> Any:
     """The settings of a run; none where a strategy has none."""
     if strategy in _task(study).unset:
         return None
-    settings = settings_of(study, strategy)
+    settings = settings_of(study, strategy, network="" if base is None else base.network)
     names = {entry.name for entry in fields(settings)}
     changed: dict[str, Any] = {"seed": seed} if "seed" in names else {}
     if "layers" in names:
-        changed["layers"] = () if layers == (ALL,) else layers
+        changed["layers"] = settings.layers if layers in ((), (ALL,)) else layers
     if "augmentation" in names:
         changed["augmentation"] = _changes(settings.augmentation, kinds)
     return replace(settings, **changed)
@@ -481,11 +489,11 @@ def _base(name: str, *, task: str = "beats") -> _Base:
     """A base by name or folder; those in folders are not loaded for it."""
     from levada.learning.model_folder import folder_digest, read_tensors
 
-    if name in BASES or task == STEMS.name:
+    if name in BASES or name.startswith("beat_this:") or name.endswith(".ckpt") or task == STEMS.name:
         from levada.learning.weights import digest
 
         weights = stem_weights(name) if task == STEMS.name else base_weights(name)
-        return _Base(name, digest(weights), tuple(weights.net.state_dict()))
+        return _Base(name, digest(weights), tuple(weights.net.state_dict()), weights.net.kind)
     if name == FLUX or name in EXTERNAL:
         raise InputError(f"{name} has no weights to train on: name it under external, where it is scored as it is")
     folder: Path = find_folder(name)
@@ -494,4 +502,4 @@ def _base(name: str, *, task: str = "beats") -> _Base:
         raise InputError(
             "holds no network to train on: name it under external, where it is scored as it is", path=folder
         )
-    return _Base(name, folder_digest(folder), tuple(read_tensors(folder)))
+    return _Base(name, folder_digest(folder), tuple(read_tensors(folder)), config["network"])

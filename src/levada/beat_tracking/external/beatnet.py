@@ -1,27 +1,27 @@
-"""BeatNet, offline: its authors' networks behind our decoder, and as ones to fine-tune.
+"""BeatNet, offline: its authors' networks with levada's decoder, and as networks to fine-tune.
 
 Mojtaba Heydari, Frank Cwitkowitz and Zhiyao Duan, "BeatNet: CRNN and Particle Filtering for Online Joint Beat, Downbeat
 and Meter Tracking", ISMIR 2021. Only its weights are read, from wherever the package BeatNet is installed: it is not
-imported, so that nothing it asks for need be there. `levada.beat_tracking.networks.crnn` gives the probabilities that
+imported, so its requirements need not be installed. `levada.beat_tracking.networks.crnn` gives the probabilities that
 its own code gives.
 
-What differs from its offline mode is the decoder, ours in place of madmom's with the same tempi, the same metres, and
-one of them for a whole recording. Beats lie between frames, where madmom's lie on one of the 50 a second. And each
-recording begins anew: BeatNet's own object hears a second one as if it went on from the first.
+What differs from its offline mode is the decoder: levada's in place of madmom's, with the same tempi, the same metres,
+and one metre for a whole recording. Beats lie between frames, where madmom's lie on one of the 50 a second. The state
+of the network is reset for each recording; BeatNet's own object carries it over from the one before.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.external.installed import MissingPackage, is_finite, package_folder, read_checkpoint
 from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker
 from levada.beat_tracking.spectrogram import QUARTER_TONES
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
@@ -32,31 +32,20 @@ LICENCE = "CC-BY-4.0"
 """Of BeatNet's models; those fine-tuned from them must name its authors."""
 
 FRONT_END = QUARTER_TONES
-"""What the networks hear: 136 bands, 50 frames a second, of audio at 22.05 kHz."""
+"""The spectrogram that the networks take: 136 bands, 50 frames a second, of audio at 22.05 kHz."""
 
 _DECODER = DecoderSettings(min_tempo_bpm=55.0, max_tempo_bpm=215.0, metres=(2, 3, 4), metre_change=0.0)
 
-_UNHEARD = {
+_HELD_OUT = {
     1: ("GTZAN", 0.7544, 0.4649),
     2: ("Ballroom", 0.7741, 0.4745),
     3: ("Rock Corpus", 0.7313, 0.4498),
 }
-"""The dataset each model has not heard, and its authors' F-measures there, of beats and downbeats."""
-
-
-class _MissingBeatNet(MissingExtra):
-    """No extra can bring it: its own requirements cannot be met."""
-
-    def __init__(self) -> None:
-        InputError.__init__(
-            self,
-            "BeatNet is needed to use its networks: pip install --no-deps BeatNet (without its requirements, which no "
-            "longer install and are not used)",
-        )
+"""The dataset that each model was not trained on, and its authors' F-measures there, of beats and downbeats."""
 
 
 def tracker(model: int = 1) -> NetworkTracker:
-    """Give BeatNet's network behind our decoder, with the tempi and metres of its own offline mode.
+    """Return BeatNet's network with levada's decoder, with the tempi and metres of its own offline mode.
 
     Parameters
     ----------
@@ -81,7 +70,7 @@ def tracker(model: int = 1) -> NetworkTracker:
 
 
 def weights(model: int = 1) -> Weights:
-    """One of BeatNet's three networks, to fine-tune.
+    """Read one of BeatNet's three networks, to fine-tune.
 
     Parameters
     ----------
@@ -102,7 +91,7 @@ def weights(model: int = 1) -> Weights:
     from levada.learning.weights import Card, Weights
 
     net = _net(_path(model))
-    unheard, beat, downbeat = _UNHEARD[model]
+    held_out, beat, downbeat = _HELD_OUT[model]
     card = Card(
         name=f"beatnet-{model}",
         origin=(
@@ -112,28 +101,28 @@ def weights(model: int = 1) -> Weights:
         ),
         licence=LICENCE,
         data=(
-            f"The datasets that its paper names, without {unheard}. How many minutes they are is not stated beside the "
-            "weights, and they are not counted here."
+            f"The datasets that its paper names, without {held_out}. Their minutes are not stated beside the weights, "
+            "and are not counted here."
         ),
         minutes=0.0,
         scores={
-            f"beat F, {unheard}": f"{beat:.4f} in the paper, online, with its authors' particle filter",
-            f"downbeat F, {unheard}": f"{downbeat:.4f} in the paper, online, with its authors' particle filter",
+            f"beat F, {held_out}": f"{beat:.4f} in the paper, online, with its authors' particle filter",
+            f"downbeat F, {held_out}": f"{downbeat:.4f} in the paper, online, with its authors' particle filter",
         },
     )
     return Weights(net, card, asdict(_DECODER))
 
 
 def _path(model: int) -> Path:
-    if isinstance(model, bool) or model not in _UNHEARD:
-        raise InputError(f"BeatNet has models 1 to {len(_UNHEARD)}, and none {model!r}")
-    try:
-        spec = find_spec("BeatNet")
-    except ValueError:  # somebody has put something without a specification in its place
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise _MissingBeatNet
-    path = Path(next(iter(spec.submodule_search_locations))) / "models" / f"model_{model}_weights.pt"
+    if isinstance(model, bool) or model not in _HELD_OUT:
+        raise InputError(f"BeatNet has models 1 to {len(_HELD_OUT)}, and none {model!r}")
+    folder = package_folder("BeatNet")
+    if folder is None:
+        raise MissingPackage(
+            "BeatNet is needed to use its networks: pip install --no-deps BeatNet (without its requirements, which no "
+            "longer install and are not used)"
+        )
+    path = folder / "models" / f"model_{model}_weights.pt"
     if not path.is_file():
         raise InputError("is missing from the BeatNet that is installed: install it again", path=path)
     return path
@@ -144,14 +133,10 @@ def _net(path: Path) -> Any:
 
     from levada.beat_tracking.networks.crnn import from_beatnet
 
-    try:
-        tensors = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch has one of its own for each way in which a file can be damaged
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"cannot be read as weights: {reason}; install BeatNet again", path=path) from None
+    tensors = read_checkpoint(path, advice="install BeatNet again")
     if not isinstance(tensors, dict) or not all(torch.is_tensor(tensor) for tensor in tensors.values()):
         raise InputError("holds no table of tensors: install BeatNet again", path=path)
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+    if not is_finite(tensors.values()):
         raise InputError("is damaged: it holds numbers that are not finite; install BeatNet again", path=path)
     try:
         return from_beatnet(tensors)

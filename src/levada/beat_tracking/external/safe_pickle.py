@@ -1,7 +1,7 @@
-"""Networks that others have pickled, read without running anything of what a pickle may hold.
+"""Networks that other libraries have pickled, read without running code.
 
-A pickle is a program. This reader knows a short list of names, gives a plain stand-in for each, and refuses a file that
-calls for any other: neither the library that wrote it nor numpy's own readers have a part in it.
+A pickle is a program. This reader has a short list of names, gives a plain stand-in for each, and refuses a file that
+needs any other; neither the library that wrote it nor numpy's own readers are called.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _NUMBERS = {"f4": np.float32, "f8": np.float64}
 
 
 class Part:
-    """A stand-in for an object of the library that wrote the file: its attributes, and none of its code.
+    """A stand-in for an object of the library that wrote the file: its attributes without its code.
 
-    Its class has the name of the one that it stands for.
+    Its class has the name of the original class.
     """
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """An attribute that is an array.
+        """Return an attribute that is an array.
 
         Raises
         ------
         ValueError
-            If there is none, or it is not an array of floating-point numbers as long as it says.
+            If there is none, or it is not an array of floating-point numbers of its stated length.
         """
-        held = vars(self).get(name)
-        if not isinstance(held, _Array):
+        value = vars(self).get(name)
+        if not isinstance(value, _Array):
             raise ValueError(f"{type(self).__name__} has no array {name}")
-        return held.numbers()
+        return value.numbers()
 
 
 class _Dtype:
@@ -89,18 +89,18 @@ class _Reader(pickle.Unpickler):
             return _Dtype
         if full == "_codecs.encode":
             return _latin1
-        raise pickle.UnpicklingError(f"it calls for {full}, which no network needs")
+        raise pickle.UnpicklingError(f"it needs {full}, which no network should")
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """The one encoding in which Python 2's strings are kept."""
+    """Encode a string as Python 2's are stored."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it calls for the encoding {encoding}")
+        raise pickle.UnpicklingError(f"it needs the encoding {encoding}")
     return text.encode("latin1")
 
 
 def read_network(path: str | Path, *, classes: Collection[str], functions: Collection[str] = ()) -> Part:
-    """Read what a library has pickled.
+    """Read a network that a library has pickled.
 
     Parameters
     ----------
@@ -117,14 +117,14 @@ def read_network(path: str | Path, *, classes: Collection[str], functions: Colle
     Raises
     ------
     InputError
-        If it cannot be read, is damaged, or calls for anything else.
+        If it cannot be read, is damaged, or needs any other name.
     """
     try:
         with open(path, "rb") as file:
             found = _Reader(file, classes, functions).load()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
-    except Exception as error:  # a damaged pickle may raise anything
+    except Exception as error:  # a damaged pickle may raise any error
         raise InputError(f"is damaged, or not the network it should be: {error}", path=path) from None
     if not isinstance(found, Part):
         raise InputError("is damaged, or not the network it should be: it holds no network", path=path)

@@ -1,14 +1,14 @@
-"""Beat This!, a transformer over mel bands, as one of our networks.
+"""Beat This!, a transformer over mel bands.
 
 The network is that of the package `beat_this`, layer for layer (Francesco Foscarin, Jan Schlüter and Gerhard Widmer,
 "Beat This! Accurate Beat Tracking Without DBN Postprocessing", ISMIR 2024); nothing of it that needs torchaudio is
-imported. What is ours is around it:
+imported. What levada adds around it:
 
-- the first layer hears the logarithm of our spectrograms, and turns it into the compression that it was trained on;
-- its outputs, a beat and a downbeat asked apart, become a beat and a downbeat *given a beat*;
-- recordings are heard in pieces of 30 s with 120 ms of neighbours around, as the package does;
-- in training, batch norms keep the statistics they have, rotations are constants, and attention is never thinned out by
-  dropout, which takes eight times as long on a CPU.
+- the input is the logarithm of the mel spectrogram, which is converted to the compression that it was trained on;
+- its outputs, a beat and a downbeat each by itself, become a beat and a downbeat *given a beat*;
+- recordings are processed in pieces of 30 s with 120 ms of context around, as the package does;
+- in training, batch norms keep the statistics they have, rotations are constants, and attention has no dropout, which
+  takes eight times as long on a CPU.
 
 ::
 
@@ -27,32 +27,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from levada.errors import InputError, MissingExtra
+from levada.beat_tracking.external.installed import MissingPackage
 
-__all__ = ["BORDER", "PIECE", "BeatThis", "BeatThisSettings", "Rhythm", "given_a_beat", "package_network", "pieces"]
+__all__ = ["BORDER", "PIECE", "BeatThis", "BeatThisSettings", "given_a_beat", "package_network", "pieces"]
 
 BANDS = 128
-FLOOR = 1e-6  # what the logarithm of a spectrogram added to magnitudes
+LOG_OFFSET = 1e-6  # added to magnitudes before their logarithm
 SCALE = 1000 / math.sqrt(1024)  # their magnitudes are divided by the root of the window's length, then multiplied
 PIECE, BORDER = 1500, 6
-"""Frames heard at once, and how many at either end of them are not believed."""
-_NEVER_CERTAIN = math.log1p(-1e-6)  # a downbeat given a beat is at most this likely: its log odds stay finite
-
-
-class _MissingBeatThis(MissingExtra):
-    """An extra can bring what its network is made of, but not the package without torchaudio."""
-
-    def __init__(self) -> None:
-        InputError.__init__(
-            self,
-            "beat-this is needed to run Beat This!: pip install 'levada[beat-this]' (brings einops and "
-            "rotary-embedding-torch), then pip install --no-deps beat-this (torchaudio is not used)",
-        )
+"""Frames of a piece, and how many at either end of it are context whose output is dropped."""
+_LOG_MAX = math.log1p(-1e-6)  # log of the greatest probability of a downbeat given a beat: its log odds stay finite
 
 
 @dataclass(frozen=True)
 class BeatThisSettings:
-    """What determines the shape of the network; that of the checkpoints "final" by default.
+    """Shape of the network; that of the checkpoints "final" by default.
 
     Parameters
     ----------
@@ -67,9 +56,9 @@ class BeatThisSettings:
     stem_dim : int
         Filters of the first layer.
     dropout : float
-        Share of activations silenced in training, outside attention.
+        Dropout rate outside attention.
     sum_head : bool
-        Whether evidence of a downbeat is evidence of a beat.
+        Whether the logit of a downbeat is added to that of a beat.
     partial_transformers : bool
         Whether there is attention in the front end.
     """
@@ -112,14 +101,14 @@ class BeatThis(nn.Module):
     kind = "beat_this"
 
     front_end = "mel128"
-    """The kind of spectrogram it hears."""
+    """Its input, a key of `spectrogram.FRONT_ENDS`."""
     fps = 50
-    """Frames a second."""
+    """Frames per second."""
 
     def __init__(self, settings: BeatThisSettings = BeatThisSettings()) -> None:
         super().__init__()
         self.settings = settings
-        theirs = package_network()(
+        package = package_network()(
             spect_dim=BANDS,
             transformer_dim=settings.transformer_dim,
             ff_mult=settings.ff_mult,
@@ -130,15 +119,15 @@ class BeatThis(nn.Module):
             sum_head=settings.sum_head,
             partial_transformers=settings.partial_transformers,
         )
-        for module in theirs.modules():
+        for module in package.modules():
             if hasattr(module, "cached_freqs"):
                 _keep_constant(module)
             if type(module).__name__ == "Attend":
                 module.dropout = 0.0
-        self.frontend, self.transformer, self.heads = theirs.frontend, theirs.transformer_blocks, theirs.task_heads
+        self.frontend, self.transformer, self.heads = (package.frontend, package.transformer_blocks, package.task_heads)
 
     def train(self, mode: bool = True) -> BeatThis:
-        """To training or evaluation; batch norms keep their statistics, which a few excerpts would spoil."""
+        """Set training or evaluation mode; batch norms keep their statistics, which a few excerpts would spoil."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -146,11 +135,11 @@ class BeatThis(nn.Module):
         return self
 
     def compress(self, bands: Tensor) -> Tensor:
-        """The logarithm of magnitudes [shape=(batch, frames, 128)] as ln(1 + 1000 m), what the first layer hears."""
-        return torch.log1p(SCALE * (bands.exp() - FLOOR).clamp(min=0))
+        """Convert log magnitudes, ln m [shape=(batch, frames, 128)], to ln(1 + 1000 m), the first layer's input."""
+        return torch.log1p(SCALE * (bands.exp() - LOG_OFFSET).clamp(min=0))
 
     def logits(self, bands: Tensor) -> Tensor:
-        """The network's own two outputs: logits of a beat and of a downbeat, asked apart.
+        """Compute the package's two outputs: logits of a beat and of a downbeat, each by itself.
 
         Parameters
         ----------
@@ -160,15 +149,15 @@ class BeatThis(nn.Module):
         -------
         float32 tensor [shape=(batch, frames, 2)]
         """
-        done, heard = 0, []
+        done, outputs = 0, []
         for start, piece in pieces(self.compress(bands)):
             kept = _beat_and_downbeat(self.heads(self.transformer(self.frontend(piece))))[:, BORDER:-BORDER]
-            heard.append(kept[:, done - start :])  # where two pieces overlap, the earlier is believed
+            outputs.append(kept[:, done - start :])  # where two pieces overlap, the earlier counts
             done = start + kept.shape[1]
-        return torch.cat(heard, 1) if heard else bands.new_zeros(len(bands), 0, 2)
+        return torch.cat(outputs, 1) if outputs else bands.new_zeros(len(bands), 0, 2)
 
     def forward(self, bands: Tensor) -> Tensor:
-        """Logits of whole recordings.
+        """Compute the logits of whole recordings.
 
         Parameters
         ----------
@@ -183,26 +172,8 @@ class BeatThis(nn.Module):
         return given_a_beat(self.logits(bands))
 
 
-class Rhythm(nn.Module):
-    """What comes after the front end, to be trained on features that are computed once.
-
-    Parameters
-    ----------
-    net : BeatThis
-        Its transformer and heads are these, not copies.
-    """
-
-    def __init__(self, net: BeatThis) -> None:
-        super().__init__()
-        self.transformer, self.heads = net.transformer, net.heads
-
-    def forward(self, features: Tensor) -> Tensor:
-        """From what the `frontend` of `BeatThis` gives, (batch, frames, features), to its logits (batch, frames, 2)."""
-        return given_a_beat(_beat_and_downbeat(self.heads(self.transformer(features))))
-
-
 def pieces(mels: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Stretches that are heard at once, with their neighbours; silence lies around the recording.
+    """Cut a recording into pieces with context around them; zeros lie around the recording.
 
     The last is as long as the others, and overlaps the one before it.
 
@@ -213,7 +184,7 @@ def pieces(mels: Tensor) -> Iterator[tuple[int, Tensor]]:
     Yields
     ------
     start : int
-        The first frame whose output is believed.
+        The first frame whose output counts.
     piece : float32 tensor [shape=(batch, at most 1500, bands)]
         That frame and those after it, with 6 more at either end.
     """
@@ -225,7 +196,7 @@ def pieces(mels: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 def package_network() -> type[Any]:
-    """The class of the network in the package `beat_this`, which is imported only now.
+    """Import the class of the network in the package `beat_this`.
 
     Raises
     ------
@@ -233,20 +204,23 @@ def package_network() -> type[Any]:
         If the package, or what its network is made of, is not installed.
     """
     try:
-        from beat_this.model.beat_tracker import BeatThis as Theirs
+        from beat_this.model.beat_tracker import BeatThis as PackageNetwork
     except ImportError:
-        raise _MissingBeatThis from None
-    kind: type[Any] = Theirs
+        raise MissingPackage(
+            "beat-this is needed to run Beat This!: pip install 'levada[beat-this]' (brings einops and "
+            "rotary-embedding-torch), then pip install --no-deps beat-this (torchaudio is not used)"
+        ) from None
+    kind: type[Any] = PackageNetwork
     return kind
 
 
 def given_a_beat(logits: Tensor) -> Tensor:
-    """Logits of a beat and of a downbeat, asked apart, as those of a beat and of a downbeat given a beat.
+    """Convert the logits of a beat and of a downbeat to those of a beat and of a downbeat given a beat.
 
-    A downbeat given a beat is as likely as the quotient of the two, and never certain. The gradient is not that of the
-    quotient, which vanishes where a downbeat seems likelier than a beat and has no bound where they are about as
-    likely: it is passed to the logit of the downbeat as it is. Cross-entropy then pulls on it by the difference of what
-    is said and what is true, at most 1, which has the sign and the zero of the exact gradient.
+    The probability of a downbeat given a beat is the quotient of the two, limited to below 1. The gradient is not that
+    of the quotient, which vanishes where a downbeat is likelier than a beat and has no bound where they are about as
+    likely: it is passed to the logit of the downbeat as it is (straight-through). Cross-entropy then contributes the
+    difference of prediction and target, at most 1, which has the sign and the zero of the exact gradient.
 
     Parameters
     ----------
@@ -259,7 +233,7 @@ def given_a_beat(logits: Tensor) -> Tensor:
     beat, downbeat = logits.unbind(-1)
     with torch.no_grad():
         share = functional.logsigmoid(downbeat) - functional.logsigmoid(beat)
-        share = share.clamp(max=_NEVER_CERTAIN)
+        share = share.clamp(max=_LOG_MAX)
         odds = share - torch.log(-torch.expm1(share))
     return torch.stack([beat, odds + (downbeat - downbeat.detach())], -1)
 
@@ -269,7 +243,7 @@ def _beat_and_downbeat(outputs: dict[str, Tensor]) -> Tensor:
 
 
 def _keep_constant(rotary: Any) -> None:
-    """Angles of rotation by position are no weights, and one kept from tracking cannot be trained through."""
+    """Make the angles of rotation constants: cached from inference, they cannot be part of a backward pass."""
     angles = rotary.freqs.detach()
     del rotary.freqs
     rotary.register_buffer("freqs", angles)

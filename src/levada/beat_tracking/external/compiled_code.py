@@ -1,7 +1,7 @@
-"""What numba compiled for a library, kept from one process to the next without a cache that two processes write to.
+"""A cache of what numba compiles for a library that many processes may use at a time; numba's own is not safe then.
 
-Each process works with a folder of its own. The first one that is done with a library publishes a copy by renaming it
-into place, whole; later processes begin with a copy of that, and nothing writes to it again.
+Each process has a folder of its own. The first one that is done with a library publishes a copy of its folder by
+renaming it into place; later processes start from a copy of that, and nothing writes to it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["publish", "restore"]
 
 
 def restore(library: str) -> None:
-    """Begin with what an earlier process compiled for a library, if there is such a thing; call it before importing it.
+    """Copy what an earlier process compiled for a library into this process's folder; call it before the import.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def restore(library: str) -> None:
     """
     own, published = private_numba_cache(), _published(library)
     if published.is_dir() and not own.exists():
-        with suppress(OSError):  # then it is compiled again
+        with suppress(OSError):  # it is compiled again
             shutil.copytree(published, own)
 
 
 def publish(library: str) -> None:
-    """Keep what this process compiled for a library; only the first copy is kept.
+    """Publish what this process compiled for a library; only the first copy is kept.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def publish(library: str) -> None:
     if published.exists() or not own.is_dir():
         return
     temporary = published.with_name(f"{own.name}-{published.name}")
-    with suppress(OSError):  # there may be no place to keep it, or another process was first
+    with suppress(OSError):  # the disk may be full, or another process was first
         published.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copytree(own, temporary)
@@ -55,7 +55,7 @@ def publish(library: str) -> None:
 
 
 def _published(library: str) -> Path:
-    """Where it is kept: a folder for each version of all that decides the machine code."""
+    """Return the published folder: one for each version of all that decides the machine code."""
     facts = [library, sys.prefix, sys.version, platform.machine(), platform.node()]
     for name in (library, "numba", "llvmlite", "numpy"):
         with suppress(metadata.PackageNotFoundError):
