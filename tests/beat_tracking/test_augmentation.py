@@ -78,7 +78,7 @@ class TestTempo:
 
     @pytest.mark.parametrize("factor", [0, -1, math.nan, math.inf])
     def test_factors_that_make_no_sense(self, factor):
-        with pytest.raises(InputError, match="times as long"):
+        with pytest.raises(InputError, match="cannot be stretched"):
             change_tempo(music(), BEATS, factor=factor)
 
 
@@ -172,7 +172,7 @@ class TestCut:
 
 class TestAugment:
     def test_none_changes_nothing(self):
-        bands, beats, factor = augment(music(), BEATS, by=NO_AUGMENTATION, rng=rng())
+        bands, beats, factor = augment(music(), BEATS, config=NO_AUGMENTATION, rng=rng())
         np.testing.assert_array_equal(bands, music())
         assert beats == BEATS
         assert factor == 1
@@ -180,7 +180,7 @@ class TestAugment:
     @pytest.mark.parametrize("seed", range(5))
     def test_beats_move_with_the_audio(self, seed):
         by = Augmentation(**(ONLY | {"tempo": 0.25, "pitch_bands": 2, "level_db": 3}))
-        bands, beats, factor = augment(clicks(), BEATS, by=by, rng=rng(seed))
+        bands, beats, factor = augment(clicks(), BEATS, config=by, rng=rng(seed))
         assert len(bands) == round(1000 * factor)
         np.testing.assert_allclose(beats.times_s, BEATS.times_s * factor)
         clicked = bands[np.round(beats.times_s * 100).astype(int)].max(1)
@@ -188,7 +188,7 @@ class TestAugment:
         assert clicked.min() > bands[between].max() + 2
 
     def test_the_same_seed_is_the_same(self):
-        one, same, other = (augment(music(), BEATS, by=Augmentation(), rng=rng(seed)) for seed in (3, 3, 4))
+        one, same, other = (augment(music(), BEATS, config=Augmentation(), rng=rng(seed)) for seed in (3, 3, 4))
         np.testing.assert_array_equal(one[0], same[0])
         assert one[1:] == same[1:]
         assert one[2] != other[2]
@@ -197,37 +197,39 @@ class TestAugment:
         bands = music()
         bands.flags.writeable = False
         for seed in range(10):
-            augment(bands, BEATS, by=Augmentation(hidden=1), rng=rng(seed))
+            augment(bands, BEATS, config=Augmentation(hidden=1), rng=rng(seed))
         np.testing.assert_array_equal(bands, music())
 
     def test_types_and_numbers(self):
         for seed in range(20):
-            bands, _, _ = augment(music(), BEATS, by=Augmentation(hidden=0.5), rng=rng(seed))
+            bands, _, _ = augment(music(), BEATS, config=Augmentation(hidden=0.5), rng=rng(seed))
             assert bands.dtype == np.float32
             assert np.isfinite(bands).all()
             assert bands.shape[1] == 81
 
     def test_tempo_within_its_limits(self):
         by = Augmentation(**(ONLY | {"tempo": 0.2}))
-        factors = [augment(music(10), BEATS, by=by, rng=rng(seed))[2] for seed in range(300)]
+        factors = [augment(music(10), BEATS, config=by, rng=rng(seed))[2] for seed in range(300)]
         assert math.exp(-0.2) <= min(factors) < math.exp(-0.18)
         assert math.exp(0.18) < max(factors) <= math.exp(0.2)
         assert np.mean(np.log(factors)) == pytest.approx(0, abs=0.03)
 
     def test_level_as_loud_as_said(self):
         by = Augmentation(**(ONLY | {"level_db": 5}))
-        gains = [(augment(music(10), BEATS, by=by, rng=rng(seed))[0] - music(10)) for seed in range(400)]
+        gains = [(augment(music(10), BEATS, config=by, rng=rng(seed))[0] - music(10)) for seed in range(400)]
         assert max(float(np.ptp(gain)) for gain in gains) < 1e-4  # the same in every frame and band
         db = [float(gain.mean()) * 20 / math.log(10) for gain in gains]
         assert np.std(db) == pytest.approx(5, rel=0.12)
 
     def test_a_quarter_stays_without_noise(self):
         by = Augmentation(**(ONLY | {"noise_db": 0.0}))
-        clean = [np.array_equal(augment(music(20), BEATS, by=by, rng=rng(seed))[0], music(20)) for seed in range(400)]
+        clean = [
+            np.array_equal(augment(music(20), BEATS, config=by, rng=rng(seed))[0], music(20)) for seed in range(400)
+        ]
         assert np.mean(clean) == pytest.approx(0.25, abs=0.07)
 
     def test_no_frames(self):
-        bands, beats, _ = augment(music(0), Beats([]), by=Augmentation(hidden=1), rng=rng())
+        bands, beats, _ = augment(music(0), Beats([]), config=Augmentation(hidden=1), rng=rng())
         assert bands.shape == (0, 81)
         assert len(beats) == 0
 
@@ -239,5 +241,5 @@ class TestAugment:
         ],
     )
     def test_settings_that_make_no_sense(self, wrong):
-        with pytest.raises(InputError, match="make no sense"):
+        with pytest.raises(InputError, match="out of range"):
             Augmentation(**wrong)

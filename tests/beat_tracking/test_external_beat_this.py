@@ -23,7 +23,7 @@ from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import base_weights
 from levada.beat_tracking.spectrogram import MEL_BANDS, log_spectrogram
 from levada.beat_tracking.tracker import BeatTracker
-from levada.data import Track, annotated_spans, open_corpus
+from levada.data import Track, annotated_spans, load_corpus
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
@@ -373,7 +373,7 @@ class TestAdapt:
         assert BeatTracker.from_pretrained(name.replace("file", str(tiny))).weights().card.name == base.card.name
 
     def test_what_is_adapted_is_fine_tuned_with_the_same_settings_again(self, corpus, tiny, tmp_path):
-        labels = [span for track in open_corpus(str(corpus)).tracks for span in annotated_spans(track)]
+        labels = [span for track in load_corpus(str(corpus), labels="beats").tracks for span in annotated_spans(track)]
         once = BeatTracker.from_pretrained(f"beat_this:{tiny}").adapt(labels, strategy="finetune", steps=2)
         once.save(tmp_path / "once")
         again = BeatTracker.from_pretrained(tmp_path / "once").adapt(labels, strategy="finetune", steps=1)

@@ -12,7 +12,7 @@ import torch
 
 from levada.beat_tracking.adaptation import AdaptSettings, finetune
 from levada.beat_tracking.decoder import DecoderSettings
-from levada.beat_tracking.external import beatnet, installed
+from levada.beat_tracking.external import beatnet
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.crnn import Crnn
@@ -82,7 +82,9 @@ def original():
             return net.eval().final_pred(net(torch.from_numpy(heard)[None])[0]).numpy()[:2].T
 
     decode = downbeats.DBNDownBeatTrackingProcessor(beats_per_bar=[2, 3, 4], fps=50)
-    return types.SimpleNamespace(features=lambda samples: features.process_audio(samples).T, predict=hear, decode=decode)
+    return types.SimpleNamespace(
+        features=lambda samples: features.process_audio(samples).T, predict=hear, decode=decode
+    )
 
 
 @pytest.mark.slow

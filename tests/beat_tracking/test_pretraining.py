@@ -14,7 +14,15 @@ import torch
 from levada.beat_tracking import pretraining as pretrain
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
-from levada.beat_tracking.pretraining import Exam, Piece, PretrainSettings, exam, hear, make, read_settings
+from levada.beat_tracking.pretraining import (
+    Piece,
+    PretrainSettings,
+    ValidationSet,
+    pretrain_tracker,
+    read_settings,
+    render_piece,
+    validation_set,
+)
 from levada.beat_tracking.pretraining_card import card
 from levada.data.sources import Source
 from levada.errors import InputError
@@ -51,9 +59,11 @@ class TestSettings:
 
     def test_values_and_defaults(self, tmp_path):
         path = tmp_path / "mine.toml"
-        path.write_text('steps = 7\nexam = "real"\n[material]\npiece_s = 5\ngroove = "data/groove"\n')
+        path.write_text('steps = 7\nvalidation_corpus = "real"\n[material]\npiece_s = 5\ngroove = "data/groove"\n')
         material = Material(piece_s=5, groove=str(tmp_path / "data/groove"))
-        assert read_settings(path) == PretrainSettings(steps=7, exam=str(tmp_path / "real"), material=material)
+        assert read_settings(path) == PretrainSettings(
+            steps=7, validation_corpus=str(tmp_path / "real"), material=material
+        )
 
     def test_a_model_to_start_from_is_a_folder_beside_the_file_or_a_name(self, tmp_path):
         (tmp_path / "mine").mkdir()
@@ -75,8 +85,8 @@ class TestSettings:
             ("pool = 0", "pool must not be 0"),
             ("learning_rate = 0", "learning_rate must not be 0"),
             ("learning_rate = inf", "learning_rate must not be inf"),
-            ("sampled = 1.5", "sampled is a share"),
-            ("traditions = 2.0", "traditions is a share"),
+            ("sampled = 1.5", "sampled is a fraction"),
+            ("traditions = 2.0", "traditions is a fraction"),
             ("average = 1.0", "average must be below 1"),
             ('precision = "half"', "float32 or bfloat16"),
             ('soundfonts = "a.sf2"', "soundfonts must be a list"),
@@ -109,7 +119,7 @@ class TestSettings:
 class TestHear:
     def test_a_piece_is_told_by_its_number_and_the_seed(self):
         one, same, other, seeded = (
-            hear(index, settings)
+            render_piece(index, settings)
             for index, settings in ((4, SMALL), (4, SMALL), (5, SMALL), (4, replace(SMALL, seed=1)))
         )
         np.testing.assert_array_equal(one.bands, same.bands)
@@ -118,7 +128,7 @@ class TestHear:
         assert one.beats != seeded.beats
 
     def test_what_is_heard(self):
-        piece = hear(0, SMALL)
+        piece = render_piece(0, SMALL)
         assert piece.bands.shape == (400, 81)
         assert piece.bands.dtype == np.float16
         assert np.isfinite(piece.bands).all()
@@ -134,21 +144,21 @@ class TestHear:
 
     def test_one_or_two_drummers_are_alone_now_and_then(self):
         samba = next(known for known in pretrain._traditions() if known.name == "samba")
-        sizes = [len(pretrain._few(samba, rng(seed)).instruments) for seed in range(200)]
+        sizes = [len(pretrain._few_players(samba, rng(seed)).instruments) for seed in range(200)]
         alone = sum(size <= 2 for size in sizes)
         assert {size for size in sizes if size <= 2} == {1, 2}
         assert set(sizes) == {1, 2, len(samba.instruments)}
         assert 0.1 < alone / 200 < 0.3
-        drummers = pretrain._few(samba, rng(sizes.index(1))).instruments
+        drummers = pretrain._few_players(samba, rng(sizes.index(1))).instruments
         assert drummers[0].presence == 1
 
 
-class TestExam:
+class TestValidation:
     BEATS = Beats(np.arange(0.5, 19.5, 0.5), np.arange(38) % 4 + 1)
 
-    def questions(self):
+    def recordings(self):
         bands = np.full((2000, 81), -8, np.float32)
-        return Exam((("clicks", bands, self.BEATS),))
+        return ValidationSet((("clicks", bands, self.BEATS),))
 
     def test_grades_of_a_network_that_knows(self):
         class Knowing(torch.nn.Module):
@@ -158,21 +168,21 @@ class TestExam:
                 logits[0, 50:1950:200, 1] = 6
                 return logits
 
-        grades = self.questions().grade(Knowing())
-        assert grades == {"clicks_beat": 1.0, "clicks_downbeat": 1.0, "clicks_alone": 1.0}
+        grades = self.recordings().score(Knowing())
+        assert grades == {"clicks_beat": 1.0, "clicks_downbeat": 1.0, "clicks_peaks": 1.0}
 
     def test_grades_of_one_that_does_not(self):
         torch.manual_seed(0)
-        assert self.questions().grade(tiny().eval())["clicks_alone"] < 0.7
+        assert self.recordings().score(tiny().eval())["clicks_peaks"] < 0.7
 
     def test_recordings(self, rendered):
-        found = exam(replace(SMALL, exam=str(rendered))).questions
+        found = validation_set(replace(SMALL, validation_corpus=str(rendered))).recordings
         assert len(found) >= 2
         assert all(bands.shape[1] == 81 and len(beats) for _, bands, beats in found)
 
     def test_what_is_missing_is_left_out_and_said(self, tmp_path, caplog):
-        settings = replace(SMALL, exam=str(tmp_path / "none"), exam_soundfont="nobody-has-this.sf2")
-        assert exam(settings).questions == ()
+        settings = replace(SMALL, validation_corpus=str(tmp_path / "none"), validation_soundfont="nobody-has-this.sf2")
+        assert validation_set(settings).recordings == ()
         assert "none is missing" in caplog.text
         assert "nobody-has-this.sf2" in caplog.text
 
@@ -200,8 +210,8 @@ def told_apart(index, settings):
 class TestStream:
     @pytest.fixture
     def stream(self, monkeypatch):
-        monkeypatch.setattr(pretrain, "hear", told_apart)
-        monkeypatch.setattr(pretrain, "HEARD_AGAIN", replace(pretrain.HEARD_AGAIN, level_db=0, tone_db=0, hidden=0))
+        monkeypatch.setattr(pretrain, "render_piece", told_apart)
+        monkeypatch.setattr(pretrain, "AUGMENTATION", replace(pretrain.AUGMENTATION, level_db=0, tone_db=0, hidden=0))
 
         def make_stream(**changes):
             return pretrain._Stream(replace(SMALL, **changes), Here(), ahead=2)
@@ -214,7 +224,7 @@ class TestStream:
     def test_shapes(self, stream):
         (batch, *_) = stream(batch=3).batches(0)
         assert batch.bands.shape == (3, 200, 81)
-        assert batch.targets.shape == batch.known.shape == (3, 200, 2)
+        assert batch.targets.shape == batch.mask.shape == (3, 200, 2)
         assert all(column.dtype == torch.float32 for column in batch)
 
     def test_pieces_come_with_the_steps_and_old_ones_go(self, stream):
@@ -246,8 +256,8 @@ class TestStream:
             bands[np.round(piece.beats.times_s * 100).astype(int)] = 2
             return Piece(bands, piece.beats)
 
-        monkeypatch.setattr(pretrain, "hear", clicking)
-        monkeypatch.setattr(pretrain, "HEARD_AGAIN", replace(pretrain.HEARD_AGAIN, hidden=0))
+        monkeypatch.setattr(pretrain, "render_piece", clicking)
+        monkeypatch.setattr(pretrain, "AUGMENTATION", replace(pretrain.AUGMENTATION, hidden=0))
         settings = replace(SMALL, steps=10, batch=4)
         intervals = []
         for batch in pretrain._Stream(settings, Here(), ahead=2).batches(0):
@@ -262,7 +272,7 @@ class TestStream:
 
     def test_beyond_the_end_of_a_piece_nobody_knows(self, stream):
         for batch in stream(material=replace(SHORT, piece_s=1.0), batch=10).batches(0):
-            known = batch.known[..., 0].sum(1)
+            known = batch.mask[..., 0].sum(1)
             assert (known <= 124).all()
             assert (known >= 80).all()
             assert not batch.targets[:, 124:].any()
@@ -278,9 +288,9 @@ class TestPretrain:
                 raise Killed
 
         with pytest.raises(Killed):
-            pretrain.pretrain(SMALL, folder=tmp_path / "killed", progress=die)
-        resumed = pretrain.pretrain(SMALL, folder=tmp_path / "killed")
-        whole = pretrain.pretrain(SMALL, folder=tmp_path / "whole")
+            pretrain.train_network(SMALL, folder=tmp_path / "killed", progress=die)
+        resumed = pretrain.train_network(SMALL, folder=tmp_path / "killed")
+        whole = pretrain.train_network(SMALL, folder=tmp_path / "whole")
         assert isinstance(resumed, Tcn)
         for name, weights in whole.state_dict().items():
             assert torch.equal(weights, resumed.state_dict()[name]), name
@@ -290,7 +300,7 @@ class TestPretrain:
         ]
 
     def test_make_saves_a_model_with_its_card_and_log(self, tmp_path):
-        base = make(replace(SMALL, steps=1), out=tmp_path / "base")
+        base = pretrain_tracker(replace(SMALL, steps=1), out=tmp_path / "base")
         loaded = load(tmp_path / "base")
         assert torch.equal(loaded.net.head.weight, base.net.head.weight)
         assert loaded.card.name == "base"
@@ -308,9 +318,9 @@ class TestPretrain:
             save(tmp_path / place / "base", Weights(tiny(), card(SMALL, name="base")))
         one, two = (replace(SMALL, start=str(tmp_path / place / "base")) for place in ("one", "two"))
         with pytest.raises(Killed):
-            make(one, out=tmp_path / "mine", progress=die)
+            pretrain_tracker(one, out=tmp_path / "mine", progress=die)
         with pytest.raises(InputError, match=r"differs in content\.start"):
-            make(two, out=tmp_path / "mine")
+            pretrain_tracker(two, out=tmp_path / "mine")
 
     def test_ctrl_c_saves_no_model(self, tmp_path):
         def interrupt(step, *_):
@@ -318,14 +328,14 @@ class TestPretrain:
                 os.kill(os.getpid(), signal.SIGINT)
 
         with pytest.raises(KeyboardInterrupt):
-            make(replace(SMALL, steps=500), out=tmp_path / "base", progress=interrupt)
+            pretrain_tracker(replace(SMALL, steps=500), out=tmp_path / "base", progress=interrupt)
         assert [path.name for path in tmp_path.iterdir()] == ["base.part"]
         assert (tmp_path / "base.part" / LOG).read_text().count("\n") == 2
 
     def test_existing_output(self, tmp_path):
         (tmp_path / "base").mkdir()
         with pytest.raises(InputError, match="exists already"):
-            make(SMALL, out=tmp_path / "base")
+            pretrain_tracker(SMALL, out=tmp_path / "base")
 
 
 class TestCard:
@@ -336,7 +346,7 @@ class TestCard:
         assert "35% of the pieces" in known.data
         assert "Groove MIDI Dataset" in known.data
         assert "Any.sf2" in known.data
-        assert "no percussion ensemble" in known.data
+        assert "none is of the percussion ensemble" in known.data
         assert "/home/me" not in repr(known)
         assert known.minutes == pytest.approx((2 + 1) * 4 / 60, abs=0.05)
 
@@ -361,7 +371,7 @@ class TestCard:
         assert known.trained_on == {"ab": [(0.0, 1.0)]}
         assert known.licence == "MIT (m); CC BY-NC 4.0 (drums); Apache-2.0 (new)"
         assert known.sources[1].citation == "Me, 2020"
-        assert "but those that its start was adapted to" in known.origin
+        assert "except those that its start was adapted to" in known.origin
         plain = card(
             replace(SMALL, start="base"),
             name="new",
@@ -380,7 +390,7 @@ class TestCard:
                 assert Path(read_settings(tmp_path / "mine.toml").start) == place
 
     def test_settings_kept_beside_the_weights(self):
-        kept = pretrain.describe(
+        kept = pretrain._portable(
             replace(SMALL, material=replace(SHORT, groove="/home/me/groove"), start="/home/me/base")
         )
         assert kept.keys() == {entry.name for entry in fields(PretrainSettings)}

@@ -107,16 +107,16 @@ class TestTargets:
         assert not targets[:, 1].any()
 
     def test_only_the_annotated_stretch_is_known(self):
-        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=(0.2, 0.5))
+        _, known = frame_targets(Beats([0.3], [1]), 100, span_s=(0.2, 0.5))
         assert np.flatnonzero(known[:, 0]).tolist() == list(range(20, 51))
 
-    @pytest.mark.parametrize("known_s", [(-5.0, -1.0), (3.0, 4.0)])
-    def test_a_stretch_elsewhere_leaves_nothing_known(self, known_s):
-        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=known_s)
+    @pytest.mark.parametrize("span_s", [(-5.0, -1.0), (3.0, 4.0)])
+    def test_a_stretch_elsewhere_leaves_nothing_known(self, span_s):
+        _, known = frame_targets(Beats([0.3], [1]), 100, span_s=span_s)
         assert not known.any()
 
     def test_a_stretch_longer_than_the_excerpt(self):
-        _, known = frame_targets(Beats([0.3], [1]), 100, known_s=(-5.0, 9.0))
+        _, known = frame_targets(Beats([0.3], [1]), 100, span_s=(-5.0, 9.0))
         assert known.all()
 
     def test_nothing(self):

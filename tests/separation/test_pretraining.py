@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
-from levada.models.pretraining import made_from
+from levada.models.pretraining import pretrain
 from levada.separation import pretraining as recipe
 from levada.separation.networks import load
-from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
+from levada.separation.pretraining import StemPretrainSettings, pretrain_separator, read_stem_settings
 from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import read_tradition
 
@@ -20,7 +20,7 @@ SMALL = StemPretrainSettings(songs=1, song_s=1.5, steps=2, batch=2, excerpt_s=0.
 @pytest.fixture
 def two(monkeypatch):
     """Only two traditions exist."""
-    monkeypatch.setattr(recipe, "shipped", lambda: {"candombe": None, "samba": None})
+    monkeypatch.setattr(recipe, "list_traditions", lambda: {"candombe": None, "samba": None})
 
 
 def test_the_recipe_that_ships():
@@ -36,7 +36,7 @@ def test_a_model_that_knows_all_instruments(tmp_path):
     (tmp_path / "recipe.toml").write_text(
         'task = "stems"\nsongs = 1\nsong_s = 1.5\nsteps = 2\nbatch = 2\nexcerpt_s = 0.5\n'
     )
-    made_from(tmp_path / "recipe.toml", out=tmp_path / "base")
+    pretrain(tmp_path / "recipe.toml", out=tmp_path / "base")
     made = load(tmp_path / "base")
     voices = {voice for name in ("candombe", "samba") for voice in stem_names(read_tradition(name)).values()}
     assert set(made.net.instruments) == voices
@@ -60,17 +60,17 @@ def test_songs_are_rendered_once(tmp_path, monkeypatch):
 
 def test_an_output_that_exists(tmp_path):
     with pytest.raises(InputError, match="exists already"):
-        make_separator(SMALL, out=tmp_path)
+        pretrain_separator(SMALL, out=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("song = 3", "settings that do not exist: song"),
-        ("songs = 0", "songs must be a number from 1 up"),
-        ('steps = "many"', "steps must be a number"),
+        ("songs = 0", "songs must not be 0"),
+        ('steps = "many"', "steps must be a whole number"),
         ('soundfonts = "a.sf2"', "soundfonts must be a list"),
-        ("soundfont_share = 2", "soundfont_share must be a number from 0 to 1"),
+        ("soundfont_share = 2", "soundfont_share is a fraction, at most 1"),
         ("songs = ", "line 2"),
     ],
 )
@@ -78,7 +78,7 @@ def test_settings_that_make_no_sense(tmp_path, text, said):
     path = tmp_path / "recipe.toml"
     path.write_text(f'task = "stems"\n{text}\n')
     with pytest.raises(InputError) as refused:
-        made_from(path, out=tmp_path / "x")
+        pretrain(path, out=tmp_path / "x")
     assert said in str(refused.value)
     assert str(path) in str(refused.value)
 

@@ -466,9 +466,9 @@ def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[
     low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
     start = int(rng.integers(low, max(low, high) + 1))
     piece, start_s = lesson.bands[start : start + reach], grid.time_s(start)
-    bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), by=settings.augmentation, rng=rng)
-    known_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
-    targets, known = frame_targets(beats, len(bands), known_s=known_s, grid=grid)
+    bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), config=settings.augmentation, rng=rng)
+    span_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
+    targets, known = frame_targets(beats, len(bands), span_s=span_s, grid=grid)
     return fix_length(bands, frames, fill=float(bands.min())), fix_length(targets, frames), fix_length(known, frames)
 
 

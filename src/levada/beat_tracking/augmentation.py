@@ -1,8 +1,7 @@
-"""Spectrograms and beats changed together: one annotated minute becomes many that might have been.
+"""Augmentation of log spectrograms together with their beats.
 
-Changes are made to log-band spectrograms, where each is exact or nearly so and takes a millisecond: a tempo is a rate
-of frames (as in Maia et al., ISMIR 2022), a semitone is one band up, a gain or an equaliser an addition, a noise an
-addition of magnitudes.
+Each change is exact or nearly so on a log spectrogram, and takes a millisecond: a change of tempo resamples frames (as
+in Maia et al., ISMIR 2022), a semitone shifts bands by one, a gain or an equaliser is added, noise adds magnitudes.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ SILENCE = np.float32(np.log(1e-6))
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much a recording is changed; zero leaves a property as it is.
+    """Ranges of the random changes; zero leaves a property unchanged.
 
     Parameters
     ----------
@@ -48,9 +47,9 @@ class Augmentation:
     tone_db : float
         Standard deviation of a smooth equaliser's gains.
     noise_db : float
-        Loudest noise added, relative to the recording's mean level; a quarter of the excerpts get none.
+        Greatest level of noise, relative to the recording's mean level; a quarter of the excerpts get none.
     hidden : float
-        Probability that a few bands, and that a moment, are lost.
+        Probability that a few bands are masked, and that a few frames are.
     """
 
     tempo: float = 0.15
@@ -62,16 +61,16 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         sizes = (self.pitch_bands, self.level_db, self.tone_db)
-        sound = 0 <= self.tempo < 1 and all(0 <= size < np.inf for size in sizes) and 0 <= self.hidden <= 1
-        if not sound or not self.noise_db < np.inf:
-            raise InputError(f"these changes make no sense: {self}")
+        valid = 0 <= self.tempo < 1 and all(0 <= size < np.inf for size in sizes) and 0 <= self.hidden <= 1
+        if not valid or not self.noise_db < np.inf:
+            raise InputError(f"augmentation out of range: {self}")
 
 
 NO_AUGMENTATION = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0)
 
 
-def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) -> tuple[Floats32, Beats, float]:
-    """A spectrogram as it might have been, and the beats it then has.
+def augment(bands: Floats32, beats: Beats, *, config: Augmentation, rng: Generator) -> tuple[Floats32, Beats, float]:
+    """Change a spectrogram and its beats at random.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) 
         Log-band spectrogram.
     beats : Beats
         Beats in it.
-    by : Augmentation
+    config : Augmentation
     rng : numpy.random.Generator
 
     Returns
@@ -87,45 +86,45 @@ def augment(bands: Floats32, beats: Beats, *, by: Augmentation, rng: Generator) 
     bands : float32 [shape=(frames', 81)]
     beats : Beats
     factor : float
-        How many times as long it now lasts.
+        The new duration over the old one.
     """
-    factor = float(np.exp(rng.uniform(-by.tempo, by.tempo)))
-    if by.tempo:
+    factor = float(np.exp(rng.uniform(-config.tempo, config.tempo)))
+    if config.tempo:
         bands, beats = change_tempo(bands, beats, factor=factor)
-    if by.pitch_bands:
-        bands = shift_pitch(bands, bands_up=float(rng.uniform(-by.pitch_bands, by.pitch_bands)))
-    if by.level_db or by.tone_db:
-        gains_db = rng.normal(0, by.tone_db, 6) + rng.normal(0, by.level_db)
+    if config.pitch_bands:
+        bands = shift_pitch(bands, bands_up=float(rng.uniform(-config.pitch_bands, config.pitch_bands)))
+    if config.level_db or config.tone_db:
+        gains_db = rng.normal(0, config.tone_db, 6) + rng.normal(0, config.level_db)
         bands = equalise(bands, gains_db=gains_db)
-    if np.isfinite(by.noise_db) and rng.random() < 0.75:
-        bands = add_noise(bands, level_db=by.noise_db - float(rng.uniform(0, 30)), rng=rng)
-    if by.hidden:
-        bands = mask(bands, probability=by.hidden, rng=rng)
+    if np.isfinite(config.noise_db) and rng.random() < 0.75:
+        bands = add_noise(bands, level_db=config.noise_db - float(rng.uniform(0, 30)), rng=rng)
+    if config.hidden:
+        bands = mask(bands, probability=config.hidden, rng=rng)
     return bands, beats, factor
 
 
 def change_tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Floats32, Beats]:
-    """Make it last `factor` times as long at the same pitch, by reading frames at another rate."""
+    """Stretch a spectrogram in time by a factor at the same pitch, by interpolating frames."""
     if not 0 < factor < np.inf:
-        raise InputError(f"a recording cannot last {factor} times as long")
+        raise InputError(f"a recording cannot be stretched by {factor}")
     frames = max(min(1, len(bands)), round(len(bands) * factor))
-    return _between(bands, np.arange(frames) / factor), beats.stretch(factor)
+    return _interpolate_rows(bands, np.arange(frames) / factor), beats.stretch(factor)
 
 
 def shift_pitch(bands: Floats32, *, bands_up: float) -> Floats32:
-    """Move the spectrum up by a number of bands, whole or not; the edges are repeated."""
-    return _between(bands.T, np.arange(bands.shape[1]) - bands_up).T
+    """Shift the spectrum up by a number of bands, whole or not; the edges are repeated."""
+    return _interpolate_rows(bands.T, np.arange(bands.shape[1]) - bands_up).T
 
 
 def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
-    """Add gains, in dB, at places spread evenly from the lowest band to the highest, and between them."""
+    """Add gains in dB, given at points evenly spaced from the lowest band to the highest and interpolated between."""
     gains = np.asarray(gains_db, np.float64) * np.log(10) / 20
     places = np.linspace(0, bands.shape[1] - 1, len(gains))
     return np.asarray(bands + np.interp(np.arange(bands.shape[1]), places, gains), np.float32)
 
 
 def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
-    """Add steady noise, white to brown, so many dB beside the recording's mean magnitude."""
+    """Add stationary noise, white to brown, at a level relative to the recording's mean magnitude."""
     if not len(bands):
         return bands
     mean = np.log(np.exp(bands, dtype=np.float64).mean()) + level_db * np.log(10) / 20
@@ -135,7 +134,7 @@ def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
 
 
 def mask(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
-    """Lose a few bands, or a moment of up to a second, or both."""
+    """Mask a few bands, or up to a second of frames, or both, each with a probability."""
     changed = bands.copy()
     if rng.random() < probability:
         first = int(rng.integers(bands.shape[1]))
@@ -147,16 +146,16 @@ def mask(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
 
 
 def fix_length(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:
-    """Exactly so many rows: the first ones, and filled ones where there are too few."""
+    """Return the first rows of a number, padded where there are fewer."""
     if len(rows) >= frames:
         return rows[:frames]
     return np.concatenate([rows, np.full((frames - len(rows), rows.shape[1]), fill, np.float32)])
 
 
-def _between(rows: Floats32, at: npt.NDArray[np.floating]) -> Floats32:
-    """Rows at fractional places, between their neighbours; the first and the last are repeated beyond the ends."""
+def _interpolate_rows(rows: Floats32, at: npt.NDArray[np.floating]) -> Floats32:
+    """Interpolate rows at fractional indices; the first and the last are repeated beyond the ends."""
     at = at.clip(0, max(0, len(rows) - 1))
     low = at.astype(int)
-    share = (at - low)[:, None].astype(np.float32)
-    mixed: Floats32 = rows[low] * (1 - share) + rows[np.minimum(low + 1, len(rows) - 1)] * share
+    weight = (at - low)[:, None].astype(np.float32)
+    mixed: Floats32 = rows[low] * (1 - weight) + rows[np.minimum(low + 1, len(rows) - 1)] * weight
     return mixed

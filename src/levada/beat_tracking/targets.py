@@ -1,4 +1,4 @@
-"""What a network for beats is trained towards: targets of each frame, and losses.
+"""Targets and losses of networks for beats.
 
 Targets are 1 at the frame of a beat or a downbeat. Losses either widen them over neighbouring frames or accept a peak
 that is a few frames early or late.
@@ -22,55 +22,55 @@ __all__ = ["Batch", "frame_targets", "shift_tolerant_loss", "widened_target_loss
 
 
 class Batch(NamedTuple):
-    """What a network sees in a step.
+    """Excerpts of one training step.
 
     Parameters
     ----------
     bands : float32 tensor [shape=(batch, frames, 81)]
     targets : float32 tensor [shape=(batch, frames, 2)]
         1 where a beat or a downbeat is, 0 elsewhere.
-    known : float32 tensor [shape=(batch, frames, 2)]
-        0 where nobody knows: unannotated stretches, and downbeats of beats without positions.
+    mask : float32 tensor [shape=(batch, frames, 2)]
+        0 where the targets are unknown: outside annotated spans, and downbeats of beats without positions.
     """
 
     bands: Tensor
     targets: Tensor
-    known: Tensor
+    mask: Tensor
 
 
 def frame_targets(
-    beats: Beats, frames: int, *, known_s: tuple[float, float] | None = None, grid: FrameGrid = GRID
+    beats: Beats, frames: int, *, span_s: tuple[float, float] | None = None, grid: FrameGrid = GRID
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What a network should say in each frame, and where anybody knows.
+    """Return the targets of each frame, and where they are known.
 
     Parameters
     ----------
     beats : Beats
     frames : int
         Length of the spectrogram.
-    known_s : tuple of float, optional
-        The annotated stretch, from and to, in seconds; all by default.
+    span_s : tuple of float, optional
+        Start and end of the annotated span, in seconds; all of the recording by default.
     grid : FrameGrid
         Where frames lie.
 
     Returns
     -------
-    targets, known : float32 [shape=(frames, 2)]
-        Columns are beats and downbeats. Where a beat has no position, downbeats are unknown between the beats on its
-        either side.
+    targets, mask : float32 [shape=(frames, 2)]
+        Columns are beats and downbeats; the mask is 0 where targets are unknown. Around a beat without position,
+        downbeats are unknown from the beat before to the beat after.
     """
-    targets, known = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
+    targets, mask = np.zeros((frames, 2), np.float32), np.ones((frames, 2), np.float32)
     at = np.floor(beats.times_s * float(grid.fps) + 0.5).astype(int)
     inside = at < frames
     targets[at[inside], 0] = 1
     targets[at[inside & (beats.positions == 1)], 1] = 1
-    if known_s is not None:
-        known[: max(0, grid.frame(known_s[0]))] = 0
-        known[max(0, grid.frame(known_s[1]) + 1) :] = 0
+    if span_s is not None:
+        mask[: max(0, grid.frame(span_s[0]))] = 0
+        mask[max(0, grid.frame(span_s[1]) + 1) :] = 0
     edges = np.concatenate([[-1], at, [max(frames, at.max(initial=0) + 1)]])
     for index in np.flatnonzero(beats.positions == 0):
-        known[edges[index] + 1 : edges[index + 2], 1] = 0
-    return targets, known
+        mask[edges[index] + 1 : edges[index + 2], 1] = 0
+    return targets, mask
 
 
 def widened_target_loss(
@@ -78,7 +78,7 @@ def widened_target_loss(
 ) -> Tensor:
     """Cross-entropy with targets of 1, 0.5 and 0.25 at a beat's frame, beside it, and beyond that (ISMIR 2020).
 
-    Downbeats are asked for only there, with these weights: is it one, given that it is a beat?
+    The loss of downbeats, given a beat, counts at these frames alone, with these weights.
     """
     wide = torch.maximum(
         torch.maximum(batch.targets, 0.5 * _nearby(batch.targets, 1)), 0.25 * _nearby(batch.targets, 2)
@@ -87,7 +87,7 @@ def widened_target_loss(
     beat = functional.binary_cross_entropy_with_logits(
         logits[..., 0], wide[..., 0], pos_weight=weight, reduction="none"
     )
-    return _weighted_mean(beat, batch.known[..., 0]) + downbeat_weight * _downbeat_loss(logits, batch, wide)
+    return _weighted_mean(beat, batch.mask[..., 0]) + downbeat_weight * _downbeat_loss(logits, batch, wide)
 
 
 def shift_tolerant_loss(
@@ -100,27 +100,27 @@ def shift_tolerant_loss(
 ) -> Tensor:
     """Cross-entropy that forgives a peak a few frames away (Foscarin, Schlüter and Widmer, ISMIR 2024).
 
-    A beat asks for one high logit within `tolerance` frames of it; frames twice as far away must be low. Wherever the
-    peak may be it is asked whether it is a downbeat.
+    The highest logit within `tolerance` frames of a beat should be high; logits more than twice as far away should be
+    low. The loss of downbeats counts wherever the peak may lie.
     """
     beats = batch.targets[..., :1]
     highest = _nearby(logits[..., :1], tolerance)
     positive = positive_weight * beats * functional.softplus(-highest)
     negative = (1 - _nearby(beats, 2 * tolerance)) * functional.softplus(logits[..., :1])
-    beat = _weighted_mean(positive + negative, batch.known[..., :1])
+    beat = _weighted_mean(positive + negative, batch.mask[..., :1])
     return beat + downbeat_weight * _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
 
 
 def _nearby(values: Tensor, reach: int) -> Tensor:
-    """The highest value within so many frames of each [shape=(batch, frames, columns)]."""
+    """Return the highest value within a reach of each frame [shape=(batch, frames, columns)]."""
     return functional.max_pool1d(values.transpose(1, 2), 2 * reach + 1, 1, reach).transpose(1, 2)
 
 
 def _downbeat_loss(logits: Tensor, batch: Batch, wide: Tensor) -> Tensor:
-    """Is a beat a downbeat? Asked where there are beats, with a weight that falls away from them."""
+    """Return the loss of a downbeat given a beat, weighted by the (widened) targets of beats."""
     beats, downbeats = wide[..., 0], wide[..., 1]
     loss = functional.binary_cross_entropy_with_logits(logits[..., 1], (downbeats >= beats).float(), reduction="none")
-    return _weighted_mean(loss, beats * batch.known[..., 1])
+    return _weighted_mean(loss, beats * batch.mask[..., 1])
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

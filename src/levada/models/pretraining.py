@@ -1,64 +1,32 @@
-"""Base models from nothing but rendered music: a tracker, and a separator."""
+"""Pre-training of a base model, a tracker or a separator, from a file of settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada.beat_tracking.pretraining import (
-    Exam,
-    Piece,
-    PretrainSettings,
-    describe,
-    exam,
-    hear,
-    make,
-    pretrain,
-    read_settings,
-)
-from levada.beat_tracking.pretraining_card import card
+from levada.beat_tracking.pretraining import pretrain_tracker, read_settings
 from levada.io.toml import read_toml
-from levada.separation.pretraining import StemPretrainSettings, make_separator, read_stem_settings
+from levada.separation.pretraining import pretrain_separator, read_stem_settings
 
 if TYPE_CHECKING:
     from levada.learning.training import Progress
     from levada.learning.weights import Weights
 
-__all__ = [
-    "Exam",
-    "Piece",
-    "PretrainSettings",
-    "StemPretrainSettings",
-    "card",
-    "describe",
-    "exam",
-    "hear",
-    "made_from",
-    "make",
-    "make_separator",
-    "pretrain",
-    "read_settings",
-    "read_stem_settings",
-]
+__all__ = ["pretrain"]
 
 
-def made_from(
-    recipe: str | Path, *, out: str | Path, workers: int = 1, force: bool = False, progress: Progress | None = None
+def pretrain(
+    settings: str | Path, *, out: str | Path, workers: int = 1, force: bool = False, progress: Progress | None = None
 ) -> Weights:
-    """Make a base model from a file of settings: a separator where it says `task = "stems"`, otherwise a tracker.
+    """Train a base model on rendered music alone: a separator where the file has `task = "stems"`, else a tracker.
 
     Parameters
     ----------
-    recipe : path-like
+    settings : path-like
         A TOML file.
-    out : path-like
-        The folder of the model.
-    workers : int
-        Processes that render.
-    force : bool
-        Whether a model that exists may be replaced.
-    progress : callable, optional
-        Told steps done, steps in all and the loss.
+    out, workers, force, progress
+        As for `levada.beat_tracking.pretraining.pretrain_tracker`.
 
     Returns
     -------
@@ -67,8 +35,9 @@ def made_from(
     Raises
     ------
     InputError
-        As for `read_settings` and `read_stem_settings`.
+        If the file cannot be read or a setting is invalid, or `out` exists and `force` is not set.
     """
-    if read_toml(recipe).get("task") == "stems":
-        return make_separator(read_stem_settings(recipe), out=out, workers=workers, force=force, progress=progress)
-    return make(read_settings(recipe), out=out, workers=workers, force=force, progress=progress)
+    if read_toml(settings).get("task") == "stems":
+        stems = read_stem_settings(settings)
+        return pretrain_separator(stems, out=out, workers=workers, force=force, progress=progress)
+    return pretrain_tracker(read_settings(settings), out=out, workers=workers, force=force, progress=progress)

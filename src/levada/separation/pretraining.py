@@ -1,15 +1,14 @@
-"""The base separator from nothing: every tradition that levada knows is rendered, and taken apart again.
+"""Pre-training of the base separator on songs rendered from every tradition that comes with levada.
 
-What is not struck - singers, strings, winds - is one stem, so that drums can be told from it. Songs are rendered first
-and kept beside the run, so that a killed one goes on.
+Singers, strings and winds are one stem, so that drums can be separated from it. Songs are rendered first and kept in
+the working folder, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from levada.errors import InputError
-from levada.io import audio
 from levada.io.files import atomic_file
-from levada.io.run_folder import working_folder
 from levada.io.toml import read_toml
 from levada.io.workers import process_pool
+from levada.learning.adaptation import train_into
 from levada.learning.card import Card
+from levada.learning.pretraining import build_settings, check_settings, soundfont_digests
 from levada.synth.instrument_names import stem_names
 from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from levada.separation.examples import Example, StemBatch, StemDataset, StemSettings
     from levada.separation.networks.mask_net import MaskNet
 
-__all__ = ["StemPretrainSettings", "make_separator", "read_stem_settings"]
+__all__ = ["StemPretrainSettings", "pretrain_separator", "read_stem_settings"]
 
 SONGS = "songs"
 
@@ -74,36 +73,25 @@ class StemPretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        for name, least in (("songs", 1), ("song_s", 1), ("steps", 1), ("learning_rate", 1e-9), ("batch", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-                raise InputError(f"{name} must be a number from {least:g} up, not {value!r}")
-        if not 0 <= self.soundfont_share <= 1:
-            raise InputError(f"soundfont_share must be a number from 0 to 1, not {self.soundfont_share!r}")
+        check_settings(self, may_be_zero=("soundfont_share", "seed"), fractions=("soundfont_share",))
+        if self.song_s < 1:
+            raise InputError(f"song_s must be at least 1, not {self.song_s!r}")
 
 
 def read_stem_settings(path: str | Path) -> StemPretrainSettings:
-    """Settings from a TOML file that says `task = "stems"`.
+    """Read settings from a TOML file with `task = "stems"`.
 
     Raises
     ------
     InputError
-        If it cannot be read, names a setting that does not exist, or one has a value that makes no sense.
+        If it cannot be read, names a setting that does not exist, or a value is invalid.
     """
     table = read_toml(path)
     table.pop("task", None)
-    unknown = sorted(set(table) - {entry.name for entry in fields(StemPretrainSettings)})
-    if unknown:
-        raise InputError(f"names settings that do not exist: {', '.join(unknown)}", path=path)
-    if not isinstance(table.get("soundfonts", []), list):
-        raise InputError(f"soundfonts must be a list, not {table['soundfonts']!r}", path=path)
-    try:
-        return StemPretrainSettings(**table)
-    except InputError as error:
-        raise InputError(error.problem, path=path) from None
+    return build_settings(StemPretrainSettings, table, path=path)
 
 
-def make_separator(
+def pretrain_separator(
     settings: StemPretrainSettings,
     *,
     out: str | Path,
@@ -111,7 +99,7 @@ def make_separator(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Weights:
-    """Render, train and save; a killed run goes on where it was.
+    """Render songs, train a base separator on them and save it with its card and its log.
 
     Parameters
     ----------
@@ -123,7 +111,7 @@ def make_separator(
     force : bool
         Whether a model that exists may be replaced.
     progress : callable, optional
-        Told steps done, steps in all and the loss.
+        Called with steps done, of how many, and the loss.
 
     Returns
     -------
@@ -131,64 +119,70 @@ def make_separator(
     """
     import torch
 
-    from levada.learning.training import LOG, FitSettings, fit
+    from levada.learning.training import FitSettings, fit
     from levada.learning.weights import Weights, save
     from levada.separation.examples import CLIP, StemDataset, StemSettings, stem_loss
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
 
-    out = Path(out)
-    if out.exists() and not force:
-        raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    fonts = {name: audio.content_hash(find_soundfont(name)) for name in settings.soundfonts}
-    run = asdict(settings) | {"content": fonts}
-    with working_folder(out.with_name(out.name + ".part"), run=run, force=force) as part:
-        songs = _songs(settings, part / SONGS, workers)
+    examples = StemSettings(
+        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
+    )
+    schedule = FitSettings(
+        settings.steps,
+        settings.learning_rate,
+        average=0.995,
+        weight_decay=examples.weight_decay,
+        clip=CLIP,
+        seed=settings.seed,
+    )
+
+    def train(folder: Path, report: Progress | None) -> Weights:
+        songs = _songs(settings, folder / SONGS, workers)
         instruments = tuple(sorted({name for song in songs for name in song.instruments}))
         torch.manual_seed(settings.seed)
-        lesson = StemSettings(
-            settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
+        trained = fit(
+            _with_rows(MaskNet(MaskSettings(instruments))),
+            partial(_batches, StemDataset(songs), instruments, examples),
+            settings=schedule,
+            loss=partial(stem_loss, softness_db=examples.softness_db),
+            folder=folder,
+            progress=report,
         )
-        schedule = FitSettings(settings.steps, settings.learning_rate, average=0.995, seed=settings.seed)
-        told = fit(
-            _telling(MaskNet(MaskSettings(instruments))),
-            partial(_batches, StemDataset(songs), instruments, lesson),
-            settings=replace(schedule, weight_decay=lesson.weight_decay, clip=CLIP),
-            loss=partial(stem_loss, softness_db=lesson.softness_db),
-            folder=part,
-            progress=progress,
-        )
-        made = Weights(told.net, _card(settings, out.name), training=asdict(settings) | {"lesson": asdict(lesson)})
-        save(out, made, force=force)
-        if (part / LOG).exists():
-            os.replace(part / LOG, out / LOG)
-    return made
+        training = asdict(settings) | {"lesson": asdict(examples)}
+        return Weights(trained.net, _card(settings, Path(out).name), training=training)
+
+    config = asdict(settings) | {"content": soundfont_digests(settings.soundfonts)}
+    model: Weights = train_into(
+        out, train=train, save=partial(save, force=force), config=config, force=force, progress=progress
+    )
+    return model
 
 
-class _Heard(NamedTuple):
-    """What the network hears of excerpts, and which instruments each asks for."""
+class _Input(NamedTuple):
+    """Features of excerpts, and which instruments are separated in each."""
 
     bands: Tensor
     rows: Tensor
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Where the tensors lie."""
         return self.bands.device
 
 
-def _telling(net: MaskNet) -> nn.Module:
-    """A network of which each excerpt asks for its own instruments: there are too many to ask for all."""
+def _with_rows(net: MaskNet) -> nn.Module:
+    """Wrap a network so that each excerpt has rows of instruments of its own: there are too many for all in each."""
     from torch import nn
 
-    class Telling(nn.Module):
+    class WithRows(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.net = net
 
-        def forward(self, heard: _Heard) -> Tensor:
-            return self.net.some(heard.bands, heard.rows)
+        def forward(self, batch: _Input) -> Tensor:
+            return self.net.some(batch.bands, batch.rows)
 
-    return Telling()
+    return WithRows()
 
 
 def _batches(
@@ -198,20 +192,20 @@ def _batches(
 
     from levada.separation.examples import collate, prefetch, sample_excerpts
 
-    def made(step: int) -> StemBatch:
-        heard = sample_excerpts(dataset, settings, step)
-        width = max(len(one.instruments) for one in heard)
-        batch = collate(heard, [range(len(one.instruments)) for one in heard], width)
-        rows = torch.zeros((len(heard), width), dtype=torch.int64)
-        for index, one in enumerate(heard):
+    def batch_of(step: int) -> StemBatch:
+        examples = sample_excerpts(dataset, settings, step)
+        width = max(len(one.instruments) for one in examples)
+        batch = collate(examples, [range(len(one.instruments)) for one in examples], width)
+        rows = torch.zeros((len(examples), width), dtype=torch.int64)
+        for index, one in enumerate(examples):
             rows[index, : len(one.instruments)] = torch.tensor([instruments.index(name) for name in one.instruments])
-        return batch._replace(features=_Heard(batch.features, rows))  # type: ignore[arg-type]
+        return batch._replace(features=_Input(batch.features, rows))  # type: ignore[arg-type]
 
-    return prefetch(made, start, settings.steps)
+    return prefetch(batch_of, start, settings.steps)
 
 
 def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Example]:
-    """Render what is not there yet."""
+    """Render the songs that do not exist yet, and read them all."""
     from levada.separation.examples import Example
 
     folder.mkdir(exist_ok=True)
@@ -223,7 +217,7 @@ def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[E
     songs = []
     for job in jobs:
         with np.load(_place(folder, *job)) as kept:
-            songs.append(Example({name: kept[name] for name in kept.files}, _told_apart(job[0])))
+            songs.append(Example({name: kept[name] for name in kept.files}, _instruments(job[0])))
     return songs
 
 
@@ -231,7 +225,7 @@ def _place(folder: Path, name: str, number: int) -> Path:
     return folder / f"{name}-{number:03}.npz"
 
 
-def _told_apart(name: str) -> tuple[str, ...]:
+def _instruments(name: str) -> tuple[str, ...]:
     return tuple(sorted(set(stem_names(read_tradition(name)).values())))
 
 
@@ -257,12 +251,12 @@ def _card(settings: StemPretrainSettings, name: str) -> Card:
     fonts = f", {settings.soundfont_share:.0%} of them with {', '.join(settings.soundfonts)} (MIT)"
     return Card(
         name=name,
-        origin=f"Trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone; it has "
-        "heard no recording.",
+        origin=f"Trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone, "
+        "without recordings.",
         licence="Apache-2.0",
         data=f"{count} songs of {settings.song_s:g} s with their stems, rendered by levada from its descriptions of "
         f"{len(list_traditions())} traditions{fonts if settings.soundfonts else ''}. "
         f"Sources: {', '.join(list_traditions())}.",
         minutes=round(count * settings.song_s / 60, 1),
-        scores={"on songs and instruments never heard": "benchmarks/RESULTS.md of the project"},
+        scores={"on songs and instruments held out": "benchmarks/RESULTS.md of the project"},
     )
