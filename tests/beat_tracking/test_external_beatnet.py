@@ -150,7 +150,7 @@ class TestWeights:
         mine = tracker_of(beatnet.weights(), name="mine")
         theirs = load_tracker("beatnet")
         assert theirs.name == "beatnet"
-        assert theirs.settings == mine.settings
+        assert theirs.tracker.settings == mine.tracker.settings
         assert mine.track(piece.mixture, piece.rate) == theirs.track(piece.mixture, piece.rate)
 
     def test_settings_are_those_of_its_offline_mode(self):

@@ -125,6 +125,7 @@ class BeatThis(nn.Module):
             if type(module).__name__ == "Attend":
                 module.dropout = 0.0
         self.frontend, self.transformer, self.heads = (package.frontend, package.transformer_blocks, package.task_heads)
+        self.train()  # batch norms keep their statistics from the first step on
 
     def train(self, mode: bool = True) -> BeatThis:
         """Set training or evaluation mode; batch norms keep their statistics, which a few excerpts would spoil."""
