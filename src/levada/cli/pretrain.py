@@ -20,8 +20,8 @@ def pretrain(
     force: Force = False,
 ) -> None:
     """Train a base model on rendered music (resumable): hours for a tracker, an hour for a separator."""
-    from levada.models.pretraining import made_from
+    from levada.models.pretraining import pretrain as run
 
     with terminal.progress("pre-training") as progress:
-        made_from(settings, out=out, workers=workers, force=force, progress=progress)
+        run(settings, out=out, workers=workers, force=force, progress=progress)
     terminal.info(f"{out}: saved")
