@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import pickle
 import signal
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ __all__ = [
     "Interrupted",
     "MissingExtra",
     "Warned",
+    "check_number",
     "collected_warnings",
     "log_again",
     "os_error_text",
@@ -218,6 +220,19 @@ def os_error_text(error: OSError) -> str:
     """Say in plain words what the operating system refused."""
     known = _PROBLEMS.get(error.errno or 0)
     return known or f"cannot be used: {(error.strerror or str(error) or type(error).__name__).lower()}"
+
+
+def check_number(name: str, value: object, least: float, most: float = math.inf) -> None:
+    """Check that a setting is a finite number in a range.
+
+    Raises
+    ------
+    InputError
+        If it is not; the message has its name.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
+        limits = f"{least:g} or above" if most == math.inf else f"from {least:g} to {most:g}"
+        raise InputError(f"{name} must be a number {limits}, not {value!r}")
 
 
 @contextmanager

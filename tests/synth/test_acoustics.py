@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from levada.errors import InputError
-from levada.synth.acoustics import DegradationConfig, ambience, codecs, degrade, dynamics, recorders, rooms, traffic
+from levada.synth.acoustics import DegradationConfig, ambience, codecs, degrade, dynamics, recorders, rooms
 from levada.synth.acoustics.noise import (
     COLOURS_DB,
     coloured_noise,
@@ -22,8 +22,8 @@ from levada.synth.instruments import RATE
 NAMES = [entry.name for entry in fields(DegradationConfig) if entry.name != "level_db"]
 CLICKS = np.arange(4410, 4 * RATE, 22050)
 NOISES = {
-    "traffic": traffic.traffic,
-    "wind": traffic.wind,
+    "traffic": ambience.traffic,
+    "wind": ambience.wind,
     "babble": ambience.babble,
     "applause": ambience.applause,
     "calls": ambience.calls,
@@ -242,7 +242,7 @@ class TestRooms:
     def test_people_are_inside(self, place):
         for seed in range(20):
             space = rooms.sample_room(place, rng=rng(seed))
-            for person in (space.player_m, space.listener_m):
+            for person in (space.source_m, space.receiver_m):
                 assert (person > 0).all()
                 assert (person < space.size_m).all()
             assert ((space.absorption > 0) & (space.absorption < 1)).all()
@@ -357,9 +357,9 @@ class TestNoises:
 
     def test_traffic_and_wind_are_low(self):
         for seed in range(4):
-            heard = traffic.traffic(10 * RATE, rng=rng(seed))
+            heard = ambience.traffic(10 * RATE, rng=rng(seed))
             assert level_db(heard, 30, 300) > level_db(heard, 3000, 10000) + 8
-            heard = traffic.wind(10 * RATE, rng=rng(seed))
+            heard = ambience.wind(10 * RATE, rng=rng(seed))
             assert level_db(heard, 8, 100) > level_db(heard, 300, 20000) + 15
 
     def test_hum_is_of_the_mains(self):

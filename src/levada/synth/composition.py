@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from levada.errors import InputError
+from levada.errors import InputError, check_number
 from levada.io.beats import Beats
 from levada.synth import songs
 from levada.synth.arrangement import (
@@ -90,8 +90,8 @@ class Material:
                     raise InputError(f"{entry.name} must be the name of a folder, not {value!r}")
             elif entry.name == "styles":
                 _check_styles(value)
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise InputError(f"{entry.name} must be a number, 0 or above, not {value!r}")
+            else:
+                check_number(entry.name, value, 0)
         if not self.piece_s >= 1:
             raise InputError(f"piece_s must be 1 s or more, not {self.piece_s:g}")
         shares = self.groove_share + self.pop909_share + self.tunes_share + self.drumless
@@ -124,8 +124,7 @@ def _check_styles(styles: object) -> None:
     if unknown:
         raise InputError(f"there is no style {', '.join(unknown)}; there are {', '.join(known)}")
     for name, weight in styles.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise InputError(f"the weight of {name} must be a number, 0 or above, not {weight!r}")
+        check_number(f"the weight of {name}", weight, 0)
     if not any(styles.get(name, 1.0) for name in known):
         raise InputError("styles leave nothing to play: every weight is 0")
 

@@ -1,7 +1,7 @@
-"""What a microphone makes of music: the room, the street, the crowd, the recorder, and what became of the recording.
+"""Simulated recordings: room, ambience, microphone, dynamics, and lossy coding of rendered music.
 
-Rendered music is sterile; what is recorded is not. Every recording draws its own place and its own faults, and about a
-third come from a studio. Whatever happens, a beat stays within 3 ms of where it was.
+Every recording samples a room and degradations of its own; about a third are studio recordings. Beats move by 3 ms at
+most.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import check_number
 from levada.synth.acoustics import ambience, codecs, dynamics, recorders, rooms
-from levada.synth.acoustics import traffic as street
 from levada.synth.acoustics.mixdown import mix_down
-from levada.synth.acoustics.noise import rms
+from levada.synth.acoustics.noise import convolve, rms
 
 __all__ = ["DegradationConfig", "degrade", "mix_down"]
 
@@ -25,13 +24,13 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class DegradationConfig:
-    """How probable each thing is that may happen to a recording.
+    """Probabilities of the degradations of a recording.
 
-    All but `studio` are of recordings made elsewhere; each is drawn for itself.
+    All but `studio` apply to recordings made outside a studio, independently of each other.
     """
 
     studio: float = 0.34  # clean and mastered, with little reverberation
-    room: float = 0.85  # a place: from a booth to a church, a street, a field
+    room: float = 0.85  # one of `rooms.ROOM_TYPES`
     traffic: float = 0.2
     wind: float = 0.1
     babble: float = 0.2
@@ -40,7 +39,7 @@ class DegradationConfig:
     handling: float = 0.08  # knocks against the microphone
     colour: float = 0.9  # a smooth equaliser
     cheap: float = 0.25  # a band-limited microphone with resonances
-    muffled: float = 0.06  # from behind a door, a wall, a coat
+    muffled: float = 0.06  # highs absorbed by a door, a wall, a coat
     comb: float = 0.12  # two channels added up, one of them late
     hum: float = 0.15
     gain: float = 0.2  # automatic gain control
@@ -52,19 +51,16 @@ class DegradationConfig:
     hiss: float = 0.9
     crackle: float = 0.06
     telephone: float = 0.04
-    coder: float = 0.3  # 16 to 128 kilobits a second
-    level_db: float = 14.0  # how far below full scale the loudest sample may lie
+    coder: float = 0.3  # lossy, 16 to 128 kilobits per second
+    level_db: float = 14.0  # the greatest distance of the peak from full scale
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value = getattr(self, entry.name)
-            most = 60 if entry.name == "level_db" else 1
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise InputError(f"{entry.name} must be a number from 0 to {most}, not {value!r}")
+            check_number(entry.name, getattr(self, entry.name), 0, 60 if entry.name == "level_db" else 1)
 
 
 def degrade(samples: Floats32, *, rng: Generator, config: DegradationConfig = DegradationConfig()) -> Floats32:
-    """What a microphone makes of it: place, noise, tone, overload, coding, and some level or other.
+    """Simulate a recording: room, noise, tone, dynamics, coding and level.
 
     Parameters
     ----------
@@ -72,12 +68,12 @@ def degrade(samples: Floats32, *, rng: Generator, config: DegradationConfig = De
         At 44.1 kHz.
     rng : numpy.random.Generator
     config : DegradationConfig
-        How probable each thing is.
+        Probability of each degradation.
 
     Returns
     -------
     float32 [shape=(1, samples)]
-        Never louder than full scale. Silence stays silence.
+        Between -1 and 1, of 16 bits. Silence stays silence.
     """
     dry = samples[0]
     peak = float(np.abs(dry).max()) if dry.size else 0.0
@@ -92,7 +88,7 @@ def degrade(samples: Floats32, *, rng: Generator, config: DegradationConfig = De
 
 
 def _studio(wet: Floats32, rng: Generator) -> Floats32:
-    """Clean and mastered: a hint of room or plate, a gentle equaliser, a bus compressor, a limiter."""
+    """Simulate a mastered studio recording: little reverberation, an equaliser, a compressor, a limiter."""
     if rng.random() < 0.4:
         plate = rooms.reverberation(
             np.exp(rng.uniform(np.log(0.5), np.log(2.2))) * np.linspace(1.1, 0.6, len(rooms.OCTAVES_HZ)),
@@ -102,9 +98,9 @@ def _studio(wet: Floats32, rng: Generator) -> Floats32:
             rng=rng,
         )
         plate[0] += 1
-        wet = _through(wet, plate)
+        wet = convolve(wet, plate)
     elif rng.random() < 0.5:
-        wet = _through(wet, rooms.impulse_response(rooms.sample_room("booth", rng=rng), rng=rng))
+        wet = rooms.reverberate(wet, rooms.sample_room("booth", rng=rng), rng=rng)
     wet = recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(0.3, 2.5))
     if rng.random() < 0.6:
         wet = dynamics.compress(wet, rng=rng, ratio=(1.2, 3))
@@ -124,7 +120,7 @@ def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
-    music = rms(wet)  # how loud the others are is told against this
+    music = rms(wet)  # the reference of all levels of ambience
     for probability, sound, least_db, most_db in (  # in the same place as the music
         (config.babble, ambience.babble, 2, 30),
         (config.applause, ambience.applause, 5, 30),
@@ -133,13 +129,11 @@ def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32
         if chance(probability):
             wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
     if chance(config.room):
-        weights = np.array([place.weight for place in rooms.ROOM_TYPES.values()])
-        place = list(rooms.ROOM_TYPES)[rng.choice(len(weights), p=weights / weights.sum())]
-        wet = _through(wet, rooms.impulse_response(rooms.sample_room(place, rng=rng), rng=rng))
+        wet = rooms.reverberate(wet, rooms.sample_room(rooms.sample_room_type(rng), rng=rng), rng=rng)
     music = rms(wet)
     for probability, sound, least_db, most_db in (
-        (config.traffic, street.traffic, 0, 32),
-        (config.wind, street.wind, -3, 25),
+        (config.traffic, ambience.traffic, 0, 32),
+        (config.wind, ambience.wind, -3, 25),
         (config.handling, recorders.handling_noise, 3, 25),
     ):
         if chance(probability):
@@ -154,7 +148,7 @@ def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32
         wet = recorders.muffle(wet, rng=rng)
     if chance(config.hum):
         wet = _over(wet, recorders.hum(count, rng=rng), rng.uniform(15, 45))
-    if rms(wet) < 1e-9:  # a click between two knots may leave nothing behind
+    if rms(wet) < 1e-9:  # interpolation may remove a single click
         return wet
     for probability, change in (
         (config.gain, dynamics.automatic_gain),
@@ -177,15 +171,8 @@ def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32
     return wet
 
 
-def _through(samples: Floats32, response: Floats32) -> Floats32:
-    """Samples in a room that answers like that."""
-    from scipy.signal import oaconvolve
-
-    return np.asarray(oaconvolve(samples, response[: len(samples)])[: len(samples)], np.float32)
-
-
 def _over(samples: Floats32, noise: Floats32, snr_db: float, level: float | None = None) -> Floats32:
-    """Samples and noise of unit power, so many decibels below them, or more where single knocks would drown them."""
+    """Add noise of unit power at a signal-to-noise ratio, or below it where its peaks would exceed the music."""
     gain = (rms(samples) if level is None else level) * 10 ** (-snr_db / 20)
     gain = min(gain, 1.5 * float(np.abs(samples).max()) / max(float(np.abs(noise).max()), 1e-9))
     return samples + noise * np.float32(gain)

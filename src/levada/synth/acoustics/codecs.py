@@ -1,7 +1,7 @@
-"""What is left of sound that was sent: low-rate music coders, telephones.
+"""Lossy codecs: a transform coder at low bit rates, and the telephone.
 
-The coder is the core of all of them: a lapped transform whose coefficients are rounded so coarsely that the noise just
-hides behind the music, or does not. A real one (MPEG layer 3 in libsndfile) takes half a second for 40 s of music.
+The coder quantises MDCT coefficients with steps from a simple masking model, as MPEG layer 3 does. libsndfile's encoder
+would take half a second for 40 s of music.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ EDGES = (0, 4, 8, 12, 16, 20, 24, 30, 36, 44, 52, 62, 74, 90, 110, 134, 162, 196
 
 
 def lossy_codec(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Floats32:
-    """Through a coder and back: narrow, with holes in the spectrum, and noise around strokes; nothing is delayed.
+    """Encode and decode at a low bit rate: band limit, spectral holes, pre-echo; no delay.
 
     Parameters
     ----------
     samples : float32 [shape=(samples,)]
     rng : numpy.random.Generator
     kbps : float or None
-        Kilobits a second, from 16 to 128; None: some.
+        Kilobits per second, from 16 to 128; random by default.
 
     Returns
     -------
@@ -42,9 +42,9 @@ def lossy_codec(samples: Floats32, *, rng: Generator, kbps: float | None = None)
     widths = np.diff([*EDGES, BLOCK])
     energy = np.add.reduceat(spectrum**2, EDGES, axis=1) / widths
     mask = energy * np.float32(10 ** (-to_mask_db / 10))
-    mask[:, 1:] = np.maximum(mask[:, 1:], mask[:, :-1] * np.float32(0.03))  # low masks high
+    mask[:, 1:] = np.maximum(mask[:, 1:], mask[:, :-1] * np.float32(0.03))  # a band masks the next higher one
     mask[1:] = np.minimum(mask[1:], 8 * mask[:-1] + energy[1:] * np.float32(10 ** (-(to_mask_db + 12) / 10)))
-    mask = np.maximum(mask, max(float(energy.max()) * 1e-8, 1e-20))  # what nobody hears
+    mask = np.maximum(mask, max(float(energy.max()) * 1e-8, 1e-20))  # threshold of hearing
     step = np.repeat(np.sqrt(12 * mask), widths, axis=1)
     return imdct(np.rint(spectrum / step) * step, count=len(samples))
 
@@ -54,7 +54,7 @@ def _window() -> Floats32:
 
 
 def mdct(samples: Floats32) -> Floats32:
-    """The modified discrete cosine transform (Princen and Bradley 1986): float32 [shape=(blocks, 576)]."""
+    """Compute the modified discrete cosine transform (Princen and Bradley 1986): float32 [shape=(blocks, 576)]."""
     from scipy.fft import dct
 
     blocks = -(-len(samples) // BLOCK) + 1
@@ -69,7 +69,7 @@ def mdct(samples: Floats32) -> Floats32:
 
 
 def imdct(spectrum: Floats32, *, count: int) -> Floats32:
-    """What `mdct` took apart: float32 [shape=(count,)]."""
+    """Invert `mdct`: float32 [shape=(count,)]."""
     from scipy.fft import dct
 
     folded = dct(spectrum, type=4, norm="ortho")
@@ -82,7 +82,7 @@ def imdct(spectrum: Floats32, *, count: int) -> Floats32:
 
 
 def telephone(samples: Floats32, *, rng: Generator) -> Floats32:
-    """A telephone: 300 to 3400 Hz, eight bits on a logarithmic scale (ITU-T G.711): float32 [shape=(samples,)]."""
+    """Simulate a telephone: 300 to 3400 Hz, 8 bits with mu-law (ITU-T G.711): float32 [shape=(samples,)]."""
     narrow = filter_minimum_phase(
         samples,
         knots_hz=[100, 250, 300, rng.uniform(800, 2500), 3400, 3800, 5000],

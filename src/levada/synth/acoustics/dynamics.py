@@ -1,6 +1,6 @@
-"""What becomes of loud and soft: compressors, automatic gain, pumping, limiters, tape, overload.
+"""Dynamics: compressor, limiter, automatic gain, pumping, tape saturation, clipping.
 
-Levels are followed every 1.5 ms. Samples come in at any level; every one of these looks at how loud they are first.
+Levels are measured every 1.5 ms. Thresholds are relative to the level of the signal.
 """
 
 from __future__ import annotations
@@ -14,92 +14,92 @@ __all__ = ["automatic_gain", "clip", "compress", "limit", "pump", "tape_saturati
 
 
 def _levels_db(samples: Floats32) -> Floats64:
-    """The loudest sample of each hop, decibels; one value more, which is the first: float [shape=(frames,)]."""
+    """Return the peak of each hop in decibels, the first one twice: float [shape=(curve_length,)]."""
     padded = np.zeros((curve_length(len(samples)) - 1) * HOP, np.float32)
     padded[: len(samples)] = np.abs(samples)
     peaks = padded.reshape(-1, HOP).max(1)
     return np.asarray(20 * np.log10(np.maximum(np.concatenate([peaks[:1], peaks]), 1e-6)), np.float64)
 
 
-def _held(levels_db: Floats64, *, release_db_s: float) -> Floats64:
-    """Levels that fall no faster than that."""
+def _release(levels_db: Floats64, *, release_db_s: float) -> Floats64:
+    """Limit how fast levels fall."""
     fallen = np.arange(len(levels_db)) * (release_db_s * HOP / RATE)
     return np.asarray(np.maximum.accumulate(levels_db + fallen) - fallen)
 
 
-def _late(values: Floats64, *, attack_s: float) -> Floats64:
-    """Values that follow with that time constant."""
+def _attack(values: Floats64, *, attack_s: float) -> Floats64:
+    """Smooth values by a first-order low-pass filter with a time constant."""
     from scipy.signal import lfilter
 
     keep = float(np.exp(-HOP / RATE / attack_s))
     return np.asarray(lfilter([1 - keep], [1, -keep], values - values[0]) + values[0], np.float64)
 
 
-def _gained(samples: Floats32, gain_db: Floats64) -> Floats32:
+def _apply_gain(samples: Floats32, gain_db: Floats64) -> Floats32:
     return samples * interpolate_curve(10 ** (gain_db / 20), count=len(samples))
 
 
 def compress(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] = (1.5, 6.0)) -> Floats32:
-    """A bus compressor: what is above the threshold comes out less so.
+    """Compress the dynamic range above a random threshold.
 
     Parameters
     ----------
     samples : float32 [shape=(samples,)]
     rng : numpy.random.Generator
     ratio : (float, float)
-        The range of the compression.
+        Range from which the ratio is sampled.
 
     Returns
     -------
     float32 [shape=(samples,)]
     """
-    levels = _held(_levels_db(samples), release_db_s=np.exp(rng.uniform(np.log(15), np.log(300))))
+    levels = _release(_levels_db(samples), release_db_s=np.exp(rng.uniform(np.log(15), np.log(300))))
     threshold = 20 * np.log10(rms(samples)) + rng.uniform(-6, 9)
-    over = np.maximum(0, _late(levels, attack_s=np.exp(rng.uniform(np.log(0.001), np.log(0.04)))) - threshold)
-    return _gained(samples, -over * (1 - 1 / rng.uniform(*ratio)))
+    over = np.maximum(0, _attack(levels, attack_s=np.exp(rng.uniform(np.log(0.001), np.log(0.04)))) - threshold)
+    return _apply_gain(samples, -over * (1 - 1 / rng.uniform(*ratio)))
 
 
 def automatic_gain(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Automatic gain: quiet passages, and their noise, come up: float32 [shape=(samples,)]."""
-    levels = _held(_levels_db(samples), release_db_s=rng.uniform(2, 25))
-    levels = _late(levels, attack_s=rng.uniform(0.005, 0.15))
+    """Raise quiet passages, as automatic gain control does: float32 [shape=(samples,)]."""
+    levels = _release(_levels_db(samples), release_db_s=rng.uniform(2, 25))
+    levels = _attack(levels, attack_s=rng.uniform(0.005, 0.15))
     wanted = (levels.max() - levels) * rng.uniform(0.5, 0.95)
-    raised = _gained(samples, np.minimum(wanted, rng.uniform(10, 30)))
+    raised = _apply_gain(samples, np.minimum(wanted, rng.uniform(10, 30)))
     top = np.abs(samples).max()
-    return np.clip(raised, -top, top)  # it never turns down fast enough
+    return np.clip(raised, -top, top)  # it reduces gain too slowly
 
 
 def pump(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Everything ducks when the lowest voice strikes: float32 [shape=(samples,)]."""
+    """Reduce the level at strokes in the bass, as an over-driven compressor does: float32 [shape=(samples,)]."""
     from scipy.signal import butter, sosfilt
 
     padded = np.zeros((curve_length(len(samples)) - 1) * HOP, np.float32)
     padded[: len(samples)] = samples
     low = sosfilt(butter(2, rng.uniform(90, 160), fs=RATE / HOP, output="sos"), padded.reshape(-1, HOP).mean(1))
     levels = 20 * np.log10(np.maximum(np.abs(np.concatenate([low[:1], low])), 1e-6))
-    levels = _held(levels, release_db_s=rng.uniform(40, 150))
+    levels = _release(levels, release_db_s=rng.uniform(40, 150))
     duck = np.clip((levels - levels.max()) / rng.uniform(15, 30) + 1, 0, 1)
-    return _gained(samples, -rng.uniform(4, 14) * _late(duck, attack_s=rng.uniform(0.004, 0.015)))
+    return _apply_gain(samples, -rng.uniform(4, 14) * _attack(duck, attack_s=rng.uniform(0.004, 0.015)))
 
 
 def limit(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Mastered loud: a limiter that sees peaks come, float32 [shape=(samples,)]."""
+    """Limit peaks, with look-ahead: float32 [shape=(samples,)]."""
     levels = _levels_db(samples)
     levels = np.maximum(levels, np.concatenate([levels[1:], levels[-1:]]))
-    levels = _held(levels, release_db_s=np.exp(rng.uniform(np.log(60), np.log(600))))
-    ceiling = levels.max() - rng.uniform(1, 9)
-    return _gained(samples, -np.maximum(0, levels - ceiling))
+    levels = _release(levels, release_db_s=np.exp(rng.uniform(np.log(60), np.log(600))))
+    threshold = levels.max() - rng.uniform(1, 9)
+    return _apply_gain(samples, -np.maximum(0, levels - threshold))
 
 
 def tape_saturation(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Tape, valves, a loud loudspeaker: soft saturation, other above than below: float32 [shape=(samples,)]."""
+    """Apply asymmetric soft saturation, as of tape or valves: float32 [shape=(samples,)]."""
     drive = np.float32(rng.uniform(0.15, 1.2) / rms(samples))
     bias = np.float32(rng.uniform(-0.3, 0.3))
     return np.asarray(np.tanh(drive * samples + bias) - np.tanh(bias), np.float32)
 
 
 def clip(samples: Floats32, *, rng: Generator) -> Floats32:
-    """An input that was turned up too far: float32 [shape=(samples,)]."""
+    """Clip the signal, as an overloaded input does: float32 [shape=(samples,)]."""
     most = float(np.abs(samples).max())
     top = np.float32(np.clip(rms(samples) * np.exp(rng.uniform(np.log(0.8), np.log(5))), 0.05 * most, 0.95 * most))
     return np.clip(samples, -top * np.float32(rng.uniform(0.8, 1)), top)

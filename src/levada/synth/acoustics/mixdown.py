@@ -1,6 +1,6 @@
-"""A microphone for each instrument, one room for all, and a desk: stems that sum to the mixture.
+"""Multitrack mixdown: one microphone for each instrument, one room, and a mixture that is the sum of the stems.
 
-Nothing here depends on what the others play, or the stems would not sum: no compressor over all, no noise, no overload.
+Every step is linear in each stem, or the stems would not sum to the mixture: no compressor, no noise, no overload.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from levada.io.audio import resample
 from levada.synth.acoustics import recorders, rooms
 from levada.synth.acoustics.noise import Floats32, Generator, rms
 from levada.synth.instruments import RATE
 
 __all__ = ["mix_down"]
 
-CLOSE = 0.4  # how often microphones are close to the drums, and the room is hardly heard
-BALANCE = 0.6  # how far, on the scale of decibels, whoever mixes brings loud and soft together
-TASTE_DB, TONE_DB = 2.5, 3.0
+CLOSE = 0.4  # probability of close microphones, with little of the room
+BALANCE = 0.6  # part of the difference in level, in decibels, that the mix removes
+GAIN_SPREAD_DB, TONE_SPREAD_DB = 2.5, 3.0
 PEAK = 0.7
 
 
 def mix_down(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, rate: int = RATE) -> dict[str, Floats32]:
-    """Record what each plays in one room, every player in a place of its own, and mix.
+    """Mix dry parts in one room, every player at a position of their own.
 
     Parameters
     ----------
     players : mapping of str to sequence of float32 [shape=(samples,)]
-        For each instrument those who play it.
+        Instrument -> the dry signal of each of its players.
     rng : numpy.random.Generator
     rate : int
         Of the samples, in Hz. Rooms are computed at 44.1 kHz and resampled to it.
@@ -38,26 +37,20 @@ def mix_down(players: Mapping[str, Sequence[Floats32]], *, rng: Generator, rate:
     dict of str to float32 [shape=(samples,)]
         A stem for each instrument; their sum does not clip.
     """
-    weights = np.array([place.weight for place in rooms.ROOM_TYPES.values()])
-    place = (
-        "booth" if rng.random() < CLOSE else list(rooms.ROOM_TYPES)[rng.choice(len(weights), p=weights / weights.sum())]
-    )
-    heard = {name: _heard(parts, place, rng, rate) for name, parts in players.items()}
-    levels_db = {name: 20 * np.log10(max(rms(stem), 1e-9)) for name, stem in heard.items()}
+    place = "booth" if rng.random() < CLOSE else rooms.sample_room_type(rng)
+    wet = {name: _reverberant(parts, place, rng, rate) for name, parts in players.items()}
+    levels_db = {name: 20 * np.log10(max(rms(stem), 1e-9)) for name, stem in wet.items()}
     middle = float(np.median(list(levels_db.values()))) if levels_db else 0.0
-    for name, stem in heard.items():
-        gain_db = BALANCE * (middle - levels_db[name]) + rng.normal(0, TASTE_DB)
-        heard[name] = stem * np.float32(10 ** (gain_db / 20))
-    peak = float(np.abs(sum(heard.values(), np.zeros(1, np.float32))).max())
-    peak = max([peak, *(float(np.abs(stem).max()) for stem in heard.values())])
-    return {name: stem * np.float32(PEAK / max(peak, 1e-9)) for name, stem in heard.items()}
+    for name, stem in wet.items():
+        gain_db = BALANCE * (middle - levels_db[name]) + rng.normal(0, GAIN_SPREAD_DB)
+        wet[name] = stem * np.float32(10 ** (gain_db / 20))
+    peak = float(np.abs(sum(wet.values(), np.zeros(1, np.float32))).max())
+    peak = max([peak, *(float(np.abs(stem).max()) for stem in wet.values())])
+    return {name: stem * np.float32(PEAK / max(peak, 1e-9)) for name, stem in wet.items()}
 
 
-def _heard(parts: Sequence[Floats32], place: str, rng: Generator, rate: int) -> Floats32:
-    from scipy.signal import oaconvolve
-
+def _reverberant(parts: Sequence[Floats32], place: str, rng: Generator, rate: int) -> Floats32:
     wet = np.zeros(len(parts[0]), np.float32)
     for part in parts:
-        answer = resample(rooms.impulse_response(rooms.sample_room(place, rng=rng), rng=rng), rate=RATE, to=rate)
-        wet += np.asarray(oaconvolve(part, answer[: len(part)])[: len(part)], np.float32)
-    return recorders.random_equaliser(wet, rng=rng, spread_db=TONE_DB, rate=rate)
+        wet += rooms.reverberate(part, rooms.sample_room(place, rng=rng), rng=rng, rate=rate)
+    return recorders.random_equaliser(wet, rng=rng, spread_db=TONE_SPREAD_DB, rate=rate)

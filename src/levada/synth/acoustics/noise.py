@@ -1,6 +1,6 @@
-"""Noise of any colour, and curves that change slowly: what streets, crowds and recorders are made of.
+"""Coloured noise, slowly varying random curves, and minimum-phase filters.
 
-Noises are drawn once a process, as loops of half a minute, and enter at a random place.
+Noise is computed once per process as a loop of 24 seconds, and played from a random sample on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = [
     "COLOURS_DB",
     "HOP",
     "coloured_noise",
+    "convolve",
     "curve_length",
     "filter_minimum_phase",
     "interpolate_curve",
@@ -45,7 +46,7 @@ COLOURS_DB: dict[str, tuple[tuple[float, float], ...]] = {  # spectral density, 
 
 @lru_cache(maxsize=len(COLOURS_DB))
 def _loop(colour: str) -> Floats32:
-    """A loop of noise without a seam, of unit power."""
+    """Return a periodic loop of noise of unit power."""
     from scipy.fft import irfft, rfftfreq
 
     rng = np.random.default_rng([sorted(COLOURS_DB).index(colour), LOOP])
@@ -59,7 +60,7 @@ def _loop(colour: str) -> Floats32:
 
 
 def coloured_noise(colour: str, *, count: int, rng: Generator) -> Floats32:
-    """Noise of unit power.
+    """Return noise of unit power with a spectrum of `COLOURS_DB`.
 
     Parameters
     ----------
@@ -77,22 +78,22 @@ def coloured_noise(colour: str, *, count: int, rng: Generator) -> Floats32:
 
 
 def play_loop(loop: Floats32, *, count: int, rng: Generator) -> Floats32:
-    """A loop from a random place on, for as long as asked: float32 [shape=(count,)]."""
+    """Repeat a loop from a random sample on, for `count` samples: float32 [shape=(count,)]."""
     start = int(rng.integers(len(loop)))
     return np.resize(np.concatenate([loop[start:], loop[:start]]), count)
 
 
 def curve_length(count: int) -> int:
-    """How many values a curve over so many samples has, both ends counted."""
+    """Return the number of values of a curve over `count` samples, both ends included."""
     return -(-count // HOP) + 1
 
 
 def interpolate_curve(curve: Floats64, *, count: int) -> Floats32:
-    """A curve with a value every `HOP` samples, drawn with straight lines: float32 [shape=(count,)].
+    """Interpolate a curve of one value every `HOP` samples linearly: float32 [shape=(count,)].
 
     Parameters
     ----------
-    curve : float [shape=(frames(count),)]
+    curve : float [shape=(curve_length(count),)]
     count : int
         Samples.
     """
@@ -102,34 +103,41 @@ def interpolate_curve(curve: Floats64, *, count: int) -> Floats32:
 
 
 def random_curve(count: int, *, rate_hz: float, rng: Generator) -> Floats64:
-    """A normal random curve that turns about `rate_hz` times a second: float [shape=(frames(count),)]."""
+    """Return a normal random curve with `rate_hz` knots a second: float [shape=(curve_length(count),)]."""
     at = np.arange(curve_length(count)) * (HOP / RATE * rate_hz) + rng.random()
     knots = int(at[-1]) + 2
     return np.asarray(np.interp(at, np.arange(knots), rng.standard_normal(knots)), np.float64)
 
 
 def rms(samples: npt.NDArray[np.floating]) -> float:
-    """Root of the mean square; 0 of nothing."""
+    """Return the root mean square; 0 for an empty signal."""
     return float(np.sqrt(np.dot(samples, samples) / len(samples))) if len(samples) else 0.0
 
 
 def normalise_rms(samples: Floats32) -> Floats32:
-    """The same with unit power; silence stays silence."""
+    """Scale a signal to unit power; silence stays silence."""
     return np.asarray(samples / np.float32(max(rms(samples), 1e-9)), np.float32)
+
+
+def convolve(samples: Floats32, response: Floats32) -> Floats32:
+    """Convolve a signal with a response, cut to the length of the signal: float32 [shape=(samples,)]."""
+    from scipy.signal import oaconvolve
+
+    return np.asarray(oaconvolve(samples, response[: len(samples)])[: len(samples)], np.float32)
 
 
 def filter_minimum_phase(
     samples: Floats32, *, knots_hz: npt.ArrayLike, gains_db: npt.ArrayLike, rate: int = RATE
 ) -> Floats32:
-    """Samples through a filter of that gain, of minimum phase: what begins at a sample still begins there.
+    """Apply a minimum-phase filter with a given magnitude response, which delays no onset.
 
     Parameters
     ----------
     samples : float32 [shape=(samples,)]
     knots_hz, gains_db : float [shape=(knots,)]
-        The gain, straight between its knots over the logarithm of frequency.
+        Magnitude response, interpolated linearly over log frequency.
     rate : int
-        Of the samples, in Hz.
+        Sample rate, in Hz.
 
     Returns
     -------
@@ -141,7 +149,7 @@ def filter_minimum_phase(
     size = 8192
     hz = np.maximum(rfftfreq(size, 1 / rate), 1)
     log_gain = np.interp(np.log(hz), np.log(np.asarray(knots_hz)), np.asarray(gains_db)) * (np.log(10) / 20)
-    fold = np.zeros(size)  # the cepstrum's second half onto its first: Oppenheim and Schafer, chapter 12
+    fold = np.zeros(size)  # folds the cepstrum (Oppenheim and Schafer, Discrete-Time Signal Processing, chapter 12)
     fold[[0, size // 2]], fold[1 : size // 2] = 1, 2
     taps = irfft(np.exp(rfft(irfft(log_gain, size) * fold)), size)[: size // 2]
     taps[size // 4 :] *= np.linspace(1, 0, size // 4)

@@ -1,4 +1,4 @@
-"""Recorders: how microphones colour, what hums, hisses and crackles, and tape that does not run evenly."""
+"""Degradations of recorders: frequency response, hum, hiss, crackle, handling noise, wow and flutter."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ WAVER_S = 0.002
 
 
 def random_equaliser(samples: Floats32, *, rng: Generator, spread_db: float, rate: int = RATE) -> Floats32:
-    """A smooth equaliser whose gains are normal around 0: float32 [shape=(samples,)]."""
+    """Apply a smooth random equaliser, its gains normal with mean 0: float32 [shape=(samples,)]."""
     return filter_minimum_phase(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)), rate=rate)
 
 
 def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
-    """A small microphone in a small case: no lows, no highs, resonances between: float32 [shape=(samples,)]."""
+    """Simulate a cheap microphone, band-limited and with resonances: float32 [shape=(samples,)]."""
     hz = np.geomspace(20, 20000, 200)
     low, high = np.exp(rng.uniform(np.log(60), np.log(450))), np.exp(rng.uniform(np.log(3500), np.log(15000)))
     gains = -10 * np.log10(1 + (low / hz) ** rng.choice([2, 4])) - 10 * np.log10(1 + (hz / high) ** 8)
@@ -51,14 +51,14 @@ def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def muffle(samples: Floats32, *, rng: Generator) -> Floats32:
-    """From behind a door or a coat: highs fall by 6 to 15 dB an octave: float32 [shape=(samples,)]."""
+    """Attenuate high frequencies by 6 to 15 dB an octave, as behind a door: float32 [shape=(samples,)]."""
     corner_hz = np.exp(rng.uniform(np.log(400), np.log(2500)))
     lost_db = min(rng.uniform(6, 15) * np.log2(20000 / corner_hz), 50)
     return filter_minimum_phase(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
 
 
 def comb_filter(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Two channels that do not hear the same at the same time, added up: float32 [shape=(samples,)]."""
+    """Add a delayed copy, as when two microphones are mixed to mono: float32 [shape=(samples,)]."""
     late = round(rng.uniform(0.0001, 0.0025) * RATE)
     out = samples.copy()
     out[late:] += np.float32(rng.uniform(0.3, 0.95) * rng.choice([1, -1], p=[0.8, 0.2])) * samples[:-late]
@@ -66,7 +66,7 @@ def comb_filter(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def handling_noise(count: int, *, rng: Generator) -> Floats32:
-    """Knocks against the microphone or its stand, of unit power: float32 [shape=(count,)]."""
+    """Synthesise knocks against the microphone or its stand, of unit power: float32 [shape=(count,)]."""
     out = np.zeros(count, np.float32)
     for _ in range(1 + rng.poisson(count / RATE / rng.uniform(4, 20))):
         time = np.arange(int(0.25 * RATE)) / RATE
@@ -78,7 +78,7 @@ def handling_noise(count: int, *, rng: Generator) -> Floats32:
 
 
 def hum(count: int, *, rng: Generator) -> Floats32:
-    """The mains, at 50 or 60 Hz, and its harmonics, of unit power: float32 [shape=(count,)]."""
+    """Synthesise mains hum at 50 or 60 Hz with harmonics, of unit power: float32 [shape=(count,)]."""
     period = RATE // int(rng.choice([50, 60]))  # 882 or 735 samples, exactly
     turns = np.arange(1, 25)
     gains = turns ** -rng.uniform(0.6, 2.0) * np.exp(rng.normal(0, 0.7, len(turns)))
@@ -89,12 +89,12 @@ def hum(count: int, *, rng: Generator) -> Floats32:
 
 
 def hiss(count: int, *, rng: Generator) -> Floats32:
-    """Noise of tape, of an amplifier, of a quiet room, of unit power: float32 [shape=(count,)]."""
+    """Synthesise the noise of tape, amplifier or a quiet room, of unit power: float32 [shape=(count,)]."""
     return coloured_noise(("white", "pink", "brown", "hiss")[rng.integers(4)], count=count, rng=rng)
 
 
 def crackle(count: int, *, rng: Generator) -> Floats32:
-    """A worn record: dust, a scratch that returns with every turn, rumble: float32 [shape=(count,)], of unit power."""
+    """Synthesise the noise of a worn record (clicks, scratch, rumble), of unit power: float32 [shape=(count,)]."""
     turn_s = 60 / rng.choice([100 / 3, 45, 78])
     dust = rng.integers(count, size=rng.poisson(count / RATE * np.exp(rng.uniform(np.log(3), np.log(60)))))
     clicks = np.zeros(count, np.float32)
@@ -112,7 +112,7 @@ def crackle(count: int, *, rng: Generator) -> Floats32:
 
 
 def wow_and_flutter(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Wow and flutter: time that runs unevenly, never more than 2 ms off: float32 [shape=(samples,)]."""
+    """Simulate wow and flutter: uneven speed, at most 2 ms off in time: float32 [shape=(samples,)]."""
     count = len(samples)
     time = np.arange(curve_length(count)) * (HOP / RATE)
     off = 0.5 * random_curve(count, rate_hz=rng.uniform(0.5, 3), rng=rng)
