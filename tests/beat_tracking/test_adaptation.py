@@ -258,7 +258,7 @@ class TestRun:
     def test_force_spares_a_folder_of_something_else(self, base, span, tmp_path):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="holds something else"):
+        with pytest.raises(InputError, match="holds other files"):
             self.run(span, base, tmp_path / "mine", strategy="decoder", settings=None, force=True)
         assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
@@ -331,7 +331,7 @@ class TestRun:
 
     def test_needs_a_folder_to_write_in(self, base, span, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match=r"cannot be made: .* is a file"):
+        with pytest.raises(InputError, match=r"cannot be created: .* is a file"):
             self.run(span, base, tmp_path / "file" / "mine")
 
     def test_refuses_labels_after_the_end(self, base, track, tmp_path):

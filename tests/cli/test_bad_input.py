@@ -366,7 +366,7 @@ class TestOutputs:
         where.touch()
         for arguments in (("track", song, "-o"), ("evaluate", tmp_path, "-o"), ("adapt", tmp_path, "-o")):
             said = refused(*arguments, where / "x.beats")
-            assert f"{where / 'x.beats'}: cannot be made: {where} is a file" in said
+            assert f"{where / 'x.beats'}: cannot be created: {where} is a file" in said
 
     @pytest.mark.parametrize(("option", "name"), [("-o", "x.doc"), ("--clicks", "x.doc"), ("--plot", "x.doc")])
     def test_of_unknown_kind_name_the_kinds_there_are(self, refused, song, tmp_path, option, name):

@@ -147,7 +147,7 @@ class TestRefused:
         song.rename(tmp_path / "surdo.wav")
         before = (tmp_path / "surdo.wav").read_bytes()
         said = refused("-o", tmp_path, "--force", recording=tmp_path / "surdo.wav")
-        assert "is what is read here, and would be lost" in said
+        assert "is the input and would be overwritten" in said
         assert (tmp_path / "surdo.wav").read_bytes() == before
         assert names(tmp_path) == ["surdo.wav"]
 

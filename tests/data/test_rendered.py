@@ -271,10 +271,10 @@ class TestFolders:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"seed": 1}, "seed (0 there, 1 now)"),
-            ({"recordings": 2}, "recordings (3 there, 2 now)"),
-            ({"minutes": 0.3}, "minutes (0.2 there, 0.3 now)"),
-            ({"minutes": 0.3, "seed": 4}, "minutes (0.2 there, 0.3 now), seed (0 there, 4 now)"),
+            ({"seed": 1}, "seed (0 before, 1 now)"),
+            ({"recordings": 2}, "recordings (3 before, 2 now)"),
+            ({"minutes": 0.3}, "minutes (0.2 before, 0.3 now)"),
+            ({"minutes": 0.3, "seed": 4}, "minutes (0.2 before, 0.3 now), seed (0 before, 4 now)"),
         ],
     )
     def test_of_another_run_are_replaced_with_force_alone(self, tmp_path, changes, told):
@@ -450,14 +450,14 @@ class TestMultitracks:
 
     def test_other_kinds_are_refused_and_replaced_when_asked(self, tmp_path):
         made(tmp_path / "corpus", recordings=1, minutes=0.05)
-        with pytest.raises(InputError, match=r"differs in multitrack \(false there, true now\)"):
+        with pytest.raises(InputError, match=r"differs in multitrack \(false before, true now\)"):
             made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, multitrack=True, force=True)
         (tmp_path / "corpus" / "candombe-002").mkdir()
         assert listed(tmp_path / "corpus") == {
             *("corpus.toml", "candombe-001", "candombe-002"),
         }
-        with pytest.raises(InputError, match=r"differs in multitrack \(true there, false now\)"):
+        with pytest.raises(InputError, match=r"differs in multitrack \(true before, false now\)"):
             made(tmp_path / "corpus", recordings=1, minutes=0.05)
         made(tmp_path / "corpus", recordings=1, minutes=0.05, force=True)
         there = listed(tmp_path / "corpus")

@@ -107,7 +107,10 @@ def test_missing_folders_are_made_and_unmade(tmp_path: Path) -> None:
 def test_a_path_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for write in (atomic_file, lambda path: atomic_folder(path, marker="x"), lambda path: atomic_files(path, ["y"])):
-        with pytest.raises(InputError, match=r"cannot be made: .*file is a file"), write(tmp_path / "file" / "a" / "b"):
+        with (
+            pytest.raises(InputError, match=r"cannot be created: .*file is a file"),
+            write(tmp_path / "file" / "a" / "b"),
+        ):
             raise AssertionError("the block must not run")
     with pytest.raises(InputError, match="is a file"):
         check_parent_folder(tmp_path / "file" / "a")

@@ -230,7 +230,7 @@ def test_svl_of_others(file) -> None:
     ("text", "words"),
     [
         (svl(""), "has no beats"),
-        (svl('<point label="1" />'), "damaged frame number"),
+        (svl('<point label="1" />'), "damaged number"),
         (svl('<point frame="5" label="chorus" />'), "point 1: 'chorus' is not the place of a beat"),
         (svl('<point frame="5" /><point frame="5" />'), "song.beats: point 2: .* is the same beat as in point 1"),
         (svl('<point frame="-96000" />'), "cannot come before the recording starts"),

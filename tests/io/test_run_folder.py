@@ -280,7 +280,7 @@ class TestWorkingFolder:
 
         with pytest.raises(MemoryError, match=r"\[\]"):
             leave({"steps": 3})
-        with pytest.raises(InputError, match=r"of a run that differs in steps \(3 there, 4 now\)"):
+        with pytest.raises(InputError, match=r"of a run that differs in steps \(3 before, 4 now\)"):
             leave({"steps": 4})
         with pytest.raises(MemoryError, match="songs"):
             leave({"steps": 3})
@@ -295,7 +295,7 @@ def test_what_differs_is_named_up_to_five_things(tmp_path):
     with acquire(0):
         pass
     with (
-        pytest.raises(InputError, match=r"differs in 0 \(0 there, 1 now\), 1 .*, 4 \(0 there, 1 now\) and 3 more;"),
+        pytest.raises(InputError, match=r"differs in 0 \(0 before, 1 now\), 1 .*, 4 \(0 before, 1 now\) and 3 more;"),
         acquire(1),
     ):
         pass

@@ -234,7 +234,7 @@ class TestWhole:
         before = source.read_bytes()
         (tmp_path / "link").symlink_to(tmp_path)
         for out in (tmp_path, tmp_path / "link"):
-            with pytest.raises(InputError, match="is what is read here, and would be lost"):
+            with pytest.raises(InputError, match="is the input and would be overwritten"):
                 separate_file(source, SEPARATOR, out, force=True)
         assert source.read_bytes() == before
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -367,7 +367,7 @@ def track_folder(
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
 
-    def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+    def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         run = (
             workers.parallel_map(
                 tracker.track, recordings, processes=processes or _processes_worth_starting(recordings)

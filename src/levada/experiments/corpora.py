@@ -85,7 +85,7 @@ def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] |
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder.parent) from None
+        raise InputError(f"cannot be created: {(error.strerror or str(error)).lower()}", path=folder.parent) from None
     render_corpus(
         folder,
         tradition,

@@ -319,7 +319,7 @@ def _made(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder) from None
+        raise InputError(f"cannot be created: {(error.strerror or str(error)).lower()}", path=folder) from None
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

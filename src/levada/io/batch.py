@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -212,7 +212,7 @@ def _facts(entry: Entry | None, name: str, about: Mapping[str, Any]) -> dict[str
 def process_folder(
     folder: str | Path,
     out: str | Path,
-    process: Callable[[Sequence[Path]], Iterator[tuple[Path, Result]]],
+    process: Callable[[Sequence[Path]], Generator[tuple[Path, Result], None, None]],
     *,
     kind: str,
     config: Mapping[str, Any],
@@ -290,7 +290,7 @@ def process_folder(
             return BatchReport(done, before, failed, skipped, tuple(rows))
 
         try:
-            with closing(_closable(process(todo))) as results:
+            with closing(process(todo)) as results:
                 for path, result in results:
                     problem = _write(held, path, items[path], names[path], result)
                     if problem:
@@ -323,11 +323,6 @@ def _write_own_table(held: RunFolder, table: str | Path | None, report: BatchRep
     write_table(table, report, force=True)
     with held.writing(TABLE.format(Path(table).name), source=Path(table)):
         pass  # it has no files inside the folder
-
-
-def _closable(results: Iterator[tuple[Path, Result]]) -> Generator[tuple[Path, Result], None, None]:
-    """The same, ended at once when whoever reads it stops."""
-    yield from results
 
 
 def _outputs(held: RunFolder, item: str, name: str, *, is_file: bool) -> list[str]:

@@ -305,6 +305,11 @@ def _at_every(data: mmap, magic: bytes) -> list[Section]:
     while at > 0:
         starts.append(at)
         at = data.find(magic, at + 1)
+    return _split(data, starts)
+
+
+def _split(data: mmap, starts: list[int]) -> list[Section]:
+    """Return a section for each start; none where the file is one recording."""
     if len(starts) == 1:
         return []
     return [Section(start, stop) for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
@@ -319,9 +324,7 @@ def _ogg_sections(data: mmap) -> list[Section]:
             starts.append(at)
         among_first = is_first
         at += 27
-    if len(starts) == 1:
-        return []
-    return [Section(start, stop) for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
+    return _split(data, starts)
 
 
 def _mpeg_sections(data: mmap) -> list[Section]:

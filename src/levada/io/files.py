@@ -1,8 +1,7 @@
-"""Files that are either whole or not there.
+"""Atomic files and folders, folder locks, and checks before writing.
 
-Everything this project writes is written under a temporary name in the same folder and renamed when it is
-complete, so that neither a crash nor a full disk leaves half a file behind, and nothing is overwritten unless
-the user asked for it.
+Every output is written under a temporary name in the same folder and renamed when it is complete: a crash or a full
+disk leaves no partial file, and nothing is overwritten without `force`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -60,12 +59,12 @@ _REASONS = {
 
 @contextmanager
 def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
-    r"""Lend a temporary path with the same suffix that becomes `path` if the block succeeds.
+    r"""Open a temporary path that is renamed to `path` if the block succeeds.
 
     Parameters
     ----------
     path : path-like
-        The file to write. A symbolic link is followed. Folders that it is to lie in are made.
+        The file to write. A symbolic link is followed. Missing parent folders are created.
     force : bool
         Whether a file that exists may be replaced.
 
@@ -77,39 +76,34 @@ def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the file exists and `force` is not given, its folder cannot be made or written, or the disk is full.
-        Whatever is raised, the temporary file is removed and a previous file is untouched.
+        If the file exists and `force` is not given, its folder cannot be created or written, or the disk is full.
+        After any error the temporary file is removed, and an existing file is unchanged.
 
     Examples
     --------
-    >>> with atomic("song.beats") as temporary:        # doctest: +SKIP
+    >>> with atomic_file("song.beats") as temporary:        # doctest: +SKIP
     ...     temporary.write_text("0.5\t1\n")
     """
     target = Path(os.path.realpath(path))
-    temporary = temporary_path(target)
-    with wrap_errors(path, target, temporary), ExitStack() as stack:
-        _refuse(path, target, force=force)
-        stack.enter_context(_parents(path))
-        try:
-            temporary.touch(exist_ok=False)
-            yield temporary
-            _refuse(path, target, force=force)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _staged(
+        path, target, temporary_path(target), lambda: _refuse(path, target, force=force),
+        lambda temporary: os.replace(temporary, target),
+    ) as temporary:  # fmt: skip
+        temporary.touch(exist_ok=False)
+        yield temporary
 
 
 @contextmanager
 def atomic_folder(path: str | Path, *, marker: str, force: bool = False) -> Iterator[Path]:
-    """Lend a temporary folder that becomes `path` as a whole if the block succeeds.
+    """Open a temporary folder that is renamed to `path` if the block succeeds.
 
     Parameters
     ----------
     path : path-like
-        The folder to write. It may exist if it is empty. Folders that it is to lie in are made.
+        The folder to write. It may exist if it is empty. Missing parent folders are created.
     marker : str
         Name of a file that every folder of this kind contains. With `force`, a folder is replaced only if it
-        contains such a file, so that no mistyped output costs anybody a folder of something else.
+        contains this file: a mistyped path cannot destroy other data.
     force : bool
         Whether a folder of the same kind may be replaced.
 
@@ -121,36 +115,31 @@ def atomic_folder(path: str | Path, *, marker: str, force: bool = False) -> Iter
     Raises
     ------
     InputError
-        As for `atomic_file`, and if `force` would replace a folder of another kind, or one that is only linked here.
+        As for `atomic_file`, and if `force` would replace a folder of another kind, or a symbolic link.
     """
     target = Path(os.path.realpath(path))
-    temporary = temporary_path(target)
-    with wrap_errors(path, target, temporary), ExitStack() as stack:
-        _refuse_folder(path, target, marker=marker, force=force)
-        stack.enter_context(_parents(path))
-        try:
-            temporary.mkdir()
-            yield temporary
-            _refuse_folder(path, target, marker=marker, force=force)
-            _swap(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _staged(
+        path, target, temporary_path(target), lambda: _refuse_folder(path, target, marker=marker, force=force),
+        lambda temporary: _swap(temporary, target),
+    ) as temporary:  # fmt: skip
+        temporary.mkdir()
+        yield temporary
 
 
 @contextmanager
 def atomic_files(
     path: str | Path, names: Collection[str], *, source: Path | None = None, force: bool = False
 ) -> Iterator[Path]:
-    """Lend a temporary folder; the files made in it appear in `path` if the block succeeds.
+    """Open a temporary folder whose files are moved to `path` if the block succeeds.
 
     Parameters
     ----------
     path : path-like
-        The folder the files go to. It is made, as a whole, if it does not exist; others in it stay as they are.
+        The folder of the files; created if it does not exist. Other files in it are unchanged.
     names : collection of str
-        Of all the files that the block makes.
+        Names of all files that the block writes.
     source : Path, optional
-        A file that is not replaced whatever is asked for: what the others are made of.
+        The input file, which is never replaced.
     force : bool
         Whether files that exist may be replaced.
 
@@ -165,28 +154,43 @@ def atomic_files(
         As for `atomic_file`, for any of the files.
     """
     target = Path(os.path.realpath(path))
-    inside = target / ".levada"
-    temporary = temporary_path(inside if target.is_dir() else target)
+
+    def publish(temporary: Path) -> None:
+        if not target.exists():
+            temporary.rename(target)
+            return
+        for name in names:
+            os.replace(temporary / name, target / name)
+
+    with _staged(
+        path, target, temporary_path(target / ".levada" if target.is_dir() else target),
+        lambda: check_can_write(path, names, source=source, force=force), publish,
+    ) as temporary:  # fmt: skip
+        temporary.mkdir()
+        yield temporary
+
+
+@contextmanager
+def _staged(
+    path: str | Path, target: Path, temporary: Path, check: Callable[[], None], publish: Callable[[Path], None]
+) -> Iterator[Path]:
+    """Check that a target may be written, lend a temporary path, and publish it if the block succeeds."""
     with wrap_errors(path, target, temporary), ExitStack() as stack:
-        check_can_write(path, names, source=source, force=force)
+        check()
         stack.enter_context(_parents(path))
         try:
-            temporary.mkdir()
             yield temporary
-            check_can_write(path, names, source=source, force=force)
-            if not target.exists():
-                temporary.rename(target)
-                return
-            for name in names:
-                os.replace(temporary / name, target / name)
+            check()
+            publish(temporary)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(OSError):
+                remove_paths([temporary])
 
 
 def check_can_write(
     path: str | Path, names: Collection[str], *, source: Path | None = None, force: bool = False
 ) -> None:
-    """Refuse what `atomic_files` would refuse, before any time is spent.
+    """Check early whether `atomic_files` could write.
 
     Raises
     ------
@@ -201,12 +205,12 @@ def check_can_write(
         raise InputError("is a file: give the name of a folder", path=path)
     for name in names:
         if source is not None and (target / name).exists() and (target / name).samefile(source):
-            raise InputError("is what is read here, and would be lost; choose another folder", path=Path(path) / name)
+            raise InputError("is the input and would be overwritten; choose another folder", path=Path(path) / name)
         _refuse(Path(path) / name, target / name, force=force)
 
 
 def remove_paths(paths: Iterable[Path]) -> None:
-    """Remove files, and folders with all that is in them, where they exist."""
+    """Remove files, and folders with their content, where they exist."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -221,9 +225,9 @@ def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no suc
     ----------
     path : path-like
     purpose : str
-        What it is read for, completing "mido is needed to …".
+        Why it is read, completing "mido is needed to …".
     missing : str
-        What is said where there is no such file.
+        Message for a missing file.
 
     Returns
     -------
@@ -245,29 +249,29 @@ def read_midi(path: str | Path, *, purpose: str, missing: str = "there is no suc
     except FileNotFoundError:
         raise InputError(missing, path=path) from None
     except (OSError, EOFError, ValueError, LookupError, mido.midifiles.meta.KeySignatureError) as error:
-        raise InputError(f"is no MIDI file that can be read: {error or type(error).__name__}", path=path) from None
+        raise InputError(f"cannot be read as MIDI: {error or type(error).__name__}", path=path) from None
 
 
-def config_differences(theirs: Any, ours: Any, name: str = "") -> list[str]:
-    """Name the entries in which two manifests differ, dotted, with their values where these are short."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        keys = sorted({*theirs, *ours})
-        return [found for key in keys for found in config_differences(theirs.get(key), ours.get(key), f"{name}.{key}")]
-    if theirs == ours:
+def config_differences(existing: Any, new: Any, name: str = "") -> list[str]:
+    """List the dotted names of entries in which two configurations differ, with short values."""
+    if isinstance(existing, dict) and isinstance(new, dict):
+        keys = sorted({*existing, *new})
+        return [one for key in keys for one in config_differences(existing.get(key), new.get(key), f"{name}.{key}")]
+    if existing == new:
         return []
-    values = [json.dumps(value, ensure_ascii=False, default=str) for value in (theirs, ours)]
+    values = [json.dumps(value, ensure_ascii=False, default=str) for value in (existing, new)]
     is_short = all(len(value) <= SHORT and not re.fullmatch(r'"[0-9a-f]{16,}"', value) for value in values)
-    return [(name.removeprefix(".") or "everything") + (f" ({values[0]} there, {values[1]} now)" if is_short else "")]
+    return [(name.removeprefix(".") or "everything") + (f" ({values[0]} before, {values[1]} now)" if is_short else "")]
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder for the time of a block; the lock of a process that is gone counts for nothing.
+    """Hold the lock of a folder; the lock of a process that has ended does not count.
 
     Raises
     ------
     InputError
-        If another process holds it; says which one, on which machine.
+        If another process holds it; the message names process and host.
     """
     from filelock import FileLock, Timeout
 
@@ -281,9 +285,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 path=folder,
             ) from None
     try:
-        me = {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now()}
         with suppress(OSError):
-            (folder / HOLDER).write_text(json.dumps(me), encoding="utf-8")
+            (folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
@@ -296,19 +300,19 @@ def _holder(folder: Path) -> str:
         holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it does not say which"
+        return "unknown"
 
 
 def utc_now() -> str:
-    """Return date and time of day: ISO 8601, UTC."""
+    """Return the current date and time: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def temporary_path(target: Path) -> Path:
-    """A name beside a file or folder, to write it under until it is whole.
+    """Return a temporary name in the folder of a file or folder.
 
-    The name has this process in it. Those of processes of this machine that are gone are removed on the way: they were
-    killed. What another machine is writing on a shared disk is left alone.
+    The name holds host and process. Temporary files of killed processes of this host are removed on the way; those of
+    other hosts on a shared disk are kept.
     """
     _remove_leftovers(target.parent)
     return target.with_name(f"{TEMPORARY}{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{target.suffix[:16]}")
@@ -316,7 +320,7 @@ def temporary_path(target: Path) -> Path:
 
 @lru_cache(maxsize=1024)
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders of processes of this machine that are gone; once a folder and process."""
+    """Remove temporary files of processes of this host that have ended; once per folder and process."""
     for leftover in folder.glob(f"{TEMPORARY}{_host()}-*"):
         found = re.match(rf"{re.escape(TEMPORARY)}{_host()}-(\d+)-", leftover.name)
         if found and not _is_alive(int(found[1])):
@@ -326,7 +330,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """What tells this machine apart, with the space of process numbers where there are several (containers)."""
+    """Return an identifier of this host and, in containers, of the PID namespace."""
     space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
@@ -334,7 +338,7 @@ def _host() -> str:
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # where asking would end it
+    if os.name == "nt":  # where os.kill would end the process
         return True
     try:
         os.kill(pid, 0)
@@ -350,7 +354,7 @@ def _refuse(path: str | Path, target: Path, *, force: bool) -> None:
     if target.is_dir():
         raise InputError("is a folder: give the name of a file", path=path)
     if target.exists() and not target.is_file():
-        raise InputError("is not an ordinary file and would be destroyed by writing to it", path=path)
+        raise InputError("is not an ordinary file and cannot be replaced", path=path)
     if target.exists() and not force:
         raise InputError("exists already; give another name, or --force to overwrite it", path=path)
 
@@ -364,14 +368,14 @@ def _refuse_folder(path: str | Path, target: Path, *, marker: str, force: bool) 
     if not any(target.iterdir()):
         return
     if not (target / marker).is_file():
-        raise InputError(f"holds something else (there is no {marker} in it); give another name", path=path)
+        raise InputError(f"holds other files (there is no {marker} in it); give another name", path=path)
     if not force:
         raise InputError("exists already; give another name, or --force to replace it", path=path)
     check_not_link(path)
 
 
 def check_not_link(path: str | Path) -> None:
-    """Refuse a link to a folder whose content would be removed: what it points to may be another's.
+    """Refuse a symbolic link to a folder whose content would be removed.
 
     Raises
     ------
@@ -379,13 +383,11 @@ def check_not_link(path: str | Path) -> None:
     """
     if Path(path).is_symlink():
         target = os.path.realpath(path)
-        raise InputError(
-            f"is a link, and the folder that it points to is not replaced; name {target}, or remove the link", path=path
-        )
+        raise InputError(f"is a link, and its target is not replaced; name {target}, or remove the link", path=path)
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a file that cannot be written: try it, with an empty one that is removed.
+    """Check that a file can be written, by creating and removing an empty one.
 
     Raises
     ------
@@ -403,7 +405,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def check_parent_folder(path: str | Path) -> None:
-    """Refuse a path below a file: no folder can be made there.
+    """Refuse a path below a file.
 
     Raises
     ------
@@ -411,12 +413,12 @@ def check_parent_folder(path: str | Path) -> None:
     """
     existing = _existing(Path(os.path.realpath(path)).parent)
     if not existing.is_dir():
-        raise InputError(f"cannot be made: {existing} is a file, not a folder", path=path)
+        raise InputError(f"cannot be created: {existing} is a file, not a folder", path=path)
 
 
 @contextmanager
 def _parents(path: str | Path) -> Iterator[None]:
-    """Make the folders that a path lies in; those that were made are removed if the block fails."""
+    """Create missing parent folders; remove them again if the block fails."""
     folder = Path(os.path.realpath(path)).parent
     missing = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     try:
@@ -425,45 +427,45 @@ def _parents(path: str | Path) -> Iterator[None]:
         yield
     except BaseException:
         for one in missing:
-            with suppress(OSError):  # not empty, or never made
+            with suppress(OSError):  # not empty, or not created
                 one.rmdir()
         raise
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that there is."""
+    """Return the folder, or its nearest parent that exists."""
     return next(one for one in (folder, *folder.parents) if os.path.lexists(one))
 
 
 @contextmanager
 def wrap_errors(path: str | Path, *parts: Path) -> Iterator[None]:
-    """Turn an `OSError` about a file into an `InputError` in the user's words.
+    """Convert an `OSError` about an output into an `InputError`.
 
     Parameters
     ----------
     path : path-like
-        What the user wants written, as the message names it.
+        The output, as the message names it.
     *parts : Path
-        Files and folders that are a part of it; errors about others pass.
+        Other files and folders of it; errors about any other path pass.
 
     Raises
     ------
     InputError
-        Where the system says why `path` cannot be written.
+        In place of an `OSError` about `path`.
     """
-    ours = {Path(path), *parts}
+    paths = {Path(path), *parts}
     try:
         yield
     except OSError as error:
         about = None if error.filename is None else Path(error.filename)
-        if error.errno is None or not (about is None or about in ours or ours & set(about.parents)):
+        if error.errno is None or not (about is None or about in paths or paths & set(about.parents)):
             raise
         reason = _REASONS.get(error.errno, error.strerror or str(error))
         raise InputError(f"could not be written: {reason}", path=path) from error
 
 
 def _swap(temporary: Path, target: Path) -> None:
-    """Move `temporary` to `target`; a folder that was there is put aside first and back if that fails."""
+    """Rename `temporary` to `target`; an existing folder is renamed first, and back on failure."""
     if not target.exists():
         temporary.rename(target)
         return

@@ -1,10 +1,9 @@
-"""Output folders of commands that process many items: one writer at a time, and a manifest of every file written.
+"""Output folders of commands that process many items: a lock, and a manifest of every file written.
 
-A folder of beats, of stems, of rendered recordings or of mixtures is filled item by item, perhaps over days, by a
-command that may be killed. `RunFolder` is what all of these share: a lock, so that two processes never write to one
-folder; a manifest (`MANIFEST`, JSON lines, only appended to), which says for each item what it was made from, by what,
-when, and the hash of each file; and the rule that follows from it: **a file is replaced only if the manifest has it and
-it is unchanged**. What a person edited or put there is never overwritten and never removed.
+A folder of beats, stems, rendered recordings or mixtures is filled item by item by a command that may be killed and
+started again. `RunFolder` gives all of these a lock, so that one process writes at a time, and a manifest (`MANIFEST`,
+JSON lines, append-only) with the input, configuration, date and file hashes of every item. **A file is replaced only
+if the manifest lists it and it is unchanged**: files that a person edited or added are never overwritten or removed.
 
 >>> with RunFolder.acquire("out", kind="beats", config={"model": "base"}) as folder:    # doctest: +SKIP
 ...     for recording in recordings:
@@ -39,39 +38,39 @@ from levada.io.files import (
     utc_now,
     wrap_errors,
 )
+from levada.io.tables import join_names
 
 __all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "unchanged_files", "working_folder"]
 
 MANIFEST = "levada-manifest.jsonl"
 FORMAT = 1
-SHOWN = 5  # differing entries up to which a message has them
 DONE, FAILED, WRITING, REMOVED = "done", "failed", "writing", "removed"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one item.
+    """The result of one item.
 
     Parameters
     ----------
     item : str
-        What was processed: the path of a recording inside its folder, or a name.
+        Relative path of a recording, or a name.
     status : {"done", "failed", "writing", "removed"}
     config : str
-        Digest of all that decides the result (`config_digest`).
+        Digest of the configuration (`config_digest`).
     source : mapping
-        State of the input file: its ``sha256``, and ``size`` and ``mtime_ns``, by which an unchanged file is
-        recognised without reading it. Empty where there is no input, or it cannot be read.
+        State of the input file: ``sha256``, and ``size`` and ``mtime_ns``, which detect an unchanged file without
+        reading it. Empty without an input, or for one that cannot be read.
     files : mapping of str to mapping
-        State of each file written, by its path inside the folder.
+        State of each output file, by its relative path.
     error : str
-        Why it failed.
+        Reason of a failure.
     version : str
-        Of levada.
+        Version of levada.
     date : str
-        When it was finished: ISO 8601, UTC.
+        Date of completion: ISO 8601, UTC.
     facts : mapping
-        What is to be known of the result, for tables: numbers and texts.
+        Numbers and texts about the result, for tables.
     """
 
     item: str
@@ -86,25 +85,25 @@ class Entry:
 
 
 class RunFolder:
-    """An output folder that is held by this process; get one by `acquire`.
+    """An output folder locked by this process; see `acquire`.
 
     Parameters
     ----------
     path : Path
     kind : str
-        What it holds: "beats", "stems", "rendered recordings" …
+        Kind of its content: "beats", "stems", "rendered recordings" …
     is_continued : bool
-        Whether an earlier call of the same config wrote to it.
+        Whether an earlier run of the same configuration wrote to it.
     config : str
-        Digest of what decides the results of this run.
+        Digest of the configuration of this run.
     entries : iterable of Entry
-        What the manifest says, in its order; the attribute of this name has the newest entry of each item.
+        Entries of the manifest, in order; the attribute maps each item to its newest entry.
     """
 
     def __init__(self, path: Path, kind: str, config: str, entries: Iterable[Entry] = ()) -> None:
         self.path, self.kind, self.config, self.entries = path, kind, config, dict[str, Entry]()
         self.is_continued = False
-        self._written: dict[str, list[Mapping[str, Any]]] = {}  # every state of a file that levada ever wrote
+        self._written: dict[str, list[Mapping[str, Any]]] = {}  # every state in which levada wrote a file
         for entry in entries:
             self._remember(entry)
 
@@ -121,24 +120,24 @@ class RunFolder:
         advice: str = "name another folder, or --force to replace them one by one",
         force: bool = False,
     ) -> Iterator[RunFolder]:
-        """Take an output folder for the time of a block; it is made if it does not exist.
+        """Lock an output folder, which is created if it does not exist.
 
         Parameters
         ----------
         path : path-like
         kind : str
-            What it is to hold.
+            Kind of its content.
         config : mapping
-            All that decides the results, as JSON has it: model, its digest, settings. A run that was interrupted is
-            continued by one of the same config.
+            Everything that determines the results, as JSON: model, its digest, settings. An interrupted run continues
+            in one of the same configuration.
         about : mapping, optional
-            What else is worth knowing and decides nothing: the name of a model.
+            Further information that does not affect the results, such as the name of a model.
         shared : bool
-            Whether a folder without a manifest may hold other files, which stay.
+            Whether a folder without a manifest may hold other files, which are kept.
         advice : str
-            What to do about files of another config, for the message.
+            Advice of the message about files of another configuration.
         force : bool
-            Whether a run of another config may replace what the manifest has, file by file as new ones are written.
+            Whether files of another configuration in the manifest may be replaced, one by one.
 
         Yields
         ------
@@ -147,8 +146,8 @@ class RunFolder:
         Raises
         ------
         InputError
-            If another process holds the folder; it holds files and no manifest, another kind of files, or those of
-            another config and `force` is not given; or it cannot be made or written.
+            If another process holds the lock; the folder has files and no manifest, another kind of content, or files
+            of another configuration and `force` is not given; or it cannot be created or written.
         """
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
@@ -167,7 +166,7 @@ class RunFolder:
             if header is not None and header["kind"] != kind:
                 raise InputError(f"holds {header['kind']}, not {kind}; name another folder", path=path)
             if header is not None and header["digest"] != digest and not force:
-                what = _listed(config_differences(header["config"], json.loads(_canonical(config))))
+                what = join_names(config_differences(header["config"], json.loads(_canonical(config))))
                 raise InputError(
                     f"holds {kind} of a run that differs in {what}; {advice}",
                     path=path,
@@ -180,13 +179,13 @@ class RunFolder:
             yield found
 
     def is_done(self, item: str, *, source: Path | None = None) -> bool:
-        """Whether an item was finished with this config, from its input as it is now, and its files are there.
+        """Whether an item is done: same configuration, unchanged input, existing files.
 
         Parameters
         ----------
         item : str
         source : Path, optional
-            Its input.
+            Its input file.
         """
         entry = self.entries.get(item)
         return (
@@ -197,22 +196,22 @@ class RunFolder:
         )
 
     def edited(self, item: str) -> list[str]:
-        """Files of an item that were changed since they were written."""
+        """Return the files of an item that were changed since they were written."""
         entry = self.entries.get(item)
         files = {} if entry is None else entry.files
-        return [name for name in files if (self.path / name).exists() and not self._is_ours(name)]
+        return [name for name in files if (self.path / name).exists() and not self._is_unedited(name)]
 
     def need_replaceable(self, names: Iterable[str]) -> None:
-        """Refuse to write over files that are not in the manifest, or were changed since.
+        """Refuse to overwrite files that are not in the manifest, or were changed since.
 
         Raises
         ------
         InputError
-            For the first of such files; it says which.
+            Naming the first such file.
         """
         for name in names:
             target = self.path / name
-            if not os.path.lexists(target) or self._is_ours(name):
+            if not os.path.lexists(target) or self._is_unedited(name):
                 continue
             if name in self._written:
                 raise InputError("was changed after levada wrote it, and is kept; move it away", path=target)
@@ -222,27 +221,27 @@ class RunFolder:
     def writing(
         self, item: str, *, source: Path | None = None, facts: Mapping[str, Any] | None = None
     ) -> Iterator[Path]:
-        """Lend a temporary folder; what the block writes there becomes the files of an item.
+        """Open a temporary folder whose files become the files of an item.
 
-        Files of an earlier run of the same item that are not among the new ones are removed, if they are unchanged.
+        Unchanged files of an earlier run of the item that are not written again are removed.
 
         Parameters
         ----------
         item : str
         source : Path, optional
-            Its input.
+            Its input file.
         facts : mapping, optional
-            What is to be known of the result; the block may still add to it.
+            Numbers and texts about the result; the block may add to it.
 
         Yields
         ------
         temporary : Path
-            Files go there under the paths that they will have inside the folder.
+            Folder for the files, at the relative paths that they will have.
 
         Raises
         ------
         InputError
-            If a file would replace one that may not be replaced, or cannot be written; then nothing is changed.
+            If a file would replace one that must be kept, or cannot be written; then nothing is changed.
         """
         temporary, state = temporary_path(self.path / "item"), _state_or_none(source)
         with wrap_errors(self.path, temporary):
@@ -255,7 +254,7 @@ class RunFolder:
                 self.need_replaceable(names)
                 before = self.entries.get(item)
                 files = {name: _state(temporary / name) for name in names}
-                self._record(Entry(item, WRITING, self.config, state, files, date=utc_now()))  # a kill may come now
+                self._record(Entry(item, WRITING, self.config, state, files, date=utc_now()))  # a kill may follow
                 for name in names:
                     target = self.path / name
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -267,18 +266,18 @@ class RunFolder:
                 shutil.rmtree(temporary, ignore_errors=True)
 
     def fail(self, item: str, error: str, *, source: Path | None = None) -> None:
-        """Record that an item failed, and why; files of an earlier run of it stay, and stay known."""
+        """Record that an item failed; files of an earlier run stay in the folder and in the manifest."""
         before = self.entries.get(item)
         files = {} if before is None else before.files
         self._record(Entry(item, FAILED, self.config, _state_or_none(source), files, error, date=utc_now()))
 
     def remove(self, item: str) -> list[str]:
-        """Remove the files of an item that are unchanged.
+        """Remove the unchanged files of an item.
 
         Returns
         -------
         list of str
-            Those that were changed by somebody, which are kept.
+            Changed files, which are kept.
         """
         names = self.entries[item].files if item in self.entries else {}
         for name in names:
@@ -287,30 +286,30 @@ class RunFolder:
         return [name for name in names if (self.path / name).exists()]
 
     def remove_others(self, items: Iterable[str]) -> None:
-        """Remove what earlier runs wrote for items that are none of these, but for files that somebody changed."""
+        """Remove the unchanged files of all other items."""
         for item in set(self.entries) - set(items):
             if self.entries[item].status != REMOVED:
                 self.remove(item)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file that describes the others; one that somebody changed, or put there, stays."""
+        """Write a text file about the folder, unless a person changed or added it."""
         target = self.path / name
-        if os.path.lexists(target) and not self._is_ours(name):
+        if os.path.lexists(target) and not self._is_unedited(name):
             return
         with self.writing(name) as temporary:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_text(text, encoding="utf-8")
 
     def _unlink(self, name: str) -> None:
-        """Remove a file that is unchanged, and the folders that it leaves empty."""
-        if self._is_ours(name):
+        """Remove a file if it is unchanged, and folders that become empty."""
+        if self._is_unedited(name):
             (self.path / name).unlink()
             for parent in list(PurePosixPath(name).parents)[:-1]:
                 with suppress(OSError):  # not empty
                     (self.path / parent).rmdir()
 
-    def _is_ours(self, name: str) -> bool:
-        """Whether a file is as levada wrote it, and lies in this folder: a linked one below it may be another's."""
+    def _is_unedited(self, name: str) -> bool:
+        """Whether a file is as levada wrote it, and not reached by a symbolic link."""
         if any((self.path / parent).is_symlink() for parent in list(PurePosixPath(name).parents)[:-1]):
             return False
         return any(_is_unchanged(self.path / name, state) for state in self._written.get(name, ()))
@@ -333,20 +332,20 @@ class RunFolder:
 
 @contextmanager
 def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = False) -> Iterator[Path]:
-    """Hold a folder of work that may be interrupted; it is removed if the block succeeds.
+    """Lock a folder for intermediate results; it is removed if the block succeeds.
 
     Parameters
     ----------
     path : path-like
     run : mapping
-        All that decides the result, as JSON has it. The unfinished work of the same run is gone on with.
+        Everything that determines the result, as JSON. An unfinished run of the same configuration is continued.
     force : bool
-        Whether the unfinished work of another run may be thrown away.
+        Whether unfinished results of another run may be removed.
 
     Yields
     ------
     Path
-        The folder: with what an interrupted call of the same run had done, or nothing but the manifest.
+        The folder, with the results of an interrupted run or only the manifest.
 
     Raises
     ------
@@ -354,7 +353,7 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
         As of `RunFolder.acquire`.
     """
     check_not_link(path)
-    advice = "repeat that call to finish it, or --force to throw it away"
+    advice = "repeat that command to finish it, or --force to discard it"
     with RunFolder.acquire(path, kind="unfinished work", config=run, advice=advice, force=force) as held:
         if not held.is_continued:
             remove_paths(file for file in held.path.iterdir() if file.name not in (MANIFEST, LOCK, HOLDER))
@@ -363,7 +362,7 @@ def working_folder(path: str | Path, *, run: Mapping[str, Any], force: bool = Fa
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
-    """Digest of what decides a result: 16 hexadecimal digits.
+    """Return a digest of a configuration: 16 hexadecimal digits.
 
     Examples
     --------
@@ -374,14 +373,9 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _listed(what: list[str]) -> str:
-    more = f" and {len(what) - SHOWN} more" if len(what) > SHOWN else ""
-    return ", ".join(what[:SHOWN]) + more
 
 
 def _is_in_use(folder: Path) -> bool:
@@ -389,7 +383,7 @@ def _is_in_use(folder: Path) -> bool:
 
 
 def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
-    """The last header and all entries; a last line that a kill left half written is passed over."""
+    """Return the last header and all entries; a last line that was not completed is removed."""
     path = folder / MANIFEST
     if not path.exists():
         return None, []
@@ -406,20 +400,20 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Entry]]:
                 entries.append(_confined(Entry(**row)))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number == len(lines) and not content.endswith(b"\n"):
-                path.write_bytes(content[: content.rfind(b"\n") + 1])  # or the next line would be joined to it
+                path.write_bytes(content[: content.rfind(b"\n") + 1])  # so that the next line is not joined to it
                 break
             raise InputError(f"is damaged ({error}): move it away", path=path, line=number) from None
     return header, entries
 
 
 def unchanged_files(folder: Path, *, kind: str) -> set[Path]:
-    """List the files in a folder that its manifest says levada wrote, and that nobody has changed since.
+    """Return the files of a folder that are in its manifest and unchanged.
 
     Parameters
     ----------
     folder : Path
     kind : str
-        What the folder must hold, as of `RunFolder.acquire`; one of another kind has no such files.
+        Kind of content, as in `RunFolder.acquire`; a folder of another kind gives an empty set.
 
     Raises
     ------
@@ -440,7 +434,7 @@ def unchanged_files(folder: Path, *, kind: str) -> set[Path]:
 
 
 def _confined(entry: Entry) -> Entry:
-    """An entry whose files lie inside the folder: a manifest is a file that anybody may have written."""
+    """Check that all files of an entry lie inside the folder, as a manifest is untrusted input."""
     for name in entry.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{name!r} is outside the folder")
@@ -453,14 +447,14 @@ def _state(path: Path) -> dict[str, Any]:
 
 
 def _state_or_none(path: Path | None) -> dict[str, Any]:
-    """The state of an input; empty where there is none or it cannot be read, which is said elsewhere."""
+    """Return the state of an input; empty without one, or for one that cannot be read."""
     with suppress(OSError):
         return {} if path is None else _state(path)
     return {}
 
 
 def _is_unchanged(path: Path, state: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was: the same size and time, or the same content."""
+    """Whether a file is unchanged: the same size and time, or the same content."""
     try:
         now = path.stat()
     except OSError:

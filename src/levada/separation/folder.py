@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def separate_folder(
         raise InputError("holds the recordings: choose another folder for their stems", path=out)
     outputs(separator, only=only, without=without)  # what is not known is said before the work
 
-    def process(recordings: Sequence[Path]) -> Iterator[tuple[Path, Result]]:
+    def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         lengths = {path: _length_s(path) for path in recordings} if progress is not None else {}
         done_s, total_s = 0, sum(lengths.values())
         for path in recordings:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from levada.errors import InputError
 from levada.io.formats.layers import Layer, Marker, normalize_text
-from levada.io.formats.xml_reader import is_root, parse_xml
+from levada.io.formats.xml_reader import is_root, parse_number, parse_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -113,11 +113,4 @@ def _layer(name: str, anchors: list[Anchor], end: float, path: str | Path, notes
 
 
 def _number(element: Element, name: str, path: str | Path, otherwise: str = "") -> float:
-    text = element.get(name, otherwise)
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not -1e7 < value < 1e7:
-        raise InputError(f"has a damaged number: {name} is {text[:20]!r}", path=path)
-    return value
+    return parse_number(element.get(name, otherwise), name, path=path)

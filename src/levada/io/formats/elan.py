@@ -7,12 +7,10 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
-from levada.io.formats.layers import Layer, Marker
+from levada.io.formats.layers import Layer, Marker, spans_ms
 from levada.io.formats.xml_reader import comment, escape, is_root, parse_xml
 
 __all__ = ["dump", "is_elan", "parse"]
-
-_SHOWN_MS = 50  # how long a beat is, at most: ELAN has no points
 
 
 def is_elan(text: str) -> bool:
@@ -55,19 +53,15 @@ def dump(beats: Beats, *, mark: str = "") -> str:
 
     A mark becomes a comment.
     """
-    starts = [round(time * 1000) for time, _ in beats]
-    ends = [
-        min(start + _SHOWN_MS, later)
-        for start, later in zip(starts, [*starts[1:], 1 << 62][: len(starts)], strict=True)
-    ]
-    slots = sorted({*starts, *ends})
+    spans = spans_ms(beats)
+    slots = sorted({time for span in spans for time in span})
     names = {time: f"ts{number}" for number, time in enumerate(slots, 1)}
     order = "".join(f'    <TIME_SLOT TIME_SLOT_ID="{names[time]}" TIME_VALUE="{time}"/>\n' for time in slots)
     annotations = "".join(
         f'    <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a{number}" TIME_SLOT_REF1="{names[start]}" '
         f'TIME_SLOT_REF2="{names[end]}"><ANNOTATION_VALUE>{escape(text)}</ANNOTATION_VALUE>'
         "</ALIGNABLE_ANNOTATION></ANNOTATION>\n"
-        for number, (start, end, text) in enumerate(zip(starts, ends, format_labels(beats), strict=True), 1)
+        for number, ((start, end), text) in enumerate(zip(spans, format_labels(beats), strict=True), 1)
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

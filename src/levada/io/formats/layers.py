@@ -11,7 +11,16 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["BeatAnnotation", "Layer", "Marker", "choose_layer", "normalize_text", "parse_time"]
+__all__ = [
+    "BeatAnnotation",
+    "Layer",
+    "Marker",
+    "choose_layer",
+    "normalize_text",
+    "parse_time",
+    "spans_ms",
+    "split_lines",
+]
 
 _TIME = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?\s?s?")
 _CLOCK = re.compile(r"([+-]?)(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:[.,]\d*)?)")
@@ -88,6 +97,18 @@ def choose_layer(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> L
         raise InputError(f"{which}: convention 'layer:NAME' chooses one", path=path)
     note = f"holds {len(filled)} layers ({names}): {best.name!r} is used; convention 'layer:NAME' chooses another"
     return Layer(best.marks, best.name, best.rank, best.unit, best.convention, best.is_sorted, (*best.notes, note))
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at the line ends of any operating system."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
+def spans_ms(beats: Beats, longest_ms: int = 50) -> list[tuple[int, int]]:
+    """Return start and end of each beat in ms, for formats without points; a beat ends before the next one starts."""
+    starts = [round(time * 1000) for time, _ in beats]
+    nexts = [*starts[1:], 1 << 62][: len(starts)]
+    return [(start, min(start + longest_ms, following)) for start, following in zip(starts, nexts, strict=True)]
 
 
 def normalize_text(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.formats.layers import Layer, Marker, parse_time
+from levada.io.formats.layers import Layer, Marker, parse_time, split_lines
 
 __all__ = ["dump", "is_reaper", "parse"]
 
@@ -30,7 +30,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     """
     separator = next(mark for mark in text if mark in ",;\t")
     marks = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+    for number, line in enumerate(split_lines(text), 1):
         if not line.strip() or _HEAD.match(line.strip()):
             continue
         try:

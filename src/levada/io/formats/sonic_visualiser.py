@@ -14,7 +14,7 @@ from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
 from levada.io.formats.provenance import seal
-from levada.io.formats.xml_reader import comment, escape, is_root, parse_xml
+from levada.io.formats.xml_reader import comment, escape, is_root, parse_number, parse_xml
 
 __all__ = ["dump", "is_session", "is_sonic", "parse", "session", "unpacked"]
 
@@ -82,7 +82,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
         name = "" if shown is None else shown.get("presentationName") or shown.get("name") or ""
         dataset = datasets.get(model.get("dataset", ""))
         points = [] if dataset is None else list(dataset.iter("point"))
-        rate = _number(model.get("sampleRate", ""), path)
+        rate = parse_number(model.get("sampleRate", ""), "sampleRate", path=path, limit=1e15)
         if not 0 < rate < 1e9:
             raise InputError(f"has a sample rate of {rate:g} Hz", path=path)
         rank = _RANKS.get(kind, 0)
@@ -93,8 +93,8 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
             labels = [_value(point.get("value", "")) for point in points]
         marks = []
         for number, (point, label) in enumerate(zip(points, labels, strict=True), 1):
-            start = _number(point.get("frame", ""), path) / rate
-            length = _number(point.get("duration", "0") or "0", path) / rate
+            start = parse_number(point.get("frame", ""), "frame", path=path, limit=1e15) / rate
+            length = parse_number(point.get("duration", "0") or "0", "duration", path=path, limit=1e15) / rate
             marks.append(Marker(start, label, number, start + length if length else None))
         layers.append(Layer(tuple(marks), name or kind, rank, unit="point", is_sorted=False))
     if root.tag != "sv" or not layers:
@@ -105,16 +105,6 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
 def _value(text: str) -> str:
     """A value as a label: 1.0 and 1 are the same."""
     return text[:-2] if text.endswith(".0") else text
-
-
-def _number(text: str, path: str | Path) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < 1e15:
-        raise InputError(f"has a damaged frame number or sample rate ({text[:20]!r})", path=path)
-    return value
 
 
 def dump(beats: Beats, *, mark: str = "") -> str:

@@ -11,18 +11,17 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
-from levada.io.formats.layers import Layer, Marker, parse_time
+from levada.io.formats.layers import Layer, Marker, parse_time, spans_ms, split_lines
 
 __all__ = ["dump", "is_subtitles", "parse"]
 
 _CLOCK = r"-?(?:\d{1,6}:)?\d{1,2}:\d{1,2}[.,]\d{1,9}"
 _CUE = re.compile(rf"\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?")
-_SHOWN_MS = 50  # how long a beat is shown, at most
 
 
 def is_subtitles(text: str) -> bool:
     """Whether a text has cues among its first lines."""
-    head = re.split(r"\r\n|\r|\n", text[:4000])[:40]
+    head = split_lines(text[:4000])[:40]
     return text.lstrip("\ufeff ").startswith("WEBVTT") or any(_CUE.fullmatch(line) for line in head)
 
 
@@ -34,7 +33,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     InputError
         If there is none, or a clock is impossible.
     """
-    lines = re.split(r"\r\n|\r|\n", text)
+    lines = split_lines(text)
     marks = []
     for number, line in enumerate(lines, 1):
         cue = _CUE.fullmatch(line)
@@ -55,15 +54,10 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
 
 def dump(beats: Beats) -> str:
     """Write a cue for every beat, which shows its position in the bar."""
-    starts = [round(time * 1000) for time, _ in beats]
-    ends = [
-        min(start + _SHOWN_MS, *later)
-        for start, *later in zip(starts, [*starts[1:], 1 << 62][: len(starts)], strict=True)
-    ]
-    texts = format_labels(beats)
+    labels = zip(spans_ms(beats), format_labels(beats), strict=True)
     return "".join(
         f"{number}\n{_clock(start)} --> {_clock(end)}\n{text or 'beat'}\n\n"
-        for number, (start, end, text) in enumerate(zip(starts, ends, texts, strict=True), 1)
+        for number, ((start, end), text) in enumerate(labels, 1)
     )
 
 

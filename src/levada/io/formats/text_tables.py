@@ -29,7 +29,7 @@ from levada.io.formats.conventions import (
     format_labels,
     round_trips,
 )
-from levada.io.formats.layers import Layer, Marker, normalize_text, parse_time
+from levada.io.formats.layers import Layer, Marker, normalize_text, parse_time, split_lines
 
 __all__ = ["dump_audacity", "dump_beats", "dump_csv", "dump_sonic_visualiser_csv", "parse"]
 
@@ -110,7 +110,7 @@ def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
 def _lines(text: str, path: str | Path) -> tuple[Lines, str]:
     lines: Lines = []
     convention = ""
-    for number, content in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+    for number, content in enumerate(split_lines(text), 1):
         stated = _CONVENTION.match(content)
         if stated:
             try:

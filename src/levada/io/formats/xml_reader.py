@@ -11,7 +11,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["comment", "escape", "is_root", "parse_xml"]
+__all__ = ["comment", "escape", "is_root", "parse_number", "parse_xml"]
 
 
 def parse_xml(text: str, *, path: str | Path) -> Element:
@@ -36,6 +36,23 @@ def is_root(text: str, *names: str) -> bool:
     """Whether the first element of XML has one of these names."""
     first = re.search(r"<([A-Za-z_][\w.:-]*)", re.sub(r"<!--.*?-->", "", text[:20000], flags=re.S))
     return text.lstrip().startswith("<") and first is not None and first[1] in names
+
+
+def parse_number(text: str, name: str, *, path: str | Path, limit: float = 1e7) -> float:
+    """Read a number whose absolute value is below a limit.
+
+    Raises
+    ------
+    InputError
+        If it is none; the message has its name.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < limit:
+        raise InputError(f"has a damaged number: {name} is {text[:20]!r}", path=path)
+    return value
 
 
 def comment(text: str) -> str:

@@ -1,6 +1,6 @@
 """Room acoustics: impulse responses of box-shaped rooms.
 
-A room is a box whose six surfaces absorb sound. The early reflections are those of image sources (Allen and Berkley,
+A room is a box whose six surfaces absorb sound. The early reflections are those of image sources (Allen,
 JASA 65, 1979); the late ones are noise with the reverberation time of Eyring in each octave band, at the level of the
 diffuse field relative to the direct sound at that distance (Kuttruff, Room Acoustics). A street is a box whose top and
 ends absorb everything. The direct sound is at sample 0, whatever the distance: a room never delays a beat.
