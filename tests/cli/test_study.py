@@ -45,7 +45,7 @@ class TestStudy:
         assert (code, out) == (0, "")
         assert "2 runs done in" in err
         assert f"show them: levada report {tmp_path / 'out'}" in err
-        assert "nobody said who plays" in err
+        assert "it is unknown who plays" in err
         code, out, err = command("study", spec, "-o", tmp_path / "out", "--json")
         assert code == 0
         assert {key: json.loads(out)[key] for key in ("done", "kept", "failed")} == {"done": 0, "kept": 2, "failed": {}}

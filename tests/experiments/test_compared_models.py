@@ -11,9 +11,9 @@ import torch
 
 from levada.beat_tracking import networks
 from levada.data import load_corpus
-from levada.experiments.compared_models import labels_of
-from levada.experiments.corpora import Opened, data_digest, open_source, without_duplicates
-from levada.experiments.grid import lay_out
+from levada.experiments.compared_models import display_names
+from levada.experiments.corpora import OpenCorpus, data_digest, open_source, without_duplicates
+from levada.experiments.grid import make_grid
 from levada.experiments.runner import open_corpora, run_study
 from levada.experiments.spec import Source, Study, read_spec
 from levada.experiments.store import read_runs
@@ -50,14 +50,14 @@ def model(tiny_model, folder, recordings):
 def opened(folder, **said):
     source = Source("clicks", path=str(folder), **said)
     corpus = load_corpus(folder, labels="beats")
-    return Opened(source, corpus, data_digest(corpus))
+    return OpenCorpus(source, corpus, data_digest(corpus))
 
 
 def scored(plan, there):
     """Ids that a run scores."""
-    from levada.experiments.corpora import sides
+    from levada.experiments.corpora import split_corpus
 
-    split = sides(there.source, there.corpus, seed=plan.seed, test=plan.test_share)
+    split = split_corpus(there.source, there.corpus, seed=plan.seed, test=plan.test_share)
     return {getattr(item, "track", item).id for item in split.test} - set(plan.unscored)
 
 
@@ -70,7 +70,7 @@ class TestTrained:
             external=("flux",), seeds=tuple(range(4)),
         )  # fmt: skip
         there = opened(clicks)
-        grid = lay_out(study, [there])
+        grid = make_grid(study, [there])
         assert {plan.base for plan in grid.plans} == {"knows", "flux"}
         for seed in {plan.seed for plan in grid.plans}:
             sets = {frozenset(scored(plan, there)) for plan in grid.plans if plan.seed == seed}
@@ -89,14 +89,14 @@ class TestTrained:
             "mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(knows,), seeds=(0, 1, 2, 3)
         )
         there = opened(clicks)
-        for plan in lay_out(study, [there]).plans:
+        for plan in make_grid(study, [there]).plans:
             assert not scored(plan, there) & set("ab")
 
     def test_a_model_that_knows_all_leaves_nothing_to_score(self, clicks, tiny_model, tmp_path):
         knows = model(tiny_model, tmp_path / "knows", sorted(clicks.glob("*.wav")))
         study = Study("mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(knows,))
         with pytest.raises(ValueError, match=r"leaves nothing to run: clicks, seed 0: models were trained on all"):
-            lay_out(study, [opened(clicks)])
+            make_grid(study, [opened(clicks)])
 
     def test_runs_score_only_the_others(self, clicks, tiny_model, tmp_path):
         model(tiny_model, tmp_path / "knows", [clicks / "a.wav", clicks / "b.wav"])
@@ -174,7 +174,7 @@ class TestPlaces:
                 next(made.net.parameters()).add_(shift)
             weights.save(folder, made)
             study = Study("mine", (Source("clicks", path=str(clicks)),), ("pretrained",), bases=(folder,))
-            ids |= {plan.id for plan in lay_out(study, [opened(clicks)]).plans}
+            ids |= {plan.id for plan in make_grid(study, [opened(clicks)]).plans}
             shutil.rmtree(folder)
         assert len(ids) == 2
 
@@ -184,7 +184,7 @@ class TestPlaces:
         (tmp_path / "b" / "weights" / "more").write_text("another")
         folders = [str(tmp_path / name) for name in ("a/weights", "b/weights", "base")]
         study = Study("mine", (Source("c", path="c"),), ("pretrained",), bases=("base", *folders), external=("flux",))
-        labels = labels_of(study)
+        labels = display_names(study)
         assert labels["base"] == "base"
         assert labels["flux"] == "flux"
         assert labels[folders[0]] == "weights"
@@ -196,6 +196,6 @@ class TestPlaces:
     def test_paths_of_models_are_beside_the_spec(self, tmp_path, name):
         spec = tmp_path / "mine.toml"
         spec.write_text(f'external = ["{name}"]\n[corpora]\nclicks = "clicks"\n')
-        (rival,) = read_spec(spec).rivals
-        assert Path(rival.rpartition(":")[2]).parent == tmp_path
-        assert rival.rpartition(":")[0] == name.rpartition(":")[0]
+        (external,) = read_spec(spec).external
+        assert Path(external.rpartition(":")[2]).parent == tmp_path
+        assert external.rpartition(":")[0] == name.rpartition(":")[0]

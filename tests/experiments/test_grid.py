@@ -11,9 +11,9 @@ from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.data import load_corpus
 from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
-from levada.experiments.corpora import Opened, data_digest, imagine, labels, prepare, sides
+from levada.experiments.corpora import OpenCorpus, data_digest, placeholder, render_source, sample_labels, split_corpus
 from levada.experiments.cost import Clock, guess_s
-from levada.experiments.grid import fingerprint, lay_out
+from levada.experiments.grid import fingerprint, make_grid
 from levada.experiments.runner import open_corpora
 from levada.experiments.spec import Source, Study, read_spec
 from levada.io import audio
@@ -49,7 +49,7 @@ def clicks(tmp_path_factory):
 def opened(folder, name="clicks", **said):
     source = Source(name, path=str(folder), **said)
     corpus = load_corpus(folder, labels="beats")
-    return Opened(source, corpus, data_digest(corpus))
+    return OpenCorpus(source, corpus, data_digest(corpus))
 
 
 def study(folder, *, strategies=("pretrained",), name="mine", **said):
@@ -62,7 +62,7 @@ class TestPlans:
             clicks, strategies=BASIC, minutes=(0.1, 0.2), external=("flux",), seeds=(0, 1),
             augmentation=(("all",), ("none",), ("noise", "tempo")),
         )  # fmt: skip
-        plans = lay_out(asked, [opened(clicks)]).plans
+        plans = make_grid(asked, [opened(clicks)]).plans
         assert len({plan.id for plan in plans}) == len(plans)
         told = [(p.strategy, p.base, p.minutes, "+".join(p.augmentation)) for p in plans if p.seed == 0]
         each = [
@@ -83,7 +83,7 @@ class TestPlans:
             settings={"steps": 7, "scratch": {"steps": 9, "learning_rate": 1}}, layers=(("head",),),
             augmentation=(("tempo",),),
         )  # fmt: skip
-        by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
+        by = {plan.strategy: plan for plan in make_grid(asked, [opened(clicks)]).plans}
         scratch, plain, augmented = (by[name].settings for name in ("scratch", "finetune", "finetune+augment"))
         assert (scratch.steps, scratch.learning_rate, scratch.layers, scratch.seed) == (9, 1.0, (), 4)
         assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NO_AUGMENTATION)
@@ -92,31 +92,31 @@ class TestPlans:
 
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
         there = opened(clicks)
-        first, again, other = (sides(there.source, there.corpus, seed=seed, test=0.5) for seed in (0, 0, 3))
+        first, again, other = (split_corpus(there.source, there.corpus, seed=seed, test=0.5) for seed in (0, 0, 3))
         assert first == again
         assert {track.id for track in first.train} | {track.id for track in first.test} == set("abcd")
         assert {track.id for track in first.test} != {track.id for track in other.test}
-        drawn = [labels(first.train, minutes=0.2, selection="random", seed=0) for _ in range(2)]
+        drawn = [sample_labels(first, task="beats", minutes=0.2, selection="random", seed=0) for _ in range(2)]
         assert drawn[0] == drawn[1]
         assert {span.track.id for span in drawn[0]} <= {track.id for track in first.train}
 
     def test_halves_of_one_recording(self, tmp_path):
         record(tmp_path, "only", seconds=30)
         there = opened(tmp_path, halves=True)
-        split = sides(there.source, there.corpus, seed=0, test=0.5)
+        split = split_corpus(there.source, there.corpus, seed=0, test=0.5)
         (scored,) = split.test
-        spans = labels(split.train, minutes=0.2, selection="random", seed=0)
+        spans = sample_labels(split, task="beats", minutes=0.2, selection="random", seed=0)
         assert not {*split.train[0].beats().times_s} & {*scored.beats.times_s}  # nor is the beat in the middle in both
         assert max(span.end_s for span in spans) < scored.start_s
         assert scored.start_s == pytest.approx(15, abs=2)
         assert scored.end_s == there.corpus.tracks[0].beats().times_s[-1]
-        plans = lay_out(study(tmp_path, strategies=("decoder",), minutes=(0.1,)), [there]).plans
+        plans = make_grid(study(tmp_path, strategies=("decoder",), minutes=(0.1,)), [there]).plans
         assert [plan.halves for plan in plans] == [True]
 
 
 class TestIds:
     def plan(self, clicks, **said):
-        (plan,) = lay_out(study(clicks, **said), [opened(clicks)]).plans
+        (plan,) = make_grid(study(clicks, **said), [opened(clicks)]).plans
         return plan
 
     def test_what_decides_changes_it(self, clicks):
@@ -125,7 +125,7 @@ class TestIds:
             "corpus": "x", "strategy": "scratch", "base": "latin", "minutes": 0.2, "selection": "vote-k",
             "augmentation": ("tempo",), "layers": ("head",), "seed": 1, "test_share": 0.4, "trim_s": 0.0,
             "halves": True, "ignore_groups": True, "settings": replace(plan.settings, steps=3), "code": "x",
-            "data": "x", "weights": "x",
+            "data": "x", "weights": "x", "task": "stems", "unscored": ("a",),
         }  # fmt: skip
         assert set(changes) == set(plan.config())
         ids = {replace(plan, **{key: value}).id for key, value in changes.items()}
@@ -133,7 +133,7 @@ class TestIds:
 
     def test_what_does_not_decide_leaves_it(self, clicks):
         one = self.plan(clicks, strategies=("decoder",), minutes=(0.1,))
-        other = lay_out(
+        other = make_grid(
             study(
                 clicks, strategies=("pretrained", "scratch", "decoder"), minutes=(0.1, 0.2), name="other", seeds=(0, 5),
                 keep_weights=True, external=("flux",), settings={"steps": 3},
@@ -185,11 +185,11 @@ class TestSounds:
         folders = set()
         for level in (0.9, 0.5):
             audio.write(shots / "chico-open.wav", np.full((1, 400), level, np.float32), rate=44100, force=True)
-            folders.add(prepare(source, out=tmp_path / "out").path)
+            folders.add(render_source(source, out=tmp_path / "out").path)
         shutil.copytree(shots, tmp_path / "elsewhere" / "others")
         moved = replace(source, sounds=str(tmp_path / "elsewhere" / "others"))
         assert len(folders) == 2
-        assert imagine(moved, out=tmp_path / "out") is None  # it is there: the same sounds under another name
+        assert placeholder(moved, out=tmp_path / "out") is None  # it is there: the same sounds under another name
 
     def test_digests_are_of_contents(self, tmp_path):
         font = tmp_path / "mine.sf2"
@@ -203,48 +203,48 @@ class TestSounds:
 
 class TestLeftOut:
     def test_budgets_larger_than_the_side_that_gives_labels(self, clicks):
-        grid = lay_out(study(clicks, strategies=("decoder",), minutes=(0.1, 9), seeds=(0, 1)), [opened(clicks)])
+        grid = make_grid(study(clicks, strategies=("decoder",), minutes=(0.1, 9), seeds=(0, 1)), [opened(clicks)])
         assert {plan.minutes for plan in grid.plans} == {0.1}
         (told,) = grid.left_out
-        assert told.startswith("clicks, 9 minutes of labels: of the side that gives labels, the corpus has 0.")
+        assert told.startswith("clicks, 9 minutes of labels: of the training side, the corpus has 0.")
         assert told.endswith("fewer than 9")
 
     def test_a_corpus_with_budgets_of_its_own(self, clicks):
         asked = study(clicks, strategies=("decoder",), minutes=(9,))
-        grid = lay_out(asked, [opened(clicks), opened(clicks, "own", minutes=(0.1, 0.2))])
+        grid = make_grid(asked, [opened(clicks), opened(clicks, "own", minutes=(0.1, 0.2))])
         assert {(plan.corpus, plan.minutes) for plan in grid.plans} == {("own", 0.1), ("own", 0.2)}
 
     def test_budgets_shorter_than_a_bar(self, clicks):
         with pytest.raises(InputError, match=r"leaves nothing to run: clicks, 0.01 .* shorter than a bar"):
-            lay_out(study(clicks, strategies=("decoder",), minutes=(0.01,)), [opened(clicks)])
+            make_grid(study(clicks, strategies=("decoder",), minutes=(0.01,)), [opened(clicks)])
 
     def test_one_recording_and_one_group(self, clicks, tmp_path):
         record(tmp_path / "one", "only")
         shutil.copytree(clicks, tmp_path / "same")
         (tmp_path / "same" / "corpus.toml").write_text('[groups]\n"*" = "one"\n')
         one, same = opened(tmp_path / "one", "one"), opened(tmp_path / "same", "same")
-        grid = lay_out(study(clicks), [one, same, opened(clicks)])
+        grid = make_grid(study(clicks), [one, same, opened(clicks)])
         assert {plan.corpus for plan in grid.plans} == {"clicks"}
         assert any("one: has one annotated recording" in told and "halves = true" in told for told in grid.left_out)
         assert any("same: has all 4 annotated recordings" in told and "ignore_groups" in told for told in grid.left_out)
         with pytest.raises(InputError, match=r"leaves nothing to run: one: .*; same: "):
-            lay_out(study(clicks), [one, same])
-        ignoring = lay_out(study(clicks), [opened(tmp_path / "same", "same", ignore_groups=True)])
+            make_grid(study(clicks), [one, same])
+        ignoring = make_grid(study(clicks), [opened(tmp_path / "same", "same", ignore_groups=True)])
         assert len(ignoring.plans) == 1
         assert ignoring.notes == ("same: groups are ignored",)
 
     def test_nobody_said_who_plays(self, clicks, tmp_path):
-        assert "nobody said who plays" in lay_out(study(clicks), [opened(clicks)]).notes[0]
+        assert "it is unknown who plays" in make_grid(study(clicks), [opened(clicks)]).notes[0]
         shutil.copytree(clicks, tmp_path / "told")
         (tmp_path / "told" / "corpus.toml").write_text('[groups]\n"[ab]" = "x"\n"[cd]" = "y"\n')
-        assert lay_out(study(clicks), [opened(tmp_path / "told")]).notes == ()
+        assert make_grid(study(clicks), [opened(tmp_path / "told")]).notes == ()
 
     def test_models_that_are_not_installed(self, clicks, monkeypatch):
         def missing():
             raise MissingExtra("librosa", extra="librosa", purpose="score it")
 
         monkeypatch.setattr("levada.beat_tracking.pretrained.EXTERNAL", {"librosa": missing})
-        grid = lay_out(study(clicks, external=("librosa",)), [opened(clicks)])
+        grid = make_grid(study(clicks, external=("librosa",)), [opened(clicks)])
         assert [plan.base for plan in grid.plans] == ["base"]
         assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)
 
@@ -288,11 +288,10 @@ class TestWrong:
         head, mark, settings = text.partition("[settings")
         spec.write_text(f'{head}{mark}{settings}[corpora]\nclicks = "{clicks}"\n')
         with pytest.raises(InputError, match=told.replace("?", r"\?")) as error:
-            lay_out(read_spec(spec), [opened(clicks)])
+            make_grid(read_spec(spec), [opened(clicks)])
         assert (error.value.path, error.value.line) == (spec, line)
 
-    def test_layers_that_one_of_two_bases_has(self, clicks, tiny_model, monkeypatch):
-        monkeypatch.setattr("levada.experiments.grid.BASES", {})
+    def test_layers_that_one_of_two_bases_has(self, clicks, tiny_model):
         asked = study(
             clicks,
             strategies=("finetune",),
@@ -300,7 +299,7 @@ class TestWrong:
             bases=("base", str(tiny_model)),
             layers=(("nowhere",), ("all",)),
         )
-        grid = lay_out(asked, [opened(clicks)])
+        grid = make_grid(asked, [opened(clicks)])
         assert len(grid.plans) == 2
         assert sum("has no layers nowhere" in told for told in grid.left_out) == 2
 
@@ -323,17 +322,17 @@ class TestWrong:
             open_corpora(asked, out=tmp_path)
 
     def test_settings_without_a_strategy_that_has_them(self, clicks):
-        assert len(lay_out(study(clicks, settings={"steps": 3}), [opened(clicks)]).plans) == 1
+        assert len(make_grid(study(clicks, settings={"steps": 3}), [opened(clicks)]).plans) == 1
         with pytest.raises(InputError, match="'stepz' is no setting of any strategy"):
-            lay_out(study(clicks, settings={"stepz": 3}), [opened(clicks)])
+            make_grid(study(clicks, settings={"stepz": 3}), [opened(clicks)])
         with pytest.raises(InputError, match="'steps' is no setting of decoder; there are none"):
-            lay_out(study(clicks, settings={"decoder": {"steps": 3}}), [opened(clicks)])
+            make_grid(study(clicks, settings={"decoder": {"steps": 3}}), [opened(clicks)])
 
 
 class TestCost:
     def test_a_guess_grows_with_the_work(self, clicks):
         asked = study(clicks, strategies=("pretrained", "scratch", "finetune"), minutes=(0.1,))
-        by = {plan.strategy: plan for plan in lay_out(asked, [opened(clicks)]).plans}
+        by = {plan.strategy: plan for plan in make_grid(asked, [opened(clicks)]).plans}
         guesses = [guess_s(by[name], scored_min=2.0) for name in ("pretrained", "scratch", "finetune")]
         assert guesses == sorted(guesses)
         assert guess_s(by["pretrained"], scored_min=4.0) > guesses[0]
@@ -345,7 +344,7 @@ class TestCost:
                 self.strategy, self.costs = strategy, {"wall_s": seconds}
 
         asked = study(clicks, strategies=("decoder", "finetune", "scratch"), minutes=(0.1,))
-        plans = lay_out(asked, [opened(clicks)]).plans
+        plans = make_grid(asked, [opened(clicks)]).plans
         by = {plan.strategy: plan for plan in plans}
         clock = Clock(lanes=2)
         assert np.isnan(clock.left_s(plans))
@@ -366,7 +365,7 @@ class TestCost:
                 self.id, self.strategy, self.base, self.minutes = plan.id, plan.strategy, plan.base, plan.minutes
 
         asked = study(clicks, strategies=("pretrained", "scratch"), minutes=(0.1,), external=("flux",))
-        *short, long = lay_out(asked, [opened(clicks)]).plans
+        *short, long = make_grid(asked, [opened(clicks)]).plans
         guesses = {plan.id: 1.0 for plan in short} | {long.id: 90.0}
         clock = Clock((Known(plan) for plan in short), guesses=guesses, lanes=2)
         assert clock.expected_s(long) == pytest.approx(180)

@@ -103,8 +103,8 @@ class TestResults:
         assert results.instruments_of("roda") == ("caixa", "surdo")
 
     def test_the_ceiling_is_nobodys_rival(self, results):
-        rivals = results.external_of("roda", arm(results, "finetune+augment"))
-        assert [one.base for one in rivals] == ["mixture"]
+        others = results.external_of("roda", arm(results, "finetune+augment"))
+        assert [one.base for one in others] == ["mixture"]
         assert results.oracle_of("roda").base == "oracle"
         assert results.oracle_of("elsewhere") is None
 

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from levada.beat_tracking import task
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.pretrained import load_tracker
 from levada.data import load_corpus
 from levada.errors import InputError
-from levada.experiments import runner, task
-from levada.experiments.corpora import Opened, data_digest
-from levada.experiments.grid import lay_out
-from levada.experiments.run import Job, failure, forget_peak, peak_mb, run
+from levada.experiments import runner
+from levada.experiments.corpora import OpenCorpus, data_digest
+from levada.experiments.grid import make_grid
+from levada.experiments.run import Job, failure, peak_mb, reset_peak, run
 from levada.experiments.spec import Source, Study
 from levada.experiments.store import write_run
 from levada.io.beats import Beats
@@ -27,7 +28,7 @@ def plans(rendered, tiny_model):
         settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0}
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_model),), settings=settings, **said)
         corpus = load_corpus(rendered, labels="beats")
-        grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
+        grid = make_grid(study, [OpenCorpus(source, corpus, data_digest(corpus))])
         return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 
     return made
@@ -92,10 +93,10 @@ class TestRun:
 
     def test_memory_is_that_of_this_run(self):
         held = np.ones(40_000_000)  # 320 MB
-        forget_peak()
+        reset_peak()
         assert peak_mb() > 320
         del held
-        forget_peak()
+        reset_peak()
         before = peak_mb()
         held = np.ones(20_000_000)
         assert 150 < peak_mb() - before < 200
@@ -106,9 +107,7 @@ class TestRun:
         import torch
 
         seen = []
-        monkeypatch.setattr(
-            task, "evaluate", lambda *_, **__: seen.append(torch.get_num_threads()) or pytest.fail("done")
-        )
+        monkeypatch.setattr(task, "score", lambda *_, **__: seen.append(torch.get_num_threads()) or pytest.fail("done"))
         before = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
@@ -138,7 +137,7 @@ class TestFailures:
 
         monkeypatch.setattr(
             "levada.beat_tracking.pretrained.EXTERNAL",
-            {"librosa": lambda: ExternalTracker("librosa", find, fingerprint="mine")},
+            {"librosa": lambda: ExternalTracker("librosa", find, identity="mine")},
         )
 
     def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, monkeypatch, tmp_path):
@@ -161,7 +160,7 @@ class TestFailures:
         [
             (InputError("not enough"), "not enough"),
             (ZeroDivisionError("alas"), "ZeroDivisionError: alas"),
-            (KeyError(), "KeyError: it gives no reason"),
+            (KeyError(), "KeyError: no reason given"),
         ],
     )
     def test_why_is_written(self, plans, tmp_path, error, told):

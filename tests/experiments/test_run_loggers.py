@@ -3,8 +3,8 @@
 import pytest
 
 from levada.data import load_corpus
-from levada.experiments.corpora import Opened, data_digest
-from levada.experiments.grid import lay_out
+from levada.experiments.corpora import OpenCorpus, data_digest
+from levada.experiments.grid import make_grid
 from levada.experiments.run import Job, failure, run
 from levada.experiments.run_loggers import show
 from levada.experiments.spec import Source, Study
@@ -16,7 +16,7 @@ def job(rendered, tiny_model):
     source, corpus = Source("small", path=str(rendered)), load_corpus(rendered, labels="beats")
     settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "partway": 0.5}
     study = Study("mine", (source,), ("finetune",), (0.1,), (str(tiny_model),), settings=settings)
-    (plan,) = lay_out(study, [Opened(source, corpus, data_digest(corpus))]).plans
+    (plan,) = make_grid(study, [OpenCorpus(source, corpus, data_digest(corpus))]).plans
     return Job(plan, source, "mine", keep_weights=True, model=str(tiny_model))
 
 

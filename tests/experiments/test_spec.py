@@ -77,7 +77,7 @@ class TestRead:
         assert (made.render, made.recordings, made.seconds, made.sounds) == ("samba", 3, 30.0, "synthesised")
         assert study.settings == {"steps": 7, "scratch": {"steps": 9}}
 
-    def test_rivals_alone_are_a_study(self, tmp_path):
+    def test_external_models_alone_are_a_study(self, tmp_path):
         assert read_spec(write(tmp_path, LEAST.replace("strategies", "external"))).strategies == ()
 
     @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)

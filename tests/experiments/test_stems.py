@@ -11,9 +11,9 @@ import pytest
 
 from levada.data import load_corpus
 from levada.errors import InputError
-from levada.experiments.corpora import Opened, data_digest
+from levada.experiments.corpora import OpenCorpus, data_digest
 from levada.experiments.cost import guess_s
-from levada.experiments.grid import lay_out
+from levada.experiments.grid import make_grid
 from levada.experiments.run import Job, run
 from levada.experiments.run_loggers import show
 from levada.experiments.runner import look_ahead, run_study
@@ -78,7 +78,7 @@ def jobs(songs, tiny_separator):
         said = {"settings": {"steps": 3, "batch": 2, "excerpt_s": 0.5}} | said
         study = Study("mine", (source,), strategies, (0.1,), (str(tiny_separator),), task="stems", **said)
         corpus = load_corpus(songs, labels="stems")
-        grid = lay_out(study, [Opened(source, corpus, data_digest(corpus))])
+        grid = make_grid(study, [OpenCorpus(source, corpus, data_digest(corpus))])
         return [Job(plan, source, "mine", study.keep_weights, grid.models.get(plan.base, "")) for plan in grid.plans]
 
     return made
@@ -216,7 +216,7 @@ class TestWrong:
         song(tmp_path / "songs", 0)
         spec = tmp_path / "mine.toml"
         spec.write_text('task = "stems"\nstrategies = ["nmf"]\nminutes = [0.01]\n[corpora]\nsongs = "songs"\n')
-        with pytest.raises(InputError, match="has one song"):
+        with pytest.raises(InputError, match="a split into training and test needs 2"):
             run_study(spec, out=tmp_path / "runs")
 
     def test_a_budget_that_does_not_fit(self, songs, tmp_path):

@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from levada.beat_tracking.pretrained import EXTERNAL
-from levada.data import Corpus
+from levada.data import Corpus, Multitrack
 from levada.experiments.spec import Source, Study, is_path
-from levada.experiments.task import hashes
 from levada.io import audio
-from levada.learning.names import FLUX, shipped
+from levada.learning.names import EXTERNAL_TRACKERS, FLUX, shipped
 
-__all__ = ["labels_of", "trained_items"]
+__all__ = ["display_names", "trained_items"]
 
 
-def labels_of(study: Study) -> dict[str, str]:
+def display_names(study: Study) -> dict[str, str]:
     """What tables call each model: its name, or that of its folder, wherever it lies.
 
     A folder of the name of another model has the beginning of the digest of its content beside it.
     """
-    taken = {*shipped(), *shipped("stems"), *EXTERNAL, FLUX}
+    taken = {*shipped(), *shipped("stems"), *EXTERNAL_TRACKERS, FLUX}
     labels = dict[str, str]()
     for name in dict.fromkeys((*study.bases, *study.external)):
         word, _, path = name.rpartition(":")
@@ -47,7 +45,7 @@ def trained_items(
     items = corpus.tracks if corpus.labels == "stems" else corpus.annotated
     found, groups = dict[str, str](), dict[str, list[str]]()
     for item in items:
-        of = hashes(item)
+        of = _file_hashes(item)
         if names := [name for name, files in trained.items() if of & files]:
             found[item.id] = ", ".join(names)
             groups.setdefault(item.group or item.id, []).extend(names)
@@ -57,3 +55,11 @@ def trained_items(
                 found[item.id] = f"{', '.join(dict.fromkeys(groups[group]))}: others of its group"
     scored = {getattr(item, "track", item).id for item in test}
     return {one: why for one, why in found.items() if one in scored}
+
+
+def _file_hashes(track: Any) -> frozenset[str]:
+    """SHA-256 of all files of a recording or song."""
+    if not isinstance(track, Multitrack):
+        return frozenset([track.content_hash])
+    mixture = [] if track.mixture is None else [audio.content_hash(track.mixture)]
+    return frozenset([track.content_hash, *track.stem_hashes, *mixture])

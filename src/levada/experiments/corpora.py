@@ -1,38 +1,35 @@
-"""Corpora of a study: opened or rendered, told apart by content, and split the same way for every run of a seed."""
+"""Corpora of a study: opened or rendered, identified by content, and split the same way for every run of a seed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from levada.data import Corpus, Multitrack, Span, Track, annotated_spans, sample
+from levada.data import Corpus, Track
 from levada.data.rendered import render_corpus, sounds_digest
-from levada.data.spans import halve
 from levada.errors import InputError
 from levada.experiments.code_version import code_digest
-from levada.experiments.spec import MIRDATA, RANDOM, Source
-from levada.experiments.task import STEMS, TASKS, draw_songs, split_songs
+from levada.experiments.spec import MIRDATA, TASKS, Source
 from levada.io.beats import Beats
 from levada.synth.traditions import read_tradition
 
 __all__ = [
-    "Opened",
-    "Sides",
+    "OpenCorpus",
+    "Split",
     "data_digest",
-    "imagine",
     "is_missing",
-    "labels",
     "open_source",
-    "prepare",
-    "sides",
+    "placeholder",
+    "render_source",
+    "sample_labels",
+    "split_corpus",
     "without_duplicates",
 ]
 
@@ -41,8 +38,8 @@ SPLIT, DRAW = 1, 2
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A corpus that is there.
+class OpenCorpus:
+    """A corpus that was opened.
 
     Parameters
     ----------
@@ -50,7 +47,7 @@ class Opened:
         With a path.
     corpus : Corpus or Corpus[Multitrack]
     digest : str
-        What tells its content apart.
+        Digest of its content.
     """
 
     source: Source
@@ -58,16 +55,16 @@ class Opened:
     digest: str
 
 
-def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Where a corpus lies: one that is rendered is rendered now, or was before.
+def render_source(source: Source, *, out: Path, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Render a corpus where it is not rendered yet.
 
     Parameters
     ----------
     source : Source
     out : Path
-        The folder of the study; what is rendered goes to a folder inside it that tells it apart.
+        The folder of the study; a rendered corpus lies in a folder of its own inside it.
     progress : callable, optional
-        Told recordings rendered, and of how many.
+        Called with the number of recordings rendered, and of all.
 
     Returns
     -------
@@ -93,17 +90,17 @@ def prepare(source: Source, *, out: Path, progress: Callable[[int, int], None] |
         recordings=source.recordings,
         seed=source.seed,
         sounds=source.sounds,
-        multitrack=source.task == STEMS.name,
+        multitrack=source.task == "stems",
         processes=1,
         progress=progress,
     )
     return replace(source, path=str(folder.absolute()))
 
 
-def imagine(source: Source, *, out: Path) -> Corpus | None:
-    """A rendered corpus as it will be, for a look ahead: so many recordings of one tempo; nothing if it is there."""
+def placeholder(source: Source, *, out: Path) -> Corpus | None:
+    """Stand-in for a corpus that is not rendered yet, for plans: recordings of one tempo; None where it is rendered."""
     folder = _folder(source, out)
-    done = "*/mixture.wav" if source.task == STEMS.name else "*.wav"
+    done = "*/mixture.wav" if source.task == "stems" else "*.wav"
     if len([path for path in folder.glob(done) if path.with_suffix(".beats").exists()]) >= source.recordings:
         return None
     tradition = read_tradition(source.render)
@@ -118,10 +115,10 @@ def imagine(source: Source, *, out: Path) -> Corpus | None:
 
 
 def _folder(source: Source, out: Path) -> Path:
-    """Where a rendered corpus goes: what it is rendered from, how and by which code tells it apart."""
+    """Folder of a rendered corpus, by a digest of what it is rendered from, how and by which code."""
     tradition = asdict(read_tradition(source.render))
     facts = [tradition, source.recordings, source.seconds, source.seed, sounds_digest(source.sounds), code_digest()]
-    facts += [source.task] if source.task == STEMS.name else []
+    facts += [source.task] if source.task == "stems" else []
     return out / FOLDER / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -136,12 +133,12 @@ def open_source(source: Source) -> Corpus[Any]:
     MissingExtra
         If it is mirdata's, and mirdata is not installed.
     """
-    corpus: Corpus[Any] = TASKS[source.task].open(source.path)
+    corpus: Corpus[Any] = TASKS[source.task].open_corpus(source.path)
     return replace(corpus, tracks=tuple(track for track in corpus.tracks if track.id not in source.left_out))
 
 
 def without_duplicates(source: Source) -> tuple[Source, str]:
-    """Leave out all but one of the recordings that are the same.
+    """Leave out all but one of the recordings with the same audio.
 
     Parameters
     ----------
@@ -151,20 +148,19 @@ def without_duplicates(source: Source) -> tuple[Source, str]:
     Returns
     -------
     Source, str
-        With what is left out, and which recordings those are, for people; empty where there are none. What levada
-        rendered has none.
+        With the ids that are left out, and a note that names them; empty where there are none, as in rendered corpora.
     """
     if source.render:
         return source, ""
-    twins = TASKS[source.task].duplicates(open_source(source))
-    if not twins:
+    same = TASKS[source.task].duplicates(open_source(source))
+    if not same:
         return source, ""
-    named = ", ".join(f"{one} (the same as {other})" for one, other in twins.items())
-    return replace(source, left_out=tuple(twins)), f"{source.name}: duplicates are left out: {named}"
+    named = ", ".join(f"{one} (the same as {other})" for one, other in same.items())
+    return replace(source, left_out=tuple(same)), f"{source.name}: duplicates are left out: {named}"
 
 
 def data_digest(corpus: Corpus[Any]) -> str:
-    """What tells the content of a corpus apart: audio, labels and groups of every labelled recording.
+    """Digest of the audio, labels and groups of every labelled recording of a corpus.
 
     Raises
     ------
@@ -175,14 +171,14 @@ def data_digest(corpus: Corpus[Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Sides:
-    """What labels are drawn from, and what is scored."""
+class Split:
+    """Recordings, or parts of them, to sample labels from, and those to score."""
 
-    train: tuple[Track, ...] | tuple[Multitrack, ...]
-    test: tuple[Track | Span, ...] | tuple[Multitrack, ...]
+    train: tuple[Any, ...]
+    test: tuple[Any, ...]
 
 
-def sides(source: Source, corpus: Corpus[Any], *, seed: int, test: float) -> Sides:
+def split_corpus(source: Source, corpus: Corpus[Any], *, seed: int, test: float) -> Split:
     """Split a corpus; the same for every strategy and budget of a seed.
 
     Parameters
@@ -192,79 +188,39 @@ def sides(source: Source, corpus: Corpus[Any], *, seed: int, test: float) -> Sid
         Opened from it.
     seed : int
     test : float
-        Share of the annotated recordings that is scored.
+        Share of the labelled recordings that is scored.
 
     Returns
     -------
-    object with `train` and `test`
-        Recordings, or with `halves` their first halves, to draw labels from; and recordings, or second halves, to
-        score. The two halves of a recording have no beat in common.
+    Split
+        Of recordings or, with `halves`, of their first and second halves, which have no beat in common.
 
     Raises
     ------
     InputError
         If there is only one recording or one group to split.
     """
-    if corpus.labels == "stems":
-        if source.halves or source.ignore_groups:
-            raise InputError("halves and ignore_groups are for beats", path=corpus.root)
-        return Sides(*split_songs(corpus, seed=[seed, SPLIT], test=test))
-    if source.halves:
-        parted = [(track, *halve(annotated_spans(track))) for track in corpus.annotated]
-        for track, *both in parted:
-            if not all(both):
-                raise InputError("has too few annotated beats for two halves", path=track.annotation or track.audio)
-        first = tuple(replace(track, load=partial(_until, track, one[-1].end_s)) for track, one, _ in parted)
-        second = tuple(Span(track, other[0].start_s, other[-1].end_s) for track, _, other in parted)
-        return Sides(first, second)
-    if len(corpus.annotated) < 2:
-        raise InputError(
-            "has one annotated recording: nothing would be left to score. halves = true draws labels from its first "
-            "half and scores the second",
-            path=corpus.root,
-        )
-    rng = np.random.default_rng([seed, SPLIT])
-    try:
-        train, scored = corpus.split(test_size=test, seed=rng, ignore_groups=source.ignore_groups)
-    except InputError as error:
-        raise InputError(
-            f"{error.problem}; or ignore_groups = true in the spec splits recordings, and the scores then count how "
-            "well a model knows the performers",
-            path=error.path,
-        ) from None
-    return Sides(train.tracks, scored.tracks)
+    train, scored = TASKS[source.task].split(
+        corpus, test_size=test, seed=[seed, SPLIT], halves=source.halves, ignore_groups=source.ignore_groups
+    )
+    return Split(train, scored)
 
 
-def labels(
-    train: tuple[Track, ...] | tuple[Multitrack, ...], *, minutes: float, selection: str, seed: int
-) -> list[Span] | list[Span[Multitrack]]:
-    """What is labelled of the training side.
+def sample_labels(split: Split, *, task: str, minutes: float, selection: str, seed: int) -> list[Any]:
+    """Sample labels of the training side.
 
-    The draw depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger budgets
-    visit the recordings in the same order, but do not hold the stretches of smaller ones: then a run would depend on
-    what other budgets its study has.
+    The sample depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger
+    budgets visit the recordings in the same order, but do not contain the spans of smaller ones: then a run would
+    depend on the other budgets of its study.
 
     Raises
     ------
     InputError
         If the budget is larger than the training side, or shorter than a bar.
     """
-    if isinstance(train[0], Multitrack):
-        if selection != RANDOM:
-            raise InputError(f"songs with stems are drawn at random, not by {selection}")
-        return draw_songs(train, minutes=minutes, seed=[seed, DRAW])
-    tracks, rng = [track for track in train if isinstance(track, Track)], np.random.default_rng([seed, DRAW])
-    if selection == RANDOM:
-        return sample(tracks, minutes=minutes, seed=rng)
-    from levada.beat_tracking import selection as select
-
-    return list(select.sample(tracks, minutes=minutes, scheme=selection, rng=rng))
-
-
-def _until(track: Track, end_s: float) -> Beats:
-    return track.beats().between(-math.inf, math.nextafter(end_s, math.inf))
+    return TASKS[task].sample(split.train, minutes=minutes, selection=selection, seed=[seed, DRAW])
 
 
 def is_missing(source: Source) -> bool:
-    """Whether there is no such folder; what mirdata has is known when it is asked."""
+    """Whether the folder of a corpus does not exist; False for mirdata."""
     return bool(source.path) and not source.path.startswith(MIRDATA) and not Path(source.path).is_dir()

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from levada.experiments.grid import FROM_SCRATCH, Plan
-from levada.experiments.spec import PRETRAINED
+from levada.experiments.grid import Plan
+from levada.experiments.spec import PRETRAINED, TASKS
 from levada.experiments.store import Run
 
 __all__ = ["Clock", "guess_s"]
@@ -111,5 +111,7 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     settings = plan.settings
     if plan.strategy == PRETRAINED or not hasattr(settings, "batch"):
         return work_s
-    trainings = 3 if plan.strategy not in FROM_SCRATCH and getattr(settings, "partway", 0) is None else 1
+    trainings = (
+        3 if plan.strategy not in TASKS[plan.task].FROM_SCRATCH and getattr(settings, "partway", 0) is None else 1
+    )
     return work_s + float(trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48)

@@ -23,22 +23,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from levada import __version__
-from levada.beat_tracking.pretrained import base_weights
-from levada.data import Multitrack, Span, Track
 from levada.errors import InputError, MissingExtra
-from levada.experiments.corpora import labels, open_source, sides
+from levada.experiments.corpora import open_source, sample_labels, split_corpus
 from levada.experiments.grid import Plan
-from levada.experiments.spec import PRETRAINED, Source
+from levada.experiments.spec import PRETRAINED, TASKS, Source
 from levada.experiments.store import FORMAT, RECORD, label
-from levada.experiments.task import TASKS, Task
-from levada.separation.pretrained import base_weights as stem_weights
+from levada.learning.task import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOG", "WEIGHTS", "Job", "failure", "forget_peak", "peak_mb", "run"]
+__all__ = ["LOG", "WEIGHTS", "Job", "failure", "peak_mb", "reset_peak", "run"]
 
-LOG, WEIGHTS = "log.csv", "weights"
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -81,48 +78,51 @@ def run(job: Job) -> dict[str, bytes]:
     InputError
         If the labels cannot be learnt from, or no recording could be scored.
     """
-    _ready()
     plan, task = job.plan, TASKS[job.plan.task]
-    with _one_thread(), tempfile.TemporaryDirectory(prefix="levada-run-") as name:
-        folder = Path(name)
-        forget_peak()
-        began_s, began_cpu_s = time.perf_counter(), _cpu_s()
-        corpus = open_source(job.source)
-        split = sides(job.source, corpus, seed=plan.seed, test=plan.test_share)
-        test: Any = [item for item in split.test if _id(item) not in plan.unscored]
+    name, model_name = label(plan.config()), job.model or plan.base
+    _warm_up(plan.task)
+    with _one_thread(), tempfile.TemporaryDirectory(prefix="levada-run-") as temporary:
+        folder = Path(temporary)
+        reset_peak()
+        start_s, start_cpu_s = time.perf_counter(), _cpu_s()
+        split = split_corpus(job.source, open_source(job.source), seed=plan.seed, test=plan.test_share)
+        test = [item for item in split.test if _id(item) not in plan.unscored]
         if plan.strategy == PRETRAINED:
             spans: Sequence[Any] = []
-            made, model = None, task.pretrained(job.model or plan.base, test)
+            adapted, model = None, task.load(model_name, test)
         else:
-            spans = labels(split.train, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
-            made = _adapted(plan, job.model or plan.base, task, spans, folder / "training")
-            model = task.made(made, label(plan.config()))
-        adapt_s, adapt_cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
-        written = task.scored(test, label(plan.config()), model, plan.trim_s, folder)
+            spans = sample_labels(split, task=plan.task, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
+            base = task.base_weights(model_name) if model_name else None
+            settings = {} if plan.settings is None else {"settings": plan.settings}
+            adapted = task.strategies()[plan.strategy](spans, base=base, folder=folder / "training", **settings)
+            model = task.from_adapted(adapted, name)
+        adapt_s, adapt_cpu_s = time.perf_counter() - start_s, _cpu_s() - start_cpu_s
+        written = task.score(test, model, name=name, trim_s=plan.trim_s, folder=folder)
         costs = {
-            "wall_s": time.perf_counter() - began_s,
-            "cpu_s": _cpu_s() - began_cpu_s,
+            "wall_s": time.perf_counter() - start_s,
+            "cpu_s": _cpu_s() - start_cpu_s,
             "adapt_s": adapt_s if spans else 0.0,
             "adapt_cpu_s": adapt_cpu_s if spans else 0.0,
-            "score_cpu_s": _cpu_s() - began_cpu_s - adapt_cpu_s,
+            "score_cpu_s": _cpu_s() - start_cpu_s - adapt_cpu_s,
             "peak_mb": peak_mb(),
         }
         files = {path.name: path.read_bytes() for path in written}
         if (folder / "training" / LOG).is_file():
             files[LOG] = (folder / "training" / LOG).read_bytes()
-        if job.keep_weights and made is not None:
-            files |= _weights(made, folder / WEIGHTS)
-    return {RECORD: _about(job, spans, test, made, costs), **files}
+        if job.keep_weights and adapted is not None:
+            task.save(folder / WEIGHTS, adapted)
+            files |= {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted((folder / WEIGHTS).iterdir())}
+    return {RECORD: _record(job, spans, test, adapted, costs), **files}
 
 
 def failure(job: Job, error: BaseException) -> dict[str, bytes]:
     """The files of a run that failed: why."""
-    said = str(error) or "it gives no reason"
-    problem = said if isinstance(error, InputError) else f"{type(error).__name__}: {said}"
-    return {RECORD: _about(job, [], [], None, {}, error=problem)}
+    reason = str(error) or "no reason given"
+    problem = reason if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
+    return {RECORD: _record(job, [], [], None, {}, error=problem)}
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     """Measure the highest memory from now on, where the system can; what earlier runs left is given back first."""
     gc.collect()
     with suppress(OSError, AttributeError):
@@ -132,7 +132,7 @@ def forget_peak() -> None:
 
 
 def peak_mb() -> float:
-    """Highest resident memory of this process since `forget_peak`, in MB; since its start where the system cannot."""
+    """Highest resident memory of this process since `reset_peak`, in MB; since its start where the system cannot."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
@@ -150,28 +150,14 @@ def _cpu_s() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def _adapted(
-    plan: Plan, base_name: str, task: Task, spans: Sequence[Span] | Sequence[Span[Multitrack]], folder: Path
-) -> Any:
-    strategies, _ = task.learn()
-    read = stem_weights if task.name == "stems" else base_weights
-    base = read(base_name) if base_name else None
-    settings = {} if plan.settings is None else {"settings": plan.settings}
-    return strategies[plan.strategy](spans, base=base, folder=folder, **settings)
-
-
-@lru_cache(maxsize=1)
-def _ready() -> None:
-    """Load what is slow to load, once in each process, so that no run is charged for it."""
-    import numpy as np
-
-    from levada.beat_tracking.decoder import decode_beats
-    from levada.beat_tracking.spectrogram import GRID
+@lru_cache(maxsize=2)
+def _warm_up(task: str) -> None:
+    """Load what is slow to load, once in each process, so that its time is not that of a run."""
     from levada.learning import training
 
     with suppress(MissingExtra):
         training._lightning()
-    decode_beats(np.full((200, 2), 0.1, np.float32), fps=GRID.fps)
+    TASKS[task].warm_up()
 
 
 @contextmanager
@@ -187,26 +173,16 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _weights(made: Any, folder: Path) -> dict[str, bytes]:
-    """The files of a model's folder."""
-    from levada.beat_tracking.pretrained import save_model as save_beats
-    from levada.separation.nmf import Dictionaries
-    from levada.separation.pretrained import save_model as save_stems
-
-    (save_stems if isinstance(made, Dictionaries) else save_beats)(folder, made)
-    return {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-def _about(
+def _record(
     job: Job,
-    spans: Sequence[Span] | Sequence[Span[Multitrack]],
-    test: Sequence[Track | Span] | Sequence[Multitrack],
-    made: Any,
+    spans: Sequence[Any],
+    test: Sequence[Any],
+    adapted: Any,
     costs: dict[str, float],
     *,
     error: str = "",
 ) -> bytes:
-    plan, card = job.plan, getattr(made, "card", None)
+    plan, card = job.plan, getattr(adapted, "card", None)
     record = {
         "format": FORMAT,
         "id": plan.id,
@@ -219,8 +195,8 @@ def _about(
         "environment": _environment(),
         "model": {
             "card": None if card is None else asdict(card),
-            "fell_back": getattr(made, "training", {}).get("partway") == 0,
-            "held_out": {name: getattr(made, "training", {}).get(name) for name in ("partway", "held_out_losses")},
+            "fell_back": getattr(adapted, "training", {}).get("partway") == 0,
+            "held_out": {name: getattr(adapted, "training", {}).get(name) for name in ("partway", "held_out_losses")},
         },
         "error": error,
     }

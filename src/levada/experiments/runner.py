@@ -17,16 +17,16 @@ from typing import Any
 from levada.data import log_notes
 from levada.errors import InputError, Interrupted, MissingExtra
 from levada.experiments.corpora import (
-    Opened,
+    OpenCorpus,
     data_digest,
-    imagine,
     is_missing,
     open_source,
-    prepare,
+    placeholder,
+    render_source,
     without_duplicates,
 )
 from levada.experiments.cost import Clock, guess_s
-from levada.experiments.grid import Grid, Plan, lay_out
+from levada.experiments.grid import Grid, Plan, make_grid
 from levada.experiments.run import WEIGHTS, Job, failure, run
 from levada.experiments.spec import MIRDATA, PRETRAINED, Source, Study, read_spec
 from levada.experiments.store import Run, known_runs, label, recover, remember, without_a_plan, write_run
@@ -127,7 +127,7 @@ def run_study(
         out.mkdir(parents=True, exist_ok=True)
     with lock_folder(out):
         corpora, missing, notes = open_corpora(study, out=out, rendering=rendering, say=say)
-        grid = lay_out(study, corpora, left_out=missing)
+        grid = make_grid(study, corpora, left_out=missing)
         grid = replace(grid, notes=(*notes, *grid.notes))
         for sentence in (*(f"left out: {why}" for why in grid.left_out), *grid.notes):
             say(sentence)
@@ -207,7 +207,7 @@ def look_ahead(study: Study, *, out: str | Path) -> Ahead:
         As `run_study`.
     """
     corpora, missing, notes = open_corpora(study, out=Path(out), ahead=True)
-    grid = lay_out(study, corpora, left_out=missing)
+    grid = make_grid(study, corpora, left_out=missing)
     grid = replace(grid, notes=(*notes, *grid.notes))
     there = _finished(known_runs(out), study)
     clock = Clock(there.values(), guesses=_guesses(grid, corpora, study))
@@ -215,12 +215,12 @@ def look_ahead(study: Study, *, out: str | Path) -> Ahead:
     return Ahead(grid, runs, frozenset(there) & {plan.id for plan in grid.plans})
 
 
-def _guesses(grid: Grid, corpora: Sequence[Opened], study: Study) -> dict[str, float]:
+def _guesses(grid: Grid, corpora: Sequence[OpenCorpus], study: Study) -> dict[str, float]:
     scored_min = {opened.source.name: _scored_min(opened, study) for opened in corpora}
     return {plan.id: guess_s(plan, scored_min=scored_min[plan.corpus]) for plan in grid.plans}
 
 
-def _scored_min(opened: Opened, study: Study) -> float:
+def _scored_min(opened: OpenCorpus, study: Study) -> float:
     source = opened.source
     corpus = opened.corpus
     scored = corpus.tracks if corpus.labels == "stems" else corpus.annotated
@@ -235,7 +235,7 @@ def open_corpora(
     ahead: bool = False,
     rendering: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> tuple[list[Opened], list[str], list[str]]:
+) -> tuple[list[OpenCorpus], list[str], list[str]]:
     """Open the corpora of a study, without duplicates; those to be rendered are rendered.
 
     Parameters
@@ -249,7 +249,7 @@ def open_corpora(
 
     Returns
     -------
-    list of Opened, list of str, list of str
+    list of OpenCorpus, list of str, list of str
         What is there; of those that may be missing and are, why; and notes: which recordings are left out as
         duplicates, and what was assumed of stems.
 
@@ -258,24 +258,24 @@ def open_corpora(
     InputError
         If one is missing and may not be, has no labels, or cannot be read.
     """
-    opened, missing, notes = list[Opened](), list[str](), list[str]()
+    opened, missing, notes = list[OpenCorpus](), list[str](), list[str]()
     for source in study.corpora:
         try:
-            imagined = imagine(source, out=out) if source.render else None
-            if imagined is not None and ahead:
-                opened.append(Opened(source, imagined, "to be rendered"))
+            stand_in = placeholder(source, out=out) if source.render else None
+            if stand_in is not None and ahead:
+                opened.append(OpenCorpus(source, stand_in, "to be rendered"))
                 continue
-            if imagined is not None:
+            if stand_in is not None:
                 say(f"rendering {source.recordings} recordings of {source.render}")
             if is_missing(source):
                 raise FileNotFoundError(source.path)
-            there, note = without_duplicates(prepare(source, out=out, progress=rendering))
+            there, note = without_duplicates(render_source(source, out=out, progress=rendering))
             corpus = open_source(there)
             caveat = getattr(corpus, "caveat", "")
             notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
             if corpus.labels == "stems":
                 log_notes(corpus.notes, notes.append)
-            opened.append(Opened(there, corpus, data_digest(corpus)))
+            opened.append(OpenCorpus(there, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
             if not source.optional:
                 problem = f"there is no folder {error}; with optional = true the study does without it"

@@ -13,32 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from levada.beat_tracking import task as beat_tracking
 from levada.errors import InputError, suggest
 from levada.io.toml import line_of, read_toml
+from levada.learning.task import Task
+from levada.separation import task as separation
 
-__all__ = ["KINDS", "STEM_KINDS", "Source", "Study", "is_path", "read_spec"]
+__all__ = ["TASKS", "Source", "Study", "is_path", "read_spec"]
 
-KINDS = {
-    "tempo": "tempo",
-    "pitch": "pitch_bands",
-    "level": "level_db",
-    "tone": "tone_db",
-    "noise": "noise_db",
-    "hidden": "hidden",
-}
-"""Kinds of augmentation as a spec calls them, and the fields of `augment.Augmentation` that they are."""
-STEM_KINDS = {
-    "remix": "remix",
-    "gain": "gain_db",
-    "tone": "tone_db",
-    "pitch": "semitones",
-    "room": "room",
-    "polarity": "polarity",
-    "drop": "drop",
-}
-"""The same for stems, and `augment.StemAugmentation`."""
-
-LABELS = ("beats", "stems")
+TASKS: Mapping[str, Task] = {"beats": beat_tracking, "stems": separation}
+"""Tasks by the kind of their labels."""
 ALL, NONE, RANDOM = "all", "none", "random"
 PRETRAINED = "pretrained"
 """The strategy without labels: models are scored as they are."""
@@ -114,12 +98,12 @@ class Study:
         Budgets of labels.
     bases : tuple of str
         Models that are fine-tuned, and that "pretrained" scores.
-    rivals : tuple of str
+    external : tuple of str
         Models that are scored as they are, beside them.
     selection : tuple of str
         What is labelled: "random", or a scheme of `levada select`.
     augmentation : tuple of tuple of str
-        Levels: ("all",), ("none",), or kinds in `KINDS` or, for stems, `STEM_KINDS`.
+        Levels: ("all",), ("none",), or kinds in `AUGMENTATIONS` of the task.
     layers : tuple of tuple of str
         Levels: ("all",), or beginnings of names of layers.
     seeds : tuple of int
@@ -199,7 +183,7 @@ def read_spec(path: str | Path) -> Study:
         settings=reader.table(given, "settings"),
         path=Path(path),
     )
-    reader.kinds(study.augmentation, STEM_KINDS if task == "stems" else KINDS)
+    reader.kinds(study.augmentation, TASKS[task].AUGMENTATIONS)
     if not study.strategies and not study.external:
         raise reader.wrong("has no run in it: name strategies, or external models to score", "strategies")
     budgets = study.minutes or all(source.minutes for source in study.corpora)
@@ -247,8 +231,8 @@ class _Reader:
 
     def task(self, given: Mapping[str, Any]) -> str:
         task = given.get("task", "beats")
-        if task not in LABELS:
-            raise self.wrong(f"there is no task {task!r}; {suggest(str(task), LABELS)}", "task")
+        if task not in TASKS:
+            raise self.wrong(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
         return str(task)
 
     def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 from levada.experiments.report.compare import interval
 from levada.experiments.report.results import Method, Results
 from levada.experiments.report.tables import Row, Table, file_name, known, numbers
-from levada.experiments.task import LEAKS
 from levada.separation.plots import Leaks
+from levada.separation.task import LEAKS
 
 __all__ = ["by_instrument", "leak_table", "leaks"]
 
