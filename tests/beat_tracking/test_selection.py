@@ -12,7 +12,7 @@ from levada import data
 from levada.beat_tracking import selection as select
 from levada.beat_tracking.selection import SCHEMES
 from levada.beat_tracking.selection.features import rhythm_features, similarity
-from levada.data import Track, open_folder
+from levada.data import Track, load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -67,7 +67,7 @@ def labelled(pool) -> list[Track]:
     """The same with labels: bars of 2 s from 1 s on."""
     times = np.arange(1.0, 19.1, 0.5)
     beats = Beats(times, np.arange(len(times)) % 4 + 1)
-    return [replace(track, load=lambda: beats) for track in open_folder(pool).tracks]
+    return [replace(track, load=lambda: beats) for track in load_corpus(pool, labels="beats").tracks]
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -167,13 +167,13 @@ class TestDraw:
 
     def test_nothing_is_annotated(self, pool):
         with pytest.raises(InputError, match=r"0\.00 labelled minutes"):
-            select.sample(open_folder(pool).tracks, minutes=0.5, scheme="facility", rng=rng())
+            select.sample(load_corpus(pool, labels="beats").tracks, minutes=0.5, scheme="facility", rng=rng())
 
 
 class TestChoose:
     @pytest.mark.parametrize("scheme", SCHEMES)
     def test_stretches_of_bars_up_to_the_budget(self, pool, scheme):
-        found = chosen(open_folder(pool).tracks, scheme=scheme)
+        found = chosen(load_corpus(pool, labels="beats").tracks, scheme=scheme)
         assert [one.rank for one in found] == [1, 2, 3]
         assert len({one.track.id for one in found}) == 3
         assert 45 - 2 < sum(one.duration_s for one in found) <= 45
@@ -181,10 +181,10 @@ class TestChoose:
             assert (one.start_s - 1) % 2 == 0
             assert one.end_s - one.start_s == pytest.approx(2.0 * one.bars)
             assert one.why
-        assert plainly(found) == plainly(chosen(open_folder(pool).tracks, scheme=scheme))
+        assert plainly(found) == plainly(chosen(load_corpus(pool, labels="beats").tracks, scheme=scheme))
 
     def test_each_stands_for_its_rhythm(self, pool):
-        found = chosen(open_folder(pool).tracks)
+        found = chosen(load_corpus(pool, labels="beats").tracks)
         assert {one.track.id[0] for one in found} == set("abc")
         assert [one.why for one in found] == ["stands for 3 of 9 recordings"] * 3
 
@@ -192,7 +192,7 @@ class TestChoose:
         beats = Beats([1.0, 1.5])
         tracks = [
             replace(track, load=lambda: beats) if track.id in ("a0", "b0") else track
-            for track in open_folder(pool).tracks
+            for track in load_corpus(pool, labels="beats").tracks
         ]
         for scheme in ("facility", "diversity"):
             assert chosen(tracks, minutes=0.25, scheme=scheme)[0].track.id[0] == "c"
@@ -202,7 +202,9 @@ class TestChoose:
 
     def test_where_the_tracker_is_least_sure(self, pool):
         tracker = Metronome(sure={"c2": 0.3}, doubtful=(9.0, 13.0))
-        found = chosen(open_folder(pool).tracks, minutes=8.1 / 60, scheme="uncertainty", tracker=tracker)
+        found = chosen(
+            load_corpus(pool, labels="beats").tracks, minutes=8.1 / 60, scheme="uncertainty", tracker=tracker
+        )
         assert [one.track.id for one in found] == ["c2"]
         assert found[0].start_s <= 9.0
         assert found[0].end_s >= 13.0
@@ -223,13 +225,18 @@ class TestChoose:
                 positions[-1] = 1
                 return Beats(beats.times_s, positions, sure)
 
-        found = chosen(open_folder(pool).tracks, minutes=8.1 / 60, scheme="uncertainty", tracker=Lost(sure={"b1": 0.6}))
+        found = chosen(
+            load_corpus(pool, labels="beats").tracks,
+            minutes=8.1 / 60,
+            scheme="uncertainty",
+            tracker=Lost(sure={"b1": 0.6}),
+        )
         assert [one.track.id for one in found] == ["b1"]
         assert "60% sure here" in found[0].why
 
     def test_one_recording_is_chosen_from_in_several_places(self, tmp_path):
         audio.write(tmp_path / "long.wav", beaten(PATTERNS["b"], seed=0, duration_s=121.0), rate=16000)
-        tracks = open_folder(tmp_path).tracks
+        tracks = load_corpus(tmp_path, labels="beats").tracks
         found = sorted(chosen(tracks, minutes=0.8), key=lambda one: one.start_s)
         assert [round(one.start_s) for one in found] == pytest.approx([13, 53, 93], abs=4)
         tracker = Metronome(doubtful=(71.0, 79.0))
@@ -244,21 +251,25 @@ class TestChoose:
         audio.write(tmp_path / "pause.wav", sound, rate=16000)
         for scheme in ("facility", "uncertainty"):
             tracker = Metronome(doubtful=(20.0, 40.0))
-            for one in chosen(open_folder(tmp_path).tracks, minutes=0.25, scheme=scheme, tracker=tracker):
+            for one in chosen(
+                load_corpus(tmp_path, labels="beats").tracks, minutes=0.25, scheme=scheme, tracker=tracker
+            ):
                 assert one.end_s <= 17 or one.start_s >= 43
 
     def test_a_tracker_without_downbeats_or_confidence_gives_beats(self, pool):
-        found = chosen(open_folder(pool).tracks, tracker=Metronome(downbeats=False, confident=False))
+        found = chosen(load_corpus(pool, labels="beats").tracks, tracker=Metronome(downbeats=False, confident=False))
         assert all(one.end_s - one.start_s == pytest.approx(0.5 * one.bars) for one in found)
 
     def test_the_whole_pool(self, pool):
-        found = chosen(open_folder(pool).tracks, minutes=2.4)
+        found = chosen(load_corpus(pool, labels="beats").tracks, minutes=2.4)
         assert len({one.track.id for one in found}) == 9
 
     def test_progress_ends_where_it_said(self, pool):
         for scheme in ("facility", "uncertainty"):
             told = []
-            chosen(open_folder(pool).tracks, scheme=scheme, progress=lambda *at, told=told: told.append(at))
+            chosen(
+                load_corpus(pool, labels="beats").tracks, scheme=scheme, progress=lambda *at, told=told: told.append(at)
+            )
             assert told[0][0] == 1
             assert told[-1][0] == told[-1][1]
 
@@ -272,7 +283,7 @@ class TestChoose:
         soundfile.write(tmp_path / "nan.wav", np.full(200_000, np.nan, np.float32), 44100, subtype="FLOAT")
         (tmp_path / "text.wav").write_text("no music")
         with caplog.at_level(logging.WARNING):
-            found = chosen(open_folder(tmp_path).tracks, minutes=0.4)
+            found = chosen(load_corpus(tmp_path, labels="beats").tracks, minutes=0.4)
         assert {one.track.id for one in found} == {"a0", "b0"}
         left_out = [line for line in caplog.messages if "left out" in line]
         assert len(left_out) == 4
@@ -292,7 +303,7 @@ class TestChoose:
     )
     def test_what_cannot_be_chosen(self, pool, said, wrong):
         with pytest.raises(InputError, match=wrong):
-            chosen(open_folder(pool).tracks, **said)
+            chosen(load_corpus(pool, labels="beats").tracks, **said)
 
     def test_nothing_to_choose_from(self, labelled, tmp_path):
         with pytest.raises(InputError, match="no recordings"):
@@ -301,7 +312,7 @@ class TestChoose:
             chosen(labelled)
         audio.write(tmp_path / "silent.wav", np.zeros((1, 90_000), np.float32), rate=44100)
         with pytest.raises(InputError, match="can be used"):
-            chosen(open_folder(tmp_path).tracks)
+            chosen(load_corpus(tmp_path, labels="beats").tracks)
 
     def test_no_bars_are_found(self, pool, caplog):
         @dataclass(frozen=True)
@@ -310,12 +321,12 @@ class TestChoose:
                 return Beats([])
 
         with pytest.raises(InputError, match=r"0\.00 minutes that could be annotated"):
-            chosen(open_folder(pool).tracks, tracker=Deaf())
+            chosen(load_corpus(pool, labels="beats").tracks, tracker=Deaf())
         assert caplog.text.count("finds no bars") == 9
 
 
 def test_rhythms_are_told_apart_whatever_the_tempo(pool):
-    tracks = open_folder(pool).tracks
+    tracks = load_corpus(pool, labels="beats").tracks
     alike = similarity([rhythm_features(track) for track in tracks])
     np.fill_diagonal(alike, -2)
     assert all(tracks[i].id[0] == tracks[int(row.argmax())].id[0] for i, row in enumerate(alike))
@@ -367,7 +378,7 @@ class TestCommand:
             assert (float(labels[0]), float(labels[1])) == (float(row["start_s"]), float(row["end_s"]))
             with pytest.raises(InputError, match="has no beats"):
                 read_beats(tmp_path / "mine" / f"{row['recording']}.annotate.beats")
-        opened = open_folder(tmp_path / "mine")
+        opened = load_corpus(tmp_path / "mine", labels="beats")
         assert not opened.annotated
         assert not [note for note in opened.notes if note.severity == "warning"]
         assert check(opened).ok

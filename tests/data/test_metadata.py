@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from levada.data import open_folder
-from levada.data.stem_folder import open_stem_folder
+from levada.data import load_corpus
 from levada.errors import InputError
 
 
@@ -22,7 +21,7 @@ def corpus(
 
 
 def groups(root: Path) -> dict[str, str]:
-    return {track.id: track.group for track in open_folder(root).tracks}
+    return {track.id: track.group for track in load_corpus(root, labels="beats").tracks}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_what_the_table_leaves_out_is_grouped_as_ever_and_corpus_toml_goes_first
     assert [record.getMessage() for record in caplog.records] == [
         f"{root / 'metadata.csv'}: line 3: no recording is called 'z' (and 1 more)"
     ]
-    grouping = open_folder(root).grouping
+    grouping = load_corpus(root, labels="beats").grouping
     assert grouping.startswith("corpus.toml and column group of metadata.csv; where it says nothing, ")
 
 
@@ -77,7 +76,7 @@ def test_a_column_is_chosen_by_name(tmp_path: Path) -> None:
 def test_mistakes_name_the_line(tmp_path: Path, table: str, line: int | None, problem: str) -> None:
     root = corpus(tmp_path, table, names="a.wav b.wav s/song.wav t/song.wav")
     with pytest.raises(InputError, match=problem) as error:
-        open_folder(root)
+        load_corpus(root, labels="beats")
     assert (error.value.path, error.value.line) == (root / "metadata.csv", line)
 
 
@@ -87,10 +86,10 @@ def test_a_table_that_is_missing_and_one_in_latin_1(tmp_path: Path) -> None:
     assert groups(root)["a"] == "Peña"
     (root / "metadata.csv").unlink()
     with pytest.raises(InputError, match="no such file"):
-        open_folder(root)
+        load_corpus(root, labels="beats")
     (root / "corpus.toml").write_text('[groups]\ncsv = "metadata.csv"\ncolumn = 3\n')
     with pytest.raises(InputError, match="'column' must be a name") as error:
-        open_folder(root)
+        load_corpus(root, labels="beats")
     assert error.value.line == 3
 
 
@@ -101,14 +100,18 @@ def test_a_recording_may_be_called_csv(tmp_path: Path) -> None:
 def test_songs_with_stems_are_grouped_likewise(tmp_path: Path) -> None:
     names = " ".join(f"{song}/{stem}.wav" for song in ("one", "two", "three") for stem in ("mixture", "surdo", "agogo"))
     root = corpus(tmp_path, "song,ensemble\none,x\ntwo,y\nthree,x\n", names=names)
-    assert {song.id: song.group for song in open_stem_folder(root).tracks} == {"one": "x", "two": "y", "three": "x"}
+    assert {song.id: song.group for song in load_corpus(root, labels="stems").tracks} == {
+        "one": "x",
+        "two": "y",
+        "three": "x",
+    }
 
 
 def test_an_id_does_not_change_when_a_copy_appears(tmp_path: Path) -> None:
     (tmp_path / "corpus.toml").write_text('[groups]\nsong = "mine"\n')
 
     def ids() -> dict[str, str]:
-        corpus = open_folder(tmp_path)
+        corpus = load_corpus(tmp_path, labels="beats")
         assert {track.group for track in corpus.tracks if track.audio.stem == "song"} == {"mine"}
         return {track.audio.name: track.id for track in corpus.tracks}
 
@@ -128,7 +131,7 @@ def test_an_id_does_not_change_when_a_copy_appears(tmp_path: Path) -> None:
 def test_ids_are_unique_where_a_name_looks_like_another_with_its_suffix(tmp_path: Path) -> None:
     for name in ("song.wav", "song.mp3", "song.mp3.wav", "song.mp3.mp3.wav"):
         (tmp_path / name).touch()
-    assert {track.audio.name: track.id for track in open_folder(tmp_path).tracks} == {
+    assert {track.audio.name: track.id for track in load_corpus(tmp_path, labels="beats").tracks} == {
         "song.wav": "song",
         "song.mp3.wav": "song.mp3",
         "song.mp3.mp3.wav": "song.mp3.mp3",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from levada.data import check, open_folder
+from levada.data import check, load_corpus
 from levada.errors import InputError
 from levada.io.run_folder import RunFolder
 
@@ -24,7 +24,7 @@ def pairs(root: Path) -> dict[str, list[str]]:
             path.relative_to(root).as_posix()
             for path in ([track.annotation] if track.annotation else []) + list(track.alternatives)
         ]
-        for track in open_folder(root).tracks
+        for track in load_corpus(root, labels="beats").tracks
     }
 
 
@@ -35,7 +35,10 @@ def test_composed_and_decomposed_letters_are_the_same(tmp_path, form):
     corpus(tmp_path, f"{song}.flac", f"beats/{labels}.beats", f"{labels}.csv", "b.flac")
     (tmp_path / "corpus.toml").write_text(f'[groups]\n"{labels}" = "ana"\n"b" = "berta"\n')
     assert pairs(tmp_path)[song] == [f"beats/{labels}.beats", f"{labels}.csv"]
-    assert {track.id: track.group for track in open_folder(tmp_path).tracks} == {song: "ana", "b": "berta"}
+    assert {track.id: track.group for track in load_corpus(tmp_path, labels="beats").tracks} == {
+        song: "ana",
+        "b": "berta",
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,11 @@ def test_beats_that_levada_wrote_are_no_labels_until_somebody_corrects_them(tmp_
             with held.writing(name) as temporary:
                 (temporary / f"{name}.beats").write_text("0.5\t1\n1.0\t2\n")
     assert pairs(tmp_path) == {"a": [], "b": ["b.csv"]}
-    notes = [problem for problem in check(open_folder(tmp_path)).problems if problem.path == tmp_path / "beats/a.beats"]
+    notes = [
+        problem
+        for problem in check(load_corpus(tmp_path, labels="beats")).problems
+        if problem.path == tmp_path / "beats/a.beats"
+    ]
     assert len(notes) == 1
     (tmp_path / "beats" / "a.beats").write_text("0.51\t1\n1.02\t2\n")
     assert pairs(tmp_path) == {"a": ["beats/a.beats"], "b": ["b.csv"]}
@@ -107,7 +114,7 @@ def test_beats_that_levada_wrote_are_no_labels_until_somebody_corrects_them(tmp_
 
 def test_an_annotation_without_a_recording_is_named(tmp_path):
     corpus(tmp_path, "a.wav", "a.beats", "b.BEATS", "annotations/c.txt", "notes.txt")
-    (note,) = [note for note in open_folder(tmp_path).notes if note.severity == "warning"]
+    (note,) = [note for note in load_corpus(tmp_path, labels="beats").notes if note.severity == "warning"]
     assert note.path.name == "c.txt"
     assert note.message.endswith("(and 1 more)")
 
@@ -119,13 +126,13 @@ def test_what_a_folder_holds_besides_is_named_in_one_note(tmp_path):
     corpus(tmp_path, "a.ana.svl", "a.bea.svl", "a.stems/x.wav", "gone.beats")
     (tmp_path / "corpus.toml").write_text('[groups]\ncsv = "metadata.csv"\n')
     (tmp_path / "metadata.csv").write_text("recording,group\na,x\n")
-    assert open_folder(tmp_path).notes[1].message.endswith(": a.onsets.txt, b.rar, scan.pdf")
+    assert load_corpus(tmp_path, labels="beats").notes[1].message.endswith(": a.onsets.txt, b.rar, scan.pdf")
     corpus(tmp_path, "notes/1.doc", "notes/2.doc", "notes/3.doc", "notes/4.doc")
-    (note,) = [one for one in check(open_folder(tmp_path)).problems if "not used" in one.message]
+    (note,) = [one for one in check(load_corpus(tmp_path, labels="beats")).problems if "not used" in one.message]
     assert (note.severity, note.path) == ("note", tmp_path)
     assert note.message.endswith(": a.onsets.txt, b.rar, notes/1.doc, notes/2.doc, notes/3.doc and 2 more")
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path):
     with pytest.raises(InputError, match="no audio files"):
-        open_folder(corpus(tmp_path, "a.beats"))
+        load_corpus(corpus(tmp_path, "a.beats"), labels="beats")

@@ -9,7 +9,7 @@ import mido
 import numpy as np
 import pytest
 
-from levada.data import check, open_folder, single
+from levada.data import check, load_corpus, single
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
 from levada.io.formats.provenance import is_unedited, read_provenance
@@ -75,12 +75,12 @@ def test_what_levada_wrote_beside_a_recording_is_no_label_until_it_is_edited(tmp
     path.parent.mkdir(exist_ok=True)
     (tmp_path / "song.wav").touch()
     write_beats(path, FOUR, provenance=MADE)
-    corpus = open_folder(tmp_path)
+    corpus = load_corpus(tmp_path, labels="beats")
     assert corpus.annotated == ()
     assert [note.path for note in corpus.notes] == [path]
     assert [problem.severity for problem in check(corpus).problems if problem.path == path] == ["note"]
     path.write_bytes(path.read_bytes().replace(b"written by levada", b"checked by Ana"))
-    assert [track.annotation for track in open_folder(tmp_path).annotated] == [path]
+    assert [track.annotation for track in load_corpus(tmp_path, labels="beats").annotated] == [path]
 
 
 def test_a_file_that_is_named_is_used_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

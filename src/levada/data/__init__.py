@@ -20,16 +20,15 @@ from __future__ import annotations
 from levada.data.beat_check import Row
 from levada.data.check import Report, check
 from levada.data.corpus import Corpus, Labels, Split
-from levada.data.folder import open_folder, single
+from levada.data.folder import single
 from levada.data.label_check import check_labels, usable
 from levada.data.loading import load_corpus
-from levada.data.mirdata import DatasetInfo, get, list_datasets, open_mirdata
+from levada.data.mirdata import DatasetInfo, get, list_datasets
 from levada.data.multitracks import REST, Multitrack
 from levada.data.problems import Problem, log_notes
 from levada.data.sampling import sample
 from levada.data.spans import annotated_spans
 from levada.data.stem_check import SongRow
-from levada.data.stem_folder import open_stem_folder
 from levada.data.tracks import Span, Track
 
 __all__ = [
@@ -52,9 +51,6 @@ __all__ = [
     "list_datasets",
     "load_corpus",
     "log_notes",
-    "open_folder",
-    "open_mirdata",
-    "open_stem_folder",
     "sample",
     "single",
     "usable",
