@@ -147,7 +147,7 @@ def test_corpus_toml_names_things_and_groups(tmp_path: Path) -> None:
         "d": "d",
     }
     assert sorted(corpus.groups) == ["ansina", "cuareim", "d"]
-    assert corpus.grouping == "corpus.toml; where it says nothing, each recording is its own group"
+    assert corpus.grouping == "corpus.toml; otherwise each recording is its own group"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_what_the_table_leaves_out_is_grouped_as_ever_and_corpus_toml_goes_first
         f"{root / 'metadata.csv'}: line 3: no recording is called 'z' (and 1 more)"
     ]
     grouping = load_corpus(root, labels="beats").grouping
-    assert grouping.startswith("corpus.toml and column group of metadata.csv; where it says nothing, ")
+    assert grouping.startswith("corpus.toml and column group of metadata.csv; otherwise ")
 
 
 def test_a_column_is_chosen_by_name(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class TestFolders:
             ("surdo-2", ("surdo",), "surdo-2"),
         ]
         assert [problem.split(": ", 1)[1] for problem in said(corpus)] == [
-            "was taken for solos, as lengths differ (surdo-1.wav 2.00 s, caixa.wav 5.00 s); if they play together: "
+            "is read as solos, as lengths differ (surdo-1.wav 2.00 s, caixa.wav 5.00 s); if they play together: "
             'layout = "songs" in corpus.toml'
         ]
         (tmp_path / "corpus.toml").write_text('layout = "solos"\n')
@@ -110,7 +110,7 @@ class TestFolders:
         padded = sound(0)[0] + np.pad(sound(1, seconds=2.5)[0], (0, round(1.5 * RATE)))
         np.testing.assert_allclose(stems[0, 0], padded, atol=1e-6)
         np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-6)
-        assert "was taken for one song, in which shorter files are silent at the end (surdo-2.wav 2.50 s" in str(
+        assert "is read as one song, in which shorter files are silent at the end (surdo-2.wav 2.50 s" in str(
             corpus.notes[0]
         )
 
@@ -300,7 +300,7 @@ title: A
             song(tmp_path / name, ["surdo", "caixa"], seed=ord(name[1]))
         corpus = load_corpus(tmp_path, labels="stems")
         assert {name: len(songs) for name, songs in corpus.groups.items()} == {"both": 2, "one": 1}
-        assert corpus.grouping.startswith("corpus.toml; where it says nothing")
+        assert corpus.grouping.startswith("corpus.toml; otherwise")
 
     def test_the_better_of_two_formats_is_used(self, tmp_path):
         stems = song(tmp_path / "one", ["surdo", "caixa"])

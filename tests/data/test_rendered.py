@@ -126,8 +126,8 @@ class TestContents:
 
     def test_a_minute_each_by_default(self, tmp_path, monkeypatch):
         def no_music(job):
-            job.place.mkdir()
-            (job.place / f"{job.item}.wav").touch()
+            job.scratch.mkdir()
+            (job.scratch / f"{job.item}.wav").touch()
             return job
 
         monkeypatch.setattr(room, "_render", no_music)

@@ -195,4 +195,4 @@ def assign_groups(
     for pattern in (pattern for pattern in settings.groups if pattern not in matched):
         line = line_of(toml, "groups", pattern) if toml.is_file() else None
         _log.warning("%s: line %s: [groups]: no recording is called %r", toml, line, pattern)
-    return groups, " and ".join(sources) + (f"; where it says nothing, {origin}" if missed else "")
+    return groups, " and ".join(sources) + (f"; otherwise {origin}" if missed else "")

@@ -163,7 +163,7 @@ def annotations_of(folder: str | Path, annotator: str = "") -> dict[str, Path]:
     folder : path-like
         A folder of beat files, or of recordings with beat files.
     annotator : str
-        Of whom, in a folder of recordings that several people annotated.
+        Of this annotator, in a folder of recordings that several people annotated.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Errors of tapping and of numbering, found before anything is learnt from the labels.
 
 An *error* is what cannot be right whatever the music: a beat marked twice, a beat that is missing although the numbers
-count on, a number that asks for beats where there is no time for them, beats of unequal length in one cycle (which no
-strategy knows yet). Each names the line, the time, and the remedy.
+count on, a number that implies beats where there is no time for them, beats of unequal length in one cycle (which no
+strategy supports yet). Each names the line, the time, and the remedy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ Floats = npt.NDArray[np.float64]
 DOUBLED_S = 0.1  # beats closer than this, 600 bpm, are one beat marked twice
 HALF = 0.62  # an interval below this part of the usual one, which with its neighbour makes a usual one, divides it
 SLOWEST_BPM, FASTEST_BPM = 15.0, 400.0
-STEADY = 0.2  # how far the intervals around a place may be from the usual one, as a part of it, to judge the place by
+STEADY = (
+    0.2  # deviation of the intervals around a beat from the usual one, as a part of it, up to which the beat is judged
+)
 CLEAR = 0.12  # the same where music that slows down must not be taken for a mistake
 EVEN = 0.065  # and how far four of five intervals may be from it in music that holds no beats
 UNEQUAL = 1.4  # a position of the bar this many times as long as another is another kind of beat: 3 eighths, not 2
@@ -39,7 +41,7 @@ Found = tuple[Severity, str, int | None]  # severity, what is wrong, and the bea
 
 
 def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
-    """Tell which annotated recordings can be learnt from.
+    """Select the annotated recordings that can be learnt from.
 
     Parameters
     ----------
@@ -48,13 +50,13 @@ def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
     Returns
     -------
     tracks : list of Track
-        Those whose sound and labels can be read, and whose labels have no error.
+        Those whose audio and labels can be read, and whose labels have no error.
     problems : list of Problem
         The errors of the others, and the notes and warnings of all.
     """
     good, problems = list[Track](), list[Problem]()
     for track in tracks:
-        found = [*check_labels(track), *_sound_problem(track)]
+        found = [*check_labels(track), *_audio_problem(track)]
         if all(problem.severity != "error" for problem in found):
             good.append(track)
             found += lag_problems(track)
@@ -62,8 +64,8 @@ def usable(tracks: Iterable[Track]) -> tuple[list[Track], list[Problem]]:
     return good, problems
 
 
-def _sound_problem(track: Track) -> Iterator[Problem]:
-    """Say why a recording cannot be opened, if it cannot."""
+def _audio_problem(track: Track) -> Iterator[Problem]:
+    """Yield why a recording cannot be opened, if it cannot."""
     try:
         _ = track.duration_s
     except InputError as error:
@@ -73,7 +75,7 @@ def _sound_problem(track: Track) -> Iterator[Problem]:
 
 
 def check_labels(track: Track) -> list[Problem]:
-    """Read the labels of a recording and list what was assumed and what is wrong; nothing is raised.
+    """Read the labels of a recording and list assumptions and problems; nothing is raised.
 
     Parameters
     ----------
@@ -119,7 +121,7 @@ def label_problems(beats: Beats) -> Iterator[Found]:
         return
     usual = usual_intervals(beats.intervals_s)
     doubled = _doubled(beats, usual)
-    yield from _told(beats, doubled, usual)
+    yield from _doubled_problem(beats, doubled, usual)
     if not doubled:
         yield from _missing(beats, usual)
         yield from _numbers(beats, usual)
@@ -143,13 +145,13 @@ def _doubled(beats: Beats, usual: Floats) -> list[int]:
 
 
 def _is_steady(intervals: Floats, i: int, usual: float, *, skip: int = 1, within: float = STEADY) -> bool:
-    """Whether at least two intervals before and after a place, and most of them, are about the usual one."""
+    """Whether at least two intervals before and after an index, and most of them, are about the usual one."""
     around = np.concatenate([intervals[max(0, i - 3) : i], intervals[i + skip : i + skip + 3]])
     near = np.abs(around - usual) < within * usual
     return len(around) > 2 and bool(near.mean() > 0.8)
 
 
-def _told(beats: Beats, doubled: list[int], usual: Floats) -> Iterator[Found]:
+def _doubled_problem(beats: Beats, doubled: list[int], usual: Floats) -> Iterator[Found]:
     if not doubled:
         return
     first = doubled[0]
@@ -184,7 +186,7 @@ def _missing(beats: Beats, usual: Floats) -> Iterator[Found]:
 
 
 def _step(beats: Beats, i: int) -> int | None:
-    """How many beats the numbers count from one beat to the next; None where they do not say."""
+    """Return the beats that the numbers count from one beat to the next; None where they are unknown."""
     this, following = int(beats.positions[i]), int(beats.positions[i + 1])
     if not this or not following:
         return None
@@ -199,7 +201,7 @@ def _step(beats: Beats, i: int) -> int | None:
 
 
 def _numbers(beats: Beats, usual: Floats) -> Iterator[Found]:
-    """Find numbers that ask for beats where there is no time for them."""
+    """Find numbers that imply beats where there is no time for them."""
     found = []
     for i, interval in enumerate(beats.intervals_s):
         this, following = int(beats.positions[i]), int(beats.positions[i + 1])

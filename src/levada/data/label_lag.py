@@ -1,7 +1,8 @@
 """Whether all labels of a recording are early or late against its onsets by the same time.
 
 Tapping to a loudspeaker, a player with latency, or an MP3 decoded by another program shift all labels alike. The onset
-strength around every beat is averaged; where it peaks away from the labels in all parts of the recording, it is said.
+strength around every beat is averaged; where it peaks away from the labels in all parts of the recording, the lag is
+reported.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ __all__ = ["label_lag_s", "lag_problems", "onset_strength"]
 
 Floats = npt.NDArray[np.float64]
 
-REACH_S = 0.15  # how far from the labels onsets are looked for
+REACH_S = 0.15  # largest distance of onsets from the labels
 LEAST_S = 0.04  # a shift that is smaller is no mistake: annotators differ by as much
 PART = 0.22  # of a beat, above which an onset may be a division of the beat
-FEWEST = 16  # beats, to tell
+FEWEST = 16  # beats that are needed
 PARTS = 4  # of a recording, which have to agree
 WITHIN_S = 0.02  # on the shift
 CLEAR = 1.6  # times as strong as at the labels, onsets have to be where they peak
 SPREADS = 5.0  # and so many standard errors above the mean of the recording
-OTHERS = 0.6  # of the peak, above which another peak makes it doubtful
+OTHERS = 0.6  # of the peak, above which another peak makes it unclear
 APART_S = 0.05  # from the peak
 FPS, WINDOW_S, RISE = 100.0, 0.023, 2  # frames a second, seconds of a frame, frames of a rise
 BLOCK = 1024  # frames at once
-LISTENED_S = 120.0  # of a recording, from its first label on
+EXCERPT_S = 120.0  # of a recording, from its first label on
 
 
 def lag_problems(track: Track) -> list[Problem]:
-    """Warn of labels that are all early or late; nothing is raised, and nothing is said where it cannot be told.
+    """Warn of labels that are all early or late; nothing is raised, and nothing is reported where it is unclear.
 
     Parameters
     ----------
@@ -51,16 +52,16 @@ def lag_problems(track: Track) -> list[Problem]:
         if len(beats) < FEWEST:
             return []
         start_s = max(0.0, float(beats.times_s[0]) - 1.0)
-        samples, rate = audio.read(track.audio, start_s=start_s, duration_s=LISTENED_S)
-        inside = beats.between(start_s, start_s + LISTENED_S).shift(-start_s)
+        samples, rate = audio.read(track.audio, start_s=start_s, duration_s=EXCERPT_S)
+        inside = beats.between(start_s, start_s + EXCERPT_S).shift(-start_s)
         lag_s = label_lag_s(onset_strength(samples, rate), inside, fps=FPS)
     except InputError:
-        return []  # said by who reads the labels and the sound
+        return []  # reported by the checks of labels and audio
     if lag_s is None:
         return []
     where = "before" if lag_s > 0 else "after"
     what = f"its labels are all about {1000 * abs(lag_s):.0f} ms {where} the onsets"
-    how = "if nobody meant it, shift them: tapping to a loudspeaker and MP3s read by another program do this"
+    how = "unless this is intended, shift them: tapping to a loudspeaker and MP3s read by another program do this"
     return [Problem("warning", f"{what}; {how}", track.annotation or track.audio)]
 
 
@@ -77,10 +78,10 @@ def onset_strength(samples: npt.ArrayLike, rate: int) -> Floats:
     -------
     ndarray [shape=(frames,)]
     """
-    sound = np.mean(np.atleast_2d(np.asarray(samples, np.float64)), axis=0)
-    size, centres = 2 * round(rate * WINDOW_S / 2), np.round(np.arange(0, len(sound), rate / FPS)).astype(np.int64)
-    padded = np.pad(sound, size // 2)
-    peak = np.abs(sound).max(initial=0.0) + 1e-9
+    mono = np.mean(np.atleast_2d(np.asarray(samples, np.float64)), axis=0)
+    size, centres = 2 * round(rate * WINDOW_S / 2), np.round(np.arange(0, len(mono), rate / FPS)).astype(np.int64)
+    padded = np.pad(mono, size // 2)
+    peak = np.abs(mono).max(initial=0.0) + 1e-9
     window, strength = np.hanning(size) / peak, np.zeros(len(centres))
     before = None
     for start in range(0, len(centres), BLOCK):
@@ -96,7 +97,7 @@ def onset_strength(samples: npt.ArrayLike, rate: int) -> Floats:
 
 
 def label_lag_s(strength: Floats, beats: Beats, *, fps: float) -> float | None:
-    """Tell by how much onsets come after the labels, in seconds; None where it cannot be told or is nothing.
+    """Estimate the delay of onsets after the labels, in seconds; None where it is unclear or too small.
 
     Parameters
     ----------
@@ -129,11 +130,11 @@ def label_lag_s(strength: Floats, beats: Beats, *, fps: float) -> float | None:
         return None
     if curve[peak] < CLEAR * at_labels or curve[peak] < mean + SPREADS * error:
         return None
-    floor = min(mean, curve.min())
+    baseline = min(mean, curve.min())
     inner = (curve[1:-1] >= curve[:-2]) & (curve[1:-1] >= curve[2:])
     peaks = np.flatnonzero(inner) + 1
     peaks = peaks[np.abs(peaks - peak) > APART_S * fps]
-    if len(peaks) and curve[peaks].max() - floor > OTHERS * (curve[peak] - floor):
+    if len(peaks) and curve[peaks].max() - baseline > OTHERS * (curve[peak] - baseline):
         return None
     parts = [int(part.mean(axis=0).argmax()) for part in np.array_split(around, PARTS)]
     return lag_s if all(abs(part - peak) <= near for part in parts) else None

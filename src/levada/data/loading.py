@@ -140,7 +140,7 @@ def _kinds_in_folder(folder: Path) -> set[Labels]:
     """Return which labels a folder has.
 
     Stems are mixtures with a file an instrument in their folder; without any beat file, any song or solo. Folders
-    NAME.stems beside a recording with beats, and solos with beats, are no stems unless asked for.
+    NAME.stems beside a recording with beats, and solos with beats, are stems only on request.
     """
     if not folder.is_dir():
         return {"beats"}  # refused by the reader

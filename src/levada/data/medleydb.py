@@ -1,6 +1,6 @@
-"""What MedleyDB says of a song: which instrument each stem is, and who plays (Bittner et al., ISMIR 2014).
+"""Metadata of MedleyDB: the instrument of each stem, and the artist (Bittner et al., ISMIR 2014).
 
-Its metadata is YAML of one shape, of which a few lines are wanted: they are found without a library for the rest.
+It is YAML of one shape, of which a few lines are needed: regular expressions find them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from levada.errors import InputError
 
 __all__ = ["read_metadata"]
 
-NO_ARTIST = {"musicdelta", "music delta"}  # a publisher: each of its pieces has players of its own
+NO_ARTIST = {"musicdelta", "music delta"}  # a publisher: its pieces have different players
 
 
 def read_metadata(path: str | Path) -> tuple[dict[str, str], str]:
@@ -26,9 +26,9 @@ def read_metadata(path: str | Path) -> tuple[dict[str, str], str]:
     Returns
     -------
     instruments : dict of str to str
-        File name of each stem -> its instrument, as it is written there.
+        File name of each stem -> its instrument, as it is written in the file.
     artist : str
-        Empty where nobody is named.
+        Empty where none is named.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_metadata(path: str | Path) -> tuple[dict[str, str], str]:
 
 
 def _entries(stem: str) -> tuple[str, str]:
-    """File and instrument of a stem; those of the raw tracks that it was mixed from come after them."""
+    """Return file and instrument of a stem; those of the raw tracks that it was mixed from come after them."""
     file = re.search(r"(?m)^\s+filename:(.*)$", stem)
     instrument = re.search(r"(?m)^\s+instrument:[ \t]*(?:\n\s+-[ \t]+)?(.*)$", stem)
     return _bare(file[1]) if file else "", _bare(instrument[1]) if instrument else ""

@@ -48,7 +48,7 @@ def read_groups(path: Path, recordings: Mapping[str, Iterable[str]], *, column: 
     Returns
     -------
     groups : dict of str to str
-        Id -> group, of the recordings that the table has. A row without a group says nothing.
+        Id -> group, of the recordings that the table has. A row without a group is ignored.
     column : str
         Name of the column that is used.
 
@@ -61,20 +61,20 @@ def read_groups(path: Path, recordings: Mapping[str, Iterable[str]], *, column: 
     (line, names), *rows = _rows(path)
     words = [re.sub(r"[\W_]", "", normalize_text(name)) for name in names]
     at = _group_column(names, words, column, path, line)
-    known = _by_name(recordings)
+    ids_by_name = _by_name(recordings)
     columns = [i for i, word in enumerate(words) if word in RECORDING and i != at]
     if not columns:
-        wanted = "recording, file or id"
+        expected = "recording, file or id"
         raise InputError(
-            f"has no column of recordings: call one {wanted}; it has {', '.join(names)}", path=path, line=line
+            f"has no column of recordings: call one {expected}; it has {', '.join(names)}", path=path, line=line
         )
-    of = max(columns, key=lambda i: sum(_key(cells[i]) in known for _, cells in rows if i < len(cells)))
+    of = max(columns, key=lambda i: sum(_key(cells[i]) in ids_by_name for _, cells in rows if i < len(cells)))
     groups, unknown = dict[str, tuple[str, int]](), list[tuple[int, str]]()
     for line, cells in rows:
         if len(cells) <= max(of, at):
             raise InputError(f"has {len(cells)} of {len(names)} columns", path=path, line=line)
         name, group = cells[of], cells[at]
-        ids = known.get(_key(name), ())
+        ids = ids_by_name.get(_key(name), ())
         if len(ids) > 1:
             raise InputError(f"{name!r} may be {' or '.join(sorted(ids))}: write its path", path=path, line=line)
         if not ids:
@@ -94,7 +94,7 @@ def read_groups(path: Path, recordings: Mapping[str, Iterable[str]], *, column: 
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Lines that are not empty, with their cells; at least one."""
+    """Return the lines that are not empty, with their cells; at least one."""
     try:
         if path.exists() and not path.is_file():
             raise InputError("is no file", path=path)
@@ -142,7 +142,7 @@ def _group_column(names: list[str], words: list[str], column: str, path: Path, l
 
 
 def _by_name(recordings: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
-    """Whom a name may mean: an id or a path goes before the name of a file."""
+    """Return the ids that a name may mean: an id or a path goes before the name of a file."""
     exact, bare = dict[str, set[str]](), dict[str, set[str]]()
     for id, others in recordings.items():
         for name in {id, *others}:

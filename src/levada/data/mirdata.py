@@ -1,7 +1,7 @@
 """Datasets of mirdata: candombe, BRID and every other one that has beats, stems or solos.
 
-mirdata (Bittner, Fuentes et al., ISMIR 2019) knows where a dataset lies, its licence and what to cite. It is imported
-on use, because that takes seconds. Stems are multitracks such as Slakh's; solos are tracks that name their instrument,
+mirdata (Bittner, Fuentes et al., ISMIR 2019) defines the files of a dataset, its licence and what to cite. It is
+imported on use, because that takes seconds. Stems are multitracks such as Slakh's; solos are tracks that name their instrument,
 or, as in BRID, whose ids do.
 """
 
@@ -61,7 +61,7 @@ GROUPS: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "brid": (
         _brid_set,
-        "how many instruments play, or which one; players are not named and may be on both sides of a split",
+        "how many instruments play, or which one; players are not named and may be in both parts of a split",
     ),
 }
 
@@ -115,8 +115,8 @@ def open_mirdata(name: str, *, labels: Labels = "beats", home: str | Path | None
     """
     plain_name, version, level = _parse(name)
     if level and level not in FINER.get(plain_name, {}):
-        known = ", ".join(f"{one}:{finer}" for one, of in FINER.items() for finer in of)
-        raise InputError(f"{plain_name} has no groups called {level!r}; there are {known}")
+        levels = ", ".join(f"{one}:{finer}" for one, of in FINER.items() for finer in of)
+        raise InputError(f"{plain_name} has no groups called {level!r}; there are {levels}")
     root = _home(plain_name, home)
     dataset = _dataset(plain_name, version, str(root))
     if labels == "beats" and not hasattr(dataset._track_class, "beats"):
@@ -178,7 +178,7 @@ def labels_of_dataset(name: str, *, home: str | Path | None = None) -> set[Label
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A dataset of mirdata, as far as it is known without downloading it."""
+    """A dataset of mirdata, as described without downloading it."""
 
     name: str  # as in ``mirdata:NAME``
     labels: tuple[Labels, ...]  # beats, stems (of songs or solos), or both
@@ -287,7 +287,9 @@ def get(name: str, *, home: str | Path | None = None, progress: bool = True) -> 
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         reason += "" if reason.endswith(".") else "."
-        damaged = "MD5" in reason  # an interrupted download, say; mirdata names the file and takes it for complete
+        damaged = (
+            "MD5" in reason
+        )  # for example an interrupted download: mirdata names the file and takes it for complete
         advice = "delete that file" if damaged else "see to the network and the space on the disk"
         raise InputError(
             f"could not download {plain_name}: {reason} To go on, {advice} and run it again", path=root

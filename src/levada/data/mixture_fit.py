@@ -1,6 +1,6 @@
-"""How a recorded mixture relates to its stems: by how much it is late, at which levels they are in it, what is left.
+"""The relation of a recorded mixture to its stems: its delay, their levels in it, and what is left.
 
-Mixtures are mastered: limited, exported at another level, or delayed by a plug-in. What a separator is given is such a
+Mixtures are mastered: limited, exported at another level, or delayed by a plug-in. A separator's input is such a
 recording, so it is what is scored, with the stems as they are in it. Only a recording that is not made of its stems at
 all is replaced by their sum.
 """
@@ -22,12 +22,12 @@ Floats = npt.NDArray[np.float64]
 MATCHES_DB = -40.0  # what a mixture may hold beyond its stems and still be their sum
 NEAR_DB = -15.0  # beyond this it is not made of its stems
 SIMPLER_DB = 3.0  # a fit with fewer gains is taken if it leaves at most so much more
-LAG_S = 1.0  # the largest delay that is looked for
+LAG_S = 1.0  # the largest delay
 
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """How a recorded mixture relates to its stems.
+    """The relation of a recorded mixture to its stems.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class MixtureFit:
     residual_db : float
         Energy of what the mixture holds beyond the stems, relative to the mixture; -inf if it is exactly their sum.
     is_used : bool
-        Whether the recording stands for the song; otherwise the sum of the stems does.
+        Whether the recording is used as the mixture; otherwise the sum of the stems is.
     """
 
     gains: tuple[float, ...]
@@ -55,7 +55,7 @@ class MixtureFit:
         return self.delay / self.rate
 
     def __str__(self) -> str:
-        """What is separated, in a few words for a table."""
+        """Describe the mixture in a few words, for a table."""
         if not self.is_used:
             return f"sum of the stems; the recording differs from it by {self.residual_db:.0f} dB"
         changes = []
@@ -86,7 +86,7 @@ def fit_mixture(windows: Sequence[tuple[Floats32, Floats32]], *, rate: int, lag:
     rate : int
         In Hz.
     lag : int
-        The largest delay that is looked for, in samples.
+        The largest delay, in samples.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def fit_mixture(windows: Sequence[tuple[Floats32, Floats32]], *, rate: int, lag:
 def fit_rest(windows: Sequence[tuple[Floats32, Floats32]], *, rate: int, lag: int) -> MixtureFit:
     """Find the delay of a mixture that holds more than its one stem; parameters as of `fit_mixture`.
 
-    What it holds beyond the stem is the rest, and no error. It is moved only if the stem is clearly in it elsewhere:
+    What it holds beyond the stem is the rest, and no error. A delay is used only if it is clear:
     where the correlation is largest, the stem's gain in the mixture is between -6 and 6 dB, and at delay 0 it is less
     than four fifths of that.
     """
@@ -123,14 +123,14 @@ def fit_rest(windows: Sequence[tuple[Floats32, Floats32]], *, rate: int, lag: in
     energy = sum(float(np.square(stems.sum(0), dtype=np.float64).sum()) for stems, _ in windows)
     pairs = [(stems.sum(0), recorded) for stems, recorded in windows]
     delay = _delay(pairs, lag)
-    there, here = (sum(_product(one, other, at, lag) for one, other in pairs) for at in (delay, 0))
-    is_clear = energy > 0 and 0.5 <= there / energy <= 2 and here < 0.8 * there
+    at_delay, at_zero = (sum(_product(one, other, at, lag) for one, other in pairs) for at in (delay, 0))
+    is_clear = energy > 0 and 0.5 <= at_delay / energy <= 2 and at_zero < 0.8 * at_delay
     return MixtureFit((1.0,) * count, delay if is_clear else 0, rate)
 
 
 @dataclass(frozen=True)
 class _Least:
-    """What is left of a mixture, with gains of 1, one gain, and one for each stem."""
+    """The residual of a mixture, with gains of 1, one gain, and one for each stem."""
 
     unit_db: float
     one: float
@@ -155,12 +155,12 @@ def _least(windows: Sequence[tuple[Floats32, Floats32]], delay: int, lag: int) -
     ones = np.ones(count)
     one = float(cross.sum() / gram.sum()) if gram.sum() > 0 else 1.0
     each = np.asarray(np.linalg.lstsq(gram, cross, rcond=1e-9)[0], np.float64)
-    each[np.diag(gram) <= 1e-12 * max(np.trace(gram), 1e-300)] = 1.0  # nothing is known of a stem that is silent here
+    each[np.diag(gram) <= 1e-12 * max(np.trace(gram), 1e-300)] = 1.0  # undetermined for a stem that is silent here
     return _Least(left(ones), one, left(one * ones), tuple(float(gain) for gain in each), left(each))
 
 
 def _delay(windows: Sequence[tuple[Floats32, Floats32]], lag: int) -> int:
-    """Where the cross-correlation of a sound and a recording is largest, at any polarity."""
+    """Return the delay at which the cross-correlation of a sound and a recording is largest, at any polarity."""
     summed = np.zeros(2 * lag + 1)
     for sound, recorded in windows:
         size = 1 << (recorded.shape[-1] - 1).bit_length()

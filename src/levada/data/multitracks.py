@@ -102,7 +102,7 @@ class Multitrack:
         Raises
         ------
         InputError
-            If the file that says so is damaged.
+            If the file that lists them is damaged.
         """
         path = (self.mixture or self.files[0]).with_name(SOLOS)
         if not path.is_file():

@@ -1,9 +1,9 @@
-"""Rendered corpora: recordings of a tradition that nobody played, with beats that are known exactly.
+"""Rendered corpora: synthetic recordings of a tradition, with exact beats and stems.
 
 Each recording has its own ensemble, tempo, instruments and room, and is a group of its own. Beside ``NAME-001.wav``
-lie its beats, ``NAME-001.beats``, and what each part played alone, ``NAME-001.stems/PART.wav``, before the room but as
+lie its beats, ``NAME-001.beats``, and what each part plays alone, ``NAME-001.stems/PART.wav``, before the room but as
 loud as in the mixture. Multitracks, to learn separation from, are folders: ``NAME-001/mixture.wav``, its beats, and a
-file an instrument, in the room and as they sum to the mixture. The manifest (`levada.io.run_folder`) says what was
+file an instrument, in the room and as they sum to the mixture. The manifest (`levada.io.run_folder`) lists what was
 rendered, so that an interrupted run can go on.
 """
 
@@ -50,7 +50,7 @@ WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs mo
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a run did.
+    """The result of a run.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ class Rendered:
 
 @dataclass(frozen=True)
 class _Job:
-    """One recording, as a process needs to know it."""
+    """One recording to render, as it is sent to a process."""
 
     item: str
-    target: Path  # what it becomes
-    place: Path  # where it is rendered: files have the paths there that they will have in the corpus
+    target: Path  # its final path
+    scratch: Path  # the folder it is rendered in, with paths as in the corpus
     tradition: Tradition
     length_s: float
     seed: tuple[int, int]
@@ -96,24 +96,24 @@ def render_corpus(
     Parameters
     ----------
     folder : path-like
-        Where it goes: a new or an empty folder, or that of the same run.
+        A new or an empty folder, or that of the same run.
     tradition : Tradition
     minutes : float
         Of all recordings together.
     recordings : int, optional
-        How many; as many as last about a minute each by default.
+        Number of recordings; by default they last about a minute each.
     seed : int
         The same seed gives the same bytes.
     sounds : str
         "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
     multitrack : bool
-        Whether every instrument is recorded for itself, for `levada.data.open_stems`, and nothing else is heard.
+        Render every instrument by itself, in the room, for separation; without ambience.
     force : bool
         Whether the recordings of another run there may be replaced. Nothing else in the folder is touched.
     processes : int
         Recordings rendered at the same time.
     progress : callable, optional
-        Told recordings done and recordings in all.
+        Called with the number of recordings that are done, and of all.
 
     Returns
     -------
@@ -128,9 +128,9 @@ def render_corpus(
     count = _count(minutes, recordings)
     if not 0 <= seed < 2**63:
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
-    sounds_of(sounds)  # said before the work, not after it
+    sounds_of(sounds)  # raises errors early
     folder = Path(folder)
-    run = _described(tradition, minutes, count, seed, sounds, multitrack)
+    run = _config(tradition, minutes, count, seed, sounds, multitrack)
     with (
         RunFolder.acquire(folder, kind="rendered recordings", config=run, force=force) as held,
         _scratch(folder) as scratch,
@@ -141,7 +141,7 @@ def render_corpus(
             _Job(
                 item,
                 target=folder / f"{item}{ending}",
-                place=scratch / item,
+                scratch=scratch / item,
                 tradition=tradition,
                 length_s=60 * minutes / count,
                 seed=(seed, number),
@@ -154,38 +154,38 @@ def render_corpus(
         todo = [job for job in jobs if job not in kept]
         for job in todo:
             held.need_replaceable([job.target.relative_to(folder).as_posix(), *held.edited(job.item)])
-        held.write_text(TOML, _facts(tradition, sounds, seed))
+        held.write_text(TOML, _corpus_toml(tradition, sounds, seed))
         written: list[Path] = []
         try:
-            for job in _each(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
+            for job in _render_all(todo, processes if len(todo) * jobs[0].length_s > WORTH_A_PROCESS_S else 1):
                 with held.writing(job.item) as temporary:
-                    for part in job.place.iterdir():
+                    for part in job.scratch.iterdir():
                         part.rename(temporary / part.name)
                 written.append(job.target)
                 if progress is not None:
                     progress(len(kept) + len(written), count)
         except InputError as error:
             done = len(kept) + len(written)
-            there = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
-            raise InputError(f"{error.problem.rstrip('?')}; {there}", path=error.path) from None
+            progress_text = f"finished and kept: {done} of {count} recordings; the same command goes on with the others"
+            raise InputError(f"{error.problem.rstrip('?')}; {progress_text}", path=error.path) from None
         held.remove_others([TOML, *items])
     return Rendered(folder, tuple(sorted(written)), tuple(job.target for job in kept))
 
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder on the same disk to render in, which is gone afterwards."""
-    place = temporary_path(folder / "rendered")
-    place.mkdir()
+    """Make a folder on the same disk to render in, and remove it afterwards."""
+    scratch = temporary_path(folder / "rendered")
+    scratch.mkdir()
     try:
-        yield place
+        yield scratch
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @lru_cache(maxsize=2)
 def sounds_of(name: str) -> InstrumentSource:
-    """Sounds by the name a user gives them; what a source lacks is synthesised.
+    """Return sounds by name; what a source lacks is synthesised.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def sounds_of(name: str) -> InstrumentSource:
     Raises
     ------
     InputError
-        If there is no such thing.
+        If there is no such SoundFont or folder.
     """
     if name == SYNTHESISED:
         return synthesise
@@ -236,14 +236,14 @@ def _count(minutes: float, recordings: int | None) -> int:
     return count
 
 
-def _described(
+def _config(
     tradition: Tradition, minutes: float, count: int, seed: int, sounds: str, multitrack: bool
 ) -> dict[str, object]:
-    """What makes a run the same run."""
-    facts = asdict(tradition)
-    for part in facts["instruments"]:
-        del part["aliases"]  # nothing is played otherwise for them
-    content = json.dumps(facts, sort_keys=True).encode()
+    """Return the parameters that identify a run."""
+    description = asdict(tradition)
+    for part in description["instruments"]:
+        del part["aliases"]  # they do not change the audio
+    content = json.dumps(description, sort_keys=True).encode()
     return {
         "tradition": tradition.name.lstrip(".") or "tradition",
         "description": hashlib.sha256(content).hexdigest(),
@@ -256,38 +256,37 @@ def _described(
     }
 
 
-def _facts(tradition: Tradition, sounds: str, seed: int) -> str:
-    """What `corpus.toml` says."""
+def _corpus_toml(tradition: Tradition, sounds: str, seed: int) -> str:
+    """Return the content of `corpus.toml`."""
     licence = LICENCE if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
     title = tradition.title or tradition.name
-    told = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
-    citation = " ".join([told, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
-    facts = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
-    return "".join(f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in facts.items()).replace(
-        "\x7f", " "
-    )
+    origin = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
+    citation = " ".join([origin, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
+    entries = {"name": f"{title}, rendered", "licence": licence, "citation": citation}
+    lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entries.items())
+    return "".join(lines).replace("\x7f", " ")
 
 
-def _each(jobs: list[_Job], processes: int) -> Iterator[_Job]:
-    """Render recordings; each comes back as soon as it lies in its place."""
+def _render_all(jobs: list[_Job], processes: int) -> Iterator[_Job]:
+    """Render recordings; yields each as soon as it is written."""
     if processes <= 1 or len(jobs) <= 1:
         yield from map(_render, jobs)
         return
     try:
-        with process_pool(min(processes, len(jobs))) as lent:
-            for done in as_completed([lent.submit(_render, job) for job in jobs]):
+        with process_pool(min(processes, len(jobs))) as executor:
+            for done in as_completed([executor.submit(_render, job) for job in jobs]):
                 yield done.result()
     except BrokenExecutor as error:
         raise InputError(f"cannot be rendered: {error}", path=jobs[0].target.parent) from None
 
 
 def _render(job: _Job) -> _Job:
-    """Render a recording, with what each part plays alone, into its place."""
+    """Render a recording and its stems into its scratch folder."""
     rng, sounds = np.random.default_rng(job.seed), sounds_of(job.sounds)
     if job.multitrack:
         song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
         loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
-        folder = stems = job.place / job.item
+        folder = stems = job.scratch / job.item
         name, rate, beats = Path(MIXTURE).stem, song.rate, song.beats
         scaled = {part: stem / loudest for part, stem in song.stems.items()}
         mixture = song.mixture / loudest
@@ -296,12 +295,12 @@ def _render(job: _Job) -> _Job:
         dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
         gain = _gain(piece.mixture[0], dry[0], piece.rate)
         peak = max(1.0, *(gain * float(np.abs(stem).max(initial=0)) for stem in piece.stems.values()))
-        folder, stems = job.place, job.place / f"{job.item}.stems"
+        folder, stems = job.scratch, job.scratch / f"{job.item}.stems"
         name, rate, beats = job.item, piece.rate, piece.beats
         scaled = {part: stem * np.float32(gain / peak) for part, stem in piece.stems.items()}
         mixture = piece.mixture / np.float32(peak)
     try:
-        with wrap_errors(job.target, job.place):
+        with wrap_errors(job.target, job.scratch):
             stems.mkdir(parents=True)
         for part, stem in scaled.items():
             audio.write(stems / f"{part}.wav", stem, rate=rate)
@@ -313,14 +312,14 @@ def _render(job: _Job) -> _Job:
 
 
 def _gain(mixture: Floats32, dry: Floats32, rate: int) -> float:
-    """How much louder what was played is in the mixture; what was heard beside it, all the time, does not count."""
+    """Compute the gain of the dry sum in the mixture; constant ambience does not count."""
     frame = rate // 10
-    played, heard = (
+    dry_power, power = (
         np.square(samples[: len(samples) // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
         for samples in (dry, mixture)
     )
-    if not played.any():
+    if not dry_power.any():
         return 0.0
-    around = played - played.mean()
-    share = float(heard @ around) / max(float(played @ around), 1e-30)
-    return math.sqrt(share if share > 0 else heard.mean() / played.mean())
+    around = dry_power - dry_power.mean()
+    share = float(power @ around) / max(float(dry_power @ around), 1e-30)
+    return math.sqrt(share if share > 0 else power.mean() / dry_power.mean())

@@ -1,4 +1,4 @@
-"""Where data comes from: its name, its licence and what to cite. It travels with every model trained on the data."""
+"""The origin of data: name, licence and citation, which travel with every model trained on the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["NOT_STATED", "Source", "combined_licence"]
 
 NOT_STATED = "not stated"
-"""The licence of data whose owner gives none."""
+"""The licence of data without a stated one."""
 
 
 @dataclass(frozen=True)

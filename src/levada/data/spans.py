@@ -1,6 +1,6 @@
 """Annotated spans: the parts of a recording that have beat labels, from beat to beat.
 
-Labels may cover a recording in pieces. Only inside a piece is it known where the beats are: pieces define how many
+Labels may cover a recording in pieces. Beats are known inside pieces only: these define how many
 minutes are annotated, what is trained on and what is scored. Two pieces are separated by a *gap*, an interval much
 longer than the intervals around it. The intervals around it are local, so that music may change its tempo; and one
 beat that was forgotten, an interval of about twice its neighbours, is no gap.
@@ -106,8 +106,8 @@ def with_margins(beats: Beats, *, duration_s: float | None = None) -> tuple[tupl
 def halve(spans: Sequence[Span]) -> tuple[list[Span], list[Span]]:
     """Divide spans into an earlier and a later half that have no beat in common.
 
-    The cut is in a gap between two spans, or at the bar line nearest to the middle (a beat where no downbeat is known):
-    the earlier half ends on that beat, and the later half begins with the beat after it.
+    The cut is in a gap between two spans, or at the bar line nearest to the middle (a beat without downbeats): the
+    earlier half ends on that beat, and the later half begins with the beat after it.
 
     Parameters
     ----------
@@ -165,12 +165,12 @@ def cut(span: Span, line_s: float) -> tuple[Span | None, Span | None]:
 
 
 def is_gap(intervals: Floats) -> Bools:
-    """Tell which inter-beat intervals, in seconds, are gaps between annotated spans [shape=(n,)]."""
+    """Return which inter-beat intervals, in seconds, are gaps between annotated spans [shape=(n,)]."""
     return np.asarray(intervals > np.minimum(GAP * usual_intervals(intervals), LONGEST_S), np.bool_)
 
 
 def usual_intervals(intervals: Floats) -> Floats:
-    """Return what the intervals around each one let expect: the median before it or after it, whichever is longer.
+    """Return the usual interval at each one: the median of those before it or after it, whichever is longer.
 
     Where music changes its tempo, an interval is then compared with those of its own side.
 

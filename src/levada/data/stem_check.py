@@ -181,7 +181,7 @@ def _sum_problems(scan: _SongScan, mixture: _Take) -> Iterator[Problem]:
     if not fit.is_used:
         what = (
             f"is not the sum of its stems, at whatever levels ({fit.residual_db:.0f} dB are left): it holds more, was "
-            "changed, or a stem begins elsewhere; the sum of the stems is used instead"
+            "changed, or a stem is misplaced; the sum of the stems is used instead"
         )
         yield Problem("warning", what, mixture.path)
         return
@@ -253,9 +253,7 @@ def _name_problems(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
         yield Problem("warning", what, root)
     if len(unknown) > len(numbered):
         others = listed([name for name in unknown if name not in numbered])
-        yield Problem(
-            "note", f"has names that levada knows no instrument by: {others}; they are used as they are", root
-        )
+        yield Problem("note", f"has names that are no instruments of levada: {others}; they are used as they are", root)
     for voice, several in voices.items():
         if len(several) > 1:
             what = f"has songs with {listed(sorted(several))}, which are all {voice}: they are kept apart"

@@ -9,7 +9,7 @@
     roda-2/surdo_L.wav  roda-2/surdo_R.wav                          mono files of two channels of one stem
 
 The mixture is not needed, nor are the beats; which stems a song has may differ. A ``corpus.toml`` in the folder may
-name things, with ``[groups]`` as for other corpora, and where the names of files say too little::
+name things, with ``[groups]`` as for other corpora, and where the names of files do not name instruments::
 
     layout = "solos"               # or "songs": whether files of one folder play together
     exclude = ["*overhead*", "*room*"]      # files that are left out: patterns of their paths, in any case of letters
@@ -50,13 +50,13 @@ __all__ = ["brid_solo", "open_stem_folder", "song_kinds"]
 
 MIXTURES = ("mixture", "mix", "mixdown", "master", "full-mix", "mezcla", "mistura")
 MEDLEYDB, RAW = "_stems", "_raw"
-BETTER = (".wav", ".flac", ".aiff", ".aif", ".w64", ".caf")  # where one recording lies there in several formats
+BETTER = (".wav", ".flac", ".aiff", ".aif", ".w64", ".caf")  # of one recording in several formats
 BRID = re.compile(r"\[\d{4}\] S\d*-?([A-Z]{2})\d*-")
 BRID_NAMES = {
     "AG": "agogo", "CU": "cuica", "CX": "caixa", "PD": "pandeiro", "RP": "repique",
     "RR": "reco-reco", "SK": "shaker", "SU": "surdo", "TB": "tamborim", "TT": "tanta",
 }  # fmt: skip
-LEFT = re.compile(r"(.+?)[\s._(\[-]+(?:l|left)[)\]]?", re.IGNORECASE)  # how files of one channel are called
+LEFT = re.compile(r"(.+?)[\s._(\[-]+(?:l|left)[)\]]?", re.IGNORECASE)  # names of files of one channel
 RIGHT = re.compile(r"(.+?)[\s._(\[-]+(?:r|right)[)\]]?", re.IGNORECASE)
 ALIKE_S = 0.05  # files of one length to within this were exported together
 
@@ -69,7 +69,7 @@ class _Song:
     stems: tuple[tuple[str, Path], ...]  # name and file
     mixture: Path | None
     annotation: Path | None
-    home: Path  # the folder that tells groups apart
+    home: Path  # the folder that is its group
     artist: str = ""
 
 
@@ -79,7 +79,7 @@ def open_stem_folder(
     instruments: Mapping[str, str] | None = None,
     groups: Mapping[str, str] | str | Path | None = None,
 ) -> Corpus[Multitrack]:
-    """Find the songs and solos in a folder and its sub-folders. Audio is read until it is known not to be silent.
+    """Find the songs and solos in a folder and its sub-folders. Audio is read until it is not silent.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def open_stem_folder(
             f"NAME.stems; {TOML} may name files under [instruments]",
             path=root,
         )
-    tree.complain()
+    tree.check_names()
     folders = {song.home for song in found} - {root}
     defaults = {
         song.id: song.artist
@@ -130,7 +130,7 @@ def open_stem_folder(
         licence=settings.licence,
         citation=settings.citation,
         grouping=grouping,
-        notes=(*tree.notes, *_unused(sorted(set(tree.over)))),
+        notes=(*tree.notes, *_unused(sorted(set(tree.unused)))),
     )
     return prepare_songs(corpus, kept=tree.kept)
 
@@ -158,18 +158,18 @@ def song_kinds(folder: str | Path) -> tuple[bool, bool]:
 
 
 def brid_solo(name: str) -> str | None:
-    """Give the instrument of a solo of BRID by its track id, such as "[0216] S2-TB3-02-SE"; nothing for mixtures."""
+    """Return the instrument of a solo of BRID by its track id, such as "[0216] S2-TB3-02-SE"; None for mixtures."""
     found = BRID.match(name)
     return BRID_NAMES.get(found[1]) if found else None
 
 
 class _Tree:
-    """The recordings of a folder, and what was made of them."""
+    """The recordings of a folder, and the songs and solos they form."""
 
     def __init__(self, root: Path, settings: CorpusSettings, given: Mapping[str, str]) -> None:
         self.root, self.layout, self.given, self.named = root, settings.layout, given, settings.instruments
         self.used: set[str] = set()
-        self.over: list[Path] = []
+        self.unused: list[Path] = []
         self.kept: set[str] = set()  # names that the user gave
         self.notes: list[Problem] = []
         self.audio: dict[Path, list[Path]] = {}
@@ -179,9 +179,9 @@ class _Tree:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             files = sorted(Path(folder, name) for name in names if not name.startswith("."))
             everything.update(files)
-            heard = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
-            if heard and not folder.lower().endswith(RAW):
-                self.audio[Path(folder)] = heard
+            recordings = [path for path in files if path.suffix.lower() in audio.SUFFIXES]
+            if recordings and not folder.lower().endswith(RAW):
+                self.audio[Path(folder)] = recordings
         if settings.exclude and self.audio:
             every = [path for files in self.audio.values() for path in files]
             used = set(exclude_recordings(every, root, settings.exclude))
@@ -194,15 +194,15 @@ class _Tree:
         self.annotations = Annotations(root, everything)
 
     def songs(self) -> Iterator[_Song]:
-        """Every song and every solo."""
+        """Yield every song and every solo."""
         for folder in [at for at in self.audio if at != self.root and at.name.lower().endswith((STEMS, MEDLEYDB))]:
             yield self._beside(folder, self.audio.pop(folder))
         for folder, files in self.audio.items():
             if files:
                 yield from self._inside(folder, files)
 
-    def complain(self) -> None:
-        """Refuse names that are of no file: they are misspelt."""
+    def check_names(self) -> None:
+        """Raise for names given for files that do not exist: they are misspelt."""
         for pattern in {**self.named, **self.given}:
             if pattern not in self.used:
                 toml = self.root / TOML
@@ -211,7 +211,7 @@ class _Tree:
                 raise InputError(f"no stem is called {pattern!r}", path=path, line=line)
 
     def _beside(self, folder: Path, files: list[Path]) -> _Song:
-        """A folder of stems that lies beside its mixture."""
+        """Return the song of a folder of stems that is beside its mixture."""
         base = folder.name[: -len(STEMS)]
         home = folder.parent
         around = self.audio.get(home, [])
@@ -220,11 +220,11 @@ class _Tree:
         if mixture is not None:
             self.audio[home] = [path for path in around if path != mixture]
         named, artist = dict[str, str](), ""
-        for place in (home, self.root, self.root / "Metadata", self.root / "METADATA"):
-            if (place / f"{base}_METADATA.yaml").is_file():
-                named, artist = read_metadata(place / f"{base}_METADATA.yaml")
+        for at in (home, self.root, self.root / "Metadata", self.root / "METADATA"):
+            if (at / f"{base}_METADATA.yaml").is_file():
+                named, artist = read_metadata(at / f"{base}_METADATA.yaml")
                 break
-        names = self._called(files, {path: named[path.name] for path in files if path.name in named})
+        names = self._instrument_names(files, {path: named[path.name] for path in files if path.name in named})
         own = home if home.name == base and home != self.root else home / base
         annotations = self.annotations.of(mixture or home / f"{base}.wav")
         return _Song(
@@ -237,19 +237,19 @@ class _Tree:
         )
 
     def _inside(self, folder: Path, files: list[Path]) -> Iterator[_Song]:
-        """A folder with the files of a song, or with solos."""
+        """Yield the song of a folder, or its solos."""
         mixtures = [path for path in files if self._is_mixture(path, folder)]
         mixtures.sort(key=lambda path: [*MIXTURES, name := self._plain(path)].index(name))
         stems = [path for path in files if path not in mixtures]
-        names = self._called(stems, {})
+        names = self._instrument_names(stems, {})
         is_song = bool(mixtures) if self.layout == "" else self.layout == "songs"
         if not stems:
-            self.over += mixtures
-        elif is_song or (self.layout == "" and self._together(folder, stems, names)):
-            self.over += mixtures[1:]
+            self.unused += mixtures
+        elif is_song or (self.layout == "" and self._is_song(folder, stems, names)):
+            self.unused += mixtures[1:]
             yield self._song(folder, stems, names, mixtures[0] if mixtures else None)
         else:
-            self.over += mixtures
+            self.unused += mixtures
             yield from self._solos(folder, stems, names)
 
     def _song(self, folder: Path, stems: list[Path], names: Mapping[Path, str], mixture: Path | None) -> _Song:
@@ -265,31 +265,31 @@ class _Tree:
     def _solos(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> Iterator[_Song]:
         of = normalise_name(folder.name) if folder != self.root and _is_instrument(folder.name) else ""
         for path in files:
-            said = self._said(path) is not None
-            if not (said or of or find_instrument(names[path])):
-                self.over.append(path)
+            is_named = self._user_name(path) is not None
+            if not (is_named or of or find_instrument(names[path])):
+                self.unused.append(path)
                 continue
             annotations = self.annotations.of(path)
             own = path.relative_to(self.root).with_name(self._stem(path)).as_posix()
             home = folder.parent if of else folder
-            name = of if of and not said else names[path]
+            name = of if of and not is_named else names[path]
             yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
 
-    def _together(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
-        """Whether files without a mixture are a song: instruments that differ, of one length where that is unsure."""
+    def _is_song(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
+        """Whether files without a mixture are a song: instruments differ, and lengths are equal if names are unclear."""
         called = [names[path] for path in files]
         if len(set(called)) < 2:
             return False
         if folder != self.root and _is_instrument(folder.name):
-            known = {voice for voice in map(find_voice, called) if voice is not None}
-            if known <= {find_voice(folder.name)}:
+            voices = {voice for voice in map(find_voice, called) if voice is not None}
+            if voices <= {find_voice(folder.name)}:
                 return False
-        says = any(find_voice(name) is not None or re.search(r"-\d+$", name) for name in called)
-        if folder != self.root and len(set(called)) == len(called) and says:
+        recognised = any(find_voice(name) is not None or re.search(r"-\d+$", name) for name in called)
+        if folder != self.root and len(set(called)) == len(called) and recognised:
             return True
         try:
             lengths = [audio_info(path).duration_s for path in files]
-        except InputError:  # check says what is wrong with it
+        except InputError:  # check reports it
             return folder != self.root
         ends = dict(zip(files, lengths, strict=True))
         longest, shortest = max(files, key=ends.__getitem__), min(files, key=ends.__getitem__)
@@ -297,15 +297,15 @@ class _Tree:
         if not shorter:
             return True
         what = f"({shortest.name} {ends[shortest]:.2f} s, {longest.name} {ends[longest]:.2f} s)"
-        if self._ends_together(files, shorter) or frozenset(map(self._key, files)) in self._layouts:
-            what = f"was taken for one song, in which shorter files are silent at the end {what}"
+        if self._ends_is_song(files, shorter) or frozenset(map(self._key, files)) in self._layouts:
+            what = f"is read as one song, in which shorter files are silent at the end {what}"
             self.notes.append(Problem("note", f'{what}; if they are solos: layout = "solos" in {TOML}', folder))
             return True
-        what = f"was taken for solos, as lengths differ {what}"
+        what = f"is read as solos, as lengths differ {what}"
         self.notes.append(Problem("note", f'{what}; if they play together: layout = "songs" in {TOML}', folder))
         return False
 
-    def _ends_together(self, files: Sequence[Path], shorter: Sequence[Path]) -> bool:
+    def _ends_is_song(self, files: Sequence[Path], shorter: Sequence[Path]) -> bool:
         """Whether most files end together, as when a program trims silence; solos have beats of their own."""
         own = sum(bool(self.annotations.of(path)) or brid_solo(path.name) is not None for path in files)
         return 2 * len(shorter) < len(files) and own < 2
@@ -324,26 +324,26 @@ class _Tree:
         return slug(self._stem(path))
 
     def _is_mixture(self, path: Path, folder: Path) -> bool:
-        if self._said(path) is not None:
+        if self._user_name(path) is not None:
             return False
         name = self._plain(path)
         words = name.split("-")
         sure = name in MIXTURES or ((words[0] in MIXTURES or words[-1] in MIXTURES) and find_instrument(name) is None)
         return sure or (folder != self.root and name == normalise_name(folder.name) and not _is_instrument(name))
 
-    def _called(self, files: list[Path], known: Mapping[Path, str]) -> dict[Path, str]:
-        """Name every file of a folder by its instrument."""
+    def _instrument_names(self, files: list[Path], metadata: Mapping[Path, str]) -> dict[Path, str]:
+        """Return the instrument of every file of a folder."""
         plains = {path: self._plain(path) for path in files}
         cut = _in_common([*plains.values()]) if len(files) > 1 else 0
         names: dict[Path, str] = {}
         for path, whole in plains.items():
-            said = self._said(path)
+            user_name = self._user_name(path)
             solo = brid_solo(path.name)
-            if said:
-                names[path] = slug(said) or whole
+            if user_name:
+                names[path] = slug(user_name) or whole
                 self.kept.add(names[path])
-            elif path in known:
-                names[path] = normalise_name(known[path]) or whole
+            elif path in metadata:
+                names[path] = normalise_name(metadata[path]) or whole
             elif solo:
                 names[path] = solo
             else:
@@ -352,8 +352,8 @@ class _Tree:
                 names[path] = part[0] if part else own
         return names
 
-    def _said(self, path: Path) -> str | None:
-        """What the user says a file is; an exact name before a pattern, the caller before corpus.toml."""
+    def _user_name(self, path: Path) -> str | None:
+        """Return the instrument the user names for a file: exact names before patterns, arguments before corpus.toml."""
         own = path.relative_to(self.root)
         forms = (own.with_suffix("").as_posix(), own.as_posix())
         for table in (self.given, self.named):
@@ -365,17 +365,22 @@ class _Tree:
         return None
 
     def _paired(self, files: list[Path]) -> list[Path]:
-        """Without those that are the right channel of another one."""
+        """Leave out files that are the right channel of another one."""
         rights = {found[1].lower(): path for path in files if (found := RIGHT.fullmatch(path.stem))}
         for path in files:
             found = LEFT.fullmatch(path.stem)
             right = rights.get(found[1].lower()) if found else None
-            if right is not None and self._said(path) == self._said(right) and _is_mono(path) and _is_mono(right):
+            if (
+                right is not None
+                and self._user_name(path) == self._user_name(right)
+                and _is_mono(path)
+                and _is_mono(right)
+            ):
                 self.right[path] = right
         return [path for path in files if path not in self.right.values()]
 
     def _stem(self, path: Path) -> str:
-        """The name of a file, without suffix and channel."""
+        """Return the name of a file, without suffix and channel."""
         found = LEFT.fullmatch(path.stem) if path in self.right else None
         return found[1] if found else path.stem
 
@@ -383,18 +388,18 @@ class _Tree:
         return normalise_name(self._stem(path) + path.suffix)
 
     def _once(self, files: list[Path]) -> list[Path]:
-        """Each recording in its best format, where it lies there in several."""
+        """Keep each recording in its best format, where there are several."""
         best: dict[str, Path] = {}
         for path in sorted(files, key=lambda path: BETTER.index(s) if (s := path.suffix.lower()) in BETTER else 99):
             if best.setdefault(path.stem, path) != path:
-                self.over.append(path)
+                self.unused.append(path)
         return sorted(best.values())
 
 
 def _is_mono(path: Path) -> bool:
     try:
         return audio_info(path).channels == 1
-    except InputError:  # check says what is wrong with it
+    except InputError:  # check reports it
         return False
 
 
@@ -404,7 +409,7 @@ def _is_instrument(name: str) -> bool:
 
 
 def _in_common(names: Sequence[str]) -> int:
-    """How many words all names begin with, where these say nothing and what is left says something."""
+    """Count the words that all names begin with, if these name no instrument and something is left."""
     words = [name.split("-") for name in names]
     count = 0
     while all(len(each) > count and each[count] == words[0][count] for each in words):

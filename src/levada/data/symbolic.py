@@ -34,26 +34,26 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dataset comes from.
+    """The origin of a dataset.
 
     Parameters
     ----------
     url : str
         Of a zip archive.
-    wanted : str
+    pattern : str
         Regular expression of the paths that are read, below the archive's own folders.
     count : int
         How many files that makes.
     digest : str
         Their `manifest_digest`.
     marker : str
-        One of them, by which a folder of this dataset is recognised.
+        One of them, which identifies a folder of this dataset.
     licence, citation : str
-        To be shown to whoever fetches it.
+        Shown to the user who fetches it.
     """
 
     url: str
-    wanted: str
+    pattern: str
     count: int
     digest: str
     marker: str
@@ -67,7 +67,7 @@ class Source:
 SOURCES = {
     "groove": Source(
         url="https://storage.googleapis.com/magentadata/datasets/groove/groove-v1.0.0-midionly.zip",
-        wanted=r"info\.csv|drummer\d+/\w+/\w[\w.-]*\.mid",
+        pattern=r"info\.csv|drummer\d+/\w+/\w[\w.-]*\.mid",
         count=1151,
         digest="84bcc63061d8da38a06bf11e5312030017dfc5d6dc6d3e2746598bd6d3836e4b",
         marker="info.csv",
@@ -79,7 +79,7 @@ SOURCES = {
     ),
     "pop909": Source(
         url="https://github.com/music-x-lab/POP909-Dataset/archive/efa0bce09b0b8dc241957412270aba6740bd0bf5.zip",
-        wanted=r"(?P<id>\d{3})/(?:(?P=id)\.mid|beat_midi\.txt|chord_midi\.txt)",
+        pattern=r"(?P<id>\d{3})/(?:(?P=id)\.mid|beat_midi\.txt|chord_midi\.txt)",
         count=2727,
         digest="a4828188d3f35b547b4fa46f6058ebd47c084bb10bb0b95c4adeb6c60cd1e594",
         marker="001/beat_midi.txt",
@@ -98,18 +98,18 @@ SOURCES = {
 def fetch(
     name: str, folder: str | Path, *, archive: str | Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Fetch a dataset, or leave it as it is where it lies whole already.
+    """Fetch a dataset, unless the folder already has all of it.
 
     Parameters
     ----------
     name : str
         "groove" or "pop909".
     folder : path-like
-        The folder to make; the one it lies in must exist.
+        The folder to create; its parent must exist.
     archive : path-like or None
         The archive, where it has been downloaded by hand.
     progress : callable or None
-        Told how many bytes are here and how many there will be, as far as that is known.
+        Called with the bytes that are downloaded, and of all, as far as stated.
 
     Returns
     -------
@@ -119,8 +119,8 @@ def fetch(
     Raises
     ------
     InputError
-        If the name is unknown, the folder holds something else, the network fails, or the files are not the ones
-        that are known.
+        If the name is unknown, the folder holds something else, the network fails, or the files differ from the
+        published ones.
     """
     if name not in SOURCES:
         raise InputError(f"there is no dataset {name!r} to fetch; there are {', '.join(sorted(SOURCES))}")
@@ -143,7 +143,7 @@ def fetch(
         if digest != source.digest:
             amount = f"{count} of {source.count} files" if count != source.count else "files that differ"
             raise InputError(
-                f"it holds {amount} from the {name} that levada knows: it is damaged, or has been changed by its "
+                f"it holds {amount} from the {name} that was published: it is damaged, or has been changed by its "
                 "publisher. Fetch it again; if that does not help, please report it",
                 path=archive or source.url,
             )
@@ -164,9 +164,9 @@ def manifest_digest(root: str | Path, paths: list[str]) -> str:
 
 
 def _files(root: Path, source: Source) -> tuple[int, str]:
-    """How many of the wanted files there are, and their digest."""
+    """Return the number of matching files, and their digest."""
     relative = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    paths = [path for path in relative if re.fullmatch(source.wanted, path)]
+    paths = [path for path in relative if re.fullmatch(source.pattern, path)]
     return len(paths), manifest_digest(root, paths)
 
 
@@ -178,7 +178,7 @@ def _download(url: str, file: IO[bytes], target: Path, progress: Progress | None
     reason = ""
     for _ in range(TRIES):
         try:
-            if _pull(url, file, progress):
+            if _download_rest(url, file, progress):
                 return
             reason = "the connection broke"
         except HTTPError as error:
@@ -196,8 +196,8 @@ def _download(url: str, file: IO[bytes], target: Path, progress: Progress | None
     )
 
 
-def _pull(url: str, file: IO[bytes], progress: Progress | None) -> bool:
-    """Pull what is still missing; whether that was all."""
+def _download_rest(url: str, file: IO[bytes], progress: Progress | None) -> bool:
+    """Download what is still missing; returns whether that was all."""
     from urllib.request import Request, urlopen
 
     here = file.seek(0, 2)
@@ -214,20 +214,20 @@ def _pull(url: str, file: IO[bytes], progress: Progress | None) -> bool:
     return not total or here == total
 
 
-def _unpack(file: IO[bytes], folder: Path, source: Source, said: str | Path) -> None:
-    """Write the wanted files of an archive; where they go is told by the pattern alone, which has no way up."""
+def _unpack(file: IO[bytes], folder: Path, source: Source, origin: str | Path) -> None:
+    """Write the matching files of an archive; the pattern, which cannot lead out of the folder, gives their paths."""
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
-                match = re.fullmatch(rf"(?:.*/)?(?P<path>{source.wanted})", member.filename)
+                match = re.fullmatch(rf"(?:.*/)?(?P<path>{source.pattern})", member.filename)
                 if match is None or member.is_dir():
                     continue
                 if member.file_size > LARGEST:
-                    raise InputError(f"has a file of {member.file_size} bytes: {match['path']}", path=said)
+                    raise InputError(f"has a file of {member.file_size} bytes: {match['path']}", path=origin)
                 path = folder / match["path"]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(member))
     except InputError:
         raise
     except (zipfile.BadZipFile, ZlibError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"is no zip archive that can be read: {error}. Fetch it again", path=said) from None
+        raise InputError(f"is no zip archive that can be read: {error}. Fetch it again", path=origin) from None
