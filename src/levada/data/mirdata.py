@@ -1,8 +1,8 @@
 """Datasets of mirdata: candombe, BRID and every other one that has beats, stems or solos.
 
 mirdata (Bittner, Fuentes et al., ISMIR 2019) defines the files of a dataset, its licence and what to cite. It is
-imported on use, because that takes seconds. Stems are multitracks such as Slakh's; solos are tracks that name their instrument,
-or, as in BRID, whose ids do.
+imported on use, because that takes seconds. Stems are multitracks such as Slakh's; solos are tracks that name their
+instrument, or, as in BRID, whose ids do.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ class _Tree:
             yield _Song(own, ((name, path),), None, annotations[0] if annotations else None, home)
 
     def _is_song(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
-        """Whether files without a mixture are a song: instruments differ, and lengths are equal if names are unclear."""
+        """Whether files without a mixture are a song: instruments differ, and lengths are equal if names are vague."""
         called = [names[path] for path in files]
         if len(set(called)) < 2:
             return False
@@ -353,7 +353,7 @@ class _Tree:
         return names
 
     def _user_name(self, path: Path) -> str | None:
-        """Return the instrument the user names for a file: exact names before patterns, arguments before corpus.toml."""
+        """Return the instrument the user names for a file: exact before patterns, arguments before corpus.toml."""
         own = path.relative_to(self.root)
         forms = (own.with_suffix("").as_posix(), own.as_posix())
         for table in (self.given, self.named):
