@@ -270,7 +270,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "use",
-    [audio.channels_first, lambda sound: log_spectrogram(sound, RATE), lambda sound: flux_tracker().beats(sound, RATE)],
+    [audio.channels_first, lambda sound: log_spectrogram(sound, RATE), lambda sound: flux_tracker().track(sound, RATE)],
 )
 def test_samples_by_channels_are_refused(use) -> None:
     with pytest.raises(InputError, match=r"give samples\.T"):

@@ -357,7 +357,7 @@ class TestPitched:
     def test_a_note_is_the_same_whenever_it_is_played(self):
         instrument = synthesise("flute", rng())
         first = instrument.play("open", velocity=0.7, pitch_hz=440.0, duration_s=0.3, rng=rng(1))
-        instrument.takes.clear()
+        instrument.variants.clear()
         again = instrument.play("open", velocity=0.7, pitch_hz=440.0, duration_s=0.3, rng=rng(2))
         np.testing.assert_array_equal(first, again)
 

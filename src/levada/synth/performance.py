@@ -1,6 +1,7 @@
-"""What hands do: traditions become strokes and notes in time, on a grid of beats known exactly.
+"""Symbolic performances of traditions: strokes and notes in time, with exact beats.
 
-A `Performance` is music before it sounds; `perform` invents one from a tradition. The same seed gives the same strokes.
+`perform` samples a `Performance` from a tradition: tempo, players, sections, fills and timing. The same seed gives the
+same strokes.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from levada.io.beats import Beats
 from levada.synth.instruments import PITCHED
 from levada.synth.traditions import Instrument, Tradition
 
-__all__ = ["Performance", "Stroke", "perform"]
+__all__ = ["Performance", "Stroke", "midi_to_hz", "perform"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
-RETURN = 0.97  # what is left of a wandering tempo a beat later
-STEADINESS = 0.3  # how much performances differ in drift and jitter, standard deviation of the log
-TIGHT_S = 0.008  # how far apart the players of the loosest ensemble are, standard deviation
-MOST_CYCLES = 32  # of a section that is longer than asked for, to hold patterns of different lengths
-SKIPS = 0.03  # of the strokes written, the most a player leaves out: claves of Cuban son play 98 to 100 %
+RETURN = 0.97  # autocorrelation of tempo drift from one beat to the next
+STEADINESS = 0.3  # standard deviation, over performances, of log drift and log jitter
+TIGHT_S = 0.008  # greatest standard deviation of asynchrony between players
+MOST_CYCLES = 32  # of a section that is extended to whole patterns of different lengths
+SKIPS = 0.03  # greatest probability that a player omits a stroke (claves of Cuban son play 98 to 100 %)
 
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 REGISTER = {"bass": 38, "singer": 65, "flute": 76, "reed": 67, "brass": 65, "strings": 67, "charango": 69}
@@ -35,7 +36,7 @@ MELODIC = ("singer", "flute", "reed", "brass", "strings")
 
 
 class Stroke(NamedTuple):
-    """One sound of a performance: struck, or a note where it has a pitch."""
+    """One stroke of a performance, or a note if it has a pitch."""
 
     time_s: float
     part: str
@@ -47,7 +48,7 @@ class Stroke(NamedTuple):
 
 @dataclass(frozen=True)
 class Performance:
-    """What is played, before it sounds.
+    """Symbolic music: strokes, beats, voices and levels.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Performance:
     voices : mapping of str to str
         Part -> name of its voice.
     levels_db : mapping of str to float
-        Part -> how loud it is beside the others.
+        Part -> its relative level, in dB.
     duration_s : float
     """
 
@@ -67,11 +68,16 @@ class Performance:
     duration_s: float
 
 
-def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: Beats | None = None) -> Performance:
-    """Invent a performance: tempo and its drift, who plays, sections, fills, breaks, and human timing.
+def midi_to_hz(midi: float) -> float:
+    """Convert a MIDI note number to a frequency in Hz; 69 is 440 Hz."""
+    return 440 * 2 ** ((midi - 69) / 12)
 
-    It is a stretch that begins anywhere in the cycle, unless those who play enter one after another. Of several who
-    play an instrument each is a part of its own, "chico-1" and "chico-2": they play the same, each in their own time.
+
+def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: Beats | None = None) -> Performance:
+    """Sample a performance: tempo and drift, players, sections, fills, breaks and timing.
+
+    It begins anywhere in the cycle, unless instruments enter one after another. Several players of an instrument are
+    parts of their own, "chico-1" and "chico-2", with the same strokes and independent timing.
 
     Parameters
     ----------
@@ -80,7 +86,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
         Length, in seconds.
     rng : numpy.random.Generator
     along : Beats, optional
-        Beats to play along with, in the tradition's metre; invented where there are none.
+        Beats to follow, in the tradition's metre; sampled by default.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     Raises
     ------
     InputError
-        If the duration is not above 0, or there are no beats to play along with, or none in the metre.
+        If the duration is not above 0, or `along` is empty or in another metre.
     """
     if not 0 < duration_s < np.inf:
         raise InputError(f"a performance cannot last {duration_s:g} s")
@@ -130,9 +136,9 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
 
 
 def _beat_times(tradition: Tradition, duration_s: float, rng: Generator, *, lead_s: float | None) -> Floats:
-    """A tempo drawn for the performance, wandering from beat to beat, faster or slower in the end.
+    """Sample beat times: a tempo, its drift and acceleration, and jitter of single beats.
 
-    Single beats are early or late; the music begins after `lead_s` of silence, or has begun before.
+    The first beat is after `lead_s` of silence; without one, the performance starts inside a beat.
     """
     mean, deviation = tradition.tempo_bpm
     tempo = float(np.clip(rng.normal(mean, deviation), mean - 2.5 * deviation, mean + 2.5 * deviation))
@@ -152,38 +158,38 @@ def _beat_times(tradition: Tradition, duration_s: float, rng: Generator, *, lead
 
 
 def _ensemble(tradition: Tradition, rng: Generator) -> list[tuple[Instrument, int]]:
-    """Who is there, and how many play each instrument."""
+    """Sample the instruments, and the number of players of each."""
     parts = tradition.instruments
-    there = [part.players[0] if rng.random() < part.presence else 0 for part in parts]
-    if not any(there):
+    n = [part.players[0] if rng.random() < part.presence else 0 for part in parts]
+    if not any(n):
         surest = max(range(len(parts)), key=lambda index: parts[index].presence)
-        there[surest] = parts[surest].players[0]
-    there = [int(rng.integers(few, part.players[1] + 1)) if few else 0 for few, part in zip(there, parts, strict=True)]
-    least, most = tradition.ensemble or (1, sum(there))
-    while sum(there) > most:
-        fewer = [i for i, part in enumerate(parts) if there[i] > part.players[0]]
-        fewer = fewer or [i for i, part in enumerate(parts) if part.presence < 1 and 0 < there[i] < sum(there)]
+        n[surest] = parts[surest].players[0]
+    n = [int(rng.integers(few, part.players[1] + 1)) if few else 0 for few, part in zip(n, parts, strict=True)]
+    least, most = tradition.ensemble or (1, sum(n))
+    while sum(n) > most:
+        fewer = [i for i, part in enumerate(parts) if n[i] > part.players[0]]
+        fewer = fewer or [i for i, part in enumerate(parts) if part.presence < 1 and 0 < n[i] < sum(n)]
         if not fewer:
             break
         index = fewer[int(rng.integers(len(fewer)))]
-        there[index] = there[index] - 1 if there[index] > parts[index].players[0] else 0
-    while sum(there) < least:
-        more = [i for i, part in enumerate(parts) if 0 < there[i] < part.players[1]]
-        room = most - sum(there)
-        more = more or [i for i, part in enumerate(parts) if not there[i] and part.presence and part.players[0] <= room]
+        n[index] = n[index] - 1 if n[index] > parts[index].players[0] else 0
+    while sum(n) < least:
+        more = [i for i, part in enumerate(parts) if 0 < n[i] < part.players[1]]
+        room = most - sum(n)
+        more = more or [i for i, part in enumerate(parts) if not n[i] and part.presence and part.players[0] <= room]
         if not more:
             break
         index = more[int(rng.integers(len(more)))]
-        there[index] = there[index] + 1 if there[index] else parts[index].players[0]
-    return [(part, players) for part, players in zip(parts, there, strict=True) if players]
+        n[index] = n[index] + 1 if n[index] else parts[index].players[0]
+    return [(part, players) for part, players in zip(parts, n, strict=True) if players]
 
 
 def _written(
     parts: Sequence[Instrument], tradition: Tradition, beats: int, entering: bool, rng: Generator
 ) -> dict[str, str]:
-    """What everybody plays, a letter a tatum: section by section, from the first tatum of a cycle.
+    """Write the grid of every part, one letter a tatum, section by section from the start of a cycle.
 
-    Sections hold whole patterns, so that nobody's second half is another's first.
+    Sections hold whole patterns of all parts.
     """
     cycles, cycle, form = -(-beats // tradition.beats), tradition.cycle, tradition.form
     lengths = [len(pattern.grid) // cycle for part in parts for pattern in part.patterns]
@@ -209,7 +215,7 @@ def _written(
 
 
 def _section(part: Instrument, length: int, rng: Generator) -> str:
-    """A pattern over and over, perhaps announced by a call, perhaps ended by a fill."""
+    """Repeat a sampled pattern, with a call at the start or a fill at the end."""
     shares = np.array([pattern.probability for pattern in part.patterns])
     grid = part.patterns[int(rng.choice(len(shares), p=shares / shares.sum()))].grid
     letters = (grid * (length // len(grid) + 1))[:length]
@@ -223,9 +229,9 @@ def _section(part: Instrument, length: int, rng: Generator) -> str:
 
 
 def _joins(parts: Sequence[Instrument], cycles: int, rng: Generator) -> dict[str, int]:
-    """After how many cycles each instrument enters: as the tradition has it, the others when they like.
+    """Return after how many cycles each instrument enters, sampled unless the tradition specifies it.
 
-    Where it says nothing of anybody, the busiest of those who are always there begins. All are in by half time.
+    If it specifies none, the densest of the instruments that are always present begins. All have entered by half time.
     """
     joins = {part.name: part.enters for part in parts if part.enters is not None}
     others = [parts[int(index)] for index in rng.permutation(len(parts)) if parts[int(index)].enters is None]
@@ -241,19 +247,19 @@ def _joins(parts: Sequence[Instrument], cycles: int, rng: Generator) -> dict[str
 
 
 def _density(part: Instrument) -> float:
-    """Strokes a tatum of what it plays most."""
+    """Strokes per tatum of the most probable pattern."""
     grid = max(part.patterns, key=lambda pattern: pattern.probability).grid
     return 1 - grid.count(".") / len(grid)
 
 
 def _last(part: Instrument) -> str:
-    """The letter of the common last stroke: what it plays on the first tatum, if anything."""
+    """Return the letter of the final stroke: that of the first tatum of a pattern, if any."""
     letters = [pattern.grid[0] for pattern in part.patterns if pattern.grid[0] != "."]
     return letters[0].upper() if letters else "X"
 
 
 class _Harmony(NamedTuple):
-    """Chords, each for some tatums."""
+    """A key, and chords by scale degree, each of some tatums."""
 
     key: int
     degrees: tuple[int, ...]
@@ -261,7 +267,7 @@ class _Harmony(NamedTuple):
 
 
 def _harmony(tradition: Tradition, beats: int, rng: Generator) -> _Harmony:
-    """A chord a cycle, or two, repeating every two to four chords, in a major or a minor key."""
+    """Sample one or two chords a cycle, repeating every two to four chords, in a major or minor key."""
     home = int(rng.choice((0, 5)))
     turns = (home, *(int(degree) for degree in rng.choice(7, size=int(rng.integers(1, 4)))))
     halves = 2 if tradition.beats % 2 == 0 and tradition.beats > 2 and rng.random() < 0.35 else 1
@@ -273,13 +279,13 @@ def _played(
     player: str, part: Instrument, letters: str, tradition: Tradition, times: Floats, first: int, late_s: float,
     harmony: _Harmony, rng: Generator,
 ) -> list[Stroke]:  # fmt: skip
-    """What is written, as one player plays it: now and then a stroke left out, none quite in time."""
+    """Convert a grid to the strokes of one player, with omissions, microtiming and dynamics."""
     before = times[0] - (times[1] - times[0]) if len(times) > 1 else times[0]
     grid = np.concatenate([[before], times])
     written = np.array([at for at, letter in enumerate(letters) if letter != "."], np.int64)
     beat = written // tradition.tatums - first + 1
     written, beat = (array[(beat >= 0) & (beat < len(grid) - 1)] for array in (written, beat))
-    kept = (rng.random(len(written)) >= rng.uniform(0, SKIPS)) | (written == len(letters) - 1)  # never the common last
+    kept = (rng.random(len(written)) >= rng.uniform(0, SKIPS)) | (written == len(letters) - 1)  # the last always
     written, beat = written[kept], beat[kept]
     place = written % tradition.tatums
     microtiming = np.array(part.microtiming or tradition.microtiming or (0.0,) * tradition.tatums)
@@ -303,7 +309,7 @@ def _played(
         degree = harmony.degrees[at // harmony.tatums % len(harmony.degrees)]
         walk = _walk(walk, degree, letters[at].isupper(), rng)
         for pitch in _pitches(names[index] or _usual(part.voice, rng), part.voice, harmony.key, degree, walk):
-            pitch_hz = 440 * 2 ** ((pitch - 69) / 12)
+            pitch_hz = midi_to_hz(pitch)
             notes.append(
                 Stroke(at_s[index], player, velocity[index], pitch_hz=pitch_hz, duration_s=float(gaps_s[index]))
             )
@@ -317,7 +323,7 @@ def _usual(voice: str, rng: Generator) -> str:
 
 
 def _walk(walk: int, degree: int, accent: bool, rng: Generator) -> int:
-    """The next step of a melody in the scale; accents are notes of the chord."""
+    """Return the next scale step of a melody; accents are chord tones."""
     walk = int(np.clip(walk + rng.choice((-2, -1, -1, 0, 1, 1, 2)), -6, 7))
     while accent and (walk - degree) % 7 not in (0, 2, 4):
         walk += 1
@@ -325,7 +331,7 @@ def _walk(walk: int, degree: int, accent: bool, rng: Generator) -> int:
 
 
 def _pitches(note: str, voice: str, key: int, degree: int, walk: int) -> list[int]:
-    """MIDI numbers of a note of a chord, in the register of the voice."""
+    """Return the MIDI numbers of a note or chord, in the register of the voice."""
     centre = REGISTER.get(voice, 58)
     root, third, fifth = (key + SCALE[(degree + step) % 7] for step in (0, 2, 4))
 

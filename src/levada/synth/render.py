@@ -1,4 +1,4 @@
-"""Performances become audio: mixtures, stems and exact beats.
+"""Render performances to audio: mixtures, stems and exact beats.
 
 `synthesise_stems` plays a performance on instruments sampled for it; `levada.synth.acoustics` simulates the recording.
 Every function takes a seeded generator: the same seed gives the same bytes.
@@ -36,7 +36,7 @@ class Rendering:
     mixture : float32 [shape=(1, samples)]
     beats : Beats
     stems : mapping of str to float32 [shape=(1, samples)]
-        Each part alone, before the room.
+        Each part alone; without the simulated recording unless from `render_multitrack`.
     rate : int
     """
 
@@ -49,7 +49,7 @@ class Rendering:
 def render(
     tradition: Tradition, *, duration_s: float, rng: Generator, sounds: InstrumentSource = synthesise
 ) -> Rendering:
-    """Perform a tradition, play it and record it.
+    """Sample a performance of a tradition and render it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def render(
         Length, in seconds.
     rng : numpy.random.Generator
     sounds : Sounds
-        Where the instruments come from.
+        Source of the instruments.
 
     Returns
     -------
@@ -110,14 +110,14 @@ def render_tradition(
 
 
 def render_performance(performance: Performance, *, rng: Generator, sounds: InstrumentSource = synthesise) -> Rendering:
-    """Play a performance and record it.
+    """Render a performance: synthesise stems, mix them, and simulate a recording.
 
     Parameters
     ----------
     performance : Performance
     rng : numpy.random.Generator
     sounds : Sounds
-        Where the instruments come from.
+        Source of the instruments.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def render_performance(performance: Performance, *, rng: Generator, sounds: Inst
 def render_multitrack(
     tradition: Tradition, *, duration_s: float, rng: Generator, sounds: InstrumentSource = synthesise, least: int = 2
 ) -> Rendering:
-    """Perform a tradition and record every instrument with a microphone of its own, in one room.
+    """Sample a performance of a tradition and render it with one microphone for each instrument.
 
     Parameters
     ----------
@@ -140,15 +140,15 @@ def render_multitrack(
         Length, in seconds.
     rng : numpy.random.Generator
     sounds : Sounds
-        Where the instruments come from.
+        Source of the instruments.
     least : int
-        Struck instruments it has at least, where the tradition has as many: fewer are performed again.
+        Least number of percussion instruments, if the tradition has as many; a performance with fewer is sampled again.
 
     Returns
     -------
     Rendering
-        Its stems, by the names of `levada.synth.instrument_names.stem_names`, sum to the mixture; what is not struck is
-        one stem. An instrument that is not played has none.
+        Its stems, named by `levada.synth.instrument_names.stem_names`, sum to the mixture; pitched instruments are one
+        stem. An instrument that does not play has no stem.
     """
     named = {voice: name for name, voice in stem_names(tradition).items()}
     least = min(least, len(named.keys() - {OTHER}))
@@ -169,19 +169,19 @@ def render_multitrack(
 def synthesise_stems(
     performance: Performance, *, rng: Generator, sounds: InstrumentSource = synthesise
 ) -> dict[str, Floats32]:
-    """Play a performance on instruments drawn for it.
+    """Synthesise the stems of a performance on instruments sampled for it.
 
     Parameters
     ----------
     performance : Performance
     rng : numpy.random.Generator
     sounds : Sounds
-        Where the instruments come from.
+        Source of the instruments.
 
     Returns
     -------
     dict of str to float32 [shape=(1, samples)]
-        A stem for every part, at 44.1 kHz.
+        One stem for every part, at 44.1 kHz.
     """
     samples = round(performance.duration_s * RATE)
     stems = {part: np.zeros((1, samples), np.float32) for part in performance.voices}

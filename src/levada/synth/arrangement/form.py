@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
+from levada.synth.songs.notes import Chord
 
 __all__ = ["Bar", "Chord", "sample_form", "sample_harmony"]
 
@@ -20,14 +21,6 @@ PROGRESSIONS = (
     (0, 6, 3, 0), (5, 4, 3, 4), (0, 2, 3, 4), (0, 0, 0, 0, 3, 3, 0, 0, 4, 3, 0, 4), (0, 1), (0, 0, 0, 6), (0,),
     (3, 4, 0, 5), (3, 0, 4, 5), (0, 4, 5, 2, 3, 0, 3, 4), (1, 4, 2, 5),
 )  # fmt: skip
-
-
-class Chord(NamedTuple):
-    """A harmony: when and how long, in beats, and its pitch classes, the root first."""
-
-    beat: float
-    length: float
-    pitches: tuple[int, ...]
 
 
 class Bar(NamedTuple):

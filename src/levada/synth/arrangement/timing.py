@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.synth.performance import Performance, Stroke
+from levada.synth.performance import Performance, Stroke, midi_to_hz
 
 __all__ = ["Note", "Part", "Swing", "to_performance"]
 
@@ -122,7 +122,7 @@ def to_performance(
     length_s = _seconds(times, until, Swing(), compound=compound) - begin_s
     begin_s = begin_s + late + jitter
     strokes = [
-        Stroke(start, note.part, note.velocity, note.stroke, 440 * 2 ** ((note.midi - 69) / 12) if note.midi else 0.0,
+        Stroke(start, note.part, note.velocity, note.stroke, midi_to_hz(note.midi) if note.midi else 0.0,
                max(0.06, length) if note.midi else 0.0)
         for note, start, length in zip(notes, begin_s.tolist(), length_s.tolist(), strict=True)
         if 0 <= start < last_s

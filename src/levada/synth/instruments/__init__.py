@@ -1,10 +1,11 @@
-"""Instruments: what turns strokes and notes into sound.
+"""Instruments: synthesisers of strokes and notes.
 
 An *instrument* has ``play(stroke, velocity=, pitch_hz=, duration_s=, rng=)``, which gives the sound of one stroke at
-44.1 kHz from its onset on. *Sounds* are where instruments come from: functions from the name of a voice and a
-generator to one instrument, drawn for one performance. `synthesise` has every voice and needs nothing installed;
+44.1 kHz from its onset on. An
+*instrument source* is a function from the name of a voice and a
+generator to one instrument, sampled for one performance. `synthesise` has every voice and needs nothing installed;
 `levada.synth.instruments.soundfont` has SoundFonts, `levada.synth.instruments.one_shots` folders of one-shots, and
-`mix_sources` takes now from one and then from another.
+`mix_sources` chooses among several sources.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ Generator = np.random.Generator
 
 
 class Instrument(Protocol):
-    """One instrument, which sounds like itself at every stroke and never twice the same."""
+    """One instrument: constant parameters, and variation from stroke to stroke."""
 
     def play(
         self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator
     ) -> npt.NDArray[np.float32]:
-        """The sound of a stroke, or of a note where the voice is pitched.
+        """Synthesise a stroke, or a note if the voice is pitched.
 
         Parameters
         ----------
         stroke : str
-            A name in `STROKES`; notes do not look at it.
+            A name in `STROKES`; ignored by pitched voices.
         velocity : float
-            How hard, from 0 to 1.
+            From 0 to 1.
         pitch_hz, duration_s : float
-            Of a note; strokes do not look at them.
+            Of a note; ignored by percussion.
         rng : numpy.random.Generator
 
         Returns
@@ -55,21 +56,21 @@ InstrumentSource = Callable[[str, Generator], Instrument]
 
 
 def mix_sources(shares: Sequence[tuple[float, InstrumentSource]]) -> InstrumentSource:
-    """Sounds that come now from one source and then from another.
+    """Combine instrument sources, one of which is chosen for each instrument.
 
     Parameters
     ----------
-    shares : sequence of (float, Sounds)
-        How often each is asked first; where it lacks the voice (`LookupError`) the others are, in their order.
+    shares : sequence of (float, InstrumentSource)
+        Relative probability of each source; where it lacks the voice (`LookupError`), the others are tried in order.
 
     Raises
     ------
     InputError
-        If the shares are not numbers from 0 up, one of them above it.
+        If a probability is negative or infinite, or all are 0.
     """
     chances = [float(share) for share, _ in shares]
     if not (all(0 <= chance < float("inf") for chance in chances) and sum(chances) > 0):
-        raise InputError(f"shares of sounds are numbers from 0 up, and not all of them 0: {chances}")
+        raise InputError(f"probabilities of instrument sources must be 0 or above, and not all 0: {chances}")
     return partial(_one_of, tuple(shares))
 
 
@@ -81,4 +82,4 @@ def _one_of(shares: Sequence[tuple[float, InstrumentSource]], voice: str, rng: G
             return shares[index][1](voice, rng)
         except LookupError:
             continue
-    raise LookupError(f"there is nobody who has a {voice}")
+    raise LookupError(f"no instrument source has the voice {voice}")

@@ -1,8 +1,8 @@
-"""Drums: skins that ring at the zeros of Bessel functions, struck somewhere, by something, and damped or not.
+"""Drums: modal synthesis of circular membranes.
 
-Where a skin is struck decides which modes sound: all that are round in the middle, all others towards the rim. What
-strikes decides how far up they reach. (Fletcher and Rossing, *The Physics of Musical Instruments*, 1998, chapters 3
-and 18.)
+The frequencies of the modes are zeros of Bessel functions; their levels depend on where the membrane is struck, and the
+hardness of the mallet limits the spectrum. (Fletcher and Rossing, *The Physics of Musical Instruments*, 1998,
+chapters 3 and 18.)
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from levada.synth.instruments.signals import (
     log_uniform,
     sum_layers,
 )
-from levada.synth.instruments.strokes import RATE
+from levada.synth.instruments.strokes import RATE, pair_ratio
 
 __all__ = ["DRUMS", "Drum", "DrumType"]
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
-# Diameters, circles and zero of the Bessel function of each mode.
+# Nodal diameters, nodal circles and zero of the Bessel function of each mode.
 MODES = (
     (0, 1, 2.405), (1, 1, 3.832), (2, 1, 5.136), (0, 2, 5.520), (3, 1, 6.380), (1, 2, 7.016), (4, 1, 7.588),
     (2, 2, 8.417), (0, 3, 8.654), (5, 1, 8.771), (3, 2, 9.761), (1, 3, 10.173), (4, 2, 11.065),
@@ -40,16 +40,16 @@ NOTHING = (0, 0)
 
 
 class _Touch(NamedTuple):
-    """How a stroke differs from an open one."""
+    """Parameters of a stroke relative to an open one."""
 
     place: float | None = None
-    """Where the skin is struck, from the middle (0) to the rim (1); where the player usually does if it is None."""
+    """Position from the middle (0) to the rim (1); the usual one of the player by default."""
     hardness: float = 1.0
     ring: float = 1.0
     pitch: float = 1.0
     click: float = 1.0
     shell: float = 0.0
-    """How loud the shell is beside the skin."""
+    """Level of the shell relative to the membrane."""
 
 
 TOUCHES = {
@@ -67,34 +67,34 @@ TOUCHES = {
 
 @dataclass(frozen=True)
 class DrumType:
-    """A kind of drum.
+    """A type of drum: ranges of parameters.
 
     Parameters
     ----------
     pitch_hz : Range
-        Of its lowest mode.
+        Frequency of the lowest mode.
     ring_s : Range
-        Time in which that falls by 60 dB.
+        Decay time (60 dB) of the lowest mode.
     mallet_hz : Range
-        Where the spectrum of what strikes it begins to fall: a soft mallet, a hand, a stick.
+        Cutoff of the spectrum of the mallet, hand or stick.
     place : tuple of float
-        Where it is usually struck, from the middle (0) to the rim (1).
+        Usual position of strokes, from the middle (0) to the rim (1).
     click : Range
-        Level of the noise of the blow beside the skin.
+        Level of the contact noise relative to the membrane.
     click_hz : tuple of float
-        Where that lies; around what the mallet makes where it is nothing.
+        Band of the contact noise; by default derived from `mallet_hz`.
     glide : float
-        How far the pitch starts above where it settles when it is struck hard, as a share.
+        Relative excess of the initial pitch of a loud stroke.
     wires, wires_s : Range
-        Level and length of the noise of snares.
+        Level and length of the noise of snare wires.
     wires_hz : tuple of float
-        Where that lies.
+        Band of that noise.
     jingles : Range
-        Level of jingles in the frame.
+        Level of jingles.
     metal : bool
-        Whether its shell is of metal.
+        Whether the shell is metal.
     level : float
-        Amplitude beside a snare drum.
+        Amplitude relative to a snare drum.
     """
 
     pitch_hz: Range
@@ -112,7 +112,7 @@ class DrumType:
     level: float = 1.0
 
     def sample_params(self, rng: Generator) -> Drum:
-        """One drum of this kind."""
+        """Sample a drum of this type."""
         kind = self
         return Drum(
             kind=kind,
@@ -136,27 +136,27 @@ class DrumType:
 
 @dataclass(frozen=True)
 class Drum:
-    """One drum, with everything that makes it this one.
+    """One drum.
 
     Parameters
     ----------
     kind : Drum
     pitch_hz, ring_s, mallet_hz, place, click, wires, wires_s : float
-        Its own values within the ranges of its kind.
+        Values sampled from the ranges of its type.
     click_s : float
-        Length of the noise of a blow.
+        Length of the contact noise.
     jingles : Jingles or None
     jingle_level : float
     stretch : float
-        Air that moves with the skin brings its modes closer together: their ratios are taken to this power.
+        Exponent of the mode ratios: air loading moves the modes closer together.
     damping : float
-        How much faster higher modes die away: with frequency to this power.
+        Exponent of frequency in the decay rate of higher modes.
     uneven : float [shape=(modes,)]
-        Level of each mode beside that of an ideal skin.
+        Level of each mode relative to an ideal membrane.
     shell_hz : float
-        Lowest mode of the shell.
+        Frequency of the lowest mode of the shell.
     interval : float
-        Between its two heads, or its neighbour and itself, as a ratio.
+        Frequency ratio of its two heads, or of two drums of a pair.
     """
 
     kind: DrumType
@@ -177,10 +177,9 @@ class Drum:
     interval: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
-        apart = {"high": self.interval**0.5, "low": self.interval**-0.5}.get(stroke, 1.0)
-        pitch = self.pitch_hz * touch.pitch * apart * rng.uniform(0.99, 1.01)
+        pitch = self.pitch_hz * touch.pitch * pair_ratio(stroke, self.interval) * rng.uniform(0.99, 1.01)
         place = np.clip((self.place if touch.place is None else touch.place) + rng.normal(0, 0.04), 0.02, 0.97)
         hard = touch.hardness * (0.4 + velocity)
         layers = [self._skin(pitch, float(place), touch, hard, velocity, rng)]
@@ -220,27 +219,27 @@ class Drum:
         return damped_sines(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
 
     def _snares(self, touch: _Touch, velocity: float, rng: Generator) -> Floats:
-        """Wires that rattle as long as the skin makes them."""
+        """Synthesise the noise of snare wires."""
         length_s = self.wires_s * (0.7 + 0.3 * velocity) * max(touch.ring, 0.5)
         length = int(RATE * length_s)
         envelope = exponential_decay(length, length_s) * (1 - np.exp(-np.arange(length) / (0.002 * RATE)))
-        share = 0.15 if touch.shell else 1.0  # a stroke on the rim moves them little
+        share = 0.15 if touch.shell else 1.0  # weak for strokes on the rim
         loud = self.wires * share * velocity**0.3
         return np.asarray(loud * band_noise(length, self.kind.wires_hz, rng, envelope=envelope))
 
 
 def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
-    """A drum that is played by hands."""
+    """A drum played with the hands."""
     return replace(DrumType((low, high), ring_s, (900, 2600), (0.45, 0.8)), **changes)
 
 
 def _stick(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
-    """A drum that is played by sticks."""
+    """A drum played with sticks."""
     return replace(DrumType((low, high), ring_s, (2500, 8000), (0.2, 0.6), (0.08, 0.4)), **changes)
 
 
 def _mallet(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
-    """A drum that is played by soft mallets."""
+    """A drum played with soft mallets."""
     return replace(DrumType((low, high), ring_s, (150, 700), (0.05, 0.5), (0.02, 0.12)), **changes)
 
 
@@ -270,4 +269,4 @@ DRUMS: dict[str, DrumType] = {
     "bombo": _mallet(50, 95, (0.4, 1.1), glide=0.1, level=1.2),
     "cajon": _hand(70, 120, (0.1, 0.3), click=(0.2, 0.8), wires=(0.05, 0.5), wires_s=(0.05, 0.15), level=0.9),
 }
-"""Drums, by the name of their voice."""
+"""Types of drums, by name of the voice."""

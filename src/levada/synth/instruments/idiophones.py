@@ -1,4 +1,4 @@
-"""Wood, bells and cymbals: whatever is solid and struck, each with modes of its own."""
+"""Idiophones: modal synthesis of wood blocks, bells and cymbals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from levada.synth.instruments.signals import (
     log_uniform,
     sum_layers,
 )
-from levada.synth.instruments.strokes import RATE
+from levada.synth.instruments.strokes import RATE, pair_ratio
 
 __all__ = ["IDIOPHONES", "Idiophone", "IdiophoneType"]
 
@@ -31,7 +31,7 @@ BAMBOO = (1.0, 2.1, 3.3, 5.1)
 
 
 class _Touch(NamedTuple):
-    """How a stroke differs from an open one."""
+    """Parameters of a stroke relative to an open one."""
 
     ring: float = 1.0
     bright: float = 1.0
@@ -54,30 +54,30 @@ TOUCHES = {
 
 @dataclass(frozen=True)
 class IdiophoneType:
-    """A kind of bar, block, bell or cymbal.
+    """A type of bar, block, bell or cymbal: ranges of parameters.
 
     Parameters
     ----------
     modes : tuple of float
-        Frequencies of its modes, relative to the lowest; a cymbal has more than it names, they are its noise.
+        Frequencies of its modes relative to the lowest; further modes of a cymbal are noise (`wash`).
     pitch_hz : Range
-        Of its lowest mode.
+        Frequency of the lowest mode.
     ring_s : Range
-        Time in which that falls by 60 dB.
+        Decay time (60 dB) of the lowest mode.
     slope : tuple of float
-        Between which powers of their frequency its modes fall.
+        Range of the exponent with which the level of modes falls with frequency.
     damping : float
-        How much faster higher modes die away: with frequency to this power.
+        Exponent of frequency in the decay rate of higher modes.
     click : Range
-        Level of the noise of the blow.
+        Level of the contact noise.
     click_hz : tuple of float
-        Where that lies.
+        Band of that noise.
     wash : Range
-        Level of noise that rings as long as the modes do.
+        Level of noise that decays like the modes.
     wash_hz : tuple of float
-        Where that lies.
+        Band of that noise.
     level : float
-        Amplitude beside a snare drum.
+        Amplitude relative to a snare drum.
     """
 
     modes: tuple[float, ...]
@@ -92,7 +92,7 @@ class IdiophoneType:
     level: float = 0.5
 
     def sample_params(self, rng: Generator) -> Idiophone:
-        """One of this kind."""
+        """Sample an instrument of this type."""
         slope = rng.uniform(*self.slope)
         low, high = self.wash_hz
         return Idiophone(
@@ -111,19 +111,19 @@ class IdiophoneType:
 
 @dataclass(frozen=True)
 class Idiophone:
-    """One bar, block, bell or cymbal, with everything that makes it this one.
+    """One bar, block, bell or cymbal.
 
     Parameters
     ----------
     kind : Bar
     pitch_hz, ring_s, click, wash : float
-        Its own values within the ranges of its kind.
+        Values sampled from the ranges of its type.
     ratios, levels : float [shape=(modes,)]
     beating : float
-        How far apart the two halves of each mode are, as a share: nothing cast or cut is quite round.
+        Relative frequency difference of the two components of each mode, which beat.
     wash_hz : tuple of float
     interval : float
-        Between its two bells, as a ratio.
+        Frequency ratio of its two bells.
     """
 
     kind: IdiophoneType
@@ -138,10 +138,9 @@ class Idiophone:
     interval: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
-        apart = {"high": self.interval**0.5, "low": self.interval**-0.5}.get(stroke, 1.0)
-        pitch = self.pitch_hz * touch.pitch * apart * rng.uniform(0.998, 1.002)
+        pitch = self.pitch_hz * touch.pitch * pair_ratio(stroke, self.interval) * rng.uniform(0.998, 1.002)
         ring_s = self.ring_s * touch.ring * rng.uniform(0.9, 1.1)
         hz: list[float] = []
         levels: list[float] = []
@@ -166,7 +165,7 @@ class Idiophone:
         return sum_layers(layers)
 
     def _washing(self, ring_s: float, touch: _Touch, velocity: float, rng: Generator) -> Floats:
-        """Noise whose upper half is struck harder and dies sooner."""
+        """Synthesise the noise of a cymbal, whose upper band decays faster."""
         low, high = self.wash_hz
         layers = []
         for level, band, share in (
@@ -206,4 +205,4 @@ IDIOPHONES: dict[str, IdiophoneType] = {
     "ride": _cymbal(BELL, (0.8, 2.2), (0.3, 1.5), 0.3),
     "crash": _cymbal(METAL, (1.2, 2.5), (1.5, 5.0), 0.5),
 }
-"""Wood, bells and cymbals, by the name of their voice."""
+"""Types of idiophones, by name of the voice."""

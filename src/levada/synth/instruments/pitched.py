@@ -1,8 +1,8 @@
-"""Voices that play notes: strings, reeds, pipes, throats, each a sum of harmonics that change together.
+"""Pitched instruments: additive synthesis of strings, winds, keyboards and a singing voice.
 
-A tone with harmonics is a polynomial in one turning number: its powers are the harmonics, so a number that shrinks
-makes the upper ones die first, as on a string, and one that grows makes a brass bloom. Two or three of them side by
-side are a course of strings, or a section.
+A tone is a polynomial in one rotating complex number, whose powers are the harmonics: a magnitude that falls damps
+upper harmonics first, as on a string; one that grows brightens the tone, as in brass. Two or three detuned tones are a
+course of strings or a section.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ FOREVER = (60, 60)
 
 @dataclass(frozen=True)
 class PitchedType:
-    """A kind of instrument that plays notes.
+    """A type of pitched instrument: ranges of parameters.
 
     Parameters
     ----------
     slope : Range
-        Its harmonics fall with one over their number to this power.
+        Exponent with which the level of harmonics falls.
     decay_s : Range
-        Time in which a held note falls by 60 dB.
+        Decay time (60 dB) of a held note.
     attack_s : Range
         Time to the loudest point.
     release_s : float
-        Time in which it is gone when it is let go.
+        Length of the release.
     damping : Range
-        How much of its length every further harmonic takes from itself, in 60 dB a second.
+        Additional decay of each further harmonic, in 60 dB a second.
     place : tuple of float
-        Where a string is plucked or struck, as a share of its length: what has a node there is silent; 0 for nowhere.
+        Relative position where a string is plucked or struck; harmonics with a node there are silent; 0 disables this.
     even : float
-        Level of even harmonics beside odd ones.
+        Level of even harmonics relative to odd ones.
     strings : int
-        How many sound together.
+        Number of detuned strings.
     detune : Range
-        How far apart they are, as a share.
+        Relative detuning.
     octave : float
         Level of a second string an octave higher.
     formants_hz : tuple of (float, float)
-        Where its body or throat is strong, each between two frequencies.
+        Ranges of the frequencies of its formants.
     vibrato : Range
-        Depth, as a share of the pitch.
+        Relative depth.
     bloom_s : float
-        Time in which harmonics appear after the attack.
+        Time constant with which harmonics appear.
     blow : Range
-        Level of the noise of hammer, nail or pick.
+        Level of the attack noise.
     breath : Range
-        Level of noise that lasts as long as the note.
+        Level of sustained noise.
     level : float
-        Amplitude beside a snare drum.
+        Amplitude relative to a snare drum.
     """
 
     slope: Range
@@ -83,7 +83,7 @@ class PitchedType:
     level: float = 0.3
 
     def sample_params(self, rng: Generator) -> PitchedInstrument:
-        """One instrument of this kind."""
+        """Sample an instrument of this type."""
         return PitchedInstrument(
             kind=self,
             slope=log_uniform(self.slope, rng),
@@ -103,17 +103,17 @@ class PitchedType:
 
 @dataclass(frozen=True)
 class PitchedInstrument:
-    """One instrument that plays notes, with everything that makes it this one.
+    """One pitched instrument.
 
     Parameters
     ----------
     kind : Pitched
     slope, decay_s, attack_s, damping, place, detune, vibrato, blow, breath : float
-        Its own values within the ranges of its kind.
+        Values sampled from the ranges of its type.
     formants_hz : tuple of float
     vibrato_hz : float
     seed : int
-        Of its noise: a note is the same whenever it is played.
+        Seed of its noise: equal notes are identical.
     """
 
     kind: PitchedType
@@ -131,7 +131,7 @@ class PitchedInstrument:
     seed: int
 
     def note(self, pitch_hz: float, duration_s: float, velocity: float) -> Floats:
-        """The sound of one note, at some level or other [shape=(samples,)], a little longer than it is held."""
+        """Synthesise one note with its release, at an arbitrary level: float64 [shape=(samples,)]."""
         kind = self.kind
         rng = np.random.default_rng([self.seed, round(pitch_hz * 10), round(velocity * 100)])
         samples = int(RATE * (max(duration_s, 0.03) + kind.release_s))
@@ -165,7 +165,7 @@ class PitchedInstrument:
         return sound
 
     def _weights(self, pitch_hz: float, velocity: float) -> Floats:
-        """Levels of the harmonics that can be heard; more of them where it is played harder."""
+        """Return the levels of the harmonics below the Nyquist frequency; brighter at higher velocity."""
         numbers = np.arange(1, 1 + min(MOST_HARMONICS, int(RATE / 2.5 / pitch_hz)))
         levels = numbers ** -(self.slope * (1.5 - 0.6 * velocity))
         levels[1::2] *= self.kind.even
@@ -177,7 +177,7 @@ class PitchedInstrument:
 
 
 def _polynomial(weights: Floats, turned: Floats, shrink: Floats) -> Floats:
-    """Sum of `weights[n]` times the sine of n + 1 times an angle, each shrunk as often (Horner's rule)."""
+    """Sum `weights[n]` · shrink^(n+1) · sin((n+1) · angle) by Horner's rule."""
     number = (shrink * np.exp(1j * turned)).astype(np.complex64)
     total = np.full(len(number), weights[-1], np.complex64) if len(weights) else np.zeros(len(number), np.complex64)
     for weight in weights[-2::-1]:

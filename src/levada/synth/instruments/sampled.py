@@ -1,4 +1,4 @@
-"""Recorded strokes, played again: they begin with the onset, and are never twice the same."""
+"""Sampled instruments: recorded strokes with random variation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["SampledInstrument", "StrokeReader", "change_speed", "tilt_spectrum",
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 StrokeReader = Callable[[str, float, Generator], Floats32]
-"""Gives a recording of a stroke, by its name and how hard it was struck."""
+"""Returns a recording of a stroke, by its name and velocity."""
 
 OPEN = "open"
-TAKES = 4
+VARIANTS = 4
 HARDNESSES = 4
 FLOOR_DB = -50
 LEAD_S = 0.05
 
 
 class _Shape(NamedTuple):
-    """How an open stroke is made to sound like another: by its pitch, how long it may ring, and how bright it is."""
+    """Changes of pitch, decay and brightness that turn an open stroke into another one."""
 
     semitones: float = 0.0
     ring_s: float = np.inf
@@ -47,46 +47,46 @@ SHAPES = {
 
 
 class SampledInstrument:
-    """One instrument of which there are recordings of single strokes.
+    """An instrument made of recordings of single strokes.
 
     Parameters
     ----------
     voice : str
-        A struck voice: it says how loud the instrument is beside others.
+        A percussion voice, which determines the level.
     hear : Hear
     strokes : container of str
-        Those of which there are recordings; others are made of open ones.
+        Recorded strokes; others are derived from open ones.
     semitones : float
-        How much higher than recorded it is played.
+        Transposition.
     ring_s : float
-        How long it may ring.
+        Greatest decay time.
     """
 
     def __init__(
         self,
         voice: str,
-        hear: StrokeReader,
+        read: StrokeReader,
         *,
         strokes: Container[str] = (OPEN,),
         semitones: float = 0.0,
         ring_s: float = np.inf,
     ) -> None:
-        self.level, self.hear, self.strokes = STRUCK[voice].level, hear, strokes
+        self.level, self.read, self.strokes = STRUCK[voice].level, read, strokes
         self.semitones, self.ring_s = semitones, ring_s
-        self.takes: dict[tuple[str, int, int], Floats32] = {}
+        self.variants: dict[tuple[str, int, int], Floats32] = {}
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
-        """The sound of one stroke, at 44.1 kHz from its onset on [shape=(samples,)]."""
+        """Return one stroke at 44.1 kHz, from its onset: float32 [shape=(samples,)]."""
         check_stroke(stroke)
-        key = (stroke, velocity_layer(velocity), int(rng.integers(TAKES)))
-        if key not in self.takes:
-            self.takes[key] = self._take(stroke, key[1] / HARDNESSES, rng)
-        return self.takes[key] * np.float32(velocity)
+        key = (stroke, velocity_layer(velocity), int(rng.integers(VARIANTS)))
+        if key not in self.variants:
+            self.variants[key] = self._variant(stroke, key[1] / HARDNESSES, rng)
+        return self.variants[key] * np.float32(velocity)
 
-    def _take(self, stroke: str, velocity: float, rng: Generator) -> Floats32:
-        """A take of a stroke, at most a tenth of a tone and a decibel or so from what was recorded."""
+    def _variant(self, stroke: str, velocity: float, rng: Generator) -> Floats32:
+        """Return a random variant of a recorded stroke: pitch, brightness, decay and level differ slightly."""
         known = stroke in self.strokes
-        sound = self.hear(stroke if known else OPEN, velocity, rng)
+        sound = self.read(stroke if known else OPEN, velocity, rng)
         shape = SHAPES[OPEN if known else stroke]
         sound = change_speed(sound, 2 ** ((self.semitones + shape.semitones) / 12) * rng.uniform(0.99, 1.01))
         sound = tilt_spectrum(sound, shape.tilt + rng.uniform(-0.12, 0.12))
@@ -99,19 +99,19 @@ class SampledInstrument:
 
 
 def velocity_layer(velocity: float) -> int:
-    """Which of four degrees a velocity is, from 1 to 4: recordings are not asked for between them."""
+    """Quantise a velocity to one of four layers, 1 to 4."""
     return int(np.clip(np.ceil(velocity * HARDNESSES - 0.5), 1, HARDNESSES))
 
 
 def trim_to_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
-    """What lies between the onset and silence.
+    """Trim a recording to the part from its onset to silence.
 
     Parameters
     ----------
     sound : float32 [shape=(samples,)]
         At 44.1 kHz.
     lead_s : float
-        No more than that is taken for silence before the onset: what swells slowly is no silence.
+        Greatest length that is removed at the start, as a slow attack is not silence.
 
     Returns
     -------
@@ -124,14 +124,14 @@ def trim_to_onset(sound: Floats32, *, lead_s: float = LEAD_S) -> Floats32:
         return sound[:1]
     first = min(int(np.argmax(size > 10 ** (FLOOR_DB / 20) * peak)), int(min(lead_s * RATE, len(size))))
     last = len(size) - int(np.argmax(size[::-1] > 1e-3 * peak))
-    heard = sound[first:last].astype(np.float32)
-    fade = min(len(heard), int(0.005 * RATE))
-    heard[len(heard) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return heard
+    trimmed = sound[first:last].astype(np.float32)
+    fade = min(len(trimmed), int(0.005 * RATE))
+    trimmed[len(trimmed) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return trimmed
 
 
 def change_speed(sound: Floats32, factor: float) -> Floats32:
-    """The sound read faster, and so higher, by a factor."""
+    """Resample by linear interpolation, which raises pitch and speed by a factor."""
     if abs(factor - 1) < 3e-4 or len(sound) < 2:
         return sound
     at = np.arange(0, len(sound) - 1, factor)
@@ -139,6 +139,6 @@ def change_speed(sound: Floats32, factor: float) -> Floats32:
 
 
 def tilt_spectrum(sound: Floats32, tilt: float) -> Floats32:
-    """The sound brighter where the tilt is above 0, darker where it is below, by at most some 12 dB at 1 or -1."""
+    """Make a sound brighter (tilt above 0) or darker (below 0), by about 12 dB at 1 or -1."""
     before = np.concatenate([np.zeros(1, np.float32), sound[:-1]])
     return np.asarray(sound - np.float32(0.6 * tilt) * before, np.float32)

@@ -1,6 +1,6 @@
-"""Shakers, scrapers, rattles, jingles and hands: many small blows that are heard as one.
+"""Shakers, scrapers, rattles, jingles and hand claps: many short impacts.
 
-A sound is a train of blows and the colour that each of them has (Cook, *Physically informed sonic modeling*, 1997).
+A stroke is a train of impulses through a filter (Cook, *Physically informed sonic modeling*, 1997).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTHING = (0, 0)
 
 
 class _Touch(NamedTuple):
-    """How a stroke differs from an open one."""
+    """Parameters of a stroke relative to an open one."""
 
     length: float = 1.0
     pitch: float = 1.0
@@ -45,30 +45,30 @@ TOUCHES = {
 
 @dataclass(frozen=True)
 class ShakerType:
-    """A kind of shaker, scraper or rattle.
+    """A type of shaker, scraper or rattle: ranges of parameters.
 
     Parameters
     ----------
     length_s : Range
-        How long an open stroke is.
+        Length of an open stroke.
     blows_hz : Range
-        Blows in a second: thousands of seeds, tens of notches.
+        Impacts per second: thousands for seeds, tens for notches.
     band_hz : tuple of float
-        Where the colour of a blow lies.
+        Band of the spectrum of an impact.
     peak_hz : Range
-        Its strongest resonance.
+        Strongest resonance.
     grain_s : Range
-        Length of a blow.
+        Length of an impact.
     attack_s : float
         Time to the loudest point.
     regular : float
-        How evenly blows follow each other: 0 for seeds, near 1 for notches.
+        Regularity of the impacts: 0 for seeds, near 1 for notches.
     slowing : float
-        How much later each blow comes than the one before: 1 is steady.
+        Ratio of successive intervals: 1 is steady.
     body_hz, body : Range
-        Pitch and level of what the seeds are in.
+        Pitch and level of the body.
     level : float
-        Amplitude beside a snare drum.
+        Amplitude relative to a snare drum.
     """
 
     length_s: Range
@@ -84,7 +84,7 @@ class ShakerType:
     level: float = 0.35
 
     def sample_params(self, rng: Generator) -> Shaker:
-        """One of this kind."""
+        """Sample an instrument of this type."""
         low, high = self.band_hz
         return Shaker(
             kind=self,
@@ -100,13 +100,13 @@ class ShakerType:
 
 @dataclass(frozen=True)
 class Shaker:
-    """One shaker, scraper or rattle, with everything that makes it this one.
+    """One shaker, scraper or rattle.
 
     Parameters
     ----------
     kind : Grains
     length_s, blows_hz, grain_s, body_hz, body : float
-        Its own values within the ranges of its kind.
+        Values sampled from the ranges of its type.
     band_hz : tuple of float
     peak : tuple of float
         Frequency, relative width and height of its resonance.
@@ -122,7 +122,7 @@ class Shaker:
     body: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
         length_s = self.length_s * touch.length * rng.uniform(0.85, 1.15)
         blows = self._blows(length_s, rng)
@@ -141,7 +141,7 @@ class Shaker:
         return sound
 
     def _blows(self, length_s: float, rng: Generator) -> Floats:
-        """A blow is an impulse, of random size; the first begins the sound."""
+        """Return impulses of random size, the first at sample 0."""
         kind = self.kind
         blows = np.zeros(int(RATE * (length_s + 4 * self.grain_s)) + 1)
         count = max(2, int(self.blows_hz * length_s))
@@ -159,7 +159,7 @@ class Shaker:
 
 
 def _spread(blows: Floats, grain_s: float) -> Floats:
-    """Every blow dies away: an envelope for noise."""
+    """Convert impulses to an envelope with exponential decays."""
     from scipy.signal import lfilter
 
     return np.asarray(lfilter([1.0], [1.0, -float(np.exp(-6.9 / (grain_s * RATE)))], blows))
@@ -173,7 +173,7 @@ class Jingles:
     ----------
     hz, rings_s : float [shape=(modes,)]
     blows : float
-        How often they meet after a blow.
+        Mean number of collisions after a stroke.
     """
 
     hz: tuple[float, ...]
@@ -182,7 +182,7 @@ class Jingles:
 
     @classmethod
     def sample_params(cls, rng: Generator) -> Jingles:
-        """The jingles of one frame: a few pairs, none like the other."""
+        """Sample the jingles of one frame."""
         count = 12
         return cls(
             tuple(np.exp(rng.uniform(np.log(3800), np.log(13000), count))),
@@ -191,7 +191,7 @@ class Jingles:
         )
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one blow on the frame, with a peak of 1 [shape=(samples,)]."""
+        """Synthesise one stroke, with a peak of 1: float64 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
         modes = damped_sines(self.hz, rng.uniform(0.3, 1.0, len(self.hz)), np.array(self.rings_s) * touch.length, rng)
         length_s = 0.05 * touch.length * (0.6 + velocity)
@@ -207,22 +207,22 @@ class Jingles:
 
 
 class TambourineType(NamedTuple):
-    """Jingles without a skin."""
+    """The type of a tambourine without a membrane."""
 
     level: float = 0.4
 
     def sample_params(self, rng: Generator) -> Jingles:
-        """One tambourine."""
+        """Sample a tambourine."""
         return Jingles.sample_params(rng)
 
 
 class ClapType(NamedTuple):
-    """Clapping hands."""
+    """The type of hand claps."""
 
     level: float = 0.8
 
     def sample_params(self, rng: Generator) -> Clap:
-        """A few people who clap, or a machine."""
+        """Sample a group of claps."""
         apart_s = rng.uniform(0.006, 0.014)
         return Clap(
             tuple(apart_s * rng.uniform(0.8, 1.2) * number for number in range(int(rng.integers(2, 6)))),
@@ -233,7 +233,7 @@ class ClapType(NamedTuple):
 
 
 class Clap(NamedTuple):
-    """Hands that nearly meet at once, and the room behind them."""
+    """Hand claps, nearly simultaneous, with reverberation."""
 
     times_s: tuple[float, ...]
     band_hz: tuple[float, float]
@@ -241,7 +241,7 @@ class Clap(NamedTuple):
     ring_s: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:  # noqa: ARG002
-        """The sound of one clap, with a peak of 1 [shape=(samples,)]."""
+        """Synthesise one clap, with a peak of 1: float64 [shape=(samples,)]."""
         touch = TOUCHES[stroke]
         ring_s = self.ring_s * touch.length
         envelope = np.zeros(int(RATE * (ring_s + self.times_s[-1])))

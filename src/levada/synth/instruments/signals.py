@@ -1,4 +1,4 @@
-"""What sounds are made of: sines that die away, noise in a band, and ranges to draw instruments from."""
+"""Signals that instruments are made of: damped sines, band noise, envelopes; log-uniform parameters."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ HIGHEST_HZ = RATE / 2.2
 
 
 Range = tuple[float, float]
-"""The least and the greatest value that an instrument may draw."""
+"""Least and greatest value of a parameter of an instrument."""
 
 
 def log_uniform(limits: Range, rng: Generator) -> float:
-    """A value in a range, drawn evenly on a logarithmic scale; nothing where the range is nothing."""
+    """Sample a value from a log-uniform distribution; 0 for the range (0, 0)."""
     low, high = limits
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high > 0 else 0.0
 
 
 def exponential_decay(samples: int, ring_s: float) -> Floats:
-    """An envelope [shape=(samples,)] that begins at 1 and falls by 60 dB in `ring_s` seconds."""
+    """Return an envelope [shape=(samples,)] that begins at 1 and falls by 60 dB in `ring_s` seconds."""
     return np.asarray(np.exp(np.arange(samples) * (-SIXTY_DB / (ring_s * RATE))))
 
 
@@ -52,24 +52,24 @@ def damped_sines(
     hz: Sequence[float] | Floats, levels: Iterable[float], rings_s: Iterable[float], rng: Generator, *,
     glide: float = 0.0, glide_s: float = 0.02, longest_s: float = 2.5,
 ) -> Floats:  # fmt: skip
-    """Sines that die away together.
+    """Sum exponentially damped sines.
 
     Parameters
     ----------
     hz, levels, rings_s : sequence of float [shape=(modes,)]
         Frequency, amplitude and the time in which it falls by 60 dB, of every mode.
     rng : numpy.random.Generator
-        Of the phases, which differ little: all begin with the same blow.
+        For the phases, uniform between 0 and 0.5 rad.
     glide : float
-        How far the pitch starts above where it settles, as a share.
+        Relative excess of the initial pitch over the final one.
     glide_s : float
-        Time in which it settles.
+        Time constant of the pitch glide.
     longest_s : float
 
     Returns
     -------
     float64 [shape=(samples,)]
-        Until the last of them has fallen by 60 dB.
+        Until all have fallen by 60 dB.
     """
     modes = [mode for mode in zip(hz, levels, rings_s, strict=True) if 0 < mode[0] < HIGHEST_HZ]
     samples = int(RATE * min(longest_s, max((ring_s for *_, ring_s in modes), default=0.01)))
@@ -85,14 +85,14 @@ def damped_sines(
 
 
 def convolve(impulses: Floats, modes: Floats) -> Floats:
-    """Every impulse rings with the same modes: their convolution, as long as the impulses."""
+    """Convolve impulses with a response, cut to the length of the impulses."""
     from scipy.signal import fftconvolve
 
     return np.asarray(fftconvolve(impulses, modes)[: len(impulses)])
 
 
 def sum_layers(layers: list[Floats]) -> Floats:
-    """The sum of sounds that begin together, as long as the longest."""
+    """Sum signals that start together, as long as the longest."""
     sound = np.zeros(max(map(len, layers)))
     for layer in layers:
         sound[: len(layer)] += layer
@@ -103,18 +103,18 @@ def band_noise(
     samples: int, band_hz: tuple[float, float], rng: Generator, *, peaks: Sequence[tuple[float, float, float]] = (),
     envelope: Floats | None = None,
 ) -> Floats:  # fmt: skip
-    """Noise in a band.
+    """Synthesise band-limited noise.
 
     Parameters
     ----------
     samples : int
     band_hz : tuple of float
-        Below the first it falls by 12 dB an octave, above the second by 18.
+        Lower cutoff (12 dB an octave) and upper cutoff (18 dB an octave).
     rng : numpy.random.Generator
     peaks : sequence of (float, float, float)
-        Resonances: frequency, width as a share of it, and how far they stand out.
+        Resonances: frequency, relative width, and height.
     envelope : float64 [shape=(samples,)], optional
-        What the noise is multiplied with before it is coloured.
+        Envelope of the noise before filtering.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Our own voices: what there is to be struck and played without anything to install."""
+"""Synthesised instruments of every voice, which need nothing installed."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ __all__ = ["STRUCK", "Kind", "Struck", "SynthesisedInstrument", "synthesise"]
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
-TAKES = 4
+VARIANTS = 4
 SOFTEST = 0.2
 
 
 class Struck(Protocol):
-    """One instrument that can be struck."""
+    """One percussion instrument."""
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> npt.NDArray[np.float64]:
-        """The sound of one stroke, at some level or other [shape=(samples,)]."""
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
         ...
 
 
 class Kind(Protocol):
-    """A voice: a kind of instrument, of which one may draw one."""
+    """A type of percussion instrument."""
 
     @property
     def level(self) -> float:
-        """Amplitude beside a snare drum."""
+        """Amplitude relative to a snare drum."""
         ...
 
     def sample_params(self, rng: Generator) -> Struck:
-        """One instrument of this kind."""
+        """Sample an instrument of this type."""
         ...
 
 
 STRUCK: Mapping[str, Kind] = {**DRUMS, **IDIOPHONES, **SHAKERS, **WHISTLES}
-"""Voices that are struck, by name."""
+"""Percussion voices, by name."""
 
 
 class SynthesisedInstrument:
-    """One of our own instruments; remembers a few takes of each stroke, as playing all anew would be slow.
+    """A synthesised instrument, which caches a few variants of each stroke.
 
     Parameters
     ----------
     voice : str
     rng : numpy.random.Generator
-        Of what is drawn: its size, its skin, its player's hands.
+        For its parameters.
 
     Raises
     ------
@@ -71,33 +71,33 @@ class SynthesisedInstrument:
         self.level = (STRUCK[voice] if voice in STRUCK else PITCHED[voice]).level
         self.struck = STRUCK[voice].sample_params(rng) if voice in STRUCK else None
         self.player = None if voice in STRUCK else PITCHED[voice].sample_params(rng)
-        self.takes: dict[tuple[object, ...], Floats32] = {}
+        self.variants: dict[tuple[object, ...], Floats32] = {}
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:
-        """The sound of one stroke or note, at 44.1 kHz from its onset on [shape=(samples,)]."""
+        """Return one stroke or note at 44.1 kHz, from its onset: float32 [shape=(samples,)]."""
         hard = max(SOFTEST, 0.35 + 0.3 * round((velocity - 0.35) / 0.3))
         if self.player is not None:
             held_s = float(np.ceil(duration_s * 8) / 8)
             key: tuple[object, ...] = (round(pitch_hz, 1), held_s, hard)
-            if key not in self.takes:
-                self.takes[key] = _levelled(self.player.note(pitch_hz, held_s, hard), self.level)
+            if key not in self.variants:
+                self.variants[key] = _levelled(self.player.note(pitch_hz, held_s, hard), self.level)
         else:
             check_stroke(stroke)
-            key = (stroke, hard, int(rng.integers(TAKES)))
-            if key not in self.takes and self.struck is not None:
-                self.takes[key] = _levelled(self.struck.strike(stroke, hard, rng), self.level)
-        return self.takes[key] * np.float32(velocity)
+            key = (stroke, hard, int(rng.integers(VARIANTS)))
+            if key not in self.variants and self.struck is not None:
+                self.variants[key] = _levelled(self.struck.strike(stroke, hard, rng), self.level)
+        return self.variants[key] * np.float32(velocity)
 
 
 def _levelled(sound: npt.NDArray[np.float64], level: float) -> Floats32:
-    """A sound with that peak, which ends in silence."""
+    """Scale a sound to a peak, and fade out its end."""
     fade = min(len(sound), RATE // 200)
     ended = np.concatenate([sound[: len(sound) - fade], sound[len(sound) - fade :] * np.linspace(1, 0, fade)])
     return np.asarray(ended * (level / max(float(np.abs(ended).max()), 1e-9)), np.float32)
 
 
 def synthesise(voice: str, rng: Generator) -> SynthesisedInstrument:
-    """One of our own instruments, drawn for one performance.
+    """Sample a synthesised instrument of a voice.
 
     Raises
     ------

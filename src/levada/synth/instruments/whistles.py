@@ -1,4 +1,4 @@
-"""What squeaks and whistles among the drums: the cuíca, which is rubbed, and the apito, which is blown."""
+"""Cuíca (friction drum) and apito (samba whistle)."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
 
 
-class _Cry(NamedTuple):
-    """What a stroke is on something that is not struck: how long, how high, and how it glides, in semitones."""
+class _Touch(NamedTuple):
+    """Parameters of a stroke on a cuíca or whistle: relative length, pitch and glide, in semitones."""
 
     length: float = 1.0
     semitones: float = 0.0
     glide: float = 1.0
 
 
-CRIES = {
-    "open": _Cry(),
-    "muted": _Cry(0.35, 4.0, 0.6),
-    "slap": _Cry(0.4, 9.0, 1.5),
-    "stick": _Cry(0.5, 5.0, 1.2),
-    "bass": _Cry(1.2, -7.0, 0.6),
-    "rim": _Cry(0.3, 7.0, 0.5),
-    "high": _Cry(0.8, 4.0),
-    "low": _Cry(1.1, -4.0),
-    "shake": _Cry(0.25, 0.0, 2.0),
+TOUCHES = {
+    "open": _Touch(),
+    "muted": _Touch(0.35, 4.0, 0.6),
+    "slap": _Touch(0.4, 9.0, 1.5),
+    "stick": _Touch(0.5, 5.0, 1.2),
+    "bass": _Touch(1.2, -7.0, 0.6),
+    "rim": _Touch(0.3, 7.0, 0.5),
+    "high": _Touch(0.8, 4.0),
+    "low": _Touch(1.1, -4.0),
+    "shake": _Touch(0.25, 0.0, 2.0),
 }
 
 
 @dataclass(frozen=True)
 class CuicaType:
-    """A drum whose skin is made to cry by rubbing a stick inside."""
+    """The type of a cuíca, a friction drum: ranges of parameters."""
 
     pitch_hz: Range = (260, 560)
     length_s: Range = (0.14, 0.4)
     level: float = 0.5
 
     def sample_params(self, rng: Generator) -> Cuica:
-        """One cuíca."""
+        """Sample a cuíca."""
         return Cuica(
             log_uniform(self.pitch_hz, rng),
             log_uniform(self.length_s, rng),
@@ -58,7 +58,7 @@ class CuicaType:
 
 
 class Cuica(NamedTuple):
-    """One cuíca: its pitch, how long it cries, its formants, how its harmonics fall, and how much it rasps."""
+    """One cuíca: pitch, length, formants, slope of the harmonics, and level of noise."""
 
     pitch_hz: float
     length_s: float
@@ -67,11 +67,11 @@ class Cuica(NamedTuple):
     rasp: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one cry, at some level or other [shape=(samples,)]."""
-        cry = CRIES[stroke]
-        samples = int(RATE * self.length_s * cry.length * rng.uniform(0.85, 1.15))
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        samples = int(RATE * self.length_s * touch.length * rng.uniform(0.85, 1.15))
         share = np.linspace(0, 1, samples)
-        bend = cry.semitones + cry.glide * rng.uniform(2, 6) * (np.sin(np.pi * share**0.7) - 0.6)
+        bend = touch.semitones + touch.glide * rng.uniform(2, 6) * (np.sin(np.pi * share**0.7) - 0.6)
         shiver = np.interp(share, np.linspace(0, 1, 24), rng.normal(0, 0.15, 24))
         pitch = self.pitch_hz * 2 ** ((bend + shiver) / 12)
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -90,14 +90,14 @@ class Cuica(NamedTuple):
 
 @dataclass(frozen=True)
 class WhistleType:
-    """The whistle that leads a samba: two notes, and a pea that makes them roll."""
+    """The type of an apito, a samba whistle with a pea: ranges of parameters."""
 
     pitch_hz: Range = (1900, 3000)
     length_s: Range = (0.2, 0.6)
     level: float = 0.4
 
     def sample_params(self, rng: Generator) -> Whistle:
-        """One whistle."""
+        """Sample a whistle."""
         return Whistle(
             log_uniform(self.pitch_hz, rng),
             log_uniform(self.length_s, rng),
@@ -109,7 +109,7 @@ class WhistleType:
 
 
 class Whistle(NamedTuple):
-    """One whistle: its pitch, how long it is blown, its second note, how fast and deep it rolls, and its breath."""
+    """One whistle: pitch, length, ratio of the second note, rate and depth of the roll, and level of breath noise."""
 
     pitch_hz: float
     length_s: float
@@ -119,12 +119,12 @@ class Whistle(NamedTuple):
     breath: float
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
-        """The sound of one note, at some level or other [shape=(samples,)]."""
-        cry = CRIES[stroke]
-        samples = int(RATE * self.length_s * cry.length * rng.uniform(0.85, 1.15))
+        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
+        touch = TOUCHES[stroke]
+        samples = int(RATE * self.length_s * touch.length * rng.uniform(0.85, 1.15))
         time = np.arange(samples) / RATE
         roll = np.sin(2 * np.pi * self.roll_hz * rng.uniform(0.9, 1.1) * time + rng.uniform(0, 6))
-        high = {"high": self.second, "low": 1 / self.second}.get(stroke, 1.0) * 2 ** (np.sign(cry.semitones) / 24)
+        high = {"high": self.second, "low": 1 / self.second}.get(stroke, 1.0) * 2 ** (np.sign(touch.semitones) / 24)
         pitch = self.pitch_hz * high * (1 - 0.06 * np.exp(-time / 0.01)) * (1 + 0.012 * self.roll * roll)
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
         sound = np.sin(phase) + 0.5 * np.sin(phase * self.second) + 0.08 * np.sin(2 * phase)
@@ -135,7 +135,7 @@ class Whistle(NamedTuple):
 
 
 def _swell(samples: int, attack_s: float, release: float, velocity: float) -> Floats:
-    """Quickly there, sooner where it is played harder, and gone in the last part."""
+    """Return an envelope with a fast attack and a release over the last part."""
     rise = max(2, int(RATE * attack_s * (1.5 - velocity)))
     envelope = np.minimum(1, np.linspace(0.05, samples / rise, samples))
     fade = max(2, int(samples * release))
