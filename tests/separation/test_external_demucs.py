@@ -241,6 +241,15 @@ class TestAdapting:
         assert torch.allclose(new[2], old[1], atol=1e-6)
         assert torch.allclose(new[0], old.mean(0), atol=1e-6)
 
+    @pytest.mark.usefixtures("net")
+    def test_percussion_is_initialised_from_drums(self):
+        pretrained = tiny(("drums", "bass", "other"))
+        adapted = pretrained.with_instruments(["pandeiro", "violin"])
+        samples = torch.from_numpy(noise(1.0))[None]
+        with torch.no_grad():
+            old, new = pretrained(samples)[0], adapted(samples)[0]
+        assert torch.allclose(new, old[[0, 2]], atol=1e-6)
+
     def test_training_reduces_the_error(self, net, spans, tmp_path):
         truth, mixture = spans[0].read(["surdo", "caixa"], rate=RATE, channels=1)
         calls = []
@@ -304,7 +313,7 @@ class TestCommands:
 
         monkeypatch.setattr(adaptation, "DEMUCS", SHORT)
         mine = tmp_path / "mine"
-        code, _, _ = levada("adapt", corpus, "--task", "stems", "--model", f"demucs:{theirs}", "-o", mine)
+        code, _, _ = levada("adapt", corpus, "--model", f"demucs:{theirs}", "-o", mine)
         assert code == 0
         model = demucs.weights(mine)
         assert model.net.instruments == ("caixa", "surdo")
@@ -316,7 +325,7 @@ class TestCommands:
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
     def test_evaluate(self, levada, theirs, corpus):
-        code, printed, _ = levada("evaluate", corpus, "--task", "stems", "--model", f"demucs:{theirs}", "--json")
+        code, printed, _ = levada("evaluate", corpus, "--model", f"demucs:{theirs}", "--json")
         assert code == 0
         assert f"demucs:{theirs}" in json.loads(printed)["models"]
 
@@ -324,7 +333,7 @@ class TestCommands:
     def test_errors(self, levada, song, corpus, tmp_path):
         for name in ("demucs:no-such", f"demucs:{tmp_path}"):
             assert levada("separate", song, "--model", name, "-o", tmp_path / "stems")[0] == 2
-            assert levada("adapt", corpus, "--task", "stems", "--model", name, "-o", tmp_path / "mine")[0] == 2
+            assert levada("adapt", corpus, "--model", name, "-o", tmp_path / "mine")[0] == 2
         assert not (tmp_path / "stems").exists()
         assert not (tmp_path / "mine").exists()
 

@@ -212,7 +212,7 @@ class TestBadInput:
     def test_missing_estimate(self):
         stems, estimates, mixture = ensemble()
         del estimates["surdo"]
-        with pytest.raises(InputError, match="no estimate of surdo; there are caixa, agogo"):
+        with pytest.raises(InputError, match="estimate of surdo is missing; there are caixa, agogo"):
             stem_scores(stems, estimates, mixture)
 
     def test_lengths_that_differ(self):

@@ -52,7 +52,7 @@ def test_dictionaries_have_a_say():
     bases[0, :, :40], bases[1, :, 40:] = torch.rand(3, 40), torch.rand(3, N_BANDS - 40)
     told, heard = net.with_bases(bases).eval(), features(torch.rand(1, 9, N_BANDS), 0.5)
     with torch.no_grad():
-        shares, masks = told.shares(heard), told(heard).softmax(1)
+        shares, masks = told.dictionary_masks(heard), told(heard).softmax(1)
         alone = net(heard).softmax(1)
     assert torch.allclose(shares.sum(1), torch.ones(1, 9, N_BANDS), atol=1e-5)
     assert shares[:, 0, :, :40].min() > 0.99
@@ -66,14 +66,14 @@ def test_silence_is_shared_out():
     net = tiny().with_bases(torch.zeros(2, 4, N_BANDS)).eval()
     masks = net(features(torch.zeros(1, 5, N_BANDS), 0.0)).softmax(1)
     assert torch.isfinite(masks).all()
-    assert torch.allclose(net.shares(torch.zeros(1, 2, N_BANDS)), torch.full((1, 2, 2, N_BANDS), 0.5))
+    assert torch.allclose(net.dictionary_masks(torch.zeros(1, 2, N_BANDS)), torch.full((1, 2, 2, N_BANDS), 0.5))
 
 
 def test_some_instruments_are_as_in_all():
     torch.manual_seed(0)
     net, heard, rows = tiny(("a", "b", "c")).eval(), torch.randn(2, 20, N_BANDS), torch.tensor([[2, 0], [1, 1]])
     with torch.no_grad():
-        every, some = net(heard), net.some(heard, rows)
+        every, some = net(heard), net.select(heard, rows)
     assert torch.allclose(some[0], every[0, [2, 0]], atol=1e-5)
     assert torch.allclose(some[1], every[1, [1, 1]], atol=1e-5)
 

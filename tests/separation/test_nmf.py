@@ -203,26 +203,12 @@ def test_an_instrument_above_all_there_is_has_no_share() -> None:
     assert not masks[1].any()
 
 
-def test_estimates_of_bands() -> None:
-    dictionaries = learnt({"low": [heard(tone(*LOW))], "high": [heard(tone(*HIGH))]}, FAST_STROKES)
-    magnitude = heard(tone(*LOW, seed=5) + tone(*HIGH, seed=6))
-    bands = np.sqrt(STFT.to_bands(magnitude**2))
-    estimates = nmf.band_estimates(dictionaries, bands)
-    assert estimates.shape == (2, len(magnitude), N_BANDS)
-    assert close(estimates.sum(axis=0), bands, 1e-6)
-    assert close(nmf.masks(dictionaries, magnitude) * bands[:, STFT.band_of], STFT.expand_bands(estimates), 1e-5)
-    with pytest.raises(InputError, match=f"has 12 bands and should have {N_BANDS}"):
-        nmf.band_estimates(dictionaries, bands[:, :12])
-    with pytest.raises(InputError, match="are of bins"):
-        nmf.band_estimates(learnt({"low": [magnitude]}, FAST), bands)
-
-
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        (np.nan, "no numbers"),
-        (np.inf, "no numbers"),
-        (-1.0, "below 0"),
+        (np.nan, "not finite"),
+        (np.inf, "not finite"),
+        (-1.0, "negative"),
     ],
 )
 def test_numbers_that_are_no_magnitudes(two: Dictionaries, spoilt: float, message: str) -> None:
@@ -276,8 +262,8 @@ def test_settings_survive_json() -> None:
 @pytest.mark.parametrize(
     ("instruments", "bases", "message"),
     [
-        ((), (), "different instruments, not none"),
-        (("a", "a"), (np.ones((3, 1, 9)),) * 2, "different instruments, not a, a"),
+        ((), (), "must be different, not none"),
+        (("a", "a"), (np.ones((3, 1, 9)),) * 2, "must be different, not a, a"),
         (("a", "b"), (np.ones((3, 1, 9)),), "1 for 2 instruments"),
         (("a",), (np.ones((2, 1, 9)),), "the bases of a have the shape"),
         (("a",), (np.ones(3),), "the bases of a have the shape"),
@@ -316,7 +302,7 @@ def test_a_folder_that_exists_is_not_replaced_by_mistake(two: Dictionaries, tmp_
         ({"instruments": ["low", 3]}, "its instruments are"),
         ({"instruments": ["low"]}, "bases.1"),
         ({"instruments": ["low", "high", "third"]}, "bases.2"),
-        ({"instruments": ["low", "low"]}, "is damaged: dictionaries are of different instruments"),
+        ({"instruments": ["low", "low"]}, "is damaged: the instruments must be different"),
         ({"bases": 5}, "is damaged: the bases of low have the shape"),
         ({"taps": "two"}, "is damaged: taps must be"),
         ({"atoms": 5}, "is damaged: unknown settings atoms"),

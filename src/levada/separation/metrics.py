@@ -1,14 +1,13 @@
-"""Scores of separated stems against what was played, safe where an instrument is silent.
+"""Metrics of separated stems, defined also where an instrument is silent.
 
-All scores come from energies and inner products, which add up over pieces of a recording: `StemScores` takes an hour
-piece by piece. SDR is the plain ratio of recent separation challenges (Fabbro et al., "The Sound Demixing Challenge
-2023", TISMIR 2024), which does not forgive a wrong gain; SI-SDR forgives one gain (Le Roux et al., "SDR – half-baked or
-well done?", ICASSP 2019). What neither can be asked where an instrument is silent is how loud its stem is there; that
-is the leak.
+All metrics are computed from energies and inner products, which add up over pieces of a recording: `StemScores` needs
+little memory. SDR is the plain ratio of recent separation challenges (Fabbro et al., "The Sound Demixing Challenge
+2023", TISMIR 2024), which penalises a wrong gain; SI-SDR allows one gain (Le Roux et al., "SDR – half-baked or
+well done?", ICASSP 2019). Neither is defined where an instrument is silent; there, the leak is the energy of its stem.
 
->>> held = StemScores(["surdo", "caixa"])                                        # doctest: +SKIP
->>> for stems, estimates, mixture in pieces: held.add(stems, estimates, mixture)  # doctest: +SKIP
->>> held.scores()["surdo"]["si_sdr_i"]                                           # doctest: +SKIP
+>>> scorer = StemScores(["surdo", "caixa"])                                        # doctest: +SKIP
+>>> for stems, estimates, mixture in pieces: scorer.add(stems, estimates, mixture)  # doctest: +SKIP
+>>> scorer.scores()["surdo"]["si_sdr_i"]                                         # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ Floats = npt.NDArray[np.float64]
 STEM_SCORES = ("si_sdr_i", "si_sdr", "sdr_i", "sdr", "leak_db")
 """The scores of one stem, in the order in which tables show them; all in dB."""
 
-CEILING_DB = 100.0  # of a stem without error
-FLOOR_DB = -60.0  # of a stem that has nothing of its instrument, silent ones among them
+MAX_DB = 100.0  # of a stem without error
+MIN_DB = -60.0  # of a stem without anything of its instrument, silent ones among them
 SILENT_DB = -60.0  # energy relative to the mixture's, below which an instrument counts as silent
-NOTHING_DB = -100.0  # leak of a stem that is as silent as its instrument
-PIECE = 1 << 18  # samples that are held in double precision at once
+MIN_LEAK_DB = -100.0  # leak of a stem that is as silent as its instrument
+PIECE = 1 << 18  # samples that are converted to double precision at once
 
 
 def sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
-    """Signal-to-distortion ratio ``10 log10(|s|² / |s - e|²)``, over all channels and samples.
+    """Return the signal-to-distortion ratio ``10 log10(|s|² / |s - e|²)``, over all channels and samples.
 
     Parameters
     ----------
     reference, estimate : array_like [shape=(..., samples)]
-        What was played, and what was separated.
+        The true stem, and the separated one.
 
     Returns
     -------
@@ -57,12 +56,12 @@ def sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
 
 
 def si_sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
-    """Scale-invariant SDR: the reference may be scaled to fit the estimate, one gain for all channels and samples.
+    """Return the scale-invariant SDR: the reference is scaled to fit the estimate, by one gain for all samples.
 
     Parameters
     ----------
     reference, estimate : array_like [shape=(..., samples)]
-        What was played, and what was separated. No mean is taken off.
+        The true stem, and the separated one. No mean is subtracted.
 
     Returns
     -------
@@ -80,14 +79,14 @@ def si_sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
 def stem_scores(
     references: Mapping[str, npt.ArrayLike], estimates: Mapping[str, npt.ArrayLike], mixture: npt.ArrayLike
 ) -> dict[str, dict[str, float]]:
-    """Scores of every stem of a recording.
+    """Return the scores of every stem of a recording.
 
     Parameters
     ----------
     references, estimates : mapping of str to array_like [shape=(channels, samples)]
-        What each instrument played, and what was separated, by the same names.
+        The true stems, and the separated ones, by the same names.
     mixture : array_like [shape=(channels, samples)]
-        What they were separated from.
+        The mixture of the true stems.
 
     Returns
     -------
@@ -99,13 +98,13 @@ def stem_scores(
     InputError
         If the names or shapes differ, there are no stems or samples, or a value is not finite.
     """
-    held = StemScores(list(references))
-    held.add(references, estimates, mixture)
-    return held.scores()
+    scorer = StemScores(list(references))
+    scorer.add(references, estimates, mixture)
+    return scorer.scores()
 
 
 def leakage(references: Mapping[str, npt.ArrayLike], estimates: Mapping[str, npt.ArrayLike]) -> Floats:
-    """Where the sound of each instrument went.
+    """Return the share of each instrument that is in each stem.
 
     Each estimate is written as a sum of the references and a rest (least squares). For masks, the weight of an
     instrument in a stem is the share of its energy that the masks let into it; where stems sum to the mixture, the
@@ -114,21 +113,21 @@ def leakage(references: Mapping[str, npt.ArrayLike], estimates: Mapping[str, npt
     Parameters
     ----------
     references, estimates : mapping of str to array_like [shape=(channels, samples)]
-        What each instrument played, and what was separated, by the same names.
+        The true stems, and the separated ones, by the same names.
 
     Returns
     -------
     float64 [shape=(estimates, references)]
-        The identity if all is right; the column of a silent instrument is NaN.
+        The identity if all stems are right; the column of a silent instrument is NaN.
 
     Raises
     ------
     InputError
         If the names or shapes differ, there are no stems or samples, or a value is not finite.
     """
-    held = StemScores(list(references))
-    held.add(references, estimates, sum((_block(name, one) for name, one in references.items()), np.zeros(())))
-    return held.leakage()
+    scorer = StemScores(list(references))
+    scorer.add(references, estimates, sum((_block(name, one) for name, one in references.items()), np.zeros(())))
+    return scorer.leakage()
 
 
 class StemScores:
@@ -150,8 +149,8 @@ class StemScores:
             raise InputError("there are no stems to score")
         self.names, count = tuple(names), len(names)
         self.samples = 0
-        self._played = np.zeros((count, count))  # reference × reference
-        self._heard = np.zeros((count, count))  # estimate × reference
+        self._references = np.zeros((count, count))  # reference × reference
+        self._products = np.zeros((count, count))  # estimate × reference
         self._estimates, self._errors, self._rests = np.zeros(count), np.zeros(count), np.zeros(count)
         self._in_mixture = np.zeros(count)  # mixture × reference
         self._mixture = 0.0
@@ -162,34 +161,34 @@ class StemScores:
         estimates: Mapping[str, npt.ArrayLike],
         mixture: npt.ArrayLike,
     ) -> None:
-        """Take the next piece.
+        """Add the next piece.
 
         Parameters
         ----------
         references, estimates : mapping of str to array_like [shape=(channels, samples)]
-            What each instrument played, and what was separated; of all stems.
+            The true stems, and the separated ones; all of them.
         mixture : array_like [shape=(channels, samples)]
-            What they were separated from.
+            The mixture of the true stems.
 
         Raises
         ------
         InputError
-            If a stem is missing, shapes differ, nothing is in them, or a value is not finite.
+            If a stem is missing, shapes differ, there are no samples, or a value is not finite.
         """
         whole = _block("the mixture", mixture)
-        played = [_named(references, name, "reference", whole.shape) for name in self.names]
-        heard = [_named(estimates, name, "estimate", whole.shape) for name in self.names]
+        true = [_named(references, name, "reference", whole.shape) for name in self.names]
+        separated = [_named(estimates, name, "estimate", whole.shape) for name in self.names]
         width = max(1, PIECE // whole.shape[0])
         for first in range(0, whole.shape[1], width):
             part = np.s_[:, first : first + width]
-            s = np.stack([np.asarray(one[part], np.float64).ravel() for one in played])
-            e = np.stack([np.asarray(one[part], np.float64).ravel() for one in heard])
+            s = np.stack([np.asarray(one[part], np.float64).ravel() for one in true])
+            e = np.stack([np.asarray(one[part], np.float64).ravel() for one in separated])
             x = np.asarray(whole[part], np.float64).ravel()
             gram, cross = s @ s.T, e @ s.T
             if not np.isfinite(gram).all() or not np.isfinite(cross).all() or not np.isfinite(x).all():
                 raise InputError(f"{_culprit(self.names, s, e)} holds values that are not finite numbers")
-            self._played += gram
-            self._heard += cross
+            self._references += gram
+            self._products += cross
             self._estimates += np.einsum("it,it->i", e, e)
             e -= s
             self._errors += np.einsum("it,it->i", e, e)
@@ -201,60 +200,64 @@ class StemScores:
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Names of the instruments that are not heard: 60 dB below the mixture, or more."""
-        return tuple(name for name, energy in zip(self.names, np.diag(self._played), strict=True) if self._none(energy))
+        """Names of the instruments that are silent: 60 dB or more below the mixture."""
+        return tuple(
+            name for name, energy in zip(self.names, np.diag(self._references), strict=True) if self._is_silent(energy)
+        )
 
     @property
     def empty(self) -> tuple[str, ...]:
-        """Names of the estimates that hold nothing: 60 dB below the mixture, or less."""
-        return tuple(name for name, energy in zip(self.names, self._estimates, strict=True) if self._none(energy))
+        """Names of the estimates that are silent: 60 dB or more below the mixture."""
+        return tuple(name for name, energy in zip(self.names, self._estimates, strict=True) if self._is_silent(energy))
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """Scores of all that was taken.
+        """Return the scores of all pieces.
 
         Returns
         -------
         dict of str to dict of str to float
             For each stem `sdr`, `si_sdr`, both between -60 and 100 dB, and `sdr_i` and `si_sdr_i`, their improvement
-            over taking the mixture for the stem. Of an instrument that is silent these are NaN, and `leak_db` is the
+            over the mixture as an estimate. Of an instrument that is silent these are NaN, and `leak_db` is the
             energy of its stem relative to the mixture's, -100 dB at least; of others `leak_db` is NaN.
 
         Raises
         ------
         InputError
-            If nothing was taken.
+            If there are no samples.
         """
         if not self.samples:
             raise InputError("there is nothing to score: no samples")
         return {name: dict(zip(STEM_SCORES, self._of(index), strict=True)) for index, name in enumerate(self.names)}
 
     def leakage(self) -> Floats:
-        """Where the sound of each instrument went, as `levada.separation.metrics.leakage` has it.
+        """Return the share of each instrument in each stem: see `levada.separation.metrics.leakage`.
 
         Returns
         -------
         float64 [shape=(stems, stems)]
-            For each stem in turn, the share of each instrument in it; NaN where the instrument is silent.
+            NaN where the instrument is silent.
         """
-        shares = np.full(self._heard.shape, math.nan)
-        there = [index for index, name in enumerate(self.names) if name not in self.silent]
-        if there:
-            loud = np.sqrt(np.diag(self._played)[there])
-            alike = self._played[np.ix_(there, there)] / np.outer(loud, loud)
-            shares[:, there] = self._heard[:, there] / loud @ np.linalg.pinv(alike, rcond=1e-6, hermitian=True) / loud
+        shares = np.full(self._products.shape, math.nan)
+        audible = [index for index, name in enumerate(self.names) if name not in self.silent]
+        if audible:
+            loud = np.sqrt(np.diag(self._references)[audible])
+            alike = self._references[np.ix_(audible, audible)] / np.outer(loud, loud)
+            shares[:, audible] = (
+                self._products[:, audible] / loud @ np.linalg.pinv(alike, rcond=1e-6, hermitian=True) / loud
+            )
         return shares
 
     def _of(self, index: int) -> tuple[float, ...]:
-        energy = self._played[index, index]
-        if self._none(energy):
-            return (math.nan,) * 4 + (_ratio_db(self._estimates[index], self._mixture, NOTHING_DB),)
+        energy = self._references[index, index]
+        if self._is_silent(energy):
+            return (math.nan,) * 4 + (_ratio_db(self._estimates[index], self._mixture, MIN_LEAK_DB),)
         plain = _ratio_db(energy, self._errors[index])
         before = _ratio_db(energy, self._rests[index])
-        scaled = _scaled(energy, self._heard[index, index], self._estimates[index])
+        scaled = _scaled(energy, self._products[index, index], self._estimates[index])
         scaled_before = _scaled(energy, self._in_mixture[index], self._mixture)
         return scaled - scaled_before, scaled, plain - before, plain, math.nan
 
-    def _none(self, energy: float) -> bool:
+    def _is_silent(self, energy: float) -> bool:
         return energy <= 10 ** (SILENT_DB / 10) * self._mixture
 
 
@@ -264,36 +267,36 @@ def _scaled(reference: float, product: float, estimate: float) -> float:
     return _ratio_db(fit, max(0.0, estimate - fit))
 
 
-def _ratio_db(one: float, other: float, floor_db: float = FLOOR_DB) -> float:
-    """The ratio of two energies in dB, kept between the floor and the ceiling; nothing at all is the floor."""
+def _ratio_db(one: float, other: float, min_db: float = MIN_DB) -> float:
+    """The ratio of two energies in dB, clipped to the range of scores; `min_db` if the first is 0."""
     if one <= 0:
-        return floor_db
+        return min_db
     if other <= 0:
-        return CEILING_DB
-    return float(np.clip(10 * math.log10(one / other), floor_db, CEILING_DB))
+        return MAX_DB
+    return float(np.clip(10 * math.log10(one / other), min_db, MAX_DB))
 
 
 def _single(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> StemScores:
-    held = StemScores(["stem"])
-    held.add({"stem": reference}, {"stem": estimate}, reference)
-    return held
+    scorer = StemScores(["stem"])
+    scorer.add({"stem": reference}, {"stem": estimate}, reference)
+    return scorer
 
 
 def _named(stems: Mapping[str, npt.ArrayLike], name: str, what: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
     if name not in stems:
-        raise InputError(f"there is no {what} of {name}; there are {', '.join(stems) or 'none'}")
-    found = _block(f"the {what} of {name}", stems[name])
-    if found.shape != shape:
-        raise InputError(f"the {what} of {name} has shape {found.shape}, and the mixture {shape}")
-    return found
+        raise InputError(f"{what} of {name} is missing; there are {', '.join(stems) or 'none'}")
+    block = _block(f"the {what} of {name}", stems[name])
+    if block.shape != shape:
+        raise InputError(f"the {what} of {name} has shape {block.shape}, and the mixture {shape}")
+    return block
 
 
 def _block(what: str, samples: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    """As channels × samples, whatever the leading dimensions."""
-    found = np.asarray(samples)
-    if found.ndim == 0 or not found.size:
+    """Reshape to (channels, samples), whatever the leading dimensions."""
+    block = np.asarray(samples)
+    if block.ndim == 0 or not block.size:
         raise InputError(f"{what} is empty: there is nothing to score")
-    return found.reshape(-1, found.shape[-1])
+    return block.reshape(-1, block.shape[-1])
 
 
 def _culprit(names: Sequence[str], references: Floats, estimates: Floats) -> str:

@@ -180,7 +180,7 @@ def _with_rows(net: MaskNet) -> nn.Module:
             self.net = net
 
         def forward(self, batch: _Input) -> Tensor:
-            return self.net.some(batch.bands, batch.rows)
+            return self.net.select(batch.bands, batch.rows)
 
     return WithRows()
 

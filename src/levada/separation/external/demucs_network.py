@@ -144,13 +144,14 @@ class HTDemucs(nn.Module):
         Parameters
         ----------
         instruments : sequence of str
-            Each is initialised from the instrument of the same voice, or from the mean of all.
+            Each is initialised from the instrument of the same voice, else from "drums", or from the mean of all.
 
         Returns
         -------
         HTDemucs
         """
-        initial = initial_instruments(instruments, self.instruments)
+        drums = "drums" if "drums" in self.instruments else None
+        initial = [one or drums for one in initial_instruments(instruments, self.instruments)]
         rows = [None if one is None else self.instruments.index(one) for one in initial]
         new = HTDemucs(replace(self.settings, instruments=tuple(instruments)))
         last = tuple(f"model.{way}.{len(getattr(self.model, way)) - 1}." for way in ("decoder", "tdecoder"))

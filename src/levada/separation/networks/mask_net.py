@@ -1,13 +1,13 @@
-"""The mask network: how much of each band, at each moment, belongs to each instrument.
+"""The mask network: the share of each instrument in each band and frame.
 
-A stack of dilated, depthwise convolutions over time (as in Conv-TasNet: Luo and Mesgarani, TASLP 27, 2019) that hears
-the log power of a mixture in bands and says all instruments at once; the masks of a band sum to one. It keeps no
-statistics over time, so that pieces with enough context on either side give what the whole gives. ::
+Dilated, depthwise convolutions over time (as in Conv-TasNet: Luo and Mesgarani, TASLP 27, 2019) on the log power of a
+mixture in bands, with outputs for all instruments; the masks of a band sum to one. It has no statistics over time, so
+that pieces with enough context on either side give the same as the whole. ::
 
     (batch, frames, bands) -> conv of 3 frames -> residual blocks, dilation 1, 2, 4, 8, 16, 1, 2, 4, 8, 16
         -> bands of logits for each instrument -> (batch, instruments, frames, bands)
 
-A softmax over instruments makes masks of logits.
+A softmax over instruments turns logits into masks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from levada.separation.stft import N_BANDS
 
 __all__ = ["MaskNet", "MaskSettings", "features", "tiny"]
 
-QUIETEST = 1e-6
-UPDATES, LEAST_SHARE = 30, 1e-3
+MIN_POWER = 1e-6
+N_UPDATES, MIN_SHARE = 30, 1e-3
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MaskSettings:
     Parameters
     ----------
     instruments : tuple of str
-        What is told apart, in the order of the masks.
+        In the order of the masks.
     channels : int
         Channels between blocks.
     inside : int
@@ -43,11 +43,11 @@ class MaskSettings:
     dilations : tuple of int
         Of the blocks, in frames.
     bands : int
-        Of the spectrogram.
+        Number of bands of the spectrogram.
     bases : int
-        Spectra of each instrument that dictionaries have, which then have a say in the masks; 0 is none.
+        Spectra of each instrument in dictionaries, whose masks are combined with those of the network; 0 for none.
     trust : float
-        The exponent of both, the masks of the network and those of the dictionaries, before they are multiplied.
+        Exponent of the masks of the network and of the dictionaries, before they are multiplied.
     """
 
     instruments: tuple[str, ...]
@@ -62,17 +62,17 @@ class MaskSettings:
         object.__setattr__(self, "instruments", tuple(self.instruments))  # JSON has lists
         object.__setattr__(self, "dilations", tuple(self.dilations))
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
-            raise ValueError(f"a mask network tells different instruments apart, not {', '.join(self.instruments)}")
+            raise ValueError(f"the instruments of a mask network must be different, not {', '.join(self.instruments)}")
         if not (1 <= self.channels <= 1024 and 1 <= self.inside <= 2048 and 1 <= self.bands <= 4096):
-            raise ValueError(f"these are no sizes of a mask network: {self}")
+            raise ValueError(f"a mask network has 1 to 1024 channels, 1 to 2048 inside and 1 to 4096 bands: {self}")
         if not (0 <= self.bases <= 256 and 0 <= self.trust <= 1):
-            raise ValueError(f"a mask network has up to 256 bases and trusts them from 0 to 1: {self}")
+            raise ValueError(f"a mask network has 0 to 256 bases, and a trust from 0 to 1: {self}")
         if not self.dilations or not all(1 <= dilation <= 4096 for dilation in self.dilations):
             raise ValueError(f"dilations lie between 1 and 4096 frames: {self.dilations}")
 
 
 def features(power: Tensor, level: float | Tensor) -> Tensor:
-    """What the network hears: the log power of bands against the level of the recording.
+    """Compute the input of the network: the log power of bands relative to the level of the recording.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def features(power: Tensor, level: float | Tensor) -> Tensor:
     float32 tensor [shape as power]
         About 1 at the mean, -2 in silence.
     """
-    return torch.log10(power / (level + 1e-20) + QUIETEST) / 2 + 1
+    return torch.log10(power / (level + 1e-20) + MIN_POWER) / 2 + 1
 
 
 class MaskNet(nn.Module):
@@ -111,16 +111,16 @@ class MaskNet(nn.Module):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """What is told apart, in the order of the masks."""
+        """The instruments in the order of the masks."""
         return self.settings.instruments
 
     @property
     def context_frames(self) -> int:
-        """How far, on either side, it looks beyond a frame."""
+        """Frames on either side that an output depends on."""
         return 1 + sum(self.settings.dilations)
 
     def forward(self, bands: Tensor) -> Tensor:
-        """Logits of masks.
+        """Compute logits of masks.
 
         Parameters
         ----------
@@ -134,15 +134,15 @@ class MaskNet(nn.Module):
         logits = logits.reshape(len(bands), len(self.instruments), self.settings.bands, -1).transpose(2, 3)
         if not self.settings.bases:
             return logits
-        return self.settings.trust * (logits.log_softmax(1) + torch.log(self.shares(bands) + LEAST_SHARE))
+        return self.settings.trust * (logits.log_softmax(1) + torch.log(self.dictionary_masks(bands) + MIN_SHARE))
 
-    def shares(self, bands: Tensor) -> Tensor:
-        """What the dictionaries say: supervised NMF of each frame, as `levada.separation.nmf` has it.
+    def dictionary_masks(self, bands: Tensor) -> Tensor:
+        """Compute the masks of the dictionaries: supervised NMF of each frame, as in `levada.separation.nmf`.
 
         Parameters
         ----------
         bands : float32 tensor [shape=(batch, frames, bands)]
-            As `features` gives them.
+            From `features`.
 
         Returns
         -------
@@ -150,53 +150,53 @@ class MaskNet(nn.Module):
             They sum to one.
         """
         with torch.no_grad():
-            heard = torch.sqrt((10 ** (2 * (bands - 1)) - QUIETEST).clamp(min=0)) + 1e-4
+            magnitudes = torch.sqrt((10 ** (2 * (bands - 1)) - MIN_POWER).clamp(min=0)) + 1e-4
             learnt: Tensor = self.get_buffer("bases")
             bases = learnt / (learnt.sum(2, keepdim=True) + 1e-12)
             flat = bases.flatten(0, 1)
-            active = heard.new_ones(*heard.shape[:2], len(flat))
-            for _ in range(UPDATES):
-                active = active * ((heard / (active @ flat + 1e-9)) @ flat.T)
-            active = active.reshape(*heard.shape[:2], *bases.shape[:2])
-            found = torch.einsum("btik,ikf->bitf", active, bases) + 1e-9
-            return found / found.sum(1, keepdim=True)
+            active = magnitudes.new_ones(*magnitudes.shape[:2], len(flat))
+            for _ in range(N_UPDATES):
+                active = active * ((magnitudes / (active @ flat + 1e-9)) @ flat.T)
+            active = active.reshape(*magnitudes.shape[:2], *bases.shape[:2])
+            estimates = torch.einsum("btik,ikf->bitf", active, bases) + 1e-9
+            return estimates / estimates.sum(1, keepdim=True)
 
     def with_bases(self, bases: Tensor) -> MaskNet:
-        """The same network, with dictionaries that have a say.
+        """Return a copy with dictionaries, whose masks are combined with those of the network.
 
         Parameters
         ----------
         bases : float32 tensor [shape=(instruments, bases, bands)]
-            Magnitudes, not negative.
+            Magnitudes.
         """
         new = MaskNet(replace(self.settings, bases=bases.shape[1]))
         new.load_state_dict({**self.state_dict(), "bases": bases})
         return new.train(self.training)
 
     def hidden(self, bands: Tensor) -> Tensor:
-        """What the head makes masks of: (batch, frames, bands) -> (batch, channels, frames)."""
+        """Compute the input of the head: (batch, frames, bands) -> (batch, channels, frames)."""
         x: Tensor = self.front(bands.transpose(1, 2))
         for block in self.blocks:
             x = block(x)
         return functional.relu(x)
 
-    def some(self, bands: Tensor, rows: Tensor) -> Tensor:
-        """Logits of some instruments, others for each excerpt.
+    def select(self, bands: Tensor, rows: Tensor) -> Tensor:
+        """Compute logits of some instruments, which differ between excerpts.
 
         Parameters
         ----------
         bands : float32 tensor [shape=(batch, frames, bands)]
-        rows : int tensor [shape=(batch, some)]
-            Which instruments.
+        rows : int tensor [shape=(batch, selected)]
+            Indices of instruments.
 
         Returns
         -------
-        float32 tensor [shape=(batch, some, frames, bands)]
+        float32 tensor [shape=(batch, selected, frames, bands)]
         """
-        known, width = len(self.instruments), self.settings.bands
-        weight = self.head.weight.reshape(known, width, -1)[rows].flatten(1, 2)
+        count, width = len(self.instruments), self.settings.bands
+        weight = self.head.weight.reshape(count, width, -1)[rows].flatten(1, 2)
         assert self.head.bias is not None
-        bias = self.head.bias.reshape(known, width)[rows].flatten(1, 2)
+        bias = self.head.bias.reshape(count, width)[rows].flatten(1, 2)
         logits = torch.baddbmm(bias[:, :, None], weight, self.hidden(bands))
         return logits.reshape(len(bands), rows.shape[1], width, -1).transpose(2, 3)
 
@@ -224,7 +224,7 @@ class MaskNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """A depthwise convolution between two mixtures of channels, added to what came in."""
+    """A depthwise convolution between two linear layers, with a residual connection."""
 
     def __init__(self, channels: int, inside: int, dilation: int) -> None:
         super().__init__()
@@ -241,5 +241,5 @@ class _Block(nn.Module):
 
 
 def tiny(instruments: Sequence[str] = ("low", "high"), *, channels: int = 16) -> MaskNet:
-    """A network small enough to train inside a test."""
+    """Return a network small enough to train inside a test."""
     return MaskNet(MaskSettings(tuple(instruments), channels, 2 * channels, dilations=(1, 2)))

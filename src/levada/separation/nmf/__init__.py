@@ -1,19 +1,19 @@
-"""Supervised non-negative matrix factorisation: what the spectra of each instrument are made of, learnt in seconds.
+"""Supervised non-negative matrix factorisation: dictionaries of the spectra of each instrument, learnt in seconds.
 
-- `learn`: stems become bases, a handful of spectra for each instrument, or of strokes a few frames long.
-- `masks`: how much of a mixture belongs to each; `band_estimates`: the same in bands, as something to learn from.
-- `NmfSettings`: how; `CONVOLUTIVE`: with bases that last.
-- `Dictionaries`, `save`, `load`: they are a model like any other.
+- `learn`: from stems to bases, a few spectra for each instrument, or a few frames of spectra (convolutive).
+- `masks`: from a mixture to the share of each instrument in it.
+- `NmfSettings`: settings; `CONVOLUTIVE`: those of bases of several frames.
+- `Dictionaries`, `save`, `load`: the model and its folder.
 
-No network, and the baseline that networks are measured against. What a mixture's magnitudes are explained by, in the
-sense of the generalised Kullback-Leibler divergence (Lee and Seung, NIPS 2001), is shared out in proportion. Bases of
-several frames tell instruments of one colour apart by how they ring (Smaragdis, ICA 2004; for drums, Dittmar and
-Müller, TASLP 24, 2016).
+It needs no network, and is the baseline of networks. Magnitudes of a mixture are approximated by a sum of bases that
+minimises the generalised Kullback-Leibler divergence (Lee and Seung, NIPS 2001); masks are proportional to the
+contribution of each instrument. Bases of several frames separate instruments of similar spectra by their decay
+(Smaragdis, ICA 2004; for drums, Dittmar and Müller, TASLP 24, 2016).
 """
 
 from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings
 from levada.separation.nmf.learn import learn
-from levada.separation.nmf.masks import band_estimates, masks
+from levada.separation.nmf.masks import masks
 from levada.separation.nmf.store import load, save
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "band_estimates", "learn", "load", "masks", "save"]
+__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "learn", "load", "masks", "save"]

@@ -1,4 +1,4 @@
-"""What is learnt: for each instrument, what its spectra or strokes are made of."""
+"""Settings and dictionaries of supervised NMF."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ Floats32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NmfSettings:
-    """How bases are learnt and masks are made of them, checked once when made.
+    """How bases are learnt and masks are computed from them.
 
     Raises
     ------
     InputError
-        If a value makes no sense; the message names the field.
+        If a value is out of range; the message names the field.
     """
 
     bases: int = 8
     """Bases of each instrument."""
     taps: int = 1
-    """Frames that a basis lasts; more than 1 is the convolutive variant."""
+    """Frames of a basis; more than 1 is the convolutive variant."""
     bands: bool = False
-    """Whether bases are of the bands of `levada.separation.stft` instead of its bins: a seventh of the work."""
+    """Whether bases are of the bands of `levada.separation.stft` and not of its bins: a seventh of the time."""
     learning_steps: int = 60
     """Updates of bases and activations while learning."""
     steps: int = 30
-    """Updates of the activations of a mixture; more trust the bases more, which other instruments do not repay."""
+    """Updates of the activations of a mixture; more fit the bases more closely, which did not improve scores."""
     exponent: float = 1.0
-    """Estimated magnitudes to this power are what masks are in proportion to."""
+    """Exponent of estimated magnitudes, to which masks are proportional."""
     seed: int = 0
-    """Of the frames that bases start from."""
+    """Of the frames from which bases are initialised."""
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -63,7 +63,7 @@ class NmfSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NmfSettings:
-        """Read settings from what `dataclasses.asdict` gave, perhaps by way of a JSON file.
+        """Make settings from the result of `dataclasses.asdict`, as read from a JSON file.
 
         Raises
         ------
@@ -78,26 +78,26 @@ class NmfSettings:
 
 
 CONVOLUTIVE = NmfSettings(taps=8, bands=True)
-"""Bases of strokes, 0.2 s long, in bands."""
+"""Bases of 0.2 s, in bands."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dictionaries:
-    """Bases of instruments that a mixture is taken apart with.
+    """Bases of the spectra of each instrument.
 
     Parameters
     ----------
     instruments : tuple of str
-        What is told apart.
+        Instruments that are separated.
     bases : tuple of float32 [shape=(bases, taps, bins or bands)]
-        Of each instrument: magnitudes, each basis with sum 1. All 0 where the instrument was never heard.
+        Of each instrument: magnitudes, each basis with sum 1. All 0 where the instrument was silent.
     card : Card
     settings : NmfSettings
 
     Raises
     ------
     InputError
-        If they do not fit together.
+        If shapes or values are wrong.
     """
 
     instruments: tuple[str, ...]
@@ -109,7 +109,7 @@ class Dictionaries:
         object.__setattr__(self, "instruments", tuple(self.instruments))
         object.__setattr__(self, "bases", tuple(np.asarray(basis, np.float32) for basis in self.bases))
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
-            raise InputError(f"dictionaries are of different instruments, not {', '.join(self.instruments) or 'none'}")
+            raise InputError(f"the instruments must be different, not {', '.join(self.instruments) or 'none'}")
         if len(self.bases) != len(self.instruments):
             raise InputError(f"dictionaries of {len(self.bases)} for {len(self.instruments)} instruments")
         rows = N_BANDS if self.settings.bands else self.bases[0].shape[-1] if self.bases[0].ndim else 0
@@ -122,9 +122,5 @@ class Dictionaries:
 
     @property
     def context_frames(self) -> int:
-        """How far beyond a frame, on either side, its mask depends on what there is.
-
-        Each update of activations hears as far as a basis lasts. Nothing beyond has any influence, so that pieces
-        with so much before and after them give what the whole gives.
-        """
+        """Frames on either side that the mask of a frame depends on: the frames of a basis with every update."""
         return (self.settings.steps + 1) * (self.settings.taps - 1)

@@ -1,4 +1,4 @@
-"""Stems become bases."""
+"""Learning of bases from stems."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["learn"]
 Floats32 = npt.NDArray[np.float32]
 
 MOST_FRAMES = 12_000
-"""Frames of an instrument that are learnt from, 4.6 minutes of it: a limit to time and memory, not tuned."""
+"""Largest number of frames of an instrument, 4.6 minutes: a limit of time and memory, not tuned."""
 STRETCH = 250
 
 
 def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | None = None) -> tuple[Floats32, ...]:
-    """Learn the bases of each instrument from what it sounds like alone.
+    """Learn the bases of each instrument from its stems.
 
     Parameters
     ----------
@@ -34,68 +34,68 @@ def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | No
     Returns
     -------
     tuple of float32 [shape=(bases, taps, bins or bands)]
-        In the order of `stems`; all 0 for an instrument that was never heard. The same seed gives the same bases,
+        In the order of `stems`; all 0 for a silent instrument. The same seed gives the same bases,
         whatever other instruments there are.
 
     Raises
     ------
     InputError
-        If there is nothing to learn from, or a magnitude is below 0 or no number; names the instrument.
+        If there are no stems, or a magnitude is negative or not finite; the message names the instrument.
     """
     chosen = NmfSettings() if settings is None else settings
-    given = {
+    stems_by_name = {
         name: [checked(one, f"a stem of {name}") for one in recordings if np.size(one)]
         for name, recordings in stems.items()
     }
-    bins = {one.shape[1] for recordings in given.values() for one in recordings}
+    bins = {one.shape[1] for recordings in stems_by_name.values() for one in recordings}
     if not bins:
-        raise InputError("there are no stems to learn from")
+        raise InputError("there are no stems to train on")
     if len(bins) > 1:
         raise InputError(f"stems have {', '.join(map(str, sorted(bins)))} bins: read them all at one rate")
     rows = in_bands(np.zeros((1, bins.pop()), np.float32), chosen).shape[1]
-    return tuple(_bases(recordings, rows, chosen) for recordings in given.values())
+    return tuple(_bases(recordings, rows, chosen) for recordings in stems_by_name.values())
 
 
 def _bases(recordings: Sequence[Floats32], rows: int, settings: NmfSettings) -> Floats32:
     shape = (settings.bases, settings.taps, rows)
     before = np.zeros((settings.taps - 1, rows), np.float32)
     pieces = [part for one in recordings for part in (before, in_bands(one, settings))]
-    heard = np.concatenate([*pieces, np.zeros((0, rows), np.float32)])
-    level = float(heard.mean(dtype=np.float64)) if len(heard) else 0.0
+    magnitudes = np.concatenate([*pieces, np.zeros((0, rows), np.float32)])
+    level = float(magnitudes.mean(dtype=np.float64)) if len(magnitudes) else 0.0
     if level == 0:
         return np.zeros(shape, np.float32)
-    heard = _fewer(np.asarray(heard / level, np.float32), settings.taps)
+    magnitudes = _subsample(np.asarray(magnitudes / level, np.float32), settings.taps)
     rng = np.random.default_rng(settings.seed)
-    return fitted(heard, _exemplars(heard, settings, rng), steps=settings.learning_steps, rng=rng)
+    return fitted(magnitudes, _exemplars(magnitudes, settings, rng), steps=settings.learning_steps, rng=rng)
 
 
-def _fewer(heard: Floats32, taps: int) -> Floats32:
-    """Leave out silence, and stretches evenly where there are too many."""
+def _subsample(magnitudes: Floats32, taps: int) -> Floats32:
+    """Leave out silent frames, and keep evenly spaced stretches of too many frames."""
     if taps == 1:
-        heard = heard[heard.any(axis=1)]
-    if len(heard) <= MOST_FRAMES:
-        return heard
-    firsts = np.linspace(0, len(heard) - STRETCH, MOST_FRAMES // STRETCH).astype(int)
-    kept = heard[(firsts[:, None] + np.arange(STRETCH)).ravel()]
-    return kept if kept.any() else heard[:MOST_FRAMES]
+        magnitudes = magnitudes[magnitudes.any(axis=1)]
+    if len(magnitudes) <= MOST_FRAMES:
+        return magnitudes
+    firsts = np.linspace(0, len(magnitudes) - STRETCH, MOST_FRAMES // STRETCH).astype(int)
+    kept = magnitudes[(firsts[:, None] + np.arange(STRETCH)).ravel()]
+    return kept if kept.any() else magnitudes[:MOST_FRAMES]
 
 
-def _exemplars(heard: Floats32, settings: NmfSettings, rng: np.random.Generator) -> Floats32:
-    """Loud frames, or the beginnings of strokes, that differ: one by one, each where those before resemble it least."""
+def _exemplars(magnitudes: Floats32, settings: NmfSettings, rng: np.random.Generator) -> Floats32:
+    """Choose loud frames, or onsets, that differ: each where those before are least similar."""
     bases, taps = settings.bases, settings.taps
-    padded = np.concatenate([heard, np.zeros((taps - 1, heard.shape[1]), np.float32)])
-    sums = heard.sum(axis=1, dtype=np.float64)
+    padded = np.concatenate([magnitudes, np.zeros((taps - 1, magnitudes.shape[1]), np.float32)])
+    sums = magnitudes.sum(axis=1, dtype=np.float64)
     weight = sums if taps == 1 else np.maximum(0, np.diff(sums, prepend=0.0))
-    colour = np.sqrt(heard / (sums[:, None] + 1e-9 * sums.max())).astype(np.float32)
-    drawn = [_drawn(weight, rng)]
-    unlike = np.ones(len(heard))
+    spectra = np.sqrt(magnitudes / (sums[:, None] + 1e-9 * sums.max())).astype(np.float32)
+    chosen = [_draw(weight, rng)]
+    distance = np.ones(len(magnitudes))
     for _ in range(bases - 1):
-        unlike = np.minimum(unlike, np.maximum(0, 1 - colour @ colour[drawn[-1]]))
-        unlike[drawn[-1]] = 0
-        drawn.append(_drawn(weight * unlike if (weight * unlike).any() else weight, rng))
-    strokes = np.stack([padded[first : first + taps] for first in drawn])
-    return np.asarray(strokes + 1e-2 * strokes.mean() + 1e-3 * heard.mean(axis=0), np.float32)
+        distance = np.minimum(distance, np.maximum(0, 1 - spectra @ spectra[chosen[-1]]))
+        distance[chosen[-1]] = 0
+        chosen.append(_draw(weight * distance if (weight * distance).any() else weight, rng))
+    strokes = np.stack([padded[first : first + taps] for first in chosen])
+    return np.asarray(strokes + 1e-2 * strokes.mean() + 1e-3 * magnitudes.mean(axis=0), np.float32)
 
 
-def _drawn(weight: npt.NDArray[np.float64], rng: np.random.Generator) -> int:
+def _draw(weight: npt.NDArray[np.float64], rng: np.random.Generator) -> int:
     return int(rng.choice(len(weight), p=weight / weight.sum()))

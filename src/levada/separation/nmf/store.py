@@ -1,4 +1,4 @@
-"""Dictionaries in a folder."""
+"""Dictionaries in model folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORK = "nmf"
 
 
 def save(folder: str | Path, dictionaries: Dictionaries, *, force: bool = False) -> None:
-    """Write dictionaries into a folder, as any model is written.
+    """Write dictionaries into a model folder.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def save(folder: str | Path, dictionaries: Dictionaries, *, force: bool = False)
 
 
 def load(folder: str | Path) -> Dictionaries:
-    """Read dictionaries from a folder.
+    """Read dictionaries from a model folder.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def load(folder: str | Path) -> Dictionaries:
     expected = [f"bases.{index}" for index in range(len(names))]
     wrong = sorted(set(expected) ^ tensors.keys())
     if wrong:
-        raise InputError(f"is damaged: {', '.join(wrong)} should not be missing, or not be there", path=folder)
+        raise InputError(f"is damaged: {', '.join(wrong)} is missing or unknown", path=folder)
     card = read_card(folder)
     try:
         bases = tuple(tensors[name] for name in expected)
