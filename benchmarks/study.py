@@ -32,7 +32,7 @@ def timed(spec: Path, folder: Path, processes: int) -> tuple[float, Summary]:
     open_corpora(read_spec(spec), out=folder)
     began = time.perf_counter()
     each = partial(workers.parallel_map, processes=processes)
-    summary = run_study(spec, out=folder, each=each, lanes=processes)
+    summary = run_study(spec, out=folder, executor=each, max_workers=processes)
     return time.perf_counter() - began, summary
 
 

@@ -88,7 +88,7 @@ class TestStudy:
         code, _, _ = command("study", spec, "-o", tmp_path / "out", "--log-to", "csv")
         assert code == 0
         for run in read_runs(tmp_path / "out"):
-            shown = tmp_path / "out" / "tracking" / run.id
+            shown = tmp_path / "out" / "logs" / run.id
             assert json.loads((shown / "config.json").read_text())["config"] == run.config
             assert (shown / "tables" / "scores.csv").read_text().count("\n") == 1 + len(run.scores)
             said = {line.split(",")[1] for line in (shown / "scalars.csv").read_text().splitlines()}

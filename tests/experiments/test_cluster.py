@@ -135,13 +135,13 @@ def fails(number):
 class TestHandingOut:
     def test_every_job_comes_back_once(self, pretended):
         pretended(cores=3)
-        done = list(cluster.each(square, range(100), address="auto"))
+        done = list(cluster.parallel_map(square, range(100), address="auto"))
         assert sorted(done) == [(number, number * number) for number in range(100)]
         assert done != sorted(done)  # as they are done
 
     def test_no_jobs_are_no_results(self, pretended):
         pretended()
-        assert list(cluster.each(square, [], address="auto")) == []
+        assert list(cluster.parallel_map(square, [], address="auto")) == []
 
     def test_no_more_jobs_wait_than_two_a_core(self, pretended):
         ray, taken = pretended(cores=3), []
@@ -151,7 +151,7 @@ class TestHandingOut:
                 taken.append(number)
                 yield number
 
-        results = cluster.each(square, jobs(), address="auto")
+        results = cluster.parallel_map(square, jobs(), address="auto")
         next(results)
         assert len(taken) == 6
         assert len(list(results)) == 999
@@ -159,13 +159,13 @@ class TestHandingOut:
 
     def test_no_more_bytes_wait_than_half_of_the_stores_hold(self, pretended):
         ray = pretended(cores=50, store=10_000)
-        done = list(cluster.each(size, range(20), address="auto", load=lambda _: b"x" * 2000))
+        done = list(cluster.parallel_map(size, range(20), address="auto", load=lambda _: b"x" * 2000))
         assert [result for _, result in done] == [2000] * 20
         assert ray.most == 3  # the third is handed out when two are on their way: 4 kB of 5
 
     def test_a_job_larger_than_all_stores_is_handed_out_alone(self, pretended):
         ray = pretended(cores=50, store=1000)
-        assert len(list(cluster.each(size, range(3), address="auto", load=lambda _: b"x" * 5000))) == 3
+        assert len(list(cluster.parallel_map(size, range(3), address="auto", load=lambda _: b"x" * 5000))) == 3
         assert ray.most == 1
 
     def test_what_is_loaded_is_sent_and_the_job_comes_back(self, pretended, tmp_path):
@@ -173,22 +173,22 @@ class TestHandingOut:
         paths = [tmp_path / name for name in ("a", "missing", "b")]
         paths[0].write_bytes(b"12")
         paths[2].write_bytes(b"123")
-        done = dict(cluster.each(size, paths, address="auto", load=Path.read_bytes))
+        done = dict(cluster.parallel_map(size, paths, address="auto", load=Path.read_bytes))
         assert (done[paths[0]], done[paths[2]]) == (2, 3)
         assert isinstance(done[paths[1]], FileNotFoundError)
 
     def test_a_task_has_a_core_its_retries_and_its_memory(self, pretended):
         ray = pretended()
-        list(cluster.each(square, [1], address="auto", retries=5, memory_mb=512))
+        list(cluster.parallel_map(square, [1], address="auto", retries=5, memory_mb=512))
         assert ray.asked == [{"num_cpus": 1, "max_retries": 5, "memory": 512 * 2**20}]
 
     def test_a_task_has_one_thread(self, pretended):
         pretended()
-        assert list(cluster.each(threads, [1], address="auto")) == [(1, "1")]
+        assert list(cluster.parallel_map(threads, [1], address="auto")) == [(1, "1")]
 
     def test_whoever_stops_cancels_what_is_running(self, pretended):
         ray = pretended(cores=3)
-        results = cluster.each(square, range(100), address="auto")
+        results = cluster.parallel_map(square, range(100), address="auto")
         next(results)
         left = [reference for reference, *_ in ray.running]
         results.close()
@@ -198,7 +198,7 @@ class TestHandingOut:
     def test_a_cluster_that_grows_gets_more(self, pretended, monkeypatch):
         ray = pretended(cores=1)
         monkeypatch.setattr(cluster, "LOOK_AGAIN_S", 1e-9)
-        results = cluster.each(square, range(100), address="auto")
+        results = cluster.parallel_map(square, range(100), address="auto")
         next(results)
         ray.resources["CPU"] = 4
         assert len(list(results)) == 99
@@ -207,7 +207,7 @@ class TestHandingOut:
     def test_a_cluster_that_is_gone_is_waited_for(self, pretended, monkeypatch, caplog):
         ray = pretended(cores=1)
         monkeypatch.setattr(cluster, "LOOK_AGAIN_S", 1e-9)
-        results = cluster.each(square, range(10), address="auto")
+        results = cluster.parallel_map(square, range(10), address="auto")
         next(results)
         del ray.resources["CPU"]
         with caplog.at_level(logging.WARNING):
@@ -224,14 +224,14 @@ def warns(number):
 class TestWhatGoesWrong:
     def test_what_jobs_warn_of_is_logged_here(self, pretended, caplog):
         pretended(cores=2)
-        list(cluster.each(warns, range(3), address="auto"))
+        list(cluster.parallel_map(warns, range(3), address="auto"))
         assert sorted(caplog.record_tuples) == [
             ("levada.io.audio_backends", logging.WARNING, f"{number}.wav: damaged") for number in range(3)
         ]
 
     def test_exceptions_are_results(self, pretended):
         pretended(cores=2)
-        done = dict(cluster.each(fails, range(5), address="auto"))
+        done = dict(cluster.parallel_map(fails, range(5), address="auto"))
         assert isinstance(done[0], ValueError)
         assert str(done[0]) == "of its own"
         assert 'raise ValueError("of its own")' in done[0].__notes__[0]
@@ -246,7 +246,7 @@ class TestWhatGoesWrong:
     def test_a_job_that_is_lost_is_its_own_failure(self, pretended):
         ray = pretended(cores=2)
         ray.dying = [False, True, False]
-        done = list(cluster.each(square, range(8), address="auto", retries=2))
+        done = list(cluster.parallel_map(square, range(8), address="auto", retries=2))
         lost = [(job, result) for job, result in done if isinstance(result, Exception)]
         assert len(done) == len(dict(done)) == 8
         assert len(lost) == 1
@@ -255,7 +255,7 @@ class TestWhatGoesWrong:
 
     def test_a_job_that_cannot_be_sent_is_its_own_failure(self, pretended):
         pretended()
-        done = list(cluster.each(square, [1, lambda: None, 2], address="auto"))
+        done = list(cluster.parallel_map(square, [1, lambda: None, 2], address="auto"))
         assert sorted(result for _, result in done if not isinstance(result, Exception)) == [1, 4]
         assert len(done) == 3
 
@@ -263,7 +263,7 @@ class TestWhatGoesWrong:
         ray, codes = pretended(cores=2), iter("aaaa")
         monkeypatch.setattr(cluster, "package_digest", lambda: next(codes, "b"))
         with pytest.raises(InputError, match="another levada"):
-            list(cluster.each(square, range(10), address="auto"))
+            list(cluster.parallel_map(square, range(10), address="auto"))
         assert len(ray.cancelled) == 4
 
     def test_no_levada_is_refused(self, pretended, monkeypatch):
@@ -272,23 +272,23 @@ class TestWhatGoesWrong:
         ray.dying = [True]
         monkeypatch.setattr(Died, "__str__", lambda _: "The remote function failed to import on the worker.")
         with pytest.raises(InputError, match="no levada"):
-            list(cluster.each(square, range(10), address="auto"))
+            list(cluster.parallel_map(square, range(10), address="auto"))
 
     def test_a_cluster_without_cores(self, pretended):
         pretended(cores=0)
         with pytest.raises(InputError, match="no core"):
-            list(cluster.each(square, [1], address="auto"))
+            list(cluster.parallel_map(square, [1], address="auto"))
 
     def test_a_job_larger_than_every_machine(self, pretended):
         pretended(memory=1000 * 2**20)
         with pytest.raises(InputError, match="needs 2000 MB, and no machine of the Ray cluster has more than 1000 MB"):
-            list(cluster.each(square, [1], address="auto", memory_mb=2000))
+            list(cluster.parallel_map(square, [1], address="auto", memory_mb=2000))
 
     def test_a_connection_that_is_lost(self, pretended, monkeypatch):
         ray = pretended()
         monkeypatch.setattr(ray, "wait", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("reset")))
         with pytest.raises(InputError, match=r"lost on the way \(reset\)"):
-            list(cluster.each(square, [1], address="auto"))
+            list(cluster.parallel_map(square, [1], address="auto"))
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ class TestAddresses:
         monkeypatch.setitem(sys.modules, "ray", None)
         for address in ("auto", "local", "127.0.0.1:6379"):
             with pytest.raises(MissingExtra, match=r"levada\[cluster\]"):
-                list(cluster.each(square, [1], address=address))
+                list(cluster.parallel_map(square, [1], address=address))
 
     @pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "ray://[::1]:{}"])
     def test_nobody_listens(self, address):
@@ -313,7 +313,7 @@ class TestAddresses:
         address = address.format(free_port())
         began = time.monotonic()
         with pytest.raises(InputError, match="no Ray cluster answers at") as refused:
-            list(cluster.each(square, [1], address=address))
+            list(cluster.parallel_map(square, [1], address=address))
         assert address in str(refused.value)
         assert time.monotonic() - began < 30
 
@@ -337,7 +337,7 @@ class TestAddresses:
             if find_gcs_addresses():
                 pytest.skip("a Ray cluster runs on this machine, and auto finds it")
             with pytest.raises(InputError, match="'ray start --head' starts one"):
-                list(cluster.each(square, [1], address="auto"))
+                list(cluster.parallel_map(square, [1], address="auto"))
 
 
 def free_port() -> int:
@@ -411,10 +411,8 @@ if __name__ == "__main__":
     two.add_node(**small)
     killer = threading.Thread(target=kill_the_other, daemon=True)
     killer.start()
-    done = [
-        [job, result[:2] if isinstance(result, tuple) else repr(result)]
-        for job, result in cluster.each(work, range(8), address=two.address, load=lambda job: (job, bytes(10**5 * job)))
-    ]
+    results = cluster.parallel_map(work, range(8), address=two.address, load=lambda job: (job, bytes(10**5 * job)))
+    done = [[job, result[:2] if isinstance(result, tuple) else repr(result)] for job, result in results]
     killer.join()
     (folder / "done.json").write_text(json.dumps(done))
     two.shutdown()
@@ -441,10 +439,10 @@ def rest(job):
 if __name__ == "__main__":
     done = [
         [job, result if isinstance(result, str) else type(result).__name__]
-        for job, result in cluster.each(work, range(4), address="local", retries=1)
+        for job, result in cluster.parallel_map(work, range(4), address="local", retries=1)
     ]
     (folder / "done.json").write_text(json.dumps(done))
-    for _ in cluster.each(rest, range(50), address="local"):
+    for _ in cluster.parallel_map(rest, range(50), address="local"):
         pass
 """
 

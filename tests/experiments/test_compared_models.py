@@ -160,7 +160,9 @@ class TestPlaces:
         away = tmp_path / "away" / "deeper"
         away.parent.mkdir()
         shutil.move(home, away)
-        again = run_study(away / "mine.toml", out=away / "out", each=lambda *_: pytest.fail("nothing is to be done"))
+        again = run_study(
+            away / "mine.toml", out=away / "out", executor=lambda *_: pytest.fail("nothing is to be done")
+        )
         assert (again.done, again.kept) == (0, 6)
         assert len(list((away / "out" / "corpora").iterdir())) == 1
         told = json.dumps([run.config for run in read_runs(away / "out")])

@@ -346,7 +346,7 @@ class TestCost:
         asked = study(clicks, strategies=("decoder", "finetune", "scratch"), minutes=(0.1,))
         plans = make_grid(asked, [opened(clicks)]).plans
         by = {plan.strategy: plan for plan in plans}
-        clock = Clock(lanes=2)
+        clock = Clock(max_workers=2)
         assert np.isnan(clock.left_s(plans))
         for known in (Known("decoder", 2.0), Known("finetune", 10.0), Known("finetune", 40.0, minutes=3)):
             clock.add(known)
@@ -367,8 +367,8 @@ class TestCost:
         asked = study(clicks, strategies=("pretrained", "scratch"), minutes=(0.1,), external=("flux",))
         *short, long = make_grid(asked, [opened(clicks)]).plans
         guesses = {plan.id: 1.0 for plan in short} | {long.id: 90.0}
-        clock = Clock((Known(plan) for plan in short), guesses=guesses, lanes=2)
+        clock = Clock((Known(plan) for plan in short), guesses=guesses, max_workers=2)
         assert clock.expected_s(long) == pytest.approx(180)
-        assert clock.left_s([long]) == pytest.approx(180)  # two lanes do not halve one run
+        assert clock.left_s([long]) == pytest.approx(180)  # two max_workers do not halve one run
         assert clock.left_s([long, long, long]) == pytest.approx(270)
         assert Clock(guesses=guesses).expected_s(long) == 90

@@ -6,7 +6,7 @@ from levada.data import load_corpus
 from levada.experiments.corpora import OpenCorpus, data_digest
 from levada.experiments.grid import make_grid
 from levada.experiments.run import Job, failure, run
-from levada.experiments.run_loggers import show
+from levada.experiments.run_loggers import log_run
 from levada.experiments.spec import Source, Study
 from levada.experiments.store import write_run
 
@@ -23,8 +23,8 @@ def job(rendered, tiny_model):
 @pytest.mark.slow
 def test_all_there_is(job, tmp_path):
     written = write_run(tmp_path, run(job))
-    show(written, job, names=["csv"], out=tmp_path)
-    folder = tmp_path / "tracking" / written.id
+    log_run(written, job, names=["csv"], out=tmp_path)
+    folder = tmp_path / "logs" / written.id
     rows = [line.split(",") for line in (folder / "scalars.csv").read_text().splitlines()[1:]]
     assert [int(step) for step, name, _ in rows if name == "loss"] == [1, 2, 3]
     last = {name: float(value) for step, name, value in rows if step == "4"}
@@ -37,5 +37,5 @@ def test_all_there_is(job, tmp_path):
 
 def test_a_run_that_failed(job, tmp_path):
     written = write_run(tmp_path, failure(job, ValueError("alas")))
-    show(written, job, names=["csv"], out=tmp_path)
-    assert "ValueError: alas" in (tmp_path / "tracking" / written.id / "tables" / "error.csv").read_text()
+    log_run(written, job, names=["csv"], out=tmp_path)
+    assert "ValueError: alas" in (tmp_path / "logs" / written.id / "tables" / "error.csv").read_text()

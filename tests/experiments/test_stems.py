@@ -15,8 +15,8 @@ from levada.experiments.corpora import OpenCorpus, data_digest
 from levada.experiments.cost import guess_s
 from levada.experiments.grid import make_grid
 from levada.experiments.run import Job, run
-from levada.experiments.run_loggers import show
-from levada.experiments.runner import look_ahead, run_study
+from levada.experiments.run_loggers import log_run
+from levada.experiments.runner import plan_study, run_study
 from levada.experiments.spec import Source, Study, read_spec
 from levada.experiments.store import read_runs, write_run
 from levada.io import audio
@@ -145,8 +145,8 @@ class TestRuns:
     def test_shown_elsewhere(self, jobs, tmp_path):
         (job,) = jobs("finetune", keep_weights=True)
         written = write_run(tmp_path, run(job))
-        show(written, job, names=["csv"], out=tmp_path)
-        said = (tmp_path / "tracking" / written.id / "scalars.csv").read_text()
+        log_run(written, job, names=["csv"], out=tmp_path)
+        said = (tmp_path / "logs" / written.id / "scalars.csv").read_text()
         assert {"loss", "si_sdr_i", "cpu_s"} <= {line.split(",")[1] for line in said.splitlines()}
 
 
@@ -222,7 +222,7 @@ class TestWrong:
     def test_a_budget_that_does_not_fit(self, songs, tmp_path):
         spec = tmp_path / "mine.toml"
         spec.write_text(f'task = "stems"\nstrategies = ["nmf"]\nminutes = [0.05, 9]\n[corpora]\ndrums = "{songs}"\n')
-        (sentence,) = look_ahead(read_spec(spec), out=tmp_path / "runs").grid.left_out
+        (sentence,) = plan_study(read_spec(spec), out=tmp_path / "runs").grid.left_out
         assert sentence.startswith("drums, 9 minutes of stems")
 
 
@@ -234,13 +234,13 @@ def test_what_was_assumed_of_stems_is_told_once(songs, tmp_path):
     spec.write_text('task = "stems"\nstrategies = ["nmf"]\nminutes = [0.1]\nseeds = 2\n[corpora]\ndrums = "songs"\n')
     said = []
     summary = run_study(
-        spec, out=tmp_path / "runs", each=lambda _, jobs: ((job, InputError("no")) for job in jobs), say=said.append
+        spec, out=tmp_path / "runs", executor=lambda _, jobs: ((job, InputError("no")) for job in jobs), log=said.append
     )
     (note,) = load_corpus(folder, labels="stems").notes
     assert note.message == "exclude leaves out 1 of 13 recordings"
     assert [sentence for sentence in said if sentence.startswith("note: ")] == [f"note: {note}"]
     assert f"note: {note}" in summary.notes
-    assert f"note: {note}" in look_ahead(read_spec(spec), out=tmp_path / "runs").grid.notes
+    assert f"note: {note}" in plan_study(read_spec(spec), out=tmp_path / "runs").grid.notes
 
 
 def test_the_study_that_ships_has_the_baselines():

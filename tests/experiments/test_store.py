@@ -11,7 +11,7 @@ from levada.beat_tracking.evaluation import Row
 from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
 from levada.experiments.grid import Plan
-from levada.experiments.store import Run, known_runs, read_run, read_runs, recover, remember, write_run
+from levada.experiments.store import Run, read_run, read_runs, recover, valid_runs, write_run, write_study
 
 PLAN = Plan("drums", "finetune+augment", "base", 1.5, "vote-k", ("tempo", "pitch"), ("all",), 3, 0.5, 5.0, False, False)
 
@@ -84,8 +84,8 @@ class TestRuns:
         for seed in (1, 2, 3):
             write_run(tmp_path, files(other(seed=seed)))
         assert len(read_runs(tmp_path)) == 3
-        remember(tmp_path, "one", [other(seed=1).id, "f" * 16])
-        remember(tmp_path, "two", [other(seed=3).id])
+        write_study(tmp_path, "one", [other(seed=1).id, "f" * 16])
+        write_study(tmp_path, "two", [other(seed=3).id])
         assert {run.seed for run in read_runs(tmp_path)} == {1, 3}
         assert {run.seed for run in read_runs(tmp_path, stale=True)} == {1, 2, 3}
 
@@ -102,7 +102,7 @@ class TestRuns:
             (folder / "runs").mkdir(parents=True)
         with pytest.raises(InputError, match="holds no runs" if there else "no such folder"):
             read_runs(folder)
-        assert known_runs(folder) == {}
+        assert valid_runs(folder) == {}
 
 
 class TestDamage:

@@ -77,7 +77,7 @@ def test_rendered_songs(tmp_path):
         'task = "stems"\nstrategies = ["nmf"]\nminutes = [0.05]\n'
         '[corpora]\nmade = { render = "candombe", recordings = 3, seconds = 4 }\n'
     )
-    ahead = runner.look_ahead(read_spec(path), out=tmp_path / "runs")
+    ahead = runner.plan_study(read_spec(path), out=tmp_path / "runs")
     assert len(ahead.runs) == 1
     assert run_study(path, out=tmp_path / "runs").done == 1
     assert len(list((tmp_path / "runs").rglob("mixture.wav"))) == 3

@@ -341,9 +341,9 @@ def track_folder(
     processes : int, optional
         Recordings tracked at the same time; None for two where there is music enough and a core for each, else one.
     each : callable, optional
-        What tracks them on other machines, as `cluster.each` with an address does: from a function, the recordings and
-        `load`, which reads of a recording what the function gets, to pairs of recording and result. Bytes go there,
-        beats come back, and are written here.
+        What tracks them on other machines, as `cluster.parallel_map` with an address does: from a function, the
+        recordings and `load`, which reads of a recording what the function gets, to pairs of recording and result.
+        Bytes go there, beats come back, and are written here.
     suffix : str
         Of the beat files: any format that can be written.
     table : path-like, optional

@@ -50,8 +50,8 @@ def study(
     terminal.set_dated(True)
     with terminal.progress(planned.name, is_timed=True) as progress:
         summary = run_study(
-            planned, out=out, each=_executor(cluster, at_once), lanes=at_once, force=force, progress=progress,
-            told=log, say=terminal.info,
+            planned, out=out, executor=_executor(cluster, at_once), max_workers=at_once, force=force, progress=progress,
+            on_run=log, log=terminal.info,
         )  # fmt: skip
     _print_summary(summary, out, as_json)
     if summary.failed:
@@ -65,7 +65,7 @@ def remote_executor(cluster: str | None) -> Callable[..., Any] | None:
     from levada.experiments import cluster as ray
 
     ray.check(cluster)
-    return partial(ray.each, address=cluster)
+    return partial(ray.parallel_map, address=cluster)
 
 
 def _executor(cluster: str | None, at_once: int) -> Callable[..., Any]:
@@ -77,10 +77,10 @@ def _executor(cluster: str | None, at_once: int) -> Callable[..., Any]:
 
 def _print_plan(planned: Study, out: Path, at_once: int, as_json: bool) -> None:
     """Print the runs and their expected times."""
-    from levada.experiments.runner import look_ahead
+    from levada.experiments.runner import plan_study
     from levada.experiments.store import label
 
-    look = look_ahead(planned, out=out)
+    look = plan_study(planned, out=out)
     if as_json:
         rows = [
             {"id": plan.id, "seconds": seconds, "done": plan.id in look.done, **plan.config()}
@@ -117,8 +117,8 @@ def _logger(names: Sequence[str], out: Path) -> Callable[[Run, Job], None] | Non
     """Return the callback that logs a finished run; None where no logger is named."""
     if not names:
         return None
-    from levada.experiments.run_loggers import show
+    from levada.experiments.run_loggers import log_run
     from levada.learning import loggers
 
     loggers.check(names)
-    return partial(show, names=names, out=out)
+    return partial(log_run, names=names, out=out)

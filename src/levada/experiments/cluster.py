@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 from levada.errors import InputError, MissingExtra, Warned, collected_warnings, log_again, to_picklable
 from levada.io.package_digest import package_digest
 
-__all__ = ["check", "each"]
+__all__ = ["check", "parallel_map"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -121,7 +121,7 @@ def _place(address: str) -> tuple[str, int] | None:
     return found[2].strip("[]"), port
 
 
-def each(
+def parallel_map(
     work: Callable[[Any], Result],
     jobs: Iterable[Job],
     *,

@@ -1,4 +1,4 @@
-"""What runs take: the time left while a study runs, and a guess before it does."""
+"""Duration of runs: the time left while a study runs, and an estimate before it does."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is
 
 
 class Clock:
-    """How long runs take: a guess for each, corrected by what runs like it took.
+    """Durations of runs: an estimate for each, corrected by the durations of similar runs.
 
     Parameters
     ----------
     runs : iterable of Run
-        What is known already.
+        Finished runs.
     guesses : mapping of str to float
-        Seconds by `guess_s` of runs, by id.
-    lanes : int
-        How many runs are done at the same time.
+        Estimates of `guess_s`, by id.
+    max_workers : int
+        Number of runs at the same time.
     """
 
-    def __init__(self, runs: Iterable[Run] = (), *, guesses: Mapping[str, float] | None = None, lanes: int = 1) -> None:
-        self.lanes, self._guesses = lanes, guesses or {}
+    def __init__(
+        self, runs: Iterable[Run] = (), *, guesses: Mapping[str, float] | None = None, max_workers: int = 1
+    ) -> None:
+        self.max_workers, self._guesses = max_workers, guesses or {}
         self._took: dict[tuple[object, ...], _Sum] = {}
         for run in runs:
             self.add(run)
 
     def add(self, run: Run) -> None:
-        """Learn from a run that was done."""
+        """Add a finished run."""
         seconds = run.costs.get("wall_s", math.nan)
         if math.isnan(seconds):
             return
@@ -46,10 +48,10 @@ class Clock:
             self._took.setdefault(key, _Sum()).add(seconds, guess)
 
     def expected_s(self, plan: Plan) -> float:
-        """Seconds a run will take; NaN where nothing is known and nothing was guessed.
+        """Expected seconds of a run; NaN without similar runs and without an estimate.
 
-        Runs of the same corpus, strategy, base and budget take what they took. Otherwise the guess is scaled by how far
-        the guesses of the most similar runs were off: what a short strategy took says nothing of a long one.
+        The mean of runs of the same corpus, strategy, base and budget; without any, the estimate times the ratio of
+        durations to estimates of the most similar runs.
         """
         guess = self._guesses.get(plan.id, math.nan)
         closest, *others = _alike(plan.corpus, plan.strategy, plan.base, plan.minutes)
@@ -62,12 +64,12 @@ class Clock:
     def left_s(self, plans: Iterable[Plan]) -> float:
         """Seconds until all of them are done."""
         expected = [self.expected_s(plan) for plan in plans]
-        return max([sum(expected) / self.lanes, *expected])
+        return max([sum(expected) / self.max_workers, *expected])
 
 
 @dataclass
 class _Sum:
-    """What runs took, and what was guessed of those that have a guess."""
+    """Sums of durations, and of estimates where there is one."""
 
     seconds: float = 0.0
     count: int = 0
@@ -85,23 +87,23 @@ class _Sum:
 
     @property
     def scale(self) -> float:
-        """How many times as long as guessed; 0 where nothing was."""
+        """Ratio of durations to estimates; 0 without any."""
         return self.with_guess_s / self.guess_s if self.guess_s else 0.0
 
 
 def _alike(corpus: str, strategy: str, base: str, minutes: float) -> list[tuple[object, ...]]:
-    """What a run has in common with others, the closest first."""
+    """Keys of similar runs, the most similar first."""
     return [(corpus, strategy, base, minutes), (corpus, strategy, base), (strategy, base), (strategy,), ()]
 
 
 def guess_s(plan: Plan, *, scored_min: float) -> float:
-    """A rough guess of the processor seconds of a run, where none like it was done.
+    """Rough estimate of the processor seconds of a run, before any similar one was done.
 
     Parameters
     ----------
     plan : Plan
     scored_min : float
-        Minutes of music it is scored on.
+        Minutes of audio to score.
 
     Returns
     -------

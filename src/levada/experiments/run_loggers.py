@@ -1,4 +1,4 @@
-"""Runs shown to those who keep an eye on them: curves, scores, and what a kept model makes of a recording."""
+"""Runs in loggers: loss curves, scores, and an example of a kept model."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from levada.data import Track
     from levada.learning.loggers import RunLogger
 
-__all__ = ["show"]
+__all__ = ["log_run"]
 
-FOLDER = "tracking"
+FOLDER = "logs"
 EXCERPT_S = 20.0
 
 
-def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
-    """Show a run that is done.
+def log_run(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
+    """Log a finished run.
 
     Parameters
     ----------
     run : Run
     job : Job
-        What it was.
+        Its job.
     names : sequence of str
-        Who is shown it: names in `tracking.NAMES`.
+        Names of loggers, out of `loggers.NAMES`.
     out : path-like
-        The folder of the study; plain files of what is shown lie in a folder inside it.
+        The folder of the study; log files are written into its folder ``logs``.
 
     Raises
     ------
@@ -64,11 +64,11 @@ def show(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> None:
             logger.log_table("error", [{"error": run.error}])
         corpus = open_source(job.source) if run.scores else None
         if not isinstance(corpus, Corpus):
-            return  # songs with stems are heard with levada separate
+            return  # no example of stems
         tracks = {track.id: track for track in corpus.annotated}
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
         if ranked and (run.folder / WEIGHTS).is_dir():
-            _hear(logger, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
+            _log_example(logger, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
 
 
 def _number(cell: str | float) -> float:
@@ -76,7 +76,7 @@ def _number(cell: str | float) -> float:
 
 
 def _curve(logger: RunLogger, log: Path) -> int:
-    """The loss of every step; gives the number of the last one."""
+    """Log the loss of every step; returns the last step."""
     step = 0
     if log.is_file():
         with log.open(encoding="utf-8", newline="") as file:
@@ -86,8 +86,8 @@ def _curve(logger: RunLogger, log: Path) -> int:
     return step
 
 
-def _hear(logger: RunLogger, weights: Path, track: Track) -> None:
-    """The recording that scored lowest: with clicks, and what was heard in it."""
+def _log_example(logger: RunLogger, weights: Path, track: Track) -> None:
+    """Log the recording with the lowest score: audio with clicks, and activations."""
     from levada.beat_tracking.network_tracker import NetworkTracker
     from levada.beat_tracking.plots import Panel, plot_activations
     from levada.beat_tracking.pretrained import load_tracker
@@ -103,7 +103,7 @@ def _hear(logger: RunLogger, weights: Path, track: Track) -> None:
     piece = samples[:, round(start_s * rate) : round(end_s * rate)]
     logger.log_audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
     if not isinstance(tracker.backend, NetworkTracker) or tracker.backend.front_end.grid != GRID:
-        return  # pictures have one grid
+        return  # figures have one grid
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "activations.png"
         panel = Panel(track.id, tracker.activations(samples, rate), found)

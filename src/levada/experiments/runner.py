@@ -1,4 +1,4 @@
-"""A study from its spec to its last run: what is there is kept, what is missing is done, and a kill costs little."""
+"""Runs a study: finished runs are kept, missing ones are done, and an interrupted study is resumed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from levada.experiments.cost import Clock, guess_s
 from levada.experiments.grid import Grid, Plan, make_grid
 from levada.experiments.run import WEIGHTS, Job, failure, run
 from levada.experiments.spec import MIRDATA, PRETRAINED, Source, Study, read_spec
-from levada.experiments.store import Run, known_runs, label, recover, remember, without_a_plan, write_run
+from levada.experiments.store import Run, label, recover, unplanned_runs, valid_runs, write_run, write_study
 from levada.io import workers
 from levada.io.files import lock_folder, wrap_errors
 
-__all__ = ["Ahead", "Each", "Summary", "look_ahead", "open_corpora", "processes_that_fit", "run_study"]
+__all__ = ["Executor", "StudyPlan", "Summary", "open_corpora", "plan_study", "processes_that_fit", "run_study"]
 
-Each = Callable[[Callable[[Job], Mapping[str, bytes]], Sequence[Job]], Iterator[tuple[Job, Any]]]
+Executor = Callable[[Callable[[Job], Mapping[str, bytes]], Sequence[Job]], Iterator[tuple[Job, Any]]]
 """What does all runs, as `workers.each` with a number of processes does."""
 
 RUN_MB = 1024.0
@@ -46,20 +46,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a study.
+    """Result of a call of `run_study`.
 
     Parameters
     ----------
     done, kept : int
         Runs done now, and those that an earlier call had done.
     failed : mapping of str to str
-        Runs that failed, in words, and why.
+        Titles of runs that failed, and why.
     left_out, notes : tuple of str
-        What could not be run, and what a reader of the scores must know.
+        Parts that cannot be run, and caveats for readers of the scores.
     seconds : float
-        What the call took.
+        Duration of the call.
     work_s : float
-        What its runs took, one after the other.
+        Sum of the durations of its runs.
     """
 
     done: int
@@ -75,17 +75,17 @@ def run_study(
     study: Study | str | Path,
     *,
     out: str | Path,
-    each: Each | None = None,
+    executor: Executor | None = None,
     force: bool = False,
     progress: Callable[[int, int, float], None] | None = None,
-    rendering: Callable[[int, int], None] | None = None,
-    told: Callable[[Run, Job], None] | None = None,
-    say: Callable[[str], None] = lambda _: None,
-    lanes: int = 1,
+    render_progress: Callable[[int, int], None] | None = None,
+    on_run: Callable[[Run, Job], None] | None = None,
+    log: Callable[[str], None] = lambda _: None,
+    max_workers: int = 1,
 ) -> Summary:
-    """Do what is missing of a study.
+    """Do the missing runs of a study.
 
-    A call that was killed is repeated as it was: finished runs stay, those that were being done are done again.
+    Repeat a call that was killed: finished runs are kept, unfinished ones are done again.
 
     Parameters
     ----------
@@ -93,21 +93,21 @@ def run_study(
         A spec, or its file.
     out : path-like
         The folder of runs. Several studies may share one, one after the other: a run they have in common is done once.
-    each : callable, optional
-        What does the runs: from a function and jobs to pairs of job and result, in any order. Here, one after the
+    executor : callable, optional
+        Executes the runs: from a function and jobs to pairs of job and result, in any order. Here and one after the
         other, by default.
     force : bool
         Whether runs that are done are done again.
     progress : callable, optional
-        Told runs done, runs in all, and about how many seconds are left (NaN where nobody knows).
-    rendering : callable, optional
-        Told recordings rendered, and of how many, while a corpus is rendered.
-    told : callable, optional
-        Given every run that was done now, failed ones too, and what was to be done.
-    say : callable
-        Told what is being done.
-    lanes : int
-        How many runs `each` does at the same time: for the time left.
+        Called with runs done, all runs, and the estimated seconds left (NaN where unknown).
+    render_progress : callable, optional
+        Called with recordings rendered, and of how many, while a corpus is rendered.
+    on_run : callable, optional
+        Called with every run that was done, failed ones included, and its job.
+    log : callable
+        Called with messages.
+    max_workers : int
+        Number of runs that `executor` does at the same time, for the time left.
 
     Returns
     -------
@@ -121,47 +121,49 @@ def run_study(
         After Ctrl-C or SIGTERM, with what was done until then.
     """
     study = study if isinstance(study, Study) else read_spec(study)
-    each = each if each is not None else partial(workers.parallel_map, processes=1)
+    executor = executor if executor is not None else partial(workers.parallel_map, processes=1)
     out, began = Path(out), time.monotonic()
     with wrap_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with lock_folder(out):
-        corpora, missing, notes = open_corpora(study, out=out, rendering=rendering, say=say)
+        corpora, missing, notes = open_corpora(study, out=out, render_progress=render_progress, log=log)
         grid = make_grid(study, corpora, left_out=missing)
         grid = replace(grid, notes=(*notes, *grid.notes))
         for sentence in (*(f"left out: {why}" for why in grid.left_out), *grid.notes):
-            say(sentence)
-        there = {} if force else _finished(recover(out), study)
+            log(sentence)
+        finished = {} if force else _finished(recover(out), study)
         spec = "" if study.path is None else study.path.read_text(encoding="utf-8-sig")
         ids = [plan.id for plan in grid.plans]
-        remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
-        if (unplanned := without_a_plan(out)) is not None:
-            say(unplanned)
+        write_study(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        if (unplanned := unplanned_runs(out)) is not None:
+            log(unplanned)
             grid = replace(grid, notes=(*grid.notes, unplanned))
-            remember(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
-        jobs = _jobs(study, grid, there)
+            write_study(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        jobs = _jobs(study, grid, finished)
         kept = len(grid.plans) - len(jobs)
         if kept and jobs:
-            say(f"{kept} of {len(grid.plans)} runs are done; going on with the others")
+            log(f"{kept} of {len(grid.plans)} runs are done; going on with the others")
         done, failed, work_s = 0, dict[str, str](), 0.0
-        clock = Clock(there.values(), guesses=_guesses(grid, corpora, study), lanes=max(1, min(lanes, len(jobs))))
+        clock = Clock(
+            finished.values(), guesses=_guesses(grid, corpora, study), max_workers=max(1, min(max_workers, len(jobs)))
+        )
         waiting = {job.plan.id: job.plan for job in jobs}
         if progress is not None and jobs:
             progress(0, len(jobs), clock.left_s(waiting.values()))
         try:
-            with closing(_results(each, jobs)) as results:
+            with closing(_results(executor, jobs)) as results:
                 for job, files in results:
                     written = write_run(out, files)
                     del waiting[job.plan.id]
                     work_s += written.costs.get("wall_s", 0.0)
                     if written.error:
-                        failed[_in_words(job.plan)] = written.error
-                        _log.warning("%s failed: %s", _in_words(job.plan), written.error)
+                        failed[_title(job.plan)] = written.error
+                        _log.warning("%s failed: %s", _title(job.plan), written.error)
                     else:
                         done += 1
                         clock.add(written)
-                    if told is not None:
-                        told(written, job)
+                    if on_run is not None:
+                        on_run(written, job)
                     if progress is not None:
                         progress(done + len(failed), len(jobs), clock.left_s(waiting.values()))
         except KeyboardInterrupt as stop:
@@ -170,14 +172,14 @@ def run_study(
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What a study would do.
+class StudyPlan:
+    """Runs that a study would do.
 
     Parameters
     ----------
     grid : Grid
     runs : tuple of Plan and float
-        All of its runs, and about how many seconds each takes; those that are done, what they took.
+        All runs, with the estimated seconds of each; for those that are done, the measured ones.
     done : frozenset of str
         Ids of those that are done.
     """
@@ -187,8 +189,8 @@ class Ahead:
     done: frozenset[str]
 
 
-def look_ahead(study: Study, *, out: str | Path) -> Ahead:
-    """Lay out a study and guess what it takes, without doing or writing anything.
+def plan_study(study: Study, *, out: str | Path) -> StudyPlan:
+    """Plan a study and estimate its duration, without doing or writing anything.
 
     Parameters
     ----------
@@ -198,21 +200,21 @@ def look_ahead(study: Study, *, out: str | Path) -> Ahead:
 
     Returns
     -------
-    Ahead
-        Where corpora are still to be rendered, ids and what fits are not quite those that they will be.
+    StudyPlan
+        Where corpora are not rendered yet, ids and feasible budgets are approximate.
 
     Raises
     ------
     InputError
         As `run_study`.
     """
-    corpora, missing, notes = open_corpora(study, out=Path(out), ahead=True)
+    corpora, missing, notes = open_corpora(study, out=Path(out), dry_run=True)
     grid = make_grid(study, corpora, left_out=missing)
     grid = replace(grid, notes=(*notes, *grid.notes))
-    there = _finished(known_runs(out), study)
-    clock = Clock(there.values(), guesses=_guesses(grid, corpora, study))
+    finished = _finished(valid_runs(out), study)
+    clock = Clock(finished.values(), guesses=_guesses(grid, corpora, study))
     runs = tuple((plan, clock.expected_s(plan)) for plan in grid.plans)
-    return Ahead(grid, runs, frozenset(there) & {plan.id for plan in grid.plans})
+    return StudyPlan(grid, runs, frozenset(finished) & {plan.id for plan in grid.plans})
 
 
 def _guesses(grid: Grid, corpora: Sequence[OpenCorpus], study: Study) -> dict[str, float]:
@@ -232,20 +234,20 @@ def open_corpora(
     study: Study,
     *,
     out: Path,
-    ahead: bool = False,
-    rendering: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    dry_run: bool = False,
+    render_progress: Callable[[int, int], None] | None = None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[OpenCorpus], list[str], list[str]]:
-    """Open the corpora of a study, without duplicates; those to be rendered are rendered.
+    """Open the corpora of a study without duplicates, and render those that must be.
 
     Parameters
     ----------
     study : Study
     out : Path
         The folder of the study.
-    ahead : bool
-        Render nothing: look at what would be there.
-    rendering, say : callable, optional
+    dry_run : bool
+        Render nothing: look at what would be finished.
+    render_progress, log : callable, optional
 
     Returns
     -------
@@ -262,24 +264,24 @@ def open_corpora(
     for source in study.corpora:
         try:
             stand_in = placeholder(source, out=out) if source.render else None
-            if stand_in is not None and ahead:
+            if stand_in is not None and dry_run:
                 opened.append(OpenCorpus(source, stand_in, "to be rendered"))
                 continue
             if stand_in is not None:
-                say(f"rendering {source.recordings} recordings of {source.render}")
+                log(f"rendering {source.recordings} recordings of {source.render}")
             if is_missing(source):
                 raise FileNotFoundError(source.path)
-            there, note = without_duplicates(render_source(source, out=out, progress=rendering))
-            corpus = open_source(there)
+            finished, note = without_duplicates(render_source(source, out=out, progress=render_progress))
+            corpus = open_source(finished)
             caveat = getattr(corpus, "caveat", "")
             notes += [*([note] if note else []), *([f"{source.name}: {caveat}"] if caveat else [])]
             if corpus.labels == "stems":
                 log_notes(corpus.notes, notes.append)
-            opened.append(OpenCorpus(there, corpus, data_digest(corpus)))
+            opened.append(OpenCorpus(finished, corpus, data_digest(corpus)))
         except FileNotFoundError as error:
             if not source.optional:
                 problem = f"there is no folder {error}; with optional = true the study does without it"
-                raise _at(study, source, problem) from None
+                raise _source_error(study, source, problem) from None
             missing.append(f"{source.name}: there is no folder {error}")
         except MissingExtra as error:
             if not source.optional:
@@ -289,14 +291,14 @@ def open_corpora(
             if source.optional and source.path.startswith(MIRDATA):
                 missing.append(f"{source.name}: {error}")
             elif source.render and error.path is None:
-                raise _at(study, source, error.problem) from None
+                raise _source_error(study, source, error.problem) from None
             else:
                 raise
     return opened, missing, list(dict.fromkeys(notes))
 
 
 def processes_that_fit(asked: int | None = None) -> int:
-    """How many runs may be done at once: as many as asked, or as there are cores, and never more than memory allows.
+    """Number of runs to do at the same time: as many as asked or cores, and never more than memory allows.
 
     Parameters
     ----------
@@ -334,28 +336,28 @@ def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
     }
 
 
-def _jobs(study: Study, grid: Grid, there: Mapping[str, Run]) -> list[Job]:
-    plans = [plan for plan in grid.plans if plan.id not in there]
+def _jobs(study: Study, grid: Grid, finished: Mapping[str, Run]) -> list[Job]:
+    plans = [plan for plan in grid.plans if plan.id not in finished]
     return [
         Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base))
         for plan in plans
     ]
 
 
-def _results(each: Each, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:
-    """Files of each run as soon as it is done; a failed one's say why."""
+def _results(executor: Executor, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:
+    """Files of each run as soon as it is done; those of a failed run hold its error."""
     if not jobs:
         return
-    for job, result in each(run, jobs):
+    for job, result in executor(run, jobs):
         if isinstance(result, BrokenExecutor):
             result = InputError(str(result))
         yield job, failure(job, result) if isinstance(result, BaseException) else result
 
 
-def _in_words(plan: Plan) -> str:
+def _title(plan: Plan) -> str:
     budget = f", {plan.minutes:g} min" if plan.minutes else ""
     return f"{plan.corpus}, {label(plan.config())}{budget}, seed {plan.seed}"
 
 
-def _at(study: Study, source: Source, problem: str) -> InputError:
+def _source_error(study: Study, source: Source, problem: str) -> InputError:
     return InputError(f"{source.name}: {problem}", path=study.path, line=source.line)

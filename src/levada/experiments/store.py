@@ -1,4 +1,4 @@
-"""Folders of runs: written whole by one process, read by everybody, and known to be damaged when they are.
+"""Folders of runs, with checksums: written by one process, whole or not at all, and read by any.
 
 ``OUT/runs/ID/`` holds ``run.json``, ``scores.csv`` with a row for each scored recording and, where it trained,
 ``log.csv``; ``weights/`` where the study keeps them. ``OUT/studies/NAME.json`` says which runs the last call of a study
@@ -28,14 +28,14 @@ from levada.io.text import unescape_csv_cell
 __all__ = [
     "FORMAT",
     "Run",
-    "known_runs",
     "label",
     "read_run",
     "read_runs",
     "recover",
-    "remember",
-    "without_a_plan",
+    "unplanned_runs",
+    "valid_runs",
     "write_run",
+    "write_study",
 ]
 
 FORMAT = 1
@@ -53,9 +53,9 @@ class Run:
     ----------
     id : str
     study : str
-        The study that made it; others may have it in their grids.
+        The study that did it; others may have it in their grids.
     config : mapping
-        What its id is the hash of.
+        Configuration, of which the id is a hash.
     scores : tuple of mapping
         A row for each scored recording, as of `evaluate.Row.flat`: numbers where they are numbers, NaN where there are
         none. Empty for a run that failed.
@@ -76,17 +76,17 @@ class Run:
 
     @property
     def corpus(self) -> str:
-        """What the study calls the corpus."""
+        """Name of the corpus in the study."""
         return str(self.config["corpus"])
 
     @property
     def strategy(self) -> str:
-        """What labels were used for; "pretrained" for nothing."""
+        """Strategy of adaptation; "pretrained" without labels."""
         return str(self.config["strategy"])
 
     @property
     def base(self) -> str:
-        """The model that was scored or adapted; empty where nothing was taken of one."""
+        """The model that was scored or adapted; empty for strategies from scratch."""
         return str(self.config["base"])
 
     @property
@@ -96,22 +96,22 @@ class Run:
 
     @property
     def selection(self) -> str:
-        """How labels were chosen; empty where none were."""
+        """Scheme of selection of labels; empty without labels."""
         return str(self.config["selection"])
 
     @property
     def augmentation(self) -> str:
-        """What was changed from one hearing to the next; empty where it means nothing."""
+        """Level of augmentation; empty where it does not apply."""
         return str(self.config["augmentation"])
 
     @property
     def layers(self) -> str:
-        """What was trained; empty where it means nothing."""
+        """Layers that were trained; empty where it does not apply."""
         return str(self.config["layers"])
 
     @property
     def seed(self) -> int:
-        """Of the split, the draw and the training."""
+        """Seed of the split, the sample and the training."""
         return int(self.config["seed"])
 
     @property
@@ -121,12 +121,12 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What tables call it, without corpus, budget and seed."""
+        """Name in tables, without corpus, budget and seed."""
         return label(self.config)
 
 
 def label(config: Mapping[str, Any]) -> str:
-    """What tables call a run from what decides it."""
+    """Name of a run in tables, from its configuration."""
     if config["strategy"] == PRETRAINED:
         return str(config["base"])
     words = [str(config["strategy"]) + (f" from {config['base']}" if config["base"] else "")]
@@ -157,7 +157,7 @@ def write_run(out: str | Path, files: Mapping[str, bytes]) -> Run:
     record = json.loads(files[RECORD])
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != RECORD}
     folder = Path(out) / RUNS / record["id"]
-    _made(folder.parent)
+    _make_folder(folder.parent)
     with atomic_folder(folder, marker=RECORD, force=True) as temporary:
         for name, content in files.items():
             path = temporary / name
@@ -173,7 +173,7 @@ def read_run(folder: str | Path) -> Run:
     Raises
     ------
     InputError
-        If it is damaged: a file is missing, is not what was written, or tells of another run.
+        If it is damaged: a file is missing, was changed, or of another run.
     """
     folder = Path(folder)
     try:
@@ -181,11 +181,11 @@ def read_run(folder: str | Path) -> Run:
         config, sums = record["config"], record.get("files", {})
         for name, known in sums.items():
             if hashlib.sha256(_content(folder, name)).hexdigest() != known:
-                raise InputError(f"is damaged: {name} is not what was written", path=folder)
+                raise InputError(f"is damaged: {name} was changed", path=folder)
         rows = [] if record.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
         run = Run(record["id"], record["study"], config, tuple(rows), record["costs"], record, folder)
         _ = run.corpus, run.base, run.minutes, run.seed, run.label, dict(run.costs)
-        is_named_so = run.id == folder.name == fingerprint(config)
+        has_its_name = run.id == folder.name == fingerprint(config)
     except (
         OSError,
         LookupError,
@@ -201,22 +201,22 @@ def read_run(folder: str | Path) -> Run:
         raise InputError(f"is damaged: {type(error).__name__}: {error}", path=folder) from None
     if record.get("format") != FORMAT:
         raise InputError(f"was written by another version of levada (format {record.get('format')})", path=folder)
-    if not is_named_so:
-        raise InputError("is damaged: it tells of another run than its name does", path=folder)
+    if not has_its_name:
+        raise InputError("is damaged: it holds another run than its name states", path=folder)
     if not rows and not run.error:
         raise InputError("is damaged: it has no scores", path=folder)
     return run
 
 
 def read_runs(folder: str | Path, *, stale: bool = False) -> list[Run]:
-    """Read the runs of one or several studies, those that failed too; damaged ones are passed over with a warning.
+    """Read the runs of one or several studies, those that failed too; damaged ones are skipped with a warning.
 
     Parameters
     ----------
     folder : path-like
         The folder of a study.
     stale : bool
-        Whether to read also runs that were in a grid only before the code, the corpora or the spec changed.
+        Whether to include runs that were in a grid only before the code, the corpora or the spec changed.
 
     Returns
     -------
@@ -231,33 +231,33 @@ def read_runs(folder: str | Path, *, stale: bool = False) -> list[Run]:
     folder = Path(folder)
     paths = _folders(folder)
     if not paths:
-        raise InputError("holds no runs: `levada study SPEC -o FOLDER` makes some", path=folder)
+        raise InputError("holds no runs: `levada study SPEC -o FOLDER` does some", path=folder)
     planned = _planned(folder)
     if planned and not stale:
         there = [path for path in paths if path.name in planned]
         if len(there) < len(paths):
             _log.info("%s: %d runs are of earlier grids and left out", folder, len(paths) - len(there))
         paths = there
-    return _sound(paths)
+    return _read_valid(paths)
 
 
-def known_runs(out: str | Path) -> dict[str, Run]:
-    """Runs that there are, by id, none of them moved; nothing where there is no folder."""
-    return {run.id: run for run in _sound(_folders(Path(out)))} if Path(out).is_dir() else {}
+def valid_runs(out: str | Path) -> dict[str, Run]:
+    """Undamaged runs by id; empty without a folder."""
+    return {run.id: run for run in _read_valid(_folders(Path(out)))} if Path(out).is_dir() else {}
 
 
-def _sound(paths: Sequence[Path]) -> list[Run]:
+def _read_valid(paths: Sequence[Path]) -> list[Run]:
     runs = []
     for path in paths:
         try:
             runs.append(read_run(path))
         except InputError as error:
-            _log.warning("%s; levada study does it again", error)
+            _log.warning("%s; `levada study` does it again", error)
     return runs
 
 
 def recover(out: str | Path) -> dict[str, Run]:
-    """Runs that an earlier call wrote, by id; damaged ones are moved aside, and a warning says where to.
+    """Undamaged runs by id; damaged ones are renamed, with a warning.
 
     Raises
     ------
@@ -282,13 +282,13 @@ def recover(out: str | Path) -> dict[str, Run]:
     return runs
 
 
-def without_a_plan(out: str | Path) -> str | None:
-    """Which finished runs no study has in its grid now, in one sentence; reports leave them out. None where all are.
+def unplanned_runs(out: str | Path) -> str | None:
+    """Sentence on the finished runs that are in no study's grid now, which reports leave out; None without any.
 
-    Those of another version of levada are counted apart from those that the specs no longer ask for.
+    Runs of another version of levada are counted separately.
     """
     planned = _planned(Path(out))
-    runs = [run for run in known_runs(out).values() if not run.error]
+    runs = [run for run in valid_runs(out).values() if not run.error]
     codes = {run.config.get("code") for run in runs if run.id in planned}
     found, older = Counter[str](), 0
     for run in runs:
@@ -307,15 +307,15 @@ def without_a_plan(out: str | Path) -> str | None:
     return f"{what} in no study's grid now, kept in {RUNS}, and left out of reports: {'; '.join(parts)}"
 
 
-def remember(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> None:
-    """Write which runs a study has in its grid now."""
+def write_study(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> None:
+    """Write which runs a study has in its grid."""
     path = Path(out) / STUDIES / f"{name}.json"
-    _made(path.parent)
+    _make_folder(path.parent)
     with atomic_file(path, force=True) as temporary:
         temporary.write_bytes(_json({"format": FORMAT, "name": name, **facts, "runs": list(ids)}))
 
 
-def _made(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
