@@ -113,9 +113,7 @@ class TestFolders:
         assert "--clicks, --hints and --plot are for one recording" in said
 
     def test_too_few_labels_for_the_minutes(self, refused, song, tmp_path):
-        assert "annotated minutes in whole bars; asked 5" in refused(
-            "adapt", tmp_path, "--minutes", 5, "-o", tmp_path / "out"
-        )
+        assert "labelled minutes, fewer than 5" in refused("adapt", tmp_path, "--minutes", 5, "-o", tmp_path / "out")
         assert song.exists()
 
 

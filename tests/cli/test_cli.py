@@ -394,7 +394,7 @@ class TestCorpora:
     def test_that_nobody_knows(self, levada, tmp_path):
         code, _, err = levada("corpus", "get", "candombé", "--home", tmp_path)
         assert code == 2
-        assert "mirdata knows no dataset 'candombé'" in err
+        assert "mirdata has no dataset 'candombé'" in err
 
     def test_not_yet_downloaded_say_how(self, levada, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))

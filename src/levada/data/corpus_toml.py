@@ -9,8 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from levada.data.corpus import Corpus
 from levada.data.metadata import read_groups
 from levada.data.pairing import normal
+from levada.data.tracks import T
 from levada.errors import InputError
 from levada.io.formats import check_convention
 from levada.io.toml import line_of, read_toml
@@ -58,6 +60,12 @@ class CorpusSettings:
     convention: str = ""
     annotator: str = ""
     exclude: tuple[str, ...] = ()
+
+    def corpus(self, root: Path, tracks: Iterable[T], **properties: Any) -> Corpus[T]:
+        """Return a corpus of tracks, sorted by id, with the name, licence and citation of corpus.toml."""
+        ordered = tuple(sorted(tracks, key=lambda track: track.id))
+        name = self.name or root.resolve().name
+        return Corpus(name, ordered, root, licence=self.licence, citation=self.citation, **properties)
 
 
 def read_settings(folder: Path, *, groups: Mapping[str, str] | str | Path | None = None) -> CorpusSettings:

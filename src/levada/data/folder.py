@@ -126,15 +126,8 @@ def open_folder(
         )
         for path in recordings
     ]
-    return Corpus(
-        name=settings.name or root.resolve().name,
-        tracks=tuple(sorted(tracks, key=lambda track: track.id)),
-        root=root,
-        licence=settings.licence,
-        citation=settings.citation,
-        grouping=grouping,
-        notes=tuple(_notes(root, strays, sorted(annotations.machine_made), ignored, () if annotator else annotators)),
-    )
+    notes = _notes(root, strays, sorted(annotations.machine_made), ignored, () if annotator else annotators)
+    return settings.corpus(root, tracks, grouping=grouping, notes=tuple(notes))
 
 
 def _notes(

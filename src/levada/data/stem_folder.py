@@ -81,18 +81,8 @@ def open_stem_folder(
 ) -> Corpus[Multitrack]:
     """Find the songs and solos in a folder and its sub-folders. Audio is read until it is not silent.
 
-    Parameters
-    ----------
-    folder : path-like
-        The folder; a song's own will do.
-    instruments : mapping of str to str, optional
-        A file's path without suffix, or a pattern -> its instrument; used before ``[instruments]`` of corpus.toml.
-    groups : mapping of str to str, path-like or None
-        A song's id or a pattern -> its group, or a table of groups; those of `corpus.toml` by default.
-
-    Returns
-    -------
-    Corpus
+    `instruments` (a file's path without suffix, or a pattern -> its instrument) and `groups` go before those of
+    ``corpus.toml``; see `levada.data.load_corpus`.
 
     Raises
     ------
@@ -123,15 +113,9 @@ def open_stem_folder(
     if any(song.artist for song in found):
         origin = f"the artist; where none is named, {origin}"
     group_of, grouping = assign_groups(root, settings, defaults, origin)
-    corpus = Corpus(
-        name=settings.name or root.resolve().name,
-        tracks=tuple(_multitrack(song, group_of[song.id], tree.right) for song in found),
-        root=root,
-        licence=settings.licence,
-        citation=settings.citation,
-        grouping=grouping,
-        notes=(*tree.notes, *_unused(sorted(set(tree.unused)))),
-    )
+    songs = (_multitrack(song, group_of[song.id], tree.right) for song in found)
+    notes = (*tree.notes, *_unused(sorted(set(tree.unused))))
+    corpus = settings.corpus(root, songs, grouping=grouping, notes=notes)
     return prepare_songs(corpus, kept=tree.kept)
 
 
