@@ -10,15 +10,18 @@ from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
-from levada.learning.weights import Weights
+from levada.learning.weights import Weights, digest
 from levada.separation.adaptation import DEFAULTS
 from levada.separation.adaptation import adapt as adapt_separator
 from levada.separation.adaptation import adapt as adapt_stems
 from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.separation.examples import Example, StemDataset, StemSettings, batches, sample_excerpts, stem_loss
+from levada.separation.metrics import stem_scores
 from levada.separation.networks import load
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
+from levada.separation.separator import Separator
 from levada.separation.stft import N_BANDS, Stft
+from levada.separation.unet_training import UNetTraining
 
 RATE = 44100
 SHORT = StemSettings(steps=4, batch=2, excerpt_s=0.6)
@@ -163,6 +166,34 @@ class TestAdapting:
         assert set(card.trained_on) == {digest for span in spans for digest in span.track.stem_hashes}
         assert not (tmp_path / "mine.part").exists()
         assert (tmp_path / "mine" / "log.csv").exists()
+
+    def test_a_unet_learns_an_output_for_each_instrument(self, spans, tmp_path):
+        settings = UNetTraining(
+            60, 1e-2, batch=2, excerpt_s=0.8, augmentation=NO_AUGMENTATION, channels=(4, 8, 8), bins=256, dropout=0
+        )
+        adapt_separator(spans, strategy="unet", settings=settings, out=tmp_path / "mine")
+        rows = (tmp_path / "mine" / "log.csv").read_text().splitlines()[1:]
+        losses = [float(row.split(",")[2]) for row in rows]
+        assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+        separator = Separator.from_pretrained(tmp_path / "mine")
+        assert separator.instruments == ("gongo", "surdo", "tamborim")
+        truth, mixture = spans[0].read(separator.instruments, rate=RATE, channels=1)
+        stems = separator.separate(mixture, RATE)
+        assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+        scores = stem_scores(dict(zip(separator.instruments, truth, strict=True)), stems, mixture)
+        assert scores["surdo"]["si_sdr_i"] > 3
+
+    def test_a_unet_has_the_same_weights_with_the_same_seed(self, spans):
+        settings = UNetTraining(2, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64)
+        one, other = (adapt_separator(spans, strategy="unet", settings=settings) for _ in range(2))
+        assert digest(one) == digest(other)
+
+    def test_a_unet_is_no_base(self, spans):
+        base = adapt_separator(
+            spans, strategy="unet", settings=UNetTraining(1, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64)
+        )
+        with pytest.raises(InputError, match="mask network or Demucs"):
+            adapt_separator(spans, strategy="finetune", base=base)
 
     def test_dictionaries_are_models_too(self, spans, tmp_path):
         from levada.separation import nmf

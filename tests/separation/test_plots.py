@@ -69,12 +69,12 @@ class TestLeakage:
         (tmp_path / "a.png").write_text("precious")
         with pytest.raises(InputError, match="exists already"):
             plot_leakage(tmp_path / "a.png", [LEAKS])
-        with pytest.raises(InputError, match="pictures are drawn as"):
+        with pytest.raises(InputError, match="figures are written as"):
             plot_leakage(tmp_path / "a.txt", [LEAKS])
         assert (tmp_path / "a.png").read_text() == "precious"
 
     def test_without_matplotlib(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(MissingExtra, match=r"levada\[plot\]"):
             plot_leakage(tmp_path / "a.png", [LEAKS])
 

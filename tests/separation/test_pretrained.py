@@ -54,7 +54,7 @@ class TestFolders:
 
     def test_restricted_to_what_plays(self, folder):
         some = load_separator(folder, instruments=["Caixa", "ganzá"])
-        assert some.instruments == ("caixa", "shaker")
+        assert some.instruments == ("Caixa", "ganzá")
         assert some.identity != load_separator(folder).identity
 
     def test_another_of_the_same_name_is_another(self, folder, tmp_path):
@@ -105,7 +105,7 @@ class TestDictionaries:
         stems = separator.separate(mixture, RATE)
         np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
         np.testing.assert_allclose(stems["caixa"], expected["caixa"], atol=1e-6)
-        assert load_separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("shaker", "surdo")
+        assert load_separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("ganza", "surdo")
 
     def test_have_no_seam(self, learnt):
         separator = separator_of(learnt, name="mine").backend
@@ -184,7 +184,7 @@ class TestBase:
         }  # it calls a shaker by its own name
         assert "agogo" in caplog.text
         assert "left out" in caplog.text
-        assert load_separator("samba", instruments=["primeira"]).instruments == ("surdo",)
+        assert load_separator("samba", instruments=["primeira"]).instruments == ("primeira",)
 
     @pytest.mark.usefixtures("base")
     def test_for_a_tradition_it_never_heard(self):

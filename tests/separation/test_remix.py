@@ -378,7 +378,7 @@ class TestWrong:
 
     def test_another_run(self, solos, tmp_path):
         remix(solos, tmp_path / "out", settings=SMALL)
-        with pytest.raises(InputError, match=r"holds mixtures .* differs in settings\.seed \(0 there, 1 now\)"):
+        with pytest.raises(InputError, match=r"holds mixtures .* differs in settings\.seed \(0 before, 1 now\)"):
             remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1))
         assert len(remix(solos, tmp_path / "out", settings=replace(SMALL, seed=1), force=True).written) == 2
 

@@ -334,10 +334,10 @@ class TestFolder:
     def test_two_models_never_mix(self, songs, tmp_path):
         separate_folder(songs, SEPARATOR, tmp_path / "out")
         other = MaskSeparator("made", SEPARATOR.instruments, shares, identity="2")
-        with pytest.raises(InputError, match=r"stems of a run that differs in separator \(\"1\" there, \"2\" now\)"):
+        with pytest.raises(InputError, match=r"stems of a run that differs in separator \(\"1\" before, \"2\" now\)"):
             separate_folder(songs, other, tmp_path / "out")
         assert len(separate_folder(songs, other, tmp_path / "out", force=True).written) == 3
-        with pytest.raises(InputError, match=r"\(\"2\" there, \"1\" now\)"):
+        with pytest.raises(InputError, match=r"\(\"2\" before, \"1\" now\)"):
             separate_folder(songs, SEPARATOR, tmp_path / "out")
 
     def test_a_recording_replaced_under_its_name_is_separated_again(self, songs, tmp_path):

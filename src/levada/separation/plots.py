@@ -1,4 +1,4 @@
-"""Pictures of stems: what was taken apart, and which instrument ended up where."""
+"""Figures of separated stems: spectrograms, and the leakage between instruments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from levada.separation.stft import BAND_EDGES, REFERENCE_HOP, REFERENCE_RATE, St
 
 __all__ = ["Leaks", "plot_leakage", "plot_stems"]
 
-RANGE_DB = 60.0  # from the loudest place of the mixture down to black
-COLUMNS = 1200  # in time at most: more are not seen
+RANGE_DB = 60.0  # of the colour scale
+MAX_COLUMNS = 1200  # in time: more cannot be seen
 TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """One model's matrix.
+    """Leakage of one model.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Leaks:
     stems, instruments : tuple of str
         Labels of the rows and of the columns.
     shares : float [shape=(stems, instruments)]
-        The share of each instrument that is in each stem; NaN where nothing is known.
+        Share of each instrument that is in each stem; NaN where it is not known.
     """
 
     title: str
@@ -41,10 +41,9 @@ class Leaks:
 
 
 def plot_leakage(path: str | Path, panels: Sequence[Leaks], *, force: bool = False) -> None:
-    """Draw which instrument ends up in which stem, a matrix for each model.
+    """Draw the share of each instrument in each stem, a matrix for each model.
 
-    The darker a cell, the more of the instrument above is in the stem at the left; the numbers say it in percent, so
-    that it is read in print as well.
+    The darker a cell, the more of the instrument below is in the stem at the left; numbers are in percent.
 
     Parameters
     ----------
@@ -57,8 +56,8 @@ def plot_leakage(path: str | Path, panels: Sequence[Leaks], *, force: bool = Fal
     Raises
     ------
     InputError
-        If there is nothing to draw, a matrix is not as large as its labels say, or the file exists, cannot be written
-        or has the suffix of no picture.
+        If there is nothing to draw, a matrix does not fit its labels, or the file exists, cannot be written or has an
+        unknown suffix.
     MissingExtra
         If matplotlib is not installed.
     """
@@ -72,10 +71,10 @@ def plot_leakage(path: str | Path, panels: Sequence[Leaks], *, force: bool = Fal
     widths = [0.75 * len(panel.instruments) + 1.6 for panel in drawn]
     height = 0.5 * max(len(panel.stems) for panel in drawn) + 1.9
     figure = blank(path, width=max(sum(widths), 4), height=height)
-    places = figure.subplots(1, len(drawn), squeeze=False, width_ratios=widths)[0]
-    for axes, panel in zip(places, drawn, strict=True):
+    panes = figure.subplots(1, len(drawn), squeeze=False, width_ratios=widths)[0]
+    for axes, panel in zip(panes, drawn, strict=True):
         _matrix(axes, panel)
-    places[0].set_ylabel("stem")
+    panes[0].set_ylabel("stem")
     figure.supxlabel("instrument: percent of it that is in each stem", fontsize=9)
     save(figure, path, force=force)
 
@@ -91,7 +90,7 @@ def plot_stems(
 ) -> None:
     """Draw the spectrogram of a mixture and of each of its stems, one below the other.
 
-    Frequencies are logarithmic; all are on one scale of decibels below the loudest place of the mixture.
+    Frequencies are logarithmic; all panels have one scale, in decibels relative to the maximum of the mixture.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def plot_stems(
     rate : int
         In Hz.
     start_s : float
-        What the time axis begins with, in seconds.
+        Start of the time axis, in seconds.
     force : bool
         Whether a file that exists may be replaced.
 
@@ -110,20 +109,20 @@ def plot_stems(
     ------
     InputError
         If there is nothing to draw, a stem is not as long as the mixture, or the file exists, cannot be written or has
-        the suffix of no picture.
+        an unknown suffix.
     MissingExtra
         If matplotlib is not installed.
     """
-    sounds = {"mixture": np.atleast_2d(mixture)} | {name: np.atleast_2d(stem) for name, stem in stems.items()}
-    length = sounds["mixture"].shape[-1]
+    audio = {"mixture": np.atleast_2d(mixture)} | {name: np.atleast_2d(stem) for name, stem in stems.items()}
+    length = audio["mixture"].shape[-1]
     if not length or not stems:
         raise InputError("there is nothing to draw: no stems, or no samples")
-    for name, sound in sounds.items():
+    for name, sound in audio.items():
         if sound.shape[-1] != length:
             raise InputError(f"the stem {name} has {sound.shape[-1]} samples, and the mixture {length}")
-    figure = blank(path, width=11, height=0.9 + 1.5 * len(sounds))
-    rows = figure.subplots(len(sounds), 1, sharex=True, squeeze=False)[:, 0]
-    powers = {name: _power(sound, rate) for name, sound in sounds.items()}
+    figure = blank(path, width=11, height=0.9 + 1.5 * len(audio))
+    rows = figure.subplots(len(audio), 1, sharex=True, squeeze=False)[:, 0]
+    powers = {name: _power(sound, rate) for name, sound in audio.items()}
     loudest = max(float(powers["mixture"].max()), 1e-20)
     edges_hz = np.append(BAND_EDGES, 2 * BAND_EDGES[-1] - BAND_EDGES[-2]) * REFERENCE_RATE / (2 * REFERENCE_HOP)
     times_s = start_s + np.linspace(0, length / rate, len(powers["mixture"]) + 1)
@@ -158,11 +157,11 @@ def _matrix(axes: Any, panel: Leaks) -> None:
 
 
 def _power(sound: npt.NDArray[Any], rate: int) -> npt.NDArray[np.float32]:
-    """Mean power of channels in bands, the loudest of neighbouring frames where there are too many to be seen."""
+    """Compute the mean power of channels in bands, and the maximum of neighbouring frames where there are too many."""
     transform = Stft(rate)
     power = np.zeros((transform.n_frames(sound.shape[-1]), len(BAND_EDGES)), np.float32)
     for channel in sound:
         spectrum = transform.forward(np.asarray(channel, np.float32))
         power += transform.to_bands(spectrum.real**2 + spectrum.imag**2) / len(sound)
-    many = -(-len(power) // COLUMNS)
+    many = -(-len(power) // MAX_COLUMNS)
     return np.maximum.reduceat(power, np.arange(0, len(power), many)) if many > 1 else power
