@@ -197,7 +197,7 @@ class TestHandingOut:
 
     def test_a_cluster_that_grows_gets_more(self, pretended, monkeypatch):
         ray = pretended(cores=1)
-        monkeypatch.setattr(cluster, "LOOK_AGAIN_S", 1e-9)
+        monkeypatch.setattr(cluster, "POLL_S", 1e-9)
         results = cluster.parallel_map(square, range(100), address="auto")
         next(results)
         ray.resources["CPU"] = 4
@@ -206,7 +206,7 @@ class TestHandingOut:
 
     def test_a_cluster_that_is_gone_is_waited_for(self, pretended, monkeypatch, caplog):
         ray = pretended(cores=1)
-        monkeypatch.setattr(cluster, "LOOK_AGAIN_S", 1e-9)
+        monkeypatch.setattr(cluster, "POLL_S", 1e-9)
         results = cluster.parallel_map(square, range(10), address="auto")
         next(results)
         del ray.resources["CPU"]

@@ -91,8 +91,8 @@ class TestWrong:
     @pytest.mark.parametrize(
         ("text", "told", "line"),
         [
-            ("stratgies = []\n" + LEAST, "'stratgies' is not a key it may have; did you mean 'strategies'?", 1),
-            ("zzz = 1\n" + LEAST, "'zzz' is not a key it may have; there are name, strategies", 1),
+            ("stratgies = []\n" + LEAST, "'stratgies' is not a key of it; did you mean 'strategies'?", 1),
+            ("zzz = 1\n" + LEAST, "'zzz' is not a key of it; there are name, strategies", 1),
             ('strategies = ["pretrained"]\n', "names no corpora", None),
             ('strategies = ["pretrained"]\n[corpora]\n', "names no corpora", 2),
             ("[corpora]\na = 'b'\n", "has no run in it: name strategies", None),
@@ -127,7 +127,7 @@ class TestWrong:
             (LEAST + "other = 3\n", "'other' must be a folder, mirdata:NAME", 4),
             (LEAST + 'other = { path = "a", render = "samba" }\n', "either path or render", 4),
             (LEAST + 'other = { render = "samba", recrdings = 3 }\n', "'recrdings' .* did you mean 'recordings'", 4),
-            (LEAST + 'other = { path = "a", seconds = 3 }\n', "'seconds' is not a key it may have", 4),
+            (LEAST + 'other = { path = "a", seconds = 3 }\n', "'seconds' is not a key of it", 4),
             (LEAST + 'other = { render = "samba", recordings = 0 }\n', "recordings must be a whole number", 4),
             (LEAST + 'other = { render = "samba", seconds = 1 }\n', "seconds must be a number between 2 and 900", 4),
             (LEAST + 'other = { render = 3 }\n', "render must be a text", 4),

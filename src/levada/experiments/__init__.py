@@ -1,8 +1,8 @@
-"""Studies: how many minutes of labels, which, and what to do with them; answered on any corpus by a grid of runs.
+"""Studies: how many minutes of labels, which, and which strategy; a grid of runs on any corpora.
 
-A TOML file names corpora, budgets, strategies, bases and the rest (`spec`). Every combination is a run (`grid`), known
-by the hash of all that decides its result, and done here, by a pool of processes or on other machines (`run`,
-`conduct`). Its folder holds what there is to know of it (`store`); `levada report` makes a page of them.
+A TOML file names corpora, budgets, strategies, bases and the rest (`spec`). Every combination is a run (`grid`), with a
+hash of its configuration as id, and done here, by a pool of processes or on other machines (`run`, `runner`). Its
+folder holds configuration, scores and costs (`store`); `levada report` makes a page of them.
 
 >>> summary = run_study("studies/minutes.toml", out="runs")     # doctest: +SKIP
 >>> runs = read_runs("runs")                                     # doctest: +SKIP

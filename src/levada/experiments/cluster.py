@@ -1,8 +1,8 @@
-"""Jobs for more machines than this one: a Ray task each, results as they come, whatever dies on the way.
+"""Jobs on a Ray cluster: a task for each, with results in the order of completion, and retries of lost ones.
 
-Every machine needs the same installation of levada; a machine with other code is refused, since nobody could tell its
-results from the others. Files are not shared: what a job needs goes with it. Scheduling, retries and moving the bytes
-are Ray's.
+Every machine needs the same installation of levada; a machine with other code is refused, since its results could not
+be distinguished from the others. Files are not shared: what a job needs is sent with it. Scheduling, retries and
+transfers are Ray's.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["check", "parallel_map"]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-AHEAD = 2
-"""Jobs handed out for every core: one that is done, and one whose bytes are on their way meanwhile."""
+JOBS_PER_CORE = 2
+"""Submitted jobs for every core: one that is executed, and one whose bytes are transferred meanwhile."""
 
 ANSWER_S, CONNECT_S = 5.0, 20.0
 """How long a port, and then a cluster, may take to answer: together under the half minute that people wait."""
 
-LOOK_AGAIN_S = 5.0
-"""How often the cluster is asked whether it has grown or shrunk."""
+POLL_S = 5.0
+"""Seconds between two queries of the size of the cluster."""
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -75,7 +75,7 @@ def check(address: str) -> None:
     MissingExtra
         If Ray is not installed.
     """
-    at = _place(address)
+    at = _host_and_port(address)
     _ray()
     if address == "local":
         return
@@ -85,7 +85,7 @@ def check(address: str) -> None:
         except OSError as error:
             what = error.strerror or error
             raise InputError(f"no Ray cluster answers at {address}: {str(what).lower()}") from None
-    # Ray itself may wait for minutes for what is no cluster, or end the process: somewhere else, then.
+    # Ray may wait for minutes where there is no cluster, or end the process: so in another process.
     try:
         tried = subprocess.run(
             [sys.executable, "-c", _CONNECT, address], capture_output=True, text=True, timeout=CONNECT_S, check=False
@@ -93,7 +93,7 @@ def check(address: str) -> None:
     except subprocess.TimeoutExpired as late:
         _refuse(address, "timed out", late.stderr)
     if tried.returncode:
-        _refuse(address, tried.stdout.strip() or "it does not take us in", tried.stderr)
+        _refuse(address, tried.stdout.strip() or "the connection was refused", tried.stderr)
 
 
 def _refuse(address: str, reason: str, noise: str | bytes | None) -> None:
@@ -101,7 +101,7 @@ def _refuse(address: str, reason: str, noise: str | bytes | None) -> None:
     if "Unauthenticated" in noise or "AuthToken" in noise + reason:
         reason = "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
     elif address == "auto":
-        reason = "none runs here: 'ray start --head' starts one, and RAY_ADDRESS names one elsewhere"
+        reason = "none runs here: 'ray start --head' starts one, and RAY_ADDRESS names one on another machine"
     elif "Failed to connect" in reason or "time" in reason:
         reason = (
             "nothing there is Ray, or lets us in: its ports are HOST:6379, or what 'ray start' says, and "
@@ -110,15 +110,15 @@ def _refuse(address: str, reason: str, noise: str | bytes | None) -> None:
     raise InputError(f"no Ray cluster answers at {address}: {reason}") from None
 
 
-def _place(address: str) -> tuple[str, int] | None:
+def _host_and_port(address: str) -> tuple[str, int] | None:
     """Host and port of an address, where it has them."""
     if address in ("auto", "local"):
         return None
-    found = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", address)
-    port = None if found is None else int(found[3]) if found[3] else 10001 if found[1] else None
-    if found is None or port is None or not 0 < port < 65536:
+    match = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", address)
+    port = None if match is None else int(match[3]) if match[3] else 10001 if match[1] else None
+    if match is None or port is None or not 0 < port < 65536:
         raise InputError(f"{address!r} is no address of a Ray cluster: use auto, local, HOST:PORT or ray://HOST:PORT")
-    return found[2].strip("[]"), port
+    return match[2].strip("[]"), port
 
 
 def parallel_map(
@@ -140,18 +140,18 @@ def parallel_map(
     work : callable
         What is done. It, jobs and results must be picklable.
     jobs : iterable
-        Taken one by one, as there is room.
+        Taken one by one, as there is capacity.
     address : str
         "auto" (the cluster of this machine or of RAY_ADDRESS), "HOST:PORT", "ray://HOST:PORT", or "local" for one that
         is started for the purpose and uses the cores of this machine. Where this process is connected already, that
         connection is used.
     load : callable, optional
-        What `work` gets for a job, made here just before it is handed out: the bytes of a file, where the job is its
+        What `work` gets for a job, read here just before it is submitted: the bytes of a file, where the job is its
         path. By default the job itself.
     retries : int
         How often a job is tried again whose process or machine died. What `work` raises is never tried again.
     memory_mb : float, optional
-        What a job needs; no more are begun on a machine than have room.
+        What a job needs; no more are begun on a machine than have capacity.
 
     Yields
     ------
@@ -167,7 +167,7 @@ def parallel_map(
         If Ray is not installed.
     """
     with _connected(address) as ray:
-        yield from _streamed(ray, work, jobs, load, retries, None if memory_mb is None else round(memory_mb * 2**20))
+        yield from _execute(ray, work, jobs, load, retries, None if memory_mb is None else round(memory_mb * 2**20))
 
 
 def _ray() -> Any:
@@ -226,19 +226,19 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Room(NamedTuple):
+class _Capacity(NamedTuple):
     jobs: int
     size: float  # bytes
 
 
-def _room(ray: Any) -> _Room:
+def _capacity(ray: Any) -> _Capacity:
     has = ray.cluster_resources()
-    return _Room(AHEAD * int(has.get("CPU", 0)), has.get("object_store_memory", 0) / 2)
+    return _Capacity(JOBS_PER_CORE * int(has.get("CPU", 0)), has.get("object_store_memory", 0) / 2)
 
 
-def _need(ray: Any, memory: int | None) -> _Room:
-    room = _room(ray)
-    if not room.jobs:
+def _need(ray: Any, memory: int | None) -> _Capacity:
+    capacity = _capacity(ray)
+    if not capacity.jobs:
         raise InputError("the Ray cluster has no core to work on: was it started with --num-cpus=0?")
     if memory is not None:
         most = max(node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"])
@@ -247,10 +247,10 @@ def _need(ray: Any, memory: int | None) -> _Room:
                 f"a job needs {memory / 2**20:.0f} MB, and no machine of the Ray cluster has more than "
                 f"{most / 2**20:.0f} MB"
             )
-    return room
+    return capacity
 
 
-def _streamed(
+def _execute(
     ray: Any,
     work: Callable[[Any], Result],
     jobs: Iterable[Job],
@@ -258,7 +258,7 @@ def _streamed(
     retries: int,
     memory: int | None,
 ) -> Iterator[tuple[Job, Result | Exception]]:
-    room, looked = _need(ray, memory), time.monotonic()
+    capacity, looked = _need(ray, memory), time.monotonic()
     packed = ray.cloudpickle.dumps(work)
     name, held = hashlib.sha256(packed).hexdigest(), ray.put(packed)
     task = ray.remote(_task).options(num_cpus=1, max_retries=retries, memory=memory)
@@ -266,7 +266,7 @@ def _streamed(
     running = dict[Any, tuple[Job, int]]()  # with the bytes on their way
     try:
         while more or running:
-            if more and _fits(running.values(), room):
+            if more and _fits(running.values(), capacity):
                 try:
                     job = next(waiting)
                 except StopIteration:
@@ -279,33 +279,33 @@ def _streamed(
                 else:
                     running[task.remote(held, name, given, package_digest())] = job, len(given)
                 continue
-            with _while_it_lives():
-                done, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_AGAIN_S)
+            with _wrap_connection_errors():
+                done, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
                 results = [_result(ray, reference, retries) for reference in done]
             for reference, result in zip(done, results, strict=True):
                 job, _ = running.pop(reference)
                 yield job, result
-            if time.monotonic() - looked > LOOK_AGAIN_S:
-                room, looked = _still(_room(ray), room), time.monotonic()
+            if time.monotonic() - looked > POLL_S:
+                capacity, looked = _warn_if_empty(_capacity(ray), capacity), time.monotonic()
     finally:
         for reference in running:
             with suppress(Exception):
                 ray.cancel(reference, force=True)
 
 
-def _fits(running: Collection[tuple[Any, int]], room: _Room) -> bool:
+def _fits(running: Collection[tuple[Any, int]], capacity: _Capacity) -> bool:
     """Whether another job may be handed out; one always may, however large."""
-    return not running or (len(running) < room.jobs and sum(size for _, size in running) < room.size)
+    return not running or (len(running) < capacity.jobs and sum(size for _, size in running) < capacity.size)
 
 
-def _still(now: _Room, before: _Room) -> _Room:
+def _warn_if_empty(now: _Capacity, before: _Capacity) -> _Capacity:
     if before.jobs and not now.jobs:
         _log.warning("no machine is left in the Ray cluster: waiting for one")
     return now
 
 
 @contextmanager
-def _while_it_lives() -> Iterator[None]:
+def _wrap_connection_errors() -> Iterator[None]:
     try:
         yield
     except ConnectionError as error:

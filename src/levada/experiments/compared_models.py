@@ -1,4 +1,4 @@
-"""The models that a study compares: what tables call them, and which recordings they were trained on."""
+"""The models that a study compares: their names in tables, and which recordings they were trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["display_names", "trained_items"]
 
 
 def display_names(study: Study) -> dict[str, str]:
-    """What tables call each model: its name, or that of its folder, wherever it lies.
+    """Name of each model in tables: its name, or that of its folder, wherever it lies.
 
     A folder of the name of another model has the beginning of the digest of its content beside it.
     """
@@ -26,10 +26,10 @@ def display_names(study: Study) -> dict[str, str]:
         if not is_path(path):
             labels[name] = name
             continue
-        there = Path(path)
-        label = f"{word}{':' if word else ''}{there.name}"
+        folder = Path(path)
+        label = f"{word}{':' if word else ''}{folder.name}"
         if label in taken:
-            label += f" ({audio.content_hash(there)[:6]})" if there.exists() else f" ({path})"
+            label += f" ({audio.content_hash(folder)[:6]})" if folder.exists() else f" ({path})"
         labels[name] = label
         taken.add(label)
     return labels
@@ -38,23 +38,23 @@ def display_names(study: Study) -> dict[str, str]:
 def trained_items(
     source: Source, corpus: Corpus[Any], test: Sequence[Any], trained: Mapping[str, frozenset[str]]
 ) -> dict[str, str]:
-    """Ids of what is not to be scored, and which models were trained on it, or on others of its group."""
-    known = frozenset[str]().union(*trained.values())
-    if not known:
+    """Ids of test recordings that models were trained on, or on others of their group -> names of these models."""
+    files = frozenset[str]().union(*trained.values())
+    if not files:
         return {}
     items = corpus.tracks if corpus.labels == "stems" else corpus.annotated
-    found, groups = dict[str, str](), dict[str, list[str]]()
+    excluded, groups = dict[str, str](), dict[str, list[str]]()
     for item in items:
         of = _file_hashes(item)
-        if names := [name for name, files in trained.items() if of & files]:
-            found[item.id] = ", ".join(names)
+        if names := [name for name, of_model in trained.items() if of & of_model]:
+            excluded[item.id] = ", ".join(names)
             groups.setdefault(item.group or item.id, []).extend(names)
     if not (source.halves or source.ignore_groups):
         for item in items:
-            if (group := item.group or item.id) in groups and item.id not in found:
-                found[item.id] = f"{', '.join(dict.fromkeys(groups[group]))}: others of its group"
+            if (group := item.group or item.id) in groups and item.id not in excluded:
+                excluded[item.id] = f"{', '.join(dict.fromkeys(groups[group]))}: others of its group"
     scored = {getattr(item, "track", item).id for item in test}
-    return {one: why for one, why in found.items() if one in scored}
+    return {one: why for one, why in excluded.items() if one in scored}
 
 
 def _file_hashes(track: Any) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""One run: labels are drawn, a model is adapted, and it is scored on recordings that gave no labels.
+"""One run: labels are sampled, a model is adapted, and it is scored on other recordings.
 
-What comes of it is a dict from file name to bytes. Whoever asked for it writes them: a run may be done by another
-process or another machine, and only one process writes to the folder of a study.
+Its result is a dict from file names to bytes, written by the caller: a run may be done by another process or on another
+machine, and only one process writes to the folder of a study.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True)
 class Job:
-    """A run, as a process needs to know it.
+    """A run with all that a process needs to do it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Job:
     study : str
     keep_weights : bool
     model : str
-        Name or folder of the base; what the plan calls it, by default.
+        Name or folder of the base; its name in the plan by default.
     """
 
     plan: Plan
@@ -116,7 +116,7 @@ def run(job: Job) -> dict[str, bytes]:
 
 
 def failure(job: Job, error: BaseException) -> dict[str, bytes]:
-    """The files of a run that failed: why."""
+    """Files of a failed run: its error."""
     reason = str(error) or "no reason given"
     problem = reason if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
     return {RECORD: _record(job, [], [], None, {}, error=problem)}
@@ -156,7 +156,7 @@ def _warm_up(task: str) -> None:
     from levada.learning import training
 
     with suppress(MissingExtra):
-        training._lightning()
+        training.import_lightning()
     TASKS[task].warm_up()
 
 
@@ -210,9 +210,9 @@ def _id(item: Any) -> str:
 
 
 def _environment() -> dict[str, Any]:
-    found: dict[str, Any] = {"levada": __version__, "python": platform.python_version()}
+    versions: dict[str, Any] = {"levada": __version__, "python": platform.python_version()}
     for library in ("torch", "numpy", "scipy"):
         with suppress(metadata.PackageNotFoundError):
-            found[library] = metadata.version(library)
+            versions[library] = metadata.version(library)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return found | {"platform": platform.platform(), "machine": platform.machine(), "cores": cores, "threads": 1}
+    return versions | {"platform": platform.platform(), "machine": platform.machine(), "cores": cores, "threads": 1}

@@ -1,6 +1,6 @@
 """Specs of studies: a TOML file names corpora, budgets, strategies and the rest, and is read strictly.
 
-A key that is not known, a value that cannot be meant and a grid without a run are told with the line they stand in.
+Unknown keys, invalid values and empty grids are errors with the line in the file.
 Names of strategies, models, schemes and layers are checked when the grid is laid out, where they are looked up.
 """
 
@@ -28,7 +28,7 @@ PRETRAINED = "pretrained"
 """The strategy without labels: models are scored as they are."""
 MIRDATA = "mirdata:"
 PREFIXES = ("", "bayes", "beat_this", "demucs")
-"""What may stand before the path of a model, and a colon between them."""
+"""Prefixes of the path of a model, before a colon."""
 MOST_SEEDS = 1000
 
 
@@ -39,7 +39,7 @@ class Source:
     Parameters
     ----------
     name : str
-        What tables call it.
+        Name in tables.
     path : str
         A folder, or ``mirdata:NAME``; empty where the corpus is rendered.
     render : str
@@ -86,28 +86,28 @@ class Source:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study asks: every combination of these is a run.
+    """Spec of a study: every combination of these is a run.
 
     Parameters
     ----------
     name : str
     corpora : tuple of Source
     strategies : tuple of str
-        Names in `STRATEGIES` of `adapt.beats` or `adapt.stems`, and "pretrained" for the bases as they are.
+        Strategies of the task, and "pretrained" for the bases without labels.
     minutes : tuple of float
         Budgets of labels.
     bases : tuple of str
-        Models that are fine-tuned, and that "pretrained" scores.
+        Models to adapt, and to score with "pretrained".
     external : tuple of str
-        Models that are scored as they are, beside them.
+        Other models to score without labels.
     selection : tuple of str
-        What is labelled: "random", or a scheme of `levada select`.
+        Schemes of selection of labels: "random", or one of `levada select`.
     augmentation : tuple of tuple of str
         Levels: ("all",), ("none",), or kinds in `AUGMENTATIONS` of the task.
     layers : tuple of tuple of str
         Levels: ("all",), or beginnings of names of layers.
     seeds : tuple of int
-        Each is another split, another draw of labels and another training.
+        Each is another split, another sample of labels and another training.
     test : float
         Share of the annotated recordings of a corpus that is scored.
     trim_s : float, optional
@@ -155,19 +155,18 @@ def read_spec(path: str | Path) -> Study:
     Raises
     ------
     InputError
-        If it cannot be read, holds a key that is not known or a value that makes no sense, or leaves nothing to run.
-        The line is told.
+        If it cannot be read, has an unknown key or an invalid value, or leaves nothing to run; with its line.
     """
     given = read_toml(path)
     reader = _Reader(Path(path))
-    reader.known(given, _KEYS, ())
+    reader.check_keys(given, _KEYS, ())
     corpora = given.get("corpora", {})
     if not isinstance(corpora, dict) or not corpora:
-        raise reader.wrong('names no corpora: write [corpora] and under it NAME = "FOLDER"', "corpora")
+        raise reader.error('names no corpora: write [corpora] and under it NAME = "FOLDER"', "corpora")
     task = reader.task(given)
     study = Study(
         name=reader.name(given),
-        corpora=tuple(replace(reader.source(name, said), task=task) for name, said in corpora.items()),
+        corpora=tuple(replace(reader.source(name, entry), task=task) for name, entry in corpora.items()),
         strategies=reader.names(given, "strategies", ()),
         minutes=reader.minutes(given),
         bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
@@ -185,13 +184,13 @@ def read_spec(path: str | Path) -> Study:
     )
     reader.kinds(study.augmentation, TASKS[task].AUGMENTATIONS)
     if not study.strategies and not study.external:
-        raise reader.wrong("has no run in it: name strategies, or external models to score", "strategies")
+        raise reader.error("has no run in it: name strategies, or external models to score", "strategies")
     budgets = study.minutes or all(source.minutes for source in study.corpora)
     if set(study.strategies) - {PRETRAINED} and not budgets:
-        raise reader.wrong("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
+        raise reader.error("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
     for key in ("bases", "selection"):
         if not getattr(study, key):
-            raise reader.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
+            raise reader.error(f"has no run in it: {key} is empty; leave it out for its default", key)
     return study
 
 
@@ -210,35 +209,35 @@ _RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Values of a spec, checked; whoever asks says where they stand."""
+    """Checks values of a spec; `where` are the keys of the table they are in."""
 
     path: Path
 
-    def wrong(self, problem: str, *keys: str) -> InputError:
+    def error(self, problem: str, *keys: str) -> InputError:
         return InputError(problem, path=self.path, line=line_of(self.path, *keys))
 
-    def known(self, given: Mapping[str, Any], keys: Iterable[str], where: tuple[str, ...]) -> None:
+    def check_keys(self, given: Mapping[str, Any], keys: Iterable[str], where: tuple[str, ...]) -> None:
         keys = list(keys)
         for key in given:
             if key not in keys:
-                raise self.wrong(f"{key!r} is not a key it may have; {suggest(key, keys)}", *where, key)
+                raise self.error(f"{key!r} is not a key of it; {suggest(key, keys)}", *where, key)
 
     def name(self, given: Mapping[str, Any]) -> str:
         name = given.get("name", self.path.stem)
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w .+-]{0,99}", name):
-            raise self.wrong(f"name must be a short text of letters, numbers, spaces and - + . _, not {name!r}", "name")
+            raise self.error(f"name must be a short text of letters, numbers, spaces and - + . _, not {name!r}", "name")
         return name
 
     def task(self, given: Mapping[str, Any]) -> str:
         task = given.get("task", "beats")
         if task not in TASKS:
-            raise self.wrong(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
+            raise self.error(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
         return str(task)
 
     def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
         value = given.get(key, False)
         if not isinstance(value, bool):
-            raise self.wrong(f"{key} must be true or false, not {value!r}", *where, key)
+            raise self.error(f"{key} must be true or false, not {value!r}", *where, key)
         return value
 
     def number(
@@ -254,38 +253,38 @@ class _Reader:
         value = given.get(key, default)
         between = f"{key} must be a number between {low:g} and {high:g}, not {value!r}"
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.wrong(between, *where, key)
+            raise self.error(between, *where, key)
         if not ends and value in (low, high):
-            raise self.wrong(between, *where, key)
+            raise self.error(between, *where, key)
         return float(value)
 
     def whole(self, given: Mapping[str, Any], key: str, default: int, *where: str, low: int, high: int) -> int:
         value = given.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.wrong(f"{key} must be a whole number between {low} and {high}, not {value!r}", *where, key)
+            raise self.error(f"{key} must be a whole number between {low} and {high}, not {value!r}", *where, key)
         return value
 
     def table(self, given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         value = given.get(key, {})
         if not isinstance(value, dict):
-            raise self.wrong(f"{key} must be a table: [{key}]", key)
+            raise self.error(f"{key} must be a table: [{key}]", key)
         return value
 
     def listed(self, given: Mapping[str, Any], key: str, default: Iterable[Any], *where: str) -> list[Any]:
         value = given.get(key, list(default))
         if not isinstance(value, list):
-            raise self.wrong(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), *where, key)
+            raise self.error(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), *where, key)
         for place, entry in enumerate(value):
             if entry in value[:place]:
-                raise self.wrong(f"{key} has {entry!r} twice", *where, key)
+                raise self.error(f"{key} has {entry!r} twice", *where, key)
         return value
 
     def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        found = self.listed(given, key, default)
-        for entry in found:
+        values = self.listed(given, key, default)
+        for entry in values:
             if not isinstance(entry, str) or not entry:
-                raise self.wrong(f"{key} must hold names in quotation marks, not {entry!r}", key)
-        return tuple(found)
+                raise self.error(f"{key} must hold names in quotation marks, not {entry!r}", key)
+        return tuple(values)
 
     def model(self, name: str) -> str:
         """A name of a model as it is; a path is relative to the spec."""
@@ -298,69 +297,68 @@ class _Reader:
         return str((self.path.parent / Path(path).expanduser()).absolute())
 
     def minutes(self, given: Mapping[str, Any], *where: str) -> tuple[float, ...]:
-        found = self.listed(given, "minutes", (), *where)
-        for entry in found:
+        values = self.listed(given, "minutes", (), *where)
+        for entry in values:
             if isinstance(entry, bool) or not isinstance(entry, int | float) or not 0 < entry < math.inf:
-                raise self.wrong(f"minutes must hold budgets above 0, not {entry!r}", *where, "minutes")
-        return tuple(float(entry) for entry in found)
+                raise self.error(f"minutes must hold budgets above 0, not {entry!r}", *where, "minutes")
+        return tuple(float(entry) for entry in values)
 
     def seeds(self, given: Mapping[str, Any]) -> tuple[int, ...]:
         if not isinstance(given.get("seeds", 1), list):
             return tuple(range(self.whole(given, "seeds", 1, low=1, high=MOST_SEEDS)))
-        found = self.listed(given, "seeds", ())
-        for entry in found:
+        values = self.listed(given, "seeds", ())
+        for entry in values:
             if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < 2**31:
-                raise self.wrong(f"seeds must be whole numbers that are not negative, not {entry!r}", "seeds")
-        if not found:
-            raise self.wrong("has no run in it: seeds is empty", "seeds")
-        return tuple(found)
+                raise self.error(f"seeds must be whole numbers that are not negative, not {entry!r}", "seeds")
+        if not values:
+            raise self.error("has no run in it: seeds is empty", "seeds")
+        return tuple(values)
 
     def levels(self, given: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], ...]:
-        found = []
+        values = []
         for entry in self.listed(given, key, (ALL,)):
             words = [entry] if isinstance(entry, str) else entry
             if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-                raise self.wrong(f"{key} must hold names, or lists of names, not {entry!r}", key)
+                raise self.error(f"{key} must hold names, or lists of names, not {entry!r}", key)
             if len(words) > 1 and {ALL, NONE} & set(words):
-                raise self.wrong(f"{key}: {words} is one level, and 'all' or 'none' must stand alone in one", key)
-            found.append(tuple(words))
-        if not found:
-            raise self.wrong(f"has no run in it: {key} is empty; leave it out for its default", key)
-        return tuple(found)
+                raise self.error(f"{key}: {words} is one level, and 'all' or 'none' must stand alone in one", key)
+            values.append(tuple(words))
+        if not values:
+            raise self.error(f"has no run in it: {key} is empty; leave it out for its default", key)
+        return tuple(values)
 
     def kinds(self, levels: Iterable[tuple[str, ...]], kinds: Iterable[str]) -> None:
         known = (ALL, NONE, *kinds)
         for word in (word for level in levels for word in level):
             if word not in known:
-                raise self.wrong(f"there is no augmentation {word!r}; {suggest(word, known)}", "augmentation")
+                raise self.error(f"there is no augmentation {word!r}; {suggest(word, known)}", "augmentation")
 
-    def source(self, name: str, said: Any) -> Source:
+    def source(self, name: str, entry: Any) -> Source:
         where = ("corpora", name)
-        if isinstance(said, str):
-            said = {"path": said}
-        if not isinstance(said, dict) or ("path" in said) == ("render" in said):
+        if isinstance(entry, str):
+            entry = {"path": entry}
+        if not isinstance(entry, dict) or ("path" in entry) == ("render" in entry):
             problem = f"the corpus {name!r} must be a folder, mirdata:NAME, or a table with either path or render"
-            raise self.wrong(problem, *where)
+            raise self.error(problem, *where)
         if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
-            raise self.wrong(f"{name!r} cannot name a corpus: use letters, numbers, spaces and - + . _", *where)
-        keys = _RENDER_KEYS if "render" in said else _FOLDER_KEYS
-        self.known(said, keys, where)
-        place = str(said["render"] if "render" in said else said["path"])
+            raise self.error(f"{name!r} cannot name a corpus: use letters, numbers, spaces and - + . _", *where)
+        keys = _RENDER_KEYS if "render" in entry else _FOLDER_KEYS
+        self.check_keys(entry, keys, where)
+        path = str(entry["render"] if "render" in entry else entry["path"])
         for key in ("path", "render", "sounds"):
-            if not isinstance(said.get(key, "-"), str) or not said.get(key, "-"):
-                raise self.wrong(f"{key} must be a text in quotation marks, not {said[key]!r}", *where, key)
-        flags: dict[str, Any] = {key: self.flag(said, key, *where) for key in ("halves", "ignore_groups", "optional")}
-        flags |= {"minutes": self.minutes(said, *where), "line": line_of(self.path, *where)}
-        if "path" in said:
-            path = place if place.startswith(MIRDATA) else self.beside(place)
-            return Source(name, path=path, **flags)
+            if not isinstance(entry.get(key, "-"), str) or not entry.get(key, "-"):
+                raise self.error(f"{key} must be a text in quotation marks, not {entry[key]!r}", *where, key)
+        flags: dict[str, Any] = {key: self.flag(entry, key, *where) for key in ("halves", "ignore_groups", "optional")}
+        flags |= {"minutes": self.minutes(entry, *where), "line": line_of(self.path, *where)}
+        if "path" in entry:
+            return Source(name, path=path if path.startswith(MIRDATA) else self.beside(path), **flags)
         return Source(
             name,
-            render=self.beside(place) if place.endswith(".toml") else place,
-            recordings=self.whole(said, "recordings", Source.recordings, *where, low=1, high=10_000),
-            seconds=self.number(said, "seconds", Source.seconds, *where, low=2, high=900),
-            seed=self.whole(said, "seed", Source.seed, *where, low=0, high=2**31),
-            sounds=self.sounds(said.get("sounds", Source.sounds)),
+            render=self.beside(path) if path.endswith(".toml") else path,
+            recordings=self.whole(entry, "recordings", Source.recordings, *where, low=1, high=10_000),
+            seconds=self.number(entry, "seconds", Source.seconds, *where, low=2, high=900),
+            seed=self.whole(entry, "seed", Source.seed, *where, low=0, high=2**31),
+            sounds=self.sounds(entry.get("sounds", Source.sounds)),
             **flags,
         )
 

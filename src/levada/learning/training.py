@@ -126,7 +126,7 @@ def fit(
         After SIGINT (Ctrl-C), and SIGTERM where the program handles it: the step is finished and saved, and the same
         call goes on from there. A second signal ends it at once.
     """
-    lightning = _lightning()
+    lightning = import_lightning()
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def _steps_done(checkpoint: Path) -> int:
         raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
 
 
-def _lightning() -> Any:
+def import_lightning() -> Any:
     try:
         import lightning.pytorch as lightning
     except ImportError:
