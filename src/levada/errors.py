@@ -1,6 +1,6 @@
-"""What is said when the user's input is at fault.
+"""Errors of user input, with messages that need no traceback.
 
-One class, so that a door can tell the user's mistakes (exit code 2, the message alone) from ours (exit code 1).
+The command line shows an `InputError` as a message (exit code 2); any other exception is a bug (exit code 1).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Warned = tuple[str, int, str]
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """Invalid input of the user.
 
     Parameters
     ----------
     problem : str
-        What is wrong and what to do about it, in one sentence or two.
+        The problem and what to do about it.
     path : path-like or None
-        The file at fault.
+        The file with the problem.
     line, column : int or None
-        The line at fault and where in it, counted from 1.
+        The position of the problem, counted from 1.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class MissingExtra(InputError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended what was being done; work that can be continued was kept.
+    """Interrupted by a signal; finished work is kept and can be continued.
 
     Parameters
     ----------
     number : int
         The signal.
     report : mapping, optional
-        What was done until then, as JSON has it.
+        Results until then, as JSON.
     """
 
     def __init__(self, number: int = signal.SIGINT, *, report: Mapping[str, Any] | None = None) -> None:
@@ -93,12 +93,12 @@ class Interrupted(KeyboardInterrupt):
 
     @classmethod
     def of(cls, stop: KeyboardInterrupt, *, report: Mapping[str, Any] | None = None) -> Interrupted:
-        """The same for any `KeyboardInterrupt`, with a report."""
+        """Convert any `KeyboardInterrupt`, with a report."""
         return cls(getattr(stop, "number", signal.SIGINT), report=report or getattr(stop, "report", None))
 
     @property
     def exit_code(self) -> int:
-        """That of a process which ends for it, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        """Exit code as in shells: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.number
 
 
@@ -129,7 +129,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def to_picklable(error: Exception) -> Exception:
-    """An exception that can be sent to another process.
+    """Convert an exception to one that can be pickled.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ _PROBLEMS = {
 
 
 def os_error_text(error: OSError) -> str:
-    """Say in plain words what the operating system refused."""
+    """Return a message for an error of the operating system."""
     known = _PROBLEMS.get(error.errno or 0)
     return known or f"cannot be used: {(error.strerror or str(error) or type(error).__name__).lower()}"
 
@@ -237,12 +237,12 @@ def check_number(name: str, value: object, least: float, most: float = math.inf)
 
 @contextmanager
 def wrap_read_errors(path: str | Path) -> Iterator[None]:
-    """Turn what the operating system refuses about a file that is read into an `InputError` that names it.
+    """Convert an `OSError` about an input file into an `InputError`.
 
     Parameters
     ----------
     path : path-like
-        The file that is named where the error names none.
+        The file, unless the error names another.
 
     Raises
     ------

@@ -157,11 +157,11 @@ class TestReading:
     def test_damaged(self, dataset, keep):
         path = dataset / "rock.mid"
         path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(InputError, match="no MIDI file") as told:
+        with pytest.raises(InputError, match="cannot be read as MIDI") as told:
             read_groove(Groove(path, "4-4"))
         assert told.value.path == path
 
     def test_text(self, dataset):
         (dataset / "rock.mid").write_text("this is no music")
-        with pytest.raises(InputError, match="no MIDI file"):
+        with pytest.raises(InputError, match="cannot be read as MIDI"):
             read_groove(list_grooves(dataset)[0])

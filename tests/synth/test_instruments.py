@@ -400,7 +400,7 @@ class TestMixed:
 
     @pytest.mark.parametrize("shares", [[], [(0.0, synthesise)], [(-1.0, synthesise), (2.0, synthesise)]])
     def test_shares_that_make_no_sense(self, shares):
-        with pytest.raises(InputError, match="shares"):
+        with pytest.raises(InputError, match="probabilities"):
             mix_sources(shares)
 
     def test_is_handed_to_other_processes(self):

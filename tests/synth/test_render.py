@@ -138,5 +138,5 @@ class TestRender:
             for sounds in (mix_sources([(1.0, synthesise)]), mix_sources([(1.0, synthesise), (0.0, nobody)]))
         )
         assert ours.mixture.tobytes() == same.mixture.tobytes()
-        with pytest.raises(LookupError, match="nobody who has a"):
+        with pytest.raises(LookupError, match="no instrument source has"):
             render(CANDOMBE, duration_s=3, rng=rng(), sounds=mix_sources([(1.0, nobody)]))

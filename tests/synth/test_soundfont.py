@@ -222,7 +222,7 @@ print(sorted(heard.items()))
         assert hashlib.sha256(b"").hexdigest() not in told.pop()
 
     def test_what_is_remembered_is_bounded(self, tone, monkeypatch):
-        monkeypatch.setattr("levada.synth.instruments.fluidsynth_font.REMEMBERED_BYTES", 200_000)
+        monkeypatch.setattr("levada.synth.instruments.fluidsynth_font.CACHE_BYTES", 200_000)
         opened = open_font.__wrapped__(str(tone))
         first = opened.note(0, 0, 60, velocity=100, duration_s=0.5)
         for key in range(40, 80):

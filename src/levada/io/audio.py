@@ -1,8 +1,8 @@
-"""Recordings in and out: samples are float32 [shape=(channels, samples)] and travel with their rate, in Hz.
+"""Reading and writing audio: samples are float32 [shape=(channels, samples)], sample rates are in Hz.
 
 wav, flac, mp3, ogg, opus and their like are read by libsndfile; anything else (m4a, webm, wma, …) by the
-ffmpeg program or by PyAV where one of them is installed. What is read is always finite: samples that are not
-numbers become silence, and a warning says so. A truncated file gives what is there, with a warning.
+ffmpeg program or by PyAV where one of them is installed. Samples are always finite: NaN and
+infinity are replaced by silence, with a warning. A truncated file is read to its end, with a warning.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _FOREIGN = {
 _CANCELLED = 0.01
 _MOST_CHANNELS = 64
 SUFFIXES = frozenset(_NATIVE | _FOREIGN)
-"""Suffixes, in lower case, of what is taken for a recording in a folder."""
+"""Suffixes of audio files, in lower case."""
 
 _WRITTEN = {
     ".wav": ("WAV", "PCM_24"),
@@ -73,9 +73,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording is, without its samples."""
+    """Properties of an audio file."""
 
-    duration_s: float  # how long it lasts
+    duration_s: float  # in seconds
     rate: int  # samples a second in each channel, in Hz
     channels: int  # 1 is mono
     samples: int  # in each channel
@@ -83,7 +83,7 @@ class AudioInfo:
 
 
 def info(path: str | Path) -> AudioInfo:
-    """Length, rate and channels of a recording.
+    """Return duration, sample rate and channels of an audio file.
 
     A recording that libsndfile cannot read is decoded from beginning to end to know its exact length.
 
@@ -103,7 +103,7 @@ def info(path: str | Path) -> AudioInfo:
 
 
 def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = None) -> tuple[Samples, int]:
-    """Read a recording or a stretch of it, every channel, at its own rate.
+    """Read an audio file or an excerpt, all channels, at its sample rate.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
     start_s : float
         Where to start, in seconds, rounded to the nearest sample.
     duration_s : float, optional
-        How much to read, in seconds; less is returned where the recording ends earlier.
+        Length to read, in seconds; less is returned if the file ends earlier.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
         raise InputError(f"cannot read {duration_s} s from {start_s} s on: both must be positive", path=path)
     with open_audio(path, start_s=start_s) as recording:
         wanted = None if duration_s is None else max(1, round(duration_s * recording.rate))
-        samples = _gathered(recording, limit=wanted)
+        samples = _concatenate(recording, limit=wanted)
         if not samples.size:
             empty = "has no audio samples" if start_s == 0 else f"ends before {start_s:g} s"
             raise InputError(empty, path=path)
@@ -138,7 +138,7 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
 
 
 def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
-    """Read a recording piece by piece, in memory that does not grow with its length.
+    """Read an audio file in blocks, in constant memory.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]
     Yields
     ------
     samples : float32 [shape=(channels, n)]
-        One after the other they are what `read` gives.
+        Concatenated, they are what `read` returns.
 
     Raises
     ------
@@ -168,19 +168,19 @@ def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]
 
 def _reblocked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
     """Cut consecutive pieces into blocks of `size` samples; the last one may be shorter."""
-    held: list[Samples] = []
+    pending: list[Samples] = []
     count = 0
     for piece in pieces:
         rest = piece
         while count + rest.shape[1] >= size:
             cut = size - count
-            yield np.concatenate([*held, rest[:, :cut]], axis=1) if held else rest[:, :cut]
-            held, rest, count = [], rest[:, cut:], 0
+            yield np.concatenate([*pending, rest[:, :cut]], axis=1) if pending else rest[:, :cut]
+            pending, rest, count = [], rest[:, cut:], 0
         if rest.shape[1]:
-            held.append(rest)
+            pending.append(rest)
             count += rest.shape[1]
     if count:
-        yield np.concatenate(held, axis=1)
+        yield np.concatenate(pending, axis=1)
 
 
 def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = False) -> None:
@@ -223,7 +223,7 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
     container, codec = _WRITTEN[suffix]
     channels, length = sound.shape
-    with atomic_file(path, force=force) as temporary, _explained(Path(path), f"{channels} channels at {rate} Hz"):
+    with atomic_file(path, force=force) as temporary, _wrap_errors(Path(path), f"{channels} channels at {rate} Hz"):
         with soundfile.SoundFile(
             temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
         ) as file:
@@ -243,19 +243,19 @@ def open_writer(
     length: int = 0,
     named: str | Path | None = None,
 ) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
-    """Lend a function that writes a wav, flac or aiff file piece by piece.
+    """Open a wav, flac or aiff file and yield a function that writes blocks.
 
     Parameters
     ----------
     path : path-like
-        The file: a temporary one, as it is half until the block ends.
+        The file; a temporary one, as it is incomplete until the block ends.
     rate, channels : int
     codec : str
         "PCM_16", "PCM_24", or "FLOAT" where the container can hold that.
     length : int
-        Samples a channel to come, if known: a wav beyond 4 GB needs another header.
+        Number of samples per channel, if known: a wav beyond 4 GB needs an RF64 header.
     named : path-like, optional
-        What errors call the file.
+        Name of the file in error messages.
 
     Yields
     ------
@@ -273,25 +273,25 @@ def open_writer(
     container = _WRITTEN[target.suffix.lower()][0]
     if container == "WAV" and length * channels * 4 >= 1 << 32:
         container = "RF64"
-    with _explained(target, f"{channels} channels at {rate} Hz"):
+    with _wrap_errors(target, f"{channels} channels at {rate} Hz"):
         file = soundfile.SoundFile(path, "w", samplerate=rate, channels=channels, format=container, subtype=codec)
 
     def write(piece: npt.NDArray[Any]) -> None:
         nonlocal count
         count += piece.shape[1]
-        with _explained(target, "its samples"):
+        with _wrap_errors(target, "its samples"):
             file.write(np.ascontiguousarray((piece << _UNUSED_BITS[codec] if codec in _UNUSED_BITS else piece).T))
 
     with file:
         yield write
-    with _explained(target, "its samples"):
+    with _wrap_errors(target, "its samples"):
         if soundfile.info(str(path)).frames != count:
             raise InputError("could not be written as a whole: is the disk full?", path=target)
 
 
 @contextmanager
-def _explained(path: Path, what: str) -> Iterator[None]:
-    """Say in the user's words what libsndfile could not do."""
+def _wrap_errors(path: Path, what: str) -> Iterator[None]:
+    """Convert errors of libsndfile into `InputError`."""
     import soundfile
 
     try:
@@ -331,7 +331,7 @@ def resample(samples: npt.ArrayLike, *, rate: int, to: int) -> Samples:
 
 
 def to_mono(samples: npt.ArrayLike) -> Samples:
-    """Average the channels, unless they cancel each other.
+    """Mix to mono by averaging, unless the channels cancel each other.
 
     Where the average has less than a hundredth of the channels' mean power, as when one side of a stereo recording is
     inverted, it is the channel with most power instead.
@@ -353,7 +353,7 @@ def to_mono(samples: npt.ArrayLike) -> Samples:
 
 
 def channels_first(samples: npt.ArrayLike) -> Samples:
-    """Check that samples in memory are [shape=(channels, samples)], as libraries differ.
+    """Check that an array is [shape=(channels, samples)], and convert it.
 
     Parameters
     ----------
@@ -366,7 +366,7 @@ def channels_first(samples: npt.ArrayLike) -> Samples:
     Raises
     ------
     InputError
-        If there are more than two axes, or far more channels than samples: then they are the other way round.
+        If there are more than two axes, or far more channels than samples: then the axes are swapped.
     """
     sound = np.atleast_2d(np.asarray(samples, dtype=np.float32))
     if sound.ndim > 2:
@@ -416,7 +416,7 @@ def channels_cancel(samples: Samples) -> bool:
 
 
 def to_mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0) -> Iterator[Samples]:
-    """Mix consecutive pieces of a recording to mono, the same however it was cut into pieces.
+    """Mix consecutive blocks to mono; the result does not depend on the size of the blocks.
 
     Parameters
     ----------
@@ -424,7 +424,7 @@ def to_mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0
     rate : int
         In Hz.
     block_s : float
-        The stretch for which `to_mono` decides at once, in seconds.
+        Length of the segments to which `to_mono` is applied, in seconds.
 
     Yields
     ------
@@ -434,7 +434,7 @@ def to_mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0
 
 
 def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
-    """Render a click at every beat, a higher and louder one at every downbeat.
+    """Synthesise a click track: a click at every beat, higher and louder at downbeats.
 
     Beats are 1000 Hz and downbeats 1500 Hz, as in the tutorial of Davies, Böck & Fuentes, "Tempo, Beat and
     Downbeat Estimation", ISMIR 2021. A click starts at the sample nearest to its beat and
@@ -467,16 +467,16 @@ def clicks(beats: Beats, *, rate: int, duration_s: float) -> Samples:
 
 
 def add_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
-    """Mix clicks at the beats into a recording.
+    """Add clicks at the beats to a recording.
 
-    The recording is brought to a peak of half of full scale, so that the sum with the clicks never clips.
+    The recording is scaled to a peak of 0.49, so that the sum does not clip.
 
     Parameters
     ----------
     samples : float32 [shape=(channels, samples)] or [shape=(samples,)]
         The recording.
     beats : Beats
-        Where to click.
+        Beats of the clicks.
     rate : int
         In Hz.
 
@@ -501,11 +501,11 @@ def content_hash(path: str | Path) -> str:
     return sha256_of(path)
 
 
-def _gathered(recording: Recording, *, limit: int | None) -> Samples:
-    """Copy all pieces, or the first `limit` samples of them, into one array."""
-    room = min(recording.length or 0, 1 << 32)
-    room = max(1, room if limit is None else min(room, limit))
-    samples, count = np.empty((recording.channels, room), np.float32), 0
+def _concatenate(recording: Recording, *, limit: int | None) -> Samples:
+    """Concatenate all blocks, or the first `limit` samples of them."""
+    size = min(recording.length or 0, 1 << 32)
+    size = max(1, size if limit is None else min(size, limit))
+    samples, count = np.empty((recording.channels, size), np.float32), 0
     for piece in recording.pieces:
         new = piece if limit is None else piece[:, : limit - count]
         end = count + new.shape[1]

@@ -1,6 +1,6 @@
-"""Open a recording with whatever can decode it: libsndfile, the ffmpeg program or PyAV.
+"""Audio decoders: libsndfile, the ffmpeg program or PyAV.
 
-Times are those of a player's clock: where the sound of a video begins after its picture, silence stands before it.
+Times are those of a player: if the audio of a video begins after its picture, silence is inserted before it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["BLOCK", "Recording", "Samples", "check_audio_file", "lacks_length_he
 Samples = npt.NDArray[np.float32]
 
 BLOCK = 1 << 14
-"""Samples a channel that pass a decoder at once: what a damaged file may lose before the damage."""
+"""Samples per channel of one block of a decoder: a damaged file may lose as much before the damage."""
 
 _ENDLESS = 1 << 40  # samples a channel: a file whose header has no length
 _LARGEST = 2.0**32  # far beyond full scale of any integer format: damage, and the squares would overflow
@@ -49,20 +49,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording being decoded, from some start on."""
+    """An open audio file with an iterator over its samples."""
 
     rate: int
     channels: int
     codec: str
-    length: int | None  # samples a channel to come, where the decoder knows
-    promised: int | None  # as many as should come by the file's header
+    length: int | None  # remaining samples per channel, if known
+    promised: int | None  # remaining samples per channel according to the header
     pieces: Iterator[Samples]  # all finite, float32 [shape=(channels, n)]
-    note: str = ""  # what is wrong with the file, for a warning where it has been read to the end
+    note: str = ""  # a problem of the file, logged when it has been read
 
 
 @contextmanager
 def open_audio(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]:
-    """Open with whatever can decode it; the file is closed, or the program ended, with the block.
+    """Open an audio file with a suitable decoder.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def open_audio(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]
     Yields
     ------
     recording : Recording
-        Its pieces can be taken once.
+        Its blocks can be read once.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def open_audio(path: str | Path, *, start_s: float = 0.0) -> Iterator[Recording]
 
 
 def _decoder(path: str | Path, start_s: float, stack: ExitStack) -> Recording:
-    """Start whatever can decode a file; `stack` ends it."""
+    """Start a suitable decoder; `stack` closes it."""
     import soundfile
 
     parts = containers.sections(path)
@@ -118,7 +118,7 @@ _quiet_depth, _quiet_kept = 0, -1
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what libraries in C print on stderr off the terminal: libmpg123 cannot be asked to be silent."""
+    """Suppress stderr output of C libraries; libmpg123 has no quiet mode."""
     global _quiet_depth, _quiet_kept
     with _quiet_lock:
         if _quiet_depth == 0:
@@ -129,9 +129,9 @@ def _quiet() -> Iterator[None]:
             except OSError:  # it is closed
                 _quiet_kept = -1
             else:
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, 2)
-                os.close(nowhere)
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, 2)
+                os.close(null)
         _quiet_depth += 1
     try:
         yield
@@ -169,7 +169,7 @@ def _libsndfile(
 
 
 def _joined(file: soundfile.SoundFile, path: str | Path, parts: list[containers.Section]) -> Iterator[Samples]:
-    """Read one section after the other, with silence where some sound was lost between them."""
+    """Read sections in order, with silence for lost samples between them."""
     total, rate, channels = parts[0].lost, file.samplerate, file.channels
     yield from _silence(parts[0].lost, channels)
     for piece in _libsndfile_pieces(file, path):
@@ -204,7 +204,7 @@ def _silence(samples: int, channels: int) -> Iterator[Samples]:
 def _foreign_decoder(
     path: str | Path, start_s: float, error: soundfile.SoundFileError
 ) -> AbstractContextManager[Recording]:
-    """Decode what libsndfile cannot."""
+    """Choose ffmpeg or PyAV for a file that libsndfile cannot read."""
     known = getattr(error, "code", 1) != 1  # libsndfile's 1 is "format not recognised"
     problem = f"is damaged ({error.error_string.rstrip('.')})" if known else "is not audio"
     if shutil.which("ffmpeg"):
@@ -238,7 +238,7 @@ def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[
 
 
 def _header_length(file: soundfile.SoundFile) -> int:
-    """Count the samples that the header of a wav or aiff promises, where libsndfile found fewer, else 0."""
+    """Return the number of samples in the header of a truncated wav or aiff, else 0."""
     found = re.search(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
     if not found or not int(found[2]) or int(found[1]) >= 0xFFFFFF00:  # a stream's header knows no length
         return 0
@@ -253,17 +253,17 @@ def _ffmpeg(path: str | Path, start_s: float, problem: str) -> Iterator[Recordin
         ["-i", f"file:{os.path.abspath(path)}", "-map", "0:a:0"],
         ["-c:a", "pcm_f32le", "-f", "wav"],
     )
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([*command, *source, *target, "pipe:1"], stdout=subprocess.PIPE, stderr=said)
+    with tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen([*command, *source, *target, "pipe:1"], stdout=subprocess.PIPE, stderr=stderr)
         assert process.stdout is not None
         try:
             header = _wav_header(process.stdout)
             if header is None:
                 process.wait()
-                raise InputError(f"{problem}; ffmpeg finds no audio in it either ({_last_line(said)})", path=path)
+                raise InputError(f"{problem}; ffmpeg finds no audio in it either ({_last_line(stderr)})", path=path)
             rate, channels = header
-            pieces = _raw_pieces(process, channels, said, path)
-            codec = re.search(r"Audio: (\w+)", _text(said))
+            pieces = _raw_pieces(process, channels, stderr, path)
+            codec = re.search(r"Audio: (\w+)", _text(stderr))
             name = codec[1] if codec else "unknown"
             pieces = _delayed(pieces, _probed_delay_s(path), rate, channels, path)
             yield Recording(rate, channels, name, None, None, _from(pieces, round(start_s * rate)))
@@ -286,14 +286,14 @@ def _wav_header(pipe: IO[bytes]) -> tuple[int, int] | None:
 
 
 def _raw_pieces(
-    process: subprocess.Popen[bytes], channels: int, said: IO[bytes], path: str | Path
+    process: subprocess.Popen[bytes], channels: int, stderr: IO[bytes], path: str | Path
 ) -> Iterator[Samples]:
     assert process.stdout is not None
     while data := process.stdout.read(BLOCK * channels * 4):
         sound = np.frombuffer(data[: len(data) // (4 * channels) * 4 * channels], "<f4")
         yield np.ascontiguousarray(sound.reshape(-1, channels).T, np.float32)
     if process.wait():
-        _log.warning("%s: damaged, only what could be decoded is used (%s)", path, _last_line(said))
+        _log.warning("%s: damaged, only what could be decoded is used (%s)", path, _last_line(stderr))
 
 
 @contextmanager
@@ -328,16 +328,16 @@ def _pyav_pieces(container: Any, path: str | Path) -> Iterator[Samples]:
 
 
 def _pyav_start_s(stream: Any) -> float | None:
-    """When a stream begins, in seconds; None for a cover, which is shown all the time."""
+    """Return the start time of a stream, in seconds; None for cover art."""
     if stream.start_time is None or "attached_pic" in str(getattr(stream, "disposition", "")).lower():
         return None
     return float(stream.start_time * stream.time_base)
 
 
 def _probed_delay_s(path: str | Path) -> float:
-    """Ask ffprobe how much later than the picture the sound begins; 0 where it is not there or does not know."""
-    asked = "stream=codec_type,start_time:stream_disposition=attached_pic"
-    command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-show_entries", asked, "-of", "json"]
+    """Return the delay of audio after video according to ffprobe; 0 if unknown."""
+    entries = "stream=codec_type,start_time:stream_disposition=attached_pic"
+    command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file,pipe", "-show_entries", entries, "-of", "json"]
     try:
         found = subprocess.run(
             [*command, f"file:{os.path.abspath(path)}"], stdin=subprocess.DEVNULL, capture_output=True, check=True
@@ -354,7 +354,7 @@ def _probed_delay_s(path: str | Path) -> float:
 
 
 def _delay_s(sound_s: float | None, pictures_s: list[float | None]) -> float:
-    """How much later than the picture the sound begins: 0 without a picture, and where the sound begins first."""
+    """Return the delay of audio after video; 0 without video, or if the audio begins first."""
     known = [start_s for start_s in pictures_s if start_s is not None]
     return max(0.0, sound_s - min(known)) if sound_s is not None and known else 0.0
 
@@ -362,7 +362,7 @@ def _delay_s(sound_s: float | None, pictures_s: list[float | None]) -> float:
 def _delayed(
     pieces: Iterator[Samples], delay_s: float, rate: int, channels: int, path: str | Path
 ) -> Iterator[Samples]:
-    """Put silence before the sound of a video that begins after its picture."""
+    """Insert silence before audio that begins after the video."""
     if delay_s > _LONGEST_DELAY_S:
         _log.warning("%s: its sound begins %.0f s after the picture; times are from its sound on", path, delay_s)
         delay_s = 0.0
@@ -380,7 +380,7 @@ def _from(pieces: Iterator[Samples], start: int) -> Iterator[Samples]:
 
 
 def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[Samples]:
-    """Put silence in place of NaN, infinity and absurd values; warn once of these, and of a truncated file."""
+    """Replace NaN, infinity and absurd values by silence; warn once, and for truncated files."""
     total, clean = 0, True
     for piece in recording.pieces:
         bad = ~(np.abs(piece) <= _LARGEST)
@@ -400,7 +400,13 @@ def _finite(recording: Recording, path: str | Path, start_s: float) -> Iterator[
 
 
 def check_audio_file(path: str | Path) -> None:
-    """Refuse what cannot be opened as an ordinary file with something in it."""
+    """Check that a path is a regular, non-empty file.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
     with wrap_read_errors(path):
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -418,9 +424,9 @@ def lacks_length_header(path: str | Path) -> bool:
     return containers.lacks_length_header(path)
 
 
-def _text(said: IO[bytes]) -> str:
-    return os.pread(said.fileno(), 1 << 20, 0).decode("utf-8", "replace")
+def _text(stderr: IO[bytes]) -> str:
+    return os.pread(stderr.fileno(), 1 << 20, 0).decode("utf-8", "replace")
 
 
-def _last_line(said: IO[bytes]) -> str:
-    return (_text(said).strip().splitlines() or ["no reason given"])[-1]
+def _last_line(stderr: IO[bytes]) -> str:
+    return (_text(stderr).strip().splitlines() or ["no reason given"])[-1]

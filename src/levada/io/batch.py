@@ -1,4 +1,4 @@
-"""Folders of recordings, processed one after another into an output folder that a killed run can go on with."""
+"""Batch processing of folders of recordings, which a later run can continue."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ __all__ = [
 ]
 
 Result = Callable[[Path], Mapping[str, Any] | None] | Exception
-"""What came of a recording: a function that writes its files to a path and returns what is to be known of them (numbers
-and texts, for tables), or why there are none."""
+"""Result of a recording: a function that writes its files to a path and returns numbers and texts for tables, or the
+error."""
 
 COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
            "levada", "date")  # fmt: skip
 TABLE = "(table) {}"
-"""The item of the manifest that a table is: unlike a recording, it has no suffix."""
+"""Manifest item of a table; unlike a recording, it has no suffix."""
 UNSUPPORTED = frozenset({".ac3", ".dff", ".dsf", ".dts", ".mpc", ".ra", ".rm", ".tak", ".tta"})
-"""Suffixes of sound that levada does not read."""
+"""Suffixes of audio formats that levada does not read."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a folder of recordings.
+    """Result of processing a folder of recordings.
 
     Parameters
     ----------
     written : tuple of Path
-        What was written now: a file, or a folder of files, for each recording.
+        Outputs written by this run: a file, or a folder of files, for each recording.
     kept : tuple of Path
-        What an earlier call had written.
+        Outputs of an earlier run.
     failed : mapping of Path to str
-        Recordings without a result, and why.
+        Recording -> error message.
     skipped : mapping of Path to str
-        What was passed over, and why: folders that cannot be read, links to folders, sound of other formats.
+        Skipped path -> reason: unreadable folders, links to folders, other audio formats.
     rows : tuple of mapping
         A row for each of all these, in the order of their paths (`COLUMNS`).
     """
@@ -70,7 +70,7 @@ class BatchReport:
     rows: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The same for programs: paths and reasons."""
+        """Return paths and messages as JSON values."""
         return {
             "written": [str(path) for path in self.written],
             "kept": [str(path) for path in self.kept],
@@ -80,7 +80,7 @@ class BatchReport:
 
 
 def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
-    """Recordings in a folder and the folders inside it, sorted.
+    """Find the recordings in a folder and its subfolders, sorted.
 
     Hidden files and folders, stems of rendered recordings (``NAME.stems``) and the output folder are passed over.
 
@@ -118,7 +118,7 @@ def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
 
 
 def find_skipped(folder: Path, *, out: Path) -> dict[Path, str]:
-    """What `find_recordings` passes over although somebody may expect otherwise, and why.
+    """Find files and folders that `find_recordings` skips although they may hold audio, with the reason.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def process_folder(
     table: str | Path | None = None,
     force: bool = False,
 ) -> BatchReport:
-    """Process every recording in a folder and the folders inside it; a killed run goes on where it was.
+    """Process every recording in a folder and its subfolders; a later run continues an interrupted one.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def process_folder(
     suffix : str
         Of the file that is written for a recording; without one, a folder is.
     variant : str
-        Tells results apart that lie side by side: of one recording, some stems now and others later.
+        Distinguishes several results of the same recording, such as different stems.
     table : path-like, optional
         Write a row for each recording here (`write_table`), also when interrupted. A table that an earlier call wrote
         for the same output folder is replaced if nobody changed it since.
@@ -244,7 +244,7 @@ def process_folder(
     Returns
     -------
     BatchReport
-        A recording whose output a person has changed, or made, is among those that failed: it is kept.
+        A recording whose output was edited or added by a person counts as failed; that output is kept.
 
     Raises
     ------
@@ -257,17 +257,17 @@ def process_folder(
     root, out = Path(folder), Path(out)
     recordings = find_recordings(root, out=out)
     items = {path: path.relative_to(root).as_posix() + (f" ({variant})" if variant else "") for path in recordings}
-    with RunFolder.acquire(out, kind=kind, config=config, about=about, shared=True, force=force) as held:
+    with RunFolder.acquire(out, kind=kind, config=config, about=about, shared=True, force=force) as run_folder:
         if table is not None:
-            _need_replaceable(held, Path(table), force=force)
-        names = _names(items, root, held, suffix)
-        kept = [path for path in recordings if not force and held.is_done(items[path], source=path)]
+            _need_replaceable(run_folder, Path(table), force=force)
+        names = _names(items, root, run_folder, suffix)
+        kept = [path for path in recordings if not force and run_folder.is_done(items[path], source=path)]
         failed, written = dict[Path, str](), dict[Path, None]()
         todo = []
-        there = set(kept)
-        for path in (path for path in recordings if path not in there):
+        kept_paths = set(kept)
+        for path in (path for path in recordings if path not in kept_paths):
             try:
-                held.need_replaceable(_outputs(held, items[path], names[path], is_file=bool(suffix)))
+                run_folder.need_replaceable(_outputs(run_folder, items[path], names[path], is_file=bool(suffix)))
                 todo.append(path)
             except InputError as error:
                 failed[path] = str(error)
@@ -284,7 +284,7 @@ def process_folder(
                     "status": status[path],
                     "error": (failed | skipped).get(path, ""),
                 }
-                | _facts(held.entries.get(items.get(path, "")), names.get(path, ""), about)
+                | _facts(run_folder.entries.get(items.get(path, "")), names.get(path, ""), about)
                 for path in sorted(status)
             ]
             return BatchReport(done, before, failed, skipped, tuple(rows))
@@ -292,7 +292,7 @@ def process_folder(
         try:
             with closing(process(todo)) as results:
                 for path, result in results:
-                    problem = _write(held, path, items[path], names[path], result)
+                    problem = _write(run_folder, path, items[path], names[path], result)
                     if problem:
                         failed[path] = problem
                     else:
@@ -300,42 +300,42 @@ def process_folder(
         except KeyboardInterrupt as stop:
             found = report()
             try:
-                _write_own_table(held, table, found)
+                _write_table(run_folder, table, found)
             except InputError as error:
                 _log.warning("%s", error)
             raise Interrupted.of(stop, report=found.to_json()) from None
         found = report()
-        _write_own_table(held, table, found)
+        _write_table(run_folder, table, found)
         return found
 
 
-def _need_replaceable(held: RunFolder, table: Path, *, force: bool) -> None:
-    """Refuse a table that exists, unless levada wrote it for this folder and nobody has changed it."""
+def _need_replaceable(run_folder: RunFolder, table: Path, *, force: bool) -> None:
+    """Refuse to replace a table, unless levada wrote it for this folder and it is unchanged."""
     check_table_path(table)
-    if os.path.lexists(table) and not force and not held.is_done(TABLE.format(table.name), source=table):
+    if os.path.lexists(table) and not force and not run_folder.is_done(TABLE.format(table.name), source=table):
         raise InputError("exists already; choose another name, or --force to replace it", path=table)
 
 
-def _write_own_table(held: RunFolder, table: str | Path | None, report: BatchReport) -> None:
+def _write_table(run_folder: RunFolder, table: str | Path | None, report: BatchReport) -> None:
     """Write a table, and record its hash in the manifest."""
     if table is None:
         return
     write_table(table, report, force=True)
-    with held.writing(TABLE.format(Path(table).name), source=Path(table)):
+    with run_folder.writing(TABLE.format(Path(table).name), source=Path(table)):
         pass  # it has no files inside the folder
 
 
-def _outputs(held: RunFolder, item: str, name: str, *, is_file: bool) -> list[str]:
-    """Files that are certainly going to be replaced: what else a result has is checked when it is written."""
-    entry = held.entries.get(item)
+def _outputs(run_folder: RunFolder, item: str, name: str, *, is_file: bool) -> list[str]:
+    """Return the known output files of an item; further ones are checked when written."""
+    entry = run_folder.entries.get(item)
     return [name] if is_file else [] if entry is None else list(entry.files)
 
 
-def _names(items: Mapping[Path, str], root: Path, held: RunFolder, suffix: str) -> dict[Path, str]:
-    """A name of the output for each: as it was before, else without the recording's suffix, else with it."""
+def _names(items: Mapping[Path, str], root: Path, run_folder: RunFolder, suffix: str) -> dict[Path, str]:
+    """Choose an output name for each recording: the previous one, else without its suffix, else with it."""
     names, taken = dict[Path, str](), set[str]()
     for path, item in items.items():
-        entry = held.entries.get(item)
+        entry = run_folder.entries.get(item)
         before = "" if entry is None or entry.status != DONE or not entry.files else next(iter(entry.files))
         name = before if suffix else before.rpartition("/")[0]
         if name and name.endswith(suffix):
@@ -354,24 +354,24 @@ def _names(items: Mapping[Path, str], root: Path, held: RunFolder, suffix: str) 
     return names
 
 
-def _write(held: RunFolder, path: Path, item: str, name: str, result: Result) -> str:
-    """What kept the files of a recording from being written, if anything did."""
+def _write(run_folder: RunFolder, path: Path, item: str, name: str, result: Result) -> str:
+    """Write the files of a recording; return the error message, or an empty text."""
     try:
         if isinstance(result, Exception):
             raise result
         facts = dict[str, Any]()
-        with held.writing(item, source=path, facts=facts) as temporary:
+        with run_folder.writing(item, source=path, facts=facts) as temporary:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             known = result(temporary / name)
             facts |= known if isinstance(known, Mapping) else {}
         return ""
-    except Exception as error:  # one recording's failure must not cost the others
-        problem = _in_words(path, error)
-        held.fail(item, problem, source=path)
+    except Exception as error:  # an error of one recording must not end the others
+        problem = _message(path, error)
+        run_folder.fail(item, problem, source=path)
         return problem
 
 
-def _in_words(path: Path, error: Exception) -> str:
+def _message(path: Path, error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, BrokenExecutor | OSError) and str(error):

@@ -1,9 +1,9 @@
-"""Beats: what every journey ends in.
+"""Beat annotations: times, positions in the bar, and confidences.
 
 Conventions
 -----------
 Times are seconds from the start of the recording, float64, strictly increasing and never negative. Positions
-count from 1 inside the bar: 1 is a downbeat, 0 means that nobody knows. A confidence is a probability.
+count from 1 inside the bar: 1 is a downbeat, 0 is unknown. A confidence is a probability.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Beats:
-    """Beat times with their places in the bar: frozen and validated.
+    """Immutable, validated beat times with positions in the bar.
 
     Parameters
     ----------
     times_s : array_like [shape=(n,)]
         Beat times, in seconds, strictly increasing, not negative.
     positions : array_like of int [shape=(n,)], optional
-        Place in the bar counted from 1; 1 is a downbeat, 0 is unknown. Unknown everywhere by default.
+        Position in the bar, counted from 1; 1 is a downbeat, 0 (the default) is unknown.
     confidence : array_like [shape=(n,)], optional
         Probability that each beat is right, between 0 and 1.
 
@@ -56,10 +56,10 @@ class Beats:
         times = np.array(times_s, dtype=np.float64)
         if times.ndim != 1:
             raise InputError(f"beat times must be one row of numbers, not an array of shape {times.shape}")
-        given = np.zeros(len(times), np.int64) if positions is None else np.array(positions)
+        positions_given = np.zeros(len(times), np.int64) if positions is None else np.array(positions)
         sure = None if confidence is None else np.array(confidence, dtype=np.float64)
-        _validate(times, given, sure)
-        places = given.astype(np.int64)
+        _validate(times, positions_given, sure)
+        places = positions_given.astype(np.int64)
         for array in (times, places, sure):
             if array is not None:
                 array.flags.writeable = False

@@ -18,7 +18,7 @@ _KBPS = {  # MPEG 1 or not, layer -> bit rates
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
-_FEWEST = 3  # frames in a row that are no accident
+_FEWEST = 3  # consecutive frames that are taken for audio
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A digest of this package's files: sources, traditions, weights and whatever else ships with it."""
+"""Digest of the files of this package: sources, traditions, weights and other data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent
 
 @lru_cache(maxsize=4)
 def package_digest(without: Collection[str] = frozenset()) -> str:
-    """SHA-256 of names and bytes of all files of the package.
+    """Return the SHA-256 of names and contents of all files of the package.
 
     Parameters
     ----------

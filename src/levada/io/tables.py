@@ -1,4 +1,4 @@
-"""Rows as files: what is not a number is an empty cell, or null."""
+"""CSV tables and short texts of reports; NaN is an empty cell, or null in JSON."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: 
 
 
 def nan_to_none(values: Mapping[str, object]) -> dict[str, object]:
-    """Give the same for JSON, which has no NaN."""
+    """Replace NaN by None, for JSON."""
     return {name: None if _is_nan(value) else value for name, value in values.items()}
 
 
 def join_names(names: Sequence[str], *, most: int = 5) -> str:
-    """Name a few, and say how many more there are."""
+    """Join the first names, with the number of further ones."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun: str = "recording") -> dict[str, str]:
-    """Give the scores of a model for its card, and how many recordings and groups they come from.
+    """Return the scores of a model for its card, with the number of recordings and groups.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun:
 
 
 def single_group_note(count: int, *, noun: str = "recording") -> str:
-    """Say how little evidence scores are that come from one group."""
+    """Return the caveat of scores from one group."""
     scored = f"scored on {_count(count, noun)} of one group"
     return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
 
@@ -79,7 +79,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def error_text(problem: Exception) -> str:
-    """Say in a sentence why there are no scores."""
+    """Return the message of an error in one sentence."""
     return str(problem) if isinstance(problem, InputError | BrokenExecutor) else f"{type(problem).__name__}: {problem}"
 
 

@@ -1,4 +1,4 @@
-"""Names and other people's words, made safe to print and to put into tables."""
+"""Escaping of untrusted texts for terminals and tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def printable(text: str, *, lines: bool = True) -> str:
 
 
 def escape_csv_cell(value: object) -> object:
-    """Keep a spreadsheet from running a text as a formula: an apostrophe goes before one that begins like it.
+    """Prefix an apostrophe to a text that a spreadsheet would run as a formula.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def escape_csv_cell(value: object) -> object:
 
 
 def unescape_csv_cell(cell: str) -> str:
-    """Give back the text that `escape_csv_cell` wrote."""
+    """Invert `escape_csv_cell`."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 

@@ -1,4 +1,4 @@
-"""Processes that work for another one: a core each, deaf to Ctrl-C, and gone when it is gone."""
+"""Worker processes: one core each; they ignore Ctrl-C and end with their parent."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _Watched = tuple[Result | Exception, list[Warned]]
 
 
 class WorkerDied(BrokenExecutor):
-    """A process ended before its job did; the message says by which signal, or with which exit code."""
+    """A worker process ended before its job; the message has the signal or exit code."""
 
 
 class ProcessPool(ProcessPoolExecutor):
-    """Spawned processes, of which it is known afterwards how they ended; `process_pool` lends one."""
+    """A pool of spawned processes that records how they ended; see `process_pool`."""
 
     def __init__(self, count: int) -> None:
         context = _Context()
@@ -45,47 +45,47 @@ class ProcessPool(ProcessPoolExecutor):
         super().__init__(count, mp_context=context, initializer=_begin)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have it done by a process; an exception that cannot be pickled comes back as one that can."""
+        """Submit a job; exceptions that cannot be pickled are converted."""
         return super().submit(_with_portable_errors, fn, *args, **kwargs)
 
     def terminate(self) -> None:
-        """End the processes now."""
+        """Terminate the processes."""
         for process in self._started:
             with suppress(ValueError, AttributeError):  # not started, or closed
                 process.terminate()
 
-    def death(self) -> WorkerDied:
-        """How the process ended that broke the pool. Shuts the pool down."""
+    def worker_error(self) -> WorkerDied:
+        """Return the error of the process that broke the pool, and shut the pool down."""
         self.shutdown(cancel_futures=True)
         codes = {process.exitcode for process in self._started} - {0, None}
         first = codes - {-signal.SIGTERM} or codes  # by which the executor ends the others
-        return WorkerDied(f"its process {_in_words(min(first, default=None, key=lambda code: code or 0))}")
+        return WorkerDied(f"its process {_exit_text(min(first, default=None, key=lambda code: code or 0))}")
 
 
 class _Context(SpawnContext):
-    """Starts processes by spawning (forking one that runs torch may hang), and remembers them."""
+    """A spawn context that records its processes (forking a process that runs torch may hang)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.started: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        """As multiprocessing calls it."""
+        """Create a process, as multiprocessing expects."""
         self.started.append(SpawnProcess(*args, **kwargs))
         return self.started[-1]
 
 
 @contextmanager
 def process_pool(count: int) -> Iterator[ProcessPool]:
-    """Lend a pool of processes; what nobody has begun is dropped at the end.
+    """Open a pool of processes; jobs that have not started are cancelled at the end.
 
-    Ctrl-C is for the process that waits for them: where the block is left for it, or because nobody wants more results,
-    they are ended in the middle of their work. Where that process is killed, they end by themselves.
+    Only the parent process handles Ctrl-C: if the block ends by an interrupt, the workers are terminated. If the parent
+    is killed, they end by themselves.
 
     Parameters
     ----------
     count : int
-        How many.
+        Number of processes.
 
     Yields
     ------
@@ -101,33 +101,33 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
             "a script that starts processes is imported by each of them: put what it does under "
             'if __name__ == "__main__":'
         )
-    lent = ProcessPool(count)
+    executor = ProcessPool(count)
     try:
-        yield lent
+        yield executor
     except BrokenExecutor as error:
-        raise lent.death() from error
+        raise executor.worker_error() from error
     except BaseException as error:
         if not isinstance(error, Exception):
-            lent.terminate()
+            executor.terminate()
         raise
     finally:
-        lent.shutdown(cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
 
 
 def parallel_map(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int, isolate: bool = False
 ) -> Iterator[tuple[Job, Result | Exception]]:
-    """Do every job, in processes of their own if more than one; each comes back once, as soon as it is done.
+    """Apply a function to every job in parallel; results come in the order of completion.
 
     Parameters
     ----------
     work : callable
-        What is done. For more than one process it must be picklable, as jobs and results must.
+        The function. For more than one process it must be picklable, as must jobs and results.
     jobs : sequence
     processes : int
-        How many work at once; 1 works here.
+        Number of processes; 1 runs in this process.
     isolate : bool
-        Whether even one alone is a process of its own: a crash inside a library then costs one job, and not all.
+        Whether to use a separate process even for one, so that a crash in a library loses one job only.
 
     Yields
     ------
@@ -142,13 +142,13 @@ def parallel_map(
     waiting = deque(range(len(jobs)))
     while waiting:
         broken = list[int]()
-        with process_pool(max(1, min(processes, len(waiting)))) as lent:
+        with process_pool(max(1, min(processes, len(waiting)))) as executor:
             running = dict[Future[_Watched[Result]], int]()
             while running or (waiting and not broken):
                 while waiting and not broken and len(running) < max(1, processes):
                     index = waiting.popleft()
                     try:
-                        running[lent.submit(_watched, work, jobs[index])] = index
+                        running[executor.submit(_watched, work, jobs[index])] = index
                     except BrokenExecutor:
                         broken.append(index)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -158,22 +158,22 @@ def parallel_map(
                         broken.append(index)
                     else:
                         yield jobs[index], result
-        for index in broken:  # whose fault it was nobody can say
-            with process_pool(1) as lent:
-                again = _received(lent.submit(_watched, work, jobs[index]).result)
-                yield jobs[index], lent.death() if isinstance(again, BrokenExecutor) else again
+        for index in broken:  # any of them may have broken the pool
+            with process_pool(1) as executor:
+                again = _received(executor.submit(_watched, work, jobs[index]).result)
+                yield jobs[index], executor.worker_error() if isinstance(again, BrokenExecutor) else again
 
 
 def private_numba_cache() -> Path:
-    """Give numba a folder of this process alone for what libraries have it compile and keep; call it before they do.
+    """Set a cache folder of numba for this process only; call it before numba compiles.
 
-    Two processes that fill one cache at a time can leave machine code in it that crashes whoever loads it, every time
-    from then on; librosa keeps its own beside its sources.
+    Two processes that write one cache at the same time can corrupt it, and every later process that loads it crashes;
+    librosa has its cache beside its sources.
 
     Returns
     -------
     Path
-        The folder; numba makes it, and it goes when the process ends.
+        The folder, which numba creates; it is removed when the process ends.
     """
     return _numba_cache_of(os.getpid())
 
@@ -188,8 +188,8 @@ def _numba_cache_of(pid: int) -> Path:
     return folder
 
 
-def _in_words(code: int | None) -> str:
-    """How a process ended, from its exit code."""
+def _exit_text(code: int | None) -> str:
+    """Describe how a process ended, from its exit code."""
     if code is None or code >= 0:
         return "ended early" if code is None else f"ended early, with exit code {code}"
     if -code == getattr(signal, "SIGKILL", None):

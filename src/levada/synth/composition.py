@@ -1,7 +1,7 @@
-"""Whole pieces for pre-training: drum kits, human drummers, songs and tunes, with a band that says where the one is.
+"""Random pieces for pretraining: drum kits, human drummers, songs and folk tunes, with an arranged band.
 
-What is known by definition is exact: the beats and their places in the bar. All else is drawn: style, tempo and how it
-wanders, who plays, what, how late and how loud.
+Beats and their positions in the bar are exact. Everything else is sampled: style, tempo, drift, instruments, notes,
+timing and levels.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ SONG_LEVELS_DB = {"melody": 1.0, "bridge": -4.0, "piano": -3.0}
 
 @dataclass(frozen=True)
 class Material:
-    """What pieces are made of.
+    """Sources of pieces, and their proportions.
 
     Parameters
     ----------
     styles : mapping of str to float
-        How often a kit style is played, relative to the others of its metre; 1 where it is not named.
+        Weight of each kit style among those of its metre; 1 by default.
     groove : str
         Folder of the Groove MIDI Dataset; empty for none.
     groove_share : float
-        Share of the pieces that are played by its drummers.
+        Proportion of pieces with its drummers.
     pop909 : str
         Folder of POP909; empty for none.
     pop909_share : float
-        Share of the pieces that are its songs.
+        Proportion of pieces that are its songs.
     tunes_share : float
-        Share of the pieces that are tunes in the public domain.
+        Proportion of pieces that are folk tunes in the public domain.
     drumless : float
-        Share of the pieces that a band invents without any drums; songs and tunes come without them as well.
+        Proportion of arranged pieces without drums; songs and tunes may lack them too.
     piece_s : float
         Length of a piece, in seconds.
     """
@@ -99,21 +99,21 @@ class Material:
             raise InputError(f"groove_share, pop909_share, tunes_share and drumless add up to {shares:g}, above 1")
 
     def sources(self) -> str:
-        """What the pieces are made of and by whom, for a model's card."""
-        told = [f"Kit styles ({', '.join(kit.name for kit in kit_styles())}) with invented bands."]
+        """Describe the sources and their licences, for a model card."""
+        parts = [f"Kit styles ({', '.join(kit.name for kit in kit_styles())}) with invented bands."]
         if self.groove and self.groove_share:
-            told.append(
+            parts.append(
                 f"{self.groove_share:.0%} of the pieces are performances of the Groove MIDI Dataset (Gillick et al., "
                 "ICML 2019, CC BY 4.0), its training split."
             )
         if self.pop909 and self.pop909_share:
-            told.append(f"{self.pop909_share:.0%} are songs of POP909 (Wang et al., ISMIR 2020, MIT licence).")
+            parts.append(f"{self.pop909_share:.0%} are songs of POP909 (Wang et al., ISMIR 2020, MIT licence).")
         if self.tunes_share:
-            told.append(
+            parts.append(
                 f"{self.tunes_share:.0%} are tunes in the public domain (O'Neill's 1850, Ryan's Mammoth Collection), "
                 "as transcribed by volunteers."
             )
-        return " ".join(told)
+        return " ".join(parts)
 
 
 def _check_styles(styles: object) -> None:
@@ -135,7 +135,7 @@ def _kit_files() -> list[Path]:
 
 @lru_cache(maxsize=1)
 def kit_styles() -> tuple[Tradition, ...]:
-    """The kit styles that come with levada."""
+    """Return the kit styles that ship with levada."""
     return tuple(read_tradition(path) for path in _kit_files())
 
 
@@ -165,7 +165,7 @@ def _read_tune(name: str) -> songs.Song:
 
 
 def compose(rng: Generator, material: Material) -> Performance:
-    """A piece nobody has heard.
+    """Compose a random piece.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def compose(rng: Generator, material: Material) -> Performance:
 
 
 def _tune(rng: Generator) -> songs.Song:
-    """A tune; most are in two, and most of those are passed over: little of the music on recordings is."""
+    """Choose a tune; most in duple metre are skipped, as that is rare on recordings."""
     names = _tunes()
     for _ in range(10):
         song = _read_tune(names[int(rng.integers(len(names)))])
@@ -206,7 +206,7 @@ def _tune(rng: Generator) -> songs.Song:
 
 
 def _kit_piece(material: Material, rng: Generator) -> Performance:
-    """A kit style, some parts taken from others of the same metre, with percussion nobody planned, and a band."""
+    """Compose a piece of a kit style, with parts of other styles of its metre, random percussion and a band."""
     kit = _style(material, rng)
     mean, deviation = kit.tempo_bpm
     beats, duration_s = sample_beats(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
@@ -219,11 +219,11 @@ def _kit_piece(material: Material, rng: Generator) -> Performance:
         beats, metre=kit.beats, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), bars=bars,
         grids=_grids(kit), swing=swing, kick_s=_kicks(drums), duration_s=duration_s,
     )  # fmt: skip
-    return _stopped(_together(drums, others), bars, rng)
+    return _with_breaks(_merge(drums, others), bars, rng)
 
 
 def _chamber(material: Material, rng: Generator) -> Performance:
-    """A band without drums, free in its tempo."""
+    """Compose a piece without drums, often in free tempo."""
     metre, compound = _metre(rng)
     tempo = float(np.exp(rng.normal(math.log(62 if compound else 95), 0.28)))
     beats, duration_s = sample_beats(tempo, metre, material.piece_s, rng, loose=rng.random() < 0.7)
@@ -234,7 +234,7 @@ def _chamber(material: Material, rng: Generator) -> Performance:
 
 
 def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Performance:
-    """A human drummer, most of the time with a band."""
+    """Compose a piece on a recorded drum performance, usually with a band."""
     faster = float(np.exp(rng.normal(0, 0.1)))
     played = groove.read_groove(
         take, start_beat=int(rng.integers(1000)), duration_s=material.piece_s * 1.1, faster=faster
@@ -243,7 +243,7 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
     if len(played.beats) < 2:
         return played
     beats = played.beats
-    if rng.random() < 0.5:  # the click they played along with may wander
+    if rng.random() < 0.5:  # the metronome tempo may drift
         wander = np.cumsum(beats.intervals_s * tempo_drift(len(beats) - 1, rng)) + beats.times_s[0]
         times = np.concatenate([beats.times_s[:1], wander])
         strokes = np.interp([stroke.time_s for stroke in played.strokes], beats.times_s, times).tolist()
@@ -267,7 +267,7 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), duration_s=end_s,
         swing=Swing(), kick_s=_kicks(drums),
     )  # fmt: skip
-    return _together(others, drums)
+    return _merge(others, drums)
 
 
 def _kicks(drums: Performance) -> list[float]:
@@ -275,7 +275,7 @@ def _kicks(drums: Performance) -> list[float]:
 
 
 def _in_three(drums: Performance) -> bool:
-    """Whether what is played between the beats falls on thirds of a beat rather than on fourths."""
+    """Whether strokes between beats are nearer to thirds of a beat than to fourths."""
     places = np.interp([stroke.time_s for stroke in drums.strokes], drums.beats.times_s, np.arange(len(drums.beats)))
     inner = places % 1
     thirds, fourths = (
@@ -286,7 +286,7 @@ def _in_three(drums: Performance) -> bool:
 
 
 def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float) -> Performance:
-    """A stretch of a song in voices of our own, with a bass, and drums as often as told."""
+    """Arrange an excerpt of a song, with drums at a given probability."""
     tempo = float(song.tempo_bpm * np.exp(rng.normal(0, 0.09)))
     with_drums = rng.random() < drums
     loose = not with_drums and rng.random() < 0.6
@@ -330,11 +330,11 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
             grids=_grids(kit) if kit else None, kick_s=[at for each in players[1:] for at in _kicks(each)],
             duration_s=duration_s,
         ))  # fmt: skip
-    return _stopped(_together(*players), bars, rng) if with_drums else _together(*players)
+    return _with_breaks(_merge(*players), bars, rng) if with_drums else _merge(*players)
 
 
 def _style(material: Material, rng: Generator) -> Tradition:
-    """One of the kit styles, metres as frequent as in the music people listen to."""
+    """Sample a kit style, with metres as frequent as in popular music."""
     known = kit_styles()
     same = [(kit.beats, kit.tatums == 3) for kit in known]
     weights = np.array(
@@ -371,7 +371,7 @@ def _swing(compound: bool, rng: Generator) -> Swing:
 
 
 def _grids(kit: Tradition) -> dict[str, tuple[str, ...]]:
-    """What the kit style lets its pitched voices and its bass drum play, on the grid of a band."""
+    """Return the rhythms of pitched voices and bass drum of a kit style, on the grid of the band."""
     wide = {1: "...", 2: "."}.get(kit.tatums, "")
     found = {
         part.voice: tuple("".join(letter + wide for letter in pattern.grid) for pattern in part.patterns)
@@ -383,7 +383,7 @@ def _grids(kit: Tradition) -> dict[str, tuple[str, ...]]:
 
 
 def _borrowed(kit: Tradition, rng: Generator) -> Tradition:
-    """The drums of a kit style, one now and then from another of its metre, and percussion that nobody planned."""
+    """Return the drums of a kit style, some from other styles of its metre, with random percussion."""
     alike = [other for other in kit_styles() if (other.beats, other.tatums) == (kit.beats, kit.tatums)]
     parts = {part.name: part for part in kit.instruments if part.voice not in PITCHED}
     for name in list(parts):
@@ -399,7 +399,7 @@ def _borrowed(kit: Tradition, rng: Generator) -> Tradition:
 
 
 def _ostinato(kit: Tradition, rng: Generator) -> str:
-    """A random rhythm that repeats every beat or every cycle."""
+    """Sample a rhythm that repeats every beat or every cycle."""
     length = kit.tatums if rng.random() < 0.35 else kit.cycle
     density = rng.uniform(0.2, 0.8)
     cell = "".join(
@@ -413,8 +413,8 @@ def _one_of(voices: Sequence[str], rng: Generator) -> str:
     return known[int(rng.integers(len(known)))]
 
 
-def _stopped(played: Performance, bars: Sequence[Bar], rng: Generator) -> Performance:
-    """Now and then everybody stops after the one of a section's last bar."""
+def _with_breaks(played: Performance, bars: Sequence[Bar], rng: Generator) -> Performance:
+    """Add random breaks after the downbeat of the last bar of a section."""
     if rng.random() > 0.12:
         return played
     times, last = played.beats.times_s, len(played.beats) - 1
@@ -427,8 +427,8 @@ def _stopped(played: Performance, bars: Sequence[Bar], rng: Generator) -> Perfor
     return replace(played, strokes=tuple(kept))
 
 
-def _together(*played: Performance) -> Performance:
-    """Performances along the same beats as one."""
+def _merge(*played: Performance) -> Performance:
+    """Merge performances of the same beats."""
     return replace(
         played[0],
         strokes=tuple(sorted(stroke for each in played for stroke in each.strokes)),

@@ -1,4 +1,4 @@
-"""What stems are called: names as people write them, and the voices they stand for.
+"""Names of stems and instruments, and the voices that they denote.
 
 A *voice* is levada's own name of a struck instrument, a key of `levada.synth.instruments.STRUCK`, or "other", which
 is everything
@@ -35,10 +35,10 @@ __all__ = [
 OTHER = "other"
 """The voice of everything that is not struck."""
 
-NUMBERED = frozenset({"stem", "track", "audio", "channel", "ch", "pista", "faixa"})  # their number is all they say
+NUMBERED = frozenset({"stem", "track", "audio", "channel", "ch", "pista", "faixa"})  # meaningless without their number
 TAKE = r"(?:take|tk|toma|no|nr|n|t|v)"
 
-KIT = {  # what no tradition has: a drum kit, in the words of those who record it
+KIT = {  # drum kits, which no tradition has
     "kick": ("bass-drum", "bassdrum", "kick-drum", "bd", "kd", "bumbo"),
     "snare": ("snare-drum", "sd"),
     "tom": ("toms", "tom-tom", "floor-tom", "rack-tom"),
@@ -57,7 +57,7 @@ NOT_STRUCK = (
 
 
 class _Meaning(NamedTuple):
-    """What a name means to somebody."""
+    """A meaning of a name."""
 
     voice: str
     own: bool  # it is the name, not an alias
@@ -71,12 +71,12 @@ def slug(name: str) -> str:
 
 
 def normalise_name(name: str) -> str:
-    """Make a name of a file or of a stem comparable.
+    """Normalise the name of a file or stem.
 
     Parameters
     ----------
     name : str
-        As somebody wrote it.
+        A name in any spelling.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def normalise_name(name: str) -> str:
 
 
 def find_voice(name: str, *, among: Collection[str] = (), context: Collection[str] = ()) -> str | None:
-    """Give the voice that a name stands for.
+    """Find the voice that a name denotes.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def find_voice(name: str, *, among: Collection[str] = (), context: Collection[st
 
 
 def find_voices(names: Collection[str], *, context: Collection[str] = ()) -> dict[str, str | None]:
-    """Give the voices of names that are told apart: the instruments of a song, or the stems of a model.
+    """Find the voices of a set of distinct names: the instruments of a song, or the stems of a model.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def find_voices(names: Collection[str], *, context: Collection[str] = ()) -> dic
 def match_stems(
     names: Collection[str], stems: Collection[str], *, context: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """Find the stems of a model that each instrument of a song is in.
+    """Match each instrument of a song to the stems of a model that contain it.
 
     Parameters
     ----------
@@ -200,14 +200,14 @@ def find_instrument(name: str, *, among: Collection[str] = (), context: Collecti
     whole = normalise_name(name)
     others, beyond = frozenset(map(normalise_name, among)) | {whole}, frozenset(map(normalise_name, context))
     for part in _parts(whole):
-        voice = _settled(part, others, beyond)
+        voice = _resolve(part, others, beyond)
         if voice is not None:
             return (whole if voice == OTHER else part), voice
     return None
 
 
 def stem_names(tradition: Tradition) -> dict[str, str]:
-    """Name the instruments of a tradition as a separator does.
+    """Return the stem names of a tradition, as a separator uses them.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def stem_names(tradition: Tradition) -> dict[str, str]:
 
 
 def _parts(name: str) -> Iterator[str]:
-    """The whole name, then its beginnings, its ends and what is between, the longest first."""
+    """Yield all sequences of words of a name, the longest first, prefixes before suffixes before others."""
     words = name.split("-")
     yield name
     for count in range(len(words) - 1, 0, -1):
@@ -241,15 +241,15 @@ def _parts(name: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _settled(name: str, among: frozenset[str], context: frozenset[str]) -> str | None:
-    """What a name means where these play."""
+def _resolve(name: str, among: frozenset[str], context: frozenset[str]) -> str | None:
+    """Return the voice of a name in the context of other names."""
     if name == OTHER:
         return OTHER
     best: tuple[int, int, bool, bool, int, str] | None = None
     votes: dict[str, int] = {}
-    bare, *traditions = _worlds()
+    bare, *traditions = _vocabularies()
     known = [(words, len(among & words.keys()), len(context & words.keys())) for words in traditions if name in words]
-    known += [(bare, 1, 1)] if name in bare else []  # our own names say nothing about a tradition
+    known += [(bare, 1, 1)] if name in bare else []  # names of voices do not indicate a tradition
     for words, *_ in known:
         votes[words[name].voice] = votes.get(words[name].voice, 0) + 1
     for words, explained, around in known:
@@ -261,21 +261,21 @@ def _settled(name: str, among: frozenset[str], context: frozenset[str]) -> str |
 
 
 @lru_cache(maxsize=1)
-def _worlds() -> tuple[Mapping[str, _Meaning], ...]:
-    """What names mean: to us, to those who record a drum kit, in a band, and in each tradition."""
-    worlds: list[dict[str, _Meaning]] = [
+def _vocabularies() -> tuple[Mapping[str, _Meaning], ...]:
+    """Return vocabularies: voices, drum kits, pitched instruments, and one for each tradition."""
+    vocabularies: list[dict[str, _Meaning]] = [
         {name: _Meaning(name, True) for name in STRUCK},
         {alias: _Meaning(voice, voice == alias) for voice, aliases in KIT.items() for alias in (voice, *aliases)},
         {name: _Meaning(OTHER, True) for name in (*PITCHED, *NOT_STRUCK)},
     ]
     for path in list_traditions().values():
         words: dict[str, _Meaning] = {}
-        for name, part in read_toml(path)["instruments"].items():  # as tables: whole traditions take a second
+        for name, part in read_toml(path)["instruments"].items():  # reading whole traditions would take a second
             voice = part.get("voice", name) if part.get("voice", name) in STRUCK else OTHER
             for alias in part.get("aliases", ()):
                 words.setdefault(normalise_name(alias), _Meaning(voice, False))
             words[normalise_name(name)] = _Meaning(voice, True)
         for meaning in tuple(words.values()):
             words.setdefault(meaning.voice, _Meaning(meaning.voice, False))
-        worlds.append(words)
-    return tuple(worlds)
+        vocabularies.append(words)
+    return tuple(vocabularies)

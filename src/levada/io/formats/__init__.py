@@ -1,6 +1,6 @@
-"""Beats in the files that people and programs use, told apart by what is in them.
+"""Readers and writers of beat annotations of many programs.
 
-Nothing is guessed from a file's name when reading. Errors name the file and the line. What the labels of a file mean
+Formats are recognised by content, not by file name. Errors name the file and the line. What the labels of a file mean
 is recognised from all of them (`levada.io.formats.conventions`); what was assumed is returned by `read_annotation` and
 logged by `read_beats`.
 """
@@ -44,23 +44,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is written beside beats, where a format has a place for it."""
+    """Data written along with beats, if a format supports it."""
 
     duration_s: float | None = None  # length of the recording
-    provenance: Mapping[str, str] | None = None  # what made them
+    provenance: Mapping[str, str] | None = None  # version, model and identity of the tracker
 
     @property
     def mark(self) -> str:
-        """A comment that says so, until somebody edits the file; empty without provenance."""
+        """The provenance comment; empty without provenance."""
         return provenance_comment(self.provenance)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to keep beats in a file."""
+    """A file format of beats."""
 
-    about: str  # one line for people
-    suffixes: tuple[str, ...]  # ends of file names that ask for it when writing
+    about: str  # description
+    suffixes: tuple[str, ...]  # suffixes for writing
     parse: Callable[..., list[Layer]] | None = None  # from its text (or bytes) and path=; None for tables
     recognise: Callable[[str], bool] | None = None  # from its text; None for tables and binary formats
     dump: Callable[[Beats, Metadata], str | bytes] | None = None  # None where it is only read
@@ -121,7 +121,7 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 """Every format, by name; numpy's .npy of times, or of times and positions, is read besides."""
 
-_OTHERS = {  # how files begin that are no annotation
+_OTHERS = {  # starts of files that are no annotation
     "{\\rtf": "a document of a word processor (RTF): save it as plain text",
     "%PDF": "a PDF: export the labels as text",
 }
@@ -230,12 +230,12 @@ def _parse_text(text: str, columns: str, path: str | Path) -> tuple[str, list[La
 
 
 def format_of(path: str | Path) -> str:
-    """The format that the end of a file's name asks for.
+    """Return the format of a file name's suffix.
 
     Raises
     ------
     InputError
-        If it asks for none.
+        If no format has the suffix.
     """
     name = Path(path).name.lower()
     ends = {suffix: key for key, kind in FORMATS.items() for suffix in kind.suffixes if name.endswith(suffix)}
@@ -332,10 +332,10 @@ def _text(content: bytes, path: str | Path) -> str:
 
 
 def _from_array(content: bytes, path: str | Path) -> Layer:
-    """The marks of an array: its own words are for programs, so nothing but the positions is recognised."""
+    """Convert an array of times, or of times and positions, to a layer."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # how old a header is decides nothing
+            warnings.simplefilter("ignore")  # about old headers
             array = np.load(BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy's reader of headers raises what it likes
         raise InputError(f"is a damaged array ({type(error).__name__})", path=path) from error

@@ -1,8 +1,8 @@
-"""What the labels of beats mean: one convention for a whole file, recognised from all of its labels.
+"""Conventions of beat labels: one for a whole file, recognised from all of its labels.
 
-Two annotators write `1` for different things: a position in the bar, the first bar, the first beat of all. None of
-them says which. A convention is taken where all labels agree with it and with no other; what was assumed is said in
-a note. Where two readings are possible, reading is refused, and the convention has to be named: `--convention`,
+A label `1` may be a position in the bar, the first bar, or the first beat. A convention is used if all labels agree
+with it and with no other; the assumption is reported as a note. Ambiguous labels are refused, and the convention must
+be named: `--convention`,
 `[labels] convention = …` in corpus.toml, or `# convention: …` in the file.
 """
 
@@ -115,7 +115,7 @@ HINT = 'name the convention (--convention, or [labels] convention = "…" in cor
 
 @dataclass(frozen=True)
 class Positions:
-    """What the labels of beats say of the bar."""
+    """Positions in the bar read from labels."""
 
     positions: list[int]  # one a beat, counted from 1; 0 is unknown
     convention: str  # a name in `CONVENTIONS`
@@ -159,7 +159,7 @@ def _is_place(text: str) -> bool:
 
 
 def normalize_label(text: str) -> str:
-    """Write a label as plainly as its many spellings allow.
+    """Normalise the spelling of a label.
 
     Without accents and capitals; of ASAP's `db,4/4,1` what stands before the metre and the key; `beat 2`, `two` and
     `dos` are 2; `bar 3 beat 2`, `3-2` and `3.2.00` are 3.2.
@@ -288,7 +288,7 @@ def _read_numbers(
 def _recognised(
     numbers: dict[int, int], *, everywhere: bool, marks: Sequence[Marker], unit: str, path: str | Path
 ) -> str:
-    """Tell the convention of whole numbers, or refuse."""
+    """Recognise the convention of whole numbers, or refuse."""
     indices, values = list(numbers), list(numbers.values())
     steps = list(pairwise(values))
 
@@ -324,7 +324,7 @@ def _recognised(
 
 
 def _stride(values: list[int]) -> int:
-    """By how much positions go up from beat to beat: 2 where half notes are marked and quarters are counted."""
+    """Return the step of positions from beat to beat: 2 if half notes are marked and quarters counted."""
     steps = [b - a for a, b in pairwise(values) if b != 1]
     stride = min(steps, default=1)
     even = stride > 1 and len(values) > 3 and 1 in values and all(value % stride == 1 for value in values)
@@ -438,7 +438,7 @@ def _fractions(labelled: dict[int, str]) -> list[int] | None:
 
 
 def format_labels(beats: Beats) -> list[str]:
-    """Write a label for every beat such that `interpret` reads the same positions.
+    """Format a label for every beat such that reading returns the same positions.
 
     Parameters
     ----------
@@ -447,7 +447,7 @@ def format_labels(beats: Beats) -> list[str]:
     Returns
     -------
     list of str
-        Plain positions, an empty text where one is unknown; bar.beat where plain ones could be read otherwise.
+        Positions, empty if unknown; bar.beat if positions alone would be ambiguous.
     """
     texts = [str(position or "") for _, position in beats]
     if round_trips(beats, texts):
@@ -462,7 +462,7 @@ def format_labels(beats: Beats) -> list[str]:
 
 
 def round_trips(beats: Beats, texts: Sequence[str]) -> bool:
-    """Whether labels are read as the positions of these beats."""
+    """Whether labels are read back as the positions of the beats."""
     marks = [Marker(time, text, i) for i, ((time, _), text) in enumerate(zip(beats, texts, strict=True), 1)]
     if not marks:
         return True

@@ -1,4 +1,4 @@
-"""From marks to beats: which of them are beats, where they may lie, and what their labels say of the bar."""
+"""Conversion of markers to beats: selection, order, and positions from labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMIT = re.compile(r"(annotate|skip)\b")
 
 
 def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Path) -> BeatAnnotation:
-    """Tell beats and their positions from the marks of a layer.
+    """Convert the markers of a layer to beats with positions.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     marks = [mark for mark in layer.marks if not _LIMIT.match(normalize_text(mark.text))]
     if not marks:
         raise InputError("has no beats yet, only regions to annotate" if limits else "has no beats", path=path)
-    marks = _without_words(marks, layer, convention, notes, path)
+    marks = _drop_comments(marks, layer, convention, notes, path)
     if not marks:
         raise InputError("has no beats", path=path)
     marks = _in_order(marks, layer, notes, path)
@@ -72,7 +72,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
 
 
 def _crosses(marks: list[Marker]) -> list[str]:
-    """Say what x is taken for, which some write for a beat and some, as X, for a stressed one."""
+    """Return notes about labels x and X, which may be beats or downbeats."""
     crosses = {mark.text.strip() for mark in marks} & {"x", "X"}
     if len(crosses) == 2:
         return ["its labels x and X are both beats whose positions are unknown: write 1 where X is a downbeat"]
@@ -103,7 +103,7 @@ def _in_order(marks: list[Marker], layer: Layer, notes: list[str], path: str | P
 
 
 def _kept(marks: list[Marker], limits: list[Marker], notes: list[str], path: str | Path) -> list[int]:
-    """Indices of the beats that lie in the recording and in what is to be used."""
+    """Return the indices of beats after the start of the recording and inside the regions to use."""
     kept = [i for i, mark in enumerate(marks) if mark.time_s >= 0]
     if len(kept) < len(marks):
         dropped = len(marks) - len(kept)
@@ -129,10 +129,10 @@ def _covers(mark: Marker, time_s: float) -> bool:
     return mark.time_s <= time_s <= (mark.time_s if mark.end_s is None else mark.end_s)
 
 
-def _without_words(
+def _drop_comments(
     marks: list[Marker], layer: Layer, convention: str, notes: list[str], path: str | Path
 ) -> list[Marker]:
-    """Pass over marks whose label is a comment, unless a beat is missing there without them."""
+    """Drop markers whose label is a comment, unless a beat would be missing."""
     words = [normalize_label(mark.text) for mark in marks]
     for mark, word in zip(marks, words, strict=True):
         if NEGATIVE.fullmatch(word):
@@ -167,7 +167,7 @@ def _without_words(
 
 
 def _is_missed(marks: list[Marker], i: int, others: set[int]) -> bool:
-    """Whether a gap of about two beats is left where a mark with a comment stands, which it divides evenly."""
+    """Whether a marker with a comment divides a gap of about two beats evenly."""
     beats = sorted(mark.time_s for j, mark in enumerate(marks) if j not in others)
     at = sum(time < marks[i].time_s for time in beats)
     if len(beats) < 3:

@@ -1,4 +1,4 @@
-"""What every reader of a format returns: marks in layers, before anything is assumed about their labels."""
+"""Common result of all format readers: layers of markers, before labels are interpreted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BEATS = re.compile(r"beat|pulso|batida|tactus|downbeat|compas|tiempo|taps?\b")
 
 @dataclass(frozen=True)
 class Marker:
-    """A point or a region with a label, as it stands in a file."""
+    """A labelled point or region of a file."""
 
     time_s: float  # where it is, or where it begins
     text: str = ""  # its label
@@ -40,7 +40,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Layer:
-    """Marks that belong together: a file of one table has one, a session or a JAMS file may have several."""
+    """A layer, tier or table of markers; sessions and JAMS files may have several."""
 
     marks: tuple[Marker, ...]
     name: str = ""  # what the file calls it
@@ -53,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class BeatAnnotation:
-    """Beats that were read, and what was assumed to read them."""
+    """Beats that were read, and the assumptions made."""
 
     beats: Beats
     format: str  # a key of `levada.io.formats.FORMATS`, or npy
@@ -112,7 +112,7 @@ def spans_ms(beats: Beats, longest_ms: int = 50) -> list[tuple[int, int]]:
 
 
 def normalize_text(text: str) -> str:
-    """Lower-case a text and take its accents away."""
+    """Convert a text to lower case without accents."""
     letters = unicodedata.normalize("NFKD", text.strip())
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).lower()
 

@@ -1,7 +1,7 @@
-"""The mark of beats that levada found: a comment that says what made a file, and whether anybody has edited it since.
+"""Provenance comments of estimated beats, with a hash that shows whether a file was edited.
 
-The mark holds a hash of the whole file, with zeros in place of the hash. As long as it agrees, nobody has corrected the
-beats, and they are no labels. Line ends do not count, as some programs and repositories change them.
+The comment holds a hash of the whole file, with zeros in place of the hash. While it agrees, the beats are uncorrected
+estimates, not labels. Line ends are ignored, as some programs and repositories change them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MARK = re.compile(rb"written by levada (\S+), model (.{1,300}?) \((\w*)\), cont
 
 
 def provenance_comment(provenance: Mapping[str, str] | None) -> str:
-    """Return the text of a mark, to be sealed once it stands in a file; empty without provenance.
+    """Return a provenance comment, which `seal` completes; empty without provenance.
 
     Parameters
     ----------
@@ -37,19 +37,19 @@ def provenance_comment(provenance: Mapping[str, str] | None) -> str:
         return ""
     version, model = (" ".join(provenance.get(key, "").split()) or "unknown" for key in ("version", "model"))
     model = "".join(letter for letter in model if letter.isprintable())[:50]
-    model = re.sub('--+|[<>&"\\\\]', "-", model)  # such that it can stand in XML and JSON as it is
+    model = re.sub('--+|[<>&"\\\\]', "-", model)  # valid in XML and JSON without escapes
     digest = re.sub(r"\W", "", provenance.get("identity", ""))[:_SHOWN]
     return f"written by levada {version.replace(' ', '-')}, model {model} ({digest}), content {'0' * _DIGITS}"
 
 
 def seal(content: bytes) -> bytes:
-    """Put the hash of the content into its mark, if it has one."""
+    """Insert the hash of the content into its provenance comment, if any."""
     found = _MARK.search(content, 0, _HEAD)
     return content if found is None else content[: found.start(4)] + _hash(content, found) + content[found.end(4) :]
 
 
 def read_provenance(content: bytes) -> dict[str, str] | None:
-    """Return the provenance of a file that levada made and nobody has edited; None for any other."""
+    """Return the provenance of an unedited file of levada; None for any other."""
     if content.startswith(b"BZh"):
         try:
             content = bz2.BZ2Decompressor().decompress(content, max_length=1 << 26)
@@ -63,7 +63,7 @@ def read_provenance(content: bytes) -> dict[str, str] | None:
 
 
 def is_unedited(path: Path) -> bool:
-    """Whether a file has a mark and is as it was written; one that cannot be read has none."""
+    """Whether a file is an unedited file of levada; False for one that cannot be read."""
     if not path.is_file():  # a pipe would never end
         return False
     try:

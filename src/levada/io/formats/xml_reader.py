@@ -1,4 +1,4 @@
-"""XML that strangers wrote, parsed without its dangers."""
+"""Safe parsing of untrusted XML."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ def comment(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Write text such that it can stand in an attribute or an element."""
+    """Escape text for attributes and elements."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -1,4 +1,4 @@
-"""A band tied to the metre: drums, bass, chords, figures and melodies that say where the one is.
+"""Arrangement: bands that follow given beats, with accompaniments that mark the downbeat.
 
 Notes are written in beats (`Note`) and converted to seconds last (`to_performance`), so that beat times stay exact.
 Music comes in sections of a few bars with letters: sections of the same letter are the same music. The idioms are
@@ -64,32 +64,32 @@ def arrange_band(
     kick_s: Sequence[float] = (),
     duration_s: float | None = None,
 ) -> Performance:
-    """A band that plays along with beats.
+    """Arrange a band along given beats.
 
     Parameters
     ----------
     beats : Beats
-        Its beats, with their places in the bar.
+        Beats with known positions in the bar.
     metre : int
         Beats of a bar.
     compound : bool
         Whether a beat is divided in three.
     rng : numpy.random.Generator
     chords : sequence of (beat, length, pitch classes), optional
-        Harmony, in beats from the first one, the root first; invented where there is none.
+        Harmony, in beats from the first one, the root first; sampled by default.
     busy : float
-        How many play, between 0 and 1.
+        Density of the arrangement, between 0 and 1.
     bars : sequence of Bar, optional
-        The form, from `sample_form`; invented where there is none.
+        The form, from `sample_form`; sampled by default.
     grids : mapping of str to sequence of str, optional
         Rhythms of the style by voice ("bass", "keys"), as grids of a tradition without spaces.
     only : sequence of str
-        Who may play: "bass", "chords", "pad", "riff", "melody".
+        Players allowed: "bass", "chords", "pad", "riff", "melody".
     swing : Swing, optional
     kick_s : sequence of float
-        When a bass drum is struck, in seconds: a bass may play with it.
+        Times of bass drum strokes, which a bass may double.
     duration_s : float, optional
-        Until when they play; an interval after the last beat where it is not given.
+        End of the music; by default one interval after the last beat.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def arrange_band(
     Raises
     ------
     InputError
-        If there are no beats, a place in the bar is unknown, or somebody in `only` is no player.
+        If there are no beats, a position in the bar is unknown, or `only` has an unknown player.
     """
     unknown = sorted(set(only) - set(PLAYERS))
     if unknown:
@@ -130,7 +130,7 @@ def arrange_band(
 
 
 def _silences(bars: Sequence[Bar], rng: Generator, *, often: float) -> set[int]:
-    """Bars in which a part rests: a section, or the beginning."""
+    """Sample the bars in which a part rests: whole sections."""
     resting = {section for section in {bar.section for bar in bars} if rng.random() < often}
     if len(resting) > bars[-1].section:
         resting = set()
@@ -140,7 +140,7 @@ def _silences(bars: Sequence[Bar], rng: Generator, *, often: float) -> set[int]:
 def _kicks(
     struck_s: Sequence[float], beats: Beats, bars: Sequence[Bar], *, compound: bool
 ) -> dict[int, tuple[float, ...]]:
-    """Places of those strokes in their bars, on the grid of the band."""
+    """Quantise bass drum strokes to positions in bars, in beats."""
     tatums = 3 if compound else 4
     places = np.interp(struck_s, beats.times_s, np.arange(len(beats)))
     on_grid = np.unique(np.round(places * tatums)) / tatums

@@ -1,4 +1,4 @@
-"""A drum kit plays its style through a form: fills before sections, a cymbal on their ones, and rests."""
+"""Drum kits: patterns through a form, with fills, crash cymbals at section starts, and rests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from levada.synth.traditions import Tradition
 __all__ = ["arrange_drums"]
 
 Generator = np.random.Generator
-BACKBEAT = ("snare", "clap", "rim")  # often the loudest of a kit, and never on the one
+BACKBEAT = ("snare", "clap", "rim")  # often the loudest of a kit, and not on downbeats
 
 
 def arrange_drums(
     kit: Tradition, bars: Sequence[Bar], beats: Beats, *, rng: Generator, swing: Swing, duration_s: float
 ) -> Performance:
-    """A kit plays its patterns through the form: fills before sections, a cymbal on their ones, and rests."""
+    """Arrange a drum kit through a form: patterns, fills before sections, crash cymbals after fills, rests."""
     playing = [part for part in kit.instruments if rng.random() < part.presence] or list(kit.instruments[:1])
     tight_s = float(np.exp(rng.uniform(np.log(0.002), np.log(0.014))))
     parts = {
@@ -64,7 +64,7 @@ def arrange_drums(
 
 
 def _fills(bars: Sequence[Bar], rng: Generator) -> dict[int, float]:
-    """Bars that end in a fill, and the beat where it begins."""
+    """Sample the bars that end in a fill, and the beat where it begins."""
     often = rng.uniform(0.2, 0.9)
     return {
         number: float(max(0, bar.beats - int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))))
@@ -74,7 +74,7 @@ def _fills(bars: Sequence[Bar], rng: Generator) -> dict[int, float]:
 
 
 def _rests(bars: Sequence[Bar], rng: Generator) -> set[int]:
-    """Bars without drums: a section now and then, or the beginning of one."""
+    """Sample bars without drums: sections, or the start of a section."""
     resting: set[int] = set()
     for section in {bar.section for bar in bars}:
         if rng.random() < 0.07:
@@ -87,7 +87,7 @@ def _breaks(
     kit: Tradition, bars: Sequence[Bar], fills: Mapping[int, float], parts: dict[str, Part], *, crashes: bool,
     rng: Generator,
 ) -> list[Note]:  # fmt: skip
-    """Fills, and the cymbal and bass drum on the one that follows them; adds who is needed to the parts."""
+    """Write fills, and cymbal and bass drum on the downbeat after them; adds missing parts to `parts`."""
     drums = [name for name in ("snare", "tom") if name in parts or rng.random() < 0.7] or ["snare"]
     if rng.random() < 0.5:
         drums.append("tom-low")

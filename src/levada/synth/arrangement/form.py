@@ -1,4 +1,4 @@
-"""Bars, sections and harmony: what everybody in a band agrees on before they play."""
+"""Form and harmony: bars, sections and chords."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PROGRESSIONS = (
 
 
 class Bar(NamedTuple):
-    """A bar and its place in the form.
+    """A bar and its position in the form.
 
     Parameters
     ----------
     start : int
-        Its downbeat, counted from the first beat of the piece; below 0 where the piece begins inside it.
+        Index of its downbeat; below 0 if the piece begins inside it.
     beats : int
     number : int
-        Its place in its section, from 0.
+        Index in its section.
     left : int
-        How many bars of its section follow.
+        Number of bars of its section that follow.
     section : int
     letter : str
-        Sections of one letter are the same music.
+        Sections of the same letter are the same music.
     """
 
     start: int
@@ -49,14 +49,14 @@ class Bar(NamedTuple):
 
 
 def sample_form(positions: Sequence[int] | npt.NDArray[np.int64], *, metre: int, rng: Generator) -> tuple[Bar, ...]:
-    """Bars and sections of beats with these positions; a piece may begin inside a bar, and inside a section.
+    """Sample bars and sections; a piece may begin inside a bar and inside a section.
 
     Parameters
     ----------
     positions : sequence of int [shape=(beats,)]
-        Place of each beat in its bar, from 1.
+        Position of each beat in its bar, from 1.
     metre : int
-        Beats of a bar that is not heard whole.
+        Beats of an incomplete bar.
     rng : numpy.random.Generator
 
     Returns
@@ -70,7 +70,7 @@ def sample_form(positions: Sequence[int] | npt.NDArray[np.int64], *, metre: int,
     """
     places = np.asarray(positions)
     if not len(places) or places.min() < 1:
-        raise InputError("a band needs beats whose places in the bar are known")
+        raise InputError("a band needs beats with known positions in the bar")
     starts = [int(beat) for beat in np.flatnonzero(places == 1)]
     if places[0] != 1:
         starts.insert(0, 1 - int(places[0]))
@@ -92,7 +92,7 @@ def _section(rng: Generator) -> int:
 
 
 def sample_harmony(bars: Sequence[Bar], *, compound: bool, rng: Generator, jazz: float = 0.2) -> tuple[Chord, ...]:
-    """Chords of a form: they change on downbeats, now and then in the middle of a bar or an off-beat early."""
+    """Sample chords of a form; they change on downbeats, sometimes in mid-bar or an off-beat early."""
     key, scale = int(rng.integers(12)), MAJOR if rng.random() < 0.6 else MINOR
     seventh = rng.random() < jazz
     rate = float(rng.choice([1, 2, 0.5, 4], p=[0.58, 0.2, 0.15, 0.07]))

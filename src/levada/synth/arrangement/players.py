@@ -1,6 +1,6 @@
-"""Those who play notes: bass, chords, pad, riff and melody, each from the same sheet.
+"""Players: bass, chords, pad, riff and melody, each from the same lead sheet.
 
-A player writes figures for a bar or two and keeps them as long as the letter of the section is the same.
+A player samples figures of one or two bars for each letter of a section.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Generator = np.random.Generator
 Figure = tuple[tuple[float, float, int], ...]  # place in the bar and length, in beats; which note of the chord
 
 ALL = -1  # the whole chord
-NEXT = -2  # the root of the chord that comes
+NEXT = -2  # the root of the next chord
 
 
 @dataclass(frozen=True)
 class LeadSheet:
-    """What everybody in the band reads from.
+    """Form and harmony that all players read.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ class LeadSheet:
     compound : bool
         Whether a beat is divided in three.
     accent : float
-        How much louder the one is.
+        Additional velocity on downbeats.
     rng : numpy.random.Generator
     kicks : mapping of int to tuple of float
-        Where in a bar, in beats, the bass drum is struck; by the number of the bar.
+        Number of a bar -> positions of bass drum strokes, in beats.
     """
 
     bars: tuple[Bar, ...]
@@ -53,28 +53,28 @@ class LeadSheet:
 
     @property
     def tatums(self) -> int:
-        """Parts of a beat on which figures are written."""
+        """Subdivisions of a beat."""
         return 3 if self.compound else 4
 
     def chord(self, beat: float) -> Chord:
-        """The harmony that sounds at a beat."""
+        """Return the chord at a beat."""
         return self.chords[max(0, int(np.searchsorted(self.starts, beat + 1e-6)) - 1)]
 
     def loudness(self, place: float) -> float:
-        """How loud a note at that place of a bar is, the one a little louder than the others."""
-        at_one = self.accent if place < 1e-6 else 0.0
-        return float(np.clip(0.66 + at_one - (0.06 if place % 1 > 1e-6 else 0) + self.rng.normal(0, 0.05), 0.1, 1))
+        """Sample the velocity of a note at a position in the bar; downbeats are accented."""
+        accent = self.accent if place < 1e-6 else 0.0
+        return float(np.clip(0.66 + accent - (0.06 if place % 1 > 1e-6 else 0) + self.rng.normal(0, 0.05), 0.1, 1))
 
 
 def _grid_figure(grid: str, tatums: int, *, tone: int = 0) -> Figure:
-    """A grid of a tradition as a figure: places and lengths in beats."""
+    """Convert a grid of a tradition to a figure."""
     places = [place for place, letter in enumerate(grid) if letter != "."]
     ends = [*places[1:], len(grid)][: len(places)]  # a bar may be empty
     return tuple((place / tatums, (end - place) / tatums, tone) for place, end in zip(places, ends, strict=True))
 
 
 def _cell(beats: int, tatums: int, density: float, rng: Generator, *, syncopation: float = 0.3) -> Figure:
-    """A rhythm of one bar: strong places are likelier the less syncopated it is."""
+    """Sample a rhythm of one bar; strong positions are more probable the lower the syncopation."""
     size = beats * tatums
     weights = np.ones(size)
     weights[:: max(1, tatums // 2)] = 1.8 if tatums % 2 == 0 else 1.0
@@ -90,21 +90,21 @@ def _cell(beats: int, tatums: int, density: float, rng: Generator, *, syncopatio
     )
 
 
-def _figures(sheet: LeadSheet, draw: Callable[[int], Sequence[Figure]]) -> list[tuple[int, Bar, Figure]]:
-    """The figure of every bar: drawn once for a letter and a length of bar, one bar or several in turn."""
+def _figures(sheet: LeadSheet, sample: Callable[[int], Sequence[Figure]]) -> list[tuple[int, Bar, Figure]]:
+    """Return the figure of every bar: sampled once for each letter and length of bar."""
     drawn: dict[tuple[str, int], Sequence[Figure]] = {}
     found = []
     for number, bar in enumerate(sheet.bars):
         key = (bar.letter, bar.beats)
         if key not in drawn:
             same = [figures for (_, beats), figures in drawn.items() if beats == bar.beats]
-            drawn[key] = same[0] if same and sheet.rng.random() < 0.5 else draw(bar.beats)
+            drawn[key] = same[0] if same and sheet.rng.random() < 0.5 else sample(bar.beats)
         found.append((number, bar, drawn[key][bar.number % len(drawn[key])]))
     return found
 
 
 def _from_grids(grids: Sequence[str], tatums: int, beats: int, rng: Generator, *, tone: int) -> list[Figure]:
-    """Bars of one of the grids that are whole bars of so many beats; none where there is no such grid."""
+    """Return the bars of one of the grids of whole bars; none if no grid fits."""
     size = beats * tatums
     fitting = [grid for grid in grids if len(grid) % size == 0]
     if not fitting:
@@ -114,13 +114,13 @@ def _from_grids(grids: Sequence[str], tatums: int, beats: int, rng: Generator, *
 
 
 def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
-    """A bass line; like every player here, as the number of the bar and the note of everything it plays.
+    """Write a bass line: the number of the bar, and the note.
 
     Parameters
     ----------
     sheet : Sheet
     grids : sequence of str
-        Rhythms of the style, one letter a tatum, whole bars long; may be empty.
+        Rhythms of the style, one letter a tatum, of whole bars; may be empty.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     locked = bool(sheet.kicks) and rng.random() < 0.3
     lift = 12 * (rng.random() < 0.2)
 
-    def draw(beats: int) -> list[Figure]:
+    def sample(beats: int) -> list[Figure]:
         half = 2 if beats >= 4 else beats - 1
         match style:
             case "grid" if found := _from_grids(grids, sheet.tatums, beats, rng, tone=0):
@@ -161,11 +161,11 @@ def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
             case "tumbao" if beats == 4:
                 return [((1 + off, 1.3, 2), (3, 2.4, NEXT))]
         cells = [_cell(beats, sheet.tatums, density, rng, syncopation=syncopation) for _ in range(rng.integers(1, 3))]
-        return [_on_one(cell) for cell in cells] if firm else cells
+        return [_on_downbeat(cell) for cell in cells] if firm else cells
 
     notes = []
-    for number, bar, written in _figures(sheet, draw):
-        figure = _with_the_kick(sheet.kicks[number], bar.beats) if locked and number in sheet.kicks else written
+    for number, bar, written in _figures(sheet, sample):
+        figure = _on_kicks(sheet.kicks[number], bar.beats) if locked and number in sheet.kicks else written
         for place, length, tone in figure:
             if place and rng.random() < 0.03:
                 continue
@@ -178,13 +178,13 @@ def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     return notes
 
 
-def _with_the_kick(places: Sequence[float], beats: int) -> Figure:
-    """A root wherever the bass drum is struck."""
+def _on_kicks(places: Sequence[float], beats: int) -> Figure:
+    """Return roots at the strokes of the bass drum."""
     return tuple((place, 0.9 * (end - place), 0) for place, end in zip(places, [*places[1:], beats], strict=True))
 
 
-def _on_one(cell: Figure) -> Figure:
-    """The same with a root on the one."""
+def _on_downbeat(cell: Figure) -> Figure:
+    """Return the figure with a root on the downbeat."""
     return ((0.0, cell[0][0] or cell[0][1], 0), *(note for note in cell if note[0] > 0))
 
 
@@ -195,7 +195,7 @@ def _strum(beats: int, compound: bool) -> Figure:
 
 
 def chords(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
-    """Chords: held, struck, strummed or broken."""
+    """Write chords: held, repeated, strummed or arpeggiated."""
     rng, step = sheet.rng, 1 / 3 if sheet.compound else 0.5
     off = 2 / 3 if sheet.compound else 0.5
     styles = ("block", "half", "beats", "eighths", "strum", "offs", "backs", "charleston", "arpeggio", "oompah", "cell",
@@ -207,7 +207,7 @@ def chords(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     finer = step / 2 if not sheet.compound and rng.random() < 0.35 else step
     order = [int(tone) for tone in rng.choice([(0, 1, 2, 1), (0, 1, 2, 3), (0, 2, 1, 2), (3, 2, 1, 2), (0, 2, 3, 2)])]
 
-    def draw(beats: int) -> list[Figure]:
+    def sample(beats: int) -> list[Figure]:
         half = (beats + 1) // 2
         match style:
             case "grid" if found := _from_grids(grids, sheet.tatums, beats, rng, tone=ALL):
@@ -239,22 +239,22 @@ def chords(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
         cells = [_cell(beats, sheet.tatums, density, rng, syncopation=syncopation) for _ in range(rng.integers(1, 3))]
         return [tuple((place, length, ALL) for place, length, _ in cell) for cell in cells]
 
-    floor = int(rng.choice([48, 52, 55, 60, 64]))
+    lowest = int(rng.choice([48, 52, 55, 60, 64]))
     notes = []
-    for number, bar, figure in _figures(sheet, draw):
+    for number, bar, figure in _figures(sheet, sample):
         for place, length, tone in figure:
             if place and rng.random() < 0.03:
                 continue
             beat, loud = bar.start + place, sheet.loudness(place)
-            voiced = sorted(floor + (pitch - floor) % 12 for pitch in sheet.chord(beat).pitches)
+            voiced = sorted(lowest + (pitch - lowest) % 12 for pitch in sheet.chord(beat).pitches)
             wanted = voiced if tone == ALL else [(*voiced, voiced[0] + 12)[min(tone, len(voiced))]]
             notes += [(number, Note(beat, length, "chords", loud, midi)) for midi in wanted]
     return notes
 
 
 def pad(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
-    """Chords that are held as long as the harmony."""
-    floor, starts = int(sheet.rng.choice([48, 55, 60, 67])), [bar.start for bar in sheet.bars]
+    """Write sustained chords."""
+    lowest, starts = int(sheet.rng.choice([48, 55, 60, 67])), [bar.start for bar in sheet.bars]
     notes = []
     for chord in sheet.chords:
         number = max(0, int(np.searchsorted(starts, chord.beat + 1e-6)) - 1)
@@ -262,48 +262,48 @@ def pad(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
         for beat in pieces.tolist():
             length = min(16.0, chord.beat + chord.length - beat)
             notes += [
-                (number, Note(beat, length * 0.98, "pad", 0.65, floor + (pitch - floor) % 12))
+                (number, Note(beat, length * 0.98, "pad", 0.65, lowest + (pitch - lowest) % 12))
                 for pitch in chord.pitches
             ]
     return notes
 
 
 def riff(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
-    """An ostinato of one bar or two, whatever the harmony does, or along with its roots."""
+    """Write an ostinato of one or two bars, which may follow the roots of the harmony."""
     rng = sheet.rng
     density, syncopation, follows = rng.uniform(0.2, 0.5), rng.uniform(0, 0.6), rng.random() < 0.6
-    firm, floor, home = rng.random() < 0.75, int(rng.choice([48, 60, 67, 72])), sheet.chords[0].pitches[0]
+    firm, lowest, home = rng.random() < 0.75, int(rng.choice([48, 60, 67, 72])), sheet.chords[0].pitches[0]
     tones: dict[Figure, list[int]] = {}
 
-    def draw(beats: int) -> list[Figure]:
+    def sample(beats: int) -> list[Figure]:
         cells = [_cell(beats, sheet.tatums, density, rng, syncopation=syncopation) for _ in range(rng.integers(1, 3))]
-        return [_on_one(cell) for cell in cells] if firm else cells
+        return [_on_downbeat(cell) for cell in cells] if firm else cells
 
     notes = []
-    for number, bar, figure in _figures(sheet, draw):
+    for number, bar, figure in _figures(sheet, sample):
         if figure not in tones:
             tones[figure] = [0, *(int(rng.choice([0, 3, 5, 7, 10, 12])) for _ in figure[1:])]
         root = sheet.chord(bar.start).pitches[0] if follows else home
         for (place, length, _), tone in zip(figure, tones[figure], strict=True):
-            midi = floor + (root - floor) % 12 + tone
+            midi = lowest + (root - lowest) % 12 + tone
             notes.append((number, Note(bar.start + place, length, "riff", sheet.loudness(place), midi)))
     return notes
 
 
 def melody(sheet: LeadSheet, _grids: Sequence[str]) -> list[tuple[int, Note]]:
-    """Motives of a bar or two that come again with the phrase, which ends on a long note on the one."""
+    """Write a melody of repeated motives; phrases end on a long note on the downbeat."""
     rng = sheet.rng
     density, syncopation = rng.uniform(0.15, 0.4), rng.uniform(-0.3, 0.6)
     phrase, centre, rests = int(rng.choice([4, 4, 2, 8])), int(rng.choice([60, 67, 72, 76])), rng.uniform(0, 0.2)
     pickup = rng.random() < 0.4
 
-    def draw(beats: int) -> list[Figure]:
+    def sample(beats: int) -> list[Figure]:
         one, other = (_cell(beats, sheet.tatums, density, rng, syncopation=syncopation) for _ in range(2))
         return [one, other] if rng.random() < 0.6 else [one, one, one, other]
 
     notes: list[tuple[int, Note]] = []
     steps: dict[Figure, list[int]] = {}
-    for number, bar, figure in _figures(sheet, draw):
+    for number, bar, figure in _figures(sheet, sample):
         last = bar.number % phrase == phrase - 1 or bar.left == 0
         if rng.random() < rests and not last:
             continue

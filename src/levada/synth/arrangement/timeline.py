@@ -1,4 +1,4 @@
-"""The beats of a piece: its tempo, how it wanders, where in the bar it begins, and where it ends."""
+"""Random beat times: tempo, drift, pickup and ending."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOWEST_BPM, FASTEST_BPM = 50.0, 215.0
 def sample_beats(
     tempo: float, metre: int, piece_s: float, rng: Generator, *, loose: bool = False, first: int | None = None
 ) -> tuple[Beats, float]:
-    """Beats of a piece, and how long it is: it may begin anywhere in the bar, and end before its time."""
+    """Sample beats of a piece, and its duration; it may begin anywhere in the bar, and end early."""
     tempo = float(np.clip(tempo, SLOWEST_BPM, FASTEST_BPM))
     count = int(piece_s * tempo / 60 * 1.6) + 8
     intervals = 60 / tempo * tempo_drift(count, rng, loose=loose)
@@ -28,10 +28,10 @@ def sample_beats(
     else:
         places = (np.arange(count + 1) + first) % metre + 1
     lead_s = float(rng.uniform(0.05, 1.5)) if begins else float(rng.uniform(0, intervals[0]))
-    ones = np.flatnonzero(places == 1)
+    downbeats = np.flatnonzero(places == 1)
     if rng.random() < (0.3 if loose else 0.1):
         last = int(np.searchsorted(lead_s + np.cumsum(intervals), piece_s * rng.uniform(0.6, 0.9)))
-        last = int(ones[max(1, int(np.searchsorted(ones, last)) - 1)])
+        last = int(downbeats[max(1, int(np.searchsorted(downbeats, last)) - 1)])
         slowing = min(last, int(rng.integers(2, 9)))
         intervals[last - slowing : last] *= np.linspace(1, rng.uniform(1, 1.6), slowing)
         times = lead_s + np.concatenate([[0.0], np.cumsum(intervals[:last])])
@@ -45,7 +45,7 @@ def sample_beats(
 
 
 def _places(count: int, metre: int, first: int, rng: Generator) -> npt.NDArray[np.int64]:
-    """Places in the bar; now and then the metre changes for good, or one bar is shorter or longer than the others."""
+    """Sample positions in the bar, with rare changes of metre and irregular bars."""
     bars: list[int] = [metre] * (count // metre + 2)
     kind, at = rng.random(), int(rng.integers(1, max(2, len(bars) * 3 // 5)))
     if kind < 0.02:
@@ -58,15 +58,15 @@ def _places(count: int, metre: int, first: int, rng: Generator) -> npt.NDArray[n
 
 
 def tempo_drift(count: int, rng: Generator, *, loose: bool = False) -> npt.NDArray[np.float64]:
-    """What every interval is multiplied by: machines, hands, waves, a ramp, or rubato."""
+    """Sample factors of the inter-beat intervals: constant, random drift, oscillation, ramp, or rubato."""
     steps, slow = np.arange(count), np.zeros(count)
     kind = "rubato" if loose else str(rng.choice(["machine", "hands", "wave", "ramp"], p=[0.3, 0.45, 0.15, 0.1]))
     if kind == "machine":
         return np.ones(count)
     noise = rng.normal(0, 1, count)
-    held, sd = (0.6, rng.uniform(0.01, 0.05)) if loose else (0.95, math.exp(rng.uniform(-6.9, -4.7)))
+    memory, sd = (0.6, rng.uniform(0.01, 0.05)) if loose else (0.95, math.exp(rng.uniform(-6.9, -4.7)))
     for step in range(1, count):
-        slow[step] = held * slow[step - 1] + sd * noise[step]
+        slow[step] = memory * slow[step - 1] + sd * noise[step]
     if kind in ("wave", "rubato"):
         depth = rng.uniform(0.01, 0.06 if loose else 0.04)
         slow += depth * np.sin(2 * np.pi * (steps / rng.uniform(12, 64) + rng.random()))

@@ -1,4 +1,4 @@
-"""From notes on a grid of beats to strokes in time: swing, early and late parts, and hands that are no machines."""
+"""Convert notes in beats to strokes in seconds: swing, asynchrony of parts, and jitter."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from levada.synth.performance import Performance, Stroke, midi_to_hz
 __all__ = ["Note", "Part", "Swing", "to_performance"]
 
 Generator = np.random.Generator
-OVER = 1.4  # intervals without a beat after which music is over
+OVER = 1.4  # intervals after the last beat; music that lasts longer has ended
 
 
 class Note(NamedTuple):
-    """One sound on the grid of beats: beats count from 0, as the beats of the piece do."""
+    """A note or stroke with its time in beats, counted from 0."""
 
     beat: float
     length: float
@@ -32,16 +32,16 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """One who plays.
+    """A part of the band.
 
     Parameters
     ----------
     voice : str
     level_db : float
     late_s : float
-        How far behind the beat it plays; below 0 for ahead.
+        Mean delay after the beat; negative is early.
     jitter_s : float
-        Standard deviation of single notes around that.
+        Standard deviation of single notes around it.
     """
 
     voice: str
@@ -52,14 +52,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Swing:
-    """Where off-beats fall, as shares of what they divide; .5 is straight, .67 a triplet.
+    """Positions of off-beats, as fractions of what they divide: 0.5 is straight, 0.67 a triplet.
 
     Parameters
     ----------
     eighth : float
     sixteenth : float
     third : float
-        For beats in three: how far the last third leans, in beats, from where it belongs.
+        In compound metres: shift of the last third, in beats.
     """
 
     eighth: float = 0.5
@@ -67,7 +67,7 @@ class Swing:
     third: float = 0.0
 
     def warp(self, places: npt.NDArray[np.float64], *, compound: bool) -> npt.NDArray[np.float64]:
-        """Where in the beat those places are played, all in beats between 0 and 1."""
+        """Map written positions in the beat to played ones, between 0 and 1."""
         if compound:
             return np.interp(places, (0, 1 / 3, 2 / 3, 1), (0, (1 + self.third) / 3, 2 / 3 + self.third, 1))
         half = np.floor(places * 2) / 2
@@ -85,9 +85,9 @@ def to_performance(
     swing: Swing | None = None,
     duration_s: float | None = None,
 ) -> Performance:
-    """Notes in beats become strokes in time, early and late as hands are.
+    """Convert notes in beats to a performance in seconds.
 
-    Music that lasts well beyond its last beat has ended there: what would begin later is not played.
+    If the duration is well beyond the last beat, the music has ended there: later notes are dropped.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def to_performance(
         Whether a beat is divided in three.
     swing : Swing, optional
     duration_s : float, optional
-        As in `band`.
+        As in `arrange_band`.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def to_performance(
 def _seconds(
     times: npt.NDArray[np.float64], at: npt.NDArray[np.float64], swing: Swing, *, compound: bool
 ) -> npt.NDArray[np.float64]:
-    """Times of places in beats, straight on beyond the first and the last beat."""
+    """Convert positions in beats to seconds, extrapolated beyond the first and last beat."""
     whole = np.floor(at + 1e-6)
     warped = whole + swing.warp(np.clip(at - whole, 0, 1), compound=compound)
     held = np.clip(warped, 0, len(times) - 1)

@@ -1,4 +1,4 @@
-"""FluidSynth, a note at a time: no audio driver, no reverb, no chorus, and the same note the same way every time."""
+"""Rendering of single notes by FluidSynth, without reverb and chorus, reproducibly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLOCK = 64
 CHANNELS = 48
 STRUCK_S, RELEASE_S, SILENCE_S = 2.5, 1.0, 0.03
 INAUDIBLE = 1e-6
-REMEMBERED_BYTES = 200_000_000
+CACHE_BYTES = 200_000_000
 SETTINGS = {
     "synth.reverb.active": 0,
     "synth.chorus.active": 0,
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 class Font:
-    """A SoundFont that is read as far as it is played, and the notes it has played.
+    """A SoundFont, loaded on demand, with a cache of rendered notes.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Font:
         return tuple(number for number in range(128) if self._synth.sfpreset_name(self._id, bank, number))
 
     def note(self, bank: int, program: int, key: int, *, velocity: int, duration_s: float = 0.0) -> Floats32:
-        """One note alone.
+        """Render one note.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Font:
         velocity : int
             1 to 127.
         duration_s : float
-            How long the key is held; drums ring as long as they do.
+            How long the key is held; ignored for percussion.
 
         Returns
         -------
@@ -98,29 +98,29 @@ class Font:
         if name in self._notes:
             self._notes.move_to_end(name)
         else:
-            self._notes[name] = self._played(*name).astype(np.float16)
+            self._notes[name] = self._render_note(*name).astype(np.float16)
             self._bytes += self._notes[name].nbytes
-            while self._bytes > REMEMBERED_BYTES:
+            while self._bytes > CACHE_BYTES:
                 self._bytes -= self._notes.popitem(last=False)[1].nbytes
         return self._notes[name].astype(np.float32)
 
-    def _played(self, bank: int, program: int, key: int, velocity: int, duration_s: float) -> Floats32:
+    def _render_note(self, bank: int, program: int, key: int, velocity: int, duration_s: float) -> Floats32:
         channel = self._channel(bank, program)
-        for _ in range(2):  # the first time it may play otherwise than ever after: unheard
+        for _ in range(2):  # the first rendering of a note may differ from all later ones: it is discarded
             self._synth.noteon(channel, key, velocity)
             if bank == DRUMS or not duration_s:
-                sound = self._listen(STRUCK_S)
+                sound = self._render(STRUCK_S)
             else:
-                held = self._listen(duration_s)
+                held = self._render(duration_s)
                 self._synth.noteoff(channel, key)
-                sound = np.concatenate([held, self._listen(RELEASE_S)])
+                sound = np.concatenate([held, self._render(RELEASE_S)])
             self._synth.all_sounds_off(channel)
-            self._listen(SILENCE_S)
+            self._render(SILENCE_S)
         peak = float(np.abs(sound).max())
         return trim_to_onset(sound / np.float32(peak)) if peak > INAUDIBLE else np.zeros(0, np.float32)
 
     def _channel(self, bank: int, program: int) -> int:
-        """A channel on which that program is loaded."""
+        """Return a channel on which the program is loaded."""
         name = (bank, program)
         if name in self._channels:
             self._channels.move_to_end(name)
@@ -130,8 +130,8 @@ class Font:
         self._channels[name] = channel
         return channel
 
-    def _listen(self, seconds: float) -> Floats32:
-        """What comes out next; in whole blocks, as notes begin with one."""
+    def _render(self, seconds: float) -> Floats32:
+        """Render the next samples, in whole blocks, as notes start with a block."""
         samples = max(1, round(seconds * RATE / BLOCK)) * BLOCK
         left, right = np.empty(samples, np.float32), np.empty(samples, np.float32)
         self._write(self._synth.synth, samples, left.ctypes.data, 0, 1, right.ctypes.data, 0, 1)
@@ -140,13 +140,13 @@ class Font:
 
 @lru_cache(maxsize=4)
 def open_font(path: str) -> Font:
-    """A font, opened once a process."""
+    """Open a font once per process."""
     return Font(Path(path))
 
 
 def _library() -> Any:
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints where the library is where CI is set
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints the path of the library if CI is set
             import fluidsynth
     except ModuleNotFoundError:
         raise MissingExtra("pyfluidsynth", extra="soundfont", purpose="play SoundFonts") from None
@@ -155,12 +155,12 @@ def _library() -> Any:
             "the library FluidSynth is needed to play SoundFonts: install libfluidsynth3 (Debian and Ubuntu),"
             " fluidsynth (Fedora, Arch) or fluid-synth (Homebrew)"
         ) from None
-    be_told = fluidsynth.cfunc(
+    set_logger = fluidsynth.cfunc(
         "fluid_set_log_function", ctypes.c_void_p,
         ("level", ctypes.c_int, 1), ("function", ctypes.c_void_p, 1), ("data", ctypes.c_void_p, 1),
     )  # fmt: skip
-    for level in range(5):  # what goes wrong is said by an InputError
-        be_told(level, None, None)
+    for level in range(5):  # errors are raised as InputError
+        set_logger(level, None, None)
     return fluidsynth
 
 

@@ -1,7 +1,7 @@
-"""Which keys and programs of General MIDI may play which voice.
+"""General MIDI keys and programs of every voice.
 
-The percussion keys are those of Level 2 and Roland's GS, 27 to 87. Where a voice is in neither, a neighbour plays it,
-tuned to it; where there is no neighbour either, the voice is missing here.
+The percussion keys are those of Level 2 and Roland's GS, 27 to 87. A voice that is in neither is played
+by a similar one, transposed; voices without a similar one are missing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ MELODIC_TOM, TAIKO = 117, 116
 
 
 class Source(NamedTuple):
-    """One way to play a struck voice.
+    """One mapping of a percussion voice to keys.
 
     Parameters
     ----------
     strokes : mapping of str to tuple of int
-        Stroke -> keys that may play it, of which an instrument has one; an open stroke is always there.
+        Stroke -> alternative keys, one of which is sampled; "open" is required.
     semitones : tuple of float
-        The least and the most by which it is tuned.
+        Range of transposition.
     program : int or None
-        A program whose keys they are; those of a kit where it is None.
+        Program of the keys; None for a percussion kit.
     ring_s : float
-        How long it may ring, where its neighbour rings longer.
+        Greatest decay time.
     """
 
     strokes: Mapping[str, tuple[int, ...]]

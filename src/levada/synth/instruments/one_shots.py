@@ -1,8 +1,8 @@
-"""A folder of recorded strokes as instruments.
+"""Instruments from a folder of recorded strokes.
 
 Files are named by instrument and stroke, with anything behind a digit or a sign: `chico-open.wav`, `chico-open 2.wav`,
-`chico-slap_loud.flac`, or, with a folder for each instrument, `chico/open.wav`. Instruments are struck voices. Of
-several takes of a stroke the louder ones are played where it is struck harder.
+`chico-slap_loud.flac`, or, with a folder for each instrument, `chico/open.wav`. Instruments are percussion voices. Of
+several recordings of a stroke, louder ones are used for higher velocities.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["OneShots"]
 
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
-Takes = Mapping[str, tuple[Floats32, ...]]
+Recordings = Mapping[str, tuple[Floats32, ...]]
 
 LONGEST_S = 4.0
 ALIKE_DB = 3.0
@@ -37,7 +37,7 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class OneShots:
-    """Instruments of a folder of recorded strokes: call it with the name of a voice.
+    """An instrument source that reads a folder of recorded strokes.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class OneShots:
     Raises
     ------
     InputError
-        If there is no such folder, nothing recorded in it, or a file is named by no instrument or stroke there is.
+        If there is no such folder, no recording in it, or a file name has no known instrument and stroke.
     """
 
     folder: Path
@@ -56,11 +56,11 @@ class OneShots:
 
     @property
     def voices(self) -> tuple[str, ...]:
-        """Names of the voices of which there are recordings."""
+        """Names of the recorded voices."""
         return tuple(_files(Path(self.folder)))
 
     def __call__(self, voice: str, rng: Generator) -> Instrument:
-        """Draw an instrument for a voice: the recorded one, a little higher or lower.
+        """Sample an instrument of a voice: the recorded one, slightly transposed.
 
         Raises
         ------
@@ -69,19 +69,19 @@ class OneShots:
         InputError
             If a recording cannot be read, or is silent.
         """
-        takes = _takes(Path(self.folder), voice)
-        if not takes:
+        recordings = _recordings(Path(self.folder), voice)
+        if not recordings:
             raise LookupError(f"{self.folder} has no {voice}")
-        plain = OPEN if OPEN in takes else next(iter(takes))
+        plain = OPEN if OPEN in recordings else next(iter(recordings))
 
-        def hear(stroke: str, velocity: float, rng: Generator) -> Floats32:
-            return _one_of(takes.get(stroke, takes[plain]), velocity, rng)
+        def read(stroke: str, velocity: float, rng: Generator) -> Floats32:
+            return _one_of(recordings.get(stroke, recordings[plain]), velocity, rng)
 
-        return SampledInstrument(voice, hear, strokes=takes, semitones=float(rng.uniform(-1, 1)))
+        return SampledInstrument(voice, read, strokes=recordings, semitones=float(rng.uniform(-1, 1)))
 
 
 def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
-    """Files of every stroke of every voice."""
+    """Return the files of every stroke of every voice."""
     if not folder.is_dir():
         raise InputError("there is no such folder of recorded strokes", path=folder)
     found: dict[str, dict[str, list[Path]]] = {}
@@ -95,7 +95,7 @@ def _files(folder: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def _named(path: Path, folder: Path) -> tuple[str, str]:
-    """Voice and stroke that a file is named by."""
+    """Parse voice and stroke from a file name."""
     name, at = path.stem.lower(), path.relative_to(folder).parent.name.lower()
     if at:
         voice, rest = at, name
@@ -112,8 +112,8 @@ def _named(path: Path, folder: Path) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _takes(folder: Path, voice: str) -> Takes:
-    """Takes of every stroke of a voice, the softest first."""
+def _recordings(folder: Path, voice: str) -> Recordings:
+    """Read the recordings of every stroke of a voice, the softest first."""
     files = _files(folder).get(voice, {})
     return {stroke: tuple(sorted(map(_read, paths), key=_loudness_db)) for stroke, paths in files.items()}
 
@@ -127,14 +127,14 @@ def _read(path: Path) -> Floats32:
     return np.asarray(sound[: len(fade)] * fade[: len(sound)] if len(sound) > len(fade) else sound, np.float32)
 
 
-def _one_of(takes: tuple[Floats32, ...], velocity: float, rng: Generator) -> Floats32:
-    """A take for how hard a stroke is: the softest for the softest, and any that is about as loud as the right one."""
-    right = _loudness_db(takes[round(float(np.clip(velocity, 0, 1)) * (len(takes) - 1))])
-    alike = [take for take in takes if abs(_loudness_db(take) - right) < ALIKE_DB]
+def _one_of(recordings: tuple[Floats32, ...], velocity: float, rng: Generator) -> Floats32:
+    """Choose a recording by velocity, at random among those of about the same loudness."""
+    right = _loudness_db(recordings[round(float(np.clip(velocity, 0, 1)) * (len(recordings) - 1))])
+    alike = [recording for recording in recordings if abs(_loudness_db(recording) - right) < ALIKE_DB]
     return alike[int(rng.integers(len(alike)))]
 
 
 def _loudness_db(sound: Floats32) -> float:
-    """Loudness of the first tenth of a second, where strokes are loudest."""
+    """Return the energy of the first 0.1 s, in dB."""
     head = sound[: RATE // 10].astype(np.float64)
     return float(10 * np.log10((head**2).sum() + 1e-20))

@@ -53,7 +53,7 @@ class SampledInstrument:
     ----------
     voice : str
         A percussion voice, which determines the level.
-    hear : Hear
+    read : StrokeReader
     strokes : container of str
         Recorded strokes; others are derived from open ones.
     semitones : float

@@ -1,7 +1,7 @@
-"""SoundFonts as instruments: any .sf2 or .sf3, played by FluidSynth a note at a time.
+"""Instruments from SoundFonts (.sf2, .sf3), rendered note by note by FluidSynth.
 
-Every note is rendered alone, from its onset on, and remembered; music is then mixed like that of our own voices. What
-is struck is played by General MIDI's percussion on one of the font's kits, notes by one of the programs of their kind.
+Every note is rendered alone from its onset, and cached. Percussion voices use General MIDI percussion of one of the
+kits of the font, pitched voices one of the General MIDI programs of their kind.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ PACKAGES = {
 }
 
 KITS = range(48)
-"""Kits with drums where General MIDI has them; orchestras and marching bands have theirs elsewhere."""
+"""Kits with the key map of General MIDI; orchestral and marching kits have others."""
 LONGEST_S = 8.0
 OPEN = "open"
 
 
 @dataclass(frozen=True)
 class SoundFont:
-    """Instruments of a SoundFont: call it with the name of a voice.
+    """An instrument source that plays a SoundFont.
 
-    The file is read when the first instrument is drawn, once a process.
+    The file is read once per process, when the first instrument is sampled.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ class SoundFont:
     path: Path
 
     def __call__(self, voice: str, rng: Generator) -> Instrument:
-        """Draw an instrument for a voice.
+        """Sample an instrument of a voice.
 
         Raises
         ------
         LookupError
-            If the font has nothing that could be that voice.
+            If the font lacks the voice.
         InputError
             If the file is missing or cannot be read, or FluidSynth is not installed.
         """
@@ -71,29 +71,29 @@ class SoundFont:
                 return _Notes(opened, voice, int(rng.choice(known)), float(rng.normal(0, 0.06)))
         ways = PERCUSSION.get(voice, ())
         for way in rng.permutation(len(ways)):
-            drawn = _drawn(opened, voice, ways[way], rng)
+            drawn = _sample_percussion(opened, voice, ways[way], rng)
             if drawn is not None:
                 return drawn
         raise LookupError(f"{Path(self.path).name} has no {voice}")
 
 
-def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> SampledInstrument | None:
-    """An instrument that plays a voice in some way, if the font has what it needs for that."""
+def _sample_percussion(opened: Font, voice: str, way: Source, rng: Generator) -> SampledInstrument | None:
+    """Sample an instrument for a voice; None if the font lacks its keys or program."""
     bank, programs = (DRUMS, [kit for kit in opened.kits if kit in KITS]) if way.program is None else (0, [way.program])
     if not set(programs) & set(opened.kits if bank == DRUMS else opened.programs):
         return None
     program, semitones = int(rng.choice(programs)), float(rng.uniform(*way.semitones))
     keys = {stroke: int(rng.choice(keys)) for stroke, keys in way.strokes.items()}
 
-    def heard(key: int, velocity: float) -> Floats32:
+    def note(key: int, velocity: float) -> Floats32:
         return opened.note(bank, program, key, velocity=round(127 * velocity))
 
-    keys = {stroke: key for stroke, key in keys.items() if heard(key, 1.0).size}
+    keys = {stroke: key for stroke, key in keys.items() if note(key, 1.0).size}
     if OPEN not in keys:
         return None
     return SampledInstrument(
         voice,
-        lambda stroke, velocity, _: heard(keys[stroke], velocity),
+        lambda stroke, velocity, _: note(keys[stroke], velocity),
         strokes=keys,
         semitones=semitones,
         ring_s=way.ring_s,
@@ -101,14 +101,14 @@ def _drawn(opened: Font, voice: str, way: Source, rng: Generator) -> SampledInst
 
 
 class _Notes:
-    """One instrument of a SoundFont that plays notes, tuned a little higher or lower than the font is."""
+    """One pitched instrument of a SoundFont, slightly detuned."""
 
     def __init__(self, opened: Font, voice: str, program: int, semitones: float) -> None:
         self.font, self.level, self.program, self.semitones = opened, PITCHED[voice].level, program, semitones
         self.notes: dict[tuple[float, int, float], Floats32] = {}
 
     def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:  # noqa: ARG002
-        """The sound of one note, at 44.1 kHz from its onset on [shape=(samples,)]."""
+        """Return one note at 44.1 kHz, from its onset: float32 [shape=(samples,)]."""
         held_s = float(np.ceil(np.clip(duration_s, 0.06, LONGEST_S) * 8) / 8)
         name = (round(pitch_hz, 2), velocity_layer(velocity), held_s)
         if name not in self.notes:
@@ -128,12 +128,12 @@ class _Notes:
 
 
 def find_soundfont(name: str | Path) -> Path:
-    """The file of a SoundFont, by its path, or by its name among `list_soundfonts`.
+    """Find the file of a SoundFont by its path, or by its name in `list_soundfonts`.
 
     Raises
     ------
     InputError
-        If there is none; says which package has it, where one is known.
+        If there is none; the message names the package that has it, if known.
     """
     if Path(name).is_file():
         return Path(name)
@@ -151,9 +151,9 @@ def find_soundfont(name: str | Path) -> Path:
 
 
 def list_soundfonts() -> Mapping[str, Path]:
-    """SoundFonts of this machine, by their name in lower case and without its suffix.
+    """Return the SoundFonts of this machine: name in lower case without suffix -> path.
 
-    They are looked for in the folders of `$LEVADA_SOUNDFONTS` and in the usual places; the first of a name counts.
+    Folders of `$LEVADA_SOUNDFONTS` are searched first, then the usual ones; the first file of a name is used.
     """
     found: dict[str, Path] = {}
     for place in (*os.environ.get("LEVADA_SOUNDFONTS", "").split(os.pathsep), *PLACES):

@@ -1,6 +1,6 @@
-"""Songs: music of others as notes on an exact beat grid.
+"""Songs and folk tunes as notes on an exact beat grid.
 
-`read_pop909` reads POP909 from a folder, `read_tune` folk tunes from the package music21. Nothing of either is part of
+`read_pop909` reads POP909 from a folder, `read_tune` folk tunes from the package music21. Neither ships with
 levada.
 """
 

@@ -1,4 +1,4 @@
-"""Folk tunes from the corpus that the package music21 brings along.
+"""Folk tunes from the corpus of the package music21.
 
 Read are Francis O'Neill's "Music of Ireland" (1903, the "1850 melodies"; oneills1850) and "Ryan's Mammoth Collection"
 (Boston 1883; ryansMammoth): the music is in the public domain. The transcriptions of volunteers state no restriction,
@@ -40,7 +40,7 @@ TEMPO_RANGE = (50.0, 200.0)
 
 
 def list_tunes() -> list[str]:
-    """Names of the tunes that can be read.
+    """List the names of the tunes that can be read.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def list_tunes() -> list[str]:
 
 
 def read_tune(name: str) -> Song:
-    """A tune, with chords made up for it.
+    """Read a tune, with generated chords.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _song(name: str, tune: Tune) -> Song:
 
 
 def _pickup(tune: Tune) -> int:
-    """Ticks of the pickup, if the metre is one that is read and the bars add up, two beside a part's end together."""
+    """Return the ticks of the pickup; check the metre and the length of all bars."""
     if tune.metre not in METRES:
         raise ValueError(f"has the metre {tune.metre}")
     bar = METRES[tune.metre][0] * METRES[tune.metre][1]
@@ -158,7 +158,7 @@ def _pickup(tune: Tune) -> int:
 
 
 def _weight(beat: float, metre: int) -> float:
-    """Velocity of a note: downbeats a little more, notes between beats a little less."""
+    """Return the velocity of a note: higher on downbeats, lower between beats."""
     if beat % 1:
         return 0.65
     return 0.85 if beat % metre == 0 else 0.75

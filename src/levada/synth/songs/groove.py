@@ -1,7 +1,7 @@
 """Human drummers: performances of the Groove MIDI Dataset as strokes on an exact grid.
 
 Jon Gillick, Adam Roberts, Jesse Engel, Douglas Eck and David Bamman, "Learning to Groove with Inverse Sequence
-Transformations", ICML 2019; 13.6 hours, CC BY 4.0. The dataset is read where it lies and is no part of levada.
+Transformations", ICML 2019; 13.6 hours, CC BY 4.0. The dataset is not part of levada.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ PULSES = {"4-4": (4, 1.0), "3-4": (3, 1.0), "5-4": (5, 1.0), "6-8": (2, 1.5)}  #
 
 @dataclass(frozen=True)
 class Groove:
-    """One take.
+    """One drum performance.
 
     Parameters
     ----------
     path : Path
     metre : str
-        As the dataset writes it, "4-4".
+        As the dataset writes it, such as "4-4".
     """
 
     path: Path
@@ -44,12 +44,12 @@ class Groove:
 
 
 def list_grooves(folder: str | Path, *, split: str = "train", least_s: float = 12.0) -> list[Groove]:
-    """The takes of a split that are beats, not fills, and last a while.
+    """List the performances of a split that are beats, not fills, and long enough.
 
     Raises
     ------
     InputError
-        If the folder does not hold the dataset, or no such take.
+        If the folder does not hold the dataset, or no such performance.
     """
     table = Path(folder) / "info.csv"
     try:
@@ -74,15 +74,15 @@ def _chosen(rows: list[dict[str, str]], folder: Path, split: str, least_s: float
 
 
 def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0, faster: float = 1.0) -> Performance:
-    """A stretch of a take.
+    """Read an excerpt of a drum performance.
 
     Parameters
     ----------
     groove : Groove
     start_beat : int
-        Where the stretch begins; wraps around where less than its length would be left.
+        First beat of the excerpt, modulo the number of possible ones.
     duration_s : float
-        Its greatest length, in seconds.
+        Greatest length, in seconds.
     faster : float
         Factor of the tempo.
 
@@ -93,7 +93,7 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
     Raises
     ------
     InputError
-        If the take cannot be read.
+        If the file cannot be read.
     MissingExtra
         If mido is not installed.
     """
@@ -117,7 +117,7 @@ def read_groove(groove: Groove, *, start_beat: int = 0, duration_s: float = 40.0
 
 @lru_cache(maxsize=512)
 def _notes(path: Path, quarters: float) -> tuple[float, tuple[tuple[float, int, float], ...]]:
-    """Seconds a beat of so many quarters, and beat, note number and velocity of every drum struck."""
+    """Return seconds per beat; and beat, note number and velocity of every stroke."""
     midi = read_midi(path, purpose="read drum performances")
     from mido import merge_tracks
 

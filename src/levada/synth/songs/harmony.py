@@ -1,4 +1,4 @@
-"""Chords for a melody that has none: what somebody would strum along."""
+"""Generate chords for a melody."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["harmonise"]
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 9, 10), (0, 1, 3, 5, 7, 8, 10), (0, 2, 4, 6, 7, 9, 11),
           (0, 2, 4, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 10), (0, 1, 3, 5, 6, 8, 10))  # fmt: skip
-LIKED = (1.0, 0.3, 0.2, 0.7, 0.8, 0.35, 0.3)  # triads of the degrees, in eighths of the stretch they would fill
+PREFERENCES = (1.0, 0.3, 0.2, 0.7, 0.8, 0.35, 0.3)  # bias for the triad of each degree, in eighths of a segment
 
 
 def harmonise(melody: Sequence[Note], *, edges: Sequence[float], tonic: int, mode: int) -> tuple[Chord, ...]:
-    """The triad of the key that holds most of the melody in every stretch; at the end that of the tonic.
+    """Choose the triad of the key that covers most of the melody in every segment; the last is the tonic.
 
     Parameters
     ----------
@@ -34,15 +34,18 @@ def harmonise(melody: Sequence[Note], *, edges: Sequence[float], tonic: int, mod
     """
     scale = SCALES[mode]
     triads = [tuple((tonic + scale[(degree + third) % 7]) % 12 for third in (0, 2, 4)) for degree in range(7)]
-    likings = {triad: liking for triad, liking in zip(triads, LIKED, strict=True) if (triad[2] - triad[0]) % 12 == 7}
+    biases = {triad: bias for triad, bias in zip(triads, PREFERENCES, strict=True) if (triad[2] - triad[0]) % 12 == 7}
     found: list[Chord] = []
-    stretches = list(pairwise(edges))
-    for start, end in stretches:
-        held = [0.0] * 12
+    segments = list(pairwise(edges))
+    for start, end in segments:
+        duration = [0.0] * 12
         for note in melody:
-            held[note.midi % 12] += max(0.0, min(end, note.beat + note.length) - max(start, note.beat))
-        best = max(likings, key=lambda triad: sum(held[pitch] for pitch in triad) + likings[triad] * (end - start) / 8)
-        chosen = triads[0] if (start, end) == stretches[-1] and triads[0] in likings else best
+            duration[note.midi % 12] += max(0.0, min(end, note.beat + note.length) - max(start, note.beat))
+        best = max(
+            biases,
+            key=lambda triad: sum(duration[pitch] for pitch in triad) + biases[triad] * (end - start) / 8,
+        )
+        chosen = triads[0] if (start, end) == segments[-1] and triads[0] in biases else best
         if found and found[-1].pitches == chosen:
             found[-1] = Chord(found[-1].beat, end - found[-1].beat, chosen)
         else:

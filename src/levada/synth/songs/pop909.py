@@ -1,8 +1,8 @@
 """POP909: 909 pop songs arranged for the piano, with their beats and chords.
 
 Ziyu Wang, Ke Chen, Junyan Jiang, Yiyi Zhang, Maoran Xu, Shuqi Dai, Xianbin Gu and Gus Xia, "POP909: A Pop-song Dataset
-for Music Arrangement Generation", ISMIR 2020; MIT licence, the songs themselves are the works of others. It is read
-where it lies and is no part of levada.
+for Music Arrangement Generation", ISMIR 2020; MIT licence, the songs themselves are the works of others. It is
+not part of levada.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EARLY = 0.125  # beats: a note so much before the first beat belongs to it
 
 
 def list_pop909(folder: str | Path) -> list[Path]:
-    """The songs of POP909 that can be used, one folder each.
+    """List the folders of the usable songs of POP909.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def list_pop909(folder: str | Path) -> list[Path]:
 
 
 def read_pop909(path: str | Path) -> Song:
-    """A song: its longest stretch without an irregular bar.
+    """Read a song: its longest segment without an irregular bar.
 
     Times become beats by interpolation on the song's beats, continued by at most a bar at either end; nothing is
     snapped to a grid. A bar of six is read as two of three, the reading that 3/4 and a slow 6/8 share.
@@ -107,7 +107,7 @@ def read_pop909(path: str | Path) -> Song:
 
 
 def _notes(found: list[tuple[float, float, int, int]], grid: Floats) -> tuple[Note, ...]:
-    """The notes that begin inside the grid, on its beats."""
+    """Convert notes that begin inside the grid to beats."""
     notes = []
     for start, end, number, velocity in found:
         begin, finish = _to_beats(np.array([start, end]), grid).tolist()
@@ -117,7 +117,7 @@ def _notes(found: list[tuple[float, float, int, int]], grid: Floats) -> tuple[No
 
 
 def _grid(path: Path) -> tuple[Floats, int, float]:
-    """Times of the beats of the longest regular stretch, from a downbeat to one; metre and tempo."""
+    """Read the beats of the longest regular segment, from downbeat to downbeat; metre and tempo."""
     rows: list[tuple[float, float, float]] = []
     for number, line in enumerate(_lines(path), 1):
         try:
@@ -146,7 +146,7 @@ def _grid(path: Path) -> tuple[Floats, int, float]:
 
 
 def _stretch(times: Floats, downbeats: npt.NDArray[np.intp], metre: int) -> Floats:
-    """The longest run of regular bars, with one more where the song begins or ends: for a pickup and a last bar."""
+    """Return the longest run of regular bars, with one more at the start and end of the song."""
     breaks = np.flatnonzero(np.diff(downbeats) != metre)
     runs = zip([0, *(breaks + 1).tolist()], [*breaks.tolist(), len(downbeats) - 1], strict=True)
     start, stop = max(runs, key=lambda run: run[1] - run[0])
@@ -164,7 +164,7 @@ def _stretch(times: Floats, downbeats: npt.NDArray[np.intp], metre: int) -> Floa
 
 
 def _to_beats(times: Floats, grid: Floats) -> Floats:
-    """Seconds as beats of the grid; before and after it at the tempo of its first and last beat."""
+    """Convert seconds to beats, extrapolated at the tempo of the first and last beat."""
     beats = np.interp(times, grid, np.arange(len(grid)))
     beats += np.minimum(0, times - grid[0]) / (grid[1] - grid[0])
     beats += np.maximum(0, times - grid[-1]) / (grid[-1] - grid[-2])
@@ -201,11 +201,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _midi(path: Path) -> dict[str, list[tuple[float, float, int, int]]]:
-    """Start and end in seconds, number and velocity of the notes of every track."""
+    """Read start and end in seconds, number and velocity of the notes of every track."""
     midi = read_midi(path, purpose="read POP909", missing=NO_SONG)
     tempi = [
         (0, 500000),
-        *((tick, m.tempo) for track in midi.tracks for tick, m in _timed(track) if m.type == "set_tempo"),
+        *((tick, m.tempo) for track in midi.tracks for tick, m in _with_ticks(track) if m.type == "set_tempo"),
     ]
     tempi.sort(key=lambda change: change[0])
     at = np.array([tick for tick, _ in tempi], dtype=np.float64)
@@ -217,25 +217,25 @@ def _midi(path: Path) -> dict[str, list[tuple[float, float, int, int]]]:
         return float(seconds[last] + (tick - at[last]) * per_tick[last])
 
     return {
-        track.name: [(when(start), when(end), number, velocity) for start, end, number, velocity in _pressed(track)]
+        track.name: [(when(start), when(end), number, velocity) for start, end, number, velocity in _track_notes(track)]
         for track in midi.tracks
         if track.name in PARTS
     }
 
 
-def _timed(track: Any) -> Iterator[tuple[int, Any]]:
+def _with_ticks(track: Any) -> Iterator[tuple[int, Any]]:
     tick = 0
     for message in track:
         tick += message.time
         yield tick, message
 
 
-def _pressed(track: Any) -> Iterator[tuple[int, int, int, int]]:
-    """Ticks of the start and end of every note of a track, its number and velocity."""
-    held: dict[int, list[tuple[int, int]]] = {}
-    for tick, message in _timed(track):
+def _track_notes(track: Any) -> Iterator[tuple[int, int, int, int]]:
+    """Yield start and end in ticks, number and velocity of every note of a track."""
+    sounding: dict[int, list[tuple[int, int]]] = {}
+    for tick, message in _with_ticks(track):
         if message.type == "note_on" and message.velocity > 0:
-            held.setdefault(message.note, []).append((tick, message.velocity))
-        elif message.type in ("note_on", "note_off") and held.get(message.note):
-            start, velocity = held[message.note].pop(0)
+            sounding.setdefault(message.note, []).append((tick, message.velocity))
+        elif message.type in ("note_on", "note_off") and sounding.get(message.note):
+            start, velocity = sounding[message.note].pop(0)
             yield start, tick, message.note, velocity

@@ -1,4 +1,4 @@
-"""A tradition as data: its cycle, its instruments and what they play.
+"""Descriptions of traditions: cycle, tempo, instruments and patterns.
 
 A tradition is a TOML file that a percussionist can read and write: patterns are grids of stroke letters, one letter
 a tatum, spaces and bars (`|`) free. `.` is a rest, `x` a stroke, `o` a ghost note; further letters are named in the

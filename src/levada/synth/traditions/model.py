@@ -1,4 +1,4 @@
-"""What a tradition is made of: patterns, those who play them, the form of a performance, and the cycle itself."""
+"""Dataclasses of a tradition: patterns, instruments, form and cycle."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Form", "Instrument", "Pattern", "Tradition"]
 
 @dataclass(frozen=True)
 class Pattern:
-    """One thing an instrument may play.
+    """A pattern of an instrument.
 
     Parameters
     ----------
     grid : str
         Stroke letters, one a tatum, whole cycles long.
     probability : float
-        That it is chosen for a section; where those of an instrument do not sum to 1, they count in proportion.
+        Probability of being chosen for a section, normalised over the patterns of an instrument.
     """
 
     grid: str
@@ -26,39 +26,39 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Instrument:
-    """One part of the ensemble.
+    """An instrument of the ensemble.
 
     Parameters
     ----------
     name : str
         Its name in the tradition; names its stem.
     voice : str
-        The sound it is played with.
+        Name of the voice that plays it.
     patterns : tuple of Pattern
     strokes : mapping of str to str
         Stroke letter -> stroke ("open", "muted", "slap" …), or note where it is pitched ("root", "chord" …).
     presence : float
-        Probability that it is there at all; 1 where the tradition does not exist without it.
+        Probability that it plays; 1 if the tradition requires it.
     level_db : float
-        How loud it is beside the others.
+        Relative level, in dB.
     fills : tuple of str
-        Grids it may end a section with.
+        Grids that may end a section.
     fill_chance : float
-        Probability that it does.
+        Probability of one.
     calls : tuple of str
-        Grids it may announce a section with.
+        Grids that may begin a section.
     call_chance : float
-        Probability that it does.
+        Probability of one.
     players : tuple of int
-        The least and the most who play it.
+        Least and greatest number of players.
     enters : int or None
         Cycles after the start at which it joins, where instruments enter one after another.
     microtiming : tuple of float
-        Its own, where it is not the tradition's.
+        Overrides that of the tradition.
     spread : float or None
-        Its own, where it is not the tradition's.
+        Overrides that of the tradition.
     aliases : tuple of str
-        What else it is called, by those who name stems after it; nothing is played otherwise for it.
+        Further names, as stems may be called; without effect on the sound.
     """
 
     name: str
@@ -80,16 +80,16 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Form:
-    """How a performance goes.
+    """Form of a performance.
 
     Parameters
     ----------
     section : tuple of int
-        The least and the most cycles in which everybody stays with one pattern.
+        Least and greatest number of cycles of a section.
     entries : float
         Probability that instruments enter one after another.
     breaks : float
-        Probability that a section ends with a cycle of silence for all but one.
+        Probability that a section ends with a cycle in which only one instrument plays.
     endings : float
         Probability that the performance ends on a common last stroke.
     """
@@ -102,7 +102,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Tradition:
-    """A cycle and those who play it.
+    """A musical tradition: cycle, tempo and instruments.
 
     Parameters
     ----------
@@ -117,19 +117,19 @@ class Tradition:
     drift : float
         Standard deviation of the change of log tempo from a beat to the next.
     microtiming : tuple of float
-        How late each tatum of the beat is played, in fractions of a beat; as long as `tatums`, or empty.
+        Mean delay of each tatum, in fractions of a beat; of length `tatums`, or empty.
     spread : float
-        Standard deviation of single strokes around that, in fractions of a beat.
+        Standard deviation of single strokes, in fractions of a beat.
     sources : tuple of str
-        Where all of this is documented.
+        References.
     title, about : str
-        What people call it, and what it is.
+        Display name and description.
     acceleration : tuple of float
         Mean and standard deviation, over performances, of the log of the last tempo over the first.
     jitter_s : float
         Standard deviation of single beats around a steady tempo, in seconds.
     ensemble : tuple of int or None
-        The least and the most players.
+        Least and greatest number of players in all.
     form : Form
     """
 

@@ -1,4 +1,4 @@
-"""Traditions as people read them: facts in sentences, patterns as grids under a ruler of beats and tatums."""
+"""Text descriptions of traditions: properties, and patterns as grids under a ruler of beats and tatums."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["describe", "format_tradition"]
 
 
 def describe(tradition: Tradition) -> dict[str, str]:
-    """What is true of the whole ensemble, a phrase a fact.
+    """Describe the whole ensemble, one phrase for each property.
 
     Returns
     -------
     dict of str to str
-        "cycle", "tempo", "microtiming", "players" and "form", those that there is something to say of.
+        "cycle", "tempo", "microtiming", "players" and "form", unless empty.
     """
     mean, deviation = tradition.tempo_bpm
     faster, differs = (100 * value for value in tradition.acceleration)
@@ -35,17 +35,17 @@ def describe(tradition: Tradition) -> dict[str, str]:
         "players": f"{_span(ensemble)} in all" if ensemble else "",
         "form": "; ".join(goes),
     }
-    return {fact: said for fact, said in facts.items() if said}
+    return {fact: text for fact, text in facts.items() if text}
 
 
 def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
-    """All that a tradition is, as lines of text.
+    """Format a tradition as lines of text.
 
     Parameters
     ----------
     tradition : Tradition
     width : int
-        Columns of the page. Cycles that are longer than a line are drawn in several, each under its own ruler.
+        Columns of the page. Longer cycles are split into several systems, each with a ruler.
 
     Returns
     -------
@@ -53,14 +53,17 @@ def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
         Title, facts, every instrument with its patterns, the legend and the sources.
     """
     lines = [tradition.title or tradition.name, *wrap(tradition.about, width), ""]
-    for fact, said in describe(tradition).items():
-        lines += wrap(said, width, initial_indent=f"{fact:13}", subsequent_indent=" " * 13)
+    for fact, text in describe(tradition).items():
+        lines += wrap(text, width, initial_indent=f"{fact:13}", subsequent_indent=" " * 13)
     margin = max(9, *(len(part.name) + 2 for part in tradition.instruments))
     systems = list(_systems(tradition, width - margin))
     lines += ["", " " * margin + _ruler(tradition, *systems[0])] if len(systems) == 1 else [""]
     for part in tradition.instruments:
         lines += wrap(
-            _said(part, tradition), width, initial_indent=part.name.ljust(margin), subsequent_indent=" " * margin
+            _describe_part(part, tradition),
+            width,
+            initial_indent=part.name.ljust(margin),
+            subsequent_indent=" " * margin,
         ) or [part.name]
         for first, last, gap in systems:
             if len(systems) > 1:
@@ -80,7 +83,7 @@ def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
 
 
 def _systems(tradition: Tradition, width: int) -> Iterator[tuple[int, int, str]]:
-    """Stretches of beats that fit a line, and what is put between tatums: a space, if there is room for it."""
+    """Return ranges of beats that fit on a line, and the separator of tatums."""
     beats, tatums = tradition.beats, tradition.tatums
     if 2 * beats * tatums - 1 <= width:
         yield 0, beats, " "
@@ -93,7 +96,7 @@ def _systems(tradition: Tradition, width: int) -> Iterator[tuple[int, int, str]]
 
 
 def _ruler(tradition: Tradition, first: int, last: int, gap: str) -> str:
-    """Beats by their numbers, of which the last digit is shown where there is no room for two."""
+    """Return a ruler with the numbers of beats, cut to the last digit if space is short."""
     cells = []
     for beat in range(first + 1, last + 1):
         number = str(beat) if len(gap) + tradition.tatums > 2 or beat < 10 else str(beat % 10)
@@ -117,26 +120,26 @@ def _rows(part: Instrument) -> Iterator[tuple[str, str]]:
             yield kind, grid
 
 
-def _said(part: Instrument, tradition: Tradition) -> str:
-    """Who plays an instrument, how often it is there, and what its letters mean."""
-    said = [part.voice] if part.voice != part.name else []
-    said.append(", ".join(f"{letter} {stroke}" for letter, stroke in part.strokes.items()))
+def _describe_part(part: Instrument, tradition: Tradition) -> str:
+    """Describe an instrument: voice, stroke letters, players, presence, level, timing."""
+    parts = [part.voice] if part.voice != part.name else []
+    parts.append(", ".join(f"{letter} {stroke}" for letter, stroke in part.strokes.items()))
     if part.players != (1, 1):
-        said.append(f"{_span(part.players)} players")
+        parts.append(f"{_span(part.players)} players")
     if part.presence < 1:
-        said.append(f"there in {100 * part.presence:.0f}%")
+        parts.append(f"there in {100 * part.presence:.0f}%")
     if part.level_db:
-        said.append(f"{part.level_db:+g} dB")
+        parts.append(f"{part.level_db:+g} dB")
     if part.enters is not None:
-        said.append(f"enters after {_count(part.enters, 'cycle')}" if part.enters else "enters first")
+        parts.append(f"enters after {_count(part.enters, 'cycle')}" if part.enters else "enters first")
     if part.calls:
-        said.append(f"calls in {100 * part.call_chance:.0f}%")
+        parts.append(f"calls in {100 * part.call_chance:.0f}%")
     if part.fills:
-        said.append(f"fills in {100 * part.fill_chance:.0f}%")
+        parts.append(f"fills in {100 * part.fill_chance:.0f}%")
     if part.microtiming or part.spread is not None:
         spread = tradition.spread if part.spread is None else part.spread
-        said.append(_late(tradition, part.microtiming or tradition.microtiming, spread))
-    return "; ".join(filter(None, said))
+        parts.append(_late(tradition, part.microtiming or tradition.microtiming, spread))
+    return "; ".join(filter(None, parts))
 
 
 def _late(tradition: Tradition, microtiming: tuple[float, ...], spread: float) -> str:
