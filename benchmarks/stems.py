@@ -195,7 +195,7 @@ def _cell(
     for name in wanted:
         began = time.perf_counter()
         _forget_peak()
-        separators[name] = _adapted(name, spans, seed, given) if minutes else _untouched(tradition, given.model)
+        separators[name] = _adapted(name, spans, seed, given) if minutes else _pretrained(tradition, given.model)
         costs[name] = time.perf_counter() - began, _peak_mb()
         cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
@@ -236,7 +236,7 @@ def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given:
     return separator_of(made, name=strategy)
 
 
-def _untouched(tradition: str, model: str) -> SeparatorLike:
+def _pretrained(tradition: str, model: str) -> SeparatorLike:
     """The base, told who plays."""
     base = stem_weights(model)
     voices = stem_names(read_tradition(tradition))

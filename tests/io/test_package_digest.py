@@ -85,7 +85,7 @@ class TestCode:
     def test_nothing_that_does_not_count_is_loaded_by_a_study(self, clicks, tmp_path):
         spec = tmp_path / "mine.toml"
         spec.write_text(
-            f'strategies = ["decoder"]\nminutes = [0.1]\nrivals = ["flux"]\n[corpora]\nclicks = "{clicks}"\n'
+            f'strategies = ["decoder"]\nminutes = [0.1]\nexternal = ["flux"]\n[corpora]\nclicks = "{clicks}"\n'
             'made = { render = "candombe", recordings = 2, seconds = 5 }\n'
         )
         program = (
