@@ -10,8 +10,8 @@ pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint
 .PHONY: help demo demo-stems demo-real study test check docs clean
 
 help:
-	@echo "make demo       adapt a tracker to a tradition it has never heard; see and hear before and after in demo/"
-	@echo "make demo-stems adapt a separator to an ensemble; see and hear what it takes apart in demo-stems/"
+	@echo "make demo       adapt a tracker to a tradition that it was not trained on: scores and audio in demo/"
+	@echo "make demo-stems adapt a separator to an ensemble: scores and audio in demo-stems/"
 	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"

@@ -22,7 +22,7 @@ from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.formats import read_beats, write_beats
+from levada.io.formats import FORMATS, read_beats, write_beats
 from levada.models.cards import cards
 from levada.synth.traditions import format_tradition, list_traditions, read_tradition
 
@@ -57,6 +57,12 @@ def song(rendered):
 
 
 class TestHelp:
+    def test_of_track_lists_all_formats_of_beats(self, levada):
+        _, out, _ = levada("track", "--help")
+        for name, kind in FORMATS.items():
+            lines = [line.split() for line in out.splitlines() if set(kind.suffixes) & set(line.split())]
+            assert not kind.suffixes or any({*kind.suffixes, *kind.about.split()} == {*line} for line in lines), name
+
     def test_names_every_command(self, levada):
         code, out, err = levada("--help")
         assert code == 0
@@ -143,6 +149,52 @@ class TestQuick:
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == ""
+
+    def test_refusals_do_not_load_torch(self, rendered, tmp_path):
+        """Each in a process of its own would take ten times as long."""
+        (tmp_path / "there").write_text("mine")
+        song, there, new = rendered / "a.wav", tmp_path / "there", tmp_path / "new"
+        commands = [
+            ("track", "none.wav"),
+            ("track", song, "-m", "nowhere"),
+            ("track", song, "-o", tmp_path / "x.xyz"),
+            ("track", rendered, "-o", new, "--suffix", ".xyz"),
+            ("adapt", "nowhere", "-o", new),
+            ("adapt", rendered, "-o", new, "-m", "nowhere"),
+            ("adapt", rendered, "-o", there),
+            ("evaluate", rendered, "-m", "base", "-m", "nowhere"),
+            ("evaluate", rendered, "--oracle"),
+            ("separate", song),
+            ("separate", song, "-o", new, "--instruments", "surdo,cuicaa"),
+            ("separate", song, "-o", new, "-m", "candombe", "--only", "theremin"),
+            ("separate", rendered, "-o", rendered, "-m", "base"),
+            ("convert", song.with_suffix(".beats"), "-o", tmp_path / "x.xyz"),
+            ("remix", "nowhere", "-o", new),
+            ("select", rendered, "--scheme", "nothing"),
+            ("study", "none.toml"),
+            ("report", "nowhere"),
+            ("export", "nowhere", "-o", tmp_path / "x.onnx"),
+            ("render", "nowhere", "-o", new),
+            ("pretrain", "none.toml", "-o", there),
+            ("demo", "-o", there),
+            ("models", "nowhere"),
+        ]
+        code = f"""
+import sys
+from levada.cli import main
+for arguments in {[[*map(str, one)] for one in commands]!r}:
+    sys.argv = ["levada", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        assert stop.code == 2, arguments
+    assert not {{"torch", "numba", "matplotlib", "lightning"}} & set(sys.modules), arguments
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
     def test_checking_a_corpus_does_not_load_torch(self, rendered):
         code = "import sys; from levada.cli import main\n"
@@ -244,6 +296,15 @@ class TestAdapt:
         assert card.scores["scored on"] == "2 recordings of 2 other groups"
         assert 0.1 < card.minutes <= 0.15
         assert (tmp_path / "mine" / "log.csv").exists()
+
+    @pytest.mark.usefixtures("one_process")
+    def test_is_logged(self, levada, rendered, tiny_model, tmp_path):
+        options = ("--minutes", 0.15, "-m", tiny_model, "--log-to", "csv", "--steps", 2)
+        assert levada("adapt", rendered, "-o", tmp_path / "mine", *options)[0] == 0
+        logs = tmp_path / "mine.logs"
+        assert json.loads((logs / "config.json").read_text())["config"]["strategy"] == "finetune+augment"
+        assert (logs / "tables" / "scores.csv").read_text().count("\n") == 1 + 3 * 2
+        assert list(logs.rglob("*.png"))
 
     @pytest.mark.usefixtures("one_process")
     def test_in_json_is_one_object(self, levada, rendered, tiny_model, tmp_path):

@@ -114,6 +114,22 @@ class TestCommand:
         assert code == 2
         assert "are for stems" in err
 
+    def test_a_corpus_with_beats_and_stems_needs_a_choice(self, levada, stems, tmp_path):
+        shutil.copytree(stems, tmp_path / "both")
+        for song in "abc":
+            mixture = sum(soundfile.read(path)[0] for path in (tmp_path / "both" / song).glob("*.wav"))
+            soundfile.write(tmp_path / "both" / song / "mixture.wav", mixture, RATE, subtype="FLOAT")
+            (tmp_path / "both" / song / "mixture.beats").write_text("0.5\t1\n1.0\t2\n1.5\t1\n2.0\t2\n")
+        options = ("-m", "nmf", "--minutes", 0.05, "--processes", 1, "--json")
+        code, _, err = levada("evaluate", tmp_path / "both", *options)
+        assert code == 2
+        assert "--labels beats or --labels stems" in err
+        code, out, _ = levada("evaluate", tmp_path / "both", "--labels", "stems", *options)
+        assert code == 0
+        assert json.loads(out)["models"] == ["nmf", "mixture"]
+        code, out, _ = levada("evaluate", tmp_path / "both", "--labels", "beats", "-m", "flux", "--json")
+        assert json.loads(out)["models"] == ["flux"]
+
     def test_empty_folder(self, levada, tmp_path):
         code, _, err = levada("evaluate", tmp_path, "-m", "nmf")
         assert code == 2

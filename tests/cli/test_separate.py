@@ -121,6 +121,14 @@ class TestRefused:
 
         return run
 
+    def test_without_instruments_lists_the_choices(self, levada, song, tmp_path):
+        code, out, err = levada("separate", song, "-o", tmp_path / "stems")
+        assert (code, out) == (2, "")
+        lines = [line.split() for line in err.splitlines()]
+        assert ["candombe", "madera,", "chico,", "repique,", "piano"] in lines
+        assert any("--instruments" in line for line in lines)
+        assert not (tmp_path / "stems").exists()
+
     def test_without_a_place(self, refused):
         assert "give with -o a folder for the files" in refused()
 
@@ -152,7 +160,7 @@ class TestRefused:
         assert names(tmp_path) == ["surdo.wav"]
 
     def test_the_folder_of_the_recordings_itself(self, refused, tmp_path):
-        assert "holds the recordings: choose another folder" in refused("-o", tmp_path, "--force", recording=tmp_path)
+        assert "holds the recordings: give another folder" in refused("-o", tmp_path, "--force", recording=tmp_path)
 
     def test_no_recording(self, refused, tmp_path):
         assert "there is no such file" in refused("-o", tmp_path / "out", recording=tmp_path / "none.wav")

@@ -50,7 +50,7 @@ def test_what_is_said_is_a_sentence(levada, model, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "out", "problem"),
     [
-        ("model", None, "say with -o"),
+        ("model", None, "Missing option"),
         ("model", "model.pt", "must end in .onnx"),
         ("nothing", "model.onnx", "there is no model"),
         ("empty", "model.onnx", "is not a model"),

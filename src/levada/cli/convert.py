@@ -43,7 +43,7 @@ def convert(
         _convert_folder(source, out, suffix, recording, convention, force=force, as_json=as_json)
         return
     outputs.check_outputs(out, force=force, inputs=(source, recording))
-    _check_format(out.name, out)
+    outputs.check_suffix(out.name, clicks=True)
     reading = _convert(source, out, recording or _beside(source), convention, force=force)
     notes = [*reading.notes]
     if as_json:
@@ -63,7 +63,7 @@ def _convert_folder(
 
     if out.resolve() == source.resolve():
         raise InputError("holds the files to convert: give another folder", path=out)
-    _check_format(f"x{suffix}", f"--suffix {suffix}")
+    outputs.check_suffix(suffix, clicks=True)
     files = {
         name: path for name, path in annotations_of(source).items() if not path.resolve().is_relative_to(out.resolve())
     }
@@ -107,7 +107,7 @@ def _convert(
     from levada.io.formats.provenance import read_provenance
 
     reading = read_annotation(source, convention=convention)
-    if _is_audio(out.name):
+    if outputs.is_audio(out.name):
         if recording is None:
             raise InputError("has no recording of its name beside it: give it with --recording", path=source)
         outputs.write_clicks(out, recording, reading.beats, force=force)
@@ -116,24 +116,6 @@ def _convert(
     provenance = read_provenance(source.read_bytes())  # beats that nobody corrected stay marked as such
     write_beats(out, reading.beats, duration_s=duration_s, provenance=provenance, force=force)
     return reading
-
-
-def _check_format(name: str, path: str | Path) -> None:
-    from levada.io import audio
-    from levada.io.formats import format_of
-
-    if not _is_audio(name):
-        try:
-            format_of(name)
-        except InputError as error:
-            more = f", or of audio for click tracks: {', '.join(sorted(audio.SUFFIXES))}"
-            raise InputError(error.problem + more, path=path) from None
-
-
-def _is_audio(name: str) -> bool:
-    from levada.io import audio
-
-    return Path(name).suffix.lower() in audio.SUFFIXES
 
 
 def _beside(source: Path) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,9 +69,11 @@ def evaluate(
     names = list(dict.fromkeys(model or ["base"]))
     if opened.labels == "stems":
         from levada.separation.evaluation import evaluate_stems
+        from levada.separation.separator import Separator
 
         if opened.is_solos:
             raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus)
+        _check_folders(names, Separator.from_pretrained)
         separators = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
         score: Any = partial(evaluate_stems, opened.tracks, separators, oracle=oracle)
     else:
@@ -82,6 +84,7 @@ def evaluate(
         if oracle or plot is not None or minutes is not None:
             raise InputError("--oracle, --plot and --minutes are for stems, and this corpus has beats", path=corpus)
         corpora.print_notes(track for track in opened.tracks if track.is_annotated)
+        _check_folders(names, load_tracker)
         trackers = {name: load_tracker(name) if name in names else baseline() for name in with_baseline(names)}
         score = partial(evaluate_beats, opened.tracks, trackers, trim_s=trim)
     with terminal.progress("scoring", at_once=processes) as progress:
@@ -103,6 +106,16 @@ def show(evaluation: Any, *, tables: bool = True) -> None:
         (terminal.print_stem_evaluation if is_stems else terminal.print_evaluation)(evaluation)
     for warning in evaluation.warnings:
         terminal.info(f"note: {warning}")
+
+
+def _check_folders(models: Sequence[str], load: Callable[[str], Any]) -> None:
+    """Refuse models whose folders do not exist, before the others are loaded."""
+    from levada.learning.names import folder_of
+
+    for model in models:
+        folder = folder_of(model)
+        if folder is not None and not folder.exists():
+            load(model)
 
 
 def _plot_leakage(plot: Path, evaluation: StemEvaluation, *, force: bool) -> None:

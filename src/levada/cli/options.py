@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.core import TyperCommand
@@ -58,12 +58,16 @@ Tradition = Annotated[str, typer.Argument(help="A tradition that ships with leva
 class WithFormats(TyperCommand):
     """A command whose help lists the formats that beats can be written in, with their suffixes."""
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Add the formats to the help; they are imported here, for `levada --help` does not need them."""
+    @property
+    def epilog(self) -> str:
+        """The formats; they are imported here, for `levada --help` does not need them."""
         from levada.io.formats import FORMATS
 
         rows = {" ".join(kind.suffixes): kind.about for kind in FORMATS.values() if kind.dump is not None}
         width = max(map(len, rows))
         lines = [f"{suffixes:{width}}  {about}" for suffixes, about in rows.items()]
-        self.epilog = "\n".join(["Formats of beats, by suffix:", *lines])
-        super().format_help(ctx, formatter)
+        return "  \n".join(["Formats of beats, by suffix:", *lines])  # two spaces: a line break in Markdown
+
+    @epilog.setter
+    def epilog(self, _: str | None) -> None:
+        """Ignore the one that Typer sets."""

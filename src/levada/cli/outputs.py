@@ -48,6 +48,25 @@ def check_outputs(
         check_writable(path)
 
 
+def check_suffix(suffix: str, *, clicks: bool = False) -> None:
+    """Refuse a suffix (or a file's name) that is of no format of beats nor, with `clicks`, of audio."""
+    from levada.io.formats import format_of
+
+    if not (clicks and is_audio(suffix)):
+        try:
+            format_of(f"x{suffix}")
+        except InputError as error:
+            more = ", or .wav or .flac for click tracks" if clicks else ""
+            raise InputError(f"{suffix}: {error.problem}{more}") from None
+
+
+def is_audio(name: str) -> bool:
+    """Whether a file's name, or its suffix alone, is one of audio."""
+    from levada.io import audio
+
+    return Path(f"x{name}").suffix.lower() in audio.SUFFIXES
+
+
 def check_table(table: Path, out: Path, *, force: bool) -> None:
     """Refuse a table of a folder of recordings; one that exists may be replaced if the manifest in `out` lists it."""
     from levada.io.batch import check_table_path

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from levada.cli import terminal
+from levada.cli import outputs, terminal
 from levada.cli.options import Force
 
 __all__ = ["pretrain"]
@@ -20,6 +20,7 @@ def pretrain(
     force: Force = False,
 ) -> None:
     """Train a base model on rendered music (resumable): hours for a tracker, an hour for a separator."""
+    outputs.check_outputs(out, force=force, folders=True)
     from levada.models.pretraining import pretrain as run
 
     with terminal.progress("pre-training") as progress:

@@ -57,6 +57,8 @@ def separate(
         raise InputError(_choices(), path=recording)
     if out is None:
         raise InputError("give with -o a folder for the files", path=recording)
+    if out.resolve() == recording.resolve():
+        raise InputError("holds the recordings: give another folder for their stems", path=out)
     if plot is not None:
         if recording.is_dir():
             raise InputError("--plot is for one recording")

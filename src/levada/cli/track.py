@@ -53,10 +53,10 @@ def track(
     from levada.beat_tracking.network_tracker import NetworkTracker
     from levada.beat_tracking.tracker import BeatTracker, provenance
     from levada.io import audio
-    from levada.io.formats import format_of, read_beats, write_beats
+    from levada.io.formats import read_beats, write_beats
 
     if out is not None:
-        format_of(out)
+        outputs.check_suffix(out.name)
     fixed = None if hints is None else read_beats(hints)
     length_s = audio.info(recording).duration_s
     tracker = BeatTracker.from_pretrained(model)
@@ -110,6 +110,7 @@ def _track_folder(
         raise InputError("holds the recordings: give another folder, so that no labels are replaced", path=out)
     if out.is_file():
         raise InputError("is a file: give with -o a folder for the beats", path=out)
+    outputs.check_suffix(suffix)
     if table is not None:
         outputs.check_table(table, out, force=force)
     from levada.beat_tracking.tracker import BeatTracker, track_folder

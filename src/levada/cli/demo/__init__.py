@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from levada.cli import evaluate, terminal
+from levada.cli.demo.output import check_folder
 from levada.cli.options import Force, Seed
+from levada.errors import InputError
 
 __all__ = ["demo"]
 
@@ -27,6 +29,9 @@ def demo(
 ) -> None:
     """Adapt to a tradition that the base model was not trained on, with scores and audio before and after."""
     out = out or Path("demo-stems" if stems else "demo")
+    check_folder(out, force=force)
+    if real is not None and not real.is_dir():
+        raise InputError("there is no such folder", path=real)
     if stems:
         from levada.cli.demo.stems import demo_stems as run
     else:

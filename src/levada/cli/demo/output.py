@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from levada.beat_tracking.evaluation import Evaluation
     from levada.separation.evaluation import StemEvaluation
 
-__all__ = ["CONTENTS", "Result", "make_folder"]
+__all__ = ["CONTENTS", "Result", "check_folder", "make_folder"]
 
 CONTENTS = "levada-demo.txt"
 """The file that lists what a demo wrote, by which its folder is recognised."""
@@ -40,6 +40,18 @@ class Result:
     total_s: float
 
 
+def check_folder(out: Path, *, force: bool) -> None:
+    """Refuse the folder of a demo as `make_folder` does, without writing anything."""
+    if out.is_file():
+        raise InputError("is a file; the demo writes a folder", path=out)
+    if out.exists() and any(out.iterdir()):
+        if not (out / CONTENTS).exists():
+            raise InputError("is not empty and no earlier demo; choose another folder", path=out)
+        if not force:
+            raise InputError("contains an earlier demo; --force replaces it", path=out)
+        check_not_link(out)
+
+
 def make_folder(out: str | Path, contents: Mapping[str, str], *, force: bool) -> Path:
     """Make the folder of a demo, or with `force` empty that of an earlier one.
 
@@ -61,14 +73,8 @@ def make_folder(out: str | Path, contents: Mapping[str, str], *, force: bool) ->
         If it is a file or a link, contains other files, or an earlier demo without `force`; or cannot be made.
     """
     out = Path(out)
-    if out.is_file():
-        raise InputError("is a file; the demo writes a folder", path=out)
+    check_folder(out, force=force)
     if out.exists() and any(out.iterdir()):
-        if not (out / CONTENTS).exists():
-            raise InputError("is not empty and no earlier demo; choose another folder", path=out)
-        if not force:
-            raise InputError("contains an earlier demo; --force replaces it", path=out)
-        check_not_link(out)
         remove_paths(out / name for name in (*filter(None, contents), CONTENTS))
     with wrap_errors(out, *out.parents):
         out.mkdir(parents=True, exist_ok=True)
