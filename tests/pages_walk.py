@@ -1,4 +1,4 @@
-"""What a reader of the README does, line by line; `test_readme` sends this walk into a process of its own."""
+"""What a reader of the pages does, line by line; `test_pages` runs this file in a process of its own."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ import pytest
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
-from test_readme import BLOCKS, COMMANDS
+from test_pages import COMMANDS, PYTHON
 
 STUDY = """
 strategies = ["pretrained", "decoder"]
@@ -23,13 +23,14 @@ seeds = 1
 mine = "my-recordings"
 """
 DRUM_RATE = 8000
-ELSEWHERE = {"madmom": "madmom", "beatnet": "BeatNet", "librosa": "librosa"}
+EXTERNAL = {"madmom": "madmom", "beatnet": "BeatNet", "librosa": "librosa"}
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    """A folder with what the README speaks of, its recordings made of clicks."""
-    folder = tmp_path_factory.mktemp("reader")
+@pytest.fixture
+def reader(tmp_path):
+    """A folder with the files that the pages name; recordings are made of clicks."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
     (folder / "my-study.toml").write_text(STUDY, encoding="utf-8")
     names = ["song", *(f"my-recordings/{number}" for number in range(6)), "archive/old", "archive/tape/older"]
     names += [f"my-pool/{number}" for number in range(4)]
@@ -99,7 +100,7 @@ def _network(reader, monkeypatch):
 def test_every_command_does_what_it_says(levada, reader):
     for command in COMMANDS:
         words = shlex.split(command)[1:]
-        if not all(find_spec(module) for name, module in ELSEWHERE.items() if name in words):
+        if not all(find_spec(module) for name, module in EXTERNAL.items() if name in words):
             continue
         code, out, err = levada(*words)
         assert code == 0, f"{command}: {err}"
@@ -120,6 +121,8 @@ def test_every_command_does_what_it_says(levada, reader):
     assert (reader / "home" / "mir_datasets" / "candombe" / "ansina.csv").exists()
 
 
-@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
-def test_every_line_of_python_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize(("page", "code"), [(page, code) for page, code in PYTHON.items() if code])
+def test_every_line_of_python_runs(page, code):
+    """All blocks of a page, in their order."""
+    exec(compile(code, page, "exec"), {})
