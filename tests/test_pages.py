@@ -1,4 +1,4 @@
-"""Every command and every line of Python of the README and of the pages in docs/, run one after another as a reader would."""
+"""Every command and every line of Python of the README and of the pages in docs/, run as a reader would."""
 
 import re
 import shlex
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("tracking", "studies", "separation", "python"))]
+NAMES = ("README.md", "docs/tracking.md", "docs/studies.md", "docs/separation.md", "docs/python.md")
+PAGES = [ROOT / name for name in NAMES]
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCKS = [
     (name, kind, block)
@@ -20,9 +21,7 @@ SHELL = [line for _, kind, block in BLOCKS if kind == "bash" for line in block.s
 INLINE = [command for text in TEXTS.values() for command in re.findall(r"`(levada [^`]+ [^`]+)`", text)]
 LINES = [line.split(" #")[0].strip() for line in (*SHELL, *INLINE)]
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada ")))
-PYTHON = {
-    name: "".join(block for page, kind, block in BLOCKS if (page, kind) == (name, "python")) for name in TEXTS
-}
+PYTHON = {name: "".join(block for page, kind, block in BLOCKS if (page, kind) == (name, "python")) for name in TEXTS}
 
 
 def in_a_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
