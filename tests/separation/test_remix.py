@@ -17,7 +17,7 @@ from levada.separation.adaptation import adapt as adapt_stems
 from levada.separation.pretrained import separator_of
 from levada.separation.remix import RemixSettings, remix
 from levada.separation.remix.solos import bars_of, beats_of, metrical_levels, solos_of, views_of
-from levada.separation.remix.stretch import onsets, placed
+from levada.separation.remix.stretch import detect_onsets, warp
 from levada.separation.song_scores import trained_spans
 from levada.synth.render import render_multitrack
 from levada.synth.traditions import read_tradition
@@ -63,7 +63,7 @@ class TestMixing:
         for place in made.written:
             beats = read_beats(place / "mixture.beats").times_s[:-1]
             for name in ("surdo", "caixa"):
-                heard = onsets(read(place, name)[None], RATE) / RATE
+                heard = detect_onsets(read(place, name)[None], RATE) / RATE
                 assert np.abs(heard[None] - beats[:, None]).min(axis=1).max() < 0.010
 
     def test_without_regard_to_beats_they_do_not(self, solos, tmp_path):
@@ -71,7 +71,7 @@ class TestMixing:
         apart = []
         for place in made.written:
             names = sorted(path.stem for path in place.glob("*.wav") if path.stem != "mixture")
-            first, second = (onsets(read(place, name)[None], RATE) / RATE for name in names[:2])
+            first, second = (detect_onsets(read(place, name)[None], RATE) / RATE for name in names[:2])
             apart.append(np.abs(first[None] - second[:, None]).min(axis=1).max())
             assert not (place / "mixture.beats").exists()
         assert max(apart) > 0.05
@@ -278,7 +278,7 @@ class TestTempo:
             beats = read_beats(place / "mixture.beats").times_s[:-1]
             for song in load_corpus(place, labels="stems").tracks:
                 for path in song.files:
-                    heard = onsets(audio.read(path)[0], RATE) / RATE
+                    heard = detect_onsets(audio.read(path)[0], RATE) / RATE
                     assert np.abs(heard[None] - beats[:, None]).min(axis=1).max() < 0.010
 
     @pytest.mark.parametrize(
@@ -335,13 +335,13 @@ class TestStretching:
         sound = strokes(times, 5)[None]
         old = np.rint(times * RATE).astype(int)
         new = np.rint((0.1 + (times - 0.2) * 1.06) * RATE).astype(int)
-        out = placed(sound, old, new, 5 * RATE, rate=RATE)
+        out = warp(sound, old, new, 5 * RATE, rate=RATE)
         for was, now in zip(old, new, strict=True):
             assert np.allclose(sound[0, was : was + 1000], out[0, now : now + 1000], atol=1e-4)
 
     def test_onsets_of_silence_and_of_nothing(self):
-        assert len(onsets(np.zeros((1, RATE), np.float32), RATE)) == 0
-        assert len(onsets(np.zeros((1, 3), np.float32), RATE)) == 0
+        assert len(detect_onsets(np.zeros((1, RATE), np.float32), RATE)) == 0
+        assert len(detect_onsets(np.zeros((1, 3), np.float32), RATE)) == 0
 
 
 class TestWrong:

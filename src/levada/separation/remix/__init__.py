@@ -1,4 +1,4 @@
-"""Solos become mixtures that make musical sense: one tempo, one bar, one room."""
+"""Mixtures of solos that share tempo, bars and room."""
 
 from levada.separation.remix.mixtures import Remixed, RemixSettings, remix
 

@@ -1,7 +1,7 @@
-"""Artificial mixtures: who plays with whom, where each begins, and the files of it.
+"""Artificial mixtures of solos: their plan, and their files.
 
-Everything is decided before anything is heard, from the seed alone, so that a run that was interrupted goes on. Solos
-of one group (a player, a session, a set of instruments) are on one side of the split only.
+The plan depends on the seed alone and is made before audio is read, so that an interrupted run can be resumed. Solos of
+one group (a player, a session, a set of instruments) are on one side of the split only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from levada.io.run_folder import RunFolder
 from levada.io.text import escape_csv_cell
 from levada.separation.remix.solos import (
     FEWEST,
-    Hears,
+    BeatEstimator,
     Solo,
     View,
     bars_of,
@@ -49,17 +49,17 @@ PLAIN_DB, PEAK = 3.0, 0.7
 
 @dataclass(frozen=True)
 class RemixSettings:
-    """What mixtures are made.
+    """Settings of artificial mixtures.
 
     Parameters
     ----------
     mixtures : int
     seconds : float
-        About how long each is: whole bars.
+        Approximate length of each: whole bars.
     coherent : bool
-        Whether solos are brought to one tempo and one bar; otherwise they lie anywhere, as they are.
+        Whether solos are aligned to one tempo and one bar; otherwise they are mixed unchanged at random positions.
     stretch : float
-        How far the tempo of a solo may be changed, as a share of it.
+        Largest change of the tempo of a solo, as a fraction.
     tempo_bpm : tuple of float, optional
         Tempi of the mixtures, from and to; any by default.
     rooms : bool
@@ -97,7 +97,7 @@ class RemixSettings:
 
 @dataclass(frozen=True)
 class Remixed:
-    """What was made.
+    """The result of `remix`.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Remixed:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What one plays in a mixture: bars of a view, or a stretch from a time on."""
+    """One instrument of a mixture: bars of a view, or a stretch from a time on."""
 
     solo: Solo
     view: View | None
@@ -137,7 +137,7 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """A mixture that is decided."""
+    """The plan of a mixture."""
 
     place: Path
     parts: tuple[_Part, ...]
@@ -152,11 +152,11 @@ def remix(
     *,
     settings: RemixSettings = RemixSettings(),
     instruments: Collection[str] | None = None,
-    tracker: Hears | None = None,
+    tracker: BeatEstimator | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Remixed:
-    """Mix solos; a run that was interrupted goes on where it was.
+    """Mix solos; an interrupted run is resumed.
 
     Parameters
     ----------
@@ -168,11 +168,11 @@ def remix(
     instruments : collection of str, optional
         Those that are wanted; all by default.
     tracker : object with `beats`, optional
-        Hears the beats of solos that have none.
+        Estimates the beats of solos without annotation.
     force : bool
         Whether another run's mixtures there may be replaced.
     progress : callable, optional
-        Told mixtures done, and of how many.
+        Called with the mixtures done and all mixtures.
 
     Returns
     -------
@@ -194,10 +194,10 @@ def remix(
 
 
 def _remixed(
-    held: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None,
-    progress: Callable[[int, int], None] | None,
+    held: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings,
+    tracker: BeatEstimator | None, progress: Callable[[int, int], None] | None,
 ) -> Remixed:  # fmt: skip
-    """Decide the mixtures, and write those that are not there."""
+    """Plan the mixtures, and write those that are missing."""
     out = held.path
     known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
     if settings.coherent and not known:
@@ -234,9 +234,9 @@ def _remixed(
 
 
 def _views(
-    solos: Sequence[Solo], tracker: Hears | None, settings: RemixSettings
+    solos: Sequence[Solo], tracker: BeatEstimator | None, settings: RemixSettings
 ) -> tuple[dict[Solo, tuple[View, ...]], list[str]]:
-    """Bars of every solo, and why some have none."""
+    """Return the bars of every solo, and why some have none."""
     bars, left_out = list[tuple[View, int]](), list[str]()
     for solo in solos:
         try:
@@ -326,7 +326,7 @@ def _decided(
     root: Path,
     side: int,
 ) -> list[_Mixture]:
-    """Who plays in each mixture of one side."""
+    """Plan the mixtures of one side."""
     second = round((0.5 if settings.test is None else settings.test) * settings.mixtures)
     count = max(1, (settings.mixtures, settings.mixtures - second, second)[side])
     if len({solo.instrument for solo in solos}) < 2:
@@ -429,7 +429,7 @@ def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, 
 
 
 def _source(solo: Solo) -> dict[str, object]:
-    """What a mixture says of a solo in it, so that both are known as the same recording."""
+    """Describe a solo of a mixture, so that both are recognised as the same recording."""
     return {
         "instrument": solo.instrument,
         "group": solo.group,
@@ -439,14 +439,14 @@ def _source(solo: Solo) -> dict[str, object]:
 
 
 def _levelled(played: Mapping[str, Floats32], rng: Generator) -> dict[str, Floats32]:
-    """Equally loud, more or less, and never clipped."""
+    """Scale to about equal loudness, without clipping."""
     found = {name: sound * np.float32(10 ** (rng.normal(0, PLAIN_DB) / 20)) for name, sound in played.items()}
     peak = max(float(np.abs(one).max()) for one in [*found.values(), sum(found.values(), np.zeros(1, np.float32))])
     return {name: sound * np.float32(PEAK / max(peak, 1e-9)) for name, sound in found.items()}
 
 
-def _config(solos: Sequence[Solo], settings: RemixSettings, tracker: Hears | None) -> dict[str, object]:
-    """What decides the mixtures."""
+def _config(solos: Sequence[Solo], settings: RemixSettings, tracker: BeatEstimator | None) -> dict[str, object]:
+    """Return all that determines the mixtures."""
     known = {}
     for solo in solos:
         labels = solo.song.annotation
@@ -467,7 +467,7 @@ def _groups(sides: Collection[str], name: str) -> dict[str, str]:
 def _facts(
     out: Path, corpus: Corpus[Multitrack], sides: Collection[str], decided: Sequence[_Mixture], settings: RemixSettings
 ) -> dict[str, str]:
-    """Files by name: what was made, where each stem came from, and under which licence."""
+    """Return text files by name: the corpus with its licence, and the source of each stem."""
     how = "on one beat" if settings.coherent else "without regard to their beats"
     facts = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
     told = {**facts, "citation": f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()}

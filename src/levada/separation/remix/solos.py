@@ -1,7 +1,7 @@
-"""What one player plays alone, and its bars: what of a recording can be put beside others, and at which tempo.
+"""Solos and their regular bars: the parts of recordings that can be mixed, and their tempo.
 
-Where beats are annotated, the tempo is that of the annotation. Where a tracker estimates them, it may be off by octaves
-(McKinney and Moelants 2006), so that the metrical level is decided for all solos together.
+The tempo is that of the annotation, if there is one. A tempo estimated by a tracker may be wrong by octaves (McKinney
+and Moelants 2006), so that the metrical level is decided for all solos together.
 """
 
 from __future__ import annotations
@@ -20,14 +20,25 @@ from levada.data.audio_scan import SILENT
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.separation.remix.stretch import onsets, placed
+from levada.separation.remix.stretch import detect_onsets, warp
 from levada.synth.instrument_names import find_voice, normalise_name, slug
 
-__all__ = ["BARE", "FEWEST", "Hears", "Solo", "View", "bars_of", "beats_of", "metrical_levels", "solos_of", "views_of"]
+__all__ = [
+    "BARE",
+    "FEWEST",
+    "BeatEstimator",
+    "Solo",
+    "View",
+    "bars_of",
+    "beats_of",
+    "metrical_levels",
+    "solos_of",
+    "views_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
-BARE = 4  # beats that go together where nobody knows where the bar is
+BARE = 4  # beats in a unit where bars are not known
 LEAST_S = 1.0  # nothing shorter can be tracked
 UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
 DRIFT = 0.07  # how much a bar may differ from the one before
@@ -41,11 +52,11 @@ ANNOTATED = 10.0  # how much more an annotated tempo counts
 SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a network's frames are 10 ms apart
 
 
-class Hears(Protocol):
-    """Anything that finds beats."""
+class BeatEstimator(Protocol):
+    """Anything that estimates beats."""
 
     def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
-        """Beats of a recording in memory."""
+        """Return the beats of a recording in memory."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +70,24 @@ class Solo:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its recordings, which are summed."""
+        """Its audio files, which are summed."""
         return self.song.files
 
     def read(self, start_s: float, end_s: float, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
-        """A stretch of it [shape=(channels, samples)]."""
+        """Read a stretch of it: float32 [shape=(channels, samples)]."""
         stems, _ = Span(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
         return np.asarray(stems[0])
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The bars of a solo, as one metre counts them.
+    """The bars of a solo in one metre.
 
     Parameters
     ----------
     solo : Solo
     metre : int
-        Beats a bar; 0 where nobody knows.
+        Beats in a bar; 0 if unknown.
     beats_s : float [shape=(bars * size + 1,)]
         Consecutive beats from a downbeat to the downbeat after the last bar.
     """
@@ -87,12 +98,12 @@ class View:
 
     @property
     def size(self) -> int:
-        """Beats that go together."""
+        """Beats in a bar, or in a unit where bars are not known."""
         return self.metre or BARE
 
     @property
     def bars(self) -> int:
-        """How many bars there are."""
+        """Number of bars."""
         return (len(self.beats_s) - 1) // self.size
 
     @property
@@ -101,14 +112,14 @@ class View:
         return float(60 * (len(self.beats_s) - 1) / (self.beats_s[-1] - self.beats_s[0]))
 
     def play(self, new_s: Floats, first: int, length: int, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
-        """Play its bars on other beats.
+        """Stretch its bars to other beats.
 
         Parameters
         ----------
         new_s : float [shape=(beats,)]
             Times of these beats, whole bars.
         first : int
-            The bar of the solo to begin with; after the last one comes the first.
+            First bar of the solo; after the last one comes the first.
         length : int
             Samples of the result.
         rate, channels : int
@@ -119,7 +130,7 @@ class View:
         """
         size = self.size
         sound = self.solo.read(0.0, float(self.beats_s[-1]) + 0.5, rate=rate, channels=channels)
-        struck = onsets(sound, rate) / rate
+        struck = detect_onsets(sound, rate) / rate
         old, new, loose = list[float](), list[float](), list[bool]()
         for bar in range((len(new_s) - 1) // size):
             source = (first + bar) % self.bars
@@ -137,22 +148,22 @@ class View:
             loose += [False] * len(inside)
         kept = [at for at in range(len(new)) if at == 0 or new[at] > max(new[:at])]
         was, becomes = (np.rint(np.array(times)[kept] * rate).astype(np.int64) for times in (old, new))
-        return placed(sound, was, becomes, length, rate=rate, loose=np.array(loose, bool)[kept])
+        return warp(sound, was, becomes, length, rate=rate, loose=np.array(loose, bool)[kept])
 
 
 def solos_of(corpus: Corpus[Multitrack], *, instruments: Collection[str] | None = None) -> list[Solo]:
-    """Every stem of a corpus as a solo.
+    """Return every stem of a corpus as a solo.
 
     Parameters
     ----------
     corpus : Corpus[Multitrack]
     instruments : collection of str, optional
-        Those that are wanted, by any name their voice has; all by default.
+        Those to use, by any name of their voice; all by default.
 
     Raises
     ------
     InputError
-        If an instrument is not there.
+        If an instrument is not in the corpus.
     """
     there = [name for name in corpus.instruments if name != REST]
     wanted = set(there) if instruments is None else set[str]()
@@ -185,31 +196,33 @@ def _file(path: Path, instrument: str) -> Solo:
     return Solo(path.stem, instrument, song, path.stem)
 
 
-def beats_of(solo: Solo, tracker: Hears | None) -> tuple[Beats, bool]:
-    """Beats of a solo, and whether a tracker found them.
+def beats_of(solo: Solo, tracker: BeatEstimator | None) -> tuple[Beats, bool]:
+    """Return the beats of a solo, and whether they are estimated.
 
-    An annotation goes before a tracker, which is asked for downbeats where the annotation has none.
+    An annotation has precedence; a tracker estimates downbeats where the annotation has none.
 
     Raises
     ------
     InputError
-        If it is silent, too short, cannot be read, or nobody knows its beats.
+        If it is silent, too short, cannot be read, or its beats cannot be estimated.
     """
-    samples, rate = _heard(solo)
+    samples, rate = _read_mono(solo)
     if np.abs(samples).max(initial=0) < SILENT:
         raise InputError(f"{solo.id} is silent")
     if solo.song.annotation is not None:
         beats = solo.song.beats()
         if (beats.positions > 0).any() or tracker is None or len(beats) < BARE:
             return beats, False
-        return _counted(beats, tracker.track(samples, rate)), False
+        return _with_downbeats(beats, tracker.track(samples, rate)), False
     if tracker is None:
         raise InputError(f"{solo.id} has no beat file, and there is no tracker")
     if samples.shape[1] < LEAST_S * rate:
-        raise InputError(f"{solo.id} lasts {samples.shape[1] / rate:.2f} s, which is too short to hear beats in")
+        raise InputError(
+            f"{solo.id} lasts {samples.shape[1] / rate:.2f} s, which is too short for beats to be estimated"
+        )
     beats = tracker.track(samples, rate)
     if len(beats) < 2:
-        raise InputError(f"in {solo.id} no beats are heard; a beat file beside it would say where they are")
+        raise InputError(f"no beats were found in {solo.id}; a beat file beside it can give them")
     return beats, True
 
 
@@ -221,7 +234,7 @@ def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
     solo : Solo
     beats : Beats
     tracked : bool
-        Whether a tracker found them, so that they jitter by a frame.
+        Whether beats are estimated, and so jitter by a frame.
 
     Raises
     ------
@@ -301,7 +314,7 @@ def metrical_levels(
 
 
 def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
-    """Count the bars of a solo at a metrical level: as they are, or in all metres that another level allows.
+    """Return the bars of a solo at a metrical level, in all metres that the level allows.
 
     Parameters
     ----------
@@ -329,19 +342,19 @@ def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
     return found
 
 
-def _heard(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
-    """A solo from beginning to end, mono."""
+def _read_mono(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
+    """Read a whole solo, mono."""
     rate = max(audio.info(path).rate for path in solo.files)
     return solo.read(0.0, solo.song.duration_s, rate=rate, channels=1), rate
 
 
-def _counted(beats: Beats, heard: Beats) -> Beats:
-    """Annotated beats, with the downbeats that a tracker hears where it agrees with itself."""
-    metre = next(iter(heard.metres), 0)
+def _with_downbeats(beats: Beats, estimated: Beats) -> Beats:
+    """Return annotated beats with estimated downbeats, if most of these agree."""
+    metre = next(iter(estimated.metres), 0)
     if metre < 2:
         return beats
     votes = np.zeros(metre)
-    for time_s, position in heard:
+    for time_s, position in estimated:
         nearest = int(np.abs(beats.times_s - time_s).argmin())
         if position and abs(beats.times_s[nearest] - time_s) < NEAR_S:
             votes[(position - 1 - nearest) % metre] += 1
@@ -351,7 +364,7 @@ def _counted(beats: Beats, heard: Beats) -> Beats:
 
 
 def _bars(beats: Beats, metre: int) -> Iterable[Floats | None]:
-    """Times of each regular bar and of the downbeat after it; None where one is missing or another."""
+    """Yield the times of each regular bar and of the downbeat after it; None for an irregular one."""
     size = metre or BARE
     pattern = [*range(1, size + 1), 1] if metre else [0] * (size + 1)
     first = int(np.flatnonzero(beats.positions == 1)[0]) if metre else 0
@@ -374,7 +387,7 @@ def _bars(beats: Beats, metre: int) -> Iterable[Floats | None]:
 
 
 def _longest(bars: Iterable[Floats | None]) -> Floats | None:
-    """The longest row of bars that follow one another at about one tempo."""
+    """Return the longest run of consecutive bars of about one tempo."""
     rows: list[list[Floats]] = [[]]
     for bar in bars:
         if bar is None:
@@ -390,7 +403,7 @@ def _longest(bars: Iterable[Floats | None]) -> Floats | None:
 
 
 def _smoothed(times: Floats) -> Floats:
-    """Beats on lines through their neighbours."""
+    """Smooth beats by linear regression over their neighbours."""
     number = np.arange(len(times))
     out = times.copy()
     for at in number:

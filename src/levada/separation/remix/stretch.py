@@ -1,9 +1,8 @@
-"""Percussion at another tempo: every attack is moved as it is, and what is between attacks is made to fit.
+"""Time stretching of percussion: onsets are moved unchanged, and the sound between them is cut or repeated.
 
-A recording is cut nowhere near a stroke. Each stroke is heard at its new place sample by sample, and from one to the
-next the shift changes once, in a crossfade of a few milliseconds at the place where it is heard least: where the sound
-has decayed, or where both sides agree. Pitch does not change, attacks stay as sharp as they were, and nothing is later
-or earlier than the map from old to new times says. Sustained sounds are cut more audibly than struck ones.
+Each onset is copied to its new position sample by sample. Between two onsets the shift changes once, in a crossfade of
+a few milliseconds where it is least audible: where the sound has decayed, or where both sides are alike. Pitch and onsets
+are preserved, and times are exactly those of the map from old to new ones. Sustained sounds have audible artefacts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from levada.io.audio import to_mono
 
-__all__ = ["onsets", "placed"]
+__all__ = ["detect_onsets", "warp"]
 
 Floats32 = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
@@ -27,8 +26,8 @@ EARLY_S = 0.008  # how long before its first stroke a recording is faded in
 LOOSE_S = 0.008  # how far a place without a stroke may be from where it should be, so that waves meet
 
 
-def onsets(samples: Floats32, rate: int) -> Ints:
-    """Find attacks.
+def detect_onsets(samples: Floats32, rate: int) -> Ints:
+    """Detect onsets.
 
     Parameters
     ----------
@@ -37,8 +36,8 @@ def onsets(samples: Floats32, rate: int) -> Ints:
 
     Returns
     -------
-    int [shape=(attacks,)]
-        The sample each begins at, a few milliseconds early rather than late.
+    int [shape=(onsets,)]
+        First sample of each, a few milliseconds early rather than late.
     """
     sound = np.diff(to_mono(samples).astype(np.float64), prepend=0.0)  # highs, in which strokes begin
     hop = max(1, round(HOP_S * rate))
@@ -59,21 +58,21 @@ def onsets(samples: Floats32, rate: int) -> Ints:
     return np.maximum(0, (np.array(found, np.int64) - 1) * hop)
 
 
-def placed(
+def warp(
     samples: Floats32, old: npt.ArrayLike, new: npt.ArrayLike, length: int, *, rate: int, loose: npt.ArrayLike = ()
 ) -> Floats32:
-    """Play a recording so that what is heard at old places is heard at new ones.
+    """Move anchors of a recording from old to new positions.
 
     Parameters
     ----------
     samples : float32 [shape=(channels, samples)]
     old, new : int [shape=(anchors,)]
-        Samples: where each anchor is, and where it is to be. New ones increase; old ones may go back, as in a loop.
+        Position of each anchor before and after, in samples. New ones increase; old ones may go back, as in a loop.
     length : int
         Samples of the result.
     rate : int
     loose : bool [shape=(anchors,)], optional
-        Which anchors are places without a stroke.
+        Which anchors are not at an onset.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def placed(
     out = np.zeros((samples.shape[0], length), np.float32)
     if not len(ends):
         return out
-    heard, shift = to_mono(samples), int(shifts[0])
+    signal, shift = to_mono(samples), int(shifts[0])
     begin = max(0, int(ends[0]) - round(EARLY_S * rate))
     at = begin
     for index in range(1, len(ends)):
@@ -93,7 +92,7 @@ def placed(
         if wanted == shift:
             continue
         where, fade, taken = _splice(
-            heard, shift, wanted, int(ends[index - 1]), int(ends[index]), rate=rate, is_loose=bool(free[index])
+            signal, shift, wanted, int(ends[index - 1]), int(ends[index]), rate=rate, is_loose=bool(free[index])
         )
         where = min(max(where, at), length)
         stop = min(where + fade, length)
@@ -113,9 +112,9 @@ def placed(
 
 
 def _splice(
-    heard: Floats32, left: int, right: int, after: int, before: int, *, rate: int, is_loose: bool
+    signal: Floats32, left: int, right: int, after: int, before: int, *, rate: int, is_loose: bool
 ) -> tuple[int, int, int]:
-    """Where between two anchors the shift changes, in how many samples, and to what."""
+    """Return where between two anchors the shift changes, the length of the crossfade, and the new shift."""
     attack, guard, fade = (round(seconds * rate) for seconds in (ATTACK_S, GUARD_S, FADE_S))
     first, last = after + attack, before - guard - fade
     if last < first:  # strokes that follow each other closely
@@ -124,12 +123,12 @@ def _splice(
     count = last - first + fade
     step = max(1, rate // 6000)
     reach = round(LOOSE_S * rate) if is_loose else 0
-    mine = _at(heard[None], first - left, count)[0].astype(np.float64)
+    mine = _at(signal[None], first - left, count)[0].astype(np.float64)
     if is_loose and np.abs(mine).max(initial=0) < 1e-4:
         reach = 0
     best: tuple[float, int, int] | None = None
     for taken in range(right - reach, right + reach + 1, step) if reach else (right,):
-        other = _at(heard[None], first - taken, count)[0]
+        other = _at(signal[None], first - taken, count)[0]
         sums = np.concatenate([[0.0], np.cumsum(np.square(mine - other))])
         apart = sums[fade:] - sums[:-fade]
         place = int(apart.argmin())
@@ -140,7 +139,7 @@ def _splice(
 
 
 def _at(samples: Floats32, start: int, count: int) -> Floats32:
-    """A stretch of samples, silent where there are none."""
+    """Return a stretch of samples, silent outside the recording."""
     out = np.zeros((samples.shape[0], max(0, count)), np.float32)
     low, high = max(0, start), min(samples.shape[1], start + count)
     if high > low:
