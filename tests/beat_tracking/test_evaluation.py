@@ -96,7 +96,7 @@ def test_summary_and_differences(tracks):
     assert list(differences) == ["late", "halfway"]
     assert (differences["late"]["beat_f"].mean, differences["late"]["beat_f"].high) == (-1, -1)
     assert (differences["halfway"]["beat_f"].mean, differences["halfway"]["beat_f"].values) == (0, 2)
-    assert result.kinds() == {"right": {"right": 3}, "late": {"phase shift": 3}, "halfway": {"right": 2}}
+    assert result.error_types() == {"right": {"right": 3}, "late": {"phase shift": 3}, "halfway": {"right": 2}}
     rows = summary_rows(result)
     assert [row["model"] for row in rows] == ["right", "late", "halfway"]
     assert rows[0]["F"] == "1.00 (range 1.00 to 1.00, 2 groups)"

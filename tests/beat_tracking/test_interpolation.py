@@ -134,7 +134,7 @@ class TestValidate:
         settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NO_AUGMENTATION)
         wise = finetune([span], base=base, settings=settings, folder=tmp_path).net
         found = self.validated(span, base, lambda *_: wise)
-        assert found.share >= 0.75
+        assert found.alpha >= 0.75
         assert found.losses[0] > found.losses[2] > found.losses[4]
 
     def test_a_network_that_learnt_nonsense_goes_nowhere(self, base, tracks):
@@ -143,7 +143,7 @@ class TestValidate:
         with torch.no_grad():
             spoilt.head.bias += 20.0  # a beat in every frame, and each the one
         found = self.validated(annotated_spans(tracks[0])[0], base, lambda *_: spoilt)
-        assert found.share == 0.0
+        assert found.alpha == 0.0
         assert found.losses[0] < found.losses[1]
 
     def test_each_half_is_asked_about_the_other(self, base, tracks):
@@ -155,7 +155,7 @@ class TestValidate:
     @staticmethod
     def validated(span, base, train, halves=None):
         halves = halves or halves_of([span])
-        return validate(halves, base=base.net, train=train, hear=file_log_spectrogram)
+        return validate(halves, base=base.net, train=train, load_spectrogram=file_log_spectrogram)
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ class TestAdaptation:
         ],
     )
     def test_how_far(self, losses, share):
-        assert interpolation._share(np.array(losses)) == share
+        assert interpolation._choose_alpha(np.array(losses)) == share
 
     def test_labels_that_teach_nothing_leave_the_network_alone_and_say_so(self, base, tracks, tmp_path, caplog):
         spoiling = replace(QUICK, learning_rate=30.0, steps=6)

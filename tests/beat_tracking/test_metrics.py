@@ -175,7 +175,7 @@ class TestPieces:
         late = error_type(reference, steady(100).shift(0.125), spans_s=self.spans_s)
         assert late.detail == "beats 1 tatum late (+125 ms)"
         half = error_type(reference, steady(100, first=3), spans_s=self.spans_s)
-        assert half.detail == "beats right, the one 2 beats late"
+        assert half.detail == "beats right, downbeats 2 beats late"
 
     def test_trimming_cuts_a_piece(self):
         wrong_start = Beats(np.concatenate([[9.8, 9.9, 10.2], steady(100).times_s[24:]]))
@@ -268,16 +268,16 @@ class TestKindOfError:
     @pytest.mark.parametrize(
         ("metre", "first", "late", "detail"),
         [
-            (4, 4, 1, "beats right, the one 1 beat late"),
-            (4, 3, 2, "beats right, the one 2 beats late"),
-            (4, 2, -1, "beats right, the one 1 beat early"),
-            (2, 2, 1, "beats right, the one 1 beat late"),
+            (4, 4, 1, "beats right, downbeats 1 beat late"),
+            (4, 3, 2, "beats right, downbeats 2 beats late"),
+            (4, 2, -1, "beats right, downbeats 1 beat early"),
+            (2, 2, 1, "beats right, downbeats 1 beat late"),
         ],
     )
     def test_wrong_one(self, metre, first, late, detail):
         estimate = jittered(steady(metre=metre, first=first), missing=0.05)
         found = error_type(steady(metre=metre), estimate)
-        assert (found.kind, found.bar_shift_beats, found.detail) == ("wrong one", late, detail)
+        assert (found.kind, found.bar_shift_beats, found.detail) == ("wrong downbeat phase", late, detail)
 
     def test_a_one_that_wanders(self):
         positions = np.concatenate([steady().positions[:36], steady(first=3).positions[36:]])
@@ -301,7 +301,7 @@ class TestKindOfError:
         times = np.cumsum(np.random.default_rng(4).uniform(0.1, 1.2, 50))
         found = error_type(steady(), Beats(times))
         assert found.kind == "other"
-        assert found.detail.startswith("beats wrong in no one way (F 0.")
+        assert found.detail.startswith("beats wrong without a pattern (F 0.")
 
     def test_nothing_to_compare_with(self):
         assert error_type(Beats([1.0]), steady()).kind == "other"

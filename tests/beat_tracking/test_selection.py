@@ -158,7 +158,7 @@ class TestDraw:
             ({"minutes": float("nan")}, "above 0 minutes"),
             ({"minutes": 0.02}, "shorter than a bar"),
             ({"minutes": 60.0}, "has 2.70 labelled minutes"),
-            ({"scheme": "uncertainty", "tracker": Metronome(confident=False)}, "does not say how sure it is"),
+            ({"scheme": "uncertainty", "tracker": Metronome(confident=False)}, "gives no confidence it is"),
         ],
     )
     def test_what_cannot_be_drawn(self, labelled, said, wrong):
@@ -180,13 +180,13 @@ class TestChoose:
         for one in found:
             assert (one.start_s - 1) % 2 == 0
             assert one.end_s - one.start_s == pytest.approx(2.0 * one.bars)
-            assert one.why
+            assert one.reason
         assert plainly(found) == plainly(chosen(load_corpus(pool, labels="beats").tracks, scheme=scheme))
 
     def test_each_stands_for_its_rhythm(self, pool):
         found = chosen(load_corpus(pool, labels="beats").tracks)
         assert {one.track.id[0] for one in found} == set("abc")
-        assert [one.why for one in found] == ["stands for 3 of 9 recordings"] * 3
+        assert [one.reason for one in found] == ["represents 3 of 9 recordings"] * 3
 
     def test_what_is_like_an_annotated_one_waits(self, pool):
         beats = Beats([1.0, 1.5])
@@ -208,7 +208,7 @@ class TestChoose:
         assert [one.track.id for one in found] == ["c2"]
         assert found[0].start_s <= 9.0
         assert found[0].end_s >= 13.0
-        assert "20% sure here" in found[0].why
+        assert "20% sure here" in found[0].reason
 
     def test_beats_outside_the_bars_that_are_offered_do_not_count(self, pool):
         class Lost(Metronome):
@@ -232,7 +232,7 @@ class TestChoose:
             tracker=Lost(sure={"b1": 0.6}),
         )
         assert [one.track.id for one in found] == ["b1"]
-        assert "60% sure here" in found[0].why
+        assert "mean confidence 60% here" in found[0].reason
 
     def test_one_recording_is_chosen_from_in_several_places(self, tmp_path):
         audio.write(tmp_path / "long.wav", beaten(PATTERNS["b"], seed=0, duration_s=121.0), rate=16000)
@@ -298,7 +298,7 @@ class TestChoose:
             ({"minutes": 0.01}, "shorter than a bar"),
             ({"minutes": 10.0}, "3.00 minutes that could be annotated; asked 10"),
             ({"minutes": 2.95}, r"2\.\d+ minutes that could be annotated; asked 2.95"),
-            ({"scheme": "uncertainty", "tracker": Metronome(confident=False)}, "does not say how sure it is"),
+            ({"scheme": "uncertainty", "tracker": Metronome(confident=False)}, "gives no confidence it is"),
         ],
     )
     def test_what_cannot_be_chosen(self, pool, said, wrong):
@@ -353,7 +353,7 @@ class TestCommand:
     def test_a_table_for_people(self, pool, run):
         out, err = run(pool, "--minutes", "0.75")
         lines = out.splitlines()
-        assert lines[0].split() == ["rank", "recording", "from", "to", "bars", "why"]
+        assert lines[0].split() == ["rank", "recording", "from", "to", "bars", "reason"]
         assert len(lines) == 4
         assert lines[1].split()[0] == "1"
         assert "3 recordings, by facility" in err

@@ -36,11 +36,11 @@ class TestEvery:
         assert first == again
 
     def test_what_is_known_is_not_chosen_again(self, name):
-        assert sorted(SCHEMES[name](cosines(6, 3), count=9, rng=rng(), known=[1, 4])) == [0, 2, 3, 5]
+        assert sorted(SCHEMES[name](cosines(6, 3), count=9, rng=rng(), annotated=[1, 4])) == [0, 2, 3, 5]
 
     def test_one_and_none(self, name):
         assert SCHEMES[name](np.ones((1, 1)), count=3, rng=rng()) == [0]
-        assert SCHEMES[name](np.ones((1, 1)), count=1, rng=rng(), known=[0]) == []
+        assert SCHEMES[name](np.ones((1, 1)), count=1, rng=rng(), annotated=[0]) == []
         assert SCHEMES[name](cosines(4, 0), count=0, rng=rng()) == []
 
     def test_copies_of_one_recording_are_broken_by_the_seed(self, name):
@@ -58,7 +58,7 @@ def test_three_choices_are_of_three_crowds(name):
 
 @pytest.mark.parametrize("name", ["facility", "diversity", "k-medoids", "uncertainty"])
 def test_a_crowd_that_is_annotated_already_is_left_for_another(name):
-    chosen = SCHEMES[name](crowds(7, 3, 2), count=2, rng=rng(), known=[0])
+    chosen = SCHEMES[name](crowds(7, 3, 2), count=2, rng=rng(), annotated=[0])
     assert sorted(np.repeat([0, 1, 2], [7, 3, 2])[chosen]) == [1, 2]
 
 
@@ -99,7 +99,7 @@ class TestDiversity:
     def test_is_farthest_from_what_is_known(self):
         alike = cosines(10, 4)
         nearest = alike[:, [2, 3]].max(axis=1)
-        assert schemes.diversity(alike, count=1, rng=rng(), known=[2, 3]) == [int(nearest.argmin())]
+        assert schemes.diversity(alike, count=1, rng=rng(), annotated=[2, 3]) == [int(nearest.argmin())]
 
 
 class TestVoteK:
@@ -137,10 +137,10 @@ class TestKMedoids:
 class TestUncertainty:
     def test_the_least_sure_one_first(self):
         unsure = np.array([0.1, 0.2, 0.9, 0.3])
-        assert schemes.uncertainty(cosines(4, 0), count=1, rng=rng(), unsure=unsure) == [2]
+        assert schemes.uncertainty(cosines(4, 0), count=1, rng=rng(), uncertainties=unsure) == [2]
 
     def test_a_copy_of_what_is_chosen_is_not_taken(self):
-        chosen = schemes.uncertainty(crowds(3, 1), count=2, rng=rng(), unsure=np.array([0.9, 0.9, 0.8, 0.1]))
+        chosen = schemes.uncertainty(crowds(3, 1), count=2, rng=rng(), uncertainties=np.array([0.9, 0.9, 0.8, 0.1]))
         assert chosen[0] in (0, 1)
         assert chosen[1] == 3
 
@@ -148,12 +148,12 @@ class TestUncertainty:
         alike = np.clip(crowds(10, *[1] * 10), -0.2, 0.9)
         np.fill_diagonal(alike, 1.0)
         unsure = np.concatenate([np.full(10, 0.3), np.linspace(0.0006, 0.01, 10)])
-        chosen = schemes.uncertainty(alike, count=4, rng=rng(), unsure=unsure)
+        chosen = schemes.uncertainty(alike, count=4, rng=rng(), uncertainties=unsure)
         assert chosen[0] < 10
         assert chosen[1:] == [19, 18, 17]
 
     def test_a_tracker_that_is_sure_of_everything_leaves_the_choice_to_novelty(self):
-        chosen = schemes.uncertainty(crowds(5, 1, 5), count=3, rng=rng(), unsure=np.zeros(11))
+        chosen = schemes.uncertainty(crowds(5, 1, 5), count=3, rng=rng(), uncertainties=np.zeros(11))
         assert sorted(np.repeat([0, 1, 2], [5, 1, 5])[chosen]) == [0, 1, 2]
 
 

@@ -205,9 +205,9 @@ def _adapted(
     trained = taught(spans, 0)
     chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
     if halves is not None:
-        found = validate(halves, base=base, train=taught, hear=sources.hear)
+        found = validate(halves, base=base, train=taught, load_spectrogram=sources.hear)
         losses = {str(share): round(loss, 5) for share, loss in zip(ALPHAS, found.losses, strict=True)}
-        chosen = {"partway": found.share, "held_out_losses": losses}
+        chosen = {"partway": found.alpha, "held_out_losses": losses}
     return interpolate(base, trained, alpha=chosen["partway"]), chosen
 
 

@@ -1,7 +1,7 @@
-"""Continuity: which estimated beats go on at the metrical level of the reference, and at the right position in the bar.
+"""Continuity metrics: CMLt and AMLt, and CMLt with the right position in the bar.
 
 The criteria are those of CMLt and AMLt (Hainsworth 2004; Davies, Degara and Plumbley 2009) as in ``mir_eval.beat``,
-with which the results agree. They are computed here because mir_eval returns a share, but not the beats it counted,
+with which the results agree. They are computed here because mir_eval returns a fraction, but not the beats it counted,
 without which neither pieces of a recording nor positions in the bar can be scored.
 """
 
@@ -114,7 +114,7 @@ def _levels(reference: Floats) -> Iterator[Floats]:
 
 
 def _correct(reference: Floats, estimate: Floats) -> tuple[Bools, Ints]:
-    """Tell which estimated events go on as the reference does, and the index of the nearest reference event of each.
+    """Return which estimated events are continuous with the reference, and the index of the nearest reference event.
 
     An event is correct if it is near enough to a reference event, if the interval before it (after it, at either
     beginning) is long enough, and if no earlier one was correct there.

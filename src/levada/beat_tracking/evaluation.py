@@ -1,4 +1,4 @@
-"""Trackers against annotated recordings: one row for each pair, means with intervals, and what to beware of.
+"""Evaluation of trackers on annotated recordings: a row for each pair, means with intervals, and warnings.
 
 >>> result = evaluate(corpus.tracks, {"base": base, "mine": mine, "flux": flux})     # doctest: +SKIP
 >>> for row in summary_rows(result): print(row)                                       # doctest: +SKIP
@@ -34,17 +34,17 @@ from levada.learning.statistics import Interval, mean_interval, paired_interval
 __all__ = ["BASELINE", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_baseline"]
 
 BASELINE = "flux"
-"""The tracker without learning that every table shows."""
+"""The tracker without learning in every table."""
 
 _log = logging.getLogger(__name__)
 _Stretch = tuple[float, float]
 
 
 class Tracker(Protocol):
-    """Anything that hears beats.
+    """Anything that finds beats.
 
-    What it was trained on it may tell by ``trained_on``, a set of content hashes of audio files, and by
-    ``trained_spans``, which has the stretches ``(start_s, end_s)`` for each of those hashes.
+    ``trained_on``, a set of content hashes of audio files, and ``trained_spans``, the spans ``(start_s, end_s)`` for
+    each of those hashes, are optional.
     """
 
     def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
@@ -62,18 +62,18 @@ class Row:
     start_s: float = 0.0  # where the first scored span begins, in seconds
     end_s: float = math.nan  # and where the last one ends; NaN if the recording could not be read
     scored_s: float = math.nan  # length of the scored spans, in seconds, without what was trimmed
-    scores: Mapping[str, float] = field(default_factory=dict)  # as of `scores.beat_scores`; empty after an error
-    kind: str = ""  # kind of error, as of `scores.kind_of_error`
+    scores: Mapping[str, float] = field(default_factory=dict)  # as of `metrics.beat_scores`; empty after an error
+    kind: str = ""  # type of error, as of `metrics.error_type`
     detail: str = ""  # the same with its size
     duration_s: float = math.nan  # length of the recording, in seconds
     cpu_s: float = math.nan  # processor time the tracker took for all of the recording, in seconds
     downbeats: int | float = math.nan  # how many downbeats the tracker gave in the recording
     trained_on: bool = False  # whether the tracker was trained on what it is scored on
     error: str = ""  # why there are no scores
-    estimate: Beats | None = field(default=None, repr=False, compare=False)  # all beats heard, not only the scored
+    estimate: Beats | None = field(default=None, repr=False, compare=False)  # all estimated beats, not only the scored
 
     def flat(self) -> dict[str, object]:
-        """Give the row as one flat table row, without the beats."""
+        """Return the row as one flat table row, without the beats."""
         scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
         first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
         last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error")
@@ -82,15 +82,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows, and what can be said from them."""
+    """All rows, with their means and differences."""
 
     rows: tuple[Row, ...]  # for each recording in turn, the models in their order
     models: tuple[str, ...]  # the first one is what the others are compared with
     skipped: tuple[str, ...] = ()  # ids of recordings without annotation
-    warnings: tuple[str, ...] = ()  # what a reader of the means must know
+    warnings: tuple[str, ...] = ()  # caveats on the means
 
     def of(self, model: str) -> tuple[Row, ...]:
-        """Give the rows of one model, in the order of the recordings."""
+        """Return the rows of one model, in the order of the recordings."""
         return tuple(row for row in self.rows if row.model == model)
 
     def summary(self) -> dict[str, dict[str, Interval]]:
@@ -113,13 +113,13 @@ class Evaluation:
             for model in self.models[1:]
         }
 
-    def kinds(self) -> dict[str, dict[str, int]]:
-        """How many recordings have each kind of error, the commonest first, for each model."""
+    def error_types(self) -> dict[str, dict[str, int]]:
+        """Count the recordings with each type of error, the commonest first, for each model."""
         counts = {model: Counter(row.kind for row in self.of(model) if row.kind) for model in self.models}
         return {model: dict(count.most_common()) for model, count in counts.items()}
 
     def card_scores(self, model: str) -> dict[str, str]:
-        """Give what the card of a model says of its scores here."""
+        """Return the scores of a model for its card."""
         means = self.summary()[model]
         groups = {row.track: row.group or row.track for row in self.of(model) if not row.error}
         return card_scores({name: means[name] for name in ("beat_f", "beat_cmlt", "downbeat_f")}, groups)
@@ -140,7 +140,7 @@ class Evaluation:
         whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
         for name, table in tables.items():
             whole[name] = {m: {s: nan_to_none(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
-        whole |= {"kinds": self.kinds(), "rows": [nan_to_none(row.flat()) for row in self.rows]}
+        whole |= {"kinds": self.error_types(), "rows": [nan_to_none(row.flat()) for row in self.rows]}
         return json.dumps(whole, indent=1, allow_nan=False)
 
     def _mean(self, model: str, name: str) -> Interval:
@@ -178,7 +178,7 @@ def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
         *("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "CMLt with positions"),
         "tempo error %",
     )
-    kinds, table = evaluation.kinds(), []
+    kinds, table = evaluation.error_types(), []
     for model, scores in evaluation.summary().items():
         rows = [row for row in evaluation.of(model) if not row.error]
         minutes = sum(row.duration_s for row in rows) / 60
@@ -221,7 +221,7 @@ def evaluate(
     """Score every tracker on every annotated recording.
 
     A tracker always gets the whole recording. Beats are compared inside its annotated spans alone (of these, inside
-    the `Span` where one is given): music without labels is no place for false positives. Both ends of a span are moved
+    the `Span` where one is given): music without labels must not count false positives. Both ends of a span are moved
     half a beat out, so that an estimate a little before the first reference beat is not lost. The spans of a recording
     make one row. All trackers are scored on the same spans.
 
@@ -278,13 +278,15 @@ def evaluate(
             f"a model was trained on every annotated recording, or on others of its group ({join_names([*left_out])}): "
             "nothing is left to score"
         )
-    found: dict[int, list[Row]] = {}
+    results: dict[int, list[Row]] = {}
     work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
     for done, (job, outcome) in enumerate(parallel_map(work, jobs, processes=processes), start=1):
-        found[id(job)] = _rows(job, trackers, error=error_text(outcome)) if isinstance(outcome, Exception) else outcome
+        results[id(job)] = (
+            _rows(job, trackers, error=error_text(outcome)) if isinstance(outcome, Exception) else outcome
+        )
         if progress is not None:
             progress(done, len(jobs), job.track)
-    rows = [row for job in jobs for row in found[id(job)]]
+    rows = [row for job in jobs for row in results[id(job)]]
     if all(row.error for row in rows):
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]
@@ -301,7 +303,7 @@ def evaluate(
 
 
 def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]) -> _Job:
-    """Read the reference and decide what part of the recording is scored."""
+    """Read the reference and the spans to score."""
     job = _Job(track.id, track.group, track.audio, Beats([]), frozenset())
     try:
         reference = track.beats()
@@ -314,13 +316,13 @@ def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]
         return replace(job, problem=str(error))
     times = reference.times_s
     trained_on = frozenset(
-        name for name, known in spans.items() if any(((times >= start) & (times <= end)).any() for start, end in known)
+        name for name, used in spans.items() if any(((times >= start) & (times <= end)).any() for start, end in used)
     )
     return replace(job, reference=reference, trained_on=trained_on)
 
 
 def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, list[_Stretch]]:
-    """Stretches of a recording that each tracker was trained on; all of it where it tells no stretches."""
+    """Return the spans of a recording that each tracker was trained on; all of it where it has no spans."""
     found: dict[str, list[_Stretch]] = {}
     for name, tracker in trackers.items():
         whole: frozenset[str] = getattr(tracker, "trained_on", frozenset())
@@ -333,22 +335,22 @@ def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, l
 
 
 def _trained(tracks: Sequence[Track], trackers: Mapping[str, Tracker]) -> dict[str, bool]:
-    """Ids of recordings that a tracker was trained on (True), and of others of their groups (False)."""
+    """Return ids of recordings that a tracker was trained on (True), and of others of their groups (False)."""
     itself = dict[str, bool]()
     for track in tracks:
-        with contextlib.suppress(InputError, OSError):  # a recording that cannot be read is a row that says so
+        with contextlib.suppress(InputError, OSError):  # a recording that cannot be read becomes a row with an error
             itself[track.id] = bool(_trained_spans(track, trackers))
     groups = {track.group or track.id for track in tracks if itself.get(track.id)}
     return {track.id: itself.get(track.id, False) for track in tracks if (track.group or track.id) in groups}
 
 
 def _rows(job: _Job, trackers: Mapping[str, Tracker], *, error: str = "") -> list[Row]:
-    """Give the rows of a recording before there are scores, or where there are none."""
+    """Return the rows of a recording without scores."""
     return [Row(job.track, job.group, name, trained_on=name in job.trained_on, error=error) for name in trackers]
 
 
 def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, tatums: int) -> list[Row]:
-    """Make the rows of one recording."""
+    """Score all trackers on one recording."""
     try:
         if job.problem:
             raise InputError(job.problem)
@@ -369,7 +371,7 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
         began = time.process_time()
         try:
             estimate = tracker.track(samples, rate)
-        except Exception as error:  # one tracker's failure must not cost the others their scores
+        except Exception as error:  # the other trackers are scored all the same
             _log.exception("%s failed on %s", row.model, row.track)
             scored.append(replace(row, duration_s=duration_s, error=error_text(error)))
             continue
@@ -384,14 +386,14 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
 
 
 def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) -> Iterator[str]:
-    """Say what a reader of the means must know."""
+    """Yield caveats on the means."""
     for model in models:
         mine = [row for row in rows if row.model == model]
         known = [row.track for row in mine if row.trained_on and not row.error]
         if known:
             yield (
                 f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
-                f"({join_names(known)}): there its scores tell what it remembers, not what it would do elsewhere"
+                f"({join_names(known)}): these scores do not show how it generalises"
             )
         failed = [row for row in mine if row.error]
         if failed:

@@ -1,8 +1,8 @@
-"""How far to trust what few labels taught: cross-validation on those very labels.
+"""Choose the weight of a fine-tuned network in its interpolation with the base (WiSE-FT) by two-fold cross-validation.
 
-A network trained on half of the labels is asked about the other half, and the other way round, at several places on the
-straight way from the base's weights to its own. Where its answers are best is how far the network trained on all labels
-goes; where that is the base itself, the labels teach the decoder alone. No label is needed beside those there are.
+A network is trained on each half of the labels and evaluated on the other half, for several interpolations of its
+weights with those of the base. The best weight, alpha, is then used for the network trained on all labels; where alpha
+is 0 the network stays as it was and the labels adapt the decoder alone. No further labels are needed.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ Floats32 = npt.NDArray[np.float32]
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CONTEXT_S = 20.0
-"""Music heard on either side of a stretch that is asked about, in seconds."""
+"""Context on either side of a span that is evaluated, in seconds."""
 NEAR_S = 0.03
 """How far a peak may lie from its beat, in seconds."""
-NOTHING = 0.01
-"""A difference in loss that is none: the share nearer to the base is taken."""
-UNKNOWN = 0.4
-"""A base with a higher loss does not know this music: there is nothing to forget, and half of the gain is enough to go
-farther, since a network trained on all labels is better than those trained on half of them."""
+SAME_LOSS = 0.01
+"""Losses that differ by less count as equal: the smaller alpha is taken."""
+HIGH_LOSS = 0.4
+"""A base with a higher loss does not fit this music: the greatest alpha with half of the best gain is taken, since a
+network trained on all labels is better than those trained on half of them."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the labels that were held out said.
+    """Result of the cross-validation.
 
     Parameters
     ----------
-    share : float
-        How far to go from the base to the trained network.
+    alpha : float
+        Weight of the trained network; 0 is the base.
     losses : tuple of float
         Mean `event_loss` on held-out labels at each of `SHARES`.
     """
 
-    share: float
+    alpha: float
     losses: tuple[float, ...]
 
 
 def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
-    """Halve the labels: by groups where there are two, else by recordings, else near the middle of the only one.
+    """Halve the labels: by groups if there are two, else by recordings, else near the middle of the only one.
 
     No beat is in both halves.
 
@@ -67,7 +67,7 @@ def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     Returns
     -------
     tuple of two lists of Span, or None
-        About as long as each other; nothing where one of them would have fewer than four beats.
+        Of about the same length; None if one would have fewer than four beats.
     """
     groups: dict[str, list[Span]] = {}
     recordings: dict[str, list[Span]] = {}
@@ -95,9 +95,9 @@ def validate(
     *,
     base: Any,
     train: Callable[[Sequence[Span], int], Any],
-    hear: Callable[[Path], Floats32],
+    load_spectrogram: Callable[[Path], Floats32],
 ) -> Validation:
-    """Train on each half and ask about the other.
+    """Train on each half and evaluate on the other.
 
     Parameters
     ----------
@@ -107,75 +107,75 @@ def validate(
         The network that training starts from.
     train : callable
         From labels and the number of the half, 1 or 2, to a network trained on them.
-    hear : callable
+    load_spectrogram : callable
         From a recording to its spectrogram.
 
     Returns
     -------
     Validation
     """
-    found, seconds = [], []
-    for number, (taught, asked) in enumerate((halves, halves[::-1]), start=1):
-        trained = train(taught, number)
+    losses, seconds = list[list[float]](), list[float]()
+    for number, (training, test) in enumerate((halves, halves[::-1]), start=1):
+        trained = train(training, number)
         nets = [interpolate(base, trained, alpha=alpha) for alpha in ALPHAS]
-        for span in asked:
-            found.append([_asked(net, span, hear(span.track.audio)) for net in nets])
+        for span in test:
+            losses.append([_loss(net, span, load_spectrogram(span.track.audio)) for net in nets])
             seconds.append(span.duration_s)
-    losses = np.average(found, axis=0, weights=seconds)
-    return Validation(_share(losses), tuple(float(loss) for loss in losses))
+    means = np.average(losses, axis=0, weights=seconds)
+    return Validation(_choose_alpha(means), tuple(float(loss) for loss in means))
 
 
-def _share(losses: npt.NDArray[np.float64]) -> float:
-    """The nearest share to the base that is as good as any; the farthest that is good enough where it knows nothing."""
+def _choose_alpha(losses: npt.NDArray[np.float64]) -> float:
+    """Return the smallest alpha among the best; the greatest that is good enough if the base fits badly."""
     best = losses.min()
-    if losses[0] > UNKNOWN:
+    if losses[0] > HIGH_LOSS:
         return ALPHAS[int(np.flatnonzero(losses <= (best + losses[0]) / 2)[-1])] if losses[0] > best else 0.0
-    return ALPHAS[int(np.flatnonzero(losses <= best + NOTHING)[0])]
+    return ALPHAS[int(np.flatnonzero(losses <= best + SAME_LOSS)[0])]
 
 
-def _asked(net: Any, span: Span, heard: Floats32) -> float:
-    """The loss of a network on a stretch, of which it hears what is around it too."""
+def _loss(net: Any, span: Span, spectrogram: Floats32) -> float:
+    """Return the loss of a network on a span, whose context is part of its input."""
     import torch
 
     grid = FRONT_ENDS[net.front_end].grid
     first = max(0, grid.frame(span.start_s - CONTEXT_S))
-    bands = heard[first : grid.frame(span.end_s + CONTEXT_S) + 1]
+    bands = spectrogram[first : grid.frame(span.end_s + CONTEXT_S) + 1]
     with torch.inference_mode():
         logits = net(torch.from_numpy(bands)[None])[0].numpy()
     return event_loss(probabilities(logits), span.beats.shift(-grid.time_s(first)), fps=float(grid.fps))
 
 
 def event_loss(activations: npt.ArrayLike, beats: Beats, *, fps: float) -> float:
-    """How wrong activations are about the beats of a stretch, event by event, whatever a decoder makes of them.
+    """Compute the Brier score of activations at the beats of a span, independent of a decoder.
 
-    Two questions, each judged by the mean square of what its answer lacks (Brier, 1950): at a beat, and between it and
-    the next one, is there a beat? And at a beat whose position is known, is it a downbeat? Unlike a likelihood this is
-    bounded: one confident mistake about the bar does not outweigh all else that was learnt.
+    The sum of two mean squared errors (Brier, 1950): of the probability of a beat, at each beat and between it and the
+    next one; and of the probability of a downbeat given a beat, at each beat whose position is known. Unlike a
+    likelihood it is bounded: one confident error about the bar does not outweigh the rest.
 
     Parameters
     ----------
     activations : array_like [shape=(frames, 2)]
         Probabilities of a beat and of a downbeat.
     beats : Beats
-        What is right, on the clock of the activations.
+        The reference, in seconds from the first frame.
     fps : float
         Frames per second.
 
     Returns
     -------
     float
-        From 0, all right, to 2, all wrong and sure of it.
+        From 0, best, to 2.
     """
-    heard = np.asarray(activations, np.float64)
+    values = np.asarray(activations, np.float64)
     near = round(NEAR_S * fps)
     at = np.rint(beats.times_s * fps).astype(int)
-    inside = at < len(heard)
+    inside = at < len(values)
     at, positions = at[inside], beats.positions[inside]
-    peaks = [max(0, frame - near) + int(heard[max(0, frame - near) : frame + near + 1, 0].argmax()) for frame in at]
-    between = [heard[one + 2 * near : other - 2 * near + 1, 0] for one, other in pairwise(at)]
-    is_beat = [(1 - heard[peak, 0]) ** 2 for peak in peaks] + [gap.max() ** 2 for gap in between if len(gap)]
+    peaks = [max(0, frame - near) + int(values[max(0, frame - near) : frame + near + 1, 0].argmax()) for frame in at]
+    between = [values[one + 2 * near : other - 2 * near + 1, 0] for one, other in pairwise(at)]
+    is_beat = [(1 - values[peak, 0]) ** 2 for peak in peaks] + [gap.max() ** 2 for gap in between if len(gap)]
     is_one = [
-        (heard[peak, 1] / max(heard[peak, 0], 1e-9) - (position == 1)) ** 2
+        (values[peak, 1] / max(values[peak, 0], 1e-9) - (position == 1)) ** 2
         for peak, position in zip(peaks, positions, strict=True)
         if position
     ]

@@ -1,8 +1,7 @@
-"""Scores of beats against a reference, and what kind of wrong they are.
+"""Metrics of beats against a reference, and the type of error.
 
-The scores are mir_eval's (Raffel et al., ISMIR 2014); the kinds of error are read from where the estimated
-beats fall between the reference ones, which is why a tracker that sits a sixteenth late is told from one
-that is lost.
+The scores are mir_eval's (Raffel et al., ISMIR 2014). Types of error follow from the phase of the estimated beats
+between the reference beats, which distinguishes a constant shift of a sixteenth from beats without any relation.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ SCORES = (
 """The scores of one recording, in the order in which tables show them."""
 
 DOWNBEAT_SCORES = tuple(name for name in SCORES if name.startswith(("downbeat_", "position_")))
-"""Those of them that a model without downbeats does not have."""
+"""Those that a model without downbeats does not have."""
 
 TRIM_S, SHORTEST_TRIMMED_S = 5.0, 30.0  # what is not scored at the start of a recording of at least this length
 HIT_S = 0.07  # mir_eval's window for a hit, in seconds
 SAME = 0.175  # how far, relative to a beat, two intervals may differ and count as equal: that of CMLt
 MOSTLY = 0.8  # F-measure from which beats, or downbeats, count as right
-STEADY = 0.6  # share of the estimated intervals that must agree for their tempo to be spoken of
+STEADY = 0.6  # fraction of the estimated intervals that must agree for a tempo ratio
 CONSTANT = 0.75  # length of the mean phase vector from which a shift counts as one and the same throughout
 LEVELS = {2.0: "double tempo", 3.0: "triple tempo", 1 / 2: "half tempo", 1 / 3: "third tempo"}
 
@@ -56,13 +55,13 @@ def beat_scores(
     trim_s: float | None = None,
     duration_s: float | None = None,
 ) -> dict[str, float]:
-    """Agreement of estimated beats and downbeats with the reference ones.
+    """Compute scores of estimated beats and downbeats against a reference.
 
-    Beats of either side before `trim_s` are not looked at, as in ``mir_eval.beat.evaluate``. Where the reference
+    Beats before `trim_s` are ignored, as in ``mir_eval.beat.evaluate``. Where the reference
     covers the recording in pieces, each is scored by itself: hits, successes and events are summed over them, and no
     gap is an interval.
 
-    Three scores speak of the bar. `downbeat_f` counts downbeats within 70 ms. `downbeat_cmlt` and `downbeat_amlt` are
+    Three scores are about the bar. `downbeat_f` counts downbeats within 70 ms. `downbeat_cmlt` and `downbeat_amlt` are
     CMLt and AMLt of the downbeats alone, as in papers; their tolerance of 17.5 % of a bar is .7 of a beat in bars of
     four, so that downbeats on no beat at all may score 1. `position_cmlt` is the share of the beats that go on as
     CMLt wants and have the right position in the bar. For bars of two beats `downbeat_amlt` is nearly free, for the
@@ -87,8 +86,8 @@ def beat_scores(
         `beat_f` (F-measure, hits within 70 ms), `beat_cmlt` and `beat_amlt` (share in beats that go on, at
         the right metrical level and at any), the same for downbeats, `position_cmlt`, all from 0 to 1;
         `tempo_error_percent`, the difference of the median tempi relative to the reference, 100 without an
-        estimated tempo; `trim_s`, the trim that was used. What the reference cannot tell is NaN: F without an event
-        in it, CMLt, AMLt and tempo without two in one piece, positions where it has none.
+        estimated tempo; `trim_s`, the trim that was used. Scores that the reference does not define are NaN:
+        F without an event in it, CMLt, AMLt and tempo without two in one piece, positions where it has none.
 
     References
     ----------
@@ -156,11 +155,11 @@ def _tempo_error_percent(pieces: Sequence[_Piece]) -> float:
 
 @dataclass(frozen=True)
 class ErrorType:
-    """What kind of wrong an estimate is."""
+    """The type of error of an estimate."""
 
-    kind: str  # right, phase shift, double/half/triple/third/other tempo, wrong metre, wrong one, no downbeats,
-    # drifting, no beats, partly right or other
-    detail: str  # the same for people, with its size
+    kind: str  # right, phase shift, double/half/triple/third/other tempo, wrong metre,
+    # wrong downbeat phase, no downbeats, drifting, no beats, partly right or other
+    detail: str  # the same as text, with its size
     shift_beats: float | None = None  # how late the beats are, in reference beats, between -0.5 and 0.5
     shift_tatums: int | None = None  # the same to the nearest tatum
     shift_ms: float | None = None  # the same in milliseconds at the median reference tempo
@@ -179,20 +178,20 @@ def error_type(
     spans_s: Sequence[tuple[float, float]] | None = None,
     tatums: int = 4,
 ) -> ErrorType:
-    """Tell in what way an estimate is wrong.
+    """Classify the error of an estimate.
 
-    Every estimated beat gets its place between the reference beats around it. The intervals of these places
-    tell the metrical level; the mean direction of the places, as angles, tells a constant shift where they
-    agree, and their walk over windows of four beats tells a drift where they do not.
+    Every estimated beat gets its phase between the reference beats around it. The intervals of these phases give the
+    metrical level; their circular mean gives a constant shift where they agree, and their circular mean over windows of
+    four beats gives a drift where they do not.
 
     Parameters
     ----------
     reference : Beats
-        The beats that are right; only the stretch they cover is looked at.
+        The beats that are right; only the span that they cover counts.
     estimate : Beats
         The beats to judge.
     spans_s : sequence of (float, float), optional
-        Pieces of the recording that are looked at, as for `beat_scores`; all of it by default.
+        Pieces of the recording that count, as for `beat_scores`; all of it by default.
     tatums : int
         Tatums in a beat: 4 for sixteenths, 3 for triplets.
 
@@ -213,11 +212,11 @@ def error_type(
     cut = _pieces(reference, estimate, spans_s)
     pieces = [(piece[0], *_places(*piece)) for piece in cut if len(piece[0]) > 1]
     if not pieces:
-        return ErrorType("other", "fewer than two reference beats: nothing can be told")
+        return ErrorType("other", "fewer than two reference beats")
     steps = np.concatenate([np.diff(places) for _, _, places in pieces])
     if not len(steps):
         return ErrorType("no beats", "no beats where the reference has some")
-    f = _f_measure([(right.times_s, heard.times_s) for right, heard, _ in pieces])
+    f = _f_measure([(right.times_s, estimated.times_s) for right, estimated, _ in pieces])
     ratio = float(1 / np.median(steps))
     if np.mean(np.abs(steps * ratio - 1) < SAME) < STEADY:
         return _unnamed(f)
@@ -229,16 +228,16 @@ def error_type(
 
 
 def _places(reference: Beats, estimate: Beats) -> tuple[Beats, Floats]:
-    """Estimated beats up to half a beat outside the reference; their times in reference beats from 0."""
+    """Return estimated beats up to half a beat outside the reference, and their times in reference beats from 0."""
     times = reference.times_s
     around = np.concatenate([[2 * times[0] - times[1]], times, [2 * times[-1] - times[-2]]])
     first, last = (around[0] + around[1]) / 2, (around[-1] + around[-2]) / 2
-    heard = estimate.between(first, last)
-    return heard, np.interp(heard.times_s, around, np.arange(-1.0, len(times) + 1))
+    inside = estimate.between(first, last)
+    return inside, np.interp(inside.times_s, around, np.arange(-1.0, len(times) + 1))
 
 
 def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: int) -> ErrorType:
-    """Tell the kind of error of an estimate that has the tempo of the reference."""
+    """Classify the error of an estimate that has the tempo of the reference."""
     vector = np.mean(np.exp(2j * np.pi * np.concatenate([places for _, _, places in pieces])))
     if abs(vector) < CONSTANT:
         return _wandering(max((places for _, _, places in pieces), key=len), f)
@@ -255,7 +254,7 @@ def _in_tempo(pieces: Sequence[tuple[Beats, Beats, Floats]], f: float, tatums: i
 
 
 def _wandering(places: Floats, f: float) -> ErrorType:
-    """Tell a drift from jumps, where the tempo is right and the phase is not one and the same."""
+    """Distinguish a drift from jumps, where the tempo is right and the phase is not constant."""
     width = 4
     if len(places) < 3 * width or f >= 0.5:
         return _unnamed(f)
@@ -264,41 +263,43 @@ def _wandering(places: Floats, f: float) -> ErrorType:
     walk = np.unwrap(np.angle(means)) / (2 * np.pi)
     moved = float(np.ptp(walk))
     fastest = float(np.max(np.abs(walk[width:] - walk[:-width])))
-    if fastest > 0.6 * moved:  # a jump makes its whole way within one window
+    if fastest > 0.6 * moved:  # a jump happens within one window
         return _unnamed(f)
     return ErrorType("drifting", f"beats drift by {moved:.1f} beats against the reference")
 
 
 def _bars(pieces: Sequence[tuple[Beats, Beats, Floats]]) -> ErrorType:
-    """Judge the bars of an estimate whose beats are right."""
+    """Classify the error of the bars of an estimate whose beats are right."""
     nearest = [np.rint(places).astype(np.int64) for _, _, places in pieces]  # reference beat of each estimated one
     ones = [np.flatnonzero(right.positions == 1) for right, _, _ in pieces]
     if not any(map(len, ones)):
         return ErrorType("right", "beats right (no downbeats in the reference)")
-    heard_ones = [np.unique(at[heard.positions == 1]) for at, (_, heard, _) in zip(nearest, pieces, strict=True)]
-    if not any(map(len, heard_ones)):
+    estimated_ones = [
+        np.unique(at[estimated.positions == 1]) for at, (_, estimated, _) in zip(nearest, pieces, strict=True)
+    ]
+    if not any(map(len, estimated_ones)):
         return ErrorType("no downbeats", "beats right, no downbeats given")
-    common = sum(len(np.intersect1d(*both)) for both in zip(ones, heard_ones, strict=True))
-    f = 2 * common / sum(map(len, ones + heard_ones))
+    common = sum(len(np.intersect1d(*both)) for both in zip(ones, estimated_ones, strict=True))
+    f = 2 * common / sum(map(len, ones + estimated_ones))
     if f >= MOSTLY:
         return ErrorType("right", "beats and downbeats right")
     metre = _metre(ones, [right.positions for right, _, _ in pieces])
-    heard_metre = _metre(heard_ones, [heard.positions for _, heard, _ in pieces])
-    if metre != heard_metre:
-        detail = f"beats right, bars of {heard_metre} where the reference has {metre}"
-        return ErrorType("wrong metre", detail, metres=(metre, heard_metre))
+    estimated_metre = _metre(estimated_ones, [estimated.positions for _, estimated, _ in pieces])
+    if metre != estimated_metre:
+        detail = f"beats right, bars of {estimated_metre} where the reference has {metre}"
+        return ErrorType("wrong metre", detail, metres=(metre, estimated_metre))
     differences = list[Ints]()
-    for at, (right, heard, _) in zip(nearest, pieces, strict=True):
-        known = (at >= 0) & (at < len(right)) & (heard.positions > 0)
-        there, here = right.positions[at[known]], heard.positions[known]
-        differences.append((there - here)[there > 0])
+    for at, (right, estimated, _) in zip(nearest, pieces, strict=True):
+        known = (at >= 0) & (at < len(right)) & (estimated.positions > 0)
+        expected, found = right.positions[at[known]], estimated.positions[known]
+        differences.append((expected - found)[expected > 0])
     offsets = np.concatenate(differences) % metre
     counts = np.bincount(offsets, minlength=1)
     late = int(np.argmax(counts))
     if late and counts[late] >= STEADY * counts.sum():
         late = late if late <= metre / 2 else late - metre
-        detail = f"beats right, the one {_counted(abs(late), 'beat')} {'late' if late > 0 else 'early'}"
-        return ErrorType("wrong one", detail, bar_shift_beats=late, metres=(metre, metre))
+        detail = f"beats right, downbeats {_counted(abs(late), 'beat')} {'late' if late > 0 else 'early'}"
+        return ErrorType("wrong downbeat phase", detail, bar_shift_beats=late, metres=(metre, metre))
     detail = f"beats right, downbeats only in part (F {f:.2f})"
     return ErrorType("partly right", detail, metres=(metre, metre))
 
@@ -312,7 +313,7 @@ def _metre(ones: Sequence[Ints], positions: Sequence[Ints]) -> int:
 def _unnamed(f: float) -> ErrorType:
     if f >= 0.5:
         return ErrorType("partly right", f"beats right in part (F {f:.2f})")
-    return ErrorType("other", f"beats wrong in no one way (F {f:.2f})")
+    return ErrorType("other", f"beats wrong without a pattern (F {f:.2f})")
 
 
 def _counted(n: int, noun: str) -> str:
@@ -320,7 +321,7 @@ def _counted(n: int, noun: str) -> str:
 
 
 def score_bounds(score: str) -> tuple[float, float] | None:
-    """Give the least and the greatest value that a score can have; None for scores in dB, which have none."""
+    """Return the least and the greatest value of a score; None for scores in dB, which have no bounds."""
     if score not in SCORES:
         return None
     return (0.0, math.inf) if score == "tempo_error_percent" else (0.0, 1.0)

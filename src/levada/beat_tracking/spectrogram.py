@@ -1,4 +1,4 @@
-"""Log-band spectrograms: what the networks hear.
+"""Log spectrograms: the input of the networks.
 
 81 triangular bands, 12 per octave from 30 Hz to 17 kHz, of the magnitudes of 2048-sample Hann windows at
 44.1 kHz, 100 frames a second, natural logarithm: the front end of Böck and Davies, "Deconstruct, Analyse,
@@ -47,7 +47,7 @@ Floats32 = npt.NDArray[np.float32]
 WINDOW = 2048
 BANDS_PER_OCTAVE = 12
 LOWEST_HZ, HIGHEST_HZ = 30.0, 17000.0
-FLOOR = 1e-6
+LOG_OFFSET = 1e-6
 _BLOCK_FRAMES = 1024
 
 
@@ -66,7 +66,7 @@ def log_filterbank(*, rate: int, window: int, bands_per_octave: int, lowest_hz: 
         Samples of a frame.
     bands_per_octave : int
     lowest_hz, highest_hz : float
-        Between which the edges of all bands lie.
+        Range of the band edges.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def log_filterbank(*, rate: int, window: int, bands_per_octave: int, lowest_hz: 
 
 @lru_cache(maxsize=1)
 def filterbank() -> Floats32:
-    """The 81 bands of the networks that ship [shape=(1024, 81)]: see `log_filterbank`."""
+    """Return the 81 bands of the pretrained networks [shape=(1024, 81)]: see `log_filterbank`."""
     unit = log_filterbank(
         rate=GRID.rate,
         window=WINDOW,
@@ -112,7 +112,7 @@ class FrontEnd:
     window : int
         Samples of a frame.
     filters : callable
-        Gives the weight of each bin in each band, float32 [shape=(bins, bands)]; bins above its last are not heard.
+        Returns the weight of each bin in each band, float32 [shape=(bins, bands)]; higher bins are dropped.
     periodic : bool
         Whether the window is the periodic Hann window of torch, which ends one sample later than the symmetric one.
     """
@@ -124,7 +124,7 @@ class FrontEnd:
 
     @property
     def bands(self) -> int:
-        """How many bands a frame has."""
+        """Number of bands."""
         return int(self.filters().shape[1])
 
 
@@ -136,7 +136,7 @@ def mel_filterbank() -> Floats32:
     -------
     float32 [shape=(513, 128)]
         Weight of each bin of 1024 samples at 22.05 kHz. Bass bands have one bin or two, none of them at the band's
-        top: as torchaudio makes them with `norm=None`, and so as Beat This! hears (Foscarin et al., ISMIR 2024).
+        peak: the same as torchaudio with `norm=None`, for Beat This! (Foscarin et al., ISMIR 2024).
     """
     linear_hz, linear_mel = 1000.0, 15.0  # below, 3 mel are 200 Hz; above, 27 mel are a factor of 6.4
     per_mel = np.log(6.4) / 27
@@ -158,7 +158,7 @@ def quarter_tone_filterbank() -> Floats32:
     """136 triangular bands, 24 per octave from 30 Hz to the Nyquist frequency of 22.05 kHz [shape=(705, 136)].
 
     Windows have 1411 samples, but bins are placed as if there were 1410: as in madmom, where a window's length is taken
-    for twice its number of bins, and so as BeatNet hears (Heydari et al., ISMIR 2021).
+    for twice its number of bins, for BeatNet (Heydari et al., ISMIR 2021).
     """
     bank = log_filterbank(rate=22_050, window=1410, bands_per_octave=24, lowest_hz=LOWEST_HZ, highest_hz=HIGHEST_HZ)
     bank.flags.writeable = False
@@ -169,11 +169,11 @@ LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
 MEL_BANDS = FrontEnd(FrameGrid(22_050, 441), 1024, mel_filterbank, periodic=True)
 QUARTER_TONES = FrontEnd(FrameGrid(22_050, 441), 1411, quarter_tone_filterbank)
 FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
-"""What each network hears, by the word it carries as `front_end`."""
+"""The input of each network, by the name in its `front_end`."""
 
 
 def log_spectrogram(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_BANDS) -> Floats32:
-    """The log-band spectrogram of a recording.
+    """Compute the log spectrogram of a recording.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def log_spectrogram(samples: Floats32, rate: int, *, front_end: FrontEnd = LOG_B
     Returns
     -------
     float32 [shape=(frames, bands)]
-        Natural logarithm of the magnitude in each band, plus 1e-6; 81 bands unless told otherwise.
+        Natural logarithm of the magnitude in each band, plus 1e-6; 81 bands by default.
 
     Raises
     ------
@@ -203,12 +203,12 @@ def _joined(pieces: Iterable[Floats32], front_end: FrontEnd) -> Floats32:
 def stream_log_spectrogram(
     blocks: Iterable[Floats32], rate: int, *, front_end: FrontEnd = LOG_BANDS
 ) -> Iterator[Floats32]:
-    """The same spectrogram in pieces, from audio in pieces, in flat memory.
+    """Compute the same spectrogram in pieces, from audio in pieces, with constant memory.
 
     Parameters
     ----------
     blocks : iterable of float32 [shape=(channels, samples)]
-        Consecutive stretches of audio of any lengths.
+        Consecutive pieces of audio of any lengths.
     rate : int
         Samples per second.
     front_end : FrontEnd
@@ -216,7 +216,7 @@ def stream_log_spectrogram(
     Yields
     ------
     float32 [shape=(frames, bands)]
-        Consecutive stretches of the spectrogram.
+        Consecutive pieces of the spectrogram.
     """
     from scipy.fft import rfft
 
@@ -230,7 +230,7 @@ def stream_log_spectrogram(
         for start in range(0, frames, _BLOCK_FRAMES):
             spectra = rfft(views[start : min(start + _BLOCK_FRAMES, frames)] * window, axis=1)
             magnitudes = np.abs(spectra[:, : len(bank)])
-            yield np.log(magnitudes @ bank + np.float32(FLOOR))
+            yield np.log(magnitudes @ bank + np.float32(LOG_OFFSET))
 
     for block in _resampled(blocks, rate, front_end.grid.rate):
         total += len(block)
@@ -245,16 +245,16 @@ def stream_log_spectrogram(
         yield from transform(np.concatenate([pending, np.zeros(size + hop, np.float32)]), left)
 
 
-def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[Floats32]:
-    """Mono audio at the wanted rate."""
+def _resampled(blocks: Iterable[Floats32], rate: int, new_rate: int) -> Iterator[Floats32]:
+    """Yield mono audio at a new rate."""
     if rate < 1:
         raise InputError(f"audio cannot have {rate} samples a second")
-    if rate == wanted:
+    if rate == new_rate:
         yield from audio.to_mono_blocks(blocks, rate=rate)
         return
     import soxr
 
-    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+    stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality="HQ")
     for block in audio.to_mono_blocks(blocks, rate=rate):
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -263,7 +263,7 @@ def _resampled(blocks: Iterable[Floats32], rate: int, wanted: int) -> Iterator[F
 def file_log_spectrogram(
     path: str | Path, *, front_end: FrontEnd = LOG_BANDS, cache: str | Path | None = None
 ) -> Floats32:
-    """The spectrogram of a file, kept on disk for the next time.
+    """Compute the spectrogram of a file, or read it from a cache.
 
     Parameters
     ----------
@@ -271,28 +271,28 @@ def file_log_spectrogram(
         An audio file.
     front_end : FrontEnd
     cache : path-like, optional
-        A folder for spectrograms, named by the content of the file they are of; nothing is kept without one.
+        A folder of spectrograms, named by the content of their file; none by default.
 
     Returns
     -------
     float32 [shape=(frames, bands)]
     """
-    n_bands, kept = front_end.bands, None
+    n_bands, cached = front_end.bands, None
     if cache is not None:
         kind = n_bands if front_end == LOG_BANDS else f"{n_bands}-{front_end.grid.rate}-{front_end.window}"
-        kept = Path(cache) / f"{audio.content_hash(path)}-{kind}.npy"
-        if kept.exists():
+        cached = Path(cache) / f"{audio.content_hash(path)}-{kind}.npy"
+        if cached.exists():
             try:
-                bands: Floats32 = np.load(kept, allow_pickle=False)
+                bands: Floats32 = np.load(cached, allow_pickle=False)
                 if bands.ndim == 2 and bands.shape[1] == n_bands and bands.dtype == np.float32:
                     return bands
             except (OSError, ValueError, EOFError):
-                pass  # a damaged cache is only a slow one
+                pass  # a damaged cache file is computed again
     bands = _joined(
         stream_log_spectrogram(audio.read_blocks(path), audio.info(path).rate, front_end=front_end), front_end
     )
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(kept, force=True) as temporary, open(temporary, "wb") as file:
+    if cached is not None:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(cached, force=True) as temporary, open(temporary, "wb") as file:
             np.save(file, bands)
     return bands

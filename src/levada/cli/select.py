@@ -78,7 +78,7 @@ def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
             "start_s": round(one.start_s, 3),
             "end_s": round(one.end_s, 3),
             "bars": one.bars,
-            "why": one.why,
+            "reason": one.reason,
         }
         for one in choices
     ]
@@ -86,9 +86,10 @@ def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
 
 def _print_table(choices: Sequence[Selection]) -> None:
     rows = [
-        [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.why] for one in choices
+        [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.reason]
+        for one in choices
     ]
-    terminal.print_table(["rank", "recording", "from", "to", "bars", "why"], rows)
+    terminal.print_table(["rank", "recording", "from", "to", "bars", "reason"], rows)
 
 
 def _clock(seconds: float) -> str:

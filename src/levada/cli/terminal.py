@@ -101,7 +101,7 @@ def print_json(value: object) -> None:
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print means with their intervals, then types of errors, then differences to the first model."""
-    summary, kinds, first = evaluation.summary(), evaluation.kinds(), evaluation.models[0]
+    summary, kinds, first = evaluation.summary(), evaluation.error_types(), evaluation.models[0]
     shown = ("beat_f", "beat_cmlt", "beat_amlt", "downbeat_f", "position_cmlt")
     rows = []
     for model, scores in summary.items():

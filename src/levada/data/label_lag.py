@@ -15,6 +15,7 @@ from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.onset_strength import rise
 
 __all__ = ["label_lag_s", "lag_problems", "onset_strength"]
 
@@ -89,7 +90,7 @@ def onset_strength(samples: npt.ArrayLike, rate: int) -> Floats:
         levels = np.log1p(10 * np.abs(np.fft.rfft(frames))[:, 1:])
         if before is not None:
             levels = np.concatenate([before, levels])
-        rises = np.maximum(levels[RISE:] - levels[:-RISE], 0).mean(axis=1)
+        rises = rise(levels, lag=RISE).mean(axis=1)
         end = start + min(BLOCK, len(centres) - start)
         strength[end - len(rises) : end] = rises
         before = levels[-RISE:]

@@ -1,14 +1,13 @@
-"""Activations become beats: a semi-Markov bar-pointer decoder with posteriors and hints.
+"""Decoding of activations into beats: a semi-Markov bar-pointer model with posteriors and hints.
 
-- `decode_beats`: the most probable beats, their places in the bar and a confidence for each.
+- `decode_beats`: the most probable beats, their positions in the bar and a confidence for each.
 - `posteriors`: the probability of a beat and of a downbeat at every frame.
-- `pick_peaks`: the peaks alone, without a model.
-- `DecoderSettings`, `learn_settings`: what is believed of tempo and metre, by default or from labels.
+- `pick_peaks`: peak picking, without a model.
+- `DecoderSettings`, `learn_settings`: priors of tempo and metre, by default or from labels.
 - `probabilities`: a network's logits as activations.
-- `decode_model`, `model_posteriors`: the same for models of other makers (`model.pattern_pointer`), who score whole
-  beats in another way than by activations.
+- `decode_model`, `model_posteriors`: the same for a model with another likelihood (`state_space.pattern_pointer`).
 
-Read `model` for what is believed and `recursion` for how it is computed.
+See `state_space` for the model and `recursion` for its computation.
 """
 
 from levada.beat_tracking.decoder.decode import decode_beats, decode_model, model_posteriors, posteriors

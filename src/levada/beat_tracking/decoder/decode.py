@@ -1,4 +1,4 @@
-"""From activations to beats, and how sure we are of each."""
+"""From activations to beats and their confidence."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ def decode_beats(
     hints: Beats | None = None,
     impl: Impl = "auto",
 ) -> Beats:
-    """Find the most probable beats and their places in the bar.
+    """Find the most probable beats and their positions in the bar.
 
     The best path through the bar-pointer model of `levada.beat_tracking.decoder.state_space`, over all metres at
-    once. Each beat
-    lies at the highest activation of the short region in which the model hears it (and 20 ms beside it),
-    refined below a frame.
+    once. Each beat lies at the highest activation of the short region at its start (and 20 ms around it), refined by
+    parabolic interpolation.
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
@@ -52,20 +51,20 @@ def decode_beats(
     fps : float or Fraction
         Frames per second.
     settings : DecoderSettings, optional
-        What is believed of tempo and metre.
+        Priors of tempo and metre.
     hints : Beats, optional
-        Beats the user is sure of, as many or few as there are. Within 30 ms of each the path has one beat, at
+        Beats that are certain, any number of them. Within 30 ms of each the path has one beat, at
         its position in the bar if that is known, and the result has it at exactly the hint's time. The tempo
         range is widened where two hints ask for it.
     impl : {"auto", "numpy", "numba"}
-        Who does the counting; the beats are the same.
+        Implementation of the recursion; the beats are the same.
 
     Returns
     -------
     beats : Beats
         Their confidence is the posterior probability, under the model, of a beat within 30 ms (at least one
-        frame); hints are certain. The model takes frames for independent, so it is surer than it should be: compare
-        confidences, do not bet on them.
+        frame); hints are certain. The model takes frames for independent, so confidences are too high: use them to
+        compare beats.
 
     Raises
     ------
@@ -80,7 +79,7 @@ def decode_beats(
     ISMIR 2015. N. Whiteley, A. T. Cemgil and S. Godsill, "Bayesian modelling of temporal structure in musical
     audio", ISMIR 2006.
     """
-    build, frames, rate = _heard(activations, fps)
+    build, frames, rate = _from_activations(activations, fps)
     return decode_model(build, frames=frames, fps=rate, settings=settings, hints=hints, impl=impl)
 
 
@@ -93,9 +92,8 @@ def posteriors(
 ) -> Floats:
     """Compute the posterior probability of a beat and of a downbeat at every frame.
 
-    Exact under the model, given the whole recording: all readings of it are summed (forward-backward) where
-    `decode_beats` takes the best. As there, a beat is counted at the highest activation of the region where
-    it is heard.
+    Exact under the model, given the whole recording: all paths are summed (forward-backward) where `decode_beats`
+    takes the best. As there, a beat lies at the highest activation of the region at its start.
 
     Parameters
     ----------
@@ -112,7 +110,7 @@ def posteriors(
     InputError
         As in `decode_beats`.
     """
-    build, frames, rate = _heard(activations, fps)
+    build, frames, rate = _from_activations(activations, fps)
     return model_posteriors(build, frames=frames, fps=rate, settings=settings, hints=hints)
 
 
@@ -131,7 +129,7 @@ def decode_model(
     ----------
     build : callable
         From settings, widened where hints ask for it, and the windows of the hints, if there are any, to the
-        `model.BarPointer` of the recording. Its bars have the metres of the settings.
+        `state_space.BarPointer` of the recording. Its bars have the metres of the settings.
     frames : int
         How many frames the recording has.
     fps, settings, hints, impl
@@ -149,22 +147,22 @@ def decode_model(
     model, settings, hints = _prepared(build, frames, fps, settings, hints)
     best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
     too_short = model.frames < model.lengths[0] // 2
-    silent = hints is None and (too_short or model.heard.max(initial=0) < settings.threshold)
+    silent = hints is None and (too_short or model.activation.max(initial=0) < settings.threshold)
     if silent or not model.frames:
         return Beats([], [], [])
     path = _best_path(model, best)
     if path is None:
-        assert hints is not None  # without hints every recording has a reading
+        assert hints is not None  # without hints every recording has a path
         raise _impossible(hints, fps=fps, frames=frames, settings=settings)
     starts, tempi, positions = path
     at = _loudest(model, model.regions[tempi], starts)
     hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
-    evident = (at >= 0) & ((hinted >= 0) | (model.heard[at] >= settings.threshold))
+    evident = (at >= 0) & ((hinted >= 0) | (model.activation[at] >= settings.threshold))
     if not evident.any():
         return Beats([], [], [])
     kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
     at, hinted, positions = at[kept], hinted[kept], positions[kept]
-    times = sub_frame(model.heard, at) / fps
+    times = sub_frame(model.activation, at) / fps
     probability = _posteriors(model)
     assert probability is not None  # there is a path
     confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
@@ -209,8 +207,8 @@ def model_posteriors(
     return result
 
 
-def _heard(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
-    """Check activations, and say how a model is built of them, how many frames there are and how many a second."""
+def _from_activations(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
+    """Check activations; return a function that builds their model, the number of frames and the frame rate."""
     values, rate = checked_activations(activations), checked_fps(fps)
 
     def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
@@ -222,7 +220,7 @@ def _heard(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, in
 def _prepared(
     build: Build, frames: int, fps: float, settings: DecoderSettings | None, hints: Beats | None
 ) -> tuple[BarPointer, DecoderSettings, Beats | None]:
-    """Build the model of the recording, with room for the hints if there are any."""
+    """Build the model of the recording, with a tempo range that fits the hints if there are any."""
     settings = settings or DecoderSettings()
     if hints is None or not len(hints):
         return build(settings, None), settings, None
@@ -232,7 +230,7 @@ def _prepared(
 
 
 def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:
-    """Trace the starts, tempi and positions of the most probable beats; None if no reading is possible."""
+    """Trace the starts, tempi and positions of the most probable beats; None if no path is possible."""
     forward = Forward(model, best)
     if not forward.possible:
         return None
@@ -253,7 +251,7 @@ def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | No
 
 
 def _posteriors(model: BarPointer) -> Floats | None:
-    """Sum posteriors (frames, 2) of beats and downbeats where they would be reported; None as above."""
+    """Sum posteriors (frames, 2) of beats and downbeats at the frames of `_loudest`; None as above."""
     forward = Forward(model, sum_product)
     if not forward.possible:
         return None
@@ -265,8 +263,8 @@ def _posteriors(model: BarPointer) -> Floats | None:
     for first, probability in backward(model, forward):
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
         offset = first - everywhere[0]
-        for heard, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
-            frames = heard[offset : offset + probability.shape[2]]
+        for nearest, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
+            frames = nearest[offset : offset + probability.shape[2]]
             inside = frames >= 0
             np.add.at(result[:, 0], frames[inside], beat[inside])
             np.add.at(result[:, 1], frames[inside], downbeat[inside])
@@ -277,14 +275,14 @@ def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
     """Find the frame of the highest activation in and beside each region, -1 for one before the recording."""
     before = starts + widths <= 0
     starts, widths = starts - model.margin, widths + 2 * model.margin
-    heard = np.full(len(starts), -1.0)
+    highest = np.full(len(starts), -1.0)
     frames = np.full(len(starts), -1)
     for step in range(int(widths.max(initial=0))):
         at = starts + step
         inside = (step < widths) & (at >= 0) & (at < model.frames)
-        height = np.where(inside, model.heard[at.clip(0, model.frames - 1)], -1.0)
-        frames = np.where(height > heard, at, frames)
-        heard = np.maximum(heard, height)
+        height = np.where(inside, model.activation[at.clip(0, model.frames - 1)], -1.0)
+        frames = np.where(height > highest, at, frames)
+        highest = np.maximum(highest, height)
     return np.where(before, -1, frames)
 
 
@@ -297,7 +295,7 @@ def _nearby(probability: Floats, frames: Ints, *, reach: int) -> Floats:
 
 
 def _impossible(hints: Beats, *, fps: float, frames: int, settings: DecoderSettings) -> InputError:
-    """Say which hint is the first that does not fit those before it."""
+    """Return an error that names the first hint that does not fit those before it."""
     possible, impossible = 0, len(hints)
     while impossible - possible > 1:
         n = (possible + impossible) // 2

@@ -1,4 +1,4 @@
-"""Beats that the user is sure of, as windows the decoder must pass through."""
+"""Hints, beats that are certain, as windows that the decoder must pass through."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 TOLERANCE_S = 0.03  # a beat may start so much before or after the hint and is then moved onto it
 SHORTEST_S, LONGEST_S = 0.15, 4.0  # beats that hints may ask for at all: 400 and 15 bpm
 MARGIN = 1.02  # room beside a tempo that hints ask for
-PHANTOM = 0.6  # beats shorter than this part of the usual ones are not taken from numbers
+TOO_SHORT = 0.6  # beats shorter than this part of the usual ones are not taken from numbers
 USUAL_FROM = 3  # beats from one numbered hint to the next, to say what is usual
 
 
@@ -34,7 +34,7 @@ def widen_tempo_range(settings: DecoderSettings, hints: Beats) -> DecoderSetting
     Raises
     ------
     InputError
-        If two hints are closer, or a position higher, than any music the decoder knows, or if two positions ask for
+        If two hints are closer than any beats, or a position higher than any metre, or if two positions ask for
         beats for which there is no time.
     """
     high = hints.positions > max(settings.metres)
@@ -71,7 +71,7 @@ def _refuse_numbers(hints: Beats, settings: DecoderSettings) -> None:
     fewest = np.array([_fewest(a, b, settings) for a, b in pairwise(hints.positions.tolist())], dtype=np.int64)
     single = hints.intervals_s[(fewest == 1) & (hints.positions[:-1] > 0) & (hints.positions[1:] > 0)]
     usual = float(np.median(single)) if len(single) >= USUAL_FROM else 0.0
-    shortest = max(60 / settings.max_tempo_bpm / MARGIN, PHANTOM * usual)
+    shortest = max(60 / settings.max_tempo_bpm / MARGIN, TOO_SHORT * usual)
     for i, (gap_s, beats) in enumerate(zip(hints.intervals_s, fewest, strict=True)):
         if beats > 1 and gap_s / beats < shortest:
             raise InputError(

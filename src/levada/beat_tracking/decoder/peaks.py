@@ -1,4 +1,4 @@
-"""Activations as they come from a network: probabilities, peaks and where exactly a peak lies."""
+"""From logits to activations, and peak picking."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pick_peaks(
     Local maxima above the threshold, the highest first, each at least `min_distance_s` from all taken before,
     then moved to the top of the parabola through the peak and its neighbours. Downbeat peaks mark the
     nearest beat within 70 ms. Beats between two downbeats are numbered; those before the first and after the
-    last downbeat have position 0, for nobody knows.
+    last downbeat have position 0, unknown.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def pick_peaks(
     Raises
     ------
     InputError
-        If the activations are not probabilities in two columns, or a number makes no sense.
+        If the activations are not probabilities in two columns, or a number is out of range.
     """
     values, rate = checked_activations(activations), checked_fps(fps)
     if not 0 <= threshold <= 1:
@@ -108,7 +108,7 @@ def sub_frame(heights: Floats, frames: Ints) -> Floats:
 
 
 def checked_activations(activations: npt.ArrayLike) -> Floats:
-    """Give activations as float64 (frames, 2), or say what is wrong with them."""
+    """Return activations as float64 (frames, 2), or raise an error."""
     try:
         values = np.asarray(activations, dtype=np.float64)
     except (TypeError, ValueError):
@@ -129,7 +129,7 @@ def checked_activations(activations: npt.ArrayLike) -> Floats:
 
 
 def checked_fps(fps: float | Fraction) -> float:
-    """Give frames per second as a float, or say what is wrong with them."""
+    """Return frames per second as a float, or raise an error."""
     try:
         rate = float(fps)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What labels say about tempo and metre."""
+"""Learning of the priors of tempo and metre from labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["learn_settings"]
 Floats = npt.NDArray[np.float64]
 
 ENOUGH_BARS = 12  # seen in none of them, a metre is rarer than one bar in four (95 %, the rule of three)
-BELIEF_BARS = 50  # bars' worth of belief in the metre change we start from
+PRIOR_BARS = 50  # weight of the initial metre change, in bars
 
 
 def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = None) -> DecoderSettings:
@@ -33,8 +33,8 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
     - **Metres.** Complete bars are counted and one is added to every metre. Metres seen in no bar are dropped
       from 12 bars on. A metre that `start` lacks is added if it makes two bars and a twentieth of all.
       Without positions the metres stay as they are.
-    - **Metre change.** The share of bars whose metre is not that of the bar before, as far as it speaks
-      against 50 bars of what `start` says.
+    - **Metre change.** The fraction of bars whose metre is not that of the bar before, with the value of `start` as a
+      prior that counts as 50 bars.
 
     The stiffness of the tempo stays: a label's own jitter would pass for rubato.
 
@@ -43,7 +43,7 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
     beats : sequence of Beats
         Labels, one for each recording.
     start : DecoderSettings, optional
-        What to believe where the labels say nothing.
+        Priors where the labels have no evidence.
 
     Returns
     -------
@@ -115,5 +115,5 @@ def _with_metres(settings: DecoderSettings, recordings: Sequence[list[int]]) -> 
         settings,
         metres=metres,
         metre_weights=tuple((counts[m] + 1) / (sum(counts[n] + 1 for n in metres)) for m in metres),
-        metre_change=(changes + BELIEF_BARS * settings.metre_change) / (len(pairs) + BELIEF_BARS),
+        metre_change=(changes + PRIOR_BARS * settings.metre_change) / (len(pairs) + PRIOR_BARS),
     )

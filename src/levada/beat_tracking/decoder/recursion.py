@@ -1,6 +1,6 @@
-"""Compute the model: one recursion behind the best path and the posteriors.
+"""The recursion of the model, for the best path and for the posteriors.
 
-The score of a beat that starts at frame t, at position p and with tempo k, gathers all ways to get there:
+The score of a beat that starts at frame t, at position p and with tempo k, collects all paths to it:
 
     S[k', p', t] = "sum" over k, p of
         S[k, p, t - length[k]] + evidence of that beat + change (p to p') + change (k to k')
@@ -10,7 +10,7 @@ forward probability. Both are products of a matrix with a table, in two differen
 
 Two properties make it fast without a compiler. No beat is shorter than `length[0]` frames, so that as many
 frames never depend on each other and are computed at once. And only the *scores* are kept, no back-pointers:
-the few beats of the best path find their predecessors by asking again. Memory stays flat for long
+the few beats of the best path find their predecessors by computing them again. Memory stays flat for long
 recordings, for scores are kept for one stretch of frames at a time; on the way back each stretch is computed
 again from what was saved at its beginning.
 """
@@ -38,7 +38,7 @@ Algebra = Callable[[Floats], Product]  # weights (n, m), from row to column -> t
 Impl = Literal["auto", "numpy", "numba"]
 
 STRETCH_BYTES = 16_000_000
-WORTH_NUMBA = 2e9  # sums to compare above which loading numba pays for itself
+WORTH_NUMBA = 2e9  # number of sums above which loading numba saves time
 
 
 class Forward:
@@ -47,7 +47,7 @@ class Forward:
     Attributes
     ----------
     ending : float64 [shape=(K, P, longest)]
-        Scores of whole readings of the recording whose last beat starts in each of its last frames,
+        Scores of complete paths through the recording whose last beat starts in each of its last frames,
         at index 0 at frame ``frames - longest``.
     """
 
@@ -77,7 +77,7 @@ class Forward:
 
     @property
     def possible(self) -> bool:
-        """Whether there is any reading at all: hints may leave none."""
+        """Whether there is any path: hints may leave none."""
         return bool(self.ending.max() > NEVER)
 
     def backwards(self) -> Iterator[tuple[int, int, Floats]]:
@@ -166,12 +166,12 @@ def sum_product(weights: Floats) -> Product:
 
 
 def best_product(impl: Impl, *, work: float) -> Algebra:
-    """Choose who computes the product with maximum for sum; numpy and numba give the same bits.
+    """Choose the implementation of the max-sum product; numpy and numba give the same bits.
 
     Parameters
     ----------
     impl : {"auto", "numpy", "numba"}
-        "auto" takes numba where it is installed and there is enough work to be worth loading it.
+        "auto" uses numba where it is installed and saves time.
     work : float
         Sums to be compared, roughly.
     """

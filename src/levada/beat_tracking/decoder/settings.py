@@ -1,4 +1,4 @@
-"""What the decoder believes about music before it hears any."""
+"""Priors of the decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_BAR = 64  # beats: longer "bars" are mistakes, and their states would fi
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Beliefs of the bar-pointer model, checked once when made.
+    """Priors of the bar-pointer model, checked when made.
 
     Every field is a plain number or a tuple of numbers, so that `dataclasses.asdict` gives JSON and
     `DecoderSettings.from_dict` reads it back.
@@ -25,7 +25,7 @@ class DecoderSettings:
     Raises
     ------
     InputError
-        If a value has the wrong kind or makes no sense; the message names the field.
+        If a value is of the wrong kind or out of range; the message names the field.
     """
 
     min_tempo_bpm: float = 55.0
@@ -39,15 +39,15 @@ class DecoderSettings:
     tempo_spread_octaves: float | None = None
     """Standard deviation of that prior, in octaves (1 is a doubling); given if and only if the centre is."""
     tempo_stiffness: float = 100.0
-    """Price of a tempo change: lambda in ``exp(-lambda |new / old - 1|)`` of two beat lengths; 0 is free."""
+    """Cost of a tempo change: lambda in ``exp(-lambda |new / old - 1|)`` of two beat lengths; 0 is free."""
     metres: tuple[int, ...] = (2, 3, 4)
     """Beats a bar may have."""
     metre_weights: tuple[float, ...] | None = None
     """How likely each metre is, in any unit; None for all the same."""
     metre_change: float = 1e-3
-    """Probability that the metre is drawn anew at the end of a bar; 0 keeps one metre for good."""
+    """Probability that the metre is sampled again at the end of a bar; 0 keeps one metre throughout."""
     beat_width: float = 16.0
-    """A beat is heard in the first 1 / `beat_width` of its length and nowhere else."""
+    """A beat is observed in the first 1 / `beat_width` of its length only."""
     threshold: float = 0.05
     """Beats before the first and after the last activation as high as this are dropped; 0 keeps all."""
 

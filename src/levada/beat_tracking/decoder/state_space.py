@@ -1,14 +1,14 @@
-"""The bar-pointer model: what states there are, how they follow each other and what each is heard as.
+"""The bar-pointer model: its states, their transitions and their observation likelihoods.
 
 A bar pointer moves through the bar at a tempo that changes only at beats (Whiteley, Cemgil & Godsill 2006;
-state space of Krebs, Böck & Widmer 2015). Inside a beat nothing is left to chance, so that a *whole beat* is
+state space of Krebs, Böck & Widmer 2015). Inside a beat the model is deterministic, so a *whole beat* is
 one step here (a semi-Markov model): a beat is its start frame, its place in the bar and its length in frames,
 and
 
-    score(beat) = what its frames sound like + how likely it follows the beat before.
+    score(beat) = log likelihood of its frames + log probability of its transition from the beat before.
 
-All metres are states of one model. At the end of a bar the metre is kept, or with a small probability drawn
-anew. A recording may begin and end anywhere inside any beat of a bar: pickup bars need nothing special.
+All metres are states of one model. At the end of a bar the metre is kept, or with a small probability sampled
+again. A recording may begin and end anywhere inside any beat of a bar: pickup bars need nothing special.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["BarPointer", "Likelihood", "Windows", "bar_pointer", "beat_lengths",
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Likelihood = Callable[[Ints], Floats]  # start frames (K, n) -> scores (K, P, n) of what is heard during whole beats
+Likelihood = Callable[[Ints], Floats]  # start frames (K, n) -> log likelihoods (K, P, n) of whole beats
 
-FLOOR = 0.02  # no frame is surer than this of anything: chosen on real recordings, where 1e-5 was worse
-FAINT = 0.1  # activations far below this say nothing about which kind of beat it is
+MIN_PROBABILITY = 0.02  # of any observation: chosen on real recordings, where 1e-5 was worse
+FAINT = 0.1  # activations far below this do not distinguish downbeats from other beats
 ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
-PEAK_S = 0.02  # how far beside the region in which a beat is heard its peak may lie
+PEAK_S = 0.02  # how far outside the region of a beat its peak may lie
 NEVER = -np.inf
 RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
 MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
@@ -64,7 +64,7 @@ class BarPointer:
     frames: int
     fps: float
     lengths: Ints  # (K,) frames a beat lasts
-    regions: Ints  # (K,) frames at its start in which it is heard
+    regions: Ints  # (K,) frames at its start in which it is observed
     places: Ints  # (P,) place in the bar, counted from 1
     downbeat: Ints  # (P,) 1 for downbeats, 0 for the others
     firsts: Ints  # (M,) the position that begins a bar of each metre
@@ -72,10 +72,10 @@ class BarPointer:
     begin: Floats  # (K, P) to begin at any one frame of such a beat
     tempo_change: Floats  # (K, K) from a tempo (row) to the next beat's (column)
     bar_change: Floats  # (M, M) from a metre (row) to the next bar's (column)
-    heard: Floats  # (frames,) probability of any beat
+    activation: Floats  # (frames,) probability of any beat
     sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
     windows: Windows | None
-    sound: Likelihood | None = None  # who scores what is heard, where `sums` do not; beats then lie where they start
+    likelihood: Likelihood | None = None  # of whole beats, in place of `sums`; beats then lie at their first frame
 
     @property
     def longest(self) -> int:
@@ -85,7 +85,7 @@ class BarPointer:
     @property
     def margin(self) -> int:
         """Frames beside a region in which its peak is looked for; so few that beats never change places."""
-        if self.sound is not None:
+        if self.likelihood is not None:
             return 0
         return min(round(PEAK_S * self.fps), int((self.lengths - self.regions).min() - 1) // 2)
 
@@ -99,10 +99,10 @@ class BarPointer:
         return change
 
     def evidence(self, starts: Ints) -> Floats:
-        """Score what is heard during beats that start at the given frames.
+        """Return the log likelihood of beats that start at the given frames.
 
         Frames before the beginning and after the end of the recording score nothing: the beats it cuts are
-        judged by what is left of them. A beat that passes over a window without starting in it is impossible.
+        scored by what is left of them. A beat that passes over a window without starting in it is impossible.
 
         Parameters
         ----------
@@ -113,8 +113,8 @@ class BarPointer:
         -------
         scores : float64 [shape=(K, P, n)]
         """
-        if self.sound is not None:
-            scores = self.sound(starts)
+        if self.likelihood is not None:
+            scores = self.likelihood(starts)
             if self.windows is not None:
                 scores.swapaxes(1, 2)[self._missed(self.windows, starts)] = NEVER
             return scores
@@ -160,36 +160,38 @@ def bar_pointer(
     windows : Windows, optional
         Where beats must start.
     """
-    heard = activations.max(axis=1, initial=0)
+    activation = activations.max(axis=1, initial=0)
     weights, change = metre_changes(settings)
     lengths = beat_lengths(fps=fps, settings=settings)
     sums = _running_sums(
         activations[:, 1],
-        heard,
+        activation,
         beat_width=settings.beat_width,
         reach=round(ALIGNMENT_S * fps),
         margin=int(lengths[-1]),
     )
     regions = np.ceil(lengths / settings.beat_width).astype(np.int64)
-    return _pointer(settings.metres, weights, change, regions, heard, sums, fps=fps, settings=settings, windows=windows)
+    return _pointer(
+        settings.metres, weights, change, regions, activation, sums, fps=fps, settings=settings, windows=windows
+    )
 
 
 def pattern_pointer(
-    sound: Likelihood,
+    likelihood: Likelihood,
     *,
     bars: Sequence[int],
     weights: Floats,
     change: Floats,
-    heard: Floats,
+    activation: Floats,
     fps: float,
     settings: DecoderSettings,
     windows: Windows | None = None,
 ) -> BarPointer:
-    """Build the model of one recording from whoever scores what is heard during a whole beat.
+    """Build the model of one recording from a likelihood of whole beats.
 
     Parameters
     ----------
-    sound : callable
+    likelihood : callable
         From start frames int64 [shape=(K, n)], one row for each of `beat_lengths`, to scores float64
         [shape=(K, P, n)], a new array; frames outside the recording score nothing.
     bars : sequence of int
@@ -198,8 +200,8 @@ def pattern_pointer(
         Probability of each kind of bar.
     change : float64 [shape=(M, M)]
         Probability that a kind of bar (row) is followed by another (column).
-    heard : float64 [shape=(frames,)]
-        Between 0 and 1: whether anything begins there. It decides where the music begins and ends, and nothing else.
+    activation : float64 [shape=(frames,)]
+        Between 0 and 1: of an onset. It decides where the music begins and ends, and nothing else.
     fps : float
         Frames per second.
     settings : DecoderSettings
@@ -210,16 +212,25 @@ def pattern_pointer(
     regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
     none = np.empty((3, 0))
     return _pointer(
-        bars, weights, change, regions, heard, none, fps=fps, settings=settings, windows=windows, sound=sound
+        bars,
+        weights,
+        change,
+        regions,
+        activation,
+        none,
+        fps=fps,
+        settings=settings,
+        windows=windows,
+        likelihood=likelihood,
     )
 
 
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
-    """Give the probability of each metre (M,), and of each after each other one (M, M)."""
+    """Return the probability of each metre (M,), and of each after each other one (M, M)."""
     weights = np.ones(len(settings.metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
     weights = weights / weights.sum()
-    drawn_anew = settings.metre_change * weights
-    return weights, (1 - settings.metre_change) * np.eye(len(weights)) + drawn_anew
+    sampled_again = settings.metre_change * weights
+    return weights, (1 - settings.metre_change) * np.eye(len(weights)) + sampled_again
 
 
 def _pointer(
@@ -227,15 +238,15 @@ def _pointer(
     weights: Floats,
     change: Floats,
     regions: Ints,
-    heard: Floats,
+    activation: Floats,
     sums: Floats,
     *,
     fps: float,
     settings: DecoderSettings,
     windows: Windows | None,
-    sound: Likelihood | None = None,
+    likelihood: Likelihood | None = None,
 ) -> BarPointer:
-    """Build the states and their changes around what is heard."""
+    """Build the states and their transitions."""
     beats = np.array(bars)
     lengths = beat_lengths(fps=fps, settings=settings)
     if (cells := len(lengths) * int(beats.sum()) * int(lengths[-1])) > MOST_CELLS:
@@ -251,7 +262,7 @@ def _pointer(
     with np.errstate(divide="ignore"):
         bar_change = np.log(change)
     return BarPointer(
-        frames=len(heard),
+        frames=len(activation),
         fps=fps,
         lengths=lengths,
         regions=regions,
@@ -262,10 +273,10 @@ def _pointer(
         begin=(tempo - np.log(lengths))[:, None] + position,
         tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=windows is None),
         bar_change=bar_change,
-        heard=heard,
+        activation=activation,
         sums=sums,
         windows=windows,
-        sound=sound,
+        likelihood=likelihood,
     )
 
 
@@ -299,38 +310,37 @@ def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool
     """Weigh each next tempo (K, K): the exponential of Krebs, Böck & Widmer (2015), times the prior.
 
     Changes rarer than the resolution of a float are never (if `rigid`), which makes the matrix a narrow band.
-    Where the user's hints may ask for sudden changes they stay possible.
+    Hints may need sudden changes: with them all changes stay possible.
     """
     change = _normalised(-stiffness * np.abs(lengths / lengths[:, None] - 1) + prior)
     change = np.where(change > RAREST, change, NEVER) if rigid else np.maximum(change, STILL_POSSIBLE)
     return _normalised(change)
 
 
-def _running_sums(downbeats: Floats, heard: Floats, *, beat_width: float, reach: int, margin: int) -> Floats:
+def _running_sums(downbeats: Floats, activation: Floats, *, beat_width: float, reach: int, margin: int) -> Floats:
     """Sum up the log densities of beat, downbeat and no beat (3, margin + frames + 1 + margin).
 
-    The two outputs of a network are separate yes-or-no questions, "any beat?" (b) and "a downbeat?" (d), but
-    every downbeat is a beat. With heard = max(b, d), three exclusive answers sum to one: a downbeat, another
-    beat, and none, 1 - heard. Where the network contradicts itself (d > b) the downbeat is believed, for its
-    question is the harder one.
+    The two outputs of a network are separate probabilities, of any beat (b) and of a downbeat (d), but
+    every downbeat is a beat. With a = max(b, d), three exclusive events sum to one: a downbeat, another beat, and none,
+    1 - a. Where the network contradicts itself (d > b) the downbeat counts, for it is the harder question.
 
     Which of the two kinds a beat is, is a trait of the beat and not of a single frame: peaks of d may be narrower
-    than those of b, or a frame aside. The share of downbeats is therefore read off the peaks of both within
-    10 ms, and is a half, favouring neither, where hardly anything is heard.
+    than those of b, or a frame aside. The ratio d / b is therefore taken at the peaks of both within
+    10 ms, and tends to one half where both are low.
 
     As there are `beat_width` - 1 times as many frames without a beat, their density is divided by that number
     (Böck, Krebs & Widmer 2016).
     """
-    share = (_highest_nearby(downbeats, reach) + FAINT / 2) / (_highest_nearby(heard, reach) + FAINT)
-    heard = FLOOR + (1 - 2 * FLOOR) * heard
-    shares = np.stack([heard * (1 - share), heard * share, 1 - heard])
+    share = (_highest_nearby(downbeats, reach) + FAINT / 2) / (_highest_nearby(activation, reach) + FAINT)
+    limited = MIN_PROBABILITY + (1 - 2 * MIN_PROBABILITY) * activation
+    shares = np.stack([limited * (1 - share), limited * share, 1 - limited])
     shares[2] /= beat_width - 1
     sums = np.cumsum(np.log(shares), axis=1)
     return np.pad(np.pad(sums, ((0, 0), (margin + 1, 0))), ((0, 0), (0, margin)), mode="edge")
 
 
 def _highest_nearby(heights: Floats, reach: int) -> Floats:
-    """Give the highest value within so many frames of each."""
+    """Return the highest value within a reach of each frame."""
     padded = np.pad(heights, reach)
     shifted = [padded[i : i + len(heights)] for i in range(2 * reach + 1)]
     highest: Floats = np.max(shifted, axis=0)

@@ -1,13 +1,12 @@
-"""The bar pointer with rhythmic patterns: what each place in the bar sounds like, learnt from a minute of labels.
+"""The bar-pointer model with rhythmic patterns, learnt from a minute of labels without a network (BayesBeat).
 
-- `train`: labelled stretches become `Patterns`, in seconds and without a network.
-- `tracker`: patterns find beats; `save`, `load`: patterns are a model like any other.
-- `BayesSettings`: how.
+- `train`: from labelled spans to `Patterns`, in seconds.
+- `PatternTracker`: from patterns to beats; `save`, `load`: patterns are a model like any other.
+- `BayesSettings`: settings of both.
 
-The decoder is that of `levada.beat_tracking.decoder`; what is new is what a beat is heard as. Where a network says
-"beat" or "no
-beat", here every sixteenth of every beat of the bar has its own expectation of onsets in the bass and above it: the
-syncopated stroke that confuses others is what tells the place (Krebs, Böck and Widmer, ISMIR 2013; known as BayesBeat).
+The decoder is that of `levada.beat_tracking.decoder` with another likelihood: where a network gives the probability of
+a beat, here every cell (a sixteenth of a beat) of the bar has its own distribution of onset strength in the bass and
+above it, so a syncopated stroke is evidence for its position (Krebs, Böck and Widmer, ISMIR 2013).
 """
 
 from levada.beat_tracking.patterns.model import BayesSettings, Patterns

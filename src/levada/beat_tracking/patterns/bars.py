@@ -1,4 +1,4 @@
-"""Labels become bars: which beat of which bar each stretch between two labels is."""
+"""Bars of labels: the beat and the bar of each interval between two labels."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ UNEVEN = 1.5  # a beat so many times longer or shorter than the median of those 
 
 @dataclass(frozen=True)
 class Bar:
-    """Consecutive beats of one bar, or those of it that are labelled.
+    """Consecutive labelled beats of one bar.
 
     Parameters
     ----------
     beats : int
-        How many beats the bar has; 0 where nobody knows.
+        Number of beats of the bar; 0 if unknown.
     first : int
-        Place of its first labelled beat in the bar, counted from 0.
+        Position of its first labelled beat in the bar, counted from 0.
     times_s : float64 [shape=(labelled beats + 1,)]
-        Where each of them begins, and where the last one ends.
+        The start of each, and the end of the last.
     """
 
     beats: int
@@ -41,7 +41,7 @@ class Bar:
 
 
 def count_metres(labels: Sequence[Beats]) -> dict[int, int]:
-    """Beats per bar of the complete bars, and how often; without those too rare to be anything but mistakes.
+    """Count the complete bars by their beats per bar, without those so rare that they are mistakes.
 
     Where no bar is complete the highest position is taken for the number of beats; without positions there are none.
     """
@@ -84,7 +84,7 @@ def cut_bars(beats: Beats, metres: Sequence[int]) -> list[Bar]:
 
 
 def _bar(times_s: Floats, positions: Ints, metres: Sequence[int], near: int) -> list[Bar]:
-    """Consecutive beats, and the end of the last, as a bar like the one near; none if there are none."""
+    """Return consecutive beats, and the end of the last, as a bar like the nearest one; none if there are none."""
     if not len(positions):
         return []
     if positions[0]:
@@ -95,7 +95,7 @@ def _bar(times_s: Floats, positions: Ints, metres: Sequence[int], near: int) -> 
 
 
 def _numbered(positions: Ints) -> Ints:
-    """Count the beats from one downbeat to the next where nobody else did."""
+    """Number the beats from one downbeat to the next where no position is known."""
     numbered = positions.copy()
     ones = np.flatnonzero(positions == 1)
     for first, following in pairwise(ones.tolist()):
@@ -105,7 +105,7 @@ def _numbered(positions: Ints) -> Ints:
 
 
 def _whole_bars(positions: Ints, metres: Sequence[int]) -> Ints:
-    """The number of beats of the whole bar that each beat is in, 0 where it is in none."""
+    """Return the number of beats of the whole bar that each beat is in, 0 where it is in none."""
     whole = np.zeros(len(positions), np.int64)
     ones = np.flatnonzero(positions == 1)
     for first, following in pairwise(ones.tolist()):

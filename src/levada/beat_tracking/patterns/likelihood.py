@@ -1,4 +1,4 @@
-"""How well whole beats sound like the patterns: the decoder's evidence."""
+"""The likelihood of whole beats under the patterns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["CellLikelihood"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-STRETCH = 2048  # start frames whose scores are worked out at once
+STRETCH = 2048  # start frames whose scores are computed at once
 
 
 class CellLikelihood:
-    """Scores of beats that start at given frames, for `decode.model.pattern_pointer`.
+    """Log likelihood of beats that start at given frames, for `decoder.state_space.pattern_pointer`.
 
     The frames of a beat fall into its cells by their place in the beat; each scores the logarithm of its density in
-    its cell over that anywhere. Frames outside the recording score nothing. The scores of a stretch of start
-    frames are kept until others are asked for, so that memory does not grow with the recording.
+    its cell over that of all cells. Frames outside the recording score 0. Only the scores of one stretch of start
+    frames are kept, so memory does not grow with the recording.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class CellLikelihood:
     lengths : int64 [shape=(K,)]
         Frames that a beat lasts at each tempo, shortest first.
     trust : float
-        How much of the evidence counts: neighbouring frames are no independent witnesses.
+        Weight of the log likelihood: neighbouring frames are not independent.
     """
 
     def __init__(self, features: Floats, mixture: Mixture, weights: Floats, *, lengths: Ints, trust: float) -> None:
@@ -43,7 +43,7 @@ class CellLikelihood:
         self._scores = np.empty((len(lengths), self._positions, 0))
 
     def __call__(self, starts: Ints) -> Floats:
-        """Scores [shape=(K, positions, n)] of beats that start at frames [shape=(K, n)]."""
+        """Return scores [shape=(K, positions, n)] of beats that start at frames [shape=(K, n)]."""
         first, stop = int(starts.min()), int(starts.max()) + 1
         if first < self._first or stop > self._stop:
             self._fill(first - STRETCH // 2, stop + STRETCH // 2)
@@ -51,7 +51,7 @@ class CellLikelihood:
         return self._scores[tempi[:, None, None], positions[:, None], (starts - self._first)[:, None, :]]
 
     def _fill(self, first: int, stop: int) -> None:
-        """Work out the scores of all beats that start from one frame to another."""
+        """Compute the scores of all beats that start from one frame to another."""
         first, stop = max(first, 1 - int(self._lengths[-1])), min(stop, len(self._features) + 1)
         n = stop - first
         sums = self._running_sums(first, stop + int(self._lengths[-1]))
@@ -67,11 +67,11 @@ class CellLikelihood:
     def _running_sums(self, first: int, stop: int) -> Floats:
         """Sum up the scores of frames in each cell (positions, cells, stop - first + 1)."""
         inside = slice(max(first, 0), min(stop, len(self._features)))
-        heard = self._features[inside]
+        features = self._features[inside]
         sums = np.zeros((len(self._weights), stop - first + 1))
-        if len(heard):
+        if len(features):
             at = inside.start - first + 1
-            logs = np.log(self._weights @ self._mixture.densities(heard))
-            np.multiply(logs, self._trust, out=sums[:, at : at + len(heard)])
+            logs = np.log(self._weights @ self._mixture.densities(features))
+            np.multiply(logs, self._trust, out=sums[:, at : at + len(features)])
         sums = np.cumsum(sums, axis=1)
         return sums.reshape(self._positions, self._cells, -1)

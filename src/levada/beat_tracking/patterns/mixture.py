@@ -1,7 +1,7 @@
-"""Gaussians that all cells of all patterns share; each cell has its own weights of them.
+"""A Gaussian mixture whose components all cells of all patterns share; each cell has its own weights.
 
 A mixture for each cell alone needs more bars than a minute has. Here the Gaussians are learnt once from all frames
-and a cell learns how often it sounds like each of them: a tied, or semi-continuous, mixture (Huang and Jack,
+and a cell learns its weights of them: a tied, or semi-continuous, mixture (Huang and Jack,
 "Semi-continuous hidden Markov models for speech signals", Computer Speech and Language, 1989).
 """
 
@@ -18,13 +18,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 ROUNDS = 40
-NARROWEST = 0.1  # no Gaussian is narrower than this share of the spread of everything
-MOST_FRAMES = 20_000  # more say nothing new about a dozen Gaussians
+NARROWEST = 0.1  # least standard deviation of a Gaussian, as a fraction of that of all frames
+MOST_FRAMES = 20_000  # enough for a dozen Gaussians
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Gaussians with independent dimensions, and how likely each is anywhere.
+    """Gaussians with diagonal covariance, and their weights over all frames.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def fit_mixture(features: Floats, *, components: int, rng: np.random.Generator) 
     ----------
     features : float64 [shape=(frames, dimensions)]
     components : int
-        At most so many; fewer where there are not enough frames.
+        The greatest number; fewer where there are not enough frames.
     rng : numpy.random.Generator
 
     Returns
@@ -74,21 +74,21 @@ def fit_mixture(features: Floats, *, components: int, rng: np.random.Generator) 
     if len(features) > MOST_FRAMES:
         features = features[rng.choice(len(features), MOST_FRAMES, replace=False)]
     components = max(1, min(components, len(features) // 10))
-    floor = NARROWEST * features.std(axis=0) + 1e-6
+    least = NARROWEST * features.std(axis=0) + 1e-6
     near = k_means(features[:, None], components, rng=rng)
     share = np.eye(components)[near].T
-    mixture = _moments(features, share, floor)
+    mixture = _moments(features, share, least)
     for _ in range(ROUNDS):
         share = mixture.densities(features) * mixture.weights[:, None]
-        mixture = _moments(features, share, floor)
+        mixture = _moments(features, share, least)
     return mixture
 
 
-def _moments(features: Floats, share: Floats, floor: Floats) -> Mixture:
-    """The mixture of which each component has the given shares (components, frames) of the frames."""
+def _moments(features: Floats, share: Floats, least: Floats) -> Mixture:
+    """Fit a mixture with given responsibilities (components, frames)."""
     count = share.sum(axis=1) + 1e-6
     means = (share @ features) / count[:, None]
-    spreads = np.sqrt(np.maximum((share @ features**2) / count[:, None] - means**2, floor**2))
+    spreads = np.sqrt(np.maximum((share @ features**2) / count[:, None] - means**2, least**2))
     return Mixture(means, spreads, count / count.sum())
 
 
@@ -102,7 +102,7 @@ def k_means(items: Floats, clusters: int, *, rng: np.random.Generator, tries: in
     clusters : int
     rng : numpy.random.Generator
     tries : int
-        From so many beginnings; the tightest groups count.
+        Number of starts, of which the one with the smallest distances counts.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def k_means(items: Floats, clusters: int, *, rng: np.random.Generator, tries: in
 
 
 def _distances(items: Floats, centres: Floats) -> Floats:
-    """Mean squared distance (n, clusters) over the places that both know."""
+    """Return the mean squared distance (n, clusters) over the places that are known in both."""
     result = np.zeros((len(items), len(centres)))
     for i, centre in enumerate(centres):
         apart = ((items - centre) ** 2).sum(axis=2)
@@ -135,8 +135,8 @@ def _distances(items: Floats, centres: Floats) -> Floats:
     return result
 
 
-def _mean(items: Floats, otherwise: Floats) -> Floats:
+def _mean(items: Floats, default: Floats) -> Floats:
     known = np.isfinite(items)
     count = known.sum(axis=0)
     mean = np.where(known, items, 0).sum(axis=0) / np.maximum(count, 1)
-    return np.where(count > 0, mean, otherwise)
+    return np.where(count > 0, mean, default)

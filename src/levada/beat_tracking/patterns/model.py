@@ -1,4 +1,4 @@
-"""What is learnt: how often each cell of each kind of bar sounds like each of a few Gaussians."""
+"""Patterns: the weights of a few Gaussians in each cell of each kind of bar, and their settings."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BayesSettings:
-    """How patterns are learnt and heard, checked once when made.
+    """Settings of learning and decoding, checked when made.
 
     Raises
     ------
     InputError
-        If a value makes no sense; the message names the field.
+        If a value is out of range; the message names the field.
     """
 
     cells: int = 16
     """Cells that a beat is divided into."""
     edges_hz: tuple[float, ...] = (250.0,)
-    """Frequencies that separate the bands in which onsets are heard."""
+    """Frequencies that separate the bands of onset strength."""
     every: int = 1
-    """So many hundredths of a second make a frame."""
+    """Length of a frame, in hundredths of a second."""
     components: int = 12
     """Gaussians that all cells share."""
     patterns: int = 2
-    """At most so many patterns of each metre."""
+    """Greatest number of patterns of each metre."""
     bars_per_pattern: int = 24
-    """Another pattern is learnt for every so many bars."""
+    """Bars for each further pattern."""
     shrinkage: float = 2.0
-    """Visits worth of belief that a cell sounds as it does in the other beats, or a pattern as its metre does."""
+    """Weight of the prior, in visits: a cell's is its mean over the beats, a pattern's that of its metre."""
     smoothing: float = 0.25
-    """Share that each cell takes from each of its neighbours."""
+    """Weight of each neighbour in the smoothing of cells."""
     trust: float = 0.5
-    """How much of the evidence counts: neighbouring frames are no independent witnesses."""
+    """Weight of the log likelihood: neighbouring frames are not independent."""
     pattern_change: float = 0.0
-    """Probability that the pattern is drawn anew at the end of a bar."""
+    """Probability that the pattern is sampled again at the end of a bar."""
     seed: int = 0
     """Of the groups and the Gaussians."""
 
@@ -84,23 +84,23 @@ class BayesSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BayesSettings:
-        """Read settings from what `dataclasses.asdict` gave, perhaps by way of a JSON file.
+        """Read settings from a dict, as of `dataclasses.asdict` or JSON.
 
         Raises
         ------
         InputError
             If a key is unknown or a value is invalid.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [str(key) for key in values if key not in known]
+        names = [field.name for field in fields(cls)]
+        unknown = [str(key) for key in values if key not in names]
         if unknown:
-            raise InputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
+            raise InputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(names)}")
         return cls(**values)
 
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
-    """Rhythmic patterns: a bar-pointer model's ears.
+    """Rhythmic patterns, the observation model of a bar pointer.
 
     Parameters
     ----------
@@ -108,16 +108,16 @@ class Patterns:
     bars : tuple of int
         Beats of the bars of each pattern; several patterns may have the same.
     shares : float64 [shape=(patterns,)]
-        How likely each pattern is among those of its metre.
+        Probability of each pattern among those of its metre.
     mixture : Mixture
-        The Gaussians, and how likely each is anywhere.
+        The Gaussians, with their weights over all frames.
     weights : float64 [shape=(sum of bars, cells, components)]
-        How likely each is in every cell of every beat of every pattern.
+        Their weights in every cell of every beat of every pattern.
     decoder : DecoderSettings
         Tempo and metres as learnt.
     card : Card
     counted : bool
-        Whether the labels said which beats are downbeats; if not, bars of one beat stand for beats.
+        Whether the labels have positions; if not, bars of one beat stand for beats.
     """
 
     settings: BayesSettings
@@ -131,21 +131,21 @@ class Patterns:
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape
-        right = {
+        shapes = {
             "shares": (len(self.bars),),
             "weights": (sum(self.bars), self.settings.cells, components),
             "spreads": (components, len(self.settings.edges_hz) + 1),
             "background": (components,),
         }
-        there = {
+        arrays = {
             "shares": self.shares,
             "weights": self.weights,
             "spreads": self.mixture.spreads,
             "background": self.mixture.weights,
         }
-        for name, values in there.items():
-            if values.shape != right[name]:
-                raise InputError(f"{name} of patterns have the shape {values.shape} and should have {right[name]}")
+        for name, values in arrays.items():
+            if values.shape != shapes[name]:
+                raise InputError(f"{name} of patterns have the shape {values.shape} and should have {shapes[name]}")
             if not (np.isfinite(values).all() and (values > 0).all()):
                 raise InputError(f"{name} of patterns must be above 0")
         if dimensions != len(self.settings.edges_hz) + 1:

@@ -25,18 +25,18 @@ __all__ = ["PatternTracker"]
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 
-NEAR_S = 0.3  # a beat is in the music if anything begins so near it: about half a beat, for many sound on none
+NEAR_S = 0.3  # a beat is inside the music if there is an onset so near: half a beat, for many beats have none
 
 
 @dataclass(frozen=True, eq=False)
 class PatternTracker:
-    """A tracker that hears where in the bar the music is by its rhythmic patterns.
+    """A tracker that finds the position in the bar by rhythmic patterns.
 
     Parameters
     ----------
     patterns : Patterns
     name : str
-        What tables call it.
+        Its name in tables.
     identity : str
         Changes whenever its beats might.
     """
@@ -64,60 +64,60 @@ class PatternTracker:
         -------
         Beats
             Their confidence is the posterior probability, as in `decoder.decode_beats`. Positions are 0 where the
-            patterns were learnt without.
+            patterns were patterns without.
         """
         pieces = [np.zeros((0, N_BANDS), np.float32), *spectrogram_pieces(audio, rate, progress=progress)]
         return self.decode(np.concatenate(pieces), hints=hints)
 
     def decode(self, bands: Floats32, *, hints: Beats | None = None) -> Beats:
         """Beats from the log-band spectrogram of a whole recording [shape=(frames, 81)]."""
-        learnt = self.patterns
-        every = learnt.settings.every
+        patterns = self.patterns
+        every = patterns.settings.every
         fps = float(GRID.fps) / every
-        features = band_onset_strength(bands, edges_hz=learnt.settings.edges_hz, every=every)
-        heard = _anything(bands, every)
+        features = band_onset_strength(bands, edges_hz=patterns.settings.edges_hz, every=every)
+        activation = _onset_nearby(bands, every)
 
         def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
-            weights, change = _pattern_changes(learnt, settings)
-            sound = CellLikelihood(
+            weights, change = _pattern_changes(patterns, settings)
+            likelihood = CellLikelihood(
                 features,
-                learnt.mixture,
-                learnt.weights,
+                patterns.mixture,
+                patterns.weights,
                 lengths=beat_lengths(fps=fps, settings=settings),
-                trust=learnt.settings.trust * every,
+                trust=patterns.settings.trust * every,
             )
             return pattern_pointer(
-                sound,
-                bars=learnt.bars,
+                likelihood,
+                bars=patterns.bars,
                 weights=weights,
                 change=change,
-                heard=heard,
+                activation=activation,
                 fps=fps,
                 settings=settings,
                 windows=windows,
             )
 
-        if hints is not None and not learnt.counted:
+        if hints is not None and not patterns.counted:
             hints = Beats(hints.times_s)
-        beats = decode_model(build, frames=len(features), fps=fps, settings=learnt.decoder, hints=hints)
-        return beats if learnt.counted else Beats(beats.times_s, None, beats.confidence)
+        beats = decode_model(build, frames=len(features), fps=fps, settings=patterns.decoder, hints=hints)
+        return beats if patterns.counted else Beats(beats.times_s, None, beats.confidence)
 
 
-def _pattern_changes(learnt: Patterns, settings: DecoderSettings) -> tuple[Floats, Floats]:
-    """Probability of each pattern (R,), and of each after each other one (R, R)."""
+def _pattern_changes(patterns: Patterns, settings: DecoderSettings) -> tuple[Floats, Floats]:
+    """Return the probability of each pattern (R,), and of each after each other one (R, R)."""
     weights, metre_change = metre_changes(settings)
-    metre = np.array([settings.metres.index(beats) for beats in learnt.bars])
-    drawn = np.broadcast_to(learnt.shares, (len(metre),) * 2)
-    kept = (1 - learnt.settings.pattern_change) * np.eye(len(metre)) + learnt.settings.pattern_change * drawn
+    metre = np.array([settings.metres.index(beats) for beats in patterns.bars])
+    drawn = np.broadcast_to(patterns.shares, (len(metre),) * 2)
+    kept = (1 - patterns.settings.pattern_change) * np.eye(len(metre)) + patterns.settings.pattern_change * drawn
     inside = np.where(np.equal.outer(metre, metre), kept, drawn)
-    return weights[metre] * learnt.shares, metre_change[np.ix_(metre, metre)] * inside
+    return weights[metre] * patterns.shares, metre_change[np.ix_(metre, metre)] * inside
 
 
-def _anything(bands: Floats32, every: int) -> Floats:
-    """Whether anything begins near a frame [shape=(ceil(frames / every),)], between 0 and 1."""
-    heard = spectral_flux.activations(bands)[:, 0].astype(np.float64)
-    if not len(heard):
-        return heard
+def _onset_nearby(bands: Floats32, every: int) -> Floats:
+    """Return the highest flux activation near each frame [shape=(ceil(frames / every),)], between 0 and 1."""
+    onsets = spectral_flux.activations(bands)[:, 0].astype(np.float64)
+    if not len(onsets):
+        return onsets
     reach = round(NEAR_S * float(GRID.fps))
-    near: Floats = np.lib.stride_tricks.sliding_window_view(np.pad(heard, reach), 2 * reach + 1).max(axis=1)
+    near: Floats = np.lib.stride_tricks.sliding_window_view(np.pad(onsets, reach), 2 * reach + 1).max(axis=1)
     return near[::every]

@@ -1,4 +1,4 @@
-"""Patterns from labels."""
+"""Learning of patterns from labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["train"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-AROUND_S = 6.0  # so much is heard before and after a labelled stretch, to judge its onsets by
+CONTEXT_S = 6.0  # before and after a labelled span, for the moving mean of onset strength
 BEYOND_S = (
     0.1  # how far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second
 )
@@ -48,21 +48,21 @@ def train(
     start: DecoderSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Patterns:
-    """Learn the patterns, tempi and metres of labelled stretches.
+    """Learn the patterns, tempi and metres of labelled spans.
 
-    Each bar is cut into cells and every cell of a pattern learns how often it sounds like each of the Gaussians that
-    all share. What a cell has not heard often enough it takes from its neighbours, from the same place in the other
-    beats, and from everything. Bars are grouped into patterns where there are enough of them.
+    Each bar is cut into cells, and every cell of a pattern learns its weights of the Gaussians that all share. With few
+    frames they are shrunk to those of its neighbours, of the same cell in the other beats, and of all cells. Bars are
+    grouped into patterns where there are enough of them.
 
     Parameters
     ----------
     spans : sequence of Span
-        What is annotated. Where no position in the bar is known, beats are learnt and bars are not.
+        Where no position in the bar is known, beats are learnt and bars are not.
     settings : BayesSettings, optional
     start : DecoderSettings, optional
-        What to believe of tempo where the labels say nothing.
+        Priors of tempo where the labels have no evidence.
     progress : callable, optional
-        Told stretches heard, and of how many.
+        Called with spans done, and of how many.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def train(
     Raises
     ------
     InputError
-        If there are no two labelled beats in a row, labels lie after the end of their recording, or nothing is to be
-        heard there.
+        If there are no two labelled beats in a row, labels lie after the end of their recording, or there are no
+        onsets there.
 
     References
     ----------
@@ -83,19 +83,19 @@ def train(
     metres = count_metres([span.beats for span in spans])
     order = sorted(metres, key=lambda metre: -metres[metre])
     bars: list[Bar] = []
-    heard: list[_Frames] = []
+    cells: list[_Frames] = []
     for done, span in enumerate(spans, start=1):
         cut = cut_bars(span.beats, order)
         if cut:
-            heard.append(_hear(span, cut, len(bars), settings))
+            cells.append(_cell_frames(span, cut, len(bars), settings))
             bars += cut
         if progress is not None:
             progress(done, len(spans))
     if not bars:
         raise InputError("there are no two annotated beats in a row to learn from")
-    frames = _Frames(*(np.concatenate([getattr(each, name) for each in heard]) for name in _Frames.__annotations__))
+    frames = _Frames(*(np.concatenate([getattr(part, name) for part in cells]) for name in _Frames.__annotations__))
     if len(frames.features) < settings.cells or not frames.features.any():
-        raise InputError("nothing is to be heard where the labels are: are they of this recording?")
+        raise InputError("there are no onsets where the labels are: are they of this recording?")
     rng = np.random.default_rng(settings.seed)
     mixture = fit_mixture(frames.features, components=settings.components, rng=rng)
     counts = _Counts(bars, frames, mixture, settings)
@@ -116,16 +116,16 @@ def train(
     )
 
 
-def _hear(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) -> _Frames:
-    """The frames of the bars of a stretch, of which the first has the given index."""
+def _cell_frames(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) -> _Frames:
+    """Return the frames of the bars of a span, of which the first has the given index."""
     if span.end_s > span.track.duration_s + BEYOND_S:
         raise InputError(
             f"has beats up to {span.end_s:.2f} s, and {span.track.audio.name} ends at {span.track.duration_s:.2f} s: "
             "they may belong to another recording",
             path=span.track.annotation or span.track.audio,
         )
-    start_s = max(0.0, span.start_s - AROUND_S)
-    samples, rate = audio.read(span.track.audio, start_s=start_s, duration_s=span.end_s + AROUND_S - start_s)
+    start_s = max(0.0, span.start_s - CONTEXT_S)
+    samples, rate = audio.read(span.track.audio, start_s=start_s, duration_s=span.end_s + CONTEXT_S - start_s)
     features = band_onset_strength(log_spectrogram(samples, rate), edges_hz=settings.edges_hz, every=settings.every)
     fps = float(GRID.fps) / settings.every
     times = (
@@ -143,16 +143,18 @@ def _hear(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) 
 
 
 class _Counts:
-    """How often each cell of each beat of each bar sounds like each Gaussian."""
+    """Counts of each Gaussian in each cell of each beat of each bar."""
 
     def __init__(self, bars: Sequence[Bar], frames: _Frames, mixture: Mixture, settings: BayesSettings) -> None:
         self._bars, self._frames, self._settings = bars, frames, settings
         self._background = mixture.weights
         self._share = (mixture.densities(frames.features) * mixture.weights[:, None]).T  # (n, components)
         visits = sum(len(bar.times_s) - 1 for bar in bars) * settings.cells
-        self._belief = settings.shrinkage * len(frames.features) / visits  # in frames, as many as a cell has in a beat
+        self._prior_weight = (
+            settings.shrinkage * len(frames.features) / visits
+        )  # in frames, as many as a cell has in a beat
         everywhere = self._counted(np.ones(len(frames.bar), np.bool_), np.zeros_like(frames.beat), 1)
-        self._anywhere = self._believed(_smooth(everywhere, settings.smoothing), self._background)[0]
+        self._anywhere = self._with_prior(_smooth(everywhere, settings.smoothing), self._background)[0]
 
     def weights(self, metre: int, groups: Sequence[Ints]) -> Floats:
         """Weights (beats, cells, components) of a metre, given which bars are of which of its patterns."""
@@ -161,14 +163,14 @@ class _Counts:
             return anywhere
         mine = np.array([bar.beats == metre for bar in self._bars])[self._frames.bar]
         whole = _smooth(self._counted(mine, self._frames.beat, metre), self._settings.smoothing)
-        prior = self._believed(whole, self._anywhere)
+        prior = self._with_prior(whole, self._anywhere)
         if len(groups) == 1:
             return prior
         each = [self._counted(np.isin(self._frames.bar, group), self._frames.beat, metre) for group in groups]
-        return np.concatenate([self._believed(_smooth(one, self._settings.smoothing), prior) for one in each])
+        return np.concatenate([self._with_prior(_smooth(one, self._settings.smoothing), prior) for one in each])
 
     def groups(self, metre: int, *, rng: np.random.Generator) -> list[Ints]:
-        """The bars of each pattern of a metre."""
+        """Group the bars of a metre into its patterns."""
         mine = np.array([i for i, bar in enumerate(self._bars) if bar.beats == metre])
         n = max(1, min(self._settings.patterns, len(mine) // self._settings.bars_per_pattern))
         if n == 1:
@@ -195,22 +197,22 @@ class _Counts:
         np.add.at(counts, place, self._share[frames])
         return counts.reshape(beats, self._settings.cells, -1)
 
-    def _believed(self, counts: Floats, prior: Floats) -> Floats:
-        """Shares of the counts, and of what was believed before."""
-        belief = self._belief + 1e-3
-        weights: Floats = (counts + belief * prior) / (counts.sum(axis=-1, keepdims=True) + belief)
+    def _with_prior(self, counts: Floats, prior: Floats) -> Floats:
+        """Return weights from the counts and a prior."""
+        prior_weight = self._prior_weight + 1e-3
+        weights: Floats = (counts + prior_weight * prior) / (counts.sum(axis=-1, keepdims=True) + prior_weight)
         return weights
 
 
 def _smooth(counts: Floats, share: float) -> Floats:
-    """Let each cell take from its neighbours, those of the next beat and bar included."""
+    """Smooth over neighbouring cells, those of the next beat and bar included."""
     around = counts.reshape(-1, counts.shape[-1])
     mixed = (1 - 2 * share) * around + share * (np.roll(around, 1, axis=0) + np.roll(around, -1, axis=0))
     return mixed.reshape(counts.shape)
 
 
 def _decoder(spans: Sequence[Span], metres: Counter[int], start: DecoderSettings | None) -> DecoderSettings:
-    """Tempo and metre change as learnt, metres as there are patterns of."""
+    """Return tempo and metre change as learnt, with the metres of the patterns."""
     learnt = learn_settings([span.beats for span in spans], start=start)
     return replace(
         learnt,

@@ -1,7 +1,7 @@
-"""What to annotate first: which recordings of a pool, and which bars inside them.
+"""Selection of what to annotate first: recordings of a pool, and spans in them.
 
-A few minutes of labels may go further where they are of recordings that stand for the others, or that the tracker gets
-wrong. `choose` asks a scheme about a pool without labels; `draw` asks it about one that has them, to learn which pays.
+A few minutes of labels may be more useful if they are of representative recordings, or of those that the tracker is
+uncertain of. `select` applies a scheme to recordings without labels; `sample` to annotated ones, to compare schemes.
 
 >>> chosen = choose(corpus.tracks, minutes=1.5, scheme="facility", rng=rng, tracker=tracker)      # doctest: +SKIP
 >>> spans = draw(corpus.tracks, minutes=1.5, scheme="facility", rng=rng)                          # doctest: +SKIP
@@ -9,8 +9,8 @@ wrong. `choose` asks a scheme about a pool without labels; `draw` asks it about 
 
 from __future__ import annotations
 
-from levada.beat_tracking.selection.pool import Selection, select
 from levada.beat_tracking.selection.schemes import SCHEMES
 from levada.beat_tracking.selection.simulate import sample
+from levada.beat_tracking.selection.spans import Selection, select
 
 __all__ = ["SCHEMES", "Selection", "sample", "select"]

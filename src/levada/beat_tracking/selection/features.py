@@ -1,4 +1,4 @@
-"""What a recording's rhythm is like, whatever its tempo, level and sounds: numbers to compare recordings by.
+"""Rhythm features to compare recordings by, largely independent of level and timbre.
 
 Two descriptions, both from a spectrogram of 40 mel bands of audio at 8 kHz, 50 frames a second, as in Maia et al.,
 "Selective Annotation of Few Data for Beat Tracking of Latin American Music Using Rhythmic Features", TISMIR 7(1), 2024:
@@ -7,7 +7,7 @@ Two descriptions, both from a spectrogram of 40 mel bands of audio at 8 kHz, 50 
   19(1), 2011): the autocorrelation of the onset strength in 8-second windows, on an exponential axis where another
   tempo is a shift, and magnitudes of the Fourier transform of that, which no shift changes.
 - Onset patterns (Pohle et al., "On Rhythm and General Music Similarity", ISMIR 2009): how strongly the bands pulse at
-  each of 25 modulation frequencies from 0.5 to 14 Hz. These know the tempo.
+  each of 25 modulation frequencies from 0.5 to 14 Hz. These depend on the tempo.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from levada.beat_tracking.spectrogram import FrontEnd, stream_log_spectrogram
 from levada.data import Track
 from levada.errors import InputError
 from levada.io import audio
+from levada.io.onset_strength import rise
 from levada.learning.frame_grid import FrameGrid
 
 __all__ = [
@@ -42,8 +43,8 @@ Floats32 = npt.NDArray[np.float32]
 
 RATE, HOP, WINDOW, BANDS = 8000, 160, 256, 40
 FPS = RATE // HOP
-SHORTEST_S = 2.0  # a shorter recording has no rhythm to compare
-DEEPEST = np.log(1e4)  # 80 dB below the loudest band nothing is heard
+SHORTEST_S = 2.0  # of a recording
+RANGE = np.log(1e4)  # bands are clipped at 80 dB below the loudest
 SILENT = np.log(3e-3)  # the loudest band of noise with a peak of 80 dB below full scale
 WINDOW_S, HOP_S = 8.0, 0.5  # of the local autocorrelation
 SMOOTH_FRAMES = 1.0  # width of the onsets: the standard deviation of a Gaussian
@@ -54,7 +55,7 @@ LOWEST_HZ, PER_OCTAVE, MODULATIONS = 0.5, 5, 25
 
 @dataclass(frozen=True, eq=False)
 class RhythmFeatures:
-    """What there is to know of a recording before anybody annotates it.
+    """Rhythm features of a recording.
 
     Parameters
     ----------
@@ -77,18 +78,18 @@ class RhythmFeatures:
 
 
 def rhythm_features(track: Track) -> RhythmFeatures:
-    """Describe the rhythm of a recording; once in each process, whatever the file is called.
+    """Compute the rhythm features of a recording; cached by content in each process.
 
     Raises
     ------
     InputError
         If it cannot be read, lasts less than 2 s, or is silent.
     """
-    return _listen(track.content_hash, _Source(track.audio))
+    return _features(track.content_hash, _Source(track.audio))
 
 
 class _Source:
-    """A path that is equal to any other, so that the content alone decides what is remembered."""
+    """A path that is equal to any other, so that the content alone is the key of the cache."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -101,14 +102,14 @@ class _Source:
 
 
 @lru_cache(maxsize=4096)
-def _listen(_: str, source: _Source) -> RhythmFeatures:
+def _features(_: str, source: _Source) -> RhythmFeatures:
     about = audio.info(source.path)
     if about.duration_s < SHORTEST_S:
-        raise InputError(f"lasts {about.duration_s:.3g} s: too short to have a rhythm", path=source.path)
+        raise InputError(f"lasts {about.duration_s:.3g} s: too short for rhythm features", path=source.path)
     bands = np.concatenate([*stream_log_spectrogram(audio.read_blocks(source.path), about.rate, front_end=FRONT_END)])
     if bands.max() < SILENT:
         raise InputError("is silent", path=source.path)
-    bands = np.maximum(bands, bands.max() - np.float32(DEEPEST))
+    bands = np.maximum(bands, bands.max() - np.float32(RANGE))
     onsets = onset_strength(bands)
     return RhythmFeatures(scale_transform(onsets), onset_patterns(bands), onsets.astype(np.float32))
 
@@ -128,7 +129,7 @@ FRONT_END = FrontEnd(FrameGrid(RATE, HOP), WINDOW, _mel)
 
 
 def onset_strength(bands: Floats32) -> Floats:
-    """How much the bands rise from frame to frame, on average, without its slow part, smoothed.
+    """Compute the mean rise of the bands from frame to frame, without its slow part, smoothed.
 
     Parameters
     ----------
@@ -142,13 +143,13 @@ def onset_strength(bands: Floats32) -> Floats:
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import lfilter
 
-    rise = np.maximum(np.diff(bands, axis=0, prepend=bands[:1]), 0).mean(axis=1, dtype=np.float64)
-    level = lfilter([1.0, -1.0], [1.0, -0.99], rise)  # as librosa takes the mean away
+    strength = np.pad(rise(bands, lag=1).mean(axis=1, dtype=np.float64), (1, 0))
+    level = lfilter([1.0, -1.0], [1.0, -0.99], strength)  # removes the mean as librosa does
     return np.asarray(gaussian_filter1d(level, SMOOTH_FRAMES), np.float64)
 
 
 def scale_transform(onsets: Floats) -> Floats:
-    """Scale transform magnitudes: the same rhythm faster or slower is almost the same.
+    """Compute scale transform magnitudes, which hardly depend on the tempo.
 
     Parameters
     ----------
@@ -166,8 +167,8 @@ def scale_transform(onsets: Floats) -> Floats:
     total, used = np.zeros(SCALES), 0
     for start in range(0, len(windows), 256):
         power = np.abs(np.fft.rfft(windows[start : start + 256], 2 * lags, axis=1)) ** 2
-        likeness = np.fft.irfft(power, axis=1)[:, :lags]
-        sounding = likeness[likeness[:, 0] > 1e-9]
+        correlation = np.fft.irfft(power, axis=1)[:, :lags]
+        sounding = correlation[correlation[:, 0] > 1e-9]
         total += np.abs(sounding / sounding[:, :1] @ _scales(lags).T).sum(axis=0)
         used += len(sounding)
     return total / max(used, 1)
@@ -191,7 +192,7 @@ def _scales(lags: int) -> Complexes:
 
 
 def onset_patterns(bands: Floats32) -> Floats:
-    """How strongly the bands pulse at each modulation frequency.
+    """Compute the strength of each modulation frequency in the bands.
 
     Parameters
     ----------
@@ -231,7 +232,7 @@ def _modulations() -> npt.NDArray[np.complex64]:
 
 
 def similarity(rhythms: Sequence[RhythmFeatures]) -> Floats:
-    """Compare every recording with every other.
+    """Return the cosine similarities of all pairs of recordings.
 
     Each number is standardised over the recordings, and the two descriptions weigh the same.
 
@@ -248,11 +249,11 @@ def similarity(rhythms: Sequence[RhythmFeatures]) -> Floats:
     features = np.concatenate([_standard(part) / np.sqrt(part.shape[1]) for part in parts], axis=1)
     length = np.linalg.norm(features, axis=1, keepdims=True)
     directions = features / np.maximum(length, 1e-9)
-    alike = np.clip(directions @ directions.T, -1, 1)
+    cosine = np.clip(directions @ directions.T, -1, 1)
     still = length[:, 0] < 1e-9
-    alike[np.ix_(still, still)] = 1.0
-    np.fill_diagonal(alike, 1.0)
-    return np.asarray(alike)
+    cosine[np.ix_(still, still)] = 1.0
+    np.fill_diagonal(cosine, 1.0)
+    return np.asarray(cosine)
 
 
 def _standard(part: Floats) -> Floats:

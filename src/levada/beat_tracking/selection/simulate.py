@@ -1,4 +1,4 @@
-"""Draw labels from annotated recordings as if a scheme had said which of them to annotate."""
+"""Simulated selection: a sample of labels from the annotated recordings that a scheme would have selected."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def sample(
     rng: np.random.Generator,
     tracker: TrackerLike | None = None,
 ) -> list[Span]:
-    """Draw a budget of annotated minutes from the recordings that a scheme would have annotated first.
+    """Sample a budget of annotated minutes from the recordings that a scheme would have annotated first.
 
-    The scheme hears the recordings and nothing else; labels decide only where bars begin, in `corpus.draw`, which
+    The scheme uses the audio alone; labels decide only where bars begin, in `corpus.draw`, which
     spends the budget on as many recordings as it would visit at random. Where these have too few labels, others follow.
 
     Parameters
     ----------
     tracks : sequence of Track
-        Where to draw from; those without annotation are passed over.
+        Where to draw from; those without annotation are not used.
     minutes : float
         The budget, in minutes of annotated audio.
     scheme : str
@@ -49,7 +49,7 @@ def sample(
     rng : numpy.random.Generator
         Breaks ties, and decides which passages.
     tracker : TrackerLike, optional
-        Whose confidence "uncertainty" asks; the base model that ships by default.
+        The tracker whose confidence "uncertainty" uses; the pretrained base by default.
 
     Returns
     -------
@@ -60,21 +60,23 @@ def sample(
     ------
     InputError
         If there is no such scheme, the budget is not above zero, is shorter than a bar, or less is annotated than
-        asked; or if the tracker tells no confidence.
+        the budget; or if the tracker gives no confidence.
     """
     chooser = get_scheme(scheme)
     if scheme == RANDOM or not minutes > 0:
         return data.sample(tracks, minutes=minutes, seed=rng)
     pool = [track for track in tracks if track.is_annotated]
-    heard = _heard(pool)
-    usable, rest = list(heard), [track for track in pool if track not in heard]
+    rhythms = _rhythms(pool)
+    usable, rest = list(rhythms), [track for track in pool if track not in rhythms]
     if not usable:
         return data.sample(pool, minutes=minutes, seed=rng)
-    alike = similarity(list(heard.values()))
+    similarities = similarity(list(rhythms.values()))
     if scheme == UNCERTAINTY:
-        chooser = partial(chooser, unsure=mean_uncertainties(usable, tracker=_base() if tracker is None else tracker))
+        chooser = partial(
+            chooser, uncertainties=mean_uncertainties(usable, tracker=_base() if tracker is None else tracker)
+        )
     for count in range(min(max(1, round(60 * minutes / STRETCH_S)), len(usable)), len(usable) + 1):
-        chosen = [usable[i] for i in chooser(alike, count=count, rng=rng)]
+        chosen = [usable[i] for i in chooser(similarities, count=count, rng=rng)]
         try:
             return data.sample(chosen, minutes=minutes, seed=rng)
         except InputError:  # they have too few labels
@@ -82,14 +84,14 @@ def sample(
     return data.sample([*usable, *rest], minutes=minutes, seed=rng)
 
 
-def _heard(pool: Sequence[Track]) -> dict[Track, RhythmFeatures]:
-    heard: dict[Track, RhythmFeatures] = {}
+def _rhythms(pool: Sequence[Track]) -> dict[Track, RhythmFeatures]:
+    rhythms: dict[Track, RhythmFeatures] = {}
     for track in pool:
         try:
-            heard[track] = rhythm_features(track)
+            rhythms[track] = rhythm_features(track)
         except InputError as error:
-            _log.warning("%s: chosen last", error)
-    return heard
+            _log.warning("%s: used last", error)
+    return rhythms
 
 
 def _base() -> TrackerLike:

@@ -1,4 +1,4 @@
-"""Beats that a tracker finds in a recording, found once in each process, and how unsure it is of them."""
+"""Beats of a recording, cached in each process, and the tracker's uncertainty of them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["cached_beats", "mean_uncertainties", "uncertainties"]
 
 Floats = npt.NDArray[np.float64]
 
-_FOUND: dict[tuple[str, str, str], Beats] = {}
+_CACHE: dict[tuple[str, str, str], Beats] = {}
 
 
 def cached_beats(track: Track, *, tracker: TrackerLike) -> Beats:
-    """Beats of a recording; remembered for trackers that have an identity.
+    """Return the beats of a recording; cached for trackers that have an identity.
 
     Raises
     ------
@@ -30,13 +30,13 @@ def cached_beats(track: Track, *, tracker: TrackerLike) -> Beats:
     if not tracker.identity:
         return tracker.track(track.audio)
     key = (tracker.name, tracker.identity, track.content_hash)
-    if key not in _FOUND:
-        _FOUND[key] = tracker.track(track.audio)
-    return _FOUND[key]
+    if key not in _CACHE:
+        _CACHE[key] = tracker.track(track.audio)
+    return _CACHE[key]
 
 
 def mean_uncertainties(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floats:
-    """How unsure a tracker is of each recording: the mean of 1 - confidence of its beats, 1 where it finds none.
+    """Return the mean of 1 - confidence of the beats of each recording, 1 for no beats.
 
     Returns
     -------
@@ -45,20 +45,20 @@ def mean_uncertainties(tracks: Sequence[Track], *, tracker: TrackerLike) -> Floa
     Raises
     ------
     InputError
-        If the tracker tells no confidence.
+        If the tracker gives no confidence.
     """
     found = [uncertainties(cached_beats(track, tracker=tracker), tracker=tracker) for track in tracks]
     return np.array([float(of.mean()) if len(of) else 1.0 for of in found])
 
 
 def uncertainties(beats: Beats, *, tracker: TrackerLike) -> Floats:
-    """Give 1 - confidence of each beat.
+    """Return 1 - confidence of each beat.
 
     Raises
     ------
     InputError
-        If the tracker tells no confidence.
+        If the tracker gives no confidence.
     """
     if beats.confidence is None and len(beats):
-        raise InputError(f"{tracker.name} does not say how sure it is: choose another model, or another scheme")
+        raise InputError(f"{tracker.name} gives no confidence: choose another model, or another scheme")
     return np.zeros(0) if beats.confidence is None else 1 - beats.confidence

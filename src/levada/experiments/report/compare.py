@@ -31,7 +31,7 @@ __all__ = [
 TIE = 5e-4  # means closer than this are equal in every table, which show three digits at most
 ERROR_FAMILIES = {
     "right": "right",
-    "wrong one": "bars wrong",
+    "wrong downbeat phase": "bars wrong",
     "wrong metre": "bars wrong",
     "no downbeats": "bars wrong",
     "partly right": "right in part",
