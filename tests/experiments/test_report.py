@@ -67,7 +67,7 @@ def written(tmp_path_factory):
 def a_study(folder):
     for seed in (0, 1):
         for model, beat in (("base", 0.8), ("flux", 0.85), ("madmom", 0.7)):
-            a_run(folder, "pretrained", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong one")
+            a_run(folder, "pretrained", model, beat=beat, downbeat=0.5, seed=seed, kind="wrong downbeat phase")
         for minutes, beat in ((0.5, 0.9), (1.5, 0.95)):
             a_run(folder, "finetune+augment", minutes=minutes, beat=beat, seed=seed, spread=0.01)
             a_run(folder, "scratch", "", minutes=minutes, beat=0.4, downbeat=0.2, seed=seed, kind="phase shift")
