@@ -62,6 +62,22 @@ def empty_weights(tmp_path_factory, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, to look into them."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+
+    def watched(figure, *args, **kwargs):
+        figures.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", watched)
+    return figures
+
+
+@pytest.fixture
 def full_disk():
     """Let files grow to so many bytes and no further: ``with full_disk(1000): ...``; the system itself refuses more."""
     resource = pytest.importorskip("resource", reason="the size of files cannot be limited here")

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from levada.beat_tracking import tracker
+from levada.beat_tracking.decoder import probabilities
+from levada.beat_tracking.network_tracker import predict
 from levada.beat_tracking.networks import tcn2019
 from levada.beat_tracking.networks.tcn2019 import Tcn2019, Tcn2019Settings, from_arrays, tiny
 
@@ -94,15 +95,14 @@ class TestEqualities:
             wanted = block.skip(functional.elu(far)) + block.residual(x)
             torch.testing.assert_close(block(x), wanted)
 
-    def test_in_pieces_it_hears_the_same(self, monkeypatch):
-        monkeypatch.setattr(tracker, "CHUNK_STEPS", 100)
+    def test_in_pieces_it_hears_the_same(self):
         net, given = seeded(), bands(frames=531)
         with torch.no_grad():
             net.head.weight[1] = torch.randn(4, 1)
         pieces = [piece.numpy() for piece in given[0].split([1, 200, 17, 313])]
         with torch.inference_mode():
-            whole = tracker.probabilities(net(given)[0].numpy())
-        np.testing.assert_allclose(tracker.predict(net, pieces), whole, rtol=0, atol=1e-6)
+            whole = probabilities(net(given)[0].numpy())
+        np.testing.assert_allclose(predict(net, pieces, chunk_steps=100), whole, rtol=0, atol=1e-6)
 
     def test_dropout_in_training_only(self):
         torch.manual_seed(0)

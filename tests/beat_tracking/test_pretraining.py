@@ -188,15 +188,15 @@ class TestValidation:
 
 
 class Here:
-    """A pool of processes that is this one."""
+    """A pool of processes that is this one, and makes pieces of its own in place of music."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, make):
+        self.asked, self.make = [], make
 
-    def submit(self, work, index, settings):
+    def submit(self, _, index, settings):
         self.asked.append(index)
         future = Future()
-        future.set_result(work(index, settings))
+        future.set_result(self.make(index, settings))
         return future
 
 
@@ -210,11 +210,10 @@ def told_apart(index, settings):
 class TestStream:
     @pytest.fixture
     def stream(self, monkeypatch):
-        monkeypatch.setattr(pretrain, "render_piece", told_apart)
         monkeypatch.setattr(pretrain, "AUGMENTATION", replace(pretrain.AUGMENTATION, level_db=0, tone_db=0, hidden=0))
 
         def make_stream(**changes):
-            return pretrain._Stream(replace(SMALL, **changes), Here(), ahead=2)
+            return pretrain._Stream(replace(SMALL, **changes), Here(told_apart), ahead=2)
 
         return make_stream
 
@@ -256,11 +255,10 @@ class TestStream:
             bands[np.round(piece.beats.times_s * 100).astype(int)] = 2
             return Piece(bands, piece.beats)
 
-        monkeypatch.setattr(pretrain, "render_piece", clicking)
         monkeypatch.setattr(pretrain, "AUGMENTATION", replace(pretrain.AUGMENTATION, hidden=0))
         settings = replace(SMALL, steps=10, batch=4)
         intervals = []
-        for batch in pretrain._Stream(settings, Here(), ahead=2).batches(0):
+        for batch in pretrain._Stream(settings, Here(clicking), ahead=2).batches(0):
             for bands, targets in zip(batch.bands.mean(2).numpy(), batch.targets[..., 0].numpy(), strict=True):
                 at = np.flatnonzero(targets)
                 clicks = np.flatnonzero(bands > (bands.min() + bands.max()) / 2)

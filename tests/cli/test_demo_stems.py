@@ -1,6 +1,7 @@
 """The demo of stems with two short songs and a tiny network: everything that it lists is written."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -37,13 +38,8 @@ def separator(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, separator, empty_weights):
+def small(separator, empty_weights):
     (empty_weights / "stems").symlink_to(separator)
-    monkeypatch.setattr(demo, "SONGS", 2)
-    monkeypatch.setattr(demo, "LENGTH_S", 3.0)
-    monkeypatch.setattr(demo, "TEST_SONGS", 2)
-    monkeypatch.setattr(demo, "TEST_LENGTH_S", 2.5)
-    monkeypatch.setattr(demo, "AUDIO_SONGS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,8 @@ def result(left, request, capsys):
     """The result of the demo and its messages; it runs once."""
     known = request.session.stash.setdefault(KEY, {})
     if not known:
-        known["it"] = demo.demo_stems(left, minutes=0.08), capsys.readouterr().err.splitlines()
+        found = demo.demo_stems(left, minutes=0.08, songs=(2, 3.0), test_songs=(2, 2.5))
+        known["it"] = found, [line for line in capsys.readouterr().err.splitlines() if not re.match(r"\d{4}-", line)]
     return known["it"]
 
 
@@ -172,9 +169,9 @@ class TestCorpus:
         found = demo.demo_stems(tmp_path / "it", corpus=songs, minutes=0.04)
         assert {row.song for row in found.evaluation.rows} < {"a", "b", "c"}
         assert not (tmp_path / "it" / "songs").exists()
-        (song,) = (tmp_path / "it" / "listen").iterdir()
-        assert {path.stem for path in (song / "after").iterdir()} == {"repinique", "agogo"}
-        assert (song / "without-agogo.wav").exists() or (song / "without-repinique.wav").exists()
+        for song in (tmp_path / "it" / "listen").iterdir():
+            assert {path.stem for path in (song / "after").iterdir()} == {"repinique", "agogo"}
+            assert (song / "without-agogo.wav").exists() or (song / "without-repinique.wav").exists()
 
     def test_its_notes_are_printed_once(self, tmp_path, songs, capsys):
         folder = Path(shutil.copytree(songs, tmp_path / "songs"))

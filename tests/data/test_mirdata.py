@@ -322,7 +322,7 @@ class TestEnsembles:
 
     def test_a_study_has_the_note(self, index, tmp_path, monkeypatch):
         candombe(tmp_path / "mir_datasets", index)
-        monkeypatch.setattr(Path, "home", lambda: tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
         source = Source("candombe", path="mirdata:candombe:ensemble")
         (opened,), _, notes = open_corpora(Study("mine", (source,), (), external=("flux",)), out=tmp_path)
         assert len(opened.corpus.groups) == 4

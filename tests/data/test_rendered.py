@@ -67,16 +67,24 @@ class TestContents:
             stems = sorted(path.name for path in (corpus / f"{name}.stems").iterdir())
             assert {"chico.wav", "piano.wav"} <= {stem.replace("-1.", ".") for stem in stems}
 
+    @pytest.fixture
+    def changed(self, monkeypatch):
+        """Let what is rendered be changed by a function."""
+
+        def let(change):
+            monkeypatch.setattr(room, "render", lambda *given, **asked: change(render(*given, **asked)))
+
+        return let
+
     @pytest.mark.parametrize("gain", [0.25, 1.0, 3.0])
-    def test_stems_are_as_loud_as_in_the_mixture(self, tmp_path, monkeypatch, gain):
-        def in_the_rain(tradition, **asked):
-            played = render(tradition, **asked)
+    def test_stems_are_as_loud_as_in_the_mixture(self, tmp_path, changed, gain):
+        def in_the_rain(played):
             dry = sum(played.stems.values())
             rain = 0.02 * np.random.default_rng(0).standard_normal(dry.shape)
             late = np.roll(dry, 200, axis=1)  # the microphone stands a step and a half away
             return replace(played, mixture=(gain * late + rain).astype(np.float32))
 
-        monkeypatch.setattr(room, "render", in_the_rain)
+        changed(in_the_rain)
         recording = made(tmp_path / "corpus", recordings=1, minutes=0.1).written[0]
         mixture = audio.read(recording)[0]
         stems = [audio.read(path)[0] for path in recording.with_suffix(".stems").iterdir()]
@@ -84,23 +92,15 @@ class TestContents:
         together = np.roll(sum(stems), 200, axis=1)
         assert (mixture * together).sum() / (together**2).sum() == pytest.approx(1, abs=0.05)  # within half a decibel
 
-    def test_nothing_is_clipped(self, tmp_path, monkeypatch, caplog):
-        def loud(tradition, **asked):
-            played = render(tradition, **asked)
-            return replace(played, stems={part: 30 * stem for part, stem in played.stems.items()})
-
-        monkeypatch.setattr(room, "render", loud)
+    def test_nothing_is_clipped(self, tmp_path, changed, caplog):
+        changed(lambda played: replace(played, stems={part: 30 * stem for part, stem in played.stems.items()}))
         for path in made(tmp_path / "corpus", recordings=1, minutes=0.1).written:
             sounds = [audio.read(one)[0] for one in (path, *path.with_suffix(".stems").iterdir())]
             assert max(float(np.abs(sound).max()) for sound in sounds) <= 1
         assert not caplog.records
 
-    def test_silence_stays_silent(self, tmp_path, monkeypatch):
-        def mute(tradition, **asked):
-            played = render(tradition, **asked)
-            return replace(played, stems={part: 0 * stem for part, stem in played.stems.items()})
-
-        monkeypatch.setattr(room, "render", mute)
+    def test_silence_stays_silent(self, tmp_path, changed):
+        changed(lambda played: replace(played, stems={part: 0 * stem for part, stem in played.stems.items()}))
         recording = made(tmp_path / "corpus", recordings=1, minutes=0.1).written[0]
         assert not any(audio.read(path)[0].any() for path in recording.with_suffix(".stems").iterdir())
 

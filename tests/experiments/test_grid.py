@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.augmentation import NO_AUGMENTATION
+from levada.beat_tracking.pretrained import EXTERNAL
 from levada.data import load_corpus
 from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
@@ -243,7 +244,7 @@ class TestLeftOut:
         def missing():
             raise MissingExtra("librosa", extra="librosa", purpose="score it")
 
-        monkeypatch.setattr("levada.beat_tracking.pretrained.EXTERNAL", {"librosa": missing})
+        monkeypatch.setitem(EXTERNAL, "librosa", missing)
         grid = make_grid(study(clicks, external=("librosa",)), [opened(clicks)])
         assert [plan.base for plan in grid.plans] == ["base"]
         assert grid.left_out == ("librosa: librosa is needed to score it: pip install 'levada[librosa]'",)

@@ -338,42 +338,46 @@ class TestKilled:
 
     SETTINGS = FitSettings(steps=12, seed=3)
 
+    def killed(self, folder, at, dropout=0.0, save_every_s=0.0):
+        with pytest.raises(Killed):
+            fit(
+                a_net(dropout),
+                batches,
+                settings=self.SETTINGS,
+                folder=folder,
+                progress=dying(at),
+                save_every_s=save_every_s,
+            )
+
     def unbroken(self, folder, dropout=0.0):
         return fit(a_net(dropout), batches, settings=self.SETTINGS, folder=folder)
 
     @pytest.mark.parametrize("dropout", [0.0, 0.3])
     @pytest.mark.parametrize("at", [2, 7, 12])
-    def test_a_resumed_run_equals_an_unbroken_one(self, tmp_path, monkeypatch, at, dropout):
-        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
-        with pytest.raises(Killed):
-            fit(a_net(dropout), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(at))
+    def test_a_resumed_run_equals_an_unbroken_one(self, tmp_path, at, dropout):
+        self.killed(tmp_path / "killed", at, dropout)
         assert (tmp_path / "killed" / CHECKPOINT).exists()
         resumed = fit(a_net(dropout), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
         assert same(resumed, self.unbroken(tmp_path / "whole", dropout))
         killed, whole = ([(row[0], row[2]) for row in log(tmp_path / name)] for name in ("killed", "whole"))
         assert killed == whole
 
-    def test_killed_again_and_again(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
+    def test_killed_again_and_again(self, tmp_path):
         for at in (3, 4, 9):
-            with pytest.raises(Killed):
-                fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(at))
+            self.killed(tmp_path / "killed", at)
         resumed = fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
         assert same(resumed, self.unbroken(tmp_path / "whole"))
 
-    def test_rows_after_the_checkpoint_are_forgotten(self, tmp_path, monkeypatch):
+    def test_rows_after_the_checkpoint_are_forgotten(self, tmp_path):
         """The checkpoint is of step 4; the log has rows up to 7 and half a row more."""
-        monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
-        with pytest.raises(Killed):
-            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path, progress=dying(5))
+        self.killed(tmp_path, 5)
         with (tmp_path / LOG).open("a") as file:
             file.write("6,0.1,0.5,\n7,0.1,0.5,\n1")
         fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path)
         assert [int(row[0]) for row in log(tmp_path)] == list(range(1, 13))
 
     def test_killed_before_the_first_checkpoint(self, tmp_path):
-        with pytest.raises(Killed):
-            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed", progress=dying(5))
+        self.killed(tmp_path / "killed", 5, save_every_s=1e9)
         assert not (tmp_path / "killed" / CHECKPOINT).exists()
         again = fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path / "killed")
         assert same(again, self.unbroken(tmp_path / "whole"))
@@ -386,10 +390,8 @@ class TestKilled:
         assert same(first, again)
         assert not told
 
-    def test_checkpoints_are_saved_now_and_then(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(module, "SAVE_EVERY_S", 1e9)
-        with pytest.raises(Killed):
-            fit(a_net(), batches, settings=self.SETTINGS, folder=tmp_path, progress=dying(9))
+    def test_checkpoints_are_saved_now_and_then(self, tmp_path):
+        self.killed(tmp_path, 9, save_every_s=1e9)
         assert [path.name for path in tmp_path.iterdir()] == [LOG]
 
 

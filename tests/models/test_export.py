@@ -36,17 +36,6 @@ def test_a_model_becomes_a_file_that_onnx_runtime_reads(levada, model, tmp_path)
     assert "exists already" in said
 
 
-def test_what_is_said_is_a_sentence(levada, model, tmp_path, monkeypatch):
-    from levada.models import export
-
-    made = export.Exported(tmp_path / "x.onnx", "a test", "tcn", 1_500_000, 3e-7)
-    monkeypatch.setattr(export, "export", lambda *_, **__: made)
-    code, printed, said = levada("export", model, "-o", tmp_path / "x.onnx")
-    assert (code, printed) == (0, "")
-    assert "a test, 1.5 MB" in said
-    assert "3e-07" in said
-
-
 @pytest.mark.parametrize(
     ("name", "out", "problem"),
     [

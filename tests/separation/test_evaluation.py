@@ -14,6 +14,7 @@ from levada.errors import InputError
 from levada.separation.cross_validation import cross_validate
 from levada.separation.evaluation import evaluate_stems
 from levada.separation.label_matching import match
+from levada.separation.metrics import stem_scores
 from levada.separation.song_scores import CrossValidated, restricted_to, trained_spans
 
 RATE = 8000
@@ -143,18 +144,19 @@ class TestRows:
         found = evaluate_stems([one], {"good": Filters(spill=0.01)})
         assert found.summary()["good"]["si_sdr"].mean > 20
 
-    def test_windows_are_the_whole(self, songs, monkeypatch):
-        from levada.separation import song_scores
-
-        whole = evaluate_stems(songs[:1], {"good": Filters(spill=0.1)})
-        monkeypatch.setattr(song_scores, "WINDOW_S", 0.7)
-        monkeypatch.setattr(song_scores, "MARGIN_S", 0.25)
-        pieces = evaluate_stems(songs[:1], {"good": Filters(spill=0.1)})
-        for one, other in zip(whole.of("good"), pieces.of("good"), strict=True):
-            assert other.scores["sdr"] == pytest.approx(one.scores["sdr"], abs=0.3)
-            assert other.duration_s == one.duration_s
-        for one, other in zip(whole.of("mixture"), pieces.of("mixture"), strict=True):
-            assert other.scores == pytest.approx(one.scores, nan_ok=True, abs=1e-6)
+    def test_windows_are_the_whole(self, tmp_path):
+        """Two minutes at most are separated at once, and a song of more is scored as if it had been in one piece."""
+        one, separator = song(tmp_path, "long", duration_s=130.0), Filters(spill=0.1)
+        stems = {name: noise(0, name, 130.0) for name in BANDS}
+        mixture = sum(stems.values())
+        whole = stem_scores(stems, separator.separate(mixture, RATE), mixture)
+        nothing = stem_scores(stems, dict.fromkeys(stems, mixture), mixture)
+        found = evaluate_stems([one], {"good": separator})
+        for row in found.of("good"):
+            assert row.scores["sdr"] == pytest.approx(whole[row.instrument]["sdr"], abs=0.3)
+            assert row.duration_s == 130
+        for row in found.of("mixture"):
+            assert row.scores["si_sdr"] == pytest.approx(nothing[row.instrument]["si_sdr"], abs=1e-3)
 
     def test_processes_give_the_same(self, songs):
         found = [evaluate_stems(songs[:2], {"good": Filters(spill=0.1)}, processes=count) for count in (1, 2)]

@@ -137,12 +137,9 @@ class TestSilence:
 
 
 class TestPieces:
-    def test_pieces_are_the_whole(self, monkeypatch):
-        from levada.separation import metrics as module
-
+    def test_pieces_are_the_whole(self):
         stems, estimates, mixture = ensemble()
         whole = stem_scores(stems, estimates, mixture)
-        monkeypatch.setattr(module, "PIECE", 1000)
         held = StemScores(NAMES)
         for first, last in ((0, 1), (1, 3000), (3000, 8000)):
             held.add(*({name: one[:, first:last] for name, one in by.items()} for by in (stems, estimates)),

@@ -13,22 +13,6 @@ SHARES = np.array([[0.9, 0.25], [0.1, 0.75]])
 LEAKS = Leaks("base", ("surdo", "caixa"), ("surdo", "caixa"), SHARES)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are drawn, to look into them."""
-    from matplotlib.figure import Figure
-
-    figures = []
-    save = Figure.savefig
-
-    def watched(figure, *args, **kwargs):
-        figures.append(figure)
-        return save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", watched)
-    return figures
-
-
 def tone(hertz, seconds=1.0, channels=1):
     wave = 0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)
     return np.repeat(wave[None], channels, axis=0).astype(np.float32)

@@ -178,7 +178,7 @@ def front_end_of(network: Any) -> FrontEnd:
     return FRONT_ENDS[getattr(network, "front_end", "log81")]
 
 
-def predict(network: Any, pieces: Iterable[Floats32]) -> Floats32:
+def predict(network: Any, pieces: Iterable[Floats32], *, chunk_steps: int = CHUNK_STEPS) -> Floats32:
     """Compute the activations of a recording that arrives in pieces.
 
     Parameters
@@ -188,13 +188,15 @@ def predict(network: Any, pieces: Iterable[Floats32]) -> Floats32:
         the recording at once.
     pieces : iterable of float32 [shape=(frames, bands)]
         Consecutive stretches of the spectrogram.
+    chunk_steps : int
+        Steps of the `body` at once.
 
     Returns
     -------
     float32 [shape=(frames, 2)]
         The same as for the spectrogram in one piece.
     """
-    return _in_pieces(network, pieces) if hasattr(network, "body") else _whole(network, pieces)
+    return _in_pieces(network, pieces, chunk_steps) if hasattr(network, "body") else _whole(network, pieces)
 
 
 def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
@@ -208,7 +210,7 @@ def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     return probabilities(logits).astype(np.float32)
 
 
-def _in_pieces(net: Any, pieces: Iterable[Floats32]) -> Floats32:
+def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats32:
     import torch
 
     n_frames = 0
@@ -230,8 +232,8 @@ def _in_pieces(net: Any, pieces: Iterable[Floats32]) -> Floats32:
         del folded
         steps, context = features.shape[-1], net.body_context_steps
         chunks = []
-        for start in range(0, steps, CHUNK_STEPS):
-            end = min(start + CHUNK_STEPS, steps)
+        for start in range(0, steps, chunk_steps):
+            end = min(start + chunk_steps, steps)
             first, last = max(0, start - context), min(steps, end + context)
             logits = net.body(features[..., first:last].contiguous())[0]
             kept = logits[net.stride * (start - first) : net.stride * (end - first)]

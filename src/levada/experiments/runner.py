@@ -303,6 +303,8 @@ def processes_that_fit(asked: int | None = None) -> int:
     Parameters
     ----------
     asked : int, optional
+    free_mb : float, optional
+        Memory that may be used, in MB; what is free now, if not given.
 
     Returns
     -------
@@ -311,7 +313,8 @@ def processes_that_fit(asked: int | None = None) -> int:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = cores if asked is None else asked
-    return max(1, min(wanted, int(_free_mb() // RUN_MB) if math.isfinite(_free_mb()) else wanted))
+    free_mb = _free_mb() if free_mb is None else free_mb
+    return max(1, min(wanted, int(free_mb // RUN_MB) if math.isfinite(free_mb) else wanted))
 
 
 def _free_mb() -> float:

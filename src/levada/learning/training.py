@@ -87,6 +87,7 @@ def fit(
     validate_every: int = 0,
     progress: Progress | None = None,
     time_limit_s: float | None = None,
+    save_every_s: float = SAVE_EVERY_S,
 ) -> nn.Module:
     """Train a network, in place of nothing: the one given is not changed.
 
@@ -111,6 +112,8 @@ def fit(
         Told steps done, steps in all and the loss, after each step.
     time_limit_s : float, optional
         Stops after so many seconds, those before a kill included.
+    save_every_s : float
+        The shortest time between two checkpoints; one more is written at the end.
 
     Returns
     -------
@@ -136,7 +139,7 @@ def fit(
     start = _steps_done(checkpoint)
     _forget(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
-    watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every)
+    watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every, save_every_s)
     with _interruptible(watcher), _quiet(), torch.random.fork_rng(devices=()):
         trainer = lightning.Trainer(
             accelerator="auto",
@@ -244,6 +247,7 @@ def _watcher(
     progress: Progress | None,
     validate: Callable[[nn.Module], dict[str, float]] | None,
     validate_every: int,
+    save_every_s: float,
 ) -> Any:
     """Averages, logs, saves for resuming, and ends early after a signal."""
 
@@ -265,7 +269,7 @@ def _watcher(
             _append(folder / LOG, row)
             if progress is not None:
                 progress(step, steps, value)
-            if time.monotonic() - self.saved > SAVE_EVERY_S:
+            if time.monotonic() - self.saved > save_every_s:
                 self.save(trainer)
             trainer.should_stop |= self.received is not None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,10 +33,13 @@ def demo(
     if real is not None and not real.is_dir():
         raise InputError("there is no such folder", path=real)
     if stems:
-        from levada.cli.demo.stems import demo_stems as run
+        from levada.cli.demo.stems import demo_stems
+
+        result = demo_stems(out, corpus=real, minutes=minutes, seed=seed, force=force)
     else:
-        from levada.cli.demo.beats import demo_beats as run
-    result = run(out, corpus=real, minutes=minutes, seed=seed, force=force)
+        from levada.cli.demo.beats import demo_beats
+
+        result = demo_beats(out, corpus=real, minutes=minutes, seed=seed, force=force)
     evaluate.show(result.evaluation)
     pictures = f"{out / 'stems.png'}, {out / 'leakage.png'}" if stems else f"{out / 'before-and-after.png'}"
     use = (

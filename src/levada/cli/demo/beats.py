@@ -46,7 +46,14 @@ FILES = {
 
 
 def demo_beats(
-    out: str | Path, *, corpus: str | Path | None = None, minutes: float = 1.5, seed: int = 0, force: bool = False
+    out: str | Path,
+    *,
+    corpus: str | Path | None = None,
+    minutes: float = 1.5,
+    seed: int = 0,
+    force: bool = False,
+    recordings: int = RECORDINGS,
+    length_s: float = LENGTH_S,
 ) -> Result:
     """Adapt to a tradition, score before and after, and write beats, click tracks and a figure.
 
@@ -61,6 +68,10 @@ def demo_beats(
     seed : int
     force : bool
         Whether an earlier demo there may be replaced.
+    recordings : int
+        How many are rendered.
+    length_s : float
+        How long each of them is.
 
     Returns
     -------
@@ -75,11 +86,11 @@ def demo_beats(
     started = time.monotonic()
     out = make_folder(out, FILES, force=force)
     if corpus is None:
-        terminal.info(f"rendering {RECORDINGS} recordings of {TRADITION}, which the base model was not trained on")
-        corpus, length = out / "recordings", RECORDINGS * LENGTH_S / 60
+        terminal.info(f"rendering {recordings} recordings of {TRADITION}, which the base model was not trained on")
+        corpus, length = out / "recordings", recordings * length_s / 60
         with terminal.progress("rendering") as progress:
             render_corpus(
-                corpus, read_tradition(TRADITION), minutes=length, recordings=RECORDINGS, seed=seed, progress=progress
+                corpus, read_tradition(TRADITION), minutes=length, recordings=recordings, seed=seed, progress=progress
             )
     train, test = _split(corpora.load(str(corpus), labels="beats"), minutes, np.random.default_rng(seed))
     spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))

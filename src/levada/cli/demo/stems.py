@@ -36,8 +36,7 @@ from levada.synth.traditions import read_tradition
 __all__ = ["demo_stems"]
 
 TRADITION = "bateria"
-SONGS, LENGTH_S = 8, 12.0
-TEST_SONGS, TEST_LENGTH_S = 4, 10.0
+SONGS, TEST_SONGS = (8, 12.0), (4, 10.0)
 SEEDS = 2000
 """The first seed: none of the base model's training songs has this or a higher one."""
 AUDIO_SONGS, AUDIO_S = 2, 30.0
@@ -61,7 +60,14 @@ FILES = {
 
 
 def demo_stems(
-    out: str | Path, *, corpus: str | Path | None = None, minutes: float = 1.5, seed: int = 0, force: bool = False
+    out: str | Path,
+    *,
+    corpus: str | Path | None = None,
+    minutes: float = 1.5,
+    seed: int = 0,
+    force: bool = False,
+    songs: tuple[int, float] = SONGS,
+    test_songs: tuple[int, float] = TEST_SONGS,
 ) -> Result:
     """Adapt a separator to an ensemble, score before and after, and write stems, figures and tables.
 
@@ -76,6 +82,8 @@ def demo_stems(
     seed : int
     force : bool
         Whether an earlier demo there may be replaced.
+    songs, test_songs : tuple of int and float
+        How many songs are rendered to train and to test on, and how long each of them is, in seconds.
 
     Returns
     -------
@@ -93,12 +101,12 @@ def demo_stems(
     if corpus is not None:
         given = _split(corpora.load(str(corpus), labels="stems"), minutes, np.random.default_rng(seed))
     out = make_folder(out, FILES, force=force)
-    train, test = given or _render(out, seed)
+    train, test = given or _render(out, seed, songs, test_songs)
     spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
     used = sum(span.duration_s for span in spans) / 60
     instruments = sorted({name for span in spans for name in span.track.instruments})
-    songs = len({span.track.id for span in spans})
-    terminal.info(f"adapting to {used:.2f} minutes of {songs} songs: {', '.join(instruments)}")
+    n_songs = len({span.track.id for span in spans})
+    terminal.info(f"adapting to {used:.2f} minutes of {n_songs} songs: {', '.join(instruments)}")
     adapting = time.monotonic()
     settings = replace(DEFAULTS["finetune+augment"], seed=seed)
     with terminal.progress("adapting") as progress:
@@ -121,22 +129,25 @@ def demo_stems(
     return Result(evaluation, used, adapt_s, time.monotonic() - started)
 
 
-def _render(out: Path, seed: int) -> list[Sequence[Multitrack]]:
+def _render(
+    out: Path, seed: int, songs: tuple[int, float], test_songs: tuple[int, float]
+) -> list[Sequence[Multitrack]]:
     """Render songs to train on, and songs of other players, instruments and rooms to test on."""
     tradition = read_tradition(TRADITION)
-    terminal.info(f"rendering {SONGS} songs of {TRADITION} to train on and {TEST_SONGS} to test on, with their stems")
+    n_train, n_test = songs[0], test_songs[0]
+    terminal.info(f"rendering {n_train} songs of {TRADITION} to train on and {n_test} to test on, with their stems")
     sets: list[Sequence[Multitrack]] = []
     with terminal.progress("rendering") as progress:
-        for number, (name, songs, length_s, before) in enumerate(
-            (("songs", SONGS, LENGTH_S, 0), ("test", TEST_SONGS, TEST_LENGTH_S, SONGS))
+        for number, (name, (count, length_s), before) in enumerate(
+            (("songs", songs, 0), ("test", test_songs, n_train))
         ):
 
-            def count(done: int, _: int, before: int = before) -> None:
-                progress(before + done, SONGS + TEST_SONGS)
+            def report(done: int, _: int, before: int = before) -> None:
+                progress(before + done, n_train + n_test)
 
             render_corpus(
-                out / name, tradition, minutes=songs * length_s / 60, recordings=songs,
-                seed=SEEDS + 2 * seed + number, multitrack=True, progress=count,
+                out / name, tradition, minutes=count * length_s / 60, recordings=count,
+                seed=SEEDS + 2 * seed + number, multitrack=True, progress=report,
             )  # fmt: skip
             sets.append(load_corpus(out / name, labels="stems").tracks)
     return sets
