@@ -297,7 +297,7 @@ def open_corpora(
     return opened, missing, list(dict.fromkeys(notes))
 
 
-def processes_that_fit(asked: int | None = None) -> int:
+def processes_that_fit(asked: int | None = None, *, free_mb: float | None = None) -> int:
     """Number of runs to do at the same time: as many as asked or cores, and never more than memory allows.
 
     Parameters
