@@ -1,8 +1,9 @@
 """Time stretching of percussion: onsets are moved unchanged, and the sound between them is cut or repeated.
 
 Each onset is copied to its new position sample by sample. Between two onsets the shift changes once, in a crossfade of
-a few milliseconds where it is least audible: where the sound has decayed, or where both sides are alike. Pitch and onsets
-are preserved, and times are exactly those of the map from old to new ones. Sustained sounds have audible artefacts.
+a few milliseconds where it is least audible: where the sound has decayed, or where both sides are alike. Pitch and
+onsets are preserved, and times are exactly those of the map from old to new ones. Sustained sounds have audible
+artefacts.
 """
 
 from __future__ import annotations
