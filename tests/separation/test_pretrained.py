@@ -108,7 +108,7 @@ class TestDictionaries:
         assert load_separator(tmp_path / "mine", instruments=["ganza", "surdo"]).instruments == ("ganza", "surdo")
 
     def test_have_no_seam(self, learnt):
-        separator = separator_of(learnt, name="mine")
+        separator = separator_of(learnt, name="mine").backend
         mixture = np.random.default_rng(1).normal(0, 0.1, (1, 6 * RATE)).astype(np.float32)
         whole = replace(separator, piece_frames=10**6).separate(mixture, RATE)
         for name, stem in replace(separator, piece_frames=40).separate(mixture, RATE).items():
