@@ -231,8 +231,8 @@ def check_number(name: str, value: object, least: float, most: float = math.inf)
         If it is not; the message has its name.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
-        limits = f"{least:g} or above" if most == math.inf else f"from {least:g} to {most:g}"
-        raise InputError(f"{name} must be a number {limits}, not {value!r}")
+        limits = f", {least:g} or above" if most == math.inf else f" from {least:g} to {most:g}"
+        raise InputError(f"{name} must be a number{limits}, not {value!r}")
 
 
 @contextmanager
