@@ -337,8 +337,6 @@ def adapt(
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
-    from levada.beat_tracking.pretrained import save_model
-
     _need_strategy(strategy)
     if network is not None and strategy != "scratch":
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
@@ -367,7 +365,6 @@ def adapt(
     model: Weights | Patterns = train_into(
         out,
         train=train_model,
-        save=partial(save_model, force=force),
         config=config | start_facts(None if base is None else digest(base), settings),
         force=force,
         log_to=log_to,

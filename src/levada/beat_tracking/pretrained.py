@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BASES", "EXTERNAL", "EXTERNAL_MODELS",
-    "base_weights", "baseline", "find_folder", "load_tracker", "read_model", "save_model", "tracker_of",
+    "base_weights", "baseline", "find_folder", "load_tracker", "read_model", "tracker_of",
 ]  # fmt: skip
 
 CHECKPOINT = "beat_this:"
@@ -132,22 +132,6 @@ def read_model(folder: str | Path) -> Weights | Patterns:
     if kind in SEPARATORS:
         raise InputError("is a separator: it separates recordings (levada separate) and finds no beats", path=folder)
     return patterns.load(folder) if kind == BAYES else networks.load(folder)
-
-
-def save_model(folder: str | Path, model: Weights | Patterns, *, force: bool = False) -> None:
-    """Write the model of a tracker into a folder.
-
-    Raises
-    ------
-    InputError
-        If the folder exists and `force` is not set, or it cannot be written.
-    """
-    if isinstance(model, Patterns):
-        patterns.save(folder, model, force=force)
-    else:
-        from levada.learning import weights
-
-        weights.save(folder, model, force=force)
 
 
 def tracker_of(model: Weights | Patterns, *, name: str, identity: str = "") -> BeatTracker:

@@ -379,7 +379,7 @@ def pretrain_tracker(
     -------
     Weights
     """
-    from levada.learning.weights import Weights, save
+    from levada.learning.weights import Weights
 
     start = read_card(_start_folder(settings.start)) if settings.start else None
 
@@ -388,9 +388,7 @@ def pretrain_tracker(
         return Weights(net, card(settings, name=Path(out).name, start=start), training=_portable(settings))
 
     config = _portable(settings) | {"content": _digests(settings)}
-    model: Weights = train_into(
-        out, train=train, save=partial(save, force=force), config=config, force=force, progress=progress
-    )
+    model: Weights = train_into(out, train=train, config=config, force=force, progress=progress)
     return model
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUGMENTATIONS", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "sample", "save", "score", "selections", "split", "strategies", "trained_on",
+    "no_augmentation", "open_corpus", "sample", "score", "selections", "split", "strategies", "trained_on",
     "warm_up",
 ]  # fmt: skip
 
@@ -218,13 +218,6 @@ def from_adapted(model: Weights | Patterns, name: str) -> Any:
     from levada.beat_tracking.pretrained import tracker_of
 
     return tracker_of(model, name=name)
-
-
-def save(folder: Path, model: Weights | Patterns) -> None:
-    """Write adapted weights or patterns as the folder of a model."""
-    from levada.beat_tracking.pretrained import save_model
-
-    save_model(folder, model)
 
 
 def fingerprint(name: str) -> str:

@@ -19,13 +19,13 @@ from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
 from levada.io.beats import Beats
 from levada.io.formats import FORMATS, write_beats
+from levada.learning.model import LoadedModel
 
 if TYPE_CHECKING:
     from torch import nn
 
     from levada.beat_tracking.patterns import Patterns
     from levada.data import Span
-    from levada.learning.card import Card
     from levada.learning.weights import Weights
     from levada.synth.traditions import Tradition
 
@@ -64,15 +64,15 @@ class TrackerLike(Protocol):
         """Find the beats of a recording, as `BeatTracker.track`."""
 
 
-class BeatTracker:
+class BeatTracker(LoadedModel):
     """A model that finds beats and downbeats in recordings.
 
     Make one with `from_pretrained`, or adapt one to labels with `adapt`.
 
     Parameters
     ----------
-    tracker : TrackerLike
-        What does the work; the attribute `backend`.
+    backend : TrackerLike
+        What does the work.
     model : Weights or Patterns, optional
         The network with its settings, or the rhythmic patterns, that `adapt` starts from and `save` writes; trackers of
         other projects have none.
@@ -86,8 +86,8 @@ class BeatTracker:
     Beats(...)
     """
 
-    def __init__(self, tracker: TrackerLike, model: Weights | Patterns | None = None) -> None:
-        self.backend, self.model = tracker, model
+    backend: TrackerLike
+    model: Weights | Patterns | None
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "base") -> BeatTracker:
@@ -116,24 +116,9 @@ class BeatTracker:
         return load_tracker(name)
 
     @property
-    def name(self) -> str:
-        """Its name in tables."""
-        return self.backend.name
-
-    @property
-    def identity(self) -> str:
-        """A digest that changes whenever its beats might."""
-        return self.backend.identity
-
-    @property
     def trained_spans(self) -> Spans:
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
         return self.backend.trained_spans
-
-    @property
-    def card(self) -> Card | None:
-        """Origin, licence, data and scores of the model; None for trackers of other projects."""
-        return None if self.model is None else self.model.card
 
     def track(
         self,
@@ -293,29 +278,6 @@ class BeatTracker:
         if isinstance(self.model, Weights):
             return self.model
         return None if strategy in FROM_SCRATCH else base_weights(self.name)
-
-    def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write the model into a folder: weights, settings and a card.
-
-        Parameters
-        ----------
-        folder : path-like
-        force : bool
-            Whether a model that exists there may be replaced.
-
-        Raises
-        ------
-        InputError
-            If it is a tracker of another project, the folder exists and `force` is not set, or it cannot be written.
-        """
-        from levada.beat_tracking.pretrained import save_model
-
-        if self.model is None:
-            raise InputError(f"{self.name} is not a model of levada's and cannot be saved", path=folder)
-        save_model(folder, self.model, force=force)
-
-    def __repr__(self) -> str:
-        return f"BeatTracker({self.name!r})"
 
 
 def track_folder(

@@ -110,7 +110,7 @@ def run(job: Job) -> dict[str, bytes]:
         if (folder / "training" / LOG).is_file():
             files[LOG] = (folder / "training" / LOG).read_bytes()
         if job.keep_weights and adapted is not None:
-            task.save(folder / WEIGHTS, adapted)
+            adapted.save(folder / WEIGHTS)
             files |= {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted((folder / WEIGHTS).iterdir())}
     return {RECORD: _record(job, spans, test, adapted, costs), **files}
 

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from levada.errors import InputError
 from levada.io.run_folder import working_folder
 from levada.learning import loggers
-from levada.learning.card import Card
+from levada.learning.model import Model
 from levada.learning.model_folder import write_card
 
 __all__ = ["Progress", "start_facts", "train_into", "with_scores"]
@@ -25,21 +25,13 @@ Progress = Callable[[int, int, float], None]
 LOG = "log.csv"
 
 
-class _Model(Protocol):
-    """A model with its card."""
-
-    @property
-    def card(self) -> Card: ...
-
-
-M = TypeVar("M", bound=_Model)
+M = TypeVar("M", bound=Model)
 
 
 def train_into(
     out: str | Path | None,
     *,
     train: Callable[[Path, Progress | None], M],
-    save: Callable[[str | Path, M], None],
     config: Mapping[str, Any],
     force: bool = False,
     log_to: Sequence[str] = (),
@@ -53,8 +45,6 @@ def train_into(
         The folder of the model; None for a model in memory alone.
     train : callable
         From the working folder and the progress to the model.
-    save : callable
-        Writes a model into a folder.
     config : mapping
         What makes a run the same run: labels, weights to start from, settings.
     force : bool
@@ -88,7 +78,7 @@ def train_into(
         else:
             model = train(part, progress)
         model = replace(model, card=replace(model.card, name=out.name))  # type: ignore[type-var]
-        save(out, model)
+        model.save(out, force=force)
         if (part / LOG).exists():
             os.replace(part / LOG, out / LOG)
     return model

@@ -99,9 +99,6 @@ class Task(Protocol):
     def from_adapted(self, model: Any, name: str) -> Any:
         """Model ready to be scored, from what a strategy returned."""
 
-    def save(self, folder: Path, model: Any) -> None:
-        """Write what a strategy returned as the folder of a model."""
-
     def fingerprint(self, name: str) -> str:
         """Fingerprint of a model: changes whenever its results may."""
 

@@ -44,6 +44,10 @@ class Weights:
     decoder: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write them into a folder, as the function `save`."""
+        save(folder, self, force=force)
+
 
 def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     """Write a folder of weights, whole or not at all.

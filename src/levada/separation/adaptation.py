@@ -237,8 +237,6 @@ def adapt(
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
-    from levada.separation.pretrained import save_model
-
     _need_strategy(strategy)
     if strategy.startswith("finetune") and base is None:
         raise InputError(f"{strategy} needs a base separator to start from")
@@ -253,7 +251,6 @@ def adapt(
     model: Model = train_into(
         out,
         train=train_model,
-        save=partial(save_model, force=force),
         config={"strategy": strategy, "labels": labels} | start_facts(None if base is None else digest(base), settings),
         force=force,
         log_to=log_to,

@@ -22,7 +22,7 @@ from levada.synth.traditions import list_traditions as traditions
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
-__all__ = ["base_weights", "load_separator", "read_model", "save_model", "separator_of"]
+__all__ = ["base_weights", "load_separator", "read_model", "separator_of"]
 
 DEMUCS = "demucs:"
 
@@ -120,22 +120,6 @@ def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:
     if kind not in SEPARATORS:
         raise InputError("is a tracker: it finds beats (levada track) and separates nothing", path=folder)
     return nmf.load(folder) if kind == NMF else networks.load(folder)
-
-
-def save_model(folder: str | Path, model: Weights | nmf.Dictionaries, *, force: bool = False) -> None:
-    """Write the model of a separator into a folder.
-
-    Raises
-    ------
-    InputError
-        If the folder exists and `force` is not set, or it cannot be written.
-    """
-    if isinstance(model, nmf.Dictionaries):
-        nmf.save(folder, model, force=force)
-    else:
-        from levada.learning import weights
-
-        weights.save(folder, model, force=force)
 
 
 def separator_of(

@@ -120,7 +120,7 @@ def pretrain_separator(
     import torch
 
     from levada.learning.training import FitSettings, fit
-    from levada.learning.weights import Weights, save
+    from levada.learning.weights import Weights
     from levada.separation.examples import CLIP, StemDataset, StemSettings, stem_loss
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
 
@@ -152,9 +152,7 @@ def pretrain_separator(
         return Weights(trained.net, _card(settings, Path(out).name), training=training)
 
     config = asdict(settings) | {"content": soundfont_digests(settings.soundfonts)}
-    model: Weights = train_into(
-        out, train=train, save=partial(save, force=force), config=config, force=force, progress=progress
-    )
+    model: Weights = train_into(out, train=train, config=config, force=force, progress=progress)
     return model
 
 

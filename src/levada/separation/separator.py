@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio as audio_files
-from levada.separation.masking import Progress, SeparatorLike, Spans
+from levada.learning.model import LoadedModel
+from levada.separation.masking import Progress, Spans
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, Span
-    from levada.learning.card import Card
     from levada.learning.weights import Weights
     from levada.separation.files import Separated
+    from levada.separation.masking import SeparatorLike
     from levada.separation.nmf import Dictionaries
 
 __all__ = ["Separator", "Stems"]
@@ -80,15 +81,15 @@ class Stems(Mapping[str, Floats32]):
         return tuple(paths.values())
 
 
-class Separator:
+class Separator(LoadedModel):
     """A model that separates the instruments of a recording.
 
     Make one with `from_pretrained`, or adapt one to stems with `adapt`.
 
     Parameters
     ----------
-    separator : SeparatorLike
-        What does the work; the attribute `backend`.
+    backend : SeparatorLike
+        What does the work.
     model : Weights or Dictionaries, optional
         The network with its settings, or the dictionaries, that `adapt` starts from and `save` writes; separators of
         other projects have none.
@@ -103,8 +104,8 @@ class Separator:
     True
     """
 
-    def __init__(self, separator: SeparatorLike, model: Weights | Dictionaries | None = None) -> None:
-        self.backend, self.model = separator, model
+    backend: SeparatorLike
+    model: Weights | Dictionaries | None
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", *, instruments: Sequence[str] = ()) -> Separator:
@@ -135,29 +136,14 @@ class Separator:
         return load_separator(name, instruments=instruments)
 
     @property
-    def name(self) -> str:
-        """Its name in tables."""
-        return self.backend.name
-
-    @property
     def instruments(self) -> tuple[str, ...]:
         """Names of its stems."""
         return self.backend.instruments
 
     @property
-    def identity(self) -> str:
-        """A digest that changes whenever its stems might."""
-        return self.backend.identity
-
-    @property
     def trained_on(self) -> Spans:
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
         return self.backend.trained_on
-
-    @property
-    def card(self) -> Card | None:
-        """Origin, licence, data and scores of the model; None for separators of other projects."""
-        return None if self.model is None else self.model.card
 
     def separate(
         self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
@@ -286,26 +272,3 @@ class Separator:
             progress=progress,
         )
         return separator_of(model, name=model.card.name)
-
-    def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write the model into a folder: weights or dictionaries, settings and a card.
-
-        Parameters
-        ----------
-        folder : path-like
-        force : bool
-            Whether a model that exists there may be replaced.
-
-        Raises
-        ------
-        InputError
-            If it is a separator of another project, the folder exists and `force` is not set, or it cannot be written.
-        """
-        from levada.separation.pretrained import save_model
-
-        if self.model is None:
-            raise InputError(f"{self.name} is not a model of levada's and cannot be saved", path=folder)
-        save_model(folder, self.model, force=force)
-
-    def __repr__(self) -> str:
-        return f"Separator({self.name!r}, {len(self.instruments)} instruments)"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUGMENTATIONS", "FROM_SCRATCH", "LEAKS", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "sample", "save", "score", "selections", "split", "strategies", "trained_on",
+    "no_augmentation", "open_corpus", "sample", "score", "selections", "split", "strategies", "trained_on",
     "warm_up",
 ]  # fmt: skip
 
@@ -191,13 +191,6 @@ def from_adapted(model: Weights | Dictionaries, name: str) -> Any:
     from levada.separation.pretrained import separator_of
 
     return separator_of(model, name=name)
-
-
-def save(folder: Path, model: Weights | Dictionaries) -> None:
-    """Write adapted weights or dictionaries as the folder of a model."""
-    from levada.separation.pretrained import save_model
-
-    save_model(folder, model)
 
 
 def fingerprint(name: str) -> str:

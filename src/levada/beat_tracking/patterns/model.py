@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,12 @@ class Patterns:
     decoder: DecoderSettings
     card: Card
     counted: bool = True
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write them into a folder, as `store.save`."""
+        from levada.beat_tracking.patterns.store import save
+
+        save(folder, self, force=force)
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape

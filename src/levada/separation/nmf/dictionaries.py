@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,12 @@ class Dictionaries:
                 raise InputError(f"the bases of {name} have the shape {basis.shape} and should have {right}")
             if not (np.isfinite(basis).all() and (basis >= 0).all()):
                 raise InputError(f"the bases of {name} must be numbers from 0 upwards")
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write them into a folder, as `store.save`."""
+        from levada.separation.nmf.store import save
+
+        save(folder, self, force=force)
 
     @property
     def context_frames(self) -> int:

@@ -1,0 +1,76 @@
+"""What models of both tasks have in common: a name, a card, and a folder that they are saved in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from levada.errors import InputError
+from levada.learning.card import Card
+
+__all__ = ["LoadedModel", "Model"]
+
+
+class Model(Protocol):
+    """What a model's folder holds: a network with its settings, rhythmic patterns, or dictionaries."""
+
+    @property
+    def card(self) -> Card:
+        """Origin, licence, data and scores."""
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write it into a folder."""
+
+
+class LoadedModel:
+    """A model that is ready to use: `levada.BeatTracker` or `levada.Separator`.
+
+    Parameters
+    ----------
+    backend : TrackerLike or SeparatorLike
+        What does the work.
+    model : Weights, Patterns or Dictionaries, optional
+        What `adapt` starts from and `save` writes; models of other projects have none.
+    """
+
+    backend: Any
+    model: Any
+
+    def __init__(self, backend: Any, model: Model | None = None) -> None:
+        self.backend, self.model = backend, model
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+        return str(self.backend.name)
+
+    @property
+    def identity(self) -> str:
+        """A digest that changes whenever its results might."""
+        return str(self.backend.identity)
+
+    @property
+    def card(self) -> Card | None:
+        """Origin, licence, data and scores of the model; None for models of other projects."""
+        return None if self.model is None else self.model.card
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the model into a folder: tensors, settings and a card.
+
+        Parameters
+        ----------
+        folder : path-like
+        force : bool
+            Whether a model that exists there may be replaced.
+
+        Raises
+        ------
+        InputError
+            If it is a model of another project, the folder exists and `force` is not set, or it cannot be written.
+        """
+        if self.model is None:
+            raise InputError(f"{self.name} is not a model of levada's and cannot be saved", path=folder)
+        self.model.save(folder, force=force)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
