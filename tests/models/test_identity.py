@@ -14,7 +14,6 @@ from safetensors.numpy import load_file, save_file
 from levada import __version__
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import load_tracker
-from levada.experiments.grid import _base
 from levada.learning.model_folder import folder_digest, model_digest
 from levada.learning.names import shipped
 from levada.learning.weights import digest, save
@@ -50,7 +49,6 @@ def test_of_a_renamed_folder_with_another_card_is_the_same(tiny_model, copy):
         == digest(weights)
         == load_tracker(tiny_model).identity
         == load_tracker(copy).identity
-        == _base(str(copy)).digest
         == cards(copy)[0]["digest"]
     )
 
