@@ -298,7 +298,7 @@ class TestRun:
             self.run(span, base, tmp_path / "mine", progress=killed_after(2))
         with pytest.raises(
             InputError,
-            match=r"mine\.part: holds unfinished work .* differs in settings\.seed \(0 there, 1 now\)",
+            match=r"mine\.part: holds unfinished work .* differs in settings\.seed \(0 before, 1 now\)",
         ):
             self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1))
         assert (tmp_path / "mine.part" / "levada-manifest.jsonl").exists()
