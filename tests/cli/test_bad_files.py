@@ -78,6 +78,7 @@ def test_an_output_that_cannot_be_written_is_refused(levada, tmp_path, name):
     assert "error inside levada" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_process")
 def test_check_evaluate_select_and_beats_go_on_past_what_cannot_be_used(levada, corpus, tmp_path, caplog):
     code, out, err = levada("corpus", "check", corpus)
@@ -116,6 +117,7 @@ def test_json_of_a_name_that_is_not_utf8_is_json(corpus):
     assert os.fsencode(json.loads(done.stdout)["recording"]).endswith(b"canci\xf3n.wav")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [(2,), (1, 2), (0, 1, 2)])
 def test_closed_streams_stop_nothing_and_get_nothing(tmp_path, closed):
     song = clicks(tmp_path / "song.wav")

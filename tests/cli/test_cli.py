@@ -271,6 +271,7 @@ class TestBeats:
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
         assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
 
+    @pytest.mark.slow
     def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):
         levada("track", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)
         levada("track", rendered, "-m", tiny_model, "-o", tmp_path / "two", "--processes", 2)
@@ -280,6 +281,7 @@ class TestBeats:
             ).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 class TestAdapt:
     @pytest.mark.usefixtures("one_process")
@@ -398,6 +400,7 @@ class TestEvaluate:
         mean = np.mean([row["beat_f"] for row in said["rows"]])
         assert said["summary"]["flux"]["beat_f"]["mean"] == pytest.approx(mean)
 
+    @pytest.mark.slow
     def test_warns_of_what_a_model_was_trained_on(self, levada, rendered, tiny_model, tmp_path):
         labels = ("--beats", rendered / "b.beats", "--strategy", "decoder")
         levada("adapt", rendered / "b.wav", *labels, "-m", tiny_model, "-o", tmp_path / "mine")
@@ -579,6 +582,7 @@ class TestRender:
         assert levada("render", "candombe", "-o", tmp_path / "corpus", "--minutes", "five")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_not_shown_an_error(rendered):
     done = subprocess.run(
         [sys.executable, "-c", "from levada.cli import main; main()", "corpus", "check", str(rendered)],
@@ -637,6 +641,7 @@ class TestNight:
         (line,) = err.splitlines()
         assert re.match(DATE + re.escape(f"{bad / 'bad.wav'}: "), line)
 
+    @pytest.mark.slow
     def test_every_line_about_a_folder_is_dated(self, rendered, tmp_path):
         folder, content = tmp_path / "in", (rendered / "a.wav").read_bytes()
         folder.mkdir()

@@ -29,6 +29,7 @@ def f_measure(track, tracker):
     return mir_eval.beat.f_measure(reference, found[inside])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps", "one_process")
 class TestAdapt:
     def adapted(self, levada, rendered, base, out, *more):

@@ -158,6 +158,7 @@ class TestRows:
         for row in found.of("mixture"):
             assert row.scores["si_sdr"] == pytest.approx(nothing[row.instrument]["si_sdr"], abs=1e-3)
 
+    @pytest.mark.slow
     def test_processes_give_the_same(self, songs):
         found = [evaluate_stems(songs[:2], {"good": Filters(spill=0.1)}, processes=count) for count in (1, 2)]
         for one, other in zip(found[0].rows, found[1].rows, strict=True):

@@ -58,6 +58,7 @@ class TestPieces:
         whole = made(piece_frames=10**6).separate(mixture, RATE)["low"]
         assert np.abs(whole - made(piece_frames=16, context_frames=0).separate(mixture, RATE)["low"]).max() > 1e-4
 
+    @pytest.mark.slow
     def test_of_many_channels_are_shorter_and_have_no_seam_either(self):
         mixture = noise(5, rate=96000, channels=8)
         pieces = list(made(piece_frames=100).stream([mixture], 96000, level=1e-6))

@@ -302,6 +302,7 @@ class TestTempo:
         levels = metrical_levels(tempi, annotated, tempo_bpm=tempo_bpm)
         assert [tempo * 2.0**level for tempo, level in zip(tempi, levels, strict=True)] == expected
 
+    @pytest.mark.slow
     def test_rendered_solos_of_95(self, tmp_path):
         """Ten seconds are tracked at the right tempo; six are too short to be trusted, but with labels they are."""
         tradition = replace(read_tradition("candombe"), tempo_bpm=(95.0, 0.0))
