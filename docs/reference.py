@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 import shutil
 from collections.abc import Iterator
-from inspect import isclass, isfunction, ismodule
+from dataclasses import fields, is_dataclass
+from inspect import getsource, isclass, isfunction, ismodule
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ PAGES = "_reference"
 def setup(app: Any) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("config-inited", write_pages)
+    app.connect("autodoc-process-docstring", add_fields, priority=100)  # before numpydoc
     return {"parallel_read_safe": True}
 
 
@@ -102,6 +105,22 @@ def _sources(module: Any, name: str) -> Iterator[str]:
                 yield found.name
 
 
+def add_fields(_: Any, what: str, __: str, value: Any, ___: Any, lines: list[str]) -> None:
+    """Describe the fields of a dataclass by the comments on their lines, as parameters, where its docstring does not.
+
+    A field is described so in the source: ``rate: int = 44100  # samples per second``.
+    """
+    if what != "class" or not is_dataclass(value) or "Parameters" in lines:
+        return
+    described = dict(re.findall(r"^    (\w+): .*?  # (?!type:|noqa)(.+)$", getsource(value), re.MULTILINE))
+    if described:
+        lines += ["", "Parameters", "----------"]
+        for field in fields(value):
+            lines += [f"{field.name} : {field.type}"] if field.init else []
+            lines += [f"    {described[field.name]}"] if field.init and field.name in described else []
+        lines += [""]
+
+
 def command_page() -> str:
     """Text of the page of all commands: usage, help, arguments and options of each."""
     from typer.main import get_command
@@ -128,7 +147,8 @@ def _command(command: Any, name: str, *, depth: int, parent: Any = None) -> Iter
             yield from (f"| `{_cell(left)}` | {_cell(_plain(right))} |" for left, right in table)
             yield ""
     if command.epilog:
-        yield from [_plain(command.epilog), ""]
+        text = command.epilog.replace("  \n", "\n").strip()
+        yield from ["```text", text, "```", ""] if "\n" in text else [_plain(text), ""]
     for sub in getattr(command, "commands", {}).values():
         yield from _command(sub, f"{name} {sub.name}", depth=depth + 1, parent=context)
 
