@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from levada.version import __version__
+
 if TYPE_CHECKING:
     from levada.beat_tracking.tracker import BeatTracker
     from levada.data import load_corpus
@@ -24,13 +26,12 @@ if TYPE_CHECKING:
     from levada.separation.separator import Separator, Stems
     from levada.synth.render import render_tradition as render
 
-__version__ = "0.1.0"
-
 __all__ = [
     "BeatTracker",
     "Beats",
     "Separator",
     "Stems",
+    "__version__",
     "evaluate",
     "load_corpus",
     "read_beats",

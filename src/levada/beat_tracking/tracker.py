@@ -356,7 +356,7 @@ def provenance(tracker: TrackerLike) -> dict[str, str]:
     ----------
     tracker : Tracker
     """
-    from levada import __version__
+    from levada.version import __version__
 
     return {"version": __version__, "model": tracker.name, "identity": tracker.identity}
 

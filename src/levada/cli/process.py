@@ -20,8 +20,8 @@ def show_version(is_given: bool) -> None:
     """Print the versions that results depend on and a digest of the package's files, if `--version` is given."""
     if not is_given:
         return
-    from levada import __version__
     from levada.io.package_digest import package_digest
+    from levada.version import __version__
 
     print(f"levada {__version__} (files {package_digest()[:16]})")
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from levada import __version__
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.files import temporary_path, wrap_errors
@@ -34,6 +33,7 @@ from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
 from levada.synth.render import render
 from levada.synth.render import render_multitrack as render_multitrack
 from levada.synth.traditions import Tradition
+from levada.version import __version__
 
 __all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
 

@@ -6,8 +6,8 @@ import: a new module counts until somebody lists it. Sources count by their byte
 
 from __future__ import annotations
 
-from levada import __version__
 from levada.io.package_digest import package_digest
+from levada.version import __version__
 
 __all__ = ["ASIDE", "code_digest"]
 

@@ -22,13 +22,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada import __version__
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import open_source, sample_labels, split_corpus
 from levada.experiments.grid import Plan
 from levada.experiments.spec import PRETRAINED, TASKS, Source
 from levada.experiments.store import FORMAT, RECORD, label
 from levada.learning.task import LOG
+from levada.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

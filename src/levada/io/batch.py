@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from levada import __version__
 from levada.errors import InputError, Interrupted
 from levada.io import audio
 from levada.io.files import atomic_file
 from levada.io.run_folder import DONE, Entry, RunFolder
 from levada.io.text import escape_csv_cell
+from levada.version import __version__
 
 __all__ = [
     "COLUMNS",

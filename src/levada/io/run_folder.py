@@ -24,7 +24,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from levada import __version__
 from levada.errors import InputError
 from levada.io.files import (
     HOLDER,
@@ -39,6 +38,7 @@ from levada.io.files import (
     wrap_errors,
 )
 from levada.io.tables import join_names
+from levada.version import __version__
 
 __all__ = ["MANIFEST", "Entry", "RunFolder", "config_digest", "sha256_of", "unchanged_files", "working_folder"]
 

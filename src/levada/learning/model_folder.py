@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from levada import __version__
 from levada.errors import InputError
 from levada.io.files import atomic_file, atomic_folder
 from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
+from levada.version import __version__
 
 __all__ = ["folder_digest", "model_digest", "read_tensors", "write_card", "write_model"]
 
