@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beat_tracking.evaluation import evaluate, summary_rows, with_baseline
+from levada.beat_tracking.evaluation import evaluate, with_baseline
 from levada.beat_tracking.metrics import SCORES
 from levada.data import Span, Track
 from levada.errors import InputError
@@ -97,12 +97,11 @@ def test_summary_and_differences(tracks):
     assert (differences["late"]["beat_f"].mean, differences["late"]["beat_f"].high) == (-1, -1)
     assert (differences["halfway"]["beat_f"].mean, differences["halfway"]["beat_f"].values) == (0, 2)
     assert result.error_types() == {"right": {"right": 3}, "late": {"phase shift": 3}, "halfway": {"right": 2}}
-    rows = summary_rows(result)
-    assert [row["model"] for row in rows] == ["right", "late", "halfway"]
-    assert rows[0]["F"] == "1.00 (range 1.00 to 1.00, 2 groups)"
-    assert rows[1]["kinds of error"] == "phase shift 3"
-    assert rows[2]["recordings"] == "2"
-    assert len({tuple(row) for row in rows}) == 1
+    header, right, late, halfway = str(summary).splitlines()
+    assert header.split() == ["model", "beat_f", "beat_cmlt", "downbeat_f", "recordings", "groups"]
+    assert right.startswith("right")
+    assert "1.00 (range 1.00 to 1.00, 2 groups)" in right
+    assert [line.split()[-2:] for line in (right, late, halfway)] == [["3", "2"], ["3", "2"], ["2", "1"]]
 
 
 def test_failures_are_rows(tracks, caplog):
@@ -111,7 +110,7 @@ def test_failures_are_rows(tracks, caplog):
     assert all(math.isnan(row.cpu_s) for row in result.of("failing"))
     assert [row.scores["beat_f"] for row in result.of("right")] == [1, 1, 1]
     assert math.isnan(result.summary()["failing"]["beat_f"].mean)
-    assert summary_rows(result)[1]["F"] == summary_rows(result)[1]["CPU s/min"] == "–"
+    assert str(result.summary()).splitlines()[2].split() == ["failing", "–", "–", "–", "0", "0"]
     assert "failing has no scores for 3 of 3 recordings" in result.warnings[0]
     assert "failing failed on song0" in caplog.text
 
@@ -143,7 +142,7 @@ def test_a_tracker_without_downbeats_has_no_score_of_them(tracks):
         assert summary["sometimes"][name].mean == pytest.approx(1 / 3)
         assert math.isnan(result.differences()["bare"][name].mean)
     assert summary["bare"]["beat_f"].mean == 1
-    assert summary_rows(result)[1]["downbeat F"] == "–"
+    assert str(summary["bare"]["downbeat_f"]) == "–"
     assert [row.flat()["downbeats"] for row in result.of("sometimes")] == [0, 0, 14]
 
 
@@ -187,7 +186,6 @@ class TestTrim:
         assert short.scores["beat_f"] == pytest.approx(2 * 22 / (32 + 22))  # 10 of 32 beats are before 5 s
         assert (long.start_s, long.scores["trim_s"], long.scored_s, long.scores["beat_f"]) == (5, 5, 25, 1)
         assert "shorter than 30 s and scored from their start: 16" in result.warnings
-        assert summary_rows(result)[0]["seconds scored"] == "41"
         assert [row["scored_s"] for row in json.loads(result.to_json())["rows"]] == [16, 25]
         obeyed = evaluate(found, {"late start": LateStart()}, trim_s=5)
         assert [(row.scored_s, row.scores["beat_f"]) for row in obeyed.rows] == [(11, 1), (25, 1)]

@@ -1,13 +1,12 @@
 """Evaluation of trackers on annotated recordings: a row for each pair, means with intervals, and warnings.
 
 >>> result = evaluate(corpus.tracks, {"base": base, "mine": mine, "flux": flux})     # doctest: +SKIP
->>> for row in summary_rows(result): print(row)                                       # doctest: +SKIP
+>>> print(result.summary())                                                           # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +26,11 @@ from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.tables import card_scores, error_text, join_names, nan_to_none, single_group_note, write_csv
-from levada.io.workers import parallel_map
-from levada.learning.statistics import Interval, mean_interval, paired_interval
+from levada.io.tables import card_scores, error_text, join_names, single_group_note
+from levada.learning import evaluation as learning
+from levada.learning.evaluation import require_models, score_all, warnings_of
 
-__all__ = ["BASELINE", "Evaluation", "Row", "Tracker", "evaluate", "summary_rows", "with_baseline"]
+__all__ = ["BASELINE", "Evaluation", "Row", "Tracker", "evaluate", "with_baseline"]
 
 BASELINE = "flux"
 """The tracker without learning in every table."""
@@ -81,37 +80,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All rows, with their means and differences."""
+class Evaluation(learning.Evaluation[Row]):
+    """All rows of an evaluation of trackers, and the means over them.
 
-    rows: tuple[Row, ...]  # for each recording in turn, the models in their order
-    models: tuple[str, ...]  # the first one is what the others are compared with
-    skipped: tuple[str, ...] = ()  # ids of recordings without annotation
-    warnings: tuple[str, ...] = ()  # caveats on the means
+    Parameters
+    ----------
+    rows, models, skipped, warnings
+        See `levada.learning.evaluation.Evaluation`.
+    """
 
-    def of(self, model: str) -> tuple[Row, ...]:
-        """Return the rows of one model, in the order of the recordings."""
-        return tuple(row for row in self.rows if row.model == model)
-
-    def summary(self) -> dict[str, dict[str, Interval]]:
-        """Mean of each score with its interval over groups, for each model."""
-        return {model: {name: self._mean(model, name) for name in SCORES} for model in self.models}
-
-    def differences(self) -> dict[str, dict[str, Interval]]:
-        """Mean paired difference of each score to the first model, for every other one."""
-        first = self.models[0]
-        return {
-            model: {
-                name: paired_interval(
-                    self._values(model, name),
-                    self._values(first, name),
-                    groups=self._groups(),
-                    bounds=score_bounds(name),
-                )
-                for name in SCORES
-            }
-            for model in self.models[1:]
-        }
+    metrics = SCORES
+    main_metrics = ("beat_f", "beat_cmlt", "downbeat_f")
 
     def error_types(self) -> dict[str, dict[str, int]]:
         """Count the recordings with each type of error, the commonest first, for each model."""
@@ -122,29 +101,10 @@ class Evaluation:
         """Return the scores of a model for its card."""
         means = self.summary()[model]
         groups = {row.track: row.group or row.track for row in self.of(model) if not row.error}
-        return card_scores({name: means[name] for name in ("beat_f", "beat_cmlt", "downbeat_f")}, groups)
+        return card_scores({name: means[name] for name in self.main_metrics}, groups)
 
-    def write_csv(self, path: str | Path, *, force: bool = False) -> None:
-        """Write one line for each row.
-
-        Raises
-        ------
-        InputError
-            If the file exists and `force` is not given, or cannot be written.
-        """
-        write_csv(path, [row.flat() for row in self.rows], force=force)
-
-    def to_json(self) -> str:
-        """Everything but the beats as JSON; what is not a number is null."""
-        tables = {"summary": self.summary(), "differences": self.differences()}
-        whole: dict[str, object] = {"models": self.models, "warnings": self.warnings, "skipped": self.skipped}
-        for name, table in tables.items():
-            whole[name] = {m: {s: nan_to_none(vars(i)) for s, i in scores.items()} for m, scores in table.items()}
-        whole |= {"kinds": self.error_types(), "rows": [nan_to_none(row.flat()) for row in self.rows]}
-        return json.dumps(whole, indent=1, allow_nan=False)
-
-    def _mean(self, model: str, name: str) -> Interval:
-        return mean_interval(self._values(model, name), groups=self._groups(), bounds=score_bounds(name))
+    def _details(self) -> dict[str, Any]:
+        return {**super()._details(), "kinds": self.error_types()}
 
     def _values(self, model: str, name: str) -> list[float]:
         given = [row.downbeats for row in self.of(model) if not math.isnan(row.downbeats)]
@@ -155,43 +115,13 @@ class Evaluation:
     def _groups(self) -> list[str]:
         return [row.group or row.track for row in self.of(self.models[0])]
 
+    def _bounds(self, name: str) -> tuple[float, float] | None:
+        return score_bounds(name)
+
 
 def with_baseline(names: Iterable[str]) -> list[str]:
     """Names of trackers without repetitions, `flux` among them: at the end if nobody asked for it."""
     return list(dict.fromkeys([*names, BASELINE]))
-
-
-def summary_rows(evaluation: Evaluation) -> list[dict[str, str]]:
-    """Give the summary as text, one row a model, the same columns in each.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        What to show.
-
-    Returns
-    -------
-    list of dict of str to str
-        From heading to cell, in the order of the columns.
-    """
-    headings = (
-        *("F", "CMLt", "AMLt", "downbeat F", "downbeat CMLt", "downbeat AMLt", "CMLt with positions"),
-        "tempo error %",
-    )
-    kinds, table = evaluation.error_types(), []
-    for model, scores in evaluation.summary().items():
-        rows = [row for row in evaluation.of(model) if not row.error]
-        minutes = sum(row.duration_s for row in rows) / 60
-        cells = {"model": model, "recordings": str(len(rows))}
-        cells["seconds scored"] = f"{sum(row.scored_s for row in rows):.0f}"
-        for heading, name in zip(headings, SCORES, strict=True):
-            cells[heading] = str(scores[name])
-        tempo = scores["tempo_error_percent"]
-        cells[headings[-1]] = "–" if math.isnan(tempo.mean) else f"{tempo.mean:.1f}"
-        cells["kinds of error"] = ", ".join(f"{kind} {n}" for kind, n in kinds[model].items())
-        cells["CPU s/min"] = f"{sum(row.cpu_s for row in rows) / minutes:.2f}" if minutes else "–"
-        table.append(cells)
-    return table
 
 
 @dataclass(frozen=True)
@@ -260,12 +190,7 @@ def evaluate(
         If there is no tracker or no annotated recording, if all are left out, if no tracker could be scored on any
         recording, or if `out` exists and `force` is not given.
     """
-    if not trackers:
-        raise InputError("nothing to evaluate: name a model")
-    if processes < 1:
-        raise InputError(f"at least one process is needed, not {processes}")
-    if out is not None and Path(out).exists() and not force:
-        raise InputError("exists already; give another name, or --force to overwrite it", path=out)
+    require_models(trackers, processes=processes, out=out, force=force)
     pairs = [(i.track, (i.start_s, i.end_s)) if isinstance(i, Span) else (i, None) for i in tracks]
     annotated = [(track, stretch) for track, stretch in pairs if track.is_annotated]
     skipped = tuple(dict.fromkeys(track.id for track, _ in pairs if not track.is_annotated))
@@ -278,15 +203,14 @@ def evaluate(
             f"a model was trained on every annotated recording, or on others of its group ({join_names([*left_out])}): "
             "nothing is left to score"
         )
-    results: dict[int, list[Row]] = {}
-    work = partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums)
-    for done, (job, outcome) in enumerate(parallel_map(work, jobs, processes=processes), start=1):
-        results[id(job)] = (
-            _rows(job, trackers, error=error_text(outcome)) if isinstance(outcome, Exception) else outcome
-        )
-        if progress is not None:
-            progress(done, len(jobs), job.track)
-    rows = [row for job in jobs for row in results[id(job)]]
+    rows = score_all(
+        partial(_score, trackers=trackers, trim_s=trim_s, tatums=tatums),
+        jobs,
+        failed=lambda job, error: _rows(job, trackers, error=error),
+        name=lambda job: job.track,
+        processes=processes,
+        progress=progress,
+    )
     if all(row.error for row in rows):
         raise InputError(f"none of {len(jobs)} recordings could be scored; the first: {rows[0].error}")
     warnings = [*_warnings(rows, list(trackers), trim_s)]
@@ -388,20 +312,7 @@ def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, 
 def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) -> Iterator[str]:
     """Yield caveats on the means."""
     for model in models:
-        mine = [row for row in rows if row.model == model]
-        known = [row.track for row in mine if row.trained_on and not row.error]
-        if known:
-            yield (
-                f"{model} was trained on {len(known)} of the {len(mine)} recordings it is scored on "
-                f"({join_names(known)}): these scores do not show how it generalises"
-            )
-        failed = [row for row in mine if row.error]
-        if failed:
-            yield (
-                f"{model} has no scores for {len(failed)} of {len(mine)} recordings "
-                f"({join_names([row.track for row in failed])}) and its means leave them out; "
-                f"the first: {failed[0].error}"
-            )
+        yield from warnings_of([(row.track, row) for row in rows if row.model == model], model, noun="recording")
     mine = list({row.track: row for row in rows if not row.error}.values())
     short = [row.track for row in mine if trim_s is None and row.scores["trim_s"] == 0]
     if short:

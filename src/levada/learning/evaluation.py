@@ -17,7 +17,7 @@ from levada.io.tables import error_text, join_names, nan_to_none, write_csv
 from levada.io.workers import parallel_map
 from levada.learning.statistics import Interval, mean_interval, paired_interval
 
-__all__ = ["Evaluation", "Row", "Table", "require_models", "score_all", "warnings_of"]
+__all__ = ["Evaluation", "Row", "Summary", "Table", "require_models", "score_all", "warnings_of"]
 
 Table = Mapping[str, Mapping[str, Interval]]
 """Mean and interval by model and score."""
@@ -42,6 +42,34 @@ class Row(Protocol):
         """Return the row as one row of a table."""
 
 
+class Summary(dict[str, dict[str, Interval]]):
+    """Means by model and score; as text, a table of some scores with a row for each model.
+
+    Parameters
+    ----------
+    means : mapping of str to dict of str to Interval
+    columns : sequence of str
+        The scores of the text.
+    noun : str
+        What a recording is called.
+    """
+
+    def __init__(
+        self, means: Mapping[str, dict[str, Interval]], *, columns: Sequence[str], noun: str = "recording"
+    ) -> None:
+        super().__init__(means)
+        self.columns, self.noun = columns, noun
+
+    def __str__(self) -> str:
+        cells = [["model", *self.columns, f"{self.noun}s", "groups"]]
+        for model, scores in self.items():
+            means = [scores[name] for name in self.columns]
+            counts = [str(max(getattr(one, name) for one in means)) for name in ("recordings", "groups")]
+            cells.append([model, *map(str, means), *counts])
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+
+
 AnyRow = TypeVar("AnyRow", bound=Row)
 Job = TypeVar("Job")
 
@@ -62,7 +90,9 @@ class Evaluation(Generic[AnyRow]):
         What a reader of the means must know.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[str, ...]] = ()  # all scores
+    main_metrics: ClassVar[tuple[str, ...]] = ()  # those of a card and of a printed summary
+    noun: ClassVar[str] = "recording"
 
     rows: tuple[AnyRow, ...]
     models: tuple[str, ...]
@@ -73,11 +103,12 @@ class Evaluation(Generic[AnyRow]):
         """Return the rows of one model, in the order of the recordings."""
         return tuple(row for row in self.rows if row.model == model)
 
-    def summary(self) -> dict[str, dict[str, Interval]]:
+    def summary(self) -> Summary:
         """Return the mean of each score over recordings with its interval over groups, for each model."""
-        return {
+        means = {
             model: {name: self._mean(self._values(model, name), name) for name in self.metrics} for model in self.models
         }
+        return Summary(means, columns=self.main_metrics, noun=self.noun)
 
     def differences(self) -> dict[str, dict[str, Interval]]:
         """Return the mean paired difference of each score to the first model, for every other one."""
@@ -194,26 +225,27 @@ def score_all(
     return [row for job in jobs for row in rows[id(job)]]
 
 
-def warnings_of(rows: Mapping[str, Row], model: str, *, noun: str) -> Iterator[str]:
+def warnings_of(rows: Collection[tuple[str, Row]], model: str, *, noun: str) -> Iterator[str]:
     """Yield warnings about the rows of one model: recordings that it was trained on, and recordings without scores.
 
     Parameters
     ----------
-    rows : mapping of str to Row
-        By recording.
+    rows : collection of tuple of (str, Row)
+        Each with its recording.
     model : str
     noun : str
         What a recording is called.
     """
-    trained = [name for name, row in rows.items() if row.trained_on and not row.error]
+    trained = [name for name, row in rows if row.trained_on and not row.error]
     if trained:
         yield (
             f"{model} was trained on {len(trained)} of the {len(rows)} {noun}s it is scored on "
-            f"({join_names(trained)}): these scores show what it remembers, and not how it does on new ones"
+            f"({join_names(trained)}): these scores do not show how it generalises"
         )
-    failed = {name: row.error for name, row in rows.items() if row.error}
+    failed = [name for name, row in rows if row.error]
     if failed:
+        first = next(row.error for _, row in rows if row.error)
         yield (
-            f"{model} has no scores for {len(failed)} of {len(rows)} {noun}s ({join_names([*failed])}) "
-            f"and its means leave them out; the first: {next(iter(failed.values()))}"
+            f"{model} has no scores for {len(failed)} of {len(rows)} {noun}s ({join_names(failed)}) "
+            f"and its means leave them out; the first: {first}"
         )

@@ -68,6 +68,8 @@ class StemEvaluation(Evaluation[StemRow]):
     """
 
     metrics = STEM_SCORES
+    main_metrics = ("si_sdr_i", "sdr_i", "leak_db")
+    noun = "song"
 
     instruments: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ class StemEvaluation(Evaluation[StemRow]):
         means = self.summary()[model]
         groups = {row.song: row.group or row.song for row in self.of(model) if not row.error}
         known = f"{len(self.knows(model))} of {len(self.instruments)} instruments"
-        shown = {name: means[name] for name in ("si_sdr_i", "sdr_i", "leak_db")}
+        shown = {name: means[name] for name in self.main_metrics}
         return card_scores({**shown, "knows": known}, groups, noun="song")
 
     def _details(self) -> dict[str, Any]:
@@ -287,7 +289,7 @@ def _warnings(
     rows: Sequence[StemRow], extra: Sequence[StemRow], models: Sequence[str], jobs: Sequence[Job]
 ) -> Iterator[str]:
     for model in models:
-        yield from warnings_of({row.song: row for row in rows if row.model == model}, model, noun="song")
+        yield from warnings_of({row.song: row for row in rows if row.model == model}.items(), model, noun="song")
         groups = _trained_groups(jobs, [model])
         near = [job.song.id for job in jobs if job.song.group in groups and model not in job.trained]
         if near:
