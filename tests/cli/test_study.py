@@ -21,7 +21,7 @@ def command(monkeypatch):
     app.command("study")(study.study)
     app.command("report")(report.report)
     monkeypatch.setattr(study, "_executor", lambda *_: None)  # here, one after the other
-    monkeypatch.setattr(terminal, "_is_dated", False)
+    terminal.set_dated(False)
 
     def run(*arguments):
         result = CliRunner().invoke(app, [*map(str, arguments)])
