@@ -170,5 +170,6 @@ def _rendered(name: str, labels: Labels, minutes: float, seed: int) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "levada" / "rendered"
     folder = cache / sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    render_corpus(folder, tradition, minutes=minutes, seed=seed, multitrack=labels == "stems")
+    stems = labels == "stems"
+    render_corpus(folder, tradition, minutes=minutes, seed=seed, multitrack=stems, processes=1)  # scripts need no guard
     return folder
