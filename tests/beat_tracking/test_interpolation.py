@@ -188,7 +188,7 @@ class TestAdaptation:
             made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=spoiling, folder=tmp_path)
         assert made.training["partway"] == 0.0
         assert "only the decoder is adapted" in caplog.text
-        assert "network untouched" in made.card.origin
+        assert "network unchanged" in made.card.origin
         for name, tensor in made.net.state_dict().items():
             torch.testing.assert_close(tensor, base.net.state_dict()[name], rtol=0, atol=0)
         assert made.decoder != base.decoder

@@ -95,7 +95,7 @@ class TestRefused:
 
     @pytest.mark.parametrize(("start_s", "end_s"), [(2.0, 1.0), (1.0, 1.0), (3.0, None), (-1.0, 1.0)])
     def test_no_stretch(self, tmp_path, start_s, end_s):
-        with pytest.raises(InputError, match="nothing to draw from"):
+        with pytest.raises(InputError, match="nothing to plot from"):
             plot_activations(tmp_path / "a.png", [panel()], start_s=start_s, end_s=end_s)
 
     def test_no_folder(self, tmp_path):

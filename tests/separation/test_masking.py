@@ -154,7 +154,7 @@ class TestStems:
 
     @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 2, 3)])
     def test_refuse_what_is_no_sound(self, shape):
-        with pytest.raises(InputError, match=r"no samples to take apart|not of 3 axes"):
+        with pytest.raises(InputError, match=r"no samples to separate|not of 3 axes"):
             made().separate(np.zeros(shape, np.float32), RATE)
 
     @pytest.mark.parametrize("rate", [0, 1999, 10**6])
@@ -195,9 +195,9 @@ class TestNets:
     @pytest.mark.parametrize(
         ("instruments", "said"),
         [
-            ({"cuica": "cuica"}, "does not know cuica: it knows surdo, shaker"),
-            ({}, "does not know nothing"),
-            ({"a": "surdo", "b": "surdo"}, "cannot be told apart"),
+            ({"cuica": "cuica"}, "has no stem of cuica: its stems are surdo, shaker"),
+            ({}, "has no stem of nothing"),
+            ({"a": "surdo", "b": "surdo"}, "cannot separate them"),
         ],
     )
     def test_what_a_network_does_not_know(self, instruments, said):
@@ -235,15 +235,15 @@ class TestOracle:
 
     def test_refuses_another_mixture(self):
         true = self.stems()
-        with pytest.raises(InputError, match="knows one mixture"):
+        with pytest.raises(InputError, match="only the mixture of its true stems"):
             oracle(true, RATE).separate(noise(1), RATE)
-        with pytest.raises(InputError, match="knows one mixture"):
+        with pytest.raises(InputError, match="only the mixture of its true stems"):
             oracle(true, RATE).separate(sum(true.values()), 48000)
 
     def test_refuses_stems_that_differ_in_length(self):
-        with pytest.raises(InputError, match="as long as each other"):
+        with pytest.raises(InputError, match="same length"):
             oracle({"a": noise(1), "b": noise(2)}, RATE)
-        with pytest.raises(InputError, match="there must be some"):
+        with pytest.raises(InputError, match="at least one"):
             oracle({}, RATE)
 
 

@@ -42,7 +42,7 @@ class TestLeakage:
 
     def test_nothing_to_draw(self, tmp_path):
         for panels in ([], [Leaks("base", (), (), np.zeros((0, 0)))]):
-            with pytest.raises(InputError, match="nothing to draw"):
+            with pytest.raises(InputError, match="nothing to plot"):
                 plot_leakage(tmp_path / "a.png", panels)
 
     def test_labels_of_something_else(self, tmp_path):
@@ -92,9 +92,9 @@ class TestStems:
         assert drawn[0].axes[0].collections[0].get_array().shape[1] <= 1300
 
     def test_nothing_to_draw(self, tmp_path):
-        with pytest.raises(InputError, match="nothing to draw"):
+        with pytest.raises(InputError, match="nothing to plot"):
             plot_stems(tmp_path / "a.png", tone(100), {}, RATE)
-        with pytest.raises(InputError, match="nothing to draw"):
+        with pytest.raises(InputError, match="nothing to plot"):
             plot_stems(tmp_path / "a.png", np.zeros((1, 0)), {"surdo": np.zeros((1, 0))}, RATE)
 
     def test_lengths_that_differ(self, tmp_path):

@@ -3,16 +3,16 @@
 - `scratch`: a new network from the labels alone.
 - `finetune`: a base network, trained on.
 - `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
-- `decoder`: the network untouched; tempo range and metres are learnt from the labels.
-- `bayes`: no network; what each place in the bar sounds like is learnt from the labels, in seconds.
+- `decoder`: the pretrained network unchanged; the priors of tempo and metre are learnt from the labels.
+- `bayes`: no network; rhythmic patterns of a bar pointer model are learnt from the labels, in seconds.
 
-A tradition's description (`prior`) may teach beside the labels: part of what the network hears is then rendered from
-it, and the decoder learns from its tempi too. Whatever the strategy, the decoder's priors learnt from the same labels
-travel with the weights. A network that was trained on goes part of the way back to the base, and forgets less of it;
-how far, cross-validation on the labels says, and where it says all the way the base network stays as it was.
+With the description of a tradition (`prior`), part of the training excerpts are rendered from it, and the decoder
+learns from its tempi too. With every strategy the priors of the decoder are learnt from the same labels and saved with
+the weights. The weights of a fine-tuned network are interpolated with those of the base (WiSE-FT), which preserves more
+of what the base can do; cross-validation on the labels chooses alpha, and with alpha 0 the base network is kept.
 
 After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
-defaults were measured (studies/LOG.md). No labels are set aside: all of them teach the network that is kept.
+defaults were measured (studies/LOG.md). No labels are held out: the final network is trained on all of them.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ __all__ = [
     "adapt", "decoder", "finetune", "finetune_augment", "patterns", "scratch", "settings_of",
 ]  # fmt: skip
 
-USUAL = 0.5
-"""How far to go from the base where there are too few labels to ask them."""
+DEFAULT_ALPHA = 0.5
+"""Weight of the trained network with too few labels for cross-validation."""
 PIECE_S = 30.0
 PRIOR_PERFORMANCES = 8
-"""How many performances of a tradition teach the decoder its tempi, as so many recordings would."""
+"""Performances of a tradition that the priors of the decoder are learnt from, as from as many recordings."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ Floats32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a network is adapted.
+    """Settings of an adaptation.
 
     Parameters
     ----------
@@ -80,24 +80,24 @@ class AdaptSettings:
     excerpt_s : float
         Length of an excerpt, in seconds.
     layers : tuple of str
-        Beginnings of the names of the layers that are trained; all where there are none.
+        Prefixes of the names of trained layers; all layers if empty.
     tolerance : int
-        Frames by which a peak may miss a label without penalty; 0 widens the labels instead.
+        Frames by which a peak may be off without penalty; 0 widens the targets instead.
     downbeat_weight : float
         Weight of downbeats in the loss.
     average : float
-        Decay of the average of the weights.
+        Decay of the exponential moving average of the weights.
     dropout : float
-        Share of filters silenced in training.
+        Dropout rate.
     partway : float, optional
-        How far the result lies on the way from the base's weights to the trained ones; left open, cross-validation on
-        the labels decides. `scratch` has no base.
+        Weight of the trained network in the interpolation with the base (WiSE-FT); chosen by cross-validation on the
+        labels if None. Not used by `scratch`.
     augmentation : Augmentation
-        What is changed from one hearing to the next.
+        Random changes of the training excerpts.
     prior_share : float
-        Share of the excerpts that are rendered from a tradition, where one is given.
+        Share of the excerpts that are rendered from a tradition, if one is given.
     prior_pieces : int
-        How many pieces of it are rendered.
+        Number of pieces rendered from it.
     seed : int
     """
 
@@ -117,7 +117,7 @@ class AdaptSettings:
     seed: int = 0
 
     def seeded(self, seed: int) -> AdaptSettings:
-        """The same settings with another seed."""
+        """Return these settings with another seed."""
         return replace(self, seed=seed)
 
 
@@ -135,7 +135,7 @@ def scratch(
     progress: Progress | None = None,
     **_: object,
 ) -> Weights:
-    """Train a new network, or the one that is given, on the labels alone, or on them and rendered pieces."""
+    """Train a new network, or a given one, on labels and optionally on rendered pieces."""
     import torch
 
     torch.manual_seed(settings.seed)
@@ -153,7 +153,7 @@ def finetune(
     prior: Tradition | None = None,
     progress: Progress | None = None,
 ) -> Weights:
-    """A base network, trained on with the labels as they are."""
+    """Fine-tune the base network on the labels, without augmentation."""
     plain = replace(settings, augmentation=NO_AUGMENTATION)
     return finetune_augment(spans, base=base, settings=plain, folder=folder, prior=prior, progress=progress)
 
@@ -167,15 +167,17 @@ def finetune_augment(
     prior: Tradition | None = None,
     progress: Progress | None = None,
 ) -> Weights:
-    """A base network, trained on with the labels and with what they might have been."""
+    """Fine-tune the base network on the labels, with augmentation."""
     adapted, chosen = _adapted(base.net, spans, settings, Path(folder), prior, progress)
     if chosen["partway"] == 0:
-        how = "decoder adapted, network untouched, since on labels held out it was better than what they taught it,"
-        _log.warning("the labels teach the network nothing that holds on others of them: only the decoder is adapted")
+        how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
+        _log.warning(
+            "fine-tuning the network does not improve its loss on held-out labels: only the decoder is adapted"
+        )
     else:
         how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
-    made = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
-    return replace(made, training={**made.training, **chosen})
+    weights = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
+    return replace(weights, training={**weights.training, **chosen})
 
 
 def _adapted(
@@ -186,48 +188,49 @@ def _adapted(
     prior: Tradition | None,
     progress: Progress | None,
 ) -> tuple[Any, dict[str, Any]]:
-    """A base network trained on, as far as is good; and how far that is, and why."""
+    """Return a fine-tuned network interpolated with the base; and alpha, with its losses in cross-validation."""
     halves = halves_of(spans) if settings.partway is None else None
     trainings = 1 if halves is None else 3
     sources = _sources(base, settings, prior)
 
-    def taught(some: Sequence[Span], number: int) -> Any:
-        """A copy trained on these labels."""
+    def fine_tune(labels: Sequence[Span], number: int) -> Any:
+        """Train a copy on these labels."""
         net = type(base)(replace(base.settings, dropout=settings.dropout))
         net.load_state_dict(base.state_dict())
 
-        def told(step: int, steps: int, loss: float) -> None:
+        def report(step: int, steps: int, loss: float) -> None:
             if progress is not None:
                 progress(number * steps + step, trainings * steps, loss)
 
-        return _trained(net, some, settings, folder / f"half-{number}" if number else folder, sources, told)
+        half = folder / f"half-{number}" if number else folder
+        return _trained(net, labels, settings, half, sources, report)
 
-    trained = taught(spans, 0)
-    chosen: dict[str, Any] = {"partway": USUAL if settings.partway is None else settings.partway}
+    trained = fine_tune(spans, 0)
+    chosen: dict[str, Any] = {"partway": DEFAULT_ALPHA if settings.partway is None else settings.partway}
     if halves is not None:
-        found = validate(halves, base=base, train=taught, load_spectrogram=sources.hear)
-        losses = {str(share): round(loss, 5) for share, loss in zip(ALPHAS, found.losses, strict=True)}
-        chosen = {"partway": found.alpha, "held_out_losses": losses}
+        validation = validate(halves, base=base, train=fine_tune, load_spectrogram=sources.load)
+        losses = {str(alpha): round(loss, 5) for alpha, loss in zip(ALPHAS, validation.losses, strict=True)}
+        chosen = {"partway": validation.alpha, "held_out_losses": losses}
     return interpolate(base, trained, alpha=chosen["partway"]), chosen
 
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
-    """The network untouched; the decoder learns tempo and metre."""
-    return _weights(base.net, spans, "decoder adapted, network untouched", None, _priors(base), base=base, prior=prior)
+    """Learn the priors of the decoder and keep the pretrained network."""
+    return _weights(base.net, spans, "decoder adapted, network unchanged", None, _priors(base), base=base, prior=prior)
 
 
 def patterns(
     spans: Sequence[Span], *, settings: AdaptSettings = FINETUNE, prior: Tradition | None = None, **_: object
 ) -> Patterns:
-    """The bar pointer's rhythmic patterns, from the labels alone.
+    """Learn the rhythmic patterns of a bar pointer model from the labels.
 
     Raises
     ------
     InputError
-        If there is a description of a tradition, which it does not learn from.
+        If there is a prior, which is not supported.
     """
     if prior is not None:
-        raise InputError(f"bayes learns from labels alone: render {prior.name} and take the recordings as labels")
+        raise InputError(f"bayes does not support a prior: render {prior.name}, and adapt to the rendered recordings")
     return train(spans, settings=BayesSettings(seed=settings.seed))
 
 
@@ -238,15 +241,15 @@ STRATEGIES: dict[str, Callable[..., Any]] = {
     "decoder": decoder,
     "bayes": patterns,
 }
-"""From labels to a model: weights, or patterns."""
+"""Function of each strategy, from labels to weights or patterns."""
 DEFAULTS = {name: SCRATCH if name == "scratch" else FINETUNE for name in STRATEGIES}
 
 
 FROM_SCRATCH = ("scratch", "bayes")
-"""Strategies that take nothing of a base."""
+"""Strategies that do not use a base model."""
 
 BEYOND_S = 0.1
-"""How far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second."""
+"""How far after the end of its recording a label may be: decoders differ by a few hundredths of a second."""
 
 
 def settings_of(
@@ -257,14 +260,14 @@ def settings_of(
     learning_rate: float | None = None,
     layers: Sequence[str] = (),
 ) -> AdaptSettings:
-    """Return the settings of a strategy, with those changed that are given.
+    """Return the default settings of a strategy, with the given changes.
 
     Parameters
     ----------
     strategy : str
         A name in `STRATEGIES`.
     network : str
-        Class of the base's network in model folders: one of another size than levada's has settings of its own.
+        Kind of the base network in model folders; Beat This! has its own defaults.
     steps, learning_rate, layers
         See `AdaptSettings`.
 
@@ -307,16 +310,16 @@ def adapt(
     strategy : str
         A name in `STRATEGIES`.
     base : Weights or None
-        The model to start from; those in `FROM_SCRATCH` take nothing of it.
+        The model to start from; not used by the strategies in `FROM_SCRATCH`.
     out : path-like, optional
-        The folder of the adapted model; None for a model in memory alone.
+        The folder of the adapted model; by default it is not saved.
     settings : AdaptSettings, optional
         The strategy's own by default.
     network : nn.Module, optional
         For `scratch`: the network to train, from a spectrogram [shape=(batch, frames, 81)] to logits
         [shape=(batch, frames, 2)].
     prior : Tradition, optional
-        A tradition whose rendered pieces are trained on beside the labels.
+        A tradition from which further training data is rendered.
     force : bool
         Whether a model that exists, or an unfinished run of other settings, may be replaced.
     log_to : sequence of str
@@ -374,8 +377,8 @@ def adapt(
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """What the network hears: all of a recording, of which a stretch is known."""
+class _Example:
+    """Training data from one recording, of which a span is annotated."""
 
     bands: Floats32
     beats: Beats
@@ -386,17 +389,17 @@ class _Lesson:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Where music comes from: each recording, and each piece of a tradition, is heard once."""
+    """Spectrograms of recordings and of rendered pieces, each computed once."""
 
     front_end: FrontEnd
-    hear: Callable[[Path], Floats32]
-    imagine: Callable[[int], _Lesson] | None
+    load: Callable[[Path], Floats32]
+    render: Callable[[int], _Example] | None
 
 
 def _sources(net: Any, settings: AdaptSettings, prior: Tradition | None) -> _Sources:
-    ear = front_end_of(net)
-    imagine = None if prior is None else lru_cache(None)(partial(_imagined, prior, ear, seed=settings.seed))
-    return _Sources(ear, lru_cache(None)(partial(file_log_spectrogram, front_end=ear)), imagine)
+    front_end = front_end_of(net)
+    rendered = None if prior is None else lru_cache(None)(partial(_rendered, prior, front_end, seed=settings.seed))
+    return _Sources(front_end, lru_cache(None)(partial(file_log_spectrogram, front_end=front_end)), rendered)
 
 
 def _trained(
@@ -409,8 +412,8 @@ def _trained(
 ) -> Any:
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
-    lessons = [
-        _Lesson(sources.hear(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
+    examples = [
+        _Example(sources.load(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
         for span in spans
     ]
     loss = (
@@ -420,7 +423,7 @@ def _trained(
     )
     return fit(
         net,
-        partial(_batches, lessons, settings, sources.imagine),
+        partial(_batches, examples, settings, sources.render),
         settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
         loss=loss,
         folder=folder,
@@ -429,44 +432,44 @@ def _trained(
     )
 
 
-def _imagined(tradition: Tradition, ear: FrontEnd, index: int, *, seed: int) -> _Lesson:
-    """The piece of that number as the tradition's description has it."""
+def _rendered(tradition: Tradition, front_end: FrontEnd, index: int, *, seed: int) -> _Example:
+    """Render a piece of a tradition."""
     rendering = render(tradition, duration_s=PIECE_S, rng=np.random.default_rng([seed, 1, index]))
-    bands = log_spectrogram(rendering.mixture, rendering.rate, front_end=ear)
-    return _Lesson(bands, rendering.beats, 0.0, PIECE_S, ear)
+    bands = log_spectrogram(rendering.mixture, rendering.rate, front_end=front_end)
+    return _Example(bands, rendering.beats, 0.0, PIECE_S, front_end)
 
 
 def _batches(
-    lessons: Sequence[_Lesson], settings: AdaptSettings, imagined: Callable[[int], _Lesson] | None, start: int
+    examples: Sequence[_Example], settings: AdaptSettings, render_piece: Callable[[int], _Example] | None, start: int
 ) -> Iterator[Batch]:
-    """Excerpts that overlap what is annotated, longer stretches more often; pieces of a prior as they are rendered."""
+    """Yield batches of excerpts that overlap annotated spans, longer ones more often, and of rendered pieces."""
     import torch
 
-    lengths = np.array([lesson.end_s - lesson.start_s for lesson in lessons])
+    lengths = np.array([example.end_s - example.start_s for example in examples])
     for step in range(start, settings.steps):
         rng = np.random.default_rng([settings.seed, step])
-        chosen = [lessons[int(i)] for i in rng.choice(len(lessons), settings.batch, p=lengths / lengths.sum())]
-        if imagined is not None:
-            other, known = np.random.default_rng([settings.seed, 2, step]), min(settings.prior_pieces, step + 2)
-            for place in np.flatnonzero(other.random(settings.batch) < settings.prior_share):
-                chosen[place] = imagined(int(other.integers(known)))
-        excerpts = [_excerpt(lesson, settings, rng) for lesson in chosen]
+        chosen = [examples[int(i)] for i in rng.choice(len(examples), settings.batch, p=lengths / lengths.sum())]
+        if render_piece is not None:
+            prior_rng, n_pieces = np.random.default_rng([settings.seed, 2, step]), min(settings.prior_pieces, step + 2)
+            for row in np.flatnonzero(prior_rng.random(settings.batch) < settings.prior_share):
+                chosen[row] = render_piece(int(prior_rng.integers(n_pieces)))
+        excerpts = [_excerpt(example, settings, rng) for example in chosen]
         yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*excerpts, strict=True)))
 
 
-def _excerpt(lesson: _Lesson, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
-    grid = lesson.front_end.grid
+def _excerpt(example: _Example, settings: AdaptSettings, rng: Generator) -> tuple[Floats32, Floats32, Floats32]:
+    grid = example.front_end.grid
     frames = round(settings.excerpt_s * grid.fps)
     reach = round(frames * np.exp(settings.augmentation.tempo))
-    first, last = grid.frame(lesson.start_s), grid.frame(lesson.end_s)
+    first, last = grid.frame(example.start_s), grid.frame(example.end_s)
     slack = max(0, reach - (last - first)) // 2 + reach // 4
-    low, high = max(0, first - slack), max(0, min(last + slack, len(lesson.bands)) - reach)
+    low, high = max(0, first - slack), max(0, min(last + slack, len(example.bands)) - reach)
     start = int(rng.integers(low, max(low, high) + 1))
-    piece, start_s = lesson.bands[start : start + reach], grid.time_s(start)
-    bands, beats, factor = augment(piece, lesson.beats.shift(-start_s), config=settings.augmentation, rng=rng)
-    span_s = ((lesson.start_s - start_s) * factor, (lesson.end_s - start_s) * factor)
-    targets, known = frame_targets(beats, len(bands), span_s=span_s, grid=grid)
-    return fix_length(bands, frames, fill=float(bands.min())), fix_length(targets, frames), fix_length(known, frames)
+    piece, start_s = example.bands[start : start + reach], grid.time_s(start)
+    bands, beats, factor = augment(piece, example.beats.shift(-start_s), config=settings.augmentation, rng=rng)
+    span_s = ((example.start_s - start_s) * factor, (example.end_s - start_s) * factor)
+    targets, mask = frame_targets(beats, len(bands), span_s=span_s, grid=grid)
+    return fix_length(bands, frames, fill=float(bands.min())), fix_length(targets, frames), fix_length(mask, frames)
 
 
 def _source(prior: Tradition) -> Source:
@@ -489,10 +492,10 @@ def _weights(
 ) -> Weights:
     rendered = None if prior is None else {f"Pieces rendered from the description of {prior.name}": _source(prior)}
     card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
-    taught = [span.beats for span in spans]
+    annotations = [span.beats for span in spans]
     if prior is not None:
         rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))
-        taught += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
-    learnt = learn_settings(taught, start=start)
+        annotations += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
+    learnt = learn_settings(annotations, start=start)
     recipe = {} if settings is None else asdict(settings)
     return Weights(net.eval(), card, asdict(learnt), recipe | base_facts(base))

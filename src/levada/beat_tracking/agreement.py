@@ -1,7 +1,7 @@
-"""How far two sets of beats agree: of two annotators, or of two trackers on the same recordings.
+"""Agreement of two sets of beats: of two annotators, or of two trackers on the same recordings.
 
 Beats are matched one to one within 70 ms, as many as possible. Asynchrony is the time of the second beat less that of
-the first of each pair: its median tells a constant lag, its median absolute deviation (MAD) how loosely they agree.
+the first of each pair: its median measures a constant lag, its median absolute deviation (MAD) the spread.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ SAME_MS = 1.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two sets of beats of a recording agree.
+    """Agreement of two sets of beats of a recording.
 
     Parameters
     ----------
     first, second : int
         Beats in each.
     f_measure : float
-        Matched beats, twice, over all beats; NaN where there are none at all.
+        F-measure of matched beats; NaN if both sets are empty.
     median_ms, mad_ms : float
-        Median asynchrony of matched beats, and its median absolute deviation; NaN where none match.
+        Median asynchrony of matched beats, and its median absolute deviation; NaN if none match.
     positions : float
         Share of matched beats with the same position in the bar, of those whose position is known in both.
     tempo_ratio : float
-        Tempo of the second over that of the first; NaN where one has fewer than two beats.
+        Tempo of the second over that of the first; NaN if one has fewer than two beats.
     error : str
         Why they cannot be compared.
     """
@@ -74,7 +74,7 @@ def compare_beats(first: Beats, second: Beats) -> Agreement:
 
     Examples
     --------
-    >>> agreement(Beats([0.5, 1.0, 1.5]), Beats([0.51, 1.01, 1.7])).median_ms
+    >>> compare_beats(Beats([0.5, 1.0, 1.5]), Beats([0.51, 1.01, 1.7])).median_ms
     10.0
     """
     pairs, one, other = list[tuple[int, int]](), 0, 0
@@ -87,8 +87,8 @@ def compare_beats(first: Beats, second: Beats) -> Agreement:
     at, to = (np.array(column, dtype=int) for column in (zip(*pairs, strict=True) if pairs else ((), ())))
     gaps_ms = np.round(1000 * (second.times_s[to] - first.times_s[at]), 6)
     median_ms = float(np.median(gaps_ms)) if pairs else math.nan
-    known = (first.positions[at] > 0) & (second.positions[to] > 0)
-    same = (first.positions[at] == second.positions[to])[known]
+    numbered = (first.positions[at] > 0) & (second.positions[to] > 0)
+    same = (first.positions[at] == second.positions[to])[numbered]
     both = len(first) > 1 and len(second) > 1
     return Agreement(
         len(first),
@@ -111,7 +111,7 @@ def compare_beat_files(
     first, second : mapping of str to Path
         Beat files by recording.
     names : tuple of two str
-        What they are called where only one has a recording.
+        Names of the two sets in error messages.
 
     Returns
     -------
@@ -120,13 +120,13 @@ def compare_beat_files(
     """
     from levada.io.formats import read_beats
 
-    found = dict[str, Agreement]()
+    agreements = dict[str, Agreement]()
     for name in sorted({*first, *second}):
         if name not in first or name not in second:
-            found[name] = Agreement(error=f"only in {names[0] if name in first else names[1]}")
+            agreements[name] = Agreement(error=f"only in {names[0] if name in first else names[1]}")
             continue
         try:
-            found[name] = compare_beats(read_beats(first[name]), read_beats(second[name]))
+            agreements[name] = compare_beats(read_beats(first[name]), read_beats(second[name]))
         except InputError as error:
-            found[name] = Agreement(error=str(error))
-    return found
+            agreements[name] = Agreement(error=str(error))
+    return agreements

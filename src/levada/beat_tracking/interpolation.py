@@ -1,8 +1,8 @@
 """Choose the weight of a fine-tuned network in its interpolation with the base (WiSE-FT) by two-fold cross-validation.
 
 A network is trained on each half of the labels and evaluated on the other half, for several interpolations of its
-weights with those of the base. The best weight, alpha, is then used for the network trained on all labels; where alpha
-is 0 the network stays as it was and the labels adapt the decoder alone. No further labels are needed.
+weights with those of the base. The best weight, alpha, is then used for the network trained on all labels; with
+alpha 0 the base network is kept and only the decoder is adapted. No further labels are needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CONTEXT_S = 20.0
 """Context on either side of a span that is evaluated, in seconds."""
 NEAR_S = 0.03
-"""How far a peak may lie from its beat, in seconds."""
+"""Tolerance between a peak and its beat, in seconds."""
 SAME_LOSS = 0.01
 """Losses that differ by less count as equal: the smaller alpha is taken."""
 HIGH_LOSS = 0.4
@@ -48,7 +48,7 @@ class Validation:
     alpha : float
         Weight of the trained network; 0 is the base.
     losses : tuple of float
-        Mean `event_loss` on held-out labels at each of `SHARES`.
+        Mean `event_loss` on held-out labels at each of `ALPHAS`.
     """
 
     alpha: float
@@ -77,8 +77,8 @@ def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     units = groups if len(groups) > 1 and len(recordings) > 1 else recordings
     halves: tuple[list[Span], list[Span]] = ([], [])
     if len(units) > 1:
-        for some in sorted(units.values(), key=lambda some: -_seconds(some)):
-            min(halves, key=_seconds).extend(some)
+        for unit in sorted(units.values(), key=lambda unit: -_seconds(unit)):
+            min(halves, key=_seconds).extend(unit)
     else:
         halves = halve(spans)
     if min(sum(len(span.beats) for span in half) for half in halves) < 4:
@@ -102,7 +102,7 @@ def validate(
     Parameters
     ----------
     halves : tuple of two sequences of Span
-        As from `folds`.
+        As from `halves_of`.
     base : nn.Module
         The network that training starts from.
     train : callable
@@ -174,9 +174,9 @@ def event_loss(activations: npt.ArrayLike, beats: Beats, *, fps: float) -> float
     peaks = [max(0, frame - near) + int(values[max(0, frame - near) : frame + near + 1, 0].argmax()) for frame in at]
     between = [values[one + 2 * near : other - 2 * near + 1, 0] for one, other in pairwise(at)]
     is_beat = [(1 - values[peak, 0]) ** 2 for peak in peaks] + [gap.max() ** 2 for gap in between if len(gap)]
-    is_one = [
+    is_downbeat = [
         (values[peak, 1] / max(values[peak, 0], 1e-9) - (position == 1)) ** 2
         for peak, position in zip(peaks, positions, strict=True)
         if position
     ]
-    return float(np.mean(is_beat) if is_beat else 0.0) + float(np.mean(is_one) if is_one else 0.0)
+    return float(np.mean(is_beat) if is_beat else 0.0) + float(np.mean(is_downbeat) if is_downbeat else 0.0)

@@ -1,7 +1,7 @@
 """Networks as beat trackers: spectrogram to activations, and activations to beats by the decoder.
 
-A recording is read in pieces. Each piece goes through the network with as many frames around it as the network can
-see, so an hour takes little more memory than a song and gives the same beats as in one piece.
+A recording is read in pieces. Each piece is processed with the frames around it that are in the receptive
+field of the network, so an hour takes little more memory than a song and gives the same beats as in one piece.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ CHUNK_STEPS = 15_000
 
 @dataclass(frozen=True)
 class NetworkTracker:
-    """A tracker that turns a spectrogram into activations, and activations into beats.
+    """A tracker with a network and a decoder.
 
     Parameters
     ----------
     name : str
-        Its name in tables.
+        Name in tables.
     predict : callable
         From consecutive pieces of a spectrogram to activations [shape=(frames, 2)].
     settings : DecoderSettings
@@ -55,7 +55,7 @@ class NetworkTracker:
     trained_spans : mapping
         SHA-256 of each recording it was trained on -> the spans used, in seconds.
     front_end : FrontEnd
-        The spectrogram that it takes.
+        The spectrogram that is its input.
     """
 
     name: str
@@ -131,7 +131,7 @@ def spectrogram_pieces(
     """
     if isinstance(source, str | Path):
         if rate is not None:
-            raise InputError("has a sampling rate of its own: leave out the rate", path=source)
+            raise InputError("has its own sampling rate: leave out `rate`", path=source)
         info = audio.info(source)
         frames = 0
         for piece in stream_log_spectrogram(audio.read_blocks(source), info.rate, front_end=front_end):
@@ -242,18 +242,20 @@ def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats
 
 
 def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:
-    """Pieces of a multiple of so many rows, each with the last rows before it and the first after it.
+    """Yield pieces of a multiple of so many rows, each with `context` rows before and after it.
 
-    The ends of the recording are repeated, the last also to fill the last piece.
+    The first and the last row of the recording are repeated, the last also to fill the last piece.
     """
-    held: Floats32 | None = None
+    buffer: Floats32 | None = None
     for piece in pieces:
         for start in range(0, len(piece), 4096):
             part = piece[start : start + 4096]
-            held = np.concatenate([part[:1].repeat(context, 0) if held is None else held, part])
-            inside = (len(held) - 2 * context) // multiple * multiple
+            buffer = np.concatenate([part[:1].repeat(context, 0) if buffer is None else buffer, part])
+            inside = (len(buffer) - 2 * context) // multiple * multiple
             if inside > 0:
-                yield held[: inside + 2 * context]
-                held = held[inside:]
-    if held is not None:
-        yield np.concatenate([held, held[-1:].repeat(context + (2 * context - len(held) - context) % multiple, 0)])
+                yield buffer[: inside + 2 * context]
+                buffer = buffer[inside:]
+    if buffer is not None:
+        yield np.concatenate(
+            [buffer, buffer[-1:].repeat(context + (2 * context - len(buffer) - context) % multiple, 0)]
+        )

@@ -1,4 +1,4 @@
-"""Pictures of what a tracker heard and what it made of it."""
+"""Plots of activations and of the beats decoded from them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from levada.learning.figures import blank, save
 
 __all__ = ["Panel", "plot_activations"]
 
-BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # told apart by every eye (Okabe and Ito, 2008)
-MARKS = 1.12  # how high decoded beats are marked
+BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # safe for colour-blind readers (Okabe and Ito, 2008)
+MARKS = 1.12  # height of the markers of decoded beats
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One tracker's row.
+    """The row of one tracker.
 
     Parameters
     ----------
     title : str
     activations : float32 [shape=(frames, 2)]
     beats : Beats
-        What was decoded from them.
+        Decoded from the activations.
     """
 
     title: str
@@ -47,7 +47,7 @@ def plot_activations(
     end_s: float | None = None,
     force: bool = False,
 ) -> None:
-    """Draw activations with the beats decoded from them, a row for each tracker.
+    """Plot activations and the beats decoded from them, with a row for each tracker.
 
     Parameters
     ----------
@@ -55,25 +55,25 @@ def plot_activations(
         A PNG, SVG or PDF file.
     panels : sequence of Panel
     reference : Beats, optional
-        Annotated beats, drawn behind; tall lines are downbeats.
+        Annotated beats, drawn as grey lines; downbeats are wider.
     start_s, end_s : float
-        The stretch to draw, in seconds; all by default.
+        The span to plot, in seconds; all by default.
     force : bool
         Whether a file that exists may be replaced.
 
     Raises
     ------
     InputError
-        If there is nothing to draw, or the file exists, cannot be written or has the suffix of no picture.
+        If there is nothing to plot, or the file exists, cannot be written or has an unknown suffix.
     MissingExtra
         If matplotlib is not installed.
     """
     figure = blank(path, width=11, height=1.2 + 1.7 * len(panels))
     if not panels:
-        raise InputError("there is nothing to draw: no tracker was given")
+        raise InputError("there is nothing to plot: no tracker was given")
     last_s = end_s if end_s is not None else max(GRID.time_s(len(panel.activations)) for panel in panels)
     if not 0 <= start_s < last_s:
-        raise InputError(f"there is nothing to draw from {start_s:g} s to {last_s:g} s")
+        raise InputError(f"there is nothing to plot from {start_s:g} s to {last_s:g} s")
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
         axes.set_xlim(start_s, last_s)
@@ -85,22 +85,22 @@ def plot_activations(
 
 
 def _draw(axes: Any, panel: Panel, reference: Beats | None, start_s: float, end_s: float) -> None:
-    """Annotation below as grey lines, activations on it, decoded beats as marks above."""
+    """Draw annotations as grey lines, activations over them, and markers of decoded beats above."""
     first, last = round(start_s * GRID.fps), round(end_s * GRID.fps) + 1
     activations = panel.activations[first:last]
     time_s = (first + np.arange(len(activations))) / float(GRID.fps)
     if reference is not None:
-        known = reference.between(start_s, end_s)
-        axes.vlines(known.times_s, 0, 1, color=TRUTH, lw=1, label="annotated beat", zorder=1)
-        axes.vlines(known.downbeats_s, 0, 1, color=TRUTH, lw=5, label="annotated downbeat", zorder=1)
+        annotated = reference.between(start_s, end_s)
+        axes.vlines(annotated.times_s, 0, 1, color=TRUTH, lw=1, label="annotated beat", zorder=1)
+        axes.vlines(annotated.downbeats_s, 0, 1, color=TRUTH, lw=5, label="annotated downbeat", zorder=1)
     for column, (color, what) in enumerate(((BEAT, "beat activation"), (DOWNBEAT, "downbeat activation"))):
         axes.fill_between(time_s, activations[:, column], color=color, alpha=0.15, lw=0, zorder=2)
         axes.plot(time_s, activations[:, column], color=color, lw=1.1, label=what, zorder=3)
-    heard = panel.beats.between(start_s, end_s)
-    others, downbeats = heard.times_s[heard.positions != 1], heard.downbeats_s
-    axes.plot(others, np.full(len(others), MARKS), "o", color=BEAT, ms=5, label="beat heard", clip_on=False)
+    decoded = panel.beats.between(start_s, end_s)
+    others, downbeats = decoded.times_s[decoded.positions != 1], decoded.downbeats_s
+    axes.plot(others, np.full(len(others), MARKS), "o", color=BEAT, ms=5, label="decoded beat", clip_on=False)
     axes.plot(
-        downbeats, np.full(len(downbeats), MARKS), "v", color=DOWNBEAT, ms=9, label="downbeat heard", clip_on=False
+        downbeats, np.full(len(downbeats), MARKS), "v", color=DOWNBEAT, ms=9, label="decoded downbeat", clip_on=False
     )
     axes.set_ylim(0, MARKS + 0.06)
     axes.set_yticks([0, 0.5, 1])

@@ -400,7 +400,7 @@ def samples_of(source: str | Path | npt.ArrayLike, rate: int | None = None) -> t
     """
     if isinstance(source, str | Path):
         if rate is not None:
-            raise InputError("has a sampling rate of its own: leave out the rate", path=source)
+            raise InputError("has its own sampling rate: leave out `rate`", path=source)
         return read(source)
     if rate is None:
         raise InputError("samples need their sampling rate: give (samples, rate)")

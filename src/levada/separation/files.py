@@ -1,8 +1,8 @@
-"""A recording becomes files of its instruments, in memory that does not grow with its length.
+"""Separate a recording into files of its instruments, in constant memory.
 
-It is read twice: once for its level, and once to be taken apart. Files have 16 bits where the recording has no more,
+The recording is read twice: to measure its level, and to separate it. Files have 16 bits if the recording has no more,
 and 24 otherwise; samples are rounded so that the files sum to the recording exactly. A stem may be louder than the
-mixture, where others cancel it: it is never cut if its file can hold it (wav and aiff then get floating point).
+mixture, where other stems cancel it: it is not clipped if the format can avoid it (wav and aiff then get floats).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Floats32 = npt.NDArray[np.float32]
 Write = Callable[[npt.NDArray[Any]], None]
 
 SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
-"""Of the files that stems can be written as."""
+"""Suffixes of the formats that stems can be written in."""
 KEPT = {suffix: suffix for suffix in SUFFIXES} | {".w64": ".wav", ".caf": ".wav"}
 FULL = {"PCM_16": 1 << 15, "PCM_24": 1 << 23}
 SHORT = {"pcm_16", "pcm_s8", "pcm_u8", "alac_16", "ulaw", "alaw", "pcm_s16le", "pcm_s16be"}  # no more than 16 bits
@@ -44,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Separated:
-    """What was written.
+    """The files of a separated recording.
 
     Parameters
     ----------
     recording : Path
-        What was taken apart.
+        The separated recording.
     files : mapping of str to Path
-        Each file by what it holds: an instrument, or "without-surdo".
+        Files by content: an instrument, or "without-surdo".
     rate : int
         In Hz.
     channels : int
@@ -69,8 +69,8 @@ class Separated:
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """What the first hearing tells."""
+class _Properties:
+    """Properties of the recording from the first reading."""
 
     rate: int
     channels: int
@@ -80,8 +80,8 @@ class _Heard:
     peak: float
 
 
-class _Beyond(Exception):
-    """A stem that does not fit into integers."""
+class _Clipped(Exception):
+    """Some samples of a stem are beyond full scale, and cannot be written as integers."""
 
 
 def separate_file(
@@ -95,7 +95,7 @@ def separate_file(
     progress: Progress | None = None,
     suffix: str | None = None,
 ) -> Separated:
-    """Write the instruments of a recording, a file each.
+    """Separate a recording, and write a file for each instrument.
 
     Parameters
     ----------
@@ -103,17 +103,17 @@ def separate_file(
         The recording, of any rate and number of channels; the files have the same, and its level.
     separator : Separator
     out : path-like
-        The folder of the files; it is made if it does not exist.
+        The folder of the files; it is created if it does not exist.
     only : sequence of str
-        Write these instruments alone.
+        Write only these instruments.
     without : sequence of str
-        Write the mixture without these, as one file: to practise with. Together with `only`, both are written.
+        Write the mixture without these as one file, for example to practise with. With `only`, both are written.
     force : bool
-        Whether files that exist may be replaced; never the recording itself.
+        Whether existing files may be replaced; the recording itself never is.
     progress : callable, optional
-        Told how many seconds are done, and of how many.
+        Called with the seconds done and all seconds.
     suffix : str, optional
-        Format of the files, one of `SUFFIXES`: the recording's own by default, flac for what is not lossless.
+        Format of the files, one of `SUFFIXES`: by default that of the recording, or flac if that is lossy.
 
     Returns
     -------
@@ -122,8 +122,8 @@ def separate_file(
     Raises
     ------
     InputError
-        If the recording cannot be read, the separator does not know an instrument, or the files cannot be written:
-        then nothing is.
+        If the recording cannot be read, the separator does not have an instrument, or the files cannot be written;
+        then no file is written.
     """
     wanted = outputs(separator, only=only, without=without)
     source, folder = Path(path), Path(out)
@@ -132,36 +132,36 @@ def separate_file(
         rate, channels, codec = recording.rate, recording.channels, recording.codec
     _need_rate(source, rate)
     check_can_write(folder, [name + ending for name in wanted], source=source, force=force)
-    heard = _hear(source, rate, channels, codec)
-    if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and heard.peak > 1:
-        ending = ".wav"  # what a lossy recording was decoded to is beyond full scale, and flac would cut it
-    floats = ending != ".flac" and (heard.peak > 1 or codec.lower() in ("float", "double"))
+    properties = _measure(source, rate, channels, codec)
+    if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and properties.peak > 1:
+        ending = ".wav"  # a lossy recording decoded beyond full scale, which flac would clip
+    floats = ending != ".flac" and (properties.peak > 1 or codec.lower() in ("float", "double"))
     for kind in ["FLOAT"] if floats else ["PCM_16" if codec.lower() in SHORT else "PCM_24", "FLOAT"]:
         try:
-            files = _write(source, separator, folder, wanted, ending, heard, kind, force, progress)
-        except _Beyond:
+            files = _write(source, separator, folder, wanted, ending, properties, kind, force, progress)
+        except _Clipped:
             continue
-        return Separated(source, files, rate, channels, heard.length / rate, kind)
-    raise AssertionError("floating point holds everything")
+        return Separated(source, files, rate, channels, properties.length / rate, kind)
+    raise AssertionError("floats are never clipped")
 
 
 def outputs(
     separator: SeparatorLike, *, only: Sequence[str] = (), without: Sequence[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """Name the files that are to be written, without suffix, and the instruments in each.
+    """Return the names of the files to be written, without suffix, and the instruments in each.
 
     Raises
     ------
     InputError
-        If the separator does not know an instrument, or nothing is left of the mixture.
+        If the separator does not have an instrument, or nothing is left of the mixture.
     """
-    known = separator.instruments
-    alone = tuple(dict.fromkeys(_known(name, separator) for name in only))
-    muted = tuple(dict.fromkeys(_known(name, separator) for name in without))
-    rest = tuple(name for name in known if name not in muted)
+    instruments = separator.instruments
+    alone = tuple(dict.fromkeys(_match(name, separator) for name in only))
+    muted = tuple(dict.fromkeys(_match(name, separator) for name in without))
+    rest = tuple(name for name in instruments if name not in muted)
     if not rest:
-        raise InputError(f"nothing is left without {', '.join(muted)}: it is all that {separator.name} tells apart")
-    files: dict[str, tuple[str, ...]] = {name: (name,) for name in (alone if only or without else known)}
+        raise InputError(f"nothing is left without {', '.join(muted)}: {separator.name} has no other stem")
+    files: dict[str, tuple[str, ...]] = {name: (name,) for name in (alone if only or without else instruments)}
     if muted:
         files[f"without-{'-'.join(muted)}"] = rest
     safe = {re.sub(r'[/\\:*?"<>|\x00-\x1f]+', "-", name).lstrip(".") or "stem": group for name, group in files.items()}
@@ -170,12 +170,12 @@ def outputs(
     return safe
 
 
-def _known(name: str, separator: SeparatorLike) -> str:
-    found = matched(name, separator.instruments)
-    if found is None:
-        known = ", ".join(separator.instruments)
-        raise InputError(f"{separator.name} does not know the instrument {name!r}: it tells apart {known}")
-    return found
+def _match(name: str, separator: SeparatorLike) -> str:
+    instrument = matched(name, separator.instruments)
+    if instrument is None:
+        stems = ", ".join(separator.instruments)
+        raise InputError(f"{separator.name} has no stem of {name!r}: its stems are {stems}")
+    return instrument
 
 
 def _ending(source: Path, suffix: str | None) -> str:
@@ -183,7 +183,7 @@ def _ending(source: Path, suffix: str | None) -> str:
         return KEPT.get(source.suffix.lower(), ".flac")
     ending = suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}"
     if ending not in SUFFIXES:
-        raise InputError(f"stems are written as {', '.join(SUFFIXES)}, which lose nothing, and not as {suffix}")
+        raise InputError(f"stems cannot be written as {suffix!r}: use a lossless format, {', '.join(SUFFIXES)}")
     return ending
 
 
@@ -194,7 +194,8 @@ def _need_rate(source: Path, rate: int) -> None:
         raise InputError(error.problem, path=source) from None
 
 
-def _hear(source: Path, rate: int, channels: int, codec: str) -> _Heard:
+def _measure(source: Path, rate: int, channels: int, codec: str) -> _Properties:
+    """Measure the length, the level and the peak of a recording."""
     length, peak = 0, 0.0
 
     def counted() -> Iterator[Floats32]:
@@ -205,7 +206,7 @@ def _hear(source: Path, rate: int, channels: int, codec: str) -> _Heard:
             yield piece
 
     level = level_of(counted(), rate)
-    return _Heard(rate, channels, codec, length, level, peak)
+    return _Properties(rate, channels, codec, length, level, peak)
 
 
 def _copy_broadcast(source: Path, files: Sequence[Path]) -> None:
@@ -220,46 +221,47 @@ def _write(
     folder: Path,
     wanted: Mapping[str, tuple[str, ...]],
     ending: str,
-    heard: _Heard,
+    properties: _Properties,
     kind: str,
     force: bool,
     progress: Progress | None,
 ) -> dict[str, Path]:
-    """Take it apart into a temporary folder; its files appear all at the end."""
+    """Separate into a temporary folder, and move all files in place at the end."""
     names = {name: name + ending for name in wanted}
     instruments = [name for group in wanted.values() for name in group]
     whole = sorted(instruments) == sorted(separator.instruments)  # the files sum to the mixture
-    cut = done = 0
-    lent = atomic_files(folder, list(names.values()), source=source, force=force)
-    with lent as temporary, ExitStack() as stack, _said_before():
+    n_clipped = done = 0
+    temporary_files = atomic_files(folder, list(names.values()), source=source, force=force)
+    with temporary_files as temporary, ExitStack() as stack, _without_warnings():
         if ending == ".wav":
             stack.callback(_copy_broadcast, source, [temporary / name for name in names.values()])  # after the writers
         writers: list[Write] = [
             stack.enter_context(
                 audio.open_writer(
-                    temporary / name, rate=heard.rate, channels=heard.channels, codec=kind, length=heard.length,
+                    temporary / name, rate=properties.rate, channels=properties.channels, codec=kind,
+                    length=properties.length,
                     named=folder / name,
                 )
             )
             for name in names.values()
         ]  # fmt: skip
         pieces = audio.read_blocks(source, block_s=BLOCK_S)
-        for stems in separator.stream(pieces, heard.rate, level=heard.level):
+        for stems in separator.stream(pieces, properties.rate, level=properties.level):
             sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
             if kind in FULL:
-                sounds, beyond = _rounded(sounds, FULL[kind], exact=whole)
-                if beyond and ending != ".flac":
-                    raise _Beyond
-                cut += beyond
+                sounds, clipped = _rounded(sounds, FULL[kind], exact=whole)
+                if clipped and ending != ".flac":
+                    raise _Clipped
+                n_clipped += clipped
             for write, sound in zip(writers, sounds, strict=True):
                 write(sound)
             done += sounds[0].shape[1]
             if progress is not None:
-                progress(round(done / heard.rate), round(heard.length / heard.rate))
-    if cut:
+                progress(round(done / properties.rate), round(properties.length / properties.rate))
+    if n_clipped:
         _log.warning(
-            "%s: %d samples of stems are beyond full scale, which flac cannot hold: what is beyond is in the other "
-            "files; --suffix .wav keeps it in place", source, cut,
+            "%s: %d samples of stems are beyond full scale, which flac cannot represent: the excess is in the other "
+            "files; --suffix .wav avoids this", source, n_clipped,
         )  # fmt: skip
     return {name: folder / file for name, file in names.items()}
 
@@ -270,25 +272,25 @@ def _sum(stems: Iterable[Floats32]) -> Floats32:
 
 
 def _rounded(sounds: Sequence[Floats32], full: int, *, exact: bool) -> tuple[list[Any], int]:
-    """Samples as integers up to `full`, and how many do not fit; if exact, they sum to the rounded sum of all."""
+    """Return samples as integers up to `full`, and how many are clipped; if exact, they sum to the rounded sum."""
     wide = [np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(full)).astype(np.int32) for sound in sounds]
-    beyond = sum(int(np.count_nonzero(np.abs(sound) > full)) for sound in wide)
-    held = [np.clip(sound, -full, full - 1) for sound in wide]
+    n_clipped = sum(int(np.count_nonzero(np.abs(sound) > full)) for sound in wide)
+    clipped = [np.clip(sound, -full, full - 1) for sound in wide]
     if exact:
         total = np.rint(np.clip(_sum(sounds), -1, 1) * np.float32(full)).astype(np.int32)
-        rest = np.minimum(total, full - 1) - np.sum(held, axis=0, dtype=np.int32)
-        for number in reversed(range(len(held))):
+        rest = np.minimum(total, full - 1) - np.sum(clipped, axis=0, dtype=np.int32)
+        for number in reversed(range(len(clipped))):
             if not rest.any():
                 break
-            fuller = np.clip(held[number] + rest, -full, full - 1)
-            rest -= fuller - held[number]
-            held[number] = fuller
-    return held, beyond
+            fuller = np.clip(clipped[number] + rest, -full, full - 1)
+            rest -= fuller - clipped[number]
+            clipped[number] = fuller
+    return clipped, n_clipped
 
 
 @contextmanager
-def _said_before() -> Iterator[None]:
-    """Keep what was said of a recording when it was heard first from being said again."""
+def _without_warnings() -> Iterator[None]:
+    """Suppress warnings about a recording that were printed when it was read first."""
     log = logging.getLogger("levada.io.audio_backends")
 
     def silent(_: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of recordings, taken apart one after the other: a folder of files each."""
+"""Separate the recordings of a folder: a folder of stems for each recording."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def separate_folder(
     progress: Callable[[int, int], None] | None = None,
     suffix: str | None = None,
 ) -> BatchReport:
-    """Take apart every recording in a folder and the folders inside it; a killed run goes on where it was.
+    """Separate every recording in a folder and its subfolders; an interrupted run is resumed.
 
     Parameters
     ----------
     folder : path-like
     separator : Separator
     out : path-like
-        Where a folder of stems is made for each recording, in folders like those of the recordings.
+        The folder of the results: a folder of stems for each recording, in the same subfolders.
     only, without, suffix
         As in `separate_file`.
     table : path-like, optional
-        Write a row for each recording here (.csv, .jsonl), also when interrupted.
+        A file with a row for each recording (.csv, .jsonl), written even if interrupted.
     force : bool
-        Take apart again what has been before.
+        Separate again recordings that are already separated.
     progress : callable, optional
-        Told how many seconds are done, and of how many, where these are known.
+        Called with the seconds done and all seconds.
 
     Returns
     -------
@@ -52,20 +52,20 @@ def separate_folder(
     Raises
     ------
     InputError
-        If there is nothing to take apart, the separator does not know an instrument, or `out` is the folder itself,
+        If there is no recording, the separator does not have an instrument, or `out` is the folder itself,
         holds stems of another model or cannot be written.
     """
     if Path(out).resolve() == Path(folder).resolve():
         raise InputError("holds the recordings: choose another folder for their stems", path=out)
-    outputs(separator, only=only, without=without)  # what is not known is said before the work
+    outputs(separator, only=only, without=without)  # raises before any work is done
 
     def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         lengths = {path: _length_s(path) for path in recordings} if progress is not None else {}
         done_s, total_s = 0, sum(lengths.values())
         for path in recordings:
-            tell = None if progress is None else _after(progress, done_s, total_s)
+            update = None if progress is None else _after(progress, done_s, total_s)
             done_s += lengths.get(path, 0)
-            yield path, partial(_separate, path, separator, only=only, without=without, progress=tell, suffix=suffix)
+            yield path, partial(_separate, path, separator, only=only, without=without, progress=update, suffix=suffix)
 
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
     variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
@@ -83,7 +83,7 @@ def _length_s(path: Path) -> int:
     try:
         return round(audio.info(path).duration_s)
     except InputError:
-        return 0  # it is said when its turn comes
+        return 0  # reported when it is separated
 
 
 def _after(progress: Callable[[int, int], None], before_s: int, total_s: int) -> Callable[[int, int], None]:

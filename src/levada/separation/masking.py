@@ -1,8 +1,8 @@
-"""Masks on the spectra of a mixture, in pieces without a seam.
+"""Separation by masks on the spectra of a mixture, in consecutive pieces.
 
-A mask says how much of each bin, at each moment, belongs to an instrument. Masks of all instruments sum to one, the
-spectra keep the mixture's phases, and so the stems sum to the mixture. An hour goes through in pieces: each is heard
-with as much before and after it as its masks depend on, which gives what the whole would.
+A mask is the share of an instrument in each bin of each frame. Masks of all instruments sum to one and the phases are
+those of the mixture, so that stems sum to the mixture. Long recordings are processed in pieces: each with the context
+that its masks depend on, so that the result is that of the whole recording at once.
 """
 
 from __future__ import annotations
@@ -27,61 +27,61 @@ Spans = Mapping[str, list[tuple[float, float]]]
 Progress = Callable[[int, int], None]
 
 PIECE_FRAMES = 384
-"""Frames, 23 ms apart, that are taken apart at once, and a few on either side: 9 s, however long the recording is."""
+"""Frames, 23 ms apart, that are separated at once, without their context: 9 s."""
 SHORTEST = 64
 
 
 class SeparatorLike(Protocol):
-    """Anything that takes mixtures apart, and what must be known of it."""
+    """A separator: its name, instruments and training data, and how it separates."""
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """What it tells apart."""
+        """Names of the stems."""
 
     @property
     def identity(self) -> str:
-        """Changes whenever its stems might."""
+        """A digest that changes whenever its stems might."""
 
     @property
     def trained_on(self) -> Spans:
-        """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
+        """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
 
     def separate(self, audio: Floats32, rate: int, /, *, progress: Progress | None = None) -> Mapping[str, Floats32]:
-        """Each instrument of a mixture in memory; they sum to it."""
+        """Separate a mixture in memory; the stems sum to it."""
 
     def stream(self, pieces: Iterator[Floats32], rate: int, /, *, level: float) -> Iterator[dict[str, Floats32]]:
-        """Each instrument of a mixture that comes in pieces, as it comes, in memory that does not grow."""
+        """Separate a mixture in consecutive pieces, in constant memory."""
 
 
 @dataclass(frozen=True)
 class MaskSeparator:
-    """A separator from anything that gives masks.
+    """A separator by masks.
 
     Parameters
     ----------
     name : str
-        What tables call it.
+        Name in tables.
     instruments : tuple of str
-        What it tells apart, in the order of the masks.
+        Names of the stems, in the order of the masks.
     masks : callable
-        From the power of a mixture, float32 [shape=(frames, bins)] and the mean of its channels, the level of the whole
+        From the power of a mixture, float32 [shape=(frames, bins)], mean of its channels, the level of the whole
         recording (see `level_of`) and the rate in Hz, to float32 [shape=(instruments, frames, bins)]. They sum to one.
     context_frames : int
-        How far beyond a frame, on either side, its mask depends on what there is.
+        Frames on either side that the mask of a frame depends on.
     stride_frames : int
-        Pieces begin at a multiple of so many frames.
+        Pieces begin at multiples of so many frames.
     identity : str
-        Changes whenever its stems might.
+        A digest that changes whenever its stems might.
     trained_on : mapping
-        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
+        SHA-256 of each recording it was trained on -> the spans used, in seconds.
     piece_frames : int
-        Frames taken apart at once, of a stereo recording: more takes more memory and changes nothing else.
+        Frames of a stereo recording that are separated at once; affects only memory.
     restrict : callable, optional
-        From some of the instruments to the separator of these; see `restricted`.
+        From some of the instruments to a separator of these; see `restricted`.
     """
 
     name: str
@@ -105,13 +105,13 @@ class MaskSeparator:
         Returns
         -------
         MaskSeparator
-            Its stems are these, and sum to the mixture; itself if it cannot leave any out.
+            A separator whose stems are these and sum to the mixture; itself if it cannot be restricted.
         """
         kept = [name for name in self.instruments if name in instruments]
         return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
-        """Each instrument of a mixture in memory.
+        """Separate a mixture in memory.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class MaskSeparator:
         rate : int
             In Hz.
         progress : callable, optional
-            Told how many seconds are done, and of how many.
+            Called with the seconds done and all seconds.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class MaskSeparator:
         return gathered(self.instruments, sound, rate, self.stream([sound], rate, level=level), progress)
 
     def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
-        """Each instrument of a mixture that comes in pieces.
+        """Separate a mixture in consecutive pieces.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ def masked(
     stride: int = 1,
     size: int = PIECE_FRAMES,
 ) -> Iterator[dict[str, Floats32]]:
-    """Take a mixture apart piece by piece, with masks of each piece.
+    """Separate a mixture in consecutive pieces, with masks of each piece.
 
     Parameters
     ----------
@@ -181,13 +181,13 @@ def masked(
     rate : int
     instruments : sequence of str
     masks_at : callable
-        From the power of consecutive frames [shape=(frames, bins)], and which frame is the first, to masks.
+        From the power of consecutive frames [shape=(frames, bins)], and the number of the first frame, to masks.
     context : int
         Frames on either side that masks depend on.
     stride : int
-        Every first frame is a multiple of this.
+        Pieces begin at multiples of so many frames.
     size : int
-        Frames at once of a stereo recording at 44.1 kHz; fewer where there is more in each.
+        Frames at once of a stereo recording at 44.1 kHz; fewer for more channels or bins.
 
     Yields
     ------
@@ -195,39 +195,39 @@ def masked(
     """
     stft = Stft(rate)
     before = -(-(context + 1) // stride) * stride  # the frame before a piece is half of its first samples
-    held: Complex64 | None = None
-    first = at = given = 0  # the first frame held, the first not taken apart yet, and samples given
+    buffer: Complex64 | None = None
+    first = at = yielded = 0  # first frame of the buffer, first frame not separated yet, and samples yielded
     for spectra, length, last in _spectra(pieces, stft):
-        if held is None:
+        if buffer is None:
             size = _fitting(size, stride, spectra)
-        held = spectra if held is None else np.concatenate([held, spectra], axis=1)
-        end = first + held.shape[1]
+        buffer = spectra if buffer is None else np.concatenate([buffer, spectra], axis=1)
+        end = first + buffer.shape[1]
         while at < end and (last or end >= at + size + context):
             to = end if last and end <= at + size + context else at + size
-            seen = held[:, : min(end, to + context) - first]
-            power = np.mean(seen.real**2 + seen.imag**2, axis=0)
+            visible = buffer[:, : min(end, to + context) - first]
+            power = np.mean(visible.real**2 + visible.imag**2, axis=0)
             masks = masks_at(power, first)
             start = max(0, at - 1)
-            count = length - given if last and to == end else (to - 1 - start) * stft.hop
-            mine = slice(start - first, to - first)
+            count = length - yielded if last and to == end else (to - 1 - start) * stft.hop
+            inner = slice(start - first, to - first)
             yield {
-                name: stft.inverse(held[:, mine] * masks[number, mine], count)
+                name: stft.inverse(buffer[:, inner] * masks[number, inner], count)
                 for number, name in enumerate(instruments)
             }
-            given, at = given + count, to
+            yielded, at = yielded + count, to
             keep = max(first, at - before)
-            held, first = held[:, keep - first :], keep
+            buffer, first = buffer[:, keep - first :], keep
 
 
 def _fitting(size: int, stride: int, spectra: Complex64) -> int:
-    """How many frames at once take as much memory as those of a stereo recording at 44.1 kHz, or less."""
+    """Return how many frames take as much memory as `size` frames of a stereo recording at 44.1 kHz."""
     channels, _, bins = spectra.shape
     fewer: int = max(SHORTEST, size * 2 * Stft(44100).n_bins // (channels * bins))
     return -(-max(1, min(size, fewer)) // stride) * stride
 
 
 def _spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64, int, bool]]:
-    """Frames of a recording as they are complete, how many samples have come, and whether these are the last."""
+    """Yield consecutive frames, the number of samples read so far, and whether these frames are the last."""
     hop, block = stft.hop, PIECE_FRAMES * stft.hop
     rest: Floats32 | None = None
     length = 0
@@ -247,7 +247,7 @@ def _spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64
 
 
 def level_of(pieces: Iterable[Floats32], rate: int) -> float:
-    """How loud a recording is: the power of a band, in the mean over bands, frames and channels.
+    """Compute the level of a recording: its power, mean over bands, frames and channels.
 
     Parameters
     ----------
@@ -270,18 +270,18 @@ def level_of(pieces: Iterable[Floats32], rate: int) -> float:
 
 
 def matched(name: str, instruments: Sequence[str]) -> str | None:
-    """Find which of a separator's instruments somebody means.
+    """Find the instrument of a separator that a name stands for.
 
     Parameters
     ----------
     name : str
-        In any spelling, or another name of the same voice: "ganzá" where there is "shaker".
+        In any spelling, or another name of the same voice, such as "ganzá" for "shaker".
     instruments : sequence of str
 
     Returns
     -------
     str or None
-        Nothing if it is none of them, or could be several.
+        None if no instrument fits, or several do.
     """
     exact = [one for one in instruments if slug(one) == slug(name)]
     exact = exact or [one for one in instruments if normalise_name(one) == normalise_name(name)]
@@ -290,17 +290,17 @@ def matched(name: str, instruments: Sequence[str]) -> str | None:
     voice = find_voice(name, among=instruments)
     if voice in (None, OTHER):
         return None
-    found = [one for one in instruments if find_voice(one, among=instruments) == voice]
-    return found[0] if len(found) == 1 else None
+    same_voice = [one for one in instruments if find_voice(one, among=instruments) == voice]
+    return same_voice[0] if len(same_voice) == 1 else None
 
 
 def sound_of(samples: npt.ArrayLike) -> Floats32:
     """Check samples in memory: float32 [shape=(channels, samples)], all finite."""
     sound = audio.channels_first(samples)
     if sound.ndim != 2 or not sound.size:
-        raise InputError(f"there are no samples to take apart: shape {sound.shape}")
+        raise InputError(f"there are no samples to separate: shape {sound.shape}")
     if not np.isfinite(sound).all():
-        raise InputError("the samples to take apart are not all finite")
+        raise InputError("the samples to separate are not all finite")
     return sound
 
 
@@ -311,7 +311,7 @@ def gathered(
     pieces: Iterable[Mapping[str, Floats32]],
     progress: Progress | None,
 ) -> dict[str, Floats32]:
-    """Put pieces of stems together."""
+    """Concatenate pieces of stems."""
     stems, done = {name: np.empty_like(sound) for name in instruments}, 0
     for piece in pieces:
         count = next(iter(piece.values())).shape[1]

@@ -1,4 +1,4 @@
-"""Where masks come from: networks, dictionaries, and the true stems themselves."""
+"""Separators by masks of a network, of NMF dictionaries, or of the true stems (oracle)."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def network_separator(
     identity: str = "",
     trained_on: Spans | None = None,
 ) -> MaskSeparator:
-    """A separator from a network.
+    """Return the separator of a network.
 
     Parameters
     ----------
     net : nn.Module
         A mask network or a U-Net: see `levada.separation.networks`.
     name : str
-        What tables call it.
+        Name in tables.
     instruments : mapping of str to str, optional
-        Names of what it is to tell apart -> what the network calls it; all that it knows by default. What is left out
-        gets nothing, as if it did not play.
+        Names of stems -> instruments of the network; all of its instruments by default. Those left out get no share of
+        the mixture, as if they were silent.
     identity : str
-        Changes whenever the weights do.
+        A digest that changes with the weights.
     trained_on : mapping, optional
-        SHA-256 of each recording it was trained on -> the stretches used, in seconds.
+        SHA-256 of each recording it was trained on -> the spans used, in seconds.
 
     Returns
     -------
@@ -57,14 +57,14 @@ def network_separator(
     Raises
     ------
     InputError
-        If the network does not know one of the instruments, or two names mean the same.
+        If the network lacks one of the instruments, or two names are of the same instrument.
     """
     names, rows = _chosen(net.instruments, instruments)
-    hear = partial(_of_magnitudes if hasattr(net, "masks") else _of_bands, net.eval(), rows)
+    masks = partial(_of_magnitudes if hasattr(net, "masks") else _of_bands, net.eval(), rows)
     return MaskSeparator(
         name,
         names,
-        hear,
+        masks,
         context_frames=net.context_frames,
         stride_frames=getattr(net, "stride_frames", 1),
         identity=_identity(identity, instruments),
@@ -81,12 +81,12 @@ def nmf_separator(
     identity: str = "",
     trained_on: Spans | None = None,
 ) -> MaskSeparator:
-    """A separator from dictionaries learnt by supervised NMF; parameters as in `network_separator`.
+    """Return the separator of dictionaries learnt by supervised NMF; parameters as in `network_separator`.
 
     Raises
     ------
     InputError
-        If the dictionaries lack one of the instruments, or two names mean the same.
+        If the dictionaries lack one of the instruments, or two names are of the same instrument.
     """
     names, rows = _chosen(dictionaries.instruments, instruments)
     return MaskSeparator(
@@ -103,12 +103,12 @@ def nmf_separator(
 
 
 def oracle(stems: Mapping[str, Floats32], rate: int, *, bands: bool = False) -> Oracle:
-    """The ceiling of all that works with masks: the ideal ratio of the true stems' powers.
+    """Return a separator with ideal ratio masks, from the powers of the true stems: an upper bound for masks.
 
     Parameters
     ----------
     stems : mapping of str to float32 [shape=(channels, samples)]
-        The true ones.
+        The true stems.
     rate : int
         In Hz.
     bands : bool
@@ -125,13 +125,13 @@ def oracle(stems: Mapping[str, Floats32], rate: int, *, bands: bool = False) -> 
     """
     sounds = {name: sound_of(stem) for name, stem in stems.items()}
     if len({sound.shape for sound in sounds.values()}) != 1:
-        raise InputError("true stems are as long as each other and have the same channels; there must be some")
+        raise InputError("true stems must have the same length and number of channels, and there must be at least one")
     return Oracle(tuple(sounds), np.stack(list(sounds.values())), rate, bands)
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """A separator that knows the true stems of one mixture.
+    """A separator with ideal ratio masks of one mixture.
 
     Parameters
     ----------
@@ -152,21 +152,21 @@ class Oracle:
     trained_on: Spans = field(default_factory=dict)
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
-        """Each instrument of the mixture whose true stems are known.
+        """Separate the mixture of the true stems.
 
         Raises
         ------
         InputError
-            If it is not as long, or of another rate.
+            If its length or rate differs from that of the true stems.
         """
         sound = sound_of(samples)
         if rate != self.rate or sound.shape[1] != self.true.shape[-1]:
-            raise InputError("the oracle knows one mixture, and this is as long as another, or of another rate")
+            raise InputError("the oracle separates only the mixture of its true stems: the length or the rate differs")
         pieces = self.stream([sound], rate, level=level_of([sound], rate))
         return gathered(self.instruments, sound, rate, pieces, progress)
 
     def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float = 0.0) -> Iterator[dict[str, Floats32]]:  # noqa: ARG002
-        """The same, of a mixture that comes in pieces; it needs no level."""
+        """Separate the mixture in consecutive pieces; the level is not used."""
         return masked(pieces, rate, self.instruments, self._masks)
 
     def _masks(self, power: Floats32, first: int) -> Floats32:
@@ -182,21 +182,23 @@ class Oracle:
         return _to_one(powers)
 
 
-def _chosen(known: tuple[str, ...], wanted: Mapping[str, str] | None) -> tuple[tuple[str, ...], list[int]]:
-    """Names, and which of the model's masks they are."""
+def _chosen(available: tuple[str, ...], wanted: Mapping[str, str] | None) -> tuple[tuple[str, ...], list[int]]:
+    """Return the names of stems, and the index of the mask of each."""
     if wanted is None:
-        return tuple(known), list(range(len(known)))
-    unknown = [theirs for theirs in wanted.values() if theirs not in known]
+        return tuple(available), list(range(len(available)))
+    unknown = [name for name in wanted.values() if name not in available]
     if unknown or not wanted:
-        raise InputError(f"the model does not know {', '.join(unknown) or 'nothing'}: it knows {', '.join(known)}")
-    rows = [known.index(theirs) for theirs in wanted.values()]
+        raise InputError(
+            f"the model has no stem of {', '.join(unknown) or 'nothing'}: its stems are {', '.join(available)}"
+        )
+    rows = [available.index(name) for name in wanted.values()]
     if len(set(rows)) < len(rows):
-        raise InputError(f"two of {', '.join(wanted)} are one to the model, and cannot be told apart")
+        raise InputError(f"two of {', '.join(wanted)} are the same instrument of the model, which cannot separate them")
     return tuple(wanted), rows
 
 
 def _named(names: tuple[str, ...], instruments: Mapping[str, str] | None) -> dict[str, str]:
-    """Names of the stems -> what the model calls them."""
+    """Return the names of stems -> instruments of the model."""
     return dict(instruments) if instruments is not None else {name: name for name in names}
 
 
@@ -204,13 +206,13 @@ def _restrict(
     make: Callable[..., MaskSeparator],
     model: Any,
     name: str,
-    called: Mapping[str, str],
+    sources: Mapping[str, str],
     identity: str,
     trained_on: Spans | None,
     instruments: Sequence[str],
 ) -> MaskSeparator:
-    """The separator of some of the instruments."""
-    chosen = {one: called[one] for one in instruments}
+    """Return the separator of some of the instruments."""
+    chosen = {one: sources[one] for one in instruments}
     return make(model, name=name, instruments=chosen, identity=identity, trained_on=trained_on)
 
 
@@ -246,11 +248,11 @@ def _of_dictionaries(dictionaries: Dictionaries, rows: list[int], power: Floats3
 
 
 def _restricted(masks: Floats32, rows: list[int]) -> Floats32:
-    """Share all among some."""
+    """Select masks, and scale them so that they sum to one."""
     return masks if rows == list(range(len(masks))) else _to_one(masks[rows])
 
 
-def _to_one(shares: Floats32) -> Floats32:
-    """Scale shares so that they sum to one; equal ones where there is nothing."""
-    shares = shares + SMALLEST
-    return np.asarray(shares / shares.sum(axis=0), np.float32)
+def _to_one(masks: Floats32) -> Floats32:
+    """Scale masks so that they sum to one; equal ones where all are zero."""
+    masks = masks + SMALLEST
+    return np.asarray(masks / masks.sum(axis=0), np.float32)

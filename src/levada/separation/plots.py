@@ -56,14 +56,14 @@ def plot_leakage(path: str | Path, panels: Sequence[Leaks], *, force: bool = Fal
     Raises
     ------
     InputError
-        If there is nothing to draw, a matrix does not fit its labels, or the file exists, cannot be written or has an
+        If there is nothing to plot, a matrix does not fit its labels, or the file exists, cannot be written or has an
         unknown suffix.
     MissingExtra
         If matplotlib is not installed.
     """
     drawn = [panel for panel in panels if panel.stems and panel.instruments]
     if not drawn:
-        raise InputError("there is nothing to draw: no stem was scored")
+        raise InputError("there is nothing to plot: no stem was scored")
     for panel in drawn:
         expected = (len(panel.stems), len(panel.instruments))
         if np.shape(panel.shares) != expected:
@@ -108,7 +108,7 @@ def plot_stems(
     Raises
     ------
     InputError
-        If there is nothing to draw, a stem is not as long as the mixture, or the file exists, cannot be written or has
+        If there is nothing to plot, a stem is not as long as the mixture, or the file exists, cannot be written or has
         an unknown suffix.
     MissingExtra
         If matplotlib is not installed.
@@ -116,7 +116,7 @@ def plot_stems(
     audio = {"mixture": np.atleast_2d(mixture)} | {name: np.atleast_2d(stem) for name, stem in stems.items()}
     length = audio["mixture"].shape[-1]
     if not length or not stems:
-        raise InputError("there is nothing to draw: no stems, or no samples")
+        raise InputError("there is nothing to plot: no stems, or no samples")
     for name, sound in audio.items():
         if sound.shape[-1] != length:
             raise InputError(f"the stem {name} has {sound.shape[-1]} samples, and the mixture {length}")

@@ -43,7 +43,7 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
     Raises
     ------
     InputError
-        If there is no such model, it is damaged or a tracker, or does not know an instrument.
+        If there is no such model, it is damaged or a tracker, or it does not have an instrument.
     MissingExtra
         If it belongs to another project that is not installed.
     """
@@ -88,24 +88,26 @@ def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tra
 
 
 def _chosen(
-    known: tuple[str, ...], wanted: Sequence[str], tradition: Tradition | None, folder: Path
+    available: tuple[str, ...], wanted: Sequence[str], tradition: Tradition | None, folder: Path
 ) -> dict[str, str] | None:
-    """Names of what is to be told apart, and what the model calls it; nothing for all that it knows."""
-    names = {one: one for one in known}
+    """Return the names of stems -> instruments of the model; None for all of its instruments."""
+    names = {one: one for one in available}
     if tradition is not None:
-        names = {name: voice for name, voice in stem_names(tradition).items() if voice in known}
+        names = {name: voice for name, voice in stem_names(tradition).items() if voice in available}
         missing = [name for name in stem_names(tradition) if name not in names]
         if missing and names:
             _log.warning("the model was not trained on %s of %s: left out", ", ".join(missing), tradition.name)
         if not names:
-            raise InputError(f"the model knows no instrument of {tradition.name}: it knows {', '.join(known)}")
+            raise InputError(
+                f"the model has no stem of an instrument of {tradition.name}: its stems are {', '.join(available)}"
+            )
     if not wanted:
         return names if tradition is not None else None
-    found = {name: matched(name, tuple(names)) for name in wanted}
-    unknown = [name for name, one in found.items() if one is None]
+    matches = {name: matched(name, tuple(names)) for name in wanted}
+    unknown = [name for name, one in matches.items() if one is None]
     if unknown:
-        raise InputError(f"does not know {', '.join(unknown)}: it tells apart {', '.join(names)}", path=folder)
-    return {name: names[one] for name, one in found.items() if one is not None}
+        raise InputError(f"has no stem of {', '.join(unknown)}: its stems are {', '.join(names)}", path=folder)
+    return {name: names[one] for name, one in matches.items() if one is not None}
 
 
 def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:
@@ -144,7 +146,7 @@ def separator_of(
     Raises
     ------
     InputError
-        If it does not know an instrument.
+        If it does not have an instrument.
     """
     if not isinstance(model, nmf.Dictionaries) and model.net.kind == "demucs":
         from levada.separation.external.demucs import DemucsSeparator

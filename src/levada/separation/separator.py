@@ -127,7 +127,7 @@ class Separator(LoadedModel):
         Raises
         ------
         InputError
-            If there is no such model, it is damaged or a tracker, or does not know an instrument.
+            If there is no such model, it is damaged or a tracker, or it does not have an instrument.
         MissingExtra
             If it belongs to another project that is not installed.
         """
