@@ -173,6 +173,7 @@ class TestDecoder:
         assert weights[3] == max(weights.values())
         assert weights[3] > 0.5
 
+    @pytest.mark.slow
     def test_every_strategy_carries_the_priors_of_its_labels(self, base, span, tmp_path):
         assert (
             finetune([span], base=base, settings=QUICK, folder=tmp_path).decoder == decoder([span], base=base).decoder

@@ -194,6 +194,7 @@ def test_posteriors_peak_at_the_beats() -> None:
     assert result[:, 0].sum() == pytest.approx(len(beats), abs=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_numpy_and_numba_give_the_same_beats(seed: int) -> None:
     pytest.importorskip("numba")
@@ -227,6 +228,7 @@ def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_beats(activations, impl="numba")
 
 
+@pytest.mark.slow
 def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     activations = heard(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)
@@ -294,6 +296,7 @@ def test_unknown_impl() -> None:
         decode_beats(np.zeros((10, 2)), impl="cuda")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_same_as_madmom() -> None:
     """Where madmom is installed: the same beats, given one metre at a time as there."""
     pytest.importorskip("madmom", exc_type=Exception)

@@ -335,6 +335,7 @@ class TestFiles:
         assert found["kinds"]["late"] == {"phase shift": 2}
 
 
+@pytest.mark.slow
 def test_processes_give_the_same(tracks):
     trackers = {"right": Right(), "late": Late()}
     alone, together = evaluate(tracks, trackers), evaluate(tracks, trackers, processes=2)
@@ -350,6 +351,7 @@ class Killed(Right):
         return super().track(samples, rate)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_one_recording(tracks):
     done = []
     result = evaluate(tracks, {"right": Right(), "it": Killed()}, processes=2, progress=lambda *a: done.append(a[:2]))

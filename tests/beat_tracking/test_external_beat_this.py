@@ -333,6 +333,7 @@ class TestTracker:
         tracker.track(np.zeros((2, 500), np.float32), 44_100)
 
 
+@pytest.mark.slow
 class TestAdapt:
     """Fine-tuning, through `BeatTracker.adapt` and the command, with a tiny network of the package's class."""
 

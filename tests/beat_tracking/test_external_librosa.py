@@ -109,6 +109,7 @@ class TestRefuses:
         with pytest.raises(InputError, match="not all finite"):
             rival.tracker().track(np.full((1, 44100), np.inf, np.float32), 44100)
 
+    @pytest.mark.slow
     def test_fails_on_one_recording_and_not_on_the_next(self, monkeypatch):
         tracker = rival.tracker()
 

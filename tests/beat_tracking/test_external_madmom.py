@@ -143,6 +143,7 @@ class TestTracker:
         assert "non-commercial" in said
 
 
+@pytest.mark.slow
 @needs_madmom
 class TestTrackerRefuses:
     def test_hints(self, music):
@@ -214,6 +215,7 @@ class TestMissing:
             rival.weights(model)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("has_tcns")
 class TestNetworks:
     @pytest.mark.parametrize("model", range(1, 9))

@@ -142,6 +142,7 @@ class TestFrontEnd:
 
 
 class TestNetwork:
+    @pytest.mark.slow
     @pytest.mark.parametrize("frames", [1, 1488, 1489, 3200])
     def test_hears_recordings_of_any_length_as_the_package_does(self, net, package, frames):
         bands = music(frames)
@@ -246,6 +247,7 @@ class TestGivenABeat:
         assert logits.grad.tolist() == pytest.approx([0.0, quotient - truth], abs=1e-5)
 
 
+@pytest.mark.slow
 class TestTraining:
     def batches(self, start: int):
         """Strokes that begin a bar are high, the others low; there is a little noise."""

@@ -174,6 +174,7 @@ def test_a_folder_keeps_it(tmp_path):
         assert torch.equal(again(bands()), net(bands()))
 
 
+@pytest.mark.slow
 class TestTraining:
     def test_overfits_one_excerpt(self, tmp_path):
         ear = FRONT_ENDS[Crnn.front_end]

@@ -207,6 +207,7 @@ def told_apart(index, settings):
     return Piece(bands, Beats(beats, np.arange(len(beats)) % 4 + 1))
 
 
+@pytest.mark.slow
 class TestStream:
     @pytest.fixture
     def stream(self, monkeypatch):

@@ -242,6 +242,7 @@ class TestWorth:
         assert verdict_text(collect(read_runs(tmp_path))) == []
 
 
+@pytest.mark.slow
 class TestNumbers:
     def test_csv_has_one_number_a_cell(self, written):
         def rows(name):

@@ -218,6 +218,7 @@ class TestShipped:
         assert np.mean(tempi) == pytest.approx(mean, abs=0.4 * deviation + 0.01 * mean)
         assert np.std(tempi) == pytest.approx(deviation, rel=0.3, abs=0.025 * mean)
 
+    @pytest.mark.slow
     def test_strokes_and_their_timing(self, path):
         tradition = self.everybody(path)
         cycle_s = tradition.beats * 60 / tradition.tempo_bpm[0]

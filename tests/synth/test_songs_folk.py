@@ -175,6 +175,7 @@ def test_tunes_need_music21_and_its_corpus(monkeypatch: pytest.MonkeyPatch, tmp_
     folk._texts.cache_clear()
 
 
+@pytest.mark.slow
 @needs_music21
 def test_tunes_of_music21() -> None:
     known = "music21" in sys.modules
@@ -192,6 +193,7 @@ def test_tunes_of_music21() -> None:
         read_tune("essenFolksong/han1/1")
 
 
+@pytest.mark.slow
 @needs_music21
 @pytest.mark.filterwarnings("ignore")
 def test_music21_reads_the_same() -> None:
