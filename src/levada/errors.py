@@ -10,26 +10,32 @@ import logging
 import math
 import pickle
 import signal
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = [
     "InputError",
     "Interrupted",
     "MissingExtra",
     "Warned",
+    "check_integer",
     "check_number",
     "collected_warnings",
     "log_again",
     "os_error_text",
+    "quiet",
+    "settings_from",
     "suggest",
     "to_picklable",
     "wrap_read_errors",
 ]
 
+Settings = TypeVar("Settings")
 Warned = tuple[str, int, str]
 """A warning as it can be sent to another process: the name of its logger, its level and its message."""
 
@@ -175,9 +181,31 @@ def collected_warnings() -> Iterator[list[Warned]]:
         logger.handlers, logger.propagate = handlers, propagate
 
 
-def log_again(warnings: Iterable[Warned]) -> None:
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Ignore Python's warnings, and what loggers of other libraries log below an error.
+
+    Parameters
+    ----------
+    *names : str
+        Of the loggers.
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def log_again(warned: Iterable[Warned]) -> None:
     """Log what `collected_warnings` collected, here or in another process."""
-    for name, level, message in warnings:
+    for name, level, message in warned:
         logging.getLogger(name).log(level, "%s", message)
 
 
@@ -233,6 +261,44 @@ def check_number(name: str, value: object, least: float, most: float = math.inf)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
         limits = f", {least:g} or above" if most == math.inf else f" from {least:g} to {most:g}"
         raise InputError(f"{name} must be a number{limits}, not {value!r}")
+
+
+def check_integer(name: str, value: object, least: int, most: int) -> None:
+    """Check that a setting is a whole number in a range.
+
+    Raises
+    ------
+    InputError
+        If it is not; the message has its name.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def settings_from(kind: type[Settings], values: Mapping[str, Any], *, noun: str = "settings") -> Settings:
+    """Make a dataclass of settings from a mapping, as of `dataclasses.asdict` or a JSON file.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass, which checks its values.
+    values : mapping of str to object
+        Any of the fields; the others keep their defaults.
+    noun : str
+        What they are called in messages.
+
+    Raises
+    ------
+    InputError
+        If this is no mapping, a key is unknown or a value is invalid.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{noun} must be a table of names and values, not {values!r}")
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    unknown = [str(key) for key in values if key not in names]
+    if unknown:
+        raise InputError(f"unknown {noun} {', '.join(unknown)}; there are {', '.join(names)}")
+    return kind(**values)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io.files import atomic_file, atomic_folder
-from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_config
+from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_card, read_config
 from levada.version import __version__
 
-__all__ = ["folder_digest", "model_digest", "read_tensors", "write_card", "write_model"]
+__all__ = ["folder_digest", "model_digest", "read_model", "read_tensors", "wrap_damage", "write_card", "write_model"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -119,6 +120,47 @@ def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
     if not _finite(tensors):
         raise InputError("is damaged: it holds numbers that are not finite", path=path)
     return tensors
+
+
+@contextmanager
+def wrap_damage(folder: str | Path) -> Iterator[None]:
+    """Name the settings of a model in what is wrong with them: an `InputError` that names no file."""
+    try:
+        yield
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(f"is damaged: {error}", path=Path(folder) / CONFIG) from None
+
+
+def read_model(
+    folder: str | Path, *, network: str, noun: str
+) -> tuple[dict[str, Any], Card, dict[str, npt.NDArray[Any]]]:
+    """Read a model without a network.
+
+    Parameters
+    ----------
+    folder : path-like
+    network : str
+        What kind of model it must be.
+    noun : str
+        What such a model consists of.
+
+    Returns
+    -------
+    config : dict
+    card : Card
+    tensors : dict of str to array
+
+    Raises
+    ------
+    InputError
+        If it is another kind of model, or damaged.
+    """
+    config = read_config(folder)
+    if config["network"] != network:
+        raise InputError(f"holds no {noun}: it is a {config['network']}", path=folder)
+    return config, read_card(folder), read_tensors(folder)
 
 
 def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors, decoder: Mapping[str, Any]) -> str:

@@ -7,12 +7,10 @@ a function of the step, so that a resumed run sees what an unbroken one would ha
 from __future__ import annotations
 
 import csv
-import logging
 import math
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from levada.errors import InputError, Interrupted, MissingExtra
+from levada.errors import InputError, Interrupted, MissingExtra, quiet
 from levada.io.files import atomic_file
 
 __all__ = ["Batch", "FitSettings", "Loss", "fit"]
@@ -140,7 +138,7 @@ def fit(
     _forget(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
     watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every, save_every_s)
-    with _interruptible(watcher), _quiet(), torch.random.fork_rng(devices=()):
+    with _interruptible(watcher), quiet("lightning.pytorch", "lightning.fabric"), torch.random.fork_rng(devices=()):
         trainer = lightning.Trainer(
             accelerator="auto",
             devices=1,
@@ -340,19 +338,3 @@ def _interruptible(watcher: Any) -> Iterator[None]:
 
 class _AtOnce(BaseException):
     """A second signal; Lightning ends the process upon a `KeyboardInterrupt`, and lets this one through."""
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's remarks about loggers and workers are not the user's concern."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

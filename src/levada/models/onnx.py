@@ -7,15 +7,12 @@ number of frames is free. A file is written only if ONNX Runtime gives what torc
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError, MissingExtra, quiet
 from levada.io.files import atomic_file
 from levada.learning.card import lineage
 
@@ -126,7 +123,7 @@ def _proto(net: nn.Module, bands: int, output: str) -> Any:
     import torch
 
     free = torch.export.Dim.DYNAMIC
-    with _quiet():
+    with quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         program = torch.onnx.export(
             net,
             (torch.rand(2, _FRAMES[0], bands),),
@@ -186,20 +183,3 @@ def _difference(path: Path, net: nn.Module, bands: int) -> float:
             return float("inf")
         most = max(most, float(np.abs(given - wanted).max()))
     return most
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters' remarks about libraries that are not needed are not the user's concern."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import check_number
 from levada.separation.stft import Stft
 
 __all__ = ["NO_AUGMENTATION", "StemAugmentation", "augment"]
@@ -58,10 +58,8 @@ class StemAugmentation:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value = getattr(self, entry.name)
             most = {"gain_db": 60, "tone_db": 40, "semitones": 12}.get(entry.name, 1)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise InputError(f"{entry.name} must be a number from 0 to {most}, not {value!r}")
+            check_number(entry.name, getattr(self, entry.name), 0, most)
 
     @property
     def max_speed(self) -> float:

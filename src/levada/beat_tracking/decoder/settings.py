@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
-from levada.errors import InputError
+from levada.errors import InputError, check_integer, settings_from
 
 __all__ = ["DecoderSettings"]
 
@@ -102,30 +103,9 @@ class DecoderSettings:
             raise InputError(f"beat_width must be at least 2, not {self.beat_width}")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> DecoderSettings:
-        """Read settings from what `dataclasses.asdict` gave, perhaps by way of a JSON file.
-
-        Parameters
-        ----------
-        values : mapping of str to object
-            Any of the fields; the others keep their defaults.
-
-        Returns
-        -------
-        settings : DecoderSettings
-
-        Raises
-        ------
-        InputError
-            If this is no mapping, a key is unknown or a value is invalid.
-        """
-        if not isinstance(values, Mapping):
-            raise InputError(f"decoder settings must be a table of names and values, not {values!r}")
-        known = [field.name for field in fields(cls)]
-        unknown = [str(key) for key in values if key not in known]
-        if unknown:
-            raise InputError(f"unknown decoder settings {', '.join(unknown)}; there are {', '.join(known)}")
-        return cls(**values)  # type: ignore[arg-type]  # every value is checked when made
+    def from_dict(cls, values: Mapping[str, Any]) -> DecoderSettings:
+        """Read settings from a mapping, as `levada.errors.settings_from` does."""
+        return settings_from(cls, values, noun="decoder settings")
 
 
 def _number(name: str, value: object) -> float:
@@ -135,5 +115,4 @@ def _number(name: str, value: object) -> float:
 
 
 def _whole(name: str, value: object, *, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
-        raise InputError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
+    check_integer(name, int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value, 1, most)

@@ -12,20 +12,12 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path) -> Weights:
-    """Read the weights of a tracker's network.
-
-    Parameters
-    ----------
-    folder : path-like
-
-    Returns
-    -------
-    Weights
+    """Read the network of a tracker from a folder, as `levada.learning.weights.load` does.
 
     Raises
     ------
     InputError
-        If a file is missing or damaged, the tensors do not fit the network, or it holds no network for beats.
+        If a file is missing or damaged, or it is no network for beats.
     """
     from levada.beat_tracking.networks.beat_this import BeatThis, BeatThisSettings
     from levada.beat_tracking.networks.crnn import Crnn, CrnnSettings

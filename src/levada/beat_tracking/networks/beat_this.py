@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from levada.beat_tracking.external.installed import MissingPackage
+from levada.errors import check_integer
 
 __all__ = ["BORDER", "PIECE", "BeatThis", "BeatThisSettings", "given_a_beat", "package_network", "pieces"]
 
@@ -75,9 +76,7 @@ class BeatThisSettings:
     def __post_init__(self) -> None:
         sizes = {"transformer_dim": 4096, "ff_mult": 16, "n_layers": 48, "head_dim": 512, "stem_dim": 512}
         for name, most in sizes.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise ValueError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
+            check_integer(name, getattr(self, name), 1, most)
         uneven = self.transformer_dim % self.head_dim or (self.partial_transformers and self.stem_dim % self.head_dim)
         if uneven or self.head_dim % 2:
             raise ValueError(f"heads of {self.head_dim} features do not divide the layers they are in")

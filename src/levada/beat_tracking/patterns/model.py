@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
-from levada.errors import InputError
+from levada.errors import InputError, check_integer, check_number, settings_from
 from levada.learning.card import Card
 
 __all__ = ["BayesSettings", "Patterns"]
@@ -67,36 +67,17 @@ class BayesSettings:
             ("bars_per_pattern", 1, 10_000),
             ("seed", 0, 2**63 - 1),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+            check_integer(name, getattr(self, name), least, most)
         for name, high in (("shrinkage", math.inf), ("smoothing", 0.5), ("trust", 10.0), ("pattern_change", 1.0)):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not 0 <= value <= high
-                or math.isinf(value)
-            ):
-                raise InputError(f"{name} must be a number from 0 to {high:g}, not {value!r}")
+            check_number(name, getattr(self, name), 0, high)
         rising = all(a < b for a, b in zip((0.0, *self.edges_hz), (*self.edges_hz, 15_000.0), strict=True))
         if not rising:
             raise InputError(f"edges_hz must rise from above 0 to below 15000, not {self.edges_hz}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BayesSettings:
-        """Read settings from a dict, as of `dataclasses.asdict` or JSON.
-
-        Raises
-        ------
-        InputError
-            If a key is unknown or a value is invalid.
-        """
-        names = [field.name for field in fields(cls)]
-        unknown = [str(key) for key in values if key not in names]
-        if unknown:
-            raise InputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(names)}")
-        return cls(**values)
+        """Read settings from a mapping, as `levada.errors.settings_from` does."""
+        return settings_from(cls, values)
 
 
 @dataclass(frozen=True, eq=False)

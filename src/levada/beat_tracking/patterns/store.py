@@ -11,8 +11,8 @@ from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.beat_tracking.patterns.model import BayesSettings, Patterns
 from levada.errors import InputError
-from levada.learning.card import CONFIG, read_card, read_config
-from levada.learning.model_folder import read_tensors, write_model
+from levada.learning.card import CONFIG
+from levada.learning.model_folder import read_model, wrap_damage, write_model
 
 __all__ = ["NETWORK", "load", "save"]
 
@@ -20,12 +20,12 @@ NETWORK = "bayes"
 
 
 def save(folder: str | Path, patterns: Patterns, *, force: bool = False) -> None:
-    """Write patterns into a folder, as any model is written.
+    """Write patterns into a model folder.
 
     Raises
     ------
     InputError
-        If the folder exists and `force` is not set, or it cannot be written.
+        As `levada.learning.model_folder.write_model`.
     """
     settings = asdict(patterns.settings)
     write_model(
@@ -54,20 +54,16 @@ def load(folder: str | Path) -> Patterns:
     InputError
         If it holds none, or is damaged.
     """
-    config = read_config(folder)
-    path = Path(folder) / CONFIG
-    if config["network"] != NETWORK:
-        raise InputError(f"holds no patterns: it is a {config['network']}", path=folder)
+    config, card, tensors = read_model(folder, network=NETWORK, noun="patterns")
     settings = dict(config["settings"])
     bars, counted = settings.pop("bars", None), settings.pop("counted", True)
     if not (isinstance(bars, list) and bars and all(isinstance(n, int) and n > 0 for n in bars)):
-        raise InputError(f"is damaged: its bars are {bars!r}", path=path)
-    tensors = read_tensors(folder)
+        raise InputError(f"is damaged: its bars are {bars!r}", path=Path(folder) / CONFIG)
     missing = sorted({"shares", "means", "spreads", "background", "weights"} - tensors.keys())
     if missing:
         raise InputError(f"is damaged: it lacks {', '.join(missing)}", path=folder)
     whole = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
-    try:
+    with wrap_damage(folder):
         return Patterns(
             BayesSettings.from_dict(settings),
             tuple(bars),
@@ -75,10 +71,6 @@ def load(folder: str | Path) -> Patterns:
             Mixture(whole["means"], whole["spreads"], whole["background"]),
             whole["weights"],
             DecoderSettings.from_dict(config["decoder"]),
-            read_card(folder),
+            card,
             bool(counted),
         )
-    except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(f"is damaged: {error}", path=path) from None

@@ -12,20 +12,12 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path) -> Weights:
-    """Read the network of a separator.
-
-    Parameters
-    ----------
-    folder : path-like
-
-    Returns
-    -------
-    Weights
+    """Read the network of a separator from a folder, as `levada.learning.weights.load` does.
 
     Raises
     ------
     InputError
-        If a file is missing or damaged, the tensors do not fit the network, or it is not a network that separates.
+        If a file is missing or damaged, or it is no network that separates.
     MissingExtra
         If it is Demucs, and demucs is not installed.
     """

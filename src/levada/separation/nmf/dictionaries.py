@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import InputError, check_integer, check_number, settings_from
 from levada.learning.card import Card
 from levada.separation.stft import N_BANDS
 
@@ -53,29 +53,15 @@ class NmfSettings:
             ("steps", 1, 1000),
             ("seed", 0, 2**63 - 1),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+            check_integer(name, getattr(self, name), least, most)
         if not isinstance(self.bands, bool):
             raise InputError(f"bands must be true or false, not {self.bands!r}")
-        given = self.exponent
-        if isinstance(given, bool) or not isinstance(given, int | float) or not 0.1 <= given <= 10:
-            raise InputError(f"exponent must be a number from 0.1 to 10, not {given!r}")
+        check_number("exponent", self.exponent, 0.1, 10)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NmfSettings:
-        """Make settings from the result of `dataclasses.asdict`, as read from a JSON file.
-
-        Raises
-        ------
-        InputError
-            If a key is unknown or a value is invalid.
-        """
-        known = [field.name for field in fields(cls)]
-        unknown = [str(key) for key in values if key not in known]
-        if unknown:
-            raise InputError(f"unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
-        return cls(**values)
+        """Read settings from a mapping, as `levada.errors.settings_from` does."""
+        return settings_from(cls, values)
 
 
 CONVOLUTIVE = NmfSettings(taps=8, bands=True)

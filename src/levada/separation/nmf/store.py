@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from levada.errors import InputError
-from levada.learning.card import CONFIG, read_card, read_config
-from levada.learning.model_folder import read_tensors, write_model
+from levada.learning.card import CONFIG
+from levada.learning.model_folder import read_model, wrap_damage, write_model
 from levada.separation.nmf.dictionaries import Dictionaries, NmfSettings
 
 __all__ = ["NETWORK", "load", "save"]
@@ -21,7 +21,7 @@ def save(folder: str | Path, dictionaries: Dictionaries, *, force: bool = False)
     Raises
     ------
     InputError
-        If the folder exists and `force` is not set, or it cannot be written.
+        As `levada.learning.model_folder.write_model`.
     """
     settings = asdict(dictionaries.settings)
     write_model(
@@ -44,22 +44,15 @@ def load(folder: str | Path) -> Dictionaries:
     InputError
         If it holds none, or is damaged.
     """
-    config = read_config(folder)
-    path = Path(folder) / CONFIG
-    if config["network"] != NETWORK:
-        raise InputError(f"holds no dictionaries: it is a {config['network']}", path=folder)
+    config, card, tensors = read_model(folder, network=NETWORK, noun="dictionaries")
     settings = dict(config["settings"])
     names = settings.pop("instruments", None)
     if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
-        raise InputError(f"is damaged: its instruments are {names!r}", path=path)
-    tensors = read_tensors(folder)
+        raise InputError(f"is damaged: its instruments are {names!r}", path=Path(folder) / CONFIG)
     expected = [f"bases.{index}" for index in range(len(names))]
     wrong = sorted(set(expected) ^ tensors.keys())
     if wrong:
         raise InputError(f"is damaged: {', '.join(wrong)} is missing or unknown", path=folder)
-    card = read_card(folder)
-    try:
+    with wrap_damage(folder):
         bases = tuple(tensors[name] for name in expected)
         return Dictionaries(tuple(names), bases, card, NmfSettings.from_dict(settings))
-    except InputError as error:
-        raise InputError(f"is damaged: {error}", path=path) from None
