@@ -33,7 +33,7 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
             rows[str(name)] if folder_of(name) is None and str(name) in rows else _card_of(find_folder(name))
             for name in names
         ]
-    known, separators = (
+    trackers, separators = (
         [{**_card_of(folder), "name": name} for name, folder in shipped(task).items()] for task in ("beats", "stems")
     )
     baseline = {
@@ -60,10 +60,10 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
             "task": "beats",
             "digest": None,
         }
-        | {"scores": {"made elsewhere": "told how to get it where it is missing; the report of a study has its scores"}}
+        | {"scores": {"external model": "levada prints how to install it if it is missing; studies report its scores"}}
         for name, (origin, licence) in EXTERNAL_MODELS.items()
     ]
-    return [*known, *separators, baseline, *others]
+    return [*trackers, *separators, baseline, *others]
 
 
 def _card_of(folder: Path) -> dict[str, Any]:

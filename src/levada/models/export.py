@@ -1,6 +1,6 @@
-"""Models for programs that have no torch: an ONNX file that says what it hears and who made it.
+"""Export models to ONNX, with a description of their input and their card, for programs without torch.
 
-What lies around the network, the transform on either side, is described in the file rather than built into it: frames
+The transforms before and after the network are described in the file, and are not part of its graph: frames
 last as long at every rate, so that a phone at 48 kHz and a field recorder at 44.1 kHz use the same file.
 """
 
@@ -19,19 +19,19 @@ SUFFIX = ".onnx"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Parameters
     ----------
     path : Path
     name : str
-        Of the model.
+        Name of the model.
     network : str
-        Its kind.
+        Kind of the network.
     size : int
         Bytes of the file.
     difference : float
-        The largest difference between what ONNX Runtime and torch gave.
+        Largest absolute difference between the outputs of ONNX Runtime and torch.
     """
 
     path: Path
@@ -51,7 +51,7 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
     path : path-like
         The file, which ends in .onnx.
     force : bool
-        Whether a file that exists may be replaced.
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -62,12 +62,12 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
     MissingExtra
         If onnx, onnxruntime or onnxscript are not installed.
     InputError
-        If the folder is no model, or one without a network or with one that cannot be exported; if the file does not
+        If the folder is not a model, or its network cannot be exported; if the file does not
         end in .onnx, exists and `force` is not set, or cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != SUFFIX:
-        raise InputError(f"is no name of an ONNX file: it must end in {SUFFIX}", path=path)
+        raise InputError(f"is not the name of an ONNX file: it must end in {SUFFIX}", path=path)
     if path.exists() and not force:
         raise InputError("exists already; use --force to replace it", path=path)
     from levada.learning.card import SEPARATORS, read_config
@@ -88,7 +88,7 @@ def export(model: str | Path, path: str | Path, *, force: bool = False) -> Expor
 
 
 def describe(net: Any) -> dict[str, Any]:
-    """What comes before and after a network, for those who build it anew.
+    """Describe the input and the output of a network, for implementations in other programs.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def describe(net: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Names and values, of which JSON can be made.
+        Serialisable as JSON.
     """
     return _of_stems(net) if hasattr(net, "instruments") else _of_beats(net)
 
@@ -117,26 +117,26 @@ def _of_stems(net: Any) -> dict[str, Any]:
         "first_frame": "centred on the first sample; silence lies before it and after the last",
         "bin_hz": 1 / (2 * hop_s),
     }
-    heard: dict[str, Any] = {
+    features: dict[str, Any] = {
         "power": "mean over channels of the squared magnitudes of the spectra",
         "level": "mean over all frames and bands of the whole recording of the power summed over each band",
         "band_edges": [int(edge) for edge in BAND_EDGES],
         "bands_are": "sums of power over the bins from each edge up to the next; the last is open above",
     }
     if magnitudes:
-        heard["input"] = (
+        features["input"] = (
             f"sqrt(power / (level + 1e-20)) of the first {net.settings.bins} bins, 0 where a rate lacks them"
         )
         applied = "each bin's mask times the mixture's spectra; bins above take the last one's"
     else:
-        heard["input"] = "log10(band power / (level + 1e-20) + 1e-6) / 2 + 1"
+        features["input"] = "log10(band power / (level + 1e-20) + 1e-6) / 2 + 1"
         applied = "each band's mask times the mixture's spectra in all bins of the band"
     pieces = {"context_frames": net.context_frames, "multiples_of_frames": getattr(net, "stride_frames", 1)}
     return {
         "task": "stems",
         "instruments": list(net.instruments),
         "frames": frames,
-        "heard": heard,
+        "heard": features,
         "output": f"masks that sum to 1 over instruments: {applied}, the same for all channels",
         "pieces": pieces,
     }

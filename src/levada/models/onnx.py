@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["EXPORTED", "LARGEST_DIFFERENCE", "write_onnx"]
 
 EXPORTED = {"masks": "masks", "unet": "masks", "tcn": "logits", "tcn2019": "logits"}
-"""Networks that can be exported, and what they then give."""
+"""Networks that can be exported, and the names of their outputs."""
 LARGEST_DIFFERENCE = 1e-5
-"""Between what ONNX Runtime and torch give for the same input."""
+"""Between the outputs of ONNX Runtime and torch for the same input."""
 
-_FRAMES = (256, 131)  # of the example that is traced, and of another that it is tried with
+_FRAMES = (256, 131)  # lengths of the input that is traced, and of one that it is tested with
 
 
 def write_onnx(path: str | Path, weights: Weights, *, description: Mapping[str, Any], force: bool = False) -> float:
@@ -146,7 +146,7 @@ def _proto(net: nn.Module, bands: int, output: str) -> Any:
 
 def _describe(proto: Any, weights: Weights, description: Mapping[str, Any]) -> None:
     card = asdict(weights.card)
-    said = {
+    metadata = {
         "name": card["name"],
         "licence": card["licence"],
         "origin": card["origin"],
@@ -156,7 +156,7 @@ def _describe(proto: Any, weights: Weights, description: Mapping[str, Any]) -> N
         "levada.settings": json.dumps(asdict(weights.net.settings)),
         "levada.card": json.dumps(card),
     }
-    for key, value in said.items():
+    for key, value in metadata.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value
     proto.doc_string = f"{card['name']}: {card['origin']}"
@@ -164,7 +164,7 @@ def _describe(proto: Any, weights: Weights, description: Mapping[str, Any]) -> N
 
 
 def _difference(path: Path, net: nn.Module, bands: int) -> float:
-    """How far apart ONNX Runtime and torch are, for lengths other than that of the example too."""
+    """Return the largest difference between ONNX Runtime and torch, for several lengths and batch sizes."""
     import numpy as np
     import onnxruntime
     import torch
@@ -175,11 +175,11 @@ def _difference(path: Path, net: nn.Module, bands: int) -> float:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     rng, most = np.random.default_rng(0), 0.0
     for batch, frames in ((1, _FRAMES[0]), (2, _FRAMES[1]), (1, 1)):
-        heard = rng.random((batch, frames, bands), np.float32) * 2 - 1
+        inputs = rng.random((batch, frames, bands), np.float32) * 2 - 1
         with torch.inference_mode():
-            wanted = net(torch.from_numpy(heard)).numpy()
-        (given,) = session.run(None, {"bands": heard})
-        if given.shape != wanted.shape:
+            expected = net(torch.from_numpy(inputs)).numpy()
+        (output,) = session.run(None, {"bands": inputs})
+        if output.shape != expected.shape:
             return float("inf")
-        most = max(most, float(np.abs(given - wanted).max()))
+        most = max(most, float(np.abs(output - expected).max()))
     return most

@@ -1,4 +1,4 @@
-"""Which stems of a separator hold which instrument of a song, where they are called differently."""
+"""Match the instruments of a song with the stems of a separator by name and by voice."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ __all__ = ["Match", "initial_instruments", "match"]
 
 @dataclass(frozen=True)
 class Match:
-    """Where a separator puts an instrument of a song."""
+    """The stems of a separator that hold an instrument of a song."""
 
     stems: tuple[str, ...]  # their sum holds the instrument; none if the separator has no stem for it
     known: bool  # whether these stems are of this instrument alone
 
 
 def match(instruments: Sequence[str], stems: Sequence[str], *, context: Collection[str] = ()) -> dict[str, Match]:
-    """Find for every instrument of a song the stems of a separator that hold it.
+    """Find the stems of a separator that hold each instrument of a song.
 
     The same name is the same instrument; otherwise the same voice is (snare and caixa, a repique of samba and a
-    repinique). "other" holds all that is not struck and that has no stem of its own, and "rest" is all that no other
-    instrument of the song is. Where a separator has one stem for what are several instruments of the song (first and
-    second surdo), that stem is what it gives for each of them, and it knows none of them.
+    repinique). "other" holds every instrument that is not struck and has no other stem, and "rest" is the remaining
+    stems. Where one stem holds several instruments of the song (first and second surdo), it is matched with each of
+    them, and `known` is False.
 
     Parameters
     ----------
     instruments : sequence of str
-        What a song has.
+        Instruments of the song.
     stems : sequence of str
-        What a separator gives.
+        Stems of the separator.
     context : collection of str
-        The instruments of the whole corpus, for names that mean several things.
+        The instruments of the whole corpus, for ambiguous names.
 
     Returns
     -------
     dict of str to Match
-        By instrument, in the order given.
+        By instrument, in the order of `instruments`.
     """
     named = [name for name in instruments if name != REST]
-    found, voices = match_stems(named, stems, context=context), find_voices(named, context=context)
+    pairs, voices = match_stems(named, stems, context=context), find_voices(named, context=context)
     other = next((stem for stem in stems if normalise_name(stem) == OTHER), None)
     if other is not None:
-        found |= {name: [other] for name in named if not found[name] and voices[name] == OTHER}
+        pairs |= {name: [other] for name in named if not pairs[name] and voices[name] == OTHER}
     if REST in instruments:
-        taken = {stem for held in found.values() for stem in held}
-        found[REST] = [stem for stem in stems if stem not in taken]
-    often = Counter(stem for held in found.values() for stem in held)
+        matched = {stem for pair in pairs.values() for stem in pair}
+        pairs[REST] = [stem for stem in stems if stem not in matched]
+    uses = Counter(stem for pair in pairs.values() for stem in pair)
     return {
-        name: Match(tuple(found[name]), bool(found[name]) and all(often[stem] == 1 for stem in found[name]))
+        name: Match(tuple(pairs[name]), bool(pairs[name]) and all(uses[stem] == 1 for stem in pairs[name]))
         for name in instruments
     }
 
 
-def initial_instruments(instruments: Sequence[str], known: Sequence[str]) -> list[str | None]:
-    """Find from which instrument of a network each of other instruments is initialised.
+def initial_instruments(instruments: Sequence[str], available: Sequence[str]) -> list[str | None]:
+    """Find the instrument of a network that each new instrument is initialised from.
 
     Parameters
     ----------
     instruments : sequence of str
         By any name.
-    known : sequence of str
+    available : sequence of str
         The instruments of the network.
 
     Returns
     -------
     list of str or None
-        Those of the same voice, "other" for what is not struck; None where the network has none.
+        The instrument of the same voice; "other" for one that is not struck; None if the network has neither.
     """
-    pairs, voices = match_stems(instruments, known), find_voices(instruments)
-    other = OTHER if OTHER in known else None
+    pairs, voices = match_stems(instruments, available), find_voices(instruments)
+    other = OTHER if OTHER in available else None
     return [next(iter(pairs[name]), other if voices[name] == OTHER else None) for name in instruments]

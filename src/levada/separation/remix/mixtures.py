@@ -1,7 +1,7 @@
 """Artificial mixtures of solos: their plan, and their files.
 
-The plan depends on the seed alone and is made before audio is read, so that an interrupted run can be resumed. Solos of
-one group (a player, a session, a set of instruments) are on one side of the split only.
+The plan depends only on the seed and is computed before audio is read, so that an interrupted run can be resumed. Solos
+of one group (a player, a session, a set of instruments) are in one part of the split only.
 """
 
 from __future__ import annotations
@@ -61,16 +61,15 @@ class RemixSettings:
     stretch : float
         Largest change of the tempo of a solo, as a fraction.
     tempo_bpm : tuple of float, optional
-        Tempi of the mixtures, from and to; any by default.
+        Lowest and highest tempo of the mixtures; any by default.
     rooms : bool
-        Whether all are put into one room, each in a place of its own; mixtures are mono then, and otherwise have as
-        many channels as the solos. Their rate is the highest that a solo has.
+        Whether all are placed in one simulated room, each at another position; mixtures are mono then, and otherwise
+        have as many channels as the solos. Their rate is the highest that a solo has.
     test : float, optional
-        Share of the groups whose solos are mixed for testing alone. By default the groups are dealt into two halves, so
-        that mixtures of one half can test what was learnt from the other; 0 mixes all with all, which are then one
-        group.
+        Share of the groups that are mixed for testing only. By default the groups are split into two halves, so that
+        each half can test a model trained on the other; with 0 all solos are mixed together, as one group.
     most : int
-        Instruments in a mixture, at most.
+        Maximum number of instruments in a mixture.
     seed : int
     """
 
@@ -86,13 +85,13 @@ class RemixSettings:
 
     def __post_init__(self) -> None:
         if self.mixtures < 1 or self.most < 2 or not 1 <= self.seconds <= 900:
-            raise InputError("there must be a mixture or more, of 1 to 900 s and two instruments or more")
+            raise InputError("there must be at least one mixture, of 1 to 900 s, with at least two instruments")
         if not 0 <= self.stretch <= 0.25:
-            raise InputError(f"a tempo is changed by a share from 0 to 0.25, not {self.stretch:g}: strokes would smear")
+            raise InputError(f"stretch must be from 0 to 0.25, not {self.stretch:g}: strokes would smear")
         if not 0 <= (self.test or 0) < 1 or self.seed < 0:
-            raise InputError("the share for testing lies from 0 to below 1, and a seed is not negative")
+            raise InputError("the share for testing must be from 0 to below 1, and the seed must not be negative")
         if self.tempo_bpm is not None and not 0 < self.tempo_bpm[0] <= self.tempo_bpm[1]:
-            raise InputError("tempi are two numbers above 0, the lower one first")
+            raise InputError("tempi must be two numbers above 0, the lower one first")
 
 
 @dataclass(frozen=True)
@@ -103,17 +102,17 @@ class Remixed:
     ----------
     folder : Path
     written, kept : tuple of Path
-        Folders of mixtures that were made now, and those that an earlier run had made.
+        Folders of mixtures written by this run, and by an earlier run.
     left_out : tuple of str
-        Why some solos are in no mixture.
+        Reasons why some solos are in no mixture.
     groups : tuple of str
-        Groups of mixtures that have no solo in common, nor any two solos of one group.
+        Groups of mixtures without common solos or groups of solos.
     rate : int
-        Of the mixtures, in Hz.
+        Sampling rate of the mixtures, in Hz.
     channels : int
-        Of the mixtures.
+        Channels of the mixtures.
     solo_channels : int
-        The most that a solo has.
+        Maximum number of channels of a solo.
     """
 
     folder: Path
@@ -128,7 +127,7 @@ class Remixed:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One instrument of a mixture: bars of a view, or a stretch from a time on."""
+    """One instrument of a mixture: bars of a view, or a span that starts at a time."""
 
     solo: Solo
     view: View | None
@@ -161,16 +160,16 @@ def remix(
     Parameters
     ----------
     corpus : Corpus[Multitrack]
-        Solos; stems of songs are solos too.
+        Solos; stems of songs are used as solos too.
     out : path-like
-        The folder of mixtures: a folder each, with a file an instrument, their sum and the beats.
+        The folder of mixtures: a folder for each, with a file for each instrument, their sum and the beats.
     settings : RemixSettings
     instruments : collection of str, optional
-        Those that are wanted; all by default.
-    tracker : object with `beats`, optional
+        Instruments to use; all by default.
+    tracker : BeatEstimator, optional
         Estimates the beats of solos without annotation.
     force : bool
-        Whether another run's mixtures there may be replaced.
+        Whether mixtures of another run may be replaced.
     progress : callable, optional
         Called with the mixtures done and all mixtures.
 
@@ -181,62 +180,62 @@ def remix(
     Raises
     ------
     InputError
-        If there are fewer than two instruments, or none that fit together; the folder holds something else, or cannot
-        be written.
+        If there are fewer than two instruments, or none that can be mixed; or if the folder holds something else or
+        cannot be written.
     """
     out = Path(out)
     solos = solos_of(corpus, instruments=instruments)
     if len({solo.instrument for solo in solos}) < 2:
-        raise InputError("holds fewer than two instruments, which makes no mixture", path=corpus.root)
+        raise InputError("holds fewer than two instruments, and a mixture needs two", path=corpus.root)
     config = _config(solos, settings, tracker)
-    with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as held:
-        return _remixed(held, corpus, solos, settings, tracker, progress)
+    with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as run:
+        return _remixed(run, corpus, solos, settings, tracker, progress)
 
 
 def _remixed(
-    held: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings,
+    run: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings,
     tracker: BeatEstimator | None, progress: Callable[[int, int], None] | None,
 ) -> Remixed:  # fmt: skip
     """Plan the mixtures, and write those that are missing."""
-    out = held.path
-    known, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
-    if settings.coherent and not known:
-        raise InputError(f"holds no solo that can be put on a beat: {'; '.join(left_out)}", path=corpus.root)
-    usable = [solo for solo in solos if solo in known or not settings.coherent]
-    sides = _sides(usable, known, settings, corpus.root)
-    decided = [
+    out = run.path
+    views, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
+    if settings.coherent and not views:
+        raise InputError(f"holds no solo that can be aligned to beats: {'; '.join(left_out)}", path=corpus.root)
+    usable = [solo for solo in solos if solo in views or not settings.coherent]
+    parts = _split(usable, views, settings, corpus.root)
+    plans = [
         mixture
-        for number, (side, own) in enumerate(sides.items(), start=len(sides) - 1)
-        for mixture in _decided(out / side, own, known, settings, corpus.root, number)
+        for number, (part, members) in enumerate(parts.items(), start=len(parts) - 1)
+        for mixture in _plan(out / part, members, views, settings, corpus.root, number)
     ]
-    facts = _facts(out, corpus, sides, decided, settings)
-    for name, text in facts.items():
-        held.write_text(name, text)
+    texts = _text_files(out, corpus, parts, plans, settings)
+    for name, text in texts.items():
+        run.write_text(name, text)
     rate = max(audio_info(path).rate for solo in usable for path in solo.files)
     width = max(solo.song.width for solo in usable)
     channels = 1 if settings.rooms else width
-    items = {one.place: one.place.relative_to(out).as_posix() for one in decided}
-    written, kept = list[Path](), [place for place, item in items.items() if held.is_done(item)]
-    for mixture in decided:
+    items = {one.place: one.place.relative_to(out).as_posix() for one in plans}
+    written, kept = list[Path](), [place for place, item in items.items() if run.is_done(item)]
+    for mixture in plans:
         if mixture.place not in kept:
-            with held.writing(items[mixture.place]) as temporary:
+            with run.writing(items[mixture.place]) as temporary:
                 _write(mixture, settings, temporary / items[mixture.place], rate, channels)
             written.append(mixture.place)
         if progress is not None:
-            progress(len(written) + len(kept), len(decided))
-    held.remove_others([*facts, *items.values()])
-    used = {part.solo.id for mixture in decided for part in mixture.parts}
-    unused = [solo.id for solo in known if solo.id not in used]
+            progress(len(written) + len(kept), len(plans))
+    run.remove_others([*texts, *items.values()])
+    used = {part.solo.id for mixture in plans for part in mixture.parts}
+    unused = [solo.id for solo in views if solo.id not in used]
     if unused and settings.coherent:
-        left_out.append(f"in no mixture, by chance or for a tempo of their own: {', '.join(unused)}")
-    groups = tuple(side or corpus.name for side in sides)
+        left_out.append(f"in no mixture, by chance or because of their tempo: {', '.join(unused)}")
+    groups = tuple(part or corpus.name for part in parts)
     return Remixed(out, tuple(written), tuple(kept), tuple(left_out), groups, rate, channels, width)
 
 
 def _views(
     solos: Sequence[Solo], tracker: BeatEstimator | None, settings: RemixSettings
 ) -> tuple[dict[Solo, tuple[View, ...]], list[str]]:
-    """Return the bars of every solo, and why some have none."""
+    """Return the bars of every solo, and the reasons why some have none."""
     bars, left_out = list[tuple[View, int]](), list[str]()
     for solo in solos:
         try:
@@ -249,66 +248,66 @@ def _views(
         [not count for _, count in bars],
         tempo_bpm=settings.tempo_bpm,
     )
-    found = dict[Solo, tuple[View, ...]]()
+    views = dict[Solo, tuple[View, ...]]()
     for (view, tracked_beats), level in zip(bars, levels, strict=True):
         count = int(tracked_beats * 2.0**level)
         if tracked_beats and count < FEWEST:
             left_out.append(
                 f"{view.solo.id} is too short for its tempo to be trusted: {count} beats are estimated, {FEWEST} are "
-                "needed; a beat file beside it would say where they are"
+                "needed; add a beat file"
             )
             continue
         try:
-            found[view.solo] = views_of(view, level)
+            views[view.solo] = views_of(view, level)
         except InputError as error:
             left_out.append(str(error))
-    return found, left_out
+    return views, left_out
 
 
-def _sides(
-    solos: Sequence[Solo], known: Mapping[Solo, tuple[View, ...]], settings: RemixSettings, root: Path
+def _split(
+    solos: Sequence[Solo], views: Mapping[Solo, tuple[View, ...]], settings: RemixSettings, root: Path
 ) -> dict[str, list[Solo]]:
-    """Solos that are mixed with each other: for training and for testing, or two halves; groups are whole."""
+    """Split solos by group into training and test, or two halves; each part is mixed separately."""
     groups = sorted({solo.group for solo in solos})
     if settings.test == 0 or (settings.test is None and min(len(groups), settings.mixtures) < 2):
         return {"": list(solos)}
     if len(groups) < 2:
-        raise InputError("all solos are of one group: nothing can be kept for testing alone; leave out --test")
+        raise InputError("all solos are of one group and cannot be split: leave out --test")
     names, share = (HALVES, 0.5) if settings.test is None else (("train", "test"), settings.test)
     count = min(len(groups) - 1, max(1, round(share * len(groups))))
     rng = np.random.default_rng([settings.seed, 1])
     for _ in range(TRIES):
         second = {groups[int(index)] for index in rng.permutation(len(groups))[:count]}
-        sides = {
+        parts = {
             names[0]: [solo for solo in solos if solo.group not in second],
             names[1]: [solo for solo in solos if solo.group in second],
         }
-        if all(_can_mix(own, known, settings) for own in sides.values()):
-            return sides
+        if all(_can_mix(members, views, settings) for members in parts.values()):
+            return parts
     if settings.test is None:
         return {"": list(solos)}
     raise InputError(
-        "no split by groups leaves two instruments that can be mixed on either side: more groups, or no --test",
+        "no split by groups has two instruments that can be mixed in each part: add groups, or leave out --test",
         path=root,
     )
 
 
-def _can_mix(solos: Sequence[Solo], known: Mapping[Solo, tuple[View, ...]], settings: RemixSettings) -> bool:
+def _can_mix(solos: Sequence[Solo], views: Mapping[Solo, tuple[View, ...]], settings: RemixSettings) -> bool:
     """Whether two instruments can be mixed."""
     if not settings.coherent:
         return len({solo.instrument for solo in solos}) > 1
-    views = [view for solo in solos for view in known[solo]]
-    return any(_partners(view, views, settings) for view in _starts(views, settings))
+    candidates = [view for solo in solos for view in views[solo]]
+    return any(_partners(view, candidates, settings) for view in _starts(candidates, settings))
 
 
 def _starts(views: Sequence[View], settings: RemixSettings) -> list[View]:
-    """Those whose tempo a mixture may have."""
+    """Return the views whose tempo a mixture may have."""
     low, high = settings.tempo_bpm or (0.0, np.inf)
     return [view for view in views if low <= view.tempo_bpm <= high]
 
 
 def _partners(one: View, views: Sequence[View], settings: RemixSettings) -> list[View]:
-    """Views of other instruments that can be brought to the tempo and the metre of one."""
+    """Return views of other instruments that can be stretched to the tempo and have the metre of one."""
     return [
         view
         for view in views
@@ -318,56 +317,56 @@ def _partners(one: View, views: Sequence[View], settings: RemixSettings) -> list
     ]
 
 
-def _decided(
+def _plan(
     folder: Path,
     solos: Sequence[Solo],
-    known: Mapping[Solo, tuple[View, ...]],
+    views: Mapping[Solo, tuple[View, ...]],
     settings: RemixSettings,
     root: Path,
-    side: int,
+    part: int,
 ) -> list[_Mixture]:
-    """Plan the mixtures of one side."""
+    """Plan the mixtures of one part of the split."""
     second = round((0.5 if settings.test is None else settings.test) * settings.mixtures)
-    count = max(1, (settings.mixtures, settings.mixtures - second, second)[side])
+    count = max(1, (settings.mixtures, settings.mixtures - second, second)[part])
     if len({solo.instrument for solo in solos}) < 2:
         raise InputError("holds fewer than two instruments that can be mixed", path=root)
-    found = []
+    plans = []
     for number in range(1, count + 1):
-        seed = (settings.seed, 2, side, number)
+        seed = (settings.seed, 2, part, number)
         rng = np.random.default_rng(seed)
         parts, tempo, metre = (
-            _together(solos, known, settings, rng, root)
+            _choose_coherent(solos, views, settings, rng, root)
             if settings.coherent
-            else (_anyhow(solos, settings, rng), 0.0, 0)
+            else (_choose_random(solos, settings, rng), 0.0, 0)
         )
-        found.append(_Mixture(folder / f"mix-{number:03}", tuple(parts), tempo, metre, seed))
-    return found
+        plans.append(_Mixture(folder / f"mix-{number:03}", tuple(parts), tempo, metre, seed))
+    return plans
 
 
-def _together(
+def _choose_coherent(
     solos: Sequence[Solo],
-    known: Mapping[Solo, tuple[View, ...]],
+    views: Mapping[Solo, tuple[View, ...]],
     settings: RemixSettings,
     rng: Generator,
     root: Path,
 ) -> tuple[list[_Part], float, int]:
-    """One solo, and others whose tempo can be made its own."""
-    views = [view for solo in solos for view in known[solo]]
-    starts = _starts(views, settings)
+    """Choose a solo, and others that can be stretched to its tempo."""
+    candidates = [view for solo in solos for view in views[solo]]
+    starts = _starts(candidates, settings)
     for index in rng.permutation(len(starts)):
         one = starts[int(index)]
-        fits = _partners(one, views, settings)
+        fits = _partners(one, candidates, settings)
         names = sorted({view.solo.instrument for view in fits})
         if not names:
             continue
         wanted = int(rng.integers(1, min(len(names), settings.most - 1) + 1))
         chosen = [one]
         for name in rng.permutation(names)[:wanted]:
-            own = [view for view in fits if view.solo.instrument == name]
-            chosen.append(own[int(rng.integers(len(own)))])
+            options = [view for view in fits if view.solo.instrument == name]
+            chosen.append(options[int(rng.integers(len(options)))])
         parts = [_Part(view.solo, view, float(rng.integers(view.bars))) for view in chosen]
         return parts, one.tempo_bpm, one.metre
-    tempi = ", ".join(f"{known[solo][0].solo.id} {known[solo][0].tempo_bpm:.0f}" for solo in solos)
+    tempi = ", ".join(f"{views[solo][0].solo.id} {views[solo][0].tempo_bpm:.0f}" for solo in solos)
     raise InputError(
         f"no two instruments have a tempo and a metre in common within {settings.stretch:.0%} ({tempi} bpm); a larger "
         "--stretch, or --incoherent, mixes them",
@@ -375,19 +374,20 @@ def _together(
     )
 
 
-def _anyhow(solos: Sequence[Solo], settings: RemixSettings, rng: Generator) -> list[_Part]:
+def _choose_random(solos: Sequence[Solo], settings: RemixSettings, rng: Generator) -> list[_Part]:
+    """Choose solos of different instruments, and a random span of each."""
     names = sorted({solo.instrument for solo in solos})
     count = int(rng.integers(2, min(len(names), settings.most) + 1))
     parts = []
     for name in rng.permutation(names)[:count]:
-        own = [solo for solo in solos if solo.instrument == name]
-        solo = own[int(rng.integers(len(own)))]
+        options = [solo for solo in solos if solo.instrument == name]
+        solo = options[int(rng.integers(len(options)))]
         parts.append(_Part(solo, None, float(rng.uniform(0, max(0.0, solo.song.duration_s - settings.seconds)))))
     return parts
 
 
 def _grid(mixture: _Mixture, settings: RemixSettings) -> Beats:
-    """Beats of a mixture: whole bars."""
+    """Return the beats of a mixture: whole bars."""
     size = mixture.metre or 4
     bars = max(1, round(settings.seconds * mixture.tempo_bpm / 60 / size))
     number = np.arange(bars * size + 1)
@@ -401,22 +401,22 @@ def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, 
     grid = _grid(mixture, settings) if settings.coherent else Beats([])
     end_s = float(grid.times_s[-1]) if settings.coherent else settings.seconds
     length = round(end_s * rate)
-    played = {}
+    sounds = {}
     for part in mixture.parts:
         if part.view is not None:
             sound = part.view.play(grid.times_s, int(part.first), length, rate=rate, channels=channels)
         else:
-            heard = part.solo.read(part.first, part.first + settings.seconds, rate=rate, channels=channels)
-            sound = np.pad(heard[:, :length], ((0, 0), (0, max(0, length - heard.shape[1]))))
-        loud = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
-        played[part.solo.instrument] = sound * np.float32(LOUD / max(loud, 1e-6))
+            samples = part.solo.read(part.first, part.first + settings.seconds, rate=rate, channels=channels)
+            sound = np.pad(samples[:, :length], ((0, 0), (0, max(0, length - samples.shape[1]))))
+        rms = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+        sounds[part.solo.instrument] = sound * np.float32(LOUD / max(rms, 1e-6))
     stems = (
         {
             name: stem[None]
-            for name, stem in mix_down({name: [sound[0]] for name, sound in played.items()}, rng=rng, rate=rate).items()
+            for name, stem in mix_down({name: [sound[0]] for name, sound in sounds.items()}, rng=rng, rate=rate).items()
         }
         if settings.rooms
-        else _levelled(played, rng)
+        else _levelled(sounds, rng)
     )
     folder.mkdir(parents=True)
     for name, stem in stems.items():
@@ -438,51 +438,54 @@ def _source(solo: Solo) -> dict[str, object]:
     }
 
 
-def _levelled(played: Mapping[str, Floats32], rng: Generator) -> dict[str, Floats32]:
+def _levelled(sounds: Mapping[str, Floats32], rng: Generator) -> dict[str, Floats32]:
     """Scale to about equal loudness, without clipping."""
-    found = {name: sound * np.float32(10 ** (rng.normal(0, PLAIN_DB) / 20)) for name, sound in played.items()}
-    peak = max(float(np.abs(one).max()) for one in [*found.values(), sum(found.values(), np.zeros(1, np.float32))])
-    return {name: sound * np.float32(PEAK / max(peak, 1e-9)) for name, sound in found.items()}
+    stems = {name: sound * np.float32(10 ** (rng.normal(0, PLAIN_DB) / 20)) for name, sound in sounds.items()}
+    peak = max(float(np.abs(one).max()) for one in [*stems.values(), sum(stems.values(), np.zeros(1, np.float32))])
+    return {name: stem * np.float32(PEAK / max(peak, 1e-9)) for name, stem in stems.items()}
 
 
 def _config(solos: Sequence[Solo], settings: RemixSettings, tracker: BeatEstimator | None) -> dict[str, object]:
     """Return all that determines the mixtures."""
-    known = {}
+    identities = {}
     for solo in solos:
         labels = solo.song.annotation
-        known[solo.id] = [solo.instrument, solo.group, *solo.song.stem_hashes]
-        known[solo.id] += [audio.content_hash(labels)] if labels is not None and settings.coherent else []
+        identities[solo.id] = [solo.instrument, solo.group, *solo.song.stem_hashes]
+        identities[solo.id] += [audio.content_hash(labels)] if labels is not None and settings.coherent else []
     name = None
     if settings.coherent and tracker is not None:
         name = [getattr(tracker, key, type(tracker).__name__) for key in ("name", "identity")]
-    return {"settings": asdict(settings), "tracker": name, "solos": known}
+    return {"settings": asdict(settings), "tracker": name, "solos": identities}
 
 
-def _groups(sides: Collection[str], name: str) -> dict[str, str]:
-    """``[groups]`` of a folder of mixtures, by patterns that fit as soon as the first mixture is there."""
-    first, *others = sides
+def _groups(parts: Collection[str], name: str) -> dict[str, str]:
+    """Return ``[groups]`` of a folder of mixtures, as patterns that match as soon as there is a first mixture."""
+    first, *others = parts
     return {f"{first}/*": first, "*": others[0]} if others else {"*": first or name}
 
 
-def _facts(
-    out: Path, corpus: Corpus[Multitrack], sides: Collection[str], decided: Sequence[_Mixture], settings: RemixSettings
+def _text_files(
+    out: Path, corpus: Corpus[Multitrack], parts: Collection[str], plans: Sequence[_Mixture], settings: RemixSettings
 ) -> dict[str, str]:
-    """Return text files by name: the corpus with its licence, and the source of each stem."""
+    """Return text files by name: ``corpus.toml`` with the licence, and a table with the source of each stem."""
     how = "on one beat" if settings.coherent else "without regard to their beats"
-    facts = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
-    told = {**facts, "citation": f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()}
-    found = dict[str, str]()
+    entries = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
+    entries["citation"] = f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()
+    texts = dict[str, str]()
     for folder, groups in {
-        out: _groups(sides, corpus.name),
-        **{out / side: {"*": side} for side in sides if side},
+        out: _groups(parts, corpus.name),
+        **{out / part: {"*": part} for part in parts if part},
     }.items():
-        lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in told.items() if said]
-        lines += ["\n[groups]\n", *(f"{json.dumps(own)} = {json.dumps(group)}\n" for own, group in groups.items())]
-        found[(folder / TOML).relative_to(out).as_posix()] = "".join(lines)
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entries.items() if value]
+        lines += [
+            "\n[groups]\n",
+            *(f"{json.dumps(pattern)} = {json.dumps(group)}\n" for pattern, group in groups.items()),
+        ]
+        texts[(folder / TOML).relative_to(out).as_posix()] = "".join(lines)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["mixture", "instrument", "solo", "group", "from", "tempo_bpm", "tempo_before_bpm"])
-    for mixture in decided:
+    for mixture in plans:
         for part in mixture.parts:
             before = "" if part.view is None else f"{part.view.tempo_bpm:.2f}"
             start = part.first if part.view is None else float(part.view.beats_s[int(part.first) * part.view.size])
@@ -490,4 +493,4 @@ def _facts(
             after = f"{mixture.tempo_bpm:.2f}" if before else ""
             cells = (place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before)
             writer.writerow(map(escape_csv_cell, cells))
-    return {**found, RECORD: text.getvalue()}
+    return {**texts, RECORD: text.getvalue()}

@@ -39,21 +39,21 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 BARE = 4  # beats in a unit where bars are not known
-LEAST_S = 1.0  # nothing shorter can be tracked
-UNEVEN = 0.25  # how far a beat may be from the mean of its bar, before the bar is not used
-DRIFT = 0.07  # how much a bar may differ from the one before
-LATE_S = 0.04  # how far from a bar line its first stroke may be
-NEAR_S = 0.09  # how far apart two who mean the same beat may be
+LEAST_S = 1.0  # shortest recording that can be tracked
+UNEVEN = 0.25  # maximum relative deviation of a beat interval from the mean of its bar
+DRIFT = 0.07  # maximum relative change of the length from bar to bar
+LATE_S = 0.04  # maximum distance of the first stroke of a bar from the bar line
+NEAR_S = 0.09  # tolerance between an annotated and an estimated beat
 FEWEST = 12  # tracked beats below which a solo is too short for its tempo to be trusted
-TEMPO_BPM, USUAL_BPM = (60.0, 180.0), 100.0  # in which octave tempi are sought that nobody annotated, and the likeliest
-SAME = 0.08  # how far tempi of takes that are meant to be the same may differ, as a share
-MOVED = 0.3  # what it costs to move a tracked tempo by an octave; a tempo an octave from the usual one costs 1
-ANNOTATED = 10.0  # how much more an annotated tempo counts
-SMOOTH = 3  # beats on either side, over which tracked ones are smoothed: a network's frames are 10 ms apart
+TEMPO_BPM, USUAL_BPM = (60.0, 180.0), 100.0  # range of estimated tempi, and the most likely one
+SAME = 0.08  # maximum relative difference of tempi that count as equal
+MOVED = 0.3  # cost of a correction by an octave; that of a tempo an octave from the usual one is 1
+ANNOTATED = 10.0  # weight of an annotated tempo
+SMOOTH = 3  # beats on either side for the smoothing of estimated ones, which are at frames 10 ms apart
 
 
 class BeatEstimator(Protocol):
-    """Anything that estimates beats."""
+    """A beat tracker."""
 
     def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
         """Return the beats of a recording in memory."""
@@ -70,11 +70,11 @@ class Solo:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its audio files, which are summed."""
+        """Audio files; their sum is the solo."""
         return self.song.files
 
     def read(self, start_s: float, end_s: float, *, rate: int, channels: int) -> npt.NDArray[np.float32]:
-        """Read a stretch of it: float32 [shape=(channels, samples)]."""
+        """Read a span: float32 [shape=(channels, samples)]."""
         stems, _ = Span(self.song, start_s, end_s).read([self.instrument], rate=rate, channels=channels)
         return np.asarray(stems[0])
 
@@ -117,9 +117,9 @@ class View:
         Parameters
         ----------
         new_s : float [shape=(beats,)]
-            Times of these beats, whole bars.
+            Times of the new beats, whole bars.
         first : int
-            First bar of the solo; after the last one comes the first.
+            First bar of the solo; the bars are repeated in a loop.
         length : int
             Samples of the result.
         rate, channels : int
@@ -134,13 +134,13 @@ class View:
         old, new, loose = list[float](), list[float](), list[bool]()
         for bar in range((len(new_s) - 1) // size):
             source = (first + bar) % self.bars
-            own_s, target_s = (
+            source_s, target_s = (
                 times[size * at : size * (at + 1) + 1] for times, at in ((self.beats_s, source), (new_s, bar))
             )
-            inside = struck[(struck >= own_s[0] - LATE_S) & (struck < own_s[-1] - LATE_S)]
-            at_s = np.interp(inside, own_s, target_s) + np.minimum(0, inside - own_s[0])
-            if not len(inside) or inside[0] > own_s[0] + LATE_S:
-                old.append(float(own_s[0]))
+            inside = struck[(struck >= source_s[0] - LATE_S) & (struck < source_s[-1] - LATE_S)]
+            at_s = np.interp(inside, source_s, target_s) + np.minimum(0, inside - source_s[0])
+            if not len(inside) or inside[0] > source_s[0] + LATE_S:
+                old.append(float(source_s[0]))
                 new.append(float(target_s[0]))
                 loose.append(True)
             old += [float(value) for value in inside]
@@ -158,24 +158,26 @@ def solos_of(corpus: Corpus[Multitrack], *, instruments: Collection[str] | None 
     ----------
     corpus : Corpus[Multitrack]
     instruments : collection of str, optional
-        Those to use, by any name of their voice; all by default.
+        Instruments to use, by any name of their voice; all by default.
 
     Raises
     ------
     InputError
         If an instrument is not in the corpus.
     """
-    there = [name for name in corpus.instruments if name != REST]
-    wanted = set(there) if instruments is None else set[str]()
+    available = [name for name in corpus.instruments if name != REST]
+    wanted = set(available) if instruments is None else set[str]()
     for given in instruments or ():
-        voice = find_voice(given, among=there)
-        named = {one for one in there if slug(given) == one} or {
-            one for one in there if normalise_name(given) == one or (voice and find_voice(one, among=there) == voice)
+        voice = find_voice(given, among=available)
+        named = {one for one in available if slug(given) == one} or {
+            one
+            for one in available
+            if normalise_name(given) == one or (voice and find_voice(one, among=available) == voice)
         }
         if not named:
-            raise InputError(f"has no {given}; there are {', '.join(there) or 'no instruments'}", path=corpus.root)
+            raise InputError(f"has no {given}; its instruments are {', '.join(available) or 'none'}", path=corpus.root)
         wanted |= named
-    if len(corpus.tracks) == 1 and corpus.tracks[0].mixture is None:  # a flat folder of files that are equally long
+    if len(corpus.tracks) == 1 and corpus.tracks[0].mixture is None:  # a flat folder of files of equal length
         return [_file(path, name) for name, takes in corpus.tracks[0].stems.items() for path in takes if name in wanted]
     return [
         Solo(
@@ -191,8 +193,8 @@ def solos_of(corpus: Corpus[Multitrack], *, instruments: Collection[str] | None 
 
 
 def _file(path: Path, instrument: str) -> Solo:
-    beside = path.with_suffix(".beats")
-    song = Multitrack(path.stem, {instrument: (path,)}, None, path.stem, beside if beside.exists() else None)
+    annotation = path.with_suffix(".beats")
+    song = Multitrack(path.stem, {instrument: (path,)}, None, path.stem, annotation if annotation.exists() else None)
     return Solo(path.stem, instrument, song, path.stem)
 
 
@@ -222,12 +224,12 @@ def beats_of(solo: Solo, tracker: BeatEstimator | None) -> tuple[Beats, bool]:
         )
     beats = tracker.track(samples, rate)
     if len(beats) < 2:
-        raise InputError(f"no beats were found in {solo.id}; a beat file beside it can give them")
+        raise InputError(f"no beats were found in {solo.id}; add a beat file")
     return beats, True
 
 
 def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
-    """Find the longest stretch of regular bars.
+    """Find the longest run of regular bars.
 
     Parameters
     ----------
@@ -247,7 +249,7 @@ def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
         raise InputError(f"{solo.id} has no whole bar: {len(beats)} beats, {len(beats.downbeats_s)} downbeats")
     run = _longest(_bars(beats, metre))
     if run is None:
-        raise InputError(f"{solo.id} has no bar that is regular enough to be played along with: {len(beats)} beats")
+        raise InputError(f"{solo.id} has no bar that is regular enough to be mixed: {len(beats)} beats")
     return View(solo, metre, _smoothed(run) if tracked else run)
 
 
@@ -258,7 +260,7 @@ def metrical_levels(
     tempo_bpm: tuple[float, float] | None = None,
     tolerance: float = SAME,
 ) -> list[int]:
-    """Decide by how many octaves the tempo of each solo is to be corrected.
+    """Compute the correction of the tempo of each solo, in octaves.
 
     Solos whose tempi differ by octaves alone are brought to one tempo: that of annotated ones, or else the one inside
     the range that moves the fewest of them and is nearest to 100 bpm.
@@ -289,9 +291,9 @@ def metrical_levels(
     octaves = np.log2(np.asarray(tempi_bpm, np.float64))
     near = np.log2(1 + tolerance)
     weights = np.where(annotated, ANNOTATED, MOVED)
-    found = []
-    for own, is_fixed in zip(octaves, annotated, strict=True):
-        apart = octaves - own
+    corrections = []
+    for octave, is_fixed in zip(octaves, annotated, strict=True):
+        apart = octaves - octave
         same = np.abs(apart - np.rint(apart)) <= near
         fixed = octaves[same & np.asarray(annotated, bool)]
         levels = [0] if is_fixed else [0, 1, -1, 2, -2]
@@ -299,18 +301,18 @@ def metrical_levels(
             inside = [
                 level
                 for level in levels
-                if np.log2(low) - near <= own + level <= np.log2(high) + near
-                or (np.abs(fixed - own - level) <= near).any()
+                if np.log2(low) - near <= octave + level <= np.log2(high) + near
+                or (np.abs(fixed - octave - level) <= near).any()
             ]
             if inside:
                 break
         cost = {
-            level: float(weights[same] @ np.abs(np.rint(own + level - octaves[same])))
-            + same.sum() * abs(own + level - np.log2(USUAL_BPM))
+            level: float(weights[same] @ np.abs(np.rint(octave + level - octaves[same])))
+            + same.sum() * abs(octave + level - np.log2(USUAL_BPM))
             for level in inside or [0]
         }
-        found.append(min(cost, key=lambda level: cost[level]))
-    return found
+        corrections.append(min(cost, key=lambda level: cost[level]))
+    return corrections
 
 
 def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
@@ -336,10 +338,10 @@ def views_of(bars: View, level: int = 0) -> tuple[View, ...]:
     else:
         times, metres = times[:: 2**-level], [metre, *([metre // 2] if metre % 2 == 0 and metre >= 4 else [])]
     whole = [(one, (len(times) - 1) // (one or BARE) * (one or BARE)) for one in dict.fromkeys(metres)]
-    found = tuple(View(bars.solo, one, times[: count + 1]) for one, count in whole if count)
-    if not found:
+    views = tuple(View(bars.solo, one, times[: count + 1]) for one, count in whole if count)
+    if not views:
         raise InputError(f"{bars.solo.id} has no whole bar at {bars.tempo_bpm * 2.0**level:.0f} bpm")
-    return found
+    return views
 
 
 def _read_mono(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:

@@ -19,12 +19,16 @@ Floats32 = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-HOP_S = 0.0025  # steps in which attacks are looked for
-RISE_DB, BEFORE, FLOOR = 4.0, 6, 1e-5  # how far energy rises above that of so many steps; below the loudest: silence
-APART_S = 0.045  # of two attacks nearer than this the second is moved with the first
-ATTACK_S, GUARD_S, FADE_S = 0.035, 0.004, 0.010  # left alone after a stroke and before it; a crossfade
-EARLY_S = 0.008  # how long before its first stroke a recording is faded in
-LOOSE_S = 0.008  # how far a place without a stroke may be from where it should be, so that waves meet
+HOP_S = 0.0025  # step of the onset detection
+RISE_DB, BEFORE, FLOOR = (
+    4.0,
+    6,
+    1e-5,
+)  # rise above the mean of so many steps; silence, relative to the loudest
+APART_S = 0.045  # minimum distance of two onsets
+ATTACK_S, GUARD_S, FADE_S = 0.035, 0.004, 0.010  # unchanged after and before an onset; length of a crossfade
+EARLY_S = 0.008  # fade-in before the first onset
+LOOSE_S = 0.008  # tolerance of a position without an onset, for a smooth crossfade
 
 
 def detect_onsets(samples: Floats32, rate: int) -> Ints:
@@ -52,11 +56,11 @@ def detect_onsets(samples: Floats32, rate: int) -> Ints:
     past = np.lib.stride_tricks.sliding_window_view(np.pad(level, (BEFORE, 0), mode="edge")[:-1], BEFORE).mean(axis=1)
     past[:BEFORE] = level.min()
     rise = level - past
-    found: list[int] = []
+    onsets: list[int] = []
     for frame in np.flatnonzero(rise > RISE_DB):
-        if not found or frame - found[-1] > APART_S / HOP_S:
-            found.append(int(frame))
-    return np.maximum(0, (np.array(found, np.int64) - 1) * hop)
+        if not onsets or frame - onsets[-1] > APART_S / HOP_S:
+            onsets.append(int(frame))
+    return np.maximum(0, (np.array(onsets, np.int64) - 1) * hop)
 
 
 def warp(
@@ -92,16 +96,16 @@ def warp(
         wanted = int(shifts[index])
         if wanted == shift:
             continue
-        where, fade, taken = _splice(
+        where, fade, new_shift = _splice(
             signal, shift, wanted, int(ends[index - 1]), int(ends[index]), rate=rate, is_loose=bool(free[index])
         )
         where = min(max(where, at), length)
         stop = min(where + fade, length)
         out[:, at:where] = _at(samples, at - shift, where - at)
         weight = (0.5 - 0.5 * np.cos(np.pi * (np.arange(stop - where) + 0.5) / fade)).astype(np.float32)
-        left, right = _at(samples, where - shift, stop - where), _at(samples, where - taken, stop - where)
+        left, right = _at(samples, where - shift, stop - where), _at(samples, where - new_shift, stop - where)
         out[:, where:stop] = left + weight * (right - left)
-        at, shift = stop, taken
+        at, shift = stop, new_shift
         if at >= length:
             break
     if at < length:
@@ -124,17 +128,17 @@ def _splice(
     count = last - first + fade
     step = max(1, rate // 6000)
     reach = round(LOOSE_S * rate) if is_loose else 0
-    mine = _at(signal[None], first - left, count)[0].astype(np.float64)
-    if is_loose and np.abs(mine).max(initial=0) < 1e-4:
+    first_side = _at(signal[None], first - left, count)[0].astype(np.float64)
+    if is_loose and np.abs(first_side).max(initial=0) < 1e-4:
         reach = 0
     best: tuple[float, int, int] | None = None
-    for taken in range(right - reach, right + reach + 1, step) if reach else (right,):
-        other = _at(signal[None], first - taken, count)[0]
-        sums = np.concatenate([[0.0], np.cumsum(np.square(mine - other))])
+    for new_shift in range(right - reach, right + reach + 1, step) if reach else (right,):
+        other = _at(signal[None], first - new_shift, count)[0]
+        sums = np.concatenate([[0.0], np.cumsum(np.square(first_side - other))])
         apart = sums[fade:] - sums[:-fade]
         place = int(apart.argmin())
         if best is None or apart[place] < best[0]:
-            best = (float(apart[place]), first + place, taken)
+            best = (float(apart[place]), first + place, new_shift)
     assert best is not None
     return best[1], fade, best[2]
 
