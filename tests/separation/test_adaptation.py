@@ -204,7 +204,7 @@ class TestAdapting:
 
 class TestWrong:
     def test_no_such_strategy(self, spans):
-        with pytest.raises(InputError, match="no strategy 'bayes' for stems"):
+        with pytest.raises(InputError, match="no strategy 'bayes'; there are"):
             adapt_stems(spans, strategy="bayes")
 
     def test_fine_tuning_nothing(self, spans):
@@ -232,7 +232,7 @@ class TestWrong:
 
     @pytest.mark.parametrize("wrong", [{"batch": 0}, {"excerpt_s": 0}, {"level_db": -1}])
     def test_settings_that_make_no_sense(self, wrong):
-        with pytest.raises(InputError, match="above 0"):
+        with pytest.raises(InputError, match=next(iter(wrong))):
             StemSettings(**wrong)
 
 

@@ -36,12 +36,13 @@ from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
 from levada.beat_tracking.spectrogram import FrontEnd, file_log_spectrogram, log_spectrogram
 from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
+from levada.beat_tracking.task import FROM_SCRATCH
 from levada.data import Span
 from levada.data.rendered import LICENCE
 from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.learning.adaptation import start_facts, train_into
+from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
 from levada.learning.weights import Weights, base_facts, digest, interpolate
@@ -245,9 +246,6 @@ STRATEGIES: dict[str, Callable[..., Any]] = {
 DEFAULTS = {name: SCRATCH if name == "scratch" else FINETUNE for name in STRATEGIES}
 
 
-FROM_SCRATCH = ("scratch", "bayes")
-"""Strategies that do not use a base model."""
-
 BEYOND_S = 0.1
 """How far after the end of its recording a label may be: decoders differ by a few hundredths of a second."""
 
@@ -278,15 +276,9 @@ def settings_of(
     """
     from levada.beat_tracking.external.beat_this import finetune_settings
 
-    _need_strategy(strategy)
+    require_strategy(strategy, STRATEGIES)
     settings = finetune_settings() if network == "beat_this" and strategy not in FROM_SCRATCH else DEFAULTS[strategy]
-    given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
-
-
-def _need_strategy(strategy: str) -> None:
-    if strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
+    return changed(settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers)
 
 
 def adapt(
@@ -311,8 +303,6 @@ def adapt(
         A name in `STRATEGIES`.
     base : Weights or None
         The model to start from; not used by the strategies in `FROM_SCRATCH`.
-    out : path-like, optional
-        The folder of the adapted model; by default it is not saved.
     settings : AdaptSettings, optional
         The strategy's own by default.
     network : nn.Module, optional
@@ -320,12 +310,8 @@ def adapt(
         [shape=(batch, frames, 2)].
     prior : Tradition, optional
         A tradition from which further training data is rendered.
-    force : bool
-        Whether a model that exists, or an unfinished run of other settings, may be replaced.
-    log_to : sequence of str
-        Loggers beside the CSV file.
-    progress : callable, optional
-        Called with steps done, of how many, and the loss.
+    out, force, log_to, progress
+        See `levada.learning.adaptation.train_into`.
 
     Returns
     -------
@@ -340,7 +326,7 @@ def adapt(
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
-    _need_strategy(strategy)
+    require_strategy(strategy, STRATEGIES)
     if network is not None and strategy != "scratch":
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
     for span in spans:

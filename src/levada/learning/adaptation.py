@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,13 +19,14 @@ from levada.learning import loggers
 from levada.learning.model import Model
 from levada.learning.model_folder import write_card
 
-__all__ = ["Progress", "start_facts", "train_into", "with_scores"]
+__all__ = ["Progress", "changed", "require_strategy", "start_facts", "train_into", "with_scores"]
 
 Progress = Callable[[int, int, float], None]
 LOG = "log.csv"
 
 
 M = TypeVar("M", bound=Model)
+S = TypeVar("S")
 
 
 def train_into(
@@ -91,6 +92,27 @@ def _both(shown: Progress | None, logged: Progress) -> Progress:
         logged(step, steps, loss)
 
     return progress
+
+
+def require_strategy(strategy: str, strategies: Collection[str]) -> None:
+    """Raise an `InputError` if a strategy does not exist."""
+    if strategy not in strategies:
+        raise InputError(f"there is no strategy {strategy!r}; there are {', '.join(strategies)}")
+
+
+def changed(settings: S, strategy: str, *, steps: int | None, learning_rate: float | None, layers: Sequence[str]) -> S:
+    """Return the settings of a strategy with those changed that are given.
+
+    Raises
+    ------
+    InputError
+        If the strategy has no such setting.
+    """
+    values = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
+    given = {name: value for name, value in values.items() if value is not None}
+    if missing := [name for name in given if not hasattr(settings, name)]:
+        raise InputError(f"{strategy} has no setting {', '.join(missing)}")
+    return replace(settings, **given)  # type: ignore[type-var]
 
 
 def start_facts(base_digest: str | None, settings: Any) -> dict[str, Any]:

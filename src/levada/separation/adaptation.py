@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.learning.adaptation import start_facts, train_into
+from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
 from levada.learning.weights import Weights, base_facts, digest, interpolate
@@ -24,6 +24,7 @@ from levada.separation.external import demucs
 from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
 from levada.separation.stft import Stft
+from levada.separation.task import FROM_SCRATCH
 from levada.separation.unet_training import UNetTraining, train_unet
 
 if TYPE_CHECKING:
@@ -147,10 +148,6 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-FROM_SCRATCH = ("scratch", "unet", "nmf", "nmf-conv")
-"""Strategies that take nothing of a base."""
-
-
 def settings_of(
     strategy: str,
     *,
@@ -175,22 +172,15 @@ def settings_of(
     InputError
         If the strategy does not exist, has no such settings, or cannot start from this base.
     """
-    _need_strategy(strategy)
+    require_strategy(strategy, STRATEGIES)
     settings = DEFAULTS[strategy]
     if strategy.startswith("finetune") and base is not None and base.net.kind != MaskNet.kind:
         if base.net.kind != HTDemucs.kind:
             raise InputError(f"{strategy} starts from a mask network or Demucs; {base.card.name} is a {base.net.kind}")
         settings = DEMUCS
-    given = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
-    changed = {name: value for name, value in given.items() if value is not None}
-    if missing := [name for name in changed if not hasattr(settings, name)]:
-        raise InputError(f"{strategy} has no setting {', '.join(missing)}")
-    return replace(settings, **changed)  # type: ignore[no-any-return]
-
-
-def _need_strategy(strategy: str) -> None:
-    if strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r} for stems; there are {', '.join(STRATEGIES)}")
+    return changed(  # type: ignore[no-any-return]
+        settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers
+    )
 
 
 def adapt(
@@ -213,16 +203,10 @@ def adapt(
         A name in `STRATEGIES`.
     base : Weights, optional
         The separator to start from, for fine-tuning.
-    out : path-like, optional
-        The folder of the adapted model; None for a model in memory alone.
     settings : StemSettings, DemucsSettings, UNetTraining or NmfSettings, optional
         The strategy's own by default.
-    force : bool
-        Whether a model that exists, or an unfinished run of other settings, may be replaced.
-    log_to : sequence of str
-        Loggers beside the CSV file.
-    progress : callable, optional
-        Called with steps done, of how many, and the loss.
+    out, force, log_to, progress
+        See `levada.learning.adaptation.train_into`.
 
     Returns
     -------
@@ -237,7 +221,7 @@ def adapt(
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
-    _need_strategy(strategy)
+    require_strategy(strategy, STRATEGIES)
     if strategy.startswith("finetune") and base is None:
         raise InputError(f"{strategy} needs a base separator to start from")
     if len(_instruments(spans)) < 2:

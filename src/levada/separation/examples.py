@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import InputError, check_number
 from levada.separation.augmentation import StemAugmentation, augment
 from levada.separation.networks.mask_net import features
 from levada.separation.stft import Stft
@@ -31,6 +31,7 @@ __all__ = [
     "RATE",
     "Example",
     "Excerpt",
+    "ExcerptSettings",
     "StemBatch",
     "StemDataset",
     "StemSettings",
@@ -55,8 +56,8 @@ P_EXTRA = 0.3  # probability that a remixed excerpt has an instrument that its r
 
 
 @dataclass(frozen=True)
-class StemSettings:
-    """Settings of the training of a mask network.
+class ExcerptSettings:
+    """Settings that the trainings of all networks have.
 
     Parameters
     ----------
@@ -64,9 +65,35 @@ class StemSettings:
     learning_rate : float
     batch : int
         Excerpts in a step.
-    excerpt_s : float
-        Length of an excerpt, in seconds.
+    excerpt_s : float, optional
+        Length of an excerpt, in seconds; that of the network by default.
     augmentation : StemAugmentation
+    """
+
+    steps: int = 300
+    learning_rate: float = 2e-3
+    batch: int = 8
+    excerpt_s: float | None = None
+    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.augmentation, dict):
+            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
+        for entry in fields(self):  # JSON has lists
+            if isinstance(getattr(self, entry.name), list):
+                object.__setattr__(self, entry.name, tuple(getattr(self, entry.name)))
+        if self.batch < 1 or (self.excerpt_s is not None and not self.excerpt_s > 0):
+            raise InputError(f"batch and excerpt_s must be above 0: {self}")
+
+
+@dataclass(frozen=True)
+class StemSettings(ExcerptSettings):
+    """Settings of the training of a mask network.
+
+    Parameters
+    ----------
+    steps, learning_rate, batch, excerpt_s, augmentation
+        See `ExcerptSettings`.
     weight_decay : float
     average : float
         Decay of the average of the weights.
@@ -84,11 +111,7 @@ class StemSettings:
     seed : int
     """
 
-    steps: int = 300
-    learning_rate: float = 2e-3
-    batch: int = 8
     excerpt_s: float = 2.2
-    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     weight_decay: float = 1e-2
     average: float = 0.98
     layers: tuple[str, ...] = ()
@@ -99,13 +122,10 @@ class StemSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.augmentation, dict):
-            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
-        object.__setattr__(self, "layers", tuple(self.layers))
-        if not 0 <= self.partway <= 1 or not 0 <= self.bases <= 256:
-            raise InputError(f"partway is a number from 0 to 1, and bases one from 0 to 256: {self}")
-        if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
-            raise InputError(f"batch and excerpt_s are above 0, and level_db is a number from 0 to 60: {self}")
+        super().__post_init__()
+        check_number("partway", self.partway, 0, 1)
+        check_number("bases", self.bases, 0, 256)
+        check_number("level_db", self.level_db, 0, 60)
 
 
 class StemBatch(NamedTuple):

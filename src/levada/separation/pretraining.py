@@ -104,14 +104,10 @@ def pretrain_separator(
     Parameters
     ----------
     settings : StemPretrainSettings
-    out : path-like
-        The folder of the model; `NAME.part` beside it holds an unfinished run.
+    out, force, progress
+        See `levada.learning.adaptation.train_into`.
     workers : int
         Processes that render.
-    force : bool
-        Whether a model that exists may be replaced.
-    progress : callable, optional
-        Called with steps done, of how many, and the loss.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from levada.errors import InputError
+from levada.errors import check_number
 from levada.learning.training import FitSettings, Progress, fit
-from levada.separation.augmentation import StemAugmentation
-from levada.separation.examples import CLIP, RATE, StemDataset, prefetch, sample_spectra
+from levada.separation.examples import CLIP, RATE, ExcerptSettings, StemDataset, prefetch, sample_spectra
 from levada.separation.networks.unet import MagnitudeBatch, UNet, UNetSettings, magnitude_loss
 from levada.separation.stft import N_BANDS, Stft
 
@@ -22,18 +21,13 @@ __all__ = ["UNetTraining", "train_unet"]
 
 
 @dataclass(frozen=True)
-class UNetTraining:
+class UNetTraining(ExcerptSettings):
     """Settings of the training of a U-Net.
 
     Parameters
     ----------
-    steps : int
-    learning_rate : float
-    batch : int
-        Excerpts in a step.
-    excerpt_s : float
-        Length of an excerpt, in seconds; 2.94 s are 128 frames.
-    augmentation : StemAugmentation
+    steps, learning_rate, batch, excerpt_s, augmentation
+        See `levada.separation.examples.ExcerptSettings`; 2.94 s are 128 frames.
     channels : tuple of int
         Filters of each layer: see `levada.separation.networks.unet.UNetSettings`.
     bins : int
@@ -46,11 +40,8 @@ class UNetTraining:
     seed : int
     """
 
-    steps: int = 300
-    learning_rate: float = 2e-3
     batch: int = 4
     excerpt_s: float = 2.94
-    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     channels: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
     bins: int = 1024
     dropout: float = 0.1
@@ -59,11 +50,8 @@ class UNetTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.augmentation, dict):
-            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
-        object.__setattr__(self, "channels", tuple(self.channels))
-        if self.batch < 1 or not self.excerpt_s > 0 or not 0 <= self.level_db <= 60:
-            raise InputError(f"batch and excerpt_s are above 0, and level_db is a number from 0 to 60: {self}")
+        super().__post_init__()
+        check_number("level_db", self.level_db, 0, 60)
 
 
 def train_unet(

@@ -26,8 +26,7 @@ from levada.learning import weights as model_weights
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, fit
 from levada.learning.weights import Weights, base_facts
-from levada.separation.augmentation import StemAugmentation
-from levada.separation.examples import CLIP, StemDataset, prefetch, sample_spectra
+from levada.separation.examples import CLIP, ExcerptSettings, StemDataset, prefetch, sample_spectra
 from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings, read_checkpoint
 from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
@@ -43,20 +42,15 @@ OVERLAP = 0.25  # of consecutive segments
 
 
 @dataclass(frozen=True)
-class DemucsSettings:
+class DemucsSettings(ExcerptSettings):
     """Settings of the adaptation of Demucs.
 
     They were not tuned on pretrained weights: the learning rate is that of its authors.
 
     Parameters
     ----------
-    steps : int
-    learning_rate : float
-    batch : int
-        Excerpts in a step.
-    excerpt_s : float, optional
-        Length of an excerpt, in seconds; that of the network by default.
-    augmentation : StemAugmentation
+    steps, learning_rate, batch, excerpt_s, augmentation
+        See `levada.separation.examples.ExcerptSettings`.
     weight_decay : float
     average : float
         Decay of the average of the weights.
@@ -68,19 +62,10 @@ class DemucsSettings:
     steps: int = 200
     learning_rate: float = 3e-4
     batch: int = 2
-    excerpt_s: float | None = None
-    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     weight_decay: float = 0.0
     average: float = 0.98
     layers: tuple[str, ...] = ()
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.augmentation, dict):
-            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
-        object.__setattr__(self, "layers", tuple(self.layers))
-        if self.batch < 1 or (self.excerpt_s is not None and not self.excerpt_s > 0):
-            raise InputError(f"batch and excerpt_s must be above 0: {self}")
 
 
 class WaveBatch(NamedTuple):
