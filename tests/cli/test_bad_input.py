@@ -304,7 +304,7 @@ class TestModels:
     def test_of_an_unknown_network(self, refused, song, model):
         self.change(model, network="transformer")
         said = refused("track", song, "-m", model)
-        assert f"{model / 'config.json'}: names an unknown network, 'transformer'" in said
+        assert f"{model / 'config.json'}: has an unknown network, 'transformer'" in said
 
     def test_of_another_shape_than_its_weights(self, refused, song, model):
         self.change(model, settings={"channels": 7, "levels": 5})

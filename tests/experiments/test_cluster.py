@@ -298,7 +298,7 @@ class TestAddresses:
         ["", "here", "host:", "host:0", "host:70000", "http://host:6379", "ray://", "a b:6379", "host:port", "Auto"],
     )
     def test_what_is_none(self, address):
-        with pytest.raises(InputError, match="is no address of a Ray cluster"):
+        with pytest.raises(InputError, match="is not the address of a Ray cluster"):
             cluster.check(address)
 
     def test_ray_is_missing(self, monkeypatch):

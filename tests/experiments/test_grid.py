@@ -274,14 +274,14 @@ class TestWrong:
             ('external = ["fluxx"]\n', "no model 'fluxx'; did you mean 'flux'?", 1),
             ('external = ["./none"]\n', "there is no model", 1),
             (FINETUNE + 'layers = ["haed"]\n', "no layers 'haed'; did you mean 'head'?", 3),
-            (SCRATCH + '[settings]\nstep = 3\n', "'step' is no setting .* did you mean 'steps'?", 4),
-            (SCRATCH + '[settings]\nseed = 3\n', "'seed' is no setting", 4),
+            (SCRATCH + '[settings]\nstep = 3\n', "'step' is not a setting .* did you mean 'steps'?", 4),
+            (SCRATCH + '[settings]\nseed = 3\n', "'seed' is not a setting", 4),
             (SCRATCH + '[settings]\nsteps = 1.5\n', "steps must be a whole number", 4),
             (SCRATCH + '[settings]\nsteps = 0\n', "steps must be a whole number", 4),
             (SCRATCH + '[settings]\nlearning_rate = "x"\n', "learning_rate must be a number", 4),
             (SCRATCH + '[settings]\nexcerpt_s = nan\n', "excerpt_s must be a number", 4),
             (SCRATCH + '[settings.scrath]\nsteps = 3\n', "no strategy 'scrath' to set", 3),
-            (SCRATCH + '[settings.scratch]\nstep = 3\n', "'step' is no setting of scratch", 4),
+            (SCRATCH + '[settings.scratch]\nstep = 3\n', "'step' is not a setting of scratch", 4),
         ],
     )  # fmt: skip
     def test_names_that_do_not_exist(self, clicks, tmp_path, text, told, line):
@@ -324,9 +324,9 @@ class TestWrong:
 
     def test_settings_without_a_strategy_that_has_them(self, clicks):
         assert len(make_grid(study(clicks, settings={"steps": 3}), [opened(clicks)]).plans) == 1
-        with pytest.raises(InputError, match="'stepz' is no setting of any strategy"):
+        with pytest.raises(InputError, match="'stepz' is not a setting of any strategy"):
             make_grid(study(clicks, settings={"stepz": 3}), [opened(clicks)])
-        with pytest.raises(InputError, match="'steps' is no setting of decoder; there are none"):
+        with pytest.raises(InputError, match="'steps' is not a setting of decoder; there are none"):
             make_grid(study(clicks, settings={"decoder": {"steps": 3}}), [opened(clicks)])
 
 

@@ -190,8 +190,8 @@ class TestWrong:
     @pytest.mark.parametrize(
         ("strategy", "said", "told"),
         [
-            ("nmf", {"settings": {"nmf": {"bass": 3}}}, "'bass' is no setting of nmf; did you mean 'bases'"),
-            ("nmf", {"settings": {"exponent": 3}}, "'exponent' is no setting of any strategy"),
+            ("nmf", {"settings": {"nmf": {"bass": 3}}}, "'bass' is not a setting of nmf; did you mean 'bases'"),
+            ("nmf", {"settings": {"exponent": 3}}, "'exponent' is not a setting of any strategy"),
             ("nmf", {"settings": {"nmf": {"bases": 0}}}, "bases must be a whole number from 1"),
             ("nmf", {"external": ("orakel",)}, "there is no separator 'orakel'"),
             ("nmf", {"external": ("latin",)}, "latin is a tracker"),

@@ -328,7 +328,7 @@ class TestLearning:
         ],
     )
     def test_settings_that_make_no_sense(self, wrong):
-        with pytest.raises(InputError, match="make no sense"):
+        with pytest.raises(InputError, match="invalid training settings"):
             FitSettings(**wrong)
 
 
@@ -499,7 +499,7 @@ class TestRefused:
         assert not (tmp_path / CHECKPOINT).exists()
 
     def test_nothing_to_train(self, tmp_path):
-        with pytest.raises(InputError, match="nothing is to be trained"):
+        with pytest.raises(InputError, match="nothing to train"):
             fit(a_net(), batches, settings=FitSettings(steps=4), folder=tmp_path, trained=lambda _: False)
 
     def test_a_file_in_the_place_of_the_folder(self, tmp_path):

@@ -199,7 +199,7 @@ class TestDamage:
     @pytest.mark.parametrize("content", ["[]", '"tcn"', "3", "null"])
     def test_json_that_is_no_table(self, folder, content):
         (folder / CONFIG).write_text(content)
-        self.refused(folder, path=folder / CONFIG, match="no table")
+        self.refused(folder, path=folder / CONFIG, match="not hold a table")
 
     def test_json_that_is_no_text(self, folder):
         (folder / CONFIG).write_bytes(b"\xff\xfe\x00")
@@ -213,7 +213,7 @@ class TestDamage:
     @pytest.mark.parametrize("key", ["settings", "card", "decoder", "training"])
     def test_entry_that_is_no_table(self, folder, key):
         edit(folder, **{key: [1]})
-        self.refused(folder, path=folder / CONFIG, match=f"{key} is no table")
+        self.refused(folder, path=folder / CONFIG, match=f"{key} is not a table")
 
     @pytest.mark.parametrize("version", [2, "1", 0])
     def test_another_format(self, folder, version):

@@ -115,7 +115,7 @@ class TestWhatIsWrong:
     @pytest.mark.parametrize("name", ["tuba-open.wav", "open.wav", "congaopen.wav", "tuba/open.wav", "-open.wav"])
     def test_no_instrument(self, tmp_path, name):
         write(tmp_path, name, tone(300))
-        with pytest.raises(InputError, match=r"open\.wav: .*is no instrument; there are kick, snare"):
+        with pytest.raises(InputError, match=r"open\.wav: .*is not an instrument; there are kick, snare"):
             OneShots(tmp_path)
 
     def test_an_instrument_that_is_not_struck(self, tmp_path):

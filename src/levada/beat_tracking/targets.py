@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     ----------
     bands : float32 tensor [shape=(batch, frames, 81)]
     targets : float32 tensor [shape=(batch, frames, 2)]
-        1 where a beat or a downbeat is, 0 elsewhere.
+        1 at beats or downbeats, otherwise 0.
     mask : float32 tensor [shape=(batch, frames, 2)]
         0 where the targets are unknown: outside annotated spans, and downbeats of beats without positions.
     """

@@ -97,7 +97,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines that are not empty, with their cells; at least one."""
     try:
         if path.exists() and not path.is_file():
-            raise InputError("is no file", path=path)
+            raise InputError("is not a file", path=path)
         with path.open("rb") as file:
             content = file.read(_LARGEST)
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
             if any(cell.strip() for cell in cells):
                 found.append((reader.line_num, [cell.strip() for cell in cells]))
     except csv.Error as error:
-        raise InputError(f"is no table: {error}", path=path, line=reader.line_num) from None
+        raise InputError(f"is not a table: {error}", path=path, line=reader.line_num) from None
     if not found:
         raise InputError("is empty", path=path)
     return found

@@ -3,7 +3,7 @@
 Labels may cover a recording in pieces. Beats are known inside pieces only: these define how many
 minutes are annotated, what is trained on and what is scored. Two pieces are separated by a *gap*, an interval much
 longer than the intervals around it. The intervals around it are local, so that music may change its tempo; and one
-beat that was forgotten, an interval of about twice its neighbours, is no gap.
+beat that was forgotten, an interval of about twice its neighbours, is not a gap.
 """
 
 from __future__ import annotations

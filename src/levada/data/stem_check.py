@@ -253,7 +253,9 @@ def _name_problems(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
         yield Problem("warning", what, root)
     if len(unknown) > len(numbered):
         others = listed([name for name in unknown if name not in numbered])
-        yield Problem("note", f"has names that are no instruments of levada: {others}; they are used as they are", root)
+        yield Problem(
+            "note", f"has names that are not instruments of levada: {others}; they are used as they are", root
+        )
     for voice, several in voices.items():
         if len(several) > 1:
             what = f"has songs with {listed(sorted(several))}, which are all {voice}: they are kept apart"

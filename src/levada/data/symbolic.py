@@ -230,4 +230,4 @@ def _unpack(file: IO[bytes], folder: Path, source: Source, origin: str | Path) -
     except InputError:
         raise
     except (zipfile.BadZipFile, ZlibError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"is no zip archive that can be read: {error}. Fetch it again", path=origin) from None
+        raise InputError(f"is not a readable zip archive: {error}. Fetch it again", path=origin) from None

@@ -71,7 +71,7 @@ def check(address: str) -> None:
     Raises
     ------
     InputError
-        In less than half a minute, if it does not, or the address is none.
+        In less than half a minute, if it does not, or the address is invalid.
     MissingExtra
         If Ray is not installed.
     """
@@ -117,7 +117,9 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
     match = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", address)
     port = None if match is None else int(match[3]) if match[3] else 10001 if match[1] else None
     if match is None or port is None or not 0 < port < 65536:
-        raise InputError(f"{address!r} is no address of a Ray cluster: use auto, local, HOST:PORT or ray://HOST:PORT")
+        raise InputError(
+            f"{address!r} is not the address of a Ray cluster: use auto, local, HOST:PORT or ray://HOST:PORT"
+        )
     return match[2].strip("[]"), port
 
 

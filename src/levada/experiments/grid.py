@@ -25,7 +25,7 @@ __all__ = ["Grid", "Plan", "fingerprint", "make_grid", "settings_of"]
 
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
-"""Levels of the grid, which are no settings."""
+"""Levels of the grid, which are not settings."""
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,12 @@ def settings_of(study: Study, strategy: str, *, network: str = "") -> Any:
     known = sorted({key for name, of in hints.items() if name not in task.NON_NEURAL for key in of} - set(FACTORS))
     for key in general:
         if key not in known:
-            raise _error(study, f"{key!r} is no setting of any strategy; {suggest(key, known)}", "settings", key)
+            raise _error(study, f"{key!r} is not a setting of any strategy; {suggest(key, known)}", "settings", key)
     for name, entries in own.items():
         known = sorted(set(hints[name]) - set(FACTORS))
         for key in entries:
             if key not in known:
-                raise _error(study, f"{key!r} is no setting of {name}; {suggest(key, known)}", "settings", name, key)
+                raise _error(study, f"{key!r} is not a setting of {name}; {suggest(key, known)}", "settings", name, key)
     shared = general if strategy not in task.NON_NEURAL else {}  # general settings are those of networks
     changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():

@@ -332,7 +332,7 @@ def _content(folder: Path, name: str) -> bytes:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"is damaged: {name!r} is outside of it", path=folder)
     if path.exists() and not path.is_file():
-        raise InputError(f"is damaged: {name!r} is no file", path=folder)
+        raise InputError(f"is damaged: {name!r} is not a file", path=folder)
     return path.read_bytes()
 
 

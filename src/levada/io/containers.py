@@ -350,7 +350,7 @@ def _mpeg_sections(data: mmap) -> list[Section]:
 
 
 def _mpeg_section(data: mmap, run: mpeg.Run, lost_frames: int) -> Section:
-    """Make a section of a run; one of variable bit rate is told its length, or libsndfile would guess it."""
+    """Make a section of a run; with variable bit rate its length is written too, since libsndfile would guess it."""
     lost = lost_frames * run.header.samples
     if run.is_start or not run.is_variable or run.header.kind[1] != 3:
         return Section(run.start, run.stop, lost=lost)

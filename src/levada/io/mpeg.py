@@ -98,7 +98,7 @@ def after_id3(data: bytes | mmap, start: int = 0) -> int:
 
 
 def runs(data: bytes | mmap) -> Iterator[Run]:
-    """Find the runs of frames in a file; what lies between them is no audio, or damaged.
+    """Find the runs of frames in a file; what lies between them is not audio, or damaged.
 
     A frame with the length of a recording starts a new run: there another file was joined.
 

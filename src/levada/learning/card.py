@@ -1,4 +1,4 @@
-"""A model's card and settings: all that can be known of it without its tensors, and without importing torch."""
+"""The card and the settings of a model, read without its tensors and without torch."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 Stretches = Mapping[str, list[tuple[float, float]]]
-"""SHA-256 of a recording's file -> stretches of it, as pairs of seconds."""
+"""SHA-256 of the file of a recording -> spans of it, as pairs of seconds."""
 
 FORMAT = 1
 KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "masks", "unet", "demucs", "nmf")
-"""What a model may be: networks, and the bar pointer's learnt patterns."""
+"""Kinds of models: networks, patterns of a bar pointer model, and NMF dictionaries."""
 SEPARATORS = ("masks", "unet", "nmf", "demucs")
-"""Those that take recordings apart; the others find beats."""
+"""Kinds of separators; the others are beat trackers."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 _HUB_LICENCES = r"cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[1-4]\.\d|mit|isc|apache-2\.0|bsd-[23]-clause"
@@ -46,26 +46,26 @@ _NEEDED = ("name", "origin", "licence", "data", "minutes", "scores")
 
 @dataclass(frozen=True)
 class Card:
-    """What must be known of a model before anyone uses it.
+    """The card of a model: its origin, licence, training data and scores.
 
     Parameters
     ----------
     name : str
-        What to call it.
+        Name of the model.
     origin : str
-        How it came to be: the recipe, and the model it started from.
+        The recipe, and the model that it started from.
     licence : str
-        Under which its weights may be used; for an adapted model, the licences of all its `sources`.
+        Licence of the weights; for an adapted model, the licences of all its `sources`.
     data : str
-        What it was trained on.
+        Description of the training data.
     minutes : float
-        Minutes of annotated audio it has seen, labels used for validation included. Of an adapted model, those of all
-        adaptations, each second counted once.
+        Minutes of annotated audio used for training and validation; for an adapted model, those of all adaptations,
+        each second counted once.
     scores : dict
-        Names and values of scores, or of the place that states them; never empty.
+        Names and values of scores, or where they are stated; never empty.
     trained_on : dict
-        SHA-256 of each recording's file it was trained on -> stretches used, as pairs of seconds. A copy in another
-        encoding has another hash and is not recognised.
+        SHA-256 of the file of each recording that was used -> spans, as pairs of seconds. A copy in another encoding
+        has another hash and is not recognised.
     sources : tuple of Source
         Licence and citation of the model it was adapted from and of all data it was adapted to; empty for a model that
         was not adapted.
@@ -83,7 +83,7 @@ class Card:
     def __post_init__(self) -> None:
         empty = [name for name in _NEEDED if getattr(self, name) in ("", None, {})]
         if empty:
-            raise InputError(f"a model's card needs {', '.join(empty)}: a model without cannot be used")
+            raise InputError(f"the card of a model must have {', '.join(empty)}")
         if not isinstance(self.minutes, int | float) or not 0 <= self.minutes < math.inf:
             raise InputError(f"a card's minutes are a number, not {self.minutes!r}")
         for name in ("scores", "trained_on"):
@@ -93,16 +93,16 @@ class Card:
             raise InputError(f"a card's sources are names, licences and citations, not {self.sources!r}")
 
     def markdown(self, settings: Mapping[str, Any]) -> str:
-        """The card as a page with the header that model hubs read."""
+        """Return the card as a page in Markdown with the header for model hubs."""
         separates = settings.get("network") in SEPARATORS
-        does = "music-source-separation" if separates else "beat-tracking, downbeat-tracking"
-        tags = f"library_name: levada\ntags: [{does}]"
+        task = "music-source-separation" if separates else "beat-tracking, downbeat-tracking"
+        tags = f"library_name: levada\ntags: [{task}]"
         scores = "\n".join(f"| {name} | {value} |" for name, value in self.scores.items())
         identifier = "-".join(self.licence.lower().split())
-        known = identifier if re.fullmatch(_HUB_LICENCES, identifier) else "other"
+        licence = identifier if re.fullmatch(_HUB_LICENCES, identifier) else "other"
         sources = "\n".join(f"- {source.line}" for source in self.sources)
         return (
-            f"---\nlicense: {known}\n{tags}\n---\n\n"
+            f"---\nlicense: {licence}\n{tags}\n---\n\n"
             f"# {self.name}\n\n{self.origin}\n\n## Data\n\n{self.data}\n\n"
             f"Annotated audio seen, labels used for validation included: {self.minutes:.2f} minutes.\n\n"
             f"## Scores\n\n| score | value |\n|---|---|\n{scores}\n\n## Licence\n\n{self.licence}\n\n"
@@ -127,7 +127,7 @@ class _Recording(Protocol):
 
 
 class _Span(Protocol):
-    """A stretch that a model is trained on."""
+    """A span that a model is trained on."""
 
     @property
     def track(self) -> _Recording: ...
@@ -138,12 +138,12 @@ class _Span(Protocol):
 
 
 def joined_stretches(*tables: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[tuple[float, float]]]:
-    """Join the stretches of each recording; those that overlap or touch become one.
+    """Join the spans of each recording; those that overlap or touch become one.
 
     Parameters
     ----------
     *tables : mapping of str to sequence of pairs of float
-        Hash of a recording -> stretches in seconds.
+        Hash of a recording -> spans in seconds.
 
     Returns
     -------
@@ -170,22 +170,22 @@ def adapted_card(
     name: str = "adapted",
     besides: Mapping[str, Source] | None = None,
 ) -> Card:
-    """Return the card of a model adapted to labels: what it was trained on before and now, and the licences of all.
+    """Return the card of an adapted model: all of its training data, with their licences.
 
     Parameters
     ----------
     spans : sequence of Span or Span[Multitrack]
-        What it was trained on now.
+        Training data of the adaptation.
     origin : str
-        The strategy, in words.
+        Description of the strategy.
     base : Card, optional
-        Of the model it started from.
+        Card of the base model.
     stems : bool
         Whether it is a separator.
     name : str
-        Where there is no base.
+        Name of a model without a base.
     besides : mapping of str to Source, optional
-        Data that is no recording, in words -> its licence and citation.
+        Description of data that is not a recording -> its licence and citation.
 
     Returns
     -------
@@ -225,15 +225,15 @@ def adapted_card(
 
 
 def lineage(card: Card) -> tuple[Source, ...]:
-    """Return the licences and citations of a model's data: of itself, where it was not adapted.
+    """Return the licences and citations of the training data of a model, or of the model itself if not adapted.
 
-    Cards of adapted models written by earlier versions hold the licence of their base alone; for these, that of the
-    recordings is not stated.
+    Cards of adapted models written by earlier versions hold only the licence of their base; that of the recordings
+    is then not stated.
     """
     if card.sources:
         return card.sources
-    lost = (Source(f"the recordings of {card.name}"),) if card.trained_on else ()
-    return (Source(card.name, card.licence, card.origin), *lost)
+    unstated = (Source(f"the recordings of {card.name}"),) if card.trained_on else ()
+    return (Source(card.name, card.licence, card.origin), *unstated)
 
 
 def _seconds(stretches: Sequence[tuple[float, float]]) -> float:
@@ -241,10 +241,8 @@ def _seconds(stretches: Sequence[tuple[float, float]]) -> float:
 
 
 def both_error(name: str, *, path: Path | None = None) -> InputError:
-    """Return the error for a name of a model of levada's that is the name of a model's folder too."""
-    return InputError(
-        f"{name} is both a model that levada knows by name and a folder here: write ./{name} for the folder", path=path
-    )
+    """Return the error for the name of a model of levada that is also the name of a folder of a model."""
+    return InputError(f"{name} is both a model of levada and a folder: write ./{name} for the folder", path=path)
 
 
 def is_model(folder: str | Path) -> bool:
@@ -253,12 +251,12 @@ def is_model(folder: str | Path) -> bool:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The JSON beside the weights, checked, without loading any tensor.
+    """Read and check the settings of a model, without its tensors.
 
     Raises
     ------
     InputError
-        If it is missing, damaged, or names a network or format this version does not know.
+        If it is missing, damaged, or has an unknown network or format.
     """
     path = Path(folder) / CONFIG
     try:
@@ -272,27 +270,29 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:  # nested too deeply, or numbers of thousands of digits
         raise InputError(f"is damaged: {error}", path=path) from None
     if not isinstance(config, dict):
-        raise InputError("is damaged: it holds no table of settings", path=path)
+        raise InputError("is damaged: it does not hold a table of settings", path=path)
     missing = [key for key in ("format", "network", "settings", "card") if key not in config]
     if missing:
         raise InputError(f"is damaged: it lacks {', '.join(missing)}", path=path)
     if config["format"] != FORMAT:
         raise InputError(f"has format {config['format']}, which this version of levada does not read", path=path)
     if config["network"] not in KINDS:
-        raise InputError(f"names an unknown network, {config['network']!r}; levada knows {', '.join(KINDS)}", path=path)
+        raise InputError(
+            f"has an unknown network, {config['network']!r}; known networks: {', '.join(KINDS)}", path=path
+        )
     for key in ("settings", "card", "decoder", "training"):
         if not isinstance(config.setdefault(key, {}), dict):
-            raise InputError(f"is damaged: {key} is no table", path=path)
+            raise InputError(f"is damaged: {key} is not a table", path=path)
     return config
 
 
 def read_card(folder: str | Path) -> Card:
-    """The card of a model.
+    """Read the card of a model.
 
     Raises
     ------
     InputError
-        As for `read_config`, and if the card lacks something.
+        As for `read_config`, and if the card is incomplete.
     """
     given, path = read_config(folder)["card"], Path(folder) / CONFIG
     unknown = sorted(given.keys() - {entry.name for entry in fields(Card)})

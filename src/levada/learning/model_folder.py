@@ -1,6 +1,6 @@
-"""A model's folder: `model.safetensors`, `config.json` and a card a person can read; written whole or not at all.
+"""A model's folder: `model.safetensors`, `config.json` and a card as a page in Markdown, written atomically.
 
-Nothing is pickled, and nothing here needs torch: a model without a network is kept in the same way.
+Nothing is pickled and torch is not needed, so that models without a network are saved in the same way.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def write_model(
     ----------
     folder : path-like
     network : str
-        What kind of model it is: a name in `card.KINDS`.
+        Kind of the model: a name in `card.KINDS`.
     settings : mapping
-        What determines its shape.
+        Settings that determine the shapes of its tensors.
     tensors : mapping of str to array
     card : Card
     decoder, training : mapping
-        Settings of its decoder, and of the recipe that made it.
+        Settings of its decoder, and of its training.
     force : bool
-        Whether a model that exists may be replaced.
+        Whether an existing model may be replaced.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def write_model(
     from safetensors.numpy import save as as_bytes
 
     if not _finite(tensors):
-        raise InputError("will not be written: the model holds numbers that are not finite", path=folder)
+        raise InputError("cannot be written: the model holds numbers that are not finite", path=folder)
     config = {
         "format": FORMAT,
         "levada": __version__,
@@ -73,18 +73,18 @@ def write_model(
     }
     with atomic_folder(folder, marker=CONFIG, force=force) as temporary:
         whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would keep others from reading it
+        (temporary / TENSORS).write_bytes(as_bytes(whole))  # save_file would set restrictive permissions
         for name, text in _texts(config, card).items():
             (temporary / name).write_text(text, encoding="utf-8")
 
 
 def write_card(folder: str | Path, card: Card) -> None:
-    """Replace the card of a model; its tensors and all other files stay.
+    """Replace the card of a model; its tensors and other files are unchanged.
 
     Raises
     ------
     InputError
-        If the folder is no model, or cannot be written.
+        If the folder is not a model, or cannot be written.
     """
     config = read_config(folder) | {"card": asdict(card)}
     for name, text in _texts(config, card).items():
@@ -93,7 +93,7 @@ def write_card(folder: str | Path, card: Card) -> None:
 
 
 def _texts(config: Mapping[str, Any], card: Card) -> dict[str, str]:
-    """The settings as JSON, and the page for people."""
+    """Return the text files of a model: its settings as JSON, and its card in Markdown."""
     page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
     return {CONFIG: json.dumps(config, indent=1) + "\n", README: page}
 
@@ -164,17 +164,17 @@ def read_model(
 
 
 def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors, decoder: Mapping[str, Any]) -> str:
-    """Compute a digest of all of a model that decides its results, and of nothing else.
+    """Compute a digest of everything in a model that determines its results.
 
-    Names, cards, licences and recipes are left out: a model that is renamed is the same model. What else decides
-    results, the version of levada, is written beside a digest wherever one is kept.
+    Names, cards, licences and recipes are excluded: a renamed model is the same model. Results also depend on the
+    version of levada, which is saved with each digest.
 
     Parameters
     ----------
     network : str
-        What kind of model it is: a name in `card.KINDS`.
+        Kind of the model: a name in `card.KINDS`.
     settings : mapping
-        What determines its shape.
+        Settings that determine the shapes of its tensors.
     tensors : mapping of str to array
     decoder : mapping
         Settings of its decoder.

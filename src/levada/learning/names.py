@@ -27,7 +27,7 @@ PREFIXES = ("beat_this:", "bayes:", "demucs:")
 """Before the name or the file of a checkpoint, or a folder that must be of this kind."""
 
 ROWS = ("mixture", "oracle")
-"""Rows of tables of stems that are no models."""
+"""Rows of tables of stems that are not models."""
 
 
 def shipped(task: str = "beats") -> Mapping[str, Path]:
@@ -52,7 +52,7 @@ def is_reserved(name: str) -> bool:
 def folder_of(name: str | Path) -> Path | None:
     """Return the folder that a model's name means; None for the name of a model that levada knows.
 
-    All commands go by this: a `Path`, and text that is no reserved name, is a folder.
+    All commands go by this: a `Path`, and text that is not a reserved name, is a folder.
 
     Raises
     ------

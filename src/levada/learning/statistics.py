@@ -17,7 +17,7 @@ from levada.errors import InputError
 __all__ = ["MIN_GROUPS", "Interval", "mean_interval", "paired_interval"]
 
 MIN_GROUPS = 3
-"""Below so many groups no interval is given, but the range of the groups' means."""
+"""With fewer groups the range of the means of groups is given instead of an interval."""
 
 DECIMALS = 12  # to which means and ends are rounded, so that no 1e-17 counts as above zero
 Floats = npt.NDArray[np.float64]
@@ -26,21 +26,21 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval, or with the range of the groups where no interval can be had."""
+    """A mean with its confidence interval, or with the range of the groups if there are too few for an interval."""
 
-    mean: float  # over all values, NaN where there is none
-    low: float  # lower end, NaN where there is neither interval nor range
+    mean: float  # over all values, NaN without any
+    low: float  # lower end, NaN without an interval or range
     high: float  # upper end
     kind: str  # "interval", "range" or, with one value or none, ""
-    over: str  # what the ends speak of: "groups", "groups and seeds"; of a range also "recordings" or "seeds"
-    values: int  # how many values there are
-    recordings: int  # how many recordings they are of
-    groups: int  # how many groups these are from
-    seeds: int  # how many seeds they were computed with
+    over: str  # what the ends are computed over: "groups", "groups and seeds"; of a range also "recordings" or "seeds"
+    values: int  # number of values
+    recordings: int  # number of recordings
+    groups: int  # number of groups
+    seeds: int  # number of seeds
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero is outside the confidence interval; a range excludes nothing."""
+        """Whether zero is outside the confidence interval; False for a range."""
         return self.kind == "interval" and (self.low > 0 or self.high < 0)
 
     def text(self, *, digits: int = 2, sign: str = "") -> str:
@@ -51,12 +51,12 @@ class Interval:
         digits : int
             Digits after the point. One more is shown where the ends are less than five units of the last one apart.
         sign : str
-            "+" to show the sign of what is above zero.
+            "+" to show the sign of positive values.
         """
         return " ".join(part for part in self.parts(digits=digits, sign=sign) if part)
 
     def parts(self, *, digits: int = 2, sign: str = "") -> tuple[str, str]:
-        """Give the mean and the ends apart, as `text` shows them; the ends are empty where there are none."""
+        """Format the mean and the ends separately, as in `text`; the ends are empty if there are none."""
         if math.isnan(self.mean):
             return "–", ""
         shown = digits + (0 < self.high - self.low < 5 * 10**-digits)
@@ -81,14 +81,14 @@ def mean_interval(
     level: float = 0.95,
     bounds: Bounds | None = None,
 ) -> Interval:
-    """Mean of scores with a confidence interval that is right for few groups.
+    """Mean of scores with a confidence interval that holds for few groups.
 
-    Recordings of one group are no independent evidence, so this is the t interval over the means of groups, each
+    Recordings of one group are not independent, so this is the t interval over the means of groups, each
     weighted by its number of values. Where values were computed with several seeds, the variance between the means of
     seeds is added, and the degrees of freedom are those of Welch and Satterthwaite. The end on the side of the longer
     tail is moved out by the skewness term of the Edgeworth expansion.
 
-    With fewer than three groups, or where all groups have one mean, the ends are the range of the means of groups
+    With fewer than three groups, or if all groups have the same mean, the ends are the range of the means of groups
     (with one group of recordings, with one recording of seeds) and `Interval.kind` says so.
 
     Parameters
@@ -166,7 +166,7 @@ def paired_interval(
     level: float = 0.95,
     bounds: Bounds | None = None,
 ) -> Interval:
-    """Mean of the paired differences ``a - b``, where both have a value, with its interval.
+    """Mean of the paired differences ``a - b``, with a confidence interval; pairs with a NaN are left out.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def paired_interval(
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
-        raise InputError(f"paired scores must be as many on both sides, not {first.size} and {second.size}")
+        raise InputError(f"paired scores must have the same length, not {first.size} and {second.size}")
     reach = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
     return mean_interval(first - second, groups=groups, recordings=recordings, seeds=seeds, level=level, bounds=reach)
 

@@ -1,7 +1,7 @@
-"""The one training loop: Lightning's, for any network that turns spectrograms into beat and downbeat logits.
+"""The training loop of all networks, with Lightning.
 
-It resumes after a kill or a signal (Ctrl-C, SIGTERM), averages weights, and writes a CSV log, always. Batches come from
-a function of the step, so that a resumed run sees what an unbroken one would have seen.
+It resumes interrupted training (Ctrl-C, SIGTERM, kill), averages weights and writes a CSV log. Batches are a
+function of the step, so that a resumed run has the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ Loss = Callable[[Tensor, Batch], Tensor]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a network is trained.
+    """Settings of the training.
 
     Parameters
     ----------
     steps : int
         Optimiser steps.
     learning_rate : float
-        Its highest value; it warms up, then falls along a cosine.
+        Peak learning rate, after warm-up and before cosine decay.
     warmup : float
-        Share of the steps in which it rises.
+        Share of the steps for the warm-up.
     weight_decay : float
     clip : float
-        Largest norm of a gradient.
+        Maximum norm of the gradient.
     average : float
-        Decay of the exponential average of the weights, which is what is returned; 0 returns the last ones.
+        Decay of the exponential average of the weights, which is returned; 0 returns the last weights.
     precision : str
-        "float32", or "bfloat16" for layers that may be less exact: half as long where the processor has it.
+        "float32", or "bfloat16" for automatic mixed precision, twice as fast on processors that support it.
     seed : int
     """
 
@@ -70,7 +70,7 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.learning_rate > 0 or not 0 <= self.average < 1 or not 0 <= self.warmup <= 1:
-            raise InputError(f"these training settings make no sense: {self}")
+            raise InputError(f"invalid training settings: {self}")
 
 
 def fit(
@@ -87,19 +87,19 @@ def fit(
     time_limit_s: float | None = None,
     save_every_s: float = SAVE_EVERY_S,
 ) -> nn.Module:
-    """Train a network, in place of nothing: the one given is not changed.
+    """Train a copy of a network.
 
     Parameters
     ----------
     net : nn.Module
         Spectrograms to logits.
     batches : callable
-        From the number of a step to the batches of that step and those after it.
+        From the number of a step to an iterator over its batch and the following ones.
     settings : FitSettings
     loss : callable
         From logits and a batch to a scalar.
     folder : path-like
-        Where `log.csv` and the checkpoint for resuming lie. A checkpoint found there is continued.
+        The folder of `log.csv` and of the checkpoint; training is resumed from an existing checkpoint.
     trained : callable, optional
         Which parameters are trained, by name; all by default.
     validate : callable, optional
@@ -107,11 +107,11 @@ def fit(
     validate_every : int
         Steps from one validation to the next; 0 is never.
     progress : callable, optional
-        Told steps done, steps in all and the loss, after each step.
+        Called after each step with steps done, all steps and the loss.
     time_limit_s : float, optional
-        Stops after so many seconds, those before a kill included.
+        Maximum time in seconds, including earlier interrupted runs.
     save_every_s : float
-        The shortest time between two checkpoints; one more is written at the end.
+        Minimum time between two checkpoints; the last is written at the end.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def fit(
     ------
     InputError
         If the loss is no longer finite, nothing is to be trained, the folder cannot be written, or a checkpoint in it
-        is damaged or belongs to something else.
+        is damaged or of another run.
     Interrupted
         After SIGINT (Ctrl-C), and SIGTERM where the program handles it: the step is finished and saved, and the same
         call goes on from there. A second signal ends it at once.
@@ -135,7 +135,7 @@ def fit(
         raise InputError(f"cannot be written: {error.strerror}", path=folder) from None
     checkpoint = folder / CHECKPOINT
     start = _steps_done(checkpoint)
-    _forget(folder / LOG, after=start)
+    _truncate_log(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
     watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every, save_every_s)
     with _interruptible(watcher), quiet("lightning.pytorch", "lightning.fabric"), torch.random.fork_rng(devices=()):
@@ -193,9 +193,9 @@ def _module(
 
     from torch.optim.swa_utils import AveragedModel
 
-    def average(so_far: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
-        share = max(1 - settings.average, 9 / (10 + int(count)))  # the first weights are soon forgotten
-        return so_far + share * (now - so_far)
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        share = max(1 - settings.average, 9 / (10 + int(count)))  # faster decay in the first steps
+        return averaged + share * (current - averaged)
 
     class Module(lightning.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -205,10 +205,10 @@ def _module(
             for name, parameter in self.net.named_parameters():
                 parameter.requires_grad_(trained is None or trained(name))
             if not any(parameter.requires_grad for parameter in self.net.parameters()):
-                raise InputError("nothing is to be trained: no layer of the network is chosen")
+                raise InputError("there is nothing to train: no layer of the network is selected")
 
         def training_step(self, batch: Batch, _: int) -> Tensor:
-            torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # as it would be without a kill
+            torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # the same after resuming
             with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 logits = self.net(batch[0])
             value = loss(logits.float(), batch)
@@ -247,7 +247,7 @@ def _watcher(
     validate_every: int,
     save_every_s: float,
 ) -> Any:
-    """Averages, logs, saves for resuming, and ends early after a signal."""
+    """Return the callback that averages weights, logs, saves checkpoints and stops after a signal."""
 
     class Watcher(lightning.Callback):  # type: ignore[misc]
         received: int | None = None
@@ -283,7 +283,7 @@ def _watcher(
 
 
 def _append(path: Path, row: dict[str, float]) -> None:
-    """One row more in a log that may already have some; scores come last, where there are any."""
+    """Append a row to the log; scores of the validation are in the last column."""
     plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
     scores = " ".join(f"{name}={value:.4f}" for name, value in row.items())
     try:
@@ -296,8 +296,8 @@ def _append(path: Path, row: dict[str, float]) -> None:
         raise InputError(f"could not be written: {error.strerror}", path=path) from None
 
 
-def _forget(log: Path, *, after: int) -> None:
-    """Drop the rows of steps after the checkpoint, which will be done again, and of a write that was cut short."""
+def _truncate_log(log: Path, *, after: int) -> None:
+    """Remove rows of steps after the checkpoint, which will be repeated, and incomplete rows."""
     if not log.exists():
         return
     whole = [row for row in log.read_text(encoding="utf-8").splitlines(keepends=True) if row.endswith("\n")]
@@ -310,7 +310,7 @@ def _forget(log: Path, *, after: int) -> None:
 def _interruptible(watcher: Any) -> Iterator[None]:
     """End the training after the step in which a signal arrives, and at once with a second one.
 
-    Signals that are ignored, or end the process without asking Python, are left alone: in worker processes, those.
+    Handlers of signals that are ignored, or not handled by Python, are not replaced, as in worker processes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -322,7 +322,9 @@ def _interruptible(watcher: Any) -> Iterator[None]:
         watcher.received = number
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    watcher.handlers = {number: interrupt if callable(known) else known for number, known in before.items() if known}
+    watcher.handlers = {
+        number: interrupt if callable(handler) else handler for number, handler in before.items() if handler
+    }
     for number, handler in watcher.handlers.items():
         signal.signal(number, handler)
     try:

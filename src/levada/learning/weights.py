@@ -1,7 +1,7 @@
-"""Networks with all that travels beside them, to and from folders.
+"""Save and load networks with their card and settings.
 
-The network is chosen from a list and never imported by a name in a file, and a model without a card (origin, licence,
-data, minutes, scores) cannot be saved.
+The class of a network is chosen from a list and never imported by a name in a file, and a model without a card (origin,
+licence, data, minutes, scores) cannot be saved.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from levada.learning.model_folder import model_digest, read_tensors, write_model
 __all__ = ["Card", "Networks", "Weights", "base_facts", "digest", "interpolate", "load", "network_kind", "save"]
 
 Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
-"""What a model's folder may name -> the class of the network, and that of its settings."""
+"""Kind of a network in model folders -> its class, and the class of its settings."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A network with all that travels beside it.
+    """A network with its card and settings.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Weights:
     decoder : dict
         Settings of the decoder learnt with the weights; empty for the defaults.
     training : dict
-        The settings of the recipe that made them.
+        Settings of the training.
     """
 
     net: Any
@@ -45,12 +45,12 @@ class Weights:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write them into a folder, as the function `save`."""
+        """Save into a folder, as the function `save`."""
         save(folder, self, force=force)
 
 
 def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
-    """Write a folder of weights, whole or not at all.
+    """Write a folder of weights, atomically.
 
     Raises
     ------
@@ -61,17 +61,17 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
 
 
 def digest(weights: Weights) -> str:
-    """Compute the `folder.model_digest` of weights: the same in memory as in their folder."""
+    """Compute the `model_digest` of weights: the same in memory as in their folder."""
     return model_digest(**_facts(weights))
 
 
 def base_facts(base: Weights | None) -> dict[str, str]:
-    """Return what the settings of adapted weights have of those they come from; nothing for none."""
+    """Return the name and the digest of the base for the settings of adapted weights; empty without a base."""
     return {} if base is None else {"base": base.card.name, "base_digest": digest(base)}
 
 
 def _facts(weights: Weights) -> dict[str, Any]:
-    """What decides the results of weights."""
+    """Return everything that determines the results of weights."""
     return {
         "network": network_kind(weights.net),
         "settings": asdict(weights.net.settings),
@@ -81,12 +81,12 @@ def _facts(weights: Weights) -> dict[str, Any]:
 
 
 def network_kind(net: Any) -> str:
-    """Return the name by which model folders know the class of a network.
+    """Return the name of the class of a network in model folders.
 
     Raises
     ------
     InputError
-        If the network has none: levada did not define its class and could not load it again.
+        If it has none, because its class is not defined by levada and could not be loaded.
     """
     kind: str | None = getattr(net, "kind", None)
     if not isinstance(kind, str):
@@ -135,7 +135,7 @@ def load(folder: str | Path, *, networks: Networks) -> Weights:
 def interpolate(start: nn.Module, end: nn.Module, *, alpha: float) -> Any:
     """Interpolate linearly between the weights of two networks of one shape.
 
-    A fine-tuned network averaged with the one that it was trained from forgets less of what that one learned (WiSE-FT).
+    A fine-tuned network averaged with its base preserves more of what the base can do (WiSE-FT).
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def interpolate(start: nn.Module, end: nn.Module, *, alpha: float) -> Any:
     Returns
     -------
     nn.Module
-        A new network in evaluation mode; counters, which are no floating-point numbers, are those of `end`.
+        A new network in evaluation mode; counters, which are not floating-point numbers, are those of `end`.
 
     References
     ----------

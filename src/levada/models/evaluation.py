@@ -64,7 +64,9 @@ def evaluate(
     for name, model in models.items():
         if not hasattr(model, method):
             wanted = "separators" if stems else "trackers"
-            raise InputError(f"{corpus.name} has labels of {corpus.labels} for {wanted}, and {name} is none")
+            raise InputError(
+                f"{corpus.name} has labels of {corpus.labels} for {wanted}, and {name} is not such a model"
+            )
     if stems:
         if trim_s is not None:
             raise InputError("trim_s is for beats: stems are scored from their start")

@@ -278,11 +278,11 @@ def _learnt(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> nmf
 def _bases(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
     """What each instrument's spectra are made of, in the order of their names."""
     instruments, transform = _instruments(spans), Stft(RATE)
-    heard: dict[str, list[Floats32]] = {name: [] for name in instruments}
+    magnitudes: dict[str, list[Floats32]] = {name: [] for name in instruments}
     for example in StemDataset.from_spans(spans, instruments).examples:
         for name, stem in example.stems.items():
-            heard[name].append(np.abs(transform.forward(stem)))
-    return nmf.learn(heard, settings=settings)
+            magnitudes[name].append(np.abs(transform.forward(stem)))
+    return nmf.learn(magnitudes, settings=settings)
 
 
 def _weights(net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: Any, base: Weights | None) -> Weights:

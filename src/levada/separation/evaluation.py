@@ -3,7 +3,7 @@
 All models are scored on the same stems, with the same knowledge: which instruments play in a song, but not when. An
 instrument for which a model has no stem is scored as the residual of its stems, and as the mixture where there is none,
 which gains 0 dB. (Silence would be worse in SI-SDR, by whatever lowest value one chooses, and better in SDR, for its
-error is as large as the stem.) Each row tells whether the model has a stem of the instrument, and differences between
+error is as large as the stem.) Each row says whether the model has a stem of the instrument, and differences between
 two models are over the instruments that both have.
 
 >>> result = evaluate_stems(corpus.tracks, {"nmf": nmf, "mine": mine}, oracle=True)     # doctest: +SKIP

@@ -48,7 +48,7 @@ LEAKS = "leaks.csv"
 """File of a run with the share of each instrument in each stem."""
 RANDOM = "random"
 REFERENCES = (MIXTURE, ORACLE)
-"""Rows that are no models: the mixture as every stem, and masks made of the true stems."""
+"""Rows that are not models: the mixture as every stem, and masks made of the true stems."""
 _SCORED_AS = "reference"
 
 Floats32 = npt.NDArray[np.float32]

@@ -98,7 +98,7 @@ def hint_windows(hints: Beats, *, frames: int, fps: float, settings: DecoderSett
         If a hint comes after the end of the recording.
     """
     shortest = int(beat_lengths(fps=fps, settings=settings)[0])
-    tolerance = min(max(round(TOLERANCE_S * fps), 1), (shortest - 1) // 2)  # never room for two beats
+    tolerance = min(max(round(TOLERANCE_S * fps), 1), (shortest - 1) // 2)  # never as long as two beats
     centre = np.round(hints.times_s * fps).astype(np.int64)
     late = centre > (frames - 1 + tolerance if frames else -1)
     if late.any():

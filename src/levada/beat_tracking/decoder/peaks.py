@@ -94,7 +94,7 @@ def pick_peaks(
 def sub_frame(heights: Floats, frames: Ints) -> Floats:
     """Move frames by at most half a frame to the top of the parabola through each local maximum.
 
-    Frames that are no local maximum, or have only one neighbour, stay.
+    Frames that are not a local maximum, or have only one neighbour, stay.
     """
     if len(heights) < 3:
         return frames.astype(np.float64)

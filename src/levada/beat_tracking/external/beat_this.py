@@ -120,7 +120,7 @@ def weights(checkpoint: str | Path = "final0") -> Weights:
     MissingExtra
         If the package `beat_this`, or what its network is made of, is not installed.
     InputError
-        If there is no such file or name, it cannot be downloaded, or it is no checkpoint of Beat This!.
+        If there is no such file or name, it cannot be downloaded, or it is not a checkpoint of Beat This!.
     """
     from levada.learning.weights import Weights
 
@@ -250,7 +250,7 @@ def _read(path: Path) -> BeatThis:
     whole = checkpoint if isinstance(checkpoint, Mapping) else {}
     shape, tensors = whole.get("hyper_parameters"), whole.get("state_dict")
     if not isinstance(shape, Mapping) or not isinstance(tensors, Mapping):
-        raise InputError("is no checkpoint of Beat This!: it lacks hyper_parameters or state_dict", path=path)
+        raise InputError("is not a checkpoint of Beat This!: it lacks hyper_parameters or state_dict", path=path)
     if shape.get("spect_dim", BANDS) != BANDS:
         raise InputError(f"takes {shape['spect_dim']} bands, and those of Beat This! take {BANDS}", path=path)
     names = {entry.name for entry in fields(BeatThisSettings)} - {"dropout"}

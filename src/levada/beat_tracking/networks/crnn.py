@@ -1,4 +1,4 @@
-"""The convolutional recurrent network (CRNN) of BeatNet: it hears the past alone.
+"""The convolutional recurrent network (CRNN) of BeatNet, which is causal.
 
 After Mojtaba Heydari, Frank Cwitkowitz and Zhiyao Duan, "BeatNet: CRNN and Particle Filtering for Online Joint Beat,
 Downbeat and Meter Tracking", ISMIR 2021. Given its authors' weights (402,325 of them), its probabilities are theirs;
@@ -72,7 +72,7 @@ class Crnn(nn.Module):
     kind = "crnn"
 
     front_end = "log136"
-    """The kind of spectrogram it hears."""
+    """Name of the spectrogram that is its input."""
     fps = 50
     """Frames per second."""
 
@@ -100,19 +100,19 @@ class Crnn(nn.Module):
         """
         before, state, logits = _compressed(bands[:, :1]), None, []
         for stretch in torch.split(bands, STRETCH_FRAMES, 1):
-            heard = _compressed(stretch)
-            rise = functional.relu(heard - torch.cat([before, heard[:, :-1]], 1))
-            before = heard[:, -1:]
-            steps, state = self.lstm(self.dropout(self._folded(torch.cat([heard, rise], 2))), state)
+            bands = _compressed(stretch)
+            rise = functional.relu(bands - torch.cat([before, bands[:, :-1]], 1))
+            before = bands[:, -1:]
+            steps, state = self.lstm(self.dropout(self._folded(torch.cat([bands, rise], 2))), state)
             logits.append(self.head(self.dropout(steps)))
         beat, downbeat, neither = torch.cat(logits, 1).unbind(-1)
         return torch.stack([torch.logaddexp(beat, downbeat) - neither, downbeat - beat], -1)
 
-    def _folded(self, heard: Tensor) -> Tensor:
+    def _folded(self, bands: Tensor) -> Tensor:
         """The features of each frame by itself: (batch, frames, 272) -> (batch, frames, cells)."""
-        x = functional.relu(self.conv(heard.flatten(0, 1).unsqueeze(1)))
+        x = functional.relu(self.conv(bands.flatten(0, 1).unsqueeze(1)))
         folded: Tensor = self.fold(functional.max_pool1d(x, 2).flatten(1))
-        return folded.view(*heard.shape[:2], -1)
+        return folded.view(*bands.shape[:2], -1)
 
 
 def _compressed(bands: Tensor) -> Tensor:

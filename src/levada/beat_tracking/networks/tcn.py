@@ -8,7 +8,7 @@ Estimation", ISMIR 2020, changed for training on a laptop's two cores:
 - the second output is the probability of a downbeat *given a beat*, learnt at beats alone: as a share of all frames
   downbeats are so rare that a network learns little more than their rate;
 - magnitudes below a floor are squeezed together before the first layer, so that the noise of a cheap recorder, or
-  digital silence, does not look like music never heard in training;
+  digital silence, does not differ from the training data;
 - there is no tempo head: the decoder learns tempo from the labels.
 
 ::
@@ -77,7 +77,7 @@ class Tcn(nn.Module):
     kind = "tcn"
 
     front_end = "log81"
-    """The kind of spectrogram it hears."""
+    """Name of the spectrogram that is its input."""
     stride = 2
     """Frames folded into one step of the body."""
 

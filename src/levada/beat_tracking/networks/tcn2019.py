@@ -68,7 +68,7 @@ class Tcn2019(nn.Module):
     kind = "tcn2019"
 
     front_end = "log81"
-    """The kind of spectrogram it hears."""
+    """Name of the spectrogram that is its input."""
     fps = 100
     """Frames per second."""
     stride = 1
@@ -84,7 +84,7 @@ class Tcn2019(nn.Module):
         self.front_dropout = nn.Dropout2d(settings.dropout)
         self.blocks = nn.ModuleList(_Block(c, 2**level, settings.dropout) for level in range(settings.levels))
         self.head = nn.Conv1d(c, 2, 1)
-        with torch.no_grad():  # nobody has heard a downbeat yet
+        with torch.no_grad():  # no downbeat is predicted before training
             self.head.weight[1] = 0
             assert self.head.bias is not None
             self.head.bias[1] = 0

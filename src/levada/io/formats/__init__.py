@@ -121,7 +121,7 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 """Every format, by name; numpy's .npy of times, or of times and positions, is read besides."""
 
-_OTHERS = {  # starts of files that are no annotation
+_OTHERS = {  # starts of files that are not annotations
     "{\\rtf": "a document of a word processor (RTF): save it as plain text",
     "%PDF": "a PDF: export the labels as text",
 }
@@ -206,7 +206,7 @@ def _read(content: bytes, convention: str, path: str | Path) -> BeatAnnotation:
     else:
         name, layers = _parse_text(_text(content, path), columns, path)
     if columns and name != "beats":
-        raise InputError(f"is no table: it has no columns to name by convention {columns}", path=path)
+        raise InputError(f"is not a table: it has no columns to name by convention {columns}", path=path)
     return interpret(choose_layer(layers, wanted=wanted, path=path), format=name, convention=meaning, path=path)
 
 
@@ -264,7 +264,7 @@ def write_beats(
         What to write. Times keep six digits; ELAN and subtitles have milliseconds, Sonic Visualiser the nearest of
         44100 frames a second. CSV and JAMS keep confidences.
     format : str, optional
-        A name in `FORMATS`; told by the suffix if left out.
+        A name in `FORMATS`; by default that of the suffix.
     duration_s : float, optional
         Length of the recording, in seconds, for the formats that have a place for it.
     provenance : mapping of str to str, optional
@@ -276,7 +276,8 @@ def write_beats(
     Raises
     ------
     InputError
-        If the format is unknown or only read, cannot tell two beats apart, or the file cannot be written or exists.
+        If the format is unknown or only read, cannot represent two beats as different, or the file exists or cannot be
+        written.
     """
     if format is None:
         format = format_of(path)
@@ -297,7 +298,7 @@ def write_beats(
 def _content(path: str | Path) -> bytes:
     try:
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            raise InputError("is no file that can be read twice, such as a pipe or a device", path=path)
+            raise InputError("is not a file that can be read twice, but a pipe or a device", path=path)
         with open(path, "rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:

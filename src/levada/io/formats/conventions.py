@@ -222,12 +222,12 @@ def read_positions(marks: Sequence[Marker], convention: str, unit: str, path: st
     else:
         i = next(i for i, word in labelled.items() if not (_WHOLE.fullmatch(word) or _WHOLE_FLOAT.fullmatch(word)))
         raise label_error(
-            f"{marks[i].text!r} is no whole number, as convention {convention} has it", path, marks[i], unit
+            f"{marks[i].text!r} is not a whole number, as convention {convention} has it", path, marks[i], unit
         )
     positions = [read.positions[i] if i in labelled else _given(read, i) for i in range(len(marks))]
     for i, position in enumerate(positions):
         if position > LARGEST:
-            what = f"{position} is no position in a bar of at most {LARGEST} beats"
+            what = f"{position} is not a position in a bar of at most {LARGEST} beats"
             raise label_error(f"{what}: if it is the number of a beat or bar, {HINT}", path, marks[i], unit)
     return Positions(positions, read.convention, (*notes, *read.notes), read.only_downbeats)
 
@@ -367,7 +367,7 @@ def _read_pairs(
     if len(of_metre) == len(labelled) > 1 and len({match[2] for match in of_metre}) == 1:  # 2/4: the second of four
         if any(not 1 <= int(match[1]) <= int(match[2]) for match in of_metre):
             i = next(iter(labelled))
-            raise label_error(f"{marks[i].text!r} is no beat of a bar: {HINT}", path, marks[i], unit)
+            raise label_error(f"{marks[i].text!r} is not a beat of a bar: {HINT}", path, marks[i], unit)
         for i, match in zip(labelled, of_metre, strict=True):
             positions[i] = int(match[1])
         return Positions(positions, "positions", (f"labels such as {of_metre[0][0]!r} are beats of bars",))
@@ -384,7 +384,7 @@ def _read_pairs(
     for i, text in labelled.items():
         match = _BAR_BEAT.fullmatch(text)
         if match is None:
-            raise label_error(f"{text!r} is no bar.beat, but other labels are", path, marks[i], unit)
+            raise label_error(f"{text!r} is not bar.beat, but other labels are", path, marks[i], unit)
         pairs[i] = int(match[1]), match[2]
     beats = {i: beat for i, (_, beat) in pairs.items()}
     if len(pairs) > 1 and len(set(map(len, beats.values()))) == 1 and all(b.endswith("0") for b in beats.values()):
@@ -395,7 +395,7 @@ def _read_pairs(
     first = next(iter(pairs))
     if zero and not _counts(steps, start=0) >= 0.8:
         i = next(i for i, beat in beats.items() if int(beat) == 0)
-        raise label_error(f"{marks[i].text!r} is no bar.beat: beats are counted from 1", path, marks[i], unit)
+        raise label_error(f"{marks[i].text!r} is not bar.beat: beats are counted from 1", path, marks[i], unit)
     if len(steps) > 1 and _counts(steps, start=1 - zero) < 0.5:
         tempi = read[0][0] >= 20 or any(bar_b < bar_a for (bar_a, _), (bar_b, _) in steps)
         if tempi or max(beat for _, beat in read) > LARGEST:

@@ -96,11 +96,11 @@ def _layer(name: str, anchors: list[Anchor], end: float, path: str | Path, notes
     marks: list[Marker] = []
     for (start, bpm, position, metre), (stop, *_) in pairwise([*anchors, *last]):
         if not 10 <= bpm <= 1000 or not 1 <= position <= 64 or metre < 1:
-            raise InputError(f"{name}: a grid of {bpm:g} bpm and beat {position} is none", path=path)
+            raise InputError(f"{name}: a grid of {bpm:g} bpm and beat {position} is invalid", path=path)
         beat = 60 / bpm
         count = (stop - start) / beat
         if count > _MOST or len(marks) > _MOST:
-            raise InputError(f"{name}: a grid of more than {_MOST} beats is none", path=path)
+            raise InputError(f"{name}: a grid of more than {_MOST} beats is invalid", path=path)
         is_end = stop == last[0][0]
         beats = int(count) + 1 if is_end else max(1, round(count))
         marks += [

@@ -3,13 +3,13 @@
 How a table is understood:
 
 - Lines that start with `#`, `%`, `//` or `;;` are comments, and so is what follows one of these after a space; empty
-  lines say nothing. The separator is told line by line: tab, semicolon, comma or spaces; cells may be quoted. A decimal
-  comma is understood where something else separates the columns. Times are seconds, or a clock such as 0:01:02.5.
+  lines are ignored. The separator is detected in each line: tab, semicolon, comma or spaces; cells may be quoted. A
+  decimal comma is read if the separator is not a comma. Times are seconds, or a clock such as 0:01:02.5.
 - A first line of names says what the columns are, in English, Spanish, Portuguese, French, German or Italian. Without
   one they are a time; a time and a label; or a time, a position and a confidence, or the number of the bar if it is a
   whole number. Where the second number is an end, written like the first, the columns are the start, end and label of
   Audacity. Where the third has positions and the second has none, it is the height of a text layer.
-- What the labels mean is told by `levada.io.formats.conventions`.
+- The meaning of the labels is in `levada.io.formats.conventions`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
     path : path-like
         What to call the file in errors.
     columns : str
-        Names of its columns, such as `time,bar,beat`; told by the first line or the cells if left out.
+        Names of its columns, such as `time,bar,beat`; by default from the first line or the cells.
 
     Raises
     ------

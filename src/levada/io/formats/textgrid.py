@@ -60,7 +60,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
         for _ in range(_size(number(), path)):
             kind, at = word()
             if kind not in ("TextTier", "IntervalTier"):
-                raise InputError(f"{kind[:40]!r} is no kind of tier", path=path, line=at)
+                raise InputError(f"{kind[:40]!r} is not a kind of tier", path=path, line=at)
             name, _ = word()
             number(), number()
             marks = []
@@ -78,7 +78,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
 
 def _size(value: float, path: str | Path) -> int:
     if not 0 <= value <= 1e7 or value != int(value):
-        raise InputError(f"{value:g} is no number of tiers or points", path=path)
+        raise InputError(f"{value:g} is not a number of tiers or points", path=path)
     return int(value)
 
 

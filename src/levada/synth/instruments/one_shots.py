@@ -103,7 +103,7 @@ def _named(path: Path, folder: Path) -> tuple[str, str]:
         voice = max((known for known in STRUCK if name.startswith(f"{known}-")), key=len, default="")
         voice, rest = (voice, name[len(voice) + 1 :]) if voice else (name.split("-")[0], "")
     if voice not in STRUCK:
-        why = "plays notes, and is not struck" if voice in PITCHED else "is no instrument"
+        why = "plays notes, and is not struck" if voice in PITCHED else "is not an instrument"
         raise InputError(f"{voice!r} {why}; there are {', '.join(STRUCK)}", path=path)
     match = re.match(r"[a-z]+", rest)
     if match is None or match[0] not in STROKES:

@@ -34,7 +34,7 @@ CHORDS = {
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 GAP = 1.7  # an interval so many times the median is a missing beat
 # Fewer than 80 in 100 onsets lie within 1/32 of a beat of a quarter or a third of one; or more of them lie on another
-# quarter of the beat than on the beat itself; or chords change most often elsewhere than on downbeats; or beats are
+# quarter of the beat than on the beat itself; or chords do not change most often on downbeats; or beats are
 # missing.
 DISAGREE = frozenset((
     11, 14, 40, 49, 56, 65, 86, 94, 96, 102, 114, 119, 134, 136, 164, 175, 206, 225, 237, 238, 247, 257,

@@ -1,4 +1,4 @@
-"""Traditions from files: everything that is wrong with one is told with its line and column."""
+"""Traditions from files: errors in them are reported with line and column."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _tradition(name: str, table: _Table) -> Tradition:
 
 
 def _agreeing(tradition: Tradition) -> None:
-    """Refuse an ensemble that its instruments cannot make up, and parts that could not be told apart."""
+    """Refuse an ensemble that its instruments cannot make up, and parts that could not be distinguished."""
     parts = tradition.instruments
     if tradition.ensemble:
         least = sum(part.players[0] for part in parts if part.presence == 1)
@@ -241,7 +241,7 @@ def _strokes(table: _Table, voice: str) -> dict[str, str]:
             raise _Fault(problem, (*table.where, letter), key=True)
         stroke = table.text(letter)
         if stroke not in kinds:
-            problem = f"{letter} is no stroke of a {voice}, {stroke!r}; {suggest(stroke, kinds)}"
+            problem = f"{letter} is not a stroke of a {voice}, {stroke!r}; {suggest(stroke, kinds)}"
             raise _Fault(problem, (*table.where, letter))
     return {letter: table.text(letter) for letter in table.entries}
 
