@@ -133,7 +133,7 @@ class TestRefusals:
     def test_a_folder_of_something_else_even_with_force(self, tmp_path):
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter1.txt").write_text("precious")
-        with pytest.raises(InputError, match="something else"):
+        with pytest.raises(InputError, match="holds other files"):
             save(tmp_path / "thesis", a_model(), force=True)
         assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "precious"
 
