@@ -70,7 +70,7 @@ def test_a_column_is_chosen_by_name(tmp_path: Path) -> None:
         ("recording,group\na,x\n\nb\n", 4, "has 1 of 2 columns"),
         ("recording,group\na,x\nb,x\na.wav,y\n", 4, "'a.wav' is in group 'y' here and in 'x' in line 2"),
         ("recording,group\nsong,x\n", 2, "'song' may be s/song or t/song"),
-        ('recording,group\na,x\n"b' + "x" * 200_000 + '",y\n', 3, "is no table"),
+        ('recording,group\na,x\n"b' + "x" * 200_000 + '",y\n', 3, "is not a table"),
     ],
 )
 def test_mistakes_name_the_line(tmp_path: Path, table: str, line: int | None, problem: str) -> None:

@@ -89,7 +89,7 @@ def test_conventions_are_recognised(file, name: str) -> None:
         ([1, 0, 1, 0, 1, 0], "line 1: its labels can be read as 1 for the downbeat of bars of two"),
         ([0, 1, 2, 3], "line 1: its labels can be read as one bar counted from 0"),
         ([1, "", 2, "", 3, "", 4], "line 1: its labels can be read as bars of two beats"),
-        ([1, 2, 999_999_999, 1, 2], "line 3: 999999999 is no position in a bar of at most 64 beats"),
+        ([1, 2, 999_999_999, 1, 2], "line 3: 999999999 is not a position in a bar of at most 64 beats"),
         ([1, -2, 1, 2], "line 2: '-2' is not the place of a beat"),
         (["120.19", "121.30", "119.87", "120.02"], "line 1: labels such as '120.19' do not count beats of bars"),
         (["120.19"] * 4, "line 1: labels such as '120.19' do not count beats of bars"),
