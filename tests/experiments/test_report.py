@@ -138,7 +138,7 @@ class TestPage:
     def test_a_folder_of_something_else_is_never_replaced(self, out, tmp_path):
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "thesis.tex").write_text("years")
-        with pytest.raises(InputError, match="something else"):
+        with pytest.raises(InputError, match="holds other files"):
             write_report(out, out=tmp_path / "thesis", force=True)
         assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years"
 
