@@ -35,7 +35,7 @@ class TestSize:
     def test_parameters_and_receptive_field_are_those_the_page_states(self):
         net = Tcn2019()
         assert f"{sum(parameter.numel() for parameter in net.parameters()):,}" in tcn2019.__doc__
-        assert f"{net.receptive_frames:,}" in Tcn2019.receptive_frames.__doc__
+        assert net.receptive_frames == 8193
 
     def test_hears_the_81_bands_at_their_frame_rate(self):
         from levada.beat_tracking.spectrogram import FRONT_ENDS, LOG_BANDS

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Tcn", "TcnSettings", "tiny"]
+__all__ = ["DilatedNetwork", "Tcn", "TcnSettings", "tiny"]
 
 BANDS = 81
 
@@ -66,61 +66,44 @@ class TcnSettings:
             raise ValueError("dropout lies in [0, 1) and the floor above 0")
 
 
-class Tcn(nn.Module):
-    """Logits of a beat, and of a downbeat given a beat, from log-band spectrograms.
-
-    Parameters
-    ----------
-    settings : TcnSettings
-    """
-
-    kind = "tcn"
+class DilatedNetwork(nn.Module):
+    """A network of a front end, which looks at a few frames, and residual blocks of dilated convolutions."""
 
     front_end = "log81"
     """Name of the spectrogram that is its input."""
-    stride = 2
+    stride: int
     """Frames folded into one step of the body."""
-
-    def __init__(self, settings: TcnSettings = TcnSettings()) -> None:
-        super().__init__()
-        c, (first, second) = settings.channels, settings.front
-        self.settings = settings
-        self.conv1 = nn.Conv2d(1, first, 3, stride=(1, 3))
-        self.conv2 = nn.Conv2d(first, second, 3, stride=(1, 3))
-        self.conv3 = nn.Conv1d(second * (BANDS // 9), c, 4, stride=self.stride)
-        self.front_dropout = nn.Dropout1d(settings.dropout)
-        self.blocks = nn.ModuleList(_Block(c, 2**level, settings.dropout) for level in range(settings.levels))
-        self.head = nn.Conv1d(c, 2 * self.stride, 1)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
-
-    @property
-    def front_context_frames(self) -> int:
-        """How far, on either side, `front` looks beyond a step's two frames."""
-        return 3
+    front_context_frames: int
+    """Frames on either side that a step of `front` depends on, beyond its own."""
+    blocks: nn.ModuleList
+    head: nn.Conv1d
 
     @property
     def body_context_steps(self) -> int:
-        """How far, on either side, `body` looks beyond a step."""
-        return 4 * ((1 << self.settings.levels) - 1)
+        """Steps on either side that an output of `body` depends on."""
+        raise NotImplementedError
 
     @property
     def receptive_frames(self) -> int:
-        """Frames that decide one output: 4,088 (41 s, half before and half after) at 8 levels."""
+        """Frames that an output depends on."""
         return self.stride * (1 + 2 * self.body_context_steps) + 2 * self.front_context_frames
 
     def front(self, bands: Tensor) -> Tensor:
-        """Two frames and their neighbours folded into a step: (batch, frames + 6, 81) -> (batch, channels, frames / 2).
+        """Compute features from a spectrogram.
 
-        The three frames more on either side are the caller's: neighbours, or repeats at the ends of a recording.
+        Parameters
+        ----------
+        bands : float32 tensor [shape=(batch, frames + 2 * front_context_frames, 81)]
+            With context on either side: neighbouring frames, or repeats at the ends of a recording.
+
+        Returns
+        -------
+        float32 tensor [shape=(batch, channels, frames / stride)]
         """
-        x = functional.softplus(bands - math.log(self.settings.floor))
-        x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        x = functional.elu(self.conv2(functional.elu(self.conv1(x))))
-        x = self.conv3(self.front_dropout(x.transpose(2, 3).flatten(1, 2)))
-        return functional.elu(x)
+        raise NotImplementedError
 
     def body(self, features: Tensor) -> Tensor:
-        """Rhythm from features in time: (batch, channels, steps) -> logits (batch, 2 * steps, 2)."""
+        """Compute logits [shape=(batch, stride * steps, 2)] from features [shape=(batch, channels, steps)]."""
         for block in self.blocks:
             features = block(features)
         logits: Tensor = self.head(functional.elu(features)).transpose(1, 2)
@@ -143,6 +126,49 @@ class Tcn(nn.Module):
         first = bands[:, :1].expand(-1, pad, -1)
         last = bands[:, -1:].expand(-1, pad + -frames % self.stride, -1)
         return self.body(self.front(torch.cat([first, bands, last], 1)))[:, :frames]
+
+
+class Tcn(DilatedNetwork):
+    """Logits of a beat, and of a downbeat given a beat, from log-band spectrograms.
+
+    An output depends on 4,088 frames (41 s, half before and half after) at 8 levels.
+
+    Parameters
+    ----------
+    settings : TcnSettings
+    """
+
+    kind = "tcn"
+    stride = 2
+    front_context_frames = 3
+
+    def __init__(self, settings: TcnSettings = TcnSettings()) -> None:
+        super().__init__()
+        c, (first, second) = settings.channels, settings.front
+        self.settings = settings
+        self.conv1 = nn.Conv2d(1, first, 3, stride=(1, 3))
+        self.conv2 = nn.Conv2d(first, second, 3, stride=(1, 3))
+        self.conv3 = nn.Conv1d(second * (BANDS // 9), c, 4, stride=self.stride)
+        self.front_dropout = nn.Dropout1d(settings.dropout)
+        self.blocks = nn.ModuleList(_Block(c, 2**level, settings.dropout) for level in range(settings.levels))
+        self.head = nn.Conv1d(c, 2 * self.stride, 1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
+
+    @property
+    def body_context_steps(self) -> int:
+        """Steps on either side that an output of `body` depends on."""
+        return 4 * ((1 << self.settings.levels) - 1)
+
+    def front(self, bands: Tensor) -> Tensor:
+        """Two frames and their neighbours folded into a step: (batch, frames + 6, 81) -> (batch, channels, frames / 2).
+
+        The three frames more on either side are the caller's: neighbours, or repeats at the ends of a recording.
+        """
+        x = functional.softplus(bands - math.log(self.settings.floor))
+        x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        x = functional.elu(self.conv2(functional.elu(self.conv1(x))))
+        x = self.conv3(self.front_dropout(x.transpose(2, 3).flatten(1, 2)))
+        return functional.elu(x)
 
 
 class _Block(nn.Module):

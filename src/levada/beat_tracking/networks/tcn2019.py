@@ -27,6 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levada.beat_tracking.networks.tcn import DilatedNetwork
+
 __all__ = ["Tcn2019", "Tcn2019Settings", "from_arrays", "tiny"]
 
 POOLED_BANDS = 8  # of 81, after two convolutions and two poolings
@@ -57,8 +59,10 @@ class Tcn2019Settings:
             raise ValueError("dropout lies in [0, 1)")
 
 
-class Tcn2019(nn.Module):
+class Tcn2019(DilatedNetwork):
     """Logits of a beat, and of a downbeat given a beat, from log-band spectrograms.
+
+    An output depends on 8,193 frames (82 s, half before and half after) at 11 levels.
 
     Parameters
     ----------
@@ -66,13 +70,10 @@ class Tcn2019(nn.Module):
     """
 
     kind = "tcn2019"
-
-    front_end = "log81"
-    """Name of the spectrogram that is its input."""
     fps = 100
     """Frames per second."""
     stride = 1
-    """Frames folded into one step of the body."""
+    front_context_frames = 2
 
     def __init__(self, settings: Tcn2019Settings = Tcn2019Settings()) -> None:
         super().__init__()
@@ -91,19 +92,9 @@ class Tcn2019(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
-    def front_context_frames(self) -> int:
-        """How far, on either side, `front` looks beyond a frame."""
-        return 2
-
-    @property
     def body_context_steps(self) -> int:
-        """How far, on either side, `body` looks beyond a step."""
+        """Steps on either side that an output of `body` depends on."""
         return 2 * ((1 << self.settings.levels) - 1)
-
-    @property
-    def receptive_frames(self) -> int:
-        """Frames that decide one output: 8,193 (82 s, half before and half after) at 11 levels."""
-        return 1 + 2 * (self.body_context_steps + self.front_context_frames)
 
     def front(self, bands: Tensor) -> Tensor:
         """Frames with their neighbours: (batch, frames + 4, 81) -> (batch, channels, frames).
@@ -115,30 +106,6 @@ class Tcn2019(nn.Module):
             # the maximum goes first, as ELU never falls: the same numbers from a third of the work
             x = self.front_dropout(functional.elu(functional.max_pool2d(conv(x), (1, 3))))
         return functional.elu(self.conv3(x)).squeeze(3)
-
-    def body(self, features: Tensor) -> Tensor:
-        """Rhythm from features in time: (batch, channels, steps) -> logits (batch, steps, 2)."""
-        for block in self.blocks:
-            features = block(features)
-        logits: Tensor = self.head(functional.elu(features)).transpose(1, 2)
-        return logits
-
-    def forward(self, bands: Tensor) -> Tensor:
-        """Logits of whole recordings.
-
-        Parameters
-        ----------
-        bands : float32 tensor [shape=(batch, frames, 81)]
-            Log-band spectrograms.
-
-        Returns
-        -------
-        float32 tensor [shape=(batch, frames, 2)]
-            Logits of a beat (downbeats included), and of a downbeat given a beat.
-        """
-        pad = self.front_context_frames
-        first, last = bands[:, :1].expand(-1, pad, -1), bands[:, -1:].expand(-1, pad, -1)
-        return self.body(self.front(torch.cat([first, bands, last], 1)))
 
 
 class _Block(nn.Module):
