@@ -192,29 +192,28 @@ def _connected(address: str) -> Iterator[Any]:
         return
     check(address)
     options = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
-    threads = set(threading.enumerate())
+    stdout, sys.stdout = sys.stdout, _QuietStdout(sys.stdout)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except Exception as error:
-        raise InputError(f"Ray cannot be started at {address}: {error}") from error
-    stdout, sys.stdout = sys.stdout, _QuietStdout(sys.stdout, set(threading.enumerate()) - threads)
-    try:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            except Exception as error:
+                raise InputError(f"Ray cannot be started at {address}: {error}") from error
         yield ray
     finally:
-        sys.stdout = stdout
         ray.shutdown()
+        sys.stdout = stdout
 
 
 class _QuietStdout:
     """Standard output without the messages of Ray about lost workers, which `log_to_driver=False` does not stop."""
 
-    def __init__(self, stream: Any, threads: Collection[threading.Thread]) -> None:
-        self._stream, self._threads = stream, threads
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
 
     def write(self, text: str) -> int:
-        if threading.current_thread() not in self._threads:
+        if not threading.current_thread().name.startswith("ray_"):
             return int(self._stream.write(text))
         if text.strip():
             _log.debug("Ray: %s", text.strip())

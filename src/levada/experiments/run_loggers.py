@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from levada.beat_tracking.metrics import SCORES
-from levada.data import Corpus
 from levada.experiments.corpora import open_source
 from levada.experiments.run import LOG, WEIGHTS, Job
 from levada.experiments.store import Run
@@ -63,7 +62,7 @@ def log_run(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> Non
         if run.error:
             logger.log_table("error", [{"error": run.error}])
         corpus = open_source(job.source) if run.scores else None
-        if not isinstance(corpus, Corpus):
+        if corpus is None or corpus.labels != "beats":
             return  # no example of stems
         tracks = {track.id: track for track in corpus.annotated}
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
