@@ -177,12 +177,12 @@ class TestWeights:
 
 class TestBadInput:
     @pytest.mark.parametrize("model", [0, 4, -1, True, "1", None, 1.5])
-    @pytest.mark.parametrize("give", [beatnet.backend, beatnet.weights])
+    @pytest.mark.parametrize("give", [beatnet.tracker, beatnet.weights])
     def test_no_such_model(self, model, give):
         with pytest.raises(InputError, match="models 1 to 3"):
             give(model)
 
-    @pytest.mark.parametrize("give", [beatnet.backend, beatnet.weights])
+    @pytest.mark.parametrize("give", [beatnet.tracker, beatnet.weights])
     def test_not_installed(self, give, monkeypatch):
         monkeypatch.setitem(sys.modules, "BeatNet", None)
         with pytest.raises(MissingExtra, match=r"pip install --no-deps BeatNet"):

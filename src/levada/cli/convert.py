@@ -43,7 +43,7 @@ def convert(
         _convert_folder(source, out, suffix, recording, convention, force=force, as_json=as_json)
         return
     outputs.check_outputs(out, force=force, inputs=(source, recording))
-    outputs.check_suffix(out.name, clicks=True)
+    outputs.check_suffix(out, clicks=True)
     reading = _convert(source, out, recording or _beside(source), convention, force=force)
     notes = [*reading.notes]
     if as_json:

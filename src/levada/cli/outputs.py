@@ -48,16 +48,17 @@ def check_outputs(
         check_writable(path)
 
 
-def check_suffix(suffix: str, *, clicks: bool = False) -> None:
-    """Refuse a suffix (or a file's name) that is of no format of beats nor, with `clicks`, of audio."""
+def check_suffix(name: str | Path, *, clicks: bool = False) -> None:
+    """Refuse a file, or a suffix, that is of no format of beats nor, with `clicks`, of audio."""
     from levada.io.formats import format_of
 
+    suffix = name.name if isinstance(name, Path) else name
     if not (clicks and is_audio(suffix)):
         try:
             format_of(f"x{suffix}")
         except InputError as error:
             more = ", or .wav or .flac for click tracks" if clicks else ""
-            raise InputError(f"{suffix}: {error.problem}{more}") from None
+            raise InputError(f"{name}: {error.problem}{more}") from None
 
 
 def is_audio(name: str) -> bool:

@@ -56,7 +56,7 @@ def track(
     from levada.io.formats import read_beats, write_beats
 
     if out is not None:
-        outputs.check_suffix(out.name)
+        outputs.check_suffix(out)
     fixed = None if hints is None else read_beats(hints)
     length_s = audio.info(recording).duration_s
     tracker = BeatTracker.from_pretrained(model)

@@ -173,6 +173,7 @@ def parallel_map(
 
 
 def _ray() -> Any:
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # else it holds messages back, and prints them when it shuts down
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)  # read when Ray is imported
     try:
@@ -187,22 +188,24 @@ def _ray() -> Any:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     ray = _ray()
-    if ray.is_initialized():
-        yield ray
-        return
-    check(address)
-    options = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
     stdout, sys.stdout = sys.stdout, _QuietStdout(sys.stdout)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
+        if ray.is_initialized():
+            yield ray
+            return
+        check(address)
+        options = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-            except Exception as error:
-                raise InputError(f"Ray cannot be started at {address}: {error}") from error
-        yield ray
+        except Exception as error:
+            raise InputError(f"Ray cannot be started at {address}: {error}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
     finally:
-        ray.shutdown()
         sys.stdout = stdout
 
 
