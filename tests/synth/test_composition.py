@@ -55,7 +55,7 @@ class TestMaterial:
             ({"pop909": None}, "pop909 must be the name of a folder"),
             ({"piece_s": 0.5}, "piece_s must be 1 s or more"),
             ({"piece_s": True}, "piece_s must be a number"),
-            ({"drumless": -0.1}, "drumless must be a number 0 or above"),
+            ({"drumless": -0.1}, "drumless must be a number, 0 or above"),
             ({"tunes_share": float("nan")}, "tunes_share must be a number"),
             ({"groove_share": 0.7, "pop909_share": 0.4}, "add up to"),
             ({"styles": ["rock"]}, "styles must be a table"),
