@@ -8,13 +8,11 @@ from __future__ import annotations
 import errno
 import logging
 import math
-import pickle
 import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,6 +127,8 @@ def suggest(word: str, known: Iterable[str]) -> str:
     "did you mean 'finetune'? There are scratch, finetune"
     """
     names = list(known)
+    from difflib import get_close_matches
+
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.5)
     existing = f"{'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
     return f"did you mean {close[0]!r}? There {existing}" if close else f"there {existing}"
@@ -147,6 +147,8 @@ def to_picklable(error: Exception) -> Exception:
         The same one if it survives pickling. Otherwise an `InputError` or a `RuntimeError` with the same message:
         an exception that cannot be unpickled breaks the pool of processes that receives it.
     """
+    import pickle
+
     with suppress(Exception):
         if type(pickle.loads(pickle.dumps(error))) is type(error):
             return error

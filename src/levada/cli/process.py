@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import metadata
 
 import typer
 
@@ -20,6 +19,8 @@ def show_version(is_given: bool) -> None:
     """Print the versions that results depend on and a digest of the package's files, if `--version` is given."""
     if not is_given:
         return
+    from importlib import metadata
+
     from levada.io.package_digest import package_digest
     from levada.version import __version__
 

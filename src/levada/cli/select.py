@@ -12,8 +12,6 @@ import typer
 from levada.cli import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
-from levada.io.files import atomic_file, check_parent_folder, wrap_errors
-from levada.io.text import escape_csv_cell
 
 if TYPE_CHECKING:
     from levada.beat_tracking.selection import Selection
@@ -99,6 +97,8 @@ def _clock(seconds: float) -> str:
 
 def _check(out: Path | None, *, force: bool) -> None:
     """Refuse an output folder that cannot be written, before the work."""
+    from levada.io.files import check_parent_folder
+
     if out is None:
         return
     if out.exists() and not out.is_dir():
@@ -110,6 +110,9 @@ def _check(out: Path | None, *, force: bool) -> None:
 
 def _write(out: Path, choices: Sequence[Selection]) -> None:
     """Write the table and, for each recording, labels of where to annotate and a file for its beats."""
+    from levada.io.files import atomic_file
+    from levada.io.text import escape_csv_cell
+
     _make_folder(out)
     with atomic_file(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = _rows(choices)
@@ -158,5 +161,7 @@ def _has_beats(path: Path) -> bool:
 
 
 def _make_folder(path: Path) -> None:
+    from levada.io.files import wrap_errors
+
     with wrap_errors(path):
         path.mkdir(parents=True, exist_ok=True)

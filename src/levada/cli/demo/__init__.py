@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from levada.cli import evaluate, terminal
-from levada.cli.demo.output import check_folder
 from levada.cli.options import Force, Seed
 from levada.errors import InputError
 
@@ -28,6 +27,8 @@ def demo(
     force: Force = False,
 ) -> None:
     """Adapt to a tradition that the base model was not trained on, with scores and audio before and after."""
+    from levada.cli.demo.output import check_folder
+
     out = out or Path("demo-stems" if stems else "demo")
     check_folder(out, force=force)
     if real is not None and not real.is_dir():
