@@ -175,14 +175,14 @@ def base_weights(name: str | Path) -> Weights:
     MissingExtra
         If they are of Demucs, and it is not installed.
     """
-    if folder_of(name) is None and str(name).startswith(DEMUCS):
+    folder = folder_of(name)
+    if folder is None and str(name).startswith(DEMUCS):
         from levada.separation.external import demucs
 
         return demucs.weights(str(name).removeprefix(DEMUCS))
-    if folder_of(name) is None and str(name) in ("base", STEMS_BASE):
-        folder = _base_folder()
-    else:
-        folder = folder_of(name) or {**shipped("stems"), **shipped()}.get(str(name), Path(name))
+    if folder is None:
+        is_base = str(name) in ("base", STEMS_BASE)
+        folder = _base_folder() if is_base else shipped().get(str(name), Path(name))
     if not folder.is_dir():
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or {STEMS_BASE}")
     if read_config(folder)["network"] not in SEPARATORS:

@@ -1,7 +1,7 @@
 """Figures of a report: learning curves, differences, types of error, costs.
 
-Colours are those of Okabe and Ito (2008), and every line has its own marker and line style, so that they can be told
-apart in grey and with any colour vision.
+Colours are those of Okabe and Ito (2008), and every line has its own marker and line style, so that they can be
+distinguished in grey and with any colour vision.
 """
 
 from __future__ import annotations

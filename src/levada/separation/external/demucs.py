@@ -110,26 +110,7 @@ class DemucsSeparator:
         return instruments if REST in instruments else (*instruments, REST)
 
     def separate(self, samples: npt.ArrayLike, rate: int, *, progress: Any = None) -> dict[str, Floats32]:
-        """Separate a recording in memory.
-
-        Parameters
-        ----------
-        samples : float32 [shape=(channels, samples)]
-        rate : int
-            In Hz.
-        progress : callable, optional
-            Called with the seconds done and all seconds.
-
-        Returns
-        -------
-        dict of str to float32 [shape=(channels, samples)]
-            They sum to the mixture.
-
-        Raises
-        ------
-        InputError
-            If there are no samples, or one of them is not finite.
-        """
+        """Separate a recording in memory, as `levada.separation.masking.MaskSeparator.separate`."""
         sound = sound_of(samples)
         return gathered(self.instruments, sound, rate, self.stream(iter([sound]), rate), progress)
 

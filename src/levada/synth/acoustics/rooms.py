@@ -137,9 +137,9 @@ def sample_room(place: str, *, rng: Generator) -> Room:
     player = rng.uniform(0.15, 0.85, 3) * size
     player[2] = min(rng.uniform(0.6, 1.6), 0.8 * size[2])
     turn = rng.uniform(0, 2 * np.pi)
-    listener = player + distance * np.array([np.cos(turn), np.sin(turn), 0])
-    listener[2] = min(rng.uniform(0.8, 2.2), 0.9 * size[2])
-    return Room(size, absorption, player, np.clip(listener, 0.05 * size, 0.95 * size))
+    receiver = player + distance * np.array([np.cos(turn), np.sin(turn), 0])
+    receiver[2] = min(rng.uniform(0.8, 2.2), 0.9 * size[2])
+    return Room(size, absorption, player, np.clip(receiver, 0.05 * size, 0.95 * size))
 
 
 def sample_room_type(rng: Generator) -> str:
