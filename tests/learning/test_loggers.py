@@ -305,22 +305,31 @@ class TestWeightsAndBiases:
 
     @staticmethod
     def records(folder: Path) -> list:
-        """What an offline run wrote for the day it is sent: a log of protobufs in blocks of 32 kB, as LevelDB's."""
+        """What an offline run wrote for the day it is sent: a log of protobufs in blocks of 32 kB, as LevelDB's.
+
+        Another process of the library writes it, and may end a moment later than `finish` returns.
+        """
         from wandb.proto import wandb_internal_pb2
 
         (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-        data, at, found, begun = path.read_bytes(), 7, [], b""
-        assert data[:4] == b":W&B"
-        while at + 7 <= len(data):
-            if at % 32768 > 32768 - 7:
-                at += -at % 32768
-            length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
-            begun += data[at + 7 : at + 7 + length]
-            at += 7 + length
-            if kind in (1, 4):  # whole, or the last part
-                found.append(wandb_internal_pb2.Record.FromString(begun))
-                begun = b""
-        return found
+        deadline = time.monotonic() + 60
+        while True:
+            data, at, records, pending = path.read_bytes(), 7, [], b""
+            while at + 7 <= len(data):
+                if at % 32768 > 32768 - 7:
+                    at += -at % 32768
+                length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+                if at + 7 + length > len(data):
+                    break
+                pending += data[at + 7 : at + 7 + length]
+                at += 7 + length
+                if kind in (1, 4):  # whole, or the last part
+                    records.append(wandb_internal_pb2.Record.FromString(pending))
+                    pending = b""
+            if any(record.WhichOneof("record_type") == "exit" for record in records) or time.monotonic() > deadline:
+                assert data[:4] == b":W&B"
+                return records
+            time.sleep(0.1)
 
     def curves(self, folder: Path) -> list[dict]:
         return [
