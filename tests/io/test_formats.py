@@ -152,7 +152,7 @@ def test_a_word_of_one_line_is_not_taken_for_a_column(file) -> None:
         (b"RIFF\x24\x00\x00\x00WAVEfmt ", "is not text"),
         (bytes(range(256)), "is not text"),
         (b"MThd\x00\x00\x00\x06", "is a damaged MIDI file"),
-        (b"\xff\xfe0", "is not text"),
+        (b"\xff\xfe0", "line 1"),
         (b"\x93NUMPY\x01\x00", "is a damaged array"),
         (b"{", "line 1: is not JSON"),
         (b'{"annotations": []}', "is JSON without an annotation of beats"),

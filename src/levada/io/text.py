@@ -1,13 +1,51 @@
-"""Escaping of untrusted texts for terminals and tables."""
+"""Texts of users: reading them from files, and escaping them for terminals and tables."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-__all__ = ["escape_csv_cell", "printable", "unescape_csv_cell"]
+from levada.errors import InputError, wrap_read_errors
+
+__all__ = ["decode_text", "escape_csv_cell", "printable", "read_bytes", "unescape_csv_cell"]
+
+_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # by byte order mark
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = ("=", "+", "@", "-", "\t", "\r")
+
+
+def read_bytes(path: str | Path, *, largest: int) -> bytes:
+    """Read a file of a user, which is no audio.
+
+    Parameters
+    ----------
+    path : path-like
+    largest : int
+        Largest size, in bytes.
+
+    Raises
+    ------
+    InputError
+        If it is not an ordinary file, is larger, or cannot be read.
+    """
+    with wrap_read_errors(path):
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise InputError("is not an ordinary file, but a pipe or a device", path=path)
+        with open(path, "rb") as file:
+            content = file.read(largest + 1)
+    if len(content) > largest:
+        raise InputError(f"has more than {largest / 1e6:g} MB", path=path)
+    return content
+
+
+def decode_text(content: bytes) -> str:
+    """Decode UTF-8, UTF-16 with a byte order mark, or, where it is neither, Latin-1."""
+    encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def printable(text: str, *, lines: bool = True) -> str:

@@ -23,13 +23,16 @@ from levada.io.formats import dj_grids, elan, jams, midi, reaper, sonic_visualis
 from levada.io.formats.conventions import CONVENTIONS, LAYER, check_convention
 from levada.io.formats.interpret import interpret
 from levada.io.formats.layers import BeatAnnotation, Layer, Marker, choose_layer
-from levada.io.formats.provenance import provenance_comment, seal
+from levada.io.formats.provenance import Metadata, seal
+from levada.io.formats.xml_reader import has_root, parse_xml
+from levada.io.text import decode_text, read_bytes
 
 __all__ = [
     "CONVENTIONS",
     "FORMATS",
     "BeatAnnotation",
     "Format",
+    "Metadata",
     "check_convention",
     "format_of",
     "read_annotation",
@@ -43,81 +46,64 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """Data written along with beats, if a format supports it."""
-
-    duration_s: float | None = None  # length of the recording
-    provenance: Mapping[str, str] | None = None  # version, model and identity of the tracker
-
-    @property
-    def mark(self) -> str:
-        """The provenance comment; empty without provenance."""
-        return provenance_comment(self.provenance)
-
-
-@dataclass(frozen=True)
 class Format:
-    """A file format of beats."""
+    """A file format of beats.
 
-    about: str  # description
-    suffixes: tuple[str, ...]  # suffixes for writing
-    parse: Callable[..., list[Layer]] | None = None  # from its text (or bytes) and path=; None for tables
-    recognise: Callable[[str], bool] | None = None  # from its text; None for tables and binary formats
-    dump: Callable[[Beats, Metadata], str | bytes] | None = None  # None where it is only read
-    step_s: float = 1e-6  # what times are rounded to when written
+    Parameters
+    ----------
+    about : str
+        Description.
+    suffixes : tuple of str
+        Suffixes for writing.
+    parse : callable, optional
+        From the text (or bytes) of a file and its `path`, which errors name, to a list of layers. It raises
+        `InputError` for what is damaged. None for tables.
+    recognise : callable, optional
+        Whether a text is of this format; None for tables and binary formats.
+    dump : callable, optional
+        From beats and `Metadata` to the text or bytes of a file; None where a format is only read.
+    step_s : float
+        What times are rounded to when written.
+    """
+
+    about: str
+    suffixes: tuple[str, ...]
+    parse: Callable[..., list[Layer]] | None = None
+    recognise: Callable[[str], bool] | None = None
+    dump: Callable[[Beats, Metadata], str | bytes] | None = None
+    step_s: float = 1e-6
 
 
 FORMATS: dict[str, Format] = {
-    "beats": Format(
-        "time and position, one beat a line", (".beats", ".txt", ".tsv"),
-        dump=lambda beats, extra: text_tables.dump_beats(beats, mark=extra.mark),
-    ),
-    "csv": Format(
-        "time,position and confidence, with names", (".csv",), dump=lambda beats, _: text_tables.dump_csv(beats)
-    ),
-    "sv": Format(
-        "Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=lambda beats, _:
-        text_tables.dump_sonic_visualiser_csv(beats)
-    ),
+    "beats": Format("time and position, one beat a line", (".beats", ".txt", ".tsv"), dump=text_tables.dump_beats),
+    "csv": Format("time,position and confidence, with names", (".csv",), dump=text_tables.dump_csv),
+    "sv": Format("Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=text_tables.dump_sonic_visualiser_csv),
     "svl": Format(
-        "a layer of Sonic Visualiser", (".svl",), sonic_visualiser.parse, sonic_visualiser.is_sonic,
-        lambda beats, extra: sonic_visualiser.dump(beats, mark=extra.mark), 1 / 44100,
+        "a layer of Sonic Visualiser", (".svl",), sonic_visualiser.parse, has_root("sv"), sonic_visualiser.dump,
+        1 / 44100,
     ),
     "sv-session": Format(
-        "a session of Sonic Visualiser", (".sv",), sonic_visualiser.parse, None,
-        lambda beats, extra: sonic_visualiser.session(beats, mark=extra.mark), 1 / 44100,
+        "a session of Sonic Visualiser", (".sv",), sonic_visualiser.parse_session, None, sonic_visualiser.dump_session,
+        1 / 44100,
     ),
     "audacity": Format(
-        "a label track of Audacity", (".labels.txt", ".audacity.txt"),
-        dump=lambda beats, _: text_tables.dump_audacity(beats),
+        "a label track of Audacity", (".labels.txt", ".audacity.txt"), dump=text_tables.dump_audacity
     ),
     "srt": Format(
-        "subtitles, as Audacity exports labels", (".srt",), subtitles.parse, subtitles.is_subtitles,
-        lambda beats, _: subtitles.dump(beats), 1e-3,
+        "subtitles, as Audacity exports labels", (".srt",), subtitles.parse, subtitles.is_subtitles, subtitles.dump,
+        1e-3,
     ),
     "textgrid": Format(
-        "a point tier of Praat", (".textgrid",), textgrid.parse, textgrid.is_textgrid,
-        lambda beats, extra: textgrid.dump(beats, duration_s=extra.duration_s),
+        "a point tier of Praat", (".textgrid",), textgrid.parse, textgrid.is_textgrid, textgrid.dump
     ),
-    "elan": Format(
-        "a tier of ELAN", (".eaf",), elan.parse, elan.is_elan,
-        lambda beats, extra: elan.dump(beats, mark=extra.mark), 1e-3,
-    ),
+    "elan": Format("a tier of ELAN", (".eaf",), elan.parse, has_root("ANNOTATION_DOCUMENT"), elan.dump, 1e-3),
     "jams": Format(
-        "JAMS, with positions and confidences", (".jams",), jams.parse, lambda text: text.lstrip().startswith("{"),
-        lambda beats, extra: jams.dump(
-            beats, duration_s=extra.duration_s, provenance=extra.provenance, mark=extra.mark
-        ),
+        "JAMS, with positions and confidences", (".jams",), jams.parse, lambda text: text.startswith("{"), jams.dump
     ),
-    "reaper": Format(
-        "markers for Reaper", (".reaper.csv",), reaper.parse, reaper.is_reaper, lambda beats, _: reaper.dump(beats)
-    ),
-    "midi": Format(
-        "a MIDI tempo map for any DAW", (".mid", ".midi"), midi.parse, None,
-        lambda beats, extra: midi.dump(beats, mark=extra.mark),
-    ),
-    "rekordbox": Format("beat grids of rekordbox (read only)", (), dj_grids.parse_rekordbox, dj_grids.is_rekordbox),
-    "traktor": Format("beat grids of Traktor (read only)", (), dj_grids.parse_traktor, dj_grids.is_traktor),
+    "reaper": Format("markers for Reaper", (".reaper.csv",), reaper.parse, reaper.is_reaper, reaper.dump),
+    "midi": Format("a MIDI tempo map for any DAW", (".mid", ".midi"), midi.parse, None, midi.dump),
+    "rekordbox": Format("beat grids of rekordbox (read only)", (), dj_grids.parse_rekordbox, has_root("DJ_PLAYLISTS")),
+    "traktor": Format("beat grids of Traktor (read only)", (), dj_grids.parse_traktor, has_root("NML")),
 }  # fmt: skip
 """Every format, by name; numpy's .npy of times, or of times and positions, is read besides."""
 
@@ -142,7 +128,8 @@ def read_beats(path: str | Path, *, convention: str = "") -> Beats:
     path : path-like
         A file in one of `FORMATS`, or an `.npy` array of times or of times and positions.
     convention : str
-        What its labels mean, a name in `CONVENTIONS`; recognised from all of them if left out.
+        What its labels mean: a name in `CONVENTIONS`, `layer:NAME` to choose a layer, tier or annotator, or the columns
+        of a table such as `time,bar,beat`. Recognised from all labels if left out.
 
     Returns
     -------
@@ -165,15 +152,12 @@ def read_annotation(path: str | Path, *, convention: str = "") -> BeatAnnotation
 
     Parameters
     ----------
-    path : path-like
-        A file in one of `FORMATS`, or an `.npy` array of times or of times and positions.
-    convention : str
-        What its labels mean: a name in `CONVENTIONS`, `layer:NAME` to choose a layer, tier or annotator, or the columns
-        of a table such as `time,bar,beat`. Recognised from all labels if left out.
+    path, convention : path-like, str
+        As of `read_beats`.
 
     Returns
     -------
-    Reading
+    BeatAnnotation
 
     Raises
     ------
@@ -183,7 +167,7 @@ def read_annotation(path: str | Path, *, convention: str = "") -> BeatAnnotation
     if convention:
         check_convention(convention)
     try:
-        return _read(_content(path), convention, path)
+        return _read(read_bytes(path, largest=_LARGEST), convention, path)
     except InputError as error:
         if error.path is not None:
             raise
@@ -194,15 +178,14 @@ def _read(content: bytes, convention: str, path: str | Path) -> BeatAnnotation:
     columns = convention if "," in convention or convention == "time" else ""
     wanted = convention.removeprefix(LAYER) if convention.startswith(LAYER) else ""
     meaning = "" if columns or wanted else convention
+    if not content.strip():
+        raise InputError("has no beats: the file is empty", path=path)
     if content.startswith(b"\x93NUMPY"):
         return interpret(_from_array(content, path), format="npy", convention=meaning, path=path)
     if midi.is_midi(content):
         name, layers = "midi", midi.parse(content, path=path)
     elif sonic_visualiser.is_session(content):
-        name, layers = (
-            "sv-session",
-            sonic_visualiser.parse(_text(sonic_visualiser.unpacked(content, path=path), path), path=path),
-        )
+        name, layers = "sv-session", sonic_visualiser.parse_session(content, path=path)
     else:
         name, layers = _parse_text(_text(content, path), columns, path)
     if columns and name != "beats":
@@ -219,8 +202,6 @@ def _parse_text(text: str, columns: str, path: str | Path) -> tuple[str, list[La
         if kind.recognise is not None and kind.parse is not None and kind.recognise(head):
             return name, kind.parse(text.lstrip("\ufeff"), path=path)
     if head.startswith("<"):
-        from levada.io.formats.xml_reader import parse_xml
-
         root = parse_xml(text, path=path)
         known = "Sonic Visualiser, ELAN, rekordbox or Traktor"
         raise InputError(
@@ -295,41 +276,15 @@ def write_beats(
         temporary.write_bytes(seal(content if isinstance(content, bytes) else content.encode()))
 
 
-def _content(path: str | Path) -> bytes:
-    try:
-        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            raise InputError("is not a file that can be read twice, but a pipe or a device", path=path)
-        with open(path, "rb") as file:
-            content = file.read(_LARGEST + 1)
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=path) from None
-    except IsADirectoryError:
-        raise InputError("is a folder, not an annotation", path=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-    if len(content) > _LARGEST:
-        raise InputError("is too large to be an annotation of beats", path=path)
-    if not content.strip():
-        raise InputError("has no beats: the file is empty", path=path)
-    return content
-
-
 def _text(content: bytes, path: str | Path) -> str:
-    """Decode utf-8, utf-16 with its mark, or latin-1; refuse what is no text."""
-    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-    encodings = [name for mark, name in marks.items() if content.startswith(mark)] or ["utf-8", "latin-1"]
+    """Decode a file; refuse what is no text."""
     for begins, what in _OTHERS_BYTES.items():
         if content.startswith(begins):
             raise InputError(f"is {what}", path=path)
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if any(ord(letter) < 32 and letter not in "\t\n\r\f\v\x1a" for letter in set(text)):
-            break
-        return text.rstrip("\x1a")
-    raise InputError("is not text, and no annotation of beats that can be read", path=path)
+    text = decode_text(content)
+    if any(ord(letter) < 32 and letter not in "\t\n\r\f\v\x1a" for letter in set(text)):
+        raise InputError("is not text, and no annotation of beats that can be read", path=path)
+    return text.rstrip("\x1a")
 
 
 def _from_array(content: bytes, path: str | Path) -> Layer:

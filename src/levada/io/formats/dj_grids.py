@@ -15,25 +15,15 @@ from urllib.parse import unquote
 
 from levada.errors import InputError
 from levada.io.formats.layers import Layer, Marker, normalize_text
-from levada.io.formats.xml_reader import is_root, parse_number, parse_xml
+from levada.io.formats.xml_reader import parse_number, parse_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["is_rekordbox", "is_traktor", "parse_rekordbox", "parse_traktor"]
+__all__ = ["parse_rekordbox", "parse_traktor"]
 
 _MOST = 200_000  # beats of a recording
 Anchor = tuple[float, float, int, int]  # time in seconds, bpm, position of its beat in the bar, beats of the bar
-
-
-def is_rekordbox(text: str) -> bool:
-    """Whether a text is a collection of rekordbox."""
-    return is_root(text, "DJ_PLAYLISTS")
-
-
-def is_traktor(text: str) -> bool:
-    """Whether a text is a collection of Traktor."""
-    return is_root(text, "NML")
 
 
 def parse_rekordbox(text: str, *, path: str | Path) -> list[Layer]:

@@ -8,14 +8,10 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker, spans_ms
-from levada.io.formats.xml_reader import comment, escape, is_root, parse_xml
+from levada.io.formats.provenance import Metadata
+from levada.io.formats.xml_reader import comment, escape, parse_xml
 
-__all__ = ["dump", "is_elan", "parse"]
-
-
-def is_elan(text: str) -> bool:
-    """Whether a text is XML of ELAN."""
-    return is_root(text, "ANNOTATION_DOCUMENT")
+__all__ = ["dump", "parse"]
 
 
 def parse(text: str, *, path: str | Path) -> list[Layer]:
@@ -48,11 +44,8 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     return layers
 
 
-def dump(beats: Beats, *, mark: str = "") -> str:
-    """Write one tier, whose annotations last 50 ms or up to the next beat; times are rounded to milliseconds.
-
-    A mark becomes a comment.
-    """
+def dump(beats: Beats, metadata: Metadata) -> str:
+    """Write one tier, whose annotations last 50 ms or up to the next beat; times are rounded to milliseconds."""
     spans = spans_ms(beats)
     slots = sorted({time for span in spans for time in span})
     names = {time: f"ts{number}" for number, time in enumerate(slots, 1)}
@@ -65,7 +58,7 @@ def dump(beats: Beats, *, mark: str = "") -> str:
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"{comment(mark)}"
+        f"{comment(metadata.comment)}"
         '<ANNOTATION_DOCUMENT AUTHOR="" DATE="1970-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">\n'
         '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/>\n'
         f"  <TIME_ORDER>\n{order}  </TIME_ORDER>\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump", "parse"]
 
@@ -24,13 +24,6 @@ _NAMESPACES = {"beat_position": 2, "beat": 1}  # the first says more
 
 def parse(text: str, *, path: str | Path) -> list[Layer]:
     """Read all annotations of beats.
-
-    Parameters
-    ----------
-    text : str
-        The file's content.
-    path : path-like
-        What to call the file in errors.
 
     Raises
     ------
@@ -118,28 +111,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
-def dump(
-    beats: Beats,
-    *,
-    duration_s: float | None = None,
-    provenance: Mapping[str, str] | None = None,
-    mark: str = "",
-) -> str:
-    """Write one annotation of beats.
+def dump(beats: Beats, metadata: Metadata) -> str:
+    """Write one annotation of beats, in which unknown positions are null.
 
-    Parameters
-    ----------
-    beats : Beats
-        Unknown positions become null.
-    duration_s : float, optional
-        Length of the recording; the time of the last beat if nobody knows.
-    provenance : mapping of str to str, optional
-        What made the beats: kept in the annotation's sandbox, `version` also where JAMS has a place for it.
-    mark : str
-        A comment on the whole file, kept in its sandbox.
+    Provenance is in the sandbox of the annotation, its version also in `annotation_metadata`, and its comment in the
+    sandbox of the file. Without a duration, the annotation ends with the last beat.
     """
     last_s = float(beats.times_s[-1]) if len(beats) else 0.0
-    duration = last_s if duration_s is None else float(duration_s)
+    duration = last_s if metadata.duration_s is None else float(metadata.duration_s)
     sure = [None] * len(beats) if beats.confidence is None else beats.confidence.tolist()
     data = [
         {"time": time, "duration": 0.0, "value": position or None, "confidence": confidence}
@@ -147,20 +126,21 @@ def dump(
     ]
     plain = format_labels(beats) == [str(position or "") for _, position in beats]
     sandbox: dict[str, Any] = {} if plain else {"convention": "positions"}
-    if provenance:
-        sandbox["levada"] = dict(provenance)
+    if metadata.provenance:
+        sandbox["levada"] = dict(metadata.provenance)
     annotation = {
         "namespace": "beat",
         "annotation_metadata": {
             "annotation_tools": "levada",
             "data_source": "program",
-            "version": (provenance or {}).get("version", ""),
+            "version": (metadata.provenance or {}).get("version", ""),
         },
         "time": 0.0,
         "duration": duration,
         "sandbox": sandbox,
         "data": data,
     }
-    metadata = {"identifiers": {}, "duration": duration, "jams_version": "0.3.4"}
-    whole = {"sandbox": {"origin": mark} if mark else {}, "file_metadata": metadata, "annotations": [annotation]}
+    comment = {"origin": metadata.comment} if metadata.comment else {}
+    file = {"identifiers": {}, "duration": duration, "jams_version": "0.3.4"}
+    whole = {"sandbox": comment, "file_metadata": file, "annotations": [annotation]}
     return json.dumps(whole, indent=1) + "\n"

@@ -24,6 +24,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump", "is_midi", "parse"]
 
@@ -179,8 +180,8 @@ def _seconds(ticks: list[float] | list[int], found: _Map) -> list[float]:
     return times
 
 
-def dump(beats: Beats, *, mark: str = "") -> bytes:
-    """Write the tempo map of at least two beats; a mark becomes a text at its start.
+def dump(beats: Beats, metadata: Metadata) -> bytes:
+    """Write the tempo map of at least two beats; provenance becomes a text at its start.
 
     Raises
     ------
@@ -218,7 +219,7 @@ def dump(beats: Beats, *, mark: str = "") -> bytes:
     for start, text in zip(starts, format_labels(beats), strict=True):
         body = f"{_TEXT} {text}".strip()
         events.append((lead_ticks + start * _TICKS, 2, _text_event(body)))
-    track, now = b"\x00" + _text_event(mark) if mark else b"", 0
+    track, now = b"\x00" + _text_event(metadata.comment) if metadata.comment else b"", 0
     for at, _, message in sorted(events):
         track += _variable_length(at - now) + message
         now = at

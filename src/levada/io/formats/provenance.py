@@ -10,14 +10,36 @@ import bz2
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["is_unedited", "provenance_comment", "read_provenance", "seal"]
+__all__ = ["Metadata", "is_unedited", "provenance_comment", "read_provenance", "seal"]
 
 _DIGITS = 16
 _HEAD = 4096  # bytes in which a mark begins
 _SHOWN = 12  # digits of a model's digest
 _MARK = re.compile(rb"written by levada (\S+), model (.{1,300}?) \((\w*)\), content ([0-9a-f]{16})")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Data written along with beats, where a format supports it.
+
+    Parameters
+    ----------
+    duration_s : float, optional
+        Length of the recording.
+    provenance : mapping of str to str, optional
+        As of `provenance_comment`.
+    """
+
+    duration_s: float | None = None
+    provenance: Mapping[str, str] | None = None
+
+    @property
+    def comment(self) -> str:
+        """The provenance comment; empty without provenance."""
+        return provenance_comment(self.provenance)
 
 
 def provenance_comment(provenance: Mapping[str, str] | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.layers import Layer, Marker, parse_time, split_lines
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump", "is_reaper", "parse"]
 
@@ -51,7 +52,7 @@ def _label(name: str) -> str:
     return "" if re.fullmatch(r"(marker|region)\s*\d*", name, re.I) else name
 
 
-def dump(beats: Beats) -> str:
+def dump(beats: Beats, _: Metadata) -> str:
     """Write markers, named bar.beat where the position is known."""
     rows, bar, before = ["#,Name,Start,End,Length\n"], 0, 0
     for number, (time, position) in enumerate(beats, 1):

@@ -13,10 +13,11 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
-from levada.io.formats.provenance import seal
-from levada.io.formats.xml_reader import comment, escape, is_root, parse_number, parse_xml
+from levada.io.formats.provenance import Metadata, seal
+from levada.io.formats.xml_reader import comment, escape, parse_number, parse_xml
+from levada.io.text import decode_text
 
-__all__ = ["dump", "is_session", "is_sonic", "parse", "session", "unpacked"]
+__all__ = ["dump", "dump_session", "is_session", "parse", "parse_session"]
 
 _RATE = 44100  # of the frames that are written, in Hz
 _LARGEST = 50_000_000  # bytes of an unpacked session
@@ -24,23 +25,18 @@ _RANKS = {"timeinstants": 5, "text": 4, "timevalues": 3, "regions": 2, "boxes": 
 _BY_DIMENSIONS = {"1": "timeinstants", "2": "timevalues", "3": "regions"}
 
 
-def is_sonic(text: str) -> bool:
-    """Whether a text is XML of Sonic Visualiser."""
-    return is_root(text, "sv")
-
-
 def is_session(content: bytes) -> bool:
     """Whether bytes are compressed as sessions are."""
     return content.startswith(b"BZh")
 
 
-def unpacked(content: bytes, *, path: str | Path) -> bytes:
-    """Unpack a session.
+def parse_session(content: bytes, *, path: str | Path) -> list[Layer]:
+    """Read all layers of points of a session.
 
     Raises
     ------
     InputError
-        If it is damaged or larger than any session.
+        If it is damaged or larger than any session; and as `parse`.
     """
     reader = bz2.BZ2Decompressor()
     try:
@@ -51,18 +47,11 @@ def unpacked(content: bytes, *, path: str | Path) -> bytes:
         raise InputError("is too large to be a session of Sonic Visualiser", path=path)
     if not reader.eof:
         raise InputError("is a damaged session of Sonic Visualiser: its end is missing", path=path)
-    return data
+    return parse(decode_text(data), path=path)
 
 
 def parse(text: str, *, path: str | Path) -> list[Layer]:
     """Read all layers of points.
-
-    Parameters
-    ----------
-    text : str
-        The file's content.
-    path : path-like
-        What to call the file in errors.
 
     Raises
     ------
@@ -107,8 +96,8 @@ def _value(text: str) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
-def dump(beats: Beats, *, mark: str = "") -> str:
-    """Write a layer of time instants at 44.1 kHz, labelled with the positions; first a comment, if any."""
+def dump(beats: Beats, metadata: Metadata) -> str:
+    """Write a layer of time instants at 44.1 kHz, labelled with the positions; provenance becomes a comment."""
     frames = [round(time * _RATE) for time, _ in beats]
     points = "".join(
         f'      <point frame="{frame}" label="{escape(text)}" />\n'
@@ -117,7 +106,7 @@ def dump(beats: Beats, *, mark: str = "") -> str:
     start, end = (frames[0], frames[-1] + 1) if frames else (0, 0)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE sonic-visualiser>\n'
-        f"{comment(mark)}<sv>\n  <data>\n"
+        f"{comment(metadata.comment)}<sv>\n  <data>\n"
         f'    <model id="1" name="" sampleRate="{_RATE}" start="{start}" end="{end}" type="sparse" '
         'dimensions="1" resolution="1" notifyOnAdd="true" dataset="0" />\n'
         f'    <dataset id="0" dimensions="1">\n{points}    </dataset>\n  </data>\n  <display>\n'
@@ -126,6 +115,6 @@ def dump(beats: Beats, *, mark: str = "") -> str:
     )
 
 
-def session(beats: Beats, *, mark: str = "") -> bytes:
+def dump_session(beats: Beats, metadata: Metadata) -> bytes:
     """Write a session with that layer alone."""
-    return bz2.compress(seal(dump(beats, mark=mark).encode()))
+    return bz2.compress(seal(dump(beats, metadata).encode()))

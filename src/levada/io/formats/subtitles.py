@@ -12,6 +12,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker, parse_time, spans_ms, split_lines
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump", "is_subtitles", "parse"]
 
@@ -52,7 +53,7 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     return [Layer(tuple(marks), "subtitles", is_sorted=False)]
 
 
-def dump(beats: Beats) -> str:
+def dump(beats: Beats, _: Metadata) -> str:
     """Write a cue for every beat, which shows its position in the bar."""
     labels = zip(spans_ms(beats), format_labels(beats), strict=True)
     return "".join(

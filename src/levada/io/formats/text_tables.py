@@ -30,6 +30,7 @@ from levada.io.formats.conventions import (
     round_trips,
 )
 from levada.io.formats.layers import Layer, Marker, normalize_text, parse_time, split_lines
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump_audacity", "dump_beats", "dump_csv", "dump_sonic_visualiser_csv", "parse"]
 
@@ -411,15 +412,15 @@ def _confidences(rows: list[tuple[int, list[str]]], roles: dict[str, int], path:
     return values
 
 
-def dump_beats(beats: Beats, *, mark: str = "") -> str:
-    """Write `.beats`: time, tab, position; the time alone where no position is known; first a comment, if any."""
-    comment = f"# {mark}\n" if mark else ""
+def dump_beats(beats: Beats, metadata: Metadata) -> str:
+    """Write `.beats`: time, tab, position; the time alone where no position is known; provenance is a comment."""
+    comment = f"# {metadata.comment}\n" if metadata.comment else ""
     if not beats.positions.any():
         return comment + "".join(f"{time:.6f}\n" for time, _ in beats)
     return comment + _stated(beats) + "".join(f"{time:.6f}\t{position}\n" for time, position in beats)
 
 
-def dump_csv(beats: Beats) -> str:
+def dump_csv(beats: Beats, _: Metadata) -> str:
     """Write CSV with names in the first line, and confidences if there are any."""
     if beats.confidence is None:
         return _stated(beats) + "time,position\n" + "".join(f"{time:.6f},{position}\n" for time, position in beats)
@@ -432,13 +433,13 @@ def _stated(beats: Beats) -> str:
     return "" if round_trips(beats, [str(position) for _, position in beats]) else "# convention: positions\n"
 
 
-def dump_sonic_visualiser_csv(beats: Beats) -> str:
+def dump_sonic_visualiser_csv(beats: Beats, _: Metadata) -> str:
     """Write what Sonic Visualiser imports as a layer of time instants: time, label."""
     texts = format_labels(beats)
     return "".join(f"{time:.6f},{text or 'New Point'}\n" for (time, _), text in zip(beats, texts, strict=True))
 
 
-def dump_audacity(beats: Beats) -> str:
+def dump_audacity(beats: Beats, _: Metadata) -> str:
     """Write a label track of Audacity: start, end, label."""
     texts = format_labels(beats)
     return "".join(f"{time:.6f}\t{time:.6f}\t{text}\n" for (time, _), text in zip(beats, texts, strict=True))

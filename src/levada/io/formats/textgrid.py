@@ -9,6 +9,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
+from levada.io.formats.provenance import Metadata
 
 __all__ = ["dump", "is_textgrid", "parse"]
 
@@ -82,9 +83,9 @@ def _size(value: float, path: str | Path) -> int:
     return int(value)
 
 
-def dump(beats: Beats, *, duration_s: float | None = None) -> str:
+def dump(beats: Beats, metadata: Metadata) -> str:
     """Write one tier of points, as long as the recording or up to the last beat."""
-    end = max(duration_s or 0.0, float(beats.times_s[-1]) if len(beats) else 0.0)
+    end = max(metadata.duration_s or 0.0, float(beats.times_s[-1]) if len(beats) else 0.0)
     points = "".join(
         f'        points [{number}]:\n            number = {time:.6f}\n            mark = "{text}"\n'
         for number, ((time, _), text) in enumerate(zip(beats, format_labels(beats), strict=True), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from levada.errors import InputError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["comment", "escape", "is_root", "parse_number", "parse_xml"]
+__all__ = ["comment", "escape", "has_root", "parse_number", "parse_xml"]
 
 
 def parse_xml(text: str, *, path: str | Path) -> Element:
@@ -32,10 +33,14 @@ def parse_xml(text: str, *, path: str | Path) -> Element:
         raise InputError(f"is not whole XML ({error})", path=path, line=error.position[0]) from error
 
 
-def is_root(text: str, *names: str) -> bool:
-    """Whether the first element of XML has one of these names."""
-    first = re.search(r"<([A-Za-z_][\w.:-]*)", re.sub(r"<!--.*?-->", "", text[:20000], flags=re.S))
-    return text.lstrip().startswith("<") and first is not None and first[1] in names
+def has_root(name: str) -> Callable[[str], bool]:
+    """Return a function that recognises XML whose first element has this name."""
+
+    def recognise(text: str) -> bool:
+        first = re.search(r"<([A-Za-z_][\w.:-]*)", re.sub(r"<!--.*?-->", "", text[:20000], flags=re.S))
+        return text.lstrip().startswith("<") and first is not None and first[1] == name
+
+    return recognise
 
 
 def parse_number(text: str, name: str, *, path: str | Path, limit: float = 1e7) -> float:
