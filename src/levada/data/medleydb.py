@@ -1,14 +1,11 @@
-"""Metadata of MedleyDB: the instrument of each stem, and the artist (Bittner et al., ISMIR 2014).
-
-It is YAML of one shape, of which a few lines are needed: regular expressions find them.
-"""
+"""Metadata of MedleyDB: the instrument of each stem, and the artist (Bittner et al., ISMIR 2014)."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from levada.errors import InputError
+from levada.io.text import decode_text, read_bytes
 
 __all__ = ["read_metadata"]
 
@@ -26,34 +23,26 @@ def read_metadata(path: str | Path) -> tuple[dict[str, str], str]:
     Returns
     -------
     instruments : dict of str to str
-        File name of each stem -> its instrument, as it is written in the file.
+        File name of each stem -> its instrument, as it is written in the file; the first of several.
     artist : str
         Empty where none is named.
 
     Raises
     ------
     InputError
-        If it is not text, or names no stems.
+        If it cannot be read, is not YAML, or names no stems.
     """
+    import yaml  # type: ignore[import-untyped]
+
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise InputError("cannot be read as text", path=path) from None
-    found = (_entries(stem) for stem in re.split(r"(?m)^\s+S\d+:\s*$", text)[1:])
-    instruments = {file: instrument for file, instrument in found if file and instrument}
+        metadata = yaml.load(decode_text(read_bytes(path)), Loader=yaml.BaseLoader)  # every scalar stays text
+        stems = [(stem.get("filename"), stem.get("instrument")) for stem in metadata["stems"].values()]
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"is not YAML: {' '.join(str(error).split())}", path=path) from None
+    except (TypeError, KeyError, AttributeError):
+        stems = []
+    instruments = {str(file): str(name[0] if isinstance(name, list) else name) for file, name in stems if file and name}
     if not instruments:
-        raise InputError("names no stems: entries S01, S02 … with filename and instrument are looked for", path=path)
-    artist = re.search(r"(?m)^artist:(.*)$", text)
-    name = _bare(artist[1]) if artist else ""
-    return instruments, "" if name.casefold() in NO_ARTIST else name
-
-
-def _entries(stem: str) -> tuple[str, str]:
-    """Return file and instrument of a stem; those of the raw tracks that it was mixed from come after them."""
-    file = re.search(r"(?m)^\s+filename:(.*)$", stem)
-    instrument = re.search(r"(?m)^\s+instrument:[ \t]*(?:\n\s+-[ \t]+)?(.*)$", stem)
-    return _bare(file[1]) if file else "", _bare(instrument[1]) if instrument else ""
-
-
-def _bare(value: str) -> str:
-    return value.strip().strip("'\"[]").strip()
+        raise InputError("names no stems: entries S01, S02 … with filename and instrument are expected", path=path)
+    artist = str(metadata.get("artist") or "")
+    return instruments, "" if artist.casefold() in NO_ARTIST else artist

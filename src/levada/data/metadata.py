@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from levada.data.pairing import normal
 from levada.errors import InputError
 from levada.io.formats.layers import normalize_text
+from levada.io.text import decode_text, read_bytes
 
 __all__ = ["GROUP", "RECORDING", "read_groups"]
 
@@ -28,7 +29,6 @@ GROUP = (
     *("group", "grupo", "performer", "performers", "artist", "player", "ensemble", "band", "session", "interprete"),
     *("artista", "conjunto", "sesion", "sessao"),
 )
-_LARGEST = 50_000_000  # bytes
 
 _log = logging.getLogger(__name__)
 
@@ -95,20 +95,7 @@ def read_groups(path: Path, recordings: Mapping[str, Iterable[str]], *, column: 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines that are not empty, with their cells; at least one."""
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError("is not a file", path=path)
-        with path.open("rb") as file:
-            content = file.read(_LARGEST)
-    except FileNotFoundError:
-        raise InputError("there is no such file; [groups] of corpus.toml names it", path=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
+    text = decode_text(read_bytes(path)).removeprefix("\ufeff")
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     reader = csv.reader(text.replace("\x00", "").splitlines(keepends=True), delimiter=separator)

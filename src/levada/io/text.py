@@ -15,7 +15,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 _FORMULA = ("=", "+", "@", "-", "\t", "\r")
 
 
-def read_bytes(path: str | Path, *, largest: int) -> bytes:
+def read_bytes(path: str | Path, *, largest: int = 50_000_000) -> bytes:
     """Read a file of a user, which is no audio.
 
     Parameters
@@ -31,11 +31,11 @@ def read_bytes(path: str | Path, *, largest: int) -> bytes:
     """
     with wrap_read_errors(path):
         if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-            raise InputError("is not an ordinary file, but a pipe or a device", path=path)
+            raise InputError("is not an ordinary file", path=path)
         with open(path, "rb") as file:
             content = file.read(largest + 1)
     if len(content) > largest:
-        raise InputError(f"has more than {largest / 1e6:g} MB", path=path)
+        raise InputError(f"is too large: more than {largest / 1e6:g} MB", path=path)
     return content
 
 

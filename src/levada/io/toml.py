@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError
+from levada.io.text import read_bytes
 
 __all__ = ["KeyPath", "Positions", "find_positions", "line_of", "read_toml"]
 
@@ -35,18 +36,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     InputError
         If it cannot be read or is not valid; names line and column.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError("is not an ordinary file", path=path)
+    content = read_bytes(path)
     try:
-        content = Path(path).read_bytes()
         return tomllib.loads(content.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", path=path) from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError("is not UTF-8 text", path=path, line=line) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
         problem = str(error)[: at.start()] if at else str(error)

@@ -40,8 +40,6 @@ __all__ = [
     "write_beats",
 ]
 
-_LARGEST = 50_000_000  # bytes of an annotation: a year of beats
-
 _log = logging.getLogger(__name__)
 
 
@@ -167,7 +165,7 @@ def read_annotation(path: str | Path, *, convention: str = "") -> BeatAnnotation
     if convention:
         check_convention(convention)
     try:
-        return _read(read_bytes(path, largest=_LARGEST), convention, path)
+        return _read(read_bytes(path), convention, path)
     except InputError as error:
         if error.path is not None:
             raise
