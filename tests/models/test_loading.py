@@ -13,11 +13,13 @@ from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
 from levada.beat_tracking.pretrained import EXTERNAL, find_folder, load_tracker, tracker_of
+from levada.beat_tracking.tracker import BeatTracker
 from levada.errors import InputError
 from levada.learning.card import CONFIG, README, TENSORS, Card
 from levada.learning.names import shipped
 from levada.learning.weights import Weights, save
 from levada.models.cards import cards
+from levada.separation.separator import Separator
 
 torch.set_num_threads(1)
 
@@ -51,6 +53,20 @@ class TestLoad:
         with torch.inference_mode():
             expected = probabilities(load(folder).net(torch.from_numpy(bands)[None])[0].numpy())
         np.testing.assert_allclose(tracker.backend.predict([bands]), expected, atol=1e-6)
+
+    def test_device(self, folder):
+        tracker = BeatTracker.from_pretrained(folder, device="cpu")
+        assert tracker.device == "cpu"
+        assert tracker.to("cpu") is tracker
+        assert BeatTracker.from_pretrained("flux", device="cpu").device == "cpu"
+
+    @pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
+    def test_no_such_device(self, folder, device):
+        for model in (BeatTracker.from_pretrained("flux"), BeatTracker.from_pretrained(folder)):
+            with pytest.raises(InputError, match="device"):
+                model.to(device)
+        with pytest.raises(InputError, match="device"):
+            Separator.from_pretrained("base", device=device)
 
     def test_named_by_its_folder_wherever_one_stands(self, folder, monkeypatch):
         monkeypatch.chdir(folder)

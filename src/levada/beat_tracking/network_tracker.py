@@ -56,6 +56,8 @@ class NetworkTracker:
         SHA-256 of each recording it was trained on -> the spans used, in seconds.
     front_end : FrontEnd
         The spectrogram that is its input.
+    networks : tuple of nn.Module
+        Those that `predict` runs.
     """
 
     name: str
@@ -64,6 +66,7 @@ class NetworkTracker:
     identity: str = ""
     trained_spans: Spans = field(default_factory=dict)
     front_end: FrontEnd = LOG_BANDS
+    networks: tuple[Any, ...] = ()
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -167,9 +170,14 @@ def network_tracker(
     identity : str
     trained_spans : mapping, optional
     """
-    front_end = front_end_of(network)
     return NetworkTracker(
-        name, partial(predict, network.eval()), settings, identity, dict(trained_spans or {}), front_end
+        name,
+        partial(predict, network.eval()),
+        settings,
+        identity,
+        dict(trained_spans or {}),
+        front_end_of(network),
+        (network,),
     )
 
 
@@ -202,18 +210,22 @@ def predict(network: Any, pieces: Iterable[Floats32], *, chunk_steps: int = CHUN
 def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     import torch
 
+    from levada.learning.weights import device_of
+
     bands = np.concatenate([np.zeros((0, front_end_of(net).bands), np.float32), *pieces])
     if not len(bands):
         return np.zeros((0, 2), np.float32)
     with torch.inference_mode():
-        logits = net(torch.from_numpy(bands)[None])[0].numpy()
+        logits = net(torch.from_numpy(bands)[None].to(device_of(net)))[0].cpu().numpy()
     return probabilities(logits).astype(np.float32)
 
 
 def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats32:
     import torch
 
-    n_frames = 0
+    from levada.learning.weights import device_of
+
+    n_frames, device = 0, device_of(net)
 
     def counted() -> Iterator[Floats32]:
         nonlocal n_frames
@@ -223,7 +235,7 @@ def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats
 
     with torch.inference_mode():
         folded = [
-            net.front(torch.from_numpy(bands)[None])[0]
+            net.front(torch.from_numpy(bands)[None].to(device))[0]
             for bands in _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
         ]
         if not folded:
@@ -237,7 +249,7 @@ def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats
             first, last = max(0, start - context), min(steps, end + context)
             logits = net.body(features[..., first:last].contiguous())[0]
             kept = logits[net.stride * (start - first) : net.stride * (end - first)]
-            chunks.append(probabilities(kept.numpy()).astype(np.float32))
+            chunks.append(probabilities(kept.cpu().numpy()).astype(np.float32))
         return np.concatenate(chunks)[:n_frames]
 
 

@@ -90,7 +90,7 @@ class BeatTracker(LoadedModel):
     model: Weights | Patterns | None
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "base") -> BeatTracker:
+    def from_pretrained(cls, name: str | Path = "base", *, device: str = "cpu") -> BeatTracker:
         """Load a tracker by its name or from its folder.
 
         Parameters
@@ -99,6 +99,8 @@ class BeatTracker(LoadedModel):
             "base" or "latin", which come with levada; "flux", the baseline without learning; a tracker of another
             project ("madmom", "madmom-tcn", "beatnet", "beat_this", "librosa"), if it is installed; or the folder of a
             model that `save` or `levada adapt` wrote.
+        device : str
+            Where its networks run, as PyTorch names it: "cpu", "cuda" or "mps".
 
         Returns
         -------
@@ -107,13 +109,13 @@ class BeatTracker(LoadedModel):
         Raises
         ------
         InputError
-            If there is no such model, or it is damaged.
+            If there is no such model or device, or the model is damaged.
         MissingExtra
             If it belongs to another project that is not installed.
         """
         from levada.beat_tracking.pretrained import load_tracker
 
-        return load_tracker(name)
+        return load_tracker(name).to(device)
 
     @property
     def trained_spans(self) -> Spans:
@@ -196,6 +198,8 @@ class BeatTracker(LoadedModel):
     ) -> BeatTracker:
         """Adapt the tracker to annotated spans; this one stays as it is.
 
+        Networks are trained on a GPU where PyTorch finds one; the adapted tracker runs where this one does.
+
         Parameters
         ----------
         labels : sequence of Span
@@ -261,7 +265,7 @@ class BeatTracker(LoadedModel):
             log_to=log_to,
             progress=progress,
         )
-        return tracker_of(model, name=model.card.name)
+        return tracker_of(model, name=model.card.name).to(self.device)
 
     def weights(self, strategy: str = "finetune") -> Weights | None:
         """Return the weights that a strategy starts from; None for strategies that start from nothing.
@@ -273,10 +277,10 @@ class BeatTracker(LoadedModel):
         """
         from levada.beat_tracking.adaptation import FROM_SCRATCH
         from levada.beat_tracking.pretrained import base_weights
-        from levada.learning.weights import Weights
+        from levada.learning.weights import Weights, on_cpu
 
         if isinstance(self.model, Weights):
-            return self.model
+            return on_cpu(self.model)
         return None if strategy in FROM_SCRATCH else base_weights(self.name)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from levada.errors import InputError
 from levada.learning.card import Card
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["LoadedModel", "Model"]
 
@@ -53,6 +56,43 @@ class LoadedModel:
     def card(self) -> Card | None:
         """Origin, licence, data and scores of the model; None for models of other projects."""
         return None if self.model is None else self.model.card
+
+    def to(self, device: str) -> Self:
+        """Move the networks of the model to a device, where it then runs; what has no network stays on the CPU.
+
+        Parameters
+        ----------
+        device : str
+            As PyTorch names it: "cpu", "cuda", "cuda:1" or "mps".
+
+        Returns
+        -------
+        BeatTracker or Separator
+            This model.
+
+        Raises
+        ------
+        InputError
+            If there is no such device.
+        """
+        if device != "cpu":
+            from levada.learning.weights import check_device
+
+            check_device(device)
+        for network in self._networks():
+            network.to(device)
+        return self
+
+    @property
+    def device(self) -> str:
+        """Where its networks run; "cpu" without any."""
+        from levada.learning.weights import device_of
+
+        return next((str(device_of(network)) for network in self._networks()), "cpu")
+
+    def _networks(self) -> list[Any]:
+        networks = [*getattr(self.backend, "networks", ()), getattr(self.model, "net", None)]
+        return [network for network in networks if network is not None]
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the model into a folder: tensors, settings and a card.

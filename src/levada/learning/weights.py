@@ -7,7 +7,8 @@ licence, data, minutes, scores) cannot be saved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from levada.errors import InputError
 from levada.learning.card import CONFIG, TENSORS, Card, read_card, read_config
 from levada.learning.model_folder import model_digest, read_tensors, write_model
 
-__all__ = ["Card", "Networks", "Weights", "base_facts", "digest", "interpolate", "load", "network_kind", "save"]
+__all__ = [
+    "Card", "Networks", "Weights",
+    "base_facts", "check_device", "device_of", "digest", "interpolate", "load", "network_kind", "on_cpu", "save",
+]  # fmt: skip
 
 Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
 """Kind of a network in model folders -> its class, and the class of its settings."""
@@ -132,6 +136,27 @@ def load(folder: str | Path, *, networks: Networks) -> Weights:
     return Weights(net.eval(), card, config["decoder"], config["training"])
 
 
+def device_of(net: nn.Module) -> torch.device:
+    """Return the device of the parameters of a network, where its inputs must be."""
+    return next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+
+
+def on_cpu(weights: Weights) -> Weights:
+    """Return weights on the CPU: a copy if they are on another device."""
+    if device_of(weights.net).type == "cpu":
+        return weights
+    return replace(weights, net=deepcopy(weights.net).cpu())
+
+
+def check_device(name: str) -> None:
+    """Raise an `InputError` if PyTorch cannot use a device of this name."""
+    try:
+        torch.empty(1, device=name).cpu()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"networks cannot run on the device {name!r}: {reason}") from None
+
+
 def interpolate(start: nn.Module, end: nn.Module, *, alpha: float) -> Any:
     """Interpolate linearly between the weights of two networks of one shape.
 
@@ -152,8 +177,6 @@ def interpolate(start: nn.Module, end: nn.Module, *, alpha: float) -> Any:
     ----------
     M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
     """
-    from copy import deepcopy
-
     net, first, last = deepcopy(end), start.state_dict(), end.state_dict()
     counters = {name for name in last if not last[name].is_floating_point()}
     net.load_state_dict(

@@ -225,20 +225,23 @@ def _identity(identity: str, instruments: Mapping[str, str] | None) -> str:
 def _of_bands(net: Any, rows: list[int], power: Floats32, level: float, rate: int) -> Floats32:
     import torch
 
+    from levada.learning.weights import device_of
     from levada.separation.networks.mask_net import features
 
     stft = Stft(rate)
     with torch.inference_mode():
-        logits = net(features(torch.from_numpy(stft.to_bands(power)), level)[None])[0]
+        logits = net(features(torch.from_numpy(stft.to_bands(power)).to(device_of(net)), level)[None])[0]
         chosen = logits if len(rows) == len(logits) and rows == sorted(rows) else logits[rows]
-        masks: Floats32 = chosen.softmax(0).numpy()
+        masks: Floats32 = chosen.softmax(0).cpu().numpy()
     return stft.expand_bands(masks)
 
 
 def _of_magnitudes(net: Any, rows: list[int], power: Floats32, level: float, _rate: int) -> Floats32:
     import torch
 
-    return _restricted(net.masks(torch.from_numpy(power), level).numpy(), rows)
+    from levada.learning.weights import device_of
+
+    return _restricted(net.masks(torch.from_numpy(power).to(device_of(net)), level).cpu().numpy(), rows)
 
 
 def _of_dictionaries(dictionaries: Dictionaries, rows: list[int], power: Floats32, *_: float) -> Floats32:

@@ -108,7 +108,9 @@ class Separator(LoadedModel):
     model: Weights | Dictionaries | None
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "base", *, instruments: Sequence[str] = ()) -> Separator:
+    def from_pretrained(
+        cls, name: str | Path = "base", *, instruments: Sequence[str] = (), device: str = "cpu"
+    ) -> Separator:
         """Load a separator by its name or from its folder.
 
         Parameters
@@ -119,6 +121,8 @@ class Separator(LoadedModel):
             of a model that `save` or `levada adapt` wrote.
         instruments : sequence of str
             What is to be separated, if not all that the model was trained on: the others do not play.
+        device : str
+            Where its networks run, as PyTorch names it: "cpu", "cuda" or "mps".
 
         Returns
         -------
@@ -127,13 +131,13 @@ class Separator(LoadedModel):
         Raises
         ------
         InputError
-            If there is no such model, it is damaged or a tracker, or it does not have an instrument.
+            If there is no such model or device, the model is damaged or a tracker, or it does not have an instrument.
         MissingExtra
             If it belongs to another project that is not installed.
         """
         from levada.separation.pretrained import load_separator
 
-        return load_separator(name, instruments=instruments)
+        return load_separator(name, instruments=instruments).to(device)
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -225,6 +229,8 @@ class Separator(LoadedModel):
     ) -> Separator:
         """Adapt the separator to songs with stems; this one stays as it is.
 
+        Networks are trained on a GPU where PyTorch finds one; the adapted separator runs where this one does.
+
         Parameters
         ----------
         stems : sequence of Span[Multitrack]
@@ -255,11 +261,11 @@ class Separator(LoadedModel):
         InputError
             If there is no such strategy, there are fewer than two instruments, or `out` exists.
         """
-        from levada.learning.weights import Weights
+        from levada.learning.weights import Weights, on_cpu
         from levada.separation.adaptation import adapt, settings_of
         from levada.separation.pretrained import separator_of
 
-        base = self.model if isinstance(self.model, Weights) else None
+        base = on_cpu(self.model) if isinstance(self.model, Weights) else None
         settings = settings_of(strategy, base=base, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
             stems,
@@ -271,4 +277,4 @@ class Separator(LoadedModel):
             log_to=log_to,
             progress=progress,
         )
-        return separator_of(model, name=model.card.name)
+        return separator_of(model, name=model.card.name).to(self.device)

@@ -94,7 +94,8 @@ def tracker(checkpoint: str | Path = "final0", *, settings: DecoderSettings | No
     loaded = _load(checkpoint)
     name = "beat_this" if loaded.name == "final0" else f"beat_this:{checkpoint}"
     if settings is None:
-        return ExternalTracker(name, partial(_track, loaded.net), identity=f"beat_this {loaded.digest} peaks")
+        identity = f"beat_this {loaded.digest} peaks"
+        return ExternalTracker(name, partial(_track, loaded.net), identity=identity, networks=(loaded.net,))
     settings_digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:8]
     identity = f"beat_this {loaded.digest} {settings_digest}"
     return network_tracker(loaded.net, name=f"{name}+decoder", settings=settings, identity=identity)
@@ -190,9 +191,12 @@ def _positions(first: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 def _track(net: BeatThis, samples: Floats32, rate: int) -> Beats:
     import torch
 
+    from levada.learning.weights import device_of
+
+    bands = torch.from_numpy(log_spectrogram(samples, rate, front_end=MEL_BANDS))
     with torch.inference_mode():
-        logits = net.logits(torch.from_numpy(log_spectrogram(samples, rate, front_end=MEL_BANDS))[None])
-    return peaks(logits[0].numpy(), fps=net.fps)
+        logits = net.logits(bands[None].to(device_of(net)))
+    return peaks(logits[0].cpu().numpy(), fps=net.fps)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def tcn_tracker() -> NetworkTracker:
     paths = [_tcn_path(model) for model in range(1, MODELS + 1)]
     nets = tuple(_net(path) for path in paths)
     _warn_licence()
-    return _WithoutDownbeats("madmom-tcn", partial(_predict_mean, nets), identity=f"madmom-tcn {_digest(paths)}")
+    identity = f"madmom-tcn {_digest(paths)}"
+    return _WithoutDownbeats("madmom-tcn", partial(_predict_mean, nets), identity=identity, networks=nets)
 
 
 def weights(model: int = 1) -> Weights:

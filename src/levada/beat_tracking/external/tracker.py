@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,15 @@ class ExternalTracker:
         From samples [shape=(channels, samples)] and rate to beats.
     identity : str
         A digest that changes whenever its beats might.
+    networks : tuple of nn.Module
+        Networks that the function runs and that may be moved to another device.
     """
 
     name: str
     function: Callable[[Floats32, int], Beats]
     identity: str = ""
     trained_spans: Spans = field(default_factory=dict)
+    networks: tuple[Any, ...] = ()
 
     def track(
         self,

@@ -180,14 +180,15 @@ class DemucsSeparator:
         import torch
         from demucs.apply import apply_model
 
+        from levada.learning.weights import device_of
+
         channels, samples = segment.shape
         padded = np.pad(segment, ((0, 0), (0, length - samples)))
         resampled = audio.resample(padded, rate=rate, to=self.net.rate)[:, : self._segment]
         is_same = channels == self.net.channels
         batch = resampled[None] if is_same else np.repeat(resampled[:, None], self.net.channels, 1)
-        stems = apply_model(
-            self.net.model, torch.from_numpy(np.ascontiguousarray(batch)), shifts=0, split=False
-        ).numpy()
+        inputs = torch.from_numpy(np.ascontiguousarray(batch)).to(device_of(self.net))
+        stems = apply_model(self.net.model, inputs, shifts=0, split=False).cpu().numpy()
         stems = stems[0] if is_same else stems.mean(2).swapaxes(0, 1)
         flat = audio.resample(stems.reshape(-1, stems.shape[-1]), rate=self.net.rate, to=rate)[:, :samples]
         flat = np.pad(flat, ((0, 0), (0, samples - flat.shape[1])))
