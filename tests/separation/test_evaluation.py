@@ -346,15 +346,15 @@ class TestKnowledge:
     def test_a_network_that_is_told(self):
         import torch
 
-        from levada.separation.masks import network_separator
+        from levada.separation.masks import mask_separator
         from levada.separation.networks.mask_net import tiny
 
         torch.manual_seed(0)
         net = tiny(("surdo", "tamborim", "cuica"))
         rng = np.random.default_rng(0)
         sound = rng.normal(0, 0.1, (1, 44100)).astype(np.float32)
-        fewer = network_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica"}).separate(sound, 44100)
-        all_three = network_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica", "t": "tamborim"})
+        fewer = mask_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica"}).separate(sound, 44100)
+        all_three = mask_separator(net, name="x", instruments={"surdo": "surdo", "drum": "cuica", "t": "tamborim"})
         again = all_three.restricted(["drum", "surdo"]).separate(sound, 44100)
         assert again.keys() == {"surdo", "drum"}
         for name, stem in again.items():

@@ -13,7 +13,7 @@ from levada.learning.model_folder import folder_digest
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, folder_of, shipped
 from levada.separation import networks, nmf
 from levada.separation.masking import matched
-from levada.separation.masks import network_separator, nmf_separator
+from levada.separation.masks import mask_separator
 from levada.separation.separator import Separator
 from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import Tradition, read_tradition
@@ -154,9 +154,9 @@ def separator_of(
         if instruments is not None:
             raise InputError("Demucs separates all its instruments and no fewer: leave out the instruments")
         return Separator(DemucsSeparator(model.net, name, identity, model.card.trained_on), model)
-    make = nmf_separator if isinstance(model, nmf.Dictionaries) else network_separator
-    source: Any = model if isinstance(model, nmf.Dictionaries) else model.net
-    separator = make(source, name=name, instruments=instruments, identity=identity, trained_on=model.card.trained_on)
+    source = model if isinstance(model, nmf.Dictionaries) else model.net
+    trained_on = model.card.trained_on
+    separator = mask_separator(source, name=name, instruments=instruments, identity=identity, trained_on=trained_on)
     return Separator(separator, model)
 
 

@@ -302,7 +302,7 @@ def _separate(
         elif model.model == MIXTURE:
             stems = dict.fromkeys(job.song.instruments, mixture)
         else:
-            stems = masks.oracle(references, rate).separate(mixture, rate)
+            stems = masks.oracle(references, mixture, rate)
         model.cpu_s += time.process_time() - began
         missing = [stem for stem in (*model.stems, *model.extra) if stem not in stems]
         if missing:
