@@ -1,6 +1,7 @@
 """Minutes of stems become a separator: the loss is the score, excerpts are what they should be, training separates."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,11 +12,9 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
 from levada.learning.weights import Weights, digest
-from levada.separation.adaptation import DEFAULTS
-from levada.separation.adaptation import adapt as adapt_separator
-from levada.separation.adaptation import adapt as adapt_stems
+from levada.separation.adaptation import DEFAULTS, adapt
 from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
-from levada.separation.examples import Example, StemDataset, StemSettings, batches, sample_excerpts, stem_loss
+from levada.separation.examples import Example, StemDataset, StemSettings, batches, collate, sample_excerpt, stem_loss
 from levada.separation.metrics import stem_scores
 from levada.separation.networks import load
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
@@ -25,6 +24,15 @@ from levada.separation.unet_training import UNetTraining
 
 RATE = 44100
 SHORT = StemSettings(steps=4, batch=2, excerpt_s=0.6)
+
+
+def stem_batches(dataset, instruments, settings, start=0):
+    sample = partial(sample_excerpt, dataset, settings)
+    return batches(sample, partial(collate, instruments=instruments), settings, start)
+
+
+def first_excerpts(dataset, settings):
+    return next(batches(partial(sample_excerpt, dataset, settings), list, settings, 0))
 
 
 def hits(hz, every_s, seconds=4.0, seed=0):
@@ -66,7 +74,7 @@ class TestLoss:
     def batch(self, **by):
         dataset = StemDataset([Example({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b", "c"))])
         settings = replace(SHORT, augmentation=StemAugmentation(**{**NO_AUGMENTATION.__dict__, **by}))
-        return next(batches(dataset, ("a", "b", "c"), settings, 0)), sample_excerpts(dataset, settings, 0)
+        return next(stem_batches(dataset, ("a", "b", "c"), settings)), first_excerpts(dataset, settings)
 
     def test_it_is_what_the_spectra_say(self):
         batch, (one, _) = self.batch()
@@ -104,14 +112,14 @@ class TestLoss:
 class TestExcerpts:
     def test_a_step_is_the_same_whenever_it_is_made(self):
         dataset = StemDataset([Example({"a": hits(100, 0.5), "b": hits(1000, 0.3)}, ("a", "b"))])
-        again = list(batches(dataset, ("a", "b"), SHORT, 2))
-        for one, other in zip(list(batches(dataset, ("a", "b"), SHORT, 0))[2:], again, strict=True):
+        again = list(stem_batches(dataset, ("a", "b"), SHORT, 2))
+        for one, other in zip(list(stem_batches(dataset, ("a", "b"), SHORT))[2:], again, strict=True):
             assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
     def test_a_song_as_it_is_stays_together(self):
         low = hits(100, 0.5)
         dataset = StemDataset([Example({"a": low, "b": low}, ("a", "b"))])
-        (one, _) = sample_excerpts(dataset, replace(SHORT, augmentation=NO_AUGMENTATION), 0)
+        (one, _) = first_excerpts(dataset, replace(SHORT, augmentation=NO_AUGMENTATION))
         assert np.allclose(one.power[0], one.power[1], rtol=1e-4)
         assert np.allclose(one.mixture, 4 * one.power[0], rtol=1e-3)
 
@@ -133,7 +141,7 @@ class TestAdapting:
             steps=60, batch=3, excerpt_s=0.8, learning_rate=5e-3, average=0.9, augmentation=NO_AUGMENTATION
         )
         torch.manual_seed(0)
-        made = adapt_stems(spans[1:], strategy="scratch", settings=settings, out=tmp_path / "mine")
+        made = adapt(spans[1:], strategy="scratch", settings=settings, out=tmp_path / "mine")
         assert made.net.instruments == ("surdo", "tamborim")
         log = (tmp_path / "mine" / "log.csv").read_text().splitlines()
         losses = [float(row.split(",")[2]) for row in log[1:]]
@@ -150,16 +158,16 @@ class TestAdapting:
 
     def test_what_is_frozen_stays(self, spans, base):
         settings = replace(SHORT, layers=("head",))
-        made = adapt_stems(spans, strategy="finetune+augment", base=base, settings=settings)
+        made = adapt(spans, strategy="finetune+augment", base=base, settings=settings)
         assert torch.equal(made.net.front.weight, base.net.front.weight)
         assert not torch.equal(made.net.head.weight, base.net.with_instruments(made.net.instruments).head.weight)
 
     def test_plain_fine_tuning_changes_no_stem(self, spans, base):
-        made = adapt_stems(spans, strategy="finetune", base=base, settings=SHORT)
+        made = adapt(spans, strategy="finetune", base=base, settings=SHORT)
         assert StemAugmentation(**made.training["augmentation"]) == NO_AUGMENTATION
 
     def test_the_card_says_what_it_learnt_from(self, spans, base, tmp_path):
-        made = adapt_separator(spans, strategy="finetune+augment", base=base, settings=SHORT, out=tmp_path / "mine")
+        made = adapt(spans, strategy="finetune+augment", base=base, settings=SHORT, out=tmp_path / "mine")
         card = load(tmp_path / "mine").card
         assert made.card.name == card.name == "mine"
         assert card.minutes == pytest.approx(8 / 60, abs=0.01)
@@ -171,7 +179,7 @@ class TestAdapting:
         settings = UNetTraining(
             60, 1e-2, batch=2, excerpt_s=0.8, augmentation=NO_AUGMENTATION, channels=(4, 8, 8), bins=256, dropout=0
         )
-        adapt_separator(spans, strategy="unet", settings=settings, out=tmp_path / "mine")
+        adapt(spans, strategy="unet", settings=settings, out=tmp_path / "mine")
         rows = (tmp_path / "mine" / "log.csv").read_text().splitlines()[1:]
         losses = [float(row.split(",")[2]) for row in rows]
         assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
@@ -185,38 +193,36 @@ class TestAdapting:
 
     def test_a_unet_has_the_same_weights_with_the_same_seed(self, spans):
         settings = UNetTraining(2, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64)
-        one, other = (adapt_separator(spans, strategy="unet", settings=settings) for _ in range(2))
+        one, other = (adapt(spans, strategy="unet", settings=settings) for _ in range(2))
         assert digest(one) == digest(other)
 
     def test_a_unet_is_no_base(self, spans):
-        base = adapt_separator(
-            spans, strategy="unet", settings=UNetTraining(1, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64)
-        )
+        base = adapt(spans, strategy="unet", settings=UNetTraining(1, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64))
         with pytest.raises(InputError, match="mask network or Demucs"):
-            adapt_separator(spans, strategy="finetune", base=base)
+            adapt(spans, strategy="finetune", base=base)
 
     def test_dictionaries_are_models_too(self, spans, tmp_path):
         from levada.separation import nmf
 
-        adapt_separator(spans, strategy="nmf", base=None, out=tmp_path / "nmf")
+        adapt(spans, strategy="nmf", base=None, out=tmp_path / "nmf")
         assert nmf.load(tmp_path / "nmf").instruments == ("gongo", "surdo", "tamborim")
 
 
 class TestWrong:
     def test_no_such_strategy(self, spans):
         with pytest.raises(InputError, match="no strategy 'bayes'; there are"):
-            adapt_stems(spans, strategy="bayes")
+            adapt(spans, strategy="bayes")
 
     def test_fine_tuning_nothing(self, spans):
         with pytest.raises(InputError, match="needs a base"):
-            adapt_stems(spans, strategy="finetune")
+            adapt(spans, strategy="finetune")
 
     def test_one_instrument(self, tmp_path):
         (tmp_path / "song").mkdir()
         audio.write(tmp_path / "song" / "surdo.wav", hits(100, 0.5)[None], rate=RATE)
         alone = load_corpus(tmp_path, labels="stems").sample()
         with pytest.raises(InputError, match="two instruments or more"):
-            adapt_stems(alone, strategy="scratch")
+            adapt(alone, strategy="scratch")
 
     def test_silence(self, tmp_path):
         (tmp_path / "song").mkdir()
@@ -224,11 +230,11 @@ class TestWrong:
             audio.write(tmp_path / "song" / f"{name}.wav", np.zeros((1, RATE), np.float32), rate=RATE)
         silent = load_corpus(tmp_path, labels="stems").sample()
         with pytest.raises(InputError, match="no stems to train on"):
-            adapt_stems(silent, strategy="scratch", settings=SHORT)
+            adapt(silent, strategy="scratch", settings=SHORT)
 
     def test_an_output_that_exists(self, spans, tmp_path):
         with pytest.raises(InputError, match="exists already"):
-            adapt_separator(spans, strategy="nmf", base=None, out=tmp_path)
+            adapt(spans, strategy="nmf", base=None, out=tmp_path)
 
     @pytest.mark.parametrize("wrong", [{"batch": 0}, {"excerpt_s": 0}, {"level_db": -1}])
     def test_settings_that_make_no_sense(self, wrong):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,11 +14,11 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
-from levada.learning.training import FitSettings, Progress, fit
+from levada.learning.training import Progress
 from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.separation import nmf
 from levada.separation.augmentation import NO_AUGMENTATION
-from levada.separation.examples import CLIP, RATE, StemDataset, StemSettings, batches, stem_loss
+from levada.separation.examples import RATE, StemDataset, StemSettings, collate, sample_excerpt, stem_loss, train
 from levada.separation.external import demucs
 from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
@@ -36,7 +35,6 @@ __all__ = [
     "STRATEGIES",
     "StemSettings",
     "adapt",
-    "convolutive",
     "dictionaries",
     "finetune",
     "finetune_augment",
@@ -46,18 +44,14 @@ __all__ = [
 ]
 
 Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 Model = Weights | nmf.Dictionaries
 Settings = StemSettings | UNetTraining | demucs.DemucsSettings | nmf.NmfSettings
-
-
-_log = logging.getLogger(__name__)
-
 
 SCRATCH = StemSettings()
 FINETUNE = StemSettings(learning_rate=1e-3)
 UNET = UNetTraining()
 DEMUCS = demucs.DemucsSettings()
+NMF = nmf.NmfSettings()
 
 
 def scratch(
@@ -116,17 +110,12 @@ def unet(
 
 
 def dictionaries(
-    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings | None = None, **_: object
+    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings = NMF, **_: object
 ) -> nmf.Dictionaries:
-    """No network: what each instrument's spectra are made of."""
-    return _learnt(spans, nmf.NmfSettings() if settings is None else settings)
-
-
-def convolutive(
-    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings | None = None, **_: object
-) -> nmf.Dictionaries:
-    """No network: what each instrument's strokes are made of, in time as well."""
-    return _learnt(spans, nmf.CONVOLUTIVE if settings is None else settings)
+    """Learn dictionaries of the spectra of each instrument, without a network."""
+    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
+    card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
+    return nmf.Dictionaries(_instruments(spans), _bases(spans, settings), card, settings)
 
 
 STRATEGIES: dict[str, Callable[..., Model]] = {
@@ -135,7 +124,7 @@ STRATEGIES: dict[str, Callable[..., Model]] = {
     "finetune+augment": finetune_augment,
     "unet": unet,
     "nmf": dictionaries,
-    "nmf-conv": convolutive,
+    "nmf-conv": partial(dictionaries, settings=nmf.CONVOLUTIVE),
 }
 """From stems to a model: weights, or dictionaries."""
 DEFAULTS: dict[str, Any] = {
@@ -143,7 +132,7 @@ DEFAULTS: dict[str, Any] = {
     "finetune": FINETUNE,
     "finetune+augment": FINETUNE,
     "unet": UNET,
-    "nmf": nmf.NmfSettings(),
+    "nmf": NMF,
     "nmf-conv": nmf.CONVOLUTIVE,
 }
 
@@ -254,29 +243,20 @@ def _trained(
     folder: str | Path,
     progress: Progress | None,
 ) -> MaskNet:
-    dataset = StemDataset.from_spans(spans, net.instruments)
-    schedule = FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed)
-    trained: Any = fit(
+    trained: MaskNet = train(
         net,
-        partial(batches, dataset, net.instruments, settings),
-        settings=replace(schedule, weight_decay=settings.weight_decay, clip=CLIP),
+        partial(sample_excerpt, StemDataset.from_spans(spans, net.instruments), settings),
+        partial(collate, instruments=net.instruments),
+        settings=settings,
         loss=partial(stem_loss, softness_db=settings.softness_db),
         folder=folder,
-        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
         progress=progress,
     )
-    return trained  # type: ignore[no-any-return]
-
-
-def _learnt(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> nmf.Dictionaries:
-    instruments, bases = _instruments(spans), _bases(spans, settings)
-    how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
-    card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
-    return nmf.Dictionaries(instruments, bases, card, settings)
+    return trained
 
 
 def _bases(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
-    """What each instrument's spectra are made of, in the order of their names."""
+    """Learn the bases of each instrument, in the order of their names."""
     instruments, transform = _instruments(spans), Stft(RATE)
     magnitudes: dict[str, list[Floats32]] = {name: [] for name in instruments}
     for example in StemDataset.from_spans(spans, instruments).examples:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError, check_number
+from levada.learning.training import FitSettings, Progress, fit
 from levada.separation.augmentation import StemAugmentation, augment
 from levada.separation.networks.mask_net import features
 from levada.separation.stft import Stft
@@ -37,15 +38,16 @@ __all__ = [
     "StemSettings",
     "batches",
     "collate",
-    "prefetch",
-    "sample_excerpts",
+    "sample_excerpt",
     "sample_spectra",
     "stem_loss",
+    "train",
 ]
 
 Floats32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Generator = np.random.Generator
+Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
 
 RATE = 44100
@@ -77,11 +79,6 @@ class ExcerptSettings:
     augmentation: StemAugmentation = field(default_factory=StemAugmentation)
 
     def __post_init__(self) -> None:
-        if isinstance(self.augmentation, dict):
-            object.__setattr__(self, "augmentation", StemAugmentation(**self.augmentation))
-        for entry in fields(self):  # JSON has lists
-            if isinstance(getattr(self, entry.name), list):
-                object.__setattr__(self, entry.name, tuple(getattr(self, entry.name)))
         if self.batch < 1 or (self.excerpt_s is not None and not self.excerpt_s > 0):
             raise InputError(f"batch and excerpt_s must be above 0: {self}")
 
@@ -293,49 +290,98 @@ class Excerpt(NamedTuple):
     power: Floats32
 
 
-def batches(
-    dataset: StemDataset, instruments: Sequence[str], settings: StemSettings, start: int
-) -> Iterator[StemBatch]:
-    """Yield the batches of all steps from one on, for `levada.learning.training.fit`.
+def train(
+    net: Any,
+    sample: Callable[[Generator], Sample],
+    collate: Callable[[Sequence[Sample]], Any],
+    *,
+    settings: Any,
+    loss: Callable[[Any, Any], Tensor],
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Any:
+    """Train a network on excerpts.
 
     Parameters
     ----------
-    dataset : StemDataset
-    instruments : sequence of str
-        Those of the network.
-    settings : StemSettings
+    net : nn.Module
+    sample : callable
+        Draws an excerpt with a `numpy.random.Generator`.
+    collate : callable
+        Puts the excerpts of a step into a batch.
+    settings : ExcerptSettings
+        Fields as in `levada.learning.training.FitSettings` are those of the training; with `layers`, only parameters
+        whose names begin so are trained.
+    loss, folder, progress
+        See `levada.learning.training.fit`.
+
+    Returns
+    -------
+    nn.Module
+    """
+    shared = {entry.name for entry in fields(settings)} & {entry.name for entry in fields(FitSettings)}
+    layers = getattr(settings, "layers", ())
+    return fit(
+        net,
+        lambda start: batches(sample, collate, settings, start),
+        settings=FitSettings(clip=CLIP, **{name: getattr(settings, name) for name in shared}),
+        loss=loss,
+        folder=folder,
+        trained=(lambda name: name.startswith(layers)) if layers else None,
+        progress=progress,
+    )
+
+
+def batches(
+    sample: Callable[[Generator], Sample], collate: Callable[[Sequence[Sample]], Batch], settings: Any, start: int
+) -> Iterator[Batch]:
+    """Yield the batches of all steps from one on; the next one is prepared in another thread.
+
+    Parameters
+    ----------
+    sample, collate, settings
+        See `train`.
     start : int
         The first step.
 
     Yields
     ------
-    StemBatch
+    Batch
+        It depends on the number of its step alone.
     """
-    yield from prefetch(partial(_batch, dataset, tuple(instruments), settings), start, settings.steps)
 
+    def batch_of(step: int) -> Batch:
+        rng = np.random.default_rng([settings.seed, step])
+        return collate([sample(rng) for _ in range(settings.batch)])
 
-def prefetch(make: Callable[[int], Batch], start: int, stop: int) -> Iterator[Batch]:
-    """Yield the batches of these steps; the next one is made in another thread."""
     with ThreadPoolExecutor(1) as executor:
-        future = executor.submit(make, start)
-        for step in range(start, stop):
+        future = executor.submit(batch_of, start)
+        for step in range(start, settings.steps):
             batch = future.result()
-            if step + 1 < stop:
-                future = executor.submit(make, step + 1)
+            if step + 1 < settings.steps:
+                future = executor.submit(batch_of, step + 1)
             yield batch
 
 
-def sample_excerpts(dataset: StemDataset, settings: StemSettings, step: int) -> list[Excerpt]:
-    """Draw the excerpts of a step."""
-    rng = np.random.default_rng([settings.seed, step])
-    return [_excerpt(dataset, settings, rng) for _ in range(settings.batch)]
+def collate(excerpts: Sequence[Excerpt], instruments: Sequence[str] | None = None) -> StemBatch:
+    """Put excerpts into a batch.
 
+    Parameters
+    ----------
+    excerpts : sequence of Excerpt
+    instruments : sequence of str, optional
+        Those of the batch; by default an excerpt has its own instruments, and silence up to the largest number of them.
 
-def collate(excerpts: Sequence[Excerpt], positions: Sequence[Sequence[int]], n_instruments: int) -> StemBatch:
-    """Put excerpts into a batch, in which stem `i` of an excerpt is at `positions[i]` of `n_instruments`."""
+    Returns
+    -------
+    StemBatch
+    """
     import torch
 
-    shape = (len(excerpts), n_instruments, *excerpts[0].mixture.shape)
+    names = [one.instruments if instruments is None else instruments for one in excerpts]
+    positions = [[row.index(name) for name in one.instruments] for one, row in zip(excerpts, names, strict=True)]
+    width = max(map(len, names))
+    shape = (len(excerpts), width, *excerpts[0].mixture.shape)
     cross, power = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     included = np.zeros(shape[:2], np.float32)
     for index, (one, at) in enumerate(zip(excerpts, positions, strict=True)):
@@ -372,13 +418,8 @@ def sample_spectra(
     return dict(zip(stems, spectra, strict=True)), instruments
 
 
-def _batch(dataset: StemDataset, instruments: tuple[str, ...], settings: StemSettings, step: int) -> StemBatch:
-    excerpts = sample_excerpts(dataset, settings, step)
-    positions = [[instruments.index(name) for name in one.instruments] for one in excerpts]
-    return collate(excerpts, positions, len(instruments))
-
-
-def _excerpt(dataset: StemDataset, settings: StemSettings, rng: Generator) -> Excerpt:
+def sample_excerpt(dataset: StemDataset, settings: StemSettings, rng: Generator) -> Excerpt:
+    """Draw an augmented excerpt, in bands."""
     length, transform = round(settings.excerpt_s * RATE), Stft(RATE)
     spectra, instruments = sample_spectra(dataset, length, rate=RATE, config=settings.augmentation, rng=rng)
     whole = np.stack(list(spectra.values())).sum(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,9 @@ def _rows(available: Sequence[str], sources: Mapping[str, str]) -> list[int]:
         )
     rows = [available.index(name) for name in sources.values()]
     if len(set(rows)) < len(rows):
-        raise InputError(f"two of {', '.join(sources)} are the same instrument of the model, which cannot separate them")
+        raise InputError(
+            f"two of {', '.join(sources)} are the same instrument of the model, which cannot separate them"
+        )
     return rows
 
 

@@ -6,7 +6,7 @@ the working folder, so a run that was stopped goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from levada.learning.training import Progress
     from levada.learning.weights import Weights
-    from levada.separation.examples import Example, StemBatch, StemDataset, StemSettings
+    from levada.separation.examples import Example, Excerpt, StemBatch
     from levada.separation.networks.mask_net import MaskNet
 
 __all__ = ["StemPretrainSettings", "pretrain_separator", "read_stem_settings"]
@@ -44,7 +44,7 @@ SONGS = "songs"
 
 @dataclass(frozen=True)
 class StemPretrainSettings:
-    """How the base separator is made.
+    """Settings of the pre-training of the base separator.
 
     Parameters
     ----------
@@ -115,36 +115,29 @@ def pretrain_separator(
     """
     import torch
 
-    from levada.learning.training import FitSettings, fit
     from levada.learning.weights import Weights
-    from levada.separation.examples import CLIP, StemDataset, StemSettings, stem_loss
+    from levada.separation.examples import StemDataset, StemSettings, sample_excerpt, stem_loss
+    from levada.separation.examples import train as train_on_excerpts
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
 
-    examples = StemSettings(
-        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, seed=settings.seed
-    )
-    schedule = FitSettings(
-        settings.steps,
-        settings.learning_rate,
-        average=0.995,
-        weight_decay=examples.weight_decay,
-        clip=CLIP,
-        seed=settings.seed,
+    excerpts = StemSettings(
+        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, average=0.995, seed=settings.seed
     )
 
     def train(folder: Path, report: Progress | None) -> Weights:
         songs = _songs(settings, folder / SONGS, workers)
         instruments = tuple(sorted({name for song in songs for name in song.instruments}))
         torch.manual_seed(settings.seed)
-        trained = fit(
+        trained = train_on_excerpts(
             _with_rows(MaskNet(MaskSettings(instruments))),
-            partial(_batches, StemDataset(songs), instruments, examples),
-            settings=schedule,
-            loss=partial(stem_loss, softness_db=examples.softness_db),
+            partial(sample_excerpt, StemDataset(songs), excerpts),
+            partial(_collate, instruments=instruments),
+            settings=excerpts,
+            loss=partial(stem_loss, softness_db=excerpts.softness_db),
             folder=folder,
             progress=report,
         )
-        training = asdict(settings) | {"lesson": asdict(examples)}
+        training = asdict(settings) | {"excerpts": asdict(excerpts)}
         return Weights(trained.net, _card(settings, Path(out).name), training=training)
 
     config = asdict(settings) | {"content": soundfont_digests(settings.soundfonts)}
@@ -179,23 +172,16 @@ def _with_rows(net: MaskNet) -> nn.Module:
     return WithRows()
 
 
-def _batches(
-    dataset: StemDataset, instruments: tuple[str, ...], settings: StemSettings, start: int
-) -> Iterator[StemBatch]:
+def _collate(excerpts: Sequence[Excerpt], instruments: tuple[str, ...]) -> StemBatch:
     import torch
 
-    from levada.separation.examples import collate, prefetch, sample_excerpts
+    from levada.separation.examples import collate
 
-    def batch_of(step: int) -> StemBatch:
-        examples = sample_excerpts(dataset, settings, step)
-        width = max(len(one.instruments) for one in examples)
-        batch = collate(examples, [range(len(one.instruments)) for one in examples], width)
-        rows = torch.zeros((len(examples), width), dtype=torch.int64)
-        for index, one in enumerate(examples):
-            rows[index, : len(one.instruments)] = torch.tensor([instruments.index(name) for name in one.instruments])
-        return batch._replace(features=_Input(batch.features, rows))  # type: ignore[arg-type]
-
-    return prefetch(batch_of, start, settings.steps)
+    batch = collate(excerpts)
+    rows = torch.zeros(batch.included.shape, dtype=torch.int64)
+    for index, one in enumerate(excerpts):
+        rows[index, : len(one.instruments)] = torch.tensor([instruments.index(name) for name in one.instruments])
+    return batch._replace(features=_Input(batch.features, rows))  # type: ignore[arg-type]
 
 
 def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Example]:

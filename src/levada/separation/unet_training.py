@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from levada.errors import check_number
-from levada.learning.training import FitSettings, Progress, fit
-from levada.separation.examples import CLIP, RATE, ExcerptSettings, StemDataset, prefetch, sample_spectra
+from levada.learning.training import Progress
+from levada.separation.examples import RATE, ExcerptSettings, StemDataset, sample_spectra, train
 from levada.separation.networks.unet import MagnitudeBatch, UNet, UNetSettings, magnitude_loss
 from levada.separation.stft import N_BANDS, Stft
 
@@ -82,29 +80,16 @@ def train_unet(
     """
     torch.manual_seed(settings.seed)
     net = UNet(UNetSettings(instruments, settings.channels, settings.bins, settings.dropout))
-    trained: Any = fit(
+    trained: UNet = train(
         net,
-        partial(_batches, net, dataset, settings),
-        settings=FitSettings(
-            settings.steps, settings.learning_rate, clip=CLIP, average=settings.average, seed=settings.seed
-        ),
+        partial(_excerpt, net, dataset, settings),
+        lambda excerpts: MagnitudeBatch(*map(torch.stack, zip(*excerpts, strict=True))),
+        settings=settings,
         loss=magnitude_loss,
         folder=folder,
         progress=progress,
     )
-    return trained  # type: ignore[no-any-return]
-
-
-def _batches(net: UNet, dataset: StemDataset, settings: UNetTraining, start: int) -> Iterator[MagnitudeBatch]:
-    """Yield the batches of all steps from one on; each depends on the number of its step alone."""
-
-    def make(step: int) -> MagnitudeBatch:
-        rng = np.random.default_rng([settings.seed, step])
-        excerpts = [_excerpt(net, dataset, settings, rng) for _ in range(settings.batch)]
-        mixtures, stems = zip(*excerpts, strict=True)
-        return MagnitudeBatch(torch.stack(mixtures), torch.stack(stems))
-
-    return prefetch(make, start, settings.steps)
+    return trained
 
 
 def _excerpt(

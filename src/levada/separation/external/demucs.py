@@ -24,9 +24,8 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.learning import weights as model_weights
 from levada.learning.card import adapted_card
-from levada.learning.training import FitSettings, fit
 from levada.learning.weights import Weights, base_facts
-from levada.separation.examples import CLIP, ExcerptSettings, StemDataset, prefetch, sample_spectra
+from levada.separation.examples import ExcerptSettings, StemDataset, sample_spectra, train
 from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings, read_checkpoint
 from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
@@ -259,36 +258,12 @@ def adapt(
         raise InputError(f"{base.card.name} is not a network of Demucs")
     net = base.net.with_instruments(sorted({name for span in spans for name in span.track.instruments}))
     dataset = StemDataset.from_spans(spans, net.instruments, rate=net.rate, channels=net.channels)
-    trained = fit(
-        net,
-        partial(_batches, net, dataset, settings),
-        settings=FitSettings(
-            settings.steps,
-            settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            clip=CLIP,
-            average=settings.average,
-            seed=settings.seed,
-        ),
-        loss=_loss,
-        folder=folder,
-        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+    trained = train(
+        net, partial(_excerpt, net, dataset, settings), _collate, settings=settings, loss=_loss, folder=folder,
         progress=progress,
-    )
+    )  # fmt: skip
     card = adapted_card(spans, origin="Fine-tuned", base=base.card, stems=True)
     return Weights(trained, card, {}, asdict(settings) | base_facts(base))
-
-
-def _batches(net: HTDemucs, dataset: StemDataset, settings: DemucsSettings, start: int) -> Iterator[WaveBatch]:
-    """Yield the batches of all steps from one on; each depends on the number of its step alone."""
-    import torch
-
-    def make(step: int) -> WaveBatch:
-        rng = np.random.default_rng([settings.seed, step])
-        stems = torch.from_numpy(np.stack([_excerpt(net, dataset, settings, rng) for _ in range(settings.batch)]))
-        return WaveBatch(stems.sum(1), stems)
-
-    return prefetch(make, start, settings.steps)
 
 
 def _excerpt(net: HTDemucs, dataset: StemDataset, settings: DemucsSettings, rng: np.random.Generator) -> Floats32:
@@ -299,6 +274,13 @@ def _excerpt(net: HTDemucs, dataset: StemDataset, settings: DemucsSettings, rng:
     for name, spectrum in spectra.items():
         out[net.instruments.index(name)] = Stft(net.rate).inverse(spectrum, length)
     return out
+
+
+def _collate(excerpts: Sequence[Floats32]) -> WaveBatch:
+    import torch
+
+    stems = torch.from_numpy(np.stack(excerpts))
+    return WaveBatch(stems.sum(1), stems)
 
 
 def _loss(estimates: Tensor, batch: WaveBatch) -> Tensor:
