@@ -72,6 +72,12 @@ def test_a_network_of_ones_own(folder):
     with pytest.raises(InputError, match="Small cannot be saved"):
         mine.save(folder / "never")
 
+    def never(*_):
+        raise AssertionError("training has begun")
+
+    with pytest.raises(InputError, match="Small cannot be saved"):
+        base.adapt(labels, strategy="scratch", network=Small(), out=folder / "never", progress=never)
+
 
 def test_stems_sum_to_the_recording(tmp_path):
     song = levada.render("candombe", duration_s=3, seed=0)

@@ -223,7 +223,7 @@ def test_silence_teaches_nothing(tmp_path: Path) -> None:
 
 
 def test_saved_patterns_are_the_same(learnt: Patterns, tmp_path: Path) -> None:
-    bayes.save(tmp_path / "mine", learnt)
+    learnt.save(tmp_path / "mine")
     again = bayes.load(tmp_path / "mine")
     assert (again.settings, again.bars, again.decoder, again.counted) == (
         learnt.settings,
@@ -240,10 +240,10 @@ def test_saved_patterns_are_the_same(learnt: Patterns, tmp_path: Path) -> None:
 
 
 def test_patterns_are_not_written_over_by_accident(learnt: Patterns, tmp_path: Path) -> None:
-    bayes.save(tmp_path / "mine", learnt)
+    learnt.save(tmp_path / "mine")
     with pytest.raises(InputError, match="exists"):
-        bayes.save(tmp_path / "mine", learnt)
-    bayes.save(tmp_path / "mine", learnt, force=True)
+        learnt.save(tmp_path / "mine")
+    learnt.save(tmp_path / "mine", force=True)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_patterns_are_not_written_over_by_accident(learnt: Patterns, tmp_path: P
     ],
 )
 def test_damaged_folders(learnt: Patterns, tmp_path: Path, old: str, new: str, message: str) -> None:
-    bayes.save(tmp_path / "mine", learnt)
+    learnt.save(tmp_path / "mine")
     config = tmp_path / "mine" / "config.json"
     text = config.read_text()
     assert old in text
@@ -268,7 +268,7 @@ def test_damaged_folders(learnt: Patterns, tmp_path: Path, old: str, new: str, m
 
 
 def test_a_folder_without_tensors(learnt: Patterns, tmp_path: Path) -> None:
-    bayes.save(tmp_path / "mine", learnt)
+    learnt.save(tmp_path / "mine")
     (tmp_path / "mine" / "model.safetensors").unlink()
     with pytest.raises(InputError, match="not a whole model"):
         bayes.load(tmp_path / "mine")

@@ -158,8 +158,8 @@ class TestTracker:
 
     def test_what_it_was_trained_on(self):
         tracker = a_tracker(trained_spans={"ab": [(0.0, 8.0)]})
-        assert tracker.trained_on == {"ab"}
-        assert flux_tracker().trained_on == frozenset()
+        assert tracker.trained_spans == {"ab": [(0.0, 8.0)]}
+        assert flux_tracker().trained_spans == {}
 
     def test_missing_file(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):

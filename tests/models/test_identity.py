@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from levada import __version__
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import load_tracker
-from levada.learning.model_folder import folder_digest, model_digest
+from levada.learning.model_folder import ModelFolder, model_digest
 from levada.learning.names import shipped
 from levada.learning.weights import digest, save
 from levada.models.cards import cards
@@ -44,8 +44,8 @@ def test_of_a_renamed_folder_with_another_card_is_the_same(tiny_model, copy):
     edited(copy, card={"licence": "CC0-1.0", "name": "mine", "scores": {"beat_f": "1"}}, training={"steps": 7})
     weights = load(tiny_model)
     assert (
-        folder_digest(tiny_model)
-        == folder_digest(copy)
+        ModelFolder(tiny_model).digest
+        == ModelFolder(copy).digest
         == digest(weights)
         == load_tracker(tiny_model).identity
         == load_tracker(copy).identity
@@ -54,15 +54,15 @@ def test_of_a_renamed_folder_with_another_card_is_the_same(tiny_model, copy):
 
 
 def test_of_another_decoder_or_other_tensors_is_another(tiny_model, copy):
-    before = folder_digest(copy)
+    before = ModelFolder(copy).digest
     edited(copy, decoder={**asdict(load_tracker(copy).backend.settings), "max_tempo_bpm": 200.0})
-    other = folder_digest(copy)
+    other = ModelFolder(copy).digest
     tensors = load_file(copy / "model.safetensors")
     name = sorted(tensors)[0]
     tensors[name] = tensors[name] + np.float32(1e-3)
     save_file(tensors, copy / "model.safetensors")
-    assert len({before, other, folder_digest(copy)}) == 3
-    assert before == folder_digest(tiny_model)
+    assert len({before, other, ModelFolder(copy).digest}) == 3
+    assert before == ModelFolder(tiny_model).digest
 
 
 def test_survives_saving(tiny_model, tmp_path):
@@ -71,15 +71,15 @@ def test_survives_saving(tiny_model, tmp_path):
         next(iter(weights.net.parameters())).mul_(1.01)
     weights = replace(weights, decoder={"metres": (3, 4)})
     save(tmp_path / "saved", weights)
-    assert folder_digest(tmp_path / "saved") == digest(weights) == digest(load(tmp_path / "saved"))
-    assert digest(weights) != folder_digest(tiny_model)
+    assert ModelFolder(tmp_path / "saved").digest == digest(weights) == digest(load(tmp_path / "saved"))
+    assert digest(weights) != ModelFolder(tiny_model).digest
 
 
 def test_of_every_model_that_ships_is_listed(levada):
     rows = {row["name"]: row for row in json.loads(levada("models", "--json")[1])}
     for task in ("beats", "stems"):
         for name, folder in shipped(task).items():
-            assert rows[name]["digest"] == folder_digest(folder)
+            assert rows[name]["digest"] == ModelFolder(folder).digest
             assert rows[name]["digest"] in levada("models")[1]
 
 
@@ -89,6 +89,6 @@ def test_of_the_base_and_the_version_travel_with_an_adapted_model(levada, render
     assert levada(*labels, "--strategy", "decoder", "-o", tmp_path / "mine")[0] == 0
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert config["levada"] == __version__
-    assert config["training"]["base_digest"] == folder_digest(tiny_model)
+    assert config["training"]["base_digest"] == ModelFolder(tiny_model).digest
     assert levada(*labels, "--strategy", "scratch", "-o", tmp_path / "new")[0] == 0
     assert "base_digest" not in json.loads((tmp_path / "new" / "config.json").read_text())["training"]

@@ -281,7 +281,7 @@ def test_dictionaries_that_do_not_fit_together(
 
 
 def test_saved_dictionaries_are_the_same(two: Dictionaries, tmp_path: Path) -> None:
-    nmf.save(tmp_path / "mine", two)
+    two.save(tmp_path / "mine")
     again = nmf.load(tmp_path / "mine")
     assert (again.instruments, again.settings, again.card) == (two.instruments, two.settings, two.card)
     magnitude = heard(tone(100, 5000))
@@ -289,10 +289,10 @@ def test_saved_dictionaries_are_the_same(two: Dictionaries, tmp_path: Path) -> N
 
 
 def test_a_folder_that_exists_is_not_replaced_by_mistake(two: Dictionaries, tmp_path: Path) -> None:
-    nmf.save(tmp_path / "mine", two)
+    two.save(tmp_path / "mine")
     with pytest.raises(InputError, match="exists already"):
-        nmf.save(tmp_path / "mine", two)
-    nmf.save(tmp_path / "mine", two, force=True)
+        two.save(tmp_path / "mine")
+    two.save(tmp_path / "mine", force=True)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_folder_that_exists_is_not_replaced_by_mistake(two: Dictionaries, tmp_
     ],
 )
 def test_damaged_settings(two: Dictionaries, tmp_path: Path, change: dict[str, object], message: str) -> None:
-    nmf.save(tmp_path / "mine", two)
+    two.save(tmp_path / "mine")
     path = tmp_path / "mine" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["settings"] |= change
@@ -321,7 +321,7 @@ def test_damaged_settings(two: Dictionaries, tmp_path: Path, change: dict[str, o
 def test_damaged_folders(two: Dictionaries, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not a model: it has no config\.json"):
         nmf.load(tmp_path)
-    nmf.save(tmp_path / "mine", two)
+    two.save(tmp_path / "mine")
     weights, config = tmp_path / "mine" / "model.safetensors", tmp_path / "mine" / "config.json"
     content, text = weights.read_bytes(), config.read_text(encoding="utf-8")
     weights.write_bytes(content[:-40])

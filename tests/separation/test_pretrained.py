@@ -97,7 +97,7 @@ class TestDictionaries:
         return nmf.Dictionaries(tuple(stems), nmf.learn(stems, settings=settings), card, settings)
 
     def test_are_separators(self, learnt, tmp_path):
-        nmf.save(tmp_path / "mine", learnt)
+        learnt.save(tmp_path / "mine")
         separator = load_separator(tmp_path / "mine")
         assert (separator.name, separator.instruments) == ("mine", ("surdo", "caixa", "shaker"))
         mixture = np.random.default_rng(1).normal(0, 0.1, (2, RATE)).astype(np.float32)
@@ -115,12 +115,12 @@ class TestDictionaries:
             assert np.abs(stem - whole[name]).max() < 1e-5
 
     def test_are_no_tracker(self, learnt, tmp_path):
-        nmf.save(tmp_path / "mine", learnt)
+        learnt.save(tmp_path / "mine")
         with pytest.raises(InputError, match="is a separator: it separates recordings"):
             load_tracker(tmp_path / "mine")
 
     def test_damaged(self, learnt, tmp_path):
-        nmf.save(tmp_path / "mine", learnt)
+        learnt.save(tmp_path / "mine")
         (tmp_path / "mine" / TENSORS).write_bytes(b"words")
         with pytest.raises(InputError, match="damaged"):
             load_separator(tmp_path / "mine")

@@ -45,7 +45,7 @@ from levada.io.beats import Beats
 from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
-from levada.learning.weights import Weights, base_facts, digest, interpolate
+from levada.learning.weights import Weights, base_facts, digest, interpolate, network_kind
 from levada.synth.performance import perform
 from levada.synth.render import render
 from levada.synth.traditions import Tradition
@@ -329,6 +329,8 @@ def adapt(
     require_strategy(strategy, STRATEGIES)
     if network is not None and strategy != "scratch":
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
+    if network is not None and out is not None:
+        network_kind(network)  # a class that cannot be saved is refused before the training
     for span in spans:
         if span.end_s > span.track.duration_s + BEYOND_S:
             end = f"{span.track.audio.name} ends at {span.track.duration_s:.2f} s"

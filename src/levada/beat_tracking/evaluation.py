@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from levada.beat_tracking.metrics import DOWNBEAT_SCORES, SCORES, beat_scores, default_trim_s, error_type, score_bounds
+from levada.beat_tracking.tracker import Spans, TrackerLike
 from levada.data import Span, Track
 from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
@@ -30,25 +28,13 @@ from levada.io.tables import card_scores, error_text, join_names, single_group_n
 from levada.learning import evaluation as learning
 from levada.learning.evaluation import require_models, score_all, warnings_of
 
-__all__ = ["BASELINE", "Evaluation", "Row", "Tracker", "evaluate", "with_baseline"]
+__all__ = ["BASELINE", "Evaluation", "Row", "evaluate", "with_baseline"]
 
 BASELINE = "flux"
 """The tracker without learning in every table."""
 
 _log = logging.getLogger(__name__)
 _Stretch = tuple[float, float]
-
-
-class Tracker(Protocol):
-    """Anything that finds beats.
-
-    ``trained_on``, a set of content hashes of audio files, and ``trained_spans``, the spans ``(start_s, end_s)`` for
-    each of those hashes, are optional.
-    """
-
-    def track(self, audio: npt.NDArray[np.float32], rate: int, /) -> Beats:
-        """Beats of a recording."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -138,7 +124,7 @@ class _Job:
 
 def evaluate(
     tracks: Iterable[Track | Span],
-    trackers: Mapping[str, Tracker],
+    trackers: Mapping[str, TrackerLike],
     *,
     out: str | Path | None = None,
     force: bool = False,
@@ -159,8 +145,9 @@ def evaluate(
     ----------
     tracks : iterable of Track or Span
         What to score on. Recordings without annotation are left out and named.
-    trackers : mapping of str to Tracker
-        Trackers by name; the first is what the others are compared with.
+    trackers : mapping of str to TrackerLike
+        Trackers by name; the first is what the others are compared with. Of each only ``track(samples, rate)`` is
+        needed; one without ``trained_spans`` was trained on none of the recordings.
     out : path-like, optional
         Where to write the rows as CSV.
     force : bool
@@ -226,7 +213,7 @@ def evaluate(
     return result
 
 
-def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]) -> _Job:
+def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, TrackerLike]) -> _Job:
     """Read the reference and the spans to score."""
     job = _Job(track.id, track.group, track.audio, Beats([]), frozenset())
     try:
@@ -245,20 +232,17 @@ def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, Tracker]
     return replace(job, reference=reference, trained_on=trained_on)
 
 
-def _trained_spans(track: Track, trackers: Mapping[str, Tracker]) -> dict[str, list[_Stretch]]:
-    """Return the spans of a recording that each tracker was trained on; all of it where it has no spans."""
+def _trained_spans(track: Track, trackers: Mapping[str, TrackerLike]) -> dict[str, list[_Stretch]]:
+    """Return the spans of a recording that each tracker was trained on."""
     found: dict[str, list[_Stretch]] = {}
     for name, tracker in trackers.items():
-        whole: frozenset[str] = getattr(tracker, "trained_on", frozenset())
-        parts: Mapping[str, Sequence[_Stretch]] = getattr(tracker, "trained_spans", {})
-        if (whole or parts) and track.content_hash in parts:
-            found[name] = [(float(start), float(end)) for start, end in parts[track.content_hash]]
-        elif (whole or parts) and track.content_hash in whole:
-            found[name] = [(-math.inf, math.inf)]
+        spans: Spans = getattr(tracker, "trained_spans", {})
+        if spans and track.content_hash in spans:
+            found[name] = [(float(start), float(end)) for start, end in spans[track.content_hash]]
     return found
 
 
-def _trained(tracks: Sequence[Track], trackers: Mapping[str, Tracker]) -> dict[str, bool]:
+def _trained(tracks: Sequence[Track], trackers: Mapping[str, TrackerLike]) -> dict[str, bool]:
     """Return ids of recordings that a tracker was trained on (True), and of others of their groups (False)."""
     itself = dict[str, bool]()
     for track in tracks:
@@ -268,12 +252,12 @@ def _trained(tracks: Sequence[Track], trackers: Mapping[str, Tracker]) -> dict[s
     return {track.id: itself.get(track.id, False) for track in tracks if (track.group or track.id) in groups}
 
 
-def _rows(job: _Job, trackers: Mapping[str, Tracker], *, error: str = "") -> list[Row]:
+def _rows(job: _Job, trackers: Mapping[str, TrackerLike], *, error: str = "") -> list[Row]:
     """Return the rows of a recording without scores."""
     return [Row(job.track, job.group, name, trained_on=name in job.trained_on, error=error) for name in trackers]
 
 
-def _score(job: _Job, *, trackers: Mapping[str, Tracker], trim_s: float | None, tatums: int) -> list[Row]:
+def _score(job: _Job, *, trackers: Mapping[str, TrackerLike], trim_s: float | None, tatums: int) -> list[Row]:
     """Score all trackers on one recording."""
     try:
         if job.problem:

@@ -68,11 +68,6 @@ class NetworkTracker:
     front_end: FrontEnd = LOG_BANDS
     networks: tuple[Any, ...] = ()
 
-    @property
-    def trained_on(self) -> frozenset[str]:
-        """SHA-256 of each recording it was trained on."""
-        return frozenset(self.trained_spans)
-
     def track(
         self,
         audio: str | Path | npt.ArrayLike,

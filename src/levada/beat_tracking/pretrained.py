@@ -11,11 +11,11 @@ from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this, beatnet, librosa, madmom
 from levada.beat_tracking.network_tracker import flux_tracker, network_tracker
 from levada.beat_tracking.patterns import Patterns, PatternTracker
-from levada.beat_tracking.patterns.store import NETWORK as BAYES
+from levada.beat_tracking.patterns.model import NETWORK as BAYES
 from levada.beat_tracking.tracker import BeatTracker, TrackerLike
 from levada.errors import InputError
-from levada.learning.card import CONFIG, SEPARATORS, read_config
-from levada.learning.model_folder import folder_digest
+from levada.learning.card import SEPARATORS, is_model
+from levada.learning.model_folder import ModelFolder, wrap_damage
 from levada.learning.names import FLUX, folder_of, shipped
 
 if TYPE_CHECKING:
@@ -101,15 +101,11 @@ def load_tracker(name: str | Path) -> BeatTracker:
         if given in EXTERNAL:
             return BeatTracker(EXTERNAL[given]())
         only_patterns = given.startswith(f"{BAYES}:")
-    folder = find_folder(Path(given.removeprefix(f"{BAYES}:")) if only_patterns else name)
-    if only_patterns and (not (folder / CONFIG).exists() or read_config(folder)["network"] != BAYES):
-        raise InputError("holds no learnt patterns of the bar pointer", path=folder)
-    try:
-        return tracker_of(read_model(folder), name=folder.resolve().name, identity=folder_digest(folder))
-    except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(f"is damaged: {error}", path=folder / CONFIG) from None
+    stored = ModelFolder(find_folder(Path(given.removeprefix(f"{BAYES}:")) if only_patterns else name))
+    if only_patterns and not (is_model(stored.path) and stored.network == BAYES):
+        raise InputError("holds no learnt patterns of the bar pointer", path=stored.path)
+    with wrap_damage(stored.path):
+        return tracker_of(read_model(stored), name=stored.path.resolve().name, identity=stored.digest)
 
 
 def _checkpoint(name: str | Path) -> str:
@@ -120,7 +116,7 @@ def _checkpoint(name: str | Path) -> str:
     return given.removeprefix(CHECKPOINT) if given.startswith(CHECKPOINT) and folder_of(name) is None else ""
 
 
-def read_model(folder: str | Path) -> Weights | Patterns:
+def read_model(folder: str | Path | ModelFolder) -> Weights | Patterns:
     """Read the model of a tracker: a network, or rhythmic patterns.
 
     Raises
@@ -128,10 +124,11 @@ def read_model(folder: str | Path) -> Weights | Patterns:
     InputError
         If the folder holds none, or a file of it is damaged.
     """
-    kind = read_config(folder)["network"]
-    if kind in SEPARATORS:
-        raise InputError("is a separator: it separates recordings (levada separate) and finds no beats", path=folder)
-    return patterns.load(folder) if kind == BAYES else networks.load(folder)
+    stored = ModelFolder.of(folder)
+    if stored.network in SEPARATORS:
+        problem = "is a separator: it separates recordings (levada separate) and finds no beats"
+        raise InputError(problem, path=stored.path)
+    return patterns.load(stored) if stored.network == BAYES else networks.load(stored)
 
 
 def tracker_of(model: Weights | Patterns, *, name: str, identity: str = "") -> BeatTracker:
@@ -169,7 +166,7 @@ def base_weights(name: str | Path) -> Weights:
             return BASES[str(name)]()
         if str(name) == FLUX or str(name) in EXTERNAL:
             raise InputError(f"{name} has no weights to train on; there are {', '.join([*shipped(), *BASES])}")
-    folder = find_folder(name)
-    if (folder / CONFIG).exists() and read_config(folder)["network"] in SEPARATORS:
-        raise InputError("is a separator: beats are learnt by trackers", path=folder)
-    return networks.load(folder)
+    stored = ModelFolder(find_folder(name))
+    if stored.network in SEPARATORS:
+        raise InputError("is a separator: beats are learnt by trackers", path=stored.path)
+    return networks.load(stored)

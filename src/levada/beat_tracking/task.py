@@ -181,8 +181,7 @@ def base_model(name: str) -> BaseModel:
         If there is no such model, or it has no network.
     """
     from levada.beat_tracking.pretrained import BASES, EXTERNAL, find_folder
-    from levada.learning.card import read_config
-    from levada.learning.model_folder import folder_digest, read_tensors
+    from levada.learning.model_folder import ModelFolder
 
     if name in BASES or name.startswith("beat_this:") or name.endswith(".ckpt"):
         from levada.learning.weights import digest as weights_digest
@@ -191,12 +190,11 @@ def base_model(name: str) -> BaseModel:
         return BaseModel(name, weights_digest(weights), tuple(weights.net.state_dict()), weights.net.kind)
     if name == FLUX or name in EXTERNAL:
         raise InputError(f"{name} has no weights to train on: list it under external, where it is scored as it is")
-    folder = find_folder(name)
-    network = read_config(folder)["network"]
-    if network == "bayes":
+    stored = ModelFolder(find_folder(name))
+    if stored.network == "bayes":
         problem = "holds no network to train on: list it under external, where it is scored as it is"
-        raise InputError(problem, path=folder)
-    return BaseModel(name, folder_digest(folder), tuple(read_tensors(folder)), network)
+        raise InputError(problem, path=stored.path)
+    return BaseModel(name, stored.digest, tuple(stored.tensors), stored.network)
 
 
 def base_weights(name: str) -> Weights:

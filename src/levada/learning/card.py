@@ -20,6 +20,7 @@ __all__ = [
         "Stretches",
         "adapted_card",
         "both_error",
+        "card_from",
         "is_model",
         "joined_stretches",
         "lineage",
@@ -294,7 +295,12 @@ def read_card(folder: str | Path) -> Card:
     InputError
         As for `read_config`, and if the card is incomplete.
     """
-    given, path = read_config(folder)["card"], Path(folder) / CONFIG
+    return card_from(read_config(folder), path=Path(folder) / CONFIG)
+
+
+def card_from(config: Mapping[str, Any], *, path: Path) -> Card:
+    """Read the card from the settings of a model, whose file is named in errors."""
+    given = config["card"]
     unknown = sorted(given.keys() - {entry.name for entry in fields(Card)})
     if unknown:
         raise InputError(f"is damaged: its card has unknown entries, {', '.join(unknown)}", path=path)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io.files import atomic_file, atomic_folder
-from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, read_card, read_config
+from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, card_from, read_config
 from levada.version import __version__
 
-__all__ = ["folder_digest", "model_digest", "read_model", "read_tensors", "wrap_damage", "write_card", "write_model"]
+__all__ = ["ModelFolder", "model_digest", "read_tensors", "wrap_damage", "write_card", "write_model"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -122,6 +123,63 @@ def read_tensors(folder: str | Path) -> dict[str, npt.NDArray[Any]]:
     return tensors
 
 
+class ModelFolder:
+    """A model in a folder, of which each file is read once, when it is needed.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    InputError
+        By each property, if a file is missing or damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, folder: str | Path | ModelFolder) -> ModelFolder:
+        """Return a folder that may have been read already."""
+        return folder if isinstance(folder, ModelFolder) else cls(folder)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its settings."""
+        return read_config(self.path)
+
+    @property
+    def network(self) -> str:
+        """Kind of the model: a name in `card.KINDS`."""
+        return str(self.config["network"])
+
+    @cached_property
+    def card(self) -> Card:
+        """Its card."""
+        return card_from(self.config, path=self.path / CONFIG)
+
+    @cached_property
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Its tensors."""
+        return read_tensors(self.path)
+
+    @property
+    def digest(self) -> str:
+        """Its `model_digest`."""
+        return model_digest(
+            network=self.network,
+            settings=self.config["settings"],
+            tensors=self.tensors,
+            decoder=self.config["decoder"],
+        )
+
+    def require(self, network: str, *, noun: str) -> None:
+        """Raise an `InputError` if it is another kind of model than one that consists of `noun`."""
+        if self.network != network:
+            raise InputError(f"holds no {noun}: it is a {self.network}", path=self.path)
+
+
 @contextmanager
 def wrap_damage(folder: str | Path) -> Iterator[None]:
     """Name the settings of a model in what is wrong with them: an `InputError` that names no file."""
@@ -131,36 +189,6 @@ def wrap_damage(folder: str | Path) -> Iterator[None]:
         if error.path is not None:
             raise
         raise InputError(f"is damaged: {error}", path=Path(folder) / CONFIG) from None
-
-
-def read_model(
-    folder: str | Path, *, network: str, noun: str
-) -> tuple[dict[str, Any], Card, dict[str, npt.NDArray[Any]]]:
-    """Read a model without a network.
-
-    Parameters
-    ----------
-    folder : path-like
-    network : str
-        What kind of model it must be.
-    noun : str
-        What such a model consists of.
-
-    Returns
-    -------
-    config : dict
-    card : Card
-    tensors : dict of str to array
-
-    Raises
-    ------
-    InputError
-        If it is another kind of model, or damaged.
-    """
-    config = read_config(folder)
-    if config["network"] != network:
-        raise InputError(f"holds no {noun}: it is a {config['network']}", path=folder)
-    return config, read_card(folder), read_tensors(folder)
 
 
 def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors, decoder: Mapping[str, Any]) -> str:
@@ -190,18 +218,6 @@ def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors,
         tensor = np.ascontiguousarray(tensors[name])
         digest.update(f"\0{name} {tensor.dtype.str} {tensor.shape}\0".encode() + tensor.tobytes())
     return digest.hexdigest()[:16]
-
-
-def folder_digest(folder: str | Path) -> str:
-    """Compute the `model_digest` of a model in a folder.
-
-    Raises
-    ------
-    InputError
-        As `read_config` and `read_tensors`.
-    """
-    facts = {key: read_config(folder)[key] for key in ("network", "settings", "decoder")}
-    return model_digest(**facts, tensors=read_tensors(folder))
 
 
 def _finite(tensors: Tensors) -> bool:

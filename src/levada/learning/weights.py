@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from levada.errors import InputError
-from levada.learning.card import CONFIG, TENSORS, Card, read_card, read_config
-from levada.learning.model_folder import model_digest, read_tensors, write_model
+from levada.learning.card import CONFIG, TENSORS, Card
+from levada.learning.model_folder import ModelFolder, model_digest, write_model
 
 __all__ = [
     "Card", "Networks", "Weights",
@@ -99,12 +99,12 @@ def network_kind(net: Any) -> str:
     return kind
 
 
-def load(folder: str | Path, *, networks: Networks) -> Weights:
+def load(folder: str | Path | ModelFolder, *, networks: Networks) -> Weights:
     """Read a folder of weights.
 
     Parameters
     ----------
-    folder : path-like
+    folder : path-like or ModelFolder
     networks : mapping of str to pair of types
         The networks that the folder may hold: classes are chosen from it, and never by a name in a file.
 
@@ -117,21 +117,21 @@ def load(folder: str | Path, *, networks: Networks) -> Weights:
     InputError
         If a file is missing or damaged, the tensors do not fit the network, or it is a model without a network.
     """
-    config, card = read_config(folder), read_card(folder)
-    if config["network"] not in networks:
-        raise InputError(f"is no network ({config['network']}): there is nothing in it to train on", path=folder)
-    kind, settings = networks[config["network"]]
+    stored = ModelFolder.of(folder)
+    config, card = stored.config, stored.card
+    if stored.network not in networks:
+        raise InputError(f"is no network ({stored.network}): there is nothing in it to train on", path=stored.path)
+    kind, settings = networks[stored.network]
     try:
         net = kind(settings(**config["settings"]))
     except (TypeError, ValueError) as error:
-        raise InputError(f"is damaged: {error}", path=Path(folder) / CONFIG) from None
-    tensors = {name: torch.from_numpy(tensor) for name, tensor in read_tensors(folder).items()}
+        raise InputError(f"is damaged: {error}", path=stored.path / CONFIG) from None
     try:
-        net.load_state_dict(tensors)
+        net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in stored.tensors.items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"is damaged, or not the weights of its {CONFIG}: {reason}", path=Path(folder) / TENSORS
+            f"is damaged, or not the weights of its {CONFIG}: {reason}", path=stored.path / TENSORS
         ) from None
     return Weights(net.eval(), card, config["decoder"], config["training"])
 

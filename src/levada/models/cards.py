@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from levada.beat_tracking.pretrained import EXTERNAL_MODELS, find_folder
-from levada.learning.card import SEPARATORS, read_card, read_config
-from levada.learning.model_folder import folder_digest
+from levada.learning.card import SEPARATORS
+from levada.learning.model_folder import ModelFolder
 from levada.learning.names import FLUX, folder_of, shipped
 
 __all__ = ["cards"]
@@ -67,5 +67,6 @@ def cards(*names: str | Path) -> list[dict[str, Any]]:
 
 
 def _card_of(folder: Path) -> dict[str, Any]:
-    task = "stems" if read_config(folder)["network"] in SEPARATORS else "beats"
-    return {**asdict(read_card(folder)), "task": task, "digest": folder_digest(folder)}
+    stored = ModelFolder(folder)
+    task = "stems" if stored.network in SEPARATORS else "beats"
+    return {**asdict(stored.card), "task": task, "digest": stored.digest}

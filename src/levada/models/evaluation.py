@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.beat_tracking.evaluation import Evaluation, Tracker
+    from levada.beat_tracking.evaluation import Evaluation
+    from levada.beat_tracking.tracker import TrackerLike
     from levada.data import Corpus, Multitrack, Track
     from levada.separation.evaluation import StemEvaluation
     from levada.separation.masking import SeparatorLike
@@ -17,7 +18,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    models: Mapping[str, Tracker] | Mapping[str, SeparatorLike],
+    models: Mapping[str, TrackerLike] | Mapping[str, SeparatorLike],
     corpus: Corpus[Track] | Corpus[Multitrack],
     *,
     trim_s: float | None = None,

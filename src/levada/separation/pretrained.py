@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.errors import InputError
-from levada.learning.card import SEPARATORS, read_config
-from levada.learning.model_folder import folder_digest
+from levada.learning.card import SEPARATORS
+from levada.learning.model_folder import ModelFolder
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, folder_of, shipped
 from levada.separation import networks, nmf
 from levada.separation.masking import matched
@@ -81,10 +81,11 @@ def _base_folder() -> Path:
 
 
 def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
-    model = read_model(folder)
+    stored = ModelFolder(folder)
+    model = read_model(stored)
     known = model.instruments if isinstance(model, nmf.Dictionaries) else model.net.instruments
     chosen = _chosen(known, instruments, tradition, folder)
-    return separator_of(model, name=name, instruments=chosen, identity=folder_digest(folder))
+    return separator_of(model, name=name, instruments=chosen, identity=stored.digest)
 
 
 def _chosen(
@@ -110,7 +111,7 @@ def _chosen(
     return {name: names[one] for name, one in matches.items() if one is not None}
 
 
-def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:
+def read_model(folder: str | Path | ModelFolder) -> Weights | nmf.Dictionaries:
     """Read the model of a separator: a network, or dictionaries.
 
     Raises
@@ -118,10 +119,10 @@ def read_model(folder: str | Path) -> Weights | nmf.Dictionaries:
     InputError
         If the folder holds none, or a file of it is damaged.
     """
-    kind = read_config(folder)["network"]
-    if kind not in SEPARATORS:
-        raise InputError("is a tracker: it finds beats (levada track) and separates nothing", path=folder)
-    return nmf.load(folder) if kind == NMF else networks.load(folder)
+    stored = ModelFolder.of(folder)
+    if stored.network not in SEPARATORS:
+        raise InputError("is a tracker: it finds beats (levada track) and separates nothing", path=stored.path)
+    return nmf.load(stored) if stored.network == NMF else networks.load(stored)
 
 
 def separator_of(
@@ -185,6 +186,7 @@ def base_weights(name: str | Path) -> Weights:
         folder = _base_folder() if is_base else shipped().get(str(name), Path(name))
     if not folder.is_dir():
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or {STEMS_BASE}")
-    if read_config(folder)["network"] not in SEPARATORS:
+    stored = ModelFolder(folder)
+    if stored.network not in SEPARATORS:
         raise InputError("is a tracker: stems are learnt by separators", path=folder)
-    return networks.load(folder)
+    return networks.load(stored)

@@ -10,8 +10,8 @@ above it, so a syncopated stroke is evidence for its position (Krebs, Böck and 
 """
 
 from levada.beat_tracking.patterns.model import BayesSettings, Patterns
-from levada.beat_tracking.patterns.store import load, save
+from levada.beat_tracking.patterns.store import load
 from levada.beat_tracking.patterns.tracker import PatternTracker
 from levada.beat_tracking.patterns.train import train
 
-__all__ = ["BayesSettings", "PatternTracker", "Patterns", "load", "save", "train"]
+__all__ = ["BayesSettings", "PatternTracker", "Patterns", "load", "train"]

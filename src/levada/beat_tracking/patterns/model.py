@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.errors import InputError, check_integer, check_number, settings_from
 from levada.learning.card import Card
+from levada.learning.model_folder import write_model
 
-__all__ = ["BayesSettings", "Patterns"]
+__all__ = ["NETWORK", "BayesSettings", "Patterns"]
+
+NETWORK = "bayes"
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,10 +115,19 @@ class Patterns:
     counted: bool = True
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write them into a folder, as `store.save`."""
-        from levada.beat_tracking.patterns.store import save
-
-        save(folder, self, force=force)
+        """Write them into a folder, as `levada.learning.model_folder.write_model`."""
+        tensors = {"shares": self.shares, "means": self.mixture.means, "spreads": self.mixture.spreads}
+        settings = asdict(self.settings)
+        write_model(
+            folder,
+            network=NETWORK,
+            settings={"bars": list(self.bars), "counted": self.counted, **settings},
+            tensors=tensors | {"background": self.mixture.weights, "weights": self.weights},
+            card=self.card,
+            decoder=asdict(self.decoder),
+            training=settings,
+            force=force,
+        )
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from levada.learning.model_folder import ModelFolder
     from levada.learning.weights import Weights
 
 __all__ = ["load"]
 
 
-def load(folder: str | Path) -> Weights:
+def load(folder: str | Path | ModelFolder) -> Weights:
     """Read the network of a separator from a folder, as `levada.learning.weights.load` does.
 
     Raises

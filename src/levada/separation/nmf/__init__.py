@@ -3,7 +3,7 @@
 - `learn`: from stems to bases, a few spectra for each instrument, or a few frames of spectra (convolutive).
 - `masks`: from a mixture to the share of each instrument in it.
 - `NmfSettings`: settings; `CONVOLUTIVE`: those of bases of several frames.
-- `Dictionaries`, `save`, `load`: the model and its folder.
+- `Dictionaries`, `load`: the model, and how it is read from its folder.
 
 It needs no network, and is the baseline of networks. Magnitudes of a mixture are approximated by a sum of bases that
 minimises the generalised Kullback-Leibler divergence (Lee and Seung, NIPS 2001); masks are proportional to the
@@ -14,6 +14,6 @@ contribution of each instrument. Bases of several frames separate instruments of
 from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings
 from levada.separation.nmf.learn import learn
 from levada.separation.nmf.masks import masks
-from levada.separation.nmf.store import load, save
+from levada.separation.nmf.store import load
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "learn", "load", "masks", "save"]
+__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "learn", "load", "masks"]

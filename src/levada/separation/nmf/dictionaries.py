@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from levada.errors import InputError, check_integer, check_number, settings_from
 from levada.learning.card import Card
+from levada.learning.model_folder import write_model
 from levada.separation.stft import N_BANDS
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings"]
+__all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings"]
+
+NETWORK = "nmf"
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -108,10 +111,18 @@ class Dictionaries:
                 raise InputError(f"the bases of {name} must be numbers from 0 upwards")
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write them into a folder, as `store.save`."""
-        from levada.separation.nmf.store import save
-
-        save(folder, self, force=force)
+        """Write them into a folder, as `levada.learning.model_folder.write_model`."""
+        settings = asdict(self.settings)
+        write_model(
+            folder,
+            network=NETWORK,
+            settings={"instruments": list(self.instruments), **settings},
+            tensors={f"bases.{index}": basis for index, basis in enumerate(self.bases)},
+            card=self.card,
+            decoder={},
+            training=settings,
+            force=force,
+        )
 
     @property
     def context_frames(self) -> int:
