@@ -1,7 +1,7 @@
 """Every voice sounds, where it should, at once, and louder when it is struck harder; where sounds come from is open."""
 
 import pickle
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from levada.synth.instruments.sampled import (
     velocity_layer,
 )
 from levada.synth.instruments.shakers import SHAKERS
-from levada.synth.instruments.signals import band_noise, convolve, damped_sines, exponential_decay, log_uniform
+from levada.synth.instruments.signals import band_noise, damped_sines, exponential_decay, log_uniform
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 LATE = {"shaker", "maracas", "chekere", "guira", "guiro", "quijada", "cuica", "whistle", "clap"}
@@ -83,6 +83,12 @@ def rng(seed=0):
 def played(voice, *, stroke="open", velocity=0.8, pitch_hz=220.0, duration_s=0.5, seed=0):
     instrument = synthesise(voice, rng(seed))
     return instrument.play(stroke, velocity=velocity, pitch_hz=pitch_hz, duration_s=duration_s, rng=rng(seed))
+
+
+def changed(instrument, **parameters):
+    other = copy(instrument)
+    vars(other).update(parameters)
+    return other
 
 
 def spectrum(sound):
@@ -152,7 +158,7 @@ class TestStruck:
     @pytest.mark.parametrize("voice", DRUMS)
     def test_pitch_of_a_skin(self, voice):
         for seed in range(4):
-            skin = replace(DRUMS[voice].sample_params(rng(seed)), click=0.0, wires=0.0, jingles=None)
+            skin = changed(DRUMS[voice].sample_params(rng(seed)), click=0.0, wires=0.0, jingles=None)
             low, high = DRUMS[voice].pitch_hz
             assert low <= skin.pitch_hz <= high
             sound = skin.strike("bass", 0.8, rng(seed))[RATE // 50 :]  # after the glide
@@ -233,8 +239,8 @@ class TestHands:
         assert bright["open"] < bright["rim"]
 
     def test_the_middle_sounds_rounder_than_the_rim(self):
-        skin = replace(DRUMS["conga"].sample_params(rng(2)), click=0.0)
-        middle, rim = (replace(skin, place=place).strike("open", 0.8, rng(1)) for place in (0.05, 0.9))
+        skin = changed(DRUMS["conga"].sample_params(rng(2)), click=0.0)
+        middle, rim = (changed(skin, place=place).strike("open", 0.8, rng(1)) for place in (0.05, 0.9))
         size, hz = spectrum(middle)
         round_, crossed = (size[np.abs(hz - skin.pitch_hz * at).argmin()] for at in (1.0, 1.594**skin.stretch))
         assert crossed < 0.15 * round_  # struck in the middle, the mode with a diameter hardly sounds
@@ -253,7 +259,7 @@ class TestHands:
         for voice in ("snare", "caixa"):
             skin = DRUMS[voice].sample_params(rng(3))
             high = [
-                loudness(np.diff(np.diff(one.strike("open", 0.8, rng(1))))) for one in (replace(skin, wires=0.0), skin)
+                loudness(np.diff(np.diff(one.strike("open", 0.8, rng(1))))) for one in (changed(skin, wires=0.0), skin)
             ]
             assert high[1] > 2 * high[0]
 
@@ -279,7 +285,7 @@ class TestHands:
 
     def test_a_scrape_is_many_blows_and_a_rattle_slows_down(self):
         scrape, rattle = (SHAKERS[voice].sample_params(rng(1)) for voice in ("guiro", "quijada"))
-        gaps = [np.diff(np.flatnonzero(one._blows(one.length_s, rng(2)))) for one in (scrape, rattle)]
+        gaps = [np.diff(np.flatnonzero(one.sample_impacts(one.length_s, rng(2)))) for one in (scrape, rattle)]
         assert len(gaps[0]) > 8
         assert gaps[0][: len(gaps[0]) // 2].mean() > gaps[0][len(gaps[0]) // 2 :].mean()  # it speeds up
         assert gaps[1][: len(gaps[1]) // 2].mean() < gaps[1][len(gaps[1]) // 2 :].mean()
@@ -331,21 +337,21 @@ class TestPitched:
             assert (late < 0.4 * early) == dies, voice
 
     def test_odd_harmonics_of_a_reed(self):
-        reed = replace(PITCHED["reed"].sample_params(rng()), vibrato=0.0, formants_hz=(), breath=0.0)
+        reed = changed(PITCHED["reed"].sample_params(rng()), vibrato=0.0, formants_hz=(), breath=0.0)
         size, hz = spectrum(reed.note(200.0, 1.0, 0.8))
         first, second, third = (size[np.abs(hz - at).argmin()] for at in (200, 400, 600))
         assert second < 0.2 * first
         assert third > 0.1 * first
 
     def test_a_string_plucked_in_the_middle_has_no_second_harmonic(self):
-        guitar = replace(PITCHED["guitar"].sample_params(rng()), place=0.5, formants_hz=(), blow=0.0)
+        guitar = changed(PITCHED["guitar"].sample_params(rng()), place=0.5, formants_hz=(), blow=0.0)
         size, hz = spectrum(guitar.note(200.0, 1.0, 0.8))
         first, second, third = (size[np.abs(hz - at).argmin()] for at in (200, 400, 600))
         assert second < 0.1 * first
         assert third > second
 
     def test_courses_have_an_octave(self):
-        tres = replace(PITCHED["tres"].sample_params(rng()), place=0.5, blow=0.0)
+        tres = changed(PITCHED["tres"].sample_params(rng()), place=0.5, blow=0.0)
         size, hz = spectrum(tres.note(200.0, 1.0, 0.8))
         assert size[np.abs(hz - 400).argmin()] > 0.2 * size[np.abs(hz - 200).argmin()]
 
@@ -410,16 +416,16 @@ class TestMixed:
 
 class TestPartials:
     def test_a_ring_rings_where_and_as_long_as_told(self):
-        sound = damped_sines([400.0, 30000.0], [1.0, 1.0], [0.5, 9.0], rng())
+        sound = damped_sines([(400.0, 1.0, 0.5), (30000.0, 1.0, 9.0)], rng())
         assert len(sound) == int(0.5 * RATE)  # what nobody can hear is left out
         assert pitch_of(sound) == pytest.approx(400, rel=0.01)
         assert ring_of(sound) == pytest.approx(0.5, rel=0.1)
 
     def test_nothing_rings(self):
-        assert not damped_sines([], [], [], rng()).any()
+        assert not damped_sines([], rng()).any()
 
     def test_a_glide_settles(self):
-        sound = damped_sines([200.0], [1.0], [1.0], rng(), glide=0.5, glide_s=0.01)
+        sound = damped_sines([(200.0, 1.0, 1.0)], rng(), glide=0.5, glide_s=0.01)
         crossings = np.flatnonzero(np.diff(np.sign(sound)))
         assert np.diff(crossings)[0] < 0.8 * np.diff(crossings)[20]
         assert np.diff(crossings)[20] == pytest.approx(RATE / 400, abs=1)
@@ -433,13 +439,6 @@ class TestPartials:
 
     def test_a_resonance_stands_out(self):
         assert pitch_of(band_noise(RATE, (100, 9000), rng(), peaks=[(1000, 0.05, 30)])) == pytest.approx(1000, rel=0.05)
-
-    def test_every_impulse_rings(self):
-        impulses = np.zeros(1000)
-        impulses[[0, 500]] = 1.0, 0.5
-        np.testing.assert_allclose(
-            convolve(impulses, np.array([1.0, -1.0]))[[0, 1, 500, 501, 2]], [1, -1, 0.5, -0.5, 0], atol=1e-9
-        )
 
     def test_falls_by_60_db(self):
         assert exponential_decay(RATE + 1, 1.0)[[0, -1]] == pytest.approx([1, 0.001], rel=1e-3)

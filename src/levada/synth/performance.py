@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.instruments import PITCHED
+from levada.synth.instruments.signals import Floats, Generator
 from levada.synth.traditions import Instrument, Tradition
 
 __all__ = ["Performance", "Stroke", "midi_to_hz", "perform"]
 
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
 
 RETURN = 0.97  # autocorrelation of tempo drift from one beat to the next
 STEADINESS = 0.3  # standard deviation, over performances, of log drift and log jitter

@@ -11,20 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.acoustics import degrade, mix_down
 from levada.synth.instrument_names import OTHER, stem_names
 from levada.synth.instruments import RATE, InstrumentSource, synthesise
+from levada.synth.instruments.signals import Floats32, Generator
 from levada.synth.performance import Performance, perform
 from levada.synth.traditions import Tradition, read_tradition
 
 __all__ = ["Rendering", "render", "render_multitrack", "render_performance", "render_tradition", "synthesise_stems"]
-
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import check_number
 from levada.synth.acoustics import ambience, codecs, dynamics, recorders, rooms
 from levada.synth.acoustics.mixdown import mix_down
-from levada.synth.acoustics.noise import convolve, rms
+from levada.synth.acoustics.noise import Floats32, Generator, convolve, rms
 
 __all__ = ["DegradationConfig", "degrade", "mix_down"]
-
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 
 
 @dataclass(frozen=True)

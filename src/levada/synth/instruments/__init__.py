@@ -15,24 +15,20 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.synth.instruments.pitched import PITCHED
+from levada.synth.instruments.signals import Floats32, Generator
 from levada.synth.instruments.strokes import RATE, STROKES
 from levada.synth.instruments.synthesis import STRUCK, synthesise
 
 __all__ = ["PITCHED", "RATE", "STROKES", "STRUCK", "Instrument", "InstrumentSource", "mix_sources", "synthesise"]
 
-Generator = np.random.Generator
-
 
 class Instrument(Protocol):
     """One instrument: constant parameters, and variation from stroke to stroke."""
 
-    def play(
-        self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator
-    ) -> npt.NDArray[np.float32]:
+    def play(self, stroke: str, *, velocity: float, pitch_hz: float, duration_s: float, rng: Generator) -> Floats32:
         """Synthesise a stroke, or a note if the voice is pitched.
 
         Parameters

@@ -11,32 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from levada.synth.instruments import signals
 from levada.synth.instruments.shakers import Jingles
-from levada.synth.instruments.signals import (
-    METAL,
-    WOOD,
-    Range,
-    band_noise,
-    damped_sines,
-    exponential_decay,
-    log_uniform,
-    sum_layers,
-)
+from levada.synth.instruments.signals import NOTHING, Floats, Generator, Range, exponential_decay, log_uniform
 from levada.synth.instruments.strokes import RATE, pair_ratio
 
 __all__ = ["DRUMS", "Drum", "DrumType"]
-
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
 
 # Nodal diameters, nodal circles and zero of the Bessel function of each mode.
 MODES = (
     (0, 1, 2.405), (1, 1, 3.832), (2, 1, 5.136), (0, 2, 5.520), (3, 1, 6.380), (1, 2, 7.016), (4, 1, 7.588),
     (2, 2, 8.417), (0, 3, 8.654), (5, 1, 8.771), (3, 2, 9.761), (1, 3, 10.173), (4, 2, 11.065),
 )  # fmt: skip
-NOTHING = (0, 0)
 
 
 class _Touch(NamedTuple):
@@ -53,16 +40,14 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": _Touch(),
     "muted": _Touch(0.45, 0.7, 0.22, 1.03, 0.8),
     "slap": _Touch(0.85, 4.0, 0.4, 1.02, 4.0),
     "stick": _Touch(0.5, 4.0, 0.7, 1.0, 2.5),
     "bass": _Touch(0.08, 0.5, 1.2, 0.82, 0.5),
     "rim": _Touch(0.95, 3.0, 0.35, 1.0, 1.5, shell=3.0),
-    "high": _Touch(),
-    "low": _Touch(),
     "shake": _Touch(0.9, 1.5, 0.07, 1.1, 2.0),
 }
+"""Strokes that differ from an open one."""
 
 
 @dataclass(frozen=True)
@@ -113,36 +98,21 @@ class DrumType:
 
     def sample_params(self, rng: Generator) -> Drum:
         """Sample a drum of this type."""
-        kind = self
-        return Drum(
-            kind=kind,
-            pitch_hz=log_uniform(kind.pitch_hz, rng),
-            ring_s=log_uniform(kind.ring_s, rng),
-            mallet_hz=log_uniform(kind.mallet_hz, rng),
-            place=rng.uniform(*kind.place),
-            click=log_uniform(kind.click, rng),
-            click_s=log_uniform((0.006, 0.025), rng),
-            wires=log_uniform(kind.wires, rng),
-            wires_s=log_uniform(kind.wires_s, rng),
-            jingles=Jingles.sample_params(rng) if kind.jingles[1] else None,
-            jingle_level=log_uniform(kind.jingles, rng),
-            stretch=rng.uniform(0.93, 1.02),
-            damping=rng.uniform(0.3, 0.8),
-            uneven=(1.1, *rng.uniform(0.6, 1.2, len(MODES) - 1)),
-            shell_hz=log_uniform((600, 1500), rng) * (1.8 if kind.metal else 1),
-            interval=rng.uniform(1.19, 1.5),
-        )
+        return Drum(self, rng)
 
 
-@dataclass(frozen=True)
 class Drum:
-    """One drum.
+    """One drum, with parameters sampled from the ranges of its type.
 
     Parameters
     ----------
-    kind : Drum
+    kind : DrumType
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
     pitch_hz, ring_s, mallet_hz, place, click, wires, wires_s : float
-        Values sampled from the ranges of its type.
+        As in its type.
     click_s : float
         Length of the contact noise.
     jingles : Jingles or None
@@ -159,26 +129,27 @@ class Drum:
         Frequency ratio of its two heads, or of two drums of a pair.
     """
 
-    kind: DrumType
-    pitch_hz: float
-    ring_s: float
-    mallet_hz: float
-    place: float
-    click: float
-    click_s: float
-    wires: float
-    wires_s: float
-    jingles: Jingles | None
-    jingle_level: float
-    stretch: float
-    damping: float
-    uneven: tuple[float, ...]
-    shell_hz: float
-    interval: float
+    def __init__(self, kind: DrumType, rng: Generator) -> None:
+        self.kind = kind
+        self.pitch_hz = log_uniform(kind.pitch_hz, rng)
+        self.ring_s = log_uniform(kind.ring_s, rng)
+        self.mallet_hz = log_uniform(kind.mallet_hz, rng)
+        self.place = rng.uniform(*kind.place)
+        self.click = log_uniform(kind.click, rng)
+        self.click_s = log_uniform((0.006, 0.025), rng)
+        self.wires = log_uniform(kind.wires, rng)
+        self.wires_s = log_uniform(kind.wires_s, rng)
+        self.jingles = Jingles(rng) if kind.jingles[1] else None
+        self.jingle_level = log_uniform(kind.jingles, rng)
+        self.stretch = rng.uniform(0.93, 1.02)
+        self.damping = rng.uniform(0.3, 0.8)
+        self.uneven = (1.1, *rng.uniform(0.6, 1.2, len(MODES) - 1))
+        self.shell_hz = log_uniform((600, 1500), rng) * (1.8 if kind.metal else 1)
+        self.interval = rng.uniform(1.19, 1.5)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         pitch = self.pitch_hz * touch.pitch * pair_ratio(stroke, self.interval) * rng.uniform(0.99, 1.01)
         place = np.clip((self.place if touch.place is None else touch.place) + rng.normal(0, 0.04), 0.02, 0.97)
         hard = touch.hardness * (0.4 + velocity)
@@ -187,7 +158,7 @@ class Drum:
         length = int(RATE * 3 * self.click_s)
         around = self.kind.click_hz if self.kind.click_hz[1] else (0.25 * self.mallet_hz, 1.5 * self.mallet_hz)
         band = (around[0], around[1] * hard)
-        layers.append(click * band_noise(length, band, rng, envelope=exponential_decay(length, self.click_s)))
+        layers.append(click * signals.noise_burst(length, band, self.click_s, rng))
         if touch.shell:
             layers.append(touch.shell * self._shell(rng))
         if self.wires:
@@ -195,28 +166,30 @@ class Drum:
         if self.jingles is not None:
             loud = {"shake": 6.0, "muted": 0.6, "bass": 0.5}.get(stroke, 1.0)
             layers.append(loud * self.jingle_level * self.jingles.strike(stroke, velocity, rng))
-        return sum_layers(layers)
+        return signals.sum_layers(layers)
 
     def _skin(self, pitch: float, place: float, touch: _Touch, hard: float, velocity: float, rng: Generator) -> Floats:
         from scipy.special import jv
 
         cut_hz = self.mallet_hz * hard
-        hz, levels, rings_s = [], [], []
+        modes = []
         for (around, _, zero), uneven in zip(MODES, self.uneven, strict=True):
             ratio = (zero / MODES[0][2]) ** self.stretch
             shape = abs(jv(around, zero * place)) / abs(jv(around + 1, zero))
             strength = shape / (1 + 0.9 * around) / (1 + (pitch * ratio / cut_hz) ** 2)
-            hz.append(pitch * ratio)
-            levels.append(strength * uneven * rng.uniform(0.85, 1.15))
-            rings_s.append(self.ring_s * touch.ring * ratio**-self.damping * rng.uniform(0.95, 1.05))
-        sound = damped_sines(hz, levels, rings_s, rng, glide=self.kind.glide * velocity**1.5)
+            level = strength * uneven * rng.uniform(0.85, 1.15)
+            ring_s = self.ring_s * touch.ring * ratio**-self.damping * rng.uniform(0.95, 1.05)
+            modes.append((pitch * ratio, level, ring_s))
+        sound = signals.damped_sines(modes, rng, glide=self.kind.glide * velocity**1.5)
         return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
 
     def _shell(self, rng: Generator) -> Floats:
-        modes = METAL if self.kind.metal else WOOD
+        ratios = signals.METAL if self.kind.metal else signals.WOOD
         ring_s = 0.15 if self.kind.metal else 0.05
-        hz = [self.shell_hz * ratio * rng.uniform(0.99, 1.01) for ratio in modes]
-        return damped_sines(hz, [ratio**-0.7 for ratio in modes], [ring_s * ratio**-0.4 for ratio in modes], rng)
+        modes = [
+            (self.shell_hz * ratio * rng.uniform(0.99, 1.01), ratio**-0.7, ring_s * ratio**-0.4) for ratio in ratios
+        ]
+        return signals.damped_sines(modes, rng)
 
     def _snares(self, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Synthesise the noise of snare wires."""
@@ -225,20 +198,20 @@ class Drum:
         envelope = exponential_decay(length, length_s) * (1 - np.exp(-np.arange(length) / (0.002 * RATE)))
         share = 0.15 if touch.shell else 1.0  # weak for strokes on the rim
         loud = self.wires * share * velocity**0.3
-        return np.asarray(loud * band_noise(length, self.kind.wires_hz, rng, envelope=envelope))
+        return np.asarray(loud * signals.band_noise(length, self.kind.wires_hz, rng, envelope=envelope))
 
 
-def _hand(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
+def _hand(low: float, high: float, ring_s: Range, **changes: Any) -> DrumType:
     """A drum played with the hands."""
     return replace(DrumType((low, high), ring_s, (900, 2600), (0.45, 0.8)), **changes)
 
 
-def _stick(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
+def _stick(low: float, high: float, ring_s: Range, **changes: Any) -> DrumType:
     """A drum played with sticks."""
     return replace(DrumType((low, high), ring_s, (2500, 8000), (0.2, 0.6), (0.08, 0.4)), **changes)
 
 
-def _mallet(low: float, high: float, ring_s: tuple[float, float], **changes: Any) -> DrumType:
+def _mallet(low: float, high: float, ring_s: Range, **changes: Any) -> DrumType:
     """A drum played with soft mallets."""
     return replace(DrumType((low, high), ring_s, (150, 700), (0.05, 0.5), (0.02, 0.12)), **changes)
 

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from levada.errors import InputError, MissingExtra
 from levada.synth.instruments.general_midi import DRUMS
 from levada.synth.instruments.sampled import trim_to_onset
+from levada.synth.instruments.signals import Floats32
 from levada.synth.instruments.strokes import RATE
 
 __all__ = ["Font", "open_font"]
 
-Floats32 = npt.NDArray[np.float32]
 Floats16 = npt.NDArray[np.float16]
 
 BLOCK = 64

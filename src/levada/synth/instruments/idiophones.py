@@ -6,25 +6,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from levada.synth.instruments.signals import (
-    BELL,
-    METAL,
-    WOOD,
-    Range,
-    band_noise,
-    damped_sines,
-    exponential_decay,
-    log_uniform,
-    sum_layers,
-)
+from levada.synth.instruments import signals
+from levada.synth.instruments.signals import NOTHING, Floats, Generator, Range, log_uniform
 from levada.synth.instruments.strokes import RATE, pair_ratio
 
 __all__ = ["IDIOPHONES", "Idiophone", "IdiophoneType"]
-
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
 
 TRIANGLE = (1.0, 1.38, 1.71, 2.14, 2.74, 3.05, 3.72)
 BAMBOO = (1.0, 2.1, 3.3, 5.1)
@@ -40,16 +27,14 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": _Touch(),
     "muted": _Touch(0.18, 0.8, 1.0, 1.005),
     "slap": _Touch(0.7, 1.6, 2.0),
     "stick": _Touch(0.9, 1.4, 1.5),
     "bass": _Touch(1.1, 0.6, 0.6, 0.9),
     "rim": _Touch(0.6, 1.8, 1.6, 1.02),
-    "high": _Touch(),
-    "low": _Touch(),
     "shake": _Touch(0.08, 1.2, 2.5),
 }
+"""Strokes that differ from an open one."""
 
 
 @dataclass(frozen=True)
@@ -87,37 +72,27 @@ class IdiophoneType:
     damping: float = 0.5
     click: Range = (0.05, 0.3)
     click_hz: tuple[float, float] = (1500, 9000)
-    wash: Range = (0, 0)
+    wash: Range = NOTHING
     wash_hz: tuple[float, float] = (5000, 15000)
     level: float = 0.5
 
     def sample_params(self, rng: Generator) -> Idiophone:
         """Sample an instrument of this type."""
-        slope = rng.uniform(*self.slope)
-        low, high = self.wash_hz
-        return Idiophone(
-            kind=self,
-            pitch_hz=log_uniform(self.pitch_hz, rng),
-            ring_s=log_uniform(self.ring_s, rng),
-            ratios=tuple(ratio * rng.uniform(0.98, 1.02) ** (ratio > 1) for ratio in self.modes),
-            levels=tuple(ratio**-slope * rng.uniform(0.3, 1.0) for ratio in self.modes),
-            beating=rng.uniform(0.0005, 0.004),
-            click=log_uniform(self.click, rng),
-            wash=log_uniform(self.wash, rng),
-            wash_hz=(low * rng.uniform(0.8, 1.3), min(20000.0, high * rng.uniform(0.7, 1.3))),
-            interval=rng.uniform(1.19, 1.5),
-        )
+        return Idiophone(self, rng)
 
 
-@dataclass(frozen=True)
 class Idiophone:
-    """One bar, block, bell or cymbal.
+    """One bar, block, bell or cymbal, with parameters sampled from the ranges of its type.
 
     Parameters
     ----------
-    kind : Bar
+    kind : IdiophoneType
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
     pitch_hz, ring_s, click, wash : float
-        Values sampled from the ranges of its type.
+        As in its type.
     ratios, levels : float [shape=(modes,)]
     beating : float
         Relative frequency difference of the two components of each mode, which beat.
@@ -126,43 +101,38 @@ class Idiophone:
         Frequency ratio of its two bells.
     """
 
-    kind: IdiophoneType
-    pitch_hz: float
-    ring_s: float
-    ratios: tuple[float, ...]
-    levels: tuple[float, ...]
-    beating: float
-    click: float
-    wash: float
-    wash_hz: tuple[float, float]
-    interval: float
+    def __init__(self, kind: IdiophoneType, rng: Generator) -> None:
+        self.kind = kind
+        slope = rng.uniform(*kind.slope)
+        low, high = kind.wash_hz
+        self.pitch_hz = log_uniform(kind.pitch_hz, rng)
+        self.ring_s = log_uniform(kind.ring_s, rng)
+        self.ratios = tuple(ratio * rng.uniform(0.98, 1.02) ** (ratio > 1) for ratio in kind.modes)
+        self.levels = tuple(ratio**-slope * rng.uniform(0.3, 1.0) for ratio in kind.modes)
+        self.beating = rng.uniform(0.0005, 0.004)
+        self.click = log_uniform(kind.click, rng)
+        self.wash = log_uniform(kind.wash, rng)
+        self.wash_hz = (low * rng.uniform(0.8, 1.3), min(20000.0, high * rng.uniform(0.7, 1.3)))
+        self.interval = rng.uniform(1.19, 1.5)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         pitch = self.pitch_hz * touch.pitch * pair_ratio(stroke, self.interval) * rng.uniform(0.998, 1.002)
         ring_s = self.ring_s * touch.ring * rng.uniform(0.9, 1.1)
-        hz: list[float] = []
-        levels: list[float] = []
-        rings_s: list[float] = []
+        modes: list[tuple[float, float, float]] = []
         for ratio, level in zip(self.ratios, self.levels, strict=True):
             strong = level * (touch.bright * (0.4 + velocity)) ** (0.6 if ratio > 1 else 0) * rng.uniform(0.7, 1.2)
             split = self.beating if ring_s > 0.15 and not self.wash else 0.0
             for half, share in ((1 + split, 0.6), (1 - split, 0.4)) if split else ((1.0, 1.0),):
-                hz.append(pitch * ratio * half)
-                levels.append(strong * share)
-                rings_s.append(max(0.01, ring_s * ratio**-self.kind.damping))
-        layers = [damped_sines(hz, levels, rings_s, rng)]
+                modes.append((pitch * ratio * half, strong * share, max(0.01, ring_s * ratio**-self.kind.damping)))
+        layers = [signals.damped_sines(modes, rng)]
         layers[0] /= max(float(np.abs(layers[0]).max()), 1e-9)
-        length = int(RATE * 0.02)
-        click = self.click * touch.click * (0.4 + velocity)
-        layers.append(
-            click
-            * band_noise(length, self.kind.click_hz, rng, envelope=exponential_decay(length, rng.uniform(0.005, 0.015)))
-        )
+        click = signals.noise_burst(int(RATE * 0.02), self.kind.click_hz, rng.uniform(0.005, 0.015), rng)
+        layers.append(self.click * touch.click * (0.4 + velocity) * click)
         if self.wash:
             layers.append(self.wash * self._washing(ring_s, touch, velocity, rng))
-        return sum_layers(layers)
+        return signals.sum_layers(layers)
 
     def _washing(self, ring_s: float, touch: _Touch, velocity: float, rng: Generator) -> Floats:
         """Synthesise the noise of a cymbal, whose upper band decays faster."""
@@ -173,16 +143,16 @@ class Idiophone:
             (touch.bright * (0.4 + velocity), (low, high), 0.7),
         ):
             length = int(RATE * min(2.5, ring_s * share))
-            layers.append(level * band_noise(length, band, rng, envelope=exponential_decay(length, ring_s * share)))
-        return sum_layers(layers)
+            layers.append(level * signals.noise_burst(length, band, ring_s * share, rng))
+        return signals.sum_layers(layers)
 
 
-def _wood(low: float, high: float, ring_s: Range, modes: tuple[float, ...] = WOOD) -> IdiophoneType:
+def _wood(low: float, high: float, ring_s: Range, modes: tuple[float, ...] = signals.WOOD) -> IdiophoneType:
     return IdiophoneType(modes, (low, high), ring_s, (1.0, 2.2), 0.6, (0.1, 0.5))
 
 
 def _bell(low: float, high: float, ring_s: Range, level: float) -> IdiophoneType:
-    return IdiophoneType(BELL, (low, high), ring_s, (0.3, 1.1), 0.35, level=level)
+    return IdiophoneType(signals.BELL, (low, high), ring_s, (0.3, 1.1), 0.35, level=level)
 
 
 def _cymbal(modes: tuple[float, ...], ring_s: Range, wash: Range, level: float) -> IdiophoneType:
@@ -200,9 +170,9 @@ IDIOPHONES: dict[str, IdiophoneType] = {
     "agogo": _bell(600, 1500, (0.2, 0.6), 0.45),
     "gongue": _bell(330, 700, (0.3, 0.9), 0.5),
     "triangle": IdiophoneType(TRIANGLE, (2600, 5200), (0.6, 2.4), (-0.2, 0.6), 0.2, level=0.25),
-    "hat": _cymbal(METAL, (0.15, 0.5), (1.0, 4.0), 0.35),
-    "open-hat": _cymbal(METAL, (0.4, 1.2), (1.0, 4.0), 0.35),
-    "ride": _cymbal(BELL, (0.8, 2.2), (0.3, 1.5), 0.3),
-    "crash": _cymbal(METAL, (1.2, 2.5), (1.5, 5.0), 0.5),
+    "hat": _cymbal(signals.METAL, (0.15, 0.5), (1.0, 4.0), 0.35),
+    "open-hat": _cymbal(signals.METAL, (0.4, 1.2), (1.0, 4.0), 0.35),
+    "ride": _cymbal(signals.BELL, (0.8, 2.2), (0.3, 1.5), 0.3),
+    "crash": _cymbal(signals.METAL, (1.2, 2.5), (1.5, 5.0), 0.5),
 }
 """Types of idiophones, by name of the voice."""

@@ -14,20 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio
 from levada.synth.instruments import Instrument
 from levada.synth.instruments.pitched import PITCHED
 from levada.synth.instruments.sampled import SampledInstrument, trim_to_onset
+from levada.synth.instruments.signals import Floats32, Generator
 from levada.synth.instruments.strokes import RATE, STROKES
 from levada.synth.instruments.synthesis import STRUCK
 
 __all__ = ["OneShots"]
 
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 Recordings = Mapping[str, tuple[Floats32, ...]]
 
 LONGEST_S = 4.0

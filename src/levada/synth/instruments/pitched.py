@@ -10,18 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from levada.synth.instruments.signals import Range, band_noise, exponential_decay, log_uniform
+from levada.synth.instruments import signals
+from levada.synth.instruments.signals import NOTHING, Floats, Generator, Range, log_uniform
 from levada.synth.instruments.strokes import RATE
 
 __all__ = ["PITCHED", "PitchedInstrument", "PitchedType"]
 
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
-
 MOST_HARMONICS = 24
-NOTHING = (0, 0)
 FOREVER = (60, 60)
 
 
@@ -84,51 +80,41 @@ class PitchedType:
 
     def sample_params(self, rng: Generator) -> PitchedInstrument:
         """Sample an instrument of this type."""
-        return PitchedInstrument(
-            kind=self,
-            slope=log_uniform(self.slope, rng),
-            decay_s=log_uniform(self.decay_s, rng),
-            attack_s=log_uniform(self.attack_s, rng),
-            damping=log_uniform(self.damping, rng),
-            place=rng.uniform(*self.place),
-            detune=log_uniform(self.detune, rng),
-            formants_hz=tuple(log_uniform(formant, rng) for formant in self.formants_hz),
-            vibrato=log_uniform(self.vibrato, rng),
-            vibrato_hz=rng.uniform(4.5, 6.5),
-            blow=log_uniform(self.blow, rng),
-            breath=log_uniform(self.breath, rng),
-            seed=int(rng.integers(2**31)),
-        )
+        return PitchedInstrument(self, rng)
 
 
-@dataclass(frozen=True)
 class PitchedInstrument:
-    """One pitched instrument.
+    """One pitched instrument, with parameters sampled from the ranges of its type.
 
     Parameters
     ----------
-    kind : Pitched
+    kind : PitchedType
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
     slope, decay_s, attack_s, damping, place, detune, vibrato, blow, breath : float
-        Values sampled from the ranges of its type.
-    formants_hz : tuple of float
+        As in its type.
+    formants_hz : list of float
     vibrato_hz : float
     seed : int
         Seed of its noise: equal notes are identical.
     """
 
-    kind: PitchedType
-    slope: float
-    decay_s: float
-    attack_s: float
-    damping: float
-    place: float
-    detune: float
-    formants_hz: tuple[float, ...]
-    vibrato: float
-    vibrato_hz: float
-    blow: float
-    breath: float
-    seed: int
+    def __init__(self, kind: PitchedType, rng: Generator) -> None:
+        self.kind = kind
+        self.slope = log_uniform(kind.slope, rng)
+        self.decay_s = log_uniform(kind.decay_s, rng)
+        self.attack_s = log_uniform(kind.attack_s, rng)
+        self.damping = log_uniform(kind.damping, rng)
+        self.place = rng.uniform(*kind.place)
+        self.detune = log_uniform(kind.detune, rng)
+        self.formants_hz = [log_uniform(formant, rng) for formant in kind.formants_hz]
+        self.vibrato = log_uniform(kind.vibrato, rng)
+        self.vibrato_hz = rng.uniform(4.5, 6.5)
+        self.blow = log_uniform(kind.blow, rng)
+        self.breath = log_uniform(kind.breath, rng)
+        self.seed = int(rng.integers(2**31))
 
     def note(self, pitch_hz: float, duration_s: float, velocity: float) -> Floats:
         """Synthesise one note with its release, at an arbitrary level: float64 [shape=(samples,)]."""
@@ -149,17 +135,14 @@ class PitchedInstrument:
                 sound += _polynomial(weights, turned * (1 + apart) + rng.uniform(0, 0.8) * string, shrink)
             if kind.octave:
                 sound += kind.octave * _polynomial(weights[: len(weights) // 2], 2 * turned * (1 + self.detune), shrink)
-            sound *= exponential_decay(samples, self.decay_s) / max(float(np.abs(sound).max()), 1e-9)
+            sound *= signals.exponential_decay(samples, self.decay_s) / max(float(np.abs(sound).max()), 1e-9)
         if self.breath:
-            sound += self.breath * band_noise(samples, (pitch_hz, 9000), rng, peaks=[(pitch_hz, 0.3, 3.0)])
+            sound += self.breath * signals.band_noise(samples, (pitch_hz, 9000), rng, peaks=[(pitch_hz, 0.3, 3.0)])
         rise = min(samples, int(self.attack_s * (1.3 - 0.5 * velocity) * RATE) + 1)
         sound[:rise] *= np.linspace(0, 1, rise)
         if self.blow:
-            length = min(samples, int(0.04 * RATE))
-            band = (200, 1500 + 5000 * velocity)
-            sound[:length] += (
-                self.blow * velocity * band_noise(length, band, rng, envelope=exponential_decay(length, 0.025))
-            )
+            burst = signals.noise_burst(min(samples, int(0.04 * RATE)), (200, 1500 + 5000 * velocity), 0.025, rng)
+            sound[: len(burst)] += self.blow * velocity * burst
         let_go = min(samples, int(kind.release_s * RATE))
         sound[samples - let_go :] *= np.linspace(1, 0, let_go) ** 2
         return sound

@@ -6,15 +6,13 @@ from collections.abc import Callable, Container
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from levada.synth.instruments.signals import Floats32, Generator
 from levada.synth.instruments.strokes import RATE, check_stroke
 from levada.synth.instruments.synthesis import STRUCK
 
 __all__ = ["SampledInstrument", "StrokeReader", "change_speed", "tilt_spectrum", "trim_to_onset", "velocity_layer"]
 
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 StrokeReader = Callable[[str, float, Generator], Floats32]
 """Returns a recording of a stroke, by its name and velocity."""
 

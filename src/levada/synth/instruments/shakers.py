@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from levada.synth.instruments.signals import Range, band_noise, convolve, damped_sines, exponential_decay, log_uniform
+from levada.synth.instruments import signals
+from levada.synth.instruments.signals import NOTHING, Floats, Generator, Kind, Range, SingleType, log_uniform
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["SHAKERS", "Clap", "ClapType", "Jingles", "Shaker", "ShakerType", "TambourineType"]
-
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
-
-NOTHING = (0, 0)
+__all__ = ["SHAKERS", "Clap", "Jingles", "Shaker", "ShakerType"]
 
 
 class _Touch(NamedTuple):
@@ -31,7 +26,6 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": _Touch(),
     "muted": _Touch(0.4),
     "slap": _Touch(0.6, 1.1, 1.5),
     "stick": _Touch(0.7, 1.1, 1.5),
@@ -41,6 +35,7 @@ TOUCHES = {
     "low": _Touch(1.1, 0.83),
     "shake": _Touch(0.6, 1.0, 0.0),
 }
+"""Strokes that differ from an open one."""
 
 
 @dataclass(frozen=True)
@@ -85,63 +80,57 @@ class ShakerType:
 
     def sample_params(self, rng: Generator) -> Shaker:
         """Sample an instrument of this type."""
-        low, high = self.band_hz
-        return Shaker(
-            kind=self,
-            length_s=log_uniform(self.length_s, rng),
-            blows_hz=log_uniform(self.blows_hz, rng),
-            band_hz=(low * rng.uniform(0.7, 1.3), min(20000.0, high * rng.uniform(0.7, 1.2))),
-            peak=(log_uniform(self.peak_hz, rng), rng.uniform(0.1, 0.5), rng.uniform(1, 6)),
-            grain_s=log_uniform(self.grain_s, rng),
-            body_hz=log_uniform(self.body_hz, rng),
-            body=log_uniform(self.body, rng),
-        )
+        return Shaker(self, rng)
 
 
-@dataclass(frozen=True)
 class Shaker:
-    """One shaker, scraper or rattle.
+    """One shaker, scraper or rattle, with parameters sampled from the ranges of its type.
 
     Parameters
     ----------
-    kind : Grains
+    kind : ShakerType
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
     length_s, blows_hz, grain_s, body_hz, body : float
-        Values sampled from the ranges of its type.
+        As in its type.
     band_hz : tuple of float
     peak : tuple of float
         Frequency, relative width and height of its resonance.
     """
 
-    kind: ShakerType
-    length_s: float
-    blows_hz: float
-    band_hz: tuple[float, float]
-    peak: tuple[float, float, float]
-    grain_s: float
-    body_hz: float
-    body: float
+    def __init__(self, kind: ShakerType, rng: Generator) -> None:
+        self.kind = kind
+        low, high = kind.band_hz
+        self.length_s = log_uniform(kind.length_s, rng)
+        self.blows_hz = log_uniform(kind.blows_hz, rng)
+        self.band_hz = (low * rng.uniform(0.7, 1.3), min(20000.0, high * rng.uniform(0.7, 1.2)))
+        self.peak = (log_uniform(kind.peak_hz, rng), rng.uniform(0.1, 0.5), rng.uniform(1, 6))
+        self.grain_s = log_uniform(kind.grain_s, rng)
+        self.body_hz = log_uniform(kind.body_hz, rng)
+        self.body = log_uniform(kind.body, rng)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         length_s = self.length_s * touch.length * rng.uniform(0.85, 1.15)
-        blows = self._blows(length_s, rng)
+        blows = self.sample_impacts(length_s, rng)
         at, width, height = self.peak
         low, high = self.band_hz
         bright = touch.pitch * (0.8 + 0.25 * velocity)
-        sound = band_noise(
+        sound = signals.band_noise(
             len(blows), (low * touch.pitch, min(high * bright, 20000)), rng, peaks=[(at * bright, width, height)],
             envelope=_spread(blows, self.grain_s),
         )  # fmt: skip
         if self.body and touch.body:
-            body = damped_sines([self.body_hz * rng.uniform(0.98, 1.02)], [self.body * touch.body], [0.09], rng)[
-                : len(sound)
-            ]
+            pitch_hz = self.body_hz * rng.uniform(0.98, 1.02)
+            body = signals.damped_sines([(pitch_hz, self.body * touch.body, 0.09)], rng)[: len(sound)]
             sound[: len(body)] += body
         return sound
 
-    def _blows(self, length_s: float, rng: Generator) -> Floats:
-        """Return impulses of random size, the first at sample 0."""
+    def sample_impacts(self, length_s: float, rng: Generator) -> Floats:
+        """Sample impulses of random size, the first at sample 0: float64 [shape=(samples,)]."""
         kind = self.kind
         blows = np.zeros(int(RATE * (length_s + 4 * self.grain_s)) + 1)
         count = max(2, int(self.blows_hz * length_s))
@@ -165,98 +154,86 @@ def _spread(blows: Floats, grain_s: float) -> Floats:
     return np.asarray(lfilter([1.0], [1.0, -float(np.exp(-6.9 / (grain_s * RATE)))], blows))
 
 
-@dataclass(frozen=True)
 class Jingles:
     """Pairs of small cymbals in a frame.
 
     Parameters
+    ----------
+    rng : numpy.random.Generator
+        For their parameters.
+
+    Attributes
     ----------
     hz, rings_s : float [shape=(modes,)]
     blows : float
         Mean number of collisions after a stroke.
     """
 
-    hz: tuple[float, ...]
-    rings_s: tuple[float, ...]
-    blows: float
-
-    @classmethod
-    def sample_params(cls, rng: Generator) -> Jingles:
-        """Sample the jingles of one frame."""
-        count = 12
-        return cls(
-            tuple(np.exp(rng.uniform(np.log(3800), np.log(13000), count))),
-            tuple(log_uniform((0.05, 0.2), rng) * np.ones(count) * rng.uniform(0.6, 1.2, count)),
-            rng.uniform(5, 12),
-        )
+    def __init__(self, rng: Generator) -> None:
+        self.hz = np.exp(rng.uniform(np.log(3800), np.log(13000), 12))
+        self.rings_s = log_uniform((0.05, 0.2), rng) * rng.uniform(0.6, 1.2, 12)
+        self.blows = rng.uniform(5, 12)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke, with a peak of 1: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
-        modes = damped_sines(self.hz, rng.uniform(0.3, 1.0, len(self.hz)), np.array(self.rings_s) * touch.length, rng)
+        from scipy.signal import fftconvolve
+
+        touch = TOUCHES.get(stroke, _Touch())
+        levels = rng.uniform(0.3, 1.0, len(self.hz))
+        modes = signals.damped_sines(zip(self.hz, levels, self.rings_s * touch.length, strict=True), rng)
         length_s = 0.05 * touch.length * (0.6 + velocity)
         blows = np.zeros(len(modes) + int(RATE * length_s))
         blows[0] = 1.0
         times = rng.exponential(0.35 * length_s, max(2, int(self.blows * (0.5 + velocity)))).clip(0, length_s * 0.99)
         np.add.at(blows, (times * RATE).astype(int), rng.uniform(-0.8, 0.8, len(times)))
-        sound = convolve(blows, modes)
-        sound += (
-            0.5 * np.abs(sound).max() * band_noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
-        )
+        sound = np.asarray(fftconvolve(blows, modes)[: len(blows)])
+        noise = signals.band_noise(len(sound), (5000, 15000), rng, envelope=_spread(blows**2, 0.03))
+        sound += 0.5 * np.abs(sound).max() * noise
         return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9))
 
 
-class TambourineType(NamedTuple):
-    """The type of a tambourine without a membrane."""
+class Clap:
+    """Hand claps, nearly simultaneous, with reverberation.
 
-    level: float = 0.4
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        For their parameters.
 
-    def sample_params(self, rng: Generator) -> Jingles:
-        """Sample a tambourine."""
-        return Jingles.sample_params(rng)
+    Attributes
+    ----------
+    times_s : tuple of float
+    band_hz : tuple of float
+    peak : tuple of float
+        Frequency, relative width and height of the resonance.
+    ring_s : float
+        Decay time (60 dB).
+    """
 
-
-class ClapType(NamedTuple):
-    """The type of hand claps."""
-
-    level: float = 0.8
-
-    def sample_params(self, rng: Generator) -> Clap:
-        """Sample a group of claps."""
+    def __init__(self, rng: Generator) -> None:
         apart_s = rng.uniform(0.006, 0.014)
-        return Clap(
-            tuple(apart_s * rng.uniform(0.8, 1.2) * number for number in range(int(rng.integers(2, 6)))),
-            (rng.uniform(500, 1100), rng.uniform(3000, 8000)),
-            (rng.uniform(900, 2200), rng.uniform(0.3, 0.9), rng.uniform(1, 4)),
-            log_uniform((0.08, 0.35), rng),
-        )
-
-
-class Clap(NamedTuple):
-    """Hand claps, nearly simultaneous, with reverberation."""
-
-    times_s: tuple[float, ...]
-    band_hz: tuple[float, float]
-    peak: tuple[float, float, float]
-    ring_s: float
+        self.times_s = tuple(apart_s * rng.uniform(0.8, 1.2) * number for number in range(int(rng.integers(2, 6))))
+        self.band_hz = (rng.uniform(500, 1100), rng.uniform(3000, 8000))
+        self.peak = (rng.uniform(900, 2200), rng.uniform(0.3, 0.9), rng.uniform(1, 4))
+        self.ring_s = log_uniform((0.08, 0.35), rng)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:  # noqa: ARG002
         """Synthesise one clap, with a peak of 1: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         ring_s = self.ring_s * touch.length
         envelope = np.zeros(int(RATE * (ring_s + self.times_s[-1])))
         for number, time_s in enumerate(self.times_s):
-            own = envelope[int(RATE * time_s * rng.uniform(0.9, 1.1)) :]
-            last = number == len(self.times_s) - 1
-            np.maximum(own, rng.uniform(0.7, 1.0) * exponential_decay(len(own), ring_s if last else 0.025), out=own)
-        at, width, height = self.peak
-        band = (self.band_hz[0] * touch.pitch, self.band_hz[1] * touch.pitch)
-        return band_noise(len(envelope), band, rng, peaks=[(at * touch.pitch, width, height)], envelope=envelope)
+            rest = envelope[int(RATE * time_s * rng.uniform(0.9, 1.1)) :]
+            decay = signals.exponential_decay(len(rest), ring_s if number == len(self.times_s) - 1 else 0.025)
+            np.maximum(rest, rng.uniform(0.7, 1.0) * decay, out=rest)
+        (low, high), (at, width, height) = self.band_hz, self.peak
+        band, peak = (low * touch.pitch, high * touch.pitch), (at * touch.pitch, width, height)
+        return signals.band_noise(len(envelope), band, rng, peaks=[peak], envelope=envelope)
 
 
-SHAKERS: dict[str, ShakerType | TambourineType | ClapType] = {
-    "clap": ClapType(),
-    "tambourine": TambourineType(),
+SHAKERS: dict[str, Kind] = {
+    "clap": SingleType(0.8, Clap),
+    "tambourine": SingleType(0.4, Jingles),
     "shaker": ShakerType((0.05, 0.13), (800, 3000), (3000, 14000), (4000, 9000), attack_s=0.012),
     "maracas": ShakerType((0.02, 0.07), (500, 2000), (3500, 15000), (5000, 11000), attack_s=0.006),
     "chekere": ShakerType(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +14,20 @@ __all__ = [
     "BELL",
     "METAL",
     "WOOD",
+    "Kind",
     "Range",
+    "SingleType",
+    "Struck",
     "band_noise",
-    "convolve",
     "damped_sines",
     "exponential_decay",
     "log_uniform",
+    "noise_burst",
     "sum_layers",
 ]
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
 WOOD = (1.0, 2.572, 4.644, 6.984)
@@ -35,6 +40,49 @@ HIGHEST_HZ = RATE / 2.2
 
 Range = tuple[float, float]
 """Least and greatest value of a parameter of an instrument."""
+NOTHING = (0.0, 0.0)
+"""Range of a parameter that is always 0."""
+
+
+class Struck(Protocol):
+    """One percussion instrument."""
+
+    def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
+        """Synthesise one stroke at an arbitrary level.
+
+        Parameters
+        ----------
+        stroke : str
+            A name in `levada.synth.instruments.STROKES`.
+        velocity : float
+            From 0 to 1.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        float64 [shape=(samples,)]
+        """
+        ...
+
+
+class Kind(Protocol):
+    """A type of percussion instrument."""
+
+    @property
+    def level(self) -> float:
+        """Amplitude relative to a snare drum."""
+        ...
+
+    def sample_params(self, rng: Generator, /) -> Struck:
+        """Sample an instrument of this type."""
+        ...
+
+
+class SingleType(NamedTuple):
+    """A type that is the only one of its class of instruments."""
+
+    level: float
+    sample_params: Callable[[Generator], Struck]
 
 
 def log_uniform(limits: Range, rng: Generator) -> float:
@@ -49,14 +97,14 @@ def exponential_decay(samples: int, ring_s: float) -> Floats:
 
 
 def damped_sines(
-    hz: Sequence[float] | Floats, levels: Iterable[float], rings_s: Iterable[float], rng: Generator, *,
+    modes: Iterable[tuple[float, float, float]], rng: Generator, *,
     glide: float = 0.0, glide_s: float = 0.02, longest_s: float = 2.5,
 ) -> Floats:  # fmt: skip
     """Sum exponentially damped sines.
 
     Parameters
     ----------
-    hz, levels, rings_s : sequence of float [shape=(modes,)]
+    modes : iterable of (float, float, float)
         Frequency, amplitude and the time in which it falls by 60 dB, of every mode.
     rng : numpy.random.Generator
         For the phases, uniform between 0 and 0.5 rad.
@@ -71,7 +119,7 @@ def damped_sines(
     float64 [shape=(samples,)]
         Until all have fallen by 60 dB.
     """
-    modes = [mode for mode in zip(hz, levels, rings_s, strict=True) if 0 < mode[0] < HIGHEST_HZ]
+    modes = [mode for mode in modes if 0 < mode[0] < HIGHEST_HZ]
     samples = int(RATE * min(longest_s, max((ring_s for *_, ring_s in modes), default=0.01)))
     time = np.arange(samples) / RATE
     if glide:
@@ -82,13 +130,6 @@ def damped_sines(
         sine = np.sin(2 * np.pi * frequency * time[:own] + rng.uniform(0, 0.5))
         sound[:own] += level * sine * exponential_decay(own, ring_s)
     return sound
-
-
-def convolve(impulses: Floats, modes: Floats) -> Floats:
-    """Convolve impulses with a response, cut to the length of the impulses."""
-    from scipy.signal import fftconvolve
-
-    return np.asarray(fftconvolve(impulses, modes)[: len(impulses)])
 
 
 def sum_layers(layers: list[Floats]) -> Floats:
@@ -133,3 +174,8 @@ def band_noise(
         gain *= 1 + height / (1 + ((hz - at) / (0.5 * width * at)) ** 2)
     coloured = irfft(spectrum * gain, size)[:samples]
     return np.asarray(coloured / max(float(np.abs(coloured).max(initial=0.0)), 1e-9))
+
+
+def noise_burst(samples: int, band_hz: tuple[float, float], ring_s: float, rng: Generator) -> Floats:
+    """Synthesise band-limited noise that falls by 60 dB in `ring_s` seconds: float64 [shape=(samples,)]."""
+    return band_noise(samples, band_hz, rng, envelope=exponential_decay(samples, ring_s))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.synth.instruments import Instrument
@@ -20,11 +19,10 @@ from levada.synth.instruments.fluidsynth_font import Font, open_font
 from levada.synth.instruments.general_midi import DRUMS, PERCUSSION, PROGRAMS, Source
 from levada.synth.instruments.pitched import PITCHED
 from levada.synth.instruments.sampled import SampledInstrument, change_speed, velocity_layer
+from levada.synth.instruments.signals import Floats32, Generator
 
 __all__ = ["SoundFont", "find_soundfont", "list_soundfonts"]
 
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
 
 PLACES = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "~/.local/share/soundfonts")
 SUFFIXES = (".sf2", ".sf3")

@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.synth.instruments.drums import DRUMS
 from levada.synth.instruments.idiophones import IDIOPHONES
 from levada.synth.instruments.pitched import PITCHED
 from levada.synth.instruments.shakers import SHAKERS
+from levada.synth.instruments.signals import Floats, Floats32, Generator, Kind
 from levada.synth.instruments.strokes import RATE, check_stroke
 from levada.synth.instruments.whistles import WHISTLES
 
-__all__ = ["STRUCK", "Kind", "Struck", "SynthesisedInstrument", "synthesise"]
-
-Floats32 = npt.NDArray[np.float32]
-Generator = np.random.Generator
+__all__ = ["STRUCK", "SynthesisedInstrument", "synthesise"]
 
 VARIANTS = 4
 SOFTEST = 0.2
-
-
-class Struck(Protocol):
-    """One percussion instrument."""
-
-    def strike(self, stroke: str, velocity: float, rng: Generator) -> npt.NDArray[np.float64]:
-        """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        ...
-
-
-class Kind(Protocol):
-    """A type of percussion instrument."""
-
-    @property
-    def level(self) -> float:
-        """Amplitude relative to a snare drum."""
-        ...
-
-    def sample_params(self, rng: Generator) -> Struck:
-        """Sample an instrument of this type."""
-        ...
-
 
 STRUCK: Mapping[str, Kind] = {**DRUMS, **IDIOPHONES, **SHAKERS, **WHISTLES}
 """Percussion voices, by name."""
@@ -89,7 +63,7 @@ class SynthesisedInstrument:
         return self.variants[key] * np.float32(velocity)
 
 
-def _levelled(sound: npt.NDArray[np.float64], level: float) -> Floats32:
+def _levelled(sound: Floats, level: float) -> Floats32:
     """Scale a sound to a peak, and fade out its end."""
     fade = min(len(sound), RATE // 200)
     ended = np.concatenate([sound[: len(sound) - fade], sound[len(sound) - fade :] * np.linspace(1, 0, fade)])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from levada.synth.instruments.signals import Range, band_noise, log_uniform
+from levada.synth.instruments.signals import Floats, Generator, SingleType, band_noise, log_uniform
 from levada.synth.instruments.strokes import RATE
 
-__all__ = ["WHISTLES", "Cuica", "CuicaType", "Whistle", "WhistleType"]
-
-Floats = npt.NDArray[np.float64]
-Generator = np.random.Generator
+__all__ = ["WHISTLES", "Cuica", "Whistle"]
 
 
 class _Touch(NamedTuple):
@@ -26,7 +21,6 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "open": _Touch(),
     "muted": _Touch(0.35, 4.0, 0.6),
     "slap": _Touch(0.4, 9.0, 1.5),
     "stick": _Touch(0.5, 5.0, 1.2),
@@ -38,37 +32,35 @@ TOUCHES = {
 }
 
 
-@dataclass(frozen=True)
-class CuicaType:
-    """The type of a cuíca, a friction drum: ranges of parameters."""
+class Cuica:
+    """One cuíca, a friction drum.
 
-    pitch_hz: Range = (260, 560)
-    length_s: Range = (0.14, 0.4)
-    level: float = 0.5
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        For its parameters.
 
-    def sample_params(self, rng: Generator) -> Cuica:
-        """Sample a cuíca."""
-        return Cuica(
-            log_uniform(self.pitch_hz, rng),
-            log_uniform(self.length_s, rng),
-            tuple(sorted(rng.uniform(350, 2600, 3))),
-            rng.uniform(0.7, 1.4),
-            rng.uniform(0.03, 0.12),
-        )
+    Attributes
+    ----------
+    pitch_hz, length_s : float
+        Pitch and length of an open stroke.
+    formants_hz : float64 [shape=(3,)]
+    slope : float
+        Exponent with which the level of harmonics falls.
+    rasp : float
+        Level of noise.
+    """
 
-
-class Cuica(NamedTuple):
-    """One cuíca: pitch, length, formants, slope of the harmonics, and level of noise."""
-
-    pitch_hz: float
-    length_s: float
-    formants_hz: tuple[float, ...]
-    slope: float
-    rasp: float
+    def __init__(self, rng: Generator) -> None:
+        self.pitch_hz = log_uniform((260, 560), rng)
+        self.length_s = log_uniform((0.14, 0.4), rng)
+        self.formants_hz = np.sort(rng.uniform(350, 2600, 3))
+        self.slope = rng.uniform(0.7, 1.4)
+        self.rasp = rng.uniform(0.03, 0.12)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         samples = int(RATE * self.length_s * touch.length * rng.uniform(0.85, 1.15))
         share = np.linspace(0, 1, samples)
         bend = touch.semitones + touch.glide * rng.uniform(2, 6) * (np.sin(np.pi * share**0.7) - 0.6)
@@ -77,50 +69,45 @@ class Cuica(NamedTuple):
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
         sound = np.zeros(samples)
         middle = float(np.median(pitch))
-        for number in range(1, 13):
-            hz = number * middle
-            if hz > 9000:
-                break
-            near = sum(1 / (1 + ((hz - formant) / (0.2 * formant)) ** 2) for formant in self.formants_hz)
+        for number in range(1, min(12, int(9000 / middle)) + 1):
+            near = sum(1 / (1 + ((number * middle - formant) / (0.2 * formant)) ** 2) for formant in self.formants_hz)
             sound += number**-self.slope * (0.25 + near) * np.sin(number * phase)
         sound /= np.abs(sound).max()
         sound += self.rasp * band_noise(samples, (800, 6000), rng)
         return sound * _swell(samples, 0.008, 0.3, velocity)
 
 
-@dataclass(frozen=True)
-class WhistleType:
-    """The type of an apito, a samba whistle with a pea: ranges of parameters."""
+class Whistle:
+    """One apito, a samba whistle with a pea.
 
-    pitch_hz: Range = (1900, 3000)
-    length_s: Range = (0.2, 0.6)
-    level: float = 0.4
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        For its parameters.
 
-    def sample_params(self, rng: Generator) -> Whistle:
-        """Sample a whistle."""
-        return Whistle(
-            log_uniform(self.pitch_hz, rng),
-            log_uniform(self.length_s, rng),
-            rng.uniform(1.08, 1.25),
-            rng.uniform(22, 42),
-            rng.uniform(0, 0.9),
-            log_uniform((0.03, 0.25), rng),
-        )
+    Attributes
+    ----------
+    pitch_hz, length_s : float
+        Pitch and length of an open stroke.
+    second : float
+        Frequency ratio of its second note.
+    roll_hz, roll : float
+        Rate and depth of the roll.
+    breath : float
+        Level of breath noise.
+    """
 
-
-class Whistle(NamedTuple):
-    """One whistle: pitch, length, ratio of the second note, rate and depth of the roll, and level of breath noise."""
-
-    pitch_hz: float
-    length_s: float
-    second: float
-    roll_hz: float
-    roll: float
-    breath: float
+    def __init__(self, rng: Generator) -> None:
+        self.pitch_hz = log_uniform((1900, 3000), rng)
+        self.length_s = log_uniform((0.2, 0.6), rng)
+        self.second = rng.uniform(1.08, 1.25)
+        self.roll_hz = rng.uniform(22, 42)
+        self.roll = rng.uniform(0, 0.9)
+        self.breath = log_uniform((0.03, 0.25), rng)
 
     def strike(self, stroke: str, velocity: float, rng: Generator) -> Floats:
         """Synthesise one stroke at an arbitrary level: float64 [shape=(samples,)]."""
-        touch = TOUCHES[stroke]
+        touch = TOUCHES.get(stroke, _Touch())
         samples = int(RATE * self.length_s * touch.length * rng.uniform(0.85, 1.15))
         time = np.arange(samples) / RATE
         roll = np.sin(2 * np.pi * self.roll_hz * rng.uniform(0.9, 1.1) * time + rng.uniform(0, 6))
@@ -143,4 +130,4 @@ def _swell(samples: int, attack_s: float, release: float, velocity: float) -> Fl
     return envelope
 
 
-WHISTLES: dict[str, CuicaType | WhistleType] = {"cuica": CuicaType(), "whistle": WhistleType()}
+WHISTLES = {"cuica": SingleType(0.5, Cuica), "whistle": SingleType(0.4, Whistle)}
