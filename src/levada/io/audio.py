@@ -205,8 +205,6 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         If the suffix is unknown, the file exists, the disk is full, there are no samples, one of them is not
         finite, or the format cannot hold this rate or number of channels.
     """
-    import soundfile
-
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITTEN:
         raise InputError(
@@ -221,16 +219,13 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
     over = int((np.abs(sound) > 1).sum())
     if over:
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
-    container, codec = _WRITTEN[suffix]
     channels, length = sound.shape
-    with atomic_file(path, force=force) as temporary, _wrap_errors(Path(path), f"{channels} channels at {rate} Hz"):
-        with soundfile.SoundFile(
-            temporary, "w", samplerate=rate, channels=channels, format=container, subtype=codec
-        ) as file:
-            for start in range(0, length, BLOCK):  # libsndfile overflows the stack on long vorbis writes
-                file.write(np.clip(sound[:, start : start + BLOCK], -1, 1).T)
-        if soundfile.info(str(temporary)).frames != length:
-            raise InputError("could not be written as a whole: is the disk full?", path=path)
+    with (
+        atomic_file(path, force=force) as temporary,
+        open_writer(temporary, rate=rate, channels=channels, length=length, named=path) as write_block,
+    ):
+        for start in range(0, length, BLOCK):  # libsndfile overflows the stack on long vorbis writes
+            write_block(np.clip(sound[:, start : start + BLOCK], -1, 1))
 
 
 @contextmanager
@@ -239,19 +234,19 @@ def open_writer(
     *,
     rate: int,
     channels: int,
-    codec: str = "PCM_24",
+    codec: str | None = None,
     length: int = 0,
     named: str | Path | None = None,
 ) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
-    """Open a wav, flac or aiff file and yield a function that writes blocks.
+    """Open an audio file and yield a function that writes blocks.
 
     Parameters
     ----------
     path : path-like
         The file; a temporary one, as it is incomplete until the block ends.
     rate, channels : int
-    codec : str
-        "PCM_16", "PCM_24", or "FLOAT" where the container can hold that.
+    codec : str, optional
+        "PCM_16", "PCM_24", "FLOAT" or another one that the format can hold; by default the one that `write` uses.
     length : int
         Number of samples per channel, if known: a wav beyond 4 GB needs an RF64 header.
     named : path-like, optional
@@ -260,7 +255,7 @@ def open_writer(
     Yields
     ------
     callable
-        Takes float32 [shape=(channels, n)] for "FLOAT"; int32 of as many bits as `codec` has otherwise.
+        Takes float32 [shape=(channels, n)], or int32 of as many bits as `codec` has.
 
     Raises
     ------
@@ -269,22 +264,23 @@ def open_writer(
     """
     import soundfile
 
-    target, count = Path(named or path), 0
-    container = _WRITTEN[target.suffix.lower()][0]
+    target, count, what = Path(named or path), 0, f"{channels} channels at {rate} Hz"
+    container, usual = _WRITTEN[target.suffix.lower()]
+    codec = codec or usual
     if container == "WAV" and length * channels * 4 >= 1 << 32:
         container = "RF64"
-    with _wrap_errors(target, f"{channels} channels at {rate} Hz"):
+    with _wrap_errors(target, what):
         file = soundfile.SoundFile(path, "w", samplerate=rate, channels=channels, format=container, subtype=codec)
 
-    def write(piece: npt.NDArray[Any]) -> None:
+    def write_block(block: npt.NDArray[Any]) -> None:
         nonlocal count
-        count += piece.shape[1]
-        with _wrap_errors(target, "its samples"):
-            file.write(np.ascontiguousarray((piece << _UNUSED_BITS[codec] if codec in _UNUSED_BITS else piece).T))
+        count += block.shape[1]
+        with _wrap_errors(target, what):
+            file.write(np.ascontiguousarray((block << _UNUSED_BITS[codec] if block.dtype.kind == "i" else block).T))
 
     with file:
-        yield write
-    with _wrap_errors(target, "its samples"):
+        yield write_block
+    with _wrap_errors(target, what):
         if soundfile.info(str(path)).frames != count:
             raise InputError("could not be written as a whole: is the disk full?", path=target)
 

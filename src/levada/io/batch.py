@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
@@ -99,22 +100,12 @@ def find_recordings(folder: str | Path, *, out: Path) -> list[Path]:
     InputError
         If there is no such folder, or no recording in it.
     """
-    root = Path(folder)
-    if not root.is_dir():
+    if not Path(folder).is_dir():
         raise InputError("there is no such folder", path=folder)
-    found, own = [], None if out.resolve() == root.resolve() else out.resolve()
-    for path in root.rglob("*"):
-        inside = path.relative_to(root)
-        if path.suffix.lower() not in audio.SUFFIXES or not path.is_file():
-            continue
-        if any(part.startswith(".") for part in inside.parts) or any(one.suffix == ".stems" for one in inside.parents):
-            continue
-        if own is not None and path.resolve().is_relative_to(own):
-            continue
-        found.append(path)
+    found, _ = _scan(Path(folder), out)
     if not found:
         raise InputError(f"holds no recordings ({', '.join(sorted(audio.SUFFIXES))})", path=folder)
-    return sorted(found)
+    return found
 
 
 def find_skipped(folder: Path, *, out: Path) -> dict[Path, str]:
@@ -129,30 +120,35 @@ def find_skipped(folder: Path, *, out: Path) -> dict[Path, str]:
     -------
     dict of Path to str
     """
-    found = dict[Path, str]()
+    return _scan(folder, out)[1]
+
+
+def _scan(root: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Find the recordings below a folder, and what is skipped although it may hold audio, with the reason."""
+    recordings, skipped = list[Path](), dict[Path, str]()
 
     def unreadable(error: OSError) -> None:
-        found[Path(error.filename)] = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        skipped[Path(error.filename)] = f"cannot be read: {(error.strerror or str(error)).lower()}"
 
-    for name, folders, files in os.walk(folder, onerror=unreadable):
+    for name, folders, files in os.walk(root, onerror=unreadable):
         place = Path(name)
         folders[:] = [
             one
             for one in folders
             if not one.startswith(".") and not one.endswith(".stems") and (place / one).resolve() != out.resolve()
         ]
-        found |= {
-            place / one: "is a link to a folder, which is not followed" for one in folders if (place / one).is_symlink()
-        }
-        for one in files:
-            suffix = Path(one).suffix.lower()
-            if one.startswith("."):
-                continue
-            if suffix in audio.SUFFIXES and not (place / one).is_file():
-                found[place / one] = "is a link to nothing, or no ordinary file"
+        for path in (place / one for one in folders):
+            if path.is_symlink():
+                skipped[path] = "is a link to a folder, which is not followed"
+        for path in (place / one for one in files if not one.startswith(".")):
+            suffix = path.suffix.lower()
+            if suffix in audio.SUFFIXES and path.is_file():
+                recordings.append(path)
+            elif suffix in audio.SUFFIXES:
+                skipped[path] = "is a link to nothing, or no ordinary file"
             elif suffix in UNSUPPORTED:
-                found[place / one] = f"{suffix} is not read; convert it to wav or flac"
-    return dict(sorted(found.items()))
+                skipped[path] = f"{suffix} is not read; convert it to wav or flac"
+    return sorted(recordings), dict(sorted(skipped.items()))
 
 
 def write_table(path: str | Path, report: BatchReport, *, force: bool = False) -> None:
@@ -341,9 +337,7 @@ def _names(items: Mapping[Path, str], root: Path, run_folder: RunFolder, suffix:
         if name and name.endswith(suffix):
             names[path] = name
             taken.add(name)
-    alike: dict[Path, int] = {}
-    for path in items:
-        alike[path.with_suffix("")] = alike.get(path.with_suffix(""), 0) + 1
+    alike = Counter(path.with_suffix("") for path in items)
     for path in items:
         if path not in names:
             whole, short = (one.relative_to(root).as_posix() for one in (path, path.with_suffix("")))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import InputError, quiet
 from levada.io import audio
 from levada.io.audio_backends import open_audio
 from levada.io.containers import copy_broadcast
@@ -29,7 +29,6 @@ from levada.separation.stft import Stft
 __all__ = ["SUFFIXES", "Separated", "outputs", "separate_file"]
 
 Floats32 = npt.NDArray[np.float32]
-Write = Callable[[npt.NDArray[Any]], None]
 
 SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 """Suffixes of the formats that stems can be written in."""
@@ -209,12 +208,6 @@ def _measure(source: Path, rate: int, channels: int, codec: str) -> _Properties:
     return _Properties(rate, channels, codec, length, level, peak)
 
 
-def _copy_broadcast(source: Path, files: Sequence[Path]) -> None:
-    for file in files:
-        if file.exists():
-            copy_broadcast(source, file)
-
-
 def _write(
     source: Path,
     separator: SeparatorLike,
@@ -230,34 +223,34 @@ def _write(
     names = {name: name + ending for name in wanted}
     instruments = [name for group in wanted.values() for name in group]
     whole = sorted(instruments) == sorted(separator.instruments)  # the files sum to the mixture
-    n_clipped = done = 0
-    temporary_files = atomic_files(folder, list(names.values()), source=source, force=force)
-    with temporary_files as temporary, ExitStack() as stack, _without_warnings():
-        if ending == ".wav":
-            stack.callback(_copy_broadcast, source, [temporary / name for name in names.values()])  # after the writers
-        writers: list[Write] = [
-            stack.enter_context(
-                audio.open_writer(
-                    temporary / name, rate=properties.rate, channels=properties.channels, codec=kind,
-                    length=properties.length,
-                    named=folder / name,
+    rate, n_clipped, done = properties.rate, 0, 0
+    with atomic_files(folder, list(names.values()), source=source, force=force) as temporary:
+        with ExitStack() as stack, quiet("levada.io.audio_backends"):  # which warned in the first reading
+            writers = [
+                stack.enter_context(
+                    audio.open_writer(
+                        temporary / name, rate=rate, channels=properties.channels, codec=kind,
+                        length=properties.length, named=folder / name,
+                    )
                 )
-            )
-            for name in names.values()
-        ]  # fmt: skip
-        pieces = audio.read_blocks(source, block_s=BLOCK_S)
-        for stems in separator.stream(pieces, properties.rate, level=properties.level):
-            sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
-            if kind in FULL:
-                sounds, clipped = _rounded(sounds, FULL[kind], exact=whole)
-                if clipped and ending != ".flac":
-                    raise _Clipped
-                n_clipped += clipped
-            for write, sound in zip(writers, sounds, strict=True):
-                write(sound)
-            done += sounds[0].shape[1]
-            if progress is not None:
-                progress(round(done / properties.rate), round(properties.length / properties.rate))
+                for name in names.values()
+            ]  # fmt: skip
+            pieces = audio.read_blocks(source, block_s=BLOCK_S)
+            for stems in separator.stream(pieces, rate, level=properties.level):
+                sounds = [_sum(stems[name] for name in group) for group in wanted.values()]
+                if kind in FULL:
+                    sounds, clipped = _rounded(sounds, FULL[kind], exact=whole)
+                    if clipped and ending != ".flac":
+                        raise _Clipped
+                    n_clipped += clipped
+                for write, sound in zip(writers, sounds, strict=True):
+                    write(sound)
+                done += sounds[0].shape[1]
+                if progress is not None:
+                    progress(round(done / rate), round(properties.length / rate))
+        if ending == ".wav":
+            for name in names.values():
+                copy_broadcast(source, temporary / name)
     if n_clipped:
         _log.warning(
             "%s: %d samples of stems are beyond full scale, which flac cannot represent: the excess is in the other "
@@ -286,18 +279,3 @@ def _rounded(sounds: Sequence[Floats32], full: int, *, exact: bool) -> tuple[lis
             rest -= fuller - clipped[number]
             clipped[number] = fuller
     return clipped, n_clipped
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Suppress warnings about a recording that were printed when it was read first."""
-    log = logging.getLogger("levada.io.audio_backends")
-
-    def silent(_: logging.LogRecord) -> bool:
-        return False
-
-    log.addFilter(silent)
-    try:
-        yield
-    finally:
-        log.removeFilter(silent)

@@ -25,6 +25,7 @@ from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
 from levada.io.text import escape_csv_cell
 from levada.separation.remix.solos import (
+    BARE,
     FEWEST,
     BeatEstimator,
     Solo,
@@ -136,13 +137,22 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """The plan of a mixture."""
+    """The plan of a mixture; tempo and metre are 0 where solos are mixed without regard to their beats."""
 
     place: Path
     parts: tuple[_Part, ...]
     tempo_bpm: float
     metre: int
     seed: tuple[int, ...]
+
+    def beats(self, seconds: float) -> Beats:
+        """Return the beats of the mixture: whole bars."""
+        if not self.tempo_bpm:
+            return Beats([])
+        size = self.metre or BARE
+        bars = max(1, round(seconds * self.tempo_bpm / 60 / size))
+        number = np.arange(bars * size + 1)
+        return Beats(LEAD_S + number * 60 / self.tempo_bpm, number % size + 1 if self.metre else 0 * number)
 
 
 def remix(
@@ -189,44 +199,35 @@ def remix(
         raise InputError("holds fewer than two instruments, and a mixture needs two", path=corpus.root)
     config = _config(solos, settings, tracker)
     with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as run:
-        return _remixed(run, corpus, solos, settings, tracker, progress)
-
-
-def _remixed(
-    run: RunFolder, corpus: Corpus[Multitrack], solos: Sequence[Solo], settings: RemixSettings,
-    tracker: BeatEstimator | None, progress: Callable[[int, int], None] | None,
-) -> Remixed:  # fmt: skip
-    """Plan the mixtures, and write those that are missing."""
-    out = run.path
-    views, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
-    if settings.coherent and not views:
-        raise InputError(f"holds no solo that can be aligned to beats: {'; '.join(left_out)}", path=corpus.root)
-    usable = [solo for solo in solos if solo in views or not settings.coherent]
-    parts = _split(usable, views, settings, corpus.root)
-    plans = [
-        mixture
-        for number, (part, members) in enumerate(parts.items(), start=len(parts) - 1)
-        for mixture in _plan(out / part, members, views, settings, corpus.root, number)
-    ]
-    texts = _text_files(out, corpus, parts, plans, settings)
-    for name, text in texts.items():
-        run.write_text(name, text)
-    rate = max(audio_info(path).rate for solo in usable for path in solo.files)
-    width = max(solo.song.width for solo in usable)
-    channels = 1 if settings.rooms else width
-    items = {one.place: one.place.relative_to(out).as_posix() for one in plans}
-    written, kept = list[Path](), [place for place, item in items.items() if run.is_done(item)]
-    for mixture in plans:
-        if mixture.place not in kept:
-            with run.writing(items[mixture.place]) as temporary:
-                _write(mixture, settings, temporary / items[mixture.place], rate, channels)
-            written.append(mixture.place)
-        if progress is not None:
-            progress(len(written) + len(kept), len(plans))
-    run.remove_others([*texts, *items.values()])
+        views, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
+        if settings.coherent and not views:
+            raise InputError(f"holds no solo that can be aligned to beats: {'; '.join(left_out)}", path=corpus.root)
+        usable = [solo for solo in solos if solo in views or not settings.coherent]
+        planner = _Planner(settings, views, corpus.root)
+        parts = planner.split(usable)
+        plans = [
+            mixture
+            for number, (part, members) in enumerate(parts.items(), start=len(parts) - 1)
+            for mixture in planner.mixtures(out / part, members, number)
+        ]
+        texts = _text_files(out, corpus, parts, plans, settings)
+        for name, text in texts.items():
+            run.write_text(name, text)
+        rate = max(audio_info(path).rate for solo in usable for path in solo.files)
+        width = max(solo.song.width for solo in usable)
+        channels = 1 if settings.rooms else width
+        items = {one.place: one.place.relative_to(out).as_posix() for one in plans}
+        written, kept = list[Path](), [place for place, item in items.items() if run.is_done(item)]
+        for mixture in plans:
+            if mixture.place not in kept:
+                with run.writing(items[mixture.place]) as temporary:
+                    _write(mixture, settings, temporary / items[mixture.place], rate, channels)
+                written.append(mixture.place)
+            if progress is not None:
+                progress(len(written) + len(kept), len(plans))
+        run.remove_others([*texts, *items.values()])
     used = {part.solo.id for mixture in plans for part in mixture.parts}
-    unused = [solo.id for solo in views if solo.id not in used]
-    if unused and settings.coherent:
+    if unused := [solo.id for solo in views if solo.id not in used]:
         left_out.append(f"in no mixture, by chance or because of their tempo: {', '.join(unused)}")
     groups = tuple(part or corpus.name for part in parts)
     return Remixed(out, tuple(written), tuple(kept), tuple(left_out), groups, rate, channels, width)
@@ -264,178 +265,160 @@ def _views(
     return views, left_out
 
 
-def _split(
-    solos: Sequence[Solo], views: Mapping[Solo, tuple[View, ...]], settings: RemixSettings, root: Path
-) -> dict[str, list[Solo]]:
-    """Split solos by group into training and test, or two halves; each part is mixed separately."""
-    groups = sorted({solo.group for solo in solos})
-    if settings.test == 0 or (settings.test is None and min(len(groups), settings.mixtures) < 2):
-        return {"": list(solos)}
-    if len(groups) < 2:
-        raise InputError("all solos are of one group and cannot be split: leave out --test")
-    names, share = (HALVES, 0.5) if settings.test is None else (("train", "test"), settings.test)
-    count = min(len(groups) - 1, max(1, round(share * len(groups))))
-    rng = np.random.default_rng([settings.seed, 1])
-    for _ in range(TRIES):
-        second = {groups[int(index)] for index in rng.permutation(len(groups))[:count]}
-        parts = {
-            names[0]: [solo for solo in solos if solo.group not in second],
-            names[1]: [solo for solo in solos if solo.group in second],
-        }
-        if all(_can_mix(members, views, settings) for members in parts.values()):
-            return parts
-    if settings.test is None:
-        return {"": list(solos)}
-    raise InputError(
-        "no split by groups has two instruments that can be mixed in each part: add groups, or leave out --test",
-        path=root,
-    )
+@dataclass(frozen=True, eq=False)
+class _Planner:
+    """The choice of the solos of each mixture.
 
+    Parameters
+    ----------
+    settings : RemixSettings
+    views : mapping of Solo to tuple of View
+        The bars of each solo; empty where solos are mixed without regard to their beats.
+    root : Path
+        The folder of the solos, for messages.
+    """
 
-def _can_mix(solos: Sequence[Solo], views: Mapping[Solo, tuple[View, ...]], settings: RemixSettings) -> bool:
-    """Whether two instruments can be mixed."""
-    if not settings.coherent:
-        return len({solo.instrument for solo in solos}) > 1
-    candidates = [view for solo in solos for view in views[solo]]
-    return any(_partners(view, candidates, settings) for view in _starts(candidates, settings))
+    settings: RemixSettings
+    views: Mapping[Solo, tuple[View, ...]]
+    root: Path
 
-
-def _starts(views: Sequence[View], settings: RemixSettings) -> list[View]:
-    """Return the views whose tempo a mixture may have."""
-    low, high = settings.tempo_bpm or (0.0, np.inf)
-    return [view for view in views if low <= view.tempo_bpm <= high]
-
-
-def _partners(one: View, views: Sequence[View], settings: RemixSettings) -> list[View]:
-    """Return views of other instruments that can be stretched to the tempo and have the metre of one."""
-    return [
-        view
-        for view in views
-        if view.metre == one.metre
-        and abs(one.tempo_bpm / view.tempo_bpm - 1) <= settings.stretch
-        and view.solo.instrument != one.solo.instrument
-    ]
-
-
-def _plan(
-    folder: Path,
-    solos: Sequence[Solo],
-    views: Mapping[Solo, tuple[View, ...]],
-    settings: RemixSettings,
-    root: Path,
-    part: int,
-) -> list[_Mixture]:
-    """Plan the mixtures of one part of the split."""
-    second = round((0.5 if settings.test is None else settings.test) * settings.mixtures)
-    count = max(1, (settings.mixtures, settings.mixtures - second, second)[part])
-    if len({solo.instrument for solo in solos}) < 2:
-        raise InputError("holds fewer than two instruments that can be mixed", path=root)
-    plans = []
-    for number in range(1, count + 1):
-        seed = (settings.seed, 2, part, number)
-        rng = np.random.default_rng(seed)
-        parts, tempo, metre = (
-            _choose_coherent(solos, views, settings, rng, root)
-            if settings.coherent
-            else (_choose_random(solos, settings, rng), 0.0, 0)
+    def split(self, solos: Sequence[Solo]) -> dict[str, list[Solo]]:
+        """Split solos by group into training and test, or two halves; each part is mixed separately."""
+        settings, groups = self.settings, sorted({solo.group for solo in solos})
+        if settings.test == 0 or (settings.test is None and min(len(groups), settings.mixtures) < 2):
+            return {"": list(solos)}
+        if len(groups) < 2:
+            raise InputError("all solos are of one group and cannot be split: leave out --test")
+        names = HALVES if settings.test is None else ("train", "test")
+        count = min(len(groups) - 1, max(1, round(self._test_size * len(groups))))
+        rng = np.random.default_rng([settings.seed, 1])
+        for _ in range(TRIES):
+            second = {groups[int(index)] for index in rng.permutation(len(groups))[:count]}
+            parts = {
+                names[0]: [solo for solo in solos if solo.group not in second],
+                names[1]: [solo for solo in solos if solo.group in second],
+            }
+            if all(self._can_mix(members) for members in parts.values()):
+                return parts
+        if settings.test is None:
+            return {"": list(solos)}
+        raise InputError(
+            "no split by groups has two instruments that can be mixed in each part: add groups, or leave out --test",
+            path=self.root,
         )
-        plans.append(_Mixture(folder / f"mix-{number:03}", tuple(parts), tempo, metre, seed))
-    return plans
 
+    def mixtures(self, folder: Path, solos: Sequence[Solo], part: int) -> list[_Mixture]:
+        """Plan the mixtures of one part of the split: 0 for all solos, 1 for the first part, 2 for the second."""
+        if len({solo.instrument for solo in solos}) < 2:
+            raise InputError("holds fewer than two instruments that can be mixed", path=self.root)
+        total = self.settings.mixtures
+        second = round(self._test_size * total)
+        plans = []
+        for number in range(1, max(1, (total, total - second, second)[part]) + 1):
+            seed = (self.settings.seed, 2, part, number)
+            choose = self._coherent if self.settings.coherent else self._random
+            parts, tempo_bpm, metre = choose(solos, np.random.default_rng(seed))
+            plans.append(_Mixture(folder / f"mix-{number:03}", tuple(parts), tempo_bpm, metre, seed))
+        return plans
 
-def _choose_coherent(
-    solos: Sequence[Solo],
-    views: Mapping[Solo, tuple[View, ...]],
-    settings: RemixSettings,
-    rng: Generator,
-    root: Path,
-) -> tuple[list[_Part], float, int]:
-    """Choose a solo, and others that can be stretched to its tempo."""
-    candidates = [view for solo in solos for view in views[solo]]
-    starts = _starts(candidates, settings)
-    for index in rng.permutation(len(starts)):
-        one = starts[int(index)]
-        fits = _partners(one, candidates, settings)
-        names = sorted({view.solo.instrument for view in fits})
-        if not names:
-            continue
-        wanted = int(rng.integers(1, min(len(names), settings.most - 1) + 1))
-        chosen = [one]
-        for name in rng.permutation(names)[:wanted]:
-            options = [view for view in fits if view.solo.instrument == name]
-            chosen.append(options[int(rng.integers(len(options)))])
-        parts = [_Part(view.solo, view, float(rng.integers(view.bars))) for view in chosen]
-        return parts, one.tempo_bpm, one.metre
-    tempi = ", ".join(f"{views[solo][0].solo.id} {views[solo][0].tempo_bpm:.0f}" for solo in solos)
-    raise InputError(
-        f"no two instruments have a tempo and a metre in common within {settings.stretch:.0%} ({tempi} bpm); a larger "
-        "--stretch, or --incoherent, mixes them",
-        path=root,
-    )
+    @property
+    def _test_size(self) -> float:
+        return 0.5 if self.settings.test is None else self.settings.test
 
+    def _can_mix(self, solos: Sequence[Solo]) -> bool:
+        """Whether two instruments can be mixed."""
+        if not self.settings.coherent:
+            return len({solo.instrument for solo in solos}) > 1
+        candidates = [view for solo in solos for view in self.views[solo]]
+        return any(self._partners(view, candidates) for view in self._starts(candidates))
 
-def _choose_random(solos: Sequence[Solo], settings: RemixSettings, rng: Generator) -> list[_Part]:
-    """Choose solos of different instruments, and a random span of each."""
-    names = sorted({solo.instrument for solo in solos})
-    count = int(rng.integers(2, min(len(names), settings.most) + 1))
-    parts = []
-    for name in rng.permutation(names)[:count]:
-        options = [solo for solo in solos if solo.instrument == name]
-        solo = options[int(rng.integers(len(options)))]
-        parts.append(_Part(solo, None, float(rng.uniform(0, max(0.0, solo.song.duration_s - settings.seconds)))))
-    return parts
+    def _starts(self, views: Sequence[View]) -> list[View]:
+        """Return the views whose tempo a mixture may have."""
+        low, high = self.settings.tempo_bpm or (0.0, np.inf)
+        return [view for view in views if low <= view.tempo_bpm <= high]
 
+    def _partners(self, one: View, views: Sequence[View]) -> list[View]:
+        """Return views of other instruments that can be stretched to the tempo and have the metre of one."""
+        return [
+            view
+            for view in views
+            if view.metre == one.metre
+            and abs(one.tempo_bpm / view.tempo_bpm - 1) <= self.settings.stretch
+            and view.solo.instrument != one.solo.instrument
+        ]
 
-def _grid(mixture: _Mixture, settings: RemixSettings) -> Beats:
-    """Return the beats of a mixture: whole bars."""
-    size = mixture.metre or 4
-    bars = max(1, round(settings.seconds * mixture.tempo_bpm / 60 / size))
-    number = np.arange(bars * size + 1)
-    positions = number % size + 1 if mixture.metre else 0 * number
-    return Beats(LEAD_S + number * 60 / mixture.tempo_bpm, positions)
+    def _coherent(self, solos: Sequence[Solo], rng: Generator) -> tuple[list[_Part], float, int]:
+        """Choose a solo, and others that can be stretched to its tempo."""
+        candidates = [view for solo in solos for view in self.views[solo]]
+        starts = self._starts(candidates)
+        for index in rng.permutation(len(starts)):
+            one = starts[int(index)]
+            fits = self._partners(one, candidates)
+            names = sorted({view.solo.instrument for view in fits})
+            if not names:
+                continue
+            wanted = int(rng.integers(1, min(len(names), self.settings.most - 1) + 1))
+            chosen = [one]
+            for name in rng.permutation(names)[:wanted]:
+                options = [view for view in fits if view.solo.instrument == name]
+                chosen.append(options[int(rng.integers(len(options)))])
+            parts = [_Part(view.solo, view, float(rng.integers(view.bars))) for view in chosen]
+            return parts, one.tempo_bpm, one.metre
+        tempi = ", ".join(f"{self.views[solo][0].solo.id} {self.views[solo][0].tempo_bpm:.0f}" for solo in solos)
+        raise InputError(
+            f"no two instruments have a tempo and a metre in common within {self.settings.stretch:.0%} ({tempi} bpm); "
+            "a larger --stretch, or --incoherent, mixes them",
+            path=self.root,
+        )
+
+    def _random(self, solos: Sequence[Solo], rng: Generator) -> tuple[list[_Part], float, int]:
+        """Choose solos of different instruments, and a random span of each."""
+        names = sorted({solo.instrument for solo in solos})
+        count = int(rng.integers(2, min(len(names), self.settings.most) + 1))
+        parts = []
+        for name in rng.permutation(names)[:count]:
+            options = [solo for solo in solos if solo.instrument == name]
+            solo = options[int(rng.integers(len(options)))]
+            start_s = float(rng.uniform(0, max(0.0, solo.song.duration_s - self.settings.seconds)))
+            parts.append(_Part(solo, None, start_s))
+        return parts, 0.0, 0
 
 
 def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, channels: int) -> None:
     """Read, mix and write one mixture."""
     rng = np.random.default_rng((*mixture.seed, 3))
-    grid = _grid(mixture, settings) if settings.coherent else Beats([])
-    end_s = float(grid.times_s[-1]) if settings.coherent else settings.seconds
-    length = round(end_s * rate)
+    beats = mixture.beats(settings.seconds)
+    length = round((float(beats.times_s[-1]) if len(beats) else settings.seconds) * rate)
     sounds = {}
     for part in mixture.parts:
         if part.view is not None:
-            sound = part.view.play(grid.times_s, int(part.first), length, rate=rate, channels=channels)
+            sound = part.view.play(beats.times_s, int(part.first), length, rate=rate, channels=channels)
         else:
             samples = part.solo.read(part.first, part.first + settings.seconds, rate=rate, channels=channels)
             sound = np.pad(samples[:, :length], ((0, 0), (0, max(0, length - samples.shape[1]))))
         rms = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
         sounds[part.solo.instrument] = sound * np.float32(LOUD / max(rms, 1e-6))
-    stems = (
-        {
-            name: stem[None]
-            for name, stem in mix_down({name: [sound[0]] for name, sound in sounds.items()}, rng=rng, rate=rate).items()
-        }
-        if settings.rooms
-        else _levelled(sounds, rng)
-    )
+    if settings.rooms:
+        placed = mix_down({name: [sound[0]] for name, sound in sounds.items()}, rng=rng, rate=rate)
+        stems = {name: stem[None] for name, stem in placed.items()}
+    else:
+        stems = _levelled(sounds, rng)
     folder.mkdir(parents=True)
     for name, stem in stems.items():
         audio.write(folder / f"{name}.wav", stem, rate=rate)
-    if settings.coherent:
-        write_beats(folder / "mixture.beats", grid)
-    sources = {part.solo.id: _source(part.solo) for part in mixture.parts}
+    if len(beats):
+        write_beats(folder / "mixture.beats", beats)
+    sources = {  # so that a solo and its mixtures are recognised as the same recording
+        part.solo.id: {
+            "instrument": part.solo.instrument,
+            "group": part.solo.group,
+            "duration_s": part.solo.song.duration_s,
+            "sha256": list(part.solo.song.stem_hashes),
+        }
+        for part in mixture.parts
+    }
     (folder / SOLOS).write_text(json.dumps(sources, indent=1) + "\n", encoding="utf-8")
     audio.write(folder / "mixture.wav", np.sum([*stems.values()], axis=0, dtype=np.float32), rate=rate)
-
-
-def _source(solo: Solo) -> dict[str, object]:
-    """Describe a solo of a mixture, so that both are recognised as the same recording."""
-    return {
-        "instrument": solo.instrument,
-        "group": solo.group,
-        "duration_s": solo.song.duration_s,
-        "sha256": list(solo.song.stem_hashes),
-    }
 
 
 def _levelled(sounds: Mapping[str, Floats32], rng: Generator) -> dict[str, Floats32]:
@@ -458,30 +441,23 @@ def _config(solos: Sequence[Solo], settings: RemixSettings, tracker: BeatEstimat
     return {"settings": asdict(settings), "tracker": name, "solos": identities}
 
 
-def _groups(parts: Collection[str], name: str) -> dict[str, str]:
-    """Return ``[groups]`` of a folder of mixtures, as patterns that match as soon as there is a first mixture."""
-    first, *others = parts
-    return {f"{first}/*": first, "*": others[0]} if others else {"*": first or name}
-
-
 def _text_files(
     out: Path, corpus: Corpus[Multitrack], parts: Collection[str], plans: Sequence[_Mixture], settings: RemixSettings
 ) -> dict[str, str]:
     """Return text files by name: ``corpus.toml`` with the licence, and a table with the source of each stem."""
     how = "on one beat" if settings.coherent else "without regard to their beats"
-    entries = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": corpus.citation}
-    entries["citation"] = f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()
-    texts = dict[str, str]()
-    for folder, groups in {
-        out: _groups(parts, corpus.name),
-        **{out / part: {"*": part} for part in parts if part},
-    }.items():
-        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entries.items() if value]
-        lines += [
-            "\n[groups]\n",
-            *(f"{json.dumps(pattern)} = {json.dumps(group)}\n" for pattern, group in groups.items()),
-        ]
-        texts[(folder / TOML).relative_to(out).as_posix()] = "".join(lines)
+    citation = f"Mixed by levada from solos of {corpus.name}, {how}. {corpus.citation}".strip()
+    entries = {"name": f"{corpus.name}, remixed", "licence": corpus.licence, "citation": citation}
+    first, *others = parts
+    groups = {  # of each folder, as patterns that match as soon as there is a first mixture
+        "": {f"{first}/*": first, "*": others[0]} if others else {"*": first or corpus.name},
+        **{f"{part}/": {"*": part} for part in parts if part},
+    }
+    head = "".join(f"{key} = {_quoted(value)}\n" for key, value in entries.items() if value) + "\n[groups]\n"
+    texts = {
+        folder + TOML: head + "".join(f"{_quoted(pattern)} = {_quoted(group)}\n" for pattern, group in table.items())
+        for folder, table in groups.items()
+    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["mixture", "instrument", "solo", "group", "from", "tempo_bpm", "tempo_before_bpm"])
@@ -494,3 +470,8 @@ def _text_files(
             cells = (place, part.solo.instrument, part.solo.id, part.solo.group, f"{start:.3f}", after, before)
             writer.writerow(map(escape_csv_cell, cells))
     return {**texts, RECORD: text.getvalue()}
+
+
+def _quoted(text: str) -> str:
+    """Write a string of TOML."""
+    return json.dumps(text, ensure_ascii=False)
