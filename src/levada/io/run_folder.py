@@ -420,17 +420,11 @@ def unchanged_files(folder: Path, *, kind: str) -> set[Path]:
     InputError
         If the manifest is damaged.
     """
-    found, (header, entries) = set[Path](), _read_manifest(folder)
+    header, entries = _read_manifest(folder)
     if header is None or header["kind"] != kind:
-        return found
-    for entry in entries:
-        for name, state in entry.files.items():
-            path = folder / name
-            if _is_unchanged(path, state):
-                found.add(path)
-            else:
-                found.discard(path)
-    return found
+        return set()
+    states = {folder / name: state for entry in entries for name, state in entry.files.items()}  # the newest of each
+    return {path for path, state in states.items() if _is_unchanged(path, state)}
 
 
 def _confined(entry: Entry) -> Entry:

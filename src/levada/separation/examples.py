@@ -399,12 +399,8 @@ def sample_spectra(
     Parameters
     ----------
     dataset : StemDataset
-    length : int
-        In samples.
-    rate : int
-        In Hz.
-    config : StemAugmentation
-    rng : numpy.random.Generator
+    length, rate, config, rng
+        See `levada.separation.augmentation.augment`.
 
     Returns
     -------

@@ -48,6 +48,7 @@ def separate_folder(
     Returns
     -------
     BatchReport
+        As of `levada.io.batch.process_folder`.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,9 @@ def mask_separator(
         stride_frames=getattr(model, "stride_frames", 1),
         identity=stems_identity,
         trained_on=trained_on or {},
-        restrict=partial(_restrict, model, name, sources, identity, trained_on),
+        restrict=partial(
+            _restrict, partial(mask_separator, model, name=name, identity=identity, trained_on=trained_on), sources
+        ),
     )
 
 
@@ -86,14 +88,12 @@ def oracle(
         The true stems.
     mixture : float32 [shape=(channels, samples)]
     rate : int
-        In Hz.
     bands : bool
         Whether masks are the same for all bins of a band, as a mask network's are.
 
     Returns
     -------
     dict of str to float32 [shape=(channels, samples)]
-        They sum to the mixture.
 
     Raises
     ------
@@ -133,16 +133,10 @@ def _rows(available: Sequence[str], sources: Mapping[str, str]) -> list[int]:
 
 
 def _restrict(
-    model: Any,
-    name: str,
-    sources: Mapping[str, str],
-    identity: str,
-    trained_on: Spans | None,
-    instruments: Sequence[str],
+    separator_of: Callable[..., MaskSeparator], sources: Mapping[str, str], instruments: Sequence[str]
 ) -> MaskSeparator:
     """Return the separator of some of the instruments."""
-    chosen = {one: sources[one] for one in instruments}
-    return mask_separator(model, name=name, instruments=chosen, identity=identity, trained_on=trained_on)
+    return separator_of(instruments={one: sources[one] for one in instruments})
 
 
 def _of_bands(net: Any, rows: list[int], power: Floats32, level: float, rate: int) -> Floats32:

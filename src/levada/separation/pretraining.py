@@ -104,14 +104,10 @@ def pretrain_separator(
     Parameters
     ----------
     settings : StemPretrainSettings
-    out, force, progress
-        See `levada.learning.adaptation.train_into`.
     workers : int
         Processes that render.
-
-    Returns
-    -------
-    Weights
+    out, force, progress
+        See `levada.learning.adaptation.train_into`.
     """
     import torch
 

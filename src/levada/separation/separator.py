@@ -184,21 +184,15 @@ class Separator(LoadedModel):
         Parameters
         ----------
         path : path-like
+            The recording.
         folder : path-like
-            It is made if it does not exist.
-        force : bool
-            Whether files that exist may be replaced.
-        progress : callable, optional
-            Called with the seconds done, and of how many.
+            Where the stems are written; it is created if it does not exist.
+        force, progress
+            As of `levada.separation.files.separate_file`.
 
         Returns
         -------
         Separated
-
-        Raises
-        ------
-        InputError
-            If the recording cannot be read, or the files cannot be written.
         """
         from levada.separation.files import separate_file
 
@@ -237,20 +231,12 @@ class Separator(LoadedModel):
             As `Corpus.sample` returns them.
         strategy : str
             "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), "unet" or "scratch".
-        steps, learning_rate : optional
-            Of the training; the strategy's own by default.
+        steps, learning_rate, seed
+            Of the training; the first two are the strategy's own by default.
         layers : sequence of str
-            Only layers whose names begin so are trained; all by default.
-        seed : int
-        out : path-like, optional
-            The folder of the adapted model. A training that is stopped goes on from there when it is called again.
-        force : bool
-            Whether a model that exists in `out` may be replaced.
-        log_to : sequence of {"tensorboard", "wandb"}
-            Where losses are logged beside the CSV file; needs `out`.
-        progress : callable, optional
-            Called with steps done, of how many, and the loss. An exception raised in it cancels; with `out` the steps
-            that are done are kept.
+            Prefixes of the names of the layers that are trained; all by default.
+        out, force, log_to, progress
+            As of `levada.BeatTracker.adapt`.
 
         Returns
         -------

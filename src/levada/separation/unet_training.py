@@ -69,14 +69,8 @@ def train_unet(
     instruments : tuple of str
         Two or more, each of which gets a mask; masks sum to one.
     settings : UNetTraining
-    folder : path-like
-        For the log and the checkpoint: see `levada.learning.training.fit`.
-    progress : callable, optional
-        Called with the steps done, all steps and the loss.
-
-    Returns
-    -------
-    UNet
+    folder, progress
+        See `levada.learning.training.fit`.
     """
     torch.manual_seed(settings.seed)
     net = UNet(UNetSettings(instruments, settings.channels, settings.bins, settings.dropout))

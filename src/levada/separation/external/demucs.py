@@ -200,19 +200,12 @@ def weights(name: str | Path) -> Weights:
     Parameters
     ----------
     name : str or path-like
-        A model folder of levada, a file of its authors (.safetensors), or a name on the hub ("htdemucs"), which is
-        downloaded once.
-
-    Returns
-    -------
-    Weights
+        A model folder of levada, or what `read_checkpoint` reads.
 
     Raises
     ------
-    MissingExtra
-        If demucs is not installed.
     InputError
-        If there is no such model, it is damaged or not of Demucs, or cannot be downloaded.
+        As for `levada.learning.weights.load` or `read_checkpoint`.
     """
     if Path(name).is_dir():
         return model_weights.load(name, networks={HTDemucs.kind: (HTDemucs, HTDemucsSettings)})
@@ -223,7 +216,7 @@ def adapt(
     spans: Sequence[Span[Multitrack]],
     *,
     base: Weights,
-    settings: DemucsSettings | None = None,
+    settings: DemucsSettings = DemucsSettings(),
     folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:
@@ -236,24 +229,15 @@ def adapt(
     spans : sequence of Span[Multitrack]
     base : Weights
         Of Demucs, with any instruments; those of the same voice initialise the new ones.
-    settings : DemucsSettings, optional
-    folder : path-like
-        For the log and the checkpoint: see `levada.learning.training.fit`.
-    progress : callable, optional
-        Called with the steps done, all steps and the loss.
-
-    Returns
-    -------
-    Weights
+    settings : DemucsSettings
+    folder, progress
+        See `levada.learning.training.fit`.
 
     Raises
     ------
-    MissingExtra
-        If demucs or lightning are not installed.
     InputError
         If the base is another network, or as for `levada.learning.training.fit`.
     """
-    settings = settings or DemucsSettings()
     if not isinstance(base.net, HTDemucs):
         raise InputError(f"{base.card.name} is not a network of Demucs")
     net = base.net.with_instruments(sorted({name for span in spans for name in span.track.instruments}))

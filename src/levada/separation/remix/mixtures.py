@@ -43,9 +43,11 @@ __all__ = ["RemixSettings", "Remixed", "remix"]
 Floats32 = npt.NDArray[np.float32]
 Generator = np.random.Generator
 RECORD, TOML = "mixtures.csv", "corpus.toml"
-HALVES, TRIES = ("half-1", "half-2"), 50
-LEAD_S, LOUD = 0.1, 0.1
-PLAIN_DB, PEAK = 3.0, 0.7
+HALVES = ("half-1", "half-2")
+TRIES = 50  # random splits that are tried
+LEAD_S = 0.1  # before the first beat
+LOUD = 0.1  # root mean square of a solo
+PLAIN_DB, PEAK = 3.0, 0.7  # without a room: standard deviation of the levels, and the peak of the loudest
 
 
 @dataclass(frozen=True)
