@@ -96,6 +96,39 @@ def full_disk():
 
 
 @pytest.fixture
+def hide_module(monkeypatch):
+    """Make modules impossible to import, as if their libraries were not installed: ``hide_module("numba")``."""
+    import sys
+
+    def hide(*names: str) -> None:
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
+
+
+@pytest.fixture
+def in_tmp_path(monkeypatch, tmp_path) -> Path:
+    """The folder of the test, which is the current one too."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def home_in_tmp_path(monkeypatch, tmp_path) -> Path:
+    """The folder of the test, which is the user's home too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def cache_in_tmp_path(monkeypatch, tmp_path) -> Path:
+    """The folder of the test, which is where caches are kept too, also those of processes that the test starts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
 def no_ffmpeg(monkeypatch, tmp_path) -> None:
     """No program is found, ffmpeg neither."""
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -217,11 +216,11 @@ def test_both_products_give_the_same_bits() -> None:
         np.testing.assert_array_equal(best_product(impl, work=0)(weights)(scores), expected)
 
 
-def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba(hide_module) -> None:
     from levada.beat_tracking.decoder import recursion
 
     recursion._compiled_loop.cache_clear()
-    monkeypatch.setitem(sys.modules, "numba", None)
+    hide_module("numba")
     activations = heard(steady(100, 4), 4)
     assert decode_beats(activations, impl="auto") == decode_beats(activations, impl="numpy")
     with pytest.raises(MissingExtra, match=r"pip install 'levada\[fast\]'"):

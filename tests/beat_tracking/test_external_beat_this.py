@@ -3,7 +3,6 @@
 import math
 import pickle
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -173,9 +172,9 @@ class TestWeights:
         with pytest.raises(InputError, match="there is no checkpoint"):
             beat_this.weights(name)
 
-    def test_what_is_missing_is_said_before_anything_is_fetched(self, monkeypatch):
+    def test_what_is_missing_is_said_before_anything_is_fetched(self, hide_module, monkeypatch):
         monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_: pytest.fail("asked"))
-        monkeypatch.setitem(sys.modules, "beat_this.model.beat_tracker", None)
+        hide_module("beat_this.model.beat_tracker")
         with pytest.raises(MissingExtra, match="--no-deps beat-this"):
             beat_this.weights("final0")
 

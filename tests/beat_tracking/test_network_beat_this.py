@@ -202,9 +202,9 @@ class TestNetwork:
             BeatThisSettings(**{**vars(TINY), **wrong})
 
     @pytest.mark.parametrize("library", ["beat_this.model.beat_tracker", "rotary_embedding_torch"])
-    def test_what_is_missing_is_named_with_the_way_to_get_it(self, library, monkeypatch):
+    def test_what_is_missing_is_named_with_the_way_to_get_it(self, library, hide_module, monkeypatch):
         monkeypatch.delitem(sys.modules, "beat_this.model.beat_tracker")
-        monkeypatch.setitem(sys.modules, library, None)
+        hide_module(library)
         with pytest.raises(MissingExtra, match=r"pip install --no-deps beat-this") as error:
             BeatThis(TINY)
         assert "rotary-embedding-torch" in str(error.value)

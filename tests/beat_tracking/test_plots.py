@@ -103,9 +103,8 @@ class TestRefused:
         with pytest.raises(InputError, match="is a file"):
             plot_activations(tmp_path / "file" / "a.png", [panel()])
 
-    def test_without_matplotlib(self, tmp_path, monkeypatch):
-        import sys
+    def test_without_matplotlib(self, tmp_path, hide_module):
 
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        hide_module("matplotlib")
         with pytest.raises(MissingExtra, match=r"levada\[plot\]"):
             plot_activations(tmp_path / "a.png", [panel()])

@@ -144,8 +144,8 @@ def test_a_message_does_not_reach_the_terminal_raw(levada, tmp_path):
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "99999999999999999999"])
 @pytest.mark.parametrize("command", [["adapt", "x", "-o", "m"], ["evaluate", "x"], ["render", "candombe", "-o", "r"]])
-def test_a_seed_that_no_generator_takes_is_refused(levada, tmp_path, monkeypatch, command, seed):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("in_tmp_path")
+def test_a_seed_that_no_generator_takes_is_refused(levada, command, seed):
     code, _, err = levada(*command, "--seed", seed)
     assert code == 2
     assert "seed" in err

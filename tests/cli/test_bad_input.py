@@ -60,8 +60,8 @@ class TestFolders:
         [("track", "-o", "out"), ("adapt", "-o", "out"), ("evaluate",), ("corpus", "check")],
         ids=lambda arguments: " ".join(arguments),
     )
-    def test_empty(self, refused, tmp_path, monkeypatch, arguments):
-        monkeypatch.chdir(tmp_path)
+    @pytest.mark.usefixtures("in_tmp_path")
+    def test_empty(self, refused, arguments):
         Path("nothing").mkdir()
         at = 2 if arguments[0] == "corpus" else 1
         said = refused(*arguments[:at], "nothing", *arguments[at:])

@@ -460,8 +460,8 @@ class TestCorpora:
         assert code == 2
         assert "mirdata has no dataset 'candombé'" in err
 
-    def test_not_yet_downloaded_say_how(self, levada, tmp_path, monkeypatch):
-        monkeypatch.setenv("HOME", str(tmp_path))
+    @pytest.mark.usefixtures("home_in_tmp_path")
+    def test_not_yet_downloaded_say_how(self, levada):
         code, _, err = levada("evaluate", "mirdata:candombe")
         assert code == 2
         assert "candombe is not downloaded here; run: levada corpus get candombe" in err

@@ -75,9 +75,8 @@ class TestCommand:
         assert any(line.split()[:1] == ["mixture"] for line in out.splitlines())
         assert "was trained on 1 of the 3 songs" in err
 
-    def test_adapt_scores_its_model_beside_others_and_the_card_keeps_it(self, levada, stems, tmp_path, monkeypatch):
+    def test_adapt_scores_its_model_beside_others_and_the_card_keeps_it(self, levada, stems, in_tmp_path):
         """Of the name of the dictionaries that it is compared with; the notes are those of evaluate."""
-        monkeypatch.chdir(tmp_path)
         code, out, err = levada(
             "adapt", stems, "--strategy", "nmf-conv", "--minutes", 0.095, "-o", "mixture",
         )  # fmt: skip
@@ -88,7 +87,7 @@ class TestCommand:
         nothing = next(line for line in table if line[:1] == ["mixture"])
         assert float(nothing[3]) == 0 < float(mine[5])
         assert "scored on 1 song of one group" in err
-        card = json.loads((tmp_path / "mixture" / CONFIG).read_text())["card"]
+        card = json.loads((in_tmp_path / "mixture" / CONFIG).read_text())["card"]
         assert float(card["scores"]["si_sdr_i"].split()[0]) == pytest.approx(float(mine[5]), abs=0.06)
         assert card["scores"]["knows"] == "2 of 2 instruments"
         assert "none yet" not in card["scores"]
@@ -102,9 +101,8 @@ class TestCommand:
             (("-m", "nowhere"), "there is no separator 'nowhere'"),
         ],
     )
-    def test_mistakes(self, levada, stems, tmp_path, monkeypatch, options, said):
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "file").touch()
+    def test_mistakes(self, levada, stems, in_tmp_path, options, said):
+        (in_tmp_path / "file").touch()
         code, out, err = levada("evaluate", stems, *options)
         assert (code, out) == (2, "")
         assert said in err

@@ -15,9 +15,8 @@ from levada.models.cards import cards
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(in_tmp_path):
+    return in_tmp_path
 
 
 def f_measure(track, tracker):

@@ -1,7 +1,6 @@
 """`levada study` and `levada report` at the door: what is shown where, and exit codes."""
 
 import json
-import sys
 
 import pytest
 import typer
@@ -101,9 +100,9 @@ class TestStudy:
 
     @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
     def test_a_logger_that_is_not_installed_is_said_before_the_first_run(
-        self, command, spec, tmp_path, monkeypatch, name
+        self, command, spec, tmp_path, hide_module, name
     ):
-        monkeypatch.setitem(sys.modules, name, None)
+        hide_module(name)
         with pytest.raises(MissingExtra, match=rf"{name} is needed .*levada\[{name}\]"):
             command("study", spec, "-o", tmp_path / "out", "--log-to", name)
         assert not (tmp_path / "out").exists()

@@ -78,10 +78,9 @@ class TestFolders:
 
 
 class TestRendered:
-    def test_a_tradition_is_rendered_once(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    def test_a_tradition_is_rendered_once(self, cache_in_tmp_path):
         corpus = load_corpus("rendered:candombe", minutes=0.1, seed=3)
-        assert corpus.root.is_relative_to(tmp_path)
+        assert corpus.root.is_relative_to(cache_in_tmp_path)
         assert len(corpus.annotated) == 1
         before = corpus.tracks[0].audio.stat().st_mtime_ns
         again = load_corpus("rendered:candombe", minutes=0.1, seed=3)

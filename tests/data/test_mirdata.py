@@ -147,8 +147,8 @@ def test_dataset_without_beats(tmp_path: Path) -> None:
         load_corpus("mirdata:vocadito", labels="beats", home=tmp_path)
 
 
-def test_missing_mirdata_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mirdata", None)
+def test_missing_mirdata_says_how_to_install_it(tmp_path: Path, hide_module) -> None:
+    hide_module("mirdata")
     with pytest.raises(MissingExtra, match=r"pip install 'levada\[data\]'"):
         load_corpus("mirdata:candombe", labels="beats", home=tmp_path)
 
@@ -320,11 +320,10 @@ class TestEnsembles:
         with pytest.raises(InputError, match=r"has no groups called .*there are candombe:ensemble"):
             open_mirdata(name, home=tmp_path)
 
-    def test_a_study_has_the_note(self, index, tmp_path, monkeypatch):
-        candombe(tmp_path / "mir_datasets", index)
-        monkeypatch.setenv("HOME", str(tmp_path))
+    def test_a_study_has_the_note(self, index, home_in_tmp_path):
+        candombe(home_in_tmp_path / "mir_datasets", index)
         source = Source("candombe", path="mirdata:candombe:ensemble")
-        (opened,), _, notes = open_corpora(Study("mine", (source,), (), external=("flux",)), out=tmp_path)
+        (opened,), _, notes = open_corpora(Study("mine", (source,), (), external=("flux",)), out=home_in_tmp_path)
         assert len(opened.corpus.groups) == 4
         assert any("players may play in several ensembles" in note for note in notes)
 

@@ -301,8 +301,8 @@ class TestAddresses:
         with pytest.raises(InputError, match="is not the address of a Ray cluster"):
             cluster.check(address)
 
-    def test_ray_is_missing(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "ray", None)
+    def test_ray_is_missing(self, hide_module):
+        hide_module("ray")
         for address in ("auto", "local", "127.0.0.1:6379"):
             with pytest.raises(MissingExtra, match=r"levada\[cluster\]"):
                 list(cluster.parallel_map(square, [1], address=address))

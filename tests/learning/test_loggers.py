@@ -168,10 +168,10 @@ class TestBadInput:
 
     @pytest.mark.usefixtures("nobody")
     @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-    def test_a_library_that_is_missing(self, tmp_path, name, monkeypatch):
+    def test_a_library_that_is_missing(self, tmp_path, name, hide_module, monkeypatch):
         for module in [module for module in sys.modules if module.split(".")[0] == name]:
             monkeypatch.delitem(sys.modules, module)
-        monkeypatch.setitem(sys.modules, name, None)
+        hide_module(name)
         with pytest.raises(MissingExtra, match=rf"levada\[{name}\]"):
             loggers.start([name], folder=tmp_path)
 

@@ -29,9 +29,8 @@ def separator(tmp_path_factory):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(in_tmp_path):
+    return in_tmp_path
 
 
 class TestPlace:

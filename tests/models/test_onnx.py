@@ -1,7 +1,6 @@
 """Networks as ONNX files: what ONNX Runtime gives, at any length, and what stands in the file."""
 
 import json
-import sys
 from copy import deepcopy
 
 import numpy as np
@@ -152,9 +151,9 @@ def test_a_file_that_is_not_what_torch_gives_is_not_written(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_missing_is_named(tmp_path, monkeypatch):
+def test_what_is_missing_is_named(tmp_path, hide_module):
 
-    monkeypatch.setitem(sys.modules, "onnx", None)
+    hide_module("onnx")
     with pytest.raises(MissingExtra, match=r"levada\[onnx\]"):
         onnx.write_onnx(tmp_path / "model.onnx", weights.Weights(a_net(tcn), card()), description={})
 

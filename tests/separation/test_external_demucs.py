@@ -338,8 +338,8 @@ class TestCommands:
         assert not (tmp_path / "mine").exists()
 
 
-def test_without_the_package(monkeypatch, levada, tmp_path):
-    monkeypatch.setitem(sys.modules, "demucs", None)
+def test_without_the_package(hide_module, levada, tmp_path):
+    hide_module("demucs")
     with pytest.raises(MissingExtra, match=r"levada\[demucs\]"):
         tiny()
     soundfile.write(tmp_path / "roda.wav", noise(0.5).T, RATE)

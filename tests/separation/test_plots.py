@@ -1,7 +1,5 @@
 """Pictures of stems and of leaks: what is drawn is what was given, and what cannot be drawn is said."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -57,8 +55,8 @@ class TestLeakage:
             plot_leakage(tmp_path / "a.txt", [LEAKS])
         assert (tmp_path / "a.png").read_text() == "precious"
 
-    def test_without_matplotlib(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    def test_without_matplotlib(self, tmp_path, hide_module):
+        hide_module("matplotlib")
         with pytest.raises(MissingExtra, match=r"levada\[plot\]"):
             plot_leakage(tmp_path / "a.png", [LEAKS])
 

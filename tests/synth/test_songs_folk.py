@@ -161,9 +161,9 @@ def test_chords_belong_to_the_key(mode: int) -> None:
     assert sum(chord.length for chord in chords) == 21
 
 
-def test_tunes_need_music21_and_its_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tunes_need_music21_and_its_corpus(hide_module, monkeypatch, tmp_path: Path) -> None:
     folk._texts.cache_clear()
-    monkeypatch.setitem(sys.modules, "music21", None)
+    hide_module("music21")
     with pytest.raises(MissingExtra, match="tunes"):
         read_tune("oneills1850/0001-0050/1")
     monkeypatch.delitem(sys.modules, "music21")

@@ -288,8 +288,8 @@ class TestFiles:
         with pytest.raises(InputError, match="cannot be read: Is a directory"):
             SoundFont(tmp_path)("kick", rng())
 
-    def test_without_the_binding(self, tone, monkeypatch):
-        monkeypatch.setitem(sys.modules, "fluidsynth", None)
+    def test_without_the_binding(self, tone, hide_module):
+        hide_module("fluidsynth")
         with pytest.raises(MissingExtra, match=r"pip install 'levada\[soundfont\]'"):
             open_font.__wrapped__(str(tone))
 
