@@ -9,7 +9,7 @@ be named: `--convention`,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -54,36 +54,11 @@ LARGEST = 64  # beats of a bar; longer cycles are counted in parts
 LONGEST_COUNT = 7  # labels that only count up, from 1: more of them number the beats, fewer may be one bar
 TICKS = 384
 
-_UNKNOWN = frozenset(
-    (
-        "",
-        "new point",
-        "beat",
-        "b",
-        "br",
-        "?",
-        "x",
-        "-",
-        ".",
-        "o",
-        "nan",
-        "none",
-        "null",
-        "na",
-        "n/a",
-        "false",
-        "tap",
-        "taps",
-        "click",
-        "pulso",
-        "golpe",
-        "batida",
-        "other",
-    )
-)
-_DOWNBEAT = frozenset(
-    ("downbeat", "db", "d", "bar", "measure", "compas", "compasso", "tiempo fuerte", "true", "barline")
-)
+_UNKNOWN = {
+    *("", "new point", "beat", "b", "br", "?", "x", "-", ".", "o", "nan", "none", "null", "na", "n/a", "false"),
+    *("tap", "taps", "click", "pulso", "golpe", "batida", "other"),
+}
+_DOWNBEAT = {"downbeat", "db", "d", "bar", "measure", "compas", "compasso", "tiempo fuerte", "true", "barline"}
 _WHOLE = re.compile(r"\d{1,9}")
 _WHOLE_FLOAT = re.compile(r"(\d{1,9})[.,]0*|(\d)[.,]\d*0[eE]\+?00")
 _BAR_BEAT = re.compile(r"(\d{1,9})[.:|,/](\d{1,18})")
@@ -98,18 +73,14 @@ _SPELLINGS = (
     (re.compile(r"(\d{1,6})-(\d{1,3})"), r"\1.\2"),
     (re.compile(r"(\d{1,6})\.(\d{1,3})\.0+"), r"\1.\2"),
 )
-_ORDER = (
-    "one uno um un",
-    "two dos dois deux",
-    "three tres trois",
-    "four cuatro quatro quatre",
-    "five cinco",
-    "six seis",
+_NUMBERS = (
+    *("one uno um un", "two dos dois deux", "three tres trois", "four cuatro quatro quatre", "five cinco", "six seis"),
 )
-_NUMBERS = {name: str(number) for number, names in enumerate(_ORDER, 1) for name in names.split()}
+_NUMBER_OF = {name: str(number) for number, names in enumerate(_NUMBERS, 1) for name in names.split()}
 _OF_METRE = re.compile(r"(\d{1,2})/(\d{1,2})")
 _BPM = re.compile(r"~?\s*\d{1,4}([.,]\d+)?\s*bpm")
 
+_ONLY_DOWNBEATS = "every beat is a downbeat: the beats between them are unknown, not absent"
 HINT = 'name the convention (--convention, or [labels] convention = "…" in corpus.toml)'
 
 
@@ -132,9 +103,8 @@ def check_convention(name: str) -> str:
         If it is neither in `CONVENTIONS`, nor a layer, nor a list of columns with a time.
     """
     columns = name.split(",")
-    if name in CONVENTIONS or (name.startswith(LAYER) and len(name) > len(LAYER)):
-        return name
-    if "time" in columns and all(column in COLUMNS for column in columns):
+    are_columns = "time" in columns and all(column in COLUMNS for column in columns)
+    if name in CONVENTIONS or (name.startswith(LAYER) and name != LAYER) or are_columns:
         return name
     raise InputError(
         f"there is no convention {name!r} of labels: use {', '.join(CONVENTIONS)}; {LAYER}NAME; or the columns of a "
@@ -169,7 +139,7 @@ def normalize_label(text: str) -> str:
         match = pattern.fullmatch(word)
         if match:
             return match.expand(wanted)
-    return _NUMBERS.get(word, word)
+    return _NUMBER_OF.get(word, word)
 
 
 def read_positions(marks: Sequence[Marker], convention: str, unit: str, path: str | Path) -> Positions:
@@ -177,12 +147,12 @@ def read_positions(marks: Sequence[Marker], convention: str, unit: str, path: st
 
     Parameters
     ----------
-    marks : sequence of Mark
+    marks : sequence of Marker
         The beats, in order.
     convention : str
         A name in `CONVENTIONS`, or empty: recognised from all labels.
     unit : str
-        What `Mark.line` counts.
+        What `Marker.line` counts.
     path : path-like
         What to call the file in errors.
 
@@ -195,105 +165,93 @@ def read_positions(marks: Sequence[Marker], convention: str, unit: str, path: st
     InputError
         If the labels can be read in two ways, contradict the convention, or are not those of beats.
     """
+    if convention in ("times", "downbeats-only"):
+        only_downbeats = convention == "downbeats-only"
+        return Positions([int(only_downbeats)] * len(marks), convention, only_downbeats=only_downbeats)
+    labels = _Labels(marks, unit, path)
     words = [normalize_label(mark.text) for mark in marks]
-    if convention == "times":
-        return Positions([0] * len(marks), "times")
-    if convention == "downbeats-only":
-        return Positions([1] * len(marks), convention, only_downbeats=True)
     bpm = [word for word in words if _BPM.fullmatch(word)]
-    notes: tuple[str, ...] = ()
-    if bpm:
-        notes = (f"labels such as {bpm[0]!r} are tempi: the positions in the bar are unknown there",)
-    labelled = {i: word for i, word in enumerate(words) if _is_place(word) and not _BPM.fullmatch(word)}
+    notes = [f"labels such as {bpm[0]!r} are tempi: the positions in the bar are unknown there"] if bpm else []
+    places = {i: word for i, word in enumerate(words) if _is_place(word) and not _BPM.fullmatch(word)}
     for i, word in enumerate(words):
         if word in _DOWNBEAT:
-            labelled[i] = "1"
+            places[i] = "1"
         elif word == "false" and "true" in words:
-            labelled[i] = "0"
-    if not labelled:
-        return Positions([0] * len(marks), "times", notes)
-    whole = all(_WHOLE.fullmatch(word) or _WHOLE_FLOAT.fullmatch(word) for word in labelled.values())
-    if convention in ("bar.beat", "fractions") or (not whole and not convention):
-        read = _read_pairs(labelled, marks, convention, unit, path)
-    elif whole:
-        numbers = {i: _whole(word) for i, word in labelled.items()}
-        named = any(word in _DOWNBEAT for word in words) and max(numbers.values()) == 1
-        read = _read_numbers(numbers, marks, convention or ("downbeat" if named else ""), unit, path)
+            places[i] = "0"
+    if not places:
+        return Positions([0] * len(marks), "times", tuple(notes))
+    fractional = [i for i, word in places.items() if not (_WHOLE.fullmatch(word) or _WHOLE_FLOAT.fullmatch(word))]
+    if convention in ("bar.beat", "fractions") or (fractional and not convention):
+        read = _read_pairs(places, labels, convention)
+    elif fractional:
+        i = fractional[0]
+        raise labels.error(f"{marks[i].text!r} is not a whole number, as convention {convention} has it", i)
     else:
-        i = next(i for i, word in labelled.items() if not (_WHOLE.fullmatch(word) or _WHOLE_FLOAT.fullmatch(word)))
-        raise label_error(
-            f"{marks[i].text!r} is not a whole number, as convention {convention} has it", path, marks[i], unit
-        )
-    positions = [read.positions[i] if i in labelled else _given(read, i) for i in range(len(marks))]
+        numbers = {i: int(float(word.replace(",", "."))) for i, word in places.items()}
+        named = any(word in _DOWNBEAT for word in words) and max(numbers.values()) == 1
+        read = _read_numbers(numbers, labels, convention or ("downbeat" if named else ""))
+    counts_on = read.convention in ("bars", "downbeat")  # beats without a label have a position there
+    positions = [position if i in places or counts_on else 0 for i, position in enumerate(read.positions)]
     for i, position in enumerate(positions):
         if position > LARGEST:
             what = f"{position} is not a position in a bar of at most {LARGEST} beats"
-            raise label_error(f"{what}: if it is the number of a beat or bar, {HINT}", path, marks[i], unit)
+            raise labels.error(f"{what}: if it is the number of a beat or bar, {HINT}", i)
     return Positions(positions, read.convention, (*notes, *read.notes), read.only_downbeats)
 
 
-def _given(read: Positions, i: int) -> int:
-    """The position of a beat without a label: known only where bars are counted on by their first beats."""
-    return read.positions[i] if read.convention in ("bars", "downbeat") else 0
+@dataclass(frozen=True)
+class _Labels:
+    """The beats of a layer, and how errors name them."""
+
+    marks: Sequence[Marker]
+    unit: str
+    path: str | Path
+
+    def error(self, problem: str, i: int) -> InputError:
+        return label_error(problem, self.path, self.marks[i], self.unit)
 
 
-def _whole(text: str) -> int:
-    return int(float(text.replace(",", ".")))
-
-
-def _read_numbers(
-    numbers: dict[int, int], marks: Sequence[Marker], convention: str, unit: str, path: str | Path
-) -> Positions:
+def _read_numbers(numbers: dict[int, int], labels: _Labels, convention: str) -> Positions:
     """Read whole numbers; they stand at these indices."""
-    values = list(numbers.values())
-    everywhere = len(values) == len(marks)
+    values, count = list(numbers.values()), len(labels.marks)
+    everywhere = len(values) == count
     is_stated = convention == "positions"
     if not convention:
-        convention = _recognised(numbers, everywhere=everywhere, marks=marks, unit=unit, path=path)
-    positions = [0] * len(marks)
-    notes: tuple[str, ...] = ()
+        convention = _recognised(numbers, labels, everywhere=everywhere)
+    read, notes = dict[int, int](), list[str]()
     if convention == "times":
-        notes = ("its numbers count the beats: the positions in the bar are unknown",)
+        notes = ["its numbers count the beats: the positions in the bar are unknown"]
     elif convention == "zero-based":
-        notes = ("its positions count from 0: 0 is taken for the downbeat",)
-        for i, value in numbers.items():
-            positions[i] = value + 1
+        notes = ["its positions count from 0: 0 is taken for the downbeat"]
+        read = {i: value + 1 for i, value in numbers.items()}
     elif convention == "ticks":
-        notes = (f"its numbers are ticks, {TICKS} for the downbeat, as in AIST's annotation of RWC",)
+        notes = [f"its numbers are ticks, {TICKS} for the downbeat, as in AIST's annotation of RWC"]
         step = min((value for value in values if 0 < value < TICKS), default=48)
-        for i, value in numbers.items():
-            positions[i] = 1 if value == TICKS else value // step + 1
+        read = {i: 1 if value == TICKS else value // step + 1 for i, value in numbers.items()}
     elif convention == "bars":
-        notes = ("its numbers are those of bars: a beat is a downbeat where a new one begins",)
-        positions = _by_bar(numbers, len(marks), everywhere=everywhere)
+        notes = ["its numbers are those of bars: a beat is a downbeat where a new one begins"]
+        read = dict(enumerate(_by_bar(numbers, count, everywhere=everywhere)))
     elif convention == "downbeat":
-        for i, value in numbers.items():
-            positions[i] = int(value == 1)
-        if 0 in values:
-            notes = ("1 marks downbeats: the positions of the other beats are unknown",)
+        notes = ["1 marks downbeats: the positions of the other beats are unknown"] if 0 in values else []
+        read = {i: int(value == 1) for i, value in numbers.items()}
     else:
         stride = 1 if is_stated else _stride(values)
         if stride > 1:
-            notes = (f"its positions go up by {stride}: {1 + stride} is taken for the second beat of the bar",)
-        for i, value in numbers.items():
-            positions[i] = (value - 1) // stride + 1 if value else 0
-    given = [position for position in positions if position]
-    alone = everywhere and not is_stated and len(given) == len(marks) > 1 and set(given) == {1}
-    if alone:
-        notes = (*notes, "every beat is a downbeat: the beats between them are unknown, not absent")
-        convention = "downbeats-only"
-    return Positions(positions, convention, notes, alone)
+            notes = [f"its positions go up by {stride}: {1 + stride} is taken for the second beat of the bar"]
+        read = {i: (value - 1) // stride + 1 if value else 0 for i, value in numbers.items()}
+    positions = [read.get(i, 0) for i in range(count)]
+    if everywhere and not is_stated and count > 1 and set(positions) == {1}:
+        return Positions(positions, "downbeats-only", (*notes, _ONLY_DOWNBEATS), only_downbeats=True)
+    return Positions(positions, convention, tuple(notes))
 
 
-def _recognised(
-    numbers: dict[int, int], *, everywhere: bool, marks: Sequence[Marker], unit: str, path: str | Path
-) -> str:
+def _recognised(numbers: dict[int, int], labels: _Labels, *, everywhere: bool) -> str:
     """Recognise the convention of whole numbers, or refuse."""
-    indices, values = list(numbers), list(numbers.values())
+    values = list(numbers.values())
     steps = list(pairwise(values))
 
     def refuse(readings: str) -> InputError:
-        return label_error(f"its labels can be read as {readings}: {HINT}", path, marks[indices[0]], unit)
+        return labels.error(f"its labels can be read as {readings}: {HINT}", next(iter(numbers)))
 
     if TICKS in values and len(values) > 1 and all(value <= TICKS and value % 12 == 0 for value in values):
         return "ticks"
@@ -303,7 +261,7 @@ def _recognised(
     if everywhere and counts_up and values[0] == 0 and len(values) > 2:
         raise refuse("one bar counted from 0 (zero-based), a count of beats (times), or positions")
     filled = {i: value for i, value in numbers.items() if value}
-    if len(filled) < len(marks) and len(filled) > 1 and all(b == a + 1 for a, b in pairwise(filled.values())):
+    if 1 < len(filled) < len(labels.marks) and all(b == a + 1 for a, b in pairwise(filled.values())):
         between = [b - a - 1 for a, b in pairwise(filled)]
         if min(between) > 1:
             return "bars"
@@ -316,8 +274,7 @@ def _recognised(
     if 0 not in values or max(values) == 0:
         return "positions"
     if max(values) == 1:
-        alternate = all(a != b for a, b in steps)
-        if everywhere and alternate and len(values) > 3:
+        if everywhere and len(values) > 3 and all(a != b for a, b in steps):
             raise refuse("1 for the downbeat of bars of two (downbeat), or as counted from 0 (zero-based)")
         return "downbeat" if everywhere and len(values) > 2 else "positions"
     return "zero-based" if everywhere and _is_zero_based(steps) else "positions"
@@ -358,56 +315,51 @@ def _by_bar(numbers: dict[int, int], count: int, *, everywhere: bool) -> list[in
     return positions
 
 
-def _read_pairs(
-    labelled: dict[int, str], marks: Sequence[Marker], convention: str, unit: str, path: str | Path
-) -> Positions:
+def _read_pairs(places: dict[int, str], labels: _Labels, convention: str) -> Positions:
     """Read bar.beat, or positions as fractions of a bar."""
-    positions = [0] * len(marks)
-    of_metre = [match for text in labelled.values() if (match := _OF_METRE.fullmatch(text))]
-    if len(of_metre) == len(labelled) > 1 and len({match[2] for match in of_metre}) == 1:  # 2/4: the second of four
+    marks, first = labels.marks, next(iter(places))
+
+    def filled(positions: Iterable[int]) -> list[int]:
+        at = dict(zip(places, positions, strict=True))
+        return [at.get(i, 0) for i in range(len(marks))]
+
+    of_metre = [match for text in places.values() if (match := _OF_METRE.fullmatch(text))]
+    if len(of_metre) == len(places) > 1 and len({match[2] for match in of_metre}) == 1:  # 2/4: the second of four
         if any(not 1 <= int(match[1]) <= int(match[2]) for match in of_metre):
-            i = next(iter(labelled))
-            raise label_error(f"{marks[i].text!r} is not a beat of a bar: {HINT}", path, marks[i], unit)
-        for i, match in zip(labelled, of_metre, strict=True):
-            positions[i] = int(match[1])
-        return Positions(positions, "positions", (f"labels such as {of_metre[0][0]!r} are beats of bars",))
+            raise labels.error(f"{marks[first].text!r} is not a beat of a bar: {HINT}", first)
+        note = f"labels such as {of_metre[0][0]!r} are beats of bars"
+        return Positions(filled(int(match[1]) for match in of_metre), "positions", (note,))
     if convention != "bar.beat":
-        fractions = _fractions(labelled)
+        fractions = _fractions(places)
         if fractions is not None:
-            for i, position in zip(labelled, fractions, strict=True):
-                positions[i] = position
-            return Positions(positions, "fractions", ("its numbers are fractions of a bar: whole ones are downbeats",))
+            note = "its numbers are fractions of a bar: whole ones are downbeats"
+            return Positions(filled(fractions), "fractions", (note,))
         if convention == "fractions":
-            i = next(iter(labelled))
-            raise label_error(f"{marks[i].text!r}: its numbers do not divide bars evenly", path, marks[i], unit)
-    pairs: dict[int, tuple[int, str]] = {}
-    for i, text in labelled.items():
+            raise labels.error(f"{marks[first].text!r}: its numbers do not divide bars evenly", first)
+    bars, written = list[int](), list[str]()
+    for i, text in places.items():
         match = _BAR_BEAT.fullmatch(text)
         if match is None:
-            raise label_error(f"{text!r} is not bar.beat, but other labels are", path, marks[i], unit)
-        pairs[i] = int(match[1]), match[2]
-    beats = {i: beat for i, (_, beat) in pairs.items()}
-    if len(pairs) > 1 and len(set(map(len, beats.values()))) == 1 and all(b.endswith("0") for b in beats.values()):
-        beats = {i: beat.rstrip("0") or "0" for i, beat in beats.items()}
-    read = [(pairs[i][0], int(beat)) for i, beat in beats.items()]
-    steps = list(pairwise(read))
-    zero = any(beat == 0 for _, beat in read)
-    first = next(iter(pairs))
+            raise labels.error(f"{text!r} is not bar.beat, but other labels are", i)
+        bars.append(int(match[1]))
+        written.append(match[2])
+    if len(written) > 1 and len(set(map(len, written))) == 1 and all(beat.endswith("0") for beat in written):
+        written = [beat.rstrip("0") or "0" for beat in written]
+    beats = [int(beat) for beat in written]
+    steps = list(pairwise(zip(bars, beats, strict=True)))
+    zero = 0 in beats
     if zero and not _counts(steps, start=0) >= 0.8:
-        i = next(i for i, beat in beats.items() if int(beat) == 0)
-        raise label_error(f"{marks[i].text!r} is not bar.beat: beats are counted from 1", path, marks[i], unit)
+        i = list(places)[beats.index(0)]
+        raise labels.error(f"{marks[i].text!r} is not bar.beat: beats are counted from 1", i)
     if len(steps) > 1 and _counts(steps, start=1 - zero) < 0.5:
-        tempi = read[0][0] >= 20 or any(bar_b < bar_a for (bar_a, _), (bar_b, _) in steps)
-        if tempi or max(beat for _, beat in read) > LARGEST:
+        tempi = bars[0] >= 20 or any(b < a for a, b in pairwise(bars))
+        if tempi or max(beats) > LARGEST:
             what = f"labels such as {marks[first].text!r} do not count beats of bars: they may be tempi or levels"
-            raise label_error(f"{what}; if only the times are wanted, {HINT}: times", path, marks[first], unit)
-    for (i, _), (_, beat) in zip(pairs.items(), read, strict=True):
-        positions[i] = beat + zero
+            raise labels.error(f"{what}; if only the times are wanted, {HINT}: times", first)
+    positions = filled(beat + zero for beat in beats)
     notes = ("its beats of bars count from 0: bar.0 is taken for the downbeat",) if zero else ()
-    alone = len(pairs) == len(marks) > 1 and set(positions) == {1}
-    if alone and convention != "bar.beat":
-        notes = (*notes, "every beat is a downbeat: the beats between them are unknown, not absent")
-        return Positions(positions, "downbeats-only", notes, only_downbeats=True)
+    if convention != "bar.beat" and len(places) == len(marks) > 1 and set(positions) == {1}:
+        return Positions(positions, "downbeats-only", (*notes, _ONLY_DOWNBEATS), only_downbeats=True)
     return Positions(positions, "bar.beat", notes)
 
 

@@ -26,17 +26,16 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     Parameters
     ----------
     layer : Layer
-        The marks.
     format : str
-        Where they come from, for the result.
+        Of the result.
     convention : str
         A name in `CONVENTIONS`, or empty: recognised from all labels.
     path : path-like
-        What to call the file in errors.
+        What errors name.
 
     Returns
     -------
-    Reading
+    BeatAnnotation
 
     Raises
     ------
