@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import csv as csv_lines
 import re
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,11 +63,12 @@ _EITHER = ("tiempo", "tempo", "temps", "beats", "beat", "pulso", "pulsos")  # a 
 _FILE = re.compile(r".*[/\\].*|.*\.[A-Za-z][A-Za-z0-9]{1,4}")
 _WHOLE = re.compile(r"\d{1,9}")
 _PLACE = re.compile(r"(?=[\d.,:|]{1,12}$)\d+([.,:|]\d+)?")
+_LETTER = re.compile(r"[^\W\d]")
+_FINE = re.compile(r"\d+[.,](\d{3,})")
+_UNITS_S = {"time": 1.0, "ms": 0.001, "hundredths": 0.01}  # of columns of times
 _COMMENT = re.compile(r"\s+(?:#|%|//|;;)\s.*$|\s+#.*$")
 _STARTS = ("#", "%", "//", ";;", "\\")  # \ begins Audacity's lines of frequencies
 _CONVENTION = re.compile(r"\s*[#%]\s*convention:\s*(\S.*?)\s*$")
-
-Lines = list[tuple[int, str]]  # line counted from 1, text of the line or of one of its cells
 
 
 def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
@@ -74,9 +77,8 @@ def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
     Parameters
     ----------
     text : str
-        The file's content.
     path : path-like
-        What to call the file in errors.
+        What errors name.
     columns : str
         Names of its columns, such as `time,bar,beat`; by default from the first line or the cells.
 
@@ -86,42 +88,38 @@ def parse(text: str, *, path: str | Path, columns: str = "") -> Layer:
         Naming the line that cannot be understood.
     """
     lines, convention = _lines(text, path)
-    rows = [(number, _cells(content)) for number, content in lines]
-    rows = [(number, cells) for number, cells in rows if any(cells)]
-    notes: list[str] = []
+    rows = [_Row(line, cells) for line, content in lines if any(cells := _cells(content))]
+    table = _Table(rows, path)
     if columns:
-        roles = {name: i for i, name in enumerate(columns.split(",")) if name != "-"}
-        roles = {"position" if name == "beat" else name: i for name, i in roles.items()}
-        if rows and parse_time(_cell(rows[0][1], roles["time"])) is None:
-            rows = rows[1:]
+        roles = {"position" if name == "beat" else name: i for i, name in enumerate(columns.split(",")) if name != "-"}
+        has_names = bool(rows) and parse_time(rows[0][roles["time"]]) is None
     else:
-        roles = _named(rows, notes, path)
-        rows = rows[1:] if roles else rows
-    if not rows:
+        roles = table.roles_by_name()
+        has_names = bool(roles)
+    table.rows = rows[has_names:]
+    if not table.rows:
         raise InputError("has no beats", path=path)
     if not roles:
         if all(re.fullmatch(r"\d+,\d+", content) for _, content in lines):
             either = f"{lines[0][1]!r} may be one number or two: write a decimal point, or a tab between columns"
             raise InputError(either, path=path, line=lines[0][0])
-        rows, roles = _unnamed(rows, notes, path)
-    marks, convention_here = _marks(rows, roles, notes, path, is_stated=bool(columns))
-    return Layer(tuple(marks), convention=convention or convention_here, notes=tuple(notes))
+        roles = table.roles_by_content()
+    marks, implied = table.marks(roles, is_stated=bool(columns))
+    return Layer(tuple(marks), convention=convention or implied, notes=tuple(table.notes))
 
 
-def _lines(text: str, path: str | Path) -> tuple[Lines, str]:
-    lines: Lines = []
-    convention = ""
+def _lines(text: str, path: str | Path) -> tuple[list[tuple[int, str]], str]:
+    """Return lines that are no comments, counted from 1, and the convention that a comment names."""
+    lines, convention = list[tuple[int, str]](), ""
     for number, content in enumerate(split_lines(text), 1):
-        stated = _CONVENTION.match(content)
-        if stated:
+        if stated := _CONVENTION.match(content):
             try:
                 convention = check_convention(stated[1])
             except InputError as error:
                 raise InputError(error.problem, path=path, line=number) from error
         content = content.strip(" \x00\ufeff")
-        if not content.strip() or content.lstrip().startswith(_STARTS) or re.match(r"sep=.$", content, re.I):
-            continue
-        lines.append((number, _COMMENT.sub("", content)))
+        if content.strip() and not content.lstrip().startswith(_STARTS) and not re.match(r"sep=.$", content, re.I):
+            lines.append((number, _COMMENT.sub("", content)))
     return lines, convention if convention in CONVENTIONS else ""
 
 
@@ -130,147 +128,231 @@ def _cells(content: str) -> list[str]:
     separator = next((mark for mark in "\t;" if mark in bare), None)
     if separator is None and "," in bare and not re.fullmatch(r"[\d:]+,\d+\s+\S+", bare):  # but for a decimal comma
         separator = ","
-    if separator is None:
-        cells = re.findall(r'"[^"]*"|\S+', content)
-    elif '"' in content:
-        try:
+    cells = re.findall(r'"[^"]*"|\S+', content) if separator is None else content.split(separator)
+    if separator and '"' in content:
+        with suppress(csv_lines.Error, StopIteration):
             cells = next(csv_lines.reader([content], delimiter=separator, skipinitialspace=True))
-        except (csv_lines.Error, StopIteration):
-            cells = content.split(separator)
-    else:
-        cells = content.split(separator)
     return [cell.strip().strip('"').strip() for cell in cells]
 
 
-def _cell(cells: list[str], i: int) -> str:
-    return cells[i] if i < len(cells) else ""
+@dataclass(frozen=True)
+class _Row:
+    """The cells of a line; those that it lacks are empty."""
+
+    line: int
+    cells: list[str]
+
+    def __getitem__(self, i: int) -> str:
+        return self.cells[i] if i < len(self.cells) else ""
+
+    def __len__(self) -> int:
+        return len(self.cells)
 
 
-def _named(rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path) -> dict[str, int]:
-    """Tell which column is what by the names in the first line; nothing if it holds no names."""
-    if not rows or any(parse_time(cell) is not None for cell in rows[0][1]):
-        return {}
-    line, cells = rows[0]
-    names = [re.sub(r"[\s_()\[\].,:/-]", "", normalize_text(cell)) for cell in cells]
-    kinds = [_KIND.get(name, "") for name in names]
-    if "frames" in kinds and not {"time", "ms"} & set(kinds):
-        raise InputError("times are in frames: export them in seconds", path=path, line=line)
-    roles: dict[str, int] = {}
-    for i, kind in enumerate(kinds):
-        if kind and kind not in roles:
-            roles[kind] = i
-    if "time" not in roles and "ms" not in roles:
-        either = [i for word in _EITHER for i, name in enumerate(names) if name == word and _rises(rows[1:], i)]
-        if either:
-            roles = {kind: i for kind, i in roles.items() if i != either[0]}
-            roles["time"] = either[0]
-            others = [i for i, kind in enumerate(kinds) if kind == "position" and i != either[0]]
-            roles |= {"position": others[-1]} if others and "position" not in roles else {}
-    if "time" not in roles and "ms" not in roles:
-        if (
-            len(cells) > 1
-            and len(rows) > 1
-            and all(re.search("[^\\W\\d]", c) for c in cells)
-            and parse_time(rows[1][1][0]) is not None
-        ):
-            raise InputError(
-                f"its columns {', '.join(cells)} are named, but none is known for a time: name one time, or {HINT}: "
-                "time,beat",
-                path=path,
-                line=line,
-            )
-        return {}
-    if len(cells) > 2 and "position" not in roles and "bar" not in roles and not any(kinds):
-        return {}
-    known = sum(map(bool, kinds))
-    if len(cells) > 1 and known == 1 and len(rows) > 1 and len(rows[1][1]) < len(cells):
-        return {}  # a sentence that begins with such a word
-    _skip_bad_positions(rows, roles, kinds, names)
-    passed = [cell for i, cell in enumerate(cells) if cell and i not in roles.values() and kinds[i] != "end"]
-    if passed:
-        notes.append(f"its columns {', '.join(passed)} are not used")
-    return roles
+@dataclass
+class _Table:
+    """The rows of a table, and what was assumed about them.
 
+    `roles` are columns by what they hold: a key of `_NAMES`, or "hundredths" for times of AIST.
+    """
 
-def _skip_bad_positions(
-    rows: list[tuple[int, list[str]]], roles: dict[str, int], kinds: list[str], names: list[str]
-) -> None:
-    """Take another column for the positions where the first so named has none: `tempo` may hold tempi."""
-    for i in [roles.get("position", -1), *(j for j, kind in enumerate(kinds) if kind == "position")]:
-        if i < 0 or i == roles.get("time"):
-            continue
-        cells = [_cell(row, i) for _, row in rows[1:]]
-        if names[i] not in ("tempo", "value", "count", "name") or all(not c or _WHOLE.fullmatch(c) for c in cells):
-            roles["position"] = i
-            return
-    roles.pop("position", None)
+    rows: list[_Row]
+    path: str | Path
+    notes: list[str] = field(default_factory=list)
 
+    def column(self, i: int) -> list[str]:
+        return [row[i] for row in self.rows]
 
-def _rises(rows: list[tuple[int, list[str]]], i: int) -> bool:
-    """Whether a column has times, which are not all whole numbers."""
-    cells = [_cell(row, i) for _, row in rows]
-    times = [parse_time(cell) for cell in cells if cell]
-    if len(times) < 1 or any(time is None for time in times):
-        return False
-    whole = all(_WHOLE.fullmatch(cell) for cell in cells if cell)
-    return not whole and all(b is not None and a is not None and b > a for a, b in pairwise(times))
+    def error(self, problem: str, row: int = 0) -> InputError:
+        return InputError(problem, path=self.path, line=self.rows[row].line)
 
+    def roles_by_name(self) -> dict[str, int]:
+        """Return the roles of columns by the names in the first row; none if it holds no names."""
+        if not self.rows or any(parse_time(cell) is not None for cell in self.rows[0].cells):
+            return {}
+        cells, body = self.rows[0].cells, _Table(self.rows[1:], self.path)
+        names = [re.sub(r"[\s_()\[\].,:/-]", "", normalize_text(cell)) for cell in cells]
+        kinds = [_KIND.get(name, "") for name in names]
+        if "frames" in kinds and not {"time", "ms"} & set(kinds):
+            raise self.error("times are in frames: export them in seconds")
+        roles = {kind: kinds.index(kind) for kind in kinds if kind}
+        if not {"time", "ms"} & set(roles):
+            either = [i for word in _EITHER for i, name in enumerate(names) if name == word and body.rises(i)]
+            if either:
+                roles = {kind: i for kind, i in roles.items() if i != either[0]} | {"time": either[0]}
+                others = [i for i, kind in enumerate(kinds) if kind == "position" and i != either[0]]
+                roles |= {"position": others[-1]} if others and "position" not in roles else {}
+            elif (
+                len(cells) > 1
+                and body.rows
+                and all(re.search("[^\\W\\d]", cell) for cell in cells)
+                and parse_time(body.rows[0][0]) is not None
+            ):
+                problem = f"its columns {', '.join(cells)} are named, but none is known for a time: name one time, or "
+                raise self.error(f"{problem}{HINT}: time,beat")
+            else:
+                return {}
+        known = sum(map(bool, kinds))
+        is_sentence = known == 1 and len(cells) > 1 and body.rows and len(body.rows[0]) < len(cells)
+        if is_sentence or (len(cells) > 2 and not known and not {"position", "bar"} & set(roles)):
+            return {}
+        body._choose_position(roles, kinds, names)
+        unused = [cell for i, cell in enumerate(cells) if cell and i not in roles.values() and kinds[i] != "end"]
+        if unused:
+            self.notes.append(f"its columns {', '.join(unused)} are not used")
+        return roles
 
-def _unnamed(
-    rows: list[tuple[int, list[str]]], notes: list[str], path: str | Path
-) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
-    """Tell which column is what by what is in the cells."""
-    rows = _without_index(_without_file(rows), notes)
-    for line, cells in rows:
-        _time(_cell(cells, 0), path, line)
-    width = max(len(cells) for _, cells in rows)
-    columns = [[_cell(cells, i) for _, cells in rows] for i in range(width)]
-    while len(columns) > 1 and not any(columns[-1]):
-        columns.pop()
-    if len(columns) == 1:
-        return rows, {"time": 0}
-    _refuse_tempi(rows, columns, path)
-    if _is_aist(columns):
-        notes.append("its times are taken for hundredths of a second, as in AIST's annotation of RWC")
-        return rows, {"hundredths": 0, "position": len(columns) - 1}
-    if _are_ends(columns[0], columns[1], equal=len(columns) == 2):
-        label = next((i for i in range(2, len(columns)) if any(columns[i])), 2)
-        return rows, {"time": 0, "end": 1, "position": label}
-    if len(columns) == 2:
-        return rows, {"time": 0, "position": 1}
-    filled = [sum(map(bool, column)) for column in columns]
-    for i in range(2, len(columns)):
-        if 0 < filled[i] < len(rows) / 2:
-            odd = next(k for k, cell in enumerate(columns[i]) if cell)
-            if all(parse_time(cell) is None for cell in columns[i] if cell):
-                what = f"{columns[i][odd]!r} in line {rows[odd][0]}"
-                notes.append(f"what follows the label is passed over: {what}")
-                return rows, {"time": 0, "position": 1}
-            raise InputError("has more columns than most lines", path=path, line=rows[odd][0])
-    if len(columns) > 3:
-        wanted = f"name them in a first line, like time,position,confidence, or {HINT}: time,beat"
-        raise InputError(f"has {len(columns)} columns: {wanted}", path=path, line=rows[0][0])
-    if all(parse_time(cell) is None for cell in columns[2] if cell) and all(map(_PLACE.fullmatch, columns[1])):
-        notes.append(f"its third column is not used: {next(cell for cell in columns[2] if cell)!r}")
-        return rows, {"time": 0, "position": 1}
-    return rows, _three(columns, rows, path)
+    def _choose_position(self, roles: dict[str, int], kinds: list[str], names: list[str]) -> None:
+        """Use another column of positions where the first so named has none: `tempo` may hold tempi."""
+        for i in [roles.pop("position", -1), *(j for j, kind in enumerate(kinds) if kind == "position")]:
+            if i < 0 or i == roles.get("time"):
+                continue
+            are_whole = all(not cell or _WHOLE.fullmatch(cell) for cell in self.column(i))
+            if names[i] not in ("tempo", "value", "count", "name") or are_whole:
+                roles["position"] = i
+                return
 
+    def rises(self, i: int) -> bool:
+        """Whether a column has times, which are not all whole numbers."""
+        cells = [cell for cell in self.column(i) if cell]
+        times = [time for cell in cells if (time := parse_time(cell)) is not None]
+        if not cells or len(times) < len(cells) or all(map(_WHOLE.fullmatch, cells)):
+            return False
+        return all(b > a for a, b in pairwise(times))
 
-def _three(columns: list[list[str]], rows: list[tuple[int, list[str]]], path: str | Path) -> dict[str, int]:
-    """Tell what the second and the third of three columns are."""
-    second, third = columns[1:]
-    if all(map(_WHOLE.fullmatch, second)) and all(map(_WHOLE.fullmatch, third)):
-        if _is_bar(second, third) == _is_bar(third, second):
-            either = f"its second and third column can both be bars or beats: name them in a first line, or {HINT}"
-            raise InputError(f"{either}: time,bar,beat", path=path, line=rows[0][0])
-        return {"time": 0, "position": 2, "bar": 1} if _is_bar(second, third) else {"time": 0, "position": 1, "bar": 2}
-    shares = all(not cell or ((value := parse_time(cell)) is not None and 0 <= value <= 1) for cell in third)
-    if not shares and all(parse_time(cell) is not None for cell in second):
-        heights = not all(map(_WHOLE.fullmatch, second)) or len(set(second)) == 1
-        labels = sum(bool(_PLACE.fullmatch(cell)) or not cell or bool(re.search(r"[^\W\d]", cell)) for cell in third)
-        if heights and labels == len(third):
+    def roles_by_content(self) -> dict[str, int]:
+        """Return the roles of columns by what is in the cells; leaves out columns before the times."""
+        self._drop_file()
+        self._drop_index()
+        for row in self.rows:
+            self._time(row, 0)
+        columns = [self.column(i) for i in range(max(map(len, self.rows)))]
+        while len(columns) > 1 and not any(columns[-1]):
+            columns.pop()
+        if len(columns) == 1:
+            return {"time": 0}
+        self._refuse_tempi(columns)
+        if _is_aist(columns):
+            self.notes.append("its times are taken for hundredths of a second, as in AIST's annotation of RWC")
+            return {"hundredths": 0, "position": len(columns) - 1}
+        if _are_ends(columns[0], columns[1], equal=len(columns) == 2):
+            return {"time": 0, "end": 1, "position": next((i for i in range(2, len(columns)) if any(columns[i])), 2)}
+        if len(columns) == 2:
+            return {"time": 0, "position": 1}
+        for column in columns[2:]:
+            if 0 < sum(map(bool, column)) < len(self.rows) / 2:
+                odd = next(k for k, cell in enumerate(column) if cell)
+                if all(parse_time(cell) is None for cell in column if cell):
+                    what = f"{column[odd]!r} in line {self.rows[odd].line}"
+                    self.notes.append(f"what follows the label is passed over: {what}")
+                    return {"time": 0, "position": 1}
+                raise self.error("has more columns than most lines", odd)
+        if len(columns) > 3:
+            wanted = f"name them in a first line, like time,position,confidence, or {HINT}: time,beat"
+            raise self.error(f"has {len(columns)} columns: {wanted}")
+        _, second, third = columns
+        if all(parse_time(cell) is None for cell in third if cell) and all(map(_PLACE.fullmatch, second)):
+            self.notes.append(f"its third column is not used: {next(cell for cell in third if cell)!r}")
+            return {"time": 0, "position": 1}
+        if all(map(_WHOLE.fullmatch, second)) and all(map(_WHOLE.fullmatch, third)):
+            if _is_bar(second, third) == _is_bar(third, second):
+                either = f"its second and third column can both be bars or beats: name them in a first line, or {HINT}"
+                raise self.error(f"{either}: time,bar,beat")
+            bar = 1 if _is_bar(second, third) else 2
+            return {"time": 0, "position": 3 - bar, "bar": bar}
+        filled = [cell for cell in third if cell]
+        are_labels = all(_PLACE.fullmatch(cell) or _LETTER.search(cell) for cell in filled)
+        if are_labels and _are_heights(second) and not all(map(_is_confidence, filled)):
             return {"time": 0, "position": 2}
-    return {"time": 0, "position": 1, "confidence": 2}
+        return {"time": 0, "position": 1, "confidence": 2}
+
+    def _drop_file(self) -> None:
+        """Leave out a first column with the name of the recording, as sonic-annotator writes it."""
+        first = self.column(0)[0]
+        is_file = set(self.column(0)) <= {first, ""} and parse_time(first) is None and _FILE.fullmatch(first)
+        if is_file and all(parse_time(cell) is not None for cell in self.column(1)):
+            self.rows = [_Row(row.line, row.cells[1:]) for row in self.rows]
+
+    def _drop_index(self) -> None:
+        """Leave out a first column that only counts the rows, before one of times."""
+        count = len(self.rows)
+        is_index = any(self.column(0) == [str(i) for i in range(first, first + count)] for first in (0, 1))
+        if is_index and count > 2 and max(map(len, self.rows)) > 2 and self.rises(1):
+            self.notes.append("its first column numbers the rows: the second has the times")
+            self.rows = [_Row(row.line, row.cells[1:]) for row in self.rows]
+
+    def _refuse_tempi(self, columns: list[list[str]]) -> None:
+        """Refuse a curve of tempi: its times are those of changes, not of beats."""
+        for i, column in enumerate(columns[2:], 2):
+            tempi = [re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpm", normalize_text(cell)) for cell in column]
+            for before in columns[1:i]:
+                values = [parse_time(cell) for cell in before]
+                if all(
+                    tempo and value is not None and abs(float(tempo[1]) - value) < 0.51
+                    for tempo, value in zip(tempi, values, strict=True)
+                ):
+                    raise self.error("has tempi and when they change, not beats: export the beats of the beat tracker")
+
+    def marks(self, roles: dict[str, int], *, is_stated: bool) -> tuple[list[Marker], str]:
+        """Return a mark for each row, and the convention that the name of the column of labels implies."""
+        unit = next(kind for kind in _UNITS_S if kind in roles)
+        if unit == "ms":
+            self.notes.append("its times are in milliseconds, by the name of the column")
+        label, convention = (roles["position"], "") if is_stated and "position" in roles else self._label_column(roles)
+        has_confidence = "confidence" in roles and any(self.column(roles["confidence"]))
+        marks = []
+        for row in self.rows:
+            confidence = row[roles["confidence"]] if has_confidence else ""
+            if has_confidence and not _is_confidence(confidence):
+                problem = f"{confidence!r} is not a confidence between 0 and 1"
+                raise InputError(problem, path=self.path, line=row.line)
+            marks.append(
+                Marker(
+                    self._time(row, roles[unit]) * _UNITS_S[unit],
+                    "" if label is None else row[label],
+                    row.line,
+                    parse_time(row[roles["end"]]) if "end" in roles else None,
+                    parse_time(confidence),
+                )
+            )
+        return marks, convention
+
+    def _time(self, row: _Row, i: int) -> float:
+        text, time = row[i], parse_time(row[i])
+        if re.fullmatch(r"[+-]?(nan|inf|infinity)", text.lower()):
+            raise InputError(f"{text!r} is not a finite time", path=self.path, line=row.line)
+        if time is None or abs(time) > 1e7:
+            raise InputError(f"{text[:60]!r} is not a time in seconds", path=self.path, line=row.line)
+        return time
+
+    def _label_column(self, roles: dict[str, int]) -> tuple[int | None, str]:
+        """Choose the column of labels, and the convention that its name implies."""
+        if "position" in roles:
+            values = self.column(roles["position"])
+            counts = (
+                len(values) > 2
+                and all(map(_WHOLE.fullmatch, values))
+                and all(int(b) > int(a) for a, b in pairwise(values))
+            )
+            if not counts or not {"bar", "downbeat"} & set(roles):
+                return roles["position"], ""
+            if "bar" in roles and len(set(self.column(roles["bar"]))) == 1:
+                return roles["position"], "positions"  # one bar only
+        for name, convention in (("downbeat", "downbeat"), ("bar", "bars")):
+            if name in roles:
+                return roles[name], convention
+        return None, ""
+
+
+def _is_confidence(cell: str) -> bool:
+    value = parse_time(cell)
+    return value is not None and 0 <= value <= 1
+
+
+def _are_heights(cells: list[str]) -> bool:
+    """Whether numbers are heights of a text layer: not all whole, or all the same."""
+    is_number = all(parse_time(cell) is not None for cell in cells)
+    return is_number and (not all(map(_WHOLE.fullmatch, cells)) or len(set(cells)) == 1)
 
 
 def _is_bar(first: list[str], other: list[str]) -> bool:
@@ -283,42 +365,6 @@ def _is_bar(first: list[str], other: list[str]) -> bool:
     return sum(good) >= 0.8 * len(good) if good else False
 
 
-def _without_file(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Leave out a first column with the name of the recording, as sonic-annotator writes it."""
-    first = [_cell(cells, 0) for _, cells in rows]
-    named = {cell for cell in first if cell}
-    is_file = len(named) == 1 and first[0] in named and parse_time(first[0]) is None and _FILE.fullmatch(first[0])
-    if not is_file or any(parse_time(_cell(cells, 1)) is None for _, cells in rows):
-        return rows
-    return [(line, cells[1:]) for line, cells in rows]
-
-
-def _without_index(rows: list[tuple[int, list[str]]], notes: list[str]) -> list[tuple[int, list[str]]]:
-    """Leave out a first column that only counts the rows, before one of times."""
-    first = [_cell(cells, 0) for _, cells in rows]
-    counts = [int(cell) for cell in first if _WHOLE.fullmatch(cell)]
-    if len(rows) < 3 or len(counts) < len(rows) or counts != list(range(counts[0], counts[0] + len(rows))):
-        return rows
-    if counts[0] > 1 or max(len(cells) for _, cells in rows) < 3 or not _rises(rows, 1):
-        return rows
-    notes.append("its first column numbers the rows: the second has the times")
-    return [(line, cells[1:]) for line, cells in rows]
-
-
-def _refuse_tempi(rows: list[tuple[int, list[str]]], columns: list[list[str]], path: str | Path) -> None:
-    """Refuse a curve of tempi: its times are those of changes, not of beats."""
-    for i, column in enumerate(columns[2:], 2):
-        tempi = [re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpm", normalize_text(cell)) for cell in column]
-        for before in columns[1:i]:
-            values = [parse_time(cell) for cell in before]
-            if all(
-                tempo and value is not None and abs(float(tempo[1]) - value) < 0.51
-                for tempo, value in zip(tempi, values, strict=True)
-            ):
-                what = "has tempi and when they change, not beats: export the beats of the beat tracker"
-                raise InputError(what, path=path, line=rows[0][0])
-
-
 def _is_aist(columns: list[list[str]]) -> bool:
     if not all(map(_WHOLE.fullmatch, columns[0] + columns[-1])):
         return False
@@ -327,89 +373,23 @@ def _is_aist(columns: list[list[str]]) -> bool:
 
 
 def _are_ends(starts: list[str], ends: list[str], *, equal: bool) -> bool:
-    """Whether the second column is the end of what starts in the first, as in Audacity's labels."""
+    """Whether the second column is the end of what starts in the first, as in Audacity's labels.
+
+    Regions end where the next one begins, most rows are points that end where they begin, or both columns are written
+    with the same three decimals or more. Of two columns only equal ones are start and end.
+    """
     if starts == ends:
         return True
-    if not equal and len(ends) > 2 and (_follow(starts, ends) or _mostly_points(starts, ends)):
+    times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
+    spans = [(start, end) for start, end in times if start is not None and end is not None and end >= start]
+    if equal or len(spans) < len(times):
+        return False
+    points = sum(end == start for start, end in spans)
+    follow = not points and all(end == start for (_, end), (start, _) in pairwise(spans))
+    if len(spans) > 2 and (follow or 2 * points > len(spans)):
         return True
-    fine = re.compile(r"\d+[.,](\d{3,})")
-    pairs = [(fine.fullmatch(start), fine.fullmatch(end)) for start, end in zip(starts, ends, strict=True)]
-    return not equal and all(
-        start and end and len(start[1]) == len(end[1]) and _float(end[0]) >= _float(start[0]) for start, end in pairs
-    )
-
-
-def _follow(starts: list[str], ends: list[str]) -> bool:
-    """Whether regions follow one another: each ends where the next one begins."""
-    times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
-    rise = all(start is not None and end is not None and end > start for start, end in times)
-    return rise and all(end == start for (_, end), (start, _) in pairwise(times))
-
-
-def _mostly_points(starts: list[str], ends: list[str]) -> bool:
-    """Whether most rows are points, which end where they begin, and the others are regions."""
-    times = [(parse_time(start), parse_time(end)) for start, end in zip(starts, ends, strict=True)]
-    forward = all(start is not None and end is not None and end >= start for start, end in times)
-    return forward and 2 * sum(end == start for start, end in times) > len(times)
-
-
-def _float(text: str) -> float:
-    return float(text.replace(",", "."))
-
-
-def _marks(
-    rows: list[tuple[int, list[str]]], roles: dict[str, int], notes: list[str], path: str | Path, *, is_stated: bool
-) -> tuple[list[Marker], str]:
-    at = next(roles[kind] for kind in ("time", "ms", "hundredths") if kind in roles)
-    scale = 1.0 if "time" in roles else 0.001 if "ms" in roles else 0.01
-    if scale == 0.001:
-        notes.append("its times are in milliseconds, by the name of the column")
-    label, convention = (roles["position"], "") if is_stated and "position" in roles else _label_column(rows, roles)
-    confidences = _confidences(rows, roles, path)
-    marks = []
-    for (line, cells), sure in zip(rows, confidences, strict=True):
-        time = _time(_cell(cells, at), path, line)
-        end = parse_time(_cell(cells, roles["end"])) if "end" in roles else None
-        marks.append(Marker(time * scale, _cell(cells, label) if label is not None else "", line, end, sure))
-    return marks, convention
-
-
-def _time(text: str, path: str | Path, line: int) -> float:
-    time = parse_time(text)
-    if re.fullmatch(r"[+-]?(nan|inf|infinity)", text.lower()):
-        raise InputError(f"{text!r} is not a finite time", path=path, line=line)
-    if time is None or abs(time) > 1e7:
-        raise InputError(f"{text[:60]!r} is not a time in seconds", path=path, line=line)
-    return time
-
-
-def _label_column(rows: list[tuple[int, list[str]]], roles: dict[str, int]) -> tuple[int | None, str]:
-    """Choose the column of labels, and the convention that its name implies."""
-    if "position" in roles:
-        values = [_cell(cells, roles["position"]) for _, cells in rows]
-        counts = (
-            len(values) > 2 and all(map(_WHOLE.fullmatch, values)) and all(int(b) > int(a) for a, b in pairwise(values))
-        )
-        if not counts or not {"bar", "downbeat"} & set(roles):
-            return roles["position"], ""
-        if "bar" in roles and len({_cell(cells, roles["bar"]) for _, cells in rows}) == 1:
-            return roles["position"], "positions"  # one bar only
-    if "downbeat" in roles:
-        return roles["downbeat"], "downbeat"
-    if "bar" in roles:
-        return roles["bar"], "bars"
-    return None, ""
-
-
-def _confidences(rows: list[tuple[int, list[str]]], roles: dict[str, int], path: str | Path) -> list[float | None]:
-    cells = [(line, _cell(cells, roles["confidence"]) if "confidence" in roles else "") for line, cells in rows]
-    if not any(text for _, text in cells):
-        return [None] * len(rows)
-    values = [parse_time(text) for _, text in cells]
-    for (line, text), value in zip(cells, values, strict=True):
-        if value is None or not 0 <= value <= 1:
-            raise InputError(f"{text!r} is not a confidence between 0 and 1", path=path, line=line)
-    return values
+    fine = [(_FINE.fullmatch(start), _FINE.fullmatch(end)) for start, end in zip(starts, ends, strict=True)]
+    return all(start and end and len(start[1]) == len(end[1]) for start, end in fine)
 
 
 def dump_beats(beats: Beats, metadata: Metadata) -> str:
