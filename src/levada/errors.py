@@ -22,6 +22,7 @@ __all__ = [
     "MissingExtra",
     "Warned",
     "check_integer",
+    "check_integers",
     "check_number",
     "collected_warnings",
     "log_again",
@@ -275,6 +276,18 @@ def check_integer(name: str, value: object, least: int, most: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def check_integers(settings: object, **ranges: tuple[int, int]) -> None:
+    """Check that fields of settings, given by name with their least and greatest value, are whole numbers in range.
+
+    Raises
+    ------
+    InputError
+        If one is not; the message has its name.
+    """
+    for name, (least, most) in ranges.items():
+        check_integer(name, getattr(settings, name), least, most)
 
 
 def settings_from(kind: type[Settings], values: Mapping[str, Any], *, noun: str = "settings") -> Settings:

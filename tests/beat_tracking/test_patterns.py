@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking import patterns as bayes
+from levada.beat_tracking.adaptation import adapt
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.patterns import BayesSettings, Patterns
 from levada.beat_tracking.pretrained import load_tracker, tracker_of
@@ -212,7 +213,7 @@ def test_labels_after_the_end_are_those_of_another_recording(tmp_path: Path) -> 
     sound, _ = played(0.3, bars=1)
     wrong = track(tmp_path, "a", sound, Beats([1.0, 1.5, 2.0, 2.5, 3.0], [1, 2, 3, 4, 1]))
     with pytest.raises(InputError, match="another recording") as raised:
-        bayes.train([whole(wrong)])
+        adapt([whole(wrong)], strategy="bayes", base=None)
     assert raised.value.path == wrong.annotation
 
 
@@ -293,4 +294,4 @@ def test_a_folder_without_tensors(learnt: Patterns, tmp_path: Path) -> None:
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
-        BayesSettings.from_dict(wrong)
+        BayesSettings(**wrong)

@@ -117,10 +117,6 @@ class AdaptSettings:
     prior_pieces: int = 16
     seed: int = 0
 
-    def seeded(self, seed: int) -> AdaptSettings:
-        """Return these settings with another seed."""
-        return replace(self, seed=seed)
-
 
 FINETUNE = AdaptSettings()
 SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150, tolerance=0)
@@ -142,21 +138,12 @@ def scratch(
     torch.manual_seed(settings.seed)
     net = Tcn(TcnSettings(dropout=settings.dropout)) if network is None else network
     trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
-    return _weights(trained, spans, "trained from scratch", settings, DecoderSettings(), base=None, prior=prior)
+    return _weights(trained, spans, "trained from scratch", settings, base=None, prior=prior)
 
 
-def finetune(
-    spans: Sequence[Span],
-    *,
-    base: Weights,
-    settings: AdaptSettings = FINETUNE,
-    folder: str | Path,
-    prior: Tradition | None = None,
-    progress: Progress | None = None,
-) -> Weights:
-    """Fine-tune the base network on the labels, without augmentation."""
-    plain = replace(settings, augmentation=NO_AUGMENTATION)
-    return finetune_augment(spans, base=base, settings=plain, folder=folder, prior=prior, progress=progress)
+def finetune(spans: Sequence[Span], *, settings: AdaptSettings = FINETUNE, **options: Any) -> Weights:
+    """Fine-tune the base network on the labels, without augmentation; the options are those of `finetune_augment`."""
+    return finetune_augment(spans, settings=replace(settings, augmentation=NO_AUGMENTATION), **options)
 
 
 def finetune_augment(
@@ -177,7 +164,7 @@ def finetune_augment(
         )
     else:
         how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
-    weights = _weights(adapted, spans, how, settings, _priors(base), base=base, prior=prior)
+    weights = _weights(adapted, spans, how, settings, base=base, prior=prior)
     return replace(weights, training={**weights.training, **chosen})
 
 
@@ -217,7 +204,7 @@ def _adapted(
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
     """Learn the priors of the decoder and keep the pretrained network."""
-    return _weights(base.net, spans, "decoder adapted, network unchanged", None, _priors(base), base=base, prior=prior)
+    return _weights(base.net, spans, "decoder adapted, network unchanged", None, base=base, prior=prior)
 
 
 def patterns(
@@ -342,20 +329,15 @@ def adapt(
     if network is not None:
         options["network"] = network
 
-    def train_model(folder: Path, progress: Progress | None) -> Weights | Patterns:
-        model: Weights | Patterns = STRATEGIES[strategy](
-            spans, base=base, folder=folder, prior=prior, progress=progress, **options
-        )
-        return model
-
     labels = [
         [span.track.content_hash, span.start_s, span.end_s, hashlib.sha256(repr(list(span.beats)).encode()).hexdigest()]
         for span in spans
     ]
     config = {"strategy": strategy, "labels": labels, "prior": repr(prior)}
+    options |= {"base": base, "prior": prior}
     model: Weights | Patterns = train_into(
         out,
-        train=train_model,
+        train=lambda folder, progress: STRATEGIES[strategy](spans, folder=folder, progress=progress, **options),
         config=config | start_facts(None if base is None else digest(base), settings),
         force=force,
         log_to=log_to,
@@ -460,30 +442,22 @@ def _excerpt(example: _Example, settings: AdaptSettings, rng: Generator) -> tupl
     return fix_length(bands, frames, fill=float(bands.min())), fix_length(targets, frames), fix_length(mask, frames)
 
 
-def _source(prior: Tradition) -> Source:
-    return Source(f"the description of {prior.name}", LICENCE, "; ".join(prior.sources))
-
-
-def _priors(base: Weights) -> DecoderSettings:
-    return DecoderSettings.from_dict(base.decoder)
-
-
 def _weights(
     net: Any,
     spans: Sequence[Span],
     how: str,
     settings: AdaptSettings | None,
-    start: DecoderSettings,
     *,
     base: Weights | None,
     prior: Tradition | None,
 ) -> Weights:
-    rendered = None if prior is None else {f"Pieces rendered from the description of {prior.name}": _source(prior)}
-    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
-    annotations = [span.beats for span in spans]
+    annotations, rendered = [span.beats for span in spans], dict[str, Source]()
     if prior is not None:
+        source = Source(f"the description of {prior.name}", LICENCE, "; ".join(prior.sources))
+        rendered = {f"Pieces rendered from the description of {prior.name}": source}
         rngs = (np.random.default_rng([0, 2, index]) for index in range(PRIOR_PERFORMANCES))
         annotations += [perform(prior, duration_s=PIECE_S, rng=rng).beats for rng in rngs]
-    learnt = learn_settings(annotations, start=start)
+    card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
+    learnt = learn_settings(annotations, start=None if base is None else DecoderSettings.from_dict(base.decoder))
     recipe = {} if settings is None else asdict(settings)
     return Weights(net.eval(), card, asdict(learnt), recipe | base_facts(base))

@@ -25,7 +25,7 @@ from levada.beat_tracking.spectrogram import (
     log_spectrogram,
     stream_log_spectrogram,
 )
-from levada.beat_tracking.tracker import Progress, Spans
+from levada.beat_tracking.tracker import AudioLike, Progress, Spans
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -69,19 +69,12 @@ class NetworkTracker:
     networks: tuple[Any, ...] = ()
 
     def track(
-        self,
-        audio: str | Path | npt.ArrayLike,
-        rate: int | None = None,
-        *,
-        hints: Beats | None = None,
-        progress: Progress | None = None,
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording; see `levada.BeatTracker.track`."""
         return self.decode(self.activations(audio, rate, progress=progress), hints=hints)
 
-    def activations(
-        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
-    ) -> Floats32:
+    def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
         """Compute the probability of a beat and of a downbeat in each frame [shape=(frames, 2)].
 
         Parameters

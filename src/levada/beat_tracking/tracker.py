@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from levada.learning.weights import Weights
     from levada.synth.traditions import Tradition
 
-__all__ = ["BeatTracker", "Progress", "Spans", "TrackerLike", "provenance", "track_folder"]
+__all__ = ["AudioLike", "BeatTracker", "Progress", "Spans", "TrackerLike", "provenance", "track_folder"]
 
 Floats32 = npt.NDArray[np.float32]
+AudioLike = str | Path | npt.ArrayLike
 Spans = Mapping[str, list[tuple[float, float]]]
 Progress = Callable[[int, int], None]
 
@@ -54,12 +55,7 @@ class TrackerLike(Protocol):
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
 
     def track(
-        self,
-        audio: str | Path | npt.ArrayLike,
-        rate: int | None = None,
-        *,
-        hints: Beats | None = None,
-        progress: Progress | None = None,
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording, as `BeatTracker.track`."""
 
@@ -123,12 +119,7 @@ class BeatTracker(LoadedModel):
         return self.backend.trained_spans
 
     def track(
-        self,
-        audio: str | Path | npt.ArrayLike,
-        rate: int | None = None,
-        *,
-        hints: Beats | None = None,
-        progress: Progress | None = None,
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats and downbeats of a recording.
 
@@ -155,9 +146,7 @@ class BeatTracker(LoadedModel):
         """
         return self.backend.track(audio, rate, hints=hints, progress=progress)
 
-    def activations(
-        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
-    ) -> Floats32:
+    def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
         """Compute the probability of a beat and of a downbeat in each frame, before decoding.
 
         Parameters

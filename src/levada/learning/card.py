@@ -8,26 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from levada.data.sources import Source, combined_licence
 from levada.errors import InputError
 
+if TYPE_CHECKING:
+    from levada.data import Span
+
 __all__ = [
-    *("CONFIG", "FORMAT", "KINDS", "README", "SEPARATORS", "TENSORS"),
-    *(
-        "Card",
-        "Stretches",
-        "adapted_card",
-        "both_error",
-        "card_from",
-        "is_model",
-        "joined_stretches",
-        "lineage",
-        "read_card",
-        "read_config",
-    ),
-]
+    "CONFIG", "FORMAT", "KINDS", "README", "SEPARATORS", "TENSORS", "Card", "Stretches",
+    "adapted_card", "both_error", "card_from", "is_model", "joined_stretches", "lineage", "read_card", "read_config",
+]  # fmt: skip
 
 Stretches = Mapping[str, list[tuple[float, float]]]
 """SHA-256 of the file of a recording -> spans of it, as pairs of seconds."""
@@ -112,32 +104,6 @@ class Card:
         )
 
 
-class _Recording(Protocol):
-    """A recording, or a song with stems."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def corpus(self) -> Source | None: ...
-    @property
-    def hashes(self) -> tuple[str, ...]: ...
-    @property
-    def sources(self) -> Mapping[str, float]: ...
-
-
-class _Span(Protocol):
-    """A span that a model is trained on."""
-
-    @property
-    def track(self) -> _Recording: ...
-    @property
-    def start_s(self) -> float: ...
-    @property
-    def end_s(self) -> float: ...
-
-
 def joined_stretches(*tables: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[tuple[float, float]]]:
     """Join the spans of each recording; those that overlap or touch become one.
 
@@ -163,7 +129,7 @@ def joined_stretches(*tables: Mapping[str, Sequence[Sequence[float]]]) -> dict[s
 
 
 def adapted_card(
-    spans: Sequence[_Span],
+    spans: Sequence[Span[Any]],
     *,
     origin: str,
     base: Card | None = None,
@@ -206,10 +172,7 @@ def adapted_card(
     earlier = base.minutes if base is not None and before else 0.0
     corpora = list(dict.fromkeys(one.corpus or Source("recordings of no corpus") for one in recordings))
     kind = ("minutes of stems of", "songs") if stems else ("annotated minutes of", "recordings")
-    count, groups = (
-        len({(one.corpus, one.id) for one in recordings}),
-        len({(one.corpus, one.group) for one in recordings}),
-    )
+    count, groups = (len({(one.corpus, getattr(one, key)) for one in recordings}) for key in ("id", "group"))
     data = [*(besides or {}), f"{minutes:.2f} {kind[0]} {count} {kind[1]} in {groups} groups"]
     names = ", ".join(corpus.name for corpus in corpora)
     sources = tuple(dict.fromkeys([*(() if base is None else lineage(base)), *(besides or {}).values(), *corpora]))

@@ -167,12 +167,8 @@ class ModelFolder:
     @property
     def digest(self) -> str:
         """Its `model_digest`."""
-        return model_digest(
-            network=self.network,
-            settings=self.config["settings"],
-            tensors=self.tensors,
-            decoder=self.config["decoder"],
-        )
+        settings, decoder = self.config["settings"], self.config["decoder"]
+        return model_digest(network=self.network, settings=settings, tensors=self.tensors, decoder=decoder)
 
     def require(self, network: str, *, noun: str) -> None:
         """Raise an `InputError` if it is another kind of model than one that consists of `noun`."""
@@ -199,13 +195,8 @@ def model_digest(*, network: str, settings: Mapping[str, Any], tensors: Tensors,
 
     Parameters
     ----------
-    network : str
-        Kind of the model: a name in `card.KINDS`.
-    settings : mapping
-        Settings that determine the shapes of its tensors.
-    tensors : mapping of str to array
-    decoder : mapping
-        Settings of its decoder.
+    network, settings, tensors, decoder
+        As for `write_model`.
 
     Returns
     -------

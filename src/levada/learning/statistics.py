@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,11 +161,8 @@ def paired_interval(
     a: npt.ArrayLike,
     b: npt.ArrayLike,
     *,
-    groups: Sequence[Hashable] | None = None,
-    recordings: Sequence[Hashable] | None = None,
-    seeds: Sequence[Hashable] | None = None,
-    level: float = 0.95,
     bounds: Bounds | None = None,
+    **options: Any,
 ) -> Interval:
     """Mean of the paired differences ``a - b``, with a confidence interval; pairs with a NaN are left out.
 
@@ -172,12 +170,10 @@ def paired_interval(
     ----------
     a, b : array_like [shape=(n,)]
         Scores of two models on the same recordings, and with the same seeds, in the same order.
-    groups, recordings, seeds : sequence, optional
-        As in `mean_interval`.
-    level : float
-        Nominal coverage.
     bounds : tuple of float, optional
         Least and greatest value of a score, not of a difference.
+    **options
+        `groups`, `recordings`, `seeds` and `level`, as for `mean_interval`.
 
     Returns
     -------
@@ -192,7 +188,7 @@ def paired_interval(
     if first.shape != second.shape:
         raise InputError(f"paired scores must have the same length, not {first.size} and {second.size}")
     reach = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-    return mean_interval(first - second, groups=groups, recordings=recordings, seeds=seeds, level=level, bounds=reach)
+    return mean_interval(first - second, bounds=reach, **options)
 
 
 def _codes(labels: Sequence[Hashable], kept: npt.NDArray[np.bool_], name: str) -> npt.NDArray[np.intp]:

@@ -89,9 +89,7 @@ def _need() -> None:
 
     for library in ("onnx", "onnxruntime", "onnxscript"):
         if find_spec(library) is None:
-            if library == "onnx":
-                raise MissingExtra("onnx", extra="onnx", purpose="export a network")
-            raise MissingExtra("onnxruntime", extra="onnx", purpose="try an exported network")
+            raise MissingExtra(library, extra="onnx", purpose="export a network")
 
 
 def _bands(net: Any) -> int:

@@ -17,11 +17,5 @@ from levada.beat_tracking.decoder.settings import DecoderSettings
 
 __all__ = [
     "DecoderSettings",
-    "decode_beats",
-    "decode_model",
-    "learn_settings",
-    "model_posteriors",
-    "pick_peaks",
-    "posteriors",
-    "probabilities",
-]
+    "decode_beats", "decode_model", "learn_settings", "model_posteriors", "pick_peaks", "posteriors", "probabilities",
+]  # fmt: skip

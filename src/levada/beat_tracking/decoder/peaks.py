@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.continuity import with_counted_positions
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -55,10 +55,8 @@ def pick_peaks(
 
     Parameters
     ----------
-    activations : array_like [shape=(frames, 2)]
-        Probabilities of a beat (downbeats included) and of a downbeat.
-    fps : float or Fraction
-        Frames per second.
+    activations, fps
+        As for `decode_beats`.
     threshold : float
         Lowest peak that counts, between 0 and 1.
     min_distance_s : float
@@ -79,16 +77,15 @@ def pick_peaks(
         raise InputError(f"threshold must be between 0 and 1, not {threshold}")
     if not (np.isfinite(min_distance_s) and min_distance_s >= 0):
         raise InputError(f"min_distance_s must not be negative, not {min_distance_s}")
-    frames = _peaks(values[:, 0], threshold=threshold, distance=min_distance_s * rate)
-    times = sub_frame(values[:, 0], frames) / rate
-    downbeats = (
-        sub_frame(values[:, 1], _peaks(values[:, 1], threshold=threshold, distance=min_distance_s * rate)) / rate
+    frames, downbeat_frames = (
+        _peaks(column, threshold=threshold, distance=min_distance_s * rate) for column in values.T
     )
+    times, downbeats = sub_frame(values[:, 0], frames) / rate, sub_frame(values[:, 1], downbeat_frames) / rate
     marked = np.zeros(len(times), np.bool_)
     for downbeat in downbeats if len(times) else []:
         nearest = int(np.abs(times - downbeat).argmin())
         marked[nearest] |= abs(times[nearest] - downbeat) <= SNAP_S
-    return Beats(times, _numbered(marked), values[frames, 0])
+    return with_counted_positions(Beats(times, marked.astype(np.int64), values[frames, 0]))
 
 
 def sub_frame(heights: Floats, frames: Ints) -> Floats:
@@ -157,13 +154,3 @@ def _peaks(heights: Floats, *, threshold: float, distance: float) -> Ints:
             taken.append(frame)
             free[max(frame - reach, 0) : frame + reach + 1] = False
     return np.sort(np.array(taken, dtype=np.int64))
-
-
-def _numbered(downbeat: npt.NDArray[np.bool_]) -> Ints:
-    """Count beats from each downbeat to the next, 0 outside the first and last."""
-    positions = np.zeros(len(downbeat), np.int64)
-    ones = np.flatnonzero(downbeat)
-    for first, following in pairwise(ones.tolist()):
-        positions[first:following] = np.arange(1, following - first + 1)
-    positions[ones] = 1
-    return positions

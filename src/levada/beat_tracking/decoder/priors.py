@@ -14,11 +14,12 @@ from levada.beat_tracking.decoder.settings import LONGEST_BAR, SLOWEST_BPM, Deco
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["learn_settings"]
+__all__ = ["are_steady", "learn_settings"]
 
 Floats = npt.NDArray[np.float64]
 
 ENOUGH_BARS = 12  # seen in none of them, a metre is rarer than one bar in four (95 %, the rule of three)
+UNEVEN = 1.5  # a beat so many times longer or shorter than the median of those around it was missed or doubled
 PRIOR_BARS = 50  # weight of the initial metre change, in bars
 
 
@@ -59,7 +60,7 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
 
 
 def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats]) -> DecoderSettings:
-    intervals = np.concatenate([np.empty(0), *(_steady(labels.intervals_s) for labels in beats)])
+    intervals = np.concatenate([np.empty(0), *(labels.intervals_s[are_steady(labels.intervals_s)] for labels in beats)])
     if not len(intervals):
         return settings
     octaves = np.log2(60 / intervals)
@@ -79,13 +80,13 @@ def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats]) -> DecoderSet
     )
 
 
-def _steady(intervals_s: Floats) -> Floats:
-    """Keep intervals that are like the five around them."""
+def are_steady(intervals_s: Floats) -> npt.NDArray[np.bool_]:
+    """Whether each interval between beats is like the five around it, and no beat was missed or doubled there."""
     if len(intervals_s) < 3:
-        return intervals_s
+        return np.ones(len(intervals_s), np.bool_)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(intervals_s, 2, mode="reflect"), 5)
     ratio = intervals_s / np.median(around, axis=1)
-    return intervals_s[(ratio < 1.5) & (ratio > 1 / 1.5)]
+    return np.asarray((ratio < UNEVEN) & (ratio > 1 / UNEVEN))
 
 
 def _bars(beats: Beats) -> list[int]:

@@ -59,14 +59,8 @@ class DecoderSettings:
                 if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
                     raise InputError(f"{name} must be a list of numbers, not {value!r}")
                 object.__setattr__(self, name, tuple(value))
-        for name in (
-            "min_tempo_bpm",
-            "max_tempo_bpm",
-            "tempo_stiffness",
-            "metre_change",
-            "beat_width",
-            "threshold",
-        ):
+        numbers = ("min_tempo_bpm", "max_tempo_bpm", "tempo_stiffness", "metre_change", "beat_width", "threshold")
+        for name in numbers:
             _number(name, getattr(self, name))
         if not 0 < self.min_tempo_bpm <= self.max_tempo_bpm:
             raise InputError(

@@ -163,17 +163,11 @@ def bar_pointer(
     activation = activations.max(axis=1, initial=0)
     weights, change = metre_changes(settings)
     lengths = beat_lengths(fps=fps, settings=settings)
-    sums = _running_sums(
-        activations[:, 1],
-        activation,
-        beat_width=settings.beat_width,
-        reach=round(ALIGNMENT_S * fps),
-        margin=int(lengths[-1]),
-    )
+    reach, margin = round(ALIGNMENT_S * fps), int(lengths[-1])
+    sums = _running_sums(activations[:, 1], activation, beat_width=settings.beat_width, reach=reach, margin=margin)
     regions = np.ceil(lengths / settings.beat_width).astype(np.int64)
-    return _pointer(
-        settings.metres, weights, change, regions, activation, sums, fps=fps, settings=settings, windows=windows
-    )
+    states = settings.metres, weights, change, regions, activation, sums
+    return _pointer(*states, fps=fps, settings=settings, windows=windows)
 
 
 def pattern_pointer(
@@ -210,19 +204,8 @@ def pattern_pointer(
         Where beats must start.
     """
     regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
-    none = np.empty((3, 0))
-    return _pointer(
-        bars,
-        weights,
-        change,
-        regions,
-        activation,
-        none,
-        fps=fps,
-        settings=settings,
-        windows=windows,
-        likelihood=likelihood,
-    )
+    states = bars, weights, change, regions, activation, np.empty((3, 0))
+    return _pointer(*states, fps=fps, settings=settings, windows=windows, likelihood=likelihood)
 
 
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:

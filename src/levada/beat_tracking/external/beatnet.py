@@ -58,10 +58,8 @@ def tracker(model: int = 1) -> NetworkTracker:
 
     Raises
     ------
-    MissingExtra
-        If BeatNet is not installed.
-    InputError
-        If there is no such model, or it is missing or damaged.
+    MissingExtra, InputError
+        As for `weights`.
     """
     path = _path(model)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -72,23 +72,15 @@ class _Array:
 class _Reader(pickle.Unpickler):
     def __init__(self, file: Any, classes: Collection[str], functions: Collection[str]) -> None:
         super().__init__(file, encoding="latin1")  # what Python 2 wrote
-        self.parts = {name: type(name.rpartition(".")[2], (Part,), {}) for name in classes}
+        self.stand_ins = _STAND_INS | {name: type(name.rpartition(".")[2], (Part,), {}) for name in classes}
         self.functions = functions
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
-        if full in self.parts:
-            return self.parts[full]
         if full in self.functions:
             return name
-        if full in ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"):
-            return lambda *_: _Array()
-        if full == "numpy.ndarray":
-            return _Array
-        if full == "numpy.dtype":
-            return _Dtype
-        if full == "_codecs.encode":
-            return _latin1
+        if full in self.stand_ins:
+            return self.stand_ins[full]
         raise pickle.UnpicklingError(f"it needs {full}, which no network should")
 
 
@@ -97,6 +89,15 @@ def _latin1(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it needs the encoding {encoding}")
     return text.encode("latin1")
+
+
+_STAND_INS: dict[str, Any] = {
+    "numpy.core.multiarray._reconstruct": lambda *_: _Array(),
+    "numpy._core.multiarray._reconstruct": lambda *_: _Array(),
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Dtype,
+    "_codecs.encode": _latin1,
+}
 
 
 def read_network(path: str | Path, *, classes: Collection[str], functions: Collection[str] = ()) -> Part:

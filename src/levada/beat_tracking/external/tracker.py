@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.tracker import Progress, Spans
+from levada.beat_tracking.tracker import AudioLike, Progress, Spans
 from levada.errors import InputError
 from levada.io.audio import samples_of
 from levada.io.beats import Beats
@@ -44,13 +43,13 @@ class ExternalTracker:
 
     def track(
         self,
-        audio: str | Path | npt.ArrayLike,
+        audio: AudioLike,
         rate: int | None = None,
         *,
         hints: Beats | None = None,
-        progress: Progress | None = None,  # noqa: ARG002  # the function does not report how far it is
+        progress: Progress | None = None,  # noqa: ARG002
     ) -> Beats:
-        """Find the beats of a recording, which is read whole; see `levada.BeatTracker.track`.
+        """Find the beats of a recording, which is read whole and without progress; see `levada.BeatTracker.track`.
 
         Raises
         ------

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from levada.beat_tracking.external.installed import MissingPackage
-from levada.errors import check_integer
+from levada.errors import check_integers
 
 __all__ = ["BORDER", "PIECE", "BeatThis", "BeatThisSettings", "given_a_beat", "package_network", "pieces"]
 
@@ -74,9 +74,8 @@ class BeatThisSettings:
     partial_transformers: bool = True
 
     def __post_init__(self) -> None:
-        sizes = {"transformer_dim": 4096, "ff_mult": 16, "n_layers": 48, "head_dim": 512, "stem_dim": 512}
-        for name, most in sizes.items():
-            check_integer(name, getattr(self, name), 1, most)
+        check_integers(self, transformer_dim=(1, 4096), ff_mult=(1, 16), n_layers=(1, 48))
+        check_integers(self, head_dim=(1, 512), stem_dim=(1, 512))
         uneven = self.transformer_dim % self.head_dim or (self.partial_transformers and self.stem_dim % self.head_dim)
         if uneven or self.head_dim % 2:
             raise ValueError(f"heads of {self.head_dim} features do not divide the layers they are in")

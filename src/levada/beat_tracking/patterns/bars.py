@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.decoder.priors import are_steady
 from levada.beat_tracking.decoder.settings import LONGEST_BAR
 from levada.io.beats import Beats
 
@@ -17,8 +18,6 @@ __all__ = ["Bar", "count_metres", "cut_bars"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-UNEVEN = 1.5  # a beat so many times longer or shorter than the median of those around it was missed or doubled
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def cut_bars(beats: Beats, metres: Sequence[int]) -> list[Bar]:
     def near(start: int) -> int:
         return int(whole[known[np.abs(known - start).argmin()]]) if len(known) else 0
 
-    even = _even(beats.intervals_s)
+    even = are_steady(beats.intervals_s)
     bars: list[Bar] = []
     start = 0
     for i in range(len(times) - 1):
@@ -118,11 +117,3 @@ def _whole_bars(positions: Ints, metres: Sequence[int]) -> Ints:
 def _follows(position: int, following: int) -> bool:
     """Whether a beat is in the same bar as the one before."""
     return position > 0 and following == position + 1
-
-
-def _even(intervals_s: Floats) -> npt.NDArray[np.bool_]:
-    if len(intervals_s) < 3:
-        return np.ones(len(intervals_s), np.bool_)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(intervals_s, 2, mode="reflect"), 5)
-    ratio = intervals_s / np.median(around, axis=1)
-    return np.asarray((ratio < UNEVEN) & (ratio > 1 / UNEVEN))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
-from levada.errors import InputError, check_integer, check_number, settings_from
+from levada.errors import InputError, check_integers, check_number
 from levada.learning.card import Card
 from levada.learning.model_folder import write_model
 
@@ -62,25 +60,13 @@ class BayesSettings:
             object.__setattr__(self, "edges_hz", tuple(float(edge) for edge in self.edges_hz))
         except (TypeError, ValueError):
             raise InputError(f"edges_hz must be a list of frequencies, not {self.edges_hz!r}") from None
-        for name, least, most in (
-            ("cells", 2, 64),
-            ("every", 1, 4),
-            ("components", 1, 64),
-            ("patterns", 1, 16),
-            ("bars_per_pattern", 1, 10_000),
-            ("seed", 0, 2**63 - 1),
-        ):
-            check_integer(name, getattr(self, name), least, most)
+        check_integers(self, cells=(2, 64), every=(1, 4), components=(1, 64), patterns=(1, 16))
+        check_integers(self, bars_per_pattern=(1, 10_000), seed=(0, 2**63 - 1))
         for name, high in (("shrinkage", math.inf), ("smoothing", 0.5), ("trust", 10.0), ("pattern_change", 1.0)):
             check_number(name, getattr(self, name), 0, high)
         rising = all(a < b for a, b in zip((0.0, *self.edges_hz), (*self.edges_hz, 15_000.0), strict=True))
         if not rising:
             raise InputError(f"edges_hz must rise from above 0 to below 15000, not {self.edges_hz}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BayesSettings:
-        """Read settings from a mapping, as `levada.errors.settings_from` does."""
-        return settings_from(cls, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,24 +117,18 @@ class Patterns:
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape
-        shapes = {
-            "shares": (len(self.bars),),
-            "weights": (sum(self.bars), self.settings.cells, components),
-            "spreads": (components, len(self.settings.edges_hz) + 1),
-            "background": (components,),
-        }
-        arrays = {
-            "shares": self.shares,
-            "weights": self.weights,
-            "spreads": self.mixture.spreads,
-            "background": self.mixture.weights,
-        }
-        for name, values in arrays.items():
-            if values.shape != shapes[name]:
-                raise InputError(f"{name} of patterns have the shape {values.shape} and should have {shapes[name]}")
+        bands = len(self.settings.edges_hz) + 1
+        for name, values, shape in (
+            ("shares", self.shares, (len(self.bars),)),
+            ("weights", self.weights, (sum(self.bars), self.settings.cells, components)),
+            ("spreads", self.mixture.spreads, (components, bands)),
+            ("background", self.mixture.weights, (components,)),
+        ):
+            if values.shape != shape:
+                raise InputError(f"{name} of patterns have the shape {values.shape} and should have {shape}")
             if not (np.isfinite(values).all() and (values > 0).all()):
                 raise InputError(f"{name} of patterns must be above 0")
-        if dimensions != len(self.settings.edges_hz) + 1:
-            raise InputError(f"patterns of {dimensions} bands, and edges of {len(self.settings.edges_hz) + 1}")
+        if dimensions != bands:
+            raise InputError(f"patterns of {dimensions} bands, and edges of {bands}")
         if set(self.bars) != set(self.decoder.metres):
             raise InputError(f"patterns of bars of {self.bars}, and a decoder for metres of {self.decoder.metres}")

@@ -9,7 +9,7 @@ import numpy as np
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.beat_tracking.patterns.model import NETWORK, BayesSettings, Patterns
-from levada.errors import InputError
+from levada.errors import InputError, settings_from
 from levada.learning.card import CONFIG
 from levada.learning.model_folder import ModelFolder, wrap_damage
 
@@ -36,7 +36,7 @@ def load(folder: str | Path | ModelFolder) -> Patterns:
     whole = {name: tensor.astype(np.float64) for name, tensor in stored.tensors.items()}
     with wrap_damage(stored.path):
         return Patterns(
-            BayesSettings.from_dict(settings),
+            settings_from(BayesSettings, settings),
             tuple(bars),
             whole["shares"],
             Mixture(whole["means"], whole["spreads"], whole["background"]),

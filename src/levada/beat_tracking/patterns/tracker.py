@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, N_BANDS
-from levada.beat_tracking.tracker import Progress
+from levada.beat_tracking.tracker import AudioLike, Progress
 from levada.io.beats import Beats
 
 __all__ = ["PatternTracker"]
@@ -51,12 +50,7 @@ class PatternTracker:
         return self.patterns.card.trained_on
 
     def track(
-        self,
-        audio: str | Path | npt.ArrayLike,
-        rate: int | None = None,
-        *,
-        hints: Beats | None = None,
-        progress: Progress | None = None,
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording; see `levada.BeatTracker.track`.
 

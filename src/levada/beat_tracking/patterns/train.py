@@ -26,9 +26,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CONTEXT_S = 6.0  # before and after a labelled span, for the moving mean of onset strength
-BEYOND_S = (
-    0.1  # how far a label may lie after the end of its recording: codecs disagree by a few hundredths of a second
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +68,7 @@ def train(
     Raises
     ------
     InputError
-        If there are no two labelled beats in a row, labels lie after the end of their recording, or there are no
-        onsets there.
+        If there are no two labelled beats in a row, or there are no onsets there.
 
     References
     ----------
@@ -118,12 +114,6 @@ def train(
 
 def _cell_frames(span: Span, bars: Sequence[Bar], index: int, settings: BayesSettings) -> _Frames:
     """Return the frames of the bars of a span, of which the first has the given index."""
-    if span.end_s > span.track.duration_s + BEYOND_S:
-        raise InputError(
-            f"has beats up to {span.end_s:.2f} s, and {span.track.audio.name} ends at {span.track.duration_s:.2f} s: "
-            "they may belong to another recording",
-            path=span.track.annotation or span.track.audio,
-        )
     start_s = max(0.0, span.start_s - CONTEXT_S)
     samples, rate = audio.read(span.track.audio, start_s=start_s, duration_s=span.end_s + CONTEXT_S - start_s)
     features = band_onset_strength(log_spectrogram(samples, rate), edges_hz=settings.edges_hz, every=settings.every)
@@ -150,9 +140,7 @@ class _Counts:
         self._background = mixture.weights
         self._share = (mixture.densities(frames.features) * mixture.weights[:, None]).T  # (n, components)
         visits = sum(len(bar.times_s) - 1 for bar in bars) * settings.cells
-        self._prior_weight = (
-            settings.shrinkage * len(frames.features) / visits
-        )  # in frames, as many as a cell has in a beat
+        self._prior_weight = settings.shrinkage * len(frames.features) / visits  # in frames that a cell has in a beat
         everywhere = self._counted(np.ones(len(frames.bar), np.bool_), np.zeros_like(frames.beat), 1)
         self._anywhere = self._with_prior(_smooth(everywhere, settings.smoothing), self._background)[0]
 

@@ -12,7 +12,8 @@ Two descriptions, both from a spectrogram of 40 mel bands of audio at 8 kHz, 50 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,14 +29,11 @@ from levada.io.onset_strength import rise
 from levada.learning.frame_grid import FrameGrid
 
 __all__ = [
-    "FPS",
-    "RhythmFeatures",
-    "onset_patterns",
-    "onset_strength",
-    "rhythm_features",
-    "scale_transform",
-    "similarity",
-]
+    "FPS", "RhythmFeatures",
+    "all_rhythm_features", "onset_patterns", "onset_strength", "rhythm_features", "scale_transform", "similarity",
+]  # fmt: skip
+
+_log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
@@ -86,6 +84,29 @@ def rhythm_features(track: Track) -> RhythmFeatures:
         If it cannot be read, lasts less than 2 s, or is silent.
     """
     return _features(track.content_hash, _Source(track.audio))
+
+
+def all_rhythm_features(
+    tracks: Sequence[Track], *, otherwise: str, step: Callable[[], None] = lambda: None
+) -> dict[Track, RhythmFeatures]:
+    """Compute the rhythm features of all recordings that have them.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    otherwise : str
+        What becomes of the others, for a warning.
+    step : callable
+        Called after each recording.
+    """
+    rhythms: dict[Track, RhythmFeatures] = {}
+    for track in tracks:
+        try:
+            rhythms[track] = rhythm_features(track)
+        except InputError as error:
+            _log.warning("%s: %s", error, otherwise)
+        step()
+    return rhythms
 
 
 class _Source:
@@ -196,8 +217,8 @@ def onset_patterns(bands: Floats32) -> Floats:
 
     Parameters
     ----------
-    bands : float32 [shape=(frames, bands)]
-        Natural logarithms of magnitudes, 50 frames a second.
+    bands
+        As for `onset_strength`.
 
     Returns
     -------

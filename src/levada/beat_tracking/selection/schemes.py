@@ -61,15 +61,13 @@ def vote_k(similarities: Floats, *, count: int, rng: np.random.Generator, annota
         mixed = rng.permutation(size)  # of equally near ones, any
         nearest = np.argsort(-others[:, mixed], axis=1, kind="stable")[:, :near]
         np.put_along_axis(votes, mixed[nearest], True, axis=1)
-    taken, chosen = list(annotated), list[int]()
-    while order and len(chosen) < count:
+
+    def worth(taken: list[int]) -> Callable[[int], float]:
         weights = RHO ** -votes[:, taken].sum(axis=1).astype(np.float64)
         weights[taken] = 0
-        best = max(order, key=lambda one: float(weights @ votes[:, one]))
-        order.remove(best)
-        chosen.append(best)
-        taken.append(best)
-    return chosen
+        return lambda one: float(weights @ votes[:, one])
+
+    return _greedy(worth, order, count=count, annotated=annotated)
 
 
 def facility(similarities: Floats, *, count: int, rng: np.random.Generator, annotated: Sequence[int] = ()) -> list[int]:
@@ -80,14 +78,12 @@ def facility(similarities: Floats, *, count: int, rng: np.random.Generator, anno
     as for `random`.
     """
     gain = (1 + similarities) / 2  # the promise holds for what is never negative
-    order, chosen = _free(similarities, annotated, rng), list[int]()
-    served = gain[:, list(annotated)].max(axis=1, initial=0.0)
-    while order and len(chosen) < count:
-        best = max(order, key=lambda one: float(np.maximum(gain[:, one], served).sum()))
-        order.remove(best)
-        chosen.append(best)
-        served = np.maximum(served, gain[:, best])
-    return chosen
+
+    def worth(taken: list[int]) -> Callable[[int], float]:
+        served = gain[:, taken].max(axis=1, initial=0.0)
+        return lambda one: float(np.maximum(gain[:, one], served).sum())
+
+    return _greedy(worth, _free(similarities, annotated, rng), count=count, annotated=annotated)
 
 
 def diversity(
@@ -98,14 +94,12 @@ def diversity(
     Greedy farthest first (Gonzalez, 1985): the two most similar of them are at least half as far apart, as an angle, as
     in the best choice there is. Parameters as for `random`.
     """
-    order, chosen = _free(similarities, annotated, rng), list[int]()
-    nearest = similarities[:, list(annotated)].max(axis=1, initial=-1.0)
-    while order and len(chosen) < count:
-        best = min(order, key=lambda one: float(nearest[one]))
-        order.remove(best)
-        chosen.append(best)
-        nearest = np.maximum(nearest, similarities[:, best])
-    return chosen
+
+    def worth(taken: list[int]) -> Callable[[int], float]:
+        nearest = similarities[:, taken].max(axis=1, initial=-1.0)
+        return lambda one: -float(nearest[one])
+
+    return _greedy(worth, _free(similarities, annotated, rng), count=count, annotated=annotated)
 
 
 def k_medoids(
@@ -142,15 +136,14 @@ def uncertainty(
     are so certain of most music that near-copies of the others would outweigh the rest. Parameters as for `random`,
     and `uncertainties`, float64 [shape=(n,)]: 1 - the tracker's mean confidence of each; equal by default.
     """
-    order, chosen = _free(similarities, annotated, rng), list[int]()
+    order = _free(similarities, annotated, rng)
     rank = _ranks(np.ones(len(similarities)) if uncertainties is None else uncertainties, among=order)
-    novel = (1 - similarities[:, list(annotated)].max(axis=1, initial=-1.0)) / 2
-    while order and len(chosen) < count:
-        best = max(order, key=lambda one: float(rank[one] * novel[one]))
-        order.remove(best)
-        chosen.append(best)
-        novel = np.minimum(novel, (1 - similarities[:, best]) / 2)
-    return chosen
+
+    def worth(taken: list[int]) -> Callable[[int], float]:
+        novel = (1 - similarities[:, taken].max(axis=1, initial=-1.0)) / 2
+        return lambda one: float(rank[one] * novel[one])
+
+    return _greedy(worth, order, count=count, annotated=annotated)
 
 
 SCHEMES: Mapping[str, Scheme] = {
@@ -180,6 +173,18 @@ def get_scheme(scheme: str) -> Scheme:
 def _free(similarities: Floats, annotated: Sequence[int], rng: np.random.Generator) -> list[int]:
     """Return what may be chosen, in random order: the first of equals wins."""
     return [int(one) for one in rng.permutation(len(similarities)) if one not in set(annotated)]
+
+
+def _greedy(
+    worth: Callable[[list[int]], Callable[[int], float]], order: list[int], *, count: int, annotated: Sequence[int]
+) -> list[int]:
+    """Choose what is worth most, one after another; `worth` is given those that are annotated or chosen already."""
+    taken = list(annotated)
+    while order and len(taken) < len(annotated) + count:
+        best = max(order, key=worth(taken))
+        order.remove(best)
+        taken.append(best)
+    return taken[len(annotated) :]
 
 
 def _ranks(values: Floats, *, among: Sequence[int]) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from levada import data
 from levada.beat_tracking.pretrained import load_tracker
-from levada.beat_tracking.selection.features import RhythmFeatures, rhythm_features, similarity
+from levada.beat_tracking.selection.features import all_rhythm_features, similarity
 from levada.beat_tracking.selection.schemes import get_scheme
 from levada.beat_tracking.selection.uncertainty import mean_uncertainties
 from levada.beat_tracking.tracker import TrackerLike
@@ -21,8 +20,6 @@ from levada.errors import InputError
 __all__ = ["sample"]
 
 RANDOM, UNCERTAINTY = "random", "uncertainty"
-
-_log = logging.getLogger(__name__)
 
 
 def sample(
@@ -66,15 +63,14 @@ def sample(
     if scheme == RANDOM or not minutes > 0:
         return data.sample(tracks, minutes=minutes, seed=rng)
     pool = [track for track in tracks if track.is_annotated]
-    rhythms = _rhythms(pool)
+    rhythms = all_rhythm_features(pool, otherwise="used last")
     usable, rest = list(rhythms), [track for track in pool if track not in rhythms]
     if not usable:
         return data.sample(pool, minutes=minutes, seed=rng)
     similarities = similarity(list(rhythms.values()))
     if scheme == UNCERTAINTY:
-        chooser = partial(
-            chooser, uncertainties=mean_uncertainties(usable, tracker=_base() if tracker is None else tracker)
-        )
+        tracker = load_tracker("base") if tracker is None else tracker
+        chooser = partial(chooser, uncertainties=mean_uncertainties(usable, tracker=tracker))
     for count in range(min(max(1, round(60 * minutes / STRETCH_S)), len(usable)), len(usable) + 1):
         chosen = [usable[i] for i in chooser(similarities, count=count, rng=rng)]
         try:
@@ -82,17 +78,3 @@ def sample(
         except InputError:  # they have too few labels
             continue
     return data.sample([*usable, *rest], minutes=minutes, seed=rng)
-
-
-def _rhythms(pool: Sequence[Track]) -> dict[Track, RhythmFeatures]:
-    rhythms: dict[Track, RhythmFeatures] = {}
-    for track in pool:
-        try:
-            rhythms[track] = rhythm_features(track)
-        except InputError as error:
-            _log.warning("%s: used last", error)
-    return rhythms
-
-
-def _base() -> TrackerLike:
-    return load_tracker("base")

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.selection.features import FPS, RhythmFeatures, rhythm_features, similarity
+from levada.beat_tracking.selection.features import FPS, RhythmFeatures, all_rhythm_features, similarity
 from levada.beat_tracking.selection.schemes import get_scheme
 from levada.beat_tracking.selection.uncertainty import cached_beats, uncertainties
 from levada.beat_tracking.tracker import TrackerLike
@@ -111,7 +111,7 @@ def select(
     stretches = max(1, round(60 * minutes / STRETCH_S))
     todo = sum(not track.is_annotated for track in tracks)
     steps = _Steps(progress, len(tracks) + (todo if scheme == UNCERTAINTY else min(stretches, todo)))
-    rhythms = _rhythms(tracks, steps)
+    rhythms = all_rhythm_features(tracks, otherwise="it is skipped", step=steps.step)
     pool = list(rhythms)
     annotated = [i for i, track in enumerate(pool) if track.is_annotated]
     free = [i for i, track in enumerate(pool) if not track.is_annotated]
@@ -160,17 +160,6 @@ class _Steps:
         self.done += 1
         if self.progress is not None:
             self.progress(min(self.done, self.total), self.total)
-
-
-def _rhythms(tracks: Sequence[Track], steps: _Steps) -> dict[Track, RhythmFeatures]:
-    rhythms: dict[Track, RhythmFeatures] = {}
-    for track in tracks:
-        try:
-            rhythms[track] = rhythm_features(track)
-        except InputError as error:
-            _log.warning("%s; it is skipped", error)
-        steps.step()
-    return rhythms
 
 
 def _check(tracks: Sequence[Track], free: Sequence[RhythmFeatures], minutes: float) -> None:

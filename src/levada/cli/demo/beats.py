@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def demo_beats(
     base = load(shipped()["base"])
     terminal.info(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
     adapting = time.monotonic()
-    settings = DEFAULTS["finetune+augment"].seeded(seed)
+    settings = replace(DEFAULTS["finetune+augment"], seed=seed)
     with terminal.progress("adapting") as progress:
         adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=progress)
     adapt_s = time.monotonic() - adapting

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError, check_integer, check_number, settings_from
+from levada.errors import InputError, check_integers, check_number, settings_from
 from levada.learning.card import Card
 from levada.learning.model_folder import write_model
 from levada.separation.stft import N_BANDS
@@ -49,14 +49,8 @@ class NmfSettings:
     """Of the frames from which bases are initialised."""
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("bases", 1, 256),
-            ("taps", 1, 64),
-            ("learning_steps", 1, 10_000),
-            ("steps", 1, 1000),
-            ("seed", 0, 2**63 - 1),
-        ):
-            check_integer(name, getattr(self, name), least, most)
+        steps = {"learning_steps": (1, 10_000), "steps": (1, 1000)}
+        check_integers(self, bases=(1, 256), taps=(1, 64), seed=(0, 2**63 - 1), **steps)
         if not isinstance(self.bands, bool):
             raise InputError(f"bands must be true or false, not {self.bands!r}")
         check_number("exponent", self.exponent, 0.1, 10)
