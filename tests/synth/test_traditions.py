@@ -210,7 +210,7 @@ class TestWrong:
             ('"hhhh ssss"', '"hhhh sskk"', "kk", "conga: 'k' in 'hhhh sskk' is not among its strokes: . h o s x"),
             ('["hhhh ssss"]', '"hhhh ssss"', '"hhhh', "conga: fills must be a list, in square brackets"),
             ('["x... X..."]', "[]", "[]", "low: has no patterns"),
-            ('["x... X..."]', "[55]", "55]", "low: a pattern must be text in quotation marks, not 55"),
+            ('["x... X..."]', "[55]", "55]", "low: patterns must be text in quotation marks, not 55"),
             ('["x... X..."]', '["........"]', '["....', "low: plays nothing"),
             ('patterns = ["x... X..."]', "", "[instruments.low]", "low: lacks the entry 'patterns'"),
             ("probability = 0.25", "probability = 1.5", "1.5", "probability must be a number from 0 to 1, not 1.5"),
@@ -301,7 +301,7 @@ class TestWrong:
             read_tradition(written(tmp_path, text))
 
     def test_folder(self, tmp_path):
-        with pytest.raises(InputError, match="is not an ordinary file") as error:
+        with pytest.raises(InputError, match="is a folder") as error:
             read_tradition(tmp_path)
         assert error.value.path == tmp_path
 

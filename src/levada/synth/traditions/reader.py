@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from levada.errors import InputError, suggest
 from levada.io.toml import KeyPath, find_positions, read_toml
@@ -45,7 +45,7 @@ def read_tradition(source: str | Path) -> Tradition:
     if not table:
         raise InputError("is empty: a tradition has beats, tatums, tempo_bpm and [instruments.NAME]", path=path)
     try:
-        return _tradition(path.stem, _Table(table))
+        return _tradition(path.stem, table)
     except _Fault as fault:
         positions = find_positions(path.read_text(encoding="utf-8-sig"))
         line, column = positions.of(fault.where, character=fault.character, key=fault.key) or (None, None)
@@ -68,107 +68,131 @@ class _Fault(Exception):
         self.where, self.character, self.key = where, character, key
 
 
-class _Table:
-    """A table of the file and its place: an entry is as it should be, or a fault."""
+Reader = Callable[[Any, KeyPath], Any]
+"""Checks a value at a place of the file, and returns it."""
 
-    def __init__(self, entries: object, where: KeyPath = ()) -> None:
-        if not isinstance(entries, Mapping):
-            raise _Fault(f"{where[-1] if where else 'it'} must be a table, not {_shown(entries)}", where)
-        self.entries, self.where = entries, where
 
-    def only(self, known: Sequence[str]) -> None:
-        """Refuse entries that nothing reads: they are misspelt ones that something should."""
-        for key in self.entries:
-            if key not in known:
-                raise _Fault(f"there is no entry {key!r}; {suggest(key, known)}", (*self.where, key), key=True)
+def _read_table(
+    table: object, where: KeyPath, readers: Mapping[str, Reader] | Reader, *, required: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Read the entries of a table, each by its reader, or all by one; those without a reader are misspelt."""
+    if not isinstance(table, Mapping):
+        raise _Fault(f"{where[-1]} must be a table, not {_shown(table)}", where)
+    readers = readers if isinstance(readers, Mapping) else dict.fromkeys(table, readers)
+    for key in table:
+        if key not in readers:
+            raise _Fault(f"there is no entry {key!r}; {suggest(key, readers)}", (*where, key), key=True)
+    for key in required:
+        if key not in table:
+            raise _Fault(f"lacks the entry {key!r}", where)
+    return {key: readers[key](value, (*where, key)) for key, value in table.items()}
 
-    def need(self, key: str) -> object:
-        if key not in self.entries:
-            raise _Fault(f"lacks the entry {key!r}", self.where)
-        return self.entries[key]
 
-    def table(self, key: str) -> _Table:
-        return _Table(self.entries.get(key, {}), (*self.where, key))
+def _name(where: KeyPath) -> str:
+    """Return the last key of a place, without positions in lists."""
+    return next(str(part) for part in reversed(where) if isinstance(part, str))
 
-    def text(self, key: str, usual: str = "") -> str:
-        return _text(self.entries.get(key, usual), key, (*self.where, key))
 
-    def number(self, key: str, usual: float, least: float, most: float) -> float:
-        return _number(self.entries.get(key, usual), key, (*self.where, key), least, most)
+def _raw(value: object, where: KeyPath) -> object:  # noqa: ARG001
+    return value
 
-    def whole(self, key: str, least: int, most: int) -> int:
-        return _whole(self.need(key), key, (*self.where, key), least, most)
 
-    def items(self, key: str) -> list[tuple[object, KeyPath]]:
-        """The elements of a list, each with its place; none where there is no such entry."""
-        given = self.entries.get(key, [])
-        if not isinstance(given, list):
-            raise _Fault(f"{key} must be a list, in square brackets, not {_shown(given)}", (*self.where, key))
-        return [(value, (*self.where, key, index)) for index, value in enumerate(given)]
+def _text(value: object, where: KeyPath) -> str:
+    if not isinstance(value, str):
+        raise _Fault(f"{_name(where)} must be text in quotation marks, not {_shown(value)}", where)
+    return value
 
-    def pair(self, key: str, what: str) -> tuple[tuple[object, KeyPath], tuple[object, KeyPath]]:
-        given = self.items(key)
-        if len(given) != 2:
-            problem = f"{key} is {what}, two numbers, not {_shown(self.entries[key])}"
-            raise _Fault(problem, (*self.where, key))
-        return given[0], given[1]
 
-    def span(self, key: str, usual: tuple[int, int] | None, most: int) -> tuple[int, int] | None:
-        """The least and the most of something."""
-        if key not in self.entries:
-            return usual
-        low, high = (_whole(*one, 1, most) for one in _named(key, self.pair(key, "the least and the most")))
+def _number(least: float, most: float, *, whole: bool = False) -> Reader:
+    kinds = (int,) if whole else (int, float)
+    what = f"a {'whole ' if whole else ''}number from {least:g} to {most:g}"
+
+    def read(value: Any, where: KeyPath) -> float:
+        if type(value) not in kinds or not least <= value <= most:
+            raise _Fault(f"{_name(where)} must be {what}, not {_shown(value)}", where)
+        return kinds[-1](value)
+
+    return read
+
+
+def _whole(least: int, most: int) -> Reader:
+    return _number(least, most, whole=True)
+
+
+def _list(reader: Reader) -> Reader:
+    def read(value: object, where: KeyPath) -> Any:
+        if not isinstance(value, list):
+            raise _Fault(f"{_name(where)} must be a list, in square brackets, not {_shown(value)}", where)
+        return tuple(reader(entry, (*where, index)) for index, entry in enumerate(value))
+
+    return read
+
+
+def _pair(what: str, *readers: Reader) -> Reader:
+    def read(value: object, where: KeyPath) -> Any:
+        if len(_list(_raw)(value, where)) != 2:
+            raise _Fault(f"{_name(where)} is {what}, two numbers, not {_shown(value)}", where)
+        return _list(lambda entry, at: readers[int(at[-1])](entry, at))(value, where)
+
+    return read
+
+
+def _span(most: int) -> Reader:
+    """Read a least and a greatest number."""
+    what = "the least and the most"
+
+    def read(value: object, where: KeyPath) -> Any:
+        low, high = _pair(what, _whole(1, most), _whole(1, most))(value, where)
         if low > high:
-            raise _Fault(f"{key} is the least and the most, in this order, not [{low}, {high}]", (*self.where, key))
+            raise _Fault(f"{_name(where)} is {what}, in this order, not [{low}, {high}]", where)
         return low, high
 
-    def spread(self, key: str, usual: tuple[float, float], least: float, most: float) -> tuple[float, float]:
-        """A mean and a standard deviation."""
-        if key not in self.entries:
-            return usual
-        mean, deviation = _named(key, self.pair(key, "a mean and a standard deviation"))
-        return _number(*mean, least, most), _number(*deviation, 0, most / 4)
-
-    def fractions(self, key: str, count: int) -> tuple[float, ...]:
-        """Fractions of a beat, one a tatum."""
-        given = self.items(key)
-        if key in self.entries and len(given) != count:
-            problem = f"{key} needs {count} fractions of a beat, one a tatum, not {len(given)}"
-            raise _Fault(problem, (*self.where, key))
-        return tuple(_number(value, key, where, -0.5, 0.5) for value, where in given)
+    return read
 
 
-def _tradition(name: str, table: _Table) -> Tradition:
-    table.only([entry.name for entry in fields(Tradition) if entry.name != "name"])
-    beats, tatums = table.whole("beats", 1, 64), table.whole("tatums", 1, 32)
-    table.need("tempo_bpm")
-    tempo = table.spread("tempo_bpm", (0, 0), 20, 400)
-    if tempo[1] > 0.35 * tempo[0]:
-        problem = f"tempo_bpm is a mean and a standard deviation, and {tempo[1]:g} would let the music stand still"
+def _spread(least: float, most: float) -> Reader:
+    return _pair("a mean and a standard deviation", _number(least, most), _number(0, most / 4))
+
+
+def _fractions(count: int) -> Reader:
+    """Read fractions of a beat, one a tatum."""
+
+    def read(value: object, where: KeyPath) -> Any:
+        fractions = _list(_number(-0.5, 0.5))(value, where)
+        if len(fractions) != count:
+            raise _Fault(f"{_name(where)} needs {count} fractions of a beat, one a tatum, not {len(fractions)}", where)
+        return fractions
+
+    return read
+
+
+CHANCE = _number(0, 1)
+FORM = {"section": _span(64), "entries": CHANCE, "breaks": CHANCE, "endings": CHANCE}
+
+
+def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
+    readers = {entry.name: _raw for entry in fields(Tradition) if entry.name != "name"}
+    _read_table(table, (), readers, required=("beats", "tatums", "tempo_bpm", "instruments"))
+    beats, tatums = _whole(1, 64)(table["beats"], ("beats",)), _whole(1, 32)(table["tatums"], ("tatums",))
+
+    def instruments(ensemble: object, where: KeyPath) -> tuple[Instrument, ...]:
+        parts = _read_table(ensemble, where, lambda part, at: _instrument(part, at, beats, tatums))
+        if not parts:
+            raise _Fault("nobody plays: there are no instruments", where)
+        return tuple(parts.values())
+
+    entries = _read_table(table, (), {
+        "beats": _raw, "tatums": _raw, "tempo_bpm": _spread(20, 400), "title": _text, "about": _text,
+        "sources": _list(_text), "drift": _number(0, 0.1), "spread": _number(0, 0.2), "jitter_s": _number(0, 0.1),
+        "acceleration": _spread(-1, 1), "microtiming": _fractions(tatums), "ensemble": _span(200), "form": _raw,
+        "instruments": instruments,
+    })  # fmt: skip
+    mean, deviation = entries["tempo_bpm"]
+    if deviation > 0.35 * mean:
+        problem = f"tempo_bpm is a mean and a standard deviation, and {deviation:g} would let the music stand still"
         raise _Fault(problem, ("tempo_bpm", 1))
-    table.need("instruments")
-    ensemble = table.table("instruments")
-    if not ensemble.entries:
-        raise _Fault("nobody plays: there are no instruments", ("instruments",))
-    form = table.table("form")
-    form.only([entry.name for entry in fields(Form)])
-    found = Tradition(
-        name, beats, tatums, tempo,
-        instruments=tuple(_instrument(part, ensemble.table(part), beats, tatums) for part in ensemble.entries),
-        drift=table.number("drift", 0.005, 0, 0.1),
-        microtiming=table.fractions("microtiming", tatums) or (0.0,) * tatums,
-        spread=table.number("spread", 0.012, 0, 0.2),
-        sources=tuple(_text(value, "sources", where) for value, where in table.items("sources")),
-        title=table.text("title"),
-        about=table.text("about"),
-        acceleration=table.spread("acceleration", (0.0, 0.03), -1, 1),
-        jitter_s=table.number("jitter_s", 0.003, 0, 0.1),
-        ensemble=table.span("ensemble", None, 200),
-        form=Form(
-            form.span("section", (4, 4), 64) or (4, 4),
-            *(form.number(key, 0.0, 0, 1) for key in ("entries", "breaks", "endings")),
-        ),
-    )  # fmt: skip
+    form = Form(**_read_table(entries.pop("form", {}), ("form",), FORM))
+    found = Tradition(name, form=form, **{"microtiming": (0.0,) * tatums, **entries})
     _agreeing(found)
     return found
 
@@ -193,88 +217,79 @@ def _agreeing(tradition: Tradition) -> None:
                     raise _Fault(f"{alias!r} is also what {other.name} is called", where)
 
 
-def _instrument(name: str, table: _Table, beats: int, tatums: int) -> Instrument:
+def _instrument(table: object, where: KeyPath, beats: int, tatums: int) -> Instrument:
+    name = str(where[-1])
     if not re.fullmatch(r"\w[\w-]*", name):
-        raise _Fault("its name must be a word of letters, digits and hyphens: it names files", table.where, key=True)
-    table.only([entry.name for entry in fields(Instrument) if entry.name != "name"])
-    voice = table.text("voice", name)
+        raise _Fault("its name must be a word of letters, digits and hyphens: it names files", where, key=True)
+    entries = _read_table(table, where, {
+        "voice": _text, "patterns": _list(_raw), "strokes": _raw, "presence": CHANCE, "level_db": _number(-60, 20),
+        "fills": _list(_raw), "fill_chance": CHANCE, "calls": _list(_raw), "call_chance": CHANCE,
+        "players": _span(64), "enters": _whole(0, 1000), "microtiming": _fractions(tatums), "spread": _number(0, 0.2),
+        "aliases": _list(_alias),
+    }, required=["patterns"])  # fmt: skip
+    voice = entries.setdefault("voice", name)
     if voice not in STRUCK and voice not in PITCHED:
-        where = (*table.where, "voice") if "voice" in table.entries else table.where
-        raise _Fault(f"there is no voice {voice!r}; {suggest(voice, [*STRUCK, *PITCHED])}", where)
-    strokes = _strokes(table.table("strokes"), voice)
+        fault = f"there is no voice {voice!r}; {suggest(voice, [*STRUCK, *PITCHED])}"
+        raise _Fault(fault, (*where, "voice"))
+    strokes = entries["strokes"] = _strokes(entries.get("strokes", {}), (*where, "strokes"), voice)
 
-    def grids(key: str) -> tuple[str, ...]:
-        return tuple(_grid(value, where, strokes, beats, tatums) for value, where in table.items(key))
+    def grid(value: object, at: KeyPath) -> str:
+        return _grid(value, at, strokes, beats, tatums)
 
-    table.need("patterns")
-    patterns = _patterns(table, strokes, beats, tatums)
-    if not any(set(pattern.grid) - {REST} for pattern in patterns):
-        raise _Fault("plays nothing: its patterns hold no stroke", (*table.where, "patterns"))
-    return Instrument(
-        name, voice, patterns, strokes,
-        presence=table.number("presence", 1.0, 0, 1),
-        level_db=table.number("level_db", 0.0, -60, 20),
-        fills=grids("fills"),
-        fill_chance=table.number("fill_chance", 0.25, 0, 1),
-        calls=grids("calls"),
-        call_chance=table.number("call_chance", 0.1, 0, 1),
-        players=table.span("players", (1, 1), 64) or (1, 1),
-        enters=table.whole("enters", 0, 1000) if "enters" in table.entries else None,
-        microtiming=table.fractions("microtiming", tatums),
-        spread=table.number("spread", 0, 0, 0.2) if "spread" in table.entries else None,
-        aliases=tuple(_alias(value, where) for value, where in table.items("aliases")),
-    )  # fmt: skip
+    for key in ("fills", "calls"):
+        entries[key] = _list(grid)(list(entries.get(key, ())), (*where, key))
+    entries["patterns"] = _patterns(entries["patterns"], (*where, "patterns"), grid)
+    if not any(set(pattern.grid) - {REST} for pattern in entries["patterns"]):
+        raise _Fault("plays nothing: its patterns hold no stroke", (*where, "patterns"))
+    return Instrument(name, **entries)
 
 
 def _alias(value: object, where: KeyPath) -> str:
-    alias = _text(value, "an alias", where)
+    alias = _text(value, where)
     if not re.fullmatch(r"\w[\w -]*", alias):
         raise _Fault(f"an alias is a name of letters, digits, spaces and hyphens, not {_shown(alias)}", where)
     return alias
 
 
-def _strokes(table: _Table, voice: str) -> dict[str, str]:
+def _strokes(table: object, where: KeyPath, voice: str) -> dict[str, str]:
     kinds = tuple(STROKES) if voice in STRUCK else NOTES
-    for letter in table.entries:
+    strokes = _read_table(table, where, _text)
+    for letter, stroke in strokes.items():
         if len(letter) != 1 or not letter.isalpha() or not letter.islower():
             problem = f"a stroke is named by one small letter, not {letter!r}: a capital is an accent"
-            raise _Fault(problem, (*table.where, letter), key=True)
-        stroke = table.text(letter)
+            raise _Fault(problem, (*where, letter), key=True)
         if stroke not in kinds:
             problem = f"{letter} is not a stroke of a {voice}, {stroke!r}; {suggest(stroke, kinds)}"
-            raise _Fault(problem, (*table.where, letter))
-    return {letter: table.text(letter) for letter in table.entries}
+            raise _Fault(problem, (*where, letter))
+    return strokes
 
 
-def _patterns(table: _Table, strokes: Mapping[str, str], beats: int, tatums: int) -> tuple[Pattern, ...]:
-    grids, given = [], []
-    for value, where in table.items("patterns"):
-        probability = math.nan
-        if isinstance(value, Mapping):
-            entry = _Table(value, where)
-            entry.only(["grid", "probability"])
-            grids.append(_grid(entry.need("grid"), (*where, "grid"), strokes, beats, tatums))
-            if "probability" in value:
-                probability = entry.number("probability", 1, 0, 1)
-        else:
-            grids.append(_grid(value, where, strokes, beats, tatums))
-        given.append(probability)
-    if not grids:
-        raise _Fault("has no patterns", (*table.where, "patterns"))
-    total, without = sum(value for value in given if not math.isnan(value)), sum(map(math.isnan, given))
+def _patterns(values: Sequence[object], where: KeyPath, grid: Reader) -> tuple[Pattern, ...]:
+    """Read patterns, each a grid or a table of a grid and its probability; those without share what is left."""
+    entries = [
+        _read_table(value, (*where, index), {"grid": grid, "probability": CHANCE}, required=["grid"])
+        if isinstance(value, Mapping)
+        else {"grid": grid(value, (*where, index))}
+        for index, value in enumerate(values)
+    ]
+    if not entries:
+        raise _Fault("has no patterns", where)
+    given = [entry["probability"] for entry in entries if "probability" in entry]
+    total, without = sum(given), len(entries) - len(given)
     if without and total >= 1:
-        problem = f"the probabilities given sum to {total:g}, which leaves nothing for the patterns without one"
-        raise _Fault(problem, (*table.where, "patterns"))
+        raise _Fault(
+            f"the probabilities given sum to {total:g}, which leaves nothing for the patterns without one", where
+        )
     if not without and abs(total - 1) > 0.011:  # thirds are written as 0.33
-        raise _Fault(f"the probabilities of its patterns sum to {total:g}, not to 1", (*table.where, "patterns"))
+        raise _Fault(f"the probabilities of its patterns sum to {total:g}, not to 1", where)
     rest, scale = (1 - total) / max(without, 1), 1.0 if without else total
     return tuple(
-        Pattern(grid, rest if math.isnan(value) else value / scale) for grid, value in zip(grids, given, strict=True)
+        Pattern(entry["grid"], entry["probability"] / scale if "probability" in entry else rest) for entry in entries
     )
 
 
 def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], beats: int, tatums: int) -> str:
-    grid, known = _text(value, "a pattern", where), {REST, "x", "o", *strokes}
+    grid, known = _text(value, where), {REST, "x", "o", *strokes}
     for index, letter in enumerate(grid):
         if not letter.isspace() and letter != "|" and letter.lower() not in known:
             problem = f"{letter!r} in {_shown(grid)} is not among its strokes: {' '.join(sorted(known))}"
@@ -289,28 +304,6 @@ def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], beats: int,
             problem += "; beat {}, {!r}, has {}".format(*odd[0], len(odd[0][1]))
         raise _Fault(problem, where)
     return bare
-
-
-def _named(key: str, pair: Iterable[tuple[object, KeyPath]]) -> list[tuple[object, str, KeyPath]]:
-    return [(value, key, where) for value, where in pair]
-
-
-def _text(value: object, name: str, where: KeyPath) -> str:
-    if not isinstance(value, str):
-        raise _Fault(f"{name} must be text in quotation marks, not {_shown(value)}", where)
-    return value
-
-
-def _whole(value: object, name: str, where: KeyPath, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise _Fault(f"{name} must be a whole number from {least} to {most}, not {_shown(value)}", where)
-    return value
-
-
-def _number(value: object, name: str, where: KeyPath, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise _Fault(f"{name} must be a number from {least:g} to {most:g}, not {_shown(value)}", where)
-    return float(value)
 
 
 def _shown(value: object) -> str:
