@@ -443,7 +443,7 @@ class TestChanges:
         given = music() + 0.05 * rng().standard_normal(2 * RATE).astype(np.float32)
         snr, top = [], []
         for kbps in (16, 32, 64, 128):
-            heard = codecs.lossy_codec(given, rng=rng(), kbps=kbps)
+            heard = codecs.lossy_codec(given, rng=rng(), kbps=(kbps, kbps))
             snr.append(20 * np.log10(rms(given) / rms(given - heard)))
             top.append(level_db(heard, 12500, 14500) - level_db(given, 12500, 14500))
         assert snr == sorted(snr)

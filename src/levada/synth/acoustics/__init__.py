@@ -6,7 +6,9 @@ most.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 
@@ -14,8 +16,12 @@ from levada.errors import check_number
 from levada.synth.acoustics import ambience, codecs, dynamics, recorders, rooms
 from levada.synth.acoustics.mixdown import mix_down
 from levada.synth.acoustics.noise import Floats32, Generator, convolve, rms
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = ["DegradationConfig", "degrade", "mix_down"]
+
+Step = Callable[..., Floats32]
+"""Changes a signal: ``step(samples, rng=rng)``."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def _studio(wet: Floats32, rng: Generator) -> Floats32:
     """Simulate a mastered studio recording: little reverberation, an equaliser, a compressor, a limiter."""
     if rng.random() < 0.4:
         plate = rooms.reverberation(
-            np.exp(rng.uniform(np.log(0.5), np.log(2.2))) * np.linspace(1.1, 0.6, len(rooms.OCTAVES_HZ)),
+            log_uniform((0.5, 2.2), rng) * np.linspace(1.1, 0.6, len(rooms.OCTAVES_HZ)),
             energy=np.full(len(rooms.OCTAVES_HZ), 10 ** (rng.uniform(-28, -11) / 10)),
             rise_s=0.005,
             delay_s=rng.uniform(0.0, 0.04),
@@ -97,78 +103,77 @@ def _studio(wet: Floats32, rng: Generator) -> Floats32:
         wet = convolve(wet, plate)
     elif rng.random() < 0.5:
         wet = rooms.reverberate(wet, rooms.sample_room("booth", rng=rng), rng=rng)
-    wet = recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(0.3, 2.5))
-    if rng.random() < 0.6:
-        wet = dynamics.compress(wet, rng=rng, ratio=(1.2, 3))
-    if rng.random() < 0.45:
-        wet = dynamics.limit(wet, rng=rng)
-    if rng.random() < 0.3:
-        wet = _over(wet, recorders.hiss(len(wet), rng=rng), rng.uniform(50, 75))
-    if rng.random() < 0.2:
-        wet = codecs.lossy_codec(wet, rng=rng, kbps=rng.uniform(64, 128))
-    return wet
+    wet = _equalise(0.3, 2.5)(wet, rng=rng)
+    return _apply(wet, rng, (
+        (0.6, partial(dynamics.compress, ratio=(1.2, 3))),
+        (0.45, dynamics.limit),
+        (0.3, _add(recorders.hiss, 50, 75)),
+        (0.2, partial(codecs.lossy_codec, kbps=(64, 128))),
+    ))  # fmt: skip
 
 
 def _field(wet: Floats32, rng: Generator, config: DegradationConfig) -> Floats32:
     """A recording made outside a studio."""
-    count = len(wet)
-
-    def chance(probability: float) -> bool:
-        return bool(rng.random() < probability)
-
     music = rms(wet)  # the reference of all levels of ambience
-    for probability, sound, least_db, most_db in (  # in the same place as the music
-        (config.babble, ambience.babble, 2, 30),
-        (config.applause, ambience.applause, 5, 30),
-        (config.calls, ambience.calls, 5, 30),
-    ):
-        if chance(probability):
-            wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
-    if chance(config.room):
-        wet = rooms.reverberate(wet, rooms.sample_room(rooms.sample_room_type(rng), rng=rng), rng=rng)
+    wet = _apply(wet, rng, (  # in the same place as the music
+        (config.babble, _add(ambience.babble, 2, 30, music)),
+        (config.applause, _add(ambience.applause, 5, 30, music)),
+        (config.calls, _add(ambience.calls, 5, 30, music)),
+        (config.room, _reverberate),
+    ))  # fmt: skip
     music = rms(wet)
-    for probability, sound, least_db, most_db in (
-        (config.traffic, ambience.traffic, 0, 32),
-        (config.wind, ambience.wind, -3, 25),
-        (config.handling, recorders.handling_noise, 3, 25),
-    ):
-        if chance(probability):
-            wet = _over(wet, sound(count, rng=rng), rng.uniform(least_db, most_db), music)
-    if chance(config.comb) and count > 200:
-        wet = recorders.comb_filter(wet, rng=rng)
-    if chance(config.colour):
-        wet = recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(1, 5))
-    if chance(config.cheap):
-        wet = recorders.cheap_microphone(wet, rng=rng)
-    if chance(config.muffled):
-        wet = recorders.muffle(wet, rng=rng)
-    if chance(config.hum):
-        wet = _over(wet, recorders.hum(count, rng=rng), rng.uniform(15, 45))
+    wet = _apply(wet, rng, (
+        (config.traffic, _add(ambience.traffic, 0, 32, music)),
+        (config.wind, _add(ambience.wind, -3, 25, music)),
+        (config.handling, _add(recorders.handling_noise, 3, 25, music)),
+        (config.comb if len(wet) > 200 else 0, recorders.comb_filter),
+        (config.colour, _equalise(1, 5)),
+        (config.cheap, recorders.cheap_microphone),
+        (config.muffled, recorders.muffle),
+        (config.hum, _add(recorders.hum, 15, 45)),
+    ))  # fmt: skip
     if rms(wet) < 1e-9:  # interpolation may remove a single click
         return wet
-    for probability, change in (
+    return _apply(wet, rng, (
         (config.gain, dynamics.automatic_gain),
         (config.compressor, dynamics.compress),
         (config.pumping, dynamics.pump),
         (config.tape, dynamics.tape_saturation),
         (config.clipping, dynamics.clip),
         (config.waver, recorders.wow_and_flutter),
-    ):
-        if chance(probability):
-            wet = change(wet, rng=rng)
-    if chance(config.hiss):
-        wet = _over(wet, recorders.hiss(count, rng=rng), rng.uniform(15, 70))
-    if chance(config.crackle):
-        wet = _over(wet, recorders.crackle(count, rng=rng), rng.uniform(12, 40))
-    if chance(config.telephone):
-        wet = codecs.telephone(wet, rng=rng)
-    if chance(config.coder):
-        wet = codecs.lossy_codec(wet, rng=rng)
+        (config.hiss, _add(recorders.hiss, 15, 70)),
+        (config.crackle, _add(recorders.crackle, 12, 40)),
+        (config.telephone, codecs.telephone),
+        (config.coder, codecs.lossy_codec),
+    ))  # fmt: skip
+
+
+def _apply(wet: Floats32, rng: Generator, steps: Iterable[tuple[float, Step]]) -> Floats32:
+    """Apply steps, each with its probability."""
+    for probability, step in steps:
+        if rng.random() < probability:
+            wet = step(wet, rng=rng)
     return wet
 
 
-def _over(samples: Floats32, noise: Floats32, snr_db: float, level: float | None = None) -> Floats32:
+def _equalise(least_db: float, most_db: float) -> Step:
+    def step(wet: Floats32, *, rng: Generator) -> Floats32:
+        return recorders.random_equaliser(wet, rng=rng, spread_db=rng.uniform(least_db, most_db))
+
+    return step
+
+
+def _reverberate(wet: Floats32, *, rng: Generator) -> Floats32:
+    return rooms.reverberate(wet, rooms.sample_room(rooms.sample_room_type(rng), rng=rng), rng=rng)
+
+
+def _add(sound: Callable[..., Floats32], least_db: float, most_db: float, level: float | None = None) -> Step:
     """Add noise of unit power at a signal-to-noise ratio, or below it where its peaks would exceed the music."""
-    gain = (rms(samples) if level is None else level) * 10 ** (-snr_db / 20)
-    gain = min(gain, 1.5 * float(np.abs(samples).max()) / max(float(np.abs(noise).max()), 1e-9))
-    return samples + noise * np.float32(gain)
+
+    def step(wet: Floats32, *, rng: Generator) -> Floats32:
+        noise = sound(len(wet), rng=rng)
+        gain = (rms(wet) if level is None else level) * 10 ** (-rng.uniform(least_db, most_db) / 20)
+        gain = min(gain, 1.5 * float(np.abs(wet).max()) / max(float(np.abs(noise).max()), 1e-9))
+        return wet + noise * np.float32(gain)
+
+    return step

@@ -19,6 +19,7 @@ from levada.synth.acoustics.noise import (
     rms,
 )
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = ["applause", "babble", "calls", "traffic", "wind"]
 
@@ -124,7 +125,7 @@ def applause(count: int, *, rng: Generator) -> Floats32:
     length = claps.shape[1]
     out = np.zeros(count + length, np.float32)
     duration_s = count / RATE
-    people = int(np.exp(rng.uniform(np.log(2), np.log(20))))
+    people = int(log_uniform((2, 20), rng))
     for _ in range(people):
         pace_s = 1 / rng.uniform(1.8, 5)
         level_here, sound = np.exp(rng.normal(0, 0.6)), int(rng.integers(len(claps)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from levada.synth.acoustics.noise import Floats32, Generator, filter_minimum_phase
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = ["imdct", "lossy_codec", "mdct", "telephone"]
 
@@ -20,21 +21,22 @@ CUTOFF_HZ = (4000, 5500, 7500, 10000, 11500, 15000, 16000)
 EDGES = (0, 4, 8, 12, 16, 20, 24, 30, 36, 44, 52, 62, 74, 90, 110, 134, 162, 196, 238, 288, 342, 418)
 
 
-def lossy_codec(samples: Floats32, *, rng: Generator, kbps: float | None = None) -> Floats32:
+def lossy_codec(samples: Floats32, *, rng: Generator, kbps: tuple[float, float] | None = None) -> Floats32:
     """Encode and decode at a low bit rate: band limit, spectral holes, pre-echo; no delay.
 
     Parameters
     ----------
     samples : float32 [shape=(samples,)]
     rng : numpy.random.Generator
-    kbps : float or None
-        Kilobits per second, from 16 to 128; random by default.
+    kbps : (float, float), optional
+        Range of the bit rate in kilobits per second, from which it is sampled uniformly; by default from 16 to 128,
+        log-uniformly.
 
     Returns
     -------
     float32 [shape=(samples,)]
     """
-    rate = np.exp(rng.uniform(np.log(16), np.log(128))) if kbps is None else kbps
+    rate = log_uniform((16, 128), rng) if kbps is None else rng.uniform(*kbps)
     cutoff = int(np.interp(rate, RATES_KBPS, CUTOFF_HZ) / (RATE / 2) * BLOCK)
     to_mask_db = float(np.interp(np.log(rate), np.log([16, 128]), [2, 17]) + rng.uniform(-1.5, 1.5))
     spectrum = mdct(samples)

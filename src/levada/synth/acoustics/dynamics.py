@@ -9,6 +9,7 @@ import numpy as np
 
 from levada.synth.acoustics.noise import HOP, Floats32, Floats64, Generator, curve_length, interpolate_curve, rms
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = ["automatic_gain", "clip", "compress", "limit", "pump", "tape_saturation"]
 
@@ -53,9 +54,9 @@ def compress(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] = 
     -------
     float32 [shape=(samples,)]
     """
-    levels = _release(_levels_db(samples), release_db_s=np.exp(rng.uniform(np.log(15), np.log(300))))
+    levels = _release(_levels_db(samples), release_db_s=log_uniform((15, 300), rng))
     threshold = 20 * np.log10(rms(samples)) + rng.uniform(-6, 9)
-    over = np.maximum(0, _attack(levels, attack_s=np.exp(rng.uniform(np.log(0.001), np.log(0.04)))) - threshold)
+    over = np.maximum(0, _attack(levels, attack_s=log_uniform((0.001, 0.04), rng)) - threshold)
     return _apply_gain(samples, -over * (1 - 1 / rng.uniform(*ratio)))
 
 
@@ -86,7 +87,7 @@ def limit(samples: Floats32, *, rng: Generator) -> Floats32:
     """Limit peaks, with look-ahead: float32 [shape=(samples,)]."""
     levels = _levels_db(samples)
     levels = np.maximum(levels, np.concatenate([levels[1:], levels[-1:]]))
-    levels = _release(levels, release_db_s=np.exp(rng.uniform(np.log(60), np.log(600))))
+    levels = _release(levels, release_db_s=log_uniform((60, 600), rng))
     threshold = levels.max() - rng.uniform(1, 9)
     return _apply_gain(samples, -np.maximum(0, levels - threshold))
 
@@ -101,5 +102,5 @@ def tape_saturation(samples: Floats32, *, rng: Generator) -> Floats32:
 def clip(samples: Floats32, *, rng: Generator) -> Floats32:
     """Clip the signal, as an overloaded input does: float32 [shape=(samples,)]."""
     most = float(np.abs(samples).max())
-    top = np.float32(np.clip(rms(samples) * np.exp(rng.uniform(np.log(0.8), np.log(5))), 0.05 * most, 0.95 * most))
+    top = np.float32(np.clip(rms(samples) * log_uniform((0.8, 5), rng), 0.05 * most, 0.95 * most))
     return np.clip(samples, -top * np.float32(rng.uniform(0.8, 1)), top)

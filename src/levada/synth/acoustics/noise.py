@@ -13,18 +13,9 @@ import numpy.typing as npt
 from levada.synth.instruments import RATE
 
 __all__ = [
-    "COLOURS_DB",
-    "HOP",
-    "coloured_noise",
-    "convolve",
-    "curve_length",
-    "filter_minimum_phase",
-    "interpolate_curve",
-    "normalise_rms",
-    "play_loop",
-    "random_curve",
-    "rms",
-]
+    "COLOURS_DB", "HOP", "coloured_noise", "convolve", "curve_length", "filter_minimum_phase", "interpolate_curve",
+    "normalise_rms", "play_loop", "random_curve", "rms",
+]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]

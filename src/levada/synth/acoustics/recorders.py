@@ -17,6 +17,7 @@ from levada.synth.acoustics.noise import (
     rms,
 )
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = [
     "cheap_microphone",
@@ -42,7 +43,7 @@ def random_equaliser(samples: Floats32, *, rng: Generator, spread_db: float, rat
 def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
     """Simulate a cheap microphone, band-limited and with resonances: float32 [shape=(samples,)]."""
     hz = np.geomspace(20, 20000, 200)
-    low, high = np.exp(rng.uniform(np.log(60), np.log(450))), np.exp(rng.uniform(np.log(3500), np.log(15000)))
+    low, high = log_uniform((60, 450), rng), log_uniform((3500, 15000), rng)
     gains = -10 * np.log10(1 + (low / hz) ** rng.choice([2, 4])) - 10 * np.log10(1 + (hz / high) ** 8)
     for _ in range(rng.integers(1, 5)):
         width = rng.uniform(0.08, 0.4)
@@ -52,7 +53,7 @@ def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
 
 def muffle(samples: Floats32, *, rng: Generator) -> Floats32:
     """Attenuate high frequencies by 6 to 15 dB an octave, as behind a door: float32 [shape=(samples,)]."""
-    corner_hz = np.exp(rng.uniform(np.log(400), np.log(2500)))
+    corner_hz = log_uniform((400, 2500), rng)
     lost_db = min(rng.uniform(6, 15) * np.log2(20000 / corner_hz), 50)
     return filter_minimum_phase(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
 
@@ -96,7 +97,7 @@ def hiss(count: int, *, rng: Generator) -> Floats32:
 def crackle(count: int, *, rng: Generator) -> Floats32:
     """Synthesise the noise of a worn record (clicks, scratch, rumble), of unit power: float32 [shape=(count,)]."""
     turn_s = 60 / rng.choice([100 / 3, 45, 78])
-    dust = rng.integers(count, size=rng.poisson(count / RATE * np.exp(rng.uniform(np.log(3), np.log(60)))))
+    dust = rng.integers(count, size=rng.poisson(count / RATE * log_uniform((3, 60), rng)))
     clicks = np.zeros(count, np.float32)
     np.add.at(clicks, dust, (rng.choice([-1, 1], len(dust)) * rng.gamma(0.5, 1, len(dust))).astype(np.float32))
     if rng.random() < 0.3:
@@ -118,7 +119,7 @@ def wow_and_flutter(samples: Floats32, *, rng: Generator) -> Floats32:
     off = 0.5 * random_curve(count, rate_hz=rng.uniform(0.5, 3), rng=rng)
     for low, high, most in ((0.4, 2.0, 1.0), (5.0, 14.0, 0.12)):
         off += rng.uniform(0.2, 1) * most * np.sin(2 * np.pi * (rng.uniform(low, high) * time + rng.random()))
-    wow_s = np.exp(rng.uniform(np.log(0.0001), np.log(WAVER_S))) * np.tanh(off)
+    wow_s = log_uniform((0.0001, WAVER_S), rng) * np.tanh(off)
     at = np.arange(count, dtype=np.float64) + interpolate_curve(wow_s * RATE, count=count)
     np.clip(at, 0, count - 1, out=at)
     whole = at.astype(np.int32)
