@@ -40,12 +40,12 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "muted": _Touch(0.45, 0.7, 0.22, 1.03, 0.8),
-    "slap": _Touch(0.85, 4.0, 0.4, 1.02, 4.0),
-    "stick": _Touch(0.5, 4.0, 0.7, 1.0, 2.5),
-    "bass": _Touch(0.08, 0.5, 1.2, 0.82, 0.5),
-    "rim": _Touch(0.95, 3.0, 0.35, 1.0, 1.5, shell=3.0),
-    "shake": _Touch(0.9, 1.5, 0.07, 1.1, 2.0),
+    "muted": _Touch(place=0.45, hardness=0.7, ring=0.22, pitch=1.03, click=0.8),
+    "slap": _Touch(place=0.85, hardness=4.0, ring=0.4, pitch=1.02, click=4.0),
+    "stick": _Touch(place=0.5, hardness=4.0, ring=0.7, click=2.5),
+    "bass": _Touch(place=0.08, hardness=0.5, ring=1.2, pitch=0.82, click=0.5),
+    "rim": _Touch(place=0.95, hardness=3.0, ring=0.35, click=1.5, shell=3.0),
+    "shake": _Touch(place=0.9, hardness=1.5, ring=0.07, pitch=1.1, click=2.0),
 }
 """Strokes that differ from an open one."""
 

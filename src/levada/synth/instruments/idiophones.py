@@ -27,12 +27,12 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "muted": _Touch(0.18, 0.8, 1.0, 1.005),
-    "slap": _Touch(0.7, 1.6, 2.0),
-    "stick": _Touch(0.9, 1.4, 1.5),
-    "bass": _Touch(1.1, 0.6, 0.6, 0.9),
-    "rim": _Touch(0.6, 1.8, 1.6, 1.02),
-    "shake": _Touch(0.08, 1.2, 2.5),
+    "muted": _Touch(ring=0.18, bright=0.8, pitch=1.005),
+    "slap": _Touch(ring=0.7, bright=1.6, click=2.0),
+    "stick": _Touch(ring=0.9, bright=1.4, click=1.5),
+    "bass": _Touch(ring=1.1, bright=0.6, click=0.6, pitch=0.9),
+    "rim": _Touch(ring=0.6, bright=1.8, click=1.6, pitch=1.02),
+    "shake": _Touch(ring=0.08, bright=1.2, click=2.5),
 }
 """Strokes that differ from an open one."""
 

@@ -26,14 +26,14 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "muted": _Touch(0.4),
-    "slap": _Touch(0.6, 1.1, 1.5),
-    "stick": _Touch(0.7, 1.1, 1.5),
-    "bass": _Touch(1.0, 0.8, 6.0),
-    "rim": _Touch(0.5, 1.2, 2.0),
-    "high": _Touch(0.9, 1.2),
-    "low": _Touch(1.1, 0.83),
-    "shake": _Touch(0.6, 1.0, 0.0),
+    "muted": _Touch(length=0.4),
+    "slap": _Touch(length=0.6, pitch=1.1, body=1.5),
+    "stick": _Touch(length=0.7, pitch=1.1, body=1.5),
+    "bass": _Touch(pitch=0.8, body=6.0),
+    "rim": _Touch(length=0.5, pitch=1.2, body=2.0),
+    "high": _Touch(length=0.9, pitch=1.2),
+    "low": _Touch(length=1.1, pitch=0.83),
+    "shake": _Touch(length=0.6, body=0.0),
 }
 """Strokes that differ from an open one."""
 

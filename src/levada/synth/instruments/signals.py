@@ -11,20 +11,9 @@ import numpy.typing as npt
 from levada.synth.instruments.strokes import RATE
 
 __all__ = [
-    "BELL",
-    "METAL",
-    "WOOD",
-    "Kind",
-    "Range",
-    "SingleType",
-    "Struck",
-    "band_noise",
-    "damped_sines",
-    "exponential_decay",
-    "log_uniform",
-    "noise_burst",
-    "sum_layers",
-]
+    "BELL", "METAL", "WOOD", "Kind", "Range", "SingleType", "Struck", "band_noise", "damped_sines",
+    "exponential_decay", "log_uniform", "noise_burst", "sum_layers",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]

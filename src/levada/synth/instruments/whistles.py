@@ -21,14 +21,14 @@ class _Touch(NamedTuple):
 
 
 TOUCHES = {
-    "muted": _Touch(0.35, 4.0, 0.6),
-    "slap": _Touch(0.4, 9.0, 1.5),
-    "stick": _Touch(0.5, 5.0, 1.2),
-    "bass": _Touch(1.2, -7.0, 0.6),
-    "rim": _Touch(0.3, 7.0, 0.5),
-    "high": _Touch(0.8, 4.0),
-    "low": _Touch(1.1, -4.0),
-    "shake": _Touch(0.25, 0.0, 2.0),
+    "muted": _Touch(length=0.35, semitones=4.0, glide=0.6),
+    "slap": _Touch(length=0.4, semitones=9.0, glide=1.5),
+    "stick": _Touch(length=0.5, semitones=5.0, glide=1.2),
+    "bass": _Touch(length=1.2, semitones=-7.0, glide=0.6),
+    "rim": _Touch(length=0.3, semitones=7.0, glide=0.5),
+    "high": _Touch(length=0.8, semitones=4.0),
+    "low": _Touch(length=1.1, semitones=-4.0),
+    "shake": _Touch(length=0.25, glide=2.0),
 }
 
 
