@@ -8,7 +8,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from levada.errors import InputError, Interrupted
 from levada.io import audio
 from levada.io.files import atomic_file
 from levada.io.run_folder import DONE, Entry, RunFolder
+from levada.io.tables import error_text
 from levada.io.text import escape_csv_cell
 from levada.version import __version__
 
@@ -32,9 +32,9 @@ __all__ = [
     "write_table",
 ]
 
-Result = Callable[[Path], Mapping[str, Any] | None] | Exception
-"""Result of a recording: a function that writes its files to a path and returns numbers and texts for tables, or the
-error."""
+Result = Callable[[Path], object] | Exception
+"""Result of a recording: a function that writes its files to a path and may return a mapping of numbers and texts for
+tables, or the error."""
 
 COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
            "levada", "date")  # fmt: skip
@@ -360,14 +360,6 @@ def _write(run_folder: RunFolder, path: Path, item: str, name: str, result: Resu
             facts |= known if isinstance(known, Mapping) else {}
         return ""
     except Exception as error:  # an error of one recording must not end the others
-        problem = _message(path, error)
+        problem = str(error) if isinstance(error, InputError) else f"{path}: {error_text(error)}"
         run_folder.fail(item, problem, source=path)
         return problem
-
-
-def _message(path: Path, error: Exception) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, BrokenExecutor | OSError) and str(error):
-        return f"{path}: {error}"
-    return f"{path}: {type(error).__name__}: {error}".removesuffix(": ")

@@ -89,8 +89,8 @@ def sections(path: str | Path) -> list[Section]:
 @contextmanager
 def spliced(path: str | Path, section: Section) -> Iterator[io.BufferedIOBase]:
     """Open a section as a file of its own."""
-    with open(path, "rb") as file, _Spliced(file, section) as lent:
-        yield lent
+    with open(path, "rb") as file, _Spliced(file, section) as spliced_file:
+        yield spliced_file
 
 
 def lacks_length_header(path: str | Path) -> bool:

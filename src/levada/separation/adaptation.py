@@ -1,4 +1,4 @@
-"""Minutes of stems become a separator: from scratch, from a base, or as dictionaries without a network."""
+"""Adaptation of separators to minutes of stems: networks from scratch or from a base, and dictionaries."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def scratch(
     spans: Sequence[Span[Multitrack]], *, settings: StemSettings = SCRATCH, folder: str | Path,
     progress: Progress | None = None, **_: object,
 ) -> Weights:  # fmt: skip
-    """A new network from the stems alone."""
+    """Train a new mask network on the stems alone."""
     import torch
 
     torch.manual_seed(settings.seed)
@@ -70,7 +70,7 @@ def finetune(
     spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
-    """A base network with a head for these instruments, trained on with the songs as they are."""
+    """Fine-tune a base network with a head for these instruments, without augmentation."""
     return finetune_augment(
         spans, base=base, settings=replace(settings, augmentation=NO_AUGMENTATION), folder=folder, progress=progress
     )
@@ -80,10 +80,9 @@ def finetune_augment(
     spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
-    """A base network with a head for these instruments, trained on with what their stems might have been.
+    """Fine-tune a base network with a head for these instruments on augmented stems.
 
-    Dictionaries of the same stems have a say beside it: they know what these very drums sound like, and the network
-    what such drums may sound like.
+    Its masks are multiplied with those of dictionaries of the same stems.
     """
     import torch
 
@@ -102,7 +101,7 @@ def unet(
     spans: Sequence[Span[Multitrack]], *, settings: UNetTraining = UNET, folder: str | Path,
     progress: Progress | None = None, **_: object,
 ) -> Weights:  # fmt: skip
-    """Train a U-Net with an output for each instrument from the stems alone."""
+    """Train a U-Net with an output for each instrument on the stems alone."""
     instruments = _instruments(spans)
     dataset = StemDataset.from_spans(spans, instruments)
     net = train_unet(dataset, instruments, settings=settings, folder=folder, progress=progress)

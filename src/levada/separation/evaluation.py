@@ -274,7 +274,7 @@ def _require_known(jobs: Sequence[Job], instruments: Sequence[str]) -> None:
     """Raise an error if no model has a stem for any instrument."""
     stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
     if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
-        known = "; ".join(f"{name} separates {join_names(theirs)}" for name, theirs in stems.items())
+        known = "; ".join(f"{name} separates {join_names(names)}" for name, names in stems.items())
         raise InputError(f"no model knows any of the instruments of these songs ({join_names(instruments)}): {known}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from levada.errors import InputError
 from levada.io import audio
@@ -64,9 +63,12 @@ def separate_folder(
         lengths = {path: _length_s(path) for path in recordings} if progress is not None else {}
         done_s, total_s = 0, sum(lengths.values())
         for path in recordings:
-            update = None if progress is None else _after(progress, done_s, total_s)
+            update = None if progress is None else partial(_add_progress, progress, done_s, total_s)
             done_s += lengths.get(path, 0)
-            yield path, partial(_separate, path, separator, only=only, without=without, progress=update, suffix=suffix)
+            yield (
+                path,
+                partial(separate_file, path, separator, only=only, without=without, progress=update, suffix=suffix),
+            )
 
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
     variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
@@ -76,10 +78,6 @@ def separate_folder(
     )
 
 
-def _separate(path: Path, separator: SeparatorLike, target: Path, **chosen: Any) -> None:
-    separate_file(path, separator, target, **chosen)
-
-
 def _length_s(path: Path) -> int:
     try:
         return round(audio.info(path).duration_s)
@@ -87,5 +85,5 @@ def _length_s(path: Path) -> int:
         return 0  # reported when it is separated
 
 
-def _after(progress: Callable[[int, int], None], before_s: int, total_s: int) -> Callable[[int, int], None]:
-    return lambda done, _: progress(min(total_s, before_s + done), total_s)
+def _add_progress(progress: Callable[[int, int], None], before_s: int, total_s: int, done_s: int, _: int) -> None:
+    progress(min(total_s, before_s + done_s), total_s)

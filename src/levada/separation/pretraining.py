@@ -154,7 +154,7 @@ class _Input(NamedTuple):
 
 
 def _with_rows(net: MaskNet) -> nn.Module:
-    """Wrap a network so that each excerpt has rows of instruments of its own: there are too many for all in each."""
+    """Wrap a network so that an excerpt has outputs for its instruments alone: all would need too much memory."""
     from torch import nn
 
     class WithRows(nn.Module):
@@ -187,9 +187,9 @@ def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[E
     folder.mkdir(exist_ok=True)
     jobs = [(name, number) for number in range(settings.songs) for name in list_traditions()]
     todo = [job for job in jobs if not _place(folder, *job).exists()]
-    with process_pool(workers) as lent:
-        for done in as_completed([lent.submit(_render, settings, folder, *job) for job in todo]):
-            done.result()
+    with process_pool(workers) as pool:
+        for future in as_completed([pool.submit(_render, settings, folder, *job) for job in todo]):
+            future.result()
     songs = []
     for job in jobs:
         with np.load(_place(folder, *job)) as kept:

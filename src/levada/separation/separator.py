@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from levada.errors import InputError
 from levada.io import audio as audio_files
+from levada.io.files import check_can_write
 from levada.learning.model import LoadedModel
 from levada.separation.masking import Progress, Spans
 
@@ -71,14 +71,11 @@ class Stems(Mapping[str, Floats32]):
         InputError
             If a file exists and `force` is not set, or cannot be written.
         """
-        paths = {name: Path(folder) / f"{name}{suffix}" for name in self}
-        for path in paths.values():
-            if path.exists() and not force:
-                raise InputError("exists already; use force=True to replace it", path=path)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name, path in paths.items():
-            audio_files.write(path, self[name], rate=self.rate, force=force)
-        return tuple(paths.values())
+        paths = {Path(folder) / f"{name}{suffix}": stem for name, stem in self.items()}
+        check_can_write(folder, [path.name for path in paths], force=force)
+        for path, stem in paths.items():
+            audio_files.write(path, stem, rate=self.rate, force=force)
+        return tuple(paths)
 
 
 class Separator(LoadedModel):

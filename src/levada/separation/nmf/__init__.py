@@ -11,9 +11,8 @@ contribution of each instrument. Bases of several frames separate instruments of
 (Smaragdis, ICA 2004; for drums, Dittmar and Müller, TASLP 24, 2016).
 """
 
-from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings
+from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings, load
 from levada.separation.nmf.learn import learn
 from levada.separation.nmf.masks import masks
-from levada.separation.nmf.store import load
 
 __all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "learn", "load", "masks"]

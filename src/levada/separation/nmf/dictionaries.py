@@ -1,4 +1,4 @@
-"""Settings and dictionaries of supervised NMF."""
+"""Settings and dictionaries of supervised NMF, and their model folders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError, check_integers, check_number, settings_from
-from levada.learning.card import Card
-from levada.learning.model_folder import write_model
+from levada.learning.card import CONFIG, Card
+from levada.learning.model_folder import ModelFolder, wrap_damage, write_model
 from levada.separation.stft import N_BANDS
 
-__all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings"]
+__all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings", "load"]
 
 NETWORK = "nmf"
 
@@ -25,7 +25,7 @@ Floats32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NmfSettings:
-    """How bases are learnt and masks are computed from them.
+    """Settings of the learning of bases and of the masks computed from them.
 
     Raises
     ------
@@ -122,3 +122,26 @@ class Dictionaries:
     def context_frames(self) -> int:
         """Frames on either side that the mask of a frame depends on: the frames of a basis with every update."""
         return (self.settings.steps + 1) * (self.settings.taps - 1)
+
+
+def load(folder: str | Path | ModelFolder) -> Dictionaries:
+    """Read dictionaries from a model folder.
+
+    Raises
+    ------
+    InputError
+        If it holds none, or is damaged.
+    """
+    stored = ModelFolder.of(folder)
+    stored.require(NETWORK, noun="dictionaries")
+    settings = dict(stored.config["settings"])
+    names = settings.pop("instruments", None)
+    if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
+        raise InputError(f"is damaged: its instruments are {names!r}", path=stored.path / CONFIG)
+    expected = [f"bases.{index}" for index in range(len(names))]
+    wrong = sorted(set(expected) ^ stored.tensors.keys())
+    if wrong:
+        raise InputError(f"is damaged: {', '.join(wrong)} is missing or unknown", path=stored.path)
+    with wrap_damage(stored.path):
+        bases = tuple(stored.tensors[name] for name in expected)
+        return Dictionaries(tuple(names), bases, stored.card, NmfSettings.from_dict(settings))
