@@ -44,17 +44,18 @@ __all__ = [
     "train",
 ]
 
+RATE = 44100
+"""Sample rate at which networks are trained; they separate recordings of any rate."""
+CLIP = 5.0
+"""Maximum norm of the gradient in training."""
+SILENT_DB = -10.0  # of a silent stem, the energy relative to the mixture down to which errors count
+P_EXTRA = 0.3  # probability that a remixed excerpt has an instrument that its recording lacks
+
 Floats32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
 Generator = np.random.Generator
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
-
-RATE = 44100
-"""Sample rate at which networks are trained; they separate recordings of any rate."""
-CLIP = 5.0
-SILENT_DB = -10.0
-P_EXTRA = 0.3  # probability that a remixed excerpt has an instrument that its recording lacks
 
 
 @dataclass(frozen=True)

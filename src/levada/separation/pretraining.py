@@ -94,8 +94,8 @@ def read_stem_settings(path: str | Path) -> StemPretrainSettings:
 def pretrain_separator(
     settings: StemPretrainSettings,
     *,
-    out: str | Path,
     workers: int = 1,
+    out: str | Path,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Weights:

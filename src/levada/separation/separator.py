@@ -238,6 +238,7 @@ class Separator(LoadedModel):
         Returns
         -------
         Separator
+            A new one.
 
         Raises
         ------

@@ -175,10 +175,6 @@ def read_checkpoint(checkpoint: str | Path = "htdemucs") -> Weights:
         A file in the authors' format (.safetensors), or a name on the hub, "htdemucs" or "htdemucs_6s", which is
         downloaded once.
 
-    Returns
-    -------
-    Weights
-
     Raises
     ------
     MissingExtra
