@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -29,7 +29,6 @@ from levada.errors import InputError
 from levada.io.tables import card_scores, join_names, nan_to_none, single_group_note
 from levada.learning.evaluation import Evaluation, Table, require_models, score_all, warnings_of
 from levada.learning.statistics import Interval
-from levada.separation.label_matching import Match, match
 from levada.separation.metrics import STEM_SCORES
 from levada.separation.song_scores import (
     MIXTURE,
@@ -219,8 +218,8 @@ def evaluate_stems(
     jobs = [_job(song, instruments, separators) for song in mixtures]
     excluded: tuple[str, ...] = ()
     if exclude_trained:
-        groups = _trained_groups(jobs)
-        excluded = tuple(job.song.id for job in jobs if (job.song.group or job.song.id) in groups)
+        groups = {job.group for job in jobs if job.trained}
+        excluded = tuple(job.song.id for job in jobs if job.group in groups)
         jobs = [job for job in jobs if job.song.id not in excluded]
         if not jobs:
             raise InputError(f"a model was trained on each of the {len(groups)} groups: no song is left to score")
@@ -273,16 +272,9 @@ def _job(song: Multitrack, context: tuple[str, ...], separators: Mapping[str, An
 def _require_known(jobs: Sequence[Job], instruments: Sequence[str]) -> None:
     """Raise an error if no model has a stem for any instrument."""
     stems = {name: one.instruments for job in jobs for name, one in job.separators.items() if one is not None}
-    if stems and not any(one.stems for model in stems for job in jobs for one in _matched(job, model).values()):
+    if stems and not any(one.stems for model in stems for job in jobs for one in job.matches(model).values()):
         known = "; ".join(f"{name} separates {join_names(names)}" for name, names in stems.items())
         raise InputError(f"no model knows any of the instruments of these songs ({join_names(instruments)}): {known}")
-
-
-def _trained_groups(jobs: Sequence[Job], models: Collection[str] | None = None) -> set[str]:
-    """Return the groups with a song that one of the models, any by default, was trained on."""
-    return {
-        job.song.group or job.song.id for job in jobs if (job.trained if models is None else job.trained & {*models})
-    }
 
 
 def _warnings(
@@ -290,11 +282,11 @@ def _warnings(
 ) -> Iterator[str]:
     for model in models:
         yield from warnings_of({row.song: row for row in rows if row.model == model}.items(), model, noun="song")
-        groups = _trained_groups(jobs, [model])
+        groups = {job.group for job in jobs if model in job.trained}
         near = [job.song.id for job in jobs if job.song.group in groups and model not in job.trained]
         if near:
             yield f"{model} was trained on other songs of the groups of {join_names(near)}"
-        matches = [(name, one) for job in jobs for name, one in _matched(job, model).items()]
+        matches = [(name, one) for job in jobs for name, one in job.matches(model).items()]
         missing = dict.fromkeys(name for name, one in matches if not one.stems)
         if missing:
             yield (
@@ -313,16 +305,8 @@ def _warnings(
             kinds.setdefault(kind, []).append(song)
     for kind, ids in kinds.items():
         yield f"mixture of {join_names(ids)}: {kind}"
-    if len({job.song.group or job.song.id for job in jobs}) == 1:
+    if len({job.group for job in jobs}) == 1:
         yield single_group_note(len(jobs), noun="song")
-
-
-def _matched(job: Job, model: str) -> dict[str, Match]:
-    """Match the instruments of a song with the stems of a model; empty if there is no such model for it."""
-    separator = job.separators[model]
-    if separator is None:
-        return {}
-    return match(job.song.instruments, separator.instruments, context=job.context)
 
 
 def _nanmean(values: Sequence[float]) -> float:

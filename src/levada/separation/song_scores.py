@@ -119,6 +119,16 @@ class Job:
     context: tuple[str, ...] = ()  # instruments of the whole corpus
     problem: str = ""  # why nothing can be scored
 
+    @property
+    def group(self) -> str:
+        """The group of the song; its identifier where it has none."""
+        return self.song.group or self.song.id
+
+    def matches(self, model: str) -> dict[str, Match]:
+        """Match the instruments of the song with the stems of a model; empty if there is no such model for it."""
+        separator = self.separators[model]
+        return {} if separator is None else match(self.song.instruments, separator.instruments, context=self.context)
+
     def failed(self, error: str) -> list[StemRow]:
         """Return a row with the error for each model."""
         return [self.row(name, error=error) for name in self.separators]
