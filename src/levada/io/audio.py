@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.io.audio_backends import BLOCK, Recording, Samples, check_audio_file, lacks_length_header, open_audio
+from levada.io.audio_backends import BLOCK, Recording, Samples, check_audio_file, open_audio
 from levada.io.beats import Beats
+from levada.io.containers import lacks_length_header
 from levada.io.files import atomic_file
 from levada.io.run_folder import sha256_of
 
@@ -44,17 +45,16 @@ __all__ = [
     "write",
 ]
 
-_NATIVE = {
-    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),
-    *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd"),
-}
-_FOREIGN = {
-    *(".m4a", ".m4b", ".aac", ".amr", ".wma", ".wv", ".ape", ".mka"),
-    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv"),
-}
 _CANCELLED = 0.01
 _MOST_CHANNELS = 64
-SUFFIXES = frozenset(_NATIVE | _FOREIGN)
+SUFFIXES = frozenset(
+    {
+        *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus"),
+        *(".aif", ".aiff", ".aifc", ".caf", ".au", ".snd"),
+        *(".m4a", ".m4b", ".aac", ".amr", ".wma", ".wv", ".ape", ".mka"),  # from here on by ffmpeg or PyAV
+        *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv"),
+    }
+)
 """Suffixes of audio files, in lower case."""
 
 _WRITTEN = {

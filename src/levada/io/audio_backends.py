@@ -32,7 +32,7 @@ from levada.io import containers
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["BLOCK", "Recording", "Samples", "check_audio_file", "lacks_length_header", "open_audio"]
+__all__ = ["BLOCK", "Recording", "Samples", "check_audio_file", "open_audio"]
 
 Samples = npt.NDArray[np.float32]
 
@@ -153,7 +153,7 @@ def _libsndfile(
     if len(parts) > 1 or (parts and file.format == "MP3"):
         return Recording(rate, file.channels, codec, None, None, _from(_joined(file, path, parts), start), note)
     pieces = _libsndfile_pieces(file, path)
-    if file.frames >= _ENDLESS or (file.subtype.startswith("MPEG") and lacks_length_header(path)):
+    if file.frames >= _ENDLESS or (file.subtype.startswith("MPEG") and containers.lacks_length_header(path)):
         return Recording(rate, file.channels, codec, None, None, _from(pieces, start), note)
     start = min(start, file.frames)
     length: int | None = file.frames - start
@@ -416,12 +416,6 @@ def check_audio_file(path: str | Path) -> None:
         with open(path, "rb") as file:
             if not file.read(1):
                 raise InputError("is an empty file", path=path)
-
-
-def lacks_length_header(path: str | Path) -> bool:
-    """Whether this is an MP3 without a Xing, Info or VBRI header; see `levada.io.containers`."""
-    check_audio_file(path)
-    return containers.lacks_length_header(path)
 
 
 def _text(stderr: IO[bytes]) -> str:
