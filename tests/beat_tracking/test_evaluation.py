@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from levada.beat_tracking.evaluation import evaluate, with_baseline
+from levada.beat_tracking.evaluation import evaluate
 from levada.beat_tracking.metrics import SCORES
 from levada.data import Span, Track
 from levada.errors import InputError
@@ -375,8 +375,3 @@ def test_bad_arguments(tracks):
         evaluate(tracks, {"right": Right()}, processes=0)
     with pytest.raises(InputError, match="none of 0 recordings"):
         evaluate([], {"right": Right()})
-
-
-def test_the_floor_is_always_there():
-    assert with_baseline(["base", "mine", "base"]) == ["base", "mine", "flux"]
-    assert with_baseline(["flux", "mine"]) == ["flux", "mine"]

@@ -91,7 +91,7 @@ class TestResult:
         _, messages = result
         assert messages[0] == "rendering 2 songs of bateria to train on and 2 to test on, with their stems"
         assert messages[1].startswith("adapting to 0.08 minutes of 2 songs: ")
-        assert messages[2] == "separating 2 other songs, and scoring"
+        assert messages[2] == "scoring on 2 songs of other groups"
 
 
 @pytest.mark.usefixtures("result")

@@ -28,10 +28,8 @@ from levada.io.tables import card_scores, error_text, join_names, single_group_n
 from levada.learning import evaluation as learning
 from levada.learning.evaluation import require_models, score_all, warnings_of
 
-__all__ = ["BASELINE", "Evaluation", "Row", "evaluate", "with_baseline"]
+__all__ = ["Evaluation", "Row", "evaluate"]
 
-BASELINE = "flux"
-"""The tracker without learning in every table."""
 
 _log = logging.getLogger(__name__)
 _Stretch = tuple[float, float]
@@ -103,11 +101,6 @@ class Evaluation(learning.Evaluation[Row]):
 
     def _bounds(self, name: str) -> tuple[float, float] | None:
         return score_bounds(name)
-
-
-def with_baseline(names: Iterable[str]) -> list[str]:
-    """Names of trackers without repetitions, `flux` among them: at the end if nobody asked for it."""
-    return list(dict.fromkeys([*names, BASELINE]))
 
 
 @dataclass(frozen=True)

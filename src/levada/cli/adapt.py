@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from levada.cli import corpora, evaluate, outputs, terminal
-from levada.cli.options import Convention, Force, Json, Labels, LogTo, Model, Seed
+from levada.cli.options import Convention, Force, Json, Labels, LogTo, Seed
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.beat_tracking.evaluation import Evaluation
     from levada.data import Track
     from levada.learning.loggers import RunLogger
-    from levada.separation.evaluation import StemEvaluation
 
 __all__ = ["adapt"]
-
-EXCERPT_S = 20.0
-"""Seconds of a recording that loggers get."""
 
 
 class Strategy(StrEnum):
@@ -64,7 +57,14 @@ def adapt(
     prior: Annotated[
         str | None, typer.Option(help="Beats: a tradition (name or file) whose description is used beside the labels.")
     ] = None,
-    model: Model = "base",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="base, latin, beat_this, madmom-tcn or beatnet; for stems base or demucs:NAME; or a model's folder.",
+        ),
+    ] = "base",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the strategy's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Default: the strategy's.")] = None,
     layers: Annotated[
@@ -83,14 +83,15 @@ def adapt(
         raise InputError(f"strategy {strategy.value} is for {kind}, not for {labels.value}")
     import numpy as np
 
+    from levada.learning.adaptation import with_scores
     from levada.learning.names import argument_for
+    from levada.models.evaluation import evaluate as score
     from levada.synth.traditions import read_tradition
 
     tradition = None if prior is None else read_tradition(prior)
     rng, started = np.random.default_rng(seed), time.monotonic()
     spans: Sequence[Any]
-    test: Sequence[Any] = []
-    stems = False
+    test, stems = None, False
     if beats is not None or (not corpus.startswith(corpora.MIRDATA) and Path(corpus).is_file()):
         spans = _one_recording(corpus, beats, convention, minutes, rng)
     else:
@@ -104,23 +105,21 @@ def adapt(
     used_s = sum(span.duration_s for span in spans)
     options: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers or ())}
     base: Any
-    score: Callable[..., Any]
     if stems:
         from levada.separation.separator import Separator
 
         base = Separator.from_pretrained(model)
-        score = partial(_score_separators, strategy=strategy.value, spans=spans)
     else:
         from levada.beat_tracking.tracker import BeatTracker
 
-        base, options["prior"], score = BeatTracker.from_pretrained(model), tradition, _score_trackers
+        base, options["prior"] = BeatTracker.from_pretrained(model), tradition
     description = "" if tradition is None else f" and the description of {tradition.name}"
     names = f": {', '.join(instruments)}" * stems
     amount = f"{terminal.duration(used_s)} of labels of {terminal.count(len(tracks), 'recording')}{names}{description}"
     terminal.info(f"adapting {model} to {amount}; {strategy.value}")
     config = {"strategy": strategy.value, "model": model, "labels_s": used_s, "prior": prior, "seed": seed}
     evaluation, rest = None, None
-    with _logged(log_to, out, config) as log:
+    with _logger(log_to, out, config) as log:
         with terminal.progress("adapting") as progress:
             adapted = base.adapt(
                 spans, strategy=strategy.value, seed=seed, out=out, force=force, progress=_with_log(progress, log),
@@ -129,8 +128,12 @@ def adapt(
         use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
         terminal.info(f"{out}: saved after {time.monotonic() - started:.0f} s; use it with: {use}")
         if test:
-            evaluation = score(test, model, base, out, adapted)
-            _log_scores(log, evaluation, () if stems else test, adapted)
+            compared = _separators if stems else _trackers
+            models, name = compared(model, base, out, adapted, strategy.value, spans)
+            with terminal.progress("scoring", at_once=2) as progress:
+                evaluation = score(models, test, processes=2, progress=progress)
+            with_scores(out, adapted.model, evaluation.card_scores(name))
+            _log_scores(log, evaluation, name, () if stems else test.tracks, adapted)
         elif beats is not None:
             rest = _track_rest(Path(corpus), beats, convention, out)
         else:
@@ -160,40 +163,27 @@ def _one_recording(
     return sample([track], minutes=minutes, seed=rng)
 
 
-def _score_trackers(test: Sequence[Track], model: str, base: Any, out: Path, adapted: Any) -> Evaluation:
-    """Score the base, the adapted tracker and spectral flux; the scores go into the model's card."""
-    from levada.beat_tracking.evaluation import evaluate as score
+def _trackers(model: str, base: Any, out: Path, adapted: Any, *_: object) -> tuple[dict[str, Any], str]:
+    """The base, the adapted tracker and spectral flux by name, and the name of the adapted one."""
     from levada.beat_tracking.pretrained import baseline
-    from levada.learning.adaptation import with_scores
     from levada.learning.names import FLUX, display_names
 
     names = display_names([model, out, FLUX])
-    with terminal.progress("scoring", at_once=2) as progress:
-        evaluation = score(
-            test, dict(zip(names, (base, adapted, baseline()), strict=True)), processes=2, progress=progress
-        )
-    with_scores(out, adapted.model, evaluation.card_scores(names[1]))
-    return evaluation
+    return dict(zip(names, (base, adapted, baseline()), strict=True)), names[1]
 
 
-def _score_separators(
-    test: Sequence[Any], model: str, base: Any, out: Path, adapted: Any, *, strategy: str, spans: Sequence[Any]
-) -> StemEvaluation:
-    """Score the base, NMF of the same stems and the adapted separator; the scores go into the model's card."""
-    from levada.learning.adaptation import with_scores
+def _separators(
+    model: str, base: Any, out: Path, adapted: Any, strategy: str, spans: Sequence[Any]
+) -> tuple[dict[str, Any], str]:
+    """The base, NMF of the same stems and the adapted separator by name, and the name of the adapted one."""
     from levada.learning.names import NMF, ROWS, display_names, folder_of
-    from levada.separation.evaluation import evaluate_stems
 
     bases = [folder_of(model) or model] if strategy.startswith("finetune") else []
     name, *others = display_names([out, *bases, NMF, *ROWS])[: -len(ROWS)]
     separators = {others[0]: base} if bases else {}
     if strategy != NMF:
         separators[others[-1]] = evaluate.train_nmf(spans)
-    separators[name] = adapted
-    with terminal.progress("scoring", at_once=2) as progress:
-        evaluation = evaluate_stems(test, separators, processes=2, progress=progress)
-    with_scores(out, adapted.model, evaluation.card_scores(name))
-    return evaluation
+    return {**separators, name: adapted}, name
 
 
 def _track_rest(recording: Path, beats: Path, convention: str, out: Path) -> str:
@@ -209,16 +199,13 @@ def _track_rest(recording: Path, beats: Path, convention: str, out: Path) -> str
     return str(target)
 
 
-@contextmanager
-def _logged(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> Iterator[RunLogger | None]:
-    """Log a run to the loggers that are named, and to plain files in ``NAME.logs`` beside the model."""
+def _logger(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Log to the loggers that are named, and to plain files in ``NAME.logs`` beside the model; None without a name."""
     if not names:
-        yield None
-        return
+        return nullcontext()
     from levada.learning import loggers
 
-    with loggers.start(names, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config) as log:
-        yield log
+    return loggers.start(names, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config)
 
 
 def _with_log(shown: Callable[..., None], log: RunLogger | None) -> Callable[..., None]:
@@ -236,27 +223,14 @@ def _with_log(shown: Callable[..., None], log: RunLogger | None) -> Callable[...
     return progress
 
 
-def _log_scores(log: RunLogger | None, evaluation: Any, tracks: Sequence[Track], tracker: Any) -> None:
+def _log_scores(log: RunLogger | None, evaluation: Any, name: str, tracks: Sequence[Track], tracker: Any) -> None:
     """Log all scores and, of the track with the lowest score of the adapted model, clicks and a figure."""
     if log is None:
         return
-    log.log_table("scores", [row.flat() for row in evaluation.rows])
-    rows = [row for row in evaluation.of(evaluation.models[1]) if not row.error] if tracks else []
-    if not rows:
-        return
-    from levada.beat_tracking.network_tracker import NetworkTracker
-    from levada.beat_tracking.plots import Panel, plot_activations
-    from levada.io import audio
+    from levada.experiments.run_loggers import log_example
 
-    lowest = min(rows, key=lambda row: row.scores["beat_f"]).track
-    track = next(track for track in tracks if track.id == lowest)
-    samples, rate = audio.read(track.audio)
-    samples = samples[:, : round(EXCERPT_S * rate)]
-    tracked = tracker.track(samples, rate)
-    log.log_audio(track.id, samples, rate, beats=tracked)
-    if isinstance(tracker.backend, NetworkTracker):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "activations.png"
-            panel = Panel(f"{track.id}, {tracker.name}", tracker.activations(samples, rate), tracked)
-            plot_activations(path, [panel], reference=track.beats())
-            log.log_image(track.id, path)
+    log.log_table("scores", [row.flat() for row in evaluation.rows])
+    rows = [row for row in evaluation.of(name) if not row.error] if tracks else []
+    if rows:
+        lowest = min(rows, key=lambda row: row.scores["beat_f"]).track
+        log_example(log, tracker, next(track for track in tracks if track.id == lowest))

@@ -11,9 +11,9 @@ from levada.cli import terminal
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.data import Corpus, Problem, Track
+    from levada.data import Corpus, Problem, Split, Track
 
-__all__ = ["divide", "load", "print_notes", "without_errors"]
+__all__ = ["divide", "load", "print_notes", "split", "without_errors"]
 
 MIRDATA = "mirdata:"
 
@@ -42,8 +42,30 @@ def load(source: str, *, labels: str | None = None, convention: str = "") -> Cor
     return corpus
 
 
-def divide(corpus: Corpus[Any], minutes: float | None, rng: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Draw labels to train on, and return recordings of other groups to test on; none where too few are left.
+def split(
+    corpus: Corpus[Any], minutes: float, rng: Any, *, test_sizes: Sequence[float] = (0.6, 0.4, 0.2)
+) -> Split[Any] | None:
+    """Split a corpus by groups, with the largest test set that leaves enough labels; None where none of them does.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    minutes : float
+        Minutes of labels to leave to train on.
+    rng : numpy.random.Generator
+    test_sizes : sequence of float
+        Fractions to try for the test set.
+    """
+    for test_size in test_sizes:
+        parts = corpus.split(test_size=test_size, seed=rng)
+        can_be_scored = corpus.labels == "beats" or any(len(song.instruments) > 1 for song in parts.test.tracks)
+        if can_be_scored and sum(span.duration_s for span in parts.train.sample()) >= 60 * minutes:
+            return parts
+    return None
+
+
+def divide(corpus: Corpus[Any], minutes: float | None, rng: Any) -> tuple[Sequence[Any], Corpus[Any] | None]:
+    """Draw labels to train on, and return a corpus of other groups to test on; None where too few are left.
 
     Parameters
     ----------
@@ -55,21 +77,19 @@ def divide(corpus: Corpus[Any], minutes: float | None, rng: Any) -> tuple[Sequen
     Returns
     -------
     spans : sequence of Span
-    test : sequence of Track or Multitrack
+    test : Corpus or None
     """
     if minutes is None:
-        return corpus.sample(), []
+        return corpus.sample(), None
     if corpus.is_solos:
         terminal.info("these are solos, which are mixed at random; levada remix makes mixtures that can be scored")
     elif len(corpus.groups) < 2:
         terminal.info(f"all recordings belong to one group ({corpus.grouping}): none is left to score on")
+    elif parts := split(corpus, 1.02 * minutes, rng):
+        return parts.train.sample(minutes=minutes, seed=rng), parts.test
     else:
-        for test_size in (0.6, 0.4, 0.2):
-            train, test = corpus.split(test_size=test_size, seed=rng)
-            if sum(span.duration_s for span in train.sample()) >= 60 * minutes * 1.02:
-                return train.sample(minutes=minutes, seed=rng), test.tracks
         terminal.info("too few labels to keep a test set: all groups are used, and nothing is scored")
-    return corpus.sample(minutes=minutes, seed=rng), []
+    return corpus.sample(minutes=minutes, seed=rng), None
 
 
 def without_errors(corpus: Corpus[Track]) -> Corpus[Track]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,30 +66,35 @@ def evaluate(
     outputs.check_plot(plot)
     opened = corpora.load(corpus, labels=labels, convention=convention)
     names = list(dict.fromkeys(model or ["base"]))
+    models: dict[str, Any]
     if opened.labels == "stems":
-        from levada.separation.evaluation import evaluate_stems
         from levada.separation.separator import Separator
 
         if opened.is_solos:
             raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus)
+        if trim is not None:
+            raise InputError("--trim is for beats, and this corpus has stems", path=corpus)
         _check_folders(names, Separator.from_pretrained)
-        separators = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
-        score: Any = partial(evaluate_stems, opened.tracks, separators, oracle=oracle)
+        models = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
     else:
-        from levada.beat_tracking.evaluation import evaluate as evaluate_beats
-        from levada.beat_tracking.evaluation import with_baseline
         from levada.beat_tracking.pretrained import baseline, load_tracker
+        from levada.learning.names import FLUX
 
         if oracle or plot is not None or minutes is not None:
             raise InputError("--oracle, --plot and --minutes are for stems, and this corpus has beats", path=corpus)
         corpora.print_notes(track for track in opened.tracks if track.is_annotated)
         _check_folders(names, load_tracker)
-        trackers = {name: load_tracker(name) if name in names else baseline() for name in with_baseline(names)}
-        score = partial(evaluate_beats, opened.tracks, trackers, trim_s=trim)
+        models = {name: load_tracker(name) for name in names}
+        models.setdefault(FLUX, baseline())
+    from levada.models.evaluation import evaluate as score
+
     with terminal.progress("scoring", at_once=processes) as progress:
-        evaluation = score(
-            out=out, force=force, exclude_trained=exclude_trained, processes=processes, progress=progress
-        )
+        evaluation: Any = score(
+            models, opened, trim_s=trim, oracle=oracle, exclude_trained=exclude_trained, processes=processes,
+            progress=progress,
+        )  # fmt: skip
+    if out is not None:
+        evaluation.write_csv(out, force=force)
     if plot is not None:
         _plot_leakage(plot, evaluation, force=force)
     if as_json:

@@ -18,10 +18,11 @@ from levada.experiments.store import Run
 from levada.separation.metrics import STEM_SCORES
 
 if TYPE_CHECKING:
+    from levada.beat_tracking.tracker import BeatTracker
     from levada.data import Track
     from levada.learning.loggers import RunLogger
 
-__all__ = ["log_run"]
+__all__ = ["log_example", "log_run"]
 
 FOLDER = "logs"
 EXCERPT_S = 20.0
@@ -67,7 +68,10 @@ def log_run(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> Non
         tracks = {track.id: track for track in corpus.annotated}
         ranked = sorted((row for row in run.scores if not row["error"]), key=lambda row: float(row["beat_f"]))
         if ranked and (run.folder / WEIGHTS).is_dir():
-            _log_example(logger, run.folder / WEIGHTS, tracks[str(ranked[0]["track"])])
+            from levada.beat_tracking.tracker import BeatTracker
+
+            track = tracks[str(ranked[0]["track"])]
+            log_example(logger, BeatTracker.from_pretrained(run.folder / WEIGHTS), track)
 
 
 def _number(cell: str | float) -> float:
@@ -85,26 +89,31 @@ def _curve(logger: RunLogger, log: Path) -> int:
     return step
 
 
-def _log_example(logger: RunLogger, weights: Path, track: Track) -> None:
-    """Log the recording with the lowest score: audio with clicks, and activations."""
+def log_example(logger: RunLogger, tracker: BeatTracker, track: Track) -> None:
+    """Log an excerpt from the middle of a recording: audio with clicks, and activations where there are any.
+
+    Parameters
+    ----------
+    logger : RunLogger
+    tracker : BeatTracker
+    track : Track
+        An annotated recording: that with the lowest score.
+    """
     from levada.beat_tracking.network_tracker import NetworkTracker
     from levada.beat_tracking.plots import Panel, plot_activations
-    from levada.beat_tracking.pretrained import load_tracker
     from levada.beat_tracking.spectrogram import GRID
     from levada.io import audio
 
     samples, rate = audio.read(track.audio)
-    tracker = load_tracker(weights)
-    found = tracker.track(samples, rate)
-    reference = track.beats()
+    tracked, reference = tracker.track(samples, rate), track.beats()
     start_s = max(0.0, float(reference.times_s[len(reference) // 2]) - EXCERPT_S / 2)
     end_s = min(start_s + EXCERPT_S, samples.shape[1] / rate)
     piece = samples[:, round(start_s * rate) : round(end_s * rate)]
-    logger.log_audio("lowest-score", piece, rate, beats=found.between(start_s, end_s).shift(-start_s))
+    logger.log_audio("lowest-score", piece, rate, beats=tracked.between(start_s, end_s).shift(-start_s))
     if not isinstance(tracker.backend, NetworkTracker) or tracker.backend.front_end.grid != GRID:
         return  # figures have one grid
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "activations.png"
-        panel = Panel(track.id, tracker.activations(samples, rate), found)
+        panel = Panel(f"{track.id}, {tracker.name}", tracker.activations(samples, rate), tracked)
         plot_activations(picture, [panel], reference=reference, start_s=start_s, end_s=end_s)
         logger.log_image("lowest-score", picture)

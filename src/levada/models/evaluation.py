@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from levada.data import Corpus, Multitrack, Track
     from levada.separation.evaluation import StemEvaluation
     from levada.separation.masking import SeparatorLike
+    from levada.separation.song_scores import CrossValidated
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    models: Mapping[str, TrackerLike] | Mapping[str, SeparatorLike],
+    models: Mapping[str, TrackerLike] | Mapping[str, SeparatorLike | CrossValidated],
     corpus: Corpus[Track] | Corpus[Multitrack],
     *,
     trim_s: float | None = None,
+    oracle: bool = False,
     exclude_trained: bool = False,
     processes: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
@@ -32,12 +34,15 @@ def evaluate(
     ----------
     models : mapping of str to BeatTracker or Separator
         By name; the first is what the others are compared with. For beats, anything with ``track(samples, rate)`` is a
-        tracker; for stems, anything with ``separate(samples, rate)`` and ``instruments`` is a separator.
+        tracker; for stems, anything with ``separate(samples, rate)`` and ``instruments`` is a separator, and so is what
+        `levada.separation.cross_validation.cross_validate` returns.
     corpus : Corpus
         Recordings with beats, or songs with stems; of a split, the part that gave no labels.
     trim_s : float, optional
         For beats, seconds at the start of each recording that are not scored: by default 5 s of recordings of 30 s or
         more, and nothing of shorter ones.
+    oracle : bool
+        For stems, whether to add ideal masks, the upper bound of every separator with masks.
     exclude_trained : bool
         Whether to leave out recordings that a model was trained on, and their groups.
     processes : int
@@ -63,7 +68,7 @@ def evaluate(
     stems = corpus.labels == "stems"
     method = "separate" if stems else "track"
     for name, model in models.items():
-        if not hasattr(model, method):
+        if not hasattr(model, method) and not hasattr(model, "by_group"):
             wanted = "separators" if stems else "trackers"
             raise InputError(
                 f"{corpus.name} has labels of {corpus.labels} for {wanted}, and {name} is not such a model"
@@ -75,8 +80,10 @@ def evaluate(
 
         return evaluate_stems(
             cast("Any", corpus.tracks), cast("Any", models),
-            exclude_trained=exclude_trained, processes=processes, progress=progress,
+            oracle=oracle, exclude_trained=exclude_trained, processes=processes, progress=progress,
         )  # fmt: skip
+    if oracle:
+        raise InputError("oracle is for stems, and these labels are beats")
     from levada.beat_tracking import evaluation
 
     return evaluation.evaluate(

@@ -6,27 +6,20 @@ instruments and microtiming.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from levada.beat_tracking.adaptation import DEFAULTS, adapt
-from levada.beat_tracking.evaluation import Evaluation, evaluate
-from levada.beat_tracking.networks import load
+from levada.beat_tracking.evaluation import Evaluation
 from levada.beat_tracking.plots import Panel, plot_activations
-from levada.beat_tracking.pretrained import baseline, tracker_of
-from levada.beat_tracking.tracker import provenance
-from levada.cli import corpora, outputs, terminal
-from levada.cli.demo.output import Result, make_folder
-from levada.data import Corpus, Track, sample
+from levada.beat_tracking.pretrained import baseline
+from levada.beat_tracking.tracker import BeatTracker, provenance
+from levada.cli import outputs, terminal
+from levada.cli.demo.run import Demo, Result, divide, run_demo
+from levada.data import Split, Track
 from levada.data.rendered import render_corpus
-from levada.errors import InputError
 from levada.io.formats import write_beats
-from levada.learning.adaptation import with_scores
 from levada.learning.names import FLUX, shipped
 from levada.synth.traditions import read_tradition
 
@@ -34,6 +27,7 @@ __all__ = ["demo_beats"]
 
 TRADITION = "candombe"
 RECORDINGS, LENGTH_S = 12, 40.0
+TEST_SIZES = (0.62, 0.5, 0.3)
 WORDS = {"base": "before", "adapted": "after"}
 FILES = {
     "recordings/": "rendered recordings with their beats (unless others were given)",
@@ -84,53 +78,28 @@ def demo_beats(
         If the folder contains something else, or an earlier demo without `force`, or there are too few annotated
         recordings.
     """
-    started = time.monotonic()
-    out = make_folder(out, FILES, force=force)
-    if corpus is None:
+
+    def render(out: Path) -> Split[Track]:
         terminal.info(f"rendering {recordings} recordings of {TRADITION}, which the base model was not trained on")
-        corpus, length = out / "recordings", recordings * length_s / 60
+        folder, length = out / "recordings", recordings * length_s / 60
         with terminal.progress("rendering") as progress:
             render_corpus(
-                corpus, read_tradition(TRADITION), minutes=length, recordings=recordings, seed=seed, progress=progress
+                folder, read_tradition(TRADITION), minutes=length, recordings=recordings, seed=seed, progress=progress
             )
-    train, test = _split(corpora.load(str(corpus), labels="beats"), minutes, np.random.default_rng(seed))
-    spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
-    used = sum(span.duration_s for span in spans) / 60
-    base = load(shipped()["base"])
-    terminal.info(f"adapting to {used:.2f} minutes of {len({span.track.id for span in spans})} recordings")
-    adapting = time.monotonic()
-    settings = replace(DEFAULTS["finetune+augment"], seed=seed)
-    with terminal.progress("adapting") as progress:
-        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=progress)
-    adapt_s = time.monotonic() - adapting
-    adapt(spans, strategy="decoder", base=base, out=out / "decoder-only")
-    terminal.info(f"scoring on {len(test)} recordings of other groups")
-    trackers = {
-        "base": tracker_of(base, name="base"),
-        "decoder adapted": tracker_of(load(out / "decoder-only"), name="decoder adapted"),
-        "adapted": tracker_of(load(out / "adapted"), name="adapted"),
-        FLUX: baseline(),
-    }
-    with terminal.progress("scoring") as progress:
-        evaluation = evaluate(test, trackers, out=out / "scores.csv", progress=progress)
-    with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
-    with terminal.progress("writing beats, clicks and a figure"):
-        _write(out, evaluation, test, trackers)
-    return Result(evaluation, used, adapt_s, time.monotonic() - started)
+        return divide(folder, "beats", minutes, seed, test_sizes=TEST_SIZES)
+
+    base = partial(BeatTracker.from_pretrained, shipped()["base"])
+    demo = Demo("beats", FILES, base, render, TEST_SIZES, "decoder", "decoder-only", _models, _write)
+    return run_demo(demo, out, corpus=corpus, minutes=minutes, seed=seed, force=force)
 
 
-def _split(corpus: Corpus[Track], minutes: float, rng: np.random.Generator) -> list[tuple[Track, ...]]:
-    """Divide groups into a training set with enough labels, as small as possible, and a test set."""
-    for test_size in (0.62, 0.5, 0.3):
-        train, test = corpus.split(test_size=test_size, seed=rng)
-        if sum(span.duration_s for span in train.sample()) > 60 * minutes:
-            return [train.tracks, test.tracks]
-    raise InputError(
-        f"has too few annotated recordings to train on {minutes:g} minutes and score on others", path=corpus.root
-    )
+def _models(base: BeatTracker, other: BeatTracker, adapted: BeatTracker, _: object) -> dict[str, BeatTracker]:
+    return {"base": base, "decoder adapted": other, "adapted": adapted, FLUX: baseline()}
 
 
-def _write(out: Path, evaluation: Evaluation, test: Sequence[Track], trackers: Mapping[str, Any]) -> None:
+def _write(
+    out: Path, evaluation: Evaluation, test: Sequence[Track], trackers: Mapping[str, Any], _: Callable[..., None]
+) -> None:
     """Write beats of all test recordings, click tracks of three of them, and a figure of the most improved."""
     rows = {(row.track, row.model): row for row in evaluation.rows if row.estimate is not None}
     tracks = [track for track in test if {(track.id, "base"), (track.id, "adapted")} <= rows.keys()]

@@ -1,43 +1,17 @@
-"""The output folder of a demo, and its result."""
+"""The output folder of a demo."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from levada.errors import InputError
 from levada.io.files import check_not_link, remove_paths, wrap_errors
 
-if TYPE_CHECKING:
-    from levada.beat_tracking.evaluation import Evaluation
-    from levada.separation.evaluation import StemEvaluation
-
-__all__ = ["CONTENTS", "Result", "check_folder", "make_folder"]
+__all__ = ["CONTENTS", "check_folder", "make_folder"]
 
 CONTENTS = "levada-demo.txt"
 """The file that lists what a demo wrote, by which its folder is recognised."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Scores and times of a demo.
-
-    Parameters
-    ----------
-    evaluation : Evaluation or StemEvaluation
-        The base model, the adapted one and baselines, on recordings of groups that gave no labels.
-    minutes : float
-        Labels used.
-    adapt_s, total_s : float
-        Seconds that the adaptation took, and the whole demo.
-    """
-
-    evaluation: Evaluation | StemEvaluation
-    minutes: float
-    adapt_s: float
-    total_s: float
 
 
 def check_folder(out: Path, *, force: bool) -> None:

@@ -6,7 +6,6 @@ instruments, players and room.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,21 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from levada.cli import corpora, terminal
-from levada.cli.demo.output import Result, make_folder
-from levada.data import Corpus, Multitrack, annotated_spans, load_corpus, sample
+from levada.cli import terminal
+from levada.cli.demo.run import Demo, Result, run_demo
+from levada.data import Multitrack, Split, annotated_spans, load_corpus
 from levada.data.rendered import render_corpus
-from levada.errors import InputError
 from levada.io import audio
 from levada.io.tables import write_csv
-from levada.learning.adaptation import with_scores
 from levada.learning.weights import Weights
-from levada.separation.adaptation import DEFAULTS, adapt
-from levada.separation.evaluation import StemEvaluation, evaluate_stems
+from levada.separation.evaluation import StemEvaluation
 from levada.separation.files import separate_file
-from levada.separation.masking import SeparatorLike, matched
+from levada.separation.masking import matched
 from levada.separation.plots import Leaks, plot_leakage, plot_stems
-from levada.separation.pretrained import base_weights, load_separator, separator_of
+from levada.separation.pretrained import separator_of
+from levada.separation.separator import Separator
 from levada.synth.instrument_names import match_stems
 from levada.synth.traditions import read_tradition
 
@@ -44,6 +41,7 @@ AUDIO_SONGS, AUDIO_S = 2, 30.0
 PLOTTED = 2
 """Instruments in the figure."""
 LEFT_OUT = "surdo"
+TEST_SIZES = (0.6, 0.4, 0.2)
 WORDS = {"base": "before", "nmf": "nmf", "adapted": "after"}
 FILES = {
     "songs/": "rendered songs to train on, a folder each, a file an instrument (unless others were given)",
@@ -95,78 +93,30 @@ def demo_stems(
         If the folder contains something else, or an earlier demo without `force`, or there are too few songs with
         stems.
     """
-    started = time.monotonic()
-    base = base_weights("base")
-    given = None
-    if corpus is not None:
-        given = _split(corpora.load(str(corpus), labels="stems"), minutes, np.random.default_rng(seed))
-    out = make_folder(out, FILES, force=force)
-    train, test = given or _render(out, seed, songs, test_songs)
-    spans = sample(train, minutes=minutes, seed=np.random.default_rng(seed))
-    used = sum(span.duration_s for span in spans) / 60
-    instruments = sorted({name for span in spans for name in span.track.instruments})
-    n_songs = len({span.track.id for span in spans})
-    terminal.info(f"adapting to {used:.2f} minutes of {n_songs} songs: {', '.join(instruments)}")
-    adapting = time.monotonic()
-    settings = replace(DEFAULTS["finetune+augment"], seed=seed)
-    with terminal.progress("adapting") as progress:
-        adapted = adapt(spans, base=base, out=out / "adapted", settings=settings, progress=progress)
-    adapt_s = time.monotonic() - adapting
-    with terminal.progress("training dictionaries") as progress:
-        adapt(spans, strategy="nmf", base=None, out=out / "nmf", progress=progress)
-    separators = {
-        "base": _base_separator(base, instruments),
-        "nmf": load_separator(out / "nmf"),
-        "adapted": load_separator(out / "adapted"),
-    }
-    terminal.info(f"separating {len(test)} other songs, and scoring")
-    with terminal.progress("scoring") as progress:
-        evaluation = evaluate_stems(test, separators, out=out / "scores.csv", oracle=True, progress=progress)
-    with_scores(out / "adapted", adapted, evaluation.card_scores("adapted"))
-    write_csv(out / "table.csv", _table(evaluation))
-    with terminal.progress("writing stems and figures") as progress:
-        _write(out, evaluation, test, separators, progress)
-    return Result(evaluation, used, adapt_s, time.monotonic() - started)
+
+    def render(out: Path) -> Split[Multitrack]:
+        """Render songs to train on, and songs of other players, instruments and rooms to test on."""
+        tradition, parts = read_tradition(TRADITION), {"songs": songs, "test": test_songs}
+        text = f"{songs[0]} songs of {TRADITION} to train on and {test_songs[0]} to test on, with their stems"
+        terminal.info(f"rendering {text}")
+        for number, (name, (count, length_s)) in enumerate(parts.items()):
+            with terminal.progress(f"rendering {name}") as progress:
+                render_corpus(
+                    out / name, tradition, minutes=count * length_s / 60, recordings=count, multitrack=True,
+                    seed=SEEDS + 2 * seed + number, progress=progress,
+                )  # fmt: skip
+        return Split(*(load_corpus(out / name, labels="stems") for name in parts))
+
+    demo = Demo("stems", FILES, Separator.from_pretrained, render, TEST_SIZES, "nmf", "nmf", _models, _write)
+    return run_demo(demo, out, corpus=corpus, minutes=minutes, seed=seed, force=force)
 
 
-def _render(
-    out: Path, seed: int, songs: tuple[int, float], test_songs: tuple[int, float]
-) -> list[Sequence[Multitrack]]:
-    """Render songs to train on, and songs of other players, instruments and rooms to test on."""
-    tradition = read_tradition(TRADITION)
-    n_train, n_test = songs[0], test_songs[0]
-    terminal.info(f"rendering {n_train} songs of {TRADITION} to train on and {n_test} to test on, with their stems")
-    sets: list[Sequence[Multitrack]] = []
-    with terminal.progress("rendering") as progress:
-        for number, (name, (count, length_s), before) in enumerate(
-            (("songs", songs, 0), ("test", test_songs, n_train))
-        ):
-
-            def report(done: int, _: int, before: int = before) -> None:
-                progress(before + done, n_train + n_test)
-
-            render_corpus(
-                out / name, tradition, minutes=count * length_s / 60, recordings=count,
-                seed=SEEDS + 2 * seed + number, multitrack=True, progress=report,
-            )  # fmt: skip
-            sets.append(load_corpus(out / name, labels="stems").tracks)
-    return sets
+def _models(base: Separator, other: Separator, adapted: Separator, instruments: Sequence[str]) -> dict[str, Separator]:
+    assert isinstance(base.model, Weights)
+    return {"base": _base_separator(base.model, instruments), "nmf": other, "adapted": adapted}
 
 
-def _split(corpus: Corpus[Multitrack], minutes: float, rng: np.random.Generator) -> list[Sequence[Multitrack]]:
-    """Divide groups into a training set with enough stems, as small as possible, and a test set."""
-    if corpus.is_solos:
-        raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus.root)
-    for test_size in (0.6, 0.4, 0.2):
-        train, test = corpus.split(test_size=test_size, seed=rng)
-        if sum(song.duration_s for song in train) >= 60 * minutes and any(len(one.instruments) > 1 for one in test):
-            return [train.tracks, test.tracks]
-    raise InputError(
-        f"has too few songs with stems to train on {minutes:g} minutes and score on others", path=corpus.root
-    )
-
-
-def _base_separator(base: Weights, instruments: Sequence[str]) -> SeparatorLike:
+def _base_separator(base: Weights, instruments: Sequence[str]) -> Separator:
     """The base restricted to the instruments that play; all of its instruments where it knows none of these."""
     names: dict[str, str] = {}
     for name, stems in match_stems(instruments, base.net.instruments).items():
@@ -197,10 +147,11 @@ def _write(
     out: Path,
     evaluation: StemEvaluation,
     test: Sequence[Multitrack],
-    separators: Mapping[str, SeparatorLike],
+    separators: Mapping[str, Separator],
     progress: Callable[..., None],
 ) -> None:
-    """Write stems of a few songs by each separator, and the figures."""
+    """Write a table of the means, stems of a few songs by each separator, and the figures."""
+    write_csv(out / "table.csv", _table(evaluation))
     scored = {row.song for row in evaluation.of("adapted") if not row.error}
     songs = [song for song in test if song.id in scored][:AUDIO_SONGS]
     steps, done = len(songs) * len(WORDS) + 1, 0
