@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -163,32 +163,33 @@ def read_spec(path: str | Path) -> Study:
     corpora = given.get("corpora", {})
     if not isinstance(corpora, dict) or not corpora:
         raise reader.error('names no corpora: write [corpora] and under it NAME = "FOLDER"', "corpora")
-    task = reader.task(given)
+    task = given.get("task", "beats")
+    if task not in TASKS:
+        raise reader.error(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
     study = Study(
-        name=reader.name(given),
+        name=reader.value(given, "name", Path(path).stem, _is_name, f"a short text of {_CHARACTERS}"),
         corpora=tuple(replace(reader.source(name, entry), task=task) for name, entry in corpora.items()),
         strategies=reader.names(given, "strategies", ()),
         minutes=reader.minutes(given),
         bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
         external=tuple(reader.model(name) for name in reader.names(given, "external", ())),
         selection=reader.names(given, "selection", (RANDOM,)),
-        augmentation=reader.levels(given, "augmentation"),
+        augmentation=reader.levels(given, "augmentation", (ALL, NONE, *TASKS[task].AUGMENTATIONS)),
         layers=reader.levels(given, "layers"),
         seeds=reader.seeds(given),
-        test=reader.number(given, "test", 0.5, low=0, high=1, ends=False),
-        trim_s=reader.number(given, "trim_s", 0.0, low=0, high=3600) if "trim_s" in given else None,
+        test=reader.value(given, "test", 0.5, lambda it: _is_number(it) and 0 < it < 1, "a number between 0 and 1"),
+        trim_s=reader.number(given, "trim_s", low=0, high=3600) if "trim_s" in given else None,
         keep_weights=reader.flag(given, "keep_weights"),
         task=task,
-        settings=reader.table(given, "settings"),
+        settings=reader.value(given, "settings", {}, lambda it: isinstance(it, dict), "a table: [settings]"),
         path=Path(path),
     )
-    reader.kinds(study.augmentation, TASKS[task].AUGMENTATIONS)
     if not study.strategies and not study.external:
         raise reader.error("has no run in it: name strategies, or external models to score", "strategies")
     budgets = study.minutes or all(source.minutes for source in study.corpora)
     if set(study.strategies) - {PRETRAINED} and not budgets:
-        raise reader.error("has no budgets: minutes = [0.5, 1.5] says how many minutes of labels", "minutes")
-    for key in ("bases", "selection"):
+        raise reader.error("has no budgets: minutes = [0.5, 1.5] states how many minutes of labels", "minutes")
+    for key in ("bases", "selection", "augmentation", "layers", "seeds"):
         if not getattr(study, key):
             raise reader.error(f"has no run in it: {key} is empty; leave it out for its default", key)
     return study
@@ -207,6 +208,25 @@ _FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")
 _RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", "halves", "optional")
 
 
+_CHARACTERS = "letters, numbers, spaces and - + . _"
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"\w[\w .+-]{0,99}", value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Checks values of a spec; `where` are the keys of the table they are in."""
@@ -222,69 +242,49 @@ class _Reader:
             if key not in keys:
                 raise self.error(f"{key!r} is not a key of it; {suggest(key, keys)}", *where, key)
 
-    def name(self, given: Mapping[str, Any]) -> str:
-        name = given.get("name", self.path.stem)
-        if not isinstance(name, str) or not re.fullmatch(r"\w[\w .+-]{0,99}", name):
-            raise self.error(f"name must be a short text of letters, numbers, spaces and - + . _, not {name!r}", "name")
-        return name
-
-    def task(self, given: Mapping[str, Any]) -> str:
-        task = given.get("task", "beats")
-        if task not in TASKS:
-            raise self.error(f"there is no task {task!r}; {suggest(str(task), TASKS)}", "task")
-        return str(task)
-
-    def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
-        value = given.get(key, False)
-        if not isinstance(value, bool):
-            raise self.error(f"{key} must be true or false, not {value!r}", *where, key)
-        return value
-
-    def number(
+    def value(
         self,
         given: Mapping[str, Any],
         key: str,
-        default: float,
+        default: Any,
+        is_valid: Callable[[Any], bool],
+        wanted: str,
         *where: str,
-        low: float,
-        high: float,
-        ends: bool = True,
-    ) -> float:
+    ) -> Any:
         value = given.get(key, default)
-        between = f"{key} must be a number between {low:g} and {high:g}, not {value!r}"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.error(between, *where, key)
-        if not ends and value in (low, high):
-            raise self.error(between, *where, key)
-        return float(value)
+        if not is_valid(value):
+            raise self.error(f"{key} must be {wanted}, not {value!r}", *where, key)
+        return value
+
+    def flag(self, given: Mapping[str, Any], key: str, *where: str) -> bool:
+        return bool(self.value(given, key, False, lambda it: isinstance(it, bool), "true or false", *where))
+
+    def number(
+        self, given: Mapping[str, Any], key: str, default: float = 0.0, *where: str, low: float, high: float
+    ) -> float:
+        wanted = f"a number between {low:g} and {high:g}"
+        return float(self.value(given, key, default, lambda it: _is_number(it) and low <= it <= high, wanted, *where))
 
     def whole(self, given: Mapping[str, Any], key: str, default: int, *where: str, low: int, high: int) -> int:
-        value = given.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.error(f"{key} must be a whole number between {low} and {high}, not {value!r}", *where, key)
-        return value
+        wanted = f"a whole number between {low} and {high}"
+        return int(self.value(given, key, default, lambda it: _is_whole(it) and low <= it <= high, wanted, *where))
 
-    def table(self, given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        value = given.get(key, {})
-        if not isinstance(value, dict):
-            raise self.error(f"{key} must be a table: [{key}]", key)
-        return value
-
-    def listed(self, given: Mapping[str, Any], key: str, default: Iterable[Any], *where: str) -> list[Any]:
-        value = given.get(key, list(default))
-        if not isinstance(value, list):
-            raise self.error(f"{key} must be a list: {key} = [{value!r}]".replace("'", '"'), *where, key)
-        for place, entry in enumerate(value):
-            if entry in value[:place]:
+    def listed(
+        self, given: Mapping[str, Any], key: str, default: Iterable[Any], is_valid: Callable[[Any], bool], wanted: str,
+        *where: str,
+    ) -> list[Any]:  # fmt: skip
+        values = given.get(key, list(default))
+        if not isinstance(values, list):
+            raise self.error(f"{key} must be a list: {key} = [{values!r}]".replace("'", '"'), *where, key)
+        for place, entry in enumerate(values):
+            if entry in values[:place]:
                 raise self.error(f"{key} has {entry!r} twice", *where, key)
-        return value
+            if not is_valid(entry):
+                raise self.error(f"{key} must hold {wanted}, not {entry!r}", *where, key)
+        return values
 
     def names(self, given: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        values = self.listed(given, key, default)
-        for entry in values:
-            if not isinstance(entry, str) or not entry:
-                raise self.error(f"{key} must hold names in quotation marks, not {entry!r}", key)
-        return tuple(values)
+        return tuple(self.listed(given, key, default, _is_text, "names in quotation marks"))
 
     def model(self, name: str) -> str:
         """A name of a model as it is; a path is relative to the spec."""
@@ -297,71 +297,54 @@ class _Reader:
         return str((self.path.parent / Path(path).expanduser()).absolute())
 
     def minutes(self, given: Mapping[str, Any], *where: str) -> tuple[float, ...]:
-        values = self.listed(given, "minutes", (), *where)
-        for entry in values:
-            if isinstance(entry, bool) or not isinstance(entry, int | float) or not 0 < entry < math.inf:
-                raise self.error(f"minutes must hold budgets above 0, not {entry!r}", *where, "minutes")
-        return tuple(float(entry) for entry in values)
+        def is_budget(value: Any) -> bool:
+            return _is_number(value) and 0 < value < math.inf
+
+        return tuple(map(float, self.listed(given, "minutes", (), is_budget, "budgets above 0", *where)))
 
     def seeds(self, given: Mapping[str, Any]) -> tuple[int, ...]:
         if not isinstance(given.get("seeds", 1), list):
             return tuple(range(self.whole(given, "seeds", 1, low=1, high=MOST_SEEDS)))
-        values = self.listed(given, "seeds", ())
-        for entry in values:
-            if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < 2**31:
-                raise self.error(f"seeds must be whole numbers that are not negative, not {entry!r}", "seeds")
-        if not values:
-            raise self.error("has no run in it: seeds is empty", "seeds")
-        return tuple(values)
+        wanted = "whole numbers that are not negative"
+        return tuple(self.listed(given, "seeds", (), lambda it: _is_whole(it) and 0 <= it < 2**31, wanted))
 
-    def levels(self, given: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], ...]:
-        values = []
-        for entry in self.listed(given, key, (ALL,)):
-            words = [entry] if isinstance(entry, str) else entry
-            if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-                raise self.error(f"{key} must hold names, or lists of names, not {entry!r}", key)
+    def levels(self, given: Mapping[str, Any], key: str, known: Sequence[str] = ()) -> tuple[tuple[str, ...], ...]:
+        def is_level(value: Any) -> bool:
+            return _is_text(value) or (isinstance(value, list) and bool(value) and all(map(_is_text, value)))
+
+        entries = self.listed(given, key, (ALL,), is_level, "names, or lists of names")
+        levels = tuple((entry,) if isinstance(entry, str) else tuple(entry) for entry in entries)
+        for words in levels:
             if len(words) > 1 and {ALL, NONE} & set(words):
-                raise self.error(f"{key}: {words} is one level, and 'all' or 'none' must stand alone in one", key)
-            values.append(tuple(words))
-        if not values:
-            raise self.error(f"has no run in it: {key} is empty; leave it out for its default", key)
-        return tuple(values)
-
-    def kinds(self, levels: Iterable[tuple[str, ...]], kinds: Iterable[str]) -> None:
-        known = (ALL, NONE, *kinds)
-        for word in (word for level in levels for word in level):
-            if word not in known:
-                raise self.error(f"there is no augmentation {word!r}; {suggest(word, known)}", "augmentation")
+                raise self.error(f"{key}: {[*words]} is one level, and 'all' or 'none' must stand alone in one", key)
+            for word in words if known else ():
+                if word not in known:
+                    raise self.error(f"there is no {key} {word!r}; {suggest(word, known)}", key)
+        return levels
 
     def source(self, name: str, entry: Any) -> Source:
         where = ("corpora", name)
-        if isinstance(entry, str):
-            entry = {"path": entry}
+        entry = {"path": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or ("path" in entry) == ("render" in entry):
             problem = f"the corpus {name!r} must be a folder, mirdata:NAME, or a table with either path or render"
             raise self.error(problem, *where)
-        if not re.fullmatch(r"\w[\w .+-]{0,99}", name):
-            raise self.error(f"{name!r} cannot name a corpus: use letters, numbers, spaces and - + . _", *where)
-        keys = _RENDER_KEYS if "render" in entry else _FOLDER_KEYS
-        self.check_keys(entry, keys, where)
-        path = str(entry["render"] if "render" in entry else entry["path"])
+        if not _is_name(name):
+            raise self.error(f"{name!r} cannot name a corpus: use {_CHARACTERS}", *where)
+        self.check_keys(entry, _RENDER_KEYS if "render" in entry else _FOLDER_KEYS, where)
         for key in ("path", "render", "sounds"):
-            if not isinstance(entry.get(key, "-"), str) or not entry.get(key, "-"):
-                raise self.error(f"{key} must be a text in quotation marks, not {entry[key]!r}", *where, key)
+            self.value(entry, key, "-", _is_text, "a text in quotation marks", *where)
         flags: dict[str, Any] = {key: self.flag(entry, key, *where) for key in ("halves", "ignore_groups", "optional")}
         flags |= {"minutes": self.minutes(entry, *where), "line": line_of(self.path, *where)}
         if "path" in entry:
+            path = entry["path"]
             return Source(name, path=path if path.startswith(MIRDATA) else self.beside(path), **flags)
+        render, sounds = entry["render"], entry.get("sounds", Source.sounds)
         return Source(
             name,
-            render=self.beside(path) if path.endswith(".toml") else path,
+            render=self.beside(render) if render.endswith(".toml") else render,
             recordings=self.whole(entry, "recordings", Source.recordings, *where, low=1, high=10_000),
             seconds=self.number(entry, "seconds", Source.seconds, *where, low=2, high=900),
             seed=self.whole(entry, "seed", Source.seed, *where, low=0, high=2**31),
-            sounds=self.sounds(entry.get("sounds", Source.sounds)),
+            sounds=self.beside(sounds) if Path(self.beside(sounds)).exists() else sounds,
             **flags,
         )
-
-    def sounds(self, name: str) -> str:
-        """A folder or file beside the spec where there is one; otherwise a name."""
-        return self.beside(name) if Path(self.beside(name)).exists() else name

@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ __all__ = [
 FORMAT = 1
 RUNS, STUDIES = "runs", "studies"
 RECORD, SCORES = "run.json", "scores.csv"
+WORDS = ("corpus", "strategy", "base", "selection", "augmentation", "layers")
+"""Entries of a configuration that are text."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,75 +57,53 @@ class Run:
     id : str
     study : str
         The study that did it; others may have it in their grids.
-    config : mapping
-        Configuration, of which the id is a hash.
+    corpus : str
+        Name of the corpus in the study.
+    strategy : str
+        Strategy of adaptation; "pretrained" without labels.
+    base : str
+        The model that was scored or adapted; empty for strategies from scratch.
+    minutes : float
+        Budget of labels.
+    selection : str
+        Scheme of selection of labels; empty without labels.
+    augmentation, layers : str
+        Level of augmentation, and the layers that were trained; empty where they do not apply.
+    seed : int
+        Seed of the split, the sample and the training.
+    label : str
+        Name in tables, without corpus, budget and seed.
+    error : str
+        Why there are no scores.
     scores : tuple of mapping
-        A row for each scored recording, as of `evaluate.Row.flat`: numbers where they are numbers, NaN where there are
-        none. Empty for a run that failed.
+        A row for each scored recording, as of `evaluation.Row.flat`: numbers where they are numbers, NaN where there
+        are none. Empty for a run that failed.
     costs : mapping
         "cpu_s", "wall_s", "adapt_cpu_s", "adapt_s", "score_cpu_s", "peak_mb".
-    about : mapping
+    config : mapping
+        Configuration, of which the id is a hash.
+    record : mapping
         All of its `run.json`.
     folder : Path
     """
 
     id: str
     study: str
-    config: Mapping[str, Any]
+    corpus: str
+    strategy: str
+    base: str
+    minutes: float
+    selection: str
+    augmentation: str
+    layers: str
+    seed: int
+    label: str
+    error: str
     scores: tuple[Mapping[str, str | float], ...]
     costs: Mapping[str, float]
+    config: Mapping[str, Any]
     record: Mapping[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
-
-    @property
-    def corpus(self) -> str:
-        """Name of the corpus in the study."""
-        return str(self.config["corpus"])
-
-    @property
-    def strategy(self) -> str:
-        """Strategy of adaptation; "pretrained" without labels."""
-        return str(self.config["strategy"])
-
-    @property
-    def base(self) -> str:
-        """The model that was scored or adapted; empty for strategies from scratch."""
-        return str(self.config["base"])
-
-    @property
-    def minutes(self) -> float:
-        """Budget of labels."""
-        return float(self.config["minutes"])
-
-    @property
-    def selection(self) -> str:
-        """Scheme of selection of labels; empty without labels."""
-        return str(self.config["selection"])
-
-    @property
-    def augmentation(self) -> str:
-        """Level of augmentation; empty where it does not apply."""
-        return str(self.config["augmentation"])
-
-    @property
-    def layers(self) -> str:
-        """Layers that were trained; empty where it does not apply."""
-        return str(self.config["layers"])
-
-    @property
-    def seed(self) -> int:
-        """Seed of the split, the sample and the training."""
-        return int(self.config["seed"])
-
-    @property
-    def error(self) -> str:
-        """Why there are no scores."""
-        return str(self.record.get("error", ""))
-
-    @property
-    def label(self) -> str:
-        """Name in tables, without corpus, budget and seed."""
-        return label(self.config)
 
 
 def label(config: Mapping[str, Any]) -> str:
@@ -157,7 +138,6 @@ def write_run(out: str | Path, files: Mapping[str, bytes]) -> Run:
     record = json.loads(files[RECORD])
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != RECORD}
     folder = Path(out) / RUNS / record["id"]
-    _make_folder(folder.parent)
     with atomic_folder(folder, marker=RECORD, force=True) as temporary:
         for name, content in files.items():
             path = temporary / name
@@ -178,26 +158,21 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     try:
         record = json.loads(_content(folder, RECORD).decode("utf-8"))
-        config, sums = record["config"], record.get("files", {})
-        for name, known in sums.items():
-            if hashlib.sha256(_content(folder, name)).hexdigest() != known:
+        config, reason = record["config"], str(record.get("error", ""))
+        for name, digest in record.get("files", {}).items():
+            if hashlib.sha256(_content(folder, name)).hexdigest() != digest:
                 raise InputError(f"is damaged: {name} was changed", path=folder)
-        rows = [] if record.get("error") else _rows(_content(folder, SCORES).decode("utf-8"))
-        run = Run(record["id"], record["study"], config, tuple(rows), record["costs"], record, folder)
-        _ = run.corpus, run.base, run.minutes, run.seed, run.label, dict(run.costs)
+        rows = [] if reason else _rows(_content(folder, SCORES).decode("utf-8"))
+        words = {name: str(config[name]) for name in WORDS}
+        run = Run(
+            id=record["id"], study=record["study"], **words, minutes=float(config["minutes"]), seed=int(config["seed"]),
+            label=label(config), error=reason, scores=tuple(rows), costs=dict(record["costs"]), config=config,
+            record=record, folder=folder,
+        )  # fmt: skip
         has_its_name = run.id == folder.name == fingerprint(config)
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        csv.Error,
-    ) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # whatever the file holds
         raise InputError(f"is damaged: {type(error).__name__}: {error}", path=folder) from None
     if record.get("format") != FORMAT:
         raise InputError(f"was written by another version of levada (format {record.get('format')})", path=folder)
@@ -238,22 +213,12 @@ def read_runs(folder: str | Path, *, stale: bool = False) -> list[Run]:
         if len(there) < len(paths):
             _log.info("%s: %d runs are of earlier grids and left out", folder, len(paths) - len(there))
         paths = there
-    return _read_valid(paths)
+    return list(_read_valid(paths))
 
 
 def valid_runs(out: str | Path) -> dict[str, Run]:
     """Undamaged runs by id; empty without a folder."""
     return {run.id: run for run in _read_valid(_folders(Path(out)))} if Path(out).is_dir() else {}
-
-
-def _read_valid(paths: Sequence[Path]) -> list[Run]:
-    runs = []
-    for path in paths:
-        try:
-            runs.append(read_run(path))
-        except InputError as error:
-            _log.warning("%s; `levada study` does it again", error)
-    return runs
 
 
 def recover(out: str | Path) -> dict[str, Run]:
@@ -264,22 +229,25 @@ def recover(out: str | Path) -> dict[str, Run]:
     InputError
         If a damaged one cannot be moved.
     """
-    runs = {}
-    for path in _folders(Path(out)):
+    return {run.id: run for run in _read_valid(_folders(Path(out)), move=True)}
+
+
+def _read_valid(paths: Sequence[Path], *, move: bool = False) -> Iterator[Run]:
+    """Undamaged runs; of others there is a warning, and with `move` they are renamed."""
+    for path in paths:
         try:
-            run = read_run(path)
+            yield read_run(path)
         except InputError as error:
-            number = 1
-            while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-                number += 1
+            if not move:
+                _log.warning("%s; `levada study` does it again", error)
+                continue
+            names = (f"{path.name}.damaged-{number}" for number in itertools.count(1))
+            aside = next(free for name in names if not (free := path.with_name(name)).exists())
             try:
                 path.rename(aside)
             except OSError as problem:
                 raise InputError(f"is damaged and cannot be moved aside: {problem.strerror}", path=path) from None
             _log.warning("%s; it is now %s, and the run is done again", error, aside.name)
-            continue
-        runs[run.id] = run
-    return runs
 
 
 def unplanned_runs(out: str | Path) -> str | None:
@@ -290,36 +258,22 @@ def unplanned_runs(out: str | Path) -> str | None:
     planned = _planned(Path(out))
     runs = [run for run in valid_runs(out).values() if not run.error]
     codes = {run.config.get("code") for run in runs if run.id in planned}
-    found, older = Counter[str](), 0
-    for run in runs:
-        if not planned or run.id in planned:
-            continue
-        if run.config.get("code") not in codes:
-            older += 1
-        else:
-            found[f"{run.label}, {run.corpus}"] += 1
-    parts = [f"{count} of {name}" for name, count in sorted(found.items())]
-    parts += [f"{older} of another version of levada"] * bool(older)
-    if not parts:
+    left = [run for run in runs if planned and run.id not in planned]
+    if not left:
         return None
-    count = sum(found.values()) + older
-    what = "1 finished run is" if count == 1 else f"{count} finished runs are"
+    current = Counter(f"{run.label}, {run.corpus}" for run in left if run.config.get("code") in codes)
+    older = len(left) - current.total()
+    parts = [f"{count} of {name}" for name, count in sorted(current.items())]
+    parts += [f"{older} of another version of levada"] * bool(older)
+    what = "1 finished run is" if len(left) == 1 else f"{len(left)} finished runs are"
     return f"{what} in no study's grid now, kept in {RUNS}, and left out of reports: {'; '.join(parts)}"
 
 
 def write_study(out: str | Path, name: str, ids: Sequence[str], **facts: Any) -> None:
     """Write which runs a study has in its grid."""
     path = Path(out) / STUDIES / f"{name}.json"
-    _make_folder(path.parent)
     with atomic_file(path, force=True) as temporary:
         temporary.write_bytes(_json({"format": FORMAT, "name": name, **facts, "runs": list(ids)}))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be created: {(error.strerror or str(error)).lower()}", path=folder) from None
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

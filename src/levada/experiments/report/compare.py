@@ -133,14 +133,9 @@ def interval(
     bounds = score_bounds(score)
     if bounds is not None and difference:
         bounds = (bounds[0] - bounds[1], bounds[1] - bounds[0])
-    tracks = [track for _, track in values]
-    return mean_interval(
-        list(values.values()),
-        groups=[groups[track] for track in tracks],
-        recordings=tracks,
-        seeds=[seed for seed, _ in values],
-        bounds=bounds,
-    )
+    seeds, tracks = [seed for seed, _ in values], [track for _, track in values]
+    of = [groups[track] for track in tracks]
+    return mean_interval(list(values.values()), groups=of, recordings=tracks, seeds=seeds, bounds=bounds)
 
 
 def mean(results: Results, corpus: str, method: Method, minutes: float, score: str) -> Interval:
@@ -238,18 +233,14 @@ def _verdict(results: Results, corpus: str, minutes: float, method: Method, scor
     scratch = [other for other in results.find(corpus, minutes, strategy="scratch") if other != method]
     alike = [o for o in scratch if (o.selection, o.augmentation) == (method.selection, method.augmentation)] or scratch
     most = max(map(method.similarity, alike), default=0)
-    return Verdict(
-        corpus,
-        minutes,
-        method,
-        score,
-        mean(results, corpus, method, minutes, score),
+    nearest = [one for one in alike if method.similarity(one) == most and method.strategy != "scratch"]
+    value = mean(results, corpus, method, minutes, score)
+    against = (
         least([base] if base else [], 0.0),
         least(results.external_of(corpus, method), 0.0),
-        least([other for other in alike if method.similarity(other) == most], minutes)
-        if method.strategy != "scratch"
-        else None,
+        least(nearest, minutes),
     )
+    return Verdict(corpus, minutes, method, score, value, *against)
 
 
 def error_shares(rows: Sequence[ScoreRow]) -> dict[str, float]:
@@ -279,23 +270,12 @@ def _changes(
         units = [unit for unit in both if unit[1] == track]
         total = sum(after[unit] - before[unit] for unit in units)
         moved = {unit for unit in units if (after[unit] - before[unit]) * total > 0} or set(units)
-        kind_before, kind_after = (
-            _kinds([row for row in results.table[key] if (row.seed, row.track) in moved]) for key in keys
-        )
+        means = [sum(of[unit] for unit in units) / len(units) for of in (before, after)]
+        kinds = [_kinds([row for row in results.table[key] if (row.seed, row.track) in moved]) for key in keys]
         yield Change(
-            corpus,
-            minutes,
-            method,
-            base,
-            track,
-            results.groups[corpus][track],
-            score,
-            sum(before[unit] for unit in units) / len(units),
-            sum(after[unit] for unit in units) / len(units),
-            kind_before,
-            kind_after,
-            len(units),
-        )
+            corpus, minutes, method, base, track, results.groups[corpus][track], score, means[0], means[1], kinds[0],
+            kinds[1], len(units),
+        )  # fmt: skip
 
 
 def _kinds(rows: Sequence[ScoreRow]) -> str:

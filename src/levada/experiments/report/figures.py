@@ -94,16 +94,7 @@ def text(score: str, value: Interval, *, sign: str = "") -> str:
 
 
 def curves(results: Results, corpus: str) -> Figure:
-    """Scores of a corpus against minutes of labels, a panel a score; models without labels at the left edge.
-
-    Parameters
-    ----------
-    results : Results
-    corpus : str
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    """Plot the scores of a corpus against minutes of labels, a panel a score; models without labels at the left edge.
 
     Raises
     ------
@@ -116,7 +107,7 @@ def curves(results: Results, corpus: str) -> Figure:
     trained = [one for one in results.methods if any((corpus, one, m) in results.table for m in budgets)]
     styles = _styles(trained)
     zero = (budgets[0] if budgets else 1.0) / 3
-    n_seeds = len({row.seed for key, rows in results.table.items() if key[0] == corpus for row in rows})
+    n_seeds = len(results.seeds_of(corpus))
     n_columns = min(3, len(scores))
     n_rows = math.ceil(len(scores) / n_columns)
     with matplotlib_context(_RC):
@@ -158,20 +149,7 @@ def curves(results: Results, corpus: str) -> Figure:
 
 
 def differences(results: Results, corpus: str, minutes: float, method: Method) -> Figure:
-    """Paired differences of one method to all others, with intervals; filled where the interval excludes zero.
-
-    Parameters
-    ----------
-    results : Results
-    corpus : str
-    minutes : float
-        The budget.
-    method : Method
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Plot differences of a method to all others at a budget, with intervals; filled where these exclude zero."""
     others = [(other, m) for other, m in results.at(corpus, minutes) if other != method]
     scores = [score for score in (*results.main, "downbeat_cmlt") if results.has(score, corpus)]
     with matplotlib_context({**_RC, "axes.grid.axis": "x"}):
@@ -195,19 +173,7 @@ def differences(results: Results, corpus: str, minutes: float, method: Method) -
 
 
 def errors(results: Results, corpus: str, minutes: float) -> Figure:
-    """Types of error of each method as shares of the scored recordings, models without labels above.
-
-    Parameters
-    ----------
-    results : Results
-    corpus : str
-    minutes : float
-        The budget.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Plot the types of error of each method at a budget, as shares of the recordings; models without labels above."""
     methods = sorted(results.at(corpus, minutes), key=lambda pair: pair[1] > 0)
     shares = [error_shares(results.table[corpus, method, m]) for method, m in methods]
     with matplotlib_context({**_RC, "axes.grid": False}):
@@ -230,16 +196,7 @@ def errors(results: Results, corpus: str, minutes: float) -> Figure:
 
 
 def costs(results: Results) -> Figure:
-    """Processor seconds to adapt and peak memory of a run, by method and budget.
-
-    Parameters
-    ----------
-    results : Results
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Plot the processor seconds to adapt and the peak memory of a run, by method and budget."""
     trained = [method for method in results.methods if not method.is_pretrained]
     styles = _styles(trained)
     with matplotlib_context(_RC):
@@ -254,12 +211,10 @@ def costs(results: Results) -> Figure:
                     if other == method:
                         costs = [float(run.get(name, math.nan)) for run in runs]
                         by_budget.setdefault(minutes, []).extend(cost for cost in costs if not math.isnan(cost))
-                medians = {m: float(np.median(found)) for m, found in sorted(by_budget.items()) if found}
+                medians = {m: float(np.median(of)) for m, of in sorted(by_budget.items()) if of}
                 color, marker, stroke = styles[method]
-                axes.plot(
-                    list(medians), list(medians.values()), color=color, marker=marker, linestyle=stroke, lw=1.5, ms=5,
-                    label=method.name,
-                )  # fmt: skip
+                line = {"color": color, "marker": marker, "linestyle": stroke, "label": method.name}
+                axes.plot(list(medians), list(medians.values()), lw=1.5, ms=5, **line)
             _budget_axis(axes, results.budgets, results.labels_of())
             axes.margins(y=0.12)
             axes.set_xlabel(f"minutes of {results.labels_of()}")

@@ -18,42 +18,22 @@ _INTERVAL = re.compile(r"([+-]?\d[\d.]* (?:\[[-+., \d]+\]|\(range [^)]*\)))")
 
 @dataclass(frozen=True)
 class Image:
-    """A figure on the page.
+    """A figure on the page."""
 
-    Parameters
-    ----------
-    uri : str
-        Data URI of the image.
-    alt : str
-        Description for readers who do not see it.
-    caption : str
-    """
-
-    uri: str
-    alt: str
+    uri: str  # data URI
+    alt: str  # description for readers who do not see it
     caption: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page.
-
-    Parameters
-    ----------
-    title : str
-    paragraphs : sequence of str
-    parts : sequence of Image or Table
-    bullets : sequence of str
-        Sentences shown as a list.
-    is_folded : bool
-        Whether its tables are closed at first.
-    """
+    """A section of the page."""
 
     title: str
     paragraphs: Sequence[str] = ()
     parts: Sequence[Image | Table] = ()
-    bullets: Sequence[str] = ()
-    is_folded: bool = False
+    bullets: Sequence[str] = ()  # sentences
+    is_folded: bool = False  # whether its tables are closed at first
 
 
 def render_page(title: str, lead: Sequence[str], sections: Sequence[Section], *, footer: str) -> str:

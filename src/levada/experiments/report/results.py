@@ -121,13 +121,10 @@ class Results:
     def instruments_of(self, corpus: str) -> tuple[str, ...]:
         """Instruments of which a corpus has stems, those of most songs first."""
         songs: dict[str, set[str]] = {}
-        for row in self._rows_of(corpus):
+        for row in (row for key, rows in self.table.items() if key[0] == corpus for row in rows):
             if row.instrument and not math.isnan(row.scores.get("si_sdr_i", math.nan)):
                 songs.setdefault(row.instrument, set()).add(row.track)
         return tuple(sorted(songs, key=lambda name: (-len(songs[name]), name)))
-
-    def _rows_of(self, corpus: str) -> Iterator[ScoreRow]:
-        return (row for key, rows in self.table.items() if key[0] == corpus for row in rows)
 
     def at(self, corpus: str, minutes: float, *, pretrained: bool = True) -> list[tuple[Method, float]]:
         """Methods of a corpus with a budget and, by default, those without labels; each with its budget."""
@@ -176,13 +173,19 @@ class Results:
             self._with_downbeats[key] = not known or any(known)
         return self._with_downbeats[key]
 
-    def seeds_of(self, corpus: str, method: Method, minutes: float) -> frozenset[int]:
-        """Seeds that a method was scored with."""
-        return frozenset(row.seed for row in self.table.get((corpus, method, minutes), ()) if row.scores)
+    def seeds_of(self, corpus: str, minutes: float | None = None, method: Method | None = None) -> frozenset[int]:
+        """Seeds with scores: of a corpus, of one of its budgets, of one method."""
+        return frozenset(
+            row.seed
+            for (name, one, budget), rows in self.table.items()
+            if name == corpus and minutes in (None, budget) and method in (None, one)
+            for row in rows
+            if row.scores
+        )
 
     def common_seeds(self, corpus: str, minutes: float) -> frozenset[int]:
         """Seeds that all methods with a budget were scored with; empty where there is none."""
-        seeds = [self.seeds_of(corpus, method, minutes) for method, _ in self.at(corpus, minutes, pretrained=False)]
+        seeds = [self.seeds_of(corpus, minutes, method) for method, _ in self.at(corpus, minutes, pretrained=False)]
         return frozenset.intersection(*seeds) if seeds else frozenset()
 
     def known_of(self, corpus: str, method: Method, minutes: float) -> tuple[int, int] | None:
@@ -226,10 +229,8 @@ class Results:
 
     def at_random(self, corpus: str, minutes: float, method: Method) -> list[Method]:
         """For a method with selected labels: the one with randomly drawn labels that is otherwise the same."""
-        if method.selection in ("", RANDOM):
-            return []
-        same = replace(method, selection=RANDOM)
-        return [one for one in self.find(corpus, minutes) if one == same]
+        is_selected = method.selection not in ("", RANDOM)
+        return [one for one in self.find(corpus, minutes) if is_selected and one == replace(method, selection=RANDOM)]
 
     def has(self, score: str, corpus: str | None = None) -> bool:
         """Whether any recording has a value of this score."""
@@ -258,33 +259,29 @@ def collect(runs: Iterable[Run]) -> Results:
     if not every:
         raise InputError("there are no runs to report on: finish one with `levada study` first")
     method_of, corpus_of = _named_methods(every), _named_corpora(every)
-    failed = tuple(run for run in every if not _has_scores(run))
-    scored = tuple(run for run in every if run not in failed)
+    rows_of = {run.id: list(_rows(run)) for run in every}
+    has_scores = {
+        run: any(not math.isnan(value) for row in rows for value in row.scores.values())
+        for run, rows in rows_of.items()
+    }
+    scored, failed = (tuple(run for run in every if has_scores[run.id] == wanted) for wanted in (True, False))
     table: dict[Key, list[ScoreRow]] = {}
     costs: dict[Key, list[Mapping[str, float]]] = {}
     groups: dict[str, dict[str, str]] = {}
     for run in scored:
-        key = (corpus_of[run.id], method_of[run.id], float(run.minutes))
-        rows = list(_rows(run))
+        key, rows = (corpus_of[run.id], method_of[run.id], run.minutes), rows_of[run.id]
         table.setdefault(key, []).extend(rows)
         costs.setdefault(key, []).append(run.costs)
         groups.setdefault(key[0], {}).update({row.track: row.group for row in rows})
     trained = _trained_on(table)
     methods = tuple(sorted(set(method_of.values()), key=_rank))
+    corpora = tuple(sorted({key[0] for key in table} or set(corpus_of.values())))
+    budgets = tuple(sorted({run.minutes for run in every if run.minutes > 0}))
+    kept = {key: tuple(row for row in rows if row.track not in trained.get(key[0], {})) for key, rows in table.items()}
     return Results(
-        scored,
-        failed,
-        {key: tuple(row for row in rows if row.track not in trained.get(key[0], {})) for key, rows in table.items()},
-        {key: tuple(of) for key, of in costs.items()},
-        groups,
-        tuple(sorted({key[0] for key in table} or set(corpus_of.values()))),
-        methods,
-        tuple(sorted({float(run.minutes) for run in every if run.minutes > 0})),
-        trained,
-        _shared(methods),
-        method_of,
-        corpus_of,
-    )
+        scored, failed, kept, {key: tuple(of) for key, of in costs.items()}, groups, corpora, methods,
+        budgets, trained, _shared(methods), method_of, corpus_of,
+    )  # fmt: skip
 
 
 def _trained_on(table: Mapping[Key, Sequence[ScoreRow]]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -297,17 +294,13 @@ def _trained_on(table: Mapping[Key, Sequence[ScoreRow]]) -> dict[str, dict[str, 
     return {corpus: {track: tuple(methods) for track, methods in of.items()} for corpus, of in names.items()}
 
 
-def _has_scores(run: Run) -> bool:
-    return any(not math.isnan(_number(row.get(name, ""))) for row in run.scores for name in SCORES)
-
-
 def _rows(run: Run) -> Iterator[ScoreRow]:
     for row in run.scores:
         text = {key: str(row.get(key, "") or "") for key in ("track", "group", "kind", "detail", "error", "instrument")}
         yield ScoreRow(
             **text | {"group": text["group"] or text["track"]},
             run=run.id,
-            seed=int(run.seed),
+            seed=run.seed,
             scores={} if text["error"] else {name: _number(row.get(name, "")) for name in SCORES},
             trained_on=bool(_flag(row.get("trained_on", ""))),
             known=_flag(row.get("known", "")),
@@ -330,8 +323,7 @@ def _number(cell: object) -> float:
 def _named_methods(runs: Sequence[Run]) -> dict[str, Method]:
     """Methods by id of run; the names of those that share one are extended by the settings in which they differ."""
     methods = {
-        run.id: Method(**{factor: str(getattr(run, factor)) for factor in FACTORS}, settings=_settings(run))
-        for run in runs
+        run.id: Method(**{factor: getattr(run, factor) for factor in FACTORS}, settings=_settings(run)) for run in runs
     }
     schemes = {method.selection for method in methods.values() if method.selection}
     namesakes: dict[str, list[Method]] = {}

@@ -19,15 +19,7 @@ __all__ = ["by_instrument", "leak_table", "leaks"]
 
 
 def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table:
-    """SI-SDR improvement of each instrument, with every method at one budget and those without labels.
-
-    Parameters
-    ----------
-    results : Results
-    corpus : str
-    minutes : float, optional
-        The budget.
-    """
+    """SI-SDR improvement of each instrument, with every method at one budget and those without labels."""
     names = results.instruments_of(corpus)
     rows: list[Row] = []
     figures: list[Row] = []
@@ -48,16 +40,7 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
 
 
 def leaks(results: Results, corpus: str, minutes: float, method: Method) -> Leaks | None:
-    """Share of each instrument in each stem with a method: the mean over its runs; None where none was stored.
-
-    Parameters
-    ----------
-    results : Results
-    corpus : str
-    minutes : float
-        The budget.
-    method : Method
-    """
+    """Share of each instrument in each stem with a method at a budget, over its runs; None where none was stored."""
     shares_of: dict[tuple[str, str], list[float]] = {}
     for run in results.runs:
         if (results.corpus_of[run.id], results.method_of[run.id], float(run.minutes)) == (corpus, method, minutes):

@@ -129,9 +129,8 @@ def _minutes(minutes: float) -> str:
 
 def _seeds(results: Results, corpus: str, method: Method, minutes: float) -> str:
     """Number of seeds that a row is a mean of, and of all seeds of the corpus where these are more."""
-    most = len({row.seed for key, rows in results.table.items() if key[0] == corpus for row in rows if row.scores})
-    common = results.common_seeds(corpus, minutes)
-    count = len(common or results.seeds_of(corpus, method, minutes))
+    most, common = len(results.seeds_of(corpus)), results.common_seeds(corpus, minutes)
+    count = len(common or results.seeds_of(corpus, minutes, method))
     return f"{count}{f' of {most}' if count < most else ''}{'' if common else ', not those of others'}"
 
 
@@ -147,14 +146,11 @@ def all_pairs(results: Results, corpus: str) -> Table:
     """All pairs of methods at each budget."""
     found = comparisons(results, (*results.main, "downbeat_cmlt"), corpus=corpus)
     rows = [
-        {
-            "minutes": _minutes(one.minutes), "method": one.first.name, "against": one.second.name,
-            "score": SCORE_NAMES[one.score], "difference": _signed(one), "verdict": one.verdict,
-            "recordings": one.difference.recordings, "groups": one.difference.groups, "seeds": one.difference.seeds,
-        }
+        {"minutes": _minutes(one.minutes), "method": one.first.name, "against": one.second.name, **_difference(one)}
+        | {name: getattr(one.difference, name) for name in ("recordings", "groups", "seeds")}
         for one in found
         if one.difference.values
-    ]  # fmt: skip
+    ]
     caption = f"Paired differences on {corpus}: method less the other."
     return Table(f"pairs-{file_name(corpus)}", caption, rows, _compared(found), keys=4)
 
@@ -179,13 +175,10 @@ def selection(results: Results) -> Table:
     """Each scheme of selection against drawing at random."""
     found = selection_comparisons(results, results.main)
     rows = [
-        {
-            "corpus": one.corpus, "minutes": _minutes(one.minutes), "method": one.first.name,
-            "score": SCORE_NAMES[one.score], "difference": _signed(one), "verdict": one.verdict,
-        }
+        {"corpus": one.corpus, "minutes": _minutes(one.minutes), "method": one.first.name, **_difference(one)}
         for one in found
         if one.difference.values
-    ]  # fmt: skip
+    ]
     return Table("selection", "Schemes of selection less drawing at random.", rows, _compared(found))
 
 
@@ -358,12 +351,15 @@ def _compared(found: Iterable[Comparison]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _signed(one: Comparison) -> str:
-    return text(one.score, one.difference, sign="+")
+def _difference(one: Comparison) -> dict[str, str]:
+    difference = text(one.score, one.difference, sign="+")
+    return {"score": SCORE_NAMES[one.score], "difference": difference, "verdict": one.verdict}
 
 
 def _holds(one: Comparison | None) -> str:
-    return "–" if one is None else f"{'yes' if one.holds else 'no'} ({one.second.name} {_signed(one)})"
+    if one is None:
+        return "–"
+    return f"{'yes' if one.holds else 'no'} ({one.second.name} {text(one.score, one.difference, sign='+')})"
 
 
 def file_name(name: str) -> str:

@@ -282,7 +282,7 @@ def missing(results: Results) -> list[str]:
                     f"{corpus} has {what} with {m:g} minutes: left out, too little is annotated, or not run yet."
                 )
     for corpus in results.corpora:
-        seeds = {m: _seeds(results, corpus, m) for m in results.budgets_of(corpus)}
+        seeds = {m: results.seeds_of(corpus, m) for m in results.budgets_of(corpus)}
         most = max(map(len, seeds.values()), default=0)
         sentences += [
             f"{corpus} with {m:g} minutes has {len(of)} of {most} seeds: it is scored on other recordings than its "
@@ -294,8 +294,3 @@ def missing(results: Results) -> list[str]:
     if len({run.seed for run in results.runs}) == 1:
         sentences.append("There is one seed: nothing here shows how much another draw of labels would change.")
     return sentences
-
-
-def _seeds(results: Results, corpus: str, minutes: float) -> set[int]:
-    """Seeds of the runs with a budget."""
-    return {row.seed for key, rows in results.table.items() if key[::2] == (corpus, minutes) for row in rows}
