@@ -1,12 +1,16 @@
 """What several test files share."""
 
+import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+LONGEST_S = 600  # until a process that a test started is given up: a machine may be busy with other work
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +102,6 @@ def full_disk():
 @pytest.fixture
 def hide_module(monkeypatch):
     """Make modules impossible to import, as if their libraries were not installed: ``hide_module("numba")``."""
-    import sys
 
     def hide(*names: str) -> None:
         for name in names:
@@ -164,8 +167,6 @@ def one_process(monkeypatch) -> None:
 @pytest.fixture
 def levada(monkeypatch, capsys):
     """Run a command as a shell would; gives the exit code, what stdout carries and what stderr does."""
-    import sys
-
     from levada.cli import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
@@ -175,6 +176,20 @@ def levada(monkeypatch, capsys):
             main()
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def interrupted():
+    """Run a command in a process of its own, to which something happens when so much is done."""
+
+    def run(what: str, at: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+        script = ROOT / "tests" / "interrupted_command.py"
+        return subprocess.run(
+            [sys.executable, script, what, str(at), *map(str, arguments)],
+            capture_output=True, text=True, check=False, timeout=LONGEST_S, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
 
     return run
 

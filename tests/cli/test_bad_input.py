@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -379,47 +377,6 @@ class TestOutputs:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["song.beats", "song.wav"]
 
 
-CHILD = """
-import itertools, os, resource, signal, sys
-from contextlib import contextmanager
-from dataclasses import replace
-from types import SimpleNamespace
-from levada.beat_tracking import adaptation as beats
-from levada.cli import main, terminal
-from levada.learning import training
-
-what, at = sys.argv.pop(1), int(sys.argv.pop(1))
-for strategy, settings in beats.DEFAULTS.items():
-    beats.DEFAULTS[strategy] = replace(settings, steps=3, batch=1, excerpt_s=2.0)
-training.time = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)   # an hour a step: a checkpoint at each
-if what == "full":
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
-
-@contextmanager
-def progress(label, **_):
-    def told(done, total, *_):
-        if done == at and what != "full":
-            os.kill(os.getpid(), getattr(signal, what))
-    yield told
-
-terminal.progress = progress
-main()
-"""
-
-
-def child(what, at, *arguments):
-    """Run a command in a process of its own, to which something happens when so much is done."""
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, what, str(at), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 @pytest.mark.slow
 class TestInterrupted:
     @pytest.fixture
@@ -427,47 +384,47 @@ class TestInterrupted:
         audio_and_labels = (rendered / "a.wav", "--beats", rendered / "a.beats")
         return lambda out: ("adapt", *audio_and_labels, "--model", tiny_model, "-o", out)
 
-    def test_adapting_killed_goes_on(self, adapting, tmp_path):
-        done = child("SIGKILL", 2, *adapting(tmp_path / "mine"))
+    def test_adapting_killed_goes_on(self, interrupted, adapting, tmp_path):
+        done = interrupted("SIGKILL", 2, *adapting(tmp_path / "mine"))
         assert done.returncode == -signal.SIGKILL
         assert not (tmp_path / "mine").exists()
         assert (tmp_path / "mine.part" / "training.ckpt").exists()
-        assert child("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
+        assert interrupted("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
         log = (tmp_path / "mine" / "log.csv").read_text().splitlines()
         assert [row.split(",")[0] for row in log[-2:]] == ["2", "3"]
         assert log[2].startswith("2,")  # heard before the kill, and again: only step 1 was in the checkpoint
-        assert child("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
+        assert interrupted("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "unbroken")]
         assert weights[0] == weights[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "unbroken"]
 
     @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-    def test_adapting_stopped_by_a_signal_goes_on(self, adapting, tmp_path, name, code):
-        done = child(name, 2, *adapting(tmp_path / "mine"), "--json")
+    def test_adapting_stopped_by_a_signal_goes_on(self, interrupted, adapting, tmp_path, name, code):
+        done = interrupted(name, 2, *adapting(tmp_path / "mine"), "--json")
         assert done.returncode == code, done.stderr
         assert json.loads(done.stdout) == {"interrupted": name}
         assert done.stderr.splitlines()[1:] == [
             "stopped; the same command continues (adapt, pretrain, render, and commands on a folder)"
         ]
         assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
-        assert child("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
+        assert interrupted("nothing", -1, *adapting(tmp_path / "mine")).returncode == 0
         steps = [row.split(",")[0] for row in (tmp_path / "mine" / "log.csv").read_text().splitlines()]
         assert steps == ["step", "1", "2", "3"]  # the step in which the signal came was finished and is not done again
-        assert child("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
+        assert interrupted("nothing", -1, *adapting(tmp_path / "unbroken")).returncode == 0
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "unbroken")]
         assert weights[0] == weights[1]
 
-    def test_adapting_on_a_full_disk_leaves_no_half_model(self, adapting, tmp_path):
-        done = child("full", 4096, *adapting(tmp_path / "mine"))
+    def test_adapting_on_a_full_disk_leaves_no_half_model(self, interrupted, adapting, tmp_path):
+        done = interrupted("full", 4096, *adapting(tmp_path / "mine"))
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
         assert "error inside levada" not in done.stderr
         assert "larger than is allowed" in done.stderr or "too large" in done.stderr
         assert not (tmp_path / "mine").exists()
 
-    def test_a_folder_killed_goes_on(self, levada, rendered, tmp_path):
+    def test_a_folder_killed_goes_on(self, interrupted, levada, rendered, tmp_path):
         tracking = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
-        done = child("SIGKILL", 1, *tracking)
+        done = interrupted("SIGKILL", 1, *tracking)
         assert done.returncode == -signal.SIGKILL
         assert [path.name for path in (tmp_path / "out").glob("*.beats")] == ["a.beats"]
         first = (tmp_path / "out" / "a.beats").stat().st_mtime_ns
@@ -478,9 +435,9 @@ class TestInterrupted:
         assert all(len(read_beats(tmp_path / "out" / f"{name}.beats")) > 10 for name in "abc")
 
     @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-    def test_a_folder_stopped_by_a_signal_says_how_to_go_on(self, rendered, tmp_path, name, code):
+    def test_a_folder_stopped_by_a_signal_says_how_to_go_on(self, interrupted, rendered, tmp_path, name, code):
         out = tmp_path / "out"
-        done = child(name, 1, "track", rendered, "-m", "flux", "-o", out, "--processes", 1, "--json")
+        done = interrupted(name, 1, "track", rendered, "-m", "flux", "-o", out, "--processes", 1, "--json")
         assert done.returncode == code
         told = {"written": [str(out / "a.beats")], "kept": [], "failed": {}, "skipped": {}, "interrupted": name}
         assert json.loads(done.stdout) == told

@@ -1,10 +1,7 @@
 """`levada separate` as people call it."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -175,42 +172,6 @@ class TestRefused:
         assert not (tmp_path / "out").exists()
 
 
-CHILD = """
-import os, resource, signal, sys
-from contextlib import contextmanager
-from levada.cli import main, terminal
-from levada.separation import masking
-
-what, at = sys.argv.pop(1), int(sys.argv.pop(1))
-if what == "full":
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
-@contextmanager
-def progress(label, **_):
-    def told(done, total, *_):
-        if done >= at and what != "full":
-            os.kill(os.getpid(), getattr(signal, what))
-    yield told
-
-terminal.progress = progress
-main()
-"""
-
-
-def child(what, at, *arguments):
-    """Run a command in a process of its own, to which something happens when so much is done."""
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, what, str(at), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 @pytest.mark.slow
 class TestInterrupted:
     @pytest.fixture
@@ -222,9 +183,9 @@ class TestInterrupted:
             soundfile.write(folder / f"{name}.wav", sound.T, 8000)
         return folder
 
-    def test_killed_in_the_middle_nothing_is_half(self, levada, songs, model, tmp_path):
+    def test_killed_in_the_middle_nothing_is_half(self, interrupted, levada, songs, model, tmp_path):
         call = ("separate", songs, "-m", model, "-o", tmp_path / "out")
-        done = child("SIGKILL", 25, *call)
+        done = interrupted("SIGKILL", 25, *call)
         assert done.returncode == -signal.SIGKILL
         assert names(tmp_path / "out" / "a") == ["caixa.wav", "shaker.wav", "surdo.wav"]
         assert not (tmp_path / "out" / "b").exists()
@@ -233,22 +194,22 @@ class TestInterrupted:
         assert "stems of 1 recording written, 1 existed already" in said
         assert audio.info(tmp_path / "out" / "b" / "caixa.wav").duration_s == 20
 
-    def test_stopped_in_a_folder_writes_the_table_of_what_is_done(self, songs, model, tmp_path):
+    def test_stopped_in_a_folder_writes_the_table_of_what_is_done(self, interrupted, songs, model, tmp_path):
         table = tmp_path / "table.jsonl"
         call = ("separate", songs, "-m", model, "-o", tmp_path / "out", "--table", table, "--json")
-        done = child("SIGTERM", 25, *call)
+        done = interrupted("SIGTERM", 25, *call)
         assert done.returncode == 143, done.stderr
         assert json.loads(done.stdout)["written"] == [str(tmp_path / "out" / "a")]
         rows = [json.loads(line) for line in table.read_text().splitlines()]
         assert [(row["path"], row["status"]) for row in rows] == [("a.wav", "written")]
 
-    def test_stopped_with_ctrl_c(self, songs, model, tmp_path):
-        done = child("SIGINT", 5, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
+    def test_stopped_with_ctrl_c(self, interrupted, songs, model, tmp_path):
+        done = interrupted("SIGINT", 5, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
         assert done.returncode == 130, done.stderr
         assert names(tmp_path) == ["songs"]
 
-    def test_a_full_disk(self, songs, model, tmp_path):
-        done = child("full", 200_000, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
+    def test_a_full_disk(self, interrupted, songs, model, tmp_path):
+        done = interrupted("full", 200_000, "separate", songs / "a.wav", "-m", model, "-o", tmp_path / "out")
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
         assert "error inside levada" not in done.stderr
