@@ -81,7 +81,7 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
     """Which heavy libraries a fresh process has loaded when the code is through."""
     report = f"import sys, atexit; atexit.register(lambda: print('LOADED', *({HEAVY!r} & set(sys.modules))))\n"
     done = subprocess.run(
-        [sys.executable, "-c", report + code, *arguments], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", report + code, *arguments], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split("LOADED")[-1].split())

@@ -149,7 +149,7 @@ class TestWeights:
         began = time.monotonic()
         with pytest.raises(InputError, match=r"get http://127.0.0.1:9/nobody/final0.ckpt") as error:
             beat_this.weights()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert error.value.path == hub / "beat_this-final0.ckpt"
         assert list(hub.iterdir()) == []
         assert socket.getdefaulttimeout() is None

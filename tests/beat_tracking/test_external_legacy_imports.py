@@ -88,6 +88,6 @@ class TestImportOld:
         code = f"import sys; sys.path.insert(0, {str(oldlib.parents[1])!r}); "
         code += "from levada.beat_tracking.external.legacy_imports import import_legacy; import_legacy('oldlib')"
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=600
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -246,7 +246,7 @@ class TestNetworks:
     def test_are_read_without_madmom(self):
         read = "from levada.beat_tracking.external.madmom import weights; weights(3)"
         code = f"import sys; {read}; assert 'madmom' not in sys.modules"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stderr
 
     def test_carry_their_licence(self):

@@ -403,11 +403,12 @@ class TestProcesses:
             "import sys, time\n"
             "from levada.beat_tracking.network_tracker import flux_tracker\n"
             "from levada.beat_tracking.tracker import track_folder\n"
-            "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=lambda *_: time.sleep(0.3))\n"
+            "stop = lambda done, *_: time.sleep(600 if done == 2 else 0)\n"
+            "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=stop)\n"
         )
         run = subprocess.Popen([sys.executable, "-c", script, str(archive), str(out)])
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 300
             while not (out / "1.beats").exists() and time.monotonic() < until and run.poll() is None:
                 time.sleep(0.01)
         finally:

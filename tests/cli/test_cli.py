@@ -145,7 +145,7 @@ class TestQuick:
         code = "import sys; from levada.cli import main; sys.argv = ['levada', *sys.argv[1:]]\n"
         code += "try: main()\nfinally: print(*[name for name in ('torch', 'scipy', 'numba') if name in sys.modules])"
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == ""
@@ -191,7 +191,7 @@ for arguments in {[[*map(str, one)] for one in commands]!r}:
     assert not {{"torch", "numba", "matplotlib", "lightning"}} & set(sys.modules), arguments
 """
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600, cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["there"]
@@ -201,7 +201,7 @@ for arguments in {[[*map(str, one)] for one in commands]!r}:
         code += "try: main()\nfinally: assert not {'torch', 'numba', 'matplotlib', 'mirdata'} & set(sys.modules)"
         done = subprocess.run(
             [sys.executable, "-c", code, "corpus", "check", str(rendered)],
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
@@ -586,7 +586,7 @@ class TestRender:
 def test_a_reader_that_has_enough_is_not_shown_an_error(rendered):
     done = subprocess.run(
         [sys.executable, "-c", "from levada.cli import main; main()", "corpus", "check", str(rendered)],
-        stdout=(closed := closed_pipe()), stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        stdout=(closed := closed_pipe()), stderr=subprocess.PIPE, text=True, check=False, timeout=600,
     )  # fmt: skip
     os.close(closed)
     assert done.stderr == ""
@@ -651,7 +651,7 @@ class TestNight:
         code = "from levada.cli import main; main()"
         words = ("track", folder, "-m", "flux", "--processes", 1, "-o", tmp_path / "out")
         done = subprocess.run(
-            [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 3, done.stderr
         assert all(re.match(DATE, line) for line in done.stderr.splitlines())

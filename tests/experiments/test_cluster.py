@@ -315,7 +315,7 @@ class TestAddresses:
         with pytest.raises(InputError, match="no Ray cluster answers at") as refused:
             list(cluster.parallel_map(square, [1], address=address))
         assert address in str(refused.value)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 120
 
     def test_somebody_else_listens(self, monkeypatch):
         _need_ray()
@@ -325,7 +325,7 @@ class TestAddresses:
             began = time.monotonic()
             with pytest.raises(InputError, match="nothing there is Ray"):
                 cluster.check(f"127.0.0.1:{silent.getsockname()[1]}")
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 60
 
     def test_auto_where_nothing_runs(self, monkeypatch, tmp_path_factory):
         _need_ray()
@@ -502,9 +502,9 @@ class TestRealCluster:
                 time.sleep(0.1)
             assert began, (tmp_path / "err").read_text()
             os.killpg(running.pid, signal.SIGINT)
-            assert running.wait(60) != 0
+            assert running.wait(REAL_S) != 0
             worker, raylet = map(int, began.name.split("-")[1:])
-            end = time.monotonic() + 60
+            end = time.monotonic() + REAL_S
             while (alive(worker) or alive(raylet)) and time.monotonic() < end:
                 time.sleep(0.1)
             assert (alive(worker), alive(raylet)) == (False, False)

@@ -159,7 +159,7 @@ class TestResume:
         monkeypatch.setattr(grid, "code_digest", lambda: "the same")  # whoever edits the sources meanwhile
         with log.open("w") as said:
             child = subprocess.Popen([sys.executable, "-c", code, str(spec), str(out)], stderr=said)
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + 900
             while len(stamps(out)) < 3 and child.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             child.send_signal(signal.SIGKILL)
@@ -248,9 +248,9 @@ class TestFailures:
 
     def test_ctrl_c_does_not_wait_for_what_is_being_done(self, spec, tmp_path):
         def each(_, jobs):
-            lent = workers.parallel_map(time.sleep, [60.0, 60.0], processes=2)
+            lent = workers.parallel_map(time.sleep, [600.0, 600.0], processes=2)
             started = time.monotonic()
-            while len(multiprocessing.active_children()) < 2 and time.monotonic() - started < 60:
+            while len(multiprocessing.active_children()) < 2 and time.monotonic() - started < 240:
                 import threading
 
                 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -259,7 +259,7 @@ class TestFailures:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             run_study(spec, out=tmp_path / "out", executor=each)
-        assert time.monotonic() - began < 45
+        assert time.monotonic() - began < 300
         assert not multiprocessing.active_children()
 
     def test_two_studies_at_once(self, spec, tmp_path):

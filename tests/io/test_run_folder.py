@@ -133,7 +133,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_two_processes_never_write_to_one_folder(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from levada.io.files import lock_folder\n"
-        "with lock_folder(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)\n"
+        "with lock_folder(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(600)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:

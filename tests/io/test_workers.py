@@ -34,11 +34,9 @@ def test_a_pool_works_on_one_core_each_and_ignores_ctrl_c():
 
 @pytest.mark.slow
 def test_what_nobody_has_begun_is_dropped():
-    began = time.monotonic()
     with process_pool(1) as lent:
         waiting = [lent.submit(time.sleep, 0.5) for _ in range(40)]
-    assert time.monotonic() - began < 10
-    assert any(future.cancelled() for future in waiting)
+    assert sum(future.cancelled() for future in waiting) > 30
 
 
 PARENT = """
@@ -235,5 +233,5 @@ def test_whoever_stops_waiting_ends_the_processes(error):
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("from levada.io.workers import parallel_map\nlist(parallel_map(len, ['a', 'bc'], processes=2))\n")
-    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=600)
     assert 'if __name__ == "__main__":' in done.stderr

@@ -149,7 +149,7 @@ with loggers.start(["csv"], folder={str(tmp_path)!r}) as logger:
     logger.log_scalars(1, {{"loss": 1.0}})
 assert not {{"wandb", "tensorboard", "torch", "tensorflow"}} & set(sys.modules)
 """
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 
 class TestBadInput:
@@ -312,7 +312,7 @@ class TestWeightsAndBiases:
         from wandb.proto import wandb_internal_pb2
 
         (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             data, at, records, pending = path.read_bytes(), 7, [], b""
             while at + 7 <= len(data):
@@ -391,7 +391,7 @@ with loggers.start(["wandb"], folder={str(tmp_path / "run")!r}) as logger:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout == ""
