@@ -79,6 +79,23 @@ class TestHarmony:
         assert changes > 300
         assert on_one / changes > 0.8
 
+    def test_moving_harmony_changes_every_bar_or_two_on_ones(self):
+        for seed in range(20):
+            bars = sample_form(steady(80).positions, metre=4, rng=rng(seed))
+            chords = sample_harmony(bars, compound=False, rng=rng(seed), moving=True)
+            middles = [chord.beat for chord in chords if chord.beat % 4]
+            assert len(chords) >= 7
+            assert all(beat % 4 == 2 for beat in middles)
+            assert len(middles) <= len(chords) / 3
+
+    def test_a_phrase_may_end_with_two_chords_in_its_last_bar(self):
+        bars = [Bar(4 * at, 4, at % 8, 7 - at % 8, at // 8, "AA"[at // 8]) for at in range(16)]
+        ends = {
+            sum(chord.beat in (28, 30) for chord in sample_harmony(bars, compound=False, rng=rng(seed), moving=True))
+            for seed in range(40)
+        }
+        assert ends == {0, 1, 2}
+
     def test_they_follow_each_other(self):
         bars = sample_form(steady(80).positions, metre=4, rng=rng(1))
         chords = sample_harmony(bars, compound=False, rng=rng(1))
@@ -215,10 +232,21 @@ class TestBand:
 
     def test_phrases_return(self):
         bars = [Bar(4 * at, 4, at % 8, 7 - at % 8, at // 8, "AA"[at // 8]) for at in range(16)]
-        played = arrange_band(steady(), metre=4, compound=False, rng=rng(2), bars=bars, only=("riff",), busy=1.0)
+        played = arrange_band(steady(), metre=4, compound=False, rng=rng(3), bars=bars, only=("riff",), busy=1.0)
         places = np.round((part_times(played, "riff") - 0.1) / 0.125).astype(int)
         first, again = set(places[places < 128]), {place - 128 for place in places[places >= 128]}
         assert len(first & again) > 0.8 * len(first | again)
+
+    def test_both_halves_of_an_even_bar_are_the_same(self):
+        for seed in range(10):
+            beats = steady(96)
+            played = arrange_band(beats, metre=4, compound=False, rng=rng(seed), even=True, only=("bass", "chords"))
+            level = np.zeros(32)
+            for stroke in played.strokes:
+                level[round((stroke.time_s - 0.1) / 0.0625) % 32] += stroke.velocity
+            one, three = level[:2].sum() + level[30:].sum(), level[14:18].sum()
+            assert {name.split("-")[0] for name in played.voices} == {"bass", "chords"}
+            assert one == pytest.approx(three, rel=0.25)
 
     def test_who_plays(self):
         played = arrange_band(steady(), metre=4, compound=False, rng=rng(), only=("pad",))
@@ -254,6 +282,23 @@ class TestDrumming:
         assert kicks[0] > 0.7
         assert kicks[0] > kicks[1] + 0.3
         assert min(snares[1], snares[3]) > snares[0] + 0.3
+
+    def test_even_halves(self):
+        beats = steady(64)
+        bars = sample_form(beats.positions, metre=4, rng=rng(1))
+        for seed in range(10):
+            played = arrange_drums(
+                self.rock,
+                bars,
+                beats,
+                rng=rng(seed),
+                swing=Swing(),
+                duration_s=float(beats.times_s[-1]) + 0.4,
+                even=True,
+            )
+            near = np.abs(part_times(played, "kick")[:, None] - beats.times_s) < 0.05
+            on_one, on_three = near.any(0)[0::4].sum(), near.any(0)[2::4].sum()
+            assert abs(int(on_one) - int(on_three)) <= 5
 
     def test_cymbals_begin_sections(self):
         crashes, ones = 0, 0

@@ -137,6 +137,44 @@ class TestCompose:
         assert all(not struck(compose(rng(seed), chamber)) for seed in range(15))
         assert all(struck(compose(rng(seed), KITS)) for seed in range(15))
 
+    def test_no_beat_comes_before_the_first_stroke(self):
+        leads_s = []
+        for seed in range(60):
+            played = compose(rng(seed), KITS)
+            leads_s.append(played.beats.times_s[0] - played.strokes[0].time_s)
+        assert min(leads_s) > -0.1
+
+    def test_the_bar_can_be_found(self):
+        """Bass and bass drum, cymbals or changes of harmony mark the downbeat of nearly every piece."""
+        assert sum(composing._equal_halves(compose(rng(seed), KITS)) for seed in range(80)) <= 4
+
+    def test_some_pieces_begin_with_a_pickup_or_without_drums(self):
+        waltzes = replace(KITS, styles={kit.name: float(kit.name == "rock") for kit in kit_styles()})
+        pickups, late = 0, 0
+        for seed in range(120):
+            played = compose(rng(seed), waltzes)
+            drums = [stroke.time_s for stroke in played.strokes if played.voices[stroke.part] not in PITCHED]
+            late += drums[0] > played.strokes[0].time_s + 2
+            lead_s = played.beats.times_s[0] - played.strokes[0].time_s
+            pickups += played.beats.positions[0] == 4 and abs(lead_s) < 0.08 and played.beats.times_s[0] > 0.6
+        assert late >= 8
+        assert pickups >= 1
+
+    @pytest.mark.parametrize(("style", "heavy"), [("samba-two", 2), ("marcha", 1), ("polka", 1)])
+    def test_two_beats_a_bar_as_written(self, style, heavy):
+        """The low drums of samba are heavier on two, those of marches and polkas not lighter on one."""
+        material = replace(KITS, styles={kit.name: float(kit.name == style) for kit in kit_styles()})
+        level = np.zeros(2)
+        for seed in range(25):
+            played = compose(rng(seed), material)
+            if int(played.beats.positions.max()) != 2:
+                continue
+            low = [s for s in played.strokes if played.voices[s.part] in ("kick", "surdo")]
+            for position in (1, 2):
+                at = played.beats.times_s[played.beats.positions == position]
+                level[position - 1] += sum(s.velocity for s in low if np.abs(at - s.time_s).min() < 0.05) / len(at)
+        assert level[heavy - 1] > 1.05 * level[2 - heavy]
+
     def test_a_missing_folder(self, tmp_path):
         with pytest.raises(InputError, match=r"no info\.csv"):
             compose(rng(), replace(KITS, groove=str(tmp_path), groove_share=1.0))
@@ -149,8 +187,8 @@ class TestDrummers:
     def drummers(self, tmp_path):
         midi = mido.MidiFile(ticks_per_beat=480)
         track = mido.MidiTrack()
-        for _ in range(96):
-            track.append(mido.Message("note_on", channel=9, note=36, velocity=100, time=0))
+        for beat in range(96):
+            track.append(mido.Message("note_on", channel=9, note=36, velocity=60 if beat % 4 else 120, time=0))
             track.append(mido.Message("note_on", channel=9, note=36, velocity=0, time=480))
         midi.tracks.append(track)
         midi.save(tmp_path / "four.mid")

@@ -18,6 +18,7 @@ from levada.errors import InputError, check_number
 from levada.io.beats import Beats
 from levada.synth import songs
 from levada.synth.arrangement import (
+    BACKBEAT,
     Bar,
     Note,
     Part,
@@ -30,7 +31,7 @@ from levada.synth.arrangement import (
     to_performance,
 )
 from levada.synth.instruments import PITCHED
-from levada.synth.performance import Performance
+from levada.synth.performance import Performance, Stroke
 from levada.synth.songs import groove
 from levada.synth.traditions import FOLDER, Instrument, Tradition, read_tradition
 
@@ -39,8 +40,10 @@ __all__ = ["Material", "compose", "kit_styles"]
 Generator = np.random.Generator
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
               "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
-METRES = {(4, False): 0.63, (4, True): 0.14, (3, False): 0.07, (3, True): 0.03, (2, False): 0.05, (2, True): 0.055,
+METRES = {(4, False): 0.59, (4, True): 0.13, (3, False): 0.075, (3, True): 0.03, (2, False): 0.09, (2, True): 0.06,
           (5, False): 0.008, (5, True): 0.004, (7, False): 0.012}  # fmt: skip
+EVEN = 0.25  # pieces in four in which only the harmony and the ends of phrases mark the bar
+EARLY_S = 0.09  # a beat so much before the first stroke is not audible
 SONG_VOICES = {
     "melody": ("singer", "singer", "singer", "reed", "flute", "keys", "piano", "strings", "brass", "pluck", "guitar"),
     "bridge": ("reed", "strings", "keys", "flute", "pluck", "organ", "brass", "guitar", "singer"),
@@ -184,15 +187,17 @@ def compose(rng: Generator, material: Material) -> Performance:
     kind, shares = rng.random(), np.cumsum([material.groove_share, material.pop909_share, material.tunes_share])
     if kind < shares[0] and material.groove:
         drummers = _takes(material.groove)
-        return _drummer(drummers[int(rng.integers(len(drummers)))], material, rng)
-    if shares[0] <= kind < shares[1] and material.pop909:
+        played = _drummer(drummers[int(rng.integers(len(drummers)))], material, rng)
+    elif shares[0] <= kind < shares[1] and material.pop909:
         found = _pop909(material.pop909)
-        return _song(_read_pop909(found[int(rng.integers(len(found)))]), material, rng, drums=0.7)
-    if shares[1] <= kind < shares[2]:
-        return _song(_tune(rng), material, rng, drums=0.4)
-    if shares[2] <= kind < shares[2] + material.drumless:
-        return _chamber(material, rng)
-    return _kit_piece(material, rng)
+        played = _song(_read_pop909(found[int(rng.integers(len(found)))]), material, rng, drums=0.7)
+    elif shares[1] <= kind < shares[2]:
+        played = _song(_tune(rng), material, rng, drums=0.4)
+    elif shares[2] <= kind < shares[2] + material.drumless:
+        played = _chamber(material, rng)
+    else:
+        played = _kit_piece(material, rng)
+    return _audible(played)
 
 
 def _tune(rng: Generator) -> songs.Song:
@@ -209,17 +214,22 @@ def _kit_piece(material: Material, rng: Generator) -> Performance:
     """Compose a piece of a kit style, with parts of other styles of its metre, random percussion and a band."""
     kit = _style(material, rng)
     mean, deviation = kit.tempo_bpm
-    beats, duration_s = sample_beats(float(rng.normal(mean, deviation)), kit.beats, material.piece_s, rng)
+    tempo = float(rng.normal(mean, deviation * (1 if rng.random() < 0.8 else 2)))
+    first = kit.beats - 1 if kit.beats > 2 and rng.random() < 0.08 else None  # a pickup
+    beats, duration_s = sample_beats(tempo, kit.beats, material.piece_s, rng, first=first)
     compound, swing = kit.tatums == 3, _swing(kit.tatums == 3, rng)
+    even = kit.beats == 4 and rng.random() < EVEN
     bars = sample_form(beats.positions, metre=kit.beats, rng=rng)
-    drums = arrange_drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s)
-    if rng.random() < 0.1:
+    played_kit = _borrowed(kit, rng)
+    drums = arrange_drums(played_kit, bars, beats, rng=rng, swing=swing, duration_s=duration_s, even=even)
+    if rng.random() < 0.1 and not even:
         return drums
     others = arrange_band(
         beats, metre=kit.beats, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), bars=bars,
-        grids=_grids(kit), swing=swing, kick_s=_kicks(drums), duration_s=duration_s,
+        grids=_grids(kit), swing=swing, kick_s=_kicks(drums), duration_s=duration_s, even=even,
     )  # fmt: skip
-    return _with_breaks(_merge(drums, others), bars, rng)
+    played = _with_breaks(_with_intro(_merge(drums, others), bars, rng), bars, rng)
+    return _marked(_from_pickup(played, rng) if first else played, bars, rng)
 
 
 def _chamber(material: Material, rng: Generator) -> Performance:
@@ -260,12 +270,12 @@ def _drummer(take: groove.Groove, material: Material, rng: Generator) -> Perform
         levels_db={part: float(rng.normal(0, 3)) for part in played.voices},
         duration_s=end_s,
     )
-    if len(beats) < 2 or rng.random() < 0.15:
+    if len(beats) < 2 or (rng.random() < 0.15 and not _equal_halves(drums)):
         return drums
     compound = _in_three(drums)
     others = arrange_band(
         beats, metre=metre, compound=compound, rng=rng, busy=float(rng.uniform(0.2, 1)), duration_s=end_s,
-        swing=Swing(), kick_s=_kicks(drums),
+        swing=Swing(), kick_s=_kicks(drums), even=metre == 4 and rng.random() < EVEN,
     )  # fmt: skip
     return _merge(others, drums)
 
@@ -322,7 +332,9 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
     players = [lead]
     kit = _fitting(song.metre, song.compound, tempo, rng)
     if with_drums and kit:
-        players.append(arrange_drums(_borrowed(kit, rng), bars, beats, rng=rng, swing=swing, duration_s=duration_s))
+        even = song.metre == 4 and rng.random() < EVEN
+        drummer = _borrowed(kit, rng)
+        players.append(arrange_drums(drummer, bars, beats, rng=rng, swing=swing, duration_s=duration_s, even=even))
     if with_drums or not chords or rng.random() < 0.75:
         players.insert(0, arrange_band(
             beats, metre=song.metre, compound=song.compound, rng=rng, chords=chords or None, bars=bars,
@@ -330,7 +342,10 @@ def _song(song: songs.Song, material: Material, rng: Generator, *, drums: float)
             grids=_grids(kit) if kit else None, kick_s=[at for each in players[1:] for at in _kicks(each)],
             duration_s=duration_s,
         ))  # fmt: skip
-    return _with_breaks(_merge(*players), bars, rng) if with_drums else _merge(*players)
+    played = _merge(*players)
+    if with_drums:
+        played = _with_breaks(_with_intro(played, bars, rng), bars, rng)
+    return _marked(played, bars, rng, cymbals=with_drums)
 
 
 def _style(material: Material, rng: Generator) -> Tradition:
@@ -387,7 +402,7 @@ def _borrowed(kit: Tradition, rng: Generator) -> Tradition:
     alike = [other for other in kit_styles() if (other.beats, other.tatums) == (kit.beats, kit.tatums)]
     parts = {part.name: part for part in kit.instruments if part.voice not in PITCHED}
     for name in list(parts):
-        if rng.random() < 0.08:
+        if rng.random() < (0.03 if parts[name].voice in BACKBEAT else 0.08):
             lender = {part.name: part for part in alike[int(rng.integers(len(alike)))].instruments}
             parts[name] = lender.get(name, parts[name])
     pattern = kit.instruments[0].patterns[0]
@@ -425,6 +440,103 @@ def _with_breaks(played: Performance, bars: Sequence[Bar], rng: Generator) -> Pe
     ]
     kept = (stroke for stroke in played.strokes if not any(start < stroke.time_s < end for start, end in silent))
     return replace(played, strokes=tuple(kept))
+
+
+def _with_intro(played: Performance, bars: Sequence[Bar], rng: Generator) -> Performance:
+    """Begin some pieces with the band alone, the drums alone, or one or two parts."""
+    if rng.random() > 0.2:
+        return played
+    length = int(rng.choice([1, 2, 4, 8], p=[0.15, 0.3, 0.4, 0.15]))
+    beat = max(0, bars[min(length, len(bars) // 3)].start)
+    if not 0 < beat < len(played.beats):
+        return played
+    until_s = float(played.beats.times_s[beat]) - 0.1
+    drums = {part for part, voice in played.voices.items() if voice not in PITCHED}
+    kind = rng.random()
+    few = set(rng.permutation(sorted(played.voices))[: int(rng.integers(1, 3))].tolist())
+    resting = drums if kind < 0.55 else played.voices.keys() - drums if kind < 0.75 else played.voices.keys() - few
+    kept = tuple(stroke for stroke in played.strokes if stroke.time_s >= until_s or stroke.part not in resting)
+    return replace(played, strokes=kept) if kept and kept[0].time_s < until_s else played
+
+
+def _from_pickup(played: Performance, rng: Generator) -> Performance:
+    """Let the piece begin on its first beat, a pickup, which only some parts play."""
+    times = played.beats.times_s
+    first_s, one_s = float(times[0]) - EARLY_S, float(times[int(np.argmax(played.beats.positions == 1))]) - EARLY_S
+    leading = {part for part in played.voices if rng.random() < (0.8 if part in ("melody", "snare", "tom") else 0.3)}
+    kept = (s for s in played.strokes if s.time_s >= one_s or (s.time_s >= first_s and s.part in leading))
+    return replace(played, strokes=tuple(kept))
+
+
+def _marked(played: Performance, bars: Sequence[Bar], rng: Generator, *, cymbals: bool = True) -> Performance:
+    """Mark the bar by accents and cymbals where both of its halves are the same in every part and in the harmony."""
+    if not _equal_halves(played):
+        return played
+    times, period = played.beats.times_s, int(rng.choice([2, 4, 8], p=[0.3, 0.5, 0.2]))
+    starts = [bar for bar in bars if 0 <= bar.start < len(times) - 1]
+    accented = [float(times[bar.start]) for bar in starts]
+    weaker = float(rng.uniform(0.55, 0.85))
+    low = {part for part, voice in played.voices.items() if part == "chords" or voice in ("kick", "bass", "surdo")}
+
+    def mark(stroke: Stroke) -> Stroke:
+        on_one = min((abs(stroke.time_s - at) for at in accented), default=1.0) < 0.06
+        return stroke if stroke.part not in low or on_one else stroke._replace(velocity=weaker * stroke.velocity)
+
+    strokes = [mark(stroke) for stroke in played.strokes]
+    if not cymbals:
+        return replace(played, strokes=tuple(sorted(strokes)))
+    crash = next((part for part, voice in played.voices.items() if voice == "crash"), "crash")
+    struck_s = [stroke.time_s for stroke in strokes if stroke.part == crash]
+    begun_s = strokes[0].time_s if strokes else 0.0
+    strokes += [
+        Stroke(float(times[bar.start]), crash, float(rng.uniform(0.6, 1)))
+        for bar in starts
+        if bar.number % period == 0 and times[bar.start] >= begun_s - 0.01
+        and min((abs(times[bar.start] - at) for at in struck_s), default=1.0) > 0.1
+    ]  # fmt: skip
+    return replace(
+        played,
+        strokes=tuple(sorted(strokes)),
+        voices={**played.voices, crash: "crash"},
+        levels_db={crash: float(rng.normal(-3, 3)), **played.levels_db},
+    )
+
+
+def _equal_halves(played: Performance) -> bool:
+    """Whether neither strokes nor changes of the pitch classes tell the halves of a bar apart."""
+    beats, positions = played.beats, played.beats.positions
+    metre = int(np.bincount(positions).argmax())
+    metre = max(metre, int(positions.max()))
+    if metre % 2 or len(beats) < 4 * metre:
+        return False
+    places = np.interp([stroke.time_s for stroke in played.strokes], beats.times_s, np.arange(len(beats)))
+    profiles = {part: np.zeros((metre, 4)) for part in played.voices}
+    chroma = np.zeros((len(beats), 12))
+    for stroke, place in zip(played.strokes, places.tolist(), strict=True):
+        beat, quarter = divmod(round(4 * place), 4)
+        if beat >= len(beats):
+            continue
+        level = stroke.velocity * 10 ** (played.levels_db[stroke.part] / 20)
+        profiles[stroke.part][positions[beat] - 1, quarter] += level
+        if stroke.pitch_hz:
+            chroma[beat, round(12 * math.log2(stroke.pitch_hz / 440)) % 12] += level
+    profile, half = np.stack(list(profiles.values())), metre // 2
+    different = float(np.abs(profile[:, :half] - profile[:, half:]).sum() / max(profile.sum(), 1e-9))
+    pairs = chroma + np.roll(chroma, -1, 0)
+    unit = pairs / np.maximum(np.linalg.norm(pairs, axis=1, keepdims=True), 1e-9)
+    change = 1 - (unit[2:] * np.roll(unit, 2, 0)[2:]).sum(1)
+    one, three = (float(change[positions[2:] == at].mean()) for at in (1, half + 1))
+    return different < 0.16 and one - three < 0.2 * (one + three)
+
+
+def _audible(played: Performance) -> Performance:
+    """Leave out beats before the first stroke: nobody could annotate them."""
+    if not played.strokes or len(played.beats) < 3:
+        return played
+    audible = played.beats.times_s > played.strokes[0].time_s - EARLY_S
+    audible[-2:] = True
+    beats = Beats(played.beats.times_s[audible], played.beats.positions[audible])
+    return played if audible.all() else replace(played, beats=beats)
 
 
 def _merge(*played: Performance) -> Performance:

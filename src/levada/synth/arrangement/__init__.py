@@ -13,7 +13,7 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.synth.arrangement.drumming import arrange_drums
+from levada.synth.arrangement.drumming import BACKBEAT, arrange_drums
 from levada.synth.arrangement.form import Bar, Chord, sample_form, sample_harmony
 from levada.synth.arrangement.players import LeadSheet, bass, chords, melody, pad, riff
 from levada.synth.arrangement.timeline import sample_beats, tempo_drift
@@ -22,6 +22,7 @@ from levada.synth.instruments import PITCHED
 from levada.synth.performance import Performance
 
 __all__ = [
+    "BACKBEAT",
     "Bar",
     "Chord",
     "Note",
@@ -63,6 +64,7 @@ def arrange_band(
     swing: Swing | None = None,
     kick_s: Sequence[float] = (),
     duration_s: float | None = None,
+    even: bool = False,
 ) -> Performance:
     """Arrange a band along given beats.
 
@@ -90,6 +92,9 @@ def arrange_band(
         Times of bass drum strokes, which a bass may double.
     duration_s : float, optional
         End of the music; by default one interval after the last beat.
+    even : bool
+        Whether bass and chords play the same in both halves of a bar and nothing accents the downbeat, so that only
+        the harmony, which changes every bar or two unless `chords` are given, and the melody mark it.
 
     Returns
     -------
@@ -104,13 +109,16 @@ def arrange_band(
     if unknown:
         raise InputError(f"a band has no {', '.join(unknown)}; it has {', '.join(PLAYERS)}")
     bars = tuple(bars) if bars is not None else sample_form(beats.positions, metre=metre, rng=rng)
-    given = tuple(Chord(*chord) for chord in chords or ()) or sample_harmony(bars, compound=compound, rng=rng)
-    sheet = LeadSheet(
-        bars, given, compound, float(rng.uniform(0, 0.25)), rng, _kicks(kick_s, beats, bars, compound=compound)
-    )
+    given = tuple(Chord(*chord) for chord in chords or ())
+    given = given or sample_harmony(bars, compound=compound, rng=rng, moving=even)
+    accent, kicks = float(rng.uniform(0, 0.25)), _kicks(kick_s, beats, bars, compound=compound)
+    sheet = LeadSheet(bars, given, compound, 0.0 if even else accent, rng, kicks, even)
     chances = {"bass": 0.6 + 0.6 * busy, "chords": 0.55 + 0.6 * busy, "pad": 0.2 + 0.2 * busy,
                "riff": 0.6 * busy, "melody": 0.25 + 0.7 * busy}  # fmt: skip
     seats = [name for name in only if rng.random() < chances[name]] or [only[0]]
+    if even:  # without the rhythms of a riff, and never without harmony
+        harmony = {"chords", "bass"} & set(only)
+        seats = [name for name in only if (name in seats and name != "riff") or name in harmony] or seats
     if "chords" in seats and rng.random() < 0.7 * busy:
         seats.append("chords")
     notes: list[Note] = []

@@ -19,9 +19,33 @@ BACKBEAT = ("snare", "clap", "rim")  # often the loudest of a kit, and not on do
 
 
 def arrange_drums(
-    kit: Tradition, bars: Sequence[Bar], beats: Beats, *, rng: Generator, swing: Swing, duration_s: float
+    kit: Tradition,
+    bars: Sequence[Bar],
+    beats: Beats,
+    *,
+    rng: Generator,
+    swing: Swing,
+    duration_s: float,
+    even: bool = False,
 ) -> Performance:
-    """Arrange a drum kit through a form: patterns, fills before sections, crash cymbals after fills, rests."""
+    """Arrange a drum kit through a form: patterns, fills at the ends of phrases, crash cymbals, rests.
+
+    Parameters
+    ----------
+    kit : Tradition
+    bars : sequence of Bar
+    beats : Beats
+    rng : numpy.random.Generator
+    swing : Swing
+    duration_s : float
+        End of the music.
+    even : bool
+        Whether both halves of a pattern are the same, so that only fills, cymbals and the band mark the bar.
+
+    Returns
+    -------
+    Performance
+    """
     playing = [part for part in kit.instruments if rng.random() < part.presence] or list(kit.instruments[:1])
     tight_s = float(np.exp(rng.uniform(np.log(0.002), np.log(0.014))))
     parts = {
@@ -34,7 +58,7 @@ def arrange_drums(
         for part in playing
     }
     fills, resting = _fills(bars, rng), _rests(bars, rng)
-    accent = float(rng.uniform(0, 0.25)) if rng.random() < 0.6 else 0.0
+    accent = float(rng.uniform(0, 0.25)) if rng.random() < 0.6 and not even else 0.0
     sparse, crashes, sticks = rng.random() < 0.25, rng.random() < 0.6, rng.random() < 0.15
     notes: list[Note] = []
     for part in playing:
@@ -45,7 +69,8 @@ def arrange_drums(
                 continue
             if bar.letter not in chosen:
                 kept = list(chosen.values()) if rng.random() < 0.6 else []
-                chosen[bar.letter] = (kept or [part.patterns[int(rng.integers(len(part.patterns)))].grid])[0]
+                grid = part.patterns[int(rng.integers(len(part.patterns)))].grid
+                chosen[bar.letter] = (kept or [_even(grid, kit.cycle) if even else grid])[0]
             grid, until = chosen[bar.letter], fills.get(number, bar.beats)
             offset = bar.number * kit.cycle if bar.beats == kit.beats else 0
             for place in range(int(until * kit.tatums)):
@@ -69,7 +94,7 @@ def _fills(bars: Sequence[Bar], rng: Generator) -> dict[int, float]:
     return {
         number: float(max(0, bar.beats - int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))))
         for number, bar in enumerate(bars)
-        if rng.random() < (often if bar.left == 0 else 0.15 * often if bar.number % 4 == 3 else 0)
+        if rng.random() < often * (1 if bar.left == 0 else 0.7 if bar.number % 8 == 7 else 0.3 * (bar.number % 4 == 3))
     }
 
 
@@ -93,7 +118,7 @@ def _breaks(
         drums.append("tom-low")
     jitter_s = next(iter(parts.values())).jitter_s
     notes: list[Note] = []
-    density = rng.uniform(0.4, 0.95)
+    density, always = rng.uniform(0.4, 0.95), 0.8 * rng.random()
     for number, begins in fills.items():
         bar = bars[number]
         places = np.arange(round(begins * kit.tatums), bar.beats * kit.tatums)
@@ -103,10 +128,16 @@ def _breaks(
                 parts.setdefault(drum, Part(drum.removesuffix("-low"), float(rng.normal(0, 3)), 0.0, jitter_s))
                 velocity = float(np.clip(0.55 + 0.35 * count / len(places) + rng.normal(0, 0.06), 0.1, 1))
                 notes.append(Note(bar.start + place / kit.tatums, 0, drum, velocity))
-        if number + 1 < len(bars) and crashes and rng.random() < 0.75:
-            at = float(bars[number + 1].start)
+    for number, bar in enumerate(bars):
+        if crashes and rng.random() < (0.75 if number - 1 in fills else always if bar.number == 0 else 0):
             parts.setdefault("crash", Part("crash", float(rng.normal(-3, 3)), 0.0, jitter_s))
-            notes.append(Note(at, 0, "crash", float(rng.uniform(0.7, 1))))
+            notes.append(Note(float(bar.start), 0, "crash", float(rng.uniform(0.7, 1))))
             if "kick" in parts:
-                notes.append(Note(at, 0, "kick", 1.0))
+                notes.append(Note(float(bar.start), 0, "kick", 1.0))
     return notes
+
+
+def _even(grid: str, cycle: int) -> str:
+    """Return a bar of a grid whose second half is the first one, or the other way round: the half that is fuller."""
+    half = cycle // 2
+    return max((grid[at : at + half] for at in range(0, len(grid), half)), key=lambda part: half - part.count(".")) * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -88,26 +89,52 @@ def sample_form(positions: Sequence[int] | npt.NDArray[np.int64], *, metre: int,
 
 
 def _section(rng: Generator) -> int:
-    return int(rng.choice([8, 4, 16, 6, 12, 2], p=[0.5, 0.36, 0.05, 0.03, 0.03, 0.03]))
+    return int(rng.choice([8, 4, 16, 12, 6, 2], p=[0.5, 0.27, 0.15, 0.03, 0.03, 0.02]))
 
 
-def sample_harmony(bars: Sequence[Bar], *, compound: bool, rng: Generator, jazz: float = 0.2) -> tuple[Chord, ...]:
-    """Sample chords of a form; they change on downbeats, sometimes in mid-bar or an off-beat early."""
+def sample_harmony(
+    bars: Sequence[Bar], *, compound: bool, rng: Generator, jazz: float = 0.2, moving: bool = False
+) -> tuple[Chord, ...]:
+    """Sample chords of a form: a harmonic rhythm for each letter, and cadences at the ends of phrases.
+
+    Chords change every bar, every two or four bars, or twice a bar; mostly on downbeats, sometimes in mid-bar or an
+    off-beat early. A phrase of four or more bars may end on a half cadence, or with two chords in its last bar.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+    compound : bool
+        Whether a beat is divided in three.
+    rng : numpy.random.Generator
+    jazz : float
+        Probability of seventh chords.
+    moving : bool
+        Whether chords change every bar or two, and on downbeats alone.
+
+    Returns
+    -------
+    tuple of Chord
+    """
     key, scale = int(rng.integers(12)), MAJOR if rng.random() < 0.6 else MINOR
     seventh = rng.random() < jazz
-    rate = float(rng.choice([1, 2, 0.5, 4], p=[0.58, 0.2, 0.15, 0.07]))
-    push = (1 / 3 if compound else 0.5) if rng.random() < 0.1 else 0.0
-    letters = {letter: PROGRESSIONS[int(rng.integers(len(PROGRESSIONS)))] for letter in "ABC"}
-    cadence = rng.random() < 0.6
+    shares = [0.72, 0.28, 0.0, 0.0] if moving else [0.56, 0.23, 0.14, 0.07]
+    rate = float(rng.choice([1, 2, 0.5, 4], p=shares))
+    rates = {letter: rate if rng.random() < 0.8 else float(rng.choice([1, 2])) for letter in "ABC"}
+    push = (1 / 3 if compound else 0.5) if rng.random() < 0.1 and not moving else 0.0
+    changing = [each for each in PROGRESSIONS if sum(a != b for a, b in pairwise((*each, each[0]))) > 0.7 * len(each)]
+    choices = changing if moving else PROGRESSIONS
+    letters = {letter: choices[int(rng.integers(len(choices)))] for letter in "ABC"}
+    cadence, double = rng.random() < 0.6, rng.random() < 0.25
+    approach = int(rng.choice([1, 3]))  # the chord before the dominant
     changes: list[tuple[float, int]] = []
     for bar in bars:
-        progression = letters[bar.letter]
-        halves = 2 if rate == 0.5 and bar.beats >= 3 else 1
+        progression, rate = letters[bar.letter], rates[bar.letter]
+        closes = cadence and bool(bar.number) and (bar.left == 0 or bar.number % 8 == 7)
+        halves = 2 if bar.beats >= 3 and (rate == 0.5 or (closes and double)) else 1
         for half in range(halves):
-            step = bar.number * halves + half if rate <= 1 else int(bar.number // rate)
-            degree = progression[step % len(progression)]
-            if cadence and bar.left == 0 and bar.number and half == halves - 1:
-                degree = 4
+            degree = progression[int(bar.number / rate + half) % len(progression)]
+            if closes:
+                degree = 4 if half == halves - 1 else approach if rate != 0.5 else degree
             beat = float(bar.start + half * ((bar.beats + 1) // 2))
             if half == 0 and push and rng.random() < 0.5:
                 beat -= push

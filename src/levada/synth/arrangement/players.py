@@ -38,6 +38,8 @@ class LeadSheet:
     rng : numpy.random.Generator
     kicks : mapping of int to tuple of float
         Number of a bar -> positions of bass drum strokes, in beats.
+    even : bool
+        Whether bass and chords play the same rhythm in both halves of a bar, so that harmony alone marks it.
     """
 
     bars: tuple[Bar, ...]
@@ -46,6 +48,7 @@ class LeadSheet:
     accent: float
     rng: Generator
     kicks: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    even: bool = False
     starts: npt.NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,8 +134,9 @@ def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     shares = np.array([2, 2, 1.5, 1, 0.7, 1, 2, 2, 0.7, 1, 0.5])
     style = str(rng.choice(styles, p=shares / shares.sum()))
     style = "grid" if grids and rng.random() < 0.5 else style
+    style = str(rng.choice(["eighths", "beats", "octave", "halves"])) if sheet.even else style
     density, syncopation, firm = rng.uniform(0.12, 0.4), rng.uniform(-0.2, 0.6), rng.random() < 0.85
-    locked = bool(sheet.kicks) and rng.random() < 0.3
+    locked = bool(sheet.kicks) and rng.random() < 0.3 and not sheet.even
     lift = 12 * (rng.random() < 0.2)
 
     def sample(beats: int) -> list[Figure]:
@@ -142,6 +146,8 @@ def bass(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
                 return found
             case "root":
                 return [((0, beats, 0),)]
+            case "halves" if beats % 2 == 0:
+                return [((0, beats * 0.45, 0), (beats // 2, beats * 0.45, 0))]
             case "fifth":
                 return [((0, half * 0.8, 0), (half, (beats - half) * 0.8, 2))] if beats > 1 else [((0, 1, 0),)]
             case "eighths":
@@ -203,6 +209,7 @@ def chords(sheet: LeadSheet, grids: Sequence[str]) -> list[tuple[int, Note]]:
     shares = np.array([2, 1, 1, 1, 1.5, 1, 0.7, 0.6, 2, 1, 2, 0.6, 0.6])
     style = str(rng.choice(styles, p=shares / shares.sum()))
     style = "grid" if grids and rng.random() < 0.5 else style
+    style = str(rng.choice(["half", "beats", "eighths", "offs", "backs", "arpeggio"])) if sheet.even else style
     density, syncopation = rng.uniform(0.12, 0.45), rng.uniform(-0.2, 0.8)
     finer = step / 2 if not sheet.compound and rng.random() < 0.35 else step
     order = [int(tone) for tone in rng.choice([(0, 1, 2, 1), (0, 1, 2, 3), (0, 2, 1, 2), (3, 2, 1, 2), (0, 2, 3, 2)])]

@@ -127,12 +127,19 @@ def _song(name: str, tune: Tune) -> Song:
         for start, length, midi in tune.notes
     )
     beats = ceil((tune.length + moved) / beat)
-    step = metre if metre < 4 else metre // 2
-    edges = [0, *range(before or step, beats, step), beats]
+    edges = _chord_edges(beats, before, metre)
     chords = harmonise(melody, edges=edges, tonic=tune.tonic, mode=tune.mode)
     written = tune.per_minute / beat if tune.per_minute else 0.0
     tempo = written if TEMPO_RANGE[0] <= written <= TEMPO_RANGE[1] else TEMPI[metre, compound]
     return Song(name, metre, metre - before + 1 if before else 1, tempo, {"melody": melody}, chords, beats, compound)
+
+
+def _chord_edges(beats: int, before: int, metre: int) -> list[int]:
+    """Return where chords may change: on downbeats, and in the middle of a bar of four that ends a phrase."""
+    downbeats = list(range(before or metre, beats, metre))
+    first = 1 if before else 2  # number of the bar at the first of them
+    middles = [beat + 2 for number, beat in enumerate(downbeats, first) if metre == 4 and number % 4 == 0]
+    return [0, *sorted({*downbeats, *(beat for beat in middles if beat < beats)}), beats]
 
 
 def _pickup(tune: Tune) -> int:
