@@ -90,5 +90,5 @@ def test_some_instruments_are_as_in_all():
     ],
 )
 def test_sizes_that_make_no_sense(wrong):
-    with pytest.raises(ValueError, match=r"mask network|dilations"):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
         MaskSettings(**{"instruments": ("a", "b"), **wrong})

@@ -73,7 +73,6 @@ class _Properties:
 
     rate: int
     channels: int
-    codec: str
     length: int
     level: float
     peak: float
@@ -131,7 +130,7 @@ def separate_file(
         rate, channels, codec = recording.rate, recording.channels, recording.codec
     _need_rate(source, rate)
     check_can_write(folder, [name + ending for name in wanted], source=source, force=force)
-    properties = _measure(source, rate, channels, codec)
+    properties = _measure(source, rate, channels)
     if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and properties.peak > 1:
         ending = ".wav"  # a lossy recording decoded beyond full scale, which flac would clip
     floats = ending != ".flac" and (properties.peak > 1 or codec.lower() in ("float", "double"))
@@ -193,7 +192,7 @@ def _need_rate(source: Path, rate: int) -> None:
         raise InputError(error.problem, path=source) from None
 
 
-def _measure(source: Path, rate: int, channels: int, codec: str) -> _Properties:
+def _measure(source: Path, rate: int, channels: int) -> _Properties:
     """Measure the length, the level and the peak of a recording."""
     length, peak = 0, 0.0
 
@@ -205,7 +204,7 @@ def _measure(source: Path, rate: int, channels: int, codec: str) -> _Properties:
             yield piece
 
     level = level_of(counted(), rate)
-    return _Properties(rate, channels, codec, length, level, peak)
+    return _Properties(rate, channels, length, level, peak)
 
 
 def _write(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levada.errors import check_integers, check_number
 from levada.separation.label_matching import initial_instruments
 from levada.separation.stft import N_BANDS
 
@@ -63,10 +64,8 @@ class MaskSettings:
         object.__setattr__(self, "dilations", tuple(self.dilations))
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
             raise ValueError(f"the instruments of a mask network must be different, not {', '.join(self.instruments)}")
-        if not (1 <= self.channels <= 1024 and 1 <= self.inside <= 2048 and 1 <= self.bands <= 4096):
-            raise ValueError(f"a mask network has 1 to 1024 channels, 1 to 2048 inside and 1 to 4096 bands: {self}")
-        if not (0 <= self.bases <= 256 and 0 <= self.trust <= 1):
-            raise ValueError(f"a mask network has 0 to 256 bases, and a trust from 0 to 1: {self}")
+        check_integers(self, channels=(1, 1024), inside=(1, 2048), bands=(1, 4096), bases=(0, 256))
+        check_number("trust", self.trust, 0, 1)
         if not self.dilations or not all(1 <= dilation <= 4096 for dilation in self.dilations):
             raise ValueError(f"dilations lie between 1 and 4096 frames: {self.dilations}")
 
