@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levada.errors import InputError
+from levada.errors import InputError, settings_from
 from levada.learning.card import Card
 from levada.separation import nmf
 from levada.separation.nmf import CONVOLUTIVE, Dictionaries, NmfSettings
@@ -252,11 +252,11 @@ def test_nothing_to_learn_from() -> None:
 )
 def test_settings_that_make_no_sense(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        NmfSettings.from_dict(values)
+        settings_from(NmfSettings, values)
 
 
 def test_settings_survive_json() -> None:
-    assert NmfSettings.from_dict(json.loads(json.dumps(asdict(CONVOLUTIVE)))) == CONVOLUTIVE
+    assert settings_from(NmfSettings, json.loads(json.dumps(asdict(CONVOLUTIVE)))) == CONVOLUTIVE
 
 
 @pytest.mark.parametrize(

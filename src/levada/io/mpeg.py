@@ -9,14 +9,14 @@ from mmap import mmap
 
 __all__ = ["Header", "Run", "after_id3", "has_info", "info_frame", "read_header", "runs"]
 
+_SYNC = re.compile(rb"\xff[\xe2-\xff]")
+_FEWEST = 3  # consecutive frames that are taken for audio
 _KBPS = {  # bit rates of each layer in MPEG 1, then in MPEG 2 and 2.5
     (True, 1): range(32, 449, 32),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 } | dict.fromkeys([(False, 2), (False, 3)], (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
-_SYNC = re.compile(rb"\xff[\xe2-\xff]")
-_FEWEST = 3  # consecutive frames that are taken for audio
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from levada.errors import InputError
+from levada.errors import check_number
 from levada.io.files import atomic_file
 from levada.io.toml import read_toml
 from levada.io.workers import process_pool
@@ -74,8 +74,7 @@ class StemPretrainSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
         check_settings(self, may_be_zero=("soundfont_share", "seed"), fractions=("soundfont_share",))
-        if self.song_s < 1:
-            raise InputError(f"song_s must be at least 1, not {self.song_s!r}")
+        check_number("song_s", self.song_s, 1)
 
 
 def read_stem_settings(path: str | Path) -> StemPretrainSettings:
@@ -84,7 +83,7 @@ def read_stem_settings(path: str | Path) -> StemPretrainSettings:
     Raises
     ------
     InputError
-        If it cannot be read, names a setting that does not exist, or a value is invalid.
+        As for `levada.learning.pretraining.build_settings`, and if it cannot be read.
     """
     table = read_toml(path)
     table.pop("task", None)

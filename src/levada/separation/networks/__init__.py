@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from levada.learning.model_folder import ModelFolder
+
 if TYPE_CHECKING:
-    from levada.learning.model_folder import ModelFolder
     from levada.learning.weights import Weights
 
 __all__ = ["load"]
 
 
 def load(folder: str | Path | ModelFolder) -> Weights:
-    """Read the network of a separator from a folder, as `levada.learning.weights.load` does.
+    """Read the network of a separator from a folder.
 
     Raises
     ------
-    InputError
-        If a file is missing or damaged, or it is no network that separates.
     MissingExtra
         If it is Demucs, and demucs is not installed.
+    InputError
+        As for `levada.learning.weights.load`, and if it is no network that separates.
     """
     from levada.learning import weights
     from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +15,6 @@ from levada.learning.model_folder import ModelFolder, wrap_damage, write_model
 from levada.separation.stft import N_BANDS
 
 __all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings", "load"]
-
-NETWORK = "nmf"
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -55,12 +51,9 @@ class NmfSettings:
             raise InputError(f"bands must be true or false, not {self.bands!r}")
         check_number("exponent", self.exponent, 0.1, 10)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> NmfSettings:
-        """Read settings from a mapping, as `levada.errors.settings_from` does."""
-        return settings_from(cls, values)
 
-
+NETWORK = "nmf"
+"""Kind of model in model folders."""
 CONVOLUTIVE = NmfSettings(taps=8, bands=True)
 """Bases of 0.2 s, in bands."""
 
@@ -144,4 +137,4 @@ def load(folder: str | Path | ModelFolder) -> Dictionaries:
         raise InputError(f"is damaged: {', '.join(wrong)} is missing or unknown", path=stored.path)
     with wrap_damage(stored.path):
         bases = tuple(stored.tensors[name] for name in expected)
-        return Dictionaries(tuple(names), bases, stored.card, NmfSettings.from_dict(settings))
+        return Dictionaries(tuple(names), bases, stored.card, settings_from(NmfSettings, settings))
