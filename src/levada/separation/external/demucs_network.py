@@ -31,7 +31,7 @@ _NAME = re.compile(r"htdemucs(_[a-z0-9]+)?")
 
 @dataclass(frozen=True)
 class HTDemucsSettings:
-    """What determines the shape of the network.
+    """Settings of a network of Demucs.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ N_UPDATES, MIN_SHARE = 30, 1e-3
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """What determines the shape of the network.
+    """Sizes of a mask network.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ REST = "rest"
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """What determines the shape of the network.
+    """Sizes of a U-Net.
 
     Parameters
     ----------
