@@ -10,7 +10,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -24,6 +24,7 @@ __all__ = [
     "check_integer",
     "check_integers",
     "check_number",
+    "collected_records",
     "collected_warnings",
     "log_again",
     "os_error_text",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 Settings = TypeVar("Settings")
+Item = TypeVar("Item")
 Warned = tuple[str, int, str]
 """A warning as it can be sent to another process: the name of its logger, its level and its message."""
 
@@ -168,18 +170,31 @@ def collected_warnings() -> Iterator[list[Warned]]:
         Each once, in their order; `log_again` logs them where somebody does.
     """
     found = list[Warned]()
+    with collected_records(lambda record: (record.name, record.levelno, record.getMessage()), found):
+        yield found
+
+
+@contextmanager
+def collected_records(convert: Callable[[logging.LogRecord], Item], found: list[Item]) -> Iterator[None]:
+    """Append what the package warns of to a list, each once, instead of logging it.
+
+    Parameters
+    ----------
+    convert : callable
+        From a record to what is appended.
+    found : list
+    """
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            one = record.name, record.levelno, record.getMessage()
-            if one not in found:
-                found.append(one)
+            if (item := convert(record)) not in found:
+                found.append(item)
 
     logger = logging.getLogger("levada")
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [Collector(logging.WARNING)], False
     try:
-        yield found
+        yield
     finally:
         logger.handlers, logger.propagate = handlers, propagate
 

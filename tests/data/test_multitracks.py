@@ -219,7 +219,7 @@ title: A
             put(tmp_path / "A_STEMS" / f"A_STEM_0{number}.wav", sound(number))
         corpus = load_corpus(tmp_path, labels="stems")
         assert corpus.tracks[0].instruments == ("stem-1", "stem-2")
-        assert "name them under [instruments] in corpus.toml" in said(corpus, "warning")[0]
+        assert "[instruments]" in said(corpus, "warning")[0]
 
     @pytest.mark.parametrize("text", [b"stems: none\n", b"\xff\xfe\x00", b""])
     def test_metadata_without_stems(self, tmp_path, text):

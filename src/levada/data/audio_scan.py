@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.data.problems import Problem
-from levada.errors import InputError
+from levada.errors import InputError, collected_records
 from levada.io import audio
 
 __all__ = ["CLIPPED", "FULL_SCALE", "SILENT", "AudioScan", "reader_warnings"]
@@ -79,21 +79,11 @@ class AudioScan:
 @contextmanager
 def reader_warnings() -> Iterator[list[Problem]]:
     """Collect the warnings of the readers of audio (truncated, damaged, not finite) instead of logging them."""
-    problems: list[Problem] = []
+    problems = list[Problem]()
 
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            path = record.args[0] if isinstance(record.args, tuple) and record.args else ""
-            problem = Problem("warning", record.getMessage().removeprefix(f"{path}: "), Path(str(path)))
-            if problem not in problems:
-                problems.append(problem)
+    def problem(record: logging.LogRecord) -> Problem:
+        path = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        return Problem("warning", record.getMessage().removeprefix(f"{path}: "), Path(str(path)))
 
-    logger, collector = logging.getLogger("levada"), Collector(logging.WARNING)
-    propagate = logger.propagate
-    logger.addHandler(collector)
-    logger.propagate = False
-    try:
+    with collected_records(problem, problems):
         yield problems
-    finally:
-        logger.propagate = propagate
-        logger.removeHandler(collector)

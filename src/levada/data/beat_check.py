@@ -13,12 +13,13 @@ from levada.data.audio_scan import AudioScan, reader_warnings
 from levada.data.corpus import Corpus
 from levada.data.label_check import check_labels
 from levada.data.label_lag import lag_problems
-from levada.data.problems import Problem, Severity, count, others
+from levada.data.problems import Problem, Severity, others
 from levada.data.spans import is_gap, stretches, usual_intervals
 from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.tables import count
 
 __all__ = ["BeatScan", "Row", "duplicates", "rows_and_problems", "scan"]
 

@@ -39,11 +39,12 @@ from pathlib import Path
 from levada.data.corpus import Corpus
 from levada.data.corpus_toml import TOML, CorpusSettings, assign_groups, exclude_recordings, read_settings
 from levada.data.pairing import ANNOTATIONS, Annotations, normal, stem_of
-from levada.data.problems import Problem, listed, others
+from levada.data.problems import Problem, others
 from levada.data.tracks import Track
 from levada.errors import InputError
 from levada.io.audio import SUFFIXES
 from levada.io.formats.provenance import is_unedited
+from levada.io.tables import join_names
 from levada.io.toml import line_of
 
 __all__ = ["STEMS", "annotations_of", "open_folder", "single"]
@@ -141,7 +142,7 @@ def _notes(
         how = "if it is right as it is, remove its comment 'written by levada'"
         yield Problem("note", f"{what}; {how}", machine_made[0])
     if ignored:
-        names = listed(path.relative_to(root).as_posix() for path in ignored)
+        names = join_names(path.relative_to(root).as_posix() for path in ignored)
         yield Problem("note", f"has files that are not used: {names}", root)
     if len(annotators) > 1:
         what = f"has annotations of {', '.join(annotators)}, which are used only where corpus.toml selects one"

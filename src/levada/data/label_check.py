@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.data.label_lag import lag_problems
-from levada.data.problems import Problem, Severity, count, others
+from levada.data.problems import Problem, Severity, others
 from levada.data.spans import is_gap, usual_intervals
 from levada.data.tracks import Track
 from levada.errors import InputError, os_error_text
 from levada.io.beats import Beats
+from levada.io.tables import count
 
 __all__ = ["check_labels", "label_problems", "usable"]
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["ORDER", "Problem", "Severity", "count", "listed", "log_notes", "others"]
+__all__ = ["ORDER", "Problem", "Severity", "log_notes", "others"]
 
 Severity = Literal["error", "warning", "note"]
 ORDER = ("error", "warning", "note")
-LISTED = 5  # names in one sentence
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,6 @@ def log_notes(notes: Iterable[Problem], log: Callable[[str], object]) -> None:
         log(f"{note.severity}: {note}")
 
 
-def count(number: int, noun: str) -> str:
-    """Format a number of things."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def others(number: int) -> str:
     """Format how many more there are beside the one that is named."""
     return "" if number == 1 else f" (and {number - 1} more)"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Join the first few names, and count the others."""
-    every = list(names)
-    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
-    return ", ".join(every[:LISTED]) + more

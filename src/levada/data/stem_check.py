@@ -19,8 +19,9 @@ import numpy.typing as npt
 from levada.data.audio_scan import AudioScan
 from levada.data.corpus import Corpus
 from levada.data.multitracks import REST, Multitrack
-from levada.data.problems import Problem, listed
+from levada.data.problems import Problem
 from levada.errors import InputError
+from levada.io.tables import join_names
 from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
 __all__ = ["SongRow", "rows_and_problems", "scan"]
@@ -128,11 +129,11 @@ def _mixture_problems(scan: _SongScan) -> Iterator[Problem]:
         return
     rates = Counter(take.rate for take in takes)
     if len(rates) > 1:
-        names = listed(f"{take.path.name} at {take.rate} Hz" for take in takes)
+        names = join_names(f"{take.path.name} at {take.rate} Hz" for take in takes)
         yield Problem("warning", f"has rates that differ: {names}; they are resampled when read", takes[0].path.parent)
     if len({take.channels for take in takes}) > 1:
         alone = [take for take in takes if take.channels == 1 and take.path not in scan.song.channels]
-        mono = listed(take.path.name for take in alone)
+        mono = join_names(take.path.name for take in alone)
         what = f"is mono and in every channel: {mono}" if mono else "has numbers of channels that differ"
         yield Problem("note", what, takes[0].path.parent)
     mixture = takes[-1] if not takes[-1].instrument else None
@@ -140,7 +141,7 @@ def _mixture_problems(scan: _SongScan) -> Iterator[Problem]:
         longest = max(take.duration_s for take in takes)
         short = [take for take in takes if longest - take.duration_s > LONGER_S]
         if short:
-            names = listed(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
+            names = join_names(f"{take.path.name} {longest - take.duration_s:.2f} s" for take in short)
             yield Problem("note", f"has stems that end earlier, and are silent then: {names}", takes[0].path.parent)
         return
     for take in takes[:-1]:
@@ -195,7 +196,7 @@ def _sum_problems(scan: _SongScan, mixture: _Take) -> Iterator[Problem]:
         if gain > 1e-3 and abs(20 * np.log10(gain)) > LEVEL_DB
     ]
     if changed:
-        what = f"has its stems at other levels than their files: {listed(changed)}; they are used at its levels"
+        what = f"has its stems at other levels than their files: {join_names(changed)}; they are used at its levels"
         yield Problem("warning", what, mixture.path)
     if fit.residual_db > MATCHES_DB:
         what = (
@@ -249,24 +250,23 @@ def _name_problems(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
             voices.setdefault(str(voice), []).append(name)
     numbered = [name for name in unknown if normalise_name(name).rpartition("-")[2].isdigit()]
     if numbered:
-        what = f"has stems with a number for a name: {listed(numbered)}; name them under [instruments] in corpus.toml"
+        what = f"has stems with a number for a name: {join_names(numbered)}; name them in corpus.toml, [instruments]"
         yield Problem("warning", what, root)
     if len(unknown) > len(numbered):
-        others = listed([name for name in unknown if name not in numbered])
+        others = join_names([name for name in unknown if name not in numbered])
         yield Problem(
             "note", f"has names that are not instruments of levada: {others}; they are used as they are", root
         )
     for voice, several in voices.items():
         if len(several) > 1:
-            what = f"has songs with {listed(sorted(several))}, which are all {voice}: they are kept apart"
+            what = f"has songs with {join_names(sorted(several))}, which are all {voice}: they are kept apart"
             yield Problem("note", what, root)
     if not corpus.is_solos:
         often = Counter(name for song in corpus.tracks for name in song.instruments)
         some = [f"{name} ({often[name]})" for name in names if often[name] < len(corpus.tracks)]
         if some:
-            yield Problem(
-                "note", f"has instruments that only some of its {len(corpus.tracks)} songs have: {listed(some)}", root
-            )
+            what = f"has instruments that only some of its {len(corpus.tracks)} songs have: {join_names(some)}"
+            yield Problem("note", what, root)
 
 
 def _ambient(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
@@ -278,7 +278,7 @@ def _ambient(corpus: Corpus[Multitrack]) -> Iterator[Problem]:
         for word in words:
             found.setdefault(f"*{word}*" if len(word) > 3 else f"*{path.stem.lower()}", path)
     if found:
-        names, patterns = listed([path.name for path in found.values()]), json.dumps(sorted(found))
+        names, patterns = join_names([path.name for path in found.values()]), json.dumps(sorted(found))
         what = f"has microphones that record all instruments at once ({names}): exclude = {patterns} in corpus.toml"
         yield Problem("note", f"{what} leaves them out", corpus.root)
 

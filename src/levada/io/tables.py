@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from levada.errors import InputError
 from levada.io.files import atomic_file
 from levada.io.text import escape_csv_cell
 
-__all__ = ["card_scores", "error_text", "join_names", "nan_to_none", "single_group_note", "write_csv"]
+__all__ = ["card_scores", "count", "error_text", "join_names", "nan_to_none", "single_group_note", "write_csv"]
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]], *, force: bool = False) -> None:
@@ -43,8 +43,9 @@ def nan_to_none(values: Mapping[str, object]) -> dict[str, object]:
     return {name: None if _is_nan(value) else value for name, value in values.items()}
 
 
-def join_names(names: Sequence[str], *, most: int = 5) -> str:
+def join_names(names: Iterable[str], *, most: int = 5) -> str:
     """Join the first names, with the number of further ones."""
+    names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -60,21 +61,20 @@ def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun:
         Recording -> its group, for each that was scored.
     noun : str
     """
-    recordings, several = len(groups), len(set(groups.values()))
-    scored = (
-        f"{recordings} {noun}{'' if recordings == 1 else 's'} of {several} other group{'' if several == 1 else 's'}"
-    )
+    several = len(set(groups.values()))
+    scored = f"{count(len(groups), noun)} of {count(several, 'other group')}"
     note = ", which is no evidence for music of others" if several == 1 else ""
     return {**{name: str(mean) for name, mean in means.items()}, "scored on": scored + note}
 
 
-def single_group_note(count: int, *, noun: str = "recording") -> str:
+def single_group_note(number: int, *, noun: str = "recording") -> str:
     """Return the caveat of scores from one group."""
-    scored = f"scored on {_count(count, noun)} of one group"
+    scored = f"scored on {count(number, noun)} of one group"
     return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Format a number of things."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -3,11 +3,12 @@
 Both hold collections: of several recordings the one is read whose file has the name of the annotation, and `layer:NAME`
 chooses another. A grid is a list of places where a tempo begins: beats are counted on from each to the next, and from
 the last to the end of the recording. rekordbox numbers the beats of the bar (Battito); Traktor's markers are downbeats
-of bars of four, by its documentation, which is said in a note.
+of bars of four, by its documentation, which a note states.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -39,14 +40,9 @@ def parse_rekordbox(text: str, *, path: str | Path) -> list[Layer]:
         anchors = []
         for tempo in track.iter("TEMPO"):
             metre = tempo.get("Metro", "4/4").partition("/")[0]
-            anchors.append(
-                (
-                    _number(tempo, "Inizio", path),
-                    _number(tempo, "Bpm", path),
-                    int(_number(tempo, "Battito", path, "1")),
-                    int(metre) if metre.isascii() and metre.isdigit() and len(metre) < 3 else 4,
-                )
-            )
+            time_s, bpm = _number(tempo, "Inizio", path), _number(tempo, "Bpm", path)
+            beats = int(metre) if re.fullmatch("[0-9]{1,2}", metre) else 4
+            anchors.append((time_s, bpm, int(_number(tempo, "Battito", path, "1")), beats))
         end = _number(track, "TotalTime", path, "0")
         name = PurePosixPath(unquote(track.get("Location", ""))).stem or track.get("Name", "")
         layers.append(_layer(name, anchors, end, path, ()))
@@ -54,24 +50,17 @@ def parse_rekordbox(text: str, *, path: str | Path) -> list[Layer]:
 
 
 def parse_traktor(text: str, *, path: str | Path) -> list[Layer]:
-    """Read the grids of all recordings of a Traktor collection.
-
-    Raises
-    ------
-    InputError
-        If a time or a tempo is damaged.
-    """
+    """Read the grids of all recordings of a Traktor collection; errors as of `parse_rekordbox`."""
     layers = []
     note = "Traktor's grid has no metre: its markers are taken for downbeats of bars of four"
     for entry in parse_xml(text, path=path).iter("ENTRY"):
         tempo, info, location = entry.find("TEMPO"), entry.find("INFO"), entry.find("LOCATION")
         bpm = 0.0 if tempo is None else _number(tempo, "BPM", path, "0")
-        cues = [cue for cue in entry.iter("CUE_V2") if cue.get("TYPE") == "4"]
         anchors = []
-        for cue in cues:
+        for cue in entry.iterfind(".//CUE_V2[@TYPE='4']"):
             grid = cue.find("GRID")
-            own = bpm if grid is None else _number(grid, "BPM", path, str(bpm))
-            anchors.append((_number(cue, "START", path) / 1000, own, 1, 4))
+            cue_bpm = bpm if grid is None else _number(grid, "BPM", path, str(bpm))
+            anchors.append((_number(cue, "START", path) / 1000, cue_bpm, 1, 4))
         end = 0.0
         if info is not None:
             end = _number(info, "PLAYTIME_FLOAT", path, info.get("PLAYTIME", "0"))

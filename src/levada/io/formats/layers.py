@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from levada.errors import InputError
@@ -96,7 +96,7 @@ def choose_layer(layers: Sequence[Layer], *, wanted: str, path: str | Path) -> L
         which = f"holds {len(filled)} recordings ({names[:200]}), none of the annotation's name"
         raise InputError(f"{which}: convention 'layer:NAME' chooses one", path=path)
     note = f"holds {len(filled)} layers ({names}): {best.name!r} is used; convention 'layer:NAME' chooses another"
-    return Layer(best.marks, best.name, best.rank, best.unit, best.convention, best.is_sorted, (*best.notes, note))
+    return replace(best, notes=(*best.notes, note))
 
 
 def split_lines(text: str) -> list[str]:

@@ -43,8 +43,8 @@ def is_midi(content: bytes) -> bool:
 
 
 @dataclass
-class _Map:
-    """What a MIDI file says of time."""
+class _TempoMap:
+    """Tempi, time signatures and texts of a MIDI file."""
 
     ticks: int = _TICKS  # a quarter note
     end: int = 0  # of the last event, in ticks
@@ -62,50 +62,50 @@ def parse(content: bytes, *, path: str | Path) -> list[Layer]:
         If it is damaged, counts time in frames, or has no length.
     """
     try:
-        found = _events(content, path)
-    except InputError:
-        raise
-    except (IndexError, ValueError):
+        tempo_map = _events(content, path)
+    except (IndexError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError("is a damaged MIDI file", path=path) from None
-    found.tempi.sort()
-    found.metres.sort()
-    ours = sorted((tick, text) for tick, text in found.texts if re.fullmatch(rf"{_TEXT}( [\d.]*)?", text))
+    tempo_map.tempi.sort()
+    tempo_map.metres.sort()
+    ours = sorted((tick, text) for tick, text in tempo_map.texts if re.fullmatch(rf"{_TEXT}( [\d.]*)?", text))
     if ours:
-        times = _seconds([tick for tick, _ in ours], found)
+        times = _seconds([tick for tick, _ in ours], tempo_map)
         marks = [
             Marker(time, text.removeprefix(_TEXT).strip(), number)
             for number, (time, (_, text)) in enumerate(zip(times, ours, strict=True), 1)
         ]
         return [Layer(tuple(marks), "tempo map", unit="beat", is_sorted=False)]
-    ticks = list(_grid(found, path))
+    ticks = list(_grid(tempo_map, path))
     notes = ["every beat of its tempo map is taken for one, up to its last event"]
-    if not found.metres:
+    if not tempo_map.metres:
         notes.append("it has no time signature: the positions in the bar are unknown")
-    times = _seconds([tick for tick, _ in ticks], found)
-    places = [str(position) if found.metres else "" for _, position in ticks]
+    times = _seconds([tick for tick, _ in ticks], tempo_map)
+    places = [str(position) if tempo_map.metres else "" for _, position in ticks]
     marks = [Marker(time, text, number) for number, (time, text) in enumerate(zip(times, places, strict=True), 1)]
     return [Layer(tuple(marks), "tempo map", unit="beat", convention="positions", is_sorted=False, notes=tuple(notes))]
 
 
-def _events(content: bytes, path: str | Path) -> _Map:
+def _events(content: bytes, path: str | Path) -> _TempoMap:
     """Collect tempi, time signatures and texts of all tracks."""
-    found = _Map()
+    tempo_map = _TempoMap()
     kind, division = int.from_bytes(content[8:10], "big"), int.from_bytes(content[12:14], "big")
     if len(content) < 14 or kind > 1 or not division:
         raise InputError("is a damaged MIDI file, or one of several songs", path=path)
     if division & 0x8000:
         raise InputError("counts time in frames of film: it has no tempo map", path=path)
-    found.ticks = division
+    tempo_map.ticks = division
     at = 8 + int.from_bytes(content[4:8], "big")
     while at + 8 <= len(content):
         name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "big")
         if name == b"MTrk":
-            _track(content[at + 8 : at + 8 + size], found)
+            _track(content[at + 8 : at + 8 + size], tempo_map)
         at += 8 + size
-    return found
+    return tempo_map
 
 
-def _track(data: bytes, found: _Map) -> None:
+def _track(data: bytes, tempo_map: _TempoMap) -> None:
     at, tick, status = 0, 0, 0
     while at < len(data):
         step, at = _read_length(data, at)
@@ -122,11 +122,11 @@ def _track(data: bytes, found: _Map) -> None:
                 raise ValueError("cut off")
             at += size
             if kind == 0x51 and size == 3 and any(body):
-                found.tempi.append((tick, int.from_bytes(body, "big")))
+                tempo_map.tempi.append((tick, int.from_bytes(body, "big")))
             elif kind == 0x58 and size >= 2 and body[0] and body[1] < 9:
-                found.metres.append((tick, body[0], body[1]))
+                tempo_map.metres.append((tick, body[0], body[1]))
             elif kind == 0x01:
-                found.texts.append((tick, body.decode("latin-1")))
+                tempo_map.texts.append((tick, body.decode("latin-1")))
             elif kind == 0x2F:
                 break
         elif status in (0xF0, 0xF7):
@@ -136,7 +136,7 @@ def _track(data: bytes, found: _Map) -> None:
             raise ValueError("no event of a file")
         else:
             at += 1 if 0xC0 <= status < 0xE0 else 2
-    found.end = max(found.end, tick)
+    tempo_map.end = max(tempo_map.end, tick)
 
 
 def _read_length(data: bytes, at: int) -> tuple[int, int]:
@@ -148,17 +148,17 @@ def _read_length(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("too long a number")
 
 
-def _grid(found: _Map, path: str | Path) -> Iterator[tuple[float, int]]:
+def _grid(tempo_map: _TempoMap, path: str | Path) -> Iterator[tuple[float, int]]:
     """Ticks of the beats that time signatures ask for, and their positions."""
-    if not found.end:
+    if not tempo_map.end:
         raise InputError("has a tempo, but no length: export the tempo map with the end of the song", path=path)
-    metres = found.metres if found.metres and found.metres[0][0] == 0 else [(0, 4, 2), *found.metres]
+    metres = tempo_map.metres if tempo_map.metres and tempo_map.metres[0][0] == 0 else [(0, 4, 2), *tempo_map.metres]
     total = 0
-    for (start, beats, power), (stop, *_) in pairwise([*metres, (found.end, 0, 0)]):
+    for (start, beats, power), (stop, *_) in pairwise([*metres, (tempo_map.end, 0, 0)]):
         compound = power == 3 and beats > 3 and beats % 3 == 0  # 6/8 has two beats
-        length = 4 * found.ticks / 2**power * (3 if compound else 1)
+        length = 4 * tempo_map.ticks / 2**power * (3 if compound else 1)
         in_bar = beats // 3 if compound else beats
-        count = max(0, math.ceil((min(stop, found.end) - start) / length))
+        count = max(0, math.ceil((min(stop, tempo_map.end) - start) / length))
         total += count
         if total > _MOST:
             raise InputError(f"has more than {_MOST} beats", path=path)
@@ -166,17 +166,17 @@ def _grid(found: _Map, path: str | Path) -> Iterator[tuple[float, int]]:
             yield start + i * length, i % in_bar + 1
 
 
-def _seconds(ticks: list[float] | list[int], found: _Map) -> list[float]:
+def _seconds(ticks: list[float] | list[int], tempo_map: _TempoMap) -> list[float]:
     """Times of ticks that never fall."""
-    tempi = [(0, _USUAL_US), *found.tempi]
+    tempi = [(0, _USUAL_US), *tempo_map.tempi]
     times, at, us, next_tempo = [], 0.0, 0.0, 0
     length = _USUAL_US
     for tick in ticks:
         while next_tempo < len(tempi) and tempi[next_tempo][0] <= tick:
             change, following = tempi[next_tempo]
-            us += (change - at) * length / found.ticks
+            us += (change - at) * length / tempo_map.ticks
             at, length, next_tempo = change, following, next_tempo + 1
-        times.append(round(us + (tick - at) * length / found.ticks, 3) / 1e6)
+        times.append(round(us + (tick - at) * length / tempo_map.ticks, 3) / 1e6)
     return times
 
 
