@@ -102,7 +102,7 @@ class TestStrategies:
     def test_augmentation_follows_the_seed(self, base, span, tmp_path):
         one = finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "a")
         again = finetune_augment([span], base=base, settings=QUICK, folder=tmp_path / "b")
-        other = finetune_augment([span], base=base, settings=QUICK.seeded(1), folder=tmp_path / "c")
+        other = finetune_augment([span], base=base, settings=replace(QUICK, seed=1), folder=tmp_path / "c")
         assert same(one, again)
         assert not same(one, other)
 
@@ -301,9 +301,9 @@ class TestRun:
             InputError,
             match=r"mine\.part: holds unfinished work .* differs in settings\.seed \(0 before, 1 now\)",
         ):
-            self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1))
+            self.run(span, base, tmp_path / "mine", settings=replace(QUICK, seed=1))
         assert (tmp_path / "mine.part" / "levada-manifest.jsonl").exists()
-        self.run(span, base, tmp_path / "mine", settings=QUICK.seeded(1), force=True)
+        self.run(span, base, tmp_path / "mine", settings=replace(QUICK, seed=1), force=True)
         assert load(tmp_path / "mine").training["seed"] == 1
 
     def test_refuses_the_unfinished_run_of_another_base(self, base, span, tmp_path):

@@ -219,6 +219,7 @@ class BeatTracker(LoadedModel):
         Returns
         -------
         BeatTracker
+            Named after the base, or after `out`.
 
         Raises
         ------
@@ -235,25 +236,12 @@ class BeatTracker(LoadedModel):
         from levada.beat_tracking.pretrained import tracker_of
 
         base = self.weights(strategy)
-        settings = settings_of(
-            strategy,
-            network=getattr(base and base.net, "kind", ""),
-            steps=steps,
-            learning_rate=learning_rate,
-            layers=layers,
-        )
+        kind = getattr(base and base.net, "kind", "")
+        settings = settings_of(strategy, network=kind, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
-            labels,
-            strategy=strategy,
-            base=base,
-            out=out,
-            settings=replace(settings, seed=seed),
-            network=network,
-            prior=prior,
-            force=force,
-            log_to=log_to,
-            progress=progress,
-        )
+            labels, strategy=strategy, base=base, settings=replace(settings, seed=seed), network=network, prior=prior,
+            out=out, force=force, log_to=log_to, progress=progress,
+        )  # fmt: skip
         return tracker_of(model, name=model.card.name).to(self.device)
 
     def weights(self, strategy: str = "finetune") -> Weights | None:

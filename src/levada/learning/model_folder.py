@@ -170,10 +170,11 @@ class ModelFolder:
         settings, decoder = self.config["settings"], self.config["decoder"]
         return model_digest(network=self.network, settings=settings, tensors=self.tensors, decoder=decoder)
 
-    def require(self, network: str, *, noun: str) -> None:
-        """Raise an `InputError` if it is another kind of model than one that consists of `noun`."""
+    def settings(self, network: str, *, noun: str) -> dict[str, Any]:
+        """Return the settings of a kind of model, which consists of `noun`; an `InputError` if it is another kind."""
         if self.network != network:
             raise InputError(f"holds no {noun}: it is a {self.network}", path=self.path)
+        return dict(self.config["settings"])
 
 
 @contextmanager

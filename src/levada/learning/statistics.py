@@ -178,6 +178,7 @@ def paired_interval(
     Returns
     -------
     Interval
+        Above zero where `a` is better.
 
     Raises
     ------

@@ -111,6 +111,7 @@ def load(folder: str | Path | ModelFolder, *, networks: Networks) -> Weights:
     Returns
     -------
     Weights
+        With the network in evaluation mode.
 
     Raises
     ------

@@ -252,13 +252,7 @@ class Separator(LoadedModel):
         base = on_cpu(self.model) if isinstance(self.model, Weights) else None
         settings = settings_of(strategy, base=base, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
-            stems,
-            strategy=strategy,
-            base=base,
-            out=out,
-            settings=replace(settings, seed=seed),
-            force=force,
-            log_to=log_to,
-            progress=progress,
-        )
+            stems, strategy=strategy, base=base, settings=replace(settings, seed=seed),
+            out=out, force=force, log_to=log_to, progress=progress,
+        )  # fmt: skip
         return separator_of(model, name=model.card.name).to(self.device)

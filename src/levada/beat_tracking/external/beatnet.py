@@ -78,6 +78,7 @@ def weights(model: int = 1) -> Weights:
     Returns
     -------
     Weights
+        Their card names the authors, as their licence asks.
 
     Raises
     ------

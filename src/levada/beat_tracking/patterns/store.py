@@ -25,8 +25,7 @@ def load(folder: str | Path | ModelFolder) -> Patterns:
         If it holds none, or is damaged.
     """
     stored = ModelFolder.of(folder)
-    stored.require(NETWORK, noun="patterns")
-    settings = dict(stored.config["settings"])
+    settings = stored.settings(NETWORK, noun="patterns")
     bars, counted = settings.pop("bars", None), settings.pop("counted", True)
     if not (isinstance(bars, list) and bars and all(isinstance(n, int) and n > 0 for n in bars)):
         raise InputError(f"is damaged: its bars are {bars!r}", path=stored.path / CONFIG)

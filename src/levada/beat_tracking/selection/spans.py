@@ -196,10 +196,6 @@ class _Bars:
         return np.diff(self.cuts_s)
 
     @property
-    def free_s(self) -> float:
-        return float(self.lengths_s[self.free].sum()) if len(self.free) else 0.0
-
-    @property
     def mean_uncertainty(self) -> float:
         """Mean uncertainty of the bars that can be selected."""
         return float(self.uncertainty[self.free].mean()) if self.free.any() else 0.0

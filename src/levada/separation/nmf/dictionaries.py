@@ -126,8 +126,7 @@ def load(folder: str | Path | ModelFolder) -> Dictionaries:
         If it holds none, or is damaged.
     """
     stored = ModelFolder.of(folder)
-    stored.require(NETWORK, noun="dictionaries")
-    settings = dict(stored.config["settings"])
+    settings = stored.settings(NETWORK, noun="dictionaries")
     names = settings.pop("instruments", None)
     if not (isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)):
         raise InputError(f"is damaged: its instruments are {names!r}", path=stored.path / CONFIG)
