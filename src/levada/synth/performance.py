@@ -81,7 +81,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     ----------
     tradition : Tradition
     duration_s : float
-        Length, in seconds.
+        Length, in seconds; above 0.
     rng : numpy.random.Generator
     along : Beats, optional
         Beats to follow, in the tradition's metre; sampled by default.
@@ -89,6 +89,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     Returns
     -------
     Performance
+        Its strokes begin between 0 s and `duration_s`.
 
     Raises
     ------
@@ -299,18 +300,15 @@ def _played(
             Stroke(time_s, player, strength, name or "open")
             for time_s, strength, name in zip(at_s.tolist(), velocity.tolist(), names, strict=True)
         ]
-    gaps_s = np.minimum(np.diff(at_s, append=at_s[-1:] + 1.0), 2 * ibi_s).clip(0.05) * rng.uniform(
-        0.5, 1.0, len(written)
-    )
+    gaps_s = np.minimum(np.diff(at_s, append=at_s[-1:] + 1.0), 2 * ibi_s).clip(0.05)
+    lengths_s = gaps_s * rng.uniform(0.5, 1.0, len(written))
     notes, walk = list[Stroke](), 0
     for index, at in enumerate(written.tolist()):
         degree = harmony.degrees[at // harmony.tatums % len(harmony.degrees)]
         walk = _walk(walk, degree, letters[at].isupper(), rng)
         for pitch in _pitches(names[index] or _usual(part.voice, rng), part.voice, harmony.key, degree, walk):
-            pitch_hz = midi_to_hz(pitch)
-            notes.append(
-                Stroke(at_s[index], player, velocity[index], pitch_hz=pitch_hz, duration_s=float(gaps_s[index]))
-            )
+            note = Stroke(at_s[index], player, velocity[index], "open", midi_to_hz(pitch), float(lengths_s[index]))
+            notes.append(note)
     return notes
 
 

@@ -50,11 +50,9 @@ def render(
 
     Parameters
     ----------
-    tradition : Tradition
-    duration_s : float
-        Length, in seconds.
-    rng : numpy.random.Generator
-    sounds : Sounds
+    tradition, duration_s, rng
+        As in `levada.synth.performance.perform`.
+    sounds : InstrumentSource
         Source of the instruments.
 
     Returns
@@ -113,7 +111,8 @@ def render_performance(performance: Performance, *, rng: Generator, sounds: Inst
     ----------
     performance : Performance
     rng : numpy.random.Generator
-    sounds : Sounds
+        Samples the instruments and the recording.
+    sounds : InstrumentSource
         Source of the instruments.
 
     Returns
@@ -132,12 +131,8 @@ def render_multitrack(
 
     Parameters
     ----------
-    tradition : Tradition
-    duration_s : float
-        Length, in seconds.
-    rng : numpy.random.Generator
-    sounds : Sounds
-        Source of the instruments.
+    tradition, duration_s, rng, sounds
+        As in `render`.
     least : int
         Least number of percussion instruments, if the tradition has as many; a performance with fewer is sampled again.
 
@@ -171,9 +166,8 @@ def synthesise_stems(
     Parameters
     ----------
     performance : Performance
-    rng : numpy.random.Generator
-    sounds : Sounds
-        Source of the instruments.
+    rng, sounds
+        As in `render_performance`.
 
     Returns
     -------

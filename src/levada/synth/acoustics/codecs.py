@@ -84,7 +84,19 @@ def imdct(spectrum: Floats32, *, count: int) -> Floats32:
 
 
 def telephone(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Simulate a telephone: 300 to 3400 Hz, 8 bits with mu-law (ITU-T G.711): float32 [shape=(samples,)]."""
+    """Simulate a telephone: 300 to 3400 Hz, 8 bits with mu-law (ITU-T G.711).
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples a resonance of the band.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     narrow = filter_minimum_phase(
         samples,
         knots_hz=[100, 250, 300, rng.uniform(800, 2500), 3400, 3800, 5000],

@@ -61,7 +61,19 @@ def compress(samples: Floats32, *, rng: Generator, ratio: tuple[float, float] = 
 
 
 def automatic_gain(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Raise quiet passages, as automatic gain control does: float32 [shape=(samples,)]."""
+    """Raise quiet passages, as automatic gain control does.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples attack, release and the greatest gain.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     levels = _release(_levels_db(samples), release_db_s=rng.uniform(2, 25))
     levels = _attack(levels, attack_s=rng.uniform(0.005, 0.15))
     wanted = (levels.max() - levels) * rng.uniform(0.5, 0.95)
@@ -71,7 +83,19 @@ def automatic_gain(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def pump(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Reduce the level at strokes in the bass, as an over-driven compressor does: float32 [shape=(samples,)]."""
+    """Reduce the level at strokes in the bass, as an over-driven compressor does.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the cutoff of the bass, attack, release and depth.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     from scipy.signal import butter, sosfilt
 
     padded = np.zeros((curve_length(len(samples)) - 1) * HOP, np.float32)
@@ -84,7 +108,19 @@ def pump(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def limit(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Limit peaks, with look-ahead: float32 [shape=(samples,)]."""
+    """Limit peaks, with look-ahead.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the threshold, 1 to 9 dB below the peak, and the release.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     levels = _levels_db(samples)
     levels = np.maximum(levels, np.concatenate([levels[1:], levels[-1:]]))
     levels = _release(levels, release_db_s=log_uniform((60, 600), rng))
@@ -93,14 +129,38 @@ def limit(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def tape_saturation(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Apply asymmetric soft saturation, as of tape or valves: float32 [shape=(samples,)]."""
+    """Apply asymmetric soft saturation, as of tape or valves.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples drive and bias.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     drive = np.float32(rng.uniform(0.15, 1.2) / rms(samples))
     bias = np.float32(rng.uniform(-0.3, 0.3))
     return np.asarray(np.tanh(drive * samples + bias) - np.tanh(bias), np.float32)
 
 
 def clip(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Clip the signal, as an overloaded input does: float32 [shape=(samples,)]."""
+    """Clip the signal, as an overloaded input does.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the levels at which both half-waves are cut.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     most = float(np.abs(samples).max())
     top = np.float32(np.clip(rms(samples) * log_uniform((0.8, 5), rng), 0.05 * most, 0.95 * most))
     return np.clip(samples, -top * np.float32(rng.uniform(0.8, 1)), top)

@@ -36,12 +36,39 @@ WAVER_S = 0.002
 
 
 def random_equaliser(samples: Floats32, *, rng: Generator, spread_db: float, rate: int = RATE) -> Floats32:
-    """Apply a smooth random equaliser, its gains normal with mean 0: float32 [shape=(samples,)]."""
+    """Apply a smooth random equaliser, its gains normal with mean 0.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+    rng : numpy.random.Generator
+        Samples the gain at each of `KNOTS_HZ`.
+    spread_db : float
+        Standard deviation of the gains, in dB.
+    rate : int
+        Sample rate, in Hz.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     return filter_minimum_phase(samples, knots_hz=KNOTS_HZ, gains_db=rng.normal(0, spread_db, len(KNOTS_HZ)), rate=rate)
 
 
 def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Simulate a cheap microphone, band-limited and with resonances: float32 [shape=(samples,)]."""
+    """Simulate a cheap microphone, band-limited and with resonances.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples both cutoffs and one to four resonances.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     hz = np.geomspace(20, 20000, 200)
     low, high = log_uniform((60, 450), rng), log_uniform((3500, 15000), rng)
     gains = -10 * np.log10(1 + (low / hz) ** rng.choice([2, 4])) - 10 * np.log10(1 + (hz / high) ** 8)
@@ -52,14 +79,38 @@ def cheap_microphone(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def muffle(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Attenuate high frequencies by 6 to 15 dB an octave, as behind a door: float32 [shape=(samples,)]."""
+    """Attenuate high frequencies by 6 to 15 dB an octave, as behind a door.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the corner frequency and the slope.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     corner_hz = log_uniform((400, 2500), rng)
     lost_db = min(rng.uniform(6, 15) * np.log2(20000 / corner_hz), 50)
     return filter_minimum_phase(samples, knots_hz=[20, corner_hz, 20000], gains_db=[0, 0, -lost_db])
 
 
 def comb_filter(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Add a delayed copy, as when two microphones are mixed to mono: float32 [shape=(samples,)]."""
+    """Add a delayed copy, as when two microphones are mixed to mono.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the delay, up to 2.5 ms, and the level of the copy.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     late = round(rng.uniform(0.0001, 0.0025) * RATE)
     out = samples.copy()
     out[late:] += np.float32(rng.uniform(0.3, 0.95) * rng.choice([1, -1], p=[0.8, 0.2])) * samples[:-late]
@@ -67,7 +118,20 @@ def comb_filter(samples: Floats32, *, rng: Generator) -> Floats32:
 
 
 def handling_noise(count: int, *, rng: Generator) -> Floats32:
-    """Synthesise knocks against the microphone or its stand, of unit power: float32 [shape=(count,)]."""
+    """Synthesise knocks against the microphone or its stand.
+
+    Parameters
+    ----------
+    count : int
+        Length, in samples at 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples number, times, pitch and level of the knocks.
+
+    Returns
+    -------
+    float32 [shape=(count,)]
+        Of unit power.
+    """
     out = np.zeros(count, np.float32)
     for _ in range(1 + rng.poisson(count / RATE / rng.uniform(4, 20))):
         time = np.arange(int(0.25 * RATE)) / RATE
@@ -79,7 +143,20 @@ def handling_noise(count: int, *, rng: Generator) -> Floats32:
 
 
 def hum(count: int, *, rng: Generator) -> Floats32:
-    """Synthesise mains hum at 50 or 60 Hz with harmonics, of unit power: float32 [shape=(count,)]."""
+    """Synthesise mains hum at 50 or 60 Hz with harmonics.
+
+    Parameters
+    ----------
+    count : int
+        Length, in samples at 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the mains frequency, and levels and phases of 24 harmonics.
+
+    Returns
+    -------
+    float32 [shape=(count,)]
+        Of unit power.
+    """
     period = RATE // int(rng.choice([50, 60]))  # 882 or 735 samples, exactly
     turns = np.arange(1, 25)
     gains = turns ** -rng.uniform(0.6, 2.0) * np.exp(rng.normal(0, 0.7, len(turns)))
@@ -90,12 +167,38 @@ def hum(count: int, *, rng: Generator) -> Floats32:
 
 
 def hiss(count: int, *, rng: Generator) -> Floats32:
-    """Synthesise the noise of tape, amplifier or a quiet room, of unit power: float32 [shape=(count,)]."""
+    """Synthesise the noise of tape, amplifier or a quiet room.
+
+    Parameters
+    ----------
+    count : int
+        Length, in samples at 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples one of the colours white, pink, brown and hiss.
+
+    Returns
+    -------
+    float32 [shape=(count,)]
+        Of unit power.
+    """
     return coloured_noise(("white", "pink", "brown", "hiss")[rng.integers(4)], count=count, rng=rng)
 
 
 def crackle(count: int, *, rng: Generator) -> Floats32:
-    """Synthesise the noise of a worn record (clicks, scratch, rumble), of unit power: float32 [shape=(count,)]."""
+    """Synthesise the noise of a worn record (clicks, scratch, rumble).
+
+    Parameters
+    ----------
+    count : int
+        Length, in samples at 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples the clicks of dust, a scratch once a turn, and the rumble.
+
+    Returns
+    -------
+    float32 [shape=(count,)]
+        Of unit power.
+    """
     turn_s = 60 / rng.choice([100 / 3, 45, 78])
     dust = rng.integers(count, size=rng.poisson(count / RATE * log_uniform((3, 60), rng)))
     clicks = np.zeros(count, np.float32)
@@ -113,7 +216,19 @@ def crackle(count: int, *, rng: Generator) -> Floats32:
 
 
 def wow_and_flutter(samples: Floats32, *, rng: Generator) -> Floats32:
-    """Simulate wow and flutter: uneven speed, at most 2 ms off in time: float32 [shape=(samples,)]."""
+    """Simulate wow and flutter: uneven speed, at most 2 ms off in time.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        At 44.1 kHz.
+    rng : numpy.random.Generator
+        Samples two oscillations and a drift of the speed.
+
+    Returns
+    -------
+    float32 [shape=(samples,)]
+    """
     count = len(samples)
     time = np.arange(curve_length(count)) * (HOP / RATE)
     off = 0.5 * random_curve(count, rate_hz=rng.uniform(0.5, 3), rng=rng)

@@ -18,21 +18,13 @@ from levada.synth.acoustics.noise import Floats32, Floats64, Generator, convolve
 from levada.synth.instruments import RATE
 
 __all__ = [
-    "OCTAVES_HZ",
-    "ROOM_TYPES",
-    "Room",
-    "RoomType",
-    "impulse_response",
-    "reverberate",
-    "reverberation",
-    "sample_room",
+    "OCTAVES_HZ", "ROOM_TYPES", "Room", "RoomType", "impulse_response", "reverberate", "reverberation", "sample_room",
     "sample_room_type",
-]
+]  # fmt: skip
 
 OCTAVES_HZ = np.array([125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0])
-AIR = np.array(
-    [0.0001, 0.0003, 0.0006, 0.0011, 0.0023, 0.0068, 0.0242]
-)  # absorption per metre at 20 °C and 50 % humidity: ISO 9613-1
+# Absorption per metre at 20 °C and 50 % humidity: ISO 9613-1.
+AIR = np.array([0.0001, 0.0003, 0.0006, 0.0011, 0.0023, 0.0068, 0.0242])
 SOUND_M_S = 343.0
 LONGEST_S = 3.0
 _HARD, _OPEN = (0.02, 0.08), (0.97, 1.0)

@@ -56,10 +56,8 @@ class DrumType:
 
     Parameters
     ----------
-    pitch_hz : Range
-        Frequency of the lowest mode.
-    ring_s : Range
-        Decay time (60 dB) of the lowest mode.
+    pitch_hz, ring_s : Range
+        Frequency and decay time (60 dB) of the lowest mode.
     mallet_hz : Range
         Cutoff of the spectrum of the mallet, hand or stick.
     place : tuple of float

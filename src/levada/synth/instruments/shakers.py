@@ -44,16 +44,14 @@ class ShakerType:
 
     Parameters
     ----------
-    length_s : Range
-        Length of an open stroke.
+    length_s, grain_s : Range
+        Length of an open stroke, and of an impact.
     blows_hz : Range
         Impacts per second: thousands for seeds, tens for notches.
     band_hz : tuple of float
         Band of the spectrum of an impact.
     peak_hz : Range
         Strongest resonance.
-    grain_s : Range
-        Length of an impact.
     attack_s : float
         Time to the loudest point.
     regular : float
@@ -160,7 +158,7 @@ class Jingles:
     Parameters
     ----------
     rng : numpy.random.Generator
-        For their parameters.
+        For frequencies, decay times and number of collisions.
 
     Attributes
     ----------
@@ -198,7 +196,7 @@ class Clap:
     Parameters
     ----------
     rng : numpy.random.Generator
-        For their parameters.
+        For number and times of the claps, spectrum and reverberation.
 
     Attributes
     ----------

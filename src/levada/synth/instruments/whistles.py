@@ -20,15 +20,15 @@ class _Touch(NamedTuple):
     glide: float = 1.0
 
 
-TOUCHES = {
-    "muted": _Touch(length=0.35, semitones=4.0, glide=0.6),
-    "slap": _Touch(length=0.4, semitones=9.0, glide=1.5),
-    "stick": _Touch(length=0.5, semitones=5.0, glide=1.2),
+TOUCHES = {  # from low to high
     "bass": _Touch(length=1.2, semitones=-7.0, glide=0.6),
-    "rim": _Touch(length=0.3, semitones=7.0, glide=0.5),
-    "high": _Touch(length=0.8, semitones=4.0),
     "low": _Touch(length=1.1, semitones=-4.0),
     "shake": _Touch(length=0.25, glide=2.0),
+    "muted": _Touch(length=0.35, semitones=4.0, glide=0.6),
+    "high": _Touch(length=0.8, semitones=4.0),
+    "stick": _Touch(length=0.5, semitones=5.0, glide=1.2),
+    "rim": _Touch(length=0.3, semitones=7.0, glide=0.5),
+    "slap": _Touch(length=0.4, semitones=9.0, glide=1.5),
 }
 
 
@@ -38,7 +38,7 @@ class Cuica:
     Parameters
     ----------
     rng : numpy.random.Generator
-        For its parameters.
+        For pitch, length, formants and noise.
 
     Attributes
     ----------
@@ -83,12 +83,12 @@ class Whistle:
     Parameters
     ----------
     rng : numpy.random.Generator
-        For its parameters.
+        For pitch, length, roll and breath.
 
     Attributes
     ----------
     pitch_hz, length_s : float
-        Pitch and length of an open stroke.
+        Pitch of the first of its two notes, and length of an open stroke.
     second : float
         Frequency ratio of its second note.
     roll_hz, roll : float
