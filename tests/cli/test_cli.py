@@ -95,34 +95,39 @@ class TestHelp:
 
 
 class TestExitCodes:
-    def ending(self, levada, monkeypatch, error):
-        def fail(*_, **__):
-            raise error
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        """Let every command fail with an error."""
+        monkeypatch.delenv("LEVADA_DEBUG", raising=False)
 
-        monkeypatch.setattr(cli, "app", fail)
-        return levada()
+        def let(error, *, debugged=False):
+            def fail(*_, **__):
+                raise error
 
-    def test_2_for_the_users_mistakes(self, levada, monkeypatch):
-        error = InputError("is text", path="song.beats", line=7)
-        assert self.ending(levada, monkeypatch, error) == (2, "", "levada: song.beats, line 7: is text\n")
+            monkeypatch.setattr(cli, "app", fail)
+            if debugged:
+                monkeypatch.setenv("LEVADA_DEBUG", "1")
 
-    def test_2_for_what_the_disk_refuses(self, levada, monkeypatch):
-        code, _, err = self.ending(levada, monkeypatch, OSError(28, "No space left on device", "x/song.beats"))
+        return let
+
+    def test_2_for_the_users_mistakes(self, levada, failing):
+        failing(InputError("is text", path="song.beats", line=7))
+        assert levada() == (2, "", "levada: song.beats, line 7: is text\n")
+
+    def test_2_for_what_the_disk_refuses(self, levada, failing):
+        failing(OSError(28, "No space left on device", "x/song.beats"))
+        code, _, err = levada()
         assert (code, err) == (2, "levada: x/song.beats: the disk is full: make room or choose another\n")
 
-    def test_1_for_ours_without_a_traceback(self, levada, monkeypatch):
-        monkeypatch.delenv("LEVADA_DEBUG", raising=False)
-        code, out, err = self.ending(levada, monkeypatch, ZeroDivisionError("division by zero"))
+    def test_1_for_ours_without_a_traceback(self, levada, failing):
+        failing(ZeroDivisionError("division by zero"))
+        code, out, err = levada()
         assert (code, out) == (1, "")
         assert "levada: error inside levada: ZeroDivisionError: division by zero" in err
         assert "Traceback" not in err
 
-    def test_ours_is_raised_for_whoever_debugs(self, monkeypatch):
-        def fail(*_, **__):
-            raise ZeroDivisionError
-
-        monkeypatch.setenv("LEVADA_DEBUG", "1")
-        monkeypatch.setattr(cli, "app", fail)
+    def test_ours_is_raised_for_whoever_debugs(self, failing):
+        failing(ZeroDivisionError(), debugged=True)
         with pytest.raises(ZeroDivisionError):
             cli.main()
 

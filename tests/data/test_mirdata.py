@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -179,22 +180,36 @@ def marks(times: list[float], positions: Any, unit: str = "bar_index") -> Simple
     return SimpleNamespace(times=np.array(times), positions=positions, position_unit=unit)
 
 
-def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **members: dict[str, Any]) -> Any:
-    recording(tmp_path / "a.wav")
-    dataset = Made({name: Member(tmp_path / "a.wav", **facts) for name, facts in members.items()})
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Open a dataset whose tracks have these members."""
 
-    def stand_in(*_: str) -> Made:
-        return dataset
+    def open_dataset(**members: dict[str, Any]) -> Any:
+        recording(tmp_path / "a.wav")
+        dataset = Made({name: Member(tmp_path / "a.wav", **facts) for name, facts in members.items()})
 
-    stand_in.cache_clear = lambda: None  # type: ignore[attr-defined]
-    monkeypatch.setattr(ours, "_dataset", stand_in)
-    return load_corpus("mirdata:made", labels="beats", home=tmp_path)
+        def stand_in(*_: str) -> Made:
+            return dataset
+
+        stand_in.cache_clear = lambda: None  # type: ignore[attr-defined]
+        monkeypatch.setattr(ours, "_dataset", stand_in)
+        return load_corpus("mirdata:made", labels="beats", home=tmp_path)
+
+    return open_dataset
 
 
-def test_performers_are_groups_where_the_dataset_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def downloaded_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], None]], None]:
+    """Let a function be what downloads a dataset."""
+    from mirdata import core
+
+    return lambda download: monkeypatch.setattr(core.Dataset, "download", download)
+
+
+def test_performers_are_groups_where_the_dataset_names_them(made: Callable[..., Any]) -> None:
     beats = marks([1.0], np.array([1]))
     facts = [{"drummer": "d1", "session": "s1"}, {"drummer": "d1", "session": "s2"}, {"artist": " Rada "}, {}]
-    corpus = made(monkeypatch, tmp_path, **{f"t{i}": {"beats": beats, **f} for i, f in enumerate(facts)})
+    corpus = made(**{f"t{i}": {"beats": beats, **f} for i, f in enumerate(facts)})
     assert [track.group for track in corpus.tracks] == ["d1", "d1", "Rada", "t3"]
     assert corpus.splits == {"train": ("t0",), "test": ("t1", "t2", "t3")}
 
@@ -209,22 +224,20 @@ def test_performers_are_groups_where_the_dataset_names_them(tmp_path: Path, monk
     ],
 )
 def test_positions_are_known_only_inside_bars(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positions: Any, unit: str, expected: list[int]
+    made: Callable[..., Any], positions: Any, unit: str, expected: list[int]
 ) -> None:
-    corpus = made(monkeypatch, tmp_path, t={"beats": marks([1.0, 2.0], positions, unit)})
+    corpus = made(t={"beats": marks([1.0, 2.0], positions, unit)})
     assert corpus.tracks[0].beats() == Beats([1.0, 2.0], expected)
 
 
-def test_beats_out_of_order_are_an_input_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = made(monkeypatch, tmp_path, t={"beats": marks([2.0, 1.0], None), "beats_path": None})
+def test_beats_out_of_order_are_an_input_error(made: Callable[..., Any]) -> None:
+    corpus = made(t={"beats": marks([2.0, 1.0], None), "beats_path": None})
     with pytest.raises(InputError, match="does not come after"):
         corpus.tracks[0].beats()
 
 
-def test_get_downloads_then_opens(tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mirdata import core
-
-    monkeypatch.setattr(core.Dataset, "download", lambda _: candombe(tmp_path, index))
+def test_get_downloads_then_opens(tmp_path: Path, index: Path, downloaded_by: Any) -> None:
+    downloaded_by(lambda _: candombe(tmp_path, index))
     corpus = get("candombe", home=tmp_path, progress=False)
     assert len(corpus.tracks) == 4
     assert corpus.licence
@@ -232,33 +245,27 @@ def test_get_downloads_then_opens(tmp_path: Path, index: Path, monkeypatch: pyte
 
 
 def test_get_without_network_says_so(
-    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, index: Path, downloaded_by: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from urllib.error import URLError
-
-    from mirdata import core
 
     def fail(_: Any) -> None:
         print("noise", file=sys.stderr)
         logging.warning("noise")  # as mirdata does it
         raise URLError("Name or service not known")
 
-    monkeypatch.setattr(core.Dataset, "download", fail)
+    downloaded_by(fail)
     with pytest.raises(InputError, match=r"could not download candombe: .*Name or service.*network"):
         get("candombe", home=tmp_path, progress=False)
     assert capsys.readouterr().err == ""
     assert not index.exists()
 
 
-def test_get_of_a_damaged_download_says_which_file_to_delete(
-    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mirdata import core
-
+def test_get_of_a_damaged_download_says_which_file_to_delete(tmp_path: Path, index: Path, downloaded_by: Any) -> None:
     def fail(_: Any) -> None:
         raise OSError("audio.zip has an MD5 checksum (1) differing from expected (2), file may be corrupted.")
 
-    monkeypatch.setattr(core.Dataset, "download", fail)
+    downloaded_by(fail)
     with pytest.raises(InputError, match=r"audio\.zip has an MD5 .* delete that file and run it again"):
         get("candombe", home=tmp_path, progress=False)
     assert not index.exists()

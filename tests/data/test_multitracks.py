@@ -787,14 +787,19 @@ class TestSplits:
 
 
 class TestMirdata:
-    def pretend(self, monkeypatch, **what):
-        dataset = SimpleNamespace(bibtex="@x", _license_info="CC0", _multitrack_class=None, track_ids=[], mtrack_ids=[])
-        vars(dataset).update(what)
+    @pytest.fixture
+    def pretend(self, monkeypatch):
+        """Let mirdata have a dataset with these members."""
         from levada.data import mirdata
 
-        monkeypatch.setattr(mirdata, "_dataset", lambda *_: dataset)
+        facts = {"bibtex": "@x", "_license_info": "CC0", "_multitrack_class": None, "track_ids": [], "mtrack_ids": []}
 
-    def test_songs_with_tracks(self, tmp_path, monkeypatch, caplog):
+        def let(**what):
+            monkeypatch.setattr(mirdata, "_dataset", lambda *_: SimpleNamespace(**{**facts, **what}))
+
+        return let
+
+    def test_songs_with_tracks(self, tmp_path, pretend, caplog):
         paths = {name: put(tmp_path / f"{name}.wav", sound(index)) for index, name in enumerate("abc")}
         tracks = {
             "song-1": SimpleNamespace(audio_path=str(paths["a"]), instrument="Surdo"),
@@ -803,7 +808,7 @@ class TestMirdata:
         }
         songs = {"song": SimpleNamespace(tracks=tracks, mix_path=str(paths["a"]), artist="They"),
                  "later": SimpleNamespace(tracks={}, artist=None)}  # fmt: skip
-        self.pretend(monkeypatch, _multitrack_class=object, mtrack_ids=["song", "later"], multitrack=songs.__getitem__)
+        pretend(_multitrack_class=object, mtrack_ids=["song", "later"], multitrack=songs.__getitem__)
         with caplog.at_level(logging.WARNING):
             corpus = load_corpus("mirdata:any", labels="stems", home=tmp_path)
         only = corpus.tracks[0]
@@ -811,7 +816,7 @@ class TestMirdata:
         assert only.stems == {"caixa": (paths["b"], paths["c"]), "surdo": (paths["a"],)}
         assert "any: 1 of 2 recordings are here" in caplog.text
 
-    def test_solos_that_name_their_instrument(self, tmp_path, monkeypatch):
+    def test_solos_that_name_their_instrument(self, tmp_path, pretend):
         class Broken:
             audio_path = str(put(tmp_path / "surdo.wav", sound(0)))
 
@@ -820,19 +825,19 @@ class TestMirdata:
                 raise FileNotFoundError("no metadata")
 
         known = {"surdo_2": Broken(), "x": SimpleNamespace(audio_path=None, instrument="cuica"), "mix": Broken()}
-        self.pretend(monkeypatch, track_ids=list(known), track=known.__getitem__)
+        pretend(track_ids=list(known), track=known.__getitem__)
         corpus = load_corpus("mirdata:any", labels="stems", home=tmp_path)
         assert [(song.id, song.instruments) for song in corpus.tracks] == [("surdo_2", ("surdo",))]
 
-    def test_datasets_without_stems(self, tmp_path, monkeypatch):
+    def test_datasets_without_stems(self, tmp_path, pretend):
         known = {"a": SimpleNamespace(audio_path="a.wav"), "b": SimpleNamespace(audio_path="b.wav")}
-        self.pretend(monkeypatch, track_ids=list(known), track=known.__getitem__)
+        pretend(track_ids=list(known), track=known.__getitem__)
         with pytest.raises(InputError, match="has neither stems nor solos that name their instrument"):
             load_corpus("mirdata:any", labels="stems", home=tmp_path)
 
-    def test_stems_that_are_not_here(self, tmp_path, monkeypatch):
+    def test_stems_that_are_not_here(self, tmp_path, pretend):
         known = {"a": SimpleNamespace(audio_path="nowhere/a.wav", instrument="surdo")}
-        self.pretend(monkeypatch, track_ids=list(known), track=known.__getitem__)
+        pretend(track_ids=list(known), track=known.__getitem__)
         with pytest.raises(InputError, match="none of the 1 recordings of any are here; run: levada corpus get any"):
             load_corpus("mirdata:any", labels="stems", home=tmp_path)
 

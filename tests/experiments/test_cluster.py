@@ -86,8 +86,10 @@ class Pretended:
 
 @pytest.fixture
 def pretended(monkeypatch):
-    def begin(**has):
+    def begin(*, poll_s=None, **has):
         ray = Pretended(**has)
+        if poll_s is not None:
+            monkeypatch.setattr(cluster, "POLL_S", poll_s)
         monkeypatch.setitem(sys.modules, "ray", ray)
         return ray
 
@@ -195,18 +197,16 @@ class TestHandingOut:
         assert ray.cancelled == left
         assert len(left) == 5
 
-    def test_a_cluster_that_grows_gets_more(self, pretended, monkeypatch):
-        ray = pretended(cores=1)
-        monkeypatch.setattr(cluster, "POLL_S", 1e-9)
+    def test_a_cluster_that_grows_gets_more(self, pretended):
+        ray = pretended(cores=1, poll_s=1e-9)
         results = cluster.parallel_map(square, range(100), address="auto")
         next(results)
         ray.resources["CPU"] = 4
         assert len(list(results)) == 99
         assert ray.most == 8
 
-    def test_a_cluster_that_is_gone_is_waited_for(self, pretended, monkeypatch, caplog):
-        ray = pretended(cores=1)
-        monkeypatch.setattr(cluster, "POLL_S", 1e-9)
+    def test_a_cluster_that_is_gone_is_waited_for(self, pretended, caplog):
+        ray = pretended(cores=1, poll_s=1e-9)
         results = cluster.parallel_map(square, range(10), address="auto")
         next(results)
         del ray.resources["CPU"]
@@ -284,9 +284,11 @@ class TestWhatGoesWrong:
         with pytest.raises(InputError, match="needs 2000 MB, and no machine of the Ray cluster has more than 1000 MB"):
             list(cluster.parallel_map(square, [1], address="auto", memory_mb=2000))
 
-    def test_a_connection_that_is_lost(self, pretended, monkeypatch):
-        ray = pretended()
-        monkeypatch.setattr(ray, "wait", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("reset")))
+    def test_a_connection_that_is_lost(self, pretended):
+        def reset(*_, **__):
+            raise ConnectionError("reset")
+
+        pretended().wait = reset
         with pytest.raises(InputError, match=r"lost on the way \(reset\)"):
             list(cluster.parallel_map(square, [1], address="auto"))
 

@@ -126,19 +126,24 @@ class TestRun:
 
 
 class TestFailures:
-    def rival(self, monkeypatch, fails_on):
-        heard = []
+    @pytest.fixture
+    def external(self, monkeypatch):
+        """Let the external tracker fail on some recordings, by their number."""
 
-        def find(_samples, _rate):
-            heard.append(len(heard))
-            if heard[-1] in fails_on:
-                raise ZeroDivisionError("alas")
-            return Beats(np.arange(0.5, 12, 0.5))
+        def let(fails_on):
+            numbers = iter(range(100))
 
-        monkeypatch.setitem(EXTERNAL, "librosa", lambda: ExternalTracker("librosa", find, identity="mine"))
+            def find(_samples, _rate):
+                if next(numbers) in fails_on:
+                    raise ZeroDivisionError("alas")
+                return Beats(np.arange(0.5, 12, 0.5))
 
-    def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, monkeypatch, tmp_path):
-        self.rival(monkeypatch, {0})
+            monkeypatch.setitem(EXTERNAL, "librosa", lambda: ExternalTracker("librosa", find, identity="mine"))
+
+        return let
+
+    def test_a_tracker_that_crashes_on_one_recording_is_scored_on_the_rest(self, plans, external, tmp_path):
+        external({0})
         job = plans("pretrained", external=("librosa",), test=0.6)[-1]
         failed, scored = write_run(tmp_path, run(job)).scores
         assert failed["error"] == "ZeroDivisionError: alas"
@@ -146,8 +151,8 @@ class TestFailures:
         assert scored["error"] == ""
         assert scored["beat_f"] >= 0
 
-    def test_one_that_crashes_on_all_of_them_has_no_scores(self, plans, monkeypatch):
-        self.rival(monkeypatch, {0, 1})
+    def test_one_that_crashes_on_all_of_them_has_no_scores(self, plans, external):
+        external({0, 1})
         job = plans("pretrained", external=("librosa",), test=0.6)[-1]
         with pytest.raises(InputError, match="none of 2 recordings could be scored"):
             run(job)

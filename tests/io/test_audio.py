@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ def tone(seconds: float = 2.0, rate: int = 44100, hz: float = 440) -> np.ndarray
 
 
 @pytest.fixture
-def no_decoders(no_ffmpeg: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    monkeypatch.setitem(sys.modules, "av", None)
+def no_decoders(no_ffmpeg: None, hide_module: Callable[..., None]) -> None:  # noqa: ARG001
+    hide_module("av")
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(1, 8000), (2, 44100), (8, 48000), (1, 192000)])

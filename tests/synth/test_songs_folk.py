@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,15 @@ def quarters(text: str) -> list[tuple[float, float, int]]:
     return [(4 * start / WHOLE, 4 * length / WHOLE, midi) for start, length, midi in read_abc(text).notes]
 
 
-def song_of(text: str, monkeypatch: pytest.MonkeyPatch) -> folk.Song:
-    monkeypatch.setattr(folk, "_texts", lambda: {"mine": text})
-    return read_tune("mine")
+@pytest.fixture
+def song_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], folk.Song]:
+    """The song of a text in ABC, as if it were one of the library's."""
+
+    def read(text: str) -> folk.Song:
+        monkeypatch.setattr(folk, "_texts", lambda: {"mine": text})
+        return read_tune("mine")
+
+    return read
 
 
 @pytest.mark.parametrize(
@@ -97,9 +104,9 @@ def test_what_is_not_read_is_refused(text: str, said: str) -> None:
         read_abc(text)
 
 
-def test_a_jig_has_two_beats_and_a_pickup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jig_has_two_beats_and_a_pickup(song_of: Callable[[str], folk.Song]) -> None:
     text = tune("D|GAB c2d|efg G2A|BAG D2E|G3 G2:|", metre="6/8", key="G", more="L:1/8\nQ:3/8=96\n")
-    song = song_of(text, monkeypatch)
+    song = song_of(text)
     assert (song.metre, song.compound, song.first, song.beats, song.tempo_bpm) == (2, True, 2, 9, 96)
     melody = song.parts["melody"]
     assert melody[0].beat == pytest.approx(2 / 3)
@@ -114,8 +121,8 @@ def test_a_jig_has_two_beats_and_a_pickup(monkeypatch: pytest.MonkeyPatch) -> No
     [("2/4", "C2", 2, False), ("3/4", "C3", 3, False), ("C", "C4", 4, False), ("C|", "C4", 2, False),
      ("9/8", "C9/2", 3, True), ("12/8", "C6", 4, True)],
 )  # fmt: skip
-def test_metres(metre: str, bar: str, beats: int, compound: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    song = song_of(tune(f"|: {f'{bar} | ' * 6}:|", metre=metre), monkeypatch)
+def test_metres(metre: str, bar: str, beats: int, compound: bool, song_of: Callable[[str], folk.Song]) -> None:
+    song = song_of(tune(f"|: {f'{bar} | ' * 6}:|", metre=metre))
     assert (song.metre, song.compound, song.first, song.beats) == (beats, compound, 1, 6 * beats)
     assert [note.beat for note in song.parts["melody"]] == [beats * n for n in range(6)]
 
@@ -131,9 +138,9 @@ def test_metres(metre: str, bar: str, beats: int, compound: bool, monkeypatch: p
         (tune("C4|" * 6, metre="x/0"), "x/0"),
     ],
 )
-def test_unusable_tunes_are_refused(text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_tunes_are_refused(text: str, said: str, song_of: Callable[[str], folk.Song]) -> None:
     with pytest.raises(InputError, match=said):
-        song_of(text, monkeypatch)
+        song_of(text)
     assert not folk._readable(text)
 
 
