@@ -33,10 +33,6 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     path : path-like
         What errors name.
 
-    Returns
-    -------
-    BeatAnnotation
-
     Raises
     ------
     InputError
@@ -54,7 +50,7 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     marks = _in_order(marks, layer, notes, path)
     read = read_positions(marks, convention, layer.unit, path)
     notes += [*read.notes, *_crosses(marks)]
-    kept = _kept(marks, limits, notes, path)
+    kept = _kept_indices(marks, limits, notes, path)
     sure = [sure for i in kept if (sure := marks[i].confidence) is not None]
     return BeatAnnotation(
         Beats(
@@ -89,11 +85,11 @@ def _in_order(marks: list[Marker], layer: Layer, notes: list[str], path: str | P
             notes.append("its beats are not in order of time: they were sorted")
         marks = ordered
     for before, mark in pairwise(marks):
-        there = f"in {layer.unit} {before.line}" if before.line is not None else "before"
+        previous = f"in {layer.unit} {before.line}" if before.line is not None else "before"
         if mark.time_s == before.time_s:
-            raise label_error(f"{mark.time_s:g} s is the same beat as {there}", path, mark, layer.unit)
+            raise label_error(f"{mark.time_s:g} s is the same beat as {previous}", path, mark, layer.unit)
         if mark.time_s < before.time_s:
-            earlier = f"{mark.time_s:g} s comes before {before.time_s:g} s {there}: beats must be in order"
+            earlier = f"{mark.time_s:g} s comes before {before.time_s:g} s {previous}: beats must be in order"
             raise label_error(earlier, path, mark, layer.unit)
     if marks[0].time_s < -BEFORE_S:
         what = f"{marks[0].time_s:g} s: a beat cannot come before the recording starts"
@@ -101,7 +97,7 @@ def _in_order(marks: list[Marker], layer: Layer, notes: list[str], path: str | P
     return marks
 
 
-def _kept(marks: list[Marker], limits: list[Marker], notes: list[str], path: str | Path) -> list[int]:
+def _kept_indices(marks: list[Marker], limits: list[Marker], notes: list[str], path: str | Path) -> list[int]:
     """Return the indices of beats after the start of the recording and inside the regions to use."""
     kept = [i for i, mark in enumerate(marks) if mark.time_s >= 0]
     if len(kept) < len(marks):

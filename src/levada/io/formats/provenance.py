@@ -52,7 +52,7 @@ def provenance_comment(provenance: Mapping[str, str] | None) -> str:
 
     Examples
     --------
-    >>> mark({"version": "1.0", "model": "base", "identity": "0123456789abcdef"})
+    >>> provenance_comment({"version": "1.0", "model": "base", "identity": "0123456789abcdef"})
     'written by levada 1.0, model base (0123456789ab), content 0000000000000000'
     """
     if not provenance:
