@@ -16,13 +16,13 @@ SECONDS = 300
 
 
 def activations(seconds: int) -> np.ndarray:
-    """Beats of a band around 115 bpm that drifts and is not always heard, at 100 frames a second."""
+    """Beats of a band around 115 bpm that drifts and is not always played, at 100 frames a second."""
     rng = np.random.default_rng(0)
     frames = np.arange(100 * seconds) / 100
     phase = np.cumsum(1.9 + 0.2 * np.sin(frames / 40)) / 100
-    heard = rng.uniform(size=int(phase[-1]) + 2) > 0.1
+    played = rng.uniform(size=int(phase[-1]) + 2) > 0.1
     distance = (phase - np.round(phase)) / 0.04
-    beat = 0.85 * np.exp(-0.5 * distance**2) * heard[np.round(phase).astype(int)]
+    beat = 0.85 * np.exp(-0.5 * distance**2) * played[np.round(phase).astype(int)]
     downbeat = 0.7 * beat * (np.round(phase) % 4 == 0)
     return np.clip(np.stack([beat, downbeat], axis=1) + rng.uniform(0, 0.05, (len(frames), 2)), 0, 1)
 

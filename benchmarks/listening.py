@@ -1,4 +1,4 @@
-"""Listening checks by numbers: does what we render resemble what was recorded? `python benchmarks/listening.py`.
+"""Statistics of rendered audio beside those of recordings: `python benchmarks/listening.py`.
 
 Spectra, onsets and levels of rendered pieces beside those of the recordings in `../shared/real`, in Markdown. The
 renders are of traditions and kit styles as they ship, ten seeds each. A check and not a target: these are the
@@ -148,14 +148,14 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 def row(group: str, real: list[Heard], ours: list[Heard]) -> str:
     """A group in the table of figures: real and rendered, bold where all renders lie on one side of the real mean."""
-    theirs = np.array([heard.thirds_db for heard in real])
-    mine = np.array([heard.thirds_db for heard in ours])
+    theirs = np.array([sound.thirds_db for sound in real])
+    mine = np.array([sound.thirds_db for sound in ours])
     centre = theirs.mean(axis=0)
     others = [apart(one, (theirs.sum(axis=0) - one) / (len(theirs) - 1)) for one in theirs] if len(real) > 1 else []
     cells = [f"{apart(mine.mean(axis=0), centre):.1f}", spread([apart(one, centre) for one in mine])]
     cells.append(spread(others) if others else "–")
     for name in FIGURES:
-        there, here = ([float(getattr(heard, name)) for heard in side] for side in (real, ours))
+        there, here = ([float(getattr(sound, name)) for sound in side] for side in (real, ours))
         outside = not min(here) <= np.mean(there) <= max(here)
         cells.append(f"{spread(there)} → {f'**{spread(here)}**' if outside else spread(here)}")
     return f"| {group} | {' | '.join(cells)} |"

@@ -1,9 +1,9 @@
-"""Networks and floors on real recordings, before and after adaptation: `python benchmarks/real.py`.
+"""Networks and baselines on real recordings, before and after adaptation: `python benchmarks/real.py`.
 
 Reads `../shared/real` in place and prints tables in Markdown, each as soon as it is there. Everything stands before the
 same decoder, and every model is scored on recordings, or stretches of one, that gave it no labels; [ ] is a 95 %
-interval over recordings, seeds and draws. The floors: the beats of spectral flux with bars as the decoder found them,
-with bars of four in the phase of its bass onsets, and with bars in any phase (the mean over all of them).
+interval over recordings, seeds and draws. The baselines: the beats of spectral flux with bars as the decoder found
+them, with bars of four in the phase of its bass onsets, and with bars in any phase (the mean over all of them).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +44,7 @@ SCORES = {
     "position_cmlt": "CMLt with positions",
 }
 BEST = "finetune+augment"
-TAUGHT = 5  # songs of a group that labels are drawn from
+LABELLED = 5  # songs of a group that labels are drawn from
 Spans = tuple[tuple[float, float], ...]
 THRESHOLDS = np.arange(0.02, 0.98, 0.04)
 
@@ -59,19 +59,19 @@ class Song:
 
     def scores(self, estimate: Beats, *, since_s: float = 0.0) -> dict[str, float]:
         """Scores where it is annotated, and whether the estimate has its metre or is half a bar off."""
-        right, heard, spans_s = self.annotated(estimate, since_s=since_s)
-        found = beat_scores(right, heard, spans_s=spans_s, duration_s=self.track.duration_s)
-        ones = places(right, heard)
+        right, predicted, spans_s = self.annotated(estimate, since_s=since_s)
+        found = beat_scores(right, predicted, spans_s=spans_s, duration_s=self.track.duration_s)
+        ones = places(right, predicted)
         half = ones[self.metre // 2] / max(1, ones.sum()) if self.metre % 2 == 0 else 0.0
-        return found | {"metre": float(metre(heard) == self.metre), "half": float(half > 0.5)}
+        return found | {"metre": float(metre(predicted) == self.metre), "half": float(half > 0.5)}
 
     def annotated(self, estimate: Beats, *, since_s: float = 0.0) -> tuple[Beats, Beats, Spans]:
         """Reference and estimate from a time on, and the spans that are annotated, half a beat longer at their ends."""
         right = self.track.beats().between(since_s, math.inf)
         spans_s = with_margins(right, duration_s=self.track.duration_s)
-        heard = [estimate.between(*span) for span in spans_s]
+        predicted = [estimate.between(*span) for span in spans_s]
         times, positions = (
-            np.concatenate(parts) for parts in zip(*((b.times_s, b.positions) for b in heard), strict=True)
+            np.concatenate(parts) for parts in zip(*((b.times_s, b.positions) for b in predicted), strict=True)
         )
         return right, Beats(times, positions), spans_s
 
@@ -81,10 +81,10 @@ def metre(beats: Beats) -> int:
     return next(iter(beats.metres), 0)
 
 
-def places(right: Beats, heard: Beats) -> np.ndarray:
-    """How many of the downbeats that are heard fall on each beat of the bar; the last number: on none."""
+def places(right: Beats, predicted: Beats) -> np.ndarray:
+    """How many of the downbeats that are predicted fall on each beat of the bar; the last number: on none."""
     counts = np.zeros(int(right.positions.max()) + 1, np.int64)
-    for time_s in heard.downbeats_s:
+    for time_s in predicted.downbeats_s:
         nearest = int(np.abs(right.times_s - time_s).argmin())
         hit = abs(right.times_s[nearest] - time_s) <= 0.07
         counts[right.positions[nearest] - 1 if hit else -1] += 1
@@ -105,25 +105,25 @@ def songs(group: str) -> list[Song]:
 @cache
 def tracker(model: str) -> NetworkTracker:
     """A model as it is."""
-    return load_tracker(model)
+    return load_tracker(model).backend
 
 
 @cache
 def activations(model: str, song: Song) -> np.ndarray:
-    """What a model hears."""
-    return tracker(model).hear([song.bands])
+    """Activations of a model."""
+    return tracker(model).predict([song.bands])
 
 
 @cache
-def untaught(model: str, song: Song) -> Beats:
-    """What the decoder makes of it."""
+def pretrained(model: str, song: Song) -> Beats:
+    """Beats of a model that is not adapted."""
     return tracker(model).decode(activations(model, song))
 
 
-def floors(heard: np.ndarray, beats: Beats) -> dict[str, list[Beats]]:
+def baselines(predicted: np.ndarray, beats: Beats) -> dict[str, list[Beats]]:
     """What takes no learning: the beats of flux with other ones; several estimates where chance decides."""
     frames = np.rint(beats.times_s * float(GRID.fps)).astype(int)[:, None] + np.arange(-3, 4)
-    bass = heard[:, 1][frames.clip(0, len(heard) - 1)].max(axis=1)
+    bass = predicted[:, 1][frames.clip(0, len(predicted) - 1)].max(axis=1)
     phase = int(np.argmax([bass[first::4].mean() if len(bass) > first else 0.0 for first in range(4)]))
     index = np.arange(len(beats))
 
@@ -176,8 +176,8 @@ def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
     table, lines = Table(), list[str]()
     for model in names(wanted):
         for song in songs(group):
-            beats = untaught(model, song)
-            estimates = floors(activations(model, song), beats) if model == FLUX else {label(model): [beats]}
+            beats = pretrained(model, song)
+            estimates = baselines(activations(model, song), beats) if model == FLUX else {label(model): [beats]}
             for row, each in estimates.items():
                 table.add(row, song, *each)
             lines.append(diagnosis(song, label(model), beats))
@@ -188,14 +188,14 @@ def zero(group: str, wanted: argparse.Namespace) -> Iterator[str]:
 
 
 def diagnosis(song: Song, model: str, beats: Beats) -> str:
-    """A row on one recording: tempo and metre as heard and (as annotated), and where the ones fall."""
-    right, heard, spans_s = song.annotated(beats)
-    scores, ones = song.scores(beats), places(right, heard)
+    """A row on one recording: tempo and metre as predicted and (as annotated), and where the ones fall."""
+    right, predicted, spans_s = song.annotated(beats)
+    scores, ones = song.scores(beats), places(right, predicted)
     beat = [*map(str, range(1, len(ones))), "none"]
     fall = ", ".join(f"{name}: {n}" for name, n in zip(beat, ones.tolist(), strict=True) if n)
-    tempo, told = f"{heard.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(heard)} ({song.metre})"
-    figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {told} | {fall}"
-    return f"| {song.track.id} | {model} | {figures} | {error_type(right, heard, spans_s=spans_s)} |"
+    tempo, metres = f"{predicted.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(predicted)} ({song.metre})"
+    figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {metres} | {fall}"
+    return f"| {song.track.id} | {model} | {figures} | {error_type(right, predicted, spans_s=spans_s)} |"
 
 
 def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:
@@ -203,15 +203,15 @@ def alone(group: str, wanted: argparse.Namespace) -> Iterator[str]:
     if len(songs(group)) < 2:
         return
     lines = ["| model | beat F | beat F over flux | downbeat F | downbeat F over flux |", "|---" * 5 + "|"]
-    floor: list[list[float]] = []
+    baseline: list[list[float]] = []
     for model in names(wanted):
         peaks = [
             [song.scores(pick_peaks(activations(model, song), fps=GRID.fps, threshold=t)) for t in THRESHOLDS]
             for song in songs(group)
         ]
         values = [unseen(np.array([[at[name] for at in row] for row in peaks])) for name in ("beat_f", "downbeat_f")]
-        floor, cells = floor or values, [label(model)]
-        for mine, theirs in zip(values, floor, strict=True):
+        baseline, cells = baseline or values, [label(model)]
+        for mine, theirs in zip(values, baseline, strict=True):
             over = paired_interval(mine, theirs, bounds=(0, 1))
             cells += [interval(mine, [song.track.id for song in songs(group)]), "–" if theirs is mine else str(over)]
         lines.append(f"| {' | '.join(cells)} |")
@@ -242,13 +242,13 @@ def _adaptation(
 ) -> Iterator[str]:
     known, table = songs(group), Table()
     several = len(known) > 1
-    if several and len(known) <= TAUGHT:  # too few to learn from some
+    if several and len(known) <= LABELLED:  # too few to learn from some
         return
     for seed in range(wanted.seeds):
         order = np.random.default_rng(seed).permutation(len(known))
         if several:
-            scored, since_s, hints = [known[i] for i in order[TAUGHT:]], 0.0, None
-            pool = [known[i].track for i in order[:TAUGHT]]
+            scored, since_s, hints = [known[i] for i in order[LABELLED:]], 0.0, None
+            pool = [known[i].track for i in order[:LABELLED]]
             drawn = {f"{m:g} min": sample(pool, minutes=m, seed=np.random.default_rng(seed)) for m in wanted.minutes}
         else:
             scored, (since_s, spans) = list(known), first_half(known[0])
@@ -257,7 +257,7 @@ def _adaptation(
         for model in names(wanted):
             if several or not seed:
                 for song in scored:
-                    table.add(f"{label(model)}, no labels", song, untaught(model, song), since_s=since_s, seed=seed)
+                    table.add(f"{label(model)}, no labels", song, pretrained(model, song), since_s=since_s, seed=seed)
                     if hinted and hints is not None and model != FLUX:
                         beats = tracker(model).decode(activations(model, song), hints=hints)
                         table.add(f"{label(model)}, labels as hints", song, beats, since_s=since_s, seed=seed)
@@ -267,8 +267,12 @@ def _adaptation(
                     made, took_s = adapted(strategy, spans, load(find_folder(model)), seed)
                     table.seconds.setdefault(row, []).append(took_s)
                     for song in scored:
-                        table.add(row, song, made.decode(made.hear([song.bands])), since_s=since_s, seed=seed)
-    how = f"labels of {TAUGHT} songs, the other {len(known) - TAUGHT} scored" if several else "labels of the first half"
+                        table.add(row, song, made.decode(made.predict([song.bands])), since_s=since_s, seed=seed)
+    how = (
+        f"labels of {LABELLED} songs, the other {len(known) - LABELLED} scored"
+        if several
+        else "labels of the first half"
+    )
     yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
 
 
@@ -276,8 +280,8 @@ def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> t
     """A tracker adapted with a strategy's own settings, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        made = STRATEGIES[strategy](spans, base=base, folder=folder, settings=DEFAULTS[strategy].seeded(seed))
-    return tracker_of(made, name=strategy), time.perf_counter() - began
+        made = STRATEGIES[strategy](spans, base=base, folder=folder, settings=replace(DEFAULTS[strategy], seed=seed))
+    return tracker_of(made, name=strategy).backend, time.perf_counter() - began
 
 
 def first_half(song: Song) -> tuple[float, list[Span]]:
@@ -334,11 +338,11 @@ def picture(song: Song, model: str, path: Path) -> None:
     until_s, spans = first_half(song)
     after = f"after, from the labels of the first {until_s:.0f} s"
     panels = []
-    for title, heard in (
+    for title, network in (
         ("before", tracker(model)), (after, adapted(BEST, spans, load(find_folder(model)), 0)[0]),
     ):  # fmt: skip
-        found = heard.hear([song.bands])
-        panels.append(Panel(title, found, heard.decode(found)))
+        found = network.predict([song.bands])
+        panels.append(Panel(title, found, network.decode(found)))
     reference, end_s = song.track.beats(), song.track.duration_s
     plot_activations(path, panels, reference=reference, start_s=until_s, end_s=end_s, force=True)
 

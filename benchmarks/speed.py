@@ -4,7 +4,7 @@
     python benchmarks/speed.py --peers PYTHON       # madmom and librosa of another environment, in the same run
 
 Every figure is the best of a few runs, each in a process of its own, so that memory is that process's alone; what is
-said of one core is CPU time with one thread. All audio is rendered here. Prints a table for `benchmarks/RESULTS.md`.
+stated for one core is CPU time with one thread. All audio is rendered here. Prints a table for `benchmarks/RESULTS.md`.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def network(folder: Path) -> float:
     from levada.beat_tracking.spectrogram import log_spectrogram
 
     bands = log_spectrogram(np.load(folder / "song.npy")[None], 44100)
-    tracker = load_tracker("base")
-    return best_of(lambda: tracker.hear([bands]))
+    tracker = load_tracker("base").backend
+    return best_of(lambda: tracker.predict([bands]))
 
 
 def network_madmom(folder: Path) -> float:
@@ -214,9 +214,9 @@ def run(command: list[str], *, threads: int | None = None, runs: int = 1) -> Run
             errors.seek(0)
             if process.returncode:
                 raise Failed(f"{' '.join(command[-3:])}: {errors.read().decode()[-2000:]}")
-            said = out.read().decode().strip().splitlines()
+            lines = out.read().decode().strip().splitlines()
         unit = 1 if sys.platform == "darwin" else 1024
-        inner = json.loads(said[-1]) if said and "--inside" in command else None
+        inner = json.loads(lines[-1]) if lines and "--inside" in command else None
         cpu = usage.ru_utime + usage.ru_stime
         every.append(Run(wall, cpu, usage.ru_maxrss * unit / 1e6, float("nan") if inner is None else inner))
     fastest = min(every, key=lambda one: one.wall_s)
@@ -237,15 +237,15 @@ class Bench:
 
     def beside(self, name: str, say: Callable[[Run], str], **options: Any) -> str:
         """What each peer needs for the same, in words."""
-        said = []
+        lines = []
         for peer, python in self.peers.items():
             if f"{name}_{peer}" in INSIDE:
                 try:
-                    said.append(f"{peer} {say(self.inside(f'{name}_{peer}', python=python, **options))}")
+                    lines.append(f"{peer} {say(self.inside(f'{name}_{peer}', python=python, **options))}")
                 except Failed as failure:
                     print(failure, file=sys.stderr)
-                    said.append(f"{peer} failed")
-        return "; ".join(said)
+                    lines.append(f"{peer} failed")
+        return "; ".join(lines)
 
 
 Row = tuple[str, ...]  # what, figure, target, verdict, memory, peers
@@ -343,8 +343,8 @@ def found_peers(pythons: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for python in pythons:
         for peer in ("madmom", "librosa"):
-            asked = subprocess.run([python, "-c", f"import {peer}"], capture_output=True, check=False)
-            if asked.returncode == 0:
+            tried = subprocess.run([python, "-c", f"import {peer}"], capture_output=True, check=False)
+            if tried.returncode == 0:
                 found.setdefault(peer, python)
     return found
 

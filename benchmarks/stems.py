@@ -1,4 +1,4 @@
-"""Separators before and after adaptation, on instruments and rooms never heard: `python benchmarks/stems.py`.
+"""Separators before and after adaptation, on other instruments and rooms: `python benchmarks/stems.py`.
 
 - `rendered`: songs of a tradition, each with instruments, players and a room of its own; labels are of other songs.
 - `fonts`: the same played by a SoundFont that no model was trained on.
@@ -11,7 +11,7 @@ paired difference to plain NMF of the same minutes, seconds and peak memory of e
 so that a stopped run goes on, and a run of other parts adds to the tables: `--only rendered --traditions candombe
 --minutes 1.5 --seeds 0` takes minutes.
 
-No exam leaks into what is learnt: seeds differ, no two stems are the same file, and it is printed how alike the most
+No test song is in the labels: seeds differ, no two stems are the same file, and it is printed how alike the most
 alike stems of one instrument on both sides sound, beside the two halves of one stem: one instrument in one room.
 """
 
@@ -51,17 +51,17 @@ from levada.synth.traditions import read_tradition
 
 SETS = {"rendered": "synthesised", "fonts": "TimGM6mb.sf2", "same": "synthesised"}
 STRATEGIES = ("nmf", "nmf-conv", "scratch", "finetune", "finetune+augment")
-TAUGHT, ASKED = 20_000, 90_000  # seeds of songs with labels, and of songs to be taken apart
+LABELLED, SCORED = 20_000, 90_000  # seeds of songs with labels, and of songs to be separated
 REAL = Path(__file__).parents[2] / "shared" / "real" / "mdb_drums" / "full_mixes"
 COLUMNS = (
     "set", "tradition", "minutes", "seed", "model", "song", "instrument", "si_sdr_i", "sdr_i", "seconds", "megabytes",
 )  # fmt: skip
-UNHEARD_DB = -40.0  # below the loudest moment of a stem
+INAUDIBLE_DB = -40.0  # below the loudest moment of a stem
 ALIKE_HZ = 44100
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=[*SETS, "real", "speed"], choices=[*SETS, "real", "speed"])
     parser.add_argument("--traditions", nargs="+", default=["bateria", "candombe"])
@@ -86,15 +86,15 @@ def rendered(part: str, given: argparse.Namespace) -> None:
     for tradition in given.traditions:
         for seed in given.seeds:
             with tempfile.TemporaryDirectory() as place:
-                taught, asked = _songs(part, tradition, seed, Path(place), max(given.minutes))
+                labelled, scored = _songs(part, tradition, seed, Path(place), max(given.minutes))
                 if part != "same":
-                    _no_leak(taught, asked, given.model, seed)
+                    _no_leak(labelled, scored, given.model, seed)
                 else:
-                    taught, asked = (
-                        _half(taught, Path(place) / name, at) for at, name in enumerate(("first", "second"))
+                    labelled, scored = (
+                        _half(labelled, Path(place) / name, at) for at, name in enumerate(("first", "second"))
                     )
                 for minutes in (0.0, *given.minutes):
-                    _cell(part, tradition, minutes, seed, taught, asked, given)
+                    _cell(part, tradition, minutes, seed, labelled, scored, given)
         _table(part, tradition, given)
 
 
@@ -103,7 +103,7 @@ def _songs(
 ) -> tuple[Corpus[Multitrack], Corpus[Multitrack]]:
     found, length_s = [], 60 if part == "same" else 30
     songs = 12 if part == "same" else max(3, round(60 * minutes / length_s) + 1)
-    for name, first, count, each_s in (("taught", TAUGHT, songs, length_s), ("asked", ASKED, 8, 15)):
+    for name, first, count, each_s in (("labelled", LABELLED, songs, length_s), ("scored", SCORED, 8, 15)):
         render_corpus(
             place / name, read_tradition(tradition), minutes=count * each_s / 60, recordings=count,
             seed=first + seed, sounds=SETS[part], multitrack=True,
@@ -124,26 +124,28 @@ def _half(corpus: Corpus[Multitrack], folder: Path, at: int) -> Corpus[Multitrac
     return load_corpus(folder, labels="stems")
 
 
-def _no_leak(taught: Corpus[Multitrack], asked: Corpus[Multitrack], model: str, seed: int) -> None:
+def _no_leak(labelled: Corpus[Multitrack], scored: Corpus[Multitrack], model: str, seed: int) -> None:
     """No file is on both sides, nor known to the base; seeds that draw instruments, players and rooms differ."""
-    both = {digest for song in taught.tracks for digest in song.stem_hashes}
-    other = {digest for song in asked.tracks for digest in song.stem_hashes}
+    both = {digest for song in labelled.tracks for digest in song.stem_hashes}
+    other = {digest for song in scored.tracks for digest in song.stem_hashes}
     base = stem_weights(model)
-    assert not both & other, "a stem is in the labels and in the exam"
+    assert not both & other, "a stem is in the labels and in the test set"
     assert not base.card.trained_on.keys() & (both | other), "the base was trained on a stem of these"
-    assert base.training.get("seed", 0) not in (TAUGHT + seed, ASKED + seed), "the base heard the same draws"
-    across, within = _alike(taught.tracks, asked.tracks)
+    assert base.training.get("seed", 0) not in (LABELLED + seed, SCORED + seed), (
+        "the base was trained on the same draws"
+    )
+    across, within = _alike(labelled.tracks, scored.tracks)
     print(
-        f"no leak: the most alike stems of one instrument differ by {across:.1f} dB between labels and exam, "
+        f"no leak: the most alike stems of one instrument differ by {across:.1f} dB between labels and test set, "
         f"the halves of one stem by {within:.1f} dB",
         file=sys.stderr,
     )
 
 
-def _alike(taught: Sequence[Multitrack], asked: Sequence[Multitrack]) -> tuple[float, float]:
+def _alike(labelled: Sequence[Multitrack], scored: Sequence[Multitrack]) -> tuple[float, float]:
     """How far apart mean spectra are: the closest across the sides, mean over instruments, and halves of one stem."""
     sides, halves = [], []
-    for songs in (taught, asked):
+    for songs in (labelled, scored):
         spectra = defaultdict(list)
         for song in songs:
             stems, _ = song.read(song.instruments, rate=ALIKE_HZ)
@@ -166,8 +168,8 @@ def _spectrum(stem: np.ndarray) -> np.ndarray | None:
     spectra = transform.forward(stem)
     power = transform.to_bands(spectra.real**2 + spectra.imag**2)
     loud = power.sum(1)
-    heard = power[loud > 10 ** (UNHEARD_DB / 10) * loud.max(initial=0)]
-    return None if not len(heard) else 10 * np.log10(heard.mean(0) + 1e-6 * heard.mean())
+    audible = power[loud > 10 ** (INAUDIBLE_DB / 10) * loud.max(initial=0)]
+    return None if not len(audible) else 10 * np.log10(audible.mean(0) + 1e-6 * audible.mean())
 
 
 def _apart(one: np.ndarray | None, other: np.ndarray | None) -> float:
@@ -180,8 +182,8 @@ def _cell(
     tradition: str,
     minutes: float,
     seed: int,
-    taught: Corpus[Multitrack],
-    asked: Corpus[Multitrack],
+    labelled: Corpus[Multitrack],
+    scored: Corpus[Multitrack],
     given: argparse.Namespace,
 ) -> None:
     """Adapt with one budget in every way, and score."""
@@ -189,7 +191,7 @@ def _cell(
     wanted = [name for name in (given.strategies if minutes else [given.model]) if name not in done]
     if not wanted:
         return
-    spans = sample(taught.tracks, minutes=minutes, seed=np.random.default_rng(seed)) if minutes else []
+    spans = sample(labelled.tracks, minutes=minutes, seed=np.random.default_rng(seed)) if minutes else []
     separators: dict[str, SeparatorLike] = {}
     costs: dict[str, tuple[float, float]] = {}
     for name in wanted:
@@ -200,7 +202,7 @@ def _cell(
         cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
     bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
-    found = evaluate_stems(asked.tracks, separators, oracle=ORACLE in bounds, processes=1)
+    found = evaluate_stems(scored.tracks, separators, oracle=ORACLE in bounds, processes=1)
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
         writer = csv.writer(file)
@@ -221,10 +223,10 @@ def _forget_peak() -> None:
 def _peak_mb() -> float:
     """The most memory this process took, since it was forgotten."""
     try:
-        told = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+        peak_kb = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return float(told) / 1024
+    return float(peak_kb) / 1024
 
 
 def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given: argparse.Namespace) -> SeparatorLike:
@@ -237,7 +239,7 @@ def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given:
 
 
 def _pretrained(tradition: str, model: str) -> SeparatorLike:
-    """The base, told who plays."""
+    """The base, given the instruments that play."""
     base = stem_weights(model)
     voices = stem_names(read_tradition(tradition))
     known = {name: voice for name, voice in voices.items() if voice in base.net.instruments}
@@ -271,7 +273,7 @@ REAL_INSTRUMENTS = {
     f"{song}/stem_{number:02}": name for song, names in MDB.items() for number, name in enumerate(names, start=1)
 }
 """MDB's stems have no names. The drums are the stem that the drum track of the same song resembles, the bass the one
-below 100 Hz; guitars, keyboards and voices are not told apart."""
+below 100 Hz; guitars, keyboards and voices are not distinguished."""
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

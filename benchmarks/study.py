@@ -2,7 +2,7 @@
 
 Runs one grid of short fine-tunings on a rendered tradition twice, each time in a folder of its own: one run after the
 other, and two at once. Everything counts but the rendering: looking up models, laying out the grid, starting processes,
-writing folders. Only an idle machine tells the truth; the load before each is printed beside it.
+writing folders. Only times of an idle machine are valid; the load before each is printed beside it.
 """
 
 from __future__ import annotations

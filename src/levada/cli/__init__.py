@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -58,19 +59,12 @@ def _options(
     terminal.set_dated(False)
 
 
-app.command(cls=WithFormats)(track.track)
-app.command()(separate.separate)
-app.command()(adapt.adapt)
-app.command()(evaluate.evaluate)
-app.command(cls=WithFormats)(convert.convert)
-app.command()(select.select)
-app.command()(render.render)
-app.command()(remix.remix)
-app.command()(study.study)
-app.command()(report.report)
-app.command()(pretrain.pretrain)
-app.command()(export.export)
-app.command()(demo.demo)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(track.track, separate.separate, adapt.adapt, evaluate.evaluate, convert.convert, select.select, render.render),
+    *(remix.remix, study.study, report.report, pretrain.pretrain, export.export, demo.demo),
+)
+for _command in COMMANDS:
+    app.command(cls=WithFormats if _command in (track.track, convert.convert) else None)(_command)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(traditions.app, name="traditions")
 app.command()(models.models)

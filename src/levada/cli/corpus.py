@@ -33,14 +33,8 @@ def corpus_check(
         report = opened.check()
     if as_json:
         problems = [{**vars(problem), "path": problem.path and str(problem.path)} for problem in report.problems]
-        terminal.print_json(
-            {
-                "corpus": report.name,
-                "labels": opened.labels,
-                "recordings": [*map(vars, report.rows)],
-                "problems": problems,
-            }
-        )
+        facts = {"corpus": report.name, "labels": opened.labels}
+        terminal.print_json({**facts, "recordings": [*map(vars, report.rows)], "problems": problems})
     else:
         terminal.print_corpus(opened, report)
     if not report.ok:

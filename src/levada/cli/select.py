@@ -55,10 +55,14 @@ def select(
             progress=progress,
         )  # fmt: skip
     if as_json:
-        rows = [{"audio": str(one.track.audio), **row} for one, row in zip(choices, _rows(choices), strict=True)]
-        terminal.print_json({"pool": pool, "scheme": scheme, "model": tracker.name, "seed": seed, "choices": rows})
+        facts = [{"audio": str(one.track.audio), **row} for one, row in zip(choices, _rows(choices), strict=True)]
+        terminal.print_json({"pool": pool, "scheme": scheme, "model": tracker.name, "seed": seed, "choices": facts})
     else:
-        _print_table(choices)
+        rows = [
+            [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.reason]
+            for one in choices
+        ]
+        terminal.print_table(["rank", "recording", "from", "to", "bars", "reason"], rows)
     chosen_s, recordings = sum(one.duration_s for one in choices), len({one.track.id for one in choices})
     terminal.info(
         f"{terminal.duration(chosen_s)} in {terminal.count(recordings, 'recording')}, by {scheme}; bars are "
@@ -71,23 +75,11 @@ def select(
 def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
     return [
         {
-            "rank": one.rank,
-            "recording": one.track.id,
-            "start_s": round(one.start_s, 3),
-            "end_s": round(one.end_s, 3),
-            "bars": one.bars,
-            "reason": one.reason,
+            "rank": one.rank, "recording": one.track.id, "start_s": round(one.start_s, 3),
+            "end_s": round(one.end_s, 3), "bars": one.bars, "reason": one.reason,
         }
         for one in choices
-    ]
-
-
-def _print_table(choices: Sequence[Selection]) -> None:
-    rows = [
-        [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.reason]
-        for one in choices
-    ]
-    terminal.print_table(["rank", "recording", "from", "to", "bars", "reason"], rows)
+    ]  # fmt: skip
 
 
 def _clock(seconds: float) -> str:
@@ -113,7 +105,6 @@ def _write(out: Path, choices: Sequence[Selection]) -> None:
     from levada.io.files import atomic_file
     from levada.io.text import escape_csv_cell
 
-    _make_folder(out)
     with atomic_file(out / TABLE, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = _rows(choices)
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -123,7 +114,6 @@ def _write(out: Path, choices: Sequence[Selection]) -> None:
     for track in dict.fromkeys(one.track for one in choices):
         stretches = sorted((one for one in choices if one.track == track), key=lambda one: one.start_s)
         target = out.joinpath(*(part for part in PurePosixPath(track.id).parts if part not in ("/", "..")))
-        _make_folder(target.parent)
         labels = "".join(f"{one.start_s:.6f}\t{one.end_s:.6f}\tannotate {one.rank}\n" for one in stretches)
         with atomic_file(target.with_name(target.name + LABELS), force=True) as temporary:
             temporary.write_text(labels, encoding="utf-8")
@@ -158,10 +148,3 @@ def _has_beats(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return True
     return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
-
-
-def _make_folder(path: Path) -> None:
-    from levada.io.files import wrap_errors
-
-    with wrap_errors(path):
-        path.mkdir(parents=True, exist_ok=True)

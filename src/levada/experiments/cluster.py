@@ -168,8 +168,9 @@ def parallel_map(
     MissingExtra
         If Ray is not installed.
     """
+    memory = None if memory_mb is None else round(memory_mb * 2**20)
     with _connected(address) as ray:
-        yield from _execute(ray, work, jobs, load, retries, None if memory_mb is None else round(memory_mb * 2**20))
+        yield from _execute(ray, work, jobs, load, retries, memory)
 
 
 def _ray() -> Any:
@@ -283,14 +284,19 @@ def _execute(
                 else:
                     running[task.remote(held, name, given, package_digest())] = job, len(given)
                 continue
-            with _wrap_connection_errors():
+            try:
                 done, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
                 results = [_result(ray, reference, retries) for reference in done]
+            except ConnectionError as error:
+                problem = f"the Ray cluster was lost on the way ({error}): start it, and call this again"
+                raise InputError(problem) from None
             for reference, result in zip(done, results, strict=True):
                 job, _ = running.pop(reference)
                 yield job, result
             if time.monotonic() - looked > POLL_S:
-                capacity, looked = _warn_if_empty(_capacity(ray), capacity), time.monotonic()
+                before, capacity, looked = capacity, _capacity(ray), time.monotonic()
+                if before.jobs and not capacity.jobs:
+                    _log.warning("no machine is left in the Ray cluster: waiting for one")
     finally:
         for reference in running:
             with suppress(Exception):
@@ -300,20 +306,6 @@ def _execute(
 def _fits(running: Collection[tuple[Any, int]], capacity: _Capacity) -> bool:
     """Whether another job may be handed out; one always may, however large."""
     return not running or (len(running) < capacity.jobs and sum(size for _, size in running) < capacity.size)
-
-
-def _warn_if_empty(now: _Capacity, before: _Capacity) -> _Capacity:
-    if before.jobs and not now.jobs:
-        _log.warning("no machine is left in the Ray cluster: waiting for one")
-    return now
-
-
-@contextmanager
-def _wrap_connection_errors() -> Iterator[None]:
-    try:
-        yield
-    except ConnectionError as error:
-        raise InputError(f"the Ray cluster was lost on the way ({error}): start it, and call this again") from None
 
 
 def _result(ray: Any, reference: Any, retries: int) -> Any:

@@ -14,10 +14,10 @@ import numpy as np
 
 from levada.data import Corpus, Track
 from levada.data.rendered import render_corpus, sounds_digest
-from levada.errors import InputError
 from levada.experiments.code_version import code_digest
 from levada.experiments.spec import MIRDATA, TASKS, Source
 from levada.io.beats import Beats
+from levada.io.files import wrap_errors
 from levada.synth.traditions import read_tradition
 
 __all__ = [
@@ -79,21 +79,12 @@ def render_source(source: Source, *, out: Path, progress: Callable[[int, int], N
     if not source.render:
         return source
     tradition, folder = read_tradition(source.render), _folder(source, out)
-    try:
+    with wrap_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be created: {(error.strerror or str(error)).lower()}", path=folder.parent) from None
     render_corpus(
-        folder,
-        tradition,
-        minutes=source.recordings * source.seconds / 60,
-        recordings=source.recordings,
-        seed=source.seed,
-        sounds=source.sounds,
-        multitrack=source.task == "stems",
-        processes=1,
-        progress=progress,
-    )
+        folder, tradition, minutes=source.recordings * source.seconds / 60, recordings=source.recordings,
+        seed=source.seed, sounds=source.sounds, multitrack=source.task == "stems", processes=1, progress=progress,
+    )  # fmt: skip
     return replace(source, path=str(folder.absolute()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
@@ -167,17 +167,11 @@ def make_grid(study: Study, corpora: Sequence[OpenCorpus], *, left_out: Sequence
             builder.leave_out(f"{source.name}, seed {seed}: models were trained on all recordings of the test set")
             continue
         common = {
-            "corpus": source.name,
-            "seed": seed,
-            "test_share": 0.5 if source.halves else study.test,
-            "trim_s": study.trim_s if study.task == "beats" else None,
-            "halves": source.halves,
-            "ignore_groups": source.ignore_groups,
-            "code": code_digest(),
-            "data": opened.digest,
-            "task": study.task,
+            "corpus": source.name, "seed": seed, "test_share": 0.5 if source.halves else study.test,
+            "trim_s": study.trim_s if study.task == "beats" else None, "halves": source.halves,
+            "ignore_groups": source.ignore_groups, "code": code_digest(), "data": opened.digest, "task": study.task,
             "unscored": tuple(sorted(excluded)),
-        }
+        }  # fmt: skip
         budgets = builder.feasible_budgets(source, split, seed)
         for plan in [*builder.pretrained(models, common), *builder.trained(bases, budgets, common)]:
             plans.setdefault(plan.id, plan)
@@ -216,19 +210,15 @@ def settings_of(study: Study, strategy: str, *, network: str = "") -> Any:
     general = {key: value for key, value in study.settings.items() if not isinstance(value, dict)}
     own = {key: value for key, value in study.settings.items() if isinstance(value, dict)}
     for name in own:
-        if name not in defaults:
-            raise _error(study, f"there is no strategy {name!r} to set; {suggest(name, defaults)}", "settings", name)
+        _require(study, name, defaults, "there is no strategy {!r} to set", "settings", name)
     fixed = set(task.NON_NEURAL) - set(task.OWN_SETTINGS)
     hints = {name: {} if name in fixed else get_type_hints(type(usual)) for name, usual in defaults.items()}
     known = sorted({key for name, of in hints.items() if name not in task.NON_NEURAL for key in of} - set(FACTORS))
     for key in general:
-        if key not in known:
-            raise _error(study, f"{key!r} is not a setting of any strategy; {suggest(key, known)}", "settings", key)
-    for name, entries in own.items():
+        _require(study, key, known, "{!r} is not a setting of any strategy", "settings", key)
+    for name, key in ((name, key) for name, entries in own.items() for key in entries):
         known = sorted(set(hints[name]) - set(FACTORS))
-        for key in entries:
-            if key not in known:
-                raise _error(study, f"{key!r} is not a setting of {name}; {suggest(key, known)}", "settings", name, key)
+        _require(study, key, known, f"{{!r}} is not a setting of {name}", "settings", name, key)
     shared = general if strategy not in task.NON_NEURAL else {}  # general settings are those of networks
     changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
     for key, value in changed.items():
@@ -259,18 +249,21 @@ def _error(study: Study, problem: str, *keys: str) -> InputError:
     return InputError(problem, path=study.path, line=line)
 
 
+def _require(study: Study, name: str, known: Collection[str], problem: str, *keys: str) -> None:
+    """Refuse an unknown name, with the nearest known ones."""
+    if name not in known:
+        raise _error(study, f"{problem.format(name)}; {suggest(name, known)}", *keys)
+
+
 def _check(study: Study) -> None:
     """Refuse unknown names before anything is loaded."""
     task = TASKS[study.task]
     strategies, schemes = task.strategies(), task.selections()
     trained = [name for name in study.strategies if name != PRETRAINED]
     for strategy in trained:
-        if strategy not in strategies:
-            problem = f"there is no strategy {strategy!r}; {suggest(strategy, [PRETRAINED, *strategies])}"
-            raise _error(study, problem, "strategies")
+        _require(study, strategy, [PRETRAINED, *strategies], "there is no strategy {!r}", "strategies")
     for scheme in study.selection:
-        if scheme not in schemes:
-            raise _error(study, f"there is no selection {scheme!r}; {suggest(scheme, schemes)}", "selection")
+        _require(study, scheme, schemes, "there is no selection {!r}", "selection")
     for strategy in trained or task.NON_NEURAL[:1]:
         settings_of(study, strategy)
 
@@ -368,19 +361,12 @@ class _Builder:
                 if base is not None and prefixes not in ((), (ALL,)) and not self.has_layers(base, prefixes):
                     continue
                 name, level = self.augmentation(strategy, kinds)
-                plans.append(
-                    Plan(
-                        **common,
-                        strategy=name,
-                        base="" if base is None else self.names[base.name],
-                        minutes=minutes,
-                        selection=selection,
-                        augmentation=level,
-                        layers=prefixes,
-                        settings=self.settings(name, level, prefixes, common["seed"], base),
-                        weights="" if base is None else base.digest,
-                    )
-                )
+                settings = self.settings(name, level, prefixes, common["seed"], base)
+                base_name, digest = ("", "") if base is None else (self.names[base.name], base.digest)
+                plans.append(Plan(
+                    **common, strategy=name, base=base_name, minutes=minutes, selection=selection, augmentation=level,
+                    layers=prefixes, settings=settings, weights=digest,
+                ))  # fmt: skip
         return plans
 
     def has_layers(self, base: BaseModel, prefixes: Sequence[str]) -> bool:
@@ -398,9 +384,8 @@ class _Builder:
 
     def augmentation(self, strategy: str, kinds: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """A strategy and its level of augmentation; fine-tuning with no augmentation is plain fine-tuning."""
-        if strategy == WITHOUT or not hasattr(self.task.default_settings()[strategy], "augmentation"):
-            return strategy, ()
-        if strategy in self.task.NON_NEURAL:
+        has_augmentation = hasattr(self.task.default_settings()[strategy], "augmentation")
+        if strategy == WITHOUT or strategy in self.task.NON_NEURAL or not has_augmentation:
             return strategy, ()
         if strategy == WITH and kinds == (NONE,):
             return WITHOUT, ()

@@ -126,19 +126,15 @@ def run_study(
     with wrap_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with lock_folder(out):
-        corpora, missing, notes = open_corpora(study, out=out, render_progress=render_progress, log=log)
-        grid = make_grid(study, corpora, left_out=missing)
-        grid = replace(grid, notes=(*notes, *grid.notes))
+        corpora, grid = _grid(study, out, render_progress=render_progress, log=log)
         for sentence in (*(f"left out: {why}" for why in grid.left_out), *grid.notes):
             log(sentence)
         finished = {} if force else _finished(recover(out), study)
-        spec = "" if study.path is None else study.path.read_text(encoding="utf-8-sig")
-        ids = [plan.id for plan in grid.plans]
-        write_study(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+        _write_study(out, study, grid)
         if (unplanned := unplanned_runs(out)) is not None:
             log(unplanned)
             grid = replace(grid, notes=(*grid.notes, unplanned))
-            write_study(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+            _write_study(out, study, grid)
         jobs = _jobs(study, grid, finished)
         kept = len(grid.plans) - len(jobs)
         if kept and jobs:
@@ -208,13 +204,18 @@ def plan_study(study: Study, *, out: str | Path) -> StudyPlan:
     InputError
         As `run_study`.
     """
-    corpora, missing, notes = open_corpora(study, out=Path(out), dry_run=True)
-    grid = make_grid(study, corpora, left_out=missing)
-    grid = replace(grid, notes=(*notes, *grid.notes))
+    corpora, grid = _grid(study, Path(out), dry_run=True)
     finished = _finished(valid_runs(out), study)
     clock = Clock(finished.values(), guesses=_guesses(grid, corpora, study))
     runs = tuple((plan, clock.expected_s(plan)) for plan in grid.plans)
     return StudyPlan(grid, runs, frozenset(finished) & {plan.id for plan in grid.plans})
+
+
+def _grid(study: Study, out: Path, **options: Any) -> tuple[list[OpenCorpus], Grid]:
+    """Open the corpora of a study, and make its grid with all notes."""
+    corpora, missing, notes = open_corpora(study, out=out, **options)
+    grid = make_grid(study, corpora, left_out=missing)
+    return corpora, replace(grid, notes=(*notes, *grid.notes))
 
 
 def _guesses(grid: Grid, corpora: Sequence[OpenCorpus], study: Study) -> dict[str, float]:
@@ -329,21 +330,27 @@ def _free_mb() -> float:
     return min(free)
 
 
+def _write_study(out: Path, study: Study, grid: Grid) -> None:
+    spec = "" if study.path is None else study.path.read_text(encoding="utf-8-sig")
+    ids = [plan.id for plan in grid.plans]
+    write_study(out, study.name, ids, spec=spec, left_out=list(grid.left_out), notes=list(grid.notes))
+
+
 def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
     """Runs that need not be done again."""
     return {
-        key: known
-        for key, known in runs.items()
-        if not known.error
-        if not study.keep_weights or known.strategy == PRETRAINED or (known.folder / WEIGHTS).is_dir()
+        key: run
+        for key, run in runs.items()
+        if not run.error
+        if not study.keep_weights or run.strategy == PRETRAINED or (run.folder / WEIGHTS).is_dir()
     }
 
 
 def _jobs(study: Study, grid: Grid, finished: Mapping[str, Run]) -> list[Job]:
-    plans = [plan for plan in grid.plans if plan.id not in finished]
     return [
         Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base))
-        for plan in plans
+        for plan in grid.plans
+        if plan.id not in finished
     ]
 
 

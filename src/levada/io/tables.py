@@ -69,8 +69,7 @@ def card_scores(means: Mapping[str, object], groups: Mapping[str, str], *, noun:
 
 def single_group_note(number: int, *, noun: str = "recording") -> str:
     """Return the caveat of scores from one group."""
-    scored = f"scored on {count(number, noun)} of one group"
-    return f"{scored}: that shows what happened there, and is no evidence for music of other groups"
+    return f"scored on {count(number, noun)} of one group, which is no evidence for music of other groups"
 
 
 def count(number: int, noun: str) -> str:
