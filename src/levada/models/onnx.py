@@ -89,7 +89,9 @@ def _need() -> None:
 
     for library in ("onnx", "onnxruntime", "onnxscript"):
         if find_spec(library) is None:
-            raise MissingExtra(library, extra="onnx", purpose="export a network")
+            if library == "onnx":
+                raise MissingExtra("onnx", extra="onnx", purpose="export a network")
+            raise MissingExtra("onnxruntime", extra="onnx", purpose="try an exported network")
 
 
 def _bands(net: Any) -> int:
