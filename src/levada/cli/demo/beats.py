@@ -54,29 +54,12 @@ def demo_beats(
 
     Parameters
     ----------
-    out : path-like
-        The folder of all results.
-    corpus : path-like, optional
-        Annotated recordings; rendered ones by default.
-    minutes : float
-        Labels to adapt to.
-    seed : int
-    force : bool
-        Whether an earlier demo there may be replaced.
+    out, corpus, minutes, seed, force
+        See `run_demo`.
     recordings : int
         How many are rendered.
     length_s : float
         How long each of them is.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    InputError
-        If the folder contains something else, or an earlier demo without `force`, or there are too few annotated
-        recordings.
     """
 
     def render(out: Path) -> Split[Track]:

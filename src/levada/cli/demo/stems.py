@@ -71,27 +71,10 @@ def demo_stems(
 
     Parameters
     ----------
-    out : path-like
-        The folder of all results.
-    corpus : path-like, optional
-        Songs with stems; rendered ones by default.
-    minutes : float
-        Music with stems to adapt to.
-    seed : int
-    force : bool
-        Whether an earlier demo there may be replaced.
+    out, corpus, minutes, seed, force
+        See `run_demo`.
     songs, test_songs : tuple of int and float
         How many songs are rendered to train and to test on, and how long each of them is, in seconds.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    InputError
-        If the folder contains something else, or an earlier demo without `force`, or there are too few songs with
-        stems.
     """
 
     def render(out: Path) -> Split[Multitrack]:
