@@ -203,7 +203,7 @@ patterns = ["xxxx xxxx"]
         ("surdo", "said"),
         [
             ('"bumbo"', "aliases must be a list"),
-            ("[7]", "an alias must be text"),
+            ("[7]", "aliases must be text"),
             ('[""]', "an alias is a name of letters"),
             ('["a/b"]', "an alias is a name of letters"),
             ('["tarol"]', "'tarol' is also what caixa is called"),

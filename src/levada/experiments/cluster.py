@@ -206,8 +206,15 @@ def _connected(address: str) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
+            for thread in threading.enumerate():  # they may print once more
+                if thread.name.startswith(_THREADS):
+                    thread.join(timeout=10)
     finally:
         sys.stdout = stdout
+
+
+_THREADS = "ray_"
+"""How the names of Ray's threads begin."""
 
 
 class _QuietStdout:
@@ -217,7 +224,7 @@ class _QuietStdout:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        if not threading.current_thread().name.startswith("ray_"):
+        if not threading.current_thread().name.startswith(_THREADS):
             return int(self._stream.write(text))
         if text.strip():
             _log.debug("Ray: %s", text.strip())
