@@ -38,7 +38,7 @@ study: $(VENV)/.demo
 	@echo "open report/index.html"
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev
 	scripts/check

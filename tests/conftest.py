@@ -13,6 +13,11 @@ ROOT = Path(__file__).parent.parent
 LONGEST_S = 600  # until a process that a test started is given up: a machine may be busy with other work
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the walk over the pages: it is the longest test, and at the end the other process would wait."""
+    items.sort(key=lambda item: item.path.name != "test_pages.py")
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real recordings beside the project."""
