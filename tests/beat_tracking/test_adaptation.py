@@ -33,8 +33,8 @@ from levada.io.formats import write_beats
 from levada.learning.adaptation import with_scores
 from levada.synth.traditions import Pattern, read_tradition
 
-QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, partway=0.5)
-BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9, partway=1.0)
+QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, alpha=0.5)
+BY_HEART = AdaptSettings(steps=100, learning_rate=1e-2, batch=2, excerpt_s=8.0, dropout=0.0, average=0.9, alpha=1.0)
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ class TestStrategies:
         assert same(one, again)
         assert not same(one, other)
 
-    def test_the_result_lies_partway(self, base, span, tmp_path):
+    def test_the_result_is_an_interpolation(self, base, span, tmp_path):
         none, half, whole = (
-            finetune([span], base=base, settings=replace(QUICK, partway=share), folder=tmp_path / str(share))
+            finetune([span], base=base, settings=replace(QUICK, alpha=share), folder=tmp_path / str(share))
             for share in (0.0, 0.5, 1.0)
         )
         assert same(none, base)

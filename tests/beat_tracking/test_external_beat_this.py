@@ -359,7 +359,7 @@ class TestAdapt:
         made = load(out)
         assert made.training["steps"] == 5
         assert made.training["learning_rate"] == 1e-4
-        assert made.training["partway"] == 0.5
+        assert made.training["alpha"] == 0.5
         assert self.changed_layers(beat_this.weights(tiny), made) == set(beat_this.LAYERS)
         assert "Beat This!" in made.card.origin
         BeatTracker.from_pretrained(out).track(corpus / "a" / "a.wav")

@@ -167,7 +167,7 @@ class TestWeights:
 
     def test_can_be_fine_tuned(self, rendered, tmp_path):
         base, spans = base_weights("beatnet"), [annotated_spans(load_corpus(rendered, labels="beats").tracks[0])[0]]
-        settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, partway=0.5)
+        settings = AdaptSettings(steps=3, learning_rate=1e-3, batch=1, excerpt_s=2.0, alpha=0.5)
         tuned = finetune(spans, base=base, settings=settings, folder=tmp_path)
         assert isinstance(tuned.net, Crnn)
         assert not torch.equal(tuned.net.fold.weight, base.net.fold.weight)

@@ -131,7 +131,7 @@ class TestEventLoss:
 class TestValidate:
     def test_a_network_that_knows_both_halves_goes_far(self, base, tracks, tmp_path):
         span = annotated_spans(tracks[0])[0]
-        settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, partway=1.0, augmentation=NO_AUGMENTATION)
+        settings = replace(QUICK, steps=100, batch=2, excerpt_s=8.0, alpha=1.0, augmentation=NO_AUGMENTATION)
         wise = finetune([span], base=base, settings=settings, folder=tmp_path).net
         found = self.validated(span, base, lambda *_: wise)
         assert found.alpha >= 0.75
@@ -165,7 +165,7 @@ class TestAdaptation:
         losses = made.training["held_out_losses"]
         assert list(losses) == [str(share) for share in ALPHAS]
         assert all(0 <= loss <= 2 for loss in losses.values())
-        assert made.training["partway"] in ALPHAS
+        assert made.training["alpha"] in ALPHAS
 
     @pytest.mark.parametrize(
         ("losses", "share"),
@@ -186,7 +186,7 @@ class TestAdaptation:
         spoiling = replace(QUICK, learning_rate=30.0, steps=6)
         with caplog.at_level(logging.WARNING):
             made = finetune([annotated_spans(tracks[0])[0]], base=base, settings=spoiling, folder=tmp_path)
-        assert made.training["partway"] == 0.0
+        assert made.training["alpha"] == 0.0
         assert "only the decoder is adapted" in caplog.text
         assert "network unchanged" in made.card.origin
         for name, tensor in made.net.state_dict().items():
@@ -200,7 +200,7 @@ class TestAdaptation:
             [Span(tracks[0], start_s, start_s + 1.5)],
             base=base, settings=QUICK, folder=tmp_path, progress=lambda *now: told.append(now[:2]),
         )  # fmt: skip
-        assert made.training["partway"] == 0.5
+        assert made.training["alpha"] == 0.5
         assert told[-1] == (4, 4)
 
     def test_progress_counts_the_halves_too(self, base, tracks, tmp_path):

@@ -14,7 +14,7 @@ from levada.experiments.store import write_run
 @pytest.fixture
 def job(rendered, tiny_model):
     source, corpus = Source("small", path=str(rendered)), load_corpus(rendered, labels="beats")
-    settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "partway": 0.5}
+    settings = {"steps": 3, "batch": 1, "excerpt_s": 2.0, "alpha": 0.5}
     study = Study("mine", (source,), ("finetune",), (0.1,), (str(tiny_model),), settings=settings)
     (plan,) = make_grid(study, [OpenCorpus(source, corpus, data_digest(corpus))]).plans
     return Job(plan, source, "mine", keep_weights=True, model=str(tiny_model))

@@ -90,7 +90,7 @@ class AdaptSettings:
         Decay of the exponential moving average of the weights.
     dropout : float
         Dropout rate.
-    partway : float, optional
+    alpha : float, optional
         Weight of the trained network in the interpolation with the base (WiSE-FT); chosen by cross-validation on the
         labels if None. Not used by `scratch`.
     augmentation : Augmentation
@@ -111,7 +111,7 @@ class AdaptSettings:
     downbeat_weight: float = 0.5
     average: float = 0.9
     dropout: float = 0.05
-    partway: float | None = None
+    alpha: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     prior_share: float = 0.5
     prior_pieces: int = 16
@@ -157,7 +157,7 @@ def finetune_augment(
 ) -> Weights:
     """Fine-tune the base network on the labels, with augmentation."""
     adapted, chosen = _adapted(base.net, spans, settings, Path(folder), prior, progress)
-    if chosen["partway"] == 0:
+    if chosen["alpha"] == 0:
         how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
         _log.warning(
             "fine-tuning the network does not improve its loss on held-out labels: only the decoder is adapted"
@@ -177,7 +177,7 @@ def _adapted(
     progress: Progress | None,
 ) -> tuple[Any, dict[str, Any]]:
     """Return a fine-tuned network interpolated with the base; and alpha, with its losses in cross-validation."""
-    halves = halves_of(spans) if settings.partway is None else None
+    halves = halves_of(spans) if settings.alpha is None else None
     trainings = 1 if halves is None else 3
     sources = _sources(base, settings, prior)
 
@@ -194,12 +194,12 @@ def _adapted(
         return _trained(net, labels, settings, half, sources, report)
 
     trained = fine_tune(spans, 0)
-    chosen: dict[str, Any] = {"partway": DEFAULT_ALPHA if settings.partway is None else settings.partway}
+    chosen: dict[str, Any] = {"alpha": DEFAULT_ALPHA if settings.alpha is None else settings.alpha}
     if halves is not None:
         validation = validate(halves, base=base, train=fine_tune, load_spectrogram=sources.load)
         losses = {str(alpha): round(loss, 5) for alpha, loss in zip(ALPHAS, validation.losses, strict=True)}
-        chosen = {"partway": validation.alpha, "held_out_losses": losses}
-    return interpolate(base, trained, alpha=chosen["partway"]), chosen
+        chosen = {"alpha": validation.alpha, "held_out_losses": losses}
+    return interpolate(base, trained, alpha=chosen["alpha"]), chosen
 
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:

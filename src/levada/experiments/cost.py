@@ -113,7 +113,5 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     settings = plan.settings
     if plan.strategy == PRETRAINED or not hasattr(settings, "batch"):
         return work_s
-    trainings = (
-        3 if plan.strategy not in TASKS[plan.task].FROM_SCRATCH and getattr(settings, "partway", 0) is None else 1
-    )
+    trainings = 3 if plan.strategy not in TASKS[plan.task].FROM_SCRATCH and getattr(settings, "alpha", 0) is None else 1
     return work_s + float(trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48)

@@ -195,8 +195,8 @@ def _record(
         "environment": _environment(),
         "model": {
             "card": None if card is None else asdict(card),
-            "fell_back": getattr(adapted, "training", {}).get("partway") == 0,
-            "held_out": {name: getattr(adapted, "training", {}).get(name) for name in ("partway", "held_out_losses")},
+            "fell_back": getattr(adapted, "training", {}).get("alpha") == 0,
+            "held_out": {name: getattr(adapted, "training", {}).get(name) for name in ("alpha", "held_out_losses")},
         },
         "error": error,
     }

@@ -89,7 +89,7 @@ def finetune_augment(
     if isinstance(settings, demucs.DemucsSettings):
         return demucs.adapt(spans, base=base, settings=settings, folder=folder, progress=progress)
     start = base.net.with_instruments(_instruments(spans))
-    trained = interpolate(start, _trained(start, spans, settings, folder, progress), alpha=settings.partway)
+    trained = interpolate(start, _trained(start, spans, settings, folder, progress), alpha=settings.alpha)
     if settings.bases:
         learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
         trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))

@@ -99,7 +99,7 @@ class StemSettings(ExcerptSettings):
         Prefixes of the names of the parameters that are trained ("head", "blocks.9"); all where empty.
     softness_db : float
         Energy relative to the mixture below which errors count little.
-    partway : float
+    alpha : float
         Interpolation of weights from the base (0) to the fine-tuned network (1).
     bases : int
         Spectra of each instrument in dictionaries of the same stems, whose masks are multiplied with those of a
@@ -115,13 +115,13 @@ class StemSettings(ExcerptSettings):
     layers: tuple[str, ...] = ()
     softness_db: float = -30.0
     level_db: float = 4.0
-    partway: float = 0.5
+    alpha: float = 0.5
     bases: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("partway", self.partway, 0, 1)
+        check_number("alpha", self.alpha, 0, 1)
         check_number("bases", self.bases, 0, 256)
         check_number("level_db", self.level_db, 0, 60)
 

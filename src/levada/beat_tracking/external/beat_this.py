@@ -304,4 +304,4 @@ def finetune_settings() -> AdaptSettings:
     """
     from levada.beat_tracking.adaptation import AdaptSettings
 
-    return AdaptSettings(steps=50, learning_rate=1e-4, batch=2, excerpt_s=15.0, layers=LAYERS, dropout=0.0, partway=0.5)
+    return AdaptSettings(steps=50, learning_rate=1e-4, batch=2, excerpt_s=15.0, layers=LAYERS, dropout=0.0, alpha=0.5)
