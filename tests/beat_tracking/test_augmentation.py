@@ -14,6 +14,7 @@ from levada.beat_tracking.augmentation import (
     change_tempo,
     equalise,
     fix_length,
+    limit_band,
     mask,
     shift_pitch,
 )
@@ -158,6 +159,41 @@ class TestHide:
         hidden = mask(music(), probability=1, rng=rng(1))
         kept = hidden != SILENCE
         np.testing.assert_array_equal(hidden[kept], music()[kept])
+
+
+class TestSemitones:
+    """Bands of a semitone beside the log bands change alike."""
+
+    def both(self):
+        return rng(3).normal(-4, 2, (300, 142)).astype(np.float32)
+
+    def test_pitch_moves_both_and_mixes_neither(self):
+        given = self.both()
+        up = shift_pitch(given, bands_up=2)
+        np.testing.assert_array_equal(up[:, 2:81], given[:, :79])
+        np.testing.assert_array_equal(up[:, 83:], given[:, 81:-2])
+
+    def test_a_band_that_is_masked_is_masked_in_both(self):
+        given = self.both()
+        changed = mask(given, probability=1.0, rng=rng(8))
+        silent = (changed == np.log(np.float32(1e-6))).all(0)
+        assert silent[:81].any()
+        low = [seed for seed in range(40) if self.masked(seed)[81:].any()]
+        assert low
+        for seed in low:
+            assert self.masked(seed)[:81].any()
+
+    def masked(self, seed):
+        changed = mask(self.both(), probability=1.0, rng=rng(seed))
+        return (changed == np.log(np.float32(1e-6))).all(0)
+
+    def test_a_limited_band_loses_its_ends(self):
+        given = np.zeros((10, 142), np.float32)
+        changed = limit_band(given, probability=1.0, rng=rng(1))
+        assert changed[0, 80] < -1
+        assert changed[0, 0] < changed[0, 35]
+        assert (np.diff(changed[0, 40:81]) <= 0).all()
+        np.testing.assert_array_equal(limit_band(given, probability=0.0, rng=rng(1)), given)
 
 
 class TestCut:

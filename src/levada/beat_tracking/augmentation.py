@@ -7,10 +7,12 @@ in Maia et al., ISMIR 2022), a semitone shifts bands by one, a gain or an equali
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.spectrogram import LOG_BANDS, N_BANDS, N_SEMITONES, SEMITONES, FrontEnd
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -22,6 +24,7 @@ __all__ = [
     "change_tempo",
     "equalise",
     "fix_length",
+    "limit_band",
     "mask",
     "shift_pitch",
 ]
@@ -50,6 +53,8 @@ class Augmentation:
         Greatest level of noise, relative to the recording's mean level; a quarter of the excerpts get none.
     hidden : float
         Probability that a few bands are masked, and that a few frames are.
+    band_limit : float
+        Probability that the highest frequencies are removed, as by a telephone or a codec, and that the lowest are.
     """
 
     tempo: float = 0.15
@@ -58,15 +63,21 @@ class Augmentation:
     tone_db: float = 3.0
     noise_db: float = -15.0
     hidden: float = 0.2
+    band_limit: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = (self.pitch_bands, self.level_db, self.tone_db)
-        valid = 0 <= self.tempo < 1 and all(0 <= size < np.inf for size in sizes) and 0 <= self.hidden <= 1
+        valid = (
+            0 <= self.tempo < 1
+            and all(0 <= size < np.inf for size in sizes)
+            and 0 <= self.hidden <= 1
+            and 0 <= self.band_limit <= 1
+        )
         if not valid or not self.noise_db < np.inf:
             raise InputError(f"augmentation out of range: {self}")
 
 
-NO_AUGMENTATION = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0)
+NO_AUGMENTATION = Augmentation(tempo=0, pitch_bands=0, level_db=0, tone_db=0, noise_db=-np.inf, hidden=0, band_limit=0)
 
 
 def augment(bands: Floats32, beats: Beats, *, config: Augmentation, rng: Generator) -> tuple[Floats32, Beats, float]:
@@ -74,8 +85,8 @@ def augment(bands: Floats32, beats: Beats, *, config: Augmentation, rng: Generat
 
     Parameters
     ----------
-    bands : float32 [shape=(frames, 81)]
-        Log-band spectrogram.
+    bands : float32 [shape=(frames, 81)] or [shape=(frames, 142)]
+        Log-band spectrogram, with semitone bands beside it or not.
     beats : Beats
         Beats in it.
     config : Augmentation
@@ -83,7 +94,7 @@ def augment(bands: Floats32, beats: Beats, *, config: Augmentation, rng: Generat
 
     Returns
     -------
-    bands : float32 [shape=(frames', 81)]
+    bands : float32 [shape=(frames', bands)]
     beats : Beats
     factor : float
         The new duration over the old one.
@@ -98,6 +109,8 @@ def augment(bands: Floats32, beats: Beats, *, config: Augmentation, rng: Generat
         bands = equalise(bands, gains_db=gains_db)
     if np.isfinite(config.noise_db) and rng.random() < 0.75:
         bands = add_noise(bands, level_db=config.noise_db - float(rng.uniform(0, 30)), rng=rng)
+    if config.band_limit:
+        bands = limit_band(bands, probability=config.band_limit, rng=rng)
     if config.hidden:
         bands = mask(bands, probability=config.hidden, rng=rng)
     return bands, beats, factor
@@ -113,36 +126,71 @@ def change_tempo(bands: Floats32, beats: Beats, *, factor: float) -> tuple[Float
 
 def shift_pitch(bands: Floats32, *, bands_up: float) -> Floats32:
     """Shift the spectrum up by a number of bands, whole or not; the edges are repeated."""
-    return _interpolate_rows(bands.T, np.arange(bands.shape[1]) - bands_up).T
+    shifted = [
+        _interpolate_rows(block.T, np.arange(block.shape[1]) - bands_up).T
+        for block in np.split(bands, [N_BANDS], axis=1)
+        if block.shape[1]
+    ]
+    return np.concatenate(shifted, 1)
 
 
 def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
     """Add gains in dB, given at points evenly spaced from the lowest band to the highest and interpolated between."""
     gains = np.asarray(gains_db, np.float64) * np.log(10) / 20
-    places = np.linspace(0, bands.shape[1] - 1, len(gains))
-    return np.asarray(bands + np.interp(np.arange(bands.shape[1]), places, gains), np.float32)
+    return np.asarray(bands + np.interp(_places(bands.shape[1]), np.linspace(0, 1, len(gains)), gains), np.float32)
 
 
 def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
     """Add stationary noise, white to brown, at a level relative to the recording's mean magnitude."""
     if not len(bands):
         return bands
-    mean = np.log(np.exp(bands, dtype=np.float64).mean()) + level_db * np.log(10) / 20
-    slope = rng.uniform(-2, 0.5) * np.linspace(-1, 1, bands.shape[1])
+    mean = np.log(np.exp(bands[:, :N_BANDS], dtype=np.float64).mean()) + level_db * np.log(10) / 20
+    slope = rng.uniform(-2, 0.5) * (2 * _places(bands.shape[1]) - 1)
     flutter = rng.rayleigh(0.8, bands.shape)
     return np.asarray(np.logaddexp(bands, mean + slope + np.log(flutter + 1e-3)), np.float32)
+
+
+def limit_band(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
+    """Remove the highest bands, or the lowest, or both, each with a probability and from a random band on."""
+    places, gains = _places(bands.shape[1]), np.zeros(bands.shape[1])
+    if rng.random() < probability:
+        above = places - rng.uniform(0.5, 0.97)
+        gains -= above.clip(0) * N_BANDS * rng.uniform(0.3, 2)
+    if rng.random() < probability:
+        below = rng.uniform(0.02, 0.25) - places
+        gains -= below.clip(0) * N_BANDS * rng.uniform(0.1, 1)
+    return np.asarray(np.maximum(bands + gains, SILENCE), np.float32)
 
 
 def mask(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
     """Mask a few bands, or up to a second of frames, or both, each with a probability."""
     changed = bands.copy()
     if rng.random() < probability:
-        first = int(rng.integers(bands.shape[1]))
-        changed[:, first : first + int(rng.integers(2, 12))] = SILENCE
+        n_bands = min(N_BANDS, bands.shape[1])
+        first = int(rng.integers(n_bands))
+        last = first + int(rng.integers(2, 12))
+        places = _places(bands.shape[1]) * (n_bands - 1)
+        changed[:, (places > first - 0.5) & (places < last - 0.5)] = SILENCE
     if rng.random() < probability:
         first = int(rng.integers(max(1, len(bands))))
         changed[first : first + int(rng.integers(20, 100))] = SILENCE
     return changed
+
+
+@lru_cache(maxsize=8)
+def _places(n_bands: int) -> npt.NDArray[np.float64]:
+    """Return where each band lies between the lowest (0) and the highest (1) of the main ones [shape=(bands,)]."""
+    if n_bands != N_BANDS + N_SEMITONES:
+        return np.linspace(0, 1, n_bands)
+    main_hz, semitones_hz = _centres_hz(LOG_BANDS), _centres_hz(SEMITONES)
+    main = np.linspace(0, 1, N_BANDS)
+    return np.concatenate([main, np.interp(np.log(semitones_hz), np.log(main_hz), main)])
+
+
+def _centres_hz(front_end: FrontEnd) -> npt.NDArray[np.float64]:
+    bank = front_end.filters()
+    bins_hz: npt.NDArray[np.float64] = np.arange(len(bank)) * front_end.grid.rate / front_end.window
+    return np.asarray(bins_hz @ bank / bank.sum(0), np.float64)
 
 
 def fix_length(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:

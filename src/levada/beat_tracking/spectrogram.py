@@ -1,8 +1,12 @@
 """Log spectrograms: the input of the networks.
 
-81 triangular bands, 12 per octave from 30 Hz to 17 kHz, of the magnitudes of 2048-sample Hann windows at
+"log81": 81 triangular bands, 12 per octave from 30 Hz to 17 kHz, of the magnitudes of 2048-sample Hann windows at
 44.1 kHz, 100 frames a second, natural logarithm: the front end of Böck and Davies, "Deconstruct, Analyse,
 Reconstruct: How to Improve Tempo, Beat, and Downbeat Estimation", ISMIR 2020.
+
+"log81+semitones": the same bands and beside them 61 of a semitone up to 2.2 kHz, of windows of 183 ms, 50 frames a
+second (each stands twice), which separate the notes of chords: changes of harmony mark bars. Both are relative to the
+level of the recording.
 
 Conventions
 -----------
@@ -12,6 +16,7 @@ an exact fraction, so an hour of frames ends where an hour of audio does.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.level import stream_relative_level
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.files import atomic_file
@@ -31,7 +37,10 @@ __all__ = [
     "LOG_BANDS",
     "MEL_BANDS",
     "N_BANDS",
+    "N_SEMITONES",
     "QUARTER_TONES",
+    "RELATIVE_BANDS",
+    "SEMITONES",
     "FrontEnd",
     "file_log_spectrogram",
     "filterbank",
@@ -39,6 +48,8 @@ __all__ = [
     "log_spectrogram",
     "mel_filterbank",
     "quarter_tone_filterbank",
+    "semitone_filterbank",
+    "semitones_from_a4",
     "stream_log_spectrogram",
 ]
 
@@ -115,16 +126,27 @@ class FrontEnd:
         Returns the weight of each bin in each band, float32 [shape=(bins, bands)]; higher bins are dropped.
     periodic : bool
         Whether the window is the periodic Hann window of torch, which ends one sample later than the symmetric one.
+    beside : FrontEnd, optional
+        Another one whose bands follow those of this one, each frame repeated to its frame rate.
+    relative : bool
+        Whether the level of the recording is subtracted: see `levada.beat_tracking.level`.
     """
 
     grid: FrameGrid
     window: int
     filters: Callable[[], Floats32]
     periodic: bool = False
+    beside: FrontEnd | None = None
+    relative: bool = False
 
     @property
     def bands(self) -> int:
         """Number of bands."""
+        return self.own_bands + (self.beside.bands if self.beside else 0)
+
+    @property
+    def own_bands(self) -> int:
+        """Number of bands without those of `beside`."""
         return int(self.filters().shape[1])
 
 
@@ -165,10 +187,40 @@ def quarter_tone_filterbank() -> Floats32:
     return bank
 
 
+@lru_cache(maxsize=1)
+def semitone_filterbank() -> Floats32:
+    """61 triangular bands, 12 per octave from 50 Hz to 2.2 kHz at 6.3 kHz [shape=(bins, 61)].
+
+    Scaled so that a sine has the magnitude that it has in the 81 bands, whose windows have more samples.
+    """
+    bank = log_filterbank(
+        rate=SEMITONE_GRID.rate,
+        window=SEMITONE_WINDOW,
+        bands_per_octave=12,
+        lowest_hz=50.0,
+        highest_hz=2200.0,
+    )
+    bank = bank[: np.flatnonzero(bank.any(1))[-1] + 1] * np.float32(WINDOW / SEMITONE_WINDOW)
+    bank.flags.writeable = False
+    return bank
+
+
+def semitones_from_a4() -> npt.NDArray[np.int64]:
+    """Return the distance of each of the 61 bands from A4 (440 Hz), in semitones, rounded [shape=(61,)]."""
+    bank = semitone_filterbank()
+    centres_hz = (np.arange(len(bank)) * SEMITONE_GRID.rate / SEMITONE_WINDOW) @ bank / bank.sum(0)
+    return np.asarray(np.round(12 * np.log2(centres_hz / 440)), np.int64)
+
+
+SEMITONE_GRID, SEMITONE_WINDOW = FrameGrid(6300, 126), 1152
+N_SEMITONES = 61
+
 LOG_BANDS = FrontEnd(GRID, WINDOW, filterbank)
+SEMITONES = FrontEnd(SEMITONE_GRID, SEMITONE_WINDOW, semitone_filterbank)
+RELATIVE_BANDS = FrontEnd(GRID, WINDOW, filterbank, beside=SEMITONES, relative=True)
 MEL_BANDS = FrontEnd(FrameGrid(22_050, 441), 1024, mel_filterbank, periodic=True)
 QUARTER_TONES = FrontEnd(FrameGrid(22_050, 441), 1411, quarter_tone_filterbank)
-FRONT_ENDS = {"log81": LOG_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
+FRONT_ENDS = {"log81": LOG_BANDS, "log81+semitones": RELATIVE_BANDS, "mel128": MEL_BANDS, "log136": QUARTER_TONES}
 """The input of each network, by the name in its `front_end`."""
 
 
@@ -218,6 +270,24 @@ def stream_log_spectrogram(
     float32 [shape=(frames, bands)]
         Consecutive pieces of the spectrogram.
     """
+    if rate < 1:
+        raise InputError(f"audio cannot have {rate} samples a second")
+    mono = audio.to_mono_blocks(blocks, rate=rate)
+    pieces: Iterator[Floats32]
+    if front_end.beside is None:
+        pieces = _stream_own_bands(mono, rate, front_end)
+    else:
+        mono, again = itertools.tee(mono)
+        other = stream_log_spectrogram((block[None] for block in again), rate, front_end=front_end.beside)
+        repeats = round(front_end.grid.fps / front_end.beside.grid.fps)
+        silence = np.full((1, front_end.beside.bands), np.log(LOG_OFFSET), np.float32)
+        pieces = _side_by_side(_stream_own_bands(mono, rate, front_end), other, repeats, silence)
+    if front_end.relative:
+        pieces = stream_relative_level(pieces, fps=float(front_end.grid.fps), n_bands=front_end.own_bands)
+    yield from pieces
+
+
+def _stream_own_bands(mono: Iterable[Floats32], rate: int, front_end: FrontEnd) -> Iterator[Floats32]:
     from scipy.fft import rfft
 
     size, hop, bank = front_end.window, front_end.grid.hop, front_end.filters()
@@ -232,7 +302,7 @@ def stream_log_spectrogram(
             magnitudes = np.abs(spectra[:, : len(bank)])
             yield np.log(magnitudes @ bank + np.float32(LOG_OFFSET))
 
-    for block in _resampled(blocks, rate, front_end.grid.rate):
+    for block in _resampled(mono, rate, front_end.grid.rate):
         total += len(block)
         pending = np.concatenate([pending, block])
         ready = max(0, (len(pending) - size) // hop + 1)
@@ -245,17 +315,32 @@ def stream_log_spectrogram(
         yield from transform(np.concatenate([pending, np.zeros(size + hop, np.float32)]), left)
 
 
-def _resampled(blocks: Iterable[Floats32], rate: int, new_rate: int) -> Iterator[Floats32]:
+def _side_by_side(
+    pieces: Iterable[Floats32], others: Iterator[Floats32], repeats: int, row: Floats32
+) -> Iterator[Floats32]:
+    """Yield pieces with the columns of slower ones beside theirs; their last row, or the one given, fills the end."""
+    buffer = row[:0]
+    for piece in pieces:
+        while len(buffer) < len(piece):
+            other = next(others, None)
+            if other is None:
+                buffer = np.concatenate([buffer, row.repeat(len(piece) - len(buffer), 0)])
+            else:
+                buffer = np.concatenate([buffer, other.repeat(repeats, 0)])
+                row = buffer[-1:]
+        yield np.concatenate([piece, buffer[: len(piece)]], 1)
+        buffer = buffer[len(piece) :]
+
+
+def _resampled(mono: Iterable[Floats32], rate: int, new_rate: int) -> Iterator[Floats32]:
     """Yield mono audio at a new rate."""
-    if rate < 1:
-        raise InputError(f"audio cannot have {rate} samples a second")
     if rate == new_rate:
-        yield from audio.to_mono_blocks(blocks, rate=rate)
+        yield from mono
         return
     import soxr
 
     stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality="HQ")
-    for block in audio.to_mono_blocks(blocks, rate=rate):
+    for block in mono:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 

@@ -18,7 +18,10 @@ from levada.beat_tracking.spectrogram import GRID
 from levada.io.beats import Beats
 from levada.learning.frame_grid import FrameGrid
 
-__all__ = ["Batch", "frame_targets", "shift_tolerant_loss", "widened_target_loss"]
+__all__ = ["Batch", "frame_targets", "phase_loss", "pretraining_loss", "shift_tolerant_loss", "widened_target_loss"]
+
+PHASE_SCALE = 2.0
+"""Mean logits are multiplied by this: differences of a few units are enough."""
 
 
 class Batch(NamedTuple):
@@ -109,6 +112,35 @@ def shift_tolerant_loss(
     negative = (1 - _nearby(beats, 2 * tolerance)) * functional.softplus(logits[..., :1])
     beat = _weighted_mean(positive + negative, batch.mask[..., :1])
     return beat + downbeat_weight * _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
+
+
+def pretraining_loss(
+    logits: Tensor, batch: Batch, *, downbeat_weight: float = 0.25, phase_weight: float = 0.0
+) -> Tensor:
+    """Loss of widened targets and, with a weight, of the phase of the downbeats."""
+    loss = widened_target_loss(logits, batch, downbeat_weight=downbeat_weight)
+    return loss + phase_weight * phase_loss(logits, batch) if phase_weight else loss
+
+
+def phase_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of which beat of the bar is the first, from the downbeat logits of all beats of an excerpt.
+
+    A decoder chooses one phase for many bars, so what counts is the mean logit of each beat of the bar over the
+    excerpt, not every beat for itself. Excerpts count that have two downbeats or more and bars of one length.
+    """
+    losses = []
+    for logit, targets, known in zip(logits[..., 1], batch.targets, batch.mask[..., 1], strict=True):
+        at = torch.nonzero((targets[:, 0] > 0) & (known > 0))[:, 0]
+        first = torch.nonzero(targets[at, 1] > 0)[:, 0]
+        if len(first) < 2:
+            continue
+        metre = int(first[1] - first[0])
+        if metre < 2 or bool((first.diff() != metre).any()) or len(at) < 2 * metre:
+            continue
+        whole = len(at) // metre * metre
+        means = PHASE_SCALE * logit[at[:whole]].view(-1, metre).mean(0)
+        losses.append(functional.cross_entropy(means[None], first[:1] % metre))
+    return torch.stack(losses).mean() if losses else logits.sum() * 0
 
 
 def _nearby(values: Tensor, reach: int) -> Tensor:

@@ -9,7 +9,8 @@ Estimation", ISMIR 2020, changed for training on a laptop's two cores:
   downbeats are so rare that a network learns little more than their rate;
 - magnitudes below a floor are squeezed together before the first layer, so that the noise of a cheap recorder, or
   digital silence, does not differ from the training data;
-- there is no tempo head: the decoder learns tempo from the labels.
+- there is no tempo head: the decoder learns tempo from the labels;
+- with `harmony`, features of harmonic change stand beside those of the bands: chords change at downbeats.
 
 ::
 
@@ -27,9 +28,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levada.beat_tracking.networks.harmonic_change import HarmonicChange
+from levada.beat_tracking.spectrogram import N_SEMITONES
+
 __all__ = ["DilatedNetwork", "Tcn", "TcnSettings", "tiny"]
 
 BANDS = 81
+CONTEXT = 3
+"""Frames on either side that the layers over bands depend on."""
+CHANGE_REACH = 2
+"""Steps on either side that the layer over harmonic change depends on."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class TcnSettings:
         Share of filters silenced in training.
     floor : float
         Magnitude below which differences are squeezed together.
+    harmony : bool
+        Whether semitone bands are part of the input, and harmonic change is read from them.
     """
 
     channels: int = 40
@@ -55,6 +65,7 @@ class TcnSettings:
     front: tuple[int, int] = (12, 20)
     dropout: float = 0.1
     floor: float = 0.05
+    harmony: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "front", tuple(self.front))  # JSON has lists
@@ -69,7 +80,7 @@ class TcnSettings:
 class DilatedNetwork(nn.Module):
     """A network of a front end, which looks at a few frames, and residual blocks of dilated convolutions."""
 
-    front_end = "log81"
+    front_end: str = "log81"
     """Name of the spectrogram that is its input."""
     stride: int
     """Frames folded into one step of the body."""
@@ -140,7 +151,6 @@ class Tcn(DilatedNetwork):
 
     kind = "tcn"
     stride = 2
-    front_context_frames = 3
 
     def __init__(self, settings: TcnSettings = TcnSettings()) -> None:
         super().__init__()
@@ -150,6 +160,13 @@ class Tcn(DilatedNetwork):
         self.conv2 = nn.Conv2d(first, second, 3, stride=(1, 3))
         self.conv3 = nn.Conv1d(second * (BANDS // 9), c, 4, stride=self.stride)
         self.front_dropout = nn.Dropout1d(settings.dropout)
+        self.front_context_frames = CONTEXT
+        if settings.harmony:
+            self.front_end = "log81+semitones"
+            self.change = HarmonicChange()
+            self.change_norm = nn.BatchNorm1d(self.change.n_features)
+            self.change_conv = nn.Conv1d(self.change.n_features, c, 2 * CHANGE_REACH + 1)
+            self.front_context_frames = CONTEXT + 1 + self.stride * (self.change.context + CHANGE_REACH)
         self.blocks = nn.ModuleList(_Block(c, 2**level, settings.dropout) for level in range(settings.levels))
         self.head = nn.Conv1d(c, 2 * self.stride, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
@@ -160,15 +177,25 @@ class Tcn(DilatedNetwork):
         return 4 * ((1 << self.settings.levels) - 1)
 
     def front(self, bands: Tensor) -> Tensor:
-        """Two frames and their neighbours folded into a step: (batch, frames + 6, 81) -> (batch, channels, frames / 2).
+        """Fold two frames and their neighbours into a step: (batch, frames, bands) -> (batch, channels, steps).
 
-        The three frames more on either side are the caller's: neighbours, or repeats at the ends of a recording.
+        The frames more on either side are the caller's: neighbours, or repeats at the ends of a recording.
         """
         x = functional.softplus(bands - math.log(self.settings.floor))
-        x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        x = functional.elu(self.conv2(functional.elu(self.conv1(x))))
-        x = self.conv3(self.front_dropout(x.transpose(2, 3).flatten(1, 2)))
-        return functional.elu(x)
+        extra = self.front_context_frames - CONTEXT
+        low = x[:, extra : x.shape[1] - extra, :BANDS].unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        low = functional.elu(self.conv2(functional.elu(self.conv1(low))))
+        folded: Tensor = self.conv3(self.front_dropout(low.transpose(2, 3).flatten(1, 2)))
+        if self.settings.harmony:
+            folded = folded + self._harmony(x[:, CONTEXT + 1 : x.shape[1] - CONTEXT - 1, BANDS:])
+        return functional.elu(folded)
+
+    def _harmony(self, semitones: Tensor) -> Tensor:
+        """Features of harmonic change as channels: (batch, frames + context, 61) -> (batch, channels, steps)."""
+        with torch.autocast(semitones.device.type, enabled=False):  # cumulative sums need the digits
+            features = self.change(semitones.float().reshape(len(semitones), -1, self.stride, N_SEMITONES).mean(2))
+        changes: Tensor = self.change_conv(self.change_norm(features.transpose(1, 2)))
+        return changes
 
 
 class _Block(nn.Module):
