@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from levada.beat_tracking import pretraining as pretrain
+from levada.beat_tracking import pretraining_pieces
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
 from levada.beat_tracking.pretraining import (
-    Piece,
     PretrainSettings,
     ValidationSet,
     pretrain_tracker,
     read_settings,
-    render_piece,
     validation_set,
 )
 from levada.beat_tracking.pretraining_card import card
+from levada.beat_tracking.pretraining_pieces import Piece, render_piece, with_interludes
 from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -136,21 +136,48 @@ class TestHear:
 
     def test_traditions_are_heard_where_they_are_asked_for(self):
         settings = replace(SMALL, traditions=1.0)
-        played = [pretrain._performance(rng(seed), settings).voices for seed in range(10)]
-        parts = {part.name for known in pretrain._traditions() for part in known.instruments}
+        played = [pretraining_pieces._performance(rng(seed), settings).voices for seed in range(10)]
+        parts = {part.name for known in pretraining_pieces._traditions() for part in known.instruments}
         assert all(
             {part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played
         )
 
     def test_one_or_two_drummers_are_alone_now_and_then(self):
-        samba = next(known for known in pretrain._traditions() if known.name == "samba")
-        sizes = [len(pretrain._few_players(samba, rng(seed)).instruments) for seed in range(200)]
+        samba = next(known for known in pretraining_pieces._traditions() if known.name == "samba")
+        sizes = [len(pretraining_pieces._few_players(samba, rng(seed)).instruments) for seed in range(200)]
         alone = sum(size <= 2 for size in sizes)
         assert {size for size in sizes if size <= 2} == {1, 2}
         assert set(sizes) == {1, 2, len(samba.instruments)}
         assert 0.1 < alone / 200 < 0.3
-        drummers = pretrain._few_players(samba, rng(sizes.index(1))).instruments
+        drummers = pretraining_pieces._few_players(samba, rng(sizes.index(1))).instruments
         assert drummers[0].presence == 1
+
+    def test_relative_bands_and_no_music(self):
+        settings = replace(SMALL, front_end="log81+semitones", non_music=1.0, quiet=1.0)
+        piece = render_piece(3, settings)
+        assert piece.bands.shape == (400, 142)
+        assert len(piece.beats) == 0
+
+    def test_interludes_move_the_beats_with_the_music(self):
+        """Clicks of a sine that nothing else has stay under the beats, wherever the sounds are put."""
+        beats = Beats(np.arange(0.5, 9.5, 0.5), np.arange(18) % 4 + 1)
+        samples = np.zeros(10 * 44100, np.float32)
+        for time_s in beats.times_s:
+            start = round(time_s * 44100)
+            samples[start : start + 400] = np.sin(2 * np.pi * 11025 * np.arange(400) / 44100)
+        places = set()
+        for seed in range(12):
+            longer, moved = with_interludes(samples, beats, rng=rng(seed))
+            assert len(longer) > len(samples) + 3 * 44100
+            assert len(moved) == len(beats)
+            assert moved.positions.tolist() == beats.positions.tolist()
+            shift = moved.times_s - beats.times_s
+            places.add("after" if not shift.any() else "before" if shift.all() else "between")
+            for time_s in moved.times_s:
+                start = round(time_s * 44100)
+                spectrum = np.abs(np.fft.rfft(longer[start : start + 400]))
+                assert spectrum[95:106].max() > 40, (seed, time_s)  # less where the music fades
+        assert places == {"before", "after", "between"}
 
 
 class TestValidation:
@@ -169,7 +196,12 @@ class TestValidation:
                 return logits
 
         grades = self.recordings().score(Knowing())
-        assert grades == {"clicks_beat": 1.0, "clicks_downbeat": 1.0, "clicks_peaks": 1.0}
+        assert grades == {
+            "clicks_beat": 1.0,
+            "clicks_downbeat": 1.0,
+            "clicks_downbeat_cmlt": 1.0,
+            "clicks_peaks": 1.0,
+        }
 
     def test_grades_of_one_that_does_not(self):
         torch.manual_seed(0)

@@ -48,9 +48,18 @@ class TestMaterial:
     def test_kept_beside_the_weights(self):
         assert asdict(Material(styles={"rock": 2}))["styles"] == {"rock": 2}
 
+    def test_what_is_held_out_is_never_trained_on(self):
+        material = Material(hold_out_every=5)
+        items = list(range(23))
+        chosen = {part.part: {part.choose(items, rng(seed)) for seed in range(300)}
+                  for part in (material, material.held_out())}  # fmt: skip
+        assert chosen == {"held out": {0, 5, 10, 15, 20}, "train": set(items) - {0, 5, 10, 15, 20}}
+        assert Material().held_out() == Material()
+
     @pytest.mark.parametrize(
         ("wrong", "told"),
         [
+            ({"part": "test"}, "part must be"),
             ({"groove": 3}, "groove must be the name of a folder"),
             ({"pop909": None}, "pop909 must be the name of a folder"),
             ({"piece_s": 0.5}, "piece_s must be 1 s or more"),

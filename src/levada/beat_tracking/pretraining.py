@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ from levada.beat_tracking.augmentation import Augmentation, augment, fix_length
 from levada.beat_tracking.decoder import decode_beats, pick_peaks, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.pretraining_card import card
-from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram, log_spectrogram
+from levada.beat_tracking.pretraining_pieces import Piece, render_piece, validation_piece
+from levada.beat_tracking.spectrogram import FRONT_ENDS, GRID, file_log_spectrogram
 from levada.data import load_corpus
 from levada.data.spans import with_margins
 from levada.errors import InputError
@@ -36,13 +37,8 @@ from levada.learning.adaptation import train_into
 from levada.learning.card import both_error, is_model, read_card
 from levada.learning.names import WEIGHTS
 from levada.learning.pretraining import build_settings, check_settings, soundfont_digests
-from levada.synth.composition import Material, compose
-from levada.synth.instruments import PITCHED, InstrumentSource, mix_sources, synthesise
+from levada.synth.composition import Material
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont
-from levada.synth.performance import Performance, perform
-from levada.synth.render import render_performance
-from levada.synth.traditions import Tradition, read_tradition
-from levada.synth.traditions import list_traditions as shipped_traditions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,12 +49,10 @@ if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
 __all__ = [
-    "Piece",
     "PretrainSettings",
     "ValidationSet",
     "pretrain_tracker",
     "read_settings",
-    "render_piece",
     "train_network",
     "validation_set",
 ]
@@ -68,9 +62,7 @@ Floats32 = npt.NDArray[np.float32]
 
 AUGMENTATION = Augmentation(tempo=0.2, pitch_bands=1.5, level_db=5, tone_db=3, noise_db=-np.inf, hidden=0.3)
 """How excerpts of a piece are changed each time it is used."""
-VALIDATION_PIECES = 24
-FEW_PLAYERS = 0.2
-"""Probability that one or two drummers of a tradition play alone."""
+VALIDATION_PIECES = 48
 
 _log = logging.getLogger(__name__)
 
@@ -108,8 +100,22 @@ class PretrainSettings:
     learning_rate : float
     average : float
         Decay of the average of the weights.
+    front_end : str
+        The input of a new network: "log81", or "log81+semitones" for harmonic change, relative to the level.
+    channels : int
+        Filters in every block of a new network.
     downbeat_weight : float
         Weight of the downbeats in the loss.
+    phase_weight : float
+        Weight in the loss of which beat of the bar is the first, over all bars of an excerpt.
+    non_music : float
+        Fraction of the pieces that are silence, noise, talk, applause and the like.
+    interludes : float
+        Fraction of the others with such sounds before, after, between and over the music.
+    quiet : float
+        Fraction of the pieces that are recorded so quietly that the rounding to 16 bits matters.
+    band_limit : float
+        Probability that an excerpt loses its highest frequencies, and that it loses its lowest.
     precision : str
         "float32", or "bfloat16" for processors and GPUs that have it: half the time.
     validation_corpus : str
@@ -135,7 +141,14 @@ class PretrainSettings:
     alpha: float = 1.0
     learning_rate: float = 3e-3
     average: float = 0.998
+    front_end: str = "log81"
+    channels: int = 40
     downbeat_weight: float = 0.25
+    phase_weight: float = 0.0
+    non_music: float = 0.0
+    interludes: float = 0.0
+    quiet: float = 0.0
+    band_limit: float = 0.0
     precision: str = "float32"
     validation_corpus: str = ""
     validation_soundfont: str = ""
@@ -144,8 +157,11 @@ class PretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        zero = ("pieces_per_step", "traditions", "sampled", "alpha", "average", "downbeat_weight", "validate_every")
-        check_settings(self, may_be_zero=(*zero, "seed"), fractions=("traditions", "sampled", "alpha"))
+        fractions = ("traditions", "sampled", "alpha", "non_music", "interludes", "quiet", "band_limit")
+        zero = ("pieces_per_step", "average", "downbeat_weight", "phase_weight", "validate_every", "seed")
+        check_settings(self, may_be_zero=(*fractions, *zero), fractions=fractions)
+        if self.front_end not in ("log81", "log81+semitones"):
+            raise InputError(f"front_end must be log81 or log81+semitones, not {self.front_end!r}")
         if not self.average < 1:
             raise InputError(f"average must be below 1, not {self.average}")
         if self.precision not in ("float32", "bfloat16"):
@@ -173,64 +189,14 @@ def read_settings(path: str | Path) -> PretrainSettings:
     return build_settings(PretrainSettings, table, path=path, paths=("validation_corpus",), material=composed)
 
 
-class Piece(NamedTuple):
-    """The spectrogram and the beats of a rendered piece."""
-
-    bands: npt.NDArray[np.float16]
-    beats: Beats
-
-
-@lru_cache(maxsize=1)
-def _traditions() -> tuple[Tradition, ...]:
-    return tuple(read_tradition(name) for name in shipped_traditions())
-
-
-def render_piece(index: int, settings: PretrainSettings) -> Piece:
-    """Compose and render the piece of a number, and compute its spectrogram."""
-    rng = np.random.default_rng([settings.seed, 1, index])
-    return _render(_performance(rng, settings), _sounds(rng, settings), rng)
-
-
-def _render(performance: Performance, sounds: InstrumentSource, rng: Generator) -> Piece:
-    rendering = render_performance(performance, rng=rng, sounds=sounds)
-    return Piece(log_spectrogram(rendering.mixture, rendering.rate).astype(np.float16), rendering.beats)
-
-
-def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
-    if rng.random() >= settings.traditions:
-        return compose(rng, settings.material)
-    traditions = _traditions()
-    tradition = traditions[int(rng.integers(len(traditions)))]
-    return perform(_few_players(tradition, rng), duration_s=settings.material.piece_s, rng=rng)
-
-
-def _few_players(tradition: Tradition, rng: Generator) -> Tradition:
-    """Return a tradition, or sometimes one or two of its drummers alone, as in archives and tutorials."""
-    drummers = [part for part in tradition.instruments if part.voice not in PITCHED]
-    if not drummers or rng.random() >= FEW_PLAYERS:
-        return tradition
-    chosen = rng.permutation(len(drummers))[: int(rng.integers(1, 3))]
-    alone = tuple(replace(drummers[int(index)], presence=1.0, players=(1, 1), enters=None) for index in chosen)
-    return replace(tradition, instruments=alone, ensemble=None)
-
-
-def _sounds(rng: Generator, settings: PretrainSettings) -> InstrumentSource:
-    """Choose what plays a piece: mostly SoundFonts, half of them, or synthesised voices."""
-    if not settings.soundfonts:
-        return synthesise
-    share = 0.95 if rng.random() < settings.sampled else 0.5 if rng.random() < 0.25 else 0.0
-    fonts = [(share / len(settings.soundfonts), SoundFont(find_soundfont(name))) for name in settings.soundfonts]
-    return mix_sources([*fonts, (1 - share, synthesise)])
-
-
 @dataclass(frozen=True)
 class ValidationSet:
     """Recordings and pieces that a network is scored on during training, and never trained on.
 
     Parameters
     ----------
-    recordings : tuple of (str, float32 [shape=(frames, 81)], Beats)
-        Group, spectrogram and beats of each.
+    recordings : tuple of (str, float32 [shape=(frames, bands)], Beats)
+        Group, spectrogram and beats of each; without beats it is no music.
     """
 
     recordings: tuple[tuple[str, Floats32, Beats], ...]
@@ -243,6 +209,10 @@ class ValidationSet:
         with torch.inference_mode():
             for group, bands, beats in self.recordings:
                 activations = probabilities(net(torch.from_numpy(bands)[None])[0].float().numpy())
+                if not len(beats):
+                    wrong = pick_peaks(activations, fps=GRID.fps)
+                    rows.setdefault(f"{group} peaks_per_s", []).append(len(wrong) / len(bands) * float(GRID.fps))
+                    continue
                 duration_s = len(bands) / float(GRID.fps)
                 score = partial(beat_scores, beats, spans_s=with_margins(beats), duration_s=duration_s)
                 decoded = score(decode_beats(activations, fps=GRID.fps))
@@ -250,6 +220,7 @@ class ValidationSet:
                 rows.setdefault(f"{group} beat", []).append(decoded["beat_f"])
                 if (beats.positions == 1).any():
                     rows.setdefault(f"{group} downbeat", []).append(decoded["downbeat_f"])
+                    rows.setdefault(f"{group} downbeat_cmlt", []).append(decoded["downbeat_cmlt"])
                 rows.setdefault(f"{group} peaks", []).append(peaks["beat_f"])
         return {name.replace(" ", "_"): float(np.mean(values)) for name, values in rows.items()}
 
@@ -257,24 +228,35 @@ class ValidationSet:
 def validation_set(settings: PretrainSettings) -> ValidationSet:
     """Return recordings, and rendered pieces with timbres of their own; missing ones are skipped with a warning."""
     recordings: list[tuple[str, Floats32, Beats]] = []
+    front_end = FRONT_ENDS[settings.front_end]
     if settings.validation_corpus and not Path(settings.validation_corpus).is_dir():
         _log.warning("%s is missing: no recordings are scored during training", settings.validation_corpus)
     elif settings.validation_corpus:
         for track in load_corpus(settings.validation_corpus, labels="beats").tracks:
             if track.annotation is not None:
                 group = "/".join(track.group.split("/")[:2])
-                recordings.append((group, file_log_spectrogram(track.audio), track.beats()))
+                recordings.append((group, file_log_spectrogram(track.audio, front_end=front_end), track.beats()))
     if settings.validation_soundfont:
         try:
             font = SoundFont(find_soundfont(settings.validation_soundfont))
         except InputError as error:
             _log.warning("%s: no rendered pieces are scored during training", error)
         else:
-            held_out = replace(settings, soundfonts=(), traditions=min(settings.traditions, 0.5))
+            held_out = replace(
+                settings,
+                soundfonts=(),
+                traditions=min(settings.traditions, 0.5),
+                material=settings.material.held_out(),
+                non_music=0.0,
+                interludes=0.0,
+                quiet=0.0,
+            )
             for index in range(VALIDATION_PIECES):
-                rng = np.random.default_rng([settings.seed, 3, index])
-                piece = _render(_performance(rng, held_out), mix_sources([(1.0, font), (0.0, synthesise)]), rng)
+                piece = validation_piece(index, held_out, font)
                 recordings.append(("rendered", piece.bands.astype(np.float32), piece.beats))
+            for index in range(VALIDATION_PIECES if settings.non_music else 0):
+                piece = render_piece(-index, replace(held_out, non_music=1.0, seed=settings.seed + 1))
+                recordings.append(("non_music", piece.bands.astype(np.float32), piece.beats))
     return ValidationSet(tuple(recordings))
 
 
@@ -303,13 +285,14 @@ def train_network(
     """
     import torch
 
-    from levada.beat_tracking.networks.tcn import Tcn
-    from levada.beat_tracking.targets import widened_target_loss
+    from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
+    from levada.beat_tracking.targets import pretraining_loss
     from levada.learning.training import FitSettings, fit
     from levada.learning.weights import interpolate
 
     torch.manual_seed(settings.seed)
-    net = Tcn() if not settings.start else _start_network(settings.start)
+    shape = TcnSettings(channels=settings.channels, harmony="semitones" in settings.front_end)
+    net = Tcn(shape) if not settings.start else _start_network(settings)
     validation = validation_set(settings) if settings.validate_every else ValidationSet(())
     with process_pool(workers) as lent:
         trained = fit(
@@ -323,7 +306,9 @@ def train_network(
                 precision=settings.precision,
                 seed=settings.seed,
             ),
-            loss=partial(widened_target_loss, downbeat_weight=settings.downbeat_weight),
+            loss=partial(
+                pretraining_loss, downbeat_weight=settings.downbeat_weight, phase_weight=settings.phase_weight
+            ),
             folder=folder,
             progress=progress,
             validate=validation.score if validation.recordings else None,
@@ -334,13 +319,15 @@ def train_network(
     return result
 
 
-def _start_network(start: str) -> Tcn:
+def _start_network(settings: PretrainSettings) -> Tcn:
     from levada.beat_tracking.networks import load
     from levada.beat_tracking.networks.tcn import Tcn
 
-    net = load(_start_folder(start)).net
+    net = load(_start_folder(settings.start)).net
     if not isinstance(net, Tcn):
-        raise InputError("pre-training starts from a TCN only", path=start)
+        raise InputError("pre-training starts from a TCN only", path=settings.start)
+    if net.front_end != settings.front_end:
+        raise InputError(f"its input is {net.front_end}, not {settings.front_end}", path=settings.start)
     return net
 
 
@@ -426,7 +413,8 @@ class _Stream:
         start = int(rng.integers(max(1, len(piece.bands) - frames)))
         excerpt = piece.bands[start : start + round(frames * 1.3)].astype(np.float32)
         beats = piece.beats.shift(-GRID.time_s(start))
-        bands, beats, _ = augment(excerpt, beats, config=AUGMENTATION, rng=rng)
+        config = replace(AUGMENTATION, band_limit=self.settings.band_limit)
+        bands, beats, _ = augment(excerpt, beats, config=config, rng=rng)
         targets, mask = frame_targets(beats, len(bands))
         return (
             fix_length(bands, frames, fill=float(bands.min())),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from levada.synth.traditions import FOLDER, Instrument, Tradition, read_traditio
 __all__ = ["Material", "compose", "kit_styles"]
 
 Generator = np.random.Generator
+T = TypeVar("T")
 PERCUSSION = ("conga", "bongo", "timbale", "djembe", "woodblock", "claves", "cowbell", "agogo", "triangle", "shaker",
               "maracas", "tambourine", "guiro", "surdo", "clap", "rim")  # fmt: skip
 METRES = {(4, False): 0.59, (4, True): 0.13, (3, False): 0.075, (3, True): 0.03, (2, False): 0.09, (2, True): 0.06,
@@ -74,6 +76,10 @@ class Material:
         Proportion of arranged pieces without drums; songs and tunes may lack them too.
     piece_s : float
         Length of a piece, in seconds.
+    hold_out_every : int
+        Every this many song, tune and drum performance is held out; 0 holds out none.
+    part : str
+        "train" for the others, "held out" for those.
     """
 
     styles: Mapping[str, float] = field(default_factory=dict)
@@ -84,6 +90,8 @@ class Material:
     tunes_share: float = 0.12
     drumless: float = 0.05
     piece_s: float = 40.0
+    hold_out_every: int = 0
+    part: str = "train"
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -91,6 +99,9 @@ class Material:
             if entry.name in ("groove", "pop909"):
                 if not isinstance(value, str):
                     raise InputError(f"{entry.name} must be the name of a folder, not {value!r}")
+            elif entry.name == "part":
+                if value not in ("train", "held out"):
+                    raise InputError(f'part must be "train" or "held out", not {value!r}')
             elif entry.name == "styles":
                 _check_styles(value)
             else:
@@ -100,6 +111,17 @@ class Material:
         shares = self.groove_share + self.pop909_share + self.tunes_share + self.drumless
         if shares > 1 + 1e-9:
             raise InputError(f"groove_share, pop909_share, tunes_share and drumless add up to {shares:g}, above 1")
+
+    def held_out(self) -> Material:
+        """Return the material of songs, tunes and drum performances that these pieces do not use."""
+        return replace(self, part="held out") if self.hold_out_every else self
+
+    def choose(self, items: Sequence[T], rng: Generator) -> T:
+        """Choose one of the songs, tunes or drum performances of this part."""
+        if self.hold_out_every:
+            held_out = items[:: self.hold_out_every]
+            items = held_out if self.part == "held out" else [x for i, x in enumerate(items) if i % self.hold_out_every]
+        return items[int(rng.integers(len(items)))]
 
     def sources(self) -> str:
         """Describe the sources and their licences, for a model card."""
@@ -187,12 +209,12 @@ def compose(rng: Generator, material: Material) -> Performance:
     kind, shares = rng.random(), np.cumsum([material.groove_share, material.pop909_share, material.tunes_share])
     if kind < shares[0] and material.groove:
         drummers = _takes(material.groove)
-        played = _drummer(drummers[int(rng.integers(len(drummers)))], material, rng)
+        played = _drummer(material.choose(drummers, rng), material, rng)
     elif shares[0] <= kind < shares[1] and material.pop909:
         found = _pop909(material.pop909)
-        played = _song(_read_pop909(found[int(rng.integers(len(found)))]), material, rng, drums=0.7)
+        played = _song(_read_pop909(material.choose(found, rng)), material, rng, drums=0.7)
     elif shares[1] <= kind < shares[2]:
-        played = _song(_tune(rng), material, rng, drums=0.4)
+        played = _song(_tune(material, rng), material, rng, drums=0.4)
     elif shares[2] <= kind < shares[2] + material.drumless:
         played = _chamber(material, rng)
     else:
@@ -200,11 +222,11 @@ def compose(rng: Generator, material: Material) -> Performance:
     return _audible(played)
 
 
-def _tune(rng: Generator) -> songs.Song:
+def _tune(material: Material, rng: Generator) -> songs.Song:
     """Choose a tune; most in duple metre are skipped, as that is rare on recordings."""
     names = _tunes()
     for _ in range(10):
-        song = _read_tune(names[int(rng.integers(len(names)))])
+        song = _read_tune(material.choose(names, rng))
         if song.metre != 2 or rng.random() < 0.2:
             break
     return song

@@ -1,0 +1,164 @@
+"""Pieces for the pre-training of trackers: composed, rendered, and turned into spectrograms.
+
+A piece depends on its number and the settings alone. Some are no music, and some have silence, talk, applause or noise
+before, after, between or over the music, for there are no beats in these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.spectrogram import FRONT_ENDS, log_spectrogram
+from levada.io.beats import Beats
+from levada.synth.composition import compose
+from levada.synth.instruments import PITCHED, InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments.soundfont import SoundFont, find_soundfont
+from levada.synth.non_music import render_non_music
+from levada.synth.performance import Performance, perform
+from levada.synth.render import render_performance
+from levada.synth.traditions import Tradition, list_traditions, read_tradition
+
+if TYPE_CHECKING:
+    from levada.beat_tracking.pretraining import PretrainSettings
+
+__all__ = ["Piece", "render_piece", "validation_piece"]
+
+Generator = np.random.Generator
+Floats32 = npt.NDArray[np.float32]
+
+RATE = 44100
+FEW_PLAYERS = 0.2
+"""Probability that one or two drummers of a tradition play alone."""
+NO_BEATS = Beats(np.zeros(0), np.zeros(0, int))
+
+
+class Piece(NamedTuple):
+    """The spectrogram and the beats of a rendered piece."""
+
+    bands: npt.NDArray[np.float16]
+    beats: Beats
+
+
+def render_piece(index: int, settings: PretrainSettings) -> Piece:
+    """Compose and render the piece of a number, and compute its spectrogram."""
+    rng = np.random.default_rng([settings.seed, 1, index])
+    if _happens(settings.non_music, rng):
+        samples, _ = render_non_music(rng, duration_s=settings.material.piece_s)
+        return _piece(samples, NO_BEATS, settings, rng)
+    performance = _performance(rng, settings)
+    return _render(performance, _sounds(rng, settings), settings, rng)
+
+
+def validation_piece(index: int, settings: PretrainSettings, font: SoundFont) -> Piece:
+    """Return a piece that is not trained on, played by a SoundFont and synthesised voices."""
+    rng = np.random.default_rng([settings.seed, 3, index])
+    return _render(_performance(rng, settings), mix_sources([(1.0, font), (0.0, synthesise)]), settings, rng)
+
+
+def _happens(probability: float, rng: Generator) -> bool:
+    """Return True with a probability; nothing is drawn where it is 0."""
+    return probability > 0 and rng.random() < probability
+
+
+def _render(performance: Performance, sounds: InstrumentSource, settings: PretrainSettings, rng: Generator) -> Piece:
+    rendering = render_performance(performance, rng=rng, sounds=sounds)
+    samples, beats = rendering.mixture, rendering.beats
+    if _happens(settings.interludes, rng):
+        samples, beats = with_interludes(np.atleast_2d(samples).mean(0), beats, rng=rng)
+    return _piece(samples, beats, settings, rng)
+
+
+def _piece(samples: Floats32, beats: Beats, settings: PretrainSettings, rng: Generator) -> Piece:
+    if _happens(settings.quiet, rng):
+        gain = 10 ** (rng.uniform(-60, -30) / 20) / max(1e-9, float(np.abs(samples).max()))
+        samples = np.asarray(np.round(samples * gain * 32767) / 32767, np.float32)
+    bands = log_spectrogram(np.atleast_2d(samples), RATE, front_end=FRONT_ENDS[settings.front_end])
+    return Piece(bands.astype(np.float16), beats)
+
+
+def with_interludes(samples: Floats32, beats: Beats, *, rng: Generator) -> tuple[Floats32, Beats]:
+    """Put sounds without beats before, after or between music, and sometimes over it.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(samples,)]
+        Music at 44.1 kHz.
+    beats : Beats
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    samples : float32 [shape=(samples',)]
+    beats : Beats
+        Those of the music, where it lies now.
+    """
+    music_rms = _rms(samples)
+    if rng.random() < 0.35:  # somebody talks over the music
+        other, _ = render_non_music(rng, duration_s=len(samples) / RATE)
+        samples = samples + _scaled(other[: len(samples)], music_rms * 10 ** (rng.uniform(-26, -6) / 20))
+    place = rng.choice(["before", "after", "between"], p=[0.3, 0.3, 0.4])
+    cut = len(samples) if place == "after" else 0 if place == "before" else int(rng.uniform(0.2, 0.8) * len(samples))
+    other, _ = render_non_music(rng, duration_s=float(rng.uniform(3, 14)))
+    other = _scaled(other, music_rms * 10 ** (rng.uniform(-34, 2) / 20))
+    fade = int(rng.uniform(0.005, 0.4) * RATE)
+    parts = [_faded(samples[:cut], fade), _faded(other, fade), _faded(samples[cut:], fade)]
+    cut_s, shift_s = cut / RATE, len(other) / RATE
+    moved = np.where(beats.times_s < cut_s, beats.times_s, beats.times_s + shift_s)
+    return np.concatenate(parts), Beats(moved, beats.positions)
+
+
+def _faded(samples: Floats32, length: int) -> Floats32:
+    """Fade in and out, over a number of samples."""
+    length = min(length, len(samples) // 2)
+    if length == 0:
+        return samples
+    ramp = np.linspace(0, 1, length, dtype=np.float32)
+    faded = samples.copy()
+    faded[:length] *= ramp
+    faded[-length:] *= ramp[::-1]
+    return faded
+
+
+def _rms(samples: Floats32) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
+
+
+def _scaled(samples: Floats32, rms: float) -> Floats32:
+    return np.asarray(samples * (rms / max(1e-9, _rms(samples))), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _traditions() -> tuple[Tradition, ...]:
+    return tuple(read_tradition(name) for name in list_traditions())
+
+
+def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
+    if rng.random() >= settings.traditions:
+        return compose(rng, settings.material)
+    traditions = _traditions()
+    tradition = traditions[int(rng.integers(len(traditions)))]
+    return perform(_few_players(tradition, rng), duration_s=settings.material.piece_s, rng=rng)
+
+
+def _few_players(tradition: Tradition, rng: Generator) -> Tradition:
+    """Return a tradition, or sometimes one or two of its drummers alone, as in archives and tutorials."""
+    drummers = [part for part in tradition.instruments if part.voice not in PITCHED]
+    if not drummers or rng.random() >= FEW_PLAYERS:
+        return tradition
+    chosen = rng.permutation(len(drummers))[: int(rng.integers(1, 3))]
+    alone = tuple(replace(drummers[int(index)], presence=1.0, players=(1, 1), enters=None) for index in chosen)
+    return replace(tradition, instruments=alone, ensemble=None)
+
+
+def _sounds(rng: Generator, settings: PretrainSettings) -> InstrumentSource:
+    """Choose what plays a piece: mostly SoundFonts, half of them, or synthesised voices."""
+    if not settings.soundfonts:
+        return synthesise
+    share = 0.95 if rng.random() < settings.sampled else 0.5 if rng.random() < 0.25 else 0.0
+    fonts = [(share / len(settings.soundfonts), SoundFont(find_soundfont(name))) for name in settings.soundfonts]
+    return mix_sources([*fonts, (1 - share, synthesise)])
