@@ -1,5 +1,6 @@
 """Adapting a beat tracker: strategies as plain functions from annotated stretches to weights.
 
+- `auto`: chooses among the base, patterns, fine-tuning and their fusion, by cross-validation on the labels.
 - `scratch`: a new network from the labels alone.
 - `finetune`: a base network, trained on.
 - `finetune_augment`: the same, on stretches that change tempo, pitch, level, tone and noise.
@@ -29,7 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, augment, fix_length
+from levada.beat_tracking.auto import choose
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
+from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.interpolation import ALPHAS, halves_of, validate
 from levada.beat_tracking.network_tracker import front_end_of
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
@@ -52,7 +55,7 @@ from levada.synth.traditions import Tradition
 
 __all__ = [
     "DEFAULTS", "FROM_SCRATCH", "STRATEGIES", "AdaptSettings",
-    "adapt", "decoder", "finetune", "finetune_augment", "patterns", "scratch", "settings_of",
+    "adapt", "auto", "decoder", "finetune", "finetune_augment", "patterns", "scratch", "settings_of",
 ]  # fmt: skip
 
 DEFAULT_ALPHA = 0.5
@@ -156,7 +159,7 @@ def finetune_augment(
     progress: Progress | None = None,
 ) -> Weights:
     """Fine-tune the base network on the labels, with augmentation."""
-    adapted, chosen = _adapted(base.net, spans, settings, Path(folder), prior, progress)
+    adapted, chosen, _ = _adapted(base.net, spans, settings, Path(folder), prior, progress)
     if chosen["alpha"] == 0:
         how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
         _log.warning(
@@ -175,8 +178,8 @@ def _adapted(
     folder: Path,
     prior: Tradition | None,
     progress: Progress | None,
-) -> tuple[Any, dict[str, Any]]:
-    """Return a fine-tuned network interpolated with the base; and alpha, with its losses in cross-validation."""
+) -> tuple[Any, dict[str, Any], list[Any]]:
+    """Return a fine-tuned network interpolated with the base; alpha, with losses; and those of the halves."""
     halves = halves_of(spans) if settings.alpha is None else None
     trainings = 1 if halves is None else 3
     sources = _sources(base, settings, prior)
@@ -195,11 +198,13 @@ def _adapted(
 
     trained = fine_tune(spans, 0)
     chosen: dict[str, Any] = {"alpha": DEFAULT_ALPHA if settings.alpha is None else settings.alpha}
+    of_halves: list[Any] = []
     if halves is not None:
         validation = validate(halves, base=base, train=fine_tune, load_spectrogram=sources.load)
         losses = {str(alpha): round(loss, 5) for alpha, loss in zip(ALPHAS, validation.losses, strict=True)}
         chosen = {"alpha": validation.alpha, "held_out_losses": losses}
-    return interpolate(base, trained, alpha=chosen["alpha"]), chosen
+        of_halves = [interpolate(base, net, alpha=validation.alpha) for net in validation.networks]
+    return interpolate(base, trained, alpha=chosen["alpha"]), chosen, of_halves
 
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
@@ -222,7 +227,27 @@ def patterns(
     return train(spans, settings=BayesSettings(seed=settings.seed))
 
 
+def auto(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    settings: AdaptSettings = FINETUNE,
+    folder: str | Path,
+    prior: Tradition | None = None,
+    progress: Progress | None = None,
+) -> Weights | Patterns | Fusion:
+    """Choose among the base, patterns, fine-tuning and their fusion by cross-validation on the labels."""
+
+    def fine_tune() -> tuple[Weights, float, Sequence[Any]]:
+        adapted, chosen, of_halves = _adapted(base.net, spans, settings, Path(folder), prior, progress)
+        weights = _weights(adapted, spans, "fine-tuned with augmentation", settings, base=base, prior=prior)
+        return replace(weights, training={**weights.training, **chosen}), chosen["alpha"], of_halves
+
+    return choose(spans, base=base, fine_tune=fine_tune)
+
+
 STRATEGIES: dict[str, Callable[..., Any]] = {
+    "auto": auto,
     "scratch": scratch,
     "finetune": finetune,
     "finetune+augment": finetune_augment,
@@ -280,7 +305,7 @@ def adapt(
     force: bool = False,
     log_to: Sequence[str] = (),
     progress: Progress | None = None,
-) -> Weights | Patterns:
+) -> Weights | Patterns | Fusion:
     """Adapt a model to annotated spans, and save it.
 
     Parameters
@@ -302,7 +327,7 @@ def adapt(
 
     Returns
     -------
-    Weights or Patterns
+    Weights, Patterns or Fusion
 
     Raises
     ------
@@ -335,7 +360,7 @@ def adapt(
     ]
     config = {"strategy": strategy, "labels": labels, "prior": repr(prior)}
     options |= {"base": base, "prior": prior}
-    model: Weights | Patterns = train_into(
+    model: Weights | Patterns | Fusion = train_into(
         out,
         train=lambda folder, progress: STRATEGIES[strategy](spans, folder=folder, progress=progress, **options),
         config=config | start_facts(None if base is None else digest(base), settings),

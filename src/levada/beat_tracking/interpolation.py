@@ -49,10 +49,13 @@ class Validation:
         Weight of the trained network; 0 is the base.
     losses : tuple of float
         Mean `event_loss` on held-out labels at each of `ALPHAS`.
+    networks : tuple of nn.Module
+        Those trained on each half.
     """
 
     alpha: float
     losses: tuple[float, ...]
+    networks: tuple[Any, ...] = ()
 
 
 def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
@@ -114,15 +117,16 @@ def validate(
     -------
     Validation
     """
-    losses, seconds = list[list[float]](), list[float]()
+    losses, seconds, networks = list[list[float]](), list[float](), []
     for number, (training, test) in enumerate((halves, halves[::-1]), start=1):
         trained = train(training, number)
+        networks.append(trained)
         nets = [interpolate(base, trained, alpha=alpha) for alpha in ALPHAS]
         for span in test:
             losses.append([_loss(net, span, load_spectrogram(span.track.audio)) for net in nets])
             seconds.append(span.duration_s)
     means = np.average(losses, axis=0, weights=seconds)
-    return Validation(_choose_alpha(means), tuple(float(loss) for loss in means))
+    return Validation(_choose_alpha(means), tuple(float(loss) for loss in means), tuple(networks))
 
 
 def _choose_alpha(losses: npt.NDArray[np.float64]) -> float:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada.beat_tracking import networks, patterns
+from levada.beat_tracking import fusion, networks, patterns
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this, beatnet, librosa, madmom
+from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.network_tracker import flux_tracker, network_tracker
 from levada.beat_tracking.patterns import Patterns, PatternTracker
 from levada.beat_tracking.patterns.model import NETWORK as BAYES
@@ -116,8 +117,8 @@ def _checkpoint(name: str | Path) -> str:
     return given.removeprefix(CHECKPOINT) if given.startswith(CHECKPOINT) and folder_of(name) is None else ""
 
 
-def read_model(folder: str | Path | ModelFolder) -> Weights | Patterns:
-    """Read the model of a tracker: a network, or rhythmic patterns.
+def read_model(folder: str | Path | ModelFolder) -> Weights | Patterns | Fusion:
+    """Read the model of a tracker: a network, rhythmic patterns, or both.
 
     Raises
     ------
@@ -128,13 +129,17 @@ def read_model(folder: str | Path | ModelFolder) -> Weights | Patterns:
     if stored.network in SEPARATORS:
         problem = "is a separator: it separates recordings (levada separate) and finds no beats"
         raise InputError(problem, path=stored.path)
-    return patterns.load(stored) if stored.network == BAYES else networks.load(stored)
+    if stored.network == BAYES:
+        return patterns.load(stored)
+    return fusion.load(stored) if stored.network == fusion.NETWORK else networks.load(stored)
 
 
-def tracker_of(model: Weights | Patterns, *, name: str, identity: str = "") -> BeatTracker:
+def tracker_of(model: Weights | Patterns | Fusion, *, name: str, identity: str = "") -> BeatTracker:
     """Return the tracker of a model in memory."""
     if isinstance(model, Patterns):
         return BeatTracker(PatternTracker(model, name, identity), model)
+    if isinstance(model, Fusion):
+        return BeatTracker(fusion.tracker(model, name=name, identity=identity), model)
     tracker = network_tracker(
         model.net,
         name=name,
@@ -169,4 +174,4 @@ def base_weights(name: str | Path) -> Weights:
     stored = ModelFolder(find_folder(name))
     if stored.network in SEPARATORS:
         raise InputError("is a separator: beats are learnt by trackers", path=stored.path)
-    return networks.load(stored)
+    return fusion.load(stored).network if stored.network == fusion.NETWORK else networks.load(stored)

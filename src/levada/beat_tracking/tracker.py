@@ -256,8 +256,9 @@ class BeatTracker(LoadedModel):
         from levada.beat_tracking.pretrained import base_weights
         from levada.learning.weights import Weights, on_cpu
 
-        if isinstance(self.model, Weights):
-            return on_cpu(self.model)
+        network = getattr(self.model, "network", self.model)  # of patterns with a network
+        if isinstance(network, Weights):
+            return on_cpu(network)
         return None if strategy in FROM_SCRATCH else base_weights(self.name)
 
 

@@ -25,8 +25,8 @@ Stretches = Mapping[str, list[tuple[float, float]]]
 """SHA-256 of the file of a recording -> spans of it, as pairs of seconds."""
 
 FORMAT = 1
-KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "masks", "unet", "demucs", "nmf")
-"""Kinds of models: networks, patterns of a bar pointer model, and NMF dictionaries."""
+KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "fusion", "masks", "unet", "demucs", "nmf")
+"""Kinds of models: networks, patterns of a bar pointer model, patterns with a network, and NMF dictionaries."""
 SEPARATORS = ("masks", "unet", "nmf", "demucs")
 """Kinds of separators; the others are beat trackers."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"

@@ -170,6 +170,16 @@ class ModelFolder:
         settings, decoder = self.config["settings"], self.config["decoder"]
         return model_digest(network=self.network, settings=settings, tensors=self.tensors, decoder=decoder)
 
+    def part(self, name: str) -> ModelFolder:
+        """Return one of the models that this one consists of, whose tensors are called NAME.TENSOR."""
+        part = ModelFolder(self.path)
+        prefix = f"{name}."
+        part.config = {**self.config, "decoder": {}, "training": {}, **self.config["settings"][name]}
+        part.tensors = {
+            key.removeprefix(prefix): tensor for key, tensor in self.tensors.items() if key.startswith(prefix)
+        }
+        return part
+
     def settings(self, network: str, *, noun: str) -> dict[str, Any]:
         """Return the settings of a kind of model, which consists of `noun`; an `InputError` if it is another kind."""
         if self.network != network:

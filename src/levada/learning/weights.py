@@ -21,7 +21,8 @@ from levada.learning.model_folder import ModelFolder, model_digest, write_model
 
 __all__ = [
     "Card", "Networks", "Weights",
-    "base_facts", "check_device", "device_of", "digest", "interpolate", "load", "network_kind", "on_cpu", "save",
+    "base_facts", "check_device", "device_of", "digest", "interpolate", "load", "model_facts",
+    "network_kind", "on_cpu", "save",
 ]  # fmt: skip
 
 Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
@@ -61,12 +62,12 @@ def save(folder: str | Path, weights: Weights, *, force: bool = False) -> None:
     InputError
         If a weight is not finite, the folder exists and `force` is not set, or it cannot be written.
     """
-    write_model(folder, **_facts(weights), card=weights.card, training=weights.training, force=force)
+    write_model(folder, **model_facts(weights), card=weights.card, training=weights.training, force=force)
 
 
 def digest(weights: Weights) -> str:
     """Compute the `model_digest` of weights: the same in memory as in their folder."""
-    return model_digest(**_facts(weights))
+    return model_digest(**model_facts(weights))
 
 
 def base_facts(base: Weights | None) -> dict[str, str]:
@@ -74,7 +75,7 @@ def base_facts(base: Weights | None) -> dict[str, str]:
     return {} if base is None else {"base": base.card.name, "base_digest": digest(base)}
 
 
-def _facts(weights: Weights) -> dict[str, Any]:
+def model_facts(weights: Weights) -> dict[str, Any]:
     """Return everything that determines the results of weights."""
     return {
         "network": network_kind(weights.net),

@@ -22,7 +22,16 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.errors import InputError
 
-__all__ = ["BarPointer", "Likelihood", "Windows", "bar_pointer", "beat_lengths", "metre_changes", "pattern_pointer"]
+__all__ = [
+    "BarPointer",
+    "Likelihood",
+    "NetworkLikelihood",
+    "Windows",
+    "bar_pointer",
+    "beat_lengths",
+    "metre_changes",
+    "pattern_pointer",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -206,6 +215,58 @@ def pattern_pointer(
     regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
     states = bars, weights, change, regions, activation, np.empty((3, 0))
     return _pointer(*states, fps=fps, settings=settings, windows=windows, likelihood=likelihood)
+
+
+class NetworkLikelihood:
+    """Log likelihood of whole beats under the activations of a network, for `pattern_pointer`.
+
+    The same as in `bar_pointer`, but a beat is observed around its first frame, where patterns place it.
+
+    Parameters
+    ----------
+    activations : float64 [shape=(frames, 2)]
+        Probabilities of a beat and of a downbeat.
+    bars : sequence of int
+        Beats of each kind of bar; without any, beats have no place in the bar.
+    lengths : int64 [shape=(K,)]
+        Frames that a beat lasts at each tempo, shortest first.
+    fps, beat_width : float
+        See `DecoderSettings`.
+    weight : float
+        Factor of the log likelihood.
+    """
+
+    def __init__(
+        self,
+        activations: Floats,
+        *,
+        bars: Sequence[int],
+        lengths: Ints,
+        fps: float,
+        beat_width: float,
+        weight: float,
+    ) -> None:
+        self._lengths = lengths
+        self._regions = np.ceil(lengths / beat_width).astype(np.int64)
+        self._margin = 2 * int(lengths[-1])
+        activation = activations.max(axis=1, initial=0)
+        downbeats = activations[:, 1] if bars else activation / 2  # the same for both kinds of beats
+        self._sums = weight * _running_sums(
+            downbeats, activation, beat_width=beat_width, reach=round(ALIGNMENT_S * fps), margin=self._margin
+        )
+        firsts = np.cumsum([0, *bars])[:-1]
+        self._downbeat = np.isin(np.arange(max(1, sum(bars))), firsts).astype(np.int64)
+
+    def __call__(self, starts: Ints) -> Floats:
+        """Return scores [shape=(K, positions, n)] of beats that start at frames [shape=(K, n)]."""
+        regions = self._regions[:, None]
+        first = starts + self._margin
+        start = first - regions // 2
+        beat, downbeat, silence = self._sums
+        end, last = start + regions, first + self._lengths[:, None] - regions // 2
+        rest = silence[last] - silence[end]
+        both = (beat[end] - beat[start] + rest, downbeat[end] - downbeat[start] + rest)
+        return np.take(np.stack(both, axis=1), self._downbeat, axis=1)
 
 
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:

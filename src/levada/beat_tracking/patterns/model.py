@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,18 +103,22 @@ class Patterns:
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write them into a folder, as `levada.learning.model_folder.write_model`."""
-        tensors = {"shares": self.shares, "means": self.mixture.means, "spreads": self.mixture.spreads}
-        settings = asdict(self.settings)
-        write_model(
-            folder,
-            network=NETWORK,
-            settings={"bars": list(self.bars), "counted": self.counted, **settings},
-            tensors=tensors | {"background": self.mixture.weights, "weights": self.weights},
-            card=self.card,
-            decoder=asdict(self.decoder),
-            training=settings,
-            force=force,
-        )
+        write_model(folder, **self.facts(), card=self.card, training=asdict(self.settings), force=force)
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that determines their results, as `write_model` takes it."""
+        return {
+            "network": NETWORK,
+            "settings": {"bars": list(self.bars), "counted": self.counted, **asdict(self.settings)},
+            "tensors": {
+                "shares": self.shares,
+                "means": self.mixture.means,
+                "spreads": self.mixture.spreads,
+                "background": self.mixture.weights,
+                "weights": self.weights,
+            },
+            "decoder": asdict(self.decoder),
+        }
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking import spectral_flux
-from levada.beat_tracking.decoder import DecoderSettings, decode_model
-from levada.beat_tracking.decoder.state_space import BarPointer, Windows, beat_lengths, metre_changes, pattern_pointer
-from levada.beat_tracking.network_tracker import spectrogram_pieces
+from levada.beat_tracking.augmentation import fix_length
+from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
+from levada.beat_tracking.decoder.peaks import sub_frame
+from levada.beat_tracking.decoder.state_space import (
+    BarPointer,
+    Likelihood,
+    NetworkLikelihood,
+    Windows,
+    beat_lengths,
+    metre_changes,
+    pattern_pointer,
+)
+from levada.beat_tracking.network_tracker import NetworkTracker, spectrogram_pieces
 from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.model import Patterns
-from levada.beat_tracking.spectrogram import GRID, N_BANDS
+from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS
 from levada.beat_tracking.tracker import AudioLike, Progress
 from levada.io.beats import Beats
 
@@ -23,13 +34,20 @@ __all__ = ["PatternTracker"]
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 NEAR_S = 0.3  # a beat is inside the music if there is an onset so near: half a beat, for many beats have none
+PEAK_FRAMES = 3
+"""How far a peak of a network may be from the beat of the patterns that moves to it."""
+LEAST_PEAK = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class PatternTracker:
-    """A tracker that finds the position in the bar by rhythmic patterns.
+    """A tracker that finds the position in the bar by rhythmic patterns, alone or with a network.
+
+    With a network, each whole beat is scored by both: by the likelihood of its cells under the patterns, and by that of
+    the network's activations, in one decoder. Beats are then moved to the peaks of the network.
 
     Parameters
     ----------
@@ -38,16 +56,27 @@ class PatternTracker:
         Its name in tables.
     identity : str
         Changes whenever its beats might.
+    network : NetworkTracker, optional
+        A network whose activations count too.
+    weight : float
+        Weight of the log likelihood of its activations.
     """
 
     patterns: Patterns
     name: str
     identity: str = ""
+    network: NetworkTracker | None = None
+    weight: float = 0.0
 
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
         """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
         return self.patterns.card.trained_on
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of posteriors."""
+        return float(GRID.fps) / self.patterns.settings.every
 
     def track(
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
@@ -60,26 +89,70 @@ class PatternTracker:
             Their confidence is the posterior probability, as in `decoder.decode_beats`. Positions are 0 where the
             patterns were patterns without.
         """
-        pieces = [np.zeros((0, N_BANDS), np.float32), *spectrogram_pieces(audio, rate, progress=progress)]
-        return self.decode(np.concatenate(pieces), hints=hints)
+        return self.decode(self.observe(audio, rate, progress=progress), hints=hints)
 
-    def decode(self, bands: Floats32, *, hints: Beats | None = None) -> Beats:
-        """Beats from the log-band spectrogram of a whole recording [shape=(frames, 81)]."""
-        patterns = self.patterns
-        every = patterns.settings.every
-        fps = float(GRID.fps) / every
+    def observe(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Observations:
+        """Compute all that decoding needs of a recording."""
+        front_end = LOG_BANDS if self.network is None else self.network.front_end
+        pieces = list(spectrogram_pieces(audio, rate, front_end=front_end, progress=progress))
+        bands = np.concatenate([np.zeros((0, front_end.bands), np.float32), *pieces])
+        if self.network is None:
+            return Observations(bands, None)
+        activations = self.network.predict(pieces)
+        if front_end.filters is not LOG_BANDS.filters:
+            bands = np.concatenate([np.zeros((0, N_BANDS), np.float32), *spectrogram_pieces(audio, rate)])
+            activations = activations.repeat(round(GRID.fps / front_end.grid.fps), 0)
+            activations = fix_length(activations, len(bands))
+        return Observations(np.ascontiguousarray(bands[:, :N_BANDS]), activations)
+
+    def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
+        """Compute the posterior probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
+        return self.posteriors(self.observe(audio, rate, progress=progress)).astype(np.float32)
+
+    def decode(self, observations: Observations, *, hints: Beats | None = None) -> Beats:
+        """Decode what was observed of a recording into beats."""
+        if hints is not None and not self.patterns.counted:
+            hints = Beats(hints.times_s)
+        build, frames, fps = self._model(observations)
+        beats = decode_model(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
+        positions = beats.positions if self.patterns.counted else None
+        times_s = beats.times_s
+        if observations.activations is not None:
+            times_s = _at_peaks(times_s, observations.activations[:, 0], hints)
+        return Beats(times_s, positions, beats.confidence)
+
+    def posteriors(self, observations: Observations, *, hints: Beats | None = None) -> Floats:
+        """Compute the posterior probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
+        build, frames, fps = self._model(observations)
+        return model_posteriors(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
+
+    def _model(self, observations: Observations) -> tuple[Callable[..., BarPointer], int, float]:
+        """Return a function that builds the model of a recording, its number of frames and its frame rate."""
+        patterns, bands = self.patterns, observations.bands
+        every, fps = patterns.settings.every, self.fps
         features = band_onset_strength(bands, edges_hz=patterns.settings.edges_hz, every=every)
         activation = _onset_nearby(bands, every)
 
         def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
             weights, change = _pattern_changes(patterns, settings)
-            likelihood = CellLikelihood(
+            lengths = beat_lengths(fps=fps, settings=settings)
+            likelihood: Likelihood = CellLikelihood(
                 features,
                 patterns.mixture,
                 patterns.weights,
-                lengths=beat_lengths(fps=fps, settings=settings),
+                lengths=lengths,
                 trust=patterns.settings.trust * every,
             )
+            if observations.activations is not None and self.weight:
+                network = NetworkLikelihood(
+                    observations.activations[::every].astype(np.float64),
+                    bars=patterns.bars if patterns.counted else (),
+                    lengths=lengths,
+                    fps=fps,
+                    beat_width=settings.beat_width,
+                    weight=self.weight,
+                )
+                likelihood = _Sum(likelihood, network)
             return pattern_pointer(
                 likelihood,
                 bars=patterns.bars,
@@ -91,10 +164,54 @@ class PatternTracker:
                 windows=windows,
             )
 
-        if hints is not None and not patterns.counted:
-            hints = Beats(hints.times_s)
-        beats = decode_model(build, frames=len(features), fps=fps, settings=patterns.decoder, hints=hints)
-        return beats if patterns.counted else Beats(beats.times_s, None, beats.confidence)
+        return build, len(features), fps
+
+
+class Observations(NamedTuple):
+    """What patterns, and a network beside them, need of a recording.
+
+    Parameters
+    ----------
+    bands : float32 [shape=(frames, 81)]
+        Log-band spectrogram.
+    activations : float32 [shape=(frames, 2)] or None
+        Of the network.
+    """
+
+    bands: Floats32
+    activations: Floats32 | None
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """The sum of two log likelihoods."""
+
+    one: Likelihood
+    other: Likelihood
+
+    def __call__(self, starts: Ints) -> Floats:
+        return self.one(starts) + self.other(starts)
+
+
+def _at_peaks(times_s: Floats, activation: Floats32, hints: Beats | None) -> Floats:
+    """Move beats to the peaks of an activation near them; hints stay."""
+    frames = np.rint(times_s * float(GRID.fps)).astype(np.int64)
+    if len(activation) < 3:
+        return times_s
+    near = (frames[:, None] + np.arange(-PEAK_FRAMES, PEAK_FRAMES + 1)).clip(0, len(activation) - 1)
+    rows = np.arange(len(near))
+    peaks = near[rows, activation[near].argmax(axis=1)]
+    inner = peaks.clip(1, len(activation) - 2)
+    is_peak = (activation[inner] >= activation[inner - 1]) & (activation[inner] >= activation[inner + 1])
+    moved = np.where(
+        is_peak & (activation[peaks] >= LEAST_PEAK),
+        sub_frame(activation.astype(np.float64), peaks) / float(GRID.fps),
+        times_s,
+    )
+    if hints is not None and len(hints):
+        hinted = np.abs(times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) < 1e-9
+        moved = np.where(hinted, times_s, moved)
+    return moved if (np.diff(moved) > 0).all() else times_s
 
 
 def _pattern_changes(patterns: Patterns, settings: DecoderSettings) -> tuple[Floats, Floats]:

@@ -1,0 +1,248 @@
+"""The strategy `auto`: it chooses among the pretrained base, patterns, fine-tuning and their fusion.
+
+Each candidate learns from half of the labels and is scored on the other half, by how much of its posterior probability
+lies at the labels; the best one is then learnt from all labels. Two rules protect what the base can do: where nothing
+is clearly better the base stays as it is, and of one recording alone, or too few labels for two halves, no network is
+trained.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.decoder import DecoderSettings, posteriors
+from levada.beat_tracking.fusion import Fusion
+from levada.beat_tracking.interpolation import halves_of
+from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker, predict
+from levada.beat_tracking.patterns import Patterns, PatternTracker, train
+from levada.data import Span
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.learning.card import Card, adapted_card
+
+if TYPE_CHECKING:
+    from levada.learning.weights import Weights
+
+__all__ = ["Choice", "choose", "soft_f"]
+
+NEAR_S = 0.07
+"""A beat is right within this: the tolerance of the F-measure."""
+CONTEXT_S = 12.0
+"""Audio on either side of a held-out span that is part of the input."""
+BETTER = 0.05
+"""By how much a candidate must be better than the base."""
+TRUST_TRAINED = 0.1
+"""Fine-tuning with patterns is taken if it is the best but for this: it generalises better than half of the labels."""
+GOOD_ENOUGH = 0.97
+"""Held-out score at which no network is trained."""
+CLEAR_ALPHA = 0.75
+"""Least weight of a fine-tuned network for its fusion with patterns to be a candidate."""
+WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.5, 1.0, 0.5
+"""Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
+
+_log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and why.
+
+    Parameters
+    ----------
+    name : str
+        "base", "patterns", "patterns + base", "fine-tuned" or "patterns + fine-tuned".
+    scores : mapping of str to float
+        Score of each candidate on held-out labels, from 0 to 1; empty where nothing could be held out.
+    why : str
+        The reason in a few words.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+    why: str
+
+    def line(self) -> str:
+        """Describe the choice in one line."""
+        scores = ", ".join(f"{name} {score:.2f}" for name, score in self.scores.items())
+        return f"auto chose {self.name}: {self.why}" + (f" (held-out scores: {scores})" if scores else "")
+
+
+def soft_f(posterior: Floats, beats: Beats, *, fps: float, span_s: tuple[float, float]) -> float:
+    """Compute the F-measure of posterior probabilities: a score of beats that does not depend on a threshold.
+
+    Parameters
+    ----------
+    posterior : float64 [shape=(frames, 2)]
+        Probability of a beat and of a downbeat in each frame.
+    beats : Beats
+        The reference, in seconds from the first frame.
+    fps : float
+        Frames per second.
+    span_s : tuple of float
+        Start and end of what is annotated, in seconds.
+
+    Returns
+    -------
+    float
+        2 * (probability within 70 ms of a label, at most 1 each) / (all probability + labels): the mean of beats and
+        downbeats, or that of beats where no position is known.
+    """
+    first, last = round((span_s[0] - NEAR_S) * fps), round((span_s[1] + NEAR_S) * fps) + 1
+    inside = slice(max(0, first), max(0, last))
+    scores = [_soft_f(posterior[:, 0], beats.times_s, fps, inside)]
+    if (beats.positions > 0).any():
+        scores.append(_soft_f(posterior[:, 1], beats.downbeats_s, fps, inside))
+    return float(np.mean(scores))
+
+
+def _soft_f(probability: Floats, times_s: Floats, fps: float, inside: slice) -> float:
+    running = np.concatenate([[0.0], np.cumsum(probability)])
+    last = len(probability)
+    low = np.rint((times_s - NEAR_S) * fps).astype(int).clip(0, last)
+    high = (np.rint((times_s + NEAR_S) * fps).astype(int) + 1).clip(0, last)
+    hits = np.minimum(1, running[high] - running[low]).sum()
+    total = float(probability[inside].sum()) + len(times_s)
+    return 2 * float(hits) / total if total else 0.0
+
+
+def choose(
+    spans: Sequence[Span],
+    *,
+    base: Weights,
+    fine_tune: Callable[[], tuple[Weights, float, Sequence[Any]]] | None,
+) -> Weights | Patterns | Fusion:
+    """Choose among the candidates and return the best, learnt from all labels.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+    base : Weights
+    fine_tune : callable or None
+        Returns fine-tuned weights of all labels, their weight (alpha) in the interpolation with the base, and the
+        networks trained on each half of the labels; None if nothing may be trained.
+
+    Returns
+    -------
+    Weights, Patterns or Fusion
+        With the scores of all candidates in the card.
+    """
+    start = DecoderSettings.from_dict(base.decoder)
+    try:
+        patterns = train(spans, start=start)
+    except InputError as error:
+        return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
+    halves = halves_of(spans)
+    if halves is None or len({span.track.content_hash for span in spans}) == 1:
+        few = "labels of one recording" if halves is not None else "few labels"
+        choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
+        return _fused(patterns, base, WEIGHT_ONE, spans, choice)
+    base_tracker = _tracker(base)
+    scores: dict[str, list[float]] = {}
+    seconds: list[float] = []
+    learnt = [train(half, start=start) for half in halves]
+
+    def score(name: str, half: int, tracker: NetworkTracker | PatternTracker) -> None:
+        for span in halves[1 - half]:
+            scores.setdefault(name, []).append(_held_out(tracker, span))
+
+    for half in (0, 1):
+        seconds += [span.duration_s for span in halves[1 - half]]
+        score("base", half, base_tracker)
+        score("patterns", half, PatternTracker(learnt[half], ""))
+        score("patterns + base", half, PatternTracker(learnt[half], "", network=base_tracker, weight=WEIGHT_BASE))
+
+    def means() -> dict[str, float]:
+        return {name: float(np.average(values, weights=seconds)) for name, values in scores.items()}
+
+    tuned: Weights | None = None
+    if fine_tune is not None and max(means().values()) < GOOD_ENOUGH:
+        tuned, alpha, networks = fine_tune()
+        for half, network in enumerate(networks):
+            trained = replace(base_tracker, predict=partial(predict, network.eval()))
+            score("fine-tuned", half, trained)
+            if alpha >= CLEAR_ALPHA:
+                score(
+                    "patterns + fine-tuned",
+                    half,
+                    PatternTracker(learnt[half], "", network=trained, weight=WEIGHT_TRAINED),
+                )
+    choice = decide(means())
+    if choice.name == "base":
+        return _kept(base, spans, choice)
+    if choice.name == "patterns":
+        _log.info("%s", choice.line())
+        return replace(patterns, card=_with_scores(patterns.card, choice))
+    if choice.name == "patterns + base":
+        return _fused(patterns, base, WEIGHT_BASE, spans, choice)
+    assert tuned is not None
+    if choice.name == "fine-tuned":
+        _log.info("%s", choice.line())
+        return replace(tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice)})
+    return _fused(patterns, tuned, WEIGHT_TRAINED, spans, choice)
+
+
+def decide(scores: Mapping[str, float]) -> Choice:
+    """Choose by the scores of the candidates on held-out labels."""
+    top = max(scores, key=lambda name: scores[name])
+    if scores[top] <= scores["base"] + BETTER:
+        return Choice("base", scores, f"nothing is better than the base by more than {BETTER:g}")
+    both = "patterns + fine-tuned"
+    if both in scores and scores[both] >= scores[top] - TRUST_TRAINED:
+        return Choice(both, scores, "the best, or as good, and trained on all labels")
+    order = ("patterns + base", "patterns", "fine-tuned", both)
+    best = next(name for name in order if scores.get(name, -1.0) >= scores[top])
+    return Choice(best, scores, "the best on held-out labels")
+
+
+def _tracker(weights: Weights) -> NetworkTracker:
+    return network_tracker(weights.net, name="", settings=DecoderSettings.from_dict(weights.decoder))
+
+
+def _held_out(tracker: NetworkTracker | PatternTracker, span: Span) -> float:
+    """Return the score of a tracker on a span, whose context is part of its input."""
+    start_s = max(0.0, span.start_s - CONTEXT_S)
+    samples, rate = _excerpt(span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+    if isinstance(tracker, PatternTracker):
+        posterior, fps = tracker.posteriors(tracker.observe(samples, rate)), tracker.fps
+    else:
+        fps = float(tracker.front_end.grid.fps)
+        posterior = posteriors(tracker.activations(samples, rate), fps=fps, settings=tracker.settings)
+    return soft_f(posterior, span.beats.shift(-start_s), fps=fps, span_s=(span.start_s - start_s, span.end_s - start_s))
+
+
+@lru_cache(maxsize=64)
+def _excerpt(path: Path, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.float32], int]:
+    return audio.read(path, start_s=start_s, duration_s=duration_s)
+
+
+def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
+    """Return the base as it is, with a card that says why."""
+    _log.info("%s", choice.line())
+    card = adapted_card(spans, origin="Pretrained network and decoder, unchanged", base=base.card)
+    return replace(base, card=_with_scores(card, choice), training={**base.training, **_facts(choice)})
+
+
+def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
+    _log.info("%s", choice.line())
+    card = adapted_card(spans, origin=f"Rhythmic patterns beside a network, {choice.name}", base=network.card)
+    return Fusion(patterns, network, weight, _with_scores(card, choice), _facts(choice))
+
+
+def _with_scores(card: Card, choice: Choice) -> Card:
+    held_out = {f"held-out labels, {name}": round(score, 3) for name, score in choice.scores.items()}
+    return replace(card, scores={**held_out, "chosen": choice.line()})
+
+
+def _facts(choice: Choice) -> dict[str, Any]:
+    return {"auto": {"chosen": choice.name, "why": choice.why, "held_out_scores": dict(choice.scores)}}

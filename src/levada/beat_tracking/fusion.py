@@ -1,0 +1,97 @@
+"""Rhythmic patterns and a network behind one decoder, as a model that is saved in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.network_tracker import network_tracker
+from levada.beat_tracking.patterns import Patterns, PatternTracker
+from levada.beat_tracking.patterns import load as load_patterns
+from levada.errors import InputError, check_number
+from levada.learning.card import CONFIG, Card
+from levada.learning.model_folder import ModelFolder, write_model
+
+if TYPE_CHECKING:
+    from levada.learning.weights import Weights
+
+__all__ = ["NETWORK", "Fusion", "load", "tracker"]
+
+NETWORK = "fusion"
+PARTS = ("patterns", "network")
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """Patterns and a network that score the same beats.
+
+    Parameters
+    ----------
+    patterns : Patterns
+    network : Weights
+    weight : float
+        Weight of the log likelihood of the network beside that of the patterns.
+    card : Card
+    training : mapping
+        How it was chosen.
+    """
+
+    patterns: Patterns
+    network: Weights
+    weight: float
+    card: Card
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_number("the weight of the network", self.weight, 0)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write both into a folder."""
+        from levada.learning.weights import model_facts
+
+        parts = {"patterns": self.patterns.facts(), "network": model_facts(self.network)}
+        write_model(
+            folder,
+            network=NETWORK,
+            settings={"weight": self.weight}
+            | {name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()},
+            tensors={f"{name}.{key}": tensor for name in PARTS for key, tensor in parts[name]["tensors"].items()},
+            card=self.card,
+            decoder={},
+            training=self.training,
+            force=force,
+        )
+
+
+def load(folder: str | Path | ModelFolder) -> Fusion:
+    """Read patterns and a network from a folder.
+
+    Raises
+    ------
+    InputError
+        If it holds none, or is damaged.
+    """
+    from levada.beat_tracking import networks
+
+    stored = ModelFolder.of(folder)
+    settings = stored.settings(NETWORK, noun="patterns with a network")
+    if not all(isinstance(settings.get(name), dict) for name in PARTS):
+        raise InputError("is damaged: it lacks patterns or a network", path=stored.path / CONFIG)
+    return Fusion(
+        load_patterns(stored.part("patterns")),
+        networks.load(stored.part("network")),
+        settings.get("weight"),  # type: ignore[arg-type]  # checked when made
+        stored.card,
+        stored.config["training"],
+    )
+
+
+def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
+    """Return the tracker of patterns with a network."""
+    network = network_tracker(
+        fusion.network.net, name=name, settings=DecoderSettings.from_dict(fusion.network.decoder), identity=identity
+    )
+    return PatternTracker(fusion.patterns, name, identity, network, fusion.weight)

@@ -1,0 +1,230 @@
+"""The strategy that chooses, the score it chooses by, and patterns beside a network."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from levada.beat_tracking import auto
+from levada.beat_tracking.adaptation import adapt
+from levada.beat_tracking.auto import Choice, choose, decide, soft_f
+from levada.beat_tracking.decoder.state_space import NetworkLikelihood
+from levada.beat_tracking.fusion import Fusion
+from levada.beat_tracking.fusion import load as load_fusion
+from levada.beat_tracking.networks import load
+from levada.beat_tracking.pretrained import base_weights, load_tracker, read_model, tracker_of
+from levada.data import Span, annotated_spans, load_corpus
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.learning.model_folder import ModelFolder
+
+
+@pytest.fixture(scope="module")
+def spans(rendered):
+    return [annotated_spans(track)[0] for track in load_corpus(rendered, labels="beats").tracks]
+
+
+@pytest.fixture(scope="module")
+def fusion(spans, tiny_model):
+    model = choose(spans[:1], base=load(tiny_model), fine_tune=None)
+    assert isinstance(model, Fusion)
+    return model
+
+
+class TestScore:
+    def posterior(self, beats, *, frames=400):
+        values = np.zeros((frames, 2))
+        values[np.rint(beats.times_s * 100).astype(int), 0] = 1
+        values[np.rint(beats.downbeats_s * 100).astype(int), 1] = 1
+        return values
+
+    BEATS = Beats([0.5, 1.0, 1.5, 2.0, 2.5, 3.0], [1, 2, 1, 2, 1, 2])
+
+    def score(self, posterior, beats=None, span_s=(0.5, 3.0)):
+        return soft_f(posterior, beats or self.BEATS, fps=100, span_s=span_s)
+
+    def test_certain_and_right(self):
+        assert self.score(self.posterior(self.BEATS)) == 1
+
+    def test_half_sure(self):
+        """Mass 3 at 6 labels: 2 * 3 / (3 + 6)."""
+        assert self.score(0.5 * self.posterior(self.BEATS)) == pytest.approx(2 / 3)
+
+    def test_the_tolerance_is_seventy_milliseconds(self):
+        assert self.score(self.posterior(self.BEATS.shift(0.07)), span_s=(0.5, 3.1)) == 1
+        assert self.score(self.posterior(self.BEATS.shift(0.09)), span_s=(0.5, 3.1)) == 0
+
+    def test_wrong_downbeats_are_half_of_the_score(self):
+        swapped = Beats(self.BEATS.times_s, [2, 1, 2, 1, 2, 1])
+        assert self.score(self.posterior(swapped)) == 0.5
+
+    def test_twice_as_many_beats(self):
+        """12 beats, 6 of them right, and no positions: 2 * 6 / (12 + 6)."""
+        twice = Beats(np.arange(0.5, 3.3, 0.25))
+        plain = Beats(self.BEATS.times_s)
+        assert self.score(self.posterior(twice), plain, (0.5, 3.3)) == pytest.approx(12 / 18)
+
+    def test_outside_the_span_nothing_counts(self):
+        posterior = self.posterior(self.BEATS)
+        posterior[350:] = 1
+        assert self.score(posterior) == 1
+
+
+class TestDecide:
+    @pytest.mark.parametrize(
+        ("scores", "chosen"),
+        [
+            ({"base": 0.9, "patterns": 0.94, "patterns + base": 0.93}, "base"),
+            ({"base": 0.5, "patterns": 0.8, "patterns + base": 0.7}, "patterns"),
+            ({"base": 0.5, "patterns": 0.8, "patterns + base": 0.8}, "patterns + base"),
+            ({"base": 0.5, "patterns": 0.6, "patterns + base": 0.6, "fine-tuned": 0.9}, "fine-tuned"),
+            ({"base": 0.5, "patterns": 0.9, "fine-tuned": 0.6, "patterns + fine-tuned": 0.82}, "patterns + fine-tuned"),
+            ({"base": 0.5, "patterns": 0.95, "fine-tuned": 0.6, "patterns + fine-tuned": 0.82}, "patterns"),
+            ({"base": 0.8, "patterns": 0.3, "fine-tuned": 0.84, "patterns + fine-tuned": 0.82}, "base"),
+        ],
+    )
+    def test_by_scores(self, scores, chosen):
+        assert decide(scores).name == chosen
+
+    def test_one_line_with_the_scores(self):
+        assert Choice("base", {"base": 0.5, "patterns": 0.25}, "because").line() == (
+            "auto chose base: because (held-out scores: base 0.50, patterns 0.25)"
+        )
+
+
+class TestChoose:
+    def test_of_one_recording_nothing_is_trained(self, spans, tiny_model, caplog):
+        def never():
+            raise AssertionError
+
+        with caplog.at_level("INFO"):
+            model = choose(spans[:1], base=load(tiny_model), fine_tune=never)
+        assert isinstance(model, Fusion)
+        assert "no network is trained" in model.card.scores["chosen"]
+        assert "auto chose patterns + base" in caplog.text
+
+    def test_of_several_all_candidates_are_scored(self, spans, tiny_model, monkeypatch):
+        """The base is untrained; that its fine-tuned version is perfect is claimed, and it is scored all the same."""
+        monkeypatch.setattr(auto, "GOOD_ENOUGH", 2.0)
+        base = load(tiny_model)
+        model = choose(spans, base=base, fine_tune=lambda: (base, 1.0, [base.net, base.net]))
+        scores = model.card.scores
+        names = ["base", "patterns", "patterns + base", "fine-tuned", "patterns + fine-tuned"]
+        assert [name for name in names if any(name in key for key in scores)] == names
+        chosen = model.card.scores["chosen"]
+        assert chosen.startswith("auto chose patterns")
+
+    def test_a_base_that_is_right_stays(self, spans):
+        """The shipped base is nearly right on its own labels: nothing may replace it."""
+        base = load_tracker("base")
+        right = []
+        for span in spans:
+            beats = base.track(span.track.audio)
+            right.append(Span(replace(span.track, load=partial(beats.between, 0.0, 99.0)), 1.0, 10.0))
+        model = choose(right, base=base_weights("base"), fine_tune=None)
+        assert model.training["auto"]["chosen"] == "base"
+        assert tracker_of(model, name="it").track(spans[0].track.audio) == base.track(spans[0].track.audio)
+
+    def test_labels_without_two_beats_in_a_row(self, spans, tiny_model):
+        one = Span(spans[0].track, spans[0].start_s, spans[0].start_s + 0.05)
+        model = choose([one], base=load(tiny_model), fine_tune=None)
+        assert model.training["auto"]["chosen"] == "base"
+        assert "no patterns could be learnt" in model.card.scores["chosen"]
+
+    def test_by_name(self, spans, tiny_model, tmp_path):
+        model = adapt(spans[:1], strategy="auto", base=load(tiny_model), out=tmp_path / "mine")
+        assert isinstance(model, Fusion)
+        stored = json.loads((tmp_path / "mine" / "config.json").read_text())
+        assert stored["network"] == "fusion"
+        assert stored["training"]["auto"]["chosen"] == "patterns + base"
+        assert stored["card"]["trained_on"].keys() == {spans[0].track.content_hash}
+
+
+class TestFusion:
+    def test_saved_and_loaded_it_finds_the_same_beats(self, fusion, spans, tmp_path):
+        fusion.save(tmp_path / "mine")
+        samples, rate = audio.read(spans[1].track.audio)
+        expected = tracker_of(fusion, name="it").track(samples, rate)
+        assert load_tracker(tmp_path / "mine").track(samples, rate) == expected
+        again = read_model(tmp_path / "mine")
+        again.save(tmp_path / "again")
+        assert ModelFolder(tmp_path / "again").digest == ModelFolder(tmp_path / "mine").digest
+
+    def test_without_weight_the_network_moves_beats_and_no_more(self, fusion, spans):
+        samples, rate = audio.read(spans[1].track.audio)
+        alone = tracker_of(fusion.patterns, name="it").track(samples, rate)
+        both = tracker_of(replace(fusion, weight=0.0), name="it").track(samples, rate)
+        np.testing.assert_array_equal(both.positions, alone.positions)
+        assert np.abs(both.times_s - alone.times_s).max() <= 0.036
+
+    def test_its_labels_are_found_again(self, fusion, spans):
+        found = tracker_of(fusion, name="it").track(spans[0].track.audio)
+        right = spans[0].beats.times_s
+        assert (np.abs(found.times_s[:, None] - right).min(axis=0) < 0.07).mean() > 0.9
+
+    def test_hints_stay_where_they_are(self, fusion, spans):
+        hint = Beats([float(spans[1].beats.times_s[4]) + 0.012], [2])
+        found = tracker_of(fusion, name="it").track(spans[1].track.audio, hints=hint)
+        at = int(np.abs(found.times_s - hint.times_s[0]).argmin())
+        assert (found.times_s[at], found.positions[at]) == (hint.times_s[0], 2)
+
+    def test_adapting_it_again_starts_from_its_network(self, fusion):
+        assert tracker_of(fusion, name="it").weights().card == fusion.network.card
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ('"weight": 0.5', '"weight": -1', "weight of the network"),
+            ('"weight": 0.5', '"weights": 0.5', "weight of the network"),
+            ('"patterns": {', '"pattern": {', "lacks patterns or a network"),
+            ('"network": "fusion"', '"network": "tcn"', "damaged"),
+        ],
+    )
+    def test_damaged_folders(self, fusion, tmp_path, old, new, message):
+        fusion.save(tmp_path / "mine")
+        config = tmp_path / "mine" / "config.json"
+        text = config.read_text()
+        assert old in text
+        config.write_text(text.replace(old, new, 1))
+        with pytest.raises(InputError, match=message):
+            load_tracker(tmp_path / "mine")
+
+    def test_only_a_fusion_is_read_as_one(self, tiny_model):
+        with pytest.raises(InputError, match="holds no patterns with a network"):
+            load_fusion(tiny_model)
+
+
+class TestNetworkLikelihood:
+    def score(self, activations, starts, *, bars=(2,), weight=1.0):
+        likelihood = NetworkLikelihood(
+            activations, bars=bars, lengths=np.array([40, 50]), fps=100, beat_width=16, weight=weight
+        )
+        return likelihood(np.array(starts))
+
+    def test_a_beat_is_likely_where_the_activation_is(self):
+        activations = np.full((400, 2), 0.02)
+        activations[100] = 0.95, 0.9
+        scores = self.score(activations, [[90, 100, 110]] * 2)
+        assert scores.shape == (2, 2, 3)
+        assert (scores[:, 0].argmax(axis=1) == 1).all()
+        assert (scores[:, 0, 1] > scores[:, 1, 1]).all()  # a downbeat
+
+    def test_outside_the_recording_nothing_counts(self):
+        activations = np.full((100, 2), 0.3)
+        np.testing.assert_allclose(self.score(activations, [[-39], [-49]])[:, :, 0], 0, atol=2)
+        assert np.isfinite(self.score(activations, [[99], [99]])).all()
+
+    def test_weight(self):
+        activations = np.random.default_rng(0).uniform(0, 1, (300, 2))
+        starts = [[10, 100], [10, 100]]
+        np.testing.assert_allclose(
+            self.score(activations, starts, weight=0.5), 0.5 * self.score(activations, starts), rtol=1e-9
+        )
+
+    def test_without_positions_all_beats_are_alike(self):
+        activations = np.full((400, 2), 0.02)
+        activations[100] = 0.95, 0.9
+        assert self.score(activations, [[100], [100]], bars=()).shape == (2, 1, 1)
