@@ -212,6 +212,22 @@ class TestValidation:
         assert len(found) >= 2
         assert all(bands.shape[1] == 81 and len(beats) for _, bands, beats in found)
 
+    def test_no_music_is_scored_where_it_is_trained_on(self, monkeypatch):
+        pytest.importorskip("fluidsynth", reason="FluidSynth is not installed")
+        monkeypatch.setattr(pretrain, "VALIDATION_PIECES", 1)
+        try:
+            settings = replace(SMALL, validation_soundfont="TimGM6mb.sf2", non_music=0.1)
+            recordings = validation_set(settings).recordings
+        except InputError:
+            pytest.skip("the SoundFont is not installed")
+        if not recordings:
+            pytest.skip("the SoundFont is not installed")
+        assert [(group, bool(len(beats))) for group, _, beats in recordings] == [
+            ("rendered", True),
+            ("non_music", False),
+        ]
+        assert validation_set(settings).score(tiny().eval()).keys() >= {"rendered_beat", "non_music_peaks_per_s"}
+
     def test_what_is_missing_is_left_out_and_said(self, tmp_path, caplog):
         settings = replace(SMALL, validation_corpus=str(tmp_path / "none"), validation_soundfont="nobody-has-this.sf2")
         assert validation_set(settings).recordings == ()

@@ -255,7 +255,7 @@ def validation_set(settings: PretrainSettings) -> ValidationSet:
                 piece = validation_piece(index, held_out, font)
                 recordings.append(("rendered", piece.bands.astype(np.float32), piece.beats))
             for index in range(VALIDATION_PIECES if settings.non_music else 0):
-                piece = render_piece(-index, replace(held_out, non_music=1.0, seed=settings.seed + 1))
+                piece = render_piece(index, replace(held_out, non_music=1.0, seed=settings.seed + 1))
                 recordings.append(("non_music", piece.bands.astype(np.float32), piece.beats))
     return ValidationSet(tuple(recordings))
 
