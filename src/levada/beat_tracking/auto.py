@@ -1,7 +1,7 @@
 """The strategy `auto`: it chooses among the pretrained base, patterns, fine-tuning and their fusion.
 
-Each candidate learns from half of the labels and is scored on the other half, by how much of its posterior probability
-lies at the labels; the best one is then learnt from all labels. Two rules protect what the base can do: where nothing
+Each candidate is scored on labels that it did not learn from, by how much of its posterior probability lies at them:
+networks learn from half of the labels, patterns from all but one fold. The best one is then learnt from all labels. Two rules protect what the base can do: where nothing
 is clearly better the base stays as it is, and of one recording alone, or too few labels for two halves, no network is
 trained.
 """
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, posteriors
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.interpolation import halves_of
+from levada.beat_tracking.interpolation import halves_of, units_of
 from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker, predict
 from levada.beat_tracking.patterns import Patterns, PatternTracker, train
 from levada.data import Span
@@ -42,6 +42,8 @@ BETTER = 0.05
 """By how much a candidate must be better than the base."""
 TRUST_TRAINED = 0.1
 """Fine-tuning with patterns is taken if it is the best but for this: it generalises better than half of the labels."""
+MOST_FOLDS = 4
+"""Folds of each half of the labels."""
 GOOD_ENOUGH = 0.97
 """Held-out score at which no network is trained."""
 CLEAR_ALPHA = 0.75
@@ -148,36 +150,35 @@ def choose(
         choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
         return _fused(patterns, base, WEIGHT_ONE, spans, choice)
     base_tracker = _tracker(base)
-    scores: dict[str, list[float]] = {}
-    seconds: list[float] = []
-    learnt = [train(half, start=start) for half in halves]
+    folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
+    learnt = [train([span for span in spans if not _among(span, fold)], start=start) for _, fold in folds]
+    scores: dict[str, float] = {}
 
-    def score(name: str, half: int, tracker: NetworkTracker | PatternTracker) -> None:
-        for span in halves[1 - half]:
-            scores.setdefault(name, []).append(_held_out(tracker, span))
+    def score(name: str, trackers: Sequence[NetworkTracker | PatternTracker]) -> None:
+        held_out = [
+            (_held_out(tracker, span), span.duration_s)
+            for tracker, (_, fold) in zip(trackers, folds, strict=True)
+            for span in fold
+        ]
+        values, seconds = zip(*held_out, strict=True)
+        scores[name] = float(np.average(values, weights=seconds))
 
-    for half in (0, 1):
-        seconds += [span.duration_s for span in halves[1 - half]]
-        score("base", half, base_tracker)
-        score("patterns", half, PatternTracker(learnt[half], ""))
-        score("patterns + base", half, PatternTracker(learnt[half], "", network=base_tracker, weight=WEIGHT_BASE))
-
-    def means() -> dict[str, float]:
-        return {name: float(np.average(values, weights=seconds)) for name, values in scores.items()}
-
+    score("base", [base_tracker] * len(folds))
+    score("patterns", [PatternTracker(one, "") for one in learnt])
+    score("patterns + base", [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt])
     tuned: Weights | None = None
-    if fine_tune is not None and max(means().values()) < GOOD_ENOUGH:
+    if fine_tune is not None and max(scores.values()) < GOOD_ENOUGH:
         tuned, alpha, networks = fine_tune()
-        for half, network in enumerate(networks):
-            trained = replace(base_tracker, predict=partial(predict, network.eval()))
-            score("fine-tuned", half, trained)
-            if alpha >= CLEAR_ALPHA:
-                score(
-                    "patterns + fine-tuned",
-                    half,
-                    PatternTracker(learnt[half], "", network=trained, weight=WEIGHT_TRAINED),
-                )
-    choice = decide(means())
+        of_halves = [replace(base_tracker, predict=partial(predict, network.eval())) for network in networks]
+        trained = [of_halves[1 - half] for half, _ in folds]
+        score("fine-tuned", trained)
+        if alpha >= CLEAR_ALPHA:
+            both = [
+                PatternTracker(one, "", network=network, weight=WEIGHT_TRAINED)
+                for one, network in zip(learnt, trained, strict=True)
+            ]
+            score("patterns + fine-tuned", both)
+    choice = decide(scores)
     if choice.name == "base":
         return _kept(base, spans, choice)
     if choice.name == "patterns":
@@ -203,6 +204,16 @@ def decide(scores: Mapping[str, float]) -> Choice:
     order = ("patterns + base", "patterns", "fine-tuned", both)
     best = next(name for name in order if scores.get(name, -1.0) >= scores[top])
     return Choice(best, scores, "the best on held-out labels")
+
+
+def _folds(half: Sequence[Span]) -> list[list[Span]]:
+    """Divide half of the labels into folds: patterns are learnt in a moment, so that each fold has its own."""
+    units = units_of(half)
+    return [sum(units[start::MOST_FOLDS], []) for start in range(min(MOST_FOLDS, len(units)))]
+
+
+def _among(span: Span, fold: Sequence[Span]) -> bool:
+    return any(span.track.content_hash == other.track.content_hash for other in fold)
 
 
 def _tracker(weights: Weights) -> NetworkTracker:

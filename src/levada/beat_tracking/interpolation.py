@@ -23,7 +23,7 @@ from levada.data.spans import halve
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 
-__all__ = ["ALPHAS", "Validation", "event_loss", "halves_of", "validate"]
+__all__ = ["ALPHAS", "Validation", "event_loss", "halves_of", "units_of", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -72,21 +72,26 @@ def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     tuple of two lists of Span, or None
         Of about the same length; None if one would have fewer than four beats.
     """
-    groups: dict[str, list[Span]] = {}
-    recordings: dict[str, list[Span]] = {}
-    for span in spans:
-        groups.setdefault(span.track.group or span.track.id, []).append(span)
-        recordings.setdefault(span.track.content_hash, []).append(span)
-    units = groups if len(groups) > 1 and len(recordings) > 1 else recordings
+    units = units_of(spans)
     halves: tuple[list[Span], list[Span]] = ([], [])
     if len(units) > 1:
-        for unit in sorted(units.values(), key=lambda unit: -_seconds(unit)):
+        for unit in sorted(units, key=lambda unit: -_seconds(unit)):
             min(halves, key=_seconds).extend(unit)
     else:
         halves = halve(spans)
     if min(sum(len(span.beats) for span in half) for half in halves) < 4:
         return None
     return halves
+
+
+def units_of(spans: Sequence[Span]) -> list[list[Span]]:
+    """Divide labels into what must not be divided: groups if there are two, else recordings."""
+    groups: dict[str, list[Span]] = {}
+    recordings: dict[str, list[Span]] = {}
+    for span in spans:
+        groups.setdefault(span.track.group or span.track.id, []).append(span)
+        recordings.setdefault(span.track.content_hash, []).append(span)
+    return list((groups if len(groups) > 1 and len(recordings) > 1 else recordings).values())
 
 
 def _seconds(spans: Sequence[Span]) -> float:

@@ -194,6 +194,7 @@ class BeatTracker(LoadedModel):
         labels : sequence of Span
             As `Corpus.sample` returns them.
         strategy : str
+            "auto" (chooses among the base, patterns, fine-tuning and their fusion by cross-validation),
             "finetune+augment", "finetune", "decoder" (the network stays, the decoder learns tempo and metre), "bayes"
             (rhythmic patterns and no network) or "scratch" (a new network).
         steps, learning_rate : optional

@@ -26,6 +26,7 @@ __all__ = ["adapt"]
 class Strategy(StrEnum):
     """How to adapt."""
 
+    auto = "auto"
     finetune_augment = "finetune+augment"
     finetune = "finetune"
     scratch = "scratch"
@@ -36,7 +37,7 @@ class Strategy(StrEnum):
     nmf_conv = "nmf-conv"
 
 
-LABELS = {"decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
+LABELS = {"auto": "beats", "decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
 """Strategies that exist for one kind of labels."""
 
 
@@ -52,7 +53,7 @@ def adapt(
     convention: Convention = "",
     strategy: Annotated[
         Strategy,
-        typer.Option(help="decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both."),
+        typer.Option(help="auto, decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both."),
     ] = Strategy.finetune_augment,
     prior: Annotated[
         str | None, typer.Option(help="Beats: a tradition (name or file) whose description is used beside the labels.")

@@ -121,7 +121,8 @@ def start_facts(base_digest: str | None, settings: Any) -> dict[str, Any]:
 
 
 def with_scores(folder: str | Path, model: M, scores: Mapping[str, str]) -> M:
-    """Write scores into the card of a model that was just saved; all else in its folder stays."""
-    card = replace(model.card, scores=scores)
+    """Write scores into the card of a model that was just saved; why it was chosen, and all else, stays."""
+    chosen = {name: score for name, score in model.card.scores.items() if name.startswith(("held-out", "chosen"))}
+    card = replace(model.card, scores={**chosen, **scores})
     write_card(folder, card)
     return replace(model, card=card)  # type: ignore[type-var]

@@ -51,6 +51,7 @@ Style = tuple[str, str, Any]
 """Colour, marker and line style."""
 
 _STRATEGY_STYLES: Mapping[str, Style] = {
+    "auto": ("#000000", "*", "-"),
     "finetune+augment": ("#d55e00", "o", "-"),
     "finetune": ("#e69f00", "s", "--"),
     "bayes": ("#0072b2", "D", "-."),

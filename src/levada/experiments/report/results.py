@@ -32,7 +32,7 @@ _SPLITS = {"halves": "in halves", "ignore_groups": "groups ignored"}  # how a co
 _DIGESTS = ("code", "weights")  # of which names show the beginning
 FACTORS = ("strategy", "base", "selection", "augmentation", "layers")
 _DEFAULTS = {"selection": RANDOM, "augmentation": ALL, "layers": ALL}
-_ORDER = (PRETRAINED, "decoder", "bayes", "nmf", "nmf-conv", "scratch", "finetune", "finetune+augment")
+_ORDER = (PRETRAINED, "decoder", "bayes", "nmf", "nmf-conv", "scratch", "finetune", "finetune+augment", "auto")
 
 
 @dataclass(frozen=True)
