@@ -32,6 +32,7 @@ TRAINING = {
     "levada.learning.training",
     "levada.beat_tracking.targets",
     "levada.beat_tracking.networks.tcn",
+    "levada.beat_tracking.networks.harmonic_change",
     "levada.beat_tracking.networks.tcn2019",
     "levada.beat_tracking.networks.crnn",
     "levada.beat_tracking.networks.beat_this",

@@ -12,10 +12,11 @@ import torch
 from levada.beat_tracking import interpolation
 from levada.beat_tracking.adaptation import AdaptSettings, adapt, finetune
 from levada.beat_tracking.augmentation import NO_AUGMENTATION
-from levada.beat_tracking.interpolation import ALPHAS, event_loss, halves_of, validate
+from levada.beat_tracking.interpolation import ALPHAS, event_loss, validate
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.spectrogram import file_log_spectrogram
 from levada.data import Span, Track, annotated_spans, load_corpus
+from levada.data.spans import halves_of
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 

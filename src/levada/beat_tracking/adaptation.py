@@ -33,7 +33,7 @@ from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, aug
 from levada.beat_tracking.auto import choose
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.interpolation import ALPHAS, halves_of, validate
+from levada.beat_tracking.interpolation import ALPHAS, validate
 from levada.beat_tracking.network_tracker import front_end_of
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
@@ -43,6 +43,7 @@ from levada.beat_tracking.task import FROM_SCRATCH
 from levada.data import Span
 from levada.data.rendered import LICENCE
 from levada.data.sources import Source
+from levada.data.spans import halves_of
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning.adaptation import changed, require_strategy, start_facts, train_into

@@ -1,7 +1,8 @@
 """The strategy `auto`: it chooses among the pretrained base, patterns, fine-tuning and their fusion.
 
 Each candidate is scored on labels that it did not learn from, by how much of its posterior probability lies at them:
-networks learn from half of the labels, patterns from all but one fold. The best one is then learnt from all labels. Two rules protect what the base can do: where nothing
+networks learn from half of the labels, patterns from all but one fold. The best one is then learnt from all labels.
+Two rules protect what the base can do: where nothing
 is clearly better the base stays as it is, and of one recording alone, or too few labels for two halves, no network is
 trained.
 """
@@ -20,10 +21,10 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, posteriors
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.interpolation import halves_of, units_of
 from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker, predict
 from levada.beat_tracking.patterns import Patterns, PatternTracker, train
 from levada.data import Span
+from levada.data.spans import halves_of, units_of
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -209,7 +210,9 @@ def decide(scores: Mapping[str, float]) -> Choice:
 def _folds(half: Sequence[Span]) -> list[list[Span]]:
     """Divide half of the labels into folds: patterns are learnt in a moment, so that each fold has its own."""
     units = units_of(half)
-    return [sum(units[start::MOST_FOLDS], []) for start in range(min(MOST_FOLDS, len(units)))]
+    return [
+        [span for unit in units[start::MOST_FOLDS] for span in unit] for start in range(min(MOST_FOLDS, len(units)))
+    ]
 
 
 def _among(span: Span, fold: Sequence[Span]) -> bool:

@@ -19,11 +19,10 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder import probabilities
 from levada.beat_tracking.spectrogram import FRONT_ENDS
 from levada.data import Span
-from levada.data.spans import halve
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 
-__all__ = ["ALPHAS", "Validation", "event_loss", "halves_of", "units_of", "validate"]
+__all__ = ["ALPHAS", "Validation", "event_loss", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -56,46 +55,6 @@ class Validation:
     alpha: float
     losses: tuple[float, ...]
     networks: tuple[Any, ...] = ()
-
-
-def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
-    """Halve the labels: by groups if there are two, else by recordings, else near the middle of the only one.
-
-    No beat is in both halves.
-
-    Parameters
-    ----------
-    spans : sequence of Span
-
-    Returns
-    -------
-    tuple of two lists of Span, or None
-        Of about the same length; None if one would have fewer than four beats.
-    """
-    units = units_of(spans)
-    halves: tuple[list[Span], list[Span]] = ([], [])
-    if len(units) > 1:
-        for unit in sorted(units, key=lambda unit: -_seconds(unit)):
-            min(halves, key=_seconds).extend(unit)
-    else:
-        halves = halve(spans)
-    if min(sum(len(span.beats) for span in half) for half in halves) < 4:
-        return None
-    return halves
-
-
-def units_of(spans: Sequence[Span]) -> list[list[Span]]:
-    """Divide labels into what must not be divided: groups if there are two, else recordings."""
-    groups: dict[str, list[Span]] = {}
-    recordings: dict[str, list[Span]] = {}
-    for span in spans:
-        groups.setdefault(span.track.group or span.track.id, []).append(span)
-        recordings.setdefault(span.track.content_hash, []).append(span)
-    return list((groups if len(groups) > 1 and len(recordings) > 1 else recordings).values())
-
-
-def _seconds(spans: Sequence[Span]) -> float:
-    return sum(span.duration_s for span in spans)
 
 
 def validate(

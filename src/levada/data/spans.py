@@ -17,7 +17,10 @@ from levada.data.tracks import Span, T, Track
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["annotated_spans", "cut", "halve", "is_gap", "stretches", "usual_intervals", "with_margins"]
+__all__ = [
+    "annotated_spans", "cut", "halve", "halves_of", "is_gap", "stretches", "units_of", "usual_intervals",
+    "with_margins",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -140,6 +143,46 @@ def halve(spans: Sequence[Span]) -> tuple[list[Span], list[Span]]:
             later += [] if after is None else [after]
         done_s += span.duration_s
     return earlier, later
+
+
+def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
+    """Halve the labels: by groups if there are two, else by recordings, else near the middle of the only one.
+
+    No beat is in both halves.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+
+    Returns
+    -------
+    tuple of two lists of Span, or None
+        Of about the same length; None if one would have fewer than four beats.
+    """
+    units = units_of(spans)
+    halves: tuple[list[Span], list[Span]] = ([], [])
+    if len(units) > 1:
+        for unit in sorted(units, key=lambda unit: -_seconds(unit)):
+            min(halves, key=_seconds).extend(unit)
+    else:
+        halves = halve(spans)
+    if min(sum(len(span.beats) for span in half) for half in halves) < 4:
+        return None
+    return halves
+
+
+def units_of(spans: Sequence[Span]) -> list[list[Span]]:
+    """Divide labels into what must not be divided: groups if there are two, else recordings."""
+    groups: dict[str, list[Span]] = {}
+    recordings: dict[str, list[Span]] = {}
+    for span in spans:
+        groups.setdefault(span.track.group or span.track.id, []).append(span)
+        recordings.setdefault(span.track.content_hash, []).append(span)
+    return list((groups if len(groups) > 1 and len(recordings) > 1 else recordings).values())
+
+
+def _seconds(spans: Sequence[Span]) -> float:
+    return sum(span.duration_s for span in spans)
 
 
 def cut(span: Span, line_s: float) -> tuple[Span | None, Span | None]:
