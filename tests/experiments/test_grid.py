@@ -14,7 +14,7 @@ from levada.data.rendered import sounds_digest
 from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import OpenCorpus, data_digest, placeholder, render_source, sample_labels, split_corpus
 from levada.experiments.cost import Clock, guess_s
-from levada.experiments.grid import fingerprint, make_grid
+from levada.experiments.grid import fingerprint, make_grid, settings_of
 from levada.experiments.runner import open_corpora
 from levada.experiments.spec import Source, Study, read_spec
 from levada.io import audio
@@ -90,6 +90,35 @@ class TestPlans:
         assert (plain.steps, plain.layers, plain.augmentation) == (7, ("head",), NO_AUGMENTATION)
         assert augmented.augmentation == replace(NO_AUGMENTATION, tempo=0.15)
         assert by["finetune"].config()["settings"]["augmentation"]["noise_db"] == "-inf"
+
+    def test_settings_that_are_lists_are_axes(self, clicks):
+        settings = {
+            "batch": [1, 2], "scratch": {"channels": [24, 40, 56]}, "finetune+augment": {"steps": [5, 9], "batch": 3}
+        }  # fmt: skip
+        listed = study(clicks, strategies=("decoder", "scratch", "finetune+augment"), minutes=(0.1,), settings=settings)
+        plans = make_grid(listed, [opened(clicks)]).plans
+        of = {name: [plan.settings for plan in plans if plan.strategy == name] for name in listed.strategies}
+        assert of["decoder"] == [None]
+        assert [(one.batch, one.channels) for one in of["scratch"]] == [(b, c) for b in (1, 2) for c in (24, 40, 56)]
+        assert [one.network().channels for one in of["scratch"]] == [24, 40, 56] * 2
+        assert [(one.batch, one.steps) for one in of["finetune+augment"]] == [(3, 5), (3, 9)]
+        assert len({plan.id for plan in plans}) == len(plans) == 9
+        long, short = (guess_s(one, scored_min=0.0) for one in (plans[-1], plans[-2]))
+        assert long > short
+
+    def test_a_setting_without_a_value_is_not_in_the_configuration(self, clicks):
+        """Runs that were done before there was such a setting keep their ids."""
+        usual, wide = (
+            make_grid(study(clicks, strategies=("scratch",), minutes=(0.1,), settings=s), [opened(clicks)]).plans[0]
+            for s in ({}, {"channels": 48})
+        )
+        assert set(wide.config()["settings"]) - set(usual.config()["settings"]) == {"channels"}
+
+    def test_a_setting_that_is_a_tuple_is_a_list_of_lists(self, clicks):
+        stems = replace(study(clicks, strategies=("unet",)), task="stems")
+        one, axis = ({"unet": {"channels": value}} for value in ([8, 16], [[8, 16], [8, 16, 32]]))
+        assert [s.channels for s in settings_of(replace(stems, settings=one), "unet")] == [(8, 16)]
+        assert [s.channels for s in settings_of(replace(stems, settings=axis), "unet")] == [(8, 16), (8, 16, 32)]
 
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
         there = opened(clicks)
@@ -278,6 +307,13 @@ class TestWrong:
             (SCRATCH + '[settings]\nseed = 3\n', "'seed' is not a setting", 4),
             (SCRATCH + '[settings]\nsteps = 1.5\n', "steps must be a whole number", 4),
             (SCRATCH + '[settings]\nsteps = 0\n', "steps must be a whole number", 4),
+            (SCRATCH + '[settings]\nsteps = []\n', "steps is empty", 4),
+            (SCRATCH + '[settings]\nsteps = [5, 9, 5]\n', "steps has 5 twice", 4),
+            (SCRATCH + '[settings]\nsteps = [5, 0]\n', "steps must be a whole number", 4),
+            (SCRATCH + '[settings]\nsteps = [[5]]\n', "steps must be a whole number", 4),
+            (SCRATCH + '[settings.scratch]\nchannels = [24, "x"]\n', "channels must be a whole number", 4),
+            (SCRATCH + '[settings.scratch]\nchannels = [24, 4000]\n', "512 channels", 3),
+            (FINETUNE + '[settings.finetune]\nchannels = 24\n', "'channels' is not a setting of finetune", 4),
             (SCRATCH + '[settings]\nlearning_rate = "x"\n', "learning_rate must be a number", 4),
             (SCRATCH + '[settings]\nexcerpt_s = nan\n', "excerpt_s must be a number", 4),
             (SCRATCH + '[settings.scrath]\nsteps = 3\n', "no strategy 'scrath' to set", 3),

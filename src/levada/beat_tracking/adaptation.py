@@ -55,7 +55,7 @@ from levada.synth.render import render
 from levada.synth.traditions import Tradition
 
 __all__ = [
-    "DEFAULTS", "FROM_SCRATCH", "STRATEGIES", "AdaptSettings",
+    "DEFAULTS", "FROM_SCRATCH", "STRATEGIES", "AdaptSettings", "ScratchSettings",
     "adapt", "auto", "decoder", "finetune", "finetune_augment", "patterns", "scratch", "settings_of",
 ]  # fmt: skip
 
@@ -122,8 +122,28 @@ class AdaptSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class ScratchSettings(AdaptSettings):
+    """Settings of a training from scratch: those of an adaptation, and the size of the network.
+
+    Parameters
+    ----------
+    channels : int, optional
+        Filters in every block of the network, from 1 to 512; those of `TcnSettings` if None.
+    """
+
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        self.network()  # whose settings refuse values out of range
+
+    def network(self) -> TcnSettings:
+        """Return the settings of the network."""
+        return TcnSettings(TcnSettings.channels if self.channels is None else self.channels, dropout=self.dropout)
+
+
 FINETUNE = AdaptSettings()
-SCRATCH = AdaptSettings(learning_rate=5e-3, steps=150, tolerance=0)
+SCRATCH = ScratchSettings(learning_rate=5e-3, steps=150, tolerance=0)
 
 
 def scratch(
@@ -140,7 +160,8 @@ def scratch(
     import torch
 
     torch.manual_seed(settings.seed)
-    net = Tcn(TcnSettings(dropout=settings.dropout)) if network is None else network
+    size = settings.network() if isinstance(settings, ScratchSettings) else TcnSettings(dropout=settings.dropout)
+    net = Tcn(size) if network is None else network
     trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
     return _weights(trained, spans, "trained from scratch", settings, base=None, prior=prior)
 

@@ -14,6 +14,7 @@ __all__ = ["Clock", "guess_s"]
 
 STEP_S = {"beats": 0.12, "stems": 0.95}
 """Processor seconds of a training step of 48 s of music, on a core of 2020 or so; and of what is not training:"""
+USUAL_CHANNELS = 40  # of the network that STEP_S was measured with
 SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is scored, and a run
 
 
@@ -50,16 +51,18 @@ class Clock:
     def expected_s(self, plan: Plan) -> float:
         """Expected seconds of a run; NaN without similar runs and without an estimate.
 
-        The mean of runs of the same corpus, strategy, base and budget; without any, the estimate times the ratio of
-        durations to estimates of the most similar runs.
+        Of runs of the same corpus, strategy, base and budget the mean, or where settings differ the estimate times the
+        ratio of durations to estimates; without any, the same of the most similar runs.
         """
         guess = self._guesses.get(plan.id, math.nan)
         closest, *others = _alike(plan.corpus, plan.strategy, plan.base, plan.minutes)
-        if closest in self._took:
+        if closest in self._took and (math.isnan(guess) or not self._took[closest].scale):
             return self._took[closest].mean_s
         if math.isnan(guess):
             return next((self._took[key].mean_s for key in others if key in self._took), math.nan)
-        return guess * next((self._took[key].scale for key in others if key in self._took and self._took[key].scale), 1)
+        return guess * next(
+            (self._took[key].scale for key in (closest, *others) if key in self._took and self._took[key].scale), 1
+        )
 
     def left_s(self, plans: Iterable[Plan]) -> float:
         """Seconds until all of them are done."""
@@ -113,5 +116,8 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     settings = plan.settings
     if plan.strategy == PRETRAINED or not hasattr(settings, "batch"):
         return work_s
+    size = (getattr(settings, "channels", None) or USUAL_CHANNELS) / USUAL_CHANNELS if plan.task == "beats" else 1.0
     trainings = 3 if plan.strategy not in TASKS[plan.task].FROM_SCRATCH and getattr(settings, "alpha", 0) is None else 1
-    return work_s + float(trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48)
+    return work_s + float(
+        size * trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48
+    )

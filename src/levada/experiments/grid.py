@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from levada.data import Corpus
 from levada.errors import InputError, MissingExtra, suggest
@@ -26,6 +26,8 @@ __all__ = ["Grid", "Plan", "fingerprint", "make_grid", "settings_of"]
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """Levels of the grid, which are not settings."""
+OPTIONAL_SETTINGS = ("channels",)
+"""Settings that runs did not have before; without a value they are no part of a configuration, whose id stays."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Plan:
     halves, ignore_groups : bool
         As of `spec.Source`.
     settings : dataclass, optional
-        All settings of the strategy, augmentation, layers and seed among them.
+        All settings of the strategy, augmentation, layers and seed among them; the configuration has those of
+        `OPTIONAL_SETTINGS` only where they are given.
     code, data, weights : str
         Digests of the code, of the content of the corpus and of the base.
     task : {"beats", "stems"}
@@ -82,6 +85,9 @@ class Plan:
         """The same as plain values, with one text for each level."""
         levels = {"augmentation": "+".join(self.augmentation), "layers": "+".join(self.layers)}
         config: dict[str, Any] = _plain(asdict(self) | levels)
+        for key in OPTIONAL_SETTINGS:
+            if config["settings"] and config["settings"].get(key, 0) is None:
+                del config["settings"][key]
         return config
 
     @property
@@ -197,8 +203,22 @@ def make_grid(study: Study, corpora: Sequence[OpenCorpus], *, left_out: Sequence
     return Grid(tuple(plans.values()), sources, tuple(builder.left_out), tuple(notes), paths)
 
 
-def settings_of(study: Study, strategy: str, *, network: str = "") -> Any:
+def settings_of(study: Study, strategy: str, *, network: str = "") -> list[Any]:
     """Settings of a strategy: its defaults for the network of a base, with the changes of the spec.
+
+    A setting whose value is a list is an axis of the grid.
+
+    Parameters
+    ----------
+    study : Study
+    strategy : str
+    network : str
+        Class of the network of the base in model folders.
+
+    Returns
+    -------
+    list
+        Settings for each combination of the values that are listed; one where nothing is.
 
     Raises
     ------
@@ -221,13 +241,35 @@ def settings_of(study: Study, strategy: str, *, network: str = "") -> Any:
         _require(study, key, known, f"{{!r}} is not a setting of {name}", "settings", name, key)
     shared = general if strategy not in task.NON_NEURAL else {}  # general settings are those of networks
     changed = {key: value for key, value in shared.items() if key in hints[strategy]} | own.get(strategy, {})
+    axes = list[list[Any]]()
     for key, value in changed.items():
         where = (strategy, key) if key in own.get(strategy, {}) else (key,)
-        changed[key] = _typed(study, key, value, hints[strategy][key], *where)
+        axes.append(_axis(study, key, value, hints[strategy][key], *where))
     try:
-        return replace(defaults[strategy], **changed)
+        return [replace(defaults[strategy], **dict(zip(changed, values, strict=True))) for values in product(*axes)]
     except (InputError, TypeError, ValueError) as error:
         raise _error(study, f"these settings of {strategy} are invalid: {error}", "settings") from None
+
+
+def _axis(study: Study, key: str, value: Any, hint: Any, *where: str) -> list[Any]:
+    """Values of a setting: those of a list, or the one that is given; a tuple is a list in the spec too."""
+    is_tuple = get_origin(hint) is tuple
+    is_axis = isinstance(value, list) and (not is_tuple or all(isinstance(entry, list) for entry in value))
+    if is_axis and not value:
+        raise _error(study, f"{key} is empty: list its values, or leave it out for its default", "settings", *where)
+    values = list[Any]()
+    for entry in value if is_axis else [value]:
+        if is_tuple:
+            if not isinstance(entry, list) or not entry:
+                raise _error(study, f"{key} must be a list of values, not {entry!r}", "settings", *where)
+            of_entry = get_args(hint)[0]
+            typed: Any = tuple(_typed(study, key, number, of_entry, *where) for number in entry)
+        else:
+            typed = _typed(study, key, entry, hint, *where)
+        if typed in values:
+            raise _error(study, f"{key} has {entry!r} twice", "settings", *where)
+        values.append(typed)
+    return values
 
 
 def _typed(study: Study, key: str, value: Any, hint: Any, *where: str) -> Any:
@@ -237,7 +279,7 @@ def _typed(study: Study, key: str, value: Any, hint: Any, *where: str) -> Any:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         is_whole = int in types and float not in types
-        least = 1 if key in ("steps", "batch") else 0
+        least = 1 if key in ("steps", "batch", "channels") else 0
         if {int, float} & types and (isinstance(value, int) or not is_whole) and least <= value < float("inf"):
             return value if is_whole else float(value)
     wanted = "a whole number" if int in types else "a number" if float in types else "of its type"
@@ -351,7 +393,7 @@ class _Builder:
         ]
 
     def trained(self, bases: Sequence[BaseModel], budgets: Iterable[float], common: Mapping[str, Any]) -> list[Plan]:
-        """A plan for each combination of budget, strategy, selection, base, augmentation and layers."""
+        """A plan for each combination of budget, strategy, selection, base, augmentation, layers and settings."""
         study, plans = self.study, list[Plan]()
         strategies = [name for name in study.strategies if name != PRETRAINED]
         levels = list(product(study.augmentation, study.layers))
@@ -361,12 +403,14 @@ class _Builder:
                 if base is not None and prefixes not in ((), (ALL,)) and not self.has_layers(base, prefixes):
                     continue
                 name, level = self.augmentation(strategy, kinds)
-                settings = self.settings(name, level, prefixes, common["seed"], base)
                 base_name, digest = ("", "") if base is None else (self.names[base.name], base.digest)
-                plans.append(Plan(
-                    **common, strategy=name, base=base_name, minutes=minutes, selection=selection, augmentation=level,
-                    layers=prefixes, settings=settings, weights=digest,
-                ))  # fmt: skip
+                plans += [
+                    Plan(
+                        **common, strategy=name, base=base_name, minutes=minutes, selection=selection,
+                        augmentation=level, layers=prefixes, settings=settings, weights=digest,
+                    )
+                    for settings in self.settings(name, level, prefixes, common["seed"], base)
+                ]  # fmt: skip
         return plans
 
     def has_layers(self, base: BaseModel, prefixes: Sequence[str]) -> bool:
@@ -394,17 +438,17 @@ class _Builder:
 
     def settings(
         self, strategy: str, kinds: tuple[str, ...], layers: tuple[str, ...], seed: int, base: BaseModel | None
-    ) -> Any:
-        """Settings of a run; None where a strategy has none."""
+    ) -> list[Any]:
+        """Settings of the runs of a strategy; None where it has none."""
         if strategy in self.task.WITHOUT_SETTINGS:
-            return None
-        settings = settings_of(self.study, strategy, network="" if base is None else base.network)
-        names = {entry.name for entry in fields(settings)}
+            return [None]
+        found = settings_of(self.study, strategy, network="" if base is None else base.network)
+        names = {entry.name for entry in fields(found[0])}
         changed: dict[str, Any] = {"seed": seed} if "seed" in names else {}
-        if "layers" in names:
-            changed["layers"] = settings.layers if layers in ((), (ALL,)) else layers
+        if "layers" in names and layers not in ((), (ALL,)):
+            changed["layers"] = layers
         if "augmentation" in names and kinds != (ALL,):
             names_of = [self.task.AUGMENTATIONS[kind] for kind in kinds if kind != NONE]
-            kept = {name: getattr(settings.augmentation, name) for name in names_of}
+            kept = {name: getattr(found[0].augmentation, name) for name in names_of}
             changed["augmentation"] = replace(self.task.no_augmentation(), **kept)
-        return replace(settings, **changed)
+        return [replace(settings, **changed) for settings in found]
