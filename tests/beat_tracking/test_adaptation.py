@@ -31,6 +31,7 @@ from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
 from levada.learning.adaptation import with_scores
+from levada.learning.training_log import log_files, read_log
 from levada.synth.traditions import Pattern, read_tradition
 
 QUICK = AdaptSettings(steps=4, learning_rate=1e-2, batch=1, excerpt_s=3.0, dropout=0.0, alpha=0.5)
@@ -241,6 +242,40 @@ class TestRun:
         with open(tmp_path / "mine" / "log.csv", newline="") as file:
             assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
 
+    def test_each_step_is_logged_with_the_loss_on_the_half_held_out(self, base, span, tmp_path):
+        settings = replace(QUICK, steps=21, alpha=None)
+        adapted = self.run(span, base, tmp_path / "mine", settings=settings, log_to=["csv"])
+        logs = log_files(tmp_path / "mine")
+        assert list(logs) == ["", "half-1", "half-2"]
+        rows = {name: read_log(path) for name, path in logs.items()}
+        for of_training in rows.values():
+            assert [row["step"] for row in of_training] == list(range(1, 22))
+            assert all(row["learning_rate"] > 0 and row["downbeat_loss"] > 0 for row in of_training)
+            assert all(row["loss"] == pytest.approx(row["beat_loss"] + 0.5 * row["downbeat_loss"], abs=3e-5)
+                       for row in of_training)  # fmt: skip
+        held_out = {name: [(row["step"], row["validation_loss"]) for row in rows[name] if "validation_loss" in row]
+                    for name in rows}  # fmt: skip
+        assert {name: [step for step, _ in points] for name, points in held_out.items()} == {
+            "": [], "half-1": [20, 21], "half-2": [20, 21],
+        }  # fmt: skip
+        last = [held_out[name][-1][1] for name in ("half-1", "half-2")]
+        whole = adapted.training["held_out_losses"]["1.0"]
+        assert min(last) - 1e-4 <= whole <= max(last) + 1e-4  # their mean, weighted by length
+        with open(tmp_path / "mine.logs" / "scalars.csv", newline="") as file:
+            scalars = [(int(step), name, float(value)) for step, name, value in list(csv.reader(file))[1:]]
+        for offset, (name, of_training) in enumerate(rows.items()):
+            for kind in ("loss", "beat_loss", "downbeat_loss", "learning_rate", "validation_loss"):
+                expected = [(21 * offset + row["step"], row[kind]) for row in of_training if kind in row]
+                key = f"{name}/{kind}" if name else kind
+                assert [(step, value) for step, logged, value in scalars if logged == key] == expected
+
+    def test_the_loss_on_held_out_labels_changes_no_weights(self, base, span, tmp_path, monkeypatch):
+        settings = replace(QUICK, alpha=None)
+        once = self.run(span, base, tmp_path / "once", settings=settings)
+        monkeypatch.setattr(strategies, "VALIDATE_EVERY", 1)
+        assert same(once, self.run(span, base, tmp_path / "often", settings=settings))
+        assert ["validation_loss" in row for row in read_log(tmp_path / "often" / "log-half-1.csv")] == [True] * 4
+
     def test_tells_progress(self, base, span, tmp_path):
         told = []
         self.run(span, base, tmp_path / "mine", progress=lambda *now: told.append(now))
@@ -327,7 +362,9 @@ class TestRun:
         assert self.run(span, base, tmp_path / "mine").card.name == "mine"
 
     def test_says_which_strategies_there_are(self, base, span, tmp_path):
-        with pytest.raises(InputError, match=r"no strategy 'magic'; there are scratch, finetune, finetune\+augment"):
+        with pytest.raises(
+            InputError, match=r"no strategy 'magic'; there are auto, scratch, finetune, finetune\+augment"
+        ):
             self.run(span, base, tmp_path / "mine", strategy="magic")
 
     def test_needs_a_folder_to_write_in(self, base, span, tmp_path):

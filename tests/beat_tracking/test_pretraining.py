@@ -29,7 +29,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning import training
 from levada.learning.card import Card
-from levada.learning.training import LOG
+from levada.learning.training_log import LOG
 from levada.learning.weights import Weights, save
 from levada.synth.composition import Material
 

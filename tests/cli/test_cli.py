@@ -311,6 +311,8 @@ class TestAdapt:
         logs = tmp_path / "mine.logs"
         assert json.loads((logs / "config.json").read_text())["config"]["strategy"] == "finetune+augment"
         assert (logs / "tables" / "scores.csv").read_text().count("\n") == 1 + 3 * 2
+        logged = {line.split(",")[1] for line in (logs / "scalars.csv").read_text().splitlines()[1:]}
+        assert {"loss", "beat_loss", "downbeat_loss", "learning_rate", "half-2/validation_loss"} <= logged
         assert list(logs.rglob("*.png"))
 
     @pytest.mark.usefixtures("one_process")

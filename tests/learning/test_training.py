@@ -13,11 +13,20 @@ import torch
 from levada.beat_tracking.decoder import decode_beats, probabilities
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings, tiny
-from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
+from levada.beat_tracking.targets import (
+    Batch,
+    beat_loss_parts,
+    frame_targets,
+    pretraining_loss,
+    pretraining_loss_parts,
+    shift_tolerant_loss,
+    widened_target_loss,
+)
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning import training as module
-from levada.learning.training import CHECKPOINT, LOG, FitSettings
+from levada.learning.training import CHECKPOINT, FitSettings
+from levada.learning.training_log import LOG, last_row, read_log
 
 torch.set_num_threads(1)
 
@@ -65,7 +74,7 @@ def same(one, other):
 
 def log(folder):
     rows = [line.split(",") for line in (folder / LOG).read_text().splitlines()]
-    assert rows[0] == ["step", "seconds", "loss", "validation"]
+    assert rows[0][:5] == ["step", "seconds", "loss", "validation", "learning_rate"]
     return rows[1:]
 
 
@@ -222,6 +231,57 @@ class TestLosses:
         assert missed(0) == pytest.approx(30 / 60)  # the false one alone
 
 
+class TestParts:
+    @pytest.mark.parametrize("weight", [0.0, 0.3])
+    def test_of_pretraining(self, weight):
+        logits = torch.randn(2, FRAMES, 2, generator=torch.Generator().manual_seed(0))
+        given = batch()
+        total, parts = pretraining_loss_parts(logits, given, downbeat_weight=0.5, phase_weight=weight)
+        assert torch.equal(total, pretraining_loss(logits, given, downbeat_weight=0.5, phase_weight=weight))
+        assert set(parts) == {"beat_loss", "downbeat_loss"} | ({"phase_loss"} if weight else set())
+
+    @pytest.mark.parametrize(
+        ("tolerance", "loss"), [(0, widened_target_loss), (3, partial(shift_tolerant_loss, tolerance=3))]
+    )
+    def test_the_total_is_the_loss_without_parts(self, tolerance, loss):
+        logits = torch.randn(2, FRAMES, 2, generator=torch.Generator().manual_seed(0))
+        total, parts = beat_loss_parts(logits, batch(), tolerance=tolerance, downbeat_weight=0.5)
+        assert torch.equal(total, loss(logits, batch(), downbeat_weight=0.5))
+        assert torch.equal(total, parts["beat_loss"] + 0.5 * parts["downbeat_loss"])
+
+
+class TestReadLog:
+    def test_older_logs(self, tmp_path):
+        (tmp_path / LOG).write_text("step,seconds,loss,validation\n1,0.10,0.50000,\n2,0.20,0.25000,beat_f=0.5000 x=1\n")
+        first, second = read_log(tmp_path / LOG)
+        assert first == {"step": 1, "seconds": 0.1, "loss": 0.5}
+        assert second == {"step": 2, "seconds": 0.2, "loss": 0.25, "beat_f": 0.5, "x": 1}
+        assert last_row(tmp_path / LOG) == second
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("", "lacks the columns"),
+            ("a,b\n1,2\n", "lacks the columns"),
+            ("step,seconds,loss,validation\n1,0.1,low,\n", "line 2: a damaged row"),
+            ("step,seconds,loss,validation\n1,0.1,0.5,\n2,0.1\n", "line 3: a damaged row"),
+            ("step,seconds,loss,validation\n1,0.1,0.5,beat_f\n", "line 2: a damaged row"),
+            ("step,seconds,loss,validation\n1,0.1,0.5,,7\n", "line 2: a damaged row"),
+        ],
+    )
+    def test_damaged(self, tmp_path, text, problem):
+        (tmp_path / LOG).write_text(text)
+        with pytest.raises(InputError, match=problem):
+            read_log(tmp_path / LOG)
+
+    def test_missing_and_no_text(self, tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_log(tmp_path / "none.csv")
+        (tmp_path / LOG).write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(InputError, match="not text"):
+            read_log(tmp_path / LOG)
+
+
 @pytest.mark.slow
 class TestLearning:
     def test_overfits_one_excerpt(self, tmp_path):
@@ -308,6 +368,34 @@ class TestLearning:
         assert [(step, steps) for step, steps, _ in told] == [(step, 5) for step in range(1, 6)]
         assert [int(row[0]) for row in log(tmp_path)] == [1, 2, 3, 4, 5]
         assert [float(row[2]) for row in log(tmp_path)] == pytest.approx([loss for *_, loss in told], abs=1e-5)
+
+    @pytest.mark.parametrize("tolerance", [0, 3])
+    def test_the_log_has_the_parts_of_the_loss_and_the_learning_rate(self, tmp_path, tolerance):
+        settings = FitSettings(steps=8, learning_rate=1e-2, warmup=0.5)
+        loss = partial(beat_loss_parts, tolerance=tolerance, downbeat_weight=0.5)
+        fit(a_net(), batches, settings=settings, folder=tmp_path, loss=loss)
+        rows = read_log(tmp_path / LOG)
+        for row in rows:
+            assert row["loss"] == pytest.approx(row["beat_loss"] + 0.5 * row["downbeat_loss"], abs=3e-5)
+            assert min(row["beat_loss"], row["downbeat_loss"]) > 0
+        rates = [row["learning_rate"] for row in rows]
+        assert rates[:4] == pytest.approx([2.5e-3, 5e-3, 7.5e-3, 1e-2])
+        assert rates == pytest.approx([2.5e-3, 5e-3, 7.5e-3, 1e-2, *sorted(rates[4:], reverse=True)])
+        assert last_row(tmp_path / LOG) == rows[-1]
+
+    def test_parts_change_no_weights(self, tmp_path):
+        loss = partial(beat_loss_parts, tolerance=0, downbeat_weight=0.25)
+        with_parts = fit(a_net(0.2), batches, settings=FitSettings(steps=4), folder=tmp_path / "a", loss=loss)
+        assert same(with_parts, fit(a_net(0.2), batches, settings=FitSettings(steps=4), folder=tmp_path / "b"))
+
+    def test_a_log_of_an_older_version_goes_on_with_its_columns(self, tmp_path):
+        old = "step,seconds,loss,validation\n"
+        (tmp_path / LOG).write_text(old)
+        fit(a_net(), batches, settings=FitSettings(steps=2), folder=tmp_path)
+        lines = (tmp_path / LOG).read_text().splitlines()
+        assert lines[0] + "\n" == old
+        assert [line.count(",") for line in lines] == [3, 3, 3]
+        assert [set(row) for row in read_log(tmp_path / LOG)] == [{"step", "seconds", "loss"}] * 2
 
     def test_random_numbers_of_the_caller_are_left_alone(self, tmp_path):
         net = a_net(0.3)

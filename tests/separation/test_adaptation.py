@@ -11,6 +11,7 @@ from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.learning.card import Card
+from levada.learning.training_log import read_log
 from levada.learning.weights import Weights, digest
 from levada.separation.adaptation import DEFAULTS, adapt
 from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
@@ -173,7 +174,10 @@ class TestAdapting:
         assert card.minutes == pytest.approx(8 / 60, abs=0.01)
         assert set(card.trained_on) == {digest for span in spans for digest in span.track.stem_hashes}
         assert not (tmp_path / "mine.part").exists()
-        assert (tmp_path / "mine" / "log.csv").exists()
+        rows = read_log(tmp_path / "mine" / "log.csv")
+        assert len(rows) == SHORT.steps
+        assert all(set(row) == {"step", "seconds", "loss", "learning_rate"} for row in rows)
+        assert 0 < rows[-1]["learning_rate"] < max(row["learning_rate"] for row in rows) == SHORT.learning_rate
 
     def test_a_unet_learns_an_output_for_each_instrument(self, spans, tmp_path):
         settings = UNetTraining(

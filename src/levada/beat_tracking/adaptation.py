@@ -13,7 +13,8 @@ the weights. The weights of a fine-tuned network are interpolated with those of 
 of what the base can do; cross-validation on the labels chooses alpha, and with alpha 0 the base network is kept.
 
 After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
-defaults were measured (studies/LOG.md). No labels are held out: the final network is trained on all of them.
+defaults were measured (studies/LOG.md). The final network is trained on all
+labels; the log of a half has its loss on the other half.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, aug
 from levada.beat_tracking.auto import choose
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.interpolation import ALPHAS, validate
+from levada.beat_tracking.interpolation import ALPHAS, held_out_loss, validate
 from levada.beat_tracking.network_tracker import front_end_of
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
 from levada.beat_tracking.spectrogram import FrontEnd, file_log_spectrogram, log_spectrogram
-from levada.beat_tracking.targets import Batch, frame_targets, shift_tolerant_loss, widened_target_loss
+from levada.beat_tracking.targets import Batch, beat_loss_parts, frame_targets
 from levada.beat_tracking.task import FROM_SCRATCH
 from levada.data import Span
 from levada.data.rendered import LICENCE
@@ -49,6 +50,7 @@ from levada.io.beats import Beats
 from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
+from levada.learning.training_log import VALIDATION_LOSS
 from levada.learning.weights import Weights, base_facts, digest, interpolate, network_kind
 from levada.synth.performance import perform
 from levada.synth.render import render
@@ -61,6 +63,8 @@ __all__ = [
 
 DEFAULT_ALPHA = 0.5
 """Weight of the trained network with too few labels for cross-validation."""
+VALIDATE_EVERY = 20
+"""Steps from one loss on held-out labels to the next, in the log of cross-validation."""
 PIECE_S = 30.0
 PRIOR_PERFORMANCES = 8
 """Performances of a tradition that the priors of the decoder are learnt from, as from as many recordings."""
@@ -216,7 +220,8 @@ def _adapted(
                 progress(number * steps + step, trainings * steps, loss)
 
         half = folder / f"half-{number}" if number else folder
-        return _trained(net, labels, settings, half, sources, report)
+        held_out = halves[2 - number] if number and halves is not None else ()
+        return _trained(net, labels, settings, half, sources, report, held_out=held_out)
 
     trained = fine_tune(spans, 0)
     chosen: dict[str, Any] = {"alpha": DEFAULT_ALPHA if settings.alpha is None else settings.alpha}
@@ -426,25 +431,25 @@ def _trained(
     folder: str | Path,
     sources: _Sources,
     progress: Progress | None,
+    *,
+    held_out: Sequence[Span] = (),
 ) -> Any:
+    """Train a network; with labels that are held out, their loss is logged at regular steps."""
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
     examples = [
         _Example(sources.load(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
         for span in spans
     ]
-    loss = (
-        partial(shift_tolerant_loss, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight)
-        if settings.tolerance
-        else partial(widened_target_loss, downbeat_weight=settings.downbeat_weight)
-    )
     return fit(
         net,
         partial(_batches, examples, settings, sources.render),
         settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
-        loss=loss,
+        loss=partial(beat_loss_parts, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight),
         folder=folder,
         trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        validate=(lambda net: {VALIDATION_LOSS: held_out_loss(net, held_out, sources.load)}) if held_out else None,
+        validate_every=VALIDATE_EVERY,
         progress=progress,
     )
 

@@ -22,7 +22,7 @@ from levada.data import Span
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 
-__all__ = ["ALPHAS", "Validation", "event_loss", "validate"]
+__all__ = ["ALPHAS", "Validation", "event_loss", "held_out_loss", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -99,6 +99,13 @@ def _choose_alpha(losses: npt.NDArray[np.float64]) -> float:
     if losses[0] > HIGH_LOSS:
         return ALPHAS[int(np.flatnonzero(losses <= (best + losses[0]) / 2)[-1])] if losses[0] > best else 0.0
     return ALPHAS[int(np.flatnonzero(losses <= best + SAME_LOSS)[0])]
+
+
+def held_out_loss(net: Any, spans: Sequence[Span], load_spectrogram: Callable[[Path], Floats32]) -> float:
+    """Return the mean `event_loss` of a network on spans, by their lengths; the network is moved to the CPU."""
+    net = net.cpu().eval()
+    losses = [_loss(net, span, load_spectrogram(span.track.audio)) for span in spans]
+    return float(np.average(losses, weights=[span.duration_s for span in spans]))
 
 
 def _loss(net: Any, span: Span, spectrogram: Floats32) -> float:

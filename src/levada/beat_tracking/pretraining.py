@@ -286,7 +286,7 @@ def train_network(
     import torch
 
     from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
-    from levada.beat_tracking.targets import pretraining_loss
+    from levada.beat_tracking.targets import pretraining_loss_parts
     from levada.learning.training import FitSettings, fit
     from levada.learning.weights import interpolate
 
@@ -307,7 +307,7 @@ def train_network(
                 seed=settings.seed,
             ),
             loss=partial(
-                pretraining_loss, downbeat_weight=settings.downbeat_weight, phase_weight=settings.phase_weight
+                pretraining_loss_parts, downbeat_weight=settings.downbeat_weight, phase_weight=settings.phase_weight
             ),
             folder=folder,
             progress=progress,

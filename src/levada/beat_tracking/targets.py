@@ -17,8 +17,12 @@ from torch.nn import functional
 from levada.beat_tracking.spectrogram import GRID
 from levada.io.beats import Beats
 from levada.learning.frame_grid import FrameGrid
+from levada.learning.training import LossParts
 
-__all__ = ["Batch", "frame_targets", "phase_loss", "pretraining_loss", "shift_tolerant_loss", "widened_target_loss"]
+__all__ = [
+    "Batch", "beat_loss_parts", "frame_targets", "phase_loss", "pretraining_loss", "pretraining_loss_parts",
+    "shift_tolerant_loss", "widened_target_loss",
+]  # fmt: skip
 
 PHASE_SCALE = 2.0
 """Mean logits are multiplied by this: differences of a few units are enough."""
@@ -83,6 +87,11 @@ def widened_target_loss(
 
     The loss of downbeats, given a beat, counts at these frames alone, with these weights.
     """
+    beat, downbeat = _widened_target_losses(logits, batch, positive_weight=positive_weight)
+    return beat + downbeat_weight * downbeat
+
+
+def _widened_target_losses(logits: Tensor, batch: Batch, *, positive_weight: float = 1.0) -> tuple[Tensor, Tensor]:
     wide = torch.maximum(
         torch.maximum(batch.targets, 0.5 * _nearby(batch.targets, 1)), 0.25 * _nearby(batch.targets, 2)
     )
@@ -90,7 +99,7 @@ def widened_target_loss(
     beat = functional.binary_cross_entropy_with_logits(
         logits[..., 0], wide[..., 0], pos_weight=weight, reduction="none"
     )
-    return _weighted_mean(beat, batch.mask[..., 0]) + downbeat_weight * _downbeat_loss(logits, batch, wide)
+    return _weighted_mean(beat, batch.mask[..., 0]), _downbeat_loss(logits, batch, wide)
 
 
 def shift_tolerant_loss(
@@ -106,20 +115,54 @@ def shift_tolerant_loss(
     The highest logit within `tolerance` frames of a beat should be high; logits more than twice as far away should be
     low. The loss of downbeats counts wherever the peak may lie.
     """
+    beat, downbeat = _shift_tolerant_losses(logits, batch, tolerance=tolerance, positive_weight=positive_weight)
+    return beat + downbeat_weight * downbeat
+
+
+def _shift_tolerant_losses(
+    logits: Tensor, batch: Batch, *, tolerance: int, positive_weight: float = 8.0
+) -> tuple[Tensor, Tensor]:
     beats = batch.targets[..., :1]
     highest = _nearby(logits[..., :1], tolerance)
     positive = positive_weight * beats * functional.softplus(-highest)
     negative = (1 - _nearby(beats, 2 * tolerance)) * functional.softplus(logits[..., :1])
     beat = _weighted_mean(positive + negative, batch.mask[..., :1])
-    return beat + downbeat_weight * _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
+    return beat, _downbeat_loss(logits, batch, _nearby(batch.targets, tolerance))
+
+
+def beat_loss_parts(logits: Tensor, batch: Batch, *, tolerance: int, downbeat_weight: float) -> LossParts:
+    """Return the loss of adaptation with its parts, those of beats and of downbeats, for the log.
+
+    Parameters
+    ----------
+    logits : float32 tensor [shape=(batch, frames, 2)]
+    batch : Batch
+    tolerance : int
+        In frames: that of `shift_tolerant_loss`; 0 is `widened_target_loss`.
+    downbeat_weight : float
+        Weight of downbeats in the total.
+    """
+    if tolerance:
+        beat, downbeat = _shift_tolerant_losses(logits, batch, tolerance=tolerance)
+    else:
+        beat, downbeat = _widened_target_losses(logits, batch)
+    return LossParts(beat + downbeat_weight * downbeat, {"beat_loss": beat, "downbeat_loss": downbeat})
 
 
 def pretraining_loss(
     logits: Tensor, batch: Batch, *, downbeat_weight: float = 0.25, phase_weight: float = 0.0
 ) -> Tensor:
     """Loss of widened targets and, with a weight, of the phase of the downbeats."""
-    loss = widened_target_loss(logits, batch, downbeat_weight=downbeat_weight)
-    return loss + phase_weight * phase_loss(logits, batch) if phase_weight else loss
+    return pretraining_loss_parts(logits, batch, downbeat_weight=downbeat_weight, phase_weight=phase_weight).total
+
+
+def pretraining_loss_parts(logits: Tensor, batch: Batch, *, downbeat_weight: float, phase_weight: float) -> LossParts:
+    """Return the loss of pre-training with its parts, those of beats, downbeats and their phase, for the log."""
+    total, parts = beat_loss_parts(logits, batch, tolerance=0, downbeat_weight=downbeat_weight)
+    if not phase_weight:
+        return LossParts(total, parts)
+    phase = phase_loss(logits, batch)
+    return LossParts(total + phase_weight * phase, {**parts, "phase_loss": phase})
 
 
 def phase_loss(logits: Tensor, batch: Batch) -> Tensor:

@@ -123,7 +123,7 @@ def adapt(
     with _logger(log_to, out, config) as log:
         with terminal.progress("adapting") as progress:
             adapted = base.adapt(
-                spans, strategy=strategy.value, seed=seed, out=out, force=force, progress=_with_log(progress, log),
+                spans, strategy=strategy.value, seed=seed, out=out, force=force, progress=_with_log(progress, log, out),
                 **options,
             )  # fmt: skip
         use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
@@ -209,17 +209,18 @@ def _logger(names: Sequence[str] | None, out: Path, config: Mapping[str, Any]) -
     return loggers.start(names, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config)
 
 
-def _with_log(shown: Callable[..., None], log: RunLogger | None) -> Callable[..., None]:
-    """A progress callback that also logs the loss of every tenth step."""
+def _with_log(shown: Callable[..., None], log: RunLogger | None, out: Path) -> Callable[..., None]:
+    """A progress callback that also logs each step of the training."""
     if log is None:
         return shown
     from levada.learning import loggers
+    from levada.learning.adaptation import working_path
 
-    log_loss = loggers.log_progress(log)
+    log_step = loggers.log_training(log, working_path(out))
 
     def progress(step: int, steps: int, value: float) -> None:
         shown(step, steps, value)
-        log_loss(step, steps, value)
+        log_step(step, steps, value)
 
     return progress
 

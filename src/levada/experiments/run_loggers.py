@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from levada.beat_tracking.metrics import SCORES
 from levada.experiments.corpora import open_source
 from levada.experiments.run import LOG, WEIGHTS, Job
 from levada.experiments.store import Run
+from levada.learning.training_log import read_log
 from levada.separation.metrics import STEM_SCORES
 
 if TYPE_CHECKING:
@@ -79,13 +79,11 @@ def _number(cell: str | float) -> float:
 
 
 def _curve(logger: RunLogger, log: Path) -> int:
-    """Log the loss of every step; returns the last step."""
+    """Log the losses and the learning rate of every step; returns the last step."""
     step = 0
-    if log.is_file():
-        with log.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                step = int(row["step"])
-                logger.log_scalars(step, {"loss": float(row["loss"])})
+    for row in read_log(log) if log.is_file() else ():
+        step = int(row["step"])
+        logger.log_scalars(step, {name: value for name, value in row.items() if name not in ("step", "seconds")})
     return step
 
 

@@ -18,11 +18,11 @@ from levada.io.run_folder import working_folder
 from levada.learning import loggers
 from levada.learning.model import Model
 from levada.learning.model_folder import write_card
+from levada.learning.training_log import log_files
 
-__all__ = ["Progress", "changed", "require_strategy", "start_facts", "train_into", "with_scores"]
+__all__ = ["Progress", "changed", "require_strategy", "start_facts", "train_into", "with_scores", "working_path"]
 
 Progress = Callable[[int, int, float], None]
-LOG = "log.csv"
 
 
 M = TypeVar("M", bound=Model)
@@ -72,17 +72,23 @@ def train_into(
     out = Path(out)
     if out.exists() and not force:
         raise InputError("exists already; choose another name, or --force to replace it", path=out)
-    with working_folder(out.with_name(out.name + ".part"), run=config, force=force) as part:
+    with working_folder(working_path(out), run=config, force=force) as part:
         if log_to:
             with loggers.start(log_to, folder=out.with_name(f"{out.name}.logs"), run=out.name, config=config) as run:
-                model = train(part, _both(progress, loggers.log_progress(run)))
+                model = train(part, _both(progress, loggers.log_training(run, part)))
         else:
             model = train(part, progress)
         model = replace(model, card=replace(model.card, name=out.name))  # type: ignore[type-var]
         model.save(out, force=force)
-        if (part / LOG).exists():
-            os.replace(part / LOG, out / LOG)
+        for name, log in log_files(part).items():
+            os.replace(log, out / (f"log-{name}.csv" if name else log.name))
     return model
+
+
+def working_path(out: str | Path) -> Path:
+    """Return the folder that a model trains in before it is put in its place."""
+    out = Path(out)
+    return out.with_name(out.name + ".part")
 
 
 def _both(shown: Progress | None, logged: Progress) -> Progress:

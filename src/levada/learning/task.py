@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from levada.data import Corpus
+from levada.learning.training_log import LOG
 
 __all__ = ["LOG", "SCORES", "BaseModel", "Task"]
 
-SCORES, LOG = "scores.csv", "log.csv"
-"""Files of a run: its scores, and the log of its training."""
+SCORES = "scores.csv"
+"""The file of the scores of a run."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ function of the step, so that a resumed run has the same batches as an uninterru
 
 from __future__ import annotations
 
-import csv
 import math
 import signal
 import threading
@@ -16,25 +15,42 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from levada.errors import InputError, Interrupted, MissingExtra, quiet
 from levada.io.files import atomic_file
+from levada.learning.training_log import LOG, append_row, truncate_log
 
-__all__ = ["Batch", "FitSettings", "Loss", "fit"]
+__all__ = ["Batch", "FitSettings", "Loss", "LossParts", "fit"]
 
 Progress = Callable[[int, int, float], None]
-CHECKPOINT, LOG = "training.ckpt", "log.csv"
+CHECKPOINT = "training.ckpt"
 SAVE_EVERY_S = 10.0
 
 
 Batch = Any
 """A named tuple of tensors whose first entry is the input of the network."""
 
-Loss = Callable[[Tensor, Batch], Tensor]
+
+class LossParts(NamedTuple):
+    """A loss and the parts that it is the weighted sum of, which are logged.
+
+    Parameters
+    ----------
+    total : tensor [shape=()]
+        What is minimised.
+    parts : mapping of str to tensor [shape=()]
+        By the name of their column in the log, before they are weighted.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+Loss = Callable[[Tensor, Batch], Tensor | LossParts]
 
 
 @dataclass(frozen=True)
@@ -97,9 +113,10 @@ def fit(
         From the number of a step to an iterator over its batch and the following ones.
     settings : FitSettings
     loss : callable
-        From logits and a batch to a scalar.
+        From logits and a batch to a scalar, or to `LossParts`, whose parts have columns of their own in the log.
     folder : path-like
-        The folder of `log.csv` and of the checkpoint; training is resumed from an existing checkpoint.
+        The folder of `log.csv` (see `levada.learning.training_log`) and of the checkpoint; training is resumed from an
+        existing checkpoint.
     trained : callable, optional
         Which parameters are trained, by name; all by default.
     validate : callable, optional
@@ -135,7 +152,7 @@ def fit(
         raise InputError(f"cannot be written: {error.strerror}", path=folder) from None
     checkpoint = folder / CHECKPOINT
     start = _steps_done(checkpoint)
-    _truncate_log(folder / LOG, after=start)
+    truncate_log(folder / LOG, after=start)
     module = _module(lightning, net, settings, loss, trained)
     watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every, save_every_s)
     with _interruptible(watcher), quiet("lightning.pytorch", "lightning.fabric"), torch.random.fork_rng(devices=()):
@@ -211,7 +228,10 @@ def _module(
             torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # the same after resuming
             with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 logits = self.net(batch[0])
-            value = loss(logits.float(), batch)
+            computed = loss(logits.float(), batch)
+            value, parts = computed if isinstance(computed, LossParts) else (computed, {})
+            self.parts = {name: float(part.detach()) for name, part in parts.items()}
+            self.learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
             if not math.isfinite(float(value.detach())):
                 raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
             return value
@@ -261,10 +281,16 @@ def _watcher(
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
             step, value = trainer.global_step, float(outputs["loss"])
             module.averaged.update_parameters(module.net)
-            row = {"step": step, "seconds": time.monotonic() - self.began, "loss": value}
-            if validate is not None and validate_every and (step % validate_every == 0 or step == steps):
-                row |= validate(module.result().eval())
-            _append(folder / LOG, row)
+            due = validate is not None and validate_every and (step % validate_every == 0 or step == steps)
+            append_row(
+                folder / LOG,
+                step=step,
+                seconds=time.monotonic() - self.began,
+                loss=value,
+                learning_rate=module.learning_rate,
+                parts=module.parts,
+                validation=validate(module.result().eval()) if due and validate is not None else {},
+            )
             if progress is not None:
                 progress(step, steps, value)
             if time.monotonic() - self.saved > save_every_s:
@@ -280,30 +306,6 @@ def _watcher(
             self.saved = time.monotonic()
 
     return Watcher()
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    """Append a row to the log; scores of the validation are in the last column."""
-    plain = [row.pop("step"), f"{row.pop('seconds'):.2f}", f"{row.pop('loss'):.5f}"]
-    scores = " ".join(f"{name}={value:.4f}" for name, value in row.items())
-    try:
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if not file.tell():
-                writer.writerow(["step", "seconds", "loss", "validation"])
-            writer.writerow([*plain, scores])
-    except OSError as error:
-        raise InputError(f"could not be written: {error.strerror}", path=path) from None
-
-
-def _truncate_log(log: Path, *, after: int) -> None:
-    """Remove rows of steps after the checkpoint, which will be repeated, and incomplete rows."""
-    if not log.exists():
-        return
-    whole = [row for row in log.read_text(encoding="utf-8").splitlines(keepends=True) if row.endswith("\n")]
-    kept = [row for row in whole if not (step := row.split(",")[0]).isdigit() or int(step) <= after]
-    with atomic_file(log, force=True) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")
 
 
 @contextmanager

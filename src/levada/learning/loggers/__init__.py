@@ -3,6 +3,6 @@
 Neither library is imported unless it is named, and none can stop a run: one that fails is dropped with a warning.
 """
 
-from levada.learning.loggers.run import NAMES, Logger, RunLogger, check, log_progress, start
+from levada.learning.loggers.run import NAMES, Logger, RunLogger, check, log_progress, log_training, start
 
-__all__ = ["NAMES", "Logger", "RunLogger", "check", "log_progress", "start"]
+__all__ = ["NAMES", "Logger", "RunLogger", "check", "log_progress", "log_training", "start"]

@@ -22,8 +22,9 @@ from levada.errors import InputError, MissingExtra, suggest
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.files import atomic_file, wrap_errors
+from levada.learning.training_log import last_row, log_files
 
-__all__ = ["NAMES", "Logger", "Row", "RunLogger", "check", "log_progress", "start"]
+__all__ = ["NAMES", "Logger", "Row", "RunLogger", "check", "log_progress", "log_training", "start"]
 
 NAMES = ("csv", "tensorboard", "wandb")
 """Names of loggers. Plain files are written whether "csv" is named or not."""
@@ -292,6 +293,33 @@ def log_progress(logger: RunLogger, *, every: int = 10, name: str = "loss") -> C
     def progress(step: int, steps: int, value: float) -> None:
         if step <= 1 or step == steps or step % every == 0:
             logger.log_scalars(step, {name: value})
+
+    return progress
+
+
+def log_training(logger: RunLogger, folder: str | Path) -> Callable[[int, int, float], None]:
+    """Progress callback that logs each step of a training: losses, learning rate and validation scores.
+
+    Parameters
+    ----------
+    logger : RunLogger
+    folder : path-like
+        Where the training writes its `log.csv`, and those of cross-validation in folders below. Their scalars are
+        "half-1/loss" and so on; those of the training on all labels are "loss", "learning_rate" and so on.
+
+    Returns
+    -------
+    callable
+        The `progress` of `adapt`: called with steps done, all steps, and the loss.
+    """
+
+    def progress(step: int, _: int, value: float) -> None:
+        files = log_files(folder)
+        row: Mapping[str, float] = {"loss": value}
+        name = max(files, key=lambda name: files[name].stat().st_mtime_ns, default=None)
+        if name is not None:  # the one that this step was just appended to
+            row = {key: number for key, number in last_row(files[name]).items() if key not in ("step", "seconds")}
+        logger.log_scalars(step, {f"{name}/{key}" if name else key: number for key, number in row.items()})
 
     return progress
 
