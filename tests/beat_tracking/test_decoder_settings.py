@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError, asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,3 +171,49 @@ def test_what_no_memory_would_hold_is_refused_before_it_is_asked_for() -> None:
     settings = DecoderSettings(min_tempo_bpm=5, tempi=1000, metres=tuple(range(1, 65)))
     with pytest.raises(InputError, match="GiB"):
         bar_pointer(np.full((100, 2), 0.1), fps=100, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(120, (120 / 1.08, 129.6)), ((100, 140), (100, 140)), ([90.0, 90.0], (90, 90)), (5, (5, 5.4))],
+)
+def test_a_tempo_has_room_and_a_range_none(given: Any, expected: tuple[float, float]) -> None:
+    settings = DecoderSettings().restrict(tempo_bpm=given)
+    assert (settings.min_tempo_bpm, settings.max_tempo_bpm) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (0, "from 5 to 500 bpm, not 0"),
+        (-3, "not -3"),
+        (501, "not 501"),
+        ((140, 100), "140-100"),
+        (("a", 3), "'a'"),
+        ("120", "'120'"),
+        ((1, 2, 3), "one number or two"),
+        (float("nan"), "finite"),
+        (True, "True"),
+    ],
+)
+def test_tempi_that_are_none(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        DecoderSettings().restrict(tempo_bpm=given)
+
+
+def test_priors_stay_where_they_fit_the_range_and_the_metres() -> None:
+    learnt = DecoderSettings(
+        metres=(2, 3, 4), metre_weights=(1, 2, 7), tempo_mean_bpm=100, tempo_spread_octaves=0.1, metre_change=0.2
+    )
+    inside = learnt.restrict(tempo_bpm=(90, 110), metres=(4, 2))
+    assert (inside.tempo_mean_bpm, inside.metres, inside.metre_weights) == (100, (4, 2), (7, 1))
+    outside = learnt.restrict(tempo_bpm=200, metres=(2, 5))
+    assert (outside.tempo_mean_bpm, outside.tempo_spread_octaves, outside.metre_weights) == (None, None, None)
+    assert outside.metre_change == 0.2
+    assert learnt.restrict() == learnt
+
+
+@pytest.mark.parametrize("metres", [(), (0,), (65,), (2, 2), ("3",), "34", 3])
+def test_metres_that_are_none(metres: Any) -> None:
+    with pytest.raises(InputError, match="metres"):
+        DecoderSettings().restrict(metres=metres)

@@ -130,6 +130,35 @@ def test_hints_that_cannot_be(learnt: Patterns, hints: Beats, message: str) -> N
         tracker_of(learnt, name="mine").track(sound, RATE, hints=hints)
 
 
+def test_metres_that_the_patterns_have_are_chosen(tmp_path: Path, lesson: Span) -> None:
+    sound, _ = played(0.3, bars=8, seed=3)
+    three = Beats(0.3 + 0.5 * np.arange(30), np.tile([1, 2, 3], 10))
+    both = bayes.train([lesson, whole(track(tmp_path, "b", sound, three))], settings=FAST)
+    assert set(both.bars) == {3, 4}
+    tracker = tracker_of(both, name="mine", identity="one")
+    for metre in (3, 4):
+        kept = both.restrict(metres=[metre])
+        assert set(kept.bars) == {metre}
+        assert kept.weights.shape == (sum(kept.bars), *both.weights.shape[1:])
+        start = sum(both.bars[: both.bars.index(metre)])
+        np.testing.assert_array_equal(kept.weights[:metre], both.weights[start : start + metre])
+        assert set(tracker.track(sound, RATE, metres=[metre]).metres) == {metre}
+    assert tracker.track(sound, RATE, metres=(3, 4)) == tracker.track(sound, RATE)
+    assert tracker.restrict(metres=[3]).identity not in ("", tracker.identity)
+
+
+def test_metres_without_patterns(learnt: Patterns) -> None:
+    with pytest.raises(InputError, match=r"patterns of 4 beats a bar, and none of 3, 5"):
+        tracker_of(learnt, name="mine").track(np.zeros((1, RATE), np.float32), RATE, metres=(5, 4, 3))
+
+
+def test_tempi_are_those_asked_for(learnt: Patterns) -> None:
+    sound, _ = played(0.3, bars=8)
+    found = tracker_of(learnt, name="mine").track(sound, RATE, tempo_bpm=60, start_s=2, end_s=14)
+    assert found.tempo_bpm == pytest.approx(60, rel=0.02)
+    assert 2 <= found.times_s[0] < found.times_s[-1] < 14
+
+
 def test_files_and_memory_agree_and_progress_is_told(learnt: Patterns, lesson: Span) -> None:
     tracker = tracker_of(learnt, name="mine", identity="abc").backend
     told: list[tuple[int, int]] = []

@@ -15,11 +15,12 @@ import torch
 
 from levada.beat_tracking import tracker as track
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
+from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.network_tracker import NetworkTracker, flux_tracker, network_tracker, predict
 from levada.beat_tracking.networks.tcn import tiny
 from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_spectrogram
-from levada.beat_tracking.tracker import track_folder
+from levada.beat_tracking.tracker import BeatTracker, track_folder
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -161,6 +162,74 @@ class TestTracker:
         assert tracker.trained_spans == {"ab": [(0.0, 8.0)]}
         assert flux_tracker().trained_spans == {}
 
+    @pytest.mark.parametrize(("tempo_bpm", "expected"), [(60, 60), ((100, 140), 120), ((200, 260), 240)])
+    def test_tempi_are_those_asked_for(self, tempo_bpm, expected):
+        found = BeatTracker(flux_tracker()).track(clicking(12), RATE, tempo_bpm=tempo_bpm)
+        assert found.tempo_bpm == pytest.approx(expected, rel=0.02)
+
+    @pytest.mark.parametrize("metre", [2, 3, 5, 7])
+    def test_bars_have_the_beats_asked_for(self, metre):
+        found = BeatTracker(flux_tracker()).track(clicking(12), RATE, metres=[metre])
+        assert set(found.metres) == {metre}
+
+    def test_a_part_is_the_part_alone_at_its_place(self, tmp_path):
+        sound = clicking(12)
+        audio.write(tmp_path / "song.wav", sound, rate=RATE)
+        sound, _ = audio.read(tmp_path / "song.wav")
+        for backend in (flux_tracker(), a_tracker()):
+            alone = backend.track(sound[:, 3 * RATE : 8 * RATE], RATE)
+            assert len(alone)
+            for source in ((tmp_path / "song.wav",), (sound, RATE)):
+                part = BeatTracker(backend).track(*source, start_s=3, end_s=8)
+                np.testing.assert_allclose(part.times_s, alone.times_s + 3, atol=1e-6)
+                np.testing.assert_array_equal(part.positions, alone.positions)
+        rest = BeatTracker(flux_tracker()).track(tmp_path / "song.wav", start_s=6)
+        np.testing.assert_allclose(rest.times_s, flux_tracker().track(sound[:, 6 * RATE :], RATE).times_s + 6)
+
+    def test_hints_keep_their_place_in_a_part(self):
+        hints = Beats([1.0, 4.0, 4.5], [4, 1, 2])
+        found = BeatTracker(a_tracker()).track(clicking(), RATE, hints=hints, start_s=3)
+        for at, position in ((4.0, 1), (4.5, 2)):
+            nearest = np.abs(found.times_s - at).argmin()
+            assert abs(found.times_s[nearest] - at) < 0.03
+            assert found.positions[nearest] == position
+        assert found.times_s[0] >= 3
+
+    @pytest.mark.parametrize(
+        "options", [{"start_s": 4, "end_s": 2}, {"start_s": 2, "end_s": 2}, {"start_s": 6.0}, {"end_s": 7.5},
+                    {"start_s": -1}, {"end_s": float("nan")}, {"end_s": 0}]
+    )  # fmt: skip
+    def test_parts_that_are_none(self, tmp_path, options):
+        audio.write(tmp_path / "song.wav", clicking(), rate=RATE)
+        for source in ((tmp_path / "song.wav",), (clicking(), RATE)):
+            with pytest.raises(InputError):
+                BeatTracker(flux_tracker()).track(*source, **options)
+
+    def test_an_end_that_was_rounded_up_is_the_end(self):
+        tracker = BeatTracker(flux_tracker())
+        assert tracker.track(clicking(), RATE, end_s=7) == tracker.track(clicking(), RATE)
+
+    def test_an_excerpt_of_an_excerpt(self, tmp_path):
+        audio.write(tmp_path / "song.wav", clicking(), rate=RATE)
+        with pytest.raises(InputError, match="excerpt already"):
+            BeatTracker(flux_tracker()).track(audio.AudioExcerpt(tmp_path / "song.wav", 1), start_s=1)
+
+    @pytest.mark.parametrize(
+        ("options", "named"), [({"tempo_bpm": 100}, "a range of tempi"), ({"metres": (3,)}, "metres")]
+    )
+    def test_trackers_of_others_name_what_they_cannot(self, options, named):
+        other = BeatTracker(ExternalTracker("other", lambda samples, rate: Beats([samples.shape[1] / rate / 2])))
+        with pytest.raises(InputError, match=f"other cannot be restricted to {named}"):
+            other.track(clicking(), RATE, **options)
+        assert other.track(clicking(), RATE, start_s=1, end_s=3).times_s.tolist() == [2.0]
+
+    def test_a_restricted_tracker_has_another_identity(self):
+        tracker = BeatTracker(a_tracker())
+        changed = [{"tempo_bpm": 100}, {"tempo_bpm": (100, 120)}, {"metres": (3,)}, {"tempo_bpm": 100, "metres": (3,)}]
+        assert len({tracker.restrict(**options).identity for options in [{}, *changed]}) == 5
+        assert tracker.restrict(metres=(2, 4)).identity == tracker.restrict(metres=(4, 2)).identity
+        assert tracker.restrict() is tracker
+
     def test_missing_file(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
             a_tracker().track(tmp_path / "none.wav")
@@ -213,6 +282,33 @@ class TestFolder:
         assert report.written == (out / "b.beats",)
         assert report.kept == (out / "a.beats", out / "tape" / "c.beats")
         assert (out / "a.beats").read_text() == "9.0\t1\n"
+
+    def test_other_options_are_another_run(self, archive, tmp_path):
+        out = tmp_path / "out"
+        options = {"tempo_bpm": (60, 90), "metres": (3,), "start_s": 1, "end_s": 4}
+        report = track_folder(archive, flux_tracker(), out=out, **options)
+        assert report.failed == {}
+        found = read_beats(out / "a.beats")
+        expected = BeatTracker(flux_tracker()).track(archive / "a.wav", **options)
+        np.testing.assert_allclose(found.times_s, expected.times_s, atol=1e-6)
+        assert 1 <= found.times_s[0] < found.times_s[-1] < 4
+        assert len(track_folder(archive, flux_tracker(), out=out, **options).kept) == 3
+        for name in options:
+            with pytest.raises(InputError, match="another"):
+                track_folder(archive, flux_tracker(), out=out, **{**options, name: None})
+
+    def test_a_part_of_recordings_that_are_shorter(self, archive, tmp_path):
+        audio.write(archive / "short.wav", clicking(2), rate=RATE)
+        report = track_folder(archive, flux_tracker(), out=tmp_path / "out", start_s=2.5, end_s=30)
+        assert len(report.written) == 3
+        assert [path.name for path in report.failed] == ["short.wav"]
+        assert read_beats(tmp_path / "out" / "a.beats").times_s[-1] > 4
+
+    def test_options_that_are_none_are_refused_before_any_work(self, archive, tmp_path):
+        for options in ({"start_s": 4, "end_s": 2}, {"tempo_bpm": 0}, {"metres": (5, 5)}):
+            with pytest.raises(InputError):
+                track_folder(archive, flux_tracker(), out=tmp_path / "out", **options)
+        assert not (tmp_path / "out").exists()
 
     def test_all_anew_with_force(self, archive, tmp_path):
         out = tmp_path / "out"

@@ -110,6 +110,32 @@ class TestFolders:
         said = refused("track", tmp_path, "-o", tmp_path / "out", "--clicks", tmp_path / "clicks.wav")
         assert "--clicks, --hints and --plot are for one recording" in said
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--bpm", "0"), "--bpm 0: the tempo must be from 5 to 500 bpm"),
+            (("--bpm", "140-100"), "--bpm 140-100: "),
+            (("--bpm", "fast"), "--bpm takes a tempo, such as 120, or a range, such as 100-140, not 'fast'"),
+            (("--bpm", "-3"), "--bpm"),
+            (("--bpm", "1-2-3"), "'1-2-3'"),
+            (("--metre", "5,x"), "--metre takes numbers of beats a bar, such as 3 or 2,4, not '5,x'"),
+            (("--metre", "0"), "--metre 0: "),
+            (("--metre", "3,3"), "--metre 3,3: "),
+            (("--from", "0:08", "--to", "0:05"), "--from 0:08 is not before --to 0:05"),
+            (("--from", "3", "--to", "3"), "--from 3 is not before --to 3"),
+            (("--from", "1:75"), "--from takes seconds, m:ss or h:mm:ss"),
+            (("--to", "soon"), "--to takes seconds, m:ss or h:mm:ss"),
+            (("--from", "12:00"), "beyond the end of the recording, which lasts 12.00 s"),
+            (("--to", "0:14"), "beyond the end of the recording, which lasts 12.00 s"),
+        ],
+    )
+    def test_options_of_tracking(self, refused, song, tmp_path, options, message):
+        assert message in refused("track", song, "-m", "flux", "-o", tmp_path / "x.beats", *options)
+        assert not (tmp_path / "x.beats").exists()
+        if "beyond" not in message:
+            assert message in refused("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", *options)
+            assert not (tmp_path / "out").exists()
+
     def test_too_few_labels_for_the_minutes(self, refused, song, tmp_path):
         assert "labelled minutes, fewer than 5" in refused("adapt", tmp_path, "--minutes", 5, "-o", tmp_path / "out")
         assert song.exists()

@@ -29,7 +29,10 @@ from levada.synth.traditions import format_tradition, list_traditions, read_trad
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 OPTIONS = {
-    "track": ["--out", "--model", "--clicks", "--hints", "--plot", "--suffix", "--processes", "--force", "--json"],
+    "track": [
+        *("--out", "--model", "--clicks", "--hints", "--plot", "--bpm", "--metre", "--from", "--to", "--suffix"),
+        *("--processes", "--force", "--json"),
+    ],
     "adapt": [
         "--out",
         "--minutes",
@@ -264,6 +267,20 @@ class TestBeats:
         gaps = np.abs(found.times_s[None] - known.times_s[:, None])
         assert gaps.min(axis=1).max() < 0.011
         np.testing.assert_array_equal(found.positions[gaps.argmin(axis=1)], known.positions)
+
+    def test_of_a_part_with_a_tempo_and_a_metre(self, levada, song, rendered, tmp_path):
+        options = ("-m", "flux", "--bpm", "60-90", "--metre", "3", "--from", "0:01.5", "--to", "9")
+        assert levada("track", song, *options, "-o", tmp_path / "x.beats")[0] == 0
+        found = read_beats(tmp_path / "x.beats")
+        assert 1.5 <= found.times_s[0] < found.times_s[-1] < 9
+        assert set(found.metres) == {3}
+        assert 60 <= found.tempo_bpm <= 90.5
+        assert levada("track", rendered, *options, "-o", tmp_path / "out", "--processes", 1)[0] == 0
+        same = read_beats(tmp_path / "out" / "a.beats")
+        np.testing.assert_array_equal(same.times_s, found.times_s)
+        code, _, err = levada("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
+        assert code == 2
+        assert "out" in err
 
     def test_of_a_folder(self, levada, rendered, tmp_path):
         command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")

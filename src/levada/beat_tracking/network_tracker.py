@@ -6,8 +6,8 @@ field of the network, so an hour takes little more memory than a song and gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
+from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.spectrogram import (
     FRONT_ENDS,
     LOG_BANDS,
@@ -25,7 +26,7 @@ from levada.beat_tracking.spectrogram import (
     log_spectrogram,
     stream_log_spectrogram,
 )
-from levada.beat_tracking.tracker import AudioLike, Progress, Spans
+from levada.beat_tracking.tracker import AudioLike, Progress, Spans, restricted_identity
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -74,6 +75,14 @@ class NetworkTracker:
         """Find the beats of a recording; see `levada.BeatTracker.track`."""
         return self.decode(self.activations(audio, rate, progress=progress), hints=hints)
 
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> NetworkTracker:
+        """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
+        return replace(
+            self,
+            settings=self.settings.restrict(tempo_bpm=tempo_bpm, metres=metres),
+            identity=restricted_identity(self.identity, tempo_bpm=tempo_bpm, metres=metres),
+        )
+
     def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
         """Compute the probability of a beat and of a downbeat in each frame [shape=(frames, 2)].
 
@@ -94,17 +103,17 @@ class NetworkTracker:
 
 
 def spectrogram_pieces(
-    source: str | Path | npt.ArrayLike,
+    source: AudioLike,
     rate: int | None = None,
     *,
     front_end: FrontEnd = LOG_BANDS,
     progress: Progress | None = None,
 ) -> Iterator[Floats32]:
-    """Yield consecutive pieces of the spectrogram of a file, or that of samples in one piece.
+    """Yield consecutive pieces of the spectrogram of a file or an excerpt, or that of samples in one piece.
 
     Parameters
     ----------
-    source : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+    source : path-like, AudioExcerpt, or array_like [shape=(channels, samples)] or [shape=(samples,)]
     rate : int, optional
         Sampling rate of samples, in Hz.
     front_end : FrontEnd
@@ -120,16 +129,18 @@ def spectrogram_pieces(
     InputError
         If samples come without a rate, or a file with one.
     """
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path | audio.AudioExcerpt):
+        excerpt = source if isinstance(source, audio.AudioExcerpt) else audio.AudioExcerpt(source)
         if rate is not None:
-            raise InputError("has its own sampling rate: leave out `rate`", path=source)
-        info = audio.info(source)
+            raise InputError("has its own sampling rate: leave out `rate`", path=excerpt.path)
+        info = audio.info(excerpt.path)
+        length_s = excerpt.duration_s or info.duration_s - excerpt.start_s
         frames = 0
         for piece in stream_log_spectrogram(audio.read_blocks(source), info.rate, front_end=front_end):
             yield piece
             frames += len(piece)
             if progress is not None:
-                progress(round(front_end.grid.time_s(frames)), round(info.duration_s))
+                progress(round(front_end.grid.time_s(frames)), round(length_s))
         return
     yield log_spectrogram(*audio.samples_of(source, rate), front_end=front_end)
 

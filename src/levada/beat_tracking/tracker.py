@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.decoder.settings import TempoRange, tempo_range
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
@@ -29,10 +30,20 @@ if TYPE_CHECKING:
     from levada.learning.weights import Weights
     from levada.synth.traditions import Tradition
 
-__all__ = ["AudioLike", "BeatTracker", "Progress", "Spans", "TrackerLike", "provenance", "track_folder"]
+__all__ = [
+    "AudioLike",
+    "BeatTracker",
+    "Progress",
+    "Restrictable",
+    "Spans",
+    "TrackerLike",
+    "provenance",
+    "restricted_identity",
+    "track_folder",
+]
 
 Floats32 = npt.NDArray[np.float32]
-AudioLike = str | Path | npt.ArrayLike
+AudioLike = str | Path | audio.AudioExcerpt | npt.ArrayLike
 Spans = Mapping[str, list[tuple[float, float]]]
 Progress = Callable[[int, int], None]
 
@@ -58,6 +69,14 @@ class TrackerLike(Protocol):
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording, as `BeatTracker.track`."""
+
+
+@runtime_checkable
+class Restrictable(Protocol):
+    """A tracker whose tempi and metres can be restricted."""
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> TrackerLike:
+        """Return the tracker for a range of tempi and some metres, as `BeatTracker.restrict`."""
 
 
 class BeatTracker(LoadedModel):
@@ -119,7 +138,16 @@ class BeatTracker(LoadedModel):
         return self.backend.trained_spans
 
     def track(
-        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
+        self,
+        audio: AudioLike,
+        rate: int | None = None,
+        *,
+        hints: Beats | None = None,
+        tempo_bpm: TempoRange | None = None,
+        metres: Sequence[int] | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        progress: Progress | None = None,
     ) -> Beats:
         """Find the beats and downbeats of a recording.
 
@@ -130,7 +158,14 @@ class BeatTracker(LoadedModel):
         rate : int, optional
             Sampling rate of the samples, in Hz.
         hints : Beats, optional
-            Beats that are certain: the result passes through them.
+            Beats that are certain: the result passes through them. Those outside `start_s` to `end_s` do not count.
+        tempo_bpm : float, or tuple of two floats, optional
+            The slowest and the fastest tempo that is looked for; one number means from 8 % below to 8 % above it.
+            Hints may ask for others.
+        metres : sequence of int, optional
+            Beats a bar may have.
+        start_s, end_s : float, optional
+            Track this part alone, in seconds from the beginning of the recording; so are the beats.
         progress : callable, optional
             Called with the seconds read so far, and of how many. An exception raised in it cancels.
 
@@ -142,9 +177,39 @@ class BeatTracker(LoadedModel):
         Raises
         ------
         InputError
-            If the file cannot be read, samples have no rate, or hints cannot be followed.
+            If the file cannot be read, samples have no rate, hints cannot be followed, the tempo, a metre or a time
+            is out of range, or the tracker cannot be restricted to tempi or metres.
         """
-        return self.backend.track(audio, rate, hints=hints, progress=progress)
+        tracker = self.restrict(tempo_bpm=tempo_bpm, metres=metres).backend
+        if start_s is None and end_s is None:
+            return tracker.track(audio, rate, hints=hints, progress=progress)
+        return _track_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> BeatTracker:
+        """Return a tracker that looks for a range of tempi and for some metres alone; this one stays as it is.
+
+        Parameters
+        ----------
+        tempo_bpm, metres : optional
+            As in `track`.
+
+        Returns
+        -------
+        BeatTracker
+
+        Raises
+        ------
+        InputError
+            If the tempo or a metre is out of range, patterns have none of a metre, or it is a tracker of another
+            project, with a decoder of its own.
+        """
+        wanted = {"a range of tempi": tempo_bpm, "metres": metres}
+        given = [name for name, value in wanted.items() if value is not None]
+        if not given:
+            return self
+        if not isinstance(self.backend, Restrictable):
+            raise InputError(f"{self.name} cannot be restricted to {' or '.join(given)}: use a model of levada's")
+        return BeatTracker(self.backend.restrict(tempo_bpm=tempo_bpm, metres=metres), self.model)
 
     def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
         """Compute the probability of a beat and of a downbeat in each frame, before decoding.
@@ -263,11 +328,56 @@ class BeatTracker(LoadedModel):
         return None if strategy in FROM_SCRATCH else base_weights(self.name)
 
 
+def restricted_identity(
+    identity: str, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None
+) -> str:
+    """Return the identity of a tracker that is restricted to tempi or metres; "" for one without."""
+    tempi = "" if tempo_bpm is None else " at {:g}-{:g} bpm".format(*tempo_range(tempo_bpm))
+    bars = "" if metres is None else f" in metres {','.join(map(str, sorted(metres)))}"
+    return identity and f"{identity}{tempi}{bars}"
+
+
+def _track_excerpt(
+    tracker: TrackerLike,
+    source: AudioLike,
+    rate: int | None,
+    start_s: float | None,
+    end_s: float | None,
+    hints: Beats | None,
+    progress: Progress | None,
+) -> Beats:
+    """Track a part of a recording; times are those of the whole."""
+    if isinstance(source, audio.AudioExcerpt):
+        raise InputError("is an excerpt already: leave out start_s and end_s", path=source.path)
+    if isinstance(source, str | Path):
+        start, end = audio.check_excerpt(start_s, end_s, duration_s=audio.info(source).duration_s, path=source)
+        part: AudioLike = audio.AudioExcerpt(source, start, end)
+    else:
+        samples, known_rate = audio.samples_of(source, rate)
+        start, end = audio.check_excerpt(start_s, end_s, duration_s=samples.shape[1] / known_rate)
+        part = samples[:, round(start * known_rate) : max(round(end * known_rate), round(start * known_rate) + 1)]
+    inside = None if hints is None else hints.between(start, end).shift(-start)
+    return tracker.track(part, rate, hints=inside, progress=progress).shift(start)
+
+
+def _track_part(tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None) -> Beats:
+    """Track a recording of a folder, or a part of it, to its end where that comes first."""
+    if start_s is None and end_s is None:
+        return tracker.track(path)
+    duration_s = audio.info(path).duration_s
+    end = None if end_s is None or end_s > duration_s else end_s
+    return _track_excerpt(tracker, path, None, start_s, end, None, None)
+
+
 def track_folder(
     folder: str | Path,
     tracker: TrackerLike,
     *,
     out: str | Path,
+    tempo_bpm: TempoRange | None = None,
+    metres: Sequence[int] | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
     processes: int | None = 1,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
@@ -283,6 +393,9 @@ def track_folder(
     tracker : Tracker
     out : path-like
         Where the beat files go, in folders like those of the recordings.
+    tempo_bpm, metres, start_s, end_s : optional
+        As in `BeatTracker.track`; a recording that ends before `end_s` is tracked to its end. With others than before,
+        it is another run.
     processes : int, optional
         Recordings tracked at the same time; None for two where there is music enough and a core for each, else one.
     each : callable, optional
@@ -305,27 +418,32 @@ def track_folder(
     Raises
     ------
     InputError
-        If there is nothing to track, `out` holds beats of another model or cannot be written, or the suffix names no
-        format.
+        If there is nothing to track, `out` holds beats of another model or other options or cannot be written, the
+        suffix names no format, or an option is out of range.
     """
+    audio.check_excerpt(start_s, end_s)
+    if tempo_bpm is not None or metres is not None:
+        tracker = BeatTracker(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres).backend
+    track = partial(_track_part, tracker, start_s=start_s, end_s=end_s)
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
 
     def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         run = (
-            workers.parallel_map(
-                tracker.track, recordings, processes=processes or _processes_worth_starting(recordings)
-            )
+            workers.parallel_map(track, recordings, processes=processes or _processes_worth_starting(recordings))
             if each is None
-            else each(partial(_track_remote, tracker), recordings, load=_with_content)
+            else each(partial(_track_remote, track), recordings, load=_with_content)
         )
         for done, (path, found) in enumerate(run, start=1):
             yield path, found if isinstance(found, Exception) else partial(_write, found, path, tracker)
             if progress is not None:
                 progress(done, len(recordings), path.name)
 
-    config = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
+    config: dict[str, Any] = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
+    config |= {} if tempo_bpm is None else {"tempo_bpm": [*tempo_range(tempo_bpm)]}
+    config |= {} if metres is None else {"metres": sorted(metres)}
+    config |= {} if start_s is None and end_s is None else {"part_s": [start_s, end_s]}
     about = {"model": tracker.name, "digest": tracker.identity}
     return process_folder(
         folder, out, process, kind="beats", config=config, about=about, suffix=suffix, table=table, force=force
@@ -368,7 +486,7 @@ def _with_content(path: Path) -> tuple[str, bytes]:
     return str(path), path.read_bytes()
 
 
-def _track_remote(tracker: TrackerLike, carried: tuple[str, bytes]) -> Beats:
+def _track_remote(track: Callable[[Path], Beats], carried: tuple[str, bytes]) -> Beats:
     """Beats of a recording that lies on another machine."""
     name, content = carried
     with tempfile.TemporaryDirectory(prefix="levada-") as folder:
@@ -376,7 +494,7 @@ def _track_remote(tracker: TrackerLike, carried: tuple[str, bytes]) -> Beats:
         path.write_bytes(content)
         try:
             with collected_warnings() as warned:
-                return tracker.track(path)
+                return track(path)
         except InputError as error:
             raise InputError(error.problem.replace(str(path), name), path=name) from None
         finally:

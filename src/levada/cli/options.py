@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperCommand
+
+from levada.errors import InputError
 
 UNUSABLE, SOME_FAILED = 2, 3
 EXIT_CODES = (
@@ -17,8 +20,9 @@ EXIT_CODES = (
 )
 
 __all__ = [
-    *("EXIT_CODES", "SOME_FAILED", "Cluster", "Convention", "Force", "Json", "LabelType", "Labels", "LogTo", "Model"),
-    *("Seed", "Table", "Tradition", "UNUSABLE", "WithFormats"),
+    *("EXIT_CODES", "SOME_FAILED", "Bpm", "Cluster", "Convention", "Force", "From", "Json", "LabelType", "Labels"),
+    *("LogTo", "Metre", "Model", "Seed", "Table", "To", "Tradition", "UNUSABLE", "WithFormats"),
+    *("parse_bpm", "parse_clock", "parse_metres"),
 ]
 
 
@@ -53,6 +57,85 @@ Cluster = Annotated[
     typer.Option(help="Work on a Ray cluster: its address, or auto."),
 ]
 Tradition = Annotated[str, typer.Argument(help="A tradition that ships with levada, or a TOML file.")]
+
+Bpm = Annotated[
+    str | None,
+    typer.Option(help="Range of tempi, such as 100-140; a single number means 8 % below to 8 % above it."),
+]
+Metre = Annotated[str | None, typer.Option(help="Beats a bar may have, such as 3 or 2,4.")]
+From = Annotated[str | None, typer.Option("--from", help="Where to start: seconds, m:ss or h:mm:ss.")]
+To = Annotated[str | None, typer.Option(help="Where to end: seconds, m:ss or h:mm:ss.")]
+
+
+def parse_bpm(text: str | None) -> tuple[float, float] | None:
+    """Return the range of tempi that ``--bpm`` means.
+
+    Raises
+    ------
+    InputError
+        If it is neither a number nor two with a hyphen between them, or one is out of range.
+    """
+    if text is None:
+        return None
+    from levada.beat_tracking.decoder.settings import tempo_range
+
+    parts = [part.strip() for part in text.split("-")]
+    if len(parts) > 2 or not all(re.fullmatch(r"\d+(\.\d*)?", part, re.ASCII) for part in parts):
+        raise InputError(f"--bpm takes a tempo, such as 120, or a range, such as 100-140, not {text!r}")
+    numbers = [float(part) for part in parts]
+    try:
+        return tempo_range((numbers[0], numbers[1]) if len(numbers) > 1 else numbers[0])
+    except InputError as error:
+        raise InputError(f"--bpm {text}: {error.problem}") from None
+
+
+def parse_metres(text: str | None) -> tuple[int, ...] | None:
+    """Return the metres that ``--metre`` means.
+
+    Raises
+    ------
+    InputError
+        If they are not whole numbers with commas between them, or one is out of range or named twice.
+    """
+    if text is None:
+        return None
+    from levada.beat_tracking.decoder.settings import DecoderSettings
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts):
+        raise InputError(f"--metre takes numbers of beats a bar, such as 3 or 2,4, not {text!r}")
+    try:
+        return DecoderSettings(metres=tuple(map(int, parts))).metres
+    except InputError as error:
+        raise InputError(f"--metre {text}: {error.problem}") from None
+
+
+def parse_clock(option: str, text: str | None) -> float | None:
+    """Return the seconds that a time means.
+
+    Parameters
+    ----------
+    option : str
+        Its name, for the message.
+    text : str, optional
+        Seconds, minutes:seconds or hours:minutes:seconds; seconds may have decimals.
+
+    Raises
+    ------
+    InputError
+        If it is written in another way, or minutes or seconds after a colon are 60 or more.
+    """
+    if text is None:
+        return None
+    *units, seconds = text.strip().split(":")
+    values = [int(unit) for unit in units if re.fullmatch(r"\d{1,6}", unit, re.ASCII)]
+    right = len(values) == len(units) <= 2 and re.fullmatch(r"\d{1,9}(\.\d*)?", seconds, re.ASCII)
+    if not right or any(value >= 60 for value in [*values[1:], *([float(seconds)] if units else [])]):
+        raise InputError(f"{option} takes seconds, m:ss or h:mm:ss, such as 62, 1:02 or 1:02.5, not {text!r}")
+    total = 0
+    for value in values:
+        total = 60 * total + value
+    return 60.0 * total + float(seconds)
 
 
 class WithFormats(TyperCommand):

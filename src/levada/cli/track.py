@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from levada.cli import outputs, terminal
-from levada.cli.options import Cluster, Force, Json, Model, Table
+from levada.cli.options import (
+    Bpm,
+    Cluster,
+    Force,
+    From,
+    Json,
+    Metre,
+    Model,
+    Table,
+    To,
+    parse_bpm,
+    parse_clock,
+    parse_metres,
+)  # fmt: skip
 from levada.cli.study import remote_executor
 from levada.errors import InputError
 
@@ -28,6 +41,10 @@ def track(
     clicks: Annotated[Path | None, typer.Option(help="Write the recording with clicks on the beats here.")] = None,
     hints: Annotated[Path | None, typer.Option(help="A file of beats that the result must contain.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
+    bpm: Bpm = None,
+    metre: Metre = None,
+    start: From = None,
+    to: To = None,
     suffix: Annotated[str, typer.Option(help="Format of the files of a folder, by their suffix.")] = ".beats",
     table: Table = None,
     processes: Annotated[
@@ -38,12 +55,17 @@ def track(
     as_json: Json = False,
 ) -> None:
     """Track the beats of a recording, or of a folder of recordings (resumable)."""
+    tempo_bpm, metres = parse_bpm(bpm), parse_metres(metre)
+    start_s, end_s = parse_clock("--from", start), parse_clock("--to", to)
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        raise InputError(f"--from {start} is not before --to {to}")
     if recording.is_dir():
         if out is None:
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
         if clicks or hints or plot:
             raise InputError("--clicks, --hints and --plot are for one recording")
-        _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json)
+        options = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
+        _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json, options)
         return
     if cluster is not None or table is not None:
         raise InputError("--cluster and --table are for a folder of recordings", path=recording)
@@ -59,15 +81,18 @@ def track(
         outputs.check_suffix(out)
     fixed = None if hints is None else read_beats(hints)
     length_s = audio.info(recording).duration_s
-    tracker = BeatTracker.from_pretrained(model)
+    audio.check_excerpt(start_s, end_s, duration_s=length_s, path=recording)
+    tracker = BeatTracker.from_pretrained(model).restrict(tempo_bpm=tempo_bpm, metres=metres)
     if plot is not None and not isinstance(tracker.backend, NetworkTracker):
         raise InputError(f"{tracker.name} has no activations to draw")
+    if plot is not None and (start_s is not None or end_s is not None):
+        raise InputError("--plot draws whole recordings: leave out --from and --to")
     with terminal.progress("tracking") as progress:
         if plot is not None and isinstance(tracker.backend, NetworkTracker):
             activations = tracker.activations(recording, progress=progress)
             beats = tracker.backend.decode(activations, hints=fixed)
         else:
-            beats = tracker.track(recording, hints=fixed, progress=progress)
+            beats = tracker.track(recording, hints=fixed, start_s=start_s, end_s=end_s, progress=progress)
     if out is not None:
         write_beats(out, beats, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:
@@ -90,10 +115,10 @@ def track(
     if not len(beats):
         terminal.info(f"{recording}: no beats found; it may be silent, or have no regular beat")
     elif out is not None and not as_json:
-        metres = ", ".join(map(str, beats.metres)) or "?"
+        counted = ", ".join(map(str, beats.metres)) or "?"
         confidence = sum(_confidences(beats)) / len(beats)
         terminal.info(
-            f"{out}: {len(beats)} beats, {beats.tempo_bpm:.1f} bpm, {metres} beats a bar, "
+            f"{out}: {len(beats)} beats, {beats.tempo_bpm:.1f} bpm, {counted} beats a bar, "
             f"mean confidence {confidence:.2f}"
         )
 
@@ -104,7 +129,7 @@ def _confidences(beats: Beats) -> list[float]:
 
 def _track_folder(
     folder: Path, model: str, out: Path, suffix: str, table: Path | None, processes: int | None, cluster: str | None,
-    force: bool, as_json: bool,
+    force: bool, as_json: bool, options: dict[str, Any],
 ) -> None:  # fmt: skip
     if out.resolve() == folder.resolve():
         raise InputError("holds the recordings: give another folder, so that no labels are replaced", path=out)
@@ -120,6 +145,6 @@ def _track_folder(
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
             folder, BeatTracker.from_pretrained(model), out=out, processes=processes, each=executor, suffix=suffix,
-            table=table, force=force, progress=progress,
+            table=table, force=force, progress=progress, **options,
         )  # fmt: skip
     outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)

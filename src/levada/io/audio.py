@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +28,12 @@ from levada.io.run_folder import sha256_of
 
 __all__ = [
     "SUFFIXES",
+    "AudioExcerpt",
     "AudioInfo",
     "add_clicks",
     "channels_cancel",
     "channels_first",
+    "check_excerpt",
     "clicks",
     "content_hash",
     "info",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _CANCELLED = 0.01
+_ROUNDED_UP_S = 1.0  # an end that a player shows may be so much beyond that of the recording
 _MOST_CHANNELS = 64
 SUFFIXES = frozenset(
     {
@@ -80,6 +84,65 @@ class AudioInfo:
     channels: int  # 1 is mono
     samples: int  # in each channel
     codec: str  # how the samples are stored, as the decoder calls it: "PCM_16", "VORBIS", "aac"
+
+
+@dataclass(frozen=True)
+class AudioExcerpt:
+    """A part of an audio file, which trackers take in place of the file.
+
+    Parameters
+    ----------
+    path : str or Path
+    start_s : float
+        In seconds.
+    end_s : float, optional
+        In seconds; the end of the file by default.
+    """
+
+    path: str | Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Its length, in seconds; None if it lasts to the end of the file."""
+        return None if self.end_s is None else self.end_s - self.start_s
+
+
+def check_excerpt(
+    start_s: float | None,
+    end_s: float | None,
+    *,
+    duration_s: float = math.inf,
+    path: str | Path | None = None,
+) -> tuple[float, float]:
+    """Return the start and the end of an excerpt, in seconds, or refuse them.
+
+    Parameters
+    ----------
+    start_s, end_s : float, optional
+        In seconds; the beginning and the end of the recording by default. An end up to a second beyond that of the
+        recording, as a player may show it, is taken for that.
+    duration_s : float
+        Length of the recording, if known.
+    path : path-like, optional
+        The recording, for the message.
+
+    Raises
+    ------
+    InputError
+        If a time is negative or not finite, the start is not before the end, or one is beyond the recording.
+    """
+    for value in (start_s, end_s):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise InputError(f"times must be finite and not negative, not {value:g} s", path=path)
+    start, end = start_s or 0.0, duration_s if end_s is None else end_s
+    if end_s is not None and start >= end_s:
+        raise InputError(f"the start, {start:g} s, is not before the end, {end_s:g} s", path=path)
+    if start >= duration_s or end > duration_s + _ROUNDED_UP_S:
+        beyond = f"the start, {start:g} s, is" if start >= duration_s else f"the end, {end:g} s, is"
+        raise InputError(f"{beyond} beyond the end of the recording, which lasts {duration_s:.2f} s", path=path)
+    return start, min(end, duration_s)
 
 
 def info(path: str | Path) -> AudioInfo:
@@ -137,12 +200,12 @@ def read(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = N
         return samples, recording.rate
 
 
-def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]:
-    """Read an audio file in blocks, in constant memory.
+def read_blocks(path: str | Path | AudioExcerpt, *, block_s: float = 30.0) -> Iterator[Samples]:
+    """Read an audio file, or an excerpt, in blocks, in constant memory.
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or AudioExcerpt
         The recording.
     block_s : float
         Length of a block, in seconds; the last one may be shorter.
@@ -157,13 +220,26 @@ def read_blocks(path: str | Path, *, block_s: float = 30.0) -> Iterator[Samples]
     InputError
         As for `read`, when the first block is asked for.
     """
-    with open_audio(path) as recording:
-        total = 0
-        for block in _reblocked(recording.pieces, max(1, round(block_s * recording.rate))):
+    excerpt = path if isinstance(path, AudioExcerpt) else AudioExcerpt(path)
+    with open_audio(excerpt.path, start_s=excerpt.start_s) as recording:
+        total, pieces = 0, recording.pieces
+        if excerpt.duration_s is not None:
+            pieces = _first_samples(pieces, max(1, round(excerpt.duration_s * recording.rate)))
+        for block in _reblocked(pieces, max(1, round(block_s * recording.rate))):
             total += block.shape[1]
             yield block
         if not total:
-            raise InputError("has no audio samples", path=path)
+            empty = "has no audio samples" if excerpt.start_s == 0 else f"ends before {excerpt.start_s:g} s"
+            raise InputError(empty, path=excerpt.path)
+
+
+def _first_samples(pieces: Iterable[Samples], limit: int) -> Iterator[Samples]:
+    """Yield consecutive pieces up to a number of samples."""
+    for piece in pieces:
+        yield piece[:, :limit]
+        limit -= piece.shape[1]
+        if limit <= 0:
+            return
 
 
 def _reblocked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
@@ -375,12 +451,12 @@ def channels_first(samples: npt.ArrayLike) -> Samples:
     return sound
 
 
-def samples_of(source: str | Path | npt.ArrayLike, rate: int | None = None) -> tuple[Samples, int]:
-    """Return samples and their rate: those of a file, or those that are given.
+def samples_of(source: str | Path | AudioExcerpt | npt.ArrayLike, rate: int | None = None) -> tuple[Samples, int]:
+    """Return samples and their rate: those of a file or an excerpt, or those that are given.
 
     Parameters
     ----------
-    source : path-like, or array_like [shape=(channels, samples)] or [shape=(samples,)]
+    source : path-like, AudioExcerpt, or array_like [shape=(channels, samples)] or [shape=(samples,)]
     rate : int, optional
         Sampling rate of samples, in Hz; a file has its own.
 
@@ -394,10 +470,11 @@ def samples_of(source: str | Path | npt.ArrayLike, rate: int | None = None) -> t
     InputError
         If samples come without a rate, a file comes with one, or the file cannot be read.
     """
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path | AudioExcerpt):
+        excerpt = source if isinstance(source, AudioExcerpt) else AudioExcerpt(source)
         if rate is not None:
-            raise InputError("has its own sampling rate: leave out `rate`", path=source)
-        return read(source)
+            raise InputError("has its own sampling rate: leave out `rate`", path=excerpt.path)
+        return read(excerpt.path, start_s=excerpt.start_s, duration_s=excerpt.duration_s)
     if rate is None:
         raise InputError("samples need their sampling rate: give (samples, rate)")
     return channels_first(source), rate

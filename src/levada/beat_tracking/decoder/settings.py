@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
 from levada.errors import InputError, check_integer, settings_from
 
-__all__ = ["DecoderSettings"]
+__all__ = ["DecoderSettings", "TempoRange", "tempo_range"]
+
+TempoRange = float | tuple[float, float]
+"""A tempo, or the slowest and the fastest one, in beats per minute."""
 
 SLOWEST_BPM = 5.0  # a beat of 12 s: no pulse is slower (London, "Hearing in Time", 2012, has 30 bpm)
+FASTEST_BPM = 500.0
+TEMPO_ROOM = 1.08  # above and below a tempo that is given as one number
 LONGEST_BAR = 64  # beats: longer "bars" are mistakes, and their states would fill the memory
 
 
@@ -100,6 +105,55 @@ class DecoderSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> DecoderSettings:
         """Read settings from a mapping, as `levada.errors.settings_from` does."""
         return settings_from(cls, values, noun="decoder settings")
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> DecoderSettings:
+        """Return the settings with another range of tempi, or other metres.
+
+        Metres keep their weights where all of them have one. A prior on the tempo is dropped where its centre is
+        outside the range.
+
+        Parameters
+        ----------
+        tempo_bpm, metres : optional
+            As in `levada.BeatTracker.track`.
+
+        Raises
+        ------
+        InputError
+            If the tempo or a metre is out of range, or a metre is named twice.
+        """
+        settings = self
+        if tempo_bpm is not None:
+            low, high = tempo_range(tempo_bpm)
+            settings = replace(settings, min_tempo_bpm=low, max_tempo_bpm=high)
+            if self.tempo_mean_bpm is not None and not low <= self.tempo_mean_bpm <= high:
+                settings = replace(settings, tempo_mean_bpm=None, tempo_spread_octaves=None)
+        if metres is not None:
+            weights = dict(zip(self.metres, self.metre_weights or (), strict=False))
+            settings = replace(settings, metres=metres, metre_weights=None)  # type: ignore[arg-type]  # checked when made
+            if all(metre in weights for metre in settings.metres):
+                settings = replace(settings, metre_weights=tuple(weights[metre] for metre in settings.metres))
+        return settings
+
+
+def tempo_range(tempo_bpm: TempoRange) -> tuple[float, float]:
+    """Return the slowest and the fastest tempo that is meant, in beats per minute; one number has 8 % of room.
+
+    Raises
+    ------
+    InputError
+        If it is neither one number nor two, the first is above the second, or one is outside 5 to 500 bpm.
+    """
+    given: Sequence[Any] = tempo_bpm if isinstance(tempo_bpm, Sequence) else (tempo_bpm,)
+    if isinstance(tempo_bpm, str | bytes) or len(given) not in (1, 2):
+        raise InputError(f"the tempo must be one number or two, the slowest and the fastest, not {tempo_bpm!r}")
+    for value in given:
+        if not SLOWEST_BPM <= _number("the tempo", value) <= FASTEST_BPM:
+            raise InputError(f"the tempo must be from {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm, not {value:g}")
+    low, high = float(given[0]), float(given[-1])
+    if low > high:
+        raise InputError(f"the slowest tempo must not be above the fastest, as in {low:g}-{high:g}: swap them")
+    return (low, high) if len(given) > 1 else (max(low / TEMPO_ROOM, SLOWEST_BPM), high * TEMPO_ROOM)
 
 
 def _number(name: str, value: object) -> float:

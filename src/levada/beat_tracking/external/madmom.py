@@ -16,7 +16,7 @@ import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.external.installed import package_folder
 from levada.beat_tracking.external.legacy_imports import import_legacy
 from levada.beat_tracking.external.safe_pickle import Part, read_network
@@ -272,6 +273,11 @@ def _flipped(layer: Part) -> npt.NDArray[Any]:
 
 class _WithoutDownbeats(NetworkTracker):
     """Networks without downbeats: positions are unknown, unless hints give them."""
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> NetworkTracker:
+        if metres is not None:
+            raise InputError(f"{self.name} finds no downbeats, and takes no metres")
+        return super().restrict(tempo_bpm=tempo_bpm)
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
         found = super().decode(activations, hints=hints)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings
+from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.errors import InputError, check_integers, check_number
 from levada.learning.card import Card
@@ -119,6 +121,40 @@ class Patterns:
             },
             "decoder": asdict(self.decoder),
         }
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> Patterns:
+        """Return the patterns with another range of tempi, or those of some metres alone.
+
+        Parameters
+        ----------
+        tempo_bpm, metres : optional
+            As in `levada.BeatTracker.track`.
+
+        Raises
+        ------
+        InputError
+            If there are no patterns of a metre, or a value is out of range.
+        """
+        decoder = self.decoder.restrict(tempo_bpm=tempo_bpm, metres=metres)
+        if metres is None:
+            return replace(self, decoder=decoder)
+        if not self.counted:
+            raise InputError("the patterns were learnt from labels without positions: they have no metres to choose")
+        unknown = sorted(set(decoder.metres) - set(self.bars))
+        if unknown:
+            raise InputError(
+                f"there are patterns of {', '.join(map(str, sorted(set(self.bars))))} beats a bar, and none of "
+                f"{', '.join(map(str, unknown))}: choose among those metres, or another model"
+            )
+        kept = [index for index, beats in enumerate(self.bars) if beats in decoder.metres]
+        rows = np.repeat(np.arange(len(self.bars)), self.bars)
+        return replace(
+            self,
+            bars=tuple(self.bars[index] for index in kept),
+            shares=self.shares[kept],
+            weights=self.weights[np.isin(rows, kept)],
+            decoder=decoder,
+        )
 
     def __post_init__(self) -> None:
         components, dimensions = self.mixture.means.shape

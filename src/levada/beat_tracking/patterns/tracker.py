@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.augmentation import fix_length
 from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
 from levada.beat_tracking.decoder.peaks import sub_frame
+from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.decoder.state_space import (
     BarPointer,
     Likelihood,
@@ -27,7 +28,7 @@ from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS
-from levada.beat_tracking.tracker import AudioLike, Progress
+from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.io.beats import Beats
 
 __all__ = ["PatternTracker"]
@@ -90,6 +91,14 @@ class PatternTracker:
             patterns were patterns without.
         """
         return self.decode(self.observe(audio, rate, progress=progress), hints=hints)
+
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> PatternTracker:
+        """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
+        return replace(
+            self,
+            patterns=self.patterns.restrict(tempo_bpm=tempo_bpm, metres=metres),
+            identity=restricted_identity(self.identity, tempo_bpm=tempo_bpm, metres=metres),
+        )
 
     def observe(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Observations:
         """Compute all that decoding needs of a recording."""
