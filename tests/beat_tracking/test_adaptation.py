@@ -18,6 +18,7 @@ from levada.beat_tracking.adaptation import (
     finetune,
     finetune_augment,
     scratch,
+    settings_of,
 )
 from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.beat_tracking.evaluation import evaluate
@@ -121,6 +122,13 @@ class TestStrategies:
         trained = finetune([span], base=base, settings=settings, folder=tmp_path).net.state_dict()
         changed = {name for name, tensor in base.net.state_dict().items() if not torch.equal(tensor, trained[name])}
         assert changed == {"head.weight", "head.bias"}
+
+    @pytest.mark.parametrize("strategy", ["scratch", "finetune", "finetune+augment"])
+    @pytest.mark.usefixtures("small_scratch")
+    def test_a_layer_that_does_not_exist_is_refused(self, base, span, tmp_path, strategy):
+        settings = replace(QUICK, layers=("head", "block.1"))
+        with pytest.raises(InputError, match=r"no layer 'block\.1'; did you mean 'blocks'"):
+            adapt([span], strategy=strategy, base=base, settings=settings, out=tmp_path / "mine")
 
     @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment"])
     def test_a_shift_tolerant_loss_trains_too(self, base, span, tmp_path, strategy):
@@ -399,6 +407,31 @@ class TestRun:
         assert "| beat_f | 0.991 |" in (tmp_path / "mine" / "README.md").read_text()
         assert (tmp_path / "mine" / "log.csv").read_bytes() == log
         assert json.loads((tmp_path / "mine" / "config.json").read_text())["card"]["name"] == "mine"
+
+
+class TestSettings:
+    @pytest.mark.parametrize("strategy", ["auto", "scratch", "finetune", "finetune+augment"])
+    def test_of_the_training_are_changed(self, strategy):
+        changed = settings_of(strategy, steps=7, learning_rate=0.5, layers=["head"])
+        assert changed == replace(settings_of(strategy), steps=7, learning_rate=0.5, layers=("head",))
+
+    @pytest.mark.parametrize("strategy", ["decoder", "bayes"])
+    @pytest.mark.parametrize("given", [{"steps": 7}, {"learning_rate": 0.5}, {"layers": ["head"]}])
+    def test_are_refused_where_nothing_is_trained(self, strategy, given):
+        assert settings_of(strategy)
+        with pytest.raises(InputError, match=f"{strategy} trains no network"):
+            settings_of(strategy, **given)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"steps": 0}, {"steps": 2.5}, {"steps": True}, {"learning_rate": 0}, {"learning_rate": -1},
+            {"learning_rate": float("nan")}, {"learning_rate": float("inf")},
+        ],
+    )  # fmt: skip
+    def test_out_of_range(self, given):
+        with pytest.raises(InputError, match="must be"):
+            settings_of("finetune", **given)
 
 
 @pytest.mark.slow

@@ -40,14 +40,14 @@ from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
 from levada.beat_tracking.spectrogram import FrontEnd, file_log_spectrogram, log_spectrogram
 from levada.beat_tracking.targets import Batch, beat_loss_parts, frame_targets
-from levada.beat_tracking.task import FROM_SCRATCH
+from levada.beat_tracking.task import FROM_SCRATCH, NON_NEURAL
 from levada.data import Span
 from levada.data.rendered import LICENCE
 from levada.data.sources import Source
 from levada.data.spans import halves_of
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
+from levada.learning.adaptation import changed, check_layers, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import FitSettings, Progress, fit
 from levada.learning.training_log import VALIDATION_LOSS
@@ -166,6 +166,7 @@ def scratch(
     torch.manual_seed(settings.seed)
     size = settings.network() if isinstance(settings, ScratchSettings) else TcnSettings(dropout=settings.dropout)
     net = Tcn(size) if network is None else network
+    _check_layers(net, settings)
     trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
     return _weights(trained, spans, "trained from scratch", settings, base=None, prior=prior)
 
@@ -311,11 +312,14 @@ def settings_of(
     Raises
     ------
     InputError
-        If the strategy does not exist.
+        If the strategy does not exist, trains no network and settings of its training are given, or a value is out of
+        range.
     """
     from levada.beat_tracking.external.beat_this import finetune_settings
 
     require_strategy(strategy, STRATEGIES)
+    if strategy in NON_NEURAL and (steps is not None or learning_rate is not None or layers):
+        raise InputError(f"{strategy} trains no network: it has no steps, learning rate or layers")
     settings = finetune_settings() if network == "beat_this" and strategy not in FROM_SCRATCH else DEFAULTS[strategy]
     return changed(settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers)
 
@@ -359,8 +363,8 @@ def adapt(
     Raises
     ------
     InputError
-        If the strategy does not exist, the output does, labels lie after the end of their recording, or an
-        unfinished run there was another one.
+        If the strategy does not exist, the output does, labels lie after the end of their recording, the network has
+        no such layers, or an unfinished run there was another one.
     Interrupted
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
@@ -370,6 +374,8 @@ def adapt(
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
     if network is not None and out is not None:
         network_kind(network)  # a class that cannot be saved is refused before the training
+    if base is not None and settings is not None and strategy not in (*NON_NEURAL, *FROM_SCRATCH):
+        _check_layers(base.net, settings)
     for span in spans:
         if span.end_s > span.track.duration_s + BEYOND_S:
             end = f"{span.track.audio.name} ends at {span.track.duration_s:.2f} s"
@@ -396,6 +402,10 @@ def adapt(
         progress=progress,
     )
     return model
+
+
+def _check_layers(net: Any, settings: AdaptSettings) -> None:
+    check_layers((name for name, _ in net.named_parameters()), settings.layers)
 
 
 @dataclass(frozen=True)

@@ -263,9 +263,9 @@ class BeatTracker(LoadedModel):
             "finetune+augment", "finetune", "decoder" (the network stays, the decoder learns tempo and metre), "bayes"
             (rhythmic patterns and no network) or "scratch" (a new network).
         steps, learning_rate : optional
-            Of the training; the strategy's own by default.
+            Of the training; the strategy's own by default. "decoder" and "bayes" train no network and have none.
         layers : sequence of str
-            Only layers whose names begin so are trained; all by default.
+            Only layers whose names begin so are trained ("head", "blocks.9"); all by default.
         network : nn.Module, optional
             For "scratch": a network of your own, from a spectrogram [shape=(batch, frames, 81)] to logits
             [shape=(batch, frames, 2)].
@@ -290,8 +290,8 @@ class BeatTracker(LoadedModel):
         Raises
         ------
         InputError
-            If there is no such strategy, there are no labels, they do not belong to their recordings, `out` exists, or
-            the tracker has no network that could be adapted.
+            If there is no such strategy, there are no labels, they do not belong to their recordings, `out` exists,
+            the strategy has no such settings, or the tracker has no network that could be adapted.
 
         Examples
         --------

@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from levada.errors import InputError
+from levada.errors import InputError, check_integer, check_number, suggest
 from levada.io.run_folder import working_folder
 from levada.learning import loggers
 from levada.learning.model import Model
 from levada.learning.model_folder import write_card
 from levada.learning.training_log import log_files
 
-__all__ = ["Progress", "changed", "require_strategy", "start_facts", "train_into", "with_scores", "working_path"]
+__all__ = [
+    "Progress",
+    "changed",
+    "check_layers",
+    "require_strategy",
+    "start_facts",
+    "train_into",
+    "with_scores",
+    "working_path",
+]
 
 Progress = Callable[[int, int, float], None]
+MOST_STEPS = 10_000_000
 
 
 M = TypeVar("M", bound=Model)
@@ -112,13 +122,41 @@ def changed(settings: S, strategy: str, *, steps: int | None, learning_rate: flo
     Raises
     ------
     InputError
-        If the strategy has no such setting.
+        If the strategy has no such setting, or a value is out of range.
     """
     values = {"steps": steps, "learning_rate": learning_rate, "layers": tuple(layers) or None}
     given = {name: value for name, value in values.items() if value is not None}
     if missing := [name for name in given if not hasattr(settings, name)]:
         raise InputError(f"{strategy} has no setting {', '.join(missing)}")
+    if steps is not None:
+        check_integer("steps", steps, 1, MOST_STEPS)
+    if learning_rate is not None:
+        check_number("learning_rate", learning_rate, 0)
+        if not learning_rate:
+            raise InputError("learning_rate must be above 0: with 0 nothing is trained")
     return replace(settings, **given)  # type: ignore[type-var]
+
+
+def check_layers(names: Iterable[str], layers: Sequence[str]) -> None:
+    """Check that each prefix selects parameters of a network.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of its parameters.
+    layers : sequence of str
+        Prefixes of those to train.
+
+    Raises
+    ------
+    InputError
+        If a prefix selects none; the message has the layers of the network.
+    """
+    names = list(names)
+    for layer in layers:
+        if not layer or not any(name.startswith(layer) for name in names):
+            parts = sorted({name.partition(".")[0] for name in names})
+            raise InputError(f"the network has no layer {layer!r}; {suggest(layer, parts)}")
 
 
 def start_facts(base_digest: str | None, settings: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError
-from levada.learning.adaptation import changed, require_strategy, start_facts, train_into
+from levada.learning.adaptation import changed, check_layers, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
 from levada.learning.training import Progress
 from levada.learning.weights import Weights, base_facts, digest, interpolate
@@ -63,6 +63,7 @@ def scratch(
 
     torch.manual_seed(settings.seed)
     net = MaskNet(MaskSettings(_instruments(spans)))
+    check_layers((name for name, _ in net.named_parameters()), settings.layers)
     return _weights(_trained(net, spans, settings, folder, progress), spans, "trained from scratch", settings, None)
 
 
@@ -215,6 +216,8 @@ def adapt(
     if len(_instruments(spans)) < 2:
         raise InputError("separation needs two instruments or more; the stems have fewer")
     chosen = settings_of(strategy, base=base) if settings is None else settings
+    if base is not None and strategy not in FROM_SCRATCH:
+        check_layers((name for name, _ in base.net.named_parameters()), getattr(chosen, "layers", ()))
 
     def train_model(folder: Path, progress: Progress | None) -> Model:
         return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
