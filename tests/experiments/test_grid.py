@@ -16,7 +16,7 @@ from levada.experiments.corpora import OpenCorpus, data_digest, placeholder, ren
 from levada.experiments.cost import Clock, guess_s
 from levada.experiments.grid import fingerprint, make_grid, settings_of
 from levada.experiments.runner import open_corpora
-from levada.experiments.spec import Source, Study, read_spec
+from levada.experiments.spec import Budget, Source, Study, read_spec
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import write_beats
@@ -120,13 +120,48 @@ class TestPlans:
         assert [s.channels for s in settings_of(replace(stems, settings=one), "unet")] == [(8, 16)]
         assert [s.channels for s in settings_of(replace(stems, settings=axis), "unet")] == [(8, 16), (8, 16, 32)]
 
+    def test_budgets_of_recordings(self, clicks):
+        there = opened(clicks)
+        grid = make_grid(study(clicks, strategies=("decoder",), files=(1, 2, 5)), [there])
+        split = split_corpus(there.source, there.corpus, seed=0, test=0.5)
+        assert [(p.budget.text, p.minutes, p.files) for p in grid.plans] == [("1 file", 0, 1), ("2 files", 0, 2)]
+        assert "clicks, labels of 5 files: " in grid.left_out[0]
+        one, two = (sample_labels(split, task="beats", budget=p.budget, selection="random", seed=0) for p in grid.plans)
+        assert {span.track.id for span in one} < {span.track.id for span in two} == {t.id for t in split.train}
+        assert sum(span.duration_s for span in one) == pytest.approx(np.ptp(one[0].track.beats().times_s))
+        assert set(grid.plans[0].config()) - set(self.minutes_plan(clicks).config()) == {"files"}
+
+    def minutes_plan(self, clicks):
+        return make_grid(study(clicks, strategies=("decoder",), minutes=(0.1,)), [opened(clicks)]).plans[0]
+
+    def test_budgets_that_are_fractions(self, clicks):
+        there = opened(clicks)
+        grid = make_grid(study(clicks, strategies=("decoder",), fraction=(0.25, 1.0)), [there])
+        split = split_corpus(there.source, there.corpus, seed=0, test=0.5)
+        texts = [plan.budget.text for plan in grid.plans]
+        assert texts == ["25 % of the training set", "100 % of the training set"]
+        quarter, whole = (
+            sum(s.duration_s for s in sample_labels(split, task="beats", budget=p.budget, selection="random", seed=0))
+            for p in grid.plans
+        )
+        bars_s = sum(np.ptp(track.beats().downbeats_s) for track in split.train)
+        assert whole == pytest.approx(bars_s)
+        assert bars_s / 4 - 2.5 < quarter <= bars_s / 4
+
+    def test_recordings_by_a_scheme_of_selection(self, clicks):
+        there = opened(clicks)
+        split = split_corpus(there.source, there.corpus, seed=0, test=0.25)
+        for scheme in ("facility", "diversity"):
+            spans = sample_labels(split, task="beats", budget=Budget(2, "files"), selection=scheme, seed=0)
+            assert len({span.track.id for span in spans}) == 2
+
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
         there = opened(clicks)
         first, again, other = (split_corpus(there.source, there.corpus, seed=seed, test=0.5) for seed in (0, 0, 3))
         assert first == again
         assert {track.id for track in first.train} | {track.id for track in first.test} == set("abcd")
         assert {track.id for track in first.test} != {track.id for track in other.test}
-        drawn = [sample_labels(first, task="beats", minutes=0.2, selection="random", seed=0) for _ in range(2)]
+        drawn = [sample_labels(first, task="beats", budget=Budget(0.2), selection="random", seed=0) for _ in range(2)]
         assert drawn[0] == drawn[1]
         assert {span.track.id for span in drawn[0]} <= {track.id for track in first.train}
 
@@ -135,7 +170,7 @@ class TestPlans:
         there = opened(tmp_path, halves=True)
         split = split_corpus(there.source, there.corpus, seed=0, test=0.5)
         (scored,) = split.test
-        spans = sample_labels(split, task="beats", minutes=0.2, selection="random", seed=0)
+        spans = sample_labels(split, task="beats", budget=Budget(0.2), selection="random", seed=0)
         assert not {*split.train[0].beats().times_s} & {*scored.beats.times_s}  # nor is the beat in the middle in both
         assert max(span.end_s for span in spans) < scored.start_s
         assert scored.start_s == pytest.approx(15, abs=2)
@@ -303,6 +338,11 @@ class TestWrong:
             ('external = ["fluxx"]\n', "no model 'fluxx'; did you mean 'flux'?", 1),
             ('external = ["./none"]\n', "there is no model", 1),
             (FINETUNE + 'layers = ["haed"]\n', "no layers 'haed'; did you mean 'head'?", 3),
+            ('strategies = ["scratch"]\nfiles = [1.5]\n', "files must hold numbers of recordings", 2),
+            ('strategies = ["scratch"]\nfiles = [0]\n', "files must hold numbers of recordings", 2),
+            ('strategies = ["scratch"]\nfraction = [0.5, 1.5]\n', "fraction must hold", 2),
+            ('strategies = ["scratch"]\nfraction = [nan]\n', "fraction must hold", 2),
+            (SCRATCH + "files = [1]\n", "budgets in minutes and in files", 3),
             (SCRATCH + '[settings]\nstep = 3\n', "'step' is not a setting .* did you mean 'steps'?", 4),
             (SCRATCH + '[settings]\nseed = 3\n', "'seed' is not a setting", 4),
             (SCRATCH + '[settings]\nsteps = 1.5\n', "steps must be a whole number", 4),
@@ -377,7 +417,7 @@ class TestCost:
     def test_what_was_measured_counts_and_the_closest_first(self, clicks):
         class Known:
             def __init__(self, strategy, seconds, minutes=0.1):
-                self.id, self.corpus, self.base, self.minutes = "", "clicks", "base", minutes
+                self.id, self.corpus, self.base, self.budget = "", "clicks", "base", Budget(minutes)
                 self.strategy, self.costs = strategy, {"wall_s": seconds}
 
         asked = study(clicks, strategies=("decoder", "finetune", "scratch"), minutes=(0.1,))
@@ -399,7 +439,7 @@ class TestCost:
             corpus, costs = "clicks", {"wall_s": 2.0}
 
             def __init__(self, plan):
-                self.id, self.strategy, self.base, self.minutes = plan.id, plan.strategy, plan.base, plan.minutes
+                self.id, self.strategy, self.base, self.budget = plan.id, plan.strategy, plan.base, plan.budget
 
         asked = study(clicks, strategies=("pretrained", "scratch"), minutes=(0.1,), external=("flux",))
         *short, long = make_grid(asked, [opened(clicks)]).plans

@@ -23,13 +23,13 @@ HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "k
 
 def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat=0.6, corpus="drums",
           selection="random", tracks=8, spread=0.0, code="a", study="minutes", error="", failed=(),
-          kind="right"):  # fmt: skip
+          kind="right", more=()):  # fmt: skip
     """Write a run of eight recordings whose scores are these, give or take."""
     bare = strategy == "pretrained"
     config = {
         "corpus": corpus, "strategy": strategy, "base": base, "minutes": 0.0 if bare else minutes,
         "selection": "" if bare else selection, "augmentation": "" if bare else "all", "layers": "" if bare else "all",
-        "seed": seed, "code": code, "data": "d",
+        "seed": seed, "code": code, "data": "d", **dict(more),
     }  # fmt: skip
     rng = np.random.default_rng(seed)
     lines = [",".join(HEADINGS)]
@@ -310,3 +310,47 @@ class TestTables:
         assert r"a\_b & $\geq$ base \\" in text
         assert r"x\textasciitilde{}y & 1--2 \textbackslash{} \#1 \$ \textasciicircum{} \\" in text
         assert r"\begin{tabular}{ll}" in text
+
+
+class TestBudgets:
+    def folder(self, tmp_path, unit, *amounts):
+        for seed in (0, 1):
+            a_run(tmp_path, "pretrained", beat=0.8, seed=seed)
+            for amount in amounts:
+                more = {"minutes": 0.0, unit: amount}
+                a_run(tmp_path, "finetune+augment", beat=0.9, seed=seed, more=more)
+        return tmp_path
+
+    def test_recordings_are_shown_as_such_with_their_minutes(self, tmp_path):
+        results = collect(read_runs(self.folder(tmp_path, "files", 1, 2, 5)))
+        assert results.budgets_of("drums") == (1, 2, 5)
+        rows = summary(results, "drums").rows
+        assert [(row["files"], row["minutes"]) for row in rows] == [
+            ("–", "–"),
+            ("1", "1.50"),
+            ("2", "1.50"),
+            ("5", "1.50"),
+        ]
+        assert findings(results)[0].startswith("drums: with labels of 2 recordings, finetune+augment from base")
+        assert results.axis_of() == "recordings with labels"
+
+    def test_fractions(self, tmp_path):
+        results = collect(read_runs(self.folder(tmp_path, "fraction", 0.25, 1.0)))
+        assert [row["fraction"] for row in summary(results, "drums").rows] == ["–", "0.25", "1"]
+        assert "100 % of the labels for training" in findings(results)[0]
+
+    def test_two_units_are_two_corpora_with_the_same_models_without_labels(self, tmp_path):
+        self.folder(tmp_path, "files", 1)
+        a_run(tmp_path, "finetune+augment", minutes=1.0)
+        results = collect(read_runs(tmp_path))
+        assert results.corpora == ("drums (files)", "drums (minutes)")
+        assert all([method.base for method, _ in results.at(corpus, 1.0)] == ["base"] * 2 for corpus in results.corpora)
+        assert missing(results) == []
+
+    @pytest.mark.slow
+    def test_the_page_of_both(self, tmp_path):
+        self.folder(tmp_path / "study", "files", 1, 2)
+        a_run(tmp_path / "study", "finetune+augment", minutes=1.0)
+        html = write_report(tmp_path / "study", out=tmp_path / "report").page.read_text(encoding="utf-8")
+        assert "drums (files): scores by recordings with labels" in html
+        assert "drums (minutes): scores by minutes of labels" in html

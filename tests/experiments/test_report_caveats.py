@@ -9,6 +9,7 @@ import pytest
 from levada.beat_tracking.metrics import SCORES
 from levada.experiments.report.caveats import budget_deviations, fallbacks, study_notes
 from levada.experiments.report.results import collect
+from levada.experiments.spec import Budget
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Made:
     augmentation: str = "all"
     layers: str = "all"
     costs: dict = field(default_factory=dict)
+
+    @property
+    def budget(self):
+        return Budget(self.minutes)
 
     @property
     def label(self):

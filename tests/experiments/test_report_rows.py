@@ -14,6 +14,7 @@ from levada.experiments.report.results import collect
 from levada.experiments.report.stems import by_instrument
 from levada.experiments.report.tables import Table, summary, write_latex
 from levada.experiments.report.text import methods_text
+from levada.experiments.spec import Budget
 from levada.separation.metrics import STEM_SCORES
 
 
@@ -35,6 +36,10 @@ class Made:
     costs: dict = field(default_factory=dict)
     record: dict = field(default_factory=dict)
     folder: Path = Path("/nowhere/runs/x")
+
+    @property
+    def budget(self):
+        return Budget(self.minutes)
 
     @property
     def label(self):

@@ -49,7 +49,7 @@ class TestRuns:
         assert str(run) == str(written)
         assert isinstance(run, Run)
         assert (run.id, run.folder.name) == (PLAN.id, PLAN.id)
-        assert (run.corpus, run.strategy, run.base, run.minutes) == ("drums", "finetune+augment", "base", 1.5)
+        assert (run.corpus, run.strategy, run.base, run.budget.amount) == ("drums", "finetune+augment", "base", 1.5)
         assert (run.selection, run.augmentation, run.layers, run.seed) == ("vote-k", "tempo+pitch", "all", 3)
         assert run.label == "finetune+augment from base, augmentation tempo+pitch, labels by vote-k"
         assert run.costs["cpu_s"] == 1.5

@@ -16,6 +16,7 @@ import numpy as np
 from levada.data import Corpus, Span, Track, annotated_spans, load_corpus
 from levada.data import sample as sample_spans
 from levada.data.beat_check import duplicates as find_duplicates
+from levada.data.sampling import sample_files as sample_spans_of_files
 from levada.data.spans import halve
 from levada.errors import InputError
 from levada.learning.names import FLUX
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AUGMENTATIONS", "FROM_SCRATCH", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "sample", "score", "selections", "split", "strategies", "trained_on",
-    "warm_up",
+    "no_augmentation", "open_corpus", "sample", "sample_files", "score", "selections", "split", "strategies",
+    "trained_on", "warm_up",
 ]  # fmt: skip
 
 NAME: str = "beats"
@@ -170,6 +171,22 @@ def sample(train: Sequence[Track], *, minutes: float, selection: str, seed: Sequ
     from levada.beat_tracking.selection import sample as select
 
     return list(select(train, minutes=minutes, scheme=selection, rng=rng))
+
+
+def sample_files(train: Sequence[Track], *, files: int, selection: str, seed: Sequence[int]) -> list[Span]:
+    """Sample all annotated spans of a number of recordings by a scheme of selection.
+
+    Raises
+    ------
+    InputError
+        If fewer recordings are annotated.
+    """
+    rng = np.random.default_rng(seed)
+    if selection == RANDOM:
+        return sample_spans_of_files(train, files=files, seed=rng)
+    from levada.beat_tracking.selection import sample_files as select
+
+    return list(select(train, files=files, scheme=selection, rng=rng))
 
 
 def base_model(name: str) -> BaseModel:

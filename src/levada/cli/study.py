@@ -89,7 +89,7 @@ def _print_plan(planned: Study, out: Path, at_once: int, as_json: bool) -> None:
         terminal.print_json({"runs": rows, "left_out": look.grid.left_out, "notes": look.grid.notes})
         return
     for plan, seconds in look.runs:
-        budget = f"{plan.minutes:g} min" if plan.minutes else "no labels"
+        budget = plan.budget.text or "no labels"
         takes = "done" if plan.id in look.done else f"about {terminal.duration(seconds)}"
         print(f"{plan.id}  {plan.corpus}, {label(plan.config())}, {budget}, seed {plan.seed}: {takes}")
     for note in (*(f"left out: {why}" for why in look.grid.left_out), *look.grid.notes):

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from levada.data.tracks import Span, T, Track
 from levada.errors import InputError
 from levada.io import audio
 
-__all__ = ["LONGEST_BAR", "STRETCH_BARS", "STRETCH_S", "Seed", "sample"]
+__all__ = ["LONGEST_BAR", "STRETCH_BARS", "STRETCH_S", "Seed", "available_minutes", "sample", "sample_files"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -77,6 +77,70 @@ def sample(tracks: Sequence[T], *, minutes: float | None, seed: Seed = 0) -> lis
         *(_sample_stems(songs, 60 * minutes, rng) if songs else _sample_beats(recordings, 60 * minutes, rng))
     ]
     return sorted(spans, key=lambda span: (span.track.id, span.start_s))
+
+
+def sample_files(tracks: Sequence[T], *, files: int, seed: Seed = 0) -> list[Span[T]]:
+    """Select a number of recordings at random, with all of their labels.
+
+    Groups take turns, and for stems instruments before them. With the same seed, more files contain those of fewer.
+
+    Parameters
+    ----------
+    tracks : sequence of Track, or of Multitrack
+        Recordings without labels are ignored.
+    files : int
+        Number of recordings.
+    seed : int, sequence of int, or numpy.random.Generator
+        Selects them.
+
+    Returns
+    -------
+    list of Span
+        Sorted by track and time.
+
+    Raises
+    ------
+    InputError
+        If there are fewer recordings, the number is not above zero, or a file cannot be read.
+    """
+    labelled: list[Any] = [track for track in tracks if track.is_annotated]
+    if files < 1:
+        raise InputError(f"a budget must be above 0 files, not {files}")
+    if files > len(labelled):
+        raise InputError(f"the corpus has {len(labelled)} labelled recordings, fewer than {files}")
+    rng = np.random.default_rng(seed)
+    songs = [_Song(track, [(0.0, track.duration_s)]) for track in labelled if isinstance(track, Multitrack)]
+    if songs:
+        by_instrument, by_group, chosen = Counter[str](), Counter[str](), list[Any]()
+        while len(chosen) < files:
+            left = [song for song in songs if song.track not in chosen]
+            track = _next_song(left, by_instrument, by_group, rng).track
+            by_group[track.group] += 1
+            by_instrument.update(track.instruments)
+            chosen.append(track)
+    else:
+        chosen = list(islice(_in_turn(labelled, rng=rng), files))
+    return [span for track in sorted(chosen, key=lambda one: str(one.id)) for span in annotated_spans(track)]
+
+
+def available_minutes(tracks: Sequence[T]) -> float:
+    """Return the largest budget of minutes that `sample` can meet: whole bars of beats, and songs with stems.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    lengths_s = [
+        float(bars.lengths_s[bars.free].sum()) if (bars := _bars_of(track)) else track.duration_s
+        for track in tracks
+        if track.is_annotated
+    ]
+    return sum(lengths_s) / 60
+
+
+def _bars_of(track: Any) -> _Bars | None:
+    return _bars(track) if isinstance(track, Track) else None
 
 
 def _stretch_s(available_s: float, budget_s: float, recordings: int, *, tolerance_s: float) -> float:
@@ -137,9 +201,11 @@ def _sample_beats(tracks: Sequence[Track], budget_s: float, rng: np.random.Gener
     pool = [bars for bars in pool if bars.free.any()]
     stretch_s = _stretch_s(available_s, budget_s, len(pool), tolerance_s=1e-6)
     left_s = budget_s + 1e-6  # a budget of all that is annotated must not fail because of rounding
-    for bars in _in_turn(pool, rng=rng):
+    of_track = {id(bars.track): bars for bars in pool}
+    for track in _in_turn([bars.track for bars in pool], rng=rng):
         if left_s < stretch_s / 2:
             break
+        bars = of_track[id(track)]
         left_s -= _take_stretch(bars, stretch_s=stretch_s, left_s=left_s, rng=rng)
     _take_bars(pool, left_s=left_s, rng=rng)
     spans = [span for bars in pool for span in bars.spans()]
@@ -148,13 +214,13 @@ def _sample_beats(tracks: Sequence[Track], budget_s: float, rng: np.random.Gener
     return spans
 
 
-def _in_turn(pool: Sequence[_Bars], *, rng: np.random.Generator) -> Iterator[_Bars]:
+def _in_turn(tracks: Sequence[Track], *, rng: np.random.Generator) -> Iterator[Track]:
     """Yield every recording once, the groups taking turns, in random order."""
-    groups: dict[str, list[_Bars]] = {}
-    for i in rng.permutation(len(pool)):
-        groups.setdefault(pool[i].track.group, []).append(pool[i])
+    groups: dict[str, list[Track]] = {}
+    for i in rng.permutation(len(tracks)):
+        groups.setdefault(tracks[i].group, []).append(tracks[i])
     for turn in zip_longest(*groups.values()):
-        yield from (bars for bars in turn if bars is not None)
+        yield from (track for track in turn if track is not None)
 
 
 def _take_stretch(bars: _Bars, *, stretch_s: float, left_s: float, rng: np.random.Generator) -> float:

@@ -14,8 +14,9 @@ import numpy as np
 
 from levada.data import Corpus, Track
 from levada.data.rendered import render_corpus, sounds_digest
+from levada.data.sampling import available_minutes
 from levada.experiments.code_version import code_digest
-from levada.experiments.spec import MIRDATA, TASKS, Source
+from levada.experiments.spec import MIRDATA, TASKS, Budget, Source
 from levada.io.beats import Beats
 from levada.io.files import wrap_errors
 from levada.synth.traditions import read_tradition
@@ -197,18 +198,21 @@ def split_corpus(source: Source, corpus: Corpus[Any], *, seed: int, test: float)
     return Split(train, scored)
 
 
-def sample_labels(split: Split, *, task: str, minutes: float, selection: str, seed: int) -> list[Any]:
+def sample_labels(split: Split, *, task: str, budget: Budget, selection: str, seed: int) -> list[Any]:
     """Sample labels of the training side.
 
     The sample depends on the budget and the seed alone, so that all strategies learn from the same labels. Larger
-    budgets visit the recordings in the same order, but do not contain the spans of smaller ones: then a run would
-    depend on the other budgets of its study.
+    budgets visit the recordings in the same order, but do not contain the spans of smaller ones, except for whole
+    recordings: then a run would depend on the other budgets of its study.
 
     Raises
     ------
     InputError
         If the budget is larger than the training side, or shorter than a bar.
     """
+    if budget.unit == "files":
+        return TASKS[task].sample_files(split.train, files=int(budget.amount), selection=selection, seed=[seed, DRAW])
+    minutes = budget.amount * available_minutes(split.train) if budget.unit == "fraction" else budget.amount
     return TASKS[task].sample(split.train, minutes=minutes, selection=selection, seed=[seed, DRAW])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from levada.experiments.grid import Plan
-from levada.experiments.spec import PRETRAINED, TASKS
+from levada.experiments.spec import PRETRAINED, TASKS, Budget
 from levada.experiments.store import Run
 
 __all__ = ["Clock", "guess_s"]
@@ -45,7 +45,7 @@ class Clock:
         if math.isnan(seconds):
             return
         guess = self._guesses.get(run.id, math.nan)
-        for key in _alike(run.corpus, run.strategy, run.base, run.minutes):
+        for key in _alike(run.corpus, run.strategy, run.base, run.budget):
             self._took.setdefault(key, _Sum()).add(seconds, guess)
 
     def expected_s(self, plan: Plan) -> float:
@@ -55,9 +55,10 @@ class Clock:
         ratio of durations to estimates; without any, the same of the most similar runs.
         """
         guess = self._guesses.get(plan.id, math.nan)
-        closest, *others = _alike(plan.corpus, plan.strategy, plan.base, plan.minutes)
-        if closest in self._took and (math.isnan(guess) or not self._took[closest].scale):
-            return self._took[closest].mean_s
+        closest, *others = _alike(plan.corpus, plan.strategy, plan.base, plan.budget)
+        alike = self._took.get(closest)
+        if alike is not None and (math.isnan(guess) or not alike.scale or math.isclose(alike.mean_guess_s, guess)):
+            return alike.mean_s
         if math.isnan(guess):
             return next((self._took[key].mean_s for key in others if key in self._took), math.nan)
         return guess * next(
@@ -78,15 +79,21 @@ class _Sum:
     count: int = 0
     with_guess_s: float = 0.0
     guess_s: float = 0.0
+    guesses: int = 0
 
     def add(self, seconds: float, guess: float) -> None:
         self.seconds, self.count = self.seconds + seconds, self.count + 1
         if not math.isnan(guess):
             self.with_guess_s, self.guess_s = self.with_guess_s + seconds, self.guess_s + guess
+            self.guesses += 1
 
     @property
     def mean_s(self) -> float:
         return self.seconds / self.count
+
+    @property
+    def mean_guess_s(self) -> float:
+        return self.guess_s / max(1, self.guesses)
 
     @property
     def scale(self) -> float:
@@ -94,9 +101,9 @@ class _Sum:
         return self.with_guess_s / self.guess_s if self.guess_s else 0.0
 
 
-def _alike(corpus: str, strategy: str, base: str, minutes: float) -> list[tuple[object, ...]]:
+def _alike(corpus: str, strategy: str, base: str, budget: Budget) -> list[tuple[object, ...]]:
     """Keys of similar runs, the most similar first."""
-    return [(corpus, strategy, base, minutes), (corpus, strategy, base), (strategy, base), (strategy,), ()]
+    return [(corpus, strategy, base, budget), (corpus, strategy, base), (strategy, base), (strategy,), ()]
 
 
 def guess_s(plan: Plan, *, scored_min: float) -> float:

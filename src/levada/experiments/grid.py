@@ -15,8 +15,8 @@ from levada.data import Corpus
 from levada.errors import InputError, MissingExtra, suggest
 from levada.experiments.code_version import code_digest
 from levada.experiments.compared_models import display_names, trained_items
-from levada.experiments.corpora import DRAW, OpenCorpus, Split, split_corpus
-from levada.experiments.spec import ALL, NONE, PRETRAINED, RANDOM, TASKS, Source, Study
+from levada.experiments.corpora import OpenCorpus, Split, sample_labels, split_corpus
+from levada.experiments.spec import ALL, NONE, PRETRAINED, RANDOM, TASKS, UNITS, Budget, Source, Study
 from levada.io.toml import line_of
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, shipped
 from levada.learning.task import BaseModel, Task
@@ -26,8 +26,9 @@ __all__ = ["Grid", "Plan", "fingerprint", "make_grid", "settings_of"]
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """Levels of the grid, which are not settings."""
-OPTIONAL_SETTINGS = ("channels",)
-"""Settings that runs did not have before; without a value they are no part of a configuration, whose id stays."""
+OPTIONAL, OPTIONAL_SETTINGS = ("files", "fraction"), ("channels",)
+"""Entries and settings that runs did not have before; without a value they are no part of a configuration, whose id
+stays."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Plan:
         "pretrained", or a strategy of adaptation.
     base : str
         Name in tables of the model that is scored or adapted; empty for a strategy from scratch.
-    minutes : float
-        Budget of labels; 0 without labels.
+    minutes, files, fraction : float
+        Budget of labels, in one of these units; all are 0 without labels.
     selection : str
     augmentation, layers : tuple of str
         These three are empty where they do not apply to the strategy.
@@ -80,11 +81,21 @@ class Plan:
     weights: str = ""
     task: str = "beats"
     unscored: tuple[str, ...] = ()
+    files: int = 0
+    fraction: float = 0.0
+
+    @property
+    def budget(self) -> Budget:
+        """Budget of labels."""
+        return Budget.of({unit: getattr(self, unit) for unit in UNITS})
 
     def config(self) -> dict[str, Any]:
         """The same as plain values, with one text for each level."""
         levels = {"augmentation": "+".join(self.augmentation), "layers": "+".join(self.layers)}
         config: dict[str, Any] = _plain(asdict(self) | levels)
+        for key in OPTIONAL:
+            if not config[key]:
+                del config[key]
         for key in OPTIONAL_SETTINGS:
             if config["settings"] and config["settings"].get(key, 0) is None:
                 del config["settings"][key]
@@ -317,7 +328,7 @@ class _Builder:
     study: Study
     task: Task
     left_out: list[str]
-    too_large: dict[tuple[str, float], tuple[list[int], str]]  # corpora and budgets: the seeds, and why
+    too_large: dict[tuple[str, Budget], tuple[list[int], str]]  # corpora and budgets: the seeds, and why
     names: Mapping[str, str]  # of the models, in tables
 
     def leave_out(self, sentence: str) -> None:
@@ -366,23 +377,24 @@ class _Builder:
             self.leave_out(f"{opened.source.name}: {error.problem}")
             return None
 
-    def feasible_budgets(self, source: Source, split: Split, seed: int) -> list[float]:
+    def feasible_budgets(self, source: Source, split: Split, seed: int) -> list[Budget]:
         """Budgets that the training side is large enough for."""
-        budgets = list[float]()
-        for minutes in source.minutes or self.study.minutes:
+        budgets = list[Budget]()
+        for budget in source.budgets or self.study.budgets:
             try:
-                self.task.sample(split.train, minutes=minutes, selection=RANDOM, seed=[seed, DRAW])
-                budgets.append(minutes)
+                sample_labels(split, task=self.study.task, budget=budget, selection=RANDOM, seed=seed)
+                budgets.append(budget)
             except InputError as error:
-                self.too_large.setdefault((source.name, minutes), ([], error.problem))[0].append(seed)
+                self.too_large.setdefault((source.name, budget), ([], error.problem))[0].append(seed)
         return budgets
 
     def report_budgets(self) -> None:
         """Leave out each budget that is too large once, with its seeds."""
         unit = "stems" if self.study.task == "stems" else "labels"
-        for (name, minutes), (seeds, problem) in self.too_large.items():
+        for (name, budget), (seeds, problem) in self.too_large.items():
             which = "" if len(seeds) == len(self.study.seeds) else f" with seed {', '.join(map(str, seeds))}"
-            self.leave_out(f"{name}, {minutes:g} minutes of {unit}{which}: of the training side, {problem}")
+            amount = f"{budget.amount:g} minutes of {unit}" if budget.unit == "minutes" else f"{unit} of {budget.text}"
+            self.leave_out(f"{name}, {amount}{which}: of the training side, {problem}")
 
     def pretrained(self, models: Mapping[str, str], common: Mapping[str, Any]) -> list[Plan]:
         """A plan for each model that is scored without labels."""
@@ -392,12 +404,12 @@ class _Builder:
             for name, digest in models.items()
         ]
 
-    def trained(self, bases: Sequence[BaseModel], budgets: Iterable[float], common: Mapping[str, Any]) -> list[Plan]:
+    def trained(self, bases: Sequence[BaseModel], budgets: Iterable[Budget], common: Mapping[str, Any]) -> list[Plan]:
         """A plan for each combination of budget, strategy, selection, base, augmentation, layers and settings."""
         study, plans = self.study, list[Plan]()
         strategies = [name for name in study.strategies if name != PRETRAINED]
         levels = list(product(study.augmentation, study.layers))
-        for minutes, strategy, selection in product(budgets, strategies, study.selection):
+        for budget, strategy, selection in product(budgets, strategies, study.selection):
             for base, (kinds, layers) in product([None] if strategy in self.task.FROM_SCRATCH else bases, levels):
                 prefixes = () if strategy in (*self.task.NON_NEURAL, *self.task.FROM_SCRATCH) else layers
                 if base is not None and prefixes not in ((), (ALL,)) and not self.has_layers(base, prefixes):
@@ -406,7 +418,7 @@ class _Builder:
                 base_name, digest = ("", "") if base is None else (self.names[base.name], base.digest)
                 plans += [
                     Plan(
-                        **common, strategy=name, base=base_name, minutes=minutes, selection=selection,
+                        **common, **budget.levels, strategy=name, base=base_name, selection=selection,
                         augmentation=level, layers=prefixes, settings=settings, weights=digest,
                     )
                     for settings in self.settings(name, level, prefixes, common["seed"], base)

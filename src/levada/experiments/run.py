@@ -91,7 +91,7 @@ def run(job: Job) -> dict[str, bytes]:
             spans: Sequence[Any] = []
             adapted, model = None, task.load(model_name, test)
         else:
-            spans = sample_labels(split, task=plan.task, minutes=plan.minutes, selection=plan.selection, seed=plan.seed)
+            spans = sample_labels(split, task=plan.task, budget=plan.budget, selection=plan.selection, seed=plan.seed)
             base = task.base_weights(model_name) if model_name else None
             settings = {} if plan.settings is None else {"settings": plan.settings}
             adapted = task.strategies()[plan.strategy](spans, base=base, folder=folder / "training", **settings)

@@ -50,7 +50,7 @@ def log_run(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> Non
     """
     from levada.learning import loggers
 
-    budget = f" {run.minutes:g} min" if run.minutes else ""
+    budget = f" {run.budget.text}" if run.budget.amount else ""
     title = f"{run.corpus} {run.label}{budget} seed {run.seed}"
     folder = Path(out) / FOLDER / run.id
     with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.config)) as logger:

@@ -365,7 +365,7 @@ def _results(executor: Executor, jobs: Sequence[Job]) -> Generator[tuple[Job, Ma
 
 
 def _title(plan: Plan) -> str:
-    budget = f", {plan.minutes:g} min" if plan.minutes else ""
+    budget = f", {plan.budget.text}" if plan.budget.amount else ""
     return f"{plan.corpus}, {label(plan.config())}{budget}, seed {plan.seed}"
 
 

@@ -19,7 +19,7 @@ from levada.io.toml import line_of, read_toml
 from levada.learning.task import Task
 from levada.separation import task as separation
 
-__all__ = ["TASKS", "Source", "Study", "is_path", "read_spec"]
+__all__ = ["TASKS", "UNITS", "Budget", "Source", "Study", "is_path", "read_spec"]
 
 TASKS: Mapping[str, Task] = {"beats": beat_tracking, "stems": separation}
 """Tasks by the kind of their labels."""
@@ -29,7 +29,48 @@ PRETRAINED = "pretrained"
 MIRDATA = "mirdata:"
 PREFIXES = ("", "bayes", "beat_this", "demucs")
 """Prefixes of the path of a model, before a colon."""
-MOST_SEEDS = 1000
+MOST_SEEDS, MOST_FILES = 1000, 1_000_000
+UNITS = ("minutes", "files", "fraction")
+"""Units of budgets: minutes of labels, recordings with all of their labels, or a fraction of the training set."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of labels.
+
+    Parameters
+    ----------
+    amount : float
+        0 without labels.
+    unit : {"minutes", "files", "fraction"}
+        A fraction, up to 1, is of the labelled minutes of the training set.
+    """
+
+    amount: float
+    unit: str = UNITS[0]
+
+    @property
+    def text(self) -> str:
+        """Short text; empty without labels."""
+        if not self.amount:
+            return ""
+        if self.unit == "minutes":
+            return f"{self.amount:g} min"
+        if self.unit == "files":
+            return f"{self.amount:g} file{'s' if self.amount != 1 else ''}"
+        return f"{100 * self.amount:g} % of the training set"
+
+    @property
+    def levels(self) -> dict[str, Any]:
+        """The amount as a value for each unit, 0 for all but its own."""
+        amounts = {unit: self.amount if unit == self.unit else 0.0 for unit in UNITS}
+        return {**amounts, "files": int(amounts["files"])}
+
+    @classmethod
+    def of(cls, levels: Mapping[str, Any]) -> Budget:
+        """Budget from values for units, as in the configuration of a run; those that are missing are 0."""
+        amounts = {unit: float(levels.get(unit, 0)) for unit in UNITS}
+        return next((cls(amount, unit) for unit, amount in amounts.items() if amount), cls(0.0))
 
 
 @dataclass(frozen=True)
@@ -58,8 +99,8 @@ class Source:
         Recordings of one group may be on both sides of the split.
     optional : bool
         Whether the study goes on without it where it is missing.
-    minutes : tuple of float
-        Budgets of labels of this corpus, where they are other than the study's.
+    minutes, files, fraction : tuple of float
+        Budgets of labels of this corpus, where they are other than the study's, in its unit.
     task : {"beats", "stems"}
         What it is labelled with.
     left_out : tuple of str
@@ -79,9 +120,16 @@ class Source:
     ignore_groups: bool = False
     optional: bool = False
     minutes: tuple[float, ...] = ()
+    files: tuple[int, ...] = ()
+    fraction: tuple[float, ...] = ()
     task: str = "beats"
     left_out: tuple[str, ...] = ()
     line: int | None = None
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Budgets of this corpus alone."""
+        return _budgets(self)
 
 
 @dataclass(frozen=True)
@@ -94,8 +142,8 @@ class Study:
     corpora : tuple of Source
     strategies : tuple of str
         Strategies of the task, and "pretrained" for the bases without labels.
-    minutes : tuple of float
-        Budgets of labels.
+    minutes, files, fraction : tuple of float
+        Budgets of labels: minutes, numbers of recordings, or fractions of the training set; one of the three.
     bases : tuple of str
         Models to adapt, and to score with "pretrained".
     external : tuple of str
@@ -118,6 +166,7 @@ class Study:
         What is learnt.
     settings : mapping
         Settings of every trained strategy that are other than its own; those under a strategy's name are its alone.
+        A list is an axis of the grid.
     path : Path, optional
         The spec.
     """
@@ -138,6 +187,17 @@ class Study:
     task: str = "beats"
     settings: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    files: tuple[int, ...] = ()
+    fraction: tuple[float, ...] = ()
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Budgets of corpora without budgets of their own."""
+        return _budgets(self)
+
+
+def _budgets(of: Source | Study) -> tuple[Budget, ...]:
+    return tuple(Budget(float(amount), unit) for unit in UNITS for amount in getattr(of, unit))
 
 
 def read_spec(path: str | Path) -> Study:
@@ -170,7 +230,7 @@ def read_spec(path: str | Path) -> Study:
         name=reader.value(given, "name", Path(path).stem, _is_name, f"a short text of {_CHARACTERS}"),
         corpora=tuple(replace(reader.source(name, entry), task=task) for name, entry in corpora.items()),
         strategies=reader.names(given, "strategies", ()),
-        minutes=reader.minutes(given),
+        **reader.budgets(given),
         bases=tuple(reader.model(name) for name in reader.names(given, "bases", ("base",))),
         external=tuple(reader.model(name) for name in reader.names(given, "external", ())),
         selection=reader.names(given, "selection", (RANDOM,)),
@@ -186,9 +246,18 @@ def read_spec(path: str | Path) -> Study:
     )
     if not study.strategies and not study.external:
         raise reader.error("has no run in it: name strategies, or external models to score", "strategies")
-    budgets = study.minutes or all(source.minutes for source in study.corpora)
+    budgets = study.budgets or all(source.budgets for source in study.corpora)
     if set(study.strategies) - {PRETRAINED} and not budgets:
-        raise reader.error("has no budgets: minutes = [0.5, 1.5] states how many minutes of labels", "minutes")
+        raise reader.error(
+            "has no budgets: minutes = [0.5, 1.5] states how many minutes of labels, files = [1, 2] how many "
+            "recordings, fraction = [0.5, 1] which part of the training set",
+            "minutes",
+        )
+    places = [((), study), *((("corpora", source.name), source) for source in study.corpora)]
+    named = [(unit, (*where, unit)) for where, of in places for unit in UNITS if getattr(of, unit)]
+    for unit, where in named:
+        if unit != named[0][0]:
+            raise reader.error(f"has budgets in {named[0][0]} and in {unit}: a study has one of the two", *where)
     for key in ("bases", "selection", "augmentation", "layers", "seeds"):
         if not getattr(study, key):
             raise reader.error(f"has no run in it: {key} is empty; leave it out for its default", key)
@@ -201,11 +270,11 @@ def is_path(name: str) -> bool:
 
 
 _KEYS = (
-    *("name", "strategies", "minutes", "bases", "external", "selection", "augmentation", "layers", "seeds", "test"),
+    *("name", "strategies", *UNITS, "bases", "external", "selection", "augmentation", "layers", "seeds", "test"),
     *("trim_s", "keep_weights", "task", "corpora", "settings"),
 )
-_FOLDER_KEYS = ("path", "minutes", "halves", "ignore_groups", "optional")
-_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", "minutes", "halves", "optional")
+_FOLDER_KEYS = ("path", *UNITS, "halves", "ignore_groups", "optional")
+_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", *UNITS, "halves", "optional")
 
 
 _CHARACTERS = "letters, numbers, spaces and - + . _"
@@ -296,11 +365,14 @@ class _Reader:
     def beside(self, path: str) -> str:
         return str((self.path.parent / Path(path).expanduser()).absolute())
 
-    def minutes(self, given: Mapping[str, Any], *where: str) -> tuple[float, ...]:
-        def is_budget(value: Any) -> bool:
-            return _is_number(value) and 0 < value < math.inf
+    def budgets(self, given: Mapping[str, Any], *where: str) -> dict[str, Any]:
+        def listed(unit: str, is_budget: Callable[[Any], bool], wanted: str) -> list[Any]:
+            return self.listed(given, unit, (), is_budget, wanted, *where)
 
-        return tuple(map(float, self.listed(given, "minutes", (), is_budget, "budgets above 0", *where)))
+        minutes = listed("minutes", lambda it: _is_number(it) and 0 < it < math.inf, "budgets above 0")
+        files = listed("files", lambda it: _is_whole(it) and 0 < it <= MOST_FILES, "numbers of recordings above 0")
+        fraction = listed("fraction", lambda it: _is_number(it) and 0 < it <= 1, "fractions above 0, and at most 1")
+        return {"minutes": tuple(map(float, minutes)), "files": tuple(files), "fraction": tuple(map(float, fraction))}
 
     def seeds(self, given: Mapping[str, Any]) -> tuple[int, ...]:
         if not isinstance(given.get("seeds", 1), list):
@@ -334,7 +406,7 @@ class _Reader:
         for key in ("path", "render", "sounds"):
             self.value(entry, key, "-", _is_text, "a text in quotation marks", *where)
         flags: dict[str, Any] = {key: self.flag(entry, key, *where) for key in ("halves", "ignore_groups", "optional")}
-        flags |= {"minutes": self.minutes(entry, *where), "line": line_of(self.path, *where)}
+        flags |= {**self.budgets(entry, *where), "line": line_of(self.path, *where)}
         if "path" in entry:
             path = entry["path"]
             return Source(name, path=path if path.startswith(MIRDATA) else self.beside(path), **flags)

@@ -22,7 +22,7 @@ from typing import Any
 
 from levada.errors import InputError
 from levada.experiments.grid import fingerprint
-from levada.experiments.spec import ALL, PRETRAINED, RANDOM
+from levada.experiments.spec import ALL, PRETRAINED, RANDOM, Budget
 from levada.io.files import atomic_file, atomic_folder
 from levada.io.text import unescape_csv_cell
 
@@ -63,8 +63,8 @@ class Run:
         Strategy of adaptation; "pretrained" without labels.
     base : str
         The model that was scored or adapted; empty for strategies from scratch.
-    minutes : float
-        Budget of labels.
+    budget : Budget
+        Amount of labels.
     selection : str
         Scheme of selection of labels; empty without labels.
     augmentation, layers : str
@@ -92,7 +92,7 @@ class Run:
     corpus: str
     strategy: str
     base: str
-    minutes: float
+    budget: Budget
     selection: str
     augmentation: str
     layers: str
@@ -165,7 +165,7 @@ def read_run(folder: str | Path) -> Run:
         rows = [] if reason else _rows(_content(folder, SCORES).decode("utf-8"))
         words = {name: str(config[name]) for name in WORDS}
         run = Run(
-            id=record["id"], study=record["study"], **words, minutes=float(config["minutes"]), seed=int(config["seed"]),
+            id=record["id"], study=record["study"], **words, budget=Budget.of(config), seed=int(config["seed"]),
             label=label(config), error=reason, scores=tuple(rows), costs=dict(record["costs"]), config=config,
             record=record, folder=folder,
         )  # fmt: skip

@@ -88,6 +88,9 @@ class Task(Protocol):
     def sample(self, train: Sequence[Any], *, minutes: float, selection: str, seed: Sequence[int]) -> list[Any]:
         """Sample a budget of labels by a scheme of selection."""
 
+    def sample_files(self, train: Sequence[Any], *, files: int, selection: str, seed: Sequence[int]) -> list[Any]:
+        """Sample all labels of a number of recordings by a scheme of selection."""
+
     def base_model(self, name: str) -> BaseModel:
         """Facts of a model to train on, by name or folder."""
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from levada.data import Corpus, Multitrack, Span, load_corpus
 from levada.data import sample as sample_spans
+from levada.data.sampling import sample_files as sample_songs
 from levada.errors import InputError
 from levada.io.tables import write_csv
 from levada.learning.task import SCORES, BaseModel
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AUGMENTATIONS", "FROM_SCRATCH", "LEAKS", "NAME", "NON_NEURAL", "OWN_SETTINGS", "WITHOUT_SETTINGS",
     "base_model", "base_weights", "default_settings", "digest", "duplicates", "fingerprint", "from_adapted", "load",
-    "no_augmentation", "open_corpus", "sample", "score", "selections", "split", "strategies", "trained_on",
-    "warm_up",
+    "no_augmentation", "open_corpus", "sample", "sample_files", "score", "selections", "split", "strategies",
+    "trained_on", "warm_up",
 ]  # fmt: skip
 
 NAME: str = "stems"
@@ -160,6 +161,19 @@ def sample(
     if selection != RANDOM:
         raise InputError(f"songs with stems are sampled at random, not by {selection}")
     return sample_spans(train, minutes=minutes, seed=seed)
+
+
+def sample_files(train: Sequence[Multitrack], *, files: int, selection: str, seed: Sequence[int]) -> list[Any]:
+    """Sample a number of whole songs at random.
+
+    Raises
+    ------
+    InputError
+        If there are fewer, or there is a scheme of selection.
+    """
+    if selection != RANDOM:
+        raise InputError(f"songs with stems are sampled at random, not by {selection}")
+    return sample_songs(train, files=files, seed=seed)
 
 
 def base_model(name: str) -> BaseModel:

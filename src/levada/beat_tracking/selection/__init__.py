@@ -10,7 +10,7 @@ uncertain of. `select` applies a scheme to recordings without labels; `sample` t
 from __future__ import annotations
 
 from levada.beat_tracking.selection.schemes import SCHEMES
-from levada.beat_tracking.selection.simulate import sample
+from levada.beat_tracking.selection.simulate import sample, sample_files
 from levada.beat_tracking.selection.spans import Selection, select
 
-__all__ = ["SCHEMES", "Selection", "sample", "select"]
+__all__ = ["SCHEMES", "Selection", "sample", "sample_files", "select"]

@@ -145,19 +145,19 @@ def _corpus(results: Results, corpus: str, writer: _Writer) -> Iterator[Section]
     parts: list[Image | Table] = []
     if summary.rows and any(results.has(score, corpus) for score in figures.SCORE_NAMES):
         caption = (
-            f"{corpus}: scores against minutes of {labels} (logarithmic); models without {labels} at the left edge, "
-            "the one that is adapted as a dotted line through all budgets. "
+            f"{corpus}: scores against {results.axis_of(corpus)} (logarithmic); models without {labels} at the left "
+            "edge, the one that is adapted as a dotted line through all budgets. "
             "Vertical lines are 95 % intervals; points are shifted a little so that they can be seen; hollow ones "
             "have fewer seeds, and so other recordings, than the rest."
         )
         alt = f"Learning curves on {corpus}; the numbers are in the table below."
         parts.append(writer.image(figures.curves(results, corpus), f"curves-{name}", alt, caption))
-    yield Section(f"{corpus}: scores by minutes of {labels}", (), [*parts, summary])
+    yield Section(f"{corpus}: scores by {results.axis_of(corpus)}", (), [*parts, summary])
     parts = []
     if minutes is not None and method is not None and len(results.at(corpus, minutes)) > 1:
         caption = (
-            f"{corpus}, {minutes:g} minutes: {method.name} less each other method, on the same recordings and seeds, "
-            "with 95 % intervals. Filled where the interval excludes zero."
+            f"{corpus}, {results.short_text(corpus, minutes)}: {method.name} less each other method, on the same "
+            "recordings and seeds, with 95 % intervals. Filled where the interval excludes zero."
         )
         alt = f"Differences of {method.name} to all others on {corpus}; the numbers are in the table below."
         figure = figures.differences(results, corpus, minutes, method)
@@ -166,7 +166,8 @@ def _corpus(results: Results, corpus: str, writer: _Writer) -> Iterator[Section]
     yield Section(f"{corpus}: all pairs of methods", (), parts, is_folded=True)
     budget = 0.0 if minutes is None else minutes
     if results.at(corpus, budget) and results.has("beat_f", corpus):
-        caption = f"{corpus}: types of error as shares of the recordings, without labels and with {budget:g} minutes."
+        amount = results.short_text(corpus, budget)
+        caption = f"{corpus}: types of error as shares of the recordings, without labels and with {amount}."
         alt = f"Types of error on {corpus} without and with labels."
         image = writer.image(figures.errors(results, corpus, budget), f"errors-{name}", alt, caption)
         yield Section(f"{corpus}: types of error", (), [image])

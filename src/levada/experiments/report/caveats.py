@@ -58,8 +58,9 @@ def budget_deviations(results: Results) -> list[str]:
     labelled: dict[tuple[str, float], list[float]] = {}
     for run in results.runs:
         minutes = run.record.get("labels_minutes")
-        if run.minutes and isinstance(minutes, int | float):
-            labelled.setdefault((results.corpus_of[run.id], float(run.minutes)), []).append(float(minutes))
+        is_minutes = run.budget.amount and run.budget.unit == "minutes"
+        if is_minutes and isinstance(minutes, int | float):
+            labelled.setdefault((results.corpus_of[run.id], run.budget.amount), []).append(float(minutes))
     return [
         f"{corpus}: the runs of {budget:g} minutes had {min(of):.2f} to {max(of):.2f} minutes of labels."
         for (corpus, budget), of in sorted(labelled.items())
@@ -72,11 +73,12 @@ def fallbacks(results: Results) -> list[str]:
     counts: dict[tuple[str, str, float], list[bool]] = {}
     for run in results.runs:
         model = run.record.get("model")
-        if run.minutes and isinstance(model, Mapping):
-            key = (results.corpus_of[run.id], results.method_of[run.id].name, float(run.minutes))
+        if run.budget.amount and isinstance(model, Mapping):
+            key = (results.corpus_of[run.id], results.method_of[run.id].name, run.budget.amount)
             counts.setdefault(key, []).append(bool(model.get("fell_back")))
     return [
-        f"{corpus}: {method} with {minutes:g} minutes kept the network it started from in {sum(of)} of {len(of)} runs."
+        f"{corpus}: {method} with {results.short_text(corpus, minutes)} kept the network it started from in "
+        f"{sum(of)} of {len(of)} runs."
         for (corpus, method, minutes), of in sorted(counts.items())
         if any(of)
     ]

@@ -53,7 +53,7 @@ class Comparison:
     """One method against another on all recordings and seeds that both were scored on."""
 
     corpus: str
-    minutes: float  # the budget; a method without labels is compared at every budget
+    minutes: float  # the budget, in the unit of the corpus; a method without labels is compared at every budget
     score: str
     first: Method
     second: Method

@@ -95,7 +95,7 @@ def text(score: str, value: Interval, *, sign: str = "") -> str:
 
 
 def curves(results: Results, corpus: str) -> Figure:
-    """Plot the scores of a corpus against minutes of labels, a panel a score; models without labels at the left edge.
+    """Plot the scores of a corpus against budgets of labels, a panel a score; models without labels at the left edge.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def curves(results: Results, corpus: str) -> Figure:
         for axes in panels[len(scores) :]:
             axes.set_visible(False)
         for axes in panels[max(0, len(scores) - n_columns) : len(scores)]:
-            axes.set_xlabel(f"minutes of {labels}")
+            axes.set_xlabel(results.axis_of(corpus))
             axes.tick_params(labelbottom=True)  # also where the panel below is left out
         _legend(figure, panels[0], columns=3 if len(pretrained) + len(trained) > 6 else 2)
     return figure
@@ -218,7 +218,7 @@ def costs(results: Results) -> Figure:
                 axes.plot(list(medians), list(medians.values()), lw=1.5, ms=5, **line)
             _budget_axis(axes, results.budgets, results.labels_of())
             axes.margins(y=0.12)
-            axes.set_xlabel(f"minutes of {results.labels_of()}")
+            axes.set_xlabel(results.axis_of())
         time_s.set_title("CPU seconds to adapt (median)", loc="left", fontsize=10)
         time_s.set_yscale("symlog", linthresh=1)
         time_s.yaxis.set_major_formatter(ScalarFormatter())
@@ -255,7 +255,7 @@ def _styles(methods: Sequence[Method]) -> Mapping[Method, Style]:
 
 
 def _budget_axis(axes: Any, budgets: Sequence[float], labels: str, *, zero: float | None = None) -> None:
-    """A logarithmic axis of minutes, with a tick for models without labels at `zero`."""
+    """A logarithmic axis of budgets, with a tick for models without labels at `zero`."""
     from matplotlib.ticker import NullFormatter
 
     axes.set_xscale("log")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from levada.beat_tracking.metrics import DOWNBEAT_SCORES
 from levada.beat_tracking.metrics import SCORES as BEAT_SCORES
 from levada.errors import InputError
-from levada.experiments.spec import ALL, PRETRAINED, RANDOM
+from levada.experiments.spec import ALL, PRETRAINED, RANDOM, UNITS
 from levada.separation.metrics import STEM_SCORES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MAIN = ("beat_f", "downbeat_f", "position_cmlt", "si_sdr_i", "sdr_i")
 ORACLE = "oracle"
 """Masks made of the true stems: an upper bound, and not a model to compare with."""
 
-NOT_OF_METHODS = ("corpus", "minutes", "seed", "settings.seed", "data", "halves", "ignore_groups", "unscored")
+NOT_OF_METHODS = ("corpus", *UNITS, "seed", "settings.seed", "data", "halves", "ignore_groups", "unscored")
 """Entries of a run's configuration that do not belong to its method: which data, how much, and which draw."""
 _SPLITS = {"halves": "in halves", "ignore_groups": "groups ignored"}  # how a corpus is split, in its name
 _DIGESTS = ("code", "weights")  # of which names show the beginning
@@ -79,7 +79,7 @@ class ScoreRow:
     downbeats: float = math.nan  # number of downbeats that the model predicted; NaN where it was not recorded
 
 
-Key = tuple[str, Method, float]  # corpus, method, minutes
+Key = tuple[str, Method, float]  # corpus, method, and budget in the unit of the corpus: minutes, if not other ones
 Unit = tuple[int, str]  # a seed and a recording: the unit of statistics
 
 
@@ -94,11 +94,13 @@ class Results:
     groups: Mapping[str, Mapping[str, str]]  # corpus -> recording -> group
     corpora: tuple[str, ...]
     methods: tuple[Method, ...]  # models without labels first
-    budgets: tuple[float, ...]  # minutes of labels, without the zero
+    budgets: tuple[float, ...]  # amounts of labels, in the unit of each corpus, without the zero
     trained_on: Mapping[str, Mapping[str, tuple[str, ...]]]  # corpus -> recording left out -> methods trained on it
     shared: Mapping[str, str]  # factors with one level in all methods, and that level
     method_of: Mapping[str, Method] = field(default_factory=dict, repr=False)  # by the id of the run
     corpus_of: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the id of the run
+    units: Mapping[str, str] = field(default_factory=dict)  # corpus -> unit of its budgets
+    labelled_min: Mapping[Key, tuple[float, ...]] = field(default_factory=dict, repr=False)  # minutes of labels
     _common: dict[tuple[str, str], Mapping[str, frozenset[str]]] = field(default_factory=dict, repr=False)
     _with_downbeats: dict[tuple[str, Method], bool] = field(default_factory=dict, repr=False)
 
@@ -113,8 +115,35 @@ class Results:
         """Names of the scores that sentences and verdicts are about."""
         return tuple(name for name in MAIN if name in self.scores)
 
+    def unit_of(self, corpus: str | None = None) -> str:
+        """Unit of the budgets of a corpus, or of all: "minutes", "files", "fraction"; "budget" where they differ."""
+        units = {self.units.get(name, UNITS[0]) for name in (self.corpora if corpus is None else (corpus,))}
+        return units.pop() if len(units) == 1 else "budget"
+
+    def axis_of(self, corpus: str | None = None) -> str:
+        """Name of the axis of budgets, with its unit."""
+        labels = self.labels_of(corpus)
+        names = {
+            "minutes": f"minutes of {labels}", "files": f"recordings with {labels}",
+            "fraction": f"fraction of the {labels} for training", "budget": f"amount of {labels}",
+        }  # fmt: skip
+        return names[self.unit_of(corpus)]
+
+    def amount_text(self, corpus: str, amount: float) -> str:
+        """A budget in sentences: "1.5 minutes of labels"."""
+        labels, unit = self.labels_of(corpus), self.unit_of(corpus)
+        if unit == "files":
+            return f"{labels} of {amount:g} recording{'s' if amount != 1 else ''}"
+        if unit == "fraction":
+            return f"{100 * amount:g} % of the {labels} for training"
+        return f"{amount:g} minute{'s' if amount != 1 else ''} of {labels}"
+
+    def short_text(self, corpus: str, amount: float) -> str:
+        """The same in few words, without what is labelled: "1.5 minutes"."""
+        return f"{amount:g} minutes" if self.unit_of(corpus) == "minutes" else self.amount_text(corpus, amount)
+
     def labels_of(self, corpus: str | None = None) -> str:
-        """Unit of budgets: minutes of "labels" or of "stems"."""
+        """What budgets are of: "labels" or "stems"."""
         stems, beats = self.has("si_sdr_i", corpus), self.has("beat_f", corpus)
         return "labels and stems" if stems and beats else "stems" if stems else "labels"
 
@@ -265,23 +294,46 @@ def collect(runs: Iterable[Run]) -> Results:
         for run, rows in rows_of.items()
     }
     scored, failed = (tuple(run for run in every if has_scores[run.id] == wanted) for wanted in (True, False))
+    names, units = _with_units(every, corpus_of)
+    corpus_of = {run: of[0] for run, of in names.items()}
     table: dict[Key, list[ScoreRow]] = {}
+    labelled: dict[Key, list[float]] = {}
     costs: dict[Key, list[Mapping[str, float]]] = {}
     groups: dict[str, dict[str, str]] = {}
-    for run in scored:
-        key, rows = (corpus_of[run.id], method_of[run.id], run.minutes), rows_of[run.id]
+    for run, corpus in [(one, corpus) for one in scored for corpus in names[one.id]]:
+        key, rows = (corpus, method_of[run.id], run.budget.amount), rows_of[run.id]
         table.setdefault(key, []).extend(rows)
         costs.setdefault(key, []).append(run.costs)
         groups.setdefault(key[0], {}).update({row.track: row.group for row in rows})
+        labelled.setdefault(key, []).append(_number(run.record.get("labels_minutes", "")))
     trained = _trained_on(table)
     methods = tuple(sorted(set(method_of.values()), key=_rank))
     corpora = tuple(sorted({key[0] for key in table} or set(corpus_of.values())))
-    budgets = tuple(sorted({run.minutes for run in every if run.minutes > 0}))
+    budgets = tuple(sorted({run.budget.amount for run in every if run.budget.amount > 0}))
     kept = {key: tuple(row for row in rows if row.track not in trained.get(key[0], {})) for key, rows in table.items()}
     return Results(
         scored, failed, kept, {key: tuple(of) for key, of in costs.items()}, groups, corpora, methods,
-        budgets, trained, _shared(methods), method_of, corpus_of,
+        budgets, trained, _shared(methods), method_of, corpus_of, units,
+        {key: tuple(of) for key, of in labelled.items()},
     )  # fmt: skip
+
+
+def _with_units(runs: Sequence[Run], corpus_of: Mapping[str, str]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Names of the corpus of each run, and the unit of the budgets of each; a corpus with two units is two corpora.
+
+    A model without labels is then scored on both.
+    """
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        found.setdefault(corpus_of[run.id], set()).update({run.budget.unit} if run.budget.amount else ())
+    names, units = dict[str, tuple[str, ...]](), dict[str, str]()
+    for run in runs:
+        name = corpus_of[run.id]
+        of = sorted(found[name], key=UNITS.index)
+        several = {unit: f"{name} ({unit})" if len(of) > 1 else name for unit in of or UNITS[:1]}
+        units |= {corpus: unit for unit, corpus in several.items()}
+        names[run.id] = (several[run.budget.unit],) if run.budget.amount else tuple(several.values())
+    return names, units
 
 
 def _trained_on(table: Mapping[Key, Sequence[ScoreRow]]) -> dict[str, dict[str, tuple[str, ...]]]:

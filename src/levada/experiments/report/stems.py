@@ -26,12 +26,18 @@ def by_instrument(results: Results, corpus: str, minutes: float | None) -> Table
     for method, budget in results.at(corpus, minutes or 0.0, pretrained=minutes is not None):
         values = {name: results.values((corpus, method, budget), "si_sdr_i", instrument=name) for name in names}
         means = {name: interval(of, results.groups.get(corpus, {}), "si_sdr_i") for name, of in values.items()}
-        row = {"minutes": f"{budget:g}" if budget else "–", "method": method.name}
+        row = {results.unit_of(corpus): f"{budget:g}" if budget else "–", "method": method.name}
         rows.append(
             row | known(results, corpus, method, budget) | {name: one.text(digits=1) for name, one in means.items()}
         )
         figures += [
-            {"corpus": corpus, "method": method.name, "minutes": budget, "instrument": name, **numbers(one, "si_sdr_i")}
+            {
+                "corpus": corpus,
+                "method": method.name,
+                results.unit_of(corpus): budget,
+                "instrument": name,
+                **numbers(one, "si_sdr_i"),
+            }
             for name, one in means.items()
             if one.values
         ]
@@ -43,7 +49,7 @@ def leaks(results: Results, corpus: str, minutes: float, method: Method) -> Leak
     """Share of each instrument in each stem with a method at a budget, over its runs; None where none was stored."""
     shares_of: dict[tuple[str, str], list[float]] = {}
     for run in results.runs:
-        if (results.corpus_of[run.id], results.method_of[run.id], float(run.minutes)) == (corpus, method, minutes):
+        if (results.corpus_of[run.id], results.method_of[run.id], run.budget.amount) == (corpus, method, minutes):
             for stem, instrument, share in _read(run.folder / LEAKS):
                 shares_of.setdefault((stem, instrument), []).append(share)
     if not shares_of:
@@ -53,7 +59,7 @@ def leaks(results: Results, corpus: str, minutes: float, method: Method) -> Leak
     shares = np.full((len(stems), len(instruments)), math.nan)
     for (stem, instrument), values in shares_of.items():
         shares[stems.index(stem), instruments.index(instrument)] = sum(values) / len(values)
-    return Leaks(f"{method.name}, {minutes:g} minutes", stems, instruments, shares)
+    return Leaks(f"{method.name}, {results.short_text(corpus, minutes)}", stems, instruments, shares)
 
 
 def leak_table(matrix: Leaks, corpus: str) -> Table:

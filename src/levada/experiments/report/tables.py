@@ -89,7 +89,8 @@ def all_scores(results: Results) -> Table:
     has_stems = results.has("si_sdr_i")
     rows = [
         {
-            "corpus": corpus, "method": method.name, **method.levels(), "minutes": minutes, "seed": row.seed,
+            "corpus": corpus, "method": method.name, **method.levels(), **_amount(results, corpus, minutes),
+            "seed": row.seed,
             "run": row.run, "track": row.track, "group": row.group,
             **({"instrument": row.instrument} if has_stems else {}),
             **{name: row.scores.get(name, math.nan) for name in results.scores},
@@ -109,22 +110,39 @@ def summary(results: Results, corpus: str) -> Table:
     for minutes in (0.0, *results.budgets_of(corpus)):
         for method, _ in results.at(corpus, minutes, pretrained=False):
             means = {score: mean(results, corpus, method, minutes, score) for score in scores}
-            key = {"corpus": corpus, "method": method.name, **method.levels(), "minutes": minutes}
+            unit = results.unit_of(corpus)
+            key = {"corpus": corpus, "method": method.name, **method.levels(), unit: minutes}
             figures += [{**key, "score": score, **numbers(value, "mean")} for score, value in means.items()]
             rows.append(
-                {"minutes": _minutes(minutes), "method": method.name, "seeds": _seeds(results, corpus, method, minutes)}
+                {unit: f"{minutes:g}" if minutes else "–", "method": method.name}
+                | ({} if unit == "minutes" else {"minutes": _labelled(results, corpus, method, minutes)})
+                | {"seeds": _seeds(results, corpus, method, minutes)}
                 | known(results, corpus, method, minutes)
                 | {SCORE_NAMES[score]: text(score, value) for score, value in means.items()}
             )
     caption = (
-        f"Mean scores on {corpus}, [95 % interval]. Rows with as many minutes are means over the seeds that all "
-        "of them have, and so over the same recordings."
+        f"Mean scores on {corpus}, [95 % interval]. Rows with as many {results.unit_of(corpus)} are means over the "
+        "seeds that all of them have, and so over the same recordings."
     )
     return Table(f"summary-{file_name(corpus)}", caption, rows, figures, keys=3)
 
 
-def _minutes(minutes: float) -> str:
-    return f"{minutes:g}" if minutes else "–"
+def _amount(results: Results, corpus: str, amount: float) -> dict[str, object]:
+    """Column of a budget, for programs; in words where corpora have budgets of several units."""
+    unit = results.unit_of()
+    return {unit: results.short_text(corpus, amount) if unit == "budget" and amount else amount}
+
+
+def _amount_text(results: Results, corpus: str, amount: float) -> dict[str, object]:
+    """The same for readers."""
+    ((unit, value),) = _amount(results, corpus, amount).items()
+    return {unit: "–" if not amount else f"{value:g}" if isinstance(value, float) else value}
+
+
+def _labelled(results: Results, corpus: str, method: Method, amount: float) -> str:
+    """Minutes of labels that a budget of another unit came to, as a mean over runs."""
+    minutes = [one for one in results.labelled_min.get((corpus, method, amount), ()) if not math.isnan(one)]
+    return f"{sum(minutes) / len(minutes):.2f}" if amount and minutes else "–"
 
 
 def _seeds(results: Results, corpus: str, method: Method, minutes: float) -> str:
@@ -146,13 +164,18 @@ def all_pairs(results: Results, corpus: str) -> Table:
     """All pairs of methods at each budget."""
     found = comparisons(results, (*results.main, "downbeat_cmlt"), corpus=corpus)
     rows = [
-        {"minutes": _minutes(one.minutes), "method": one.first.name, "against": one.second.name, **_difference(one)}
+        {
+            **_amount_text(results, corpus, one.minutes),
+            "method": one.first.name,
+            "against": one.second.name,
+            **_difference(one),
+        }
         | {name: getattr(one.difference, name) for name in ("recordings", "groups", "seeds")}
         for one in found
         if one.difference.values
     ]
     caption = f"Paired differences on {corpus}: method less the other."
-    return Table(f"pairs-{file_name(corpus)}", caption, rows, _compared(found), keys=4)
+    return Table(f"pairs-{file_name(corpus)}", caption, rows, _compared(results, found), keys=4)
 
 
 def verdict_table(results: Results) -> Table:
@@ -160,7 +183,7 @@ def verdict_table(results: Results) -> Table:
     found = verdicts(results, results.main)
     rows = [
         {
-            "corpus": one.corpus, "minutes": _minutes(one.minutes), "method": one.method.name,
+            "corpus": one.corpus, **_amount_text(results, one.corpus, one.minutes), "method": one.method.name,
             "score": SCORE_NAMES[one.score], "value": text(one.score, one.value), "≥ base": _holds(one.base),
             "≥ best other model": _holds(one.external), "≥ scratch": _holds(one.scratch),
         }
@@ -168,33 +191,38 @@ def verdict_table(results: Results) -> Table:
     ]  # fmt: skip
     compared = [c for one in found for c in (one.base, one.external, one.scratch) if c is not None]
     caption = "At or above its base, the best other model without labels, and the same labels from scratch?"
-    return Table("verdicts", caption, rows, _compared(compared), keys=4)
+    return Table("verdicts", caption, rows, _compared(results, compared), keys=4)
 
 
 def selection(results: Results) -> Table:
     """Each scheme of selection against drawing at random."""
     found = selection_comparisons(results, results.main)
     rows = [
-        {"corpus": one.corpus, "minutes": _minutes(one.minutes), "method": one.first.name, **_difference(one)}
+        {
+            "corpus": one.corpus,
+            **_amount_text(results, one.corpus, one.minutes),
+            "method": one.first.name,
+            **_difference(one),
+        }
         for one in found
         if one.difference.values
     ]
-    return Table("selection", "Schemes of selection less drawing at random.", rows, _compared(found))
+    return Table("selection", "Schemes of selection less drawing at random.", rows, _compared(results, found))
 
 
 def costs(results: Results) -> Table:
     """Seconds and memory of the runs of every method and budget."""
-    rows = []
+    rows: list[Row] = []
     for (corpus, method, minutes), runs in results.costs.items():
         cells = {}
         for key, name in _COST_NAMES.items():
             values = [float(run[key]) for run in runs if key in run and not math.isnan(float(run[key]))]
             cells[name] = f"{sum(values) / len(values):.1f}" if values else "–"
-        rows.append({"corpus": corpus, "minutes": _minutes(minutes), "method": method.name, **cells})
+        rows.append({"corpus": corpus} | _amount_text(results, corpus, minutes) | {"method": method.name} | cells)
     figures = [
         {
             "corpus": results.corpus_of[run.id], "method": results.method_of[run.id].name,
-            "minutes": float(run.minutes), "seed": run.seed, "run": run.id,
+            **_amount(results, results.corpus_of[run.id], run.budget.amount), "seed": run.seed, "run": run.id,
             **{name: float(run.costs.get(name, math.nan)) for name in _COSTS},
         }
         for run in results.runs
@@ -221,7 +249,8 @@ def gained_and_lost(results: Results, *, lost: bool) -> Table:
         for one in found[:MAX_CHANGES]:
             kinds = {"error before": one.kind_before, "error after": one.kind_after} if has_kinds else {}
             rows.append({
-                "corpus": corpus, "recording": one.track, "method": f"{one.method.name}, {one.minutes:g} min",
+                "corpus": corpus, "recording": one.track,
+                "method": f"{one.method.name}, {results.short_text(corpus, one.minutes)}",
                 "score": SCORE_NAMES[one.score], "before": f"{one.before:.2f}", "after": f"{one.after:.2f}", **kinds,
             })  # fmt: skip
     name = "lost" if lost else "gained"
@@ -232,9 +261,10 @@ def all_changes(results: Results) -> Table:
     """Every recording without and with labels, for every method and budget."""
     rows = [
         {
-            "corpus": one.corpus, "method": one.method.name, "minutes": one.minutes, "base": one.base.base,
-            "track": one.track, "group": one.group, "score": one.score, "before": one.before, "after": one.after,
-            "gain": one.gain, "seeds": one.seeds, "kind_before": one.kind_before, "kind_after": one.kind_after,
+            "corpus": one.corpus, "method": one.method.name, **_amount(results, one.corpus, one.minutes),
+            "base": one.base.base, "track": one.track, "group": one.group, "score": one.score,
+            "before": one.before, "after": one.after, "gain": one.gain, "seeds": one.seeds,
+            "kind_before": one.kind_before, "kind_after": one.kind_after,
         }
         for score in results.main
         for one in changes(results, score)
@@ -339,12 +369,13 @@ def numbers(value: Interval, name: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _compared(found: Iterable[Comparison]) -> list[Row]:
+def _compared(results: Results, found: Iterable[Comparison]) -> list[Row]:
     """Comparisons as rows of a CSV."""
     return [
         {
-            "corpus": one.corpus, "minutes": one.minutes, "score": one.score, "first": one.first.name,
-            "second": one.second.name, **numbers(one.difference, "difference"), "verdict": one.verdict,
+            "corpus": one.corpus, **_amount(results, one.corpus, one.minutes), "score": one.score,
+            "first": one.first.name, "second": one.second.name, **numbers(one.difference, "difference"),
+            "verdict": one.verdict,
         }
         for one in found
         if one.difference.values

@@ -36,8 +36,10 @@ ABOUT_STEMS = (
 
 
 def main_budget(results: Results, corpus: str) -> float | None:
-    """The budget that sentences are about: the one nearest to a minute and a half."""
+    """The budget that sentences are about: the one nearest to a minute and a half, or the middle one of other units."""
     budgets = results.budgets_of(corpus)
+    if budgets and results.unit_of(corpus) != "minutes":
+        return budgets[len(budgets) // 2]
     return min(budgets, key=lambda m: abs(math.log(m / USUAL_BUDGET)), default=None)
 
 
@@ -81,7 +83,7 @@ def _finding(results: Results, corpus: str) -> str:
         return f"{corpus}: no run with {labels} has scores yet."
     values = {score: mean(results, corpus, method, minutes, score) for score in results.main}
     sentences = [
-        f"{corpus}: with {minutes:g} minute{'s' if minutes != 1 else ''} of {labels}, {method.name} reaches "
+        f"{corpus}: with {results.amount_text(corpus, minutes)}, {method.name} reaches "
         + _listed([_value(score, value) for score, value in values.items() if value.values])
     ]
     for score in (score for score in results.main if values[score].values):
@@ -251,7 +253,7 @@ def missing(results: Results) -> list[str]:
     """What is missing or not comparable: failed runs, recordings without scores, studies and code that differ."""
     runs = [*results.runs, *results.failed]
     sentences = [
-        f"Run {run.id} ({run.label}, {run.minutes:g} minutes, {run.corpus}, seed {run.seed}) has no scores: "
+        f"Run {run.id} ({run.label}, {run.budget.text or 'no labels'}, {run.corpus}, seed {run.seed}) has no scores: "
         f"{run.error or 'every recording failed'}."
         for run in results.failed
     ]
@@ -274,19 +276,24 @@ def missing(results: Results) -> list[str]:
         )
     trained = [method for method in results.methods if not method.is_pretrained]
     for corpus in results.corpora:
-        for m in results.budgets:
+        unit = results.unit_of(corpus)
+        alike = [name for name in results.corpora if results.unit_of(name) == unit]
+        amounts = sorted({m for name in alike for m in results.budgets_of(name)})
+        for m in results.budgets if results.unit_of() == unit else amounts:
             lacking = [method.name for method in trained if (corpus, method, m) not in results.table]
             if lacking:
                 what = "no strategy" if len(lacking) == len(trained) else f"not {', '.join(lacking)}"
                 sentences.append(
-                    f"{corpus} has {what} with {m:g} minutes: left out, too little is annotated, or not run yet."
+                    f"{corpus} has {what} with {results.short_text(corpus, m)}: left out, too little is annotated, or "
+                    "not run yet."
                 )
     for corpus in results.corpora:
         seeds = {m: results.seeds_of(corpus, m) for m in results.budgets_of(corpus)}
         most = max(map(len, seeds.values()), default=0)
         sentences += [
-            f"{corpus} with {m:g} minutes has {len(of)} of {most} seeds: it is scored on other recordings than its "
-            "neighbours on the curve (hollow points), and may lie above or below them for that alone."
+            f"{corpus} with {results.short_text(corpus, m)} has {len(of)} of {most} seeds: it is scored on other "
+            "recordings than its neighbours on the curve (hollow points), and may lie above or below them for that "
+            "alone."
             for m, of in seeds.items()
             if len(of) < most
         ]
