@@ -117,17 +117,30 @@ def test_hints_are_passed_through(learnt: Patterns) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hints", "message"),
+    ("hints", "met", "named"),
     [
-        (Beats([999.0]), "after the end"),
-        (Beats([2.0], [5]), "no metre has so many beats"),
-        (Beats([2.0, 2.25], [1, 3]), "too short for the 2 beats between them"),
+        (Beats([2.0, 999.0]), Beats([2.0]), "hint 2 at 999.000 s"),
+        (Beats([2.0, 4.0], [5, 3]), Beats([2.0, 4.0], [0, 3]), "hint 1 at 2.000 s, beat 5"),
+        (Beats([2.0, 2.25], [1, 3]), Beats([2.0, 2.25], [1, 0]), "hint 2 at 2.250 s, beat 3"),
     ],
 )
-def test_hints_that_cannot_be(learnt: Patterns, hints: Beats, message: str) -> None:
+def test_hints_that_cannot_be(
+    learnt: Patterns, hints: Beats, met: Beats, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
     sound, _ = played(0.5, bars=5)
-    with pytest.raises(InputError, match=message):
-        tracker_of(learnt, name="mine").track(sound, RATE, hints=hints)
+    tracker = tracker_of(learnt, name="mine")
+    found = tracker.track(sound, RATE, hints=hints)
+    (message,) = caplog.messages
+    assert named in message
+    assert found == tracker.track(sound, RATE, hints=met)
+
+
+def test_hints_move_to_onsets_near_them(learnt: Patterns) -> None:
+    sound, right = played(0.5, bars=5)
+    onset_s = float(right.times_s[8]) + 0.25  # the middle of a beat, where a stroke sounds
+    found = tracker_of(learnt, name="mine").track(sound, RATE, hints=Beats([onset_s + 0.015]))
+    nearest = float(np.abs(found.times_s - onset_s).min())
+    assert nearest < 0.012
 
 
 def test_metres_that_the_patterns_have_are_chosen(tmp_path: Path, lesson: Span) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ AudioLike = str | Path | audio.AudioExcerpt | npt.ArrayLike
 Spans = Mapping[str, list[tuple[float, float]]]
 Progress = Callable[[int, int], None]
 
+_log = logging.getLogger(__name__)
+
+DECODER_LOG = "levada.beat_tracking.decoder.decode"  # names hints by their times, here those in a part
 WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
 
@@ -158,7 +162,9 @@ class BeatTracker(LoadedModel):
         rate : int, optional
             Sampling rate of the samples, in Hz.
         hints : Beats, optional
-            Beats that are certain: the result passes through them. Those outside `start_s` to `end_s` do not count.
+            Beats that are certain: the result passes through them, each at its time, or at a clear peak of the
+            activation within 25 ms. Those that cannot be met are left out, as few as possible, and warned of; so are
+            those outside `start_s` to `end_s`.
         tempo_bpm : float, or tuple of two floats, optional
             The slowest and the fastest tempo that is looked for; one number means from 8 % below to 8 % above it.
             Hints may ask for others.
@@ -177,8 +183,8 @@ class BeatTracker(LoadedModel):
         Raises
         ------
         InputError
-            If the file cannot be read, samples have no rate, hints cannot be followed, the tempo, a metre or a time
-            is out of range, or the tracker cannot be restricted to tempi or metres.
+            If the file cannot be read, samples have no rate, the tempo, a metre or a time is out of range, or the
+            tracker cannot be restricted to tempi or metres.
         """
         tracker = self.restrict(tempo_bpm=tempo_bpm, metres=metres).backend
         if start_s is None and end_s is None:
@@ -356,8 +362,16 @@ def _track_excerpt(
         samples, known_rate = audio.samples_of(source, rate)
         start, end = audio.check_excerpt(start_s, end_s, duration_s=samples.shape[1] / known_rate)
         part = samples[:, round(start * known_rate) : max(round(end * known_rate), round(start * known_rate) + 1)]
-    inside = None if hints is None else hints.between(start, end).shift(-start)
-    return tracker.track(part, rate, hints=inside, progress=progress).shift(start)
+    if hints is None:
+        return tracker.track(part, rate, progress=progress).shift(start)
+    inside = hints.between(start, end)
+    if outside := len(hints) - len(inside):
+        _log.warning("hints outside %.3f to %.3f s are left out: %d of %d", start, end, outside, len(hints))
+    with collected_warnings() as warned:
+        beats = tracker.track(part, rate, hints=inside.shift(-start), progress=progress)
+    from_there = {DECODER_LOG: f"in the part from {start:.3f} s on: "} if start > 0 else {}
+    log_again((name, level, f"{from_there.get(name, '')}{message}") for name, level, message in warned)
+    return beats.shift(start)
 
 
 def _track_part(tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None) -> Beats:

@@ -39,7 +39,9 @@ def track(
     ] = None,
     model: Model = "base",
     clicks: Annotated[Path | None, typer.Option(help="Write the recording with clicks on the beats here.")] = None,
-    hints: Annotated[Path | None, typer.Option(help="A file of beats that the result must contain.")] = None,
+    hints: Annotated[
+        Path | None, typer.Option(help="A file of beats that are certain: the result passes within 25 ms of them.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
     bpm: Bpm = None,
     metre: Metre = None,

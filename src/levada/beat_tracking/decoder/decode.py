@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.decoder.hints import hint_windows, widen_tempo_range
-from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, sub_frame
+from levada.beat_tracking.decoder.hints import hint_windows, named, possible_hints, widen_tempo_range
+from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, snap_to_peaks, sub_frame
 from levada.beat_tracking.decoder.recursion import Algebra, Forward, Impl, backward, best_product, sum_product
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
-from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["decode_beats", "decode_model", "model_posteriors", "posteriors"]
+__all__ = ["HINT_TOLERANCE_S", "decode_beats", "decode_model", "model_posteriors", "posteriors"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Build = Callable[[DecoderSettings, Windows | None], BarPointer]
 
+HINT_TOLERANCE_S = 0.025
+"""How far a beat may lie from its hint where the activation has a clear peak."""
 CONFIDENCE_S = 0.03  # a beat is right within so much
+MISSED, MISPLACED = -1e7, -0.6e7  # scores of hints that are not met, far below those of any recording
+
+_log = logging.getLogger(__name__)
 
 
 def decode_beats(
@@ -31,6 +37,7 @@ def decode_beats(
     fps: float | Fraction = 100,
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
+    hint_tolerance_s: float = HINT_TOLERANCE_S,
     impl: Impl = "auto",
 ) -> Beats:
     """Find the most probable beats and their positions in the bar.
@@ -54,8 +61,11 @@ def decode_beats(
         Priors of tempo and metre.
     hints : Beats, optional
         Beats that are certain, any number of them. Within 30 ms of each the path has one beat, at
-        its position in the bar if that is known, and the result has it at exactly the hint's time. The tempo
-        range is widened where two hints ask for it.
+        its position in the bar if that is known, and the result has it at the hint's time, or at a clear peak of the
+        activation near it. The tempo range is widened where two hints ask for it. Where no beats pass through all
+        hints, as few of them as possible, or of their positions, are left out, and a warning names each.
+    hint_tolerance_s : float
+        How far the beat of a hint may move to such a peak, in seconds; 0 keeps the times of hints exactly.
     impl : {"auto", "numpy", "numba"}
         Implementation of the recursion; the beats are the same.
 
@@ -69,7 +79,7 @@ def decode_beats(
     Raises
     ------
     InputError
-        If the activations are not probabilities in two columns, or no beats pass through all hints.
+        If the activations are not probabilities in two columns.
     MissingExtra
         If numba is asked for by name and is not installed.
 
@@ -80,7 +90,9 @@ def decode_beats(
     audio", ISMIR 2006.
     """
     build, frames, rate = _from_activations(activations, fps)
-    return decode_model(build, frames=frames, fps=rate, settings=settings, hints=hints, impl=impl)
+    return decode_model(
+        build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
+    )
 
 
 def posteriors(
@@ -121,6 +133,7 @@ def decode_model(
     fps: float,
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
+    hint_tolerance_s: float = HINT_TOLERANCE_S,
     impl: Impl = "auto",
 ) -> Beats:
     """Find the most probable beats under any bar-pointer model, as `decode_beats` does.
@@ -134,6 +147,8 @@ def decode_model(
         How many frames the recording has.
     fps, settings, hints, impl
         As in `decode_beats`.
+    hint_tolerance_s : float
+        As in `decode_beats`; a model with a likelihood of its own keeps the times of hints exactly.
 
     Returns
     -------
@@ -153,7 +168,9 @@ def decode_model(
     path = _best_path(model, best)
     if path is None:
         assert hints is not None  # without hints every recording has a path
-        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
+        model, hints = _with_met_hints(build, model, hints, best, settings=settings)
+        path = _best_path(model, best)
+        assert path is not None  # that which meets the most hints
     starts, tempi, positions = path
     at = _loudest(model, model.regions[tempi], starts)
     hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
@@ -167,7 +184,13 @@ def decode_model(
     assert probability is not None  # there is a path
     confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
     if hints is not None:
-        times[hinted >= 0] = hints.times_s[hinted[hinted >= 0]]
+        exact = hints.times_s[hinted[hinted >= 0]]
+        tolerance_s = 0.0 if model.likelihood is not None else hint_tolerance_s
+        free = times.copy()
+        times[hinted >= 0] = snap_to_peaks(exact, model.activation, fps=fps, tolerance_s=tolerance_s)
+        if not (np.diff(times) > 0).all():
+            times = free
+            times[hinted >= 0] = exact
         confidence[hinted >= 0] = 1.0
     return Beats(times, model.places[positions], confidence)
 
@@ -203,7 +226,9 @@ def model_posteriors(
     result = _posteriors(model)
     if result is None:
         assert hints is not None
-        raise _impossible(hints, fps=fps, frames=frames, settings=settings)
+        model, _ = _with_met_hints(build, model, hints, best_product("numpy", work=0), settings=settings)
+        result = _posteriors(model)
+        assert result is not None
     return result
 
 
@@ -224,9 +249,43 @@ def _prepared(
     settings = settings or DecoderSettings()
     if hints is None or not len(hints):
         return build(settings, None), settings, None
-    settings = widen_tempo_range(settings, hints)
-    windows = hint_windows(hints, frames=frames, fps=fps, settings=settings)
-    return build(settings, windows), settings, hints
+    possible, messages = possible_hints(hints, frames=frames, fps=fps, settings=settings)
+    for message in messages.values():
+        _log.warning("%s", message)
+    if not len(possible):
+        return build(settings, None), settings, None
+    settings = widen_tempo_range(settings, possible)
+    windows = hint_windows(possible, frames=frames, fps=fps, settings=settings)
+    return build(settings, windows), settings, possible
+
+
+def _with_met_hints(
+    build: Build, model: BarPointer, hints: Beats, best: Algebra, *, settings: DecoderSettings
+) -> tuple[BarPointer, Beats | None]:
+    """Leave out as few hints, or positions of hints, as needed for a path through all others; build its model."""
+    assert model.windows is not None
+    path = _best_path(replace(model, windows=replace(model.windows, missed=MISSED, misplaced=MISPLACED)), best)
+    assert path is not None  # any path is possible
+    starts, _, positions = path
+    window = model.windows.at(starts)
+    places = dict(zip(window.tolist(), model.places[positions].tolist(), strict=True))
+    why = (
+        f"no beats at {settings.min_tempo_bpm:.0f} to {settings.max_tempo_bpm:.0f} bpm in metres "
+        f"{', '.join(map(str, settings.metres))} pass through all hints"
+    )
+    kept, numbers = list[int](), hints.positions.copy()
+    for i in range(len(hints)):
+        if i not in places:
+            _log.warning("%s is left out: %s", named(hints, i), why)
+            continue
+        kept.append(i)
+        if numbers[i] and numbers[i] != places[i]:
+            _log.warning("the position of %s, beat %d of its bar, is left out: %s", named(hints, i), numbers[i], why)
+            numbers[i] = 0
+    if not kept:
+        return build(settings, None), None
+    met = Beats(hints.times_s[kept], numbers[kept])
+    return build(settings, hint_windows(met, frames=model.frames, fps=model.fps, settings=settings)), met
 
 
 def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:
@@ -292,24 +351,3 @@ def _nearby(probability: Floats, frames: Ints, *, reach: int) -> Floats:
     last = len(probability)
     total: Floats = running[(frames + reach + 1).clip(max=last)] - running[(frames - reach).clip(0)]
     return total.clip(0, 1)
-
-
-def _impossible(hints: Beats, *, fps: float, frames: int, settings: DecoderSettings) -> InputError:
-    """Return an error that names the first hint that does not fit those before it."""
-    possible, impossible = 0, len(hints)
-    while impossible - possible > 1:
-        n = (possible + impossible) // 2
-        some = Beats(hints.times_s[:n], hints.positions[:n])
-        stop = min(frames, round(float(some.times_s[-1]) * fps) + 2)
-        windows = hint_windows(some, frames=stop, fps=fps, settings=settings)
-        model = bar_pointer(np.full((stop, 2), 0.5), fps=fps, settings=settings, windows=windows)
-        fits = _best_path(model, best_product("numpy", work=0)) is not None
-        possible, impossible = (n, impossible) if fits else (possible, n)
-    i = impossible - 1
-    before = "" if i == 0 else f" after hint {i} at {hints.times_s[i - 1]:.3f} s"
-    tempi = f"{settings.min_tempo_bpm:.0f} to {settings.max_tempo_bpm:.0f} bpm"
-    metres = ", ".join(map(str, settings.metres))
-    return InputError(
-        f"hint {i + 1} at {hints.times_s[i]:.3f} s does not fit{before}: no beats at {tempi} "
-        f"in metres {metres} pass through all hints up to it"
-    )

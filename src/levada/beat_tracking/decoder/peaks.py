@@ -11,12 +11,22 @@ from levada.beat_tracking.continuity import with_counted_positions
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["Activations", "checked_activations", "checked_fps", "pick_peaks", "probabilities", "sub_frame"]
+__all__ = [
+    "Activations",
+    "checked_activations",
+    "checked_fps",
+    "pick_peaks",
+    "probabilities",
+    "snap_to_peaks",
+    "sub_frame",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Activations = npt.NDArray[np.floating]
 
+CLEAR = 0.2  # a peak as high as this is clear, if the activation falls to half of it within
+VALLEY_S = 0.06
 SNAP_S = 0.07  # a downbeat belongs to the nearest beat within the tolerance of the F-measure
 
 
@@ -102,6 +112,41 @@ def sub_frame(heights: Floats, frames: Ints) -> Floats:
     offset = np.divide(right - left, 2 * curvature, out=np.zeros(len(frames)), where=top)
     moved: Floats = frames + offset
     return moved
+
+
+def snap_to_peaks(times_s: Floats, activation: Floats, *, fps: float, tolerance_s: float) -> Floats:
+    """Move times to the highest clear peak of an activation near them; those without one stay.
+
+    Parameters
+    ----------
+    times_s : float64 [shape=(n,)]
+    activation : float64 [shape=(frames,)]
+        Between 0 and 1. A peak is clear that is at least 0.2 high, and twice as high as the lowest frame within 60 ms.
+    fps : float
+        Frames per second.
+    tolerance_s : float
+        How far a time may move, in seconds.
+
+    Returns
+    -------
+    float64 [shape=(n,)]
+    """
+    if len(activation) < 3 or not len(times_s) or not tolerance_s > 0:
+        return times_s
+    centre = np.rint(times_s * fps).astype(np.int64)
+    reach = int(np.ceil(tolerance_s * fps))
+    near = (centre[:, None] + np.arange(-reach, reach + 1)).clip(0, len(activation) - 1)
+    inside = np.abs(near / fps - times_s[:, None]) <= tolerance_s + 1e-9
+    rows = np.arange(len(near))
+    peaks = near[rows, np.where(inside, activation[near], -1.0).argmax(axis=1)]
+    valley = max(1, round(VALLEY_S * fps))
+    around = activation[(peaks[:, None] + np.arange(-valley, valley + 1)).clip(0, len(activation) - 1)]
+    height, inner = activation[peaks], peaks.clip(1, len(activation) - 2)
+    is_peak = (inner == peaks) & (height >= activation[inner - 1]) & (height >= activation[inner + 1])
+    clear = is_peak & inside.any(axis=1) & (height >= CLEAR) & (height >= 2 * around.min(axis=1))
+    moved = sub_frame(activation, peaks) / fps
+    result: Floats = np.where(clear & (np.abs(moved - times_s) <= tolerance_s), moved, times_s)
+    return result if (np.diff(result) > 0).all() else times_s
 
 
 def checked_activations(activations: npt.ArrayLike) -> Floats:

@@ -54,6 +54,8 @@ class Windows:
     first: Ints  # [shape=(hints,)] first frame of each
     last: Ints  # [shape=(hints,)] last frame of each, included
     positions: Ints  # [shape=(hints,)] place in the bar that the beat must have, 0 for any
+    missed: float = NEVER  # score of a window in which no beat starts
+    misplaced: float = NEVER  # score of a beat with another place in the bar
 
     def at(self, frames: Ints) -> Ints:
         """Index of the window each frame lies in, -1 for none."""
@@ -125,7 +127,7 @@ class BarPointer:
         if self.likelihood is not None:
             scores = self.likelihood(starts)
             if self.windows is not None:
-                scores.swapaxes(1, 2)[self._missed(self.windows, starts)] = NEVER
+                scores += self._missed(self.windows, starts)[:, None]
             return scores
         start = starts + self.longest  # the running sums begin one longest beat before the recording
         region_end = start + self.regions[:, None]
@@ -133,16 +135,17 @@ class BarPointer:
         beat, downbeat, silence = self.sums
         rest = silence[end] - silence[region_end]
         if self.windows is not None:
-            rest[self._missed(self.windows, starts)] = NEVER
+            rest = rest + self._missed(self.windows, starts)
         both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
         return np.take(np.stack(both, axis=1), self.downbeat, axis=1)
 
-    def _missed(self, windows: Windows, starts: Ints) -> npt.NDArray[np.bool_]:
-        """Whether beats that start at frames (K, n) pass over a window without starting in it."""
+    def _missed(self, windows: Windows, starts: Ints) -> Floats:
+        """Score beats that start at frames (K, n) for the windows that they pass over without starting in them."""
         opened = np.searchsorted(windows.first, starts, side="right")
         closed = np.searchsorted(windows.last, starts + self.lengths[:, None], side="left")
-        missed: npt.NDArray[np.bool_] = closed > opened
-        return missed
+        missed = (closed - opened).clip(0)
+        scores: Floats = np.where(missed > 0, windows.missed * np.maximum(missed, 1), 0.0)
+        return scores
 
     def allowed(self, starts: Ints) -> Floats:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
@@ -150,7 +153,7 @@ class BarPointer:
         if self.windows is not None:
             window = self.windows.at(starts)
             wanted = np.where(window >= 0, self.windows.positions[window], 0)
-            scores[(wanted > 0) & (self.places[:, None] != wanted)] = NEVER
+            scores[(wanted > 0) & (self.places[:, None] != wanted)] = self.windows.misplaced
         return scores
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.augmentation import fix_length
 from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
-from levada.beat_tracking.decoder.peaks import sub_frame
+from levada.beat_tracking.decoder.decode import HINT_TOLERANCE_S
+from levada.beat_tracking.decoder.peaks import snap_to_peaks, sub_frame
 from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.decoder.state_space import (
     BarPointer,
@@ -128,6 +129,8 @@ class PatternTracker:
         times_s = beats.times_s
         if observations.activations is not None:
             times_s = _at_peaks(times_s, observations.activations[:, 0], hints)
+        elif hints is not None and len(hints):
+            times_s = _hints_at_peaks(times_s, times_s, spectral_flux.activations(observations.bands)[:, 0], hints)
         return Beats(times_s, positions, beats.confidence)
 
     def posteriors(self, observations: Observations, *, hints: Beats | None = None) -> Floats:
@@ -203,7 +206,7 @@ class _Sum:
 
 
 def _at_peaks(times_s: Floats, activation: Floats32, hints: Beats | None) -> Floats:
-    """Move beats to the peaks of an activation near them; hints stay."""
+    """Move beats to the peaks of an activation near them, those of hints to clear ones alone."""
     frames = np.rint(times_s * float(GRID.fps)).astype(np.int64)
     if len(activation) < 3:
         return times_s
@@ -218,8 +221,15 @@ def _at_peaks(times_s: Floats, activation: Floats32, hints: Beats | None) -> Flo
         times_s,
     )
     if hints is not None and len(hints):
-        hinted = np.abs(times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) < 1e-9
-        moved = np.where(hinted, times_s, moved)
+        return _hints_at_peaks(times_s, moved, activation, hints)
+    return moved if (np.diff(moved) > 0).all() else times_s
+
+
+def _hints_at_peaks(times_s: Floats, moved: Floats, activation: Floats32, hints: Beats) -> Floats:
+    """Return moved beats, but those at hints only if they move to clear peaks within the tolerance of hints."""
+    hinted = np.abs(times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) < 1e-9
+    at_peaks = snap_to_peaks(times_s, activation.astype(np.float64), fps=float(GRID.fps), tolerance_s=HINT_TOLERANCE_S)
+    moved = np.where(hinted, at_peaks, moved)
     return moved if (np.diff(moved) > 0).all() else times_s
 
 
