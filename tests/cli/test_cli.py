@@ -23,6 +23,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import FORMATS, read_beats, write_beats
+from levada.learning.training_log import read_log
 from levada.models.cards import cards
 from levada.synth.traditions import format_tradition, list_traditions, read_tradition
 
@@ -39,6 +40,7 @@ OPTIONS = {
         "--beats",
         "--labels",
         "--log-to",
+        "--plot",
         "--strategy",
         "--model",
         "--seed",
@@ -331,6 +333,29 @@ class TestAdapt:
         logged = {line.split(",")[1] for line in (logs / "scalars.csv").read_text().splitlines()[1:]}
         assert {"loss", "beat_loss", "downbeat_loss", "learning_rate", "half-2/validation_loss"} <= logged
         assert list(logs.rglob("*.png"))
+
+    def test_is_plotted(self, levada, rendered, tiny_model, tmp_path):
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed (levada[plot])")
+        given = ("adapt", rendered, "-m", tiny_model, "--steps", 3, "--learning-rate", 0.01, "--layers", "head")
+        code, _, _ = levada(*given, "-o", tmp_path / "mine", "--plot", tmp_path / "training.png")
+        assert code == 0
+        assert (tmp_path / "training.png").read_bytes()[:4] == b"\x89PNG"
+        assert [row["step"] for row in read_log(tmp_path / "mine" / "log.csv")] == [1, 2, 3]
+        assert max(row["learning_rate"] for row in read_log(tmp_path / "mine" / "log.csv")) == 0.01
+
+    @pytest.mark.parametrize("strategy", ["decoder", "bayes"])
+    @pytest.mark.parametrize(
+        "option", [("--steps", 5), ("--learning-rate", 0.01), ("--layers", "head"), ("--plot", "training.png")]
+    )
+    def test_options_of_training_are_refused_where_nothing_is_trained(
+        self, levada, rendered, tiny_model, tmp_path, monkeypatch, strategy, option
+    ):
+        monkeypatch.chdir(tmp_path)
+        given = ("adapt", rendered, "-m", tiny_model, "-o", tmp_path / "mine", "--strategy", strategy)
+        code, _, err = levada(*given, *option)
+        assert code == 2
+        assert f"{strategy} trains no network" in err
+        assert not list(tmp_path.glob("mine*"))
 
     @pytest.mark.usefixtures("one_process")
     def test_in_json_is_one_object(self, levada, rendered, tiny_model, tmp_path):

@@ -250,7 +250,9 @@ def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
     _log.info("%s", choice.line())
     card = adapted_card(spans, origin=f"Rhythmic patterns beside a network, {choice.name}", base=network.card)
-    return Fusion(patterns, network, weight, _with_scores(card, choice), _facts(choice))
+    keys = ("alpha", "held_out_losses") if "fine-tuned" in choice.name else ()
+    interpolation = {key: network.training[key] for key in keys if key in network.training}
+    return Fusion(patterns, network, weight, _with_scores(card, choice), interpolation | _facts(choice))
 
 
 def _with_scores(card: Card, choice: Choice) -> Card:

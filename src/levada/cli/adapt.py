@@ -39,6 +39,8 @@ class Strategy(StrEnum):
 
 LABELS = {"auto": "beats", "decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
 """Strategies that exist for one kind of labels."""
+WITHOUT_TRAINING = ("decoder", "bayes", "nmf", "nmf-conv")
+"""Strategies that train no network."""
 
 
 def adapt(
@@ -72,6 +74,10 @@ def adapt(
         list[str] | None,
         typer.Option(help="Train only layers whose names begin so (head, blocks.9); can be repeated."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw losses, learning rate and the chosen alpha of the training here (.png, .svg, .pdf)."),
+    ] = None,
     log_to: LogTo = None,
     seed: Seed = 0,
     force: Force = False,
@@ -79,6 +85,8 @@ def adapt(
 ) -> None:
     """Adapt a tracker to minutes of beats, or a separator to minutes of stems, and score it before and after."""
     outputs.check_outputs(out, force=force, folders=True)
+    if plot is not None:
+        _check_plot(plot, strategy.value, force=force)
     kind = LABELS.get(strategy.value, labels)
     if labels is not None and kind != labels:
         raise InputError(f"strategy {strategy.value} is for {kind}, not for {labels.value}")
@@ -128,6 +136,7 @@ def adapt(
             )  # fmt: skip
         use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
         terminal.info(f"{out}: saved after {time.monotonic() - started:.0f} s; use it with: {use}")
+        _after_training(out, plot, [name for name, value in options.items() if value and name != "prior"], force=force)
         if test:
             compared = _separators if stems else _trackers
             models, name = compared(model, base, out, adapted, strategy.value, spans)
@@ -146,6 +155,32 @@ def adapt(
         terminal.print_json({**facts, "evaluation": scores})
     if evaluation is not None:
         evaluate.show(evaluation, tables=not as_json)
+
+
+def _check_plot(plot: Path, strategy: str, *, force: bool) -> None:
+    """Refuse a figure that could not be drawn after the training."""
+    from levada.learning.figures import matplotlib_context
+
+    if strategy in WITHOUT_TRAINING:
+        raise InputError(f"{strategy} trains no network, so that --plot has nothing to draw", path=plot)
+    outputs.check_plot(plot)
+    outputs.check_outputs(plot, force=force)
+    matplotlib_context({})  # missing is said now, not after the training
+
+
+def _after_training(out: Path, plot: Path | None, given: Sequence[str], *, force: bool) -> None:
+    """Draw the training; without one, which `auto` may decide on, report the options that had no effect."""
+    from levada.learning.figures import plot_training
+    from levada.learning.training_log import log_files
+
+    if log_files(out):
+        if plot is not None:
+            plot_training(plot, out, force=force)
+            terminal.info(f"{plot}: the training")
+        return
+    without = [f"--{name.replace('_', '-')}" for name in given] + ["--plot"] * (plot is not None)
+    if without:
+        terminal.info(f"no network was trained: {', '.join(without)} had no effect")
 
 
 def _one_recording(
