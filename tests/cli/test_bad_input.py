@@ -107,8 +107,15 @@ class TestFolders:
         assert "is a file: give with -o" in refused("track", tmp_path, "-o", song)
 
     def test_what_is_for_one_recording_is_refused_for_a_folder(self, refused, tmp_path):
-        said = refused("track", tmp_path, "-o", tmp_path / "out", "--clicks", tmp_path / "clicks.wav")
-        assert "--clicks, --hints and --plot are for one recording" in said
+        for option in ("--hints", "--plot"):
+            said = refused("track", tmp_path, "-o", tmp_path / "out", option, tmp_path / "x.png")
+            assert "--hints and --plot are for one recording" in said
+
+    def test_click_tracks_among_the_recordings_or_in_a_file(self, refused, song, tmp_path):
+        for place in (tmp_path, tmp_path / "clicks", song):
+            said = refused("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--clicks", place)
+            assert f"{place}: " in said
+        assert not (tmp_path / "clicks").exists()
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -236,12 +236,14 @@ class TestBeats:
         assert clicked_rate == rate
         assert clicked.shape == samples.shape
         assert 0.3 < np.abs(clicked).max() <= 1
-        level = np.abs(samples).max() / 0.49
-        only = clicked - samples / level
+        free = slice(round((found.times_s[1] + 0.06) * rate), round(found.times_s[2] * rate) - 1)  # of clicks
+        level = (clicked[0, free] @ samples[0, free]) / (samples[0, free] @ samples[0, free])
+        only = clicked / level - samples
+        loudness = np.sqrt((samples**2).mean())
         for at in found.times_s[1:-1]:
             start = round(at * rate)
-            assert np.abs(only[0, start : start + 100]).max() > 0.15  # a click begins here,
-            assert np.abs(only[0, start - 100 : start - 1]).max() < 0.02  # and not before
+            assert 0.5 < np.abs(only[0, start : start + 100]).max() / loudness < 10  # a click begins here,
+            assert np.abs(only[0, start - 100 : start - 1]).max() < 0.1 * loudness  # and not before
         assert files[2].read_bytes().startswith(b"\x89PNG")
 
     def test_in_json_carry_confidences(self, levada, song):
@@ -294,6 +296,20 @@ class TestBeats:
         found = load_tracker("flux").track(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
         assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
+
+    def test_of_a_folder_have_click_tracks(self, levada, rendered, tmp_path):
+        command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
+        for place in (tmp_path / "clicks", tmp_path / "out"):
+            assert levada(*command, "--clicks", place)[0] == 0
+            assert sorted(path.name for path in place.glob("*.wav")) == [f"{name}-clicks.wav" for name in "abc"]
+            clicked, rate = audio.read(place / "b-clicks.wav")
+            samples, _ = audio.read(rendered / "b.wav")
+            expected = audio.add_clicks(samples, read_beats(tmp_path / "out" / "b.beats"), rate=rate)
+            np.testing.assert_allclose(clicked, expected, atol=1e-6)
+        before = (place / "a-clicks.wav").stat().st_mtime_ns
+        assert "3 existed already" in levada(*command, "--clicks", place)[2]
+        assert (place / "a-clicks.wav").stat().st_mtime_ns == before
+        assert levada("track", rendered, "-m", "flux", "--bpm", 100, "-o", tmp_path / "out2", "--clicks", place)[0] == 2
 
     @pytest.mark.slow
     def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):

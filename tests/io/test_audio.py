@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 
@@ -439,6 +440,61 @@ def test_clicks_are_in_every_channel_of_a_mono_or_flat_recording() -> None:
     np.testing.assert_array_equal(silent[0], audio.clicks(beats, rate=44100, duration_s=1))
     np.testing.assert_array_equal(silent[0], silent[1])
     assert audio.add_clicks(np.zeros(44100), beats, rate=44100).shape == (44100,)
+
+
+def click_peaks(sound: npt.NDArray[np.float32], beats: Beats) -> npt.NDArray[np.float64]:
+    """The peak of each click, in units of the recording as it was given."""
+    mixed = audio.add_clicks(sound, beats, rate=44100)
+    quiet = slice(0, round(beats.times_s[0] * 44100) - 1)
+    scale = (mixed[quiet] @ sound[quiet]) / (sound[quiet] @ sound[quiet])
+    only = mixed / scale - sound
+    return np.array([np.abs(only[round(at * 44100) :][:2000]).max() for at in beats.times_s])
+
+
+def test_clicks_are_as_loud_as_the_music_around_them() -> None:
+    """Not as its peak, which clipping and a single knock change."""
+    rng = np.random.default_rng(0)
+    music = (0.05 * rng.standard_normal(44100 * 20)).astype(np.float32)
+    beats = Beats(np.arange(1.0, 19, 1.0), [1] * 18)
+    usual = click_peaks(music, beats)
+    np.testing.assert_allclose(usual, 0.05 * 4.5, rtol=0.15)
+    np.testing.assert_allclose(click_peaks(music * np.float32(1e-4), beats), usual * 1e-4, rtol=0.05)
+    knocked = music.copy()
+    knocked[441000:441400] += 0.9
+    np.testing.assert_allclose(click_peaks(knocked, beats), usual, rtol=0.1)
+    np.testing.assert_allclose(click_peaks(music + np.float32(0.3), beats), usual, rtol=0.05)  # an offset
+    clipped = np.clip(music * 100, -1, 1)
+    assert (click_peaks(clipped, beats) > 3.5).all()
+
+
+def test_clicks_follow_the_music_and_go_on_in_breaks() -> None:
+    rng = np.random.default_rng(0)
+    music = 0.2 * rng.standard_normal(44100 * 40)
+    music[: 44100 * 15] *= 0.1
+    music[44100 * 25 :] = 0
+    beats = Beats(np.arange(1.0, 39, 1.0))
+    peaks = click_peaks(music.astype(np.float32), beats)
+    np.testing.assert_allclose(peaks[3:11], 0.02 * 2.7, rtol=0.15)
+    np.testing.assert_allclose(peaks[18:21], 0.2 * 2.7, rtol=0.15)
+    assert (peaks[30:] > 0.02 * 2.3).all()
+    assert (peaks[30:] < 0.02 * 4).all()
+
+
+def test_clicks_of_sparse_strokes_are_not_lost_between_them() -> None:
+    rng = np.random.default_rng(0)
+    music = 1e-4 * rng.standard_normal(44100 * 20)
+    for at in range(20):
+        music[at * 44100 :][:4000] += 0.5 * rng.standard_normal(4000) * np.exp(-np.arange(4000) / 800)
+    assert (click_peaks(music.astype(np.float32), Beats(np.arange(1.5, 19, 1.0))) > 0.1).all()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 100, 4410, 20000])
+def test_clicks_of_hardly_any_samples(samples: int) -> None:
+    sound = noise(2, 44100)[:, :samples]
+    mixed = audio.add_clicks(sound, Beats([0.0, 0.3]), rate=44100)
+    assert mixed.shape == sound.shape
+    assert np.isfinite(mixed).all()
+    assert np.abs(mixed).max(initial=0) <= 1
 
 
 def test_the_hash_is_of_the_content(tmp_path: Path) -> None:

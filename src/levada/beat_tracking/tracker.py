@@ -20,7 +20,8 @@ from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
 from levada.io.beats import Beats
-from levada.io.formats import FORMATS, write_beats
+from levada.io.formats import FORMATS, read_beats, write_beats
+from levada.io.run_folder import RunFolder
 from levada.learning.model import LoadedModel
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
 
+KIND = "beats"
+"""Kind of the content of a folder of results."""
 DECODER_LOG = "levada.beat_tracking.decoder.decode"  # names hints by their times, here those in a part
 WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
@@ -395,6 +398,7 @@ def track_folder(
     processes: int | None = 1,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
+    clicks: str | Path | None = None,
     table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
@@ -418,6 +422,8 @@ def track_folder(
         Bytes go there, beats come back, and are written here.
     suffix : str
         Of the beat files: any format that can be written.
+    clicks : path-like, optional
+        A folder, which may be `out`: each recording with clicks on its beats is written there, ``NAME-clicks.wav``.
     table : path-like, optional
         Write a row for each recording here (.csv, .jsonl), also when interrupted.
     force : bool
@@ -459,9 +465,29 @@ def track_folder(
     config |= {} if metres is None else {"metres": sorted(metres)}
     config |= {} if start_s is None and end_s is None else {"part_s": [start_s, end_s]}
     about = {"model": tracker.name, "digest": tracker.identity}
-    return process_folder(
-        folder, out, process, kind="beats", config=config, about=about, suffix=suffix, table=table, force=force
+    if clicks is not None:
+        _check_click_folder(Path(clicks), Path(folder), Path(out))
+        with RunFolder.acquire(clicks, kind=KIND, config=config, about=about, shared=True, force=force):
+            pass  # an error is known before the work
+    report = process_folder(
+        folder, out, process, kind=KIND, config=config, about=about, suffix=suffix, table=table, force=force
     )
+    if clicks is None:
+        return report
+    files = {
+        Path(folder) / row["path"]: Path(out) / row["file"]
+        for row in report.rows
+        if row["status"] in ("kept", "written")
+    }
+
+    def click(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
+        yield from ((path, partial(_write_clicks, path, files[path])) for path in recordings if path in files)
+
+    clicked = process_folder(
+        folder, clicks, click, kind=KIND, config=config, about=about, suffix="-clicks.wav", variant="clicks",
+        force=force,
+    )  # fmt: skip
+    return replace(report, failed={**report.failed, **clicked.failed})
 
 
 def provenance(tracker: TrackerLike) -> dict[str, str]:
@@ -486,6 +512,20 @@ def _write(beats: Beats, recording: Path, tracker: TrackerLike, target: Path) ->
         "beats": len(beats),
         "confidence": None if sure is None or not len(beats) else round(float(np.mean(sure)), 4),
     }
+
+
+def _check_click_folder(clicks: Path, folder: Path, out: Path) -> None:
+    """Refuse a folder of click tracks among the recordings, where they would be tracked the next time."""
+    inside, beats = clicks.resolve(), out.resolve()
+    skipped = beats != folder.resolve() and inside.is_relative_to(beats)
+    if inside.is_relative_to(folder.resolve()) and not skipped:
+        raise InputError("lies among the recordings: give the folder of the beats or another one", path=clicks)
+
+
+def _write_clicks(recording: Path, beats: Path, target: Path) -> None:
+    """Write a recording with clicks on the beats of a file."""
+    samples, rate = audio.read(recording)
+    audio.write(target, audio.add_clicks(samples, read_beats(beats), rate=rate), rate=rate)
 
 
 def _processes_worth_starting(recordings: Sequence[Path]) -> int:

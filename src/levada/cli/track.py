@@ -38,7 +38,10 @@ def track(
         Path | None, typer.Option("--out", "-o", help="The file of beats: its suffix is its format; or a folder.")
     ] = None,
     model: Model = "base",
-    clicks: Annotated[Path | None, typer.Option(help="Write the recording with clicks on the beats here.")] = None,
+    clicks: Annotated[
+        Path | None,
+        typer.Option(help="Write the recording with clicks on the beats to this file; for a folder, to this folder."),
+    ] = None,
     hints: Annotated[
         Path | None, typer.Option(help="A file of beats that are certain: the result passes within 25 ms of them.")
     ] = None,
@@ -64,10 +67,12 @@ def track(
     if recording.is_dir():
         if out is None:
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
-        if clicks or hints or plot:
-            raise InputError("--clicks, --hints and --plot are for one recording")
+        if hints or plot:
+            raise InputError("--hints and --plot are for one recording")
         options = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
-        _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json, options)
+        _track_folder(
+            recording, model, out, suffix, table, processes, cluster, force, as_json, {**options, "clicks": clicks}
+        )
         return
     if cluster is not None or table is not None:
         raise InputError("--cluster and --table are for a folder of recordings", path=recording)
@@ -149,4 +154,6 @@ def _track_folder(
             folder, BeatTracker.from_pretrained(model), out=out, processes=processes, each=executor, suffix=suffix,
             table=table, force=force, progress=progress, **options,
         )  # fmt: skip
+    if options["clicks"] is not None:
+        terminal.info(f"{options['clicks']}: the recordings with clicks on their beats")
     outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)
