@@ -116,7 +116,7 @@ def test_every_command_does_what_it_says(levada, reader):
     tracked = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.beats")}
     assert tracked == {"old.beats", "tape/older.beats"}
     known, found = read_beats("first-bars.beats"), read_beats("song-model/song.beats")
-    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+    assert np.abs(found.times_s[None] - known.times_s[:, None]).min(axis=1).max() < 0.026
     whole, _ = audio.read("roda.wav")
     stems = {path.stem: audio.read(path)[0] for path in Path("stems").iterdir()}
     assert {"surdo", "tamborim"} <= stems.keys()

@@ -195,6 +195,14 @@ class TestTracker:
             assert found.positions[nearest] == position
         assert found.times_s[0] >= 3
 
+    def test_hints_of_a_part_that_are_not_met_are_named(self, caplog):
+        hints = Beats([1.0, 4.0, 4.5], [4, 9, 2])
+        found = BeatTracker(a_tracker()).track(clicking(), RATE, hints=hints, start_s=3, end_s=5)
+        outside, high = caplog.messages
+        assert "1 of 3" in outside
+        assert high.startswith("in the part from 3.000 s on: the position of hint 1 at 1.000 s, beat 9")
+        assert np.abs(found.times_s - 4.0).min() < 0.026
+
     @pytest.mark.parametrize(
         "options", [{"start_s": 4, "end_s": 2}, {"start_s": 2, "end_s": 2}, {"start_s": 6.0}, {"end_s": 7.5},
                     {"start_s": -1}, {"end_s": float("nan")}, {"end_s": 0}]
@@ -309,6 +317,28 @@ class TestFolder:
             with pytest.raises(InputError):
                 track_folder(archive, flux_tracker(), out=tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
+
+    def test_clicks_of_the_recordings_that_have_beats(self, archive, tmp_path):
+        (archive / "broken.wav").write_bytes(b"no audio")
+        out = tmp_path / "out"
+        report = track_folder(archive, flux_tracker(), out=out, clicks=out)
+        assert [path.name for path in report.failed] == ["broken.wav"]
+        clicked = ["a-clicks.wav", "b-clicks.wav", "tape/c-clicks.wav"]
+        assert names(out) == sorted([*clicked, "a.beats", "b.beats", "tape/c.beats"])
+        (out / "b-clicks.wav").unlink()
+        (out / "a-clicks.wav").write_bytes(b"edited")
+        again = track_folder(archive, flux_tracker(), out=out, clicks=out)
+        assert again.written == ()
+        assert (out / "b-clicks.wav").exists()
+        assert (out / "a-clicks.wav").read_bytes() == b"edited"
+
+    def test_clicks_among_the_recordings_are_refused(self, archive, tmp_path):
+        for place in (archive, archive / "tape", archive / "clicks"):
+            with pytest.raises(InputError, match="among the recordings"):
+                track_folder(archive, flux_tracker(), out=tmp_path / "out", clicks=place)
+        track_folder(archive, flux_tracker(), out=archive / "out", clicks=archive / "out" / "clicks")
+        again = track_folder(archive, flux_tracker(), out=archive / "out", clicks=archive / "out" / "clicks")
+        assert len(again.kept) == 3
 
     def test_all_anew_with_force(self, archive, tmp_path):
         out = tmp_path / "out"

@@ -269,7 +269,7 @@ class TestBeats:
         levada("track", song, "-m", "flux", "--hints", hints, "-o", tmp_path / "x.beats")
         found = read_beats(tmp_path / "x.beats")
         gaps = np.abs(found.times_s[None] - known.times_s[:, None])
-        assert gaps.min(axis=1).max() < 0.011
+        assert gaps.min(axis=1).max() < 0.026
         np.testing.assert_array_equal(found.positions[gaps.argmin(axis=1)], known.positions)
 
     def test_of_a_part_with_a_tempo_and_a_metre(self, levada, song, rendered, tmp_path):
@@ -423,7 +423,7 @@ class TestAdapt:
         assert json.loads(out)["beats"] == str(written)
         assert f"{written}: {len(read_beats(written))} beats of the whole recording, your labels among them" in err
         found = read_beats(written).times_s
-        assert np.abs(found[None] - known.times_s[:, None]).min(axis=1).max() < 0.011
+        assert np.abs(found[None] - known.times_s[:, None]).min(axis=1).max() < 0.026
         assert found[-1] > 10
         stretches = load(tmp_path / "mine").card.trained_on[audio.content_hash(rendered / "a.wav")]
         np.testing.assert_allclose(stretches, [(known.times_s[0], known.times_s[-1])])
