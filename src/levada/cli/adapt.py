@@ -134,6 +134,8 @@ def adapt(
                 spans, strategy=strategy.value, seed=seed, out=out, force=force, progress=_with_log(progress, log, out),
                 **options,
             )  # fmt: skip
+        if "chosen" in adapted.model.card.scores:  # what auto chose, and why
+            terminal.info(str(adapted.model.card.scores["chosen"]))
         use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
         terminal.info(f"{out}: saved after {time.monotonic() - started:.0f} s; use it with: {use}")
         _after_training(out, plot, [name for name, value in options.items() if value and name != "prior"], force=force)
