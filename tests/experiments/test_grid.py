@@ -155,6 +155,21 @@ class TestPlans:
             spans = sample_labels(split, task="beats", budget=Budget(2, "files"), selection=scheme, seed=0)
             assert len({span.track.id for span in spans}) == 2
 
+    def test_other_corpora_that_are_scored_too(self, clicks, tmp_path):
+        record(tmp_path / "other", "a", seed=9)
+        both = (opened(clicks), opened(tmp_path / "other", name="other", adapt=False))
+        sources = tuple(there.source for there in both)
+        of = Study("mine", sources, ("pretrained", "decoder"), minutes=(0.1,), also=("clicks", "other"))
+        plans = make_grid(of, both).plans
+        assert [(p.corpus, p.strategy, [a.corpus for a in p.also]) for p in plans] == [
+            ("clicks", "pretrained", []), ("clicks", "decoder", ["other"]), ("other", "pretrained", [])
+        ]  # fmt: skip
+        alone = make_grid(replace(of, also=()), both).plans
+        assert [plan.id for plan in alone if plan.strategy == "pretrained"] == [plans[0].id, plans[2].id]
+        assert "also" not in alone[1].config()
+        assert alone[1].id != plans[1].id
+        assert [track.id for track in split_corpus(sources[1], both[1].corpus, seed=0, test=0.5).test] == ["a"]
+
     def test_all_strategies_and_budgets_of_a_seed_are_scored_on_the_same(self, clicks):
         there = opened(clicks)
         first, again, other = (split_corpus(there.source, there.corpus, seed=seed, test=0.5) for seed in (0, 0, 3))
@@ -342,6 +357,8 @@ class TestWrong:
             ('strategies = ["scratch"]\nfiles = [0]\n', "files must hold numbers of recordings", 2),
             ('strategies = ["scratch"]\nfraction = [0.5, 1.5]\n', "fraction must hold", 2),
             ('strategies = ["scratch"]\nfraction = [nan]\n', "fraction must hold", 2),
+            (SCRATCH + 'also = ["click"]\n', "there is no corpus 'click' to score also; did you mean 'clicks'?", 3),
+            (SCRATCH + 'also = ["clicks"]\n', 'also compares scores .* name "pretrained"', 3),
             (SCRATCH + "files = [1]\n", "budgets in minutes and in files", 3),
             (SCRATCH + '[settings]\nstep = 3\n', "'step' is not a setting .* did you mean 'steps'?", 4),
             (SCRATCH + '[settings]\nseed = 3\n', "'seed' is not a setting", 4),

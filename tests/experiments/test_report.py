@@ -11,10 +11,12 @@ import pytest
 from levada.beat_tracking.metrics import SCORES
 from levada.errors import InputError
 from levada.experiments.report import PAGE, write_report
+from levada.experiments.report.axes import settings_table
 from levada.experiments.report.compare import comparisons, verdicts
 from levada.experiments.report.results import collect
 from levada.experiments.report.tables import Table, gained_and_lost, summary, write_latex, write_markdown
 from levada.experiments.report.text import findings, leading_method, missing, selection_text, verdict_text
+from levada.experiments.report.transfer import forgotten, matrix
 from levada.experiments.store import fingerprint, read_runs, write_run
 
 HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "kind", "detail", "duration_s", "cpu_s",
@@ -23,13 +25,14 @@ HEADINGS = ("track", "group", "model", "start_s", "end_s", *SCORES, "trim_s", "k
 
 def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat=0.6, corpus="drums",
           selection="random", tracks=8, spread=0.0, code="a", study="minutes", error="", failed=(),
-          kind="right", more=()):  # fmt: skip
+          kind="right", more=(), also=()):  # fmt: skip
     """Write a run of eight recordings whose scores are these, give or take."""
     bare = strategy == "pretrained"
     config = {
         "corpus": corpus, "strategy": strategy, "base": base, "minutes": 0.0 if bare else minutes,
         "selection": "" if bare else selection, "augmentation": "" if bare else "all", "layers": "" if bare else "all",
         "seed": seed, "code": code, "data": "d", **dict(more),
+        **({"also": [{"corpus": name, "data": "d"} for name in dict(also)]} if also else {}),
     }  # fmt: skip
     rng = np.random.default_rng(seed)
     lines = [",".join(HEADINGS)]
@@ -47,6 +50,9 @@ def a_run(out, strategy, base="base", *, minutes=1.5, seed=0, beat=0.9, downbeat
         "model": {}, "error": error,
     }  # fmt: skip
     files = {"run.json": json.dumps(record).encode(), "scores.csv": ("\n".join(lines) + "\n").encode()}
+    for name, score in dict(also).items():
+        of = [f"song{n},player{n},m,0,30,{','.join([str(score)] * len(SCORES))},5,right,,30,1,False," for n in range(8)]
+        files[f"also/{name}.csv"] = ("\n".join([",".join(HEADINGS), *of]) + "\n").encode()
     return write_run(out, files)
 
 
@@ -354,3 +360,56 @@ class TestBudgets:
         html = write_report(tmp_path / "study", out=tmp_path / "report").page.read_text(encoding="utf-8")
         assert "drums (files): scores by recordings with labels" in html
         assert "drums (minutes): scores by minutes of labels" in html
+
+
+class TestOtherCorpora:
+    def folder(self, folder):
+        for seed, corpus in ((seed, corpus) for seed in (0, 1) for corpus in ("drums", "choir", "pop")):
+            a_run(folder, "pretrained", beat=0.8, downbeat=0.5, seed=seed, corpus=corpus)
+            if corpus != "pop":
+                other = {"drums": "choir", "choir": "drums"}[corpus]
+                a_run(folder, "finetune", beat=0.95, seed=seed, corpus=corpus, also={other: 0.85, "pop": 0.6})
+        return folder
+
+    def test_what_was_forgotten(self, tmp_path):
+        rows = forgotten(collect(read_runs(self.folder(tmp_path)))).numbers
+        gaps = {(r["adapted to"], r["scored on"], r["score"]): round(float(r["change"]), 6) for r in rows}
+        assert gaps["drums", "pop", "beat_f"] == gaps["choir", "pop", "beat_f"] == -0.2
+        assert gaps["drums", "choir", "beat_f"] == 0.05
+        assert gaps["drums", "choir", "downbeat_f"] == 0.35
+        assert {(row["groups"], row["seeds"]) for row in rows} == {(8, 2)}
+
+    def test_the_matrix_has_corpora_that_are_scored_by_each_other(self, tmp_path):
+        rows = [row for row in matrix(collect(read_runs(self.folder(tmp_path)))).rows if row["score"] == "beat F"]
+        assert [row["adapted to"] for row in rows] == ["no adaptation", "choir", "drums"]
+        means = [[str(row[name]).split()[0] for name in ("choir", "drums")] for row in rows]
+        assert means == [["0.80", "0.80"], ["0.95", "0.85"], ["0.85", "0.95"]]
+        assert "pop" not in rows[0]
+
+    def test_without_others_there_is_neither(self, out):
+        results = collect(read_runs(out))
+        assert not forgotten(results).rows
+        assert not matrix(results).rows
+
+    @pytest.mark.slow
+    def test_the_page_shows_both(self, tmp_path):
+        html = write_report(self.folder(tmp_path / "study"), out=tmp_path / "report").page.read_text(encoding="utf-8")
+        assert "What was forgotten" in html
+        assert (tmp_path / "report" / "tables" / "matrix.csv").stat().st_size > 100
+
+
+class TestSettings:
+    def test_are_axes_all_else_equal(self, tmp_path):
+        for seed, rate, steps in ((s, rate, steps) for s in (0, 1) for rate in (0.01, 0.002) for steps in (50, 100)):
+            settings = {"learning_rate": rate, "steps": steps, "seed": seed}
+            beat = 0.6 + 0.1 * (rate == 0.01) + 0.2 * (steps == 100)
+            a_run(tmp_path, "scratch", "", beat=beat, seed=seed, more={"settings": settings})
+        rows = settings_table(collect(read_runs(tmp_path))).rows
+        assert [(row["setting"], row["value"]) for row in rows] == [
+            ("learning_rate", "0.002"), ("learning_rate", "0.01"), ("steps", "50"), ("steps", "100")
+        ]  # fmt: skip
+        assert [str(row["difference in beat F"]).split()[0] for row in rows] == ["–", "+0.10", "–", "+0.20"]
+        assert [str(row["beat F"]).split()[0] for row in rows] == ["0.70", "0.80", "0.65", "0.85"]
+
+    def test_one_value_is_no_axis(self, out):
+        assert not settings_table(collect(read_runs(out))).rows

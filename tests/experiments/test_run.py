@@ -15,7 +15,7 @@ from levada.experiments.corpora import OpenCorpus, data_digest
 from levada.experiments.grid import make_grid
 from levada.experiments.run import Job, failure, peak_mb, reset_peak, run
 from levada.experiments.spec import Source, Study
-from levada.experiments.store import write_run
+from levada.experiments.store import read_run, write_run
 from levada.io.beats import Beats
 
 
@@ -40,6 +40,29 @@ def about(files):
 
 @pytest.mark.slow
 class TestRun:
+    def test_a_model_is_scored_on_other_corpora_too(self, rendered, tiny_model, tmp_path):
+        corpus = load_corpus(rendered, labels="beats")
+        sources = [Source("small", path=str(rendered)), Source("other", path=str(rendered), adapt=False)]
+        opened = [OpenCorpus(source, corpus, data_digest(corpus)) for source in sources]
+        study = Study(
+            "mine", tuple(sources), ("pretrained", "decoder"), bases=(str(tiny_model),), also=("small", "other"),
+            files=(1,),
+        )  # fmt: skip
+        grid = make_grid(study, opened)
+        (plan,) = [plan for plan in grid.plans if plan.strategy == "decoder"]
+        job = Job(plan, sources[0], "mine", model=grid.models[plan.base], also=(sources[1],))
+        written = write_run(tmp_path, run(job))
+        assert {row["track"] for row in written.also["other"]} == set("abc")
+        assert {row["track"] for row in written.scores} == set(written.record["test"])
+        assert written.budget.text == "1 file"
+        (name,) = {name for name, _, _ in written.record["labels"]}
+        (trained,) = [row for row in written.also["other"] if row["track"] == name]
+        assert trained["trained_on"] == "True"
+        assert written.record["labels_minutes"] > 0
+        (written.folder / "also" / "other.csv").unlink()
+        with pytest.raises(InputError, match="damaged"):
+            read_run(written.folder)
+
     def test_a_strategy_learns_on_one_side_and_is_scored_on_the_other(self, plans, tmp_path):
         (job,) = plans("finetune+augment", keep_weights=True, test=0.4)
         files = run(job)

@@ -185,13 +185,16 @@ def split_corpus(source: Source, corpus: Corpus[Any], *, seed: int, test: float)
     Returns
     -------
     Split
-        Of recordings or, with `halves`, of their first and second halves, which have no beat in common.
+        Of recordings or, with `halves`, of their first and second halves, which have no beat in common. All are
+        scored of a corpus that nothing is adapted to.
 
     Raises
     ------
     InputError
         If there is only one recording or one group to split.
     """
+    if not source.adapt:
+        return Split((), corpus.tracks if corpus.labels == "stems" else corpus.annotated)
     train, scored = TASKS[source.task].split(
         corpus, test_size=test, seed=[seed, SPLIT], halves=source.halves, ignore_groups=source.ignore_groups
     )

@@ -21,14 +21,26 @@ from levada.io.toml import line_of
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, shipped
 from levada.learning.task import BaseModel, Task
 
-__all__ = ["Grid", "Plan", "fingerprint", "make_grid", "settings_of"]
+__all__ = ["AlsoScored", "Grid", "Plan", "fingerprint", "make_grid", "settings_of"]
 
 WITH, WITHOUT = "finetune+augment", "finetune"
 FACTORS = ("seed", "layers", "augmentation", "strategy")
 """Levels of the grid, which are not settings."""
-OPTIONAL, OPTIONAL_SETTINGS = ("files", "fraction"), ("channels",)
+OPTIONAL, OPTIONAL_SETTINGS = (*UNITS[1:], "also"), ("channels",)
 """Entries and settings that runs did not have before; without a value they are no part of a configuration, whose id
 stays."""
+
+
+@dataclass(frozen=True)
+class AlsoScored:
+    """Another corpus that an adapted model is scored on; see `Plan`."""
+
+    corpus: str
+    data: str
+    test_share: float
+    halves: bool
+    ignore_groups: bool
+    unscored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,8 @@ class Plan:
     task : {"beats", "stems"}
     unscored : tuple of str
         Ids of test recordings that are left out, since a compared model was trained on them.
+    also : tuple of AlsoScored
+        Test sets of other corpora that are scored too, with the seed of this one.
     """
 
     corpus: str
@@ -83,6 +97,7 @@ class Plan:
     unscored: tuple[str, ...] = ()
     files: int = 0
     fraction: float = 0.0
+    also: tuple[AlsoScored, ...] = ()
 
     @property
     def budget(self) -> Budget:
@@ -174,24 +189,34 @@ def make_grid(study: Study, corpora: Sequence[OpenCorpus], *, left_out: Sequence
     bases = builder.bases()
     trained = builder.trained_on({*models, *(base.name for base in bases)})
     plans, unscored = dict[str, Plan](), dict[str, dict[str, str]]()
-    for seed, opened in product(study.seeds, corpora):
-        source = opened.source
-        if (split := builder.split(opened, seed)) is None:
-            continue
-        excluded = trained_items(source, opened.corpus, split.test, trained)
-        unscored.setdefault(source.name, {}).update(excluded)
-        if len(excluded) == len(split.test):
-            builder.leave_out(f"{source.name}, seed {seed}: models were trained on all recordings of the test set")
-            continue
-        common = {
-            "corpus": source.name, "seed": seed, "test_share": 0.5 if source.halves else study.test,
-            "trim_s": study.trim_s if study.task == "beats" else None, "halves": source.halves,
-            "ignore_groups": source.ignore_groups, "code": code_digest(), "data": opened.digest, "task": study.task,
-            "unscored": tuple(sorted(excluded)),
-        }  # fmt: skip
-        budgets = builder.feasible_budgets(source, split, seed)
-        for plan in [*builder.pretrained(models, common), *builder.trained(bases, budgets, common)]:
-            plans.setdefault(plan.id, plan)
+    for seed in study.seeds:
+        sides = dict[str, tuple[Source, Split, AlsoScored]]()
+        for opened in corpora:
+            source = opened.source
+            if (split := builder.split(opened, seed)) is None:
+                continue
+            excluded = trained_items(source, opened.corpus, split.test, trained)
+            unscored.setdefault(source.name, {}).update(excluded)
+            if len(excluded) == len(split.test):
+                builder.leave_out(f"{source.name}, seed {seed}: models were trained on all recordings of the test set")
+                continue
+            share = 0.5 if source.halves else study.test if source.adapt else 1.0
+            scored = AlsoScored(
+                source.name, opened.digest, share, source.halves, source.ignore_groups, tuple(sorted(excluded))
+            )
+            sides[source.name] = source, split, scored
+        for source, split, scored in sides.values():
+            common = {
+                **{entry.name: getattr(scored, entry.name) for entry in fields(scored)}, "seed": seed,
+                "trim_s": study.trim_s if study.task == "beats" else None, "code": code_digest(), "task": study.task,
+            }  # fmt: skip
+            also = tuple(sides[name][2] for name in study.also if name in sides and name != source.name)
+            budgets = builder.feasible_budgets(source, split, seed) if source.adapt else []
+            for plan in [
+                *builder.pretrained(models, common),
+                *builder.trained(bases, budgets, {**common, "also": also}),
+            ]:
+                plans.setdefault(plan.id, plan)
     builder.report_budgets()
     if not plans:
         why = "; ".join(builder.left_out) or "every list in it is empty"

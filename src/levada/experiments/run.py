@@ -26,7 +26,7 @@ from levada.errors import InputError, MissingExtra
 from levada.experiments.corpora import open_source, sample_labels, split_corpus
 from levada.experiments.grid import Plan
 from levada.experiments.spec import PRETRAINED, TASKS, Source
-from levada.experiments.store import FORMAT, RECORD, label
+from levada.experiments.store import ALSO, FORMAT, RECORD, SCORES, label
 from levada.learning.task import LOG
 from levada.version import __version__
 
@@ -51,6 +51,8 @@ class Job:
     keep_weights : bool
     model : str
         Name or folder of the base; its name in the plan by default.
+    also : tuple of Source
+        Corpora that are scored too.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Job:
     study: str
     keep_weights: bool = False
     model: str = ""
+    also: tuple[Source, ...] = ()
 
 
 def run(job: Job) -> dict[str, bytes]:
@@ -98,6 +101,7 @@ def run(job: Job) -> dict[str, bytes]:
             model = task.from_adapted(adapted, name)
         adapt_s, adapt_cpu_s = time.perf_counter() - start_s, _cpu_s() - start_cpu_s
         written = task.score(test, model, name=name, trim_s=plan.trim_s, folder=folder)
+        also = _score_also(job, model, name, folder) if adapted is not None else {}
         costs = {
             "wall_s": time.perf_counter() - start_s,
             "cpu_s": _cpu_s() - start_cpu_s,
@@ -106,13 +110,27 @@ def run(job: Job) -> dict[str, bytes]:
             "score_cpu_s": _cpu_s() - start_cpu_s - adapt_cpu_s,
             "peak_mb": peak_mb(),
         }
-        files = {path.name: path.read_bytes() for path in written}
+        files = {path.name: path.read_bytes() for path in written} | also
         if (folder / "training" / LOG).is_file():
             files[LOG] = (folder / "training" / LOG).read_bytes()
         if job.keep_weights and adapted is not None:
             adapted.save(folder / WEIGHTS)
             files |= {f"{WEIGHTS}/{path.name}": path.read_bytes() for path in sorted((folder / WEIGHTS).iterdir())}
     return {RECORD: _record(job, spans, test, adapted, costs), **files}
+
+
+def _score_also(job: Job, model: Any, name: str, folder: Path) -> dict[str, bytes]:
+    """Score the test sets of other corpora; a table for each."""
+    plan, task, tables = job.plan, TASKS[job.plan.task], dict[str, bytes]()
+    sources = {source.name: source for source in job.also}
+    for number, scored in enumerate(plan.also):
+        source, place = sources[scored.corpus], folder / f"{ALSO}-{number}"
+        place.mkdir()
+        split = split_corpus(source, open_source(source), seed=plan.seed, test=scored.test_share)
+        items = [item for item in split.test if _id(item) not in scored.unscored]
+        task.score(items, model, name=name, trim_s=plan.trim_s, folder=place)
+        tables[f"{ALSO}/{scored.corpus}.csv"] = (place / SCORES).read_bytes()
+    return tables
 
 
 def failure(job: Job, error: BaseException) -> dict[str, bytes]:

@@ -220,7 +220,10 @@ def _grid(study: Study, out: Path, **options: Any) -> tuple[list[OpenCorpus], Gr
 
 def _guesses(grid: Grid, corpora: Sequence[OpenCorpus], study: Study) -> dict[str, float]:
     scored_min = {opened.source.name: _scored_min(opened, study) for opened in corpora}
-    return {plan.id: guess_s(plan, scored_min=scored_min[plan.corpus]) for plan in grid.plans}
+    return {
+        plan.id: guess_s(plan, scored_min=sum(scored_min[one] for one in (plan.corpus, *(a.corpus for a in plan.also))))
+        for plan in grid.plans
+    }
 
 
 def _scored_min(opened: OpenCorpus, study: Study) -> float:
@@ -228,7 +231,7 @@ def _scored_min(opened: OpenCorpus, study: Study) -> float:
     corpus = opened.corpus
     scored = corpus.tracks if corpus.labels == "stems" else corpus.annotated
     lengths_s = [source.seconds if source.render else track.duration_s for track in scored]
-    return sum(lengths_s) / 60 * (1.0 if source.halves else study.test)
+    return sum(lengths_s) / 60 * (1.0 if source.halves or not source.adapt else study.test)
 
 
 def open_corpora(
@@ -348,10 +351,13 @@ def _finished(runs: Mapping[str, Run], study: Study) -> dict[str, Run]:
 
 def _jobs(study: Study, grid: Grid, finished: Mapping[str, Run]) -> list[Job]:
     return [
-        Job(plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base))
+        Job(
+            plan, grid.sources[plan.corpus], study.name, study.keep_weights, grid.models.get(plan.base, plan.base),
+            tuple(grid.sources[scored.corpus] for scored in plan.also),
+        )
         for plan in grid.plans
         if plan.id not in finished
-    ]
+    ]  # fmt: skip
 
 
 def _results(executor: Executor, jobs: Sequence[Job]) -> Generator[tuple[Job, Mapping[str, bytes]], None, None]:

@@ -107,6 +107,8 @@ class Source:
         Ids of recordings that are used neither for training nor for scores: duplicates of others.
     line : int, optional
         Where the spec names it.
+    adapt : bool
+        Whether models are adapted to it; if not, all of its recordings are scored.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Source:
     minutes: tuple[float, ...] = ()
     files: tuple[int, ...] = ()
     fraction: tuple[float, ...] = ()
+    adapt: bool = True
     task: str = "beats"
     left_out: tuple[str, ...] = ()
     line: int | None = None
@@ -169,6 +172,8 @@ class Study:
         A list is an axis of the grid.
     path : Path, optional
         The spec.
+    also : tuple of str
+        Names of corpora that are scored by the models adapted to the others too, for what was forgotten.
     """
 
     name: str
@@ -189,6 +194,7 @@ class Study:
     path: Path | None = None
     files: tuple[int, ...] = ()
     fraction: tuple[float, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -243,10 +249,21 @@ def read_spec(path: str | Path) -> Study:
         task=task,
         settings=reader.value(given, "settings", {}, lambda it: isinstance(it, dict), "a table: [settings]"),
         path=Path(path),
+        also=reader.names(given, "also", ()),
     )
+    for name in study.also:
+        if name not in corpora:
+            raise reader.error(f"there is no corpus {name!r} to score also; {suggest(name, corpora)}", "also")
+    if study.also and PRETRAINED not in study.strategies:
+        raise reader.error(
+            'also compares scores before and after adaptation: name "pretrained" under strategies for those before',
+            "also",
+        )
+    if set(study.strategies) - {PRETRAINED} and not any(source.adapt for source in study.corpora):
+        raise reader.error("has strategies, and no corpus to adapt to: all have adapt = false", "corpora")
     if not study.strategies and not study.external:
         raise reader.error("has no run in it: name strategies, or external models to score", "strategies")
-    budgets = study.budgets or all(source.budgets for source in study.corpora)
+    budgets = study.budgets or all(source.budgets for source in study.corpora if source.adapt)
     if set(study.strategies) - {PRETRAINED} and not budgets:
         raise reader.error(
             "has no budgets: minutes = [0.5, 1.5] states how many minutes of labels, files = [1, 2] how many "
@@ -271,10 +288,10 @@ def is_path(name: str) -> bool:
 
 _KEYS = (
     *("name", "strategies", *UNITS, "bases", "external", "selection", "augmentation", "layers", "seeds", "test"),
-    *("trim_s", "keep_weights", "task", "corpora", "settings"),
+    *("trim_s", "keep_weights", "task", "corpora", "settings", "also"),
 )
-_FOLDER_KEYS = ("path", *UNITS, "halves", "ignore_groups", "optional")
-_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", *UNITS, "halves", "optional")
+_FOLDER_KEYS = ("path", *UNITS, "halves", "ignore_groups", "optional", "adapt")
+_RENDER_KEYS = ("render", "recordings", "seconds", "seed", "sounds", *UNITS, "halves", "optional", "adapt")
 
 
 _CHARACTERS = "letters, numbers, spaces and - + . _"
@@ -406,6 +423,7 @@ class _Reader:
         for key in ("path", "render", "sounds"):
             self.value(entry, key, "-", _is_text, "a text in quotation marks", *where)
         flags: dict[str, Any] = {key: self.flag(entry, key, *where) for key in ("halves", "ignore_groups", "optional")}
+        flags["adapt"] = self.value(entry, "adapt", True, lambda it: isinstance(it, bool), "true or false", *where)
         flags |= {**self.budgets(entry, *where), "line": line_of(self.path, *where)}
         if "path" in entry:
             path = entry["path"]

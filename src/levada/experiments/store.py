@@ -1,8 +1,8 @@
 """Folders of runs, with checksums: written by one process, whole or not at all, and read by any.
 
 ``OUT/runs/ID/`` holds ``run.json``, ``scores.csv`` with a row for each scored recording and, where it trained,
-``log.csv``; ``weights/`` where the study keeps them. ``OUT/studies/NAME.json`` says which runs the last call of a study
-had in its grid.
+``log.csv``; ``also/NAME.csv`` with the scores on other corpora; ``weights/`` where the study keeps them.
+``OUT/studies/NAME.json`` says which runs the last call of a study had in its grid.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 FORMAT = 1
 RUNS, STUDIES = "runs", "studies"
-RECORD, SCORES = "run.json", "scores.csv"
+RECORD, SCORES, ALSO = "run.json", "scores.csv", "also"
 WORDS = ("corpus", "strategy", "base", "selection", "augmentation", "layers")
 """Entries of a configuration that are text."""
 
@@ -78,6 +78,8 @@ class Run:
     scores : tuple of mapping
         A row for each scored recording, as of `evaluation.Row.flat`: numbers where they are numbers, NaN where there
         are none. Empty for a run that failed.
+    also : mapping of str to tuple of mapping
+        The same for other corpora that were scored too, by name.
     costs : mapping
         "cpu_s", "wall_s", "adapt_cpu_s", "adapt_s", "score_cpu_s", "peak_mb".
     config : mapping
@@ -104,6 +106,7 @@ class Run:
     config: Mapping[str, Any]
     record: Mapping[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
+    also: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict, repr=False)
 
 
 def label(config: Mapping[str, Any]) -> str:
@@ -163,11 +166,13 @@ def read_run(folder: str | Path) -> Run:
             if hashlib.sha256(_content(folder, name)).hexdigest() != digest:
                 raise InputError(f"is damaged: {name} was changed", path=folder)
         rows = [] if reason else _rows(_content(folder, SCORES).decode("utf-8"))
+        others = [] if reason else [str(one["corpus"]) for one in config.get("also", [])]
+        also = {name: tuple(_rows(_content(folder, f"{ALSO}/{name}.csv").decode("utf-8"))) for name in others}
         words = {name: str(config[name]) for name in WORDS}
         run = Run(
             id=record["id"], study=record["study"], **words, budget=Budget.of(config), seed=int(config["seed"]),
             label=label(config), error=reason, scores=tuple(rows), costs=dict(record["costs"]), config=config,
-            record=record, folder=folder,
+            record=record, folder=folder, also=also,
         )  # fmt: skip
         has_its_name = run.id == folder.name == fingerprint(config)
     except InputError:

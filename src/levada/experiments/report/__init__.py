@@ -3,6 +3,8 @@
 - `results`: runs as one table of scores.
 - `compare`: methods compared, verdicts, recordings that changed.
 - `caveats`: what was left out, is not done, or is not comparable.
+- `axes`: settings of strategies as axes.
+- `transfer`: scores on corpora that a model was not adapted to.
 - `stems`: instrument by instrument, and which instrument ended up in which stem.
 - `text`, `figures`, `tables`, `page`: the same for readers.
 """
@@ -16,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from levada.experiments.report import figures, stems, tables, text
+from levada.experiments.report import axes, figures, stems, tables, text, transfer
 from levada.experiments.report.page import Image, Section, render_page
 from levada.experiments.report.results import Method, Results, collect
 from levada.experiments.report.tables import Table
@@ -206,6 +208,13 @@ def _closing(results: Results, selection: str, writer: _Writer) -> Iterator[Sect
         verdict_parts.append(writer.table(tables.selection(results)))
         paragraphs.append(selection)
     yield Section("Is it worth it?", paragraphs, verdict_parts, text.verdict_text(results))
+    settings = axes.settings_table(results)
+    if settings.rows:
+        yield Section("Which settings?", (), [writer.table(settings)])
+    if results.also:
+        tradition = transfer.matrix(results)
+        transferred = [writer.table(one) for one in (transfer.forgotten(results), tradition) if one.rows]
+        yield Section("What was forgotten", (), transferred, transfer.forgotten_text(results))
     changed = [writer.table(tables.gained_and_lost(results, lost=lost)) for lost in (True, False)]
     yield Section("Recordings that got worse, and better", (), changed)
     parts: list[Image | Table] = []

@@ -19,6 +19,7 @@ __all__ = [
     "Verdict",
     "changes",
     "compare",
+    "compared_values",
     "comparisons",
     "error_shares",
     "interval",
@@ -151,9 +152,16 @@ def compare(
 ) -> Comparison:
     """Compare two methods, each with its own budget, on the recordings and seeds that both have."""
     a, b = (results.values((corpus, *one), score) for one in (first, second))
-    gaps = {unit: a[unit] - b[unit] for unit in a if unit in b}
-    difference = interval(gaps, results.groups.get(corpus, {}), score, difference=True)
+    difference = compared_values(a, b, results.groups.get(corpus, {}), score)
     return Comparison(corpus, minutes, score, first[0], second[0], difference)
+
+
+def compared_values(
+    a: Mapping[Unit, float], b: Mapping[Unit, float], groups: Mapping[str, str], score: str
+) -> Interval:
+    """Difference of two sets of values of one score, on the recordings and seeds that both have."""
+    gaps = {unit: a[unit] - b[unit] for unit in a if unit in b}
+    return interval(gaps, groups, score, difference=True)
 
 
 def comparisons(results: Results, scores: Sequence[str], *, corpus: str | None = None) -> list[Comparison]:

@@ -26,7 +26,7 @@ MAIN = ("beat_f", "downbeat_f", "position_cmlt", "si_sdr_i", "sdr_i")
 ORACLE = "oracle"
 """Masks made of the true stems: an upper bound, and not a model to compare with."""
 
-NOT_OF_METHODS = ("corpus", *UNITS, "seed", "settings.seed", "data", "halves", "ignore_groups", "unscored")
+NOT_OF_METHODS = ("corpus", *UNITS, "also", "seed", "settings.seed", "data", "halves", "ignore_groups", "unscored")
 """Entries of a run's configuration that do not belong to its method: which data, how much, and which draw."""
 _SPLITS = {"halves": "in halves", "ignore_groups": "groups ignored"}  # how a corpus is split, in its name
 _DIGESTS = ("code", "weights")  # of which names show the beginning
@@ -100,6 +100,7 @@ class Results:
     method_of: Mapping[str, Method] = field(default_factory=dict, repr=False)  # by the id of the run
     corpus_of: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the id of the run
     units: Mapping[str, str] = field(default_factory=dict)  # corpus -> unit of its budgets
+    also: Mapping[tuple[Key, str], tuple[ScoreRow, ...]] = field(default_factory=dict)  # by the other corpus
     labelled_min: Mapping[Key, tuple[float, ...]] = field(default_factory=dict, repr=False)  # minutes of labels
     _common: dict[tuple[str, str], Mapping[str, frozenset[str]]] = field(default_factory=dict, repr=False)
     _with_downbeats: dict[tuple[str, Method], bool] = field(default_factory=dict, repr=False)
@@ -175,6 +176,19 @@ class Results:
             if math.isnan(value) or instrument not in (None, row.instrument):
                 continue
             if not row.instrument or instrument is not None or row.instrument in common[row.track]:
+                values.setdefault((row.seed, row.track), []).append(value)
+        return {unit: sum(several) / len(several) for unit, several in values.items()}
+
+    def values_on(self, key: Key, other: str, score: str) -> dict[Unit, float]:
+        """The same on another corpus that the models of a method were scored on too; on its own as `values`."""
+        if other == key[0]:
+            return self.values(key, score)
+        rows = self.also.get((key, other), ())
+        if score in DOWNBEAT_SCORES and not any(row.downbeats != 0 for row in rows):
+            return {}
+        values: dict[Unit, list[float]] = {}
+        for row in rows:
+            if not math.isnan(value := row.scores.get(score, math.nan)):
                 values.setdefault((row.seed, row.track), []).append(value)
         return {unit: sum(several) / len(several) for unit, several in values.items()}
 
@@ -306,6 +320,9 @@ def collect(runs: Iterable[Run]) -> Results:
         costs.setdefault(key, []).append(run.costs)
         groups.setdefault(key[0], {}).update({row.track: row.group for row in rows})
         labelled.setdefault(key, []).append(_number(run.record.get("labels_minutes", "")))
+    also = _also(scored, names, units, method_of)
+    for (_, other), others in also.items():
+        groups.setdefault(other, {}).update({row.track: row.group for row in others})
     trained = _trained_on(table)
     methods = tuple(sorted(set(method_of.values()), key=_rank))
     corpora = tuple(sorted({key[0] for key in table} or set(corpus_of.values())))
@@ -314,8 +331,26 @@ def collect(runs: Iterable[Run]) -> Results:
     return Results(
         scored, failed, kept, {key: tuple(of) for key, of in costs.items()}, groups, corpora, methods,
         budgets, trained, _shared(methods), method_of, corpus_of, units,
-        {key: tuple(of) for key, of in labelled.items()},
+        also, {key: tuple(of) for key, of in labelled.items()},
     )  # fmt: skip
+
+
+def _also(
+    runs: Sequence[Run], names: Mapping[str, tuple[str, ...]], units: Mapping[str, str], method_of: Mapping[str, Method]
+) -> dict[tuple[Key, str], tuple[ScoreRow, ...]]:
+    """Scores on other corpora, by the key of the method and the name of the other; without what it was trained on."""
+    known: dict[tuple[str, str], dict[str, None]] = {}
+    for run in runs:
+        known.setdefault((run.corpus, str(run.config.get("data", ""))), {}).update(dict.fromkeys(names[run.id]))
+    found: dict[tuple[Key, str], list[ScoreRow]] = {}
+    for run in runs:
+        key = (names[run.id][0], method_of[run.id], run.budget.amount)
+        for scored in run.config.get("also", []):
+            candidates = list(known.get((scored["corpus"], scored["data"]), {scored["corpus"]: None}))
+            alike = [name for name in candidates if units.get(name) == run.budget.unit]
+            rows = [row for row in _rows(run, run.also[scored["corpus"]]) if not row.trained_on]
+            found.setdefault((key, (alike or candidates)[0]), []).extend(rows)
+    return {key: tuple(rows) for key, rows in found.items()}
 
 
 def _with_units(runs: Sequence[Run], corpus_of: Mapping[str, str]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
@@ -346,8 +381,9 @@ def _trained_on(table: Mapping[Key, Sequence[ScoreRow]]) -> dict[str, dict[str, 
     return {corpus: {track: tuple(methods) for track, methods in of.items()} for corpus, of in names.items()}
 
 
-def _rows(run: Run) -> Iterator[ScoreRow]:
-    for row in run.scores:
+def _rows(run: Run, scores: Sequence[Mapping[str, str | float]] | None = None) -> Iterator[ScoreRow]:
+    """Rows of a run: those of its corpus, or of another."""
+    for row in run.scores if scores is None else scores:
         text = {key: str(row.get(key, "") or "") for key in ("track", "group", "kind", "detail", "error", "instrument")}
         yield ScoreRow(
             **text | {"group": text["group"] or text["track"]},
