@@ -328,6 +328,7 @@ class TestBudgets:
         return tmp_path
 
     def test_recordings_are_shown_as_such_with_their_minutes(self, tmp_path):
+        a_run(tmp_path, "pretrained", corpus="scored only")
         results = collect(read_runs(self.folder(tmp_path, "files", 1, 2, 5)))
         assert results.budgets_of("drums") == (1, 2, 5)
         rows = summary(results, "drums").rows

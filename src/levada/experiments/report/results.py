@@ -362,9 +362,10 @@ def _with_units(runs: Sequence[Run], corpus_of: Mapping[str, str]) -> tuple[dict
     for run in runs:
         found.setdefault(corpus_of[run.id], set()).update({run.budget.unit} if run.budget.amount else ())
     names, units = dict[str, tuple[str, ...]](), dict[str, str]()
+    usual = sorted({unit for of in found.values() for unit in of}, key=UNITS.index)[:1]
     for run in runs:
         name = corpus_of[run.id]
-        of = sorted(found[name], key=UNITS.index)
+        of = sorted(found[name], key=UNITS.index) or usual  # nothing is adapted to a corpus that is scored only
         several = {unit: f"{name} ({unit})" if len(of) > 1 else name for unit in of or UNITS[:1]}
         units |= {corpus: unit for unit, corpus in several.items()}
         names[run.id] = (several[run.budget.unit],) if run.budget.amount else tuple(several.values())
