@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from levada.experiments.report.compare import compared_values, interval
 from levada.experiments.report.figures import SCORE_NAMES, text
 from levada.experiments.report.results import Method, Results, Unit
-from levada.experiments.report.tables import Row, Table, numbers
+from levada.experiments.report.tables import Row, Table, amount_text, numbers
 from levada.experiments.spec import RANDOM
 
 __all__ = ["settings_table"]
@@ -34,9 +34,7 @@ def settings_table(results: Results) -> Table:
             for (strategy, base, selection), methods in strategies.items():
                 name = strategy + (f" from {base}" if base else "")
                 name += f", labels by {selection}" if selection not in ("", RANDOM) else ""
-                unit = results.unit_of()
-                shown = results.short_text(corpus, amount) if unit == "budget" else f"{amount:g}"
-                key = {"corpus": corpus, unit: shown, "strategy": name}
+                key = {"corpus": corpus, **amount_text(results, corpus, amount), "strategy": name}
                 for setting, levels in _axes(methods).items():
                     made = _levels(results, corpus, amount, setting, levels, key)
                     rows += made[0]

@@ -26,6 +26,7 @@ __all__ = [
     "all_changes",
     "all_pairs",
     "all_scores",
+    "amount_text",
     "costs",
     "file_name",
     "gained_and_lost",
@@ -133,7 +134,7 @@ def _amount(results: Results, corpus: str, amount: float) -> dict[str, object]:
     return {unit: results.short_text(corpus, amount) if unit == "budget" and amount else amount}
 
 
-def _amount_text(results: Results, corpus: str, amount: float) -> dict[str, object]:
+def amount_text(results: Results, corpus: str, amount: float) -> dict[str, object]:
     """The same for readers."""
     ((unit, value),) = _amount(results, corpus, amount).items()
     return {unit: "–" if not amount else f"{value:g}" if isinstance(value, float) else value}
@@ -165,7 +166,7 @@ def all_pairs(results: Results, corpus: str) -> Table:
     found = comparisons(results, (*results.main, "downbeat_cmlt"), corpus=corpus)
     rows = [
         {
-            **_amount_text(results, corpus, one.minutes),
+            **amount_text(results, corpus, one.minutes),
             "method": one.first.name,
             "against": one.second.name,
             **_difference(one),
@@ -183,7 +184,7 @@ def verdict_table(results: Results) -> Table:
     found = verdicts(results, results.main)
     rows = [
         {
-            "corpus": one.corpus, **_amount_text(results, one.corpus, one.minutes), "method": one.method.name,
+            "corpus": one.corpus, **amount_text(results, one.corpus, one.minutes), "method": one.method.name,
             "score": SCORE_NAMES[one.score], "value": text(one.score, one.value), "≥ base": _holds(one.base),
             "≥ best other model": _holds(one.external), "≥ scratch": _holds(one.scratch),
         }
@@ -200,7 +201,7 @@ def selection(results: Results) -> Table:
     rows = [
         {
             "corpus": one.corpus,
-            **_amount_text(results, one.corpus, one.minutes),
+            **amount_text(results, one.corpus, one.minutes),
             "method": one.first.name,
             **_difference(one),
         }
@@ -218,7 +219,7 @@ def costs(results: Results) -> Table:
         for key, name in _COST_NAMES.items():
             values = [float(run[key]) for run in runs if key in run and not math.isnan(float(run[key]))]
             cells[name] = f"{sum(values) / len(values):.1f}" if values else "–"
-        rows.append({"corpus": corpus} | _amount_text(results, corpus, minutes) | {"method": method.name} | cells)
+        rows.append({"corpus": corpus} | amount_text(results, corpus, minutes) | {"method": method.name} | cells)
     figures = [
         {
             "corpus": results.corpus_of[run.id], "method": results.method_of[run.id].name,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from levada.experiments.report.compare import Comparison, compared_values, interval, mean
 from levada.experiments.report.figures import SCORE_NAMES, text
 from levada.experiments.report.results import Key, Results
-from levada.experiments.report.tables import Row, Table, numbers
+from levada.experiments.report.tables import Row, Table, amount_text, numbers
 
 __all__ = ["changes_on_others", "forgotten", "forgotten_text", "matrix"]
 
@@ -38,9 +38,8 @@ def forgotten(results: Results) -> Table:
         score, groups = change.score, results.groups.get(other, {})
         before = mean(results, other, change.second, 0.0, score)
         after = interval(results.values_on((corpus, method, amount), other, score), groups, score)
-        unit = results.unit_of()
-        shown = results.short_text(corpus, amount) if unit == "budget" else f"{amount:g}"
-        key = {"adapted to": corpus, unit: shown, "method": method.name, "scored on": other}
+        budget = amount_text(results, corpus, amount)
+        key = {"adapted to": corpus, **budget, "method": method.name, "scored on": other}
         rows.append(
             key
             | {"score": SCORE_NAMES[score], "before": text(score, before), "after": text(score, after)}
@@ -79,10 +78,9 @@ def matrix(results: Results) -> Table:
             levels[corpus] = {
                 name: interval(of, results.groups.get(name, {}), score) for name, of in values.items() if of
             }
-        unit = results.unit_of()
+        budget = amount_text(results, both[0], amount)
         for corpus, means in levels.items():
-            shown = results.short_text(both[0], amount) if unit == "budget" else f"{amount:g}"
-            key = {"score": SCORE_NAMES[score], unit: shown, "method": method.name, "adapted to": corpus}
+            key = {"score": SCORE_NAMES[score], **budget, "method": method.name, "adapted to": corpus}
             cells = {name: text(score, means[name]) if name in means else "–" for name in both}
             rows.append(key | cells)
             figures += [key | {"score": score, "scored on": n} | numbers(value, "mean") for n, value in means.items()]
