@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.spectrogram import LOG_BANDS, N_BANDS, N_SEMITONES, SEMITONES, FrontEnd
+from levada.beat_tracking.spectrogram import LOG_BANDS, N_BANDS, N_SEMITONES, SEMITONES
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -182,15 +182,8 @@ def _places(n_bands: int) -> npt.NDArray[np.float64]:
     """Return where each band lies between the lowest (0) and the highest (1) of the main ones [shape=(bands,)]."""
     if n_bands != N_BANDS + N_SEMITONES:
         return np.linspace(0, 1, n_bands)
-    main_hz, semitones_hz = _centres_hz(LOG_BANDS), _centres_hz(SEMITONES)
     main = np.linspace(0, 1, N_BANDS)
-    return np.concatenate([main, np.interp(np.log(semitones_hz), np.log(main_hz), main)])
-
-
-def _centres_hz(front_end: FrontEnd) -> npt.NDArray[np.float64]:
-    bank = front_end.filters()
-    bins_hz: npt.NDArray[np.float64] = np.arange(len(bank)) * front_end.grid.rate / front_end.window
-    return np.asarray(bins_hz @ bank / bank.sum(0), np.float64)
+    return np.concatenate([main, np.interp(np.log(SEMITONES.centres_hz), np.log(LOG_BANDS.centres_hz), main)])
 
 
 def fix_length(rows: Floats32, frames: int, *, fill: float = 0.0) -> Floats32:

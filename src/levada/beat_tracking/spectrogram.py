@@ -149,6 +149,13 @@ class FrontEnd:
         """Number of bands without those of `beside`."""
         return int(self.filters().shape[1])
 
+    @property
+    def centres_hz(self) -> npt.NDArray[np.float64]:
+        """Mean frequency of each band without those of `beside`, by the weights of its bins [shape=(own_bands,)]."""
+        bank = self.filters()
+        bins_hz = np.arange(len(bank)) * self.grid.rate / self.window
+        return np.asarray(bins_hz @ bank / bank.sum(0), np.float64)
+
 
 @lru_cache(maxsize=1)
 def mel_filterbank() -> Floats32:
@@ -207,9 +214,7 @@ def semitone_filterbank() -> Floats32:
 
 def semitones_from_a4() -> npt.NDArray[np.int64]:
     """Return the distance of each of the 61 bands from A4 (440 Hz), in semitones, rounded [shape=(61,)]."""
-    bank = semitone_filterbank()
-    centres_hz = (np.arange(len(bank)) * SEMITONE_GRID.rate / SEMITONE_WINDOW) @ bank / bank.sum(0)
-    return np.asarray(np.round(12 * np.log2(centres_hz / 440)), np.int64)
+    return np.asarray(np.round(12 * np.log2(SEMITONES.centres_hz / 440)), np.int64)
 
 
 SEMITONE_GRID, SEMITONE_WINDOW = FrameGrid(6300, 126), 1152
