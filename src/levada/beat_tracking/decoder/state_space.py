@@ -132,12 +132,10 @@ class BarPointer:
         start = starts + self.longest  # the running sums begin one longest beat before the recording
         region_end = start + self.regions[:, None]
         end = start + self.lengths[:, None]
-        beat, downbeat, silence = self.sums
-        rest = silence[end] - silence[region_end]
+        rest = self.sums[2][end] - self.sums[2][region_end]
         if self.windows is not None:
             rest = rest + self._missed(self.windows, starts)
-        both = (beat[region_end] - beat[start] + rest, downbeat[region_end] - downbeat[start] + rest)
-        return np.take(np.stack(both, axis=1), self.downbeat, axis=1)
+        return _observed(self.sums, start, region_end, rest=rest, downbeat=self.downbeat)
 
     def _missed(self, windows: Windows, starts: Ints) -> Floats:
         """Score beats that start at frames (K, n) for the windows that they pass over without starting in them."""
@@ -265,11 +263,15 @@ class NetworkLikelihood:
         regions = self._regions[:, None]
         first = starts + self._margin
         start = first - regions // 2
-        beat, downbeat, silence = self._sums
         end, last = start + regions, first + self._lengths[:, None] - regions // 2
-        rest = silence[last] - silence[end]
-        both = (beat[end] - beat[start] + rest, downbeat[end] - downbeat[start] + rest)
-        return np.take(np.stack(both, axis=1), self._downbeat, axis=1)
+        rest = self._sums[2][last] - self._sums[2][end]
+        return _observed(self._sums, start, end, rest=rest, downbeat=self._downbeat)
+
+
+def _observed(sums: Floats, start: Ints, end: Ints, *, rest: Floats, downbeat: Ints) -> Floats:
+    """Score beats that are observed from one frame to another (K, P, n), given the scores of their other frames."""
+    both = [kind[end] - kind[start] + rest for kind in sums[:2]]
+    return np.take(np.stack(both, axis=1), downbeat, axis=1)
 
 
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
