@@ -66,29 +66,32 @@ def stream_relative_level(pieces: Iterable[Floats32], *, fps: float, n_bands: in
         Consecutive pieces whose level is 2.2, whatever gain the recording had.
     """
     pending: list[Floats32] = []
-    loudest = np.zeros(0, np.float32)
+    loudest = np.zeros(0, np.float32)  # from frame `first` on: what the levels to come depend on
+    first = total = done = 0
     levels: list[float] = []
-    done = 0
     for piece in pieces:
         pending.append(piece)
         loudest = np.append(loudest, piece[:, :n_bands].max(1, initial=-np.inf))
-        complete = int((len(loudest) / fps - REACH_S) / STEP_S)  # the last point that later frames cannot change
+        total += len(piece)
+        complete = int((total / fps - REACH_S) / STEP_S)  # the last point that later frames cannot change
         if complete >= max(1, len(levels)):
-            levels += [_level_at(loudest, point, fps) for point in range(len(levels), complete + 1)]
+            levels += [_level_at(loudest, point, fps, first) for point in range(len(levels), complete + 1)]
+            needed = max(0, round((len(levels) * STEP_S - REACH_S) * fps))
+            loudest, first = loudest[needed - first :], needed
             end = int(complete * STEP_S * fps)
             rows = np.concatenate(pending)
             yield rows[: end - done] + (REFERENCE - _interpolate(levels, done, end, fps))[:, None]
             pending, done = [rows[end - done :]], end
-    if done < len(loudest):
-        last = int((len(loudest) - 1) / fps / STEP_S)
-        levels += [_level_at(loudest, point, fps) for point in range(len(levels), last + 1)]
-        yield np.concatenate(pending) + (REFERENCE - _interpolate(levels, done, len(loudest), fps))[:, None]
+    if done < total:
+        last = int((total - 1) / fps / STEP_S)
+        levels += [_level_at(loudest, point, fps, first) for point in range(len(levels), last + 1)]
+        yield np.concatenate(pending) + (REFERENCE - _interpolate(levels, done, total, fps))[:, None]
 
 
-def _level_at(loudest: npt.NDArray[np.floating], point: int, fps: float) -> float:
-    """Return the level at a multiple of 5 s."""
-    centre_s = point * STEP_S
-    near = loudest[max(0, round((centre_s - REACH_S) * fps)) : round((centre_s + REACH_S) * fps)].astype(np.float64)
+def _level_at(loudest: npt.NDArray[np.floating], point: int, fps: float, first: int = 0) -> float:
+    """Return the level at a multiple of 5 s, from values that begin with those of frame `first`."""
+    start = max(0, round((point * STEP_S - REACH_S) * fps))
+    near = loudest[start - first : round((point * STEP_S + REACH_S) * fps) - first].astype(np.float64)
     power = np.exp(2 * near)
     return max(LOWEST, float(near[power >= GATE * power.mean()].mean()))
 
