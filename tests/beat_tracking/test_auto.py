@@ -110,7 +110,9 @@ class TestChoose:
         """The base is untrained; that its fine-tuned version is perfect is claimed, and it is scored all the same."""
         monkeypatch.setattr(auto, "GOOD_ENOUGH", 2.0)
         base = load(tiny_model)
-        model = choose(spans, base=base, fine_tune=lambda: (base, 1.0, [base.net, base.net]))
+        model = choose(
+            spans, base=base, fine_tune=lambda: (replace(base, training={"alpha": 1.0}), [base.net, base.net])
+        )
         scores = model.card.scores
         names = ["base", "patterns", "patterns + base", "fine-tuned", "patterns + fine-tuned"]
         assert [name for name in names if any(name in key for key in scores)] == names

@@ -186,16 +186,30 @@ def finetune_augment(
     progress: Progress | None = None,
 ) -> Weights:
     """Fine-tune the base network on the labels, with augmentation."""
-    adapted, chosen, _ = _adapted(base.net, spans, settings, Path(folder), prior, progress)
-    if chosen["alpha"] == 0:
-        how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
+    weights, _ = _fine_tuned(spans, base, settings, Path(folder), prior, progress)
+    if weights.training["alpha"] == 0:
         _log.warning(
             "fine-tuning the network does not improve its loss on held-out labels: only the decoder is adapted"
         )
+    return weights
+
+
+def _fine_tuned(
+    spans: Sequence[Span],
+    base: Weights,
+    settings: AdaptSettings,
+    folder: Path,
+    prior: Tradition | None,
+    progress: Progress | None,
+) -> tuple[Weights, list[Any]]:
+    """Return fine-tuned weights with the choice of alpha in their training, and the networks of both halves."""
+    adapted, chosen, of_halves = _adapted(base.net, spans, settings, folder, prior, progress)
+    if chosen["alpha"] == 0:
+        how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
     else:
         how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
     weights = _weights(adapted, spans, how, settings, base=base, prior=prior)
-    return replace(weights, training={**weights.training, **chosen})
+    return replace(weights, training={**weights.training, **chosen}), of_halves
 
 
 def _adapted(
@@ -265,12 +279,7 @@ def auto(
     progress: Progress | None = None,
 ) -> Weights | Patterns | Fusion:
     """Choose among the base, patterns, fine-tuning and their fusion by cross-validation on the labels."""
-
-    def fine_tune() -> tuple[Weights, float, Sequence[Any]]:
-        adapted, chosen, of_halves = _adapted(base.net, spans, settings, Path(folder), prior, progress)
-        weights = _weights(adapted, spans, "fine-tuned with augmentation", settings, base=base, prior=prior)
-        return replace(weights, training={**weights.training, **chosen}), chosen["alpha"], of_halves
-
+    fine_tune = partial(_fine_tuned, spans, base, settings, Path(folder), prior, progress)
     return choose(spans, base=base, fine_tune=fine_tune)
 
 

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, posteriors
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.network_tracker import NetworkTracker, network_tracker, predict
+from levada.beat_tracking.network_tracker import NetworkTracker, predict, tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker, train
+from levada.beat_tracking.spectrogram import FrontEnd, log_spectrogram
 from levada.data import Span
 from levada.data.spans import halves_of, units_of
 from levada.errors import InputError
@@ -123,7 +124,7 @@ def choose(
     spans: Sequence[Span],
     *,
     base: Weights,
-    fine_tune: Callable[[], tuple[Weights, float, Sequence[Any]]] | None,
+    fine_tune: Callable[[], tuple[Weights, Sequence[Any]]] | None,
 ) -> Weights | Patterns | Fusion:
     """Choose among the candidates and return the best, learnt from all labels.
 
@@ -132,8 +133,8 @@ def choose(
     spans : sequence of Span
     base : Weights
     fine_tune : callable or None
-        Returns fine-tuned weights of all labels, their weight (alpha) in the interpolation with the base, and the
-        networks trained on each half of the labels; None if nothing may be trained.
+        Returns fine-tuned weights of all labels, whose `training` has their weight (alpha) in the interpolation with
+        the base, and the networks trained on each half of the labels; None if nothing may be trained.
 
     Returns
     -------
@@ -150,7 +151,7 @@ def choose(
         few = "labels of one recording" if halves is not None else "few labels"
         choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
         return _fused(patterns, base, WEIGHT_ONE, spans, choice)
-    base_tracker = _tracker(base)
+    base_tracker = tracker_of_weights(base, name="")
     folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
     learnt = [train([span for span in spans if not _among(span, fold)], start=start) for _, fold in folds]
     scores: dict[str, float] = {}
@@ -169,11 +170,11 @@ def choose(
     score("patterns + base", [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt])
     tuned: Weights | None = None
     if fine_tune is not None and max(scores.values()) < GOOD_ENOUGH:
-        tuned, alpha, networks = fine_tune()
+        tuned, networks = fine_tune()
         of_halves = [replace(base_tracker, predict=partial(predict, network.eval())) for network in networks]
         trained = [of_halves[1 - half] for half, _ in folds]
         score("fine-tuned", trained)
-        if alpha >= CLEAR_ALPHA:
+        if tuned.training["alpha"] >= CLEAR_ALPHA:
             both = [
                 PatternTracker(one, "", network=network, weight=WEIGHT_TRAINED)
                 for one, network in zip(learnt, trained, strict=True)
@@ -219,25 +220,25 @@ def _among(span: Span, fold: Sequence[Span]) -> bool:
     return any(span.track.content_hash == other.track.content_hash for other in fold)
 
 
-def _tracker(weights: Weights) -> NetworkTracker:
-    return network_tracker(weights.net, name="", settings=DecoderSettings.from_dict(weights.decoder))
-
-
 def _held_out(tracker: NetworkTracker | PatternTracker, span: Span) -> float:
     """Return the score of a tracker on a span, whose context is part of its input."""
     start_s = max(0.0, span.start_s - CONTEXT_S)
-    samples, rate = _excerpt(span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+    pieces_of = partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
     if isinstance(tracker, PatternTracker):
-        posterior, fps = tracker.posteriors(tracker.observe(samples, rate)), tracker.fps
+        posterior, fps = tracker.posteriors(tracker.observations(pieces_of)), tracker.fps
     else:
         fps = float(tracker.front_end.grid.fps)
-        posterior = posteriors(tracker.activations(samples, rate), fps=fps, settings=tracker.settings)
+        activations = tracker.predict(pieces_of(tracker.front_end))
+        posterior = posteriors(activations, fps=fps, settings=tracker.settings)
     return soft_f(posterior, span.beats.shift(-start_s), fps=fps, span_s=(span.start_s - start_s, span.end_s - start_s))
 
 
 @lru_cache(maxsize=64)
-def _excerpt(path: Path, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.float32], int]:
-    return audio.read(path, start_s=start_s, duration_s=duration_s)
+def _spectrogram(
+    path: Path, start_s: float, duration_s: float, front_end: FrontEnd
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """Compute the spectrogram of an excerpt, which all candidates are scored on, in one piece."""
+    return (log_spectrogram(*audio.read(path, start_s=start_s, duration_s=duration_s), front_end=front_end),)
 
 
 def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:

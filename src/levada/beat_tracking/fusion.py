@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada.beat_tracking.decoder import DecoderSettings
-from levada.beat_tracking.network_tracker import network_tracker
+from levada.beat_tracking.network_tracker import tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker
 from levada.beat_tracking.patterns import load as load_patterns
 from levada.errors import InputError, check_number
@@ -91,7 +90,5 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
 
 def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
     """Return the tracker of patterns with a network."""
-    network = network_tracker(
-        fusion.network.net, name=name, settings=DecoderSettings.from_dict(fusion.network.decoder), identity=identity
-    )
+    network = tracker_of_weights(fusion.network, name=name, identity=identity)
     return PatternTracker(fusion.patterns, name, identity, network, fusion.weight)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,13 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 
-__all__ = ["NetworkTracker", "flux_tracker", "front_end_of", "network_tracker", "predict", "spectrogram_pieces"]
+if TYPE_CHECKING:
+    from levada.learning.weights import Weights
+
+__all__ = [
+    "NetworkTracker",
+    "flux_tracker", "front_end_of", "network_tracker", "predict", "spectrogram_pieces", "tracker_of_weights",
+]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]
 Predict = Callable[[Iterable[Floats32]], Floats32]
@@ -177,6 +183,17 @@ def network_tracker(
         dict(trained_spans or {}),
         front_end_of(network),
         (network,),
+    )
+
+
+def tracker_of_weights(weights: Weights, *, name: str, identity: str = "") -> NetworkTracker:
+    """Return the tracker of a network with the priors and the card that it was saved with."""
+    return network_tracker(
+        weights.net,
+        name=name,
+        settings=DecoderSettings.from_dict(weights.decoder),
+        identity=identity,
+        trained_spans=weights.card.trained_on,
     )
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from levada.beat_tracking import fusion, networks, patterns
-from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.external import beat_this, beatnet, librosa, madmom
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.network_tracker import flux_tracker, network_tracker
+from levada.beat_tracking.network_tracker import flux_tracker, tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker
 from levada.beat_tracking.patterns.model import NETWORK as BAYES
 from levada.beat_tracking.tracker import BeatTracker, TrackerLike
@@ -140,14 +139,7 @@ def tracker_of(model: Weights | Patterns | Fusion, *, name: str, identity: str =
         return BeatTracker(PatternTracker(model, name, identity), model)
     if isinstance(model, Fusion):
         return BeatTracker(fusion.tracker(model, name=name, identity=identity), model)
-    tracker = network_tracker(
-        model.net,
-        name=name,
-        settings=DecoderSettings.from_dict(model.decoder),
-        identity=identity,
-        trained_spans=model.card.trained_on,
-    )
-    return BeatTracker(tracker, model)
+    return BeatTracker(tracker_of_weights(model, name=name, identity=identity), model)
 
 
 def base_weights(name: str | Path) -> Weights:

@@ -28,7 +28,7 @@ from levada.beat_tracking.network_tracker import NetworkTracker, spectrogram_pie
 from levada.beat_tracking.patterns.features import band_onset_strength
 from levada.beat_tracking.patterns.likelihood import CellLikelihood
 from levada.beat_tracking.patterns.model import Patterns
-from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS
+from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.io.beats import Beats
 
@@ -103,14 +103,22 @@ class PatternTracker:
 
     def observe(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Observations:
         """Compute all that decoding needs of a recording."""
+
+        def pieces_of(front_end: FrontEnd) -> list[Floats32]:
+            return list(spectrogram_pieces(audio, rate, front_end=front_end, progress=progress))
+
+        return self.observations(pieces_of)
+
+    def observations(self, pieces_of: Callable[[FrontEnd], Sequence[Floats32]]) -> Observations:
+        """Compute the same from a function that returns consecutive pieces of the spectrogram of a recording."""
         front_end = LOG_BANDS if self.network is None else self.network.front_end
-        pieces = list(spectrogram_pieces(audio, rate, front_end=front_end, progress=progress))
+        pieces = pieces_of(front_end)
         bands = np.concatenate([np.zeros((0, front_end.bands), np.float32), *pieces])
         if self.network is None:
             return Observations(bands, None)
         activations = self.network.predict(pieces)
         if front_end.filters is not LOG_BANDS.filters:
-            bands = np.concatenate([np.zeros((0, N_BANDS), np.float32), *spectrogram_pieces(audio, rate)])
+            bands = np.concatenate([np.zeros((0, N_BANDS), np.float32), *pieces_of(LOG_BANDS)])
             activations = activations.repeat(round(GRID.fps / front_end.grid.fps), 0)
             activations = fix_length(activations, len(bands))
         return Observations(np.ascontiguousarray(bands[:, :N_BANDS]), activations)
