@@ -7,7 +7,7 @@ used, so that real and synthetic speech remain for scoring.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,9 +26,14 @@ from levada.synth.acoustics.noise import (
     random_curve,
 )
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 from levada.synth.speech import talk
 
 __all__ = ["KINDS", "render_non_music"]
+
+_Sound = Callable[[int, Generator], Floats32]
+_Other = tuple[float, _Sound, float, float]
+"""Probability of a sound, the function that makes so many samples of it, and limits of its level in dB."""
 
 QUIETEST_DB = -60.0  # peak of the quietest recording, relative to full scale
 
@@ -146,13 +151,13 @@ def _sloped_noise(count: int, rng: Generator) -> Floats32:
     knots = np.log2(np.geomspace(1, RATE / 2, 400))
     gain_db = rng.choice([0.0, -3.0, -6.0, rng.uniform(-9, 3)]) * (knots - np.log2(1000))
     if rng.random() < 0.4:
-        corner = np.log2(np.exp(rng.uniform(np.log(300), np.log(14000))))
+        corner = np.log2(log_uniform((300, 14000), rng))
         gain_db = gain_db - rng.uniform(6, 40) * np.maximum(0, knots - corner)
     if rng.random() < 0.4:
-        corner = np.log2(np.exp(rng.uniform(np.log(30), np.log(1500))))
+        corner = np.log2(log_uniform((30, 1500), rng))
         gain_db = gain_db - rng.uniform(6, 24) * np.maximum(0, corner - knots)
     for _ in range(int(rng.choice([0, 1, 2, 4], p=[0.5, 0.2, 0.2, 0.1]))):
-        at, width = np.log2(np.exp(rng.uniform(np.log(40), np.log(8000)))), rng.uniform(0.02, 1.2)
+        at, width = np.log2(log_uniform((40, 8000), rng)), rng.uniform(0.02, 1.2)
         gain_db = gain_db + rng.uniform(-10, 18) * np.exp(-(((knots - at) / width) ** 2))
     gain_db = np.maximum(gain_db - gain_db.max(), -140)
     gain = np.exp(np.interp(np.log2(hz), knots, gain_db).astype(np.float32) * np.float32(np.log(10) / 20))
@@ -164,7 +169,7 @@ def _sloped_noise(count: int, rng: Generator) -> Floats32:
 def _rain(count: int, rng: Generator) -> Floats32:
     """Rain: a wash, and drops at random times."""
     drops = np.zeros(count, np.float32)
-    number = rng.poisson(count / RATE * np.exp(rng.uniform(np.log(3), np.log(300))))
+    number = rng.poisson(count / RATE * log_uniform((3, 300), rng))
     np.add.at(drops, rng.integers(count, size=number), rng.gamma(0.7, 1, number).astype(np.float32))
     time = np.arange(2048) / RATE
     splash = np.exp(-time / rng.uniform(0.001, 0.008)) * rng.standard_normal(2048)
@@ -241,7 +246,7 @@ def _knocks(count: int, rng: Generator) -> Floats32:
 def _talk(count: int, rng: Generator) -> Floats32:
     """One to several talkers, a crowd, or announcements; sometimes things that are moved, and a room's noise."""
     kind = str(rng.choice(["alone", "turns", "prompts", "together", "crowd"], p=[0.36, 0.24, 0.16, 0.14, 0.1]))
-    pause_s = float(np.exp(rng.uniform(np.log(0.15), np.log(1.2))))
+    pause_s = log_uniform((0.15, 1.2), rng)
     match kind:
         case "prompts":
             out = talk(count, rng=rng, pause_s=float(rng.uniform(0.4, 2)), syllables=float(rng.uniform(1, 8)))
@@ -260,13 +265,20 @@ def _talk(count: int, rng: Generator) -> Floats32:
     if not out.any():
         out = ambience.babble(count, rng=rng)
     out = normalise_rms(out)
-    for probability, sound, least_db, most_db in (
+    others: tuple[_Other, ...] = (
         (0.25, _knocks, -15, 6), (0.15, _crowd, -30, -6), (0.12, _noise, -40, -8), (0.06, _hum, -40, -10),
         (0.03, _applause, -20, 0),
-    ):  # fmt: skip
+    )  # fmt: skip
+    return _late(_with_others(out, others, rng), rng)
+
+
+def _with_others(samples: Floats32, others: Sequence[_Other], rng: Generator) -> Floats32:
+    """Add other sounds to a signal of unit power, each with its probability and at a level between its limits."""
+    for probability, sound, least_db, most_db in others:
         if rng.random() < probability:
-            out = out + np.float32(10 ** (rng.uniform(least_db, most_db) / 20)) * normalise_rms(sound(count, rng))
-    return _late(out, rng)
+            gain = np.float32(10 ** (rng.uniform(least_db, most_db) / 20))
+            samples = samples + gain * normalise_rms(sound(len(samples), rng))
+    return samples
 
 
 def _crowd(count: int, rng: Generator) -> Floats32:
@@ -282,7 +294,7 @@ def _late(samples: Floats32, rng: Generator) -> Floats32:
 
 def _applause(count: int, rng: Generator) -> Floats32:
     """Applause of a few to a thousand people that swells, lasts and fades, with cheers, whistles and murmur."""
-    people = int(np.exp(rng.uniform(np.log(5), np.log(1000))))
+    people = int(log_uniform((5, 1000), rng))
     time = np.arange(curve_length(count)) * (HOP / RATE)
     loud = np.zeros(len(time))
     for _ in range(int(rng.integers(1, 3))):
@@ -293,19 +305,17 @@ def _applause(count: int, rng: Generator) -> Floats32:
         loud = np.maximum(loud, rng.uniform(0.5, 1) * up * down)
     loud *= np.exp(0.12 * random_curve(count, rate_hz=1.5, rng=rng))
     out = normalise_rms((_clappers if people < 40 else _clap_noise)(count, people, loud, rng))
-    for probability, sound, least_db, most_db in (
+    others: tuple[_Other, ...] = (
         (0.5, _cheers, -20, 6), (0.3, _calls, -15, 6), (0.4, _crowd, -30, -3), (0.15, _one_talker, -15, 3),
         (0.2, _noise, -40, -12),
-    ):  # fmt: skip
-        if rng.random() < probability:
-            out = out + np.float32(10 ** (rng.uniform(least_db, most_db) / 20)) * normalise_rms(sound(count, rng))
-    return _late(out, rng)
+    )  # fmt: skip
+    return _late(_with_others(out, others, rng), rng)
 
 
 def _clap(rng: Generator) -> Floats32:
     """A hand clap: noise around the resonance of the cupped hands (Repp, JASA 81, 1987)."""
     time = np.arange(1024) / RATE
-    hz = np.exp(rng.uniform(np.log(450), np.log(3200)))
+    hz = log_uniform((450, 3200), rng)
     noise = rng.standard_normal(1024) * np.exp(-time / rng.uniform(0.002, 0.009)) * np.minimum(1, time / 0.0005)
     cup = np.exp(-time * hz / rng.uniform(1, 2.5)) * np.cos(2 * np.pi * hz * time)
     clap = np.convolve(noise, cup)[:1024] * np.linspace(1, 0, 1024)
@@ -379,7 +389,7 @@ def _birds(count: int, rng: Generator) -> Floats32:
     """Birds: chirps that glide, in short irregular songs."""
     out = np.zeros(count + RATE, np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        middle_hz, level = np.exp(rng.uniform(np.log(1800), np.log(7500))), np.exp(rng.normal(0, 0.6))
+        middle_hz, level = log_uniform((1800, 7500), rng), np.exp(rng.normal(0, 0.6))
         times = _irregular(count, rng, mean_s=float(rng.uniform(0.08, 0.5)), shape=1.5)
         for start_s in _bouts(times, rng, on_s=float(rng.uniform(0.4, 2)), off_s=float(rng.uniform(1, 6))).tolist():
             length = int(rng.uniform(0.02, 0.18) * RATE)
@@ -412,7 +422,7 @@ KINDS: dict[str, float] = {
     "silence": 0.1, "hum": 0.08, "noise": 0.2, "talk": 0.35, "applause": 0.12, "street": 0.15
 }  # fmt: skip
 """Kinds of recordings without music, and their weights."""
-_SOUNDS: dict[str, Callable[[int, Generator], Floats32]] = {
+_SOUNDS: dict[str, _Sound] = {
     "hum": _hum, "noise": _noise, "talk": _talk, "applause": _applause, "street": _street,
 }  # fmt: skip
 RECORDER = DegradationConfig(applause=0, calls=0.03, babble=0.05, pumping=0, crackle=0.02)

@@ -15,6 +15,7 @@ import numpy as np
 from levada.synth.acoustics.ambience import VOWELS_HZ
 from levada.synth.acoustics.noise import Floats32, Floats64, Generator, normalise_rms, rms
 from levada.synth.instruments import RATE
+from levada.synth.instruments.signals import log_uniform
 
 __all__ = ["Talker", "sample_talker", "talk"]
 
@@ -76,7 +77,7 @@ def sample_talker(rng: Generator) -> Talker:
         rate_hz=float(np.exp(rng.normal(np.log(4.8), 0.25))),
         breath=float(rng.uniform(0.01, 0.25)),
         tilt_db=float(rng.uniform(-7, 1)),
-        sibilance=float(np.exp(rng.uniform(np.log(0.08), np.log(0.8)))),
+        sibilance=log_uniform((0.08, 0.8), rng),
         whispers=bool(rng.random() < 0.03),
         level=float(np.exp(rng.normal(0, 0.4))),
     )
@@ -226,7 +227,7 @@ def _consonant(
         now += closed_s
         score.add_level(now, 0.08 * level * voiced, 0.0)
         burst = level * talker.sibilance * rng.uniform(0.3, 1.6) * style
-        score.bursts.append((now, rng.uniform(0.006, 0.02), np.exp(rng.uniform(np.log(900), np.log(6000))), burst))
+        score.bursts.append((now, rng.uniform(0.006, 0.02), log_uniform((900, 6000), rng), burst))
         open_s = 0.004 if voiced else rng.uniform(0.015, 0.08)
         score.add_level(now + 0.002, 0.0, 0.0 if voiced else 0.25 * level)
         now += open_s
@@ -235,7 +236,7 @@ def _consonant(
     length_s = rng.uniform(0.05, 0.15) if kind == "fricative" else rng.uniform(0.035, 0.09)
     score.add_formants(now + 0.3 * length_s, locus)
     if kind == "fricative":
-        centre_hz = np.exp(rng.uniform(np.log(1500), np.log(9500)))
+        centre_hz = log_uniform((1500, 9500), rng)
         score.bursts.append((now, length_s, centre_hz, level * talker.sibilance * rng.uniform(0.3, 1) * style))
         score.add_level(now + 0.012, 0.15 * level * voiced, 0.02 * level)
         score.add_level(now + 0.9 * length_s, 0.15 * level * voiced, 0.02 * level)
