@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.spectrogram import FRONT_ENDS, log_spectrogram
 from levada.io.beats import Beats
+from levada.synth.acoustics.noise import normalise_rms, rms
 from levada.synth.composition import compose
 from levada.synth.instruments import PITCHED, InstrumentSource, mix_sources, synthesise
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont
@@ -97,14 +98,15 @@ def with_interludes(samples: Floats32, beats: Beats, *, rng: Generator) -> tuple
     beats : Beats
         Those of the music, where it lies now.
     """
-    music_rms = _rms(samples)
+    level = rms(samples)
     if rng.random() < 0.35:  # somebody talks over the music
         other, _ = render_non_music(rng, duration_s=len(samples) / RATE)
-        samples = samples + _scaled(other[: len(samples)], music_rms * 10 ** (rng.uniform(-26, -6) / 20))
+        gain = level * 10 ** (rng.uniform(-26, -6) / 20)
+        samples = samples + np.float32(gain) * normalise_rms(other[: len(samples)])
     place = rng.choice(["before", "after", "between"], p=[0.3, 0.3, 0.4])
     cut = len(samples) if place == "after" else 0 if place == "before" else int(rng.uniform(0.2, 0.8) * len(samples))
     other, _ = render_non_music(rng, duration_s=float(rng.uniform(3, 14)))
-    other = _scaled(other, music_rms * 10 ** (rng.uniform(-34, 2) / 20))
+    other = np.float32(level * 10 ** (rng.uniform(-34, 2) / 20)) * normalise_rms(other)
     fade = int(rng.uniform(0.005, 0.4) * RATE)
     parts = [_faded(samples[:cut], fade), _faded(other, fade), _faded(samples[cut:], fade)]
     cut_s, shift_s = cut / RATE, len(other) / RATE
@@ -122,14 +124,6 @@ def _faded(samples: Floats32, length: int) -> Floats32:
     faded[:length] *= ramp
     faded[-length:] *= ramp[::-1]
     return faded
-
-
-def _rms(samples: Floats32) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-
-
-def _scaled(samples: Floats32, rms: float) -> Floats32:
-    return np.asarray(samples * (rms / max(1e-9, _rms(samples))), np.float32)
 
 
 @lru_cache(maxsize=1)

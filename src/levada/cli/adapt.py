@@ -39,8 +39,6 @@ class Strategy(StrEnum):
 
 LABELS = {"auto": "beats", "decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
 """Strategies that exist for one kind of labels."""
-WITHOUT_TRAINING = ("decoder", "bayes", "nmf", "nmf-conv")
-"""Strategies that train no network."""
 
 
 def adapt(
@@ -161,13 +159,15 @@ def adapt(
 
 def _check_plot(plot: Path, strategy: str, *, force: bool) -> None:
     """Refuse a figure that could not be drawn after the training."""
+    from levada.beat_tracking import task as beats
     from levada.learning.figures import matplotlib_context
+    from levada.separation import task as stems
 
-    if strategy in WITHOUT_TRAINING:
+    if strategy in (*beats.NON_NEURAL, *stems.NON_NEURAL):
         raise InputError(f"{strategy} trains no network, so that --plot has nothing to draw", path=plot)
     outputs.check_plot(plot)
     outputs.check_outputs(plot, force=force)
-    matplotlib_context({})  # missing is said now, not after the training
+    matplotlib_context({})  # if it is missing, that is an error before the training
 
 
 def _after_training(out: Path, plot: Path | None, given: Sequence[str], *, force: bool) -> None:

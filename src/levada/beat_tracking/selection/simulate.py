@@ -33,7 +33,7 @@ def sample(
 ) -> list[Span]:
     """Sample a budget of annotated minutes from the recordings that a scheme would have annotated first.
 
-    The scheme uses the audio alone; labels decide only where bars begin, in `corpus.draw`, which
+    The scheme uses the audio alone; labels decide only where bars begin, in `levada.data.sample`, which
     spends the budget on as many recordings as it would visit at random. Where these have too few labels, others follow.
 
     Parameters
@@ -43,7 +43,7 @@ def sample(
     minutes : float
         The budget, in minutes of annotated audio.
     scheme : str
-        One of `SCHEMES`; "random" is exactly `corpus.draw`.
+        One of `SCHEMES`; "random" is exactly `levada.data.sample`.
     rng : numpy.random.Generator
         Breaks ties, and decides which passages.
     tracker : TrackerLike, optional
