@@ -173,6 +173,11 @@ class TestFusion:
         at = int(np.abs(found.times_s - hint.times_s[0]).argmin())
         assert (found.times_s[at], found.positions[at]) == (hint.times_s[0], 2)
 
+    def test_it_was_trained_on_what_its_network_was_trained_on_too(self, fusion, spans):
+        card = replace(fusion.network.card, trained_on={"ab": [(0.0, 2.0)]})
+        both = tracker_of(replace(fusion, network=replace(fusion.network, card=card)), name="it")
+        assert both.trained_spans.keys() == {"ab", spans[0].track.content_hash}
+
     def test_adapting_it_again_starts_from_its_network(self, fusion):
         assert tracker_of(fusion, name="it").weights().card == fusion.network.card
 

@@ -31,6 +31,7 @@ from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.io.beats import Beats
+from levada.learning.card import joined_stretches
 
 __all__ = ["PatternTracker"]
 
@@ -73,7 +74,8 @@ class PatternTracker:
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
         """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
-        return self.patterns.card.trained_on
+        learnt = self.patterns.card.trained_on
+        return learnt if self.network is None else joined_stretches(learnt, self.network.trained_spans)
 
     @property
     def fps(self) -> float:
