@@ -26,7 +26,7 @@ from levada.beat_tracking.network_tracker import NetworkTracker
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_of
-from levada.beat_tracking.spectrogram import GRID, file_log_spectrogram
+from levada.beat_tracking.spectrogram import GRID, FrontEnd, file_log_spectrogram
 from levada.data import Span, Track, load_corpus, sample, single
 from levada.data.spans import stretches, with_margins
 from levada.io.beats import Beats
@@ -51,10 +51,9 @@ THRESHOLDS = np.arange(0.02, 0.98, 0.04)
 
 @dataclass(frozen=True, eq=False)
 class Song:
-    """A recording whose spectrogram is known."""
+    """An annotated recording."""
 
     track: Track
-    bands: np.ndarray
     metre: int
 
     def scores(self, estimate: Beats, *, since_s: float = 0.0) -> dict[str, float]:
@@ -99,7 +98,13 @@ def songs(group: str) -> list[Song]:
         tracks = single(audio, audio.with_suffix(".beats")).tracks
     else:
         tracks = load_corpus(REAL / GROUPS[group], labels="beats").annotated
-    return [Song(track, file_log_spectrogram(track.audio), int(track.beats().positions.max())) for track in tracks]
+    return [Song(track, int(track.beats().positions.max())) for track in tracks]
+
+
+@cache
+def spectrogram(song: Song, front_end: FrontEnd) -> np.ndarray:
+    """The spectrogram of a recording that a network takes."""
+    return file_log_spectrogram(song.track.audio, front_end=front_end)
 
 
 @cache
@@ -111,7 +116,12 @@ def tracker(model: str) -> NetworkTracker:
 @cache
 def activations(model: str, song: Song) -> np.ndarray:
     """Activations of a model."""
-    return tracker(model).predict([song.bands])
+    return predicted_by(tracker(model), song)
+
+
+def predicted_by(made: NetworkTracker, song: Song) -> np.ndarray:
+    """Activations of a network."""
+    return made.predict([spectrogram(song, made.front_end)])
 
 
 @cache
@@ -267,7 +277,7 @@ def _adaptation(
                     made, took_s = adapted(strategy, spans, load(find_folder(model)), seed)
                     table.seconds.setdefault(row, []).append(took_s)
                     for song in scored:
-                        table.add(row, song, made.decode(made.predict([song.bands])), since_s=since_s, seed=seed)
+                        table.add(row, song, made.decode(predicted_by(made, song)), since_s=since_s, seed=seed)
     how = (
         f"labels of {LABELLED} songs, the other {len(known) - LABELLED} scored"
         if several
@@ -341,7 +351,7 @@ def picture(song: Song, model: str, path: Path) -> None:
     for title, network in (
         ("before", tracker(model)), (after, adapted(BEST, spans, load(find_folder(model)), 0)[0]),
     ):  # fmt: skip
-        found = network.predict([song.bands])
+        found = predicted_by(network, song)
         panels.append(Panel(title, found, network.decode(found)))
     reference, end_s = song.track.beats(), song.track.duration_s
     plot_activations(path, panels, reference=reference, start_s=until_s, end_s=end_s, force=True)
