@@ -23,7 +23,7 @@ from levada.beat_tracking.pretraining import (
     validation_set,
 )
 from levada.beat_tracking.pretraining_card import card
-from levada.beat_tracking.pretraining_pieces import Piece, render_piece, with_interludes
+from levada.beat_tracking.pretraining_pieces import Piece, render_piece, soloists, with_interludes
 from levada.data.sources import Source
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -142,15 +142,30 @@ class TestHear:
             {part.rsplit("-", 1)[0] if part[-1].isdigit() else part for part in voices} <= parts for voices in played
         )
 
-    def test_one_or_two_drummers_are_alone_now_and_then(self):
-        samba = next(known for known in pretraining_pieces._traditions() if known.name == "samba")
-        sizes = [len(pretraining_pieces._few_players(samba, rng(seed)).instruments) for seed in range(200)]
-        alone = sum(size <= 2 for size in sizes)
-        assert {size for size in sizes if size <= 2} == {1, 2}
-        assert set(sizes) == {1, 2, len(samba.instruments)}
-        assert 0.1 < alone / 200 < 0.3
-        drummers = pretraining_pieces._few_players(samba, rng(sizes.index(1))).instruments
-        assert drummers[0].presence == 1
+    @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+    def test_one_or_two_instruments_are_alone_as_often_as_the_settings_have_it(self, share):
+        settings = replace(SMALL, traditions=1.0, soloists=share)
+        numbers = [len(pretraining_pieces._performance(rng(seed), settings).voices) for seed in range(60)]
+        alone = sum(number <= 2 for number in numbers) / 60
+        assert share - 0.2 < alone <= min(1.0, share + 0.35)
+
+    def test_who_plays_alone(self):
+        """The lowest surdo and not the other, a guitar now and then, and nobody whose strokes are all off the beat."""
+
+        def seen(name):
+            tradition = next(known for known in pretraining_pieces._traditions() if known.name == name)
+            groups = [soloists(tradition, rng(seed)).instruments for seed in range(300)]
+            assert {len(group) for group in groups} == {1, 2}
+            assert all(part.presence == 1 and part.players == (1, 1) for group in groups for part in group)
+            return {part.name for group in groups for part in group}
+
+        samba, choro, cumbia, candombe = (seen(name) for name in ("samba", "choro", "cumbia", "candombe"))
+        assert {"surdo", "tamborim", "pandeiro"} <= samba
+        assert "resposta" not in samba
+        assert {"violao", "pandeiro"} <= choro
+        assert "flauta" not in choro
+        assert "llamador" not in cumbia
+        assert {"chico", "repique", "piano"} <= candombe
 
     def test_relative_bands_and_no_music(self):
         settings = replace(SMALL, front_end="log81+semitones", non_music=1.0, quiet=1.0)

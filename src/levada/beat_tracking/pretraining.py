@@ -89,6 +89,8 @@ class PretrainSettings:
         Material of the pieces that are composed.
     traditions : float
         Fraction of the pieces that are performed by a tradition that comes with levada.
+    soloists : float
+        Fraction of those in which one or two of its instruments play alone.
     soundfonts : tuple of str
         SoundFonts that play, by name of the file; without any, all voices are synthesised.
     sampled : float
@@ -135,6 +137,7 @@ class PretrainSettings:
     pool: int = 4000
     material: Material = field(default_factory=Material)
     traditions: float = 0.0
+    soloists: float = 0.2
     soundfonts: tuple[str, ...] = ()
     sampled: float = 0.6
     start: str = ""
@@ -157,7 +160,7 @@ class PretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        fractions = ("traditions", "sampled", "alpha", "non_music", "interludes", "quiet", "band_limit")
+        fractions = ("traditions", "soloists", "sampled", "alpha", "non_music", "interludes", "quiet", "band_limit")
         zero = ("pieces_per_step", "average", "downbeat_weight", "phase_weight", "validate_every", "seed")
         check_settings(self, may_be_zero=(*fractions, *zero), fractions=fractions)
         if self.front_end not in ("log81", "log81+semitones"):

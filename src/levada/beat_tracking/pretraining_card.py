@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from levada.data.sources import Source, combined_licence
 from levada.learning.card import Card, lineage
 from levada.synth.traditions import list_traditions as shipped_traditions
+from levada.synth.traditions import read_tradition
 
 if TYPE_CHECKING:
     from levada.beat_tracking.pretraining import PretrainSettings
@@ -20,7 +21,8 @@ def card(settings: PretrainSettings, *, name: str, start: Card | None = None) ->
     pieces = settings.first_pieces + int(settings.steps * settings.pieces_per_step)
     performed = (
         f" {settings.traditions:.0%} are played by the traditions that come with levada "
-        f"({', '.join(shipped_traditions())}). The others:"
+        f"({', '.join(shipped_traditions())}), {settings.soloists:.0%} of these by one or two instruments alone. "
+        f"{_checked()} The others:"
         if settings.traditions
         else " All are of drum kits and bands; none is of the percussion ensemble of a tradition."
     )
@@ -44,3 +46,11 @@ def card(settings: PretrainSettings, *, name: str, start: Card | None = None) ->
         trained_on={} if start is None else start.trained_on,
         sources=sources,
     )
+
+
+def _checked() -> str:
+    """Return which traditions have a metre that no source was compared with, or only in part."""
+    traditions = [read_tradition(name) for name in shipped_traditions()]
+    none = ", ".join(one.name for one in traditions if not one.checked)
+    part = ", ".join(one.name for one in traditions if one.checked and one.unchecked)
+    return f"Their metre was compared with sources, but for {none}, and in part for {part}."

@@ -22,19 +22,21 @@ from levada.synth.instruments.soundfont import SoundFont, find_soundfont
 from levada.synth.non_music import render_non_music
 from levada.synth.performance import Performance, perform
 from levada.synth.render import render_performance
-from levada.synth.traditions import Tradition, list_traditions, read_tradition
+from levada.synth.traditions import Instrument, Tradition, list_traditions, read_tradition
 
 if TYPE_CHECKING:
     from levada.beat_tracking.pretraining import PretrainSettings
 
-__all__ = ["Piece", "render_piece", "validation_piece"]
+__all__ = ["Piece", "render_piece", "soloists", "validation_piece"]
 
 Generator = np.random.Generator
 Floats32 = npt.NDArray[np.float32]
 
 RATE = 44100
-FEW_PLAYERS = 0.2
-"""Probability that one or two drummers of a tradition play alone."""
+SOLO_VOICES = ("guitar", "piano", "accordion", "charango", "pluck", "tres")
+"""Pitched voices that play alone too."""
+PITCHED_SOLO = 0.2
+"""Fraction of the soloists that are pitched, where the tradition has any."""
 NO_BEATS = Beats(np.zeros(0), np.zeros(0, int))
 
 
@@ -136,17 +138,48 @@ def _performance(rng: Generator, settings: PretrainSettings) -> Performance:
         return compose(rng, settings.material)
     traditions = _traditions()
     tradition = traditions[int(rng.integers(len(traditions)))]
-    return perform(_few_players(tradition, rng), duration_s=settings.material.piece_s, rng=rng)
+    if rng.random() < settings.soloists:
+        tradition = soloists(tradition, rng)
+    return perform(tradition, duration_s=settings.material.piece_s, rng=rng)
 
 
-def _few_players(tradition: Tradition, rng: Generator) -> Tradition:
-    """Return a tradition, or sometimes one or two of its drummers alone, as in archives and tutorials."""
-    drummers = [part for part in tradition.instruments if part.voice not in PITCHED]
-    if not drummers or rng.random() >= FEW_PLAYERS:
+def soloists(tradition: Tradition, rng: Generator) -> Tradition:
+    """Return a tradition with one or two of its instruments alone, as in archives and tutorials.
+
+    Of instruments of the same voice the lowest plays, and none that strikes seldom and always off the beat: nobody
+    could tell its beats.
+
+    Parameters
+    ----------
+    tradition : Tradition
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Tradition
+        The one given where no instrument of it can play alone.
+    """
+    pitched = rng.random() < PITCHED_SOLO
+    able = [part for part in tradition.instruments if (part.tuning or 1) == 1 and not _off_beat(part, tradition)]
+    accompanists = [part for part in able if part.voice in SOLO_VOICES]
+    able = accompanists if pitched and accompanists else [part for part in able if part.voice not in PITCHED]
+    if not able:
         return tradition
-    chosen = rng.permutation(len(drummers))[: int(rng.integers(1, 3))]
-    alone = tuple(replace(drummers[int(index)], presence=1.0, players=(1, 1), enters=None) for index in chosen)
-    return replace(tradition, instruments=alone, ensemble=None)
+    presence = np.array([part.presence for part in able])
+    count = min(len(able), int(rng.integers(1, 3)))
+    chosen = rng.choice(len(able), size=count, replace=False, p=presence / presence.sum())
+    alone = tuple(replace(able[int(index)], presence=1.0, players=(1, 1), enters=None) for index in chosen)
+    return replace(tradition, instruments=alone, ensemble=None, checked=())
+
+
+def _off_beat(part: Instrument, tradition: Tradition) -> bool:
+    """Return True if an instrument strikes in at most half of the tatums of each beat, and never on the beat."""
+    beats = [
+        pattern.grid[start : start + tradition.tatums]
+        for pattern in part.patterns
+        for start in range(0, len(pattern.grid), tradition.tatums)
+    ]
+    return all(beat[0] == "." and 2 * beat.count(".") >= len(beat) for beat in beats)
 
 
 def _sounds(rng: Generator, settings: PretrainSettings) -> InstrumentSource:

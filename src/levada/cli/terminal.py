@@ -258,14 +258,16 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
     for one in traditions:
         tempo = f"{one.tempo_bpm[0]:g} ± {one.tempo_bpm[1]:g}"
         parts = ", ".join(part.name for part in one.instruments)
-        rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", tempo, parts])
-    headings = ["name", "title", "cycle", "bpm", "instruments"]
-    taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(4))
+        metre = "unchecked" if not one.checked else "in part" if one.unchecked else "checked"
+        rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", metre, tempo, parts])
+    headings = ["name", "title", "cycle", "metre", "bpm", "instruments"]
+    taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(5))
     print_table(
         headings,
         [[*facts, shorten(parts, 100 - taken, placeholder=" …").replace(", …", " …")] for *facts, parts in rows],
     )
-    print("\ncycle: beats × tatums in a beat. levada traditions show NAME draws one;")
+    print("\ncycle: beats × tatums in a beat; metre: whether it was compared with sources.")
+    print("levada traditions show NAME draws one;")
     print("levada render NAME -o FOLDER renders it; a TOML file of your own is a tradition too.")
 
 

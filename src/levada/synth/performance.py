@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +57,8 @@ class Performance:
     levels_db : mapping of str to float
         Part -> its relative level, in dB.
     duration_s : float
+    tunings : mapping of str to int
+        Part -> order of its pitch among parts of the same voice, for those that have one: 1 is the lowest.
     """
 
     strokes: tuple[Stroke, ...]
@@ -64,6 +66,7 @@ class Performance:
     voices: Mapping[str, str]
     levels_db: Mapping[str, float]
     duration_s: float
+    tunings: Mapping[str, int] = field(default_factory=dict)
 
 
 def midi_to_hz(midi: float) -> float:
@@ -114,7 +117,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     written = _written([part for part, _ in ensemble], tradition, len(times) + first, entering, rng)
     harmony = _harmony(tradition, len(times) + first, rng)
     tight_s = rng.uniform(0, TIGHT_S)
-    strokes, voices, levels_db = list[Stroke](), dict[str, str](), dict[str, float]()
+    strokes, voices, levels_db, tunings = list[Stroke](), dict[str, str](), dict[str, float](), dict[str, int]()
     for part, players in ensemble:
         letters = written[part.name]
         if final is not None:
@@ -123,6 +126,8 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
         for player in [part.name] if players == 1 else [f"{part.name}-{number + 1}" for number in range(players)]:
             voices[player], levels_db[player] = part.voice, level_db + rng.normal(0, 1.5)
             late_s = float(rng.normal(0, tight_s))
+            if part.tuning is not None:
+                tunings[player] = part.tuning
             strokes += _played(player, part, letters, tradition, times, first, late_s, harmony, rng)
     inside = (times < duration_s) & (np.arange(len(times)) <= (len(times) if final is None else final))
     return Performance(
@@ -131,6 +136,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
         voices,
         levels_db,
         duration_s,
+        tunings,
     )
 
 

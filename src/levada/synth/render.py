@@ -16,7 +16,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.acoustics import degrade, mix_down
 from levada.synth.instrument_names import OTHER, stem_names
-from levada.synth.instruments import RATE, InstrumentSource, synthesise
+from levada.synth.instruments import RATE, Instrument, InstrumentSource, synthesise
 from levada.synth.instruments.signals import Floats32, Generator
 from levada.synth.performance import Performance, perform
 from levada.synth.traditions import Tradition, read_tradition
@@ -176,7 +176,7 @@ def synthesise_stems(
     """
     samples = round(performance.duration_s * RATE)
     stems = {part: np.zeros((1, samples), np.float32) for part in performance.voices}
-    players = {part: sounds(voice, rng) for part, voice in performance.voices.items()}
+    players = _tuned({part: sounds(voice, rng) for part, voice in performance.voices.items()}, performance)
     gains = {part: 10 ** (level / 20) for part, level in performance.levels_db.items()}
     for time_s, part, velocity, stroke, pitch_hz, duration_s in performance.strokes:
         start = round(time_s * RATE)
@@ -184,3 +184,21 @@ def synthesise_stems(
         piece = played[: samples - start]
         stems[part][0, start : start + len(piece)] += np.float32(gains[part]) * piece
     return stems
+
+
+def _tuned(players: dict[str, Instrument], performance: Performance) -> dict[str, Instrument]:
+    """Exchange the instruments of parts of the same voice so that their pitches are in the order of their tunings."""
+    voices: dict[str, list[str]] = {}
+    for part in performance.tunings:
+        voices.setdefault(performance.voices[part], []).append(part)
+    tuned = dict(players)
+    for parts in voices.values():
+        lowest_first = sorted((players[part] for part in parts), key=_pitch_hz) if len(parts) > 1 else []
+        tuned |= zip(sorted(parts, key=performance.tunings.__getitem__), lowest_first, strict=False)
+    return tuned
+
+
+def _pitch_hz(instrument: Instrument) -> float:
+    """Estimate the pitch of a struck instrument: the strongest partial of an open stroke below 1 kHz."""
+    played = instrument.play("open", velocity=0.8, pitch_hz=0.0, duration_s=0.5, rng=np.random.default_rng(0))
+    return 30.0 + float(np.abs(np.fft.rfft(played[:RATE], RATE)[30:1000]).argmax())

@@ -7,13 +7,14 @@ instrument's `strokes`. A capital is an accent.
 
 from __future__ import annotations
 
-from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
+from levada.synth.traditions.model import Evidence, Form, Instrument, Pattern, Tradition
 from levada.synth.traditions.reader import FOLDER, NOTES, list_traditions, read_tradition
 from levada.synth.traditions.text import describe, format_tradition
 
 __all__ = [
     "FOLDER",
     "NOTES",
+    "Evidence",
     "Form",
     "Instrument",
     "Pattern",

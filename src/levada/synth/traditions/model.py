@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Form", "Instrument", "Pattern", "Tradition"]
+__all__ = ["Evidence", "Form", "Instrument", "Pattern", "Tradition"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Instrument:
         Overrides that of the tradition.
     spread : float or None
         Overrides that of the tradition.
+    tuning : int or None
+        Order of its pitch among instruments of the same voice: 1 is the lowest; any where it is None.
     aliases : tuple of str
         Further names, as stems may be called; without effect on the sound.
     """
@@ -75,7 +77,30 @@ class Instrument:
     enters: int | None = None
     microtiming: tuple[float, ...] = ()
     spread: float | None = None
+    tuning: int | None = None
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a source says of where in the cycle an instrument strikes.
+
+    Parameters
+    ----------
+    instrument : str
+        The name of an instrument of the tradition.
+    strokes : str
+        Letters of its strokes; a capital is an accented stroke only.
+    beats : tuple of float
+        Where most of these strokes are, in beats: 1 is the first, 2.5 is half a beat after the second.
+    source : str
+        A reference.
+    """
+
+    instrument: str
+    strokes: str
+    beats: tuple[float, ...]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -122,6 +147,10 @@ class Tradition:
         Standard deviation of single strokes, in fractions of a beat.
     sources : tuple of str
         References.
+    checked : tuple of Evidence
+        Sources that the metre was compared with.
+    unchecked : str
+        What of the metre no source was compared with; empty if nothing.
     title, about : str
         Display name and description.
     acceleration : tuple of float
@@ -142,6 +171,8 @@ class Tradition:
     microtiming: tuple[float, ...] = ()
     spread: float = 0.012
     sources: tuple[str, ...] = ()
+    checked: tuple[Evidence, ...] = ()
+    unchecked: str = ""
     title: str = ""
     about: str = ""
     acceleration: tuple[float, float] = (0.0, 0.03)

@@ -12,7 +12,7 @@ from typing import Any
 from levada.errors import InputError, suggest
 from levada.io.toml import KeyPath, find_positions, read_toml
 from levada.synth.instruments import PITCHED, STROKES, STRUCK
-from levada.synth.traditions.model import Form, Instrument, Pattern, Tradition
+from levada.synth.traditions.model import Evidence, Form, Instrument, Pattern, Tradition
 
 __all__ = ["FOLDER", "NOTES", "list_traditions", "read_tradition"]
 
@@ -185,7 +185,7 @@ def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
         "beats": _raw, "tatums": _raw, "tempo_bpm": _spread(20, 400), "title": _text, "about": _text,
         "sources": _list(_text), "drift": _number(0, 0.1), "spread": _number(0, 0.2), "jitter_s": _number(0, 0.1),
         "acceleration": _spread(-1, 1), "microtiming": _fractions(tatums), "ensemble": _span(200), "form": _raw,
-        "instruments": instruments,
+        "checked": _list(_evidence), "unchecked": _text, "instruments": instruments,
     })  # fmt: skip
     mean, deviation = entries["tempo_bpm"]
     if deviation > 0.35 * mean:
@@ -200,6 +200,8 @@ def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
 def _agreeing(tradition: Tradition) -> None:
     """Refuse an ensemble that its instruments cannot make up, and parts that could not be distinguished."""
     parts = tradition.instruments
+    for index, evidence in enumerate(tradition.checked):
+        _placed(evidence, tradition, ("checked", index))
     if tradition.ensemble:
         least = sum(part.players[0] for part in parts if part.presence == 1)
         most = sum(part.players[1] for part in parts if part.presence > 0)
@@ -217,6 +219,31 @@ def _agreeing(tradition: Tradition) -> None:
                     raise _Fault(f"{alias!r} is also what {other.name} is called", where)
 
 
+def _evidence(value: object, where: KeyPath) -> Evidence:
+    entries = _read_table(
+        value,
+        where,
+        {"instrument": _text, "strokes": _text, "beats": _list(_number(1, 65)), "source": _text},
+        required=("instrument", "strokes", "beats", "source"),
+    )
+    return Evidence(**entries)
+
+
+def _placed(evidence: Evidence, tradition: Tradition, where: KeyPath) -> None:
+    """Refuse evidence of an instrument, a stroke or a place in the cycle that the tradition lacks."""
+    part = next((part for part in tradition.instruments if part.name == evidence.instrument), None)
+    if part is None:
+        known = suggest(evidence.instrument, [part.name for part in tradition.instruments])
+        raise _Fault(f"there is no instrument {evidence.instrument!r}; {known}", (*where, "instrument"))
+    for letter in evidence.strokes.lower():
+        if letter not in {"x", "o", *part.strokes}:
+            raise _Fault(f"{letter!r} is no stroke of {part.name}", (*where, "strokes"))
+    for index, beat in enumerate(evidence.beats):
+        tatum = (beat - 1) * tradition.tatums
+        if round(tatum) >= tradition.cycle or abs(tatum - round(tatum)) > 0.05:
+            raise _Fault(f"{beat:g} is no place of its cycle", (*where, "beats", index))
+
+
 def _instrument(table: object, where: KeyPath, beats: int, tatums: int) -> Instrument:
     name = str(where[-1])
     if not re.fullmatch(r"\w[\w-]*", name):
@@ -225,7 +252,7 @@ def _instrument(table: object, where: KeyPath, beats: int, tatums: int) -> Instr
         "voice": _text, "patterns": _list(_raw), "strokes": _raw, "presence": CHANCE, "level_db": _number(-60, 20),
         "fills": _list(_raw), "fill_chance": CHANCE, "calls": _list(_raw), "call_chance": CHANCE,
         "players": _span(64), "enters": _whole(0, 1000), "microtiming": _fractions(tatums), "spread": _number(0, 0.2),
-        "aliases": _list(_alias),
+        "tuning": _whole(1, 64), "aliases": _list(_alias),
     }, required=["patterns"])  # fmt: skip
     voice = entries.setdefault("voice", name)
     if voice not in STRUCK and voice not in PITCHED:

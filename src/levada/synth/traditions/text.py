@@ -74,12 +74,26 @@ def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
                     shown = label if start == 0 else ""
                     lines.append(f"{shown:>{margin - 2}}  {_spaced(letters, tradition.tatums, gap)}".rstrip())
         lines.append("")
+    lines += _metre(tradition, width)
     lines += ["x stroke   o ghost note   . rest   a capital is an accent"]
     if tradition.sources:
         lines += ["", "sources"]
     for source in tradition.sources:
         lines += wrap(source, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
     return lines
+
+
+def _metre(tradition: Tradition, width: int) -> list[str]:
+    """Return what the metre was compared with, and what was not."""
+    lines = list[str]()
+    for index, evidence in enumerate(tradition.checked):
+        beats = ", ".join(f"{beat:g}" for beat in evidence.beats)
+        found = f"{evidence.instrument} {' '.join(evidence.strokes)} on {beats}: {evidence.source}"
+        heading = f"{'' if index else 'checked':13}"
+        lines += wrap(found, width, initial_indent=heading, subsequent_indent=" " * 15, break_on_hyphens=False)
+    if tradition.unchecked:
+        lines += wrap(tradition.unchecked, width, initial_indent=f"{'unchecked':13}", subsequent_indent=" " * 15)
+    return [*lines, ""] if lines else []
 
 
 def _systems(tradition: Tradition, width: int) -> Iterator[tuple[int, int, str]]:
