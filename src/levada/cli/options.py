@@ -105,7 +105,7 @@ def parse_metres(text: str | None) -> tuple[int, ...] | None:
     if not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts):
         raise InputError(f"--metre takes numbers of beats a bar, such as 3 or 2,4, not {text!r}")
     try:
-        return DecoderSettings(metres=tuple(map(int, parts))).metres
+        return DecoderSettings(metres=tuple(map(int, parts))).beats_per_bar
     except InputError as error:
         raise InputError(f"--metre {text}: {error.problem}") from None
 

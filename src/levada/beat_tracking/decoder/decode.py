@@ -301,7 +301,7 @@ def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | No
             origin = frame - model.lengths
             candidates = scores[np.arange(len(origin)), :, origin - start + model.longest]
             candidates = candidates + model.evidence(origin[:, None])[..., 0]
-            candidates += model.tempo_change[:, tempo, None] + model.position_change[:, position]
+            candidates += model.change_to(int(tempo), int(position))
             tempo, position = np.unravel_index(int(candidates.argmax()), candidates.shape)
             frame = int(origin[tempo])
             path.append((frame, int(tempo), int(position)))

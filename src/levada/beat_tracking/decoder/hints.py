@@ -58,7 +58,7 @@ def possible_hints(hints: Beats, *, frames: int, fps: float, settings: DecoderSe
         else:
             kept.append(i)
     positions = hints.positions.copy()
-    for i in np.flatnonzero(positions > max(settings.metres)).tolist():
+    for i in np.flatnonzero(positions > max(settings.beats_per_bar)).tolist():
         positions[i] = 0
         metres = ", ".join(map(str, settings.metres))
         messages.setdefault(
@@ -84,7 +84,8 @@ def widen_tempo_range(settings: DecoderSettings, hints: Beats) -> DecoderSetting
     tempo in the range, the one that asks for the least widening is taken. Times may widen the range, positions may not:
     a wrong number would put beats where there are none.
     """
-    shortest, longest = 60 / settings.max_tempo_bpm, 60 / settings.min_tempo_bpm
+    low, high = settings.extreme_lengths
+    shortest, longest = 60 / settings.max_tempo_bpm * low, 60 / settings.min_tempo_bpm * high
     for i, gap_s in enumerate(hints.intervals_s):
         beats = _beats_between(hints.positions[i], hints.positions[i + 1], gap_s, settings)
         lengths = gap_s / beats
@@ -97,8 +98,8 @@ def widen_tempo_range(settings: DecoderSettings, hints: Beats) -> DecoderSetting
             shortest, longest = min(shortest, length / MARGIN), max(longest, length * MARGIN)
     return replace(
         settings,
-        min_tempo_bpm=min(settings.min_tempo_bpm, 60 / longest),
-        max_tempo_bpm=max(settings.max_tempo_bpm, 60 / shortest),
+        min_tempo_bpm=min(settings.min_tempo_bpm, 60 / longest * high),
+        max_tempo_bpm=max(settings.max_tempo_bpm, 60 / shortest * low),
     )
 
 
@@ -108,7 +109,7 @@ def _contradictions(hints: Beats, settings: DecoderSettings) -> list[int]:
     fewest = np.array([_fewest(a, b, settings) for a, b in pairwise(hints.positions.tolist())], dtype=np.int64)
     single = hints.intervals_s[(fewest == 1) & (hints.positions[:-1] > 0) & (hints.positions[1:] > 0)]
     usual = float(np.median(single)) if len(single) >= USUAL_FROM else 0.0
-    shortest = max(60 / settings.max_tempo_bpm / MARGIN, TOO_SHORT * usual)
+    shortest = max(60 / settings.max_tempo_bpm / MARGIN, TOO_SHORT * usual) * settings.extreme_lengths[0]
     most = np.maximum(1, np.floor(hints.intervals_s / shortest + 1e-9)).astype(np.int64)
     total = np.concatenate([[0], np.cumsum(most)])
 
@@ -117,7 +118,7 @@ def _contradictions(hints: Beats, settings: DecoderSettings) -> list[int]:
         beats = np.arange(
             max(j - i, int(np.ceil((hints.times_s[j] - hints.times_s[i]) / LONGEST_S))), total[j] - total[i] + 1
         )
-        return any(((beats - (b - a)) % metre == 0).any() for metre in settings.metres if metre >= max(a, b))
+        return any(((beats - (b - a)) % metre == 0).any() for metre in settings.beats_per_bar if metre >= max(a, b))
 
     if all(agree(i, j) for i, j in pairwise(numbered)):
         return []
@@ -137,7 +138,7 @@ def _fewest(position: int, following: int, settings: DecoderSettings) -> int:
     """How many beats lie between two positions at least."""
     if not position or not following:
         return 1
-    metres = [metre for metre in settings.metres if metre >= max(position, following)]
+    metres = [metre for metre in settings.beats_per_bar if metre >= max(position, following)]
     return min(((following - position - 1) % metre + 1 for metre in metres), default=1)
 
 
@@ -158,7 +159,7 @@ def _beats_between(position: int, following: int, gap_s: float, settings: Decode
     beats = np.arange(1, max(int(gap_s / SHORTEST_S), 1) + 1)
     if not position or not following:
         return beats
-    metres = [metre for metre in settings.metres if metre >= max(position, following)]
+    metres = [metre for metre in settings.beats_per_bar if metre >= max(position, following)]
     fits = np.any([(beats - (following - position)) % metre == 0 for metre in metres], axis=0)
     return beats[fits]
 

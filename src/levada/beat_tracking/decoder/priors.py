@@ -13,6 +13,7 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder.settings import LONGEST_BAR, SLOWEST_BPM, DecoderSettings
 from levada.errors import InputError
 from levada.io.beats import Beats
+from levada.io.metres import Metre, beats_in
 
 __all__ = ["are_steady", "learn_settings"]
 
@@ -101,13 +102,13 @@ def _bars(beats: Beats) -> list[int]:
 
 
 def _with_metres(settings: DecoderSettings, recordings: Sequence[list[int]]) -> DecoderSettings:
-    counts = Counter(bar for bars in recordings for bar in bars if bar <= LONGEST_BAR)
+    counts: Counter[Metre] = Counter(bar for bars in recordings for bar in bars if bar <= LONGEST_BAR)
     total = counts.total()
     if not total:
         return settings
     known = [m for m in settings.metres if counts[m] or total < ENOUGH_BARS]
-    new = [m for m in sorted(counts) if m not in settings.metres and counts[m] >= max(2, total / 20)]
-    metres = tuple(sorted([*known, *new]))
+    new = [m for m in counts if m not in settings.metres and counts[m] >= max(2, total / 20)]
+    metres = tuple(sorted([*known, *new], key=lambda metre: (beats_in(metre), str(metre))))
     if not metres:
         return settings
     pairs = [pair for bars in recordings for pair in pairwise(bars)]
@@ -115,6 +116,6 @@ def _with_metres(settings: DecoderSettings, recordings: Sequence[list[int]]) -> 
     return replace(
         settings,
         metres=metres,
-        metre_weights=tuple((counts[m] + 1) / (sum(counts[n] + 1 for n in metres)) for m in metres),
+        metre_weights=tuple((counts[m] + 1) / sum(counts[n] + 1 for n in metres) for m in metres),
         metre_change=(changes + PRIOR_BARS * settings.metre_change) / (len(pairs) + PRIOR_BARS),
     )

@@ -53,7 +53,7 @@ class Forward:
 
     def __init__(self, model: BarPointer, algebra: Algebra) -> None:
         self._model = model
-        self._bars, self._tempi = algebra(model.bar_change), algebra(model.tempo_change)
+        self._bars, self._tempi = algebra(model.bar_change), _TempoChange(model, algebra)
         states, past = model.begin.size, model.longest
         stretch = min(max(past, STRETCH_BYTES // (8 * states)), model.frames)
         self._stretches = [(a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)]
@@ -102,11 +102,45 @@ class Forward:
             arrived += model.evidence(np.arange(a, b) - model.lengths[:, None])
             following = np.empty_like(arrived)
             following[:, 1:] = arrived[:, :-1]
-            following[:, model.firsts] = _along_positions(self._bars, arrived[:, model.lasts])
+            following[:, model.firsts] = _along_positions(self._bars, self._tempi.ended(arrived[:, model.lasts]))
             scores = self._scores[..., a - zero : b - zero]
-            scores[:] = _along_tempi(self._tempi, following)
+            scores[:] = self._tempi(following)
             if model.windows is not None:
                 scores += model.allowed(np.arange(a, b))
+
+
+class _TempoChange:
+    """Changes of the length of beats, from each position to the next or back."""
+
+    def __init__(self, model: BarPointer, algebra: Algebra, *, backward: bool = False) -> None:
+        unequal = model.proportions
+        self._equal = None if unequal is not None else algebra(model.tempo_change.T if backward else model.tempo_change)
+        self._groups: list[tuple[Ints, Product]] = []
+        self._usual: list[tuple[int, Product]] = []
+        if unequal is None:
+            return
+        for kind, change in enumerate(unequal.changes):
+            self._groups.append((np.flatnonzero(unequal.kinds == kind), algebra(change.T if backward else change)))
+        same = np.arange(len(model.lengths))
+        for bar, usual in enumerate(unequal.usual.T):
+            if not np.array_equal(usual, same):
+                change = np.where(usual[:, None] == same, 0.0, NEVER)
+                self._usual.append((bar, algebra(change.T if backward else change)))
+
+    def __call__(self, scores: Floats) -> Floats:
+        """Change the lengths of beats of all positions (K, P, n)."""
+        if self._equal is not None:
+            return _along_tempi(self._equal, scores)
+        result = np.empty_like(scores)
+        for positions, product in self._groups:
+            result[:, positions] = _along_tempi(product, scores[:, positions])
+        return result
+
+    def ended(self, scores: Floats) -> Floats:
+        """Change the lengths of last beats (K, M, n) to those of the usual beats of their bars, or back."""
+        for bar, product in self._usual:
+            scores[:, bar] = product(scores[:, bar])
+        return scores
 
 
 def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]]:
@@ -125,7 +159,7 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
     probabilities : float64 [shape=(K, P, n)]
         Posterior probability that a beat of each tempo and position starts at each frame.
     """
-    bars, tempi = sum_product(model.bar_change.T), sum_product(model.tempo_change.T)
+    bars, tempi = sum_product(model.bar_change.T), _TempoChange(model, sum_product, backward=True)
     step, past = int(model.lengths[0]), model.longest
     total = _log_sum(forward.ending)
     ahead = np.zeros((*model.begin.shape, past))  # score of all that follows a beat, by the frame of its end
@@ -143,10 +177,10 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
             yield a, np.exp(probability, out=probability)
             if model.windows is not None:
                 onward += model.allowed(np.arange(a, b))
-            leaving = _along_tempi(tempi, onward)
+            leaving = tempi(onward)
             before = following[..., a - lowest : b - lowest]
             before[:, :-1] = leaving[:, 1:]
-            before[:, model.lasts] = _along_positions(bars, leaving[:, model.firsts])
+            before[:, model.lasts] = tempi.ended(_along_positions(bars, leaving[:, model.firsts]))
         ahead = following[..., :past].copy()
 
 

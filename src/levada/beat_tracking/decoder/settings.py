@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from levada.errors import InputError, check_integer, settings_from
+from levada.io.metres import Metre, beats_in, metre_of, relative_lengths
 
 __all__ = ["DecoderSettings", "TempoRange", "tempo_range"]
 
@@ -35,7 +36,7 @@ class DecoderSettings:
     """
 
     min_tempo_bpm: float = 55.0
-    """Slowest tempo, in beats per minute."""
+    """Slowest tempo, in beats per minute; where beats are of unequal length, of the beat of median length."""
     max_tempo_bpm: float = 215.0
     """Fastest tempo, in beats per minute."""
     tempi: int = 60
@@ -46,8 +47,8 @@ class DecoderSettings:
     """Standard deviation of that prior, in octaves (1 is a doubling); given if and only if the centre is."""
     tempo_stiffness: float = 100.0
     """Cost of a tempo change: lambda in ``exp(-lambda |new / old - 1|)`` of two beat lengths; 0 is free."""
-    metres: tuple[int, ...] = (2, 3, 4)
-    """Beats a bar may have."""
+    metres: tuple[Metre, ...] = (2, 3, 4)
+    """Beats a bar may have; or their relative lengths, such as ``"2+2+2+3"``, where these are not all the same."""
     metre_weights: tuple[float, ...] | None = None
     """How likely each metre is, in any unit; None for all the same."""
     metre_change: float = 1e-3
@@ -64,6 +65,7 @@ class DecoderSettings:
                 if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
                     raise InputError(f"{name} must be a list of numbers, not {value!r}")
                 object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "metres", tuple(map(_unequal, self.metres)))
         numbers = ("min_tempo_bpm", "max_tempo_bpm", "tempo_stiffness", "metre_change", "beat_width", "threshold")
         for name in numbers:
             _number(name, getattr(self, name))
@@ -86,7 +88,7 @@ class DecoderSettings:
         if not self.metres:
             raise InputError("metres must name at least one number of beats per bar")
         for metre in self.metres:
-            _whole("each of metres", metre, most=LONGEST_BAR)
+            _whole("each of metres", beats_in(metre) if _is_unequal(metre) else metre, most=LONGEST_BAR)
         if len(set(self.metres)) < len(self.metres):
             raise InputError(f"metres names a metre twice: {list(self.metres)}")
         if self.metre_weights is not None:
@@ -101,12 +103,28 @@ class DecoderSettings:
         if not self.beat_width >= 2:
             raise InputError(f"beat_width must be at least 2, not {self.beat_width}")
 
+    @property
+    def beats_per_bar(self) -> tuple[int, ...]:
+        """Number of beats of each metre."""
+        return tuple(map(beats_in, self.metres))
+
+    @property
+    def extreme_lengths(self) -> tuple[float, float]:
+        """Shortest and longest beat of all metres, relative to the usual one of its bar; 1 where all are equal."""
+        unequal = [relative_lengths(metre) for metre in self.metres if isinstance(metre, str)]
+        return (
+            min((float(lengths.min()) for lengths in unequal), default=1.0),
+            max((float(lengths.max()) for lengths in unequal), default=1.0),
+        )
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DecoderSettings:
         """Read settings from a mapping, as `levada.errors.settings_from` does."""
         return settings_from(cls, values, noun="decoder settings")
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> DecoderSettings:
+    def restrict(
+        self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None
+    ) -> DecoderSettings:
         """Return the settings with another range of tempi, or other metres.
 
         Metres keep their weights where all of them have one. A prior on the tempo is dropped where its centre is
@@ -154,6 +172,15 @@ def tempo_range(tempo_bpm: TempoRange) -> tuple[float, float]:
     if low > high:
         raise InputError(f"the slowest tempo must not be above the fastest, as in {low:g}-{high:g}: swap them")
     return (low, high) if len(given) > 1 else (max(low / TEMPO_ROOM, SLOWEST_BPM), high * TEMPO_ROOM)
+
+
+def _is_unequal(metre: object) -> bool:
+    return isinstance(metre, str) and "+" in metre
+
+
+def _unequal(metre: Any) -> Any:
+    """Return a metre of unequal beats in its lowest terms, anything else as it is."""
+    return metre_of(metre) if _is_unequal(metre) else metre
 
 
 def _number(name: str, value: object) -> float:

@@ -9,6 +9,9 @@ and
 
 All metres are states of one model. At the end of a bar the metre is kept, or with a small probability sampled
 again. A recording may begin and end anywhere inside any beat of a bar: pickup bars need nothing special.
+
+The beats of a metre may be of unequal length, such as 2+2+2+3: the tempo is then steady where the length of a beat
+changes as these proportions do (`Proportions`).
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.errors import InputError
+from levada.io.metres import Metre, beats_in, relative_lengths
 
 __all__ = [
     "BarPointer",
     "Likelihood",
     "NetworkLikelihood",
+    "Proportions",
     "Windows",
     "bar_pointer",
     "beat_lengths",
@@ -44,6 +49,7 @@ PEAK_S = 0.02  # how far outside the region of a beat its peak may lie
 NEVER = -np.inf
 RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
 MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
+TEMPO_RANGE = 1.2  # least range of tempi by which the number of lengths grows with unequal beats
 STILL_POSSIBLE = -300.0  # what they count where they may be asked for
 
 
@@ -62,6 +68,28 @@ class Windows:
         window = np.searchsorted(self.last, frames, side="left").clip(max=len(self.last) - 1)
         inside = (self.first[window] <= frames) & (frames <= self.last[window])
         return np.where(inside, window, -1)
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Changes from beat to beat where the beats of some metres are of unequal length.
+
+    At a bar line any metre may follow any other, so lengths are compared there by the usual beat of each: a last beat
+    that is longer or shorter counts as the usual beat of the same tempo.
+
+    Parameters
+    ----------
+    kinds : int [shape=(P,)]
+        Index in `changes` of the change to each position from the one before it.
+    changes : tuple of float64 [shape=(K, K)]
+        From the length of a beat (row) to that of the next (column).
+    usual : int [shape=(K, M)]
+        Index of the length of the usual beat of a bar, given that of its last beat.
+    """
+
+    kinds: Ints
+    changes: tuple[Floats, ...]
+    usual: Ints
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,7 @@ class BarPointer:
     sums: Floats  # (3, longest + frames + 1 + longest) running sums of the scores of beat, downbeat, no beat
     windows: Windows | None
     likelihood: Likelihood | None = None  # of whole beats, in place of `sums`; beats then lie at their first frame
+    proportions: Proportions | None = None  # where not all beats of a bar are equal, in place of `tempo_change`
 
     @property
     def longest(self) -> int:
@@ -107,6 +136,17 @@ class BarPointer:
         inside = np.setdiff1d(np.arange(len(self.places)), self.lasts)
         change[inside, inside + 1] = 0
         change[np.ix_(self.lasts, self.firsts)] = self.bar_change
+        return change
+
+    def change_to(self, tempo: int, position: int) -> Floats:
+        """(K, P) from all beats to one of a tempo and a position."""
+        if self.proportions is None:
+            return self.tempo_change[:, tempo, None] + self.position_change[:, position]
+        lengths = self.proportions.changes[self.proportions.kinds[position]][:, tempo]
+        each = np.repeat(lengths[:, None], len(self.places), axis=1)
+        if position in self.firsts:
+            each[:, self.lasts] = lengths[self.proportions.usual]
+        change: Floats = each + self.position_change[:, position]
         return change
 
     def evidence(self, starts: Ints) -> Floats:
@@ -183,7 +223,7 @@ def bar_pointer(
 def pattern_pointer(
     likelihood: Likelihood,
     *,
-    bars: Sequence[int],
+    bars: Sequence[Metre],
     weights: Floats,
     change: Floats,
     activation: Floats,
@@ -198,8 +238,8 @@ def pattern_pointer(
     likelihood : callable
         From start frames int64 [shape=(K, n)], one row for each of `beat_lengths`, to scores float64
         [shape=(K, P, n)], a new array; frames outside the recording score nothing.
-    bars : sequence of int
-        Beats of each kind of bar; there may be several of a metre. P is their sum, in this order.
+    bars : sequence of int or str
+        Metre of each kind of bar; there may be several of a metre. P is the sum of their beats, in this order.
     weights : float64 [shape=(M,)]
         Probability of each kind of bar.
     change : float64 [shape=(M, M)]
@@ -227,8 +267,8 @@ class NetworkLikelihood:
     ----------
     activations : float64 [shape=(frames, 2)]
         Probabilities of a beat and of a downbeat.
-    bars : sequence of int
-        Beats of each kind of bar; without any, beats have no place in the bar.
+    bars : sequence of int or str
+        Metre of each kind of bar; without any, beats have no place in the bar.
     lengths : int64 [shape=(K,)]
         Frames that a beat lasts at each tempo, shortest first.
     fps, beat_width : float
@@ -241,7 +281,7 @@ class NetworkLikelihood:
         self,
         activations: Floats,
         *,
-        bars: Sequence[int],
+        bars: Sequence[Metre],
         lengths: Ints,
         fps: float,
         beat_width: float,
@@ -255,8 +295,8 @@ class NetworkLikelihood:
         self._sums = weight * _running_sums(
             downbeats, activation, beat_width=beat_width, reach=round(ALIGNMENT_S * fps), margin=self._margin
         )
-        firsts = np.cumsum([0, *bars])[:-1]
-        self._downbeat = np.isin(np.arange(max(1, sum(bars))), firsts).astype(np.int64)
+        firsts = np.cumsum([0, *map(beats_in, bars)])
+        self._downbeat = np.isin(np.arange(max(1, firsts[-1])), firsts[:-1]).astype(np.int64)
 
     def __call__(self, starts: Ints) -> Floats:
         """Return scores [shape=(K, positions, n)] of beats that start at frames [shape=(K, n)]."""
@@ -283,7 +323,7 @@ def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
 
 
 def _pointer(
-    bars: Sequence[int],
+    bars: Sequence[Metre],
     weights: Floats,
     change: Floats,
     regions: Ints,
@@ -296,7 +336,7 @@ def _pointer(
     likelihood: Likelihood | None = None,
 ) -> BarPointer:
     """Build the states and their transitions."""
-    beats = np.array(bars)
+    beats = np.array([beats_in(metre) for metre in bars])
     lengths = beat_lengths(fps=fps, settings=settings)
     if (cells := len(lengths) * int(beats.sum()) * int(lengths[-1])) > MOST_CELLS:
         raise InputError(
@@ -310,44 +350,87 @@ def _pointer(
     position = np.repeat(np.log(weights / beats), beats)
     with np.errstate(divide="ignore"):
         bar_change = np.log(change)
+    rigid = windows is None
+    begin = (tempo - np.log(lengths))[:, None] + position
+    proportions = None
+    if any(isinstance(metre, str) for metre in bars):
+        priors, proportions = _proportions(bars, lengths, fps=fps, settings=settings, rigid=rigid)
+        begin = priors - np.log(lengths)[:, None] + position
     return BarPointer(
         frames=len(activation),
         fps=fps,
         lengths=lengths,
         regions=regions,
-        places=np.concatenate([np.arange(1, n + 1) for n in bars]),
+        places=np.concatenate([np.arange(1, n + 1) for n in beats]),
         downbeat=np.isin(np.arange(beats.sum()), firsts).astype(np.int64),
         firsts=firsts,
         lasts=lasts,
-        begin=(tempo - np.log(lengths))[:, None] + position,
-        tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=windows is None),
+        begin=begin,
+        tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=rigid),
         bar_change=bar_change,
         activation=activation,
         sums=sums,
         windows=windows,
         likelihood=likelihood,
+        proportions=proportions,
+    )
+
+
+def _proportions(
+    bars: Sequence[Metre], lengths: Ints, *, fps: float, settings: DecoderSettings, rigid: bool
+) -> tuple[Floats, Proportions]:
+    """Return the prior of the length of each position (K, P), and the changes from each beat to the next."""
+    relative = [relative_lengths(metre) for metre in bars]
+    limits = np.array([round(60 * fps / tempo) for tempo in (settings.max_tempo_bpm, settings.min_tempo_bpm)])
+
+    def prior(length: float) -> Floats:
+        shortest, longest = np.round(limits * length)
+        inside = (lengths >= shortest) & (lengths <= longest)
+        tempi = _tempo_prior(lengths / length, fps=fps, settings=settings)
+        return _normalised(np.where(inside, tempi, NEVER))
+
+    steps = [(before, after) for one in relative for before, after in zip([1.0, *one[:-1]], one, strict=True)]
+    kinds = list(dict.fromkeys(steps))
+    changes = [
+        _tempo_change(lengths, prior(after), settings.tempo_stiffness, rigid=rigid, ratio=after / before)
+        for before, after in kinds
+    ]
+    logs = np.log(lengths)
+    wanted = logs[:, None, None] - np.log([one[-1] for one in relative])[:, None]  # (K, M, 1)
+    return (
+        np.stack([prior(after) for _, after in steps], axis=1),
+        Proportions(
+            np.array([kinds.index(step) for step in steps]), tuple(changes), np.abs(wanted - logs).argmin(axis=2)
+        ),
     )
 
 
 def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
-    """List beat lengths in frames (K,), shortest first: all whole ones or, log-spaced, those asked for."""
+    """List beat lengths in frames (K,), shortest first: all whole ones or, log-spaced, those asked for.
+
+    With beats of unequal length, the range holds the shortest and the longest, and has as many more lengths.
+    """
     shortest, longest = 60 * fps / settings.max_tempo_bpm, 60 * fps / settings.min_tempo_bpm
+    tempi, (low, high) = settings.tempi, settings.extreme_lengths
+    if low < high:
+        tempi = round(tempi * (1 + np.log(high / low) / np.log(max(longest / shortest, TEMPO_RANGE))))
+        shortest, longest = shortest * low, longest * high
     if round(shortest) < 2:
         raise InputError(
             f"{settings.max_tempo_bpm:g} bpm at {fps:g} frames per second is a beat of less than 2 frames: "
             f"use more frames or a slower max_tempo_bpm"
         )
     lengths = np.arange(round(shortest), round(longest) + 1)
-    asked = settings.tempi
-    while len(lengths) > settings.tempi:  # rounding makes some equal: ask for more until enough are left
+    asked = tempi
+    while len(lengths) > tempi:  # rounding makes some equal: ask for more until enough are left
         spaced = np.unique(np.round(np.geomspace(shortest, longest, asked)).astype(np.int64))
-        if len(spaced) >= settings.tempi:
+        if len(spaced) >= tempi:
             return spaced
         asked += 1
     return lengths
 
 
-def _tempo_prior(lengths: Ints, *, fps: float, settings: DecoderSettings) -> Floats:
+def _tempo_prior(lengths: Ints | Floats, *, fps: float, settings: DecoderSettings) -> Floats:
     """Weigh each tempo (K,): log-normal, or all the same."""
     if settings.tempo_mean_bpm is None or settings.tempo_spread_octaves is None:
         return np.full(len(lengths), -np.log(len(lengths)))
@@ -355,13 +438,15 @@ def _tempo_prior(lengths: Ints, *, fps: float, settings: DecoderSettings) -> Flo
     return _normalised(-0.5 * (octaves / settings.tempo_spread_octaves) ** 2)
 
 
-def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool) -> Floats:
+def _tempo_change(lengths: Ints, prior: Floats, stiffness: float, *, rigid: bool, ratio: float = 1.0) -> Floats:
     """Weigh each next tempo (K, K): the exponential of Krebs, Böck & Widmer (2015), times the prior.
+
+    A beat of the same tempo is `ratio` times as long as the one before.
 
     Changes rarer than the resolution of a float are never (if `rigid`), which makes the matrix a narrow band.
     Hints may need sudden changes: with them all changes stay possible.
     """
-    change = _normalised(-stiffness * np.abs(lengths / lengths[:, None] - 1) + prior)
+    change = _normalised(-stiffness * np.abs(lengths / (lengths[:, None] * ratio) - 1) + prior)
     change = np.where(change > RAREST, change, NEVER) if rigid else np.maximum(change, STILL_POSSIBLE)
     return _normalised(change)
 
