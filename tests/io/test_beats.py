@@ -109,6 +109,8 @@ def test_nothing_can_be_changed() -> None:
         (([0.5, 1], [1, np.nan]), "positions in the bar must be whole numbers"),
         (([0.5, 1], None, [0.5]), "2 beat times but 1 confidences"),
         (([0.5, 1], None, [0.5, 1.1]), "the confidence of beat 2 is not between 0 and 1"),
+        (([0.5, 1], None, None, [0.5]), "2 beat times but 1 position confidences"),
+        (([0.5, 1], None, None, [-0.1, 1]), "the position confidence of beat 1 is not between 0 and 1"),
         (([0.5, 1], None, [np.nan, 1]), "the confidence of beat 1 is not between 0 and 1"),
     ],
 )

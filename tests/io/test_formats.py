@@ -96,6 +96,8 @@ def test_confidences_are_read(file) -> None:
     named = read_beats(file("time,beat,bar,confidence\n0.5,1,1,0.9\n1.0,2,1,0.25\n"))
     assert named == Beats([0.5, 1.0], [1, 2], [0.9, 0.25])
     assert read_beats(file("0.5 1 0.9\n1.0 2 0.25\n")) == named
+    both = read_beats(file("time,position,confidence,position_confidence\n0.5,1,0.9,0.7\n1.0,2,0.25,0.2\n"))
+    assert both == Beats([0.5, 1.0], [1, 2], [0.9, 0.25], [0.7, 0.2])
     assert read_beats(file("time,beat,confidence\n0.5,1,\n1.0,2,\n")).confidence is None
 
 
@@ -272,8 +274,8 @@ def beats(draw: st.DrawFn) -> Beats:
     times_us = np.cumsum(draw(microseconds))
     n = len(times_us)
     positions = draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))
-    sure = draw(st.none() | st.lists(st.integers(0, 10**6), min_size=n, max_size=n))
-    return Beats(times_us / 1e6, positions, None if sure is None else np.array(sure) / 1e6)
+    confidences = st.none() | st.lists(st.integers(0, 10**6).map(lambda millionths: millionths / 1e6), min_size=n, max_size=n)
+    return Beats(times_us / 1e6, positions, draw(confidences), draw(confidences))
 
 
 WRITTEN = [name for name, kind in FORMATS.items() if kind.dump is not None]
@@ -295,10 +297,12 @@ def test_round_trips(tmp_path: Path, kind: str, written: Beats) -> None:
     np.testing.assert_allclose(read.times_s[1:], written.times_s[1:], rtol=0, atol=off * (1 + 1e-6))
     np.testing.assert_allclose(read.times_s[0], written.times_s[0], rtol=0, atol=first + off * (1 + 1e-6))
     np.testing.assert_array_equal(read.positions, written.positions)
-    if kind in ("csv", "jams") and written.confidence is not None:
-        np.testing.assert_allclose(read.confidence, written.confidence, rtol=0, atol=1e-12)
-    else:
-        assert read.confidence is None
+    for name in ("confidence", "position_confidence"):
+        before, after = getattr(written, name), getattr(read, name)
+        if kind in ("csv", "jams") and before is not None:
+            np.testing.assert_allclose(after, before, rtol=0, atol=1e-12)
+        else:
+            assert after is None
     write_beats(again := tmp_path / "again", read, format=kind, force=True)
     assert again.read_bytes() == path.read_bytes()
 

@@ -104,7 +104,7 @@ def with_counted_positions(beats: Beats) -> Beats:
         bar = positions[first:last]
         if ((bar == 0) | (bar == counted)).all():
             positions[first:last] = counted
-    return Beats(beats.times_s, positions, beats.confidence)
+    return beats.with_positions(positions)
 
 
 def _levels(reference: Floats) -> Iterator[Floats]:

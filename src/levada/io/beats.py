@@ -3,7 +3,8 @@
 Conventions
 -----------
 Times are seconds from the start of the recording, float64, strictly increasing and never negative. Positions
-count from 1 inside the bar: 1 is a downbeat, 0 is unknown. A confidence is a probability.
+count from 1 inside the bar: 1 is a downbeat, 0 is unknown. Confidences are probabilities: one that the time of a beat
+is right, the other that its position in the bar is right too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Beats:
     positions : array_like of int [shape=(n,)], optional
         Position in the bar, counted from 1; 1 is a downbeat, 0 (the default) is unknown.
     confidence : array_like [shape=(n,)], optional
-        Probability that each beat is right, between 0 and 1.
+        Probability that the time of each beat is right, between 0 and 1.
+    position_confidence : array_like [shape=(n,)], optional
+        Probability that its time and its position are right, between 0 and 1.
 
     Raises
     ------
@@ -46,26 +49,30 @@ class Beats:
     times_s: Floats
     positions: Ints
     confidence: Floats | None
+    position_confidence: Floats | None
 
     def __init__(
         self,
         times_s: npt.ArrayLike,
         positions: npt.ArrayLike | None = None,
         confidence: npt.ArrayLike | None = None,
+        position_confidence: npt.ArrayLike | None = None,
     ) -> None:
         times = np.array(times_s, dtype=np.float64)
         if times.ndim != 1:
             raise InputError(f"beat times must be one row of numbers, not an array of shape {times.shape}")
         positions_given = np.zeros(len(times), np.int64) if positions is None else np.array(positions)
-        sure = None if confidence is None else np.array(confidence, dtype=np.float64)
-        _validate(times, positions_given, sure)
+        in_time = None if confidence is None else np.array(confidence, dtype=np.float64)
+        in_bar = None if position_confidence is None else np.array(position_confidence, dtype=np.float64)
+        _validate(times, positions_given, in_time, in_bar)
         places = positions_given.astype(np.int64)
-        for array in (times, places, sure):
+        for array in (times, places, in_time, in_bar):
             if array is not None:
                 array.flags.writeable = False
         object.__setattr__(self, "times_s", times)
         object.__setattr__(self, "positions", places)
-        object.__setattr__(self, "confidence", sure)
+        object.__setattr__(self, "confidence", in_time)
+        object.__setattr__(self, "position_confidence", in_bar)
 
     @property
     def downbeats_s(self) -> Floats:
@@ -98,13 +105,21 @@ class Beats:
     def shift(self, offset_s: float) -> Beats:
         """All beats moved later by an offset, in seconds; those that would fall before zero are dropped."""
         moved = self._where(self.times_s + offset_s >= 0)
-        return Beats(moved.times_s + offset_s, moved.positions, moved.confidence)
+        return moved.with_times(moved.times_s + offset_s)
 
     def stretch(self, factor: float) -> Beats:
         """The same beats in a recording that lasts `factor` times as long."""
         if not factor > 0:
             raise InputError(f"a stretch factor must be above 0, not {factor}")
-        return Beats(self.times_s * factor, self.positions, self.confidence)
+        return self.with_times(self.times_s * factor)
+
+    def with_times(self, times_s: npt.ArrayLike) -> Beats:
+        """Return the beats at other times, with the same positions and confidences."""
+        return Beats(times_s, self.positions, self.confidence, self.position_confidence)
+
+    def with_positions(self, positions: npt.ArrayLike) -> Beats:
+        """Return the beats with other positions in the bar, at the same times and with the same confidences."""
+        return Beats(self.times_s, positions, self.confidence, self.position_confidence)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the beats into a file that other programs read.
@@ -127,8 +142,12 @@ class Beats:
         write_beats(path, self, force=force)
 
     def _where(self, keep: npt.NDArray[np.bool_]) -> Beats:
-        sure = None if self.confidence is None else self.confidence[keep]
-        return Beats(self.times_s[keep], self.positions[keep], sure)
+        in_time, in_bar = (None if sure is None else sure[keep] for sure in self._confidences)
+        return Beats(self.times_s[keep], self.positions[keep], in_time, in_bar)
+
+    @property
+    def _confidences(self) -> tuple[Floats | None, Floats | None]:
+        return self.confidence, self.position_confidence
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -139,12 +158,11 @@ class Beats:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Beats):
             return NotImplemented
-        if (self.confidence is None) != (other.confidence is None):
-            return False
         same = np.array_equal(self.times_s, other.times_s) and np.array_equal(self.positions, other.positions)
-        if self.confidence is None or other.confidence is None:
-            return same
-        return same and np.array_equal(self.confidence, other.confidence)
+        return same and all(
+            mine is theirs if mine is None or theirs is None else np.array_equal(mine, theirs)
+            for mine, theirs in zip(self._confidences, other._confidences, strict=True)
+        )
 
     def __hash__(self) -> int:
         return hash((self.times_s.tobytes(), self.positions.tobytes()))
@@ -158,7 +176,7 @@ class Beats:
         )
 
 
-def _validate(times: Floats, positions: npt.NDArray[np.generic], confidence: Floats | None) -> None:
+def _validate(times: Floats, positions: npt.NDArray[np.generic], *confidences: Floats | None) -> None:
     if positions.shape != times.shape:
         raise InputError(f"{len(times)} beat times but {positions.size} positions")
     if not np.isfinite(times).all():
@@ -175,12 +193,14 @@ def _validate(times: Floats, positions: npt.NDArray[np.generic], confidence: Flo
         raise InputError("positions in the bar must be whole numbers")
     if (positions.astype(np.float64) < 0).any():
         raise InputError(f"beat {_first(positions.astype(np.float64) < 0)} has a negative position in the bar")
-    if confidence is not None:
+    for what, confidence in zip(("confidence", "position confidence"), confidences, strict=True):
+        if confidence is None:
+            continue
         if confidence.shape != times.shape:
-            raise InputError(f"{len(times)} beat times but {confidence.size} confidences")
+            raise InputError(f"{len(times)} beat times but {confidence.size} {what}s")
         bad = ~((confidence >= 0) & (confidence <= 1))
         if bad.any():
-            raise InputError(f"the confidence of beat {_first(bad)} is not between 0 and 1")
+            raise InputError(f"the {what} of beat {_first(bad)} is not between 0 and 1")
 
 
 def _first(mask: npt.NDArray[np.bool_]) -> int:

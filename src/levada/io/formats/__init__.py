@@ -74,7 +74,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "beats": Format("time and position, one beat a line", (".beats", ".txt", ".tsv"), dump=text_tables.dump_beats),
-    "csv": Format("time,position and confidence, with names", (".csv",), dump=text_tables.dump_csv),
+    "csv": Format("time, position and confidences, with names", (".csv",), dump=text_tables.dump_csv),
     "sv": Format("Sonic Visualiser's CSV: time,label", (".sv.csv",), dump=text_tables.dump_sonic_visualiser_csv),
     "svl": Format(
         "a layer of Sonic Visualiser", (".svl",), sonic_visualiser.parse, has_root("sv"), sonic_visualiser.dump,

@@ -48,7 +48,8 @@ CONVENTIONS = {
 }
 """Every convention by its name, and what it means."""
 LAYER = "layer:"  # before the name of the layer to read
-COLUMNS = ("time", "end", "bar", "beat", "downbeat", "confidence", "-")  # a list of them names the columns of a table
+COLUMNS = ("time", "end", "bar", "beat", "downbeat", "confidence", "position_confidence", "-")
+"""A list of them names the columns of a table."""
 
 LARGEST = 64  # beats of a bar; longer cycles are counted in parts
 LONGEST_COUNT = 7  # labels that only count up, from 1: more of them number the beats, fewer may be one bar

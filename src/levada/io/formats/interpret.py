@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,12 +53,12 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
     read = read_positions(marks, convention, layer.unit, path)
     notes += [*read.notes, *_crosses(marks)]
     kept = _kept_indices(marks, limits, notes, path)
-    sure = [sure for i in kept if (sure := marks[i].confidence) is not None]
     return BeatAnnotation(
         Beats(
             [marks[i].time_s for i in kept],
             [read.positions[i] for i in kept],
-            sure if len(sure) == len(kept) else None,
+            _complete(marks[i].confidence for i in kept),
+            _complete(marks[i].position_confidence for i in kept),
         ),
         format,
         read.convention,
@@ -64,6 +66,13 @@ def interpret(layer: Layer, *, format: str, convention: str = "", path: str | Pa
         tuple(marks[i].line if layer.unit == "line" else None for i in kept),
         read.only_downbeats,
     )
+
+
+def _complete(confidences: Iterable[float | None]) -> list[float] | None:
+    """Return the confidences of all beats; None where one has none."""
+    given = list(confidences)
+    complete = [sure for sure in given if sure is not None]
+    return complete if len(complete) == len(given) else None
 
 
 def _crosses(marks: list[Marker]) -> list[str]:
@@ -140,7 +149,7 @@ def _drop_comments(
     first = marks[others[0]]
     if len(others) == len(marks) > 2 and len({words[i] for i in others}) == 1 and all(m.end_s is None for m in marks):
         notes.append(f"all labels are {first.text!r}: the positions in the bar are unknown")
-        return [Marker(mark.time_s, "", mark.line, confidence=mark.confidence) for mark in marks]
+        return [replace(mark, text="", end_s=None) for mark in marks]
     often = max(Counter(words[i] for i in others).values())
     if 2 * len(others) >= len(marks) or (often > 2 and often > OFTEN * len(marks)):
         if any(mark.end_s is not None and mark.end_s > mark.time_s for mark in marks):
@@ -155,7 +164,7 @@ def _drop_comments(
         more = f" (and {len(comments) - 1} more)" if len(comments) > 1 else ""
         notes.append(f"{marks[i].text!r} in {_where(marks[i], layer.unit)} is a comment, not a beat{more}")
     return [
-        Marker(mark.time_s, "", mark.line, confidence=mark.confidence) if i in others else mark
+        replace(mark, text="", end_s=None) if i in others else mark
         for i, mark in enumerate(marks)
         if i not in comments
     ]

@@ -1,7 +1,8 @@
 """JAMS, the JSON annotations of Humphrey et al., "JAMS: A JSON Annotated Music Specification", ISMIR 2014.
 
 Read and written as plain JSON: namespace `beat`, whose value is the position in the bar or null, is written;
-`beat_position` is read as well.
+`beat_position` is read as well. Confidences of positions, for which observations have no place, are a list in the
+sandbox of the annotation.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def parse(text: str, *, path: str | Path) -> list[Layer]:
     return [
         Layer(
             tuple(
-                _mark(number, observation, path)
-                for number, observation in enumerate(_observations(annotation.get("data"), path), 1)
+                _mark(number, observation, path, sure)
+                for number, (observation, sure) in enumerate(_with_position_confidences(annotation, path), 1)
             ),
             _annotator(annotation) or f"{annotation['namespace']} {index}",
             _NAMESPACES[annotation["namespace"]],
@@ -84,7 +85,17 @@ def _observations(data: object, path: str | Path) -> list[Any]:
     raise InputError("its annotation of beats has no data", path=path)
 
 
-def _mark(number: int, observation: object, path: str | Path) -> Marker:
+def _with_position_confidences(annotation: dict[str, Any], path: str | Path) -> list[tuple[Any, float | None]]:
+    """Pair each observation with the confidence of its position; None where the file has no list of them."""
+    observations, sandbox = _observations(annotation.get("data"), path), annotation.get("sandbox")
+    sure = sandbox.get("position_confidence") if isinstance(sandbox, dict) else None
+    is_list = isinstance(sure, list) and len(sure) == len(observations)
+    if not is_list or not all(_is_number(value) and 0 <= value <= 1 for value in sure):
+        return [(observation, None) for observation in observations]
+    return list(zip(observations, map(float, sure), strict=True))
+
+
+def _mark(number: int, observation: object, path: str | Path, position_confidence: float | None) -> Marker:
     if not isinstance(observation, dict) or not _is_number(observation.get("time")):
         raise InputError(f"beat {number} has no time", path=path)
     value, confidence = observation.get("value"), observation.get("confidence")
@@ -103,7 +114,11 @@ def _mark(number: int, observation: object, path: str | Path) -> Marker:
     if confidence is not None and not 0 <= confidence <= 1:
         raise InputError(f"the confidence of beat {number} is not between 0 and 1", path=path)
     return Marker(
-        float(observation["time"]), value, number, confidence=None if confidence is None else float(confidence)
+        float(observation["time"]),
+        value,
+        number,
+        confidence=None if confidence is None else float(confidence),
+        position_confidence=position_confidence,
     )
 
 
@@ -126,6 +141,8 @@ def dump(beats: Beats, metadata: Metadata) -> str:
     ]
     plain = format_labels(beats) == [str(position or "") for _, position in beats]
     sandbox: dict[str, Any] = {} if plain else {"convention": "positions"}
+    if beats.position_confidence is not None:
+        sandbox["position_confidence"] = beats.position_confidence.tolist()
     if metadata.provenance:
         sandbox["levada"] = dict(metadata.provenance)
     annotation = {

@@ -35,7 +35,8 @@ class Marker:
     text: str = ""  # its label
     line: int | None = None  # where it stands in the file, counted from 1 in the layer's unit
     end_s: float | None = None  # where a region ends
-    confidence: float | None = None  # between 0 and 1
+    confidence: float | None = None  # of its time, between 0 and 1
+    position_confidence: float | None = None  # of its position, between 0 and 1
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ _NAMES = {  # what columns are called, without accents, spaces and signs
         " tiempofuerte tempoforte"
     ),
     "confidence": "confidence conf probability confianza confianca",
+    "position_confidence": "positionconfidence",
     "frames": "frame frames sample samples samplenumber",
 }
 _KIND = {name: kind for kind, names in reversed(_NAMES.items()) for name in names.split()}
@@ -299,20 +300,24 @@ class _Table:
         if unit == "ms":
             self.notes.append("its times are in milliseconds, by the name of the column")
         label, convention = (roles["position"], "") if is_stated and "position" in roles else self._label_column(roles)
-        has_confidence = "confidence" in roles and any(self.column(roles["confidence"]))
+        sure_columns = {
+            role: roles[role]
+            for role in ("confidence", "position_confidence")
+            if role in roles and any(self.column(roles[role]))
+        }
         marks = []
         for row in self.rows:
-            confidence = row[roles["confidence"]] if has_confidence else ""
-            if has_confidence and not _is_confidence(confidence):
-                problem = f"{confidence!r} is not a confidence between 0 and 1"
-                raise InputError(problem, path=self.path, line=row.line)
+            for column in sure_columns.values():
+                if not _is_confidence(row[column]):
+                    problem = f"{row[column]!r} is not a confidence between 0 and 1"
+                    raise InputError(problem, path=self.path, line=row.line)
             marks.append(
                 Marker(
                     self._time(row, roles[unit]) * _UNITS_S[unit],
                     "" if label is None else row[label],
                     row.line,
                     parse_time(row[roles["end"]]) if "end" in roles else None,
-                    parse_time(confidence),
+                    **{role: parse_time(row[column]) for role, column in sure_columns.items()},
                 )
             )
         return marks, convention
@@ -402,10 +407,11 @@ def dump_beats(beats: Beats, metadata: Metadata) -> str:
 
 def dump_csv(beats: Beats, _: Metadata) -> str:
     """Write CSV with names in the first line, and confidences if there are any."""
-    if beats.confidence is None:
-        return _stated(beats) + "time,position\n" + "".join(f"{time:.6f},{position}\n" for time, position in beats)
-    rows = zip(beats, beats.confidence.tolist(), strict=True)
-    return _stated(beats) + "time,position,confidence\n" + "".join(f"{t:.6f},{p},{c:.6f}\n" for (t, p), c in rows)
+    confidences = {"confidence": beats.confidence, "position_confidence": beats.position_confidence}
+    given = {name: sure for name, sure in confidences.items() if sure is not None}
+    rows = zip(beats, *given.values(), strict=True)
+    lines = (f"{time:.6f},{position}" + "".join(f",{sure:.6f}" for sure in row) for (time, position), *row in rows)
+    return _stated(beats) + "\n".join([",".join(["time", "position", *given]), *lines]) + "\n"
 
 
 def _stated(beats: Beats) -> str:
