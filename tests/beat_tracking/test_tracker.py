@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from levada.beat_tracking import tracker as track
+from levada.beat_tracking.analysis import Analysis
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.external.tracker import ExternalTracker
 from levada.beat_tracking.metrics import beat_scores
@@ -590,9 +591,9 @@ class TestElsewhere:
         def of_another(_self, path, **_):
             assert archive not in path.parents
             assert path.suffix in (".wav", ".flac")
-            return Beats(np.array([float(len(path.read_bytes()))]))
+            return Analysis(Beats(np.array([float(len(path.read_bytes()))])))
 
-        monkeypatch.setattr(NetworkTracker, "track", of_another)
+        monkeypatch.setattr(NetworkTracker, "analyse", of_another)
         track_folder(archive, a_tracker(), out=tmp_path / "out", each=sent_away)
         assert read_beats(tmp_path / "out" / "a.beats").times_s == [(archive / "a.wav").stat().st_size]
 

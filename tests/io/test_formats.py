@@ -274,7 +274,8 @@ def beats(draw: st.DrawFn) -> Beats:
     times_us = np.cumsum(draw(microseconds))
     n = len(times_us)
     positions = draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))
-    confidences = st.none() | st.lists(st.integers(0, 10**6).map(lambda millionths: millionths / 1e6), min_size=n, max_size=n)
+    millionths = st.integers(0, 10**6).map(lambda number: number / 1e6)
+    confidences = st.none() | st.lists(millionths, min_size=n, max_size=n)
     return Beats(times_us / 1e6, positions, draw(confidences), draw(confidences))
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking import spectral_flux
-from levada.beat_tracking.decoder import DecoderSettings, decode_beats, probabilities
+from levada.beat_tracking.analysis import Analysis, analyse_beats
+from levada.beat_tracking.decoder import DecoderSettings, decode_activations, probabilities
 from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.spectrogram import (
     FRONT_ENDS,
@@ -79,7 +80,13 @@ class NetworkTracker:
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording; see `levada.BeatTracker.track`."""
-        return self.decode(self.activations(audio, rate, progress=progress), hints=hints)
+        return self.analyse(audio, rate, hints=hints, progress=progress).beats
+
+    def analyse(
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
+    ) -> Analysis:
+        """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
+        return self.analyse_activations(self.activations(audio, rate, progress=progress), hints=hints)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> NetworkTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
@@ -105,7 +112,12 @@ class NetworkTracker:
 
     def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
         """Decode activations into beats."""
-        return decode_beats(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
+        return self.analyse_activations(activations, hints=hints).beats
+
+    def analyse_activations(self, activations: Floats32, *, hints: Beats | None = None) -> Analysis:
+        """Decode activations into beats and other readings."""
+        fps = self.front_end.grid.fps
+        return analyse_beats(decode_activations(activations, fps=fps, settings=self.settings, hints=hints))
 
 
 def spectrogram_pieces(

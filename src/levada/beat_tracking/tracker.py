@@ -27,6 +27,7 @@ from levada.learning.model import LoadedModel
 if TYPE_CHECKING:
     from torch import nn
 
+    from levada.beat_tracking.analysis import Analysis
     from levada.beat_tracking.patterns import Patterns
     from levada.data import Span
     from levada.learning.weights import Weights
@@ -76,6 +77,16 @@ class TrackerLike(Protocol):
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Beats:
         """Find the beats of a recording, as `BeatTracker.track`."""
+
+
+@runtime_checkable
+class Analysing(Protocol):
+    """A tracker that knows other readings of a recording than its beats."""
+
+    def analyse(
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
+    ) -> Analysis:
+        """Find the beats of a recording and other readings of it, as `BeatTracker.analyse`."""
 
 
 @runtime_checkable
@@ -181,7 +192,7 @@ class BeatTracker(LoadedModel):
         Returns
         -------
         Beats
-            Their confidence is a posterior probability where the tracker is one of levada's.
+            With the probabilities that their times and positions are right where the tracker is one of levada's.
 
         Raises
         ------
@@ -189,10 +200,58 @@ class BeatTracker(LoadedModel):
             If the file cannot be read, samples have no rate, the tempo, a metre or a time is out of range, or the
             tracker cannot be restricted to tempi or metres.
         """
+        return self.analyse(
+            audio,
+            rate,
+            hints=hints,
+            tempo_bpm=tempo_bpm,
+            metres=metres,
+            start_s=start_s,
+            end_s=end_s,
+            progress=progress,
+        ).beats
+
+    def analyse(
+        self,
+        audio: AudioLike,
+        rate: int | None = None,
+        *,
+        hints: Beats | None = None,
+        tempo_bpm: TempoRange | None = None,
+        metres: Sequence[int] | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> Analysis:
+        """Find the beats of a recording, how certain they are, and other readings of it.
+
+        It takes as long as `track`, whose beats it has.
+
+        Parameters
+        ----------
+        audio, rate, hints, tempo_bpm, metres, start_s, end_s, progress
+            As in `track`.
+
+        Returns
+        -------
+        Analysis
+            Readings, and confidences of time and position, where the tracker is one of levada's.
+
+        Raises
+        ------
+        InputError
+            As in `track`.
+
+        Examples
+        --------
+        >>> analysis = levada.BeatTracker.from_pretrained("base").analyse("song.wav")           # doctest: +SKIP
+        >>> analysis.mean_position_confidence, analysis.readings[0].name                        # doctest: +SKIP
+        (0.84, 'half a bar later')
+        """
         tracker = self.restrict(tempo_bpm=tempo_bpm, metres=metres).backend
         if start_s is None and end_s is None:
-            return tracker.track(audio, rate, hints=hints, progress=progress)
-        return _track_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
+            return _analyse(tracker, audio, rate, hints=hints, progress=progress)
+        return _analyse_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> BeatTracker:
         """Return a tracker that looks for a range of tempi and for some metres alone; this one stays as it is.
@@ -346,7 +405,23 @@ def restricted_identity(
     return identity and f"{identity}{tempi}{bars}"
 
 
-def _track_excerpt(
+def _analyse(
+    tracker: TrackerLike,
+    audio: AudioLike,
+    rate: int | None = None,
+    *,
+    hints: Beats | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Analyse a recording; a tracker of another project gives its beats alone."""
+    from levada.beat_tracking.analysis import Analysis
+
+    if isinstance(tracker, Analysing):
+        return tracker.analyse(audio, rate, hints=hints, progress=progress)
+    return Analysis(tracker.track(audio, rate, hints=hints, progress=progress))
+
+
+def _analyse_excerpt(
     tracker: TrackerLike,
     source: AudioLike,
     rate: int | None,
@@ -354,8 +429,8 @@ def _track_excerpt(
     end_s: float | None,
     hints: Beats | None,
     progress: Progress | None,
-) -> Beats:
-    """Track a part of a recording; times are those of the whole."""
+) -> Analysis:
+    """Analyse a part of a recording; times are those of the whole."""
     if isinstance(source, audio.AudioExcerpt):
         raise InputError("is an excerpt already: leave out start_s and end_s", path=source.path)
     if isinstance(source, str | Path):
@@ -366,24 +441,24 @@ def _track_excerpt(
         start, end = audio.check_excerpt(start_s, end_s, duration_s=samples.shape[1] / known_rate)
         part = samples[:, round(start * known_rate) : max(round(end * known_rate), round(start * known_rate) + 1)]
     if hints is None:
-        return tracker.track(part, rate, progress=progress).shift(start)
+        return _analyse(tracker, part, rate, progress=progress).shift(start)
     inside = hints.between(start, end)
     if outside := len(hints) - len(inside):
         _log.warning("hints outside %.3f to %.3f s are left out: %d of %d", start, end, outside, len(hints))
     with collected_warnings() as warned:
-        beats = tracker.track(part, rate, hints=inside.shift(-start), progress=progress)
+        analysis = _analyse(tracker, part, rate, hints=inside.shift(-start), progress=progress)
     from_there = {DECODER_LOG: f"in the part from {start:.3f} s on: "} if start > 0 else {}
     log_again((name, level, f"{from_there.get(name, '')}{message}") for name, level, message in warned)
-    return beats.shift(start)
+    return analysis.shift(start)
 
 
-def _track_part(tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None) -> Beats:
-    """Track a recording of a folder, or a part of it, to its end where that comes first."""
+def _analyse_part(tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None) -> Analysis:
+    """Analyse a recording of a folder, or a part of it, to its end where that comes first."""
     if start_s is None and end_s is None:
-        return tracker.track(path)
+        return _analyse(tracker, path)
     duration_s = audio.info(path).duration_s
     end = None if end_s is None or end_s > duration_s else end_s
-    return _track_excerpt(tracker, path, None, start_s, end, None, None)
+    return _analyse_excerpt(tracker, path, None, start_s, end, None, None)
 
 
 def track_folder(
@@ -444,16 +519,16 @@ def track_folder(
     audio.check_excerpt(start_s, end_s)
     if tempo_bpm is not None or metres is not None:
         tracker = BeatTracker(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres).backend
-    track = partial(_track_part, tracker, start_s=start_s, end_s=end_s)
+    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s)
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
 
     def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         run = (
-            workers.parallel_map(track, recordings, processes=processes or _processes_worth_starting(recordings))
+            workers.parallel_map(analyse, recordings, processes=processes or _processes_worth_starting(recordings))
             if each is None
-            else each(partial(_track_remote, track), recordings, load=_with_content)
+            else each(partial(_analyse_remote, analyse), recordings, load=_with_content)
         )
         for done, (path, found) in enumerate(run, start=1):
             yield path, found if isinstance(found, Exception) else partial(_write, found, path, tracker)
@@ -502,8 +577,9 @@ def provenance(tracker: TrackerLike) -> dict[str, str]:
     return {"version": __version__, "model": tracker.name, "identity": tracker.identity}
 
 
-def _write(beats: Beats, recording: Path, tracker: TrackerLike, target: Path) -> dict[str, Any]:
+def _write(analysis: Analysis, recording: Path, tracker: TrackerLike, target: Path) -> dict[str, Any]:
     """Write beats, and return what a table says of them."""
+    beats = analysis.beats
     write_beats(target, beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
     sure = beats.confidence
     return {
@@ -540,15 +616,15 @@ def _with_content(path: Path) -> tuple[str, bytes]:
     return str(path), path.read_bytes()
 
 
-def _track_remote(track: Callable[[Path], Beats], carried: tuple[str, bytes]) -> Beats:
-    """Beats of a recording that lies on another machine."""
+def _analyse_remote(analyse: Callable[[Path], Analysis], carried: tuple[str, bytes]) -> Analysis:
+    """Analyse a recording that lies on another machine."""
     name, content = carried
     with tempfile.TemporaryDirectory(prefix="levada-") as folder:
         path = Path(folder) / ("recording" + Path(name).suffix)
         path.write_bytes(content)
         try:
             with collected_warnings() as warned:
-                return track(path)
+                return analyse(path)
         except InputError as error:
             raise InputError(error.problem.replace(str(path), name), path=name) from None
         finally:

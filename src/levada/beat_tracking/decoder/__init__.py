@@ -6,16 +6,26 @@
 - `DecoderSettings`, `learn_settings`: priors of tempo and metre, by default or from labels.
 - `probabilities`: a network's logits as activations.
 - `decode_model`, `model_posteriors`: the same for a model with another likelihood (`state_space.pattern_pointer`).
+- `decode_activations`, `decode_states`: the same as `decode_beats` and `decode_model`, with the states of the path.
 
 See `state_space` for the model and `recursion` for its computation.
 """
 
-from levada.beat_tracking.decoder.decode import decode_beats, decode_model, model_posteriors, posteriors
+from levada.beat_tracking.decoder.decode import (
+    DecodedBeats,
+    decode_activations,
+    decode_beats,
+    decode_model,
+    decode_states,
+    model_posteriors,
+    posteriors,
+)
 from levada.beat_tracking.decoder.peaks import pick_peaks, probabilities
 from levada.beat_tracking.decoder.priors import learn_settings
 from levada.beat_tracking.decoder.settings import DecoderSettings
 
 __all__ = [
-    "DecoderSettings",
-    "decode_beats", "decode_model", "learn_settings", "model_posteriors", "pick_peaks", "posteriors", "probabilities",
+    "DecodedBeats", "DecoderSettings",
+    "decode_activations", "decode_beats", "decode_model", "decode_states",
+    "learn_settings", "model_posteriors", "pick_peaks", "posteriors", "probabilities",
 ]  # fmt: skip

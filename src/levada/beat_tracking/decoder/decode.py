@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +17,16 @@ from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
 from levada.io.beats import Beats
 
-__all__ = ["HINT_TOLERANCE_S", "decode_beats", "decode_model", "model_posteriors", "posteriors"]
+__all__ = [
+    "HINT_TOLERANCE_S",
+    "DecodedBeats",
+    "decode_activations",
+    "decode_beats",
+    "decode_model",
+    "decode_states",
+    "model_posteriors",
+    "posteriors",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +38,32 @@ CONFIDENCE_S = 0.03  # a beat is right within so much
 MISSED, MISPLACED = -1e7, -0.6e7  # scores of hints that are not met, far below those of any recording
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedBeats:
+    """Beats, with the model and its states on the best path, for readings beside it.
+
+    Parameters
+    ----------
+    beats : Beats
+    model : BarPointer
+    starts : int64 [shape=(n,)]
+        Frame at which each beat starts.
+    tempi : int64 [shape=(n,)]
+        Index of its length in ``model.lengths``.
+    states : int64 [shape=(n,)]
+        Index of its position in ``model.places``.
+    hinted : bool [shape=(n,)]
+        Whether it is that of a hint.
+    """
+
+    beats: Beats
+    model: BarPointer
+    starts: Ints
+    tempi: Ints
+    states: Ints
+    hinted: npt.NDArray[np.bool_]
 
 
 def decode_beats(
@@ -89,8 +124,23 @@ def decode_beats(
     ISMIR 2015. N. Whiteley, A. T. Cemgil and S. Godsill, "Bayesian modelling of temporal structure in musical
     audio", ISMIR 2006.
     """
+    return decode_activations(
+        activations, fps=fps, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
+    ).beats
+
+
+def decode_activations(
+    activations: npt.ArrayLike,
+    *,
+    fps: float | Fraction = 100,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+    hint_tolerance_s: float = HINT_TOLERANCE_S,
+    impl: Impl = "auto",
+) -> DecodedBeats:
+    """Find the most probable beats, as `decode_beats` does, with the states of the path."""
     build, frames, rate = _from_activations(activations, fps)
-    return decode_model(
+    return decode_states(
         build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
     )
 
@@ -159,12 +209,28 @@ def decode_model(
     InputError, MissingExtra
         As in `decode_beats`.
     """
+    return decode_states(
+        build, frames=frames, fps=fps, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
+    ).beats
+
+
+def decode_states(
+    build: Build,
+    *,
+    frames: int,
+    fps: float,
+    settings: DecoderSettings | None = None,
+    hints: Beats | None = None,
+    hint_tolerance_s: float = HINT_TOLERANCE_S,
+    impl: Impl = "auto",
+) -> DecodedBeats:
+    """Find the most probable beats under any bar-pointer model, as `decode_model` does, with the states of the path."""
     model, settings, hints = _prepared(build, frames, fps, settings, hints)
     best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
     too_short = model.frames < model.lengths[0] // 2
     silent = hints is None and (too_short or model.activation.max(initial=0) < settings.threshold)
     if silent or not model.frames:
-        return Beats([], [], [])
+        return _no_beats(model)
     path = _best_path(model, best)
     if path is None:
         assert hints is not None  # without hints every recording has a path
@@ -176,7 +242,7 @@ def decode_model(
     hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
     evident = (at >= 0) & ((hinted >= 0) | (model.activation[at] >= settings.threshold))
     if not evident.any():
-        return Beats([], [], [])
+        return _no_beats(model)
     kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
     at, hinted, positions = at[kept], hinted[kept], positions[kept]
     times = sub_frame(model.activation, at) / fps
@@ -192,7 +258,14 @@ def decode_model(
             times = free
             times[hinted >= 0] = exact
         confidence[hinted >= 0] = 1.0
-    return Beats(times, model.places[positions], confidence)
+    beats = Beats(times, model.places[positions], confidence)
+    return DecodedBeats(beats, model, starts[kept], tempi[kept], positions, hinted >= 0)
+
+
+def _no_beats(model: BarPointer) -> DecodedBeats:
+    """Return the result where nothing is decoded."""
+    none = np.zeros(0, np.int64)
+    return DecodedBeats(Beats([], [], []), model, none, none, none, none.astype(np.bool_))
 
 
 def model_posteriors(

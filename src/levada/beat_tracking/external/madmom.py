@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.analysis import Analysis, analyse_beats
+from levada.beat_tracking.decoder import decode_activations
 from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.external.installed import package_folder
 from levada.beat_tracking.external.legacy_imports import import_legacy
@@ -279,10 +281,9 @@ class _WithoutDownbeats(NetworkTracker):
             raise InputError(f"{self.name} finds no downbeats, and takes no metres")
         return super().restrict(tempo_bpm=tempo_bpm)
 
-    def decode(self, activations: Floats32, *, hints: Beats | None = None) -> Beats:
-        found = super().decode(activations, hints=hints)
-        numbered = hints is not None and bool(hints.positions.any())
-        return found if numbered else Beats(found.times_s, confidence=found.confidence)
+    def analyse_activations(self, activations: Floats32, *, hints: Beats | None = None) -> Analysis:
+        decoded = decode_activations(activations, fps=self.front_end.grid.fps, settings=self.settings, hints=hints)
+        return analyse_beats(decoded, counted=hints is not None and bool(hints.positions.any()))
 
 
 def _predict_mean(nets: tuple[Any, ...], pieces: Iterable[Floats32]) -> Floats32:

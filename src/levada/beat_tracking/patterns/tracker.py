@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking import spectral_flux
+from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.augmentation import fix_length
-from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
+from levada.beat_tracking.decoder import DecoderSettings, decode_states, model_posteriors
 from levada.beat_tracking.decoder.decode import HINT_TOLERANCE_S
 from levada.beat_tracking.decoder.peaks import snap_to_peaks, sub_frame
 from levada.beat_tracking.decoder.settings import TempoRange
@@ -90,10 +91,15 @@ class PatternTracker:
         Returns
         -------
         Beats
-            Their confidence is the posterior probability, as in `decoder.decode_beats`. Positions are 0 where the
-            patterns were patterns without.
+            Positions are 0 where the patterns were patterns without.
         """
-        return self.decode(self.observe(audio, rate, progress=progress), hints=hints)
+        return self.analyse(audio, rate, hints=hints, progress=progress).beats
+
+    def analyse(
+        self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
+    ) -> Analysis:
+        """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
+        return self.analyse_observations(self.observe(audio, rate, progress=progress), hints=hints)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> PatternTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
@@ -131,17 +137,21 @@ class PatternTracker:
 
     def decode(self, observations: Observations, *, hints: Beats | None = None) -> Beats:
         """Decode what was observed of a recording into beats."""
+        return self.analyse_observations(observations, hints=hints).beats
+
+    def analyse_observations(self, observations: Observations, *, hints: Beats | None = None) -> Analysis:
+        """Decode what was observed of a recording into beats and other readings."""
         if hints is not None and not self.patterns.counted:
             hints = Beats(hints.times_s)
         build, frames, fps = self._model(observations)
-        beats = decode_model(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
-        positions = beats.positions if self.patterns.counted else None
-        times_s = beats.times_s
+        decoded = decode_states(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
+        analysis = analyse_beats(decoded, counted=self.patterns.counted)
+        times_s = analysis.beats.times_s
         if observations.activations is not None:
             times_s = _at_peaks(times_s, observations.activations[:, 0], hints)
         elif hints is not None and len(hints):
             times_s = _hints_at_peaks(times_s, times_s, spectral_flux.activations(observations.bands)[:, 0], hints)
-        return Beats(times_s, positions, beats.confidence)
+        return replace(analysis, beats=analysis.beats.with_times(times_s))
 
     def posteriors(self, observations: Observations, *, hints: Beats | None = None) -> Floats:
         """Compute the posterior probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""

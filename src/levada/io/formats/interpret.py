@@ -164,9 +164,7 @@ def _drop_comments(
         more = f" (and {len(comments) - 1} more)" if len(comments) > 1 else ""
         notes.append(f"{marks[i].text!r} in {_where(marks[i], layer.unit)} is a comment, not a beat{more}")
     return [
-        replace(mark, text="", end_s=None) if i in others else mark
-        for i, mark in enumerate(marks)
-        if i not in comments
+        replace(mark, text="", end_s=None) if i in others else mark for i, mark in enumerate(marks) if i not in comments
     ]
 
 

@@ -1,0 +1,218 @@
+"""Beats of a recording with all that is known of their certainty: `Analysis`.
+
+Two confidences belong to each beat: one of its time, the other of its time and position in the bar. A recording has the
+readings beside the one decoded, such as half a bar later or twice as fast, each with a probability, and the stretches
+without beats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.confidence import confidences, probabilities_of_readings
+from levada.beat_tracking.decoder import DecodedBeats
+from levada.beat_tracking.readings import score_readings
+from levada.io.beats import Beats
+
+__all__ = ["Analysis", "Reading", "TempoChange", "analyse_beats", "stretches_without_beats"]
+
+Floats = npt.NDArray[np.float64]
+
+CHANGE_BEATS = 8  # beats before and after a change of tempo whose medians are compared
+CHANGE_OCTAVES = math.log2(1.08)  # changes from 8 % on are listed
+NO_BEATS_S = 2.0  # shorter stretches without beats are rests
+NO_BEATS_INTERVALS = 2.5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Another reading of a recording than the one decoded.
+
+    Parameters
+    ----------
+    name : str
+        Such as "half a bar later", "one beat later", "3 beats a bar", "twice as fast", "off the beat".
+    probability : float
+    beats : Beats
+        The beats of this reading, without confidences.
+    """
+
+    name: str
+    probability: float
+    beats: Beats
+
+
+@dataclass(frozen=True)
+class TempoChange:
+    """A sudden change of tempo.
+
+    Parameters
+    ----------
+    time_s : float
+        Of the first beat at the new tempo.
+    from_bpm, to_bpm : float
+        Median tempo of the beats before and after.
+    """
+
+    time_s: float
+    from_bpm: float
+    to_bpm: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Beats of a recording, and how certain they are.
+
+    Parameters
+    ----------
+    beats : Beats
+        With both confidences where the tracker is one of levada's.
+    probability : float
+        Of the decoded reading; NaN where the tracker has no posterior.
+    readings : tuple of Reading
+        Others, the most probable first. With the decoded one their probabilities sum to 1, less the probability that
+        none of them is right.
+    no_pulse : tuple of (float, float)
+        Stretches without beats, in seconds.
+    """
+
+    beats: Beats
+    probability: float = math.nan
+    readings: tuple[Reading, ...] = ()
+    no_pulse: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def time_confidence(self) -> Floats:
+        """Probability that the time of each beat is right [shape=(n,)]; NaN where it is unknown."""
+        return _or_nan(self.beats.confidence, len(self.beats))
+
+    @property
+    def position_confidence(self) -> Floats:
+        """Probability that time and position of each beat are right [shape=(n,)]; NaN where it is unknown."""
+        return _or_nan(self.beats.position_confidence, len(self.beats))
+
+    @property
+    def mean_time_confidence(self) -> float:
+        """Expected fraction of beats at the right time; NaN without beats, or where it is unknown."""
+        return _mean(self.time_confidence)
+
+    @property
+    def mean_position_confidence(self) -> float:
+        """Expected fraction of beats at the right time and position; NaN without beats, or where it is unknown."""
+        return _mean(self.position_confidence)
+
+    @property
+    def tempo_bpm(self) -> float:
+        """Median tempo, in beats per minute; NaN for fewer than two beats."""
+        return self.beats.tempo_bpm
+
+    @property
+    def tempo_changes(self) -> tuple[TempoChange, ...]:
+        """Sudden changes of tempo by 8 % or more, between at least eight beats before and after."""
+        return _tempo_changes(self.beats)
+
+    @property
+    def metre(self) -> int:
+        """Beats a bar of most bars; 0 where no bar is complete."""
+        return next(iter(self.beats.metres), 0)
+
+    def shift(self, offset_s: float) -> Analysis:
+        """Return the analysis with all times later by an offset, in seconds."""
+        return self._mapped(
+            lambda beats: beats.shift(offset_s), tuple((a + offset_s, b + offset_s) for a, b in self.no_pulse)
+        )
+
+    def _mapped(self, change: Callable[[Beats], Beats], no_pulse: tuple[tuple[float, float], ...]) -> Analysis:
+        readings = tuple(replace(reading, beats=change(reading.beats)) for reading in self.readings)
+        return replace(self, beats=change(self.beats), readings=readings, no_pulse=no_pulse)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the beats as JSON values; what is unknown is null."""
+        changes = [
+            {"time_s": round(one.time_s, 3), "from_bpm": round(one.from_bpm, 2), "to_bpm": round(one.to_bpm, 2)}
+            for one in self.tempo_changes
+        ]
+        return {
+            "tempo_bpm": _rounded(self.tempo_bpm),
+            "metre": self.metre or None,
+            "metres": {str(metre): bars for metre, bars in self.beats.metres.items()},
+            "tempo_changes": changes,
+            "time_confidence": _rounded(self.mean_time_confidence),
+            "position_confidence": _rounded(self.mean_position_confidence),
+            "probability": _rounded(self.probability),
+            "readings": [{"name": one.name, "probability": _rounded(one.probability)} for one in self.readings],
+            "no_pulse": [[round(start, 3), round(end, 3)] for start, end in self.no_pulse],
+        }
+
+
+def analyse_beats(decoded: DecodedBeats, *, counted: bool = True) -> Analysis:
+    """Compute the confidences and the other readings of decoded beats.
+
+    Parameters
+    ----------
+    decoded : DecodedBeats
+    counted : bool
+        Whether positions in the bar are known; without, all are 0, and have no confidence.
+
+    Returns
+    -------
+    Analysis
+    """
+    beats, model = decoded.beats, decoded.model
+    scored = score_readings(decoded, counted=counted)
+    probabilities = probabilities_of_readings(decoded, scored)
+    in_time, in_bar = confidences(decoded, scored)
+    others = sorted(zip(scored[1:], probabilities[1:].tolist(), strict=True), key=lambda pair: -pair[1])
+    return Analysis(
+        Beats(beats.times_s, beats.positions if counted else None, in_time, in_bar if counted else None),
+        float(probabilities[0]) if len(beats) else math.nan,
+        tuple(Reading(reading.name, probability, reading.beats) for reading, probability in others),
+        stretches_without_beats(beats, duration_s=model.frames / model.fps),
+    )
+
+
+def stretches_without_beats(beats: Beats, *, duration_s: float) -> tuple[tuple[float, float], ...]:
+    """List the stretches without beats, of 2 s and two and a half beats at least, in seconds."""
+    if len(beats) < 2:
+        return ((0.0, duration_s),) if duration_s > 0 else ()
+    usual_s = float(np.median(beats.intervals_s))
+    starts, ends = np.append(beats.times_s, duration_s), beats.times_s + usual_s
+    edges = [(0.0, float(starts[0])), *zip(ends.tolist(), starts[1:].tolist(), strict=True)]
+    shortest_s = max(NO_BEATS_S, (NO_BEATS_INTERVALS - 1) * usual_s)
+    return tuple((start, end) for start, end in edges if end - start >= shortest_s)
+
+
+def _tempo_changes(beats: Beats) -> tuple[TempoChange, ...]:
+    octaves = -np.log2(beats.intervals_s)
+    if len(octaves) < 2 * CHANGE_BEATS:
+        return ()
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(octaves, CHANGE_BEATS), axis=1)
+    before, after = medians[:-CHANGE_BEATS], medians[CHANGE_BEATS:]
+    size = np.abs(after - before)
+    changes, free = [], size >= CHANGE_OCTAVES
+    while free.any():
+        at = int(np.where(free, size, -1).argmax())
+        free[max(0, at - CHANGE_BEATS + 1) : at + CHANGE_BEATS] = False
+        around, (old, new) = octaves[at : at + 2 * CHANGE_BEATS], (before[at], after[at])
+        off = np.cumsum(np.abs(around - old) - np.abs(around - new))  # least at the last interval of the old tempo
+        bpm = 60 * 2 ** np.array([old, new])
+        changes.append(TempoChange(float(beats.times_s[at + int(off.argmin()) + 1]), *bpm.tolist()))
+    return tuple(sorted(changes, key=lambda change: change.time_s))
+
+
+def _or_nan(confidence: Floats | None, n: int) -> Floats:
+    return np.full(n, np.nan) if confidence is None else confidence
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
