@@ -588,7 +588,7 @@ class TestElsewhere:
         assert said.startswith(f"{archive / 'a.wav'}: truncated: ")
 
     def test_sees_no_file_of_ours(self, archive, tmp_path, monkeypatch):
-        def of_another(_self, path, **_):
+        def of_another(_self, path, *_, **__):
             assert archive not in path.parents
             assert path.suffix in (".wav", ".flac")
             return Analysis(Beats(np.array([float(len(path.read_bytes()))])))

@@ -103,7 +103,7 @@ class _Tables:
         self.decoded = self.on(decoded.states)
 
     def table(self, place: Fraction, length: Fraction) -> Floats | None:
-        """Return scores [shape=(P, n)] of beats at a place in the decoded ones, of a relative length; None if too long."""
+        """Return scores [shape=(P, n)] of beats relative to the decoded ones; None if the model has none so long."""
         if (place, length) not in self._cached:
             self._cached[place, length] = self._computed(float(place), float(length))
         return self._cached[place, length]
@@ -169,11 +169,10 @@ def _counted_otherwise(tables: _Tables) -> Iterator[ScoredReading]:
         if other in (metre, 1):
             continue
         choices = [(index - phase) % other + 1 for phase in range(other)]
-        scored = [tables.score(Fraction(0), Fraction(1), positions, other) for positions in choices]
-        best = max(range(other), key=lambda phase: float(np.sum(scored[phase])))
-        scores = scored[best]
-        assert scores is not None  # it is one of the metres of the model
-        yield ScoredReading(f"{other} beats a bar", "metre", tables.beats.with_positions(choices[best]), scores)
+        scored = [(tables.score(Fraction(0), Fraction(1), positions, other), positions) for positions in choices]
+        possible = [(scores, positions) for scores, positions in scored if scores is not None]
+        scores, positions = max(possible, key=lambda one: float(one[0].sum()))
+        yield ScoredReading(f"{other} beats a bar", "metre", tables.beats.with_positions(positions), scores)
 
 
 def _other_beats(tables: _Tables) -> Iterator[ScoredReading]:

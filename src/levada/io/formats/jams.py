@@ -89,8 +89,9 @@ def _with_position_confidences(annotation: dict[str, Any], path: str | Path) -> 
     """Pair each observation with the confidence of its position; None where the file has no list of them."""
     observations, sandbox = _observations(annotation.get("data"), path), annotation.get("sandbox")
     sure = sandbox.get("position_confidence") if isinstance(sandbox, dict) else None
-    is_list = isinstance(sure, list) and len(sure) == len(observations)
-    if not is_list or not all(_is_number(value) and 0 <= value <= 1 for value in sure):
+    if not isinstance(sure, list) or len(sure) != len(observations):
+        sure = [None]
+    if not all(_is_number(value) and 0 <= value <= 1 for value in sure):
         return [(observation, None) for observation in observations]
     return list(zip(observations, map(float, sure), strict=True))
 
