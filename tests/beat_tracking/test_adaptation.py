@@ -11,7 +11,9 @@ import torch
 
 from levada.beat_tracking import adaptation as strategies
 from levada.beat_tracking.adaptation import (
+    KNOWN,
     STRATEGIES,
+    UNKNOWN,
     AdaptSettings,
     adapt,
     decoder,
@@ -19,6 +21,7 @@ from levada.beat_tracking.adaptation import (
     finetune_augment,
     scratch,
     settings_of,
+    training_for,
 )
 from levada.beat_tracking.augmentation import NO_AUGMENTATION
 from levada.beat_tracking.evaluation import evaluate
@@ -160,6 +163,45 @@ class TestStrategies:
     def test_nothing_cannot_be_learnt_from(self, base, tmp_path, strategy):
         with pytest.raises(InputError, match="no annotated beats to learn from"):
             STRATEGIES[strategy]([], base=base, settings=QUICK, folder=tmp_path)
+
+
+class TestTrainingByTheLossOfTheBase:
+    def test_a_base_that_does_not_fit_is_trained_longer_and_faster_in_the_same_time(self):
+        assert training_for(0.1, AdaptSettings()) == KNOWN
+        assert training_for(0.6, AdaptSettings()) == UNKNOWN
+        assert UNKNOWN.steps > KNOWN.steps
+        assert UNKNOWN.learning_rate > KNOWN.learning_rate
+        assert UNKNOWN.steps + 2 * UNKNOWN.steps_of_half <= KNOWN.steps + 2 * KNOWN.steps_of_half
+
+    @pytest.mark.parametrize("loss", [0.1, 0.6])
+    def test_what_is_given_stays(self, loss):
+        assert training_for(loss, AdaptSettings(steps=7, learning_rate=0.1)) == (7, 0.1, 7)
+        assert training_for(loss, AdaptSettings(steps=7)).learning_rate == training_for(loss, AdaptSettings())[1]
+        assert training_for(loss, AdaptSettings(learning_rate=0.1)).steps == training_for(loss, AdaptSettings()).steps
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("loss", [0.1, 0.6])
+    def test_the_log_and_the_model_have_what_was_chosen(self, base, span, tmp_path, monkeypatch, loss):
+        of_known, of_unknown = KNOWN._replace(steps=3, steps_of_half=3), UNKNOWN._replace(steps=6, steps_of_half=2)
+        monkeypatch.setattr(strategies, "KNOWN", of_known)
+        monkeypatch.setattr(strategies, "UNKNOWN", of_unknown)
+        monkeypatch.setattr(strategies, "held_out_loss", lambda *_: loss)
+        expected = of_unknown if loss == 0.6 else of_known
+        settings, done = replace(QUICK, steps=None, learning_rate=None, alpha=None), []
+        adapted = adapt(
+            [span], strategy="finetune+augment", base=base, settings=settings, out=tmp_path / "mine",
+            progress=lambda *now: done.append(now[:2]),
+        )  # fmt: skip
+        rows = {name: read_log(path) for name, path in log_files(tmp_path / "mine").items()}
+        assert {name: len(of_training) for name, of_training in rows.items()} == {
+            "": expected.steps, "half-1": expected.steps_of_half, "half-2": expected.steps_of_half,
+        }  # fmt: skip
+        for of_training in rows.values():
+            assert max(row["learning_rate"] for row in of_training) == pytest.approx(expected.learning_rate)
+        total = expected.steps + 2 * expected.steps_of_half
+        assert done == [(step, total) for step in range(1, total + 1)]
+        kept = {key: adapted.training[key] for key in ("steps", "learning_rate", "steps_of_half", "base_loss")}
+        assert kept == {**expected._asdict(), "base_loss": loss}
 
 
 class TestDecoder:

@@ -10,7 +10,8 @@
 With the description of a tradition (`prior`), part of the training excerpts are rendered from it, and the decoder
 learns from its tempi too. With every strategy the priors of the decoder are learnt from the same labels and saved with
 the weights. The weights of a fine-tuned network are interpolated with those of the base (WiSE-FT), which preserves more
-of what the base can do; cross-validation on the labels chooses alpha, and with alpha 0 the base network is kept.
+of what the base can do; cross-validation on the labels chooses alpha, and with alpha 0 the base network is kept. A base
+with a high loss on the labels does not fit this music: it is trained longer and at a higher learning rate.
 
 After Maia, Rocamora, Biscainho and Fuentes, "Adapting Meter Tracking Models to Latin American Music", ISMIR 2022; the
 defaults were measured (studies/LOG.md). The final network is trained on all
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from levada.beat_tracking.augmentation import NO_AUGMENTATION, Augmentation, aug
 from levada.beat_tracking.auto import choose
 from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.fusion import Fusion
-from levada.beat_tracking.interpolation import ALPHAS, held_out_loss, validate
+from levada.beat_tracking.interpolation import ALPHAS, HIGH_LOSS, held_out_loss, validate
 from levada.beat_tracking.network_tracker import front_end_of
 from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
@@ -81,9 +82,10 @@ class AdaptSettings:
 
     Parameters
     ----------
-    steps : int
-        Optimiser steps.
-    learning_rate : float
+    steps : int, optional
+        Optimiser steps; if None, by the loss of the base on the labels: those of `KNOWN` or of `UNKNOWN`.
+    learning_rate : float, optional
+        Peak learning rate; chosen in the same way if None.
     batch : int
         Excerpts in a step.
     excerpt_s : float
@@ -110,8 +112,8 @@ class AdaptSettings:
     seed : int
     """
 
-    steps: int = 100
-    learning_rate: float = 2e-3
+    steps: int | None = None
+    learning_rate: float | None = None
     batch: int = 4
     excerpt_s: float = 12.0
     layers: tuple[str, ...] = ()
@@ -136,6 +138,9 @@ class ScratchSettings(AdaptSettings):
         Filters in every block of the network, from 1 to 512; those of `TcnSettings` if None.
     """
 
+    steps: int = 150
+    learning_rate: float = 5e-3
+    tolerance: int = 0
     channels: int | None = None
 
     def __post_init__(self) -> None:
@@ -147,7 +152,45 @@ class ScratchSettings(AdaptSettings):
 
 
 FINETUNE = AdaptSettings()
-SCRATCH = ScratchSettings(learning_rate=5e-3, steps=150, tolerance=0)
+SCRATCH = ScratchSettings()
+
+
+class Training(NamedTuple):
+    """Length and learning rate of a fine-tuning.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps with all labels.
+    learning_rate : float
+    steps_of_half : int
+        Optimiser steps with each half of the labels, for the choice of alpha.
+    """
+
+    steps: int
+    learning_rate: float
+    steps_of_half: int
+
+
+KNOWN, UNKNOWN = Training(100, 2e-3, 100), Training(150, 5e-3, 75)
+"""Of a base that fits the music, and of one whose loss on the labels is above `HIGH_LOSS`; both take the same time."""
+
+
+def training_for(base_loss: float, settings: AdaptSettings) -> Training:
+    """Return length and learning rate of a fine-tuning by the loss of the base; what the settings have stays.
+
+    Parameters
+    ----------
+    base_loss : float
+        `event_loss` of the base on the labels.
+    settings : AdaptSettings
+    """
+    chosen = UNKNOWN if base_loss > HIGH_LOSS else KNOWN
+    if settings.learning_rate is not None:
+        chosen = chosen._replace(learning_rate=settings.learning_rate)
+    if settings.steps is not None:
+        chosen = chosen._replace(steps=settings.steps, steps_of_half=settings.steps)
+    return chosen
 
 
 def scratch(
@@ -203,40 +246,49 @@ def _fine_tuned(
     progress: Progress | None,
 ) -> tuple[Weights, list[Any]]:
     """Return fine-tuned weights with the choice of alpha in their training, and the networks of both halves."""
-    adapted, chosen, of_halves = _adapted(base.net, spans, settings, folder, prior, progress)
+    sources = _sources(base.net, settings, prior)
+    base_loss = held_out_loss(base.net, spans, sources.load) if any(len(span.beats) for span in spans) else 0.0
+    training = training_for(base_loss, settings)
+    settings = replace(settings, steps=training.steps, learning_rate=training.learning_rate)
+    steps, rate = training.steps, training.learning_rate
+    _log.info("the base has a loss of %.2f on the labels: %d steps at a learning rate of %g", base_loss, steps, rate)
+    adapted, chosen, of_halves = _adapted(base.net, spans, settings, training, folder, sources, progress)
     if chosen["alpha"] == 0:
         how = "decoder adapted, network unchanged, since fine-tuning did not improve its loss on held-out labels,"
     else:
         how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
     weights = _weights(adapted, spans, how, settings, base=base, prior=prior)
-    return replace(weights, training={**weights.training, **chosen}), of_halves
+    facts = {"base_loss": round(base_loss, 5), "steps_of_half": training.steps_of_half, **chosen}
+    return replace(weights, training={**weights.training, **facts}), of_halves
 
 
 def _adapted(
     base: Any,
     spans: Sequence[Span],
     settings: AdaptSettings,
+    training: Training,
     folder: Path,
-    prior: Tradition | None,
+    sources: _Sources,
     progress: Progress | None,
 ) -> tuple[Any, dict[str, Any], list[Any]]:
     """Return a fine-tuned network interpolated with the base; alpha, with losses; and those of the halves."""
     halves = halves_of(spans) if settings.alpha is None else None
-    trainings = 1 if halves is None else 3
-    sources = _sources(base, settings, prior)
+    of_half = replace(settings, steps=training.steps_of_half)
+    all_steps = training.steps + (0 if halves is None else 2 * training.steps_of_half)
 
     def fine_tune(labels: Sequence[Span], number: int) -> Any:
         """Train a copy on these labels."""
         net = type(base)(replace(base.settings, dropout=settings.dropout))
         net.load_state_dict(base.state_dict())
+        done = training.steps + (number - 1) * training.steps_of_half if number else 0
 
-        def report(step: int, steps: int, loss: float) -> None:
+        def report(step: int, _: int, loss: float) -> None:
             if progress is not None:
-                progress(number * steps + step, trainings * steps, loss)
+                progress(done + step, all_steps, loss)
 
         half = folder / f"half-{number}" if number else folder
         held_out = halves[2 - number] if number and halves is not None else ()
-        return _trained(net, labels, settings, half, sources, report, held_out=held_out)
+        return _trained(net, labels, of_half if number else settings, half, sources, report, held_out=held_out)
 
     trained = fine_tune(spans, 0)
     chosen: dict[str, Any] = {"alpha": DEFAULT_ALPHA if settings.alpha is None else settings.alpha}
@@ -460,10 +512,11 @@ def _trained(
         _Example(sources.load(span.track.audio), span.beats, span.start_s, span.end_s, sources.front_end)
         for span in spans
     ]
+    steps, learning_rate, _ = training_for(0.0, settings)
     return fit(
         net,
-        partial(_batches, examples, settings, sources.render),
-        settings=FitSettings(settings.steps, settings.learning_rate, average=settings.average, seed=settings.seed),
+        partial(_batches, examples, settings, steps, sources.render),
+        settings=FitSettings(steps, learning_rate, average=settings.average, seed=settings.seed),
         loss=partial(beat_loss_parts, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight),
         folder=folder,
         trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
@@ -481,13 +534,17 @@ def _rendered(tradition: Tradition, front_end: FrontEnd, index: int, *, seed: in
 
 
 def _batches(
-    examples: Sequence[_Example], settings: AdaptSettings, render_piece: Callable[[int], _Example] | None, start: int
+    examples: Sequence[_Example],
+    settings: AdaptSettings,
+    steps: int,
+    render_piece: Callable[[int], _Example] | None,
+    start: int,
 ) -> Iterator[Batch]:
     """Yield batches of excerpts that overlap annotated spans, longer ones more often, and of rendered pieces."""
     import torch
 
     lengths = np.array([example.end_s - example.start_s for example in examples])
-    for step in range(start, settings.steps):
+    for step in range(start, steps):
         rng = np.random.default_rng([settings.seed, step])
         chosen = [examples[int(i)] for i in rng.choice(len(examples), settings.batch, p=lengths / lengths.sum())]
         if render_piece is not None:

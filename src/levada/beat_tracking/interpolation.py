@@ -22,7 +22,7 @@ from levada.data import Span
 from levada.io.beats import Beats
 from levada.learning.weights import interpolate
 
-__all__ = ["ALPHAS", "Validation", "event_loss", "held_out_loss", "validate"]
+__all__ = ["ALPHAS", "HIGH_LOSS", "Validation", "event_loss", "held_out_loss", "validate"]
 
 Floats32 = npt.NDArray[np.float32]
 

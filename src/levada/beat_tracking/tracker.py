@@ -331,7 +331,8 @@ class BeatTracker(LoadedModel):
             "finetune+augment", "finetune", "decoder" (the network stays, the decoder learns tempo and metre), "bayes"
             (rhythmic patterns and no network) or "scratch" (a new network).
         steps, learning_rate : optional
-            Of the training; the strategy's own by default. "decoder" and "bayes" train no network and have none.
+            Of the training; by default the strategy's own, which fine-tuning chooses by the loss of the base on the
+            labels. "decoder" and "bayes" train no network and have none.
         layers : sequence of str
             Only layers whose names begin so are trained ("head", "blocks.9"); all by default.
         network : nn.Module, optional

@@ -15,6 +15,7 @@ __all__ = ["Clock", "guess_s"]
 STEP_S = {"beats": 0.12, "stems": 0.95}
 """Processor seconds of a training step of 48 s of music, on a core of 2020 or so; and of what is not training:"""
 USUAL_CHANNELS = 40  # of the network that STEP_S was measured with
+USUAL_STEPS = 100  # where the labels decide
 SCORE_S, DRAW_S = {"beats": 2.0, "stems": 1.5}, 1.0  # a minute of music that is scored, and a run
 
 
@@ -126,5 +127,11 @@ def guess_s(plan: Plan, *, scored_min: float) -> float:
     size = (getattr(settings, "channels", None) or USUAL_CHANNELS) / USUAL_CHANNELS if plan.task == "beats" else 1.0
     trainings = 3 if plan.strategy not in TASKS[plan.task].FROM_SCRATCH and getattr(settings, "alpha", 0) is None else 1
     return work_s + float(
-        size * trainings * settings.steps * STEP_S[plan.task] * settings.batch * settings.excerpt_s / 48
+        size
+        * trainings
+        * (settings.steps or USUAL_STEPS)
+        * STEP_S[plan.task]
+        * settings.batch
+        * settings.excerpt_s
+        / 48
     )
