@@ -5,7 +5,9 @@ import json
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -520,3 +522,19 @@ def threes(tradition):
     """Its first instrument, on every beat of three."""
     part = tradition.instruments[0]
     return (replace(part, presence=1.0, patterns=(Pattern("x..." * 3),)),)
+
+
+class TestContradictingPrior:
+    def test_one_that_contradicts_the_labels_is_warned_of(self, base, span, caplog):
+        candombe = read_tradition("candombe")  # four beats, as the labels
+        labels = [
+            replace(span, track=replace(span.track, load=partial(_counted, span.beats, beats))) for beats in (3, 4)
+        ]
+        for spans, warned in zip(labels, (True, False), strict=True):
+            caplog.clear()
+            adapt([spans], strategy="decoder", base=base, prior=candombe)
+            assert ("contradicts the labels" in caplog.text) == warned
+
+
+def _counted(beats, metre):
+    return Beats(beats.times_s, np.arange(len(beats)) % metre + 1)

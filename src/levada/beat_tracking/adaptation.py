@@ -66,6 +66,8 @@ DEFAULT_ALPHA = 0.5
 """Weight of the trained network with too few labels for cross-validation."""
 VALIDATE_EVERY = 20
 """Steps from one loss on held-out labels to the next, in the log of cross-validation."""
+FAR_OCTAVES, FAR_DEVIATIONS = 0.5, 3.0
+"""How far the tempo of the labels may be from that of a prior, in octaves and in standard deviations of the prior."""
 PIECE_S = 30.0
 PRIOR_PERFORMANCES = 8
 """Performances of a tradition that the priors of the decoder are learnt from, as from as many recordings."""
@@ -444,6 +446,8 @@ def adapt(
                 f"has beats up to {span.end_s:.2f} s, and {end}: they may belong to another recording",
                 path=span.track.annotation or span.track.audio,
             )
+    if prior is not None:
+        _warn_of_prior(prior, spans)
     options: dict[str, Any] = {} if settings is None else {"settings": settings}
     if network is not None:
         options["network"] = network
@@ -463,6 +467,21 @@ def adapt(
         progress=progress,
     )
     return model
+
+
+def _warn_of_prior(prior: Tradition, spans: Sequence[Span]) -> None:
+    """Warn of a prior of other metres or tempi than those of the labels."""
+    metres = {metre for span in spans for metre in span.beats.metres}
+    tempo = float(np.median([span.beats.tempo_bpm for span in spans if len(span.beats) > 1] or [prior.tempo_bpm[0]]))
+    mean, deviation = prior.tempo_bpm
+    far = abs(np.log2(tempo / mean)) > FAR_OCTAVES and abs(tempo - mean) > FAR_DEVIATIONS * deviation
+    if far or (metres and prior.beats not in metres):
+        counted = f"bars of {', '.join(map(str, sorted(metres)))} at " if metres else ""
+        _log.warning(
+            "the prior %s (bars of %d at about %.0f bpm) contradicts the labels (%s%.0f bpm): leave it out if it is of "
+            "another music",
+            prior.name, prior.beats, mean, counted, tempo,
+        )  # fmt: skip
 
 
 def _check_layers(net: Any, settings: AdaptSettings) -> None:

@@ -136,7 +136,9 @@ def adapt(
             terminal.info(str(adapted.model.card.scores["chosen"]))
         use = f"levada {'separate' if stems else 'track'} song.wav --model {argument_for(out)}"
         terminal.info(f"{out}: saved after {time.monotonic() - started:.0f} s; use it with: {use}")
-        _after_training(out, plot, [name for name, value in options.items() if value and name != "prior"], force=force)
+        with_prior = strategy is Strategy.auto  # others use it without a training too
+        given = [name for name, value in options.items() if value and (with_prior or name != "prior")]
+        _after_training(out, plot, given, force=force)
         if test:
             compared = _separators if stems else _trackers
             models, name = compared(model, base, out, adapted, strategy.value, spans)
