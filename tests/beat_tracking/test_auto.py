@@ -15,10 +15,12 @@ from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.fusion import load as load_fusion
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import base_weights, load_tracker, read_model, tracker_of
+from levada.beat_tracking.tracker import track_folder
 from levada.data import Span, annotated_spans, load_corpus
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.formats import read_beats
 from levada.learning.model_folder import ModelFolder
 
 
@@ -128,13 +130,24 @@ class TestChoose:
             right.append(Span(replace(span.track, load=partial(beats.between, 0.0, 99.0)), 1.0, 10.0))
         model = choose(right, base=base_weights("base"), fine_tune=None)
         assert model.training["auto"]["chosen"] == "base"
-        assert tracker_of(model, name="it").track(spans[0].track.audio) == base.track(spans[0].track.audio)
+        tracked = tracker_of(model, name="it").track(spans[0].track.audio, use_labels=False)
+        assert tracked == base.track(spans[0].track.audio)
 
     def test_labels_without_two_beats_in_a_row(self, spans, tiny_model):
         one = Span(spans[0].track, spans[0].start_s, spans[0].start_s + 0.05)
         model = choose([one], base=load(tiny_model), fine_tune=None)
         assert model.training["auto"]["chosen"] == "base"
         assert "no patterns could be learnt" in model.card.scores["chosen"]
+
+    def test_labels_half_a_beat_late(self, spans, caplog):
+        base = load_tracker("base")
+        beats = base.track(spans[0].track.audio).between(0.0, 10.0)
+        half = float(np.median(beats.intervals_s)) / 2
+        for shift_s, warned in ((0.0, False), (half, True)):
+            caplog.clear()
+            track = replace(spans[0].track, load=partial(beats.shift, shift_s))
+            choose([Span(track, 1.0, 10.0)], base=base_weights("base"), fine_tune=None)
+            assert ("half a beat off" in caplog.text) == warned
 
     def test_by_name(self, spans, tiny_model, tmp_path):
         model = adapt(spans[:1], strategy="auto", base=load(tiny_model), out=tmp_path / "mine")
@@ -158,7 +171,7 @@ class TestFusion:
     def test_without_weight_the_network_moves_beats_and_no_more(self, fusion, spans):
         samples, rate = audio.read(spans[1].track.audio)
         alone = tracker_of(fusion.patterns, name="it").track(samples, rate)
-        both = tracker_of(replace(fusion, weight=0.0), name="it").track(samples, rate)
+        both = tracker_of(replace(fusion, weight=0.0, own_score=None), name="it").track(samples, rate)
         np.testing.assert_array_equal(both.positions, alone.positions)
         assert np.abs(both.times_s - alone.times_s).max() <= 0.036
 
@@ -184,8 +197,8 @@ class TestFusion:
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
-            ('"weight": 0.5', '"weight": -1', "weight of the network"),
-            ('"weight": 0.5', '"weights": 0.5', "weight of the network"),
+            ('"weight": 0.25', '"weight": -1', "weight of the network"),
+            ('"weight": 0.25', '"weights": 0.5', "weight of the network"),
             ('"patterns": {', '"pattern": {', "lacks patterns or a network"),
             ('"network": "fusion"', '"network": "tcn"', "damaged"),
         ],
@@ -235,3 +248,84 @@ class TestNetworkLikelihood:
         activations = np.full((400, 2), 0.02)
         activations[100] = 0.95, 0.9
         assert self.score(activations, [[100], [100]], bars=()).shape == (2, 1, 1)
+
+
+class TestLabels:
+    """The labels of a recording that a model learnt from are hints where this recording is tracked."""
+
+    @pytest.fixture(scope="class")
+    def shifted(self, spans, tiny_model):
+        """A model of labels that are not where its beats would be: 0.1 s late."""
+        track = spans[0].track
+        late = replace(track, load=partial(spans[0].beats.shift, 0.1))
+        return choose([Span(late, spans[0].start_s + 0.1, spans[0].end_s + 0.1)], base=load(tiny_model), fine_tune=None)
+
+    def test_they_are_kept(self, shifted, spans, tmp_path):
+        shifted.save(tmp_path / "mine")
+        tracker = load_tracker(tmp_path / "mine")
+        labels = tracker.labels_of(spans[0].track.audio)
+        inside = spans[0].beats.between(0.0, 11.9)
+        np.testing.assert_allclose(labels.times_s, inside.times_s + 0.1, atol=1e-4)
+        np.testing.assert_array_equal(labels.positions, inside.positions)
+        tracked = tracker.track(spans[0].track.audio)
+        assert np.abs(tracked.times_s[:, None] - labels.times_s).min(axis=0).max() <= 0.026
+        assert '"labels":' not in (tmp_path / "mine" / "README.md").read_text().split("## Settings")[1]
+
+    def test_not_for_samples_other_recordings_or_where_they_are_not_wanted(self, shifted, spans):
+        tracker, audio_path = tracker_of(shifted, name="it"), spans[0].track.audio
+        samples, rate = audio.read(audio_path)
+        assert tracker.labels_of(spans[1].track.audio) is None
+        without = tracker.track(audio_path, use_labels=False)
+        np.testing.assert_allclose(tracker.track(samples, rate).times_s, without.times_s, atol=0.02)
+        assert tracker.track(audio_path) != without
+
+    def test_hints_count_more_than_labels(self, shifted, spans):
+        hint = Beats([float(spans[0].beats.times_s[4])])
+        tracked = tracker_of(shifted, name="it").track(spans[0].track.audio, hints=hint)
+        assert np.abs(tracked.times_s - hint.times_s[0]).min() <= 0.025
+
+    def test_in_a_part_and_in_a_folder(self, shifted, spans, tmp_path):
+        path = spans[0].track.audio
+        tracker = tracker_of(shifted, name="it")
+        labels = tracker.labels_of(path)
+        part = tracker.track(path, start_s=2.0, end_s=6.0)
+        inside = labels.between(2.1, 5.9).times_s
+        assert np.abs(part.times_s[:, None] - inside).min(axis=0).max() <= 0.026
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+        for use_labels, name in ((True, "with"), (False, "without")):
+            report = track_folder(tmp_path / "in", tracker, out=tmp_path / name, use_labels=use_labels)
+            assert not report.failed
+        files = [read_beats(next((tmp_path / name).glob("*.beats"))) for name in ("with", "without")]
+        assert files[0] != files[1]
+
+
+class TestOtherRecordings:
+    """Patterns of one recording count on another one only where they fit it."""
+
+    def test_of_one_recording_the_own_score_is_kept(self, fusion, tmp_path):
+        assert fusion.own_score > 0
+        fusion.save(tmp_path / "mine")
+        assert load_fusion(tmp_path / "mine").own_score == fusion.own_score
+
+    def test_the_score_of_the_labels_is_higher_than_that_of_others(self, fusion, spans):
+        tracker = tracker_of(fusion, name="it").backend
+        observations = tracker.observe(spans[0].track.audio)
+        right = tracker.score(observations, spans[0].beats)
+        late = spans[0].beats.shift(float(spans[0].beats.intervals_s[0]) / 2).between(0.0, 11.9)
+        assert right == pytest.approx(fusion.own_score, rel=0.05)
+        assert tracker.score(observations, late) < 0.5 * right
+        assert tracker.score(observations, Beats([1.0])) == 0
+
+    @pytest.mark.parametrize(("own_score", "keeps_patterns"), [(1e-9, True), (1e9, False)])
+    def test_where_they_do_not_fit_the_network_is_alone(self, fusion, spans, caplog, own_score, keeps_patterns):
+        """The untrained network has no beats in common with the patterns."""
+        tracker = tracker_of(replace(fusion, own_score=own_score), name="it")
+        tracked = tracker.track(spans[0].track.audio, use_labels=False)
+        network = tracker_of(fusion.network, name="it").track(spans[0].track.audio)
+        both = tracker_of(replace(fusion, own_score=None), name="it").track(spans[0].track.audio, use_labels=False)
+        assert both != network
+        assert tracked == (both if keeps_patterns else network)
+        assert ("do not fit" in caplog.text) != keeps_patterns
+        if not keeps_patterns:
+            assert str(spans[0].track.audio) in caplog.text

@@ -24,11 +24,13 @@ from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.network_tracker import NetworkTracker, predict, tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker, train
 from levada.beat_tracking.spectrogram import FrontEnd, log_spectrogram
+from levada.beat_tracking.tracker import LABELS
 from levada.data import Span
 from levada.data.spans import halves_of, units_of
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.tables import join_names
 from levada.learning.card import Card, adapted_card
 
 if TYPE_CHECKING:
@@ -50,8 +52,13 @@ GOOD_ENOUGH = 0.97
 """Held-out score at which no network is trained."""
 CLEAR_ALPHA = 0.75
 """Least weight of a fine-tuned network for its fusion with patterns to be a candidate."""
-WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.5, 1.0, 0.5
+WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.5, 1.0, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
+
+CONFIDENT, OFF_BEAT = 0.8, 0.8
+"""Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
+LEAST_CHECKED, MOST_CHECKED_S = 4, 180.0
+"""Labels of a span that is compared, and seconds in all."""
 
 _log = logging.getLogger(__name__)
 
@@ -146,12 +153,15 @@ def choose(
         patterns = train(spans, start=start)
     except InputError as error:
         return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
+    base_tracker = tracker_of_weights(base, name="")
+    _warn_of_phase(base_tracker, spans)
     halves = halves_of(spans)
     if halves is None or len({span.track.content_hash for span in spans}) == 1:
         few = "labels of one recording" if halves is not None else "few labels"
         choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
-        return _fused(patterns, base, WEIGHT_ONE, spans, choice)
-    base_tracker = tracker_of_weights(base, name="")
+        fused = _fused(patterns, base, WEIGHT_ONE, spans, choice)
+        one = len({span.track.content_hash for span in spans}) == 1
+        return replace(fused, own_score=_own_score(patterns, spans)) if one else fused
     folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
     learnt = [train([span for span in spans if not _among(span, fold)], start=start) for _, fold in folds]
     scores: dict[str, float] = {}
@@ -191,7 +201,9 @@ def choose(
     assert tuned is not None
     if choice.name == "fine-tuned":
         _log.info("%s", choice.line())
-        return replace(tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice)})
+        return replace(
+            tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice, spans)}
+        )
     return _fused(patterns, tuned, WEIGHT_TRAINED, spans, choice)
 
 
@@ -241,11 +253,48 @@ def _spectrogram(
     return (log_spectrogram(*audio.read(path, start_s=start_s, duration_s=duration_s), front_end=front_end),)
 
 
+def _warn_of_phase(base: NetworkTracker, spans: Sequence[Span]) -> None:
+    """Warn of recordings whose labels lie between the beats that the base is confident of."""
+    off: dict[str, list[tuple[int, int]]] = {}
+    left_s = MOST_CHECKED_S
+    for span in spans:
+        if left_s <= 0 or len(span.beats) < LEAST_CHECKED:
+            continue
+        left_s -= span.duration_s
+        start_s = max(0.0, span.start_s - CONTEXT_S)
+        pieces = _spectrogram(span.track.audio, start_s, span.end_s + CONTEXT_S - start_s, base.front_end)
+        beats = base.decode(base.predict(pieces)).shift(start_s)
+        if len(beats) < 2 or beats.confidence is None:
+            continue
+        sure = np.minimum(beats.confidence[:-1], beats.confidence[1:]) >= CONFIDENT
+        middles = ((beats.times_s[:-1] + beats.times_s[1:]) / 2)[sure]
+        apart = np.abs(span.beats.times_s[:, None] - middles).min(axis=1, initial=np.inf)
+        off.setdefault(span.track.audio.name, []).append((int((apart <= NEAR_S).sum()), len(span.beats)))
+    counts = {name: np.sum(pairs, axis=0) for name, pairs in off.items()}
+    names = [name for name, (between, labels) in counts.items() if between > OFF_BEAT * labels]
+    if names:
+        _log.warning(
+            "the labels of %s lie half a beat off the beats that the base is confident of: listen to them with clicks",
+            join_names(names),
+        )
+
+
+def _own_score(patterns: Patterns, spans: Sequence[Span]) -> float:
+    """Return the score of patterns on the labels that they were learnt from."""
+    tracker = PatternTracker(patterns, "")
+    scores = []
+    for span in spans:
+        start_s = max(0.0, span.start_s - CONTEXT_S)
+        pieces_of = partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+        scores.append(tracker.score(tracker.observations(pieces_of), span.beats.shift(-start_s)))
+    return float(np.average(scores, weights=[span.duration_s for span in spans]))
+
+
 def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
     """Return the base as it is, with a card that says why."""
     _log.info("%s", choice.line())
     card = adapted_card(spans, origin="Pretrained network and decoder, unchanged", base=base.card)
-    return replace(base, card=_with_scores(card, choice), training={**base.training, **_facts(choice)})
+    return replace(base, card=_with_scores(card, choice), training={**base.training, **_facts(choice, spans)})
 
 
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
@@ -253,7 +302,7 @@ def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[
     card = adapted_card(spans, origin=f"Rhythmic patterns beside a network, {choice.name}", base=network.card)
     keys = ("alpha", "held_out_losses") if "fine-tuned" in choice.name else ()
     interpolation = {key: network.training[key] for key in keys if key in network.training}
-    return Fusion(patterns, network, weight, _with_scores(card, choice), interpolation | _facts(choice))
+    return Fusion(patterns, network, weight, _with_scores(card, choice), interpolation | _facts(choice, spans))
 
 
 def _with_scores(card: Card, choice: Choice) -> Card:
@@ -261,5 +310,10 @@ def _with_scores(card: Card, choice: Choice) -> Card:
     return replace(card, scores={**held_out, "chosen": choice.line()})
 
 
-def _facts(choice: Choice) -> dict[str, Any]:
-    return {"auto": {"chosen": choice.name, "why": choice.why, "held_out_scores": dict(choice.scores)}}
+def _facts(choice: Choice, spans: Sequence[Span]) -> dict[str, Any]:
+    """Return what was chosen, and the labels, which are hints where their own recordings are tracked."""
+    labels: dict[str, list[tuple[float, int]]] = {}
+    for span in sorted(spans, key=lambda span: span.start_s):
+        labels.setdefault(span.track.content_hash, []).extend((round(time_s, 4), place) for time_s, place in span.beats)
+    chosen = {"chosen": choice.name, "why": choice.why, "held_out_scores": dict(choice.scores)}
+    return {"auto": chosen, LABELS: {name: sorted(dict(beats).items()) for name, beats in labels.items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,8 @@ class Fusion:
     card : Card
     training : mapping
         How it was chosen.
+    own_score : float, optional
+        See `PatternTracker`; for patterns of one recording.
     """
 
     patterns: Patterns
@@ -43,9 +46,12 @@ class Fusion:
     weight: float
     card: Card
     training: Mapping[str, Any] = field(default_factory=dict)
+    own_score: float | None = None
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0)
+        if self.own_score is not None:
+            check_number("the score of patterns on their own recording", self.own_score, -math.inf)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write both into a folder."""
@@ -56,6 +62,7 @@ class Fusion:
             folder,
             network=NETWORK,
             settings={"weight": self.weight}
+            | ({} if self.own_score is None else {"own_score": self.own_score})
             | {name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()},
             tensors={f"{name}.{key}": tensor for name in PARTS for key, tensor in parts[name]["tensors"].items()},
             card=self.card,
@@ -85,10 +92,11 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         settings.get("weight"),  # type: ignore[arg-type]  # checked when made
         stored.card,
         stored.config["training"],
+        settings.get("own_score"),
     )
 
 
 def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
     """Return the tracker of patterns with a network."""
     network = tracker_of_weights(fusion.network, name=name, identity=identity)
-    return PatternTracker(fusion.patterns, name, identity, network, fusion.weight)
+    return PatternTracker(fusion.patterns, name, identity, network, fusion.weight, fusion.own_score)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -52,9 +55,13 @@ Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
 
+LABELS = "labels"
+"""Entry of a model's training: SHA-256 of each recording it learnt from -> times and positions of the labels."""
 KIND = "beats"
 """Kind of the content of a folder of results."""
 DECODER_LOG = "levada.beat_tracking.decoder.decode"  # names hints by their times, here those in a part
+SAME_BEAT_S = 0.1
+"""A hint and a label that are no farther apart are of the same beat."""
 WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
 
@@ -165,6 +172,7 @@ class BeatTracker(LoadedModel):
         metres: Sequence[int] | None = None,
         start_s: float | None = None,
         end_s: float | None = None,
+        use_labels: bool = True,
         progress: Progress | None = None,
     ) -> Beats:
         """Find the beats and downbeats of a recording.
@@ -186,6 +194,9 @@ class BeatTracker(LoadedModel):
             Beats a bar may have.
         start_s, end_s : float, optional
             Track this part alone, in seconds from the beginning of the recording; so are the beats.
+        use_labels : bool
+            Whether the labels of this very file are hints too, if the model learnt from them and keeps them
+            (`labels_of`). Samples are never recognised.
         progress : callable, optional
             Called with the seconds read so far, and of how many. An exception raised in it cancels.
 
@@ -208,6 +219,7 @@ class BeatTracker(LoadedModel):
             metres=metres,
             start_s=start_s,
             end_s=end_s,
+            use_labels=use_labels,
             progress=progress,
         ).beats
 
@@ -221,6 +233,7 @@ class BeatTracker(LoadedModel):
         metres: Sequence[int] | None = None,
         start_s: float | None = None,
         end_s: float | None = None,
+        use_labels: bool = True,
         progress: Progress | None = None,
     ) -> Analysis:
         """Find the beats of a recording, how certain they are, and other readings of it.
@@ -229,7 +242,7 @@ class BeatTracker(LoadedModel):
 
         Parameters
         ----------
-        audio, rate, hints, tempo_bpm, metres, start_s, end_s, progress
+        audio, rate, hints, tempo_bpm, metres, start_s, end_s, use_labels, progress
             As in `track`.
 
         Returns
@@ -249,9 +262,36 @@ class BeatTracker(LoadedModel):
         (0.84, 'half a bar later')
         """
         tracker = self.restrict(tempo_bpm=tempo_bpm, metres=metres).backend
+        labels = self.labels_of(audio) if use_labels else None
+        if labels is not None:
+            labels = labels.between(start_s or 0.0, math.inf if end_s is None else end_s)
+            hints = labels if hints is None else _joined(hints, labels)
         if start_s is None and end_s is None:
             return _analyse(tracker, audio, rate, hints=hints, progress=progress)
         return _analyse_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
+
+    def labels_of(self, recording: AudioLike) -> Beats | None:
+        """Return the labels of a recording that the model learnt from, if it keeps them; None for any other.
+
+        Models of the strategy "auto" keep them. A recording is recognised by the content of its file.
+
+        Parameters
+        ----------
+        recording : path-like, or array_like
+            As `audio` of `track`; samples are not recognised.
+
+        Returns
+        -------
+        Beats or None
+        """
+        kept = _kept_labels(self)
+        if not kept or not isinstance(recording, str | Path):
+            return None
+        labels = kept.get(audio.content_hash(recording))
+        if labels is None:
+            return None
+        times, positions = np.array(labels, np.float64).reshape(-1, 2).T
+        return Beats(times, positions.astype(np.int64)).between(0.0, audio.info(recording).duration_s)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> BeatTracker:
         """Return a tracker that looks for a range of tempi and for some metres alone; this one stays as it is.
@@ -397,6 +437,21 @@ class BeatTracker(LoadedModel):
         return None if strategy in FROM_SCRATCH else base_weights(self.name)
 
 
+def _kept_labels(tracker: TrackerLike) -> Mapping[str, Any]:
+    """Return the labels that the model of a tracker keeps, by the content of their recordings."""
+    training = getattr(getattr(tracker, "model", None), "training", {})
+    kept = training.get(LABELS)
+    return kept if isinstance(kept, Mapping) else {}
+
+
+def _joined(hints: Beats, labels: Beats) -> Beats:
+    """Join hints with labels; where both are of the same beat, the hint counts."""
+    far = np.abs(labels.times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) > SAME_BEAT_S
+    times = np.concatenate([hints.times_s, labels.times_s[far]])
+    order = np.argsort(times)
+    return Beats(times[order], np.concatenate([hints.positions, labels.positions[far]])[order])
+
+
 def restricted_identity(
     identity: str, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None
 ) -> str:
@@ -453,13 +508,17 @@ def _analyse_excerpt(
     return analysis.shift(start)
 
 
-def _analyse_part(tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None) -> Analysis:
+def _analyse_part(
+    tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None, use_labels: bool = True
+) -> Analysis:
     """Analyse a recording of a folder, or a part of it, to its end where that comes first."""
+    if end_s is not None and end_s > audio.info(path).duration_s:
+        end_s = None
+    if isinstance(tracker, BeatTracker):
+        return tracker.analyse(path, start_s=start_s, end_s=end_s, use_labels=use_labels)
     if start_s is None and end_s is None:
         return _analyse(tracker, path)
-    duration_s = audio.info(path).duration_s
-    end = None if end_s is None or end_s > duration_s else end_s
-    return _analyse_excerpt(tracker, path, None, start_s, end, None, None)
+    return _analyse_excerpt(tracker, path, None, start_s, end_s, None, None)
 
 
 def track_folder(
@@ -471,6 +530,7 @@ def track_folder(
     metres: Sequence[int] | None = None,
     start_s: float | None = None,
     end_s: float | None = None,
+    use_labels: bool = True,
     processes: int | None = 1,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
@@ -487,7 +547,7 @@ def track_folder(
     tracker : Tracker
     out : path-like
         Where the beat files go, in folders like those of the recordings.
-    tempo_bpm, metres, start_s, end_s : optional
+    tempo_bpm, metres, start_s, end_s, use_labels : optional
         As in `BeatTracker.track`; a recording that ends before `end_s` is tracked to its end. With others than before,
         it is another run.
     processes : int, optional
@@ -519,8 +579,9 @@ def track_folder(
     """
     audio.check_excerpt(start_s, end_s)
     if tempo_bpm is not None or metres is not None:
-        tracker = BeatTracker(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres).backend
-    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s)
+        whole = tracker if isinstance(tracker, BeatTracker) else BeatTracker(tracker)
+        tracker = whole.restrict(tempo_bpm=tempo_bpm, metres=metres)
+    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s, use_labels=use_labels)
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
@@ -540,6 +601,8 @@ def track_folder(
     config |= {} if tempo_bpm is None else {"tempo_bpm": [*tempo_range(tempo_bpm)]}
     config |= {} if metres is None else {"metres": sorted(metres)}
     config |= {} if start_s is None and end_s is None else {"part_s": [start_s, end_s]}
+    kept = _kept_labels(tracker) if use_labels else {}
+    config |= {LABELS: hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]} if kept else {}
     about = {"model": tracker.name, "digest": tracker.identity}
     if clicks is not None:
         _check_click_folder(Path(clicks), Path(folder), Path(out))

@@ -45,6 +45,10 @@ def track(
     hints: Annotated[
         Path | None, typer.Option(help="A file of beats that are certain: the result passes within 25 ms of them.")
     ] = None,
+    use_labels: Annotated[
+        bool,
+        typer.Option("--labels/--no-labels", help="Use the labels of the recording that the model has learnt from."),
+    ] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
     bpm: Bpm = None,
     metre: Metre = None,
@@ -69,7 +73,13 @@ def track(
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
         if hints or plot:
             raise InputError("--hints and --plot are for one recording")
-        options = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
+        options = {
+            "tempo_bpm": tempo_bpm,
+            "metres": metres,
+            "start_s": start_s,
+            "end_s": end_s,
+            "use_labels": use_labels,
+        }
         _track_folder(
             recording, model, out, suffix, table, processes, cluster, force, as_json, {**options, "clicks": clicks}
         )
@@ -99,7 +109,11 @@ def track(
             activations = tracker.activations(recording, progress=progress)
             beats = tracker.backend.decode(activations, hints=fixed)
         else:
-            beats = tracker.track(recording, hints=fixed, start_s=start_s, end_s=end_s, progress=progress)
+            beats = tracker.track(
+                recording, hints=fixed, start_s=start_s, end_s=end_s, use_labels=use_labels, progress=progress
+            )
+    if use_labels and (kept := tracker.labels_of(recording)) is not None:
+        terminal.info(f"{recording}: {len(kept)} labels that {tracker.name} learnt from are kept; --no-labels does not")
     if out is not None:
         write_beats(out, beats, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:

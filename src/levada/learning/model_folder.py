@@ -95,7 +95,9 @@ def write_card(folder: str | Path, card: Card) -> None:
 
 def _texts(config: Mapping[str, Any], card: Card) -> dict[str, str]:
     """Return the text files of a model: its settings as JSON, and its card in Markdown."""
-    page = card.markdown({key: config[key] for key in ("network", "settings", "decoder", "training")})
+    shown = {key: config[key] for key in ("network", "settings", "decoder", "training")}
+    shown["training"] = {key: value for key, value in shown["training"].items() if key != "labels"}  # too many
+    page = card.markdown(shown)
     return {CONFIG: json.dumps(config, indent=1) + "\n", README: page}
 
 

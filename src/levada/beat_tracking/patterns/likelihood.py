@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.patterns.mixture import Mixture
+from levada.io.beats import Beats
 
-__all__ = ["CellLikelihood"]
+__all__ = ["CellLikelihood", "beats_score"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -75,3 +76,49 @@ class CellLikelihood:
             np.multiply(logs, self._trust, out=sums[:, at : at + len(features)])
         sums = np.cumsum(sums, axis=1)
         return sums.reshape(self._positions, self._cells, -1)
+
+
+def beats_score(
+    features: Floats,
+    beats: Beats,
+    *,
+    mixture: Mixture,
+    weights: Floats,
+    places: Ints,
+    fps: float,
+    trust: float,
+) -> float:
+    """Compute the log likelihood of given beats per second: how well patterns explain the music between them.
+
+    Parameters
+    ----------
+    features : float64 [shape=(frames, dimensions)]
+    beats : Beats
+        In seconds from the first frame.
+    mixture, weights, trust
+        As for `CellLikelihood`.
+    places : int64 [shape=(positions,)]
+        Place in its bar, from 1, of each row of `weights`. Each beat counts with the best row of its place, or with the
+        best of all where there is none.
+    fps : float
+        Frames per second.
+
+    Returns
+    -------
+    float
+        0 where there are no two beats: neither for nor against.
+    """
+    edges = np.rint(beats.times_s * fps).astype(np.int64).clip(0, len(features))
+    if len(edges) < 2 or edges[-1] <= edges[0]:
+        return 0.0
+    cells = weights.shape[1]
+    frames = np.arange(edges[0], edges[-1])
+    beat = np.searchsorted(edges, frames, side="right") - 1
+    cell = (frames - edges[beat]) * cells // np.maximum(1, np.diff(edges)[beat])
+    logs = np.log(weights.reshape(-1, weights.shape[2]) @ mixture.densities(features[frames]))
+    each = logs.reshape(len(weights), cells, -1)[:, cell, np.arange(len(frames))]
+    scores = np.stack([np.bincount(beat, row, minlength=len(edges) - 1) for row in each])
+    fits = places[:, None] == beats.positions[None, :-1]
+    fits |= ~fits.any(axis=0)
+    best = np.where(fits, scores, -np.inf).max(axis=0).sum()
+    return float(trust * best * fps / len(frames))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +29,11 @@ from levada.beat_tracking.decoder.state_space import (
 )
 from levada.beat_tracking.network_tracker import NetworkTracker, spectrogram_pieces
 from levada.beat_tracking.patterns.features import band_onset_strength
-from levada.beat_tracking.patterns.likelihood import CellLikelihood
+from levada.beat_tracking.patterns.likelihood import CellLikelihood, beats_score
 from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
+from levada.errors import collected_warnings, log_again
 from levada.io.beats import Beats
 from levada.learning.card import joined_stretches
 
@@ -44,6 +47,15 @@ NEAR_S = 0.3  # a beat is inside the music if there is an onset so near: half a 
 PEAK_FRAMES = 3
 """How far a peak of a network may be from the beat of the patterns that moves to it."""
 LEAST_PEAK = 0.1
+FIT, FIT_OF_DOWNBEATS = 0.15, 0.3
+"""Least share of the score on their own recording that patterns need on another one; more if only downbeats differ."""
+NEAR_TEMPO_OCTAVES = 0.25
+"""And how far the tempo may be from that of the labels."""
+SAME_BEATS = 0.9
+"""Share of beats in common from which only downbeats differ."""
+SAME_BEAT_S = 0.07
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +76,9 @@ class PatternTracker:
         A network whose activations count too.
     weight : float
         Weight of the log likelihood of its activations.
+    own_score : float, optional
+        Score of the patterns (`score`) on the only recording that they were learnt from. Other recordings keep the
+        beats of the network alone where the patterns do not fit them.
     """
 
     patterns: Patterns
@@ -71,6 +86,7 @@ class PatternTracker:
     identity: str = ""
     network: NetworkTracker | None = None
     weight: float = 0.0
+    own_score: float | None = None
 
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
@@ -99,13 +115,18 @@ class PatternTracker:
         self, audio: AudioLike, rate: int | None = None, *, hints: Beats | None = None, progress: Progress | None = None
     ) -> Analysis:
         """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
-        return self.analyse_observations(self.observe(audio, rate, progress=progress), hints=hints)
+        with collected_warnings() as warned:
+            analysis = self.analyse_observations(self.observe(audio, rate, progress=progress), hints=hints)
+        where = f"{audio}: " if isinstance(audio, str | Path) else ""
+        log_again((name, level, where * (name == __name__) + message) for name, level, message in warned)
+        return analysis
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> PatternTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
         return replace(
             self,
             patterns=self.patterns.restrict(tempo_bpm=tempo_bpm, metres=metres),
+            network=self.network and self.network.restrict(tempo_bpm=tempo_bpm, metres=metres),
             identity=restricted_identity(self.identity, tempo_bpm=tempo_bpm, metres=metres),
         )
 
@@ -141,6 +162,41 @@ class PatternTracker:
 
     def analyse_observations(self, observations: Observations, *, hints: Beats | None = None) -> Analysis:
         """Decode what was observed of a recording into beats and other readings."""
+        both = self._analyse(observations, hints)
+        if self.own_score is None or self.network is None or observations.activations is None:
+            return both
+        step = round(GRID.fps / self.network.front_end.grid.fps)
+        alone = self.network.analyse_activations(observations.activations[::step], hints=hints)
+        if _are_same(both.beats, alone.beats) or self._fits(observations, both.beats, alone.beats):
+            return both
+        tempi = [f"{one.tempo_bpm:.0f}" for one in (alone, both) if len(one.beats) > 1]
+        differ = f", {' bpm instead of '.join(tempi)} bpm" if len({*tempi}) == 2 else ""
+        _log.warning("patterns learnt from another recording do not fit: the beats of the network alone%s", differ)
+        return alone
+
+    def _fits(self, observations: Observations, beats: Beats, alone: Beats) -> bool:
+        """Whether the patterns explain a recording nearly as well as their own one, at a tempo near its."""
+        assert self.own_score is not None
+        mean = self.patterns.decoder.tempo_mean_bpm
+        if mean is not None and len(beats) > 1 and abs(np.log2(beats.tempo_bpm / mean)) > NEAR_TEMPO_OCTAVES:
+            return False
+        same = _in_common(beats, alone) >= SAME_BEATS
+        return self.score(observations, beats) > (FIT_OF_DOWNBEATS if same else FIT) * max(0.0, self.own_score)
+
+    def score(self, observations: Observations, beats: Beats) -> float:
+        """Compute the log likelihood of beats under the patterns alone, per second; see `likelihood.beats_score`."""
+        settings = self.patterns.settings
+        return beats_score(
+            band_onset_strength(observations.bands, edges_hz=settings.edges_hz, every=settings.every),
+            beats,
+            mixture=self.patterns.mixture,
+            weights=self.patterns.weights,
+            places=np.concatenate([np.arange(1, beats_in_bar + 1) for beats_in_bar in self.patterns.bars]),
+            fps=self.fps,
+            trust=settings.trust * settings.every,
+        )
+
+    def _analyse(self, observations: Observations, hints: Beats | None) -> Analysis:
         if hints is not None and not self.patterns.counted:
             hints = Beats(hints.times_s)
         build, frames, fps = self._model(observations)
@@ -212,6 +268,21 @@ class Observations(NamedTuple):
 
     bands: Floats32
     activations: Floats32 | None
+
+
+def _in_common(beats: Beats, others: Beats) -> float:
+    """Return the share of beats that are in both: their F-measure."""
+    near = [
+        (np.abs(one.times_s[:, None] - other.times_s).min(axis=1, initial=np.inf) <= SAME_BEAT_S).sum()
+        for one, other in ((beats, others), (others, beats))
+    ]
+    return float(sum(near) / max(1, len(beats) + len(others)))
+
+
+def _are_same(beats: Beats, others: Beats) -> bool:
+    """Whether nearly all beats and downbeats are in both."""
+    downbeats = [Beats(one.downbeats_s) for one in (beats, others)]
+    return _in_common(beats, others) >= SAME_BEATS and _in_common(*downbeats) >= SAME_BEATS
 
 
 @dataclass(frozen=True)
