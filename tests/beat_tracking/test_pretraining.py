@@ -173,6 +173,14 @@ class TestHear:
         assert piece.bands.shape == (400, 142)
         assert len(piece.beats) == 0
 
+    def test_a_metronome_has_beats(self):
+        piece = render_piece(3, replace(SMALL, metronome=1.0))
+        assert 2 <= len(piece.beats) < 14
+        rows = np.rint(piece.beats.times_s * 100).astype(int)
+        loud = piece.bands.astype(float).max(axis=1)
+        near = np.array([loud[row - 3 : row + 6].max() for row in rows])
+        assert np.median(near) > np.median(loud)
+
     def test_interludes_move_the_beats_with_the_music(self):
         """Clicks of a sine that nothing else has stay under the beats, wherever the sounds are put."""
         beats = Beats(np.arange(0.5, 9.5, 0.5), np.arange(18) % 4 + 1)

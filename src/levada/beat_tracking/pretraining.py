@@ -112,6 +112,8 @@ class PretrainSettings:
         Weight in the loss of which beat of the bar is the first, over all bars of an excerpt.
     non_music : float
         Fraction of the pieces that are silence, noise, talk, applause and the like.
+    metronome : float
+        Fraction of the others that are a metronome, or somebody who taps or claps the beat.
     interludes : float
         Fraction of the others with such sounds before, after, between and over the music.
     quiet : float
@@ -149,6 +151,7 @@ class PretrainSettings:
     downbeat_weight: float = 0.25
     phase_weight: float = 0.0
     non_music: float = 0.0
+    metronome: float = 0.0
     interludes: float = 0.0
     quiet: float = 0.0
     band_limit: float = 0.0
@@ -160,7 +163,10 @@ class PretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        fractions = ("traditions", "soloists", "sampled", "alpha", "non_music", "interludes", "quiet", "band_limit")
+        fractions = (
+            *("traditions", "soloists", "sampled", "alpha"),
+            *("non_music", "metronome", "interludes", "quiet", "band_limit"),
+        )
         zero = ("pieces_per_step", "average", "downbeat_weight", "phase_weight", "validate_every", "seed")
         check_settings(self, may_be_zero=(*fractions, *zero), fractions=fractions)
         if self.front_end not in ("log81", "log81+semitones"):
@@ -251,6 +257,7 @@ def validation_set(settings: PretrainSettings) -> ValidationSet:
                 traditions=min(settings.traditions, 0.5),
                 material=settings.material.held_out(),
                 non_music=0.0,
+                metronome=0.0,
                 interludes=0.0,
                 quiet=0.0,
             )

@@ -19,6 +19,7 @@ from levada.synth.acoustics.noise import normalise_rms, rms
 from levada.synth.composition import compose
 from levada.synth.instruments import PITCHED, InstrumentSource, mix_sources, synthesise
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont
+from levada.synth.metronome import render_metronome
 from levada.synth.non_music import render_non_music
 from levada.synth.performance import Performance, perform
 from levada.synth.render import render_performance
@@ -53,6 +54,8 @@ def render_piece(index: int, settings: PretrainSettings) -> Piece:
     if _happens(settings.non_music, rng):
         samples, _ = render_non_music(rng, duration_s=settings.material.piece_s)
         return _piece(samples, NO_BEATS, settings, rng)
+    if _happens(settings.metronome, rng):
+        return _recorded(*render_metronome(rng, duration_s=settings.material.piece_s), settings, rng)
     performance = _performance(rng, settings)
     return _render(performance, _sounds(rng, settings), settings, rng)
 
@@ -70,7 +73,10 @@ def _happens(probability: float, rng: Generator) -> bool:
 
 def _render(performance: Performance, sounds: InstrumentSource, settings: PretrainSettings, rng: Generator) -> Piece:
     rendering = render_performance(performance, rng=rng, sounds=sounds)
-    samples, beats = rendering.mixture, rendering.beats
+    return _recorded(rendering.mixture, rendering.beats, settings, rng)
+
+
+def _recorded(samples: Floats32, beats: Beats, settings: PretrainSettings, rng: Generator) -> Piece:
     if _happens(settings.interludes, rng):
         samples, beats = with_interludes(np.atleast_2d(samples).mean(0), beats, rng=rng)
     return _piece(samples, beats, settings, rng)
