@@ -258,8 +258,9 @@ def print_traditions(traditions: Iterable[Tradition]) -> None:
     for one in traditions:
         tempo = f"{one.tempo_bpm[0]:g} ± {one.tempo_bpm[1]:g}"
         parts = ", ".join(part.name for part in one.instruments)
+        cycle = str(one.metre) if one.unequal else f"{one.beats} × {one.tatums}"
         metre = "unchecked" if not one.checked else "in part" if one.unchecked else "checked"
-        rows.append([one.name, one.title or one.name, f"{one.beats} × {one.tatums}", metre, tempo, parts])
+        rows.append([one.name, one.title or one.name, cycle, metre, tempo, parts])
     headings = ["name", "title", "cycle", "metre", "bpm", "instruments"]
     taken = sum(max(len(row[column]) for row in [headings, *rows]) + 2 for column in range(5))
     print_table(

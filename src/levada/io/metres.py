@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["Metre", "beat_units", "beats_in", "metre_of", "relative_lengths"]
+__all__ = ["LARGEST_RATIO", "MOST_UNITS", "Metre", "beat_units", "beats_in", "metre_of", "relative_lengths"]
 
 Metre = int | str
 """A number of beats, or the whole-number lengths of beats of unequal length, such as "2+2+2+3"."""

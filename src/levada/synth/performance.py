@@ -15,6 +15,7 @@ import numpy as np
 
 from levada.errors import InputError
 from levada.io.beats import Beats
+from levada.io.metres import relative_lengths
 from levada.synth.instruments import PITCHED
 from levada.synth.instruments.signals import Floats, Generator
 from levada.synth.traditions import Instrument, Tradition
@@ -107,7 +108,8 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     ending = along is None and rng.random() < tradition.form.endings
     if along is None:
         first = 0 if entering else int(rng.integers(tradition.beats))
-        times = _beat_times(tradition, duration_s, rng, lead_s=float(rng.uniform(0.05, 1.0)) if entering else None)
+        lead_s = float(rng.uniform(0.05, 1.0)) if entering else None
+        times = _beat_times(tradition, duration_s, rng, first=first, lead_s=lead_s)
     else:
         first, times = int(along.positions[0]) - 1, along.times_s
     positions = (np.arange(len(times)) + first) % tradition.beats + 1
@@ -121,7 +123,7 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     for part, players in ensemble:
         letters = written[part.name]
         if final is not None:
-            letters = letters[: (final + first) * tradition.tatums] + _last(part)
+            letters = letters[: tradition.tatums_before(final + first)] + _last(part)
         level_db = part.level_db + rng.normal(0, 3)
         for player in [part.name] if players == 1 else [f"{part.name}-{number + 1}" for number in range(players)]:
             voices[player], levels_db[player] = part.voice, level_db + rng.normal(0, 1.5)
@@ -140,10 +142,11 @@ def perform(tradition: Tradition, *, duration_s: float, rng: Generator, along: B
     )
 
 
-def _beat_times(tradition: Tradition, duration_s: float, rng: Generator, *, lead_s: float | None) -> Floats:
+def _beat_times(tradition: Tradition, duration_s: float, rng: Generator, *, first: int, lead_s: float | None) -> Floats:
     """Sample beat times: a tempo, its drift and acceleration, and jitter of single beats.
 
-    The first beat is after `lead_s` of silence; without one, the performance starts inside a beat.
+    The first beat, with the given place in the cycle, is after `lead_s` of silence; without one, the performance starts
+    inside a beat.
     """
     mean, deviation = tradition.tempo_bpm
     tempo = float(np.clip(rng.normal(mean, deviation), mean - 2.5 * deviation, mean + 2.5 * deviation))
@@ -155,9 +158,14 @@ def _beat_times(tradition: Tradition, duration_s: float, rng: Generator, *, lead
         drift[beat] = RETURN * drift[beat - 1] + steps[beat]
     ramp = rng.normal(*tradition.acceleration) * (np.arange(count) / beats - 0.5).clip(-0.5, 0.5)
     intervals = 60 / tempo * np.exp(-drift - ramp)
+    if tradition.unequal:
+        places = np.arange(count) + first - (lead_s is None)  # without a lead the piece starts in the beat before
+        intervals *= relative_lengths(tradition.metre)[places % tradition.beats]
     times = np.concatenate([[0.0], np.cumsum(intervals)])
     times += rng.normal(0, tradition.jitter_s * loose, count + 1).clip(-intervals.min() / 4, intervals.min() / 4)
     times += (lead_s if lead_s is not None else -rng.uniform(0, intervals[0])) - times[0]
+    if tradition.unequal:
+        times[1] = max(times[1], 0.0)  # or the first beat would have another place
     times = times[times >= 0]
     return np.asarray(times[: int(np.searchsorted(times, duration_s)) + 2])
 
@@ -275,7 +283,8 @@ def _harmony(tradition: Tradition, beats: int, rng: Generator) -> _Harmony:
     """Sample one or two chords a cycle, repeating every two to four chords, in a major or minor key."""
     home = int(rng.choice((0, 5)))
     turns = (home, *(int(degree) for degree in rng.choice(7, size=int(rng.integers(1, 4)))))
-    halves = 2 if tradition.beats % 2 == 0 and tradition.beats > 2 and rng.random() < 0.35 else 1
+    even = tradition.beats % 2 == 0 and tradition.beats > 2 and not tradition.unequal
+    halves = 2 if even and rng.random() < 0.35 else 1
     count = 2 * (beats // tradition.beats + 2)
     return _Harmony(int(rng.integers(12)), (turns * count)[:count], tradition.cycle // halves)
 
@@ -285,17 +294,22 @@ def _played(
     harmony: _Harmony, rng: Generator,
 ) -> list[Stroke]:  # fmt: skip
     """Convert a grid to the strokes of one player, with omissions, microtiming and dynamics."""
-    before = times[0] - (times[1] - times[0]) if len(times) > 1 else times[0]
+    each = np.array(tradition.beat_tatums)
+    earlier = each[first - 1] / each[first] if tradition.unequal else 1.0  # the beat before the first, over the first
+    before = times[0] - (times[1] - times[0]) * earlier if len(times) > 1 else times[0]
     grid = np.concatenate([[before], times])
     written = np.array([at for at, letter in enumerate(letters) if letter != "."], np.int64)
-    beat = written // tradition.tatums - first + 1
+    beat_of = np.repeat(np.arange(len(each)), each)
+    beat = written // tradition.cycle * tradition.beats + beat_of[written % tradition.cycle] - first + 1
     written, beat = (array[(beat >= 0) & (beat < len(grid) - 1)] for array in (written, beat))
     kept = (rng.random(len(written)) >= rng.uniform(0, SKIPS)) | (written == len(letters) - 1)  # the last always
     written, beat = written[kept], beat[kept]
-    place = written % tradition.tatums
-    microtiming = np.array(part.microtiming or tradition.microtiming or (0.0,) * tradition.tatums)
+    size = each[(beat + first - 1) % tradition.beats]
+    place = written % tradition.cycle - (np.cumsum(each) - each)[(beat + first - 1) % tradition.beats]
+    delays = np.array(part.microtiming or tradition.microtiming or (0.0,) * tradition.cycle)
+    delay = delays[written % tradition.cycle if tradition.unequal else place]
     spread = tradition.spread if part.spread is None else part.spread
-    offset = place / tradition.tatums + microtiming[place] + rng.normal(0, spread, len(written))
+    offset = place / size + delay + rng.normal(0, spread, len(written))
     ibi_s = grid[beat + 1] - grid[beat]
     at_s = grid[beat] + ibi_s * offset + late_s
     force = [1.0 if letters[at].isupper() else 0.35 if letters[at] == "o" else 0.7 for at in written]

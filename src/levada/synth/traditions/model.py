@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from levada.io.metres import Metre, metre_of
+
 __all__ = ["Evidence", "Form", "Instrument", "Pattern", "Tradition"]
 
 
@@ -135,14 +137,15 @@ class Tradition:
     beats : int
         Beats in the cycle.
     tatums : int
-        Tatums in a beat.
+        Tatums in a beat; in the longest one where beats are of unequal length.
     tempo_bpm : tuple of float
         Mean and standard deviation of the tempo of performances.
     instruments : tuple of Instrument
     drift : float
         Standard deviation of the change of log tempo from a beat to the next.
     microtiming : tuple of float
-        Mean delay of each tatum, in fractions of a beat; of length `tatums`, or empty.
+        Mean delay of each tatum, in fractions of a beat; of length `tatums` (of the cycle where beats are of unequal
+        length), or empty.
     spread : float
         Standard deviation of single strokes, in fractions of a beat.
     sources : tuple of str
@@ -160,6 +163,8 @@ class Tradition:
     ensemble : tuple of int or None
         Least and greatest number of players in all.
     form : Form
+    unequal : tuple of int
+        Tatums of each beat where these are not all the same; the tempo is then that of the median beat.
     """
 
     name: str
@@ -179,8 +184,24 @@ class Tradition:
     jitter_s: float = 0.003
     ensemble: tuple[int, int] | None = None
     form: Form = field(default_factory=Form)
+    unequal: tuple[int, ...] = ()
 
     @property
     def cycle(self) -> int:
         """Tatums in the cycle."""
-        return self.beats * self.tatums
+        return sum(self.beat_tatums)
+
+    @property
+    def beat_tatums(self) -> tuple[int, ...]:
+        """Tatums in each beat of the cycle."""
+        return self.unequal or (self.tatums,) * self.beats
+
+    @property
+    def metre(self) -> Metre:
+        """Number of beats, or the lengths of beats of unequal length, such as "2+2+2+3"."""
+        return metre_of("+".join(map(str, self.unequal))) if self.unequal else self.beats
+
+    def tatums_before(self, beat: int) -> int:
+        """Return the tatums before a beat, counted from 0 and on over the cycles."""
+        cycles, place = divmod(beat, self.beats)
+        return cycles * self.cycle + sum(self.beat_tatums[:place])

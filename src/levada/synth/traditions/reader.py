@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError, suggest
+from levada.io.metres import LARGEST_RATIO, MOST_UNITS
 from levada.io.toml import KeyPath, find_positions, read_toml
 from levada.synth.instruments import PITCHED, STROKES, STRUCK
 from levada.synth.traditions.model import Evidence, Form, Instrument, Pattern, Tradition
@@ -166,17 +167,32 @@ def _fractions(count: int) -> Reader:
     return read
 
 
+def _tatums(value: object, where: KeyPath, beats: int) -> tuple[int, ...]:
+    """Read the tatums of each beat: one number for all, or a list where beats are of unequal length."""
+    if not isinstance(value, list):
+        return (int(_whole(1, 32)(value, where)),) * beats
+    each: tuple[int, ...] = _list(_whole(1, MOST_UNITS))(value, where)
+    if len(each) != beats:
+        raise _Fault(f"tatums is one number, or a list of one for each of the {beats} beats, not of {len(each)}", where)
+    if max(each) > LARGEST_RATIO * min(each):
+        raise _Fault(f"no beat is over {LARGEST_RATIO} times as long as another", where)
+    return each
+
+
 CHANCE = _number(0, 1)
 FORM = {"section": _span(64), "entries": CHANCE, "breaks": CHANCE, "endings": CHANCE}
 
 
 def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
-    readers = {entry.name: _raw for entry in fields(Tradition) if entry.name != "name"}
+    readers = {entry.name: _raw for entry in fields(Tradition) if entry.name not in ("name", "unequal")}
     _read_table(table, (), readers, required=("beats", "tatums", "tempo_bpm", "instruments"))
-    beats, tatums = _whole(1, 64)(table["beats"], ("beats",)), _whole(1, 32)(table["tatums"], ("tatums",))
+    beats = _whole(1, 64)(table["beats"], ("beats",))
+    each = _tatums(table["tatums"], ("tatums",), beats)
+    unequal = each if len(set(each)) > 1 else ()
+    delays = _fractions(sum(each) if unequal else each[0])
 
     def instruments(ensemble: object, where: KeyPath) -> tuple[Instrument, ...]:
-        parts = _read_table(ensemble, where, lambda part, at: _instrument(part, at, beats, tatums))
+        parts = _read_table(ensemble, where, lambda part, at: _instrument(part, at, each, delays))
         if not parts:
             raise _Fault("nobody plays: there are no instruments", where)
         return tuple(parts.values())
@@ -184,7 +200,7 @@ def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
     entries = _read_table(table, (), {
         "beats": _raw, "tatums": _raw, "tempo_bpm": _spread(20, 400), "title": _text, "about": _text,
         "sources": _list(_text), "drift": _number(0, 0.1), "spread": _number(0, 0.2), "jitter_s": _number(0, 0.1),
-        "acceleration": _spread(-1, 1), "microtiming": _fractions(tatums), "ensemble": _span(200), "form": _raw,
+        "acceleration": _spread(-1, 1), "microtiming": delays, "ensemble": _span(200), "form": _raw,
         "checked": _list(_evidence), "unchecked": _text, "instruments": instruments,
     })  # fmt: skip
     mean, deviation = entries["tempo_bpm"]
@@ -192,7 +208,9 @@ def _tradition(name: str, table: Mapping[str, Any]) -> Tradition:
         problem = f"tempo_bpm is a mean and a standard deviation, and {deviation:g} would let the music stand still"
         raise _Fault(problem, ("tempo_bpm", 1))
     form = Form(**_read_table(entries.pop("form", {}), ("form",), FORM))
-    found = Tradition(name, form=form, **{"microtiming": (0.0,) * tatums, **entries})
+    none = (0.0,) * (sum(each) if unequal else each[0])
+    entries |= {"beats": beats, "tatums": max(each)}
+    found = Tradition(name, form=form, unequal=unequal, **{"microtiming": none, **entries})
     _agreeing(found)
     return found
 
@@ -239,19 +257,20 @@ def _placed(evidence: Evidence, tradition: Tradition, where: KeyPath) -> None:
         if letter not in {"x", "o", *part.strokes}:
             raise _Fault(f"{letter!r} is no stroke of {part.name}", (*where, "strokes"))
     for index, beat in enumerate(evidence.beats):
-        tatum = (beat - 1) * tradition.tatums
+        whole = int(beat) - 1
+        tatum = tradition.tatums_before(whole) + (beat - 1 - whole) * tradition.beat_tatums[whole % tradition.beats]
         if round(tatum) >= tradition.cycle or abs(tatum - round(tatum)) > 0.05:
             raise _Fault(f"{beat:g} is no place of its cycle", (*where, "beats", index))
 
 
-def _instrument(table: object, where: KeyPath, beats: int, tatums: int) -> Instrument:
+def _instrument(table: object, where: KeyPath, tatums: Sequence[int], delays: Reader) -> Instrument:
     name = str(where[-1])
     if not re.fullmatch(r"\w[\w-]*", name):
         raise _Fault("its name must be a word of letters, digits and hyphens: it names files", where, key=True)
     entries = _read_table(table, where, {
         "voice": _text, "patterns": _list(_raw), "strokes": _raw, "presence": CHANCE, "level_db": _number(-60, 20),
         "fills": _list(_raw), "fill_chance": CHANCE, "calls": _list(_raw), "call_chance": CHANCE,
-        "players": _span(64), "enters": _whole(0, 1000), "microtiming": _fractions(tatums), "spread": _number(0, 0.2),
+        "players": _span(64), "enters": _whole(0, 1000), "microtiming": delays, "spread": _number(0, 0.2),
         "tuning": _whole(1, 64), "aliases": _list(_alias),
     }, required=["patterns"])  # fmt: skip
     voice = entries.setdefault("voice", name)
@@ -261,7 +280,7 @@ def _instrument(table: object, where: KeyPath, beats: int, tatums: int) -> Instr
     strokes = entries["strokes"] = _strokes(entries.get("strokes", {}), (*where, "strokes"), voice)
 
     def grid(value: object, at: KeyPath) -> str:
-        return _grid(value, at, strokes, beats, tatums)
+        return _grid(value, at, strokes, tatums)
 
     for key in ("fills", "calls"):
         entries[key] = _list(grid)(list(entries.get(key, ())), (*where, key))
@@ -315,7 +334,7 @@ def _patterns(values: Sequence[object], where: KeyPath, grid: Reader) -> tuple[P
     )
 
 
-def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], beats: int, tatums: int) -> str:
+def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], tatums: Sequence[int]) -> str:
     grid, known = _text(value, where), {REST, "x", "o", *strokes}
     for index, letter in enumerate(grid):
         if not letter.isspace() and letter != "|" and letter.lower() not in known:
@@ -323,10 +342,15 @@ def _grid(value: object, where: KeyPath, strokes: Mapping[str, str], beats: int,
             raise _Fault(problem, where, character=index)
     groups = grid.replace("|", " ").split()
     bare = "".join(groups)
-    if not bare or len(bare) % (beats * tatums):
-        cycle = f"{beats * tatums}: {beats} beats of {tatums}"
+    if not bare or len(bare) % sum(tatums):
+        each = str(tatums[0]) if len(set(tatums)) == 1 else "+".join(map(str, tatums))
+        cycle = f"{sum(tatums)}: {len(tatums)} beats of {each}"
         problem = f"{_shown(grid)} has {len(bare)} tatums, but the cycle has {cycle}"
-        odd = [(beat, group) for beat, group in enumerate(groups, start=1) if len(group) != tatums]
+        odd = [
+            (beat, group)
+            for beat, group in enumerate(groups, start=1)
+            if len(group) != tatums[(beat - 1) % len(tatums)]
+        ]
         if len(odd) == 1 and len(groups) > 1:
             problem += "; beat {}, {!r}, has {}".format(*odd[0], len(odd[0][1]))
         raise _Fault(problem, where)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from textwrap import wrap
 
 from levada.synth.traditions.model import Instrument, Tradition
@@ -29,7 +30,7 @@ def describe(tradition: Tradition) -> dict[str, str]:
         if chance
     ]
     facts = {
-        "cycle": f"{_count(tradition.beats, 'beat')} of {_count(tradition.tatums, 'tatum')}",
+        "cycle": f"{_count(tradition.beats, 'beat')} of {_tatums(tradition)}",
         "tempo": f"{mean:g} ± {deviation:g} bpm; {hurry} (± {differs:.0f}%)",
         "microtiming": _late(tradition, tradition.microtiming, tradition.spread),
         "players": f"{_span(ensemble)} in all" if ensemble else "",
@@ -70,9 +71,11 @@ def format_tradition(tradition: Tradition, *, width: int = 80) -> list[str]:
                 lines.append(" " * margin + _ruler(tradition, first, last, gap))
             for label, grid in _rows(part):
                 for start in range(0, len(grid), tradition.cycle):
-                    letters = grid[start + first * tradition.tatums : start + last * tradition.tatums]
+                    letters = grid[start + tradition.tatums_before(first) : start + tradition.tatums_before(last)]
                     shown = label if start == 0 else ""
-                    lines.append(f"{shown:>{margin - 2}}  {_spaced(letters, tradition.tatums, gap)}".rstrip())
+                    lines.append(
+                        f"{shown:>{margin - 2}}  {_spaced(letters, tradition.beat_tatums[first:last], gap)}".rstrip()
+                    )
         lines.append("")
     lines += _metre(tradition, width)
     lines += ["x stroke   o ghost note   . rest   a capital is an accent"]
@@ -99,7 +102,7 @@ def _metre(tradition: Tradition, width: int) -> list[str]:
 def _systems(tradition: Tradition, width: int) -> Iterator[tuple[int, int, str]]:
     """Return ranges of beats that fit on a line, and the separator of tatums."""
     beats, tatums = tradition.beats, tradition.tatums
-    if 2 * beats * tatums - 1 <= width:
+    if 2 * tradition.cycle - 1 <= width:
         yield 0, beats, " "
         return
     fit = max(1, (width + 1) // (tatums + 1))
@@ -114,15 +117,21 @@ def _ruler(tradition: Tradition, first: int, last: int, gap: str) -> str:
     cells = []
     for beat in range(first + 1, last + 1):
         number = str(beat) if len(gap) + tradition.tatums > 2 or beat < 10 else str(beat % 10)
-        rest = [gap + "."] * (tradition.tatums - 1)
+        rest = [gap + "."] * (tradition.beat_tatums[beat - 1] - 1)
         if len(number) > 1 and rest:
             rest[0] = rest[0][len(number) - 1 :] if gap else ""
         cells.append(number + "".join(rest))
     return " ".join(cells)
 
 
-def _spaced(letters: str, tatums: int, gap: str) -> str:
-    return " ".join(gap.join(letters[at : at + tatums]) for at in range(0, len(letters), tatums))
+def _spaced(letters: str, tatums: Sequence[int], gap: str) -> str:
+    ends = list(accumulate(tatums))
+    return " ".join(gap.join(letters[end - length : end]) for end, length in zip(ends, tatums, strict=True))
+
+
+def _tatums(tradition: Tradition) -> str:
+    """Return the tatums of a beat, or of each beat where these are not all the same."""
+    return "+".join(map(str, tradition.unequal)) + " tatums" if tradition.unequal else _count(tradition.tatums, "tatum")
 
 
 def _rows(part: Instrument) -> Iterator[tuple[str, str]]:
