@@ -253,6 +253,8 @@ class TestBeats:
         assert (said["recording"], said["model"]) == (str(song), "flux")
         assert len(said["beats"]) > 20
         assert all(0 <= beat["confidence"] <= 1 and beat["position"] in (1, 2, 3, 4) for beat in said["beats"])
+        assert all(0 <= beat["position_confidence"] <= beat["confidence"] for beat in said["beats"])
+        assert said["analysis"]["metre"] in (2, 3, 4)
 
     @pytest.mark.parametrize("name", ["x.csv", "x.svl", "x.jams", "x.mid", "x.tsv"])
     def test_in_the_format_of_the_name(self, levada, song, tmp_path, name):
@@ -292,10 +294,14 @@ class TestBeats:
         assert code == 0
         assert re.fullmatch(DATE + re.escape(f"{tmp_path / 'out'}: beats of 3 recordings written\n"), err)
         written = [str(tmp_path / "out" / f"{name}.csv") for name in "abc"]
-        assert json.loads(out) == {"written": written, "kept": [], "failed": {}, "skipped": {}}
+        result = json.loads(out)
+        assert sorted(one["path"] for one in result.pop("recordings")) == ["a.wav", "b.wav", "c.wav"]
+        assert result == {"written": written, "kept": [], "failed": {}, "skipped": {}}
         found = load_tracker("flux").track(rendered / "b.wav")
         np.testing.assert_allclose(read_beats(written[1]).times_s, found.times_s, atol=1e-5)
-        assert json.loads(levada(*command)[1]) == {"written": [], "kept": written, "failed": {}, "skipped": {}}
+        again = json.loads(levada(*command)[1])
+        assert (again["written"], again["kept"], again["failed"]) == ([], written, {})
+        assert again["recordings"] == json.loads(out)["recordings"]
 
     def test_of_a_folder_have_click_tracks(self, levada, rendered, tmp_path):
         command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)

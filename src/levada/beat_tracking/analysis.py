@@ -8,16 +8,17 @@ without beats.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.agreement import compare_beats
 from levada.beat_tracking.confidence import confidences, probabilities_of_readings
 from levada.beat_tracking.decoder import DecodedBeats
-from levada.beat_tracking.readings import score_readings
+from levada.beat_tracking.readings import HALF, HALF_BAR, TWICE, score_readings
 from levada.io.beats import Beats
 
 __all__ = ["Analysis", "Reading", "TempoChange", "analyse_beats", "stretches_without_beats"]
@@ -80,12 +81,15 @@ class Analysis:
         none of them is right.
     no_pulse : tuple of (float, float)
         Stretches without beats, in seconds.
+    agreements : mapping of str to float
+        F-measure of the beats with those of other trackers, by name, where they were compared.
     """
 
     beats: Beats
     probability: float = math.nan
     readings: tuple[Reading, ...] = ()
     no_pulse: tuple[tuple[float, float], ...] = ()
+    agreements: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def time_confidence(self) -> Floats:
@@ -122,6 +126,23 @@ class Analysis:
         """Beats a bar of most bars; 0 where no bar is complete."""
         return next(iter(self.beats.metres), 0)
 
+    def probability_of(self, *names: str) -> float:
+        """Return the probability of readings, by name; NaN where there are none."""
+        if not self.readings:
+            return math.nan
+        return sum(reading.probability for reading in self.readings if reading.name in names)
+
+    def compare(self, name: str, beats: Beats) -> Analysis:
+        """Return the analysis with the F-measure (70 ms) of its beats with those of another tracker.
+
+        Parameters
+        ----------
+        name : str
+            Of the other tracker.
+        beats : Beats
+        """
+        return replace(self, agreements={**self.agreements, name: compare_beats(self.beats, beats).f_measure})
+
     def shift(self, offset_s: float) -> Analysis:
         """Return the analysis with all times later by an offset, in seconds."""
         return self._mapped(
@@ -131,6 +152,25 @@ class Analysis:
     def _mapped(self, change: Callable[[Beats], Beats], no_pulse: tuple[tuple[float, float], ...]) -> Analysis:
         readings = tuple(replace(reading, beats=change(reading.beats)) for reading in self.readings)
         return replace(self, beats=change(self.beats), readings=readings, no_pulse=no_pulse)
+
+    def summary(self) -> dict[str, Any]:
+        """Return numbers and texts for a row in a table of recordings; what is unknown is None."""
+        other = self.readings[0] if self.readings else None
+        compared, agreement = next(iter(self.agreements.items()), (None, math.nan))
+        return {
+            "tempo_bpm": _rounded(self.tempo_bpm, digits=3),
+            "tempo_changes": len(self.tempo_changes),
+            "metre": " ".join(map(str, self.beats.metres)),
+            "beats": len(self.beats),
+            "confidence": _rounded(self.mean_time_confidence),
+            "position_confidence": _rounded(self.mean_position_confidence),
+            "alternative": other.name if other else None,
+            "alternative_probability": _rounded(other.probability) if other else None,
+            "octave_probability": _rounded(self.probability_of(TWICE, HALF)),
+            "half_bar_probability": _rounded(self.probability_of(HALF_BAR)),
+            "compared_with": compared,
+            "agreement": _rounded(agreement),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the beats as JSON values; what is unknown is null."""
@@ -148,6 +188,7 @@ class Analysis:
             "probability": _rounded(self.probability),
             "readings": [{"name": one.name, "probability": _rounded(one.probability)} for one in self.readings],
             "no_pulse": [[round(start, 3), round(end, 3)] for start, end in self.no_pulse],
+            "agreements": {name: _rounded(value) for name, value in self.agreements.items()},
         }
 
 
@@ -214,5 +255,5 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
+def _rounded(value: float, *, digits: int = 4) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None

@@ -23,12 +23,13 @@ from levada.beat_tracking.decoder.decode import DecodedBeats
 from levada.beat_tracking.decoder.state_space import BarPointer
 from levada.io.beats import Beats
 
-__all__ = ["DECODED", "ScoredReading", "score_readings"]
+__all__ = ["DECODED", "HALF", "HALF_BAR", "TWICE", "ScoredReading", "score_readings"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-DECODED = "as decoded"
+DECODED, HALF_BAR, TWICE, HALF = "as decoded", "half a bar later", "twice as fast", "half as fast"
+"""Names of readings."""
 SEARCH_S = 0.02  # how far from its place a beat of a reading may start
 SEARCH_STEPS = 2  # starts that are tried on either side
 LENGTH_OFF = 0.06  # a beat length is in the range of tempi if one of the decoder's lengths is so near
@@ -158,7 +159,7 @@ def _counted_otherwise(tables: _Tables) -> Iterator[ScoredReading]:
     metre = tables.metre
     names = {1: "one beat later", metre - 1: "one beat earlier"}
     if metre % 2 == 0:
-        names[metre // 2] = "half a bar later"
+        names[metre // 2] = HALF_BAR
     for later, name in sorted(names.items()):
         if 0 < later < metre:
             states = first + (tables.states - first - later) % size
@@ -187,7 +188,7 @@ def _other_beats(tables: _Tables) -> Iterator[ScoredReading]:
     both = [tables.score(half * i, half, doubled[i], metre_twice) for i in (0, 1)]
     if both[0] is not None and both[1] is not None:
         twice = _beats_at(tables, [Fraction(0), half], doubled)
-        yield ScoredReading("twice as fast", "twice", twice, both[0] + both[1])
+        yield ScoredReading(TWICE, "twice", twice, both[0] + both[1])
     yield from _half(tables, positions)
     yield from _compound(tables, positions)
 
@@ -210,7 +211,7 @@ def _half(tables: _Tables, positions: Ints) -> Iterator[ScoredReading]:
     if choices:
         scores, kept, counted = max(choices, key=lambda choice: float(choice[0].sum()))
         beats = Beats(tables.beats.times_s[kept], counted[kept])
-        yield ScoredReading("half as fast", "half", beats, scores)
+        yield ScoredReading(HALF, "half", beats, scores)
 
 
 def _compound(tables: _Tables, positions: Ints) -> Iterator[ScoredReading]:

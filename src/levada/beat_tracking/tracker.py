@@ -508,10 +508,25 @@ def _analyse_excerpt(
     return analysis.shift(start)
 
 
+def _whole(tracker: TrackerLike) -> BeatTracker:
+    return tracker if isinstance(tracker, BeatTracker) else BeatTracker(tracker)
+
+
 def _analyse_part(
-    tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None, use_labels: bool = True
+    tracker: TrackerLike,
+    path: Path,
+    *,
+    start_s: float | None,
+    end_s: float | None,
+    use_labels: bool = True,
+    compare: TrackerLike | None = None,
 ) -> Analysis:
     """Analyse a recording of a folder, or a part of it, to its end where that comes first."""
+    if compare is not None:
+        analysis, other = (
+            _analyse_part(one, path, start_s=start_s, end_s=end_s, use_labels=use_labels) for one in (tracker, compare)
+        )
+        return analysis.compare(compare.name, other.beats)
     if end_s is not None and end_s > audio.info(path).duration_s:
         end_s = None
     if isinstance(tracker, BeatTracker):
@@ -535,6 +550,7 @@ def track_folder(
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
     clicks: str | Path | None = None,
+    compare: TrackerLike | None = None,
     table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
@@ -560,6 +576,8 @@ def track_folder(
         Of the beat files: any format that can be written.
     clicks : path-like, optional
         A folder, which may be `out`: each recording with clicks on its beats is written there, ``NAME-clicks.wav``.
+    compare : TrackerLike, optional
+        Another tracker, whose beats the table compares with; each recording is tracked by both.
     table : path-like, optional
         Write a row for each recording here (.csv, .jsonl), also when interrupted.
     force : bool
@@ -579,9 +597,9 @@ def track_folder(
     """
     audio.check_excerpt(start_s, end_s)
     if tempo_bpm is not None or metres is not None:
-        whole = tracker if isinstance(tracker, BeatTracker) else BeatTracker(tracker)
-        tracker = whole.restrict(tempo_bpm=tempo_bpm, metres=metres)
-    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s, use_labels=use_labels)
+        tracker = _whole(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres)
+        compare = compare and _whole(compare).restrict(tempo_bpm=tempo_bpm, metres=metres)
+    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s, use_labels=use_labels, compare=compare)
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
@@ -643,15 +661,8 @@ def provenance(tracker: TrackerLike) -> dict[str, str]:
 
 def _write(analysis: Analysis, recording: Path, tracker: TrackerLike, target: Path) -> dict[str, Any]:
     """Write beats, and return what a table says of them."""
-    beats = analysis.beats
-    write_beats(target, beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
-    sure = beats.confidence
-    return {
-        "tempo_bpm": round(beats.tempo_bpm, 3) if len(beats) > 1 else None,
-        "metre": " ".join(map(str, beats.metres)),
-        "beats": len(beats),
-        "confidence": None if sure is None or not len(beats) else round(float(np.mean(sure)), 4),
-    }
+    write_beats(target, analysis.beats, duration_s=audio.info(recording).duration_s, provenance=provenance(tracker))
+    return analysis.summary()
 
 
 def _check_click_folder(clicks: Path, folder: Path, out: Path) -> None:

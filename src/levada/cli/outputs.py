@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +112,18 @@ def write_clicks(path: Path, recording: Path, beats: Beats, *, force: bool) -> N
     audio.write(path, audio.add_clicks(samples, beats, rate=rate), rate=rate, force=force)
 
 
-def finish_folder(report: BatchReport, out: Path, *, results: str, verb: str, as_json: bool) -> None:
-    """Print the summary of a folder of recordings, and exit with the code for it."""
+def finish_folder(
+    report: BatchReport,
+    out: Path,
+    *,
+    results: str,
+    verb: str,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Print the summary of a folder of recordings, with `more` in its JSON, and exit with the code for it."""
     if as_json:
-        terminal.print_json(report.to_json())
+        terminal.print_json({**report.to_json(), **(more or {})})
     for problem in report.failed.values():
         terminal.error(problem)
     for path, problem in report.skipped.items():

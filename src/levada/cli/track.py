@@ -23,13 +23,17 @@ from levada.cli.options import (
     parse_clock,
     parse_metres,
 )  # fmt: skip
+from levada.cli.recording_table import print_recordings, recordings_by_certainty
 from levada.cli.study import remote_executor
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.io.beats import Beats
+    from levada.beat_tracking.analysis import Analysis
 
 __all__ = ["track"]
+
+BESIDE = {"base": "latin", "latin": "base"}
+"""The model that a folder is compared with by default."""
 
 
 def track(
@@ -56,6 +60,13 @@ def track(
     to: To = None,
     suffix: Annotated[str, typer.Option(help="Format of the files of a folder, by their suffix.")] = ".beats",
     table: Table = None,
+    compare: Annotated[
+        str,
+        typer.Option(
+            help="For a folder: another model whose beats are compared, which doubles the time; none for no other."
+            " By default base is compared with latin, latin with base, and other models with none."
+        ),
+    ] = "auto",
     processes: Annotated[
         int | None, typer.Option(min=1, help="Recordings of a folder tracked at the same time; default: the fastest.")
     ] = None,
@@ -63,7 +74,10 @@ def track(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Track the beats of a recording, or of a folder of recordings (resumable)."""
+    """Track the beats of a recording, or of a folder of recordings (resumable).
+
+    A folder ends in a table of the recordings, the least certain first.
+    """
     tempo_bpm, metres = parse_bpm(bpm), parse_metres(metre)
     start_s, end_s = parse_clock("--from", start), parse_clock("--to", to)
     if start_s is not None and end_s is not None and start_s >= end_s:
@@ -73,16 +87,9 @@ def track(
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
         if hints or plot:
             raise InputError("--hints and --plot are for one recording")
-        options = {
-            "tempo_bpm": tempo_bpm,
-            "metres": metres,
-            "start_s": start_s,
-            "end_s": end_s,
-            "use_labels": use_labels,
-        }
-        _track_folder(
-            recording, model, out, suffix, table, processes, cluster, force, as_json, {**options, "clicks": clicks}
-        )
+        options: dict[str, Any] = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
+        options |= {"use_labels": use_labels, "clicks": clicks, "compare": compare}
+        _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json, options)
         return
     if cluster is not None or table is not None:
         raise InputError("--cluster and --table are for a folder of recordings", path=recording)
@@ -107,13 +114,14 @@ def track(
     with terminal.progress("tracking") as progress:
         if plot is not None and isinstance(tracker.backend, NetworkTracker):
             activations = tracker.activations(recording, progress=progress)
-            beats = tracker.backend.decode(activations, hints=fixed)
+            analysis = tracker.backend.analyse_activations(activations, hints=fixed)
         else:
-            beats = tracker.track(
+            analysis = tracker.analyse(
                 recording, hints=fixed, start_s=start_s, end_s=end_s, use_labels=use_labels, progress=progress
             )
     if use_labels and (kept := tracker.labels_of(recording)) is not None:
         terminal.info(f"{recording}: {len(kept)} labels that {tracker.name} learnt from are kept; --no-labels does not")
+    beats = analysis.beats
     if out is not None:
         write_beats(out, beats, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:
@@ -124,12 +132,15 @@ def track(
         panel = Panel(f"{recording.name}, {tracker.name}", activations, beats)
         plot_activations(plot, [panel], reference=fixed, force=force)
     if as_json:
-        confidences = _confidences(beats)
         rows = [
-            {"time_s": time_s, "position": position, "confidence": confidence}
-            for (time_s, position), confidence in zip(beats, confidences, strict=True)
+            {"time_s": time_s, "position": position, "confidence": in_time, "position_confidence": in_bar}
+            for (time_s, position), in_time, in_bar in zip(
+                beats, analysis.time_confidence.tolist(), analysis.position_confidence.tolist(), strict=True
+            )
         ]
-        terminal.print_json({"recording": str(recording), "model": tracker.name, "beats": rows})
+        terminal.print_json(
+            {"recording": str(recording), "model": tracker.name, "analysis": analysis.to_json(), "beats": rows}
+        )
     elif out is None:
         for time_s, position in beats:
             print(f"{time_s:.3f}\t{position}" if position else f"{time_s:.3f}")
@@ -137,15 +148,22 @@ def track(
         terminal.info(f"{recording}: no beats found; it may be silent, or have no regular beat")
     elif out is not None and not as_json:
         counted = ", ".join(map(str, beats.metres)) or "?"
-        confidence = sum(_confidences(beats)) / len(beats)
         terminal.info(
-            f"{out}: {len(beats)} beats, {beats.tempo_bpm:.1f} bpm, {counted} beats a bar, "
-            f"mean confidence {confidence:.2f}"
+            f"{out}: {len(beats)} beats, {beats.tempo_bpm:.1f} bpm, {counted} beats a bar{_certainty(analysis)}"
         )
 
 
-def _confidences(beats: Beats) -> list[float]:
-    return [math.nan] * len(beats) if beats.confidence is None else [float(value) for value in beats.confidence]
+def _certainty(analysis: Analysis) -> str:
+    """Return the confidences of a recording and its next reading, for a message."""
+    texts = [
+        f", mean confidence {value:.2f} of {what}"
+        for value, what in ((analysis.mean_time_confidence, "times"), (analysis.mean_position_confidence, "positions"))
+        if not math.isnan(value)
+    ]
+    if analysis.readings:
+        other = analysis.readings[0]
+        texts.append(f"; or else {other.name}, {other.probability:.2f}")
+    return "".join(texts)
 
 
 def _track_folder(
@@ -161,13 +179,21 @@ def _track_folder(
         outputs.check_table(table, out, force=force)
     from levada.beat_tracking.tracker import BeatTracker, track_folder
 
+    tracker = BeatTracker.from_pretrained(model)
+    other = BESIDE.get(tracker.name, "none") if options["compare"] == "auto" else options["compare"]
+    options["compare"] = None if other == "none" else BeatTracker.from_pretrained(other)
     executor = remote_executor(cluster)
     terminal.set_dated(True)
     with terminal.progress(f"tracking {folder}", at_once=processes or 2) as progress:
         report = track_folder(
-            folder, BeatTracker.from_pretrained(model), out=out, processes=processes, each=executor, suffix=suffix,
+            folder, tracker, out=out, processes=processes, each=executor, suffix=suffix,
             table=table, force=force, progress=progress, **options,
         )  # fmt: skip
     if options["clicks"] is not None:
         terminal.info(f"{options['clicks']}: the recordings with clicks on their beats")
-    outputs.finish_folder(report, out, results="beats", verb="tracked", as_json=as_json)
+    recordings = recordings_by_certainty(report.rows)
+    if recordings and not as_json:
+        print_recordings(recordings)
+    outputs.finish_folder(
+        report, out, results="beats", verb="tracked", as_json=as_json, more={"recordings": recordings}
+    )

@@ -36,8 +36,9 @@ Result = Callable[[Path], object] | Exception
 """Result of a recording: a function that writes its files to a path and may return a mapping of numbers and texts for
 tables, or the error."""
 
-COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence", "model", "digest",
-           "levada", "date")  # fmt: skip
+COLUMNS = ("path", "sha256", "file", "status", "error", "tempo_bpm", "metre", "beats", "confidence",
+           "position_confidence", "tempo_changes", "alternative", "alternative_probability", "octave_probability",
+           "half_bar_probability", "compared_with", "agreement", "model", "digest", "levada", "date")  # fmt: skip
 TABLE = "(table) {}"
 """Manifest item of a table; unlike a recording, it has no suffix."""
 UNSUPPORTED = frozenset({".ac3", ".dff", ".dsf", ".dts", ".mpc", ".ra", ".rm", ".tak", ".tta"})

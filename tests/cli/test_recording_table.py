@@ -1,0 +1,61 @@
+"""The table of the recordings of a folder, the least certain first."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+from levada.cli.recording_table import MOST_ROWS, print_recordings, recordings_by_certainty
+
+KNOWN = {
+    "status": "written", "file": "x.beats", "tempo_bpm": 120.0, "metre": "4", "tempo_changes": 0, "beats": 40,
+    "confidence": 0.9, "position_confidence": 0.8, "alternative": "half a bar later", "alternative_probability": 0.1,
+    "octave_probability": 0.02, "half_bar_probability": 0.1, "compared_with": "latin", "agreement": 0.95,
+}  # fmt: skip
+
+
+def row(path: str, **facts: object) -> dict[str, object]:
+    return {**KNOWN, "path": path, **facts}
+
+
+def test_the_least_certain_come_first() -> None:
+    rows = [
+        row("sure"),
+        row("wrong phase", position_confidence=0.3),
+        row("models differ", agreement=0.11),
+        row("silent", beats=0, confidence=None, position_confidence=None, agreement=None),
+        row("no positions", confidence=0.5, position_confidence=None, agreement=None),
+        row("older version", confidence=None, position_confidence=None, agreement=None),
+        row("bad", status="failed"),
+    ]
+    names = [one["path"] for one in recordings_by_certainty(rows)]
+    assert names == ["silent", "models differ", "wrong phase", "no positions", "sure", "older version"]
+
+
+def test_long_tables_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    print_recordings(recordings_by_certainty([row(f"{i:02d}.wav") for i in range(MOST_ROWS + 7)]))
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(".wav" in line for line in lines) == MOST_ROWS
+    assert "7 more" in lines[MOST_ROWS + 1]
+    assert lines[0].endswith("F of latin")
+
+
+def test_of_a_folder(levada, rendered, tmp_path) -> None:
+    shutil.copy(rendered / "a.wav", tmp_path)
+    words = ("track", tmp_path / "a.wav", "-m", "flux")
+    one = json.loads(levada(*words, "--json")[1])
+    code, out, _ = levada("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--compare", "flux")
+    assert code == 0
+    heading, line = out.splitlines()[:2]
+    names = ["recording", "bpm", "metre", "changes", "time", "position", "or else", "p", "F of flux"]
+    assert re.split("  +", heading) == names
+    assert line.split()[:2] == ["a.wav", f"{one['analysis']['tempo_bpm']:.1f}"]
+    assert line.split()[-1] == "1.00"
+    (found,) = json.loads(levada("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--json")[1])["recordings"]
+    assert found["confidence"] == one["analysis"]["time_confidence"]
+    assert found["position_confidence"] == one["analysis"]["position_confidence"]
+    assert found["alternative"] == one["analysis"]["readings"][0]["name"]
+    assert (found["compared_with"], found["agreement"]) == ("flux", 1)
