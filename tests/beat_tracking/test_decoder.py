@@ -213,7 +213,7 @@ def test_both_products_give_the_same_bits() -> None:
     scores[rng.uniform(size=scores.shape) < 0.2] = -np.inf
     expected = np.max(scores[:, None] + weights[:, :, None], axis=0)
     for impl in ("numpy", "numba"):
-        np.testing.assert_array_equal(best_product(impl, work=0)(weights)(scores), expected)
+        np.testing.assert_array_equal(best_product(impl, work=0).product(weights)(scores), expected)
 
 
 def test_without_numba(hide_module) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
-from levada.beat_tracking.decoder.decode import _best_path
+from levada.beat_tracking.decoder.decode import _best_path, _posteriors
 from levada.beat_tracking.decoder.hints import hint_windows
-from levada.beat_tracking.decoder.recursion import Forward, best_product
+from levada.beat_tracking.decoder.recursion import Forward, Impl, best_product, sum_product
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
 from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
-Reading = tuple[float, list[tuple[int, int, tuple[int, int]]]]  # log probability; start, length, (metre, place)
+Step = tuple[int, int, tuple[int, int]]  # start, length, (metre, place); of metre 0 for a stretch without a pulse
+Reading = tuple[float, list[Step]]  # log probability, and its steps
 
 FPS = 10.0
 TINY = DecoderSettings(
@@ -34,8 +36,17 @@ TINY = DecoderSettings(
 )
 
 
-def readings(activations: Floats, windows: Windows | None = None) -> Iterator[Reading]:
-    """Every reading with its log probability, straight from the definitions and frame by frame."""
+WITHOUT = replace(TINY, no_pulse_enter=2.0, no_pulse_leave=1.5)
+NO_PULSE = (0, 0)
+
+
+def readings(
+    activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None
+) -> Iterator[Reading]:
+    """Every reading with its log probability, straight from the definitions and frame by frame.
+
+    With scores (frames,) of no pulse, stretches of the recording may be without.
+    """
     frames, lengths, weights = len(activations), (3, 4), {2: 0.7, 3: 0.3}
     prior = [math.exp(-0.5 * (math.log2(60 * FPS / n / 160) / 0.5) ** 2) for n in lengths]
     prior = [p / sum(prior) for p in prior]
@@ -65,31 +76,54 @@ def readings(activations: Floats, windows: Windows | None = None) -> Iterator[Re
         if windows is None:
             return True
         for first, last, position in zip(windows.first, windows.last, windows.positions, strict=True):
+            if place == NO_PULSE:
+                if start <= last < end:
+                    return False
+                continue
             if first <= start <= last and position not in (0, place[1]):
                 return False
             if start < first and min(end, frames) > last:
                 return False
         return True
 
-    def extend(logp: float, path: list[tuple[int, int, tuple[int, int]]]) -> Iterator[Reading]:
-        start, k, place = path[-1]
-        n = lengths[k]
+    def begin(k: int, place: tuple[int, int]) -> float:
+        return math.log(prior[k] * weights[place[0]] / place[0])
+
+    def extend(logp: float, path: list[Step]) -> Iterator[Reading]:
+        start, n, place = path[-1]
         if not fits(start, start + n, place):
             return
-        logp += sum(sound(start + i, i, n, place[1] == 1) for i in range(n))
+        if place == NO_PULSE:
+            assert no_pulse is not None
+            logp += no_pulse[start : start + n].sum() + (n - 1) * math.log(1 - math.exp(-1.5))
+        else:
+            logp += sum(sound(start + i, i, n, place[1] == 1) for i in range(n))
         if start + n >= frames:
-            yield logp, [(s, lengths[j], p) for s, j, p in path]
+            yield logp, path
             return
-        for other in range(2):
+        if place == NO_PULSE:
+            for k in range(2):
+                for after in places:
+                    yield from extend(logp - 1.5 + begin(k, after), [*path, (start + n, lengths[k], after)])
+            return
+        if no_pulse is not None:
+            for m in range(1, frames - start - n + 1):
+                yield from extend(logp - 2, [*path, (start + n, m, NO_PULSE)])
+            logp += math.log(1 - math.exp(-2))
+        for k in range(2):
             for after, probability in following(place):
-                change = math.log(probability * tempo_change(k, other))
-                yield from extend(logp + change, [*path, (start + n, other, after)])
+                change = math.log(probability * tempo_change(lengths.index(n), k))
+                yield from extend(logp + change, [*path, (start + n, lengths[k], after)])
 
+    places = [(metre, i) for metre in weights for i in range(1, metre + 1)]
+    with_pulse = 0.0 if no_pulse is None else math.log(0.5)
     for k, n in enumerate(lengths):
-        for metre, weight in weights.items():
-            for i in range(1, metre + 1):
-                for start in range(1 - n, 1):
-                    yield from extend(math.log(prior[k] / n * weight / metre), [(start, k, (metre, i))])
+        for place in places:
+            for start in range(1 - n, 1):
+                yield from extend(with_pulse + begin(k, place) - math.log(n), [(start, n, place)])
+    if no_pulse is not None:
+        for n in range(1, frames + 1):
+            yield from extend(math.log(0.5), [(0, n, NO_PULSE)])
 
 
 def random_activations(frames: int, seed: int) -> Floats:
@@ -97,10 +131,17 @@ def random_activations(frames: int, seed: int) -> Floats:
     return np.stack([beat, beat * downbeat], axis=1)
 
 
-def path_of(model: BarPointer) -> list[tuple[int, int, int]]:
-    found = _best_path(model, best_product("numpy", work=0))
+def with_random_no_pulse(model: BarPointer, seed: int) -> tuple[BarPointer, Floats]:
+    """Replace the scores of no pulse by random ones."""
+    scores = np.random.default_rng(seed).uniform(-4, 0.5, model.frames)
+    assert model.no_pulse is not None
+    return replace(model, no_pulse=replace(model.no_pulse, scores=scores)), scores
+
+
+def path_of(model: BarPointer, impl: Impl = "numpy") -> list[tuple[int, int, int]]:
+    found = _best_path(model, best_product(impl, work=0))
     assert found is not None
-    starts, tempi, positions = found
+    starts, tempi, positions, _ = found
     return list(zip(starts.tolist(), model.lengths[tempi].tolist(), model.places[positions].tolist(), strict=True))
 
 
@@ -113,17 +154,23 @@ def test_best_path_and_its_score(frames: int, seed: int) -> None:
     assert path_of(model) == [(start, length, place) for start, length, (_, place) in best]
 
 
-def expected_posteriors(activations: Floats, windows: Windows | None = None) -> Floats:
-    result, total = np.zeros_like(activations), 0.0
+def expected_posteriors(
+    activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None
+) -> Floats:
+    """Probabilities of beats and downbeats, and of no pulse where it has scores."""
+    result, total = np.zeros((len(activations), 2 + (no_pulse is not None))), 0.0
     heard = activations.max(axis=1)
-    for score, path in readings(activations, windows):
+    for score, path in readings(activations, windows, no_pulse):
         probability = math.exp(score)
         total += probability
-        for start, length, (_, place) in path:
+        for start, length, (metre, place) in path:
+            if not metre:
+                result[start : start + length, 2] += probability
+                continue
             region = range(max(start, 0), min(start + math.ceil(length / 2.5), len(heard)))
             if region:
                 frame = max(region, key=lambda i: heard[i])
-                result[frame] += probability * np.array([1.0, place == 1])
+                result[frame, :2] += probability * np.array([1.0, place == 1])
     return result / total
 
 
@@ -134,14 +181,56 @@ def test_posteriors(frames: int, seed: int) -> None:
     np.testing.assert_allclose(found, expected_posteriors(activations), atol=1e-10)
 
 
-def test_sum_of_all_readings_is_one_reading_per_recording() -> None:
+@pytest.mark.parametrize("settings", [TINY, WITHOUT])
+def test_sum_of_all_readings_is_one_reading_per_recording(settings: DecoderSettings) -> None:
     """The prior alone, without sound, sums to one: nothing is counted twice or left out."""
     silent = np.full((14, 2), 0.5)
-    model = bar_pointer(silent, fps=FPS, settings=TINY)
-    mute = BarPointer(**{**model.__dict__, "sums": np.zeros_like(model.sums)})
-    from levada.beat_tracking.decoder.recursion import sum_product
+    model = bar_pointer(silent, fps=FPS, settings=settings)
+    mute = replace(model, sums=np.zeros_like(model.sums))
+    if mute.no_pulse is not None:
+        mute = replace(mute, no_pulse=replace(mute.no_pulse, scores=np.zeros(14)))
+    forward = Forward(mute, sum_product)
+    assert np.exp(forward.ending).sum() + np.exp(forward.no_pulse[-1]) == pytest.approx(1.0, abs=1e-12)
 
-    assert np.exp(Forward(mute, sum_product).ending).sum() == pytest.approx(1.0, abs=1e-12)
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize(("frames", "seed"), [(1, 0), (2, 1), (5, 2), (9, 3), (11, 4), (11, 5), (12, 6)])
+def test_best_path_with_stretches_without_pulse(frames: int, seed: int, impl: Impl) -> None:
+    if impl == "numba":
+        pytest.importorskip("numba")
+    activations = random_activations(frames, seed)
+    model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT), seed)
+    score, best = max(readings(activations, no_pulse=scores), key=lambda reading: reading[0])
+    forward = Forward(model, best_product(impl, work=0))
+    assert max(forward.ending.max(), forward.no_pulse[-1]) == pytest.approx(score, abs=1e-9)
+    assert path_of(model, impl) == [(start, length, place) for start, length, (metre, place) in best if metre]
+    found = _best_path(model, best_product(impl, work=0))
+    assert found is not None
+    assert found.no_pulse.tolist() == [[start, start + n] for start, n, (metre, _) in best if not metre]
+
+
+@pytest.mark.parametrize(("frames", "seed"), [(1, 0), (2, 1), (5, 2), (10, 3), (10, 4)])
+def test_posteriors_with_stretches_without_pulse(frames: int, seed: int) -> None:
+    activations = random_activations(frames, seed)
+    model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT), seed)
+    found = _posteriors(model)
+    assert found is not None
+    expected = expected_posteriors(activations, no_pulse=scores)
+    np.testing.assert_allclose(np.column_stack(found), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_stretch_without_pulse_passes_over_a_hint(seed: int) -> None:
+    activations = random_activations(11, seed)
+    windows = hint_windows(Beats([0.3, 0.9], [2, 0]), frames=11, fps=FPS, settings=WITHOUT)
+    model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT, windows=windows), seed)
+    score, best = max(readings(activations, windows, scores), key=lambda reading: reading[0])
+    forward = Forward(model, best_product("numpy", work=0))
+    assert max(forward.ending.max(), forward.no_pulse[-1]) == pytest.approx(score, abs=1e-9)
+    assert path_of(model) == [(start, length, place) for start, length, (metre, place) in best if metre]
+    found = _posteriors(model)
+    assert found is not None
+    np.testing.assert_allclose(np.column_stack(found), expected_posteriors(activations, windows, scores), atol=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -138,7 +138,7 @@ def test_best_path_and_posteriors(frames: int, seed: int) -> None:
     assert Forward(model, algebra).ending.max() == pytest.approx(score, abs=1e-9)
     path = _best_path(model, algebra)
     assert path is not None
-    starts, tempi, positions = path
+    starts, tempi, positions, _ = path
     found = zip(starts.tolist(), model.lengths[tempi].tolist(), model.places[positions].tolist(), strict=True)
     assert list(found) == [(start, n, place + 1) for start, n, (_, place) in best]
     expected, total = np.zeros_like(activations), 0.0

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,8 @@ class DecodedBeats:
         Index of its position in ``model.places``.
     hinted : bool [shape=(n,)]
         Whether it is that of a hint.
+    no_pulse : float64 [shape=(frames,)]
+        Posterior probability that a frame has no pulse; 0 where the settings allow no such stretches.
     """
 
     beats: Beats
@@ -64,6 +67,7 @@ class DecodedBeats:
     tempi: Ints
     states: Ints
     hinted: npt.NDArray[np.bool_]
+    no_pulse: Floats
 
 
 def decode_beats(
@@ -83,7 +87,8 @@ def decode_beats(
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
-    beats. Where nothing reaches it, or the recording is shorter than half a beat of the fastest tempo, there are none
+    beats. If ``settings.no_pulse_enter`` is given, longer stretches without a pulse, such as talk, have none either, and
+    the rule holds for the music before and after each. Where nothing reaches it, or the recording is shorter than half a beat of the fastest tempo, there are none
     at all.
 
     Parameters
@@ -237,17 +242,18 @@ def decode_states(
         model, hints = _with_met_hints(build, model, hints, best, settings=settings)
         path = _best_path(model, best)
         assert path is not None  # that which meets the most hints
-    starts, tempi, positions = path
+    starts, tempi, positions, no_pulse = path
     at = _loudest(model, model.regions[tempi], starts)
     hinted = np.full(len(starts), -1) if model.windows is None else model.windows.at(starts)
     evident = (at >= 0) & ((hinted >= 0) | (model.activation[at] >= settings.threshold))
     if not evident.any():
         return _no_beats(model)
-    kept = slice(int(evident.argmax()), len(evident) - int(evident[::-1].argmax()))
+    kept = _from_first_to_last(evident, np.searchsorted(no_pulse[:, 0], starts, side="right"))
     at, hinted, positions = at[kept], hinted[kept], positions[kept]
     times = sub_frame(model.activation, at) / fps
-    probability = _posteriors(model)
-    assert probability is not None  # there is a path
+    found = _posteriors(model)
+    assert found is not None  # there is a path
+    probability, without = found
     confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
     if hints is not None:
         exact = hints.times_s[hinted[hinted >= 0]]
@@ -259,13 +265,13 @@ def decode_states(
             times[hinted >= 0] = exact
         confidence[hinted >= 0] = 1.0
     beats = Beats(times, model.places[positions], confidence)
-    return DecodedBeats(beats, model, starts[kept], tempi[kept], positions, hinted >= 0)
+    return DecodedBeats(beats, model, starts[kept], tempi[kept], positions, hinted >= 0, without)
 
 
 def _no_beats(model: BarPointer) -> DecodedBeats:
     """Return the result where nothing is decoded."""
-    none = np.zeros(0, np.int64)
-    return DecodedBeats(Beats([], [], []), model, none, none, none, none.astype(np.bool_))
+    none, certain = np.zeros(0, np.int64), np.full(model.frames, float(model.no_pulse is not None))
+    return DecodedBeats(Beats([], [], []), model, none, none, none, none.astype(np.bool_), certain)
 
 
 def model_posteriors(
@@ -302,7 +308,7 @@ def model_posteriors(
         model, _ = _with_met_hints(build, model, hints, best_product("numpy", work=0), settings=settings)
         result = _posteriors(model)
         assert result is not None
-    return result
+    return result[0]
 
 
 def _from_activations(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
@@ -339,7 +345,7 @@ def _with_met_hints(
     assert model.windows is not None
     path = _best_path(replace(model, windows=replace(model.windows, missed=MISSED, misplaced=MISPLACED)), best)
     assert path is not None  # any path is possible
-    starts, _, positions = path
+    starts, _, positions, _ = path
     window = model.windows.at(starts)
     places = dict(zip(window.tolist(), model.places[positions].tolist(), strict=True))
     why = (
@@ -361,38 +367,88 @@ def _with_met_hints(
     return build(settings, hint_windows(met, frames=model.frames, fps=model.fps, settings=settings)), met
 
 
-def _best_path(model: BarPointer, best: Algebra) -> tuple[Ints, Ints, Ints] | None:
-    """Trace the starts, tempi and positions of the most probable beats; None if no path is possible."""
+class _Path(NamedTuple):
+    """The most probable beats, and the stretches without a pulse between them."""
+
+    starts: Ints  # (n,) first frame of each beat
+    tempi: Ints  # (n,)
+    positions: Ints  # (n,)
+    no_pulse: Ints  # (stretches, 2) first frame of each stretch, and the frame after its last
+
+
+def _best_path(model: BarPointer, best: Algebra) -> _Path | None:
+    """Trace the most probable path; None if none is possible."""
     forward = Forward(model, best)
     if not forward.possible:
         return None
-    tempo, position, last = np.unravel_index(int(forward.ending.argmax()), forward.ending.shape)
-    frame = int(last) + model.frames - model.longest
-    path = [(frame, int(tempo), int(position))]
+    beats, stretches = list[tuple[int, int, int]](), list[tuple[int, int]]()
+    frame = model.frames
+    following: tuple[int, int] | None = None  # tempo and position of the beat that starts at the frame
+
+    def without_pulse(stop: int) -> int:
+        start = _entered(model, forward, stop)
+        stretches.append((start, stop))
+        return start
+
+    if forward.no_pulse[-1] > forward.ending.max():
+        frame = without_pulse(frame)
+    else:
+        k, p, last = (int(i) for i in np.unravel_index(int(forward.ending.argmax()), forward.ending.shape))
+        frame, following = last + model.frames - model.longest, (k, p)
+        beats.append((frame, k, p))
     for start, _, scores in forward.backwards():
         while frame >= start:
             origin = frame - model.lengths
             candidates = scores[np.arange(len(origin)), :, origin - start + model.longest]
             candidates = candidates + model.evidence(origin[:, None])[..., 0]
-            candidates += model.change_to(int(tempo), int(position))
-            tempo, position = np.unravel_index(int(candidates.argmax()), candidates.shape)
-            frame = int(origin[tempo])
-            path.append((frame, int(tempo), int(position)))
-    starts, tempi, positions = np.array(path[::-1]).T
-    return starts, tempi, positions
+            if following is not None:
+                k, p = following
+                candidates += model.change_to(k, p)
+                if model.no_pulse is not None:
+                    left = model.no_pulse.leave + model.no_pulse.tempi[k, p] + model.no_pulse.positions[p]
+                    if forward.no_pulse[frame] + left > candidates.max():
+                        frame, following = without_pulse(frame), None
+                        continue
+            k, p = (int(i) for i in np.unravel_index(int(candidates.argmax()), candidates.shape))
+            frame, following = int(origin[k]), (k, p)
+            beats.append((frame, k, p))
+    starts, tempi, positions = np.array(beats[::-1], np.int64).reshape(-1, 3).T
+    return _Path(starts, tempi, positions, np.array(stretches[::-1], np.int64).reshape(-1, 2))
 
 
-def _posteriors(model: BarPointer) -> Floats | None:
-    """Sum posteriors (frames, 2) of beats and downbeats at the frames of `_loudest`; None as above."""
+def _from_first_to_last(marked: npt.NDArray[np.bool_], segments: Ints) -> npt.NDArray[np.bool_]:
+    """Return which beats (n,) lie between two that are marked, or are, in the same of consecutive segments."""
+    kept = np.zeros(len(marked), np.bool_)
+    for segment in np.unique(segments[marked]):
+        first, *_, last = np.flatnonzero(marked & (segments == segment))[[0, -1]]
+        kept[first : last + 1] = True
+    return kept
+
+
+def _entered(model: BarPointer, forward: Forward, stop: int) -> int:
+    """Return the first frame of the best stretch without a pulse that ends before a frame."""
+    assert model.no_pulse is not None
+    frame = stop - 1
+    while forward.no_pulse[frame] + model.no_pulse.stay > forward.entered[frame]:
+        frame -= 1
+    return frame
+
+
+def _posteriors(model: BarPointer) -> tuple[Floats, Floats] | None:
+    """Sum posteriors (frames, 2) of beats and downbeats at the frames of `_loudest`, and (frames,) of no pulse.
+
+    None as above.
+    """
     forward = Forward(model, sum_product)
     if not forward.possible:
         return None
-    result = np.zeros((model.frames, 2))
+    result, no_pulse = np.zeros((model.frames, 2)), np.zeros(model.frames)
     widths, group = np.unique(model.regions, return_inverse=True)
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
     everywhere = np.arange(1 - model.longest, model.frames)
     loudest = [_loudest(model, np.full(len(everywhere), width), everywhere).astype(np.int32) for width in widths]
-    for first, probability in backward(model, forward):
+    for first, probability, without in backward(model, forward):
+        no_pulse[max(first, 0) : max(first + len(without), 0)] = without[max(-first, 0) :]
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
         offset = first - everywhere[0]
         for nearest, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
@@ -400,7 +456,7 @@ def _posteriors(model: BarPointer) -> Floats | None:
             inside = frames >= 0
             np.add.at(result[:, 0], frames[inside], beat[inside])
             np.add.at(result[:, 1], frames[inside], downbeat[inside])
-    return result
+    return result, no_pulse
 
 
 def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:

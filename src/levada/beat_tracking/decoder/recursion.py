@@ -6,7 +6,13 @@ The score of a beat that starts at frame t, at position p and with tempo k, coll
         S[k, p, t - length[k]] + evidence of that beat + change (p to p') + change (k to k')
 
 With the maximum for "sum" this is Viterbi's best path, with the logarithm of the sum of exponentials the
-forward probability. Both are products of a matrix with a table, in two different algebras.
+forward probability. Both are products of a matrix with a table, in two different algebras. A model with a state without
+a pulse has one more score for each frame,
+
+    N[t + 1] = score of frame t without a pulse + "sum" of
+        N[t] + stay,  enter + "sum" over k, p of S[k, p, t - length[k]] + evidence of that beat
+
+and N[t] + leave + log p(k') + log p(p') is one more term of S[k', p', t]: a row more in the matrix of tempi.
 
 Two properties make it fast without a compiler. No beat is shorter than `length[0]` frames, so that as many
 frames never depend on each other and are computed at once. And only the *scores* are kept, no back-pointers:
@@ -18,9 +24,10 @@ again from what was saved at its beginning.
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +36,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from levada.beat_tracking.decoder.state_space import NEVER, BarPointer
 from levada.errors import InputError, MissingExtra
 
-__all__ = ["Forward", "Impl", "backward", "best_product", "sum_product"]
+__all__ = ["Algebra", "Forward", "Impl", "backward", "best_product", "log_sum", "sum_product"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Product = Callable[[Floats], Floats]  # (n, columns) -> (m, columns)
-Algebra = Callable[[Floats], Product]  # weights (n, m), from row to column -> the product with them
 Impl = Literal["auto", "numpy", "numba"]
 
 STRETCH_BYTES = 16_000_000
 WORTH_NUMBA = 2e9  # number of sums above which loading numba saves time
+
+
+class Algebra(NamedTuple):
+    """What "sum" is, and the product of a matrix with it."""
+
+    product: Callable[[Floats], Product]  # weights (n, m), from row to column -> the product with them
+    add: Callable[[float, float], float]
 
 
 class Forward:
@@ -49,11 +62,21 @@ class Forward:
     ending : float64 [shape=(K, P, longest)]
         Scores of complete paths through the recording whose last beat starts in each of its last frames,
         at index 0 at frame ``frames - longest``.
+    no_pulse : float64 [shape=(frames + 1,)]
+        Scores of the paths up to each frame that are without a pulse in the frame before; the last one is that of
+        complete paths that end so.
+    entered : float64 [shape=(frames + 1,)]
+        Scores of the paths up to each frame that are without a pulse from there on.
     """
 
     def __init__(self, model: BarPointer, algebra: Algebra) -> None:
-        self._model = model
-        self._bars, self._tempi = algebra(model.bar_change), _TempoChange(model, algebra)
+        self._model, self._add = model, algebra.add
+        self.no_pulse, self.entered = np.full((2, model.frames + 1), NEVER)
+        if model.no_pulse is not None:
+            self.entered[0] = model.no_pulse.begin
+            self._frame_scores = model.no_pulse_scores
+        self._bars, self._tempi = algebra.product(model.bar_change), _TempoChange(model, algebra)
+        self._all = algebra.product(np.zeros((model.begin.size, 1)))
         states, past = model.begin.size, model.longest
         stretch = min(max(past, STRETCH_BYTES // (8 * states)), model.frames)
         self._stretches = [(a, min(a + stretch, model.frames)) for a in range(1, max(model.frames, 2), stretch)]
@@ -74,11 +97,13 @@ class Forward:
         offset = model.frames - self._stretches[-1][0]
         self.ending = self._scores[..., offset : offset + past] + ended[:, None]
         self.ending += model.evidence(np.broadcast_to(last, ended.shape))
+        if model.no_pulse is not None:
+            self._fill_no_pulse(model.frames, model.frames + 1)
 
     @property
     def possible(self) -> bool:
         """Whether there is any path: hints may leave none."""
-        return bool(self.ending.max() > NEVER)
+        return bool(max(self.ending.max(), self.no_pulse[-1]) > NEVER)
 
     def backwards(self) -> Iterator[tuple[int, int, Floats]]:
         """Yield ``start, stop, scores`` of each stretch, the last first.
@@ -100,40 +125,68 @@ class Forward:
         for a, b in _blocks(start, stop, int(model.lengths[0])):
             arrived = _gather(self._rows, a - model.lengths - zero)[..., : b - a]
             arrived += model.evidence(np.arange(a, b) - model.lengths[:, None])
-            following = np.empty_like(arrived)
-            following[:, 1:] = arrived[:, :-1]
-            following[:, model.firsts] = _along_positions(self._bars, self._tempi.ended(arrived[:, model.lasts]))
+            tempi, positions, n = arrived.shape
+            following = np.empty((tempi + (model.no_pulse is not None), positions, n))
+            following[:tempi, 1:] = arrived[:, :-1]
+            ended = self._tempi.ended(arrived[:, model.lasts])
+            following[:tempi, model.firsts] = _along_positions(self._bars, ended)
+            if model.no_pulse is not None:
+                self.entered[a:b] = self._all(arrived.reshape(-1, n))[0] + model.no_pulse.enter
+                self._fill_no_pulse(a, b)
+                following[tempi] = self.no_pulse[a:b] + model.no_pulse.leave + model.no_pulse.positions[:, None]
             scores = self._scores[..., a - zero : b - zero]
             scores[:] = self._tempi(following)
             if model.windows is not None:
                 scores += model.allowed(np.arange(a, b))
 
 
+    def _fill_no_pulse(self, start: int, stop: int) -> None:
+        """Compute the scores without a pulse up to the frames from start to stop, from those before."""
+        assert self._model.no_pulse is not None
+        add, stay = self._add, self._model.no_pulse.stay
+        score, scores = float(self.no_pulse[start - 1]), list[float]()
+        before = slice(start - 1, stop - 1)
+        for entered, frame in zip(self.entered[before].tolist(), self._frame_scores[before].tolist(), strict=True):
+            score = add(score + stay, entered) + frame
+            scores.append(score)
+        self.no_pulse[start:stop] = scores
+
+
 class _TempoChange:
-    """Changes of the length of beats, from each position to the next or back."""
+    """Changes of the length of beats, from each position to the next or back; no pulse is one length more."""
 
     def __init__(self, model: BarPointer, algebra: Algebra, *, backward: bool = False) -> None:
-        unequal = model.proportions
-        self._equal = None if unequal is not None else algebra(model.tempo_change.T if backward else model.tempo_change)
+        unequal, no_pulse = model.proportions, model.no_pulse
+
+        def product_of(change: Floats, position: int) -> Product:
+            change = change.T if backward else change
+            if no_pulse is not None:
+                one_more = np.full(len(change), no_pulse.enter) if backward else no_pulse.tempi[:, position]
+                change = np.vstack([change, one_more])
+            return algebra.product(change)
+
+        self._equal = None if unequal is not None else product_of(model.tempo_change, 0)
         self._groups: list[tuple[Ints, Product]] = []
         self._usual: list[tuple[int, Product]] = []
         if unequal is None:
             return
         for kind, change in enumerate(unequal.changes):
-            self._groups.append((np.flatnonzero(unequal.kinds == kind), algebra(change.T if backward else change)))
+            positions = np.flatnonzero(unequal.kinds == kind)
+            self._groups.append((positions, product_of(change, int(positions[0]))))
         same = np.arange(len(model.lengths))
         for bar, usual in enumerate(unequal.usual.T):
             if not np.array_equal(usual, same):
                 change = np.where(usual[:, None] == same, 0.0, NEVER)
-                self._usual.append((bar, algebra(change.T if backward else change)))
+                self._usual.append((bar, algebra.product(change.T if backward else change)))
 
     def __call__(self, scores: Floats) -> Floats:
-        """Change the lengths of beats of all positions (K, P, n)."""
+        """Change the lengths of beats of all positions: (K, P, n), or (K + 1, P, n) with no pulse, to (K, P, n)."""
         if self._equal is not None:
             return _along_tempi(self._equal, scores)
-        result = np.empty_like(scores)
-        for positions, product in self._groups:
-            result[:, positions] = _along_tempi(product, scores[:, positions])
+        changed = [(positions, _along_tempi(product, scores[:, positions])) for positions, product in self._groups]
+        result = np.empty((len(changed[0][1]), *scores.shape[1:]))
+        for positions, part in changed:
+            result[:, positions] = part
         return result
 
     def ended(self, scores: Floats) -> Floats:
@@ -143,8 +196,8 @@ class _TempoChange:
         return scores
 
 
-def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]]:
-    """Probabilities of beat starts, from the last block of frames to the first.
+def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats, Floats]]:
+    """Probabilities of beat starts and of frames without a pulse, from the last block of frames to the first.
 
     Parameters
     ----------
@@ -158,10 +211,13 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
         The frame at index 0; from ``1 - longest``, for a recording may begin inside a beat.
     probabilities : float64 [shape=(K, P, n)]
         Posterior probability that a beat of each tempo and position starts at each frame.
+    no_pulse : float64 [shape=(n,)]
+        Posterior probability that each frame has no pulse.
     """
-    bars, tempi = sum_product(model.bar_change.T), _TempoChange(model, sum_product, backward=True)
+    bars, tempi = sum_product.product(model.bar_change.T), _TempoChange(model, sum_product, backward=True)
     step, past = int(model.lengths[0]), model.longest
-    total = _log_sum(forward.ending)
+    total = log_sum(np.append(forward.ending, forward.no_pulse[-1]))
+    without = _BackwardNoPulse(model)
     ahead = np.zeros((*model.begin.shape, past))  # score of all that follows a beat, by the frame of its end
     for start, stop, scores in forward.backwards():
         zero = start - past
@@ -174,9 +230,15 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
             onward += model.evidence(np.broadcast_to(np.arange(a, b), (len(onward), b - a)))
             probability = scores[..., a - zero : b - zero] + onward
             probability -= total
-            yield a, np.exp(probability, out=probability)
             if model.windows is not None:
                 onward += model.allowed(np.arange(a, b))
+            no_pulse = np.zeros(b - a)
+            if model.no_pulse is not None:
+                entered, after = without.block(a, onward)
+                onward = np.concatenate([onward, np.broadcast_to(entered, (1, onward.shape[1], b - a))])
+                no_pulse = forward.no_pulse[(np.arange(a, b) + 1).clip(0)] + after - total
+                np.exp(no_pulse, out=no_pulse)
+            yield a, np.exp(probability, out=probability), no_pulse
             leaving = tempi(onward)
             before = following[..., a - lowest : b - lowest]
             before[:, :-1] = leaving[:, 1:]
@@ -184,7 +246,46 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats]
         ahead = following[..., :past].copy()
 
 
-def sum_product(weights: Floats) -> Product:
+class _BackwardNoPulse:
+    """Scores of all that follows a frame without a pulse, from the last block of frames to the first."""
+
+    def __init__(self, model: BarPointer) -> None:
+        self._after = 0.0  # of all that follows the last frame of the next block
+        if model.no_pulse is not None:
+            self._state, self._scores = model.no_pulse, model.no_pulse_scores
+            begin = model.no_pulse.tempi[:, None] + model.no_pulse.positions
+            self._begin = sum_product.product(begin.reshape(-1, 1))
+
+    def block(self, start: int, onward: Floats) -> tuple[Floats, Floats]:
+        """Return the scores of a block.
+
+        Parameters
+        ----------
+        start : int
+            Its first frame.
+        onward : float64 [shape=(K, P, n)]
+            Scores of beats that start at each of its frames, and of all that follows them.
+
+        Returns
+        -------
+        entered : float64 [shape=(n,)]
+            Scores of each frame without a pulse and of all that follows it; never before the recording.
+        after : float64 [shape=(n,)]
+            Those of all that follows the frame.
+        """
+        n = onward.shape[2]
+        left = self._begin(onward.reshape(-1, n))[0] + self._state.leave
+        entered, after = np.full((2, n), NEVER)
+        score = self._after
+        for i in reversed(range(max(-start, 0), n)):
+            after[i] = score
+            entered[i] = score + self._scores[start + i]
+            score = _log_add(float(entered[i]) + self._state.stay, float(left[i]))
+        self._after = score
+        return entered, after
+
+
+def _sum_product(weights: Floats) -> Product:
     """Multiply probabilities given as logarithms; every column has its own scale, so that none underflows."""
     matrix = np.exp(weights.T)
 
@@ -197,6 +298,16 @@ def sum_product(weights: Floats) -> Product:
         return result
 
     return product
+
+
+def _log_add(one: float, other: float) -> float:
+    """Log of the sum of two exponentials."""
+    low, high = min(one, other), max(one, other)
+    return high + math.log1p(math.exp(low - high)) if low > NEVER else high
+
+
+sum_product = Algebra(_sum_product, _log_add)
+"""Sums of probabilities given as logarithms."""
 
 
 def best_product(impl: Impl, *, work: float) -> Algebra:
@@ -219,13 +330,15 @@ def best_product(impl: Impl, *, work: float) -> Algebra:
             if impl == "numba":
                 raise MissingExtra("numba", extra="fast", purpose='decode with impl="numba"') from None
         else:
-            return _best_product_numba
-    return _best_product_numpy
+            return Algebra(_best_product_numba, max)
+    return Algebra(_best_product_numpy, max)
 
 
 def _best_product_numpy(weights: Floats) -> Product:
     """One diagonal of the matrix at a time: along each, whole rows are added and compared at once."""
     n, m = weights.shape
+    if m == 1:
+        return lambda scores: (scores + weights).max(axis=0, keepdims=True)  # type: ignore[no-any-return]
     diagonals = []
     for offset in range(1 - n, m):
         weight = np.diagonal(weights, offset)
@@ -267,6 +380,8 @@ def _best_loop(weights: Floats, first: Ints, stop: Ints, scores: Floats, best: F
     for column in range(weights.shape[1]):
         for row in range(first[column], stop[column]):
             weight = weights[row, column]
+            if weight == NEVER:
+                continue
             for i in range(scores.shape[1]):
                 candidate = scores[row, i] + weight
                 best[column, i] = max(best[column, i], candidate)
@@ -288,8 +403,8 @@ def _gather(rows: Floats, first: Ints) -> Floats:
 
 
 def _along_tempi(product: Product, scores: Floats) -> Floats:
-    """Apply a product along the first axis of a (K, P, n) table."""
-    return product(scores.reshape(len(scores), -1)).reshape(scores.shape)
+    """Apply a product along the first axis of a table of (tempi, positions, frames)."""
+    return product(scores.reshape(len(scores), -1)).reshape(-1, *scores.shape[1:])
 
 
 def _along_positions(product: Product, scores: Floats) -> Floats:
@@ -298,7 +413,7 @@ def _along_positions(product: Product, scores: Floats) -> Floats:
     return product(swapped.reshape(len(swapped), -1)).reshape(swapped.shape).swapaxes(0, 1)
 
 
-def _log_sum(scores: Floats) -> float:
+def log_sum(scores: Floats) -> float:
     """Log of the sum of exponentials of all, of which one at least is possible."""
     top = scores.max()
     return float(np.log(np.exp(scores - top).sum()) + top)

@@ -57,6 +57,10 @@ class DecoderSettings:
     """A beat is observed in the first 1 / `beat_width` of its length only."""
     threshold: float = 0.05
     """Beats before the first and after the last activation as high as this are dropped; 0 keeps all."""
+    no_pulse_enter: float | None = None
+    """Cost of a stretch without a pulse after a beat, minus the log of its probability; None: there are none."""
+    no_pulse_leave: float = 30.0
+    """Cost of a beat after a stretch without a pulse, in the same unit."""
 
     def __post_init__(self) -> None:
         for name in ("metres", "metre_weights"):
@@ -100,6 +104,10 @@ class DecoderSettings:
         for name in ("metre_change", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        if self.no_pulse_enter is not None and not _number("no_pulse_enter", self.no_pulse_enter) > 0:
+            raise InputError(f"no_pulse_enter must be above 0, not {self.no_pulse_enter}")
+        if not _number("no_pulse_leave", self.no_pulse_leave) > 0:
+            raise InputError(f"no_pulse_leave must be above 0, not {self.no_pulse_leave}")
         if not self.beat_width >= 2:
             raise InputError(f"beat_width must be at least 2, not {self.beat_width}")
 

@@ -12,12 +12,15 @@ again. A recording may begin and end anywhere inside any beat of a bar: pickup b
 
 The beats of a metre may be of unequal length, such as 2+2+2+3: the tempo is then steady where the length of a beat
 changes as these proportions do (`Proportions`).
+
+One more state has no pulse. It can follow any beat, lasts one frame or more, and any beat can follow it, whose tempo
+and place in the bar are sampled as at the beginning. Its frames have a likelihood of their own (`no_pulse_scores`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +33,13 @@ __all__ = [
     "BarPointer",
     "Likelihood",
     "NetworkLikelihood",
+    "NoPulse",
     "Proportions",
     "Windows",
     "bar_pointer",
     "beat_lengths",
     "metre_changes",
+    "no_pulse_scores",
     "pattern_pointer",
 ]
 
@@ -45,6 +50,13 @@ Likelihood = Callable[[Ints], Floats]  # start frames (K, n) -> log likelihoods 
 MIN_PROBABILITY = 0.02  # of any observation: chosen on real recordings, where 1e-5 was worse
 FAINT = 0.1  # activations far below this do not distinguish downbeats from other beats
 ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
+NO_PULSE_REACH_S = 0.5
+"""A beat lies so near, wherever there is a pulse."""
+NO_PULSE_HEIGHTS = (0.0, 0.05, 0.1, 0.2)
+NO_PULSE_SCORES = (-0.085, -0.065, -0.04, -0.035)
+"""What a frame without a pulse scores beside one without a beat, by the highest activation near it: between the scores
+of beats in rendered music and in other sounds, and less in silence, so that short breaks are counted through."""
+BEGIN_WITHOUT = 0.5  # probability that a recording begins without a pulse
 PEAK_S = 0.02  # how far outside the region of a beat its peak may lie
 NEVER = -np.inf
 RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
@@ -68,6 +80,19 @@ class Windows:
         window = np.searchsorted(self.last, frames, side="left").clip(max=len(self.last) - 1)
         inside = (self.first[window] <= frames) & (frames <= self.last[window])
         return np.where(inside, window, -1)
+
+
+@dataclass(frozen=True)
+class NoPulse:
+    """The state without a pulse; scores are natural logarithms of probabilities."""
+
+    scores: Floats  # (frames,) log likelihood of a frame in it
+    begin: float  # to begin a recording
+    enter: float  # to follow a beat
+    stay: float  # to last one frame more
+    leave: float  # to be followed by a beat
+    positions: Floats  # (P,) position of that beat
+    tempi: Floats  # (K, P) and its length
 
 
 @dataclass(frozen=True)
@@ -116,6 +141,7 @@ class BarPointer:
     windows: Windows | None
     likelihood: Likelihood | None = None  # of whole beats, in place of `sums`; beats then lie at their first frame
     proportions: Proportions | None = None  # where not all beats of a bar are equal, in place of `tempo_change`
+    no_pulse: NoPulse | None = None
 
     @property
     def longest(self) -> int:
@@ -177,6 +203,16 @@ class BarPointer:
             rest = rest + self._missed(self.windows, starts)
         return _observed(self.sums, start, region_end, rest=rest, downbeat=self.downbeat)
 
+    @property
+    def no_pulse_scores(self) -> Floats:
+        """Log likelihood of each frame without a pulse (frames,), windows included that it passes over."""
+        assert self.no_pulse is not None
+        if self.windows is None:
+            return self.no_pulse.scores
+        scores = self.no_pulse.scores.copy()
+        np.add.at(scores, self.windows.last, self.windows.missed)
+        return scores
+
     def _missed(self, windows: Windows, starts: Ints) -> Floats:
         """Score beats that start at frames (K, n) for the windows that they pass over without starting in them."""
         opened = np.searchsorted(windows.first, starts, side="right")
@@ -217,7 +253,8 @@ def bar_pointer(
     sums = _running_sums(activations[:, 1], activation, beat_width=settings.beat_width, reach=reach, margin=margin)
     regions = np.ceil(lengths / settings.beat_width).astype(np.int64)
     states = settings.metres, weights, change, regions, activation, sums
-    return _pointer(*states, fps=fps, settings=settings, windows=windows)
+    no_pulse = None if settings.no_pulse_enter is None else no_pulse_scores(activations, fps=fps, settings=settings)
+    return _pointer(*states, fps=fps, settings=settings, windows=windows, no_pulse=no_pulse)
 
 
 def pattern_pointer(
@@ -230,6 +267,7 @@ def pattern_pointer(
     fps: float,
     settings: DecoderSettings,
     windows: Windows | None = None,
+    no_pulse: Floats | None = None,
 ) -> BarPointer:
     """Build the model of one recording from a likelihood of whole beats.
 
@@ -249,13 +287,17 @@ def pattern_pointer(
     fps : float
         Frames per second.
     settings : DecoderSettings
-        Of which the tempi and the threshold count.
+        Of which the tempi, the threshold and the costs of no pulse count.
     windows : Windows, optional
         Where beats must start.
+    no_pulse : float64 [shape=(frames,)], optional
+        Log likelihood of each frame without a pulse; without it every frame has one.
     """
     regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
     states = bars, weights, change, regions, activation, np.empty((3, 0))
-    return _pointer(*states, fps=fps, settings=settings, windows=windows, likelihood=likelihood)
+    return _pointer(
+        *states, fps=fps, settings=settings, windows=windows, likelihood=likelihood, no_pulse=no_pulse
+    )
 
 
 class NetworkLikelihood:
@@ -314,6 +356,28 @@ def _observed(sums: Floats, start: Ints, end: Ints, *, rest: Floats, downbeat: I
     return np.take(np.stack(both, axis=1), downbeat, axis=1)
 
 
+def no_pulse_scores(activations: Floats, *, fps: float, settings: DecoderSettings) -> Floats:
+    """Return the log likelihood of each frame without a pulse (frames,).
+
+    That of a frame without a beat, and more or less by the highest activation within half a second. In music, beats
+    gain between 6 and 20 nats a second over frames without a beat; where there is no music they lose 5 to 14, for they
+    cannot follow the peaks of talk and find none in noise.
+
+    Parameters
+    ----------
+    activations : float64 [shape=(frames, 2)]
+        Probabilities of a beat and of a downbeat.
+    fps : float
+        Frames per second.
+    settings : DecoderSettings
+    """
+    activation = activations.max(axis=1, initial=0)
+    limited = MIN_PROBABILITY + (1 - 2 * MIN_PROBABILITY) * activation
+    near = _highest_nearby(activation, round(NO_PULSE_REACH_S * fps))
+    scores: Floats = np.log((1 - limited) / (settings.beat_width - 1))
+    return scores + np.interp(near, NO_PULSE_HEIGHTS, NO_PULSE_SCORES)
+
+
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
     """Return the probability of each metre (M,), and of each after each other one (M, M)."""
     weights = np.ones(len(settings.metres)) if settings.metre_weights is None else np.array(settings.metre_weights)
@@ -334,6 +398,7 @@ def _pointer(
     settings: DecoderSettings,
     windows: Windows | None,
     likelihood: Likelihood | None = None,
+    no_pulse: Floats | None = None,
 ) -> BarPointer:
     """Build the states and their transitions."""
     beats = np.array([beats_in(metre) for metre in bars])
@@ -350,12 +415,21 @@ def _pointer(
     position = np.repeat(np.log(weights / beats), beats)
     with np.errstate(divide="ignore"):
         bar_change = np.log(change)
-    rigid = windows is None
-    begin = (tempo - np.log(lengths))[:, None] + position
-    proportions = None
+    rigid, priors = windows is None, np.repeat(tempo[:, None], len(position), axis=1)
+    proportions = state = None
     if any(isinstance(metre, str) for metre in bars):
         priors, proportions = _proportions(bars, lengths, fps=fps, settings=settings, rigid=rigid)
-        begin = priors - np.log(lengths)[:, None] + position
+    begin = priors - np.log(lengths)[:, None] + position
+    tempo_change = _tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=rigid)
+    if no_pulse is not None and settings.no_pulse_enter is not None:
+        enter, leave = -settings.no_pulse_enter, -settings.no_pulse_leave
+        without = float(np.log(BEGIN_WITHOUT))
+        state = NoPulse(no_pulse, without, enter, float(np.log1p(-np.exp(leave))), leave, position, priors)
+        begin = begin + np.log(1 - BEGIN_WITHOUT)
+        onward = float(np.log1p(-np.exp(enter)))
+        tempo_change = tempo_change + onward
+        if proportions is not None:
+            proportions = replace(proportions, changes=tuple(change + onward for change in proportions.changes))
     return BarPointer(
         frames=len(activation),
         fps=fps,
@@ -366,13 +440,14 @@ def _pointer(
         firsts=firsts,
         lasts=lasts,
         begin=begin,
-        tempo_change=_tempo_change(lengths, tempo, settings.tempo_stiffness, rigid=rigid),
+        tempo_change=tempo_change,
         bar_change=bar_change,
         activation=activation,
         sums=sums,
         windows=windows,
         likelihood=likelihood,
         proportions=proportions,
+        no_pulse=state,
     )
 
 
@@ -475,10 +550,11 @@ def _running_sums(downbeats: Floats, activation: Floats, *, beat_width: float, r
 
 def _highest_nearby(heights: Floats, reach: int) -> Floats:
     """Return the highest value within a reach of each frame."""
-    padded = np.pad(heights, reach)
-    shifted = [padded[i : i + len(heights)] for i in range(2 * reach + 1)]
-    highest: Floats = np.max(shifted, axis=0)
-    return highest
+    highest, width = np.pad(heights, reach), 1
+    while 2 * width <= 2 * reach + 1:
+        highest, width = np.maximum(highest[:-width], highest[width:]), 2 * width
+    rest = 2 * reach + 1 - width
+    return np.maximum(highest[rest:], highest[: len(highest) - rest])
 
 
 def _normalised(scores: Floats) -> Floats:
