@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
+from levada.beat_tracking.decoder import DecoderSettings, decode_activations, decode_beats, posteriors
 from levada.beat_tracking.decoder.recursion import best_product
 from levada.errors import InputError, MissingExtra
 from levada.io.beats import Beats
@@ -170,6 +171,63 @@ def test_silence_at_the_ends_has_no_beats_and_a_break_is_counted_through() -> No
     assert everywhere.times_s[-1] > 29.4
 
 
+WITHOUT = DecoderSettings(no_pulse_enter=16.0)
+
+
+def without_pulse(duration_s: float, *, heights: float, fps: float = 100, seed: int = 0) -> Floats:
+    """Activations as of talk: bumps at irregular times, of heights up to a limit."""
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.1, 0.6, round(6 * duration_s)))
+    activations = np.zeros((round(duration_s * fps), 2))
+    for time in times[times < duration_s]:
+        bump = rng.uniform(0, heights) * np.exp(-0.5 * ((np.arange(len(activations)) / fps - time) / 0.02) ** 2)
+        activations[:, 0] = np.maximum(activations[:, 0], bump)
+    return activations
+
+
+@pytest.mark.parametrize("heights", [0.01, 0.1, 0.2])
+def test_stretches_without_a_pulse_have_no_beats(heights: float) -> None:
+    """Before, between and after two pieces of another tempo and metre."""
+    first, second = steady(120, 20, metre=4), steady(90, 20, metre=3)
+    parts = [without_pulse(20, heights=heights, seed=seed) for seed in range(3)]
+    activations = np.concatenate([parts[0], heard(first, 20), parts[1], heard(second, 20), parts[2]])
+    found = decode_beats(activations, settings=WITHOUT)
+    for beats, start in ((first, 20), (second, 60)):
+        played = found.between(start, start + 20.5)
+        assert_same(played.between(*beats.shift(start).times_s[[0, -1]] + [-0.1, 0.1]), beats.shift(start))
+        assert len(played) <= len(beats) + 1
+    for start in (0, 40, 80):
+        assert len(found.between(start + 1, start + 19)) == 0
+
+
+def test_short_breaks_are_counted_through_where_stretches_may_be_without_a_pulse() -> None:
+    beats = steady(120, 40)
+    sounding = np.concatenate([beats.times_s[:32], beats.times_s[40:]])  # two bars are missing
+    positions = np.concatenate([beats.positions[:32], beats.positions[40:]])
+    found = decode_beats(heard(Beats(sounding, positions), 40, noise=0.01), settings=WITHOUT)
+    assert_same(found, beats, within_s=0.15)
+
+
+def test_hints_forbid_stretches_without_a_pulse() -> None:
+    activations = np.concatenate([heard(steady(120, 20), 20), without_pulse(20, heights=0.05)])
+    assert decode_beats(activations, settings=WITHOUT).times_s[-1] < 21
+    hints = Beats(np.arange(20.3, 36, 2))
+    found = decode_beats(activations, settings=WITHOUT, hints=hints)
+    assert np.abs(found.times_s[:, None] - hints.times_s).min(axis=0).max() < 0.03
+    assert found.intervals_s.max() < 1.2
+    assert len(found.between(37, 40)) <= 2
+
+
+def test_posterior_of_no_pulse() -> None:
+    activations = np.concatenate([heard(steady(120, 20), 20), without_pulse(20, heights=0.2)])
+    found = decode_activations(activations, settings=WITHOUT).no_pulse
+    assert found[:1900].max() < 0.01
+    assert found[2200:].min() > 0.9
+    assert decode_activations(activations).no_pulse.max() == 0
+    silent = decode_activations(np.zeros((500, 2)), settings=WITHOUT)
+    assert silent.no_pulse.min() == 1
+
+
 def test_confidence_is_low_where_nothing_is_heard() -> None:
     beats = steady(120, 30)
     activations = heard(beats, 30, noise=0.02)
@@ -201,8 +259,9 @@ def test_numpy_and_numba_give_the_same_beats(seed: int) -> None:
     settings = DecoderSettings(metres=(2, 3, 4, 5), metre_change=0.01)
     noise, real = rng.uniform(0, 1, (800, 2)), heard(drifting(20, seed=seed), 20, missing=0.2, seed=seed)
     for activations in (noise, real, np.round(real, 1), np.full((300, 2), 0.5)):  # rounding makes ties
-        plain = decode_beats(activations, settings=settings, impl="numpy")
-        assert plain == decode_beats(activations, settings=settings, impl="numba")
+        for priors in (settings, replace(settings, no_pulse_enter=3.0, no_pulse_leave=2.0)):
+            plain = decode_beats(activations, settings=priors, impl="numpy")
+            assert plain == decode_beats(activations, settings=priors, impl="numba")
 
 
 def test_both_products_give_the_same_bits() -> None:
@@ -231,7 +290,12 @@ def test_without_numba(hide_module) -> None:
 def test_long_recordings_are_the_same_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     activations = heard(drifting(30), 30, missing=0.2)
     whole, probabilities = decode_beats(activations), posteriors(activations)
+    with_gaps = np.concatenate([activations, without_pulse(20, heights=0.2), activations])
+    gaps = decode_activations(with_gaps, settings=WITHOUT)
     monkeypatch.setattr("levada.beat_tracking.decoder.recursion.STRETCH_BYTES", 1)  # the shortest there are
+    gaps_again = decode_activations(with_gaps, settings=WITHOUT)
+    assert_same(gaps_again.beats, gaps.beats, within_s=0)
+    np.testing.assert_allclose(gaps_again.no_pulse, gaps.no_pulse, atol=1e-9)
     again = decode_beats(activations)
     assert_same(again, whole, within_s=0)
     np.testing.assert_allclose(again.confidence, whole.confidence, atol=1e-9)  # type: ignore[arg-type]

@@ -38,11 +38,10 @@ TINY = DecoderSettings(
 
 WITHOUT = replace(TINY, no_pulse_enter=2.0, no_pulse_leave=1.5)
 NO_PULSE = (0, 0)
+LEAST = 2  # frames
 
 
-def readings(
-    activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None
-) -> Iterator[Reading]:
+def readings(activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None) -> Iterator[Reading]:
     """Every reading with its log probability, straight from the definitions and frame by frame.
 
     With scores (frames,) of no pulse, stretches of the recording may be without.
@@ -95,7 +94,8 @@ def readings(
             return
         if place == NO_PULSE:
             assert no_pulse is not None
-            logp += no_pulse[start : start + n].sum() + (n - 1) * math.log(1 - math.exp(-1.5))
+            logp += no_pulse[start : start + n].sum()
+            logp += (n - 1 if start == 0 else max(n - LEAST, 0)) * math.log(1 - math.exp(-1.5))
         else:
             logp += sum(sound(start + i, i, n, place[1] == 1) for i in range(n))
         if start + n >= frames:
@@ -107,7 +107,8 @@ def readings(
                     yield from extend(logp - 1.5 + begin(k, after), [*path, (start + n, lengths[k], after)])
             return
         if no_pulse is not None:
-            for m in range(1, frames - start - n + 1):
+            rest = frames - start - n
+            for m in {*range(LEAST, rest + 1), rest}:
                 yield from extend(logp - 2, [*path, (start + n, m, NO_PULSE)])
             logp += math.log(1 - math.exp(-2))
         for k in range(2):
@@ -132,10 +133,10 @@ def random_activations(frames: int, seed: int) -> Floats:
 
 
 def with_random_no_pulse(model: BarPointer, seed: int) -> tuple[BarPointer, Floats]:
-    """Replace the scores of no pulse by random ones."""
+    """Replace the scores of no pulse by random ones, and make the shortest stretch shorter."""
     scores = np.random.default_rng(seed).uniform(-4, 0.5, model.frames)
     assert model.no_pulse is not None
-    return replace(model, no_pulse=replace(model.no_pulse, scores=scores)), scores
+    return replace(model, no_pulse=replace(model.no_pulse, scores=scores, least=LEAST)), scores
 
 
 def path_of(model: BarPointer, impl: Impl = "numpy") -> list[tuple[int, int, int]]:
@@ -154,9 +155,7 @@ def test_best_path_and_its_score(frames: int, seed: int) -> None:
     assert path_of(model) == [(start, length, place) for start, length, (_, place) in best]
 
 
-def expected_posteriors(
-    activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None
-) -> Floats:
+def expected_posteriors(activations: Floats, windows: Windows | None = None, no_pulse: Floats | None = None) -> Floats:
     """Probabilities of beats and downbeats, and of no pulse where it has scores."""
     result, total = np.zeros((len(activations), 2 + (no_pulse is not None))), 0.0
     heard = activations.max(axis=1)
@@ -181,16 +180,16 @@ def test_posteriors(frames: int, seed: int) -> None:
     np.testing.assert_allclose(found, expected_posteriors(activations), atol=1e-10)
 
 
-@pytest.mark.parametrize("settings", [TINY, WITHOUT])
-def test_sum_of_all_readings_is_one_reading_per_recording(settings: DecoderSettings) -> None:
+@pytest.mark.parametrize(("settings", "least"), [(TINY, 1), (WITHOUT, 1), (WITHOUT, 4), (WITHOUT, 20)])
+def test_sum_of_all_readings_is_one_reading_per_recording(settings: DecoderSettings, least: int) -> None:
     """The prior alone, without sound, sums to one: nothing is counted twice or left out."""
     silent = np.full((14, 2), 0.5)
     model = bar_pointer(silent, fps=FPS, settings=settings)
     mute = replace(model, sums=np.zeros_like(model.sums))
     if mute.no_pulse is not None:
-        mute = replace(mute, no_pulse=replace(mute.no_pulse, scores=np.zeros(14)))
+        mute = replace(mute, no_pulse=replace(mute.no_pulse, scores=np.zeros(14), least=least))
     forward = Forward(mute, sum_product)
-    assert np.exp(forward.ending).sum() + np.exp(forward.no_pulse[-1]) == pytest.approx(1.0, abs=1e-12)
+    assert np.exp(forward.ending).sum() + np.exp(forward.ending_without) == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("impl", ["numpy", "numba"])
@@ -202,7 +201,7 @@ def test_best_path_with_stretches_without_pulse(frames: int, seed: int, impl: Im
     model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT), seed)
     score, best = max(readings(activations, no_pulse=scores), key=lambda reading: reading[0])
     forward = Forward(model, best_product(impl, work=0))
-    assert max(forward.ending.max(), forward.no_pulse[-1]) == pytest.approx(score, abs=1e-9)
+    assert max(forward.ending.max(), forward.ending_without) == pytest.approx(score, abs=1e-9)
     assert path_of(model, impl) == [(start, length, place) for start, length, (metre, place) in best if metre]
     found = _best_path(model, best_product(impl, work=0))
     assert found is not None
@@ -226,7 +225,7 @@ def test_no_stretch_without_pulse_passes_over_a_hint(seed: int) -> None:
     model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT, windows=windows), seed)
     score, best = max(readings(activations, windows, scores), key=lambda reading: reading[0])
     forward = Forward(model, best_product("numpy", work=0))
-    assert max(forward.ending.max(), forward.no_pulse[-1]) == pytest.approx(score, abs=1e-9)
+    assert max(forward.ending.max(), forward.ending_without) == pytest.approx(score, abs=1e-9)
     assert path_of(model) == [(start, length, place) for start, length, (metre, place) in best if metre]
     found = _posteriors(model)
     assert found is not None

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from levada.beat_tracking.augmentation import Augmentation, augment, fix_length
 from levada.beat_tracking.decoder import decode_beats, pick_peaks, probabilities
+from levada.beat_tracking.decoder.settings import NO_PULSE_COST
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.pretraining_card import card
 from levada.beat_tracking.pretraining_pieces import Piece, render_piece, validation_piece
@@ -378,7 +379,8 @@ def pretrain_tracker(
 
     def train(folder: Path, report: Progress | None) -> Weights:
         net = train_network(settings, folder=folder, workers=workers, progress=report)
-        return Weights(net, card(settings, name=Path(out).name, start=start), training=_portable(settings))
+        decoder = {"no_pulse_enter": NO_PULSE_COST} if settings.non_music else {}
+        return Weights(net, card(settings, name=Path(out).name, start=start), decoder, _portable(settings))
 
     config = _portable(settings) | {"content": _digests(settings)}
     model: Weights = train_into(out, train=train, config=config, force=force, progress=progress)

@@ -87,9 +87,9 @@ def decode_beats(
 
     Beats are counted through breaks, but not into silence at either end: those before the first and after the
     last beat whose activation reaches ``settings.threshold`` are dropped, so an intro without evidence has no
-    beats. If ``settings.no_pulse_enter`` is given, longer stretches without a pulse, such as talk, have none either, and
-    the rule holds for the music before and after each. Where nothing reaches it, or the recording is shorter than half a beat of the fastest tempo, there are none
-    at all.
+    beats. If ``settings.no_pulse_enter`` is given, longer stretches without a pulse, such as talk, have none either,
+    and the rule holds for the music before and after each. Where nothing reaches the threshold, or the recording is
+    shorter than half a beat of the fastest tempo, there are none at all.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def _best_path(model: BarPointer, best: Algebra) -> _Path | None:
         stretches.append((start, stop))
         return start
 
-    if forward.no_pulse[-1] > forward.ending.max():
+    if forward.ending_without > forward.ending.max():
         frame = without_pulse(frame)
     else:
         k, p, last = (int(i) for i in np.unravel_index(int(forward.ending.argmax()), forward.ending.shape))
@@ -428,10 +428,12 @@ def _from_first_to_last(marked: npt.NDArray[np.bool_], segments: Ints) -> npt.ND
 def _entered(model: BarPointer, forward: Forward, stop: int) -> int:
     """Return the first frame of the best stretch without a pulse that ends before a frame."""
     assert model.no_pulse is not None
-    frame = stop - 1
-    while forward.no_pulse[frame] + model.no_pulse.stay > forward.entered[frame]:
+    if stop == model.frames and len(forward.cut) and forward.cut.max() >= forward.no_pulse[stop]:
+        return stop - len(forward.cut) + int(forward.cut.argmax())
+    scores, stay, frame = model.no_pulse_scores, model.no_pulse.stay, stop
+    while forward.no_pulse[frame - 1] + stay + scores[frame - 1] > forward.lasted[frame]:
         frame -= 1
-    return frame
+    return max(frame - model.no_pulse.least, 0)
 
 
 def _posteriors(model: BarPointer) -> tuple[Floats, Floats] | None:
@@ -447,8 +449,7 @@ def _posteriors(model: BarPointer) -> tuple[Floats, Floats] | None:
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
     everywhere = np.arange(1 - model.longest, model.frames)
     loudest = [_loudest(model, np.full(len(everywhere), width), everywhere).astype(np.int32) for width in widths]
-    for first, probability, without in backward(model, forward):
-        no_pulse[max(first, 0) : max(first + len(without), 0)] = without[max(-first, 0) :]
+    for first, probability in backward(model, forward, no_pulse):
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
         offset = first - everywhere[0]
         for nearest, beat, downbeat in zip(loudest, *(members @ begun), strict=True):

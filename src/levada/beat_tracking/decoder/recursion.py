@@ -9,8 +9,9 @@ With the maximum for "sum" this is Viterbi's best path, with the logarithm of th
 forward probability. Both are products of a matrix with a table, in two different algebras. A model with a state without
 a pulse has one more score for each frame,
 
-    N[t + 1] = score of frame t without a pulse + "sum" of
-        N[t] + stay,  enter + "sum" over k, p of S[k, p, t - length[k]] + evidence of that beat
+    N[t] = "sum" of  N[t - 1] + stay + score of frame t - 1 without a pulse,
+                     E[t - least] + scores of the frames from there to t without a pulse
+    E[t] = enter + "sum" over k, p of S[k, p, t - length[k]] + evidence of that beat
 
 and N[t] + leave + log p(k') + log p(p') is one more term of S[k', p', t]: a row more in the matrix of tempi.
 
@@ -62,19 +63,21 @@ class Forward:
     ending : float64 [shape=(K, P, longest)]
         Scores of complete paths through the recording whose last beat starts in each of its last frames,
         at index 0 at frame ``frames - longest``.
-    no_pulse : float64 [shape=(frames + 1,)]
-        Scores of the paths up to each frame that are without a pulse in the frame before; the last one is that of
-        complete paths that end so.
-    entered : float64 [shape=(frames + 1,)]
-        Scores of the paths up to each frame that are without a pulse from there on.
+    no_pulse, lasted, entered : float64 [shape=(frames + 1,)]
+        Scores of the paths up to each frame that have been without a pulse long enough for a beat to follow, of those
+        that just reach this length there, and of those that begin to be without there.
+    cut : float64 [shape=(<= least - 1,)]
+        Scores of complete paths that begin to be without a pulse in each of the last frames.
+    ending_without : float
+        Score of all complete paths that end without a pulse.
     """
 
     def __init__(self, model: BarPointer, algebra: Algebra) -> None:
         self._model, self._add = model, algebra.add
-        self.no_pulse, self.entered = np.full((2, model.frames + 1), NEVER)
+        self.no_pulse, self.lasted, self.entered = np.full((3, model.frames + 1), NEVER)
+        self.cut, self.ending_without = np.zeros(0), NEVER
         if model.no_pulse is not None:
-            self.entered[0] = model.no_pulse.begin
-            self._frame_scores = model.no_pulse_scores
+            self._stretches_without = _StretchScores(model)
         self._bars, self._tempi = algebra.product(model.bar_change), _TempoChange(model, algebra)
         self._all = algebra.product(np.zeros((model.begin.size, 1)))
         states, past = model.begin.size, model.longest
@@ -99,11 +102,14 @@ class Forward:
         self.ending += model.evidence(np.broadcast_to(last, ended.shape))
         if model.no_pulse is not None:
             self._fill_no_pulse(model.frames, model.frames + 1)
+            entered = np.arange(max(1, model.frames - model.no_pulse.least + 1), model.frames)
+            self.cut = self.entered[entered] + self._stretches_without(entered, model.frames)
+            self.ending_without = functools.reduce(algebra.add, self.cut.tolist(), float(self.no_pulse[-1]))
 
     @property
     def possible(self) -> bool:
         """Whether there is any path: hints may leave none."""
-        return bool(max(self.ending.max(), self.no_pulse[-1]) > NEVER)
+        return bool(max(self.ending.max(), self.ending_without) > NEVER)
 
     def backwards(self) -> Iterator[tuple[int, int, Floats]]:
         """Yield ``start, stop, scores`` of each stretch, the last first.
@@ -139,17 +145,40 @@ class Forward:
             if model.windows is not None:
                 scores += model.allowed(np.arange(a, b))
 
-
     def _fill_no_pulse(self, start: int, stop: int) -> None:
         """Compute the scores without a pulse up to the frames from start to stop, from those before."""
-        assert self._model.no_pulse is not None
-        add, stay = self._add, self._model.no_pulse.stay
-        score, scores = float(self.no_pulse[start - 1]), list[float]()
-        before = slice(start - 1, stop - 1)
-        for entered, frame in zip(self.entered[before].tolist(), self._frame_scores[before].tolist(), strict=True):
-            score = add(score + stay, entered) + frame
-            scores.append(score)
-        self.no_pulse[start:stop] = scores
+        state, frames = self._model.no_pulse, np.arange(start, stop)
+        assert state is not None
+        long_ago = frames[frames > state.least] - state.least
+        self.lasted[frames[frames > state.least]] = self.entered[long_ago] + self._stretches_without(
+            long_ago, long_ago + state.least
+        )
+        scores = self._stretches_without.frames
+        if start == 1:
+            self.lasted[1] = state.begin + scores[0]
+        score, result = float(self.no_pulse[start - 1]), list[float]()
+        for lasted, frame in zip(self.lasted[frames].tolist(), scores[frames - 1].tolist(), strict=True):
+            score = self._add(score + state.stay + frame, lasted)
+            result.append(score)
+        self.no_pulse[frames] = result
+
+
+class _StretchScores:
+    """Log likelihood of stretches without a pulse."""
+
+    def __init__(self, model: BarPointer) -> None:
+        assert model.no_pulse is not None
+        self.frames = model.no_pulse_scores  # windows included
+        self._sums = np.concatenate([[0.0], np.cumsum(model.no_pulse.scores)])
+        self._windows = model.windows
+
+    def __call__(self, start: Ints, stop: Ints | int) -> Floats:
+        """Score stretches from one frame (n,) to another."""
+        scores: Floats = self._sums[stop] - self._sums[start]
+        if self._windows is not None:
+            missed = np.searchsorted(self._windows.last, stop) - np.searchsorted(self._windows.last, start)
+            scores += np.where(missed > 0, self._windows.missed * np.maximum(missed, 1), 0.0)
+        return scores
 
 
 class _TempoChange:
@@ -196,14 +225,17 @@ class _TempoChange:
         return scores
 
 
-def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats, Floats]]:
-    """Probabilities of beat starts and of frames without a pulse, from the last block of frames to the first.
+def backward(model: BarPointer, forward: Forward, no_pulse: Floats | None = None) -> Iterator[tuple[int, Floats]]:
+    """Probabilities of beat starts, from the last block of frames to the first.
 
     Parameters
     ----------
     model : BarPointer
     forward : Forward
         Computed with `sum_product`.
+    no_pulse : float64 [shape=(frames,)], optional
+        Filled, once all blocks have been yielded, with the posterior probability that each frame has no pulse, if the
+        model has such a state.
 
     Yields
     ------
@@ -211,13 +243,11 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats,
         The frame at index 0; from ``1 - longest``, for a recording may begin inside a beat.
     probabilities : float64 [shape=(K, P, n)]
         Posterior probability that a beat of each tempo and position starts at each frame.
-    no_pulse : float64 [shape=(n,)]
-        Posterior probability that each frame has no pulse.
     """
     bars, tempi = sum_product.product(model.bar_change.T), _TempoChange(model, sum_product, backward=True)
     step, past = int(model.lengths[0]), model.longest
-    total = log_sum(np.append(forward.ending, forward.no_pulse[-1]))
-    without = _BackwardNoPulse(model)
+    total = log_sum(np.append(forward.ending, forward.ending_without))
+    without = None if model.no_pulse is None else _BackwardNoPulse(model)
     ahead = np.zeros((*model.begin.shape, past))  # score of all that follows a beat, by the frame of its end
     for start, stop, scores in forward.backwards():
         zero = start - past
@@ -230,59 +260,65 @@ def backward(model: BarPointer, forward: Forward) -> Iterator[tuple[int, Floats,
             onward += model.evidence(np.broadcast_to(np.arange(a, b), (len(onward), b - a)))
             probability = scores[..., a - zero : b - zero] + onward
             probability -= total
+            yield a, np.exp(probability, out=probability)
             if model.windows is not None:
                 onward += model.allowed(np.arange(a, b))
-            no_pulse = np.zeros(b - a)
-            if model.no_pulse is not None:
-                entered, after = without.block(a, onward)
-                onward = np.concatenate([onward, np.broadcast_to(entered, (1, onward.shape[1], b - a))])
-                no_pulse = forward.no_pulse[(np.arange(a, b) + 1).clip(0)] + after - total
-                np.exp(no_pulse, out=no_pulse)
-            yield a, np.exp(probability, out=probability), no_pulse
+            if without is not None:
+                entered = np.broadcast_to(without.entered(a, onward), (1, onward.shape[1], b - a))
+                onward = np.concatenate([onward, entered])
             leaving = tempi(onward)
             before = following[..., a - lowest : b - lowest]
             before[:, :-1] = leaving[:, 1:]
             before[:, model.lasts] = tempi.ended(_along_positions(bars, leaving[:, model.firsts]))
         ahead = following[..., :past].copy()
+    if without is not None and no_pulse is not None:
+        no_pulse[:] = without.posterior(forward, total)
 
 
 class _BackwardNoPulse:
-    """Scores of all that follows a frame without a pulse, from the last block of frames to the first."""
+    """Scores of all that follows stretches without a pulse, from the last block of frames to the first."""
 
     def __init__(self, model: BarPointer) -> None:
-        self._after = 0.0  # of all that follows the last frame of the next block
-        if model.no_pulse is not None:
-            self._state, self._scores = model.no_pulse, model.no_pulse_scores
-            begin = model.no_pulse.tempi[:, None] + model.no_pulse.positions
-            self._begin = sum_product.product(begin.reshape(-1, 1))
+        assert model.no_pulse is not None
+        self._state, self._scores = model.no_pulse, _StretchScores(model)
+        begin = model.no_pulse.tempi + model.no_pulse.positions
+        self._begin = sum_product.product(begin.reshape(-1, 1))
+        self._after = np.full(model.frames + 1, NEVER)  # of all after a frame up to which there is none for long enough
+        self._after[-1] = 0.0
+        self._from = np.full(model.frames, NEVER)  # of all from a frame on where a stretch begins
 
-    def block(self, start: int, onward: Floats) -> tuple[Floats, Floats]:
-        """Return the scores of a block.
+    def entered(self, first: int, onward: Floats) -> Floats:
+        """Return the scores of all that follows from the frames (n,) of a block on, where stretches begin there.
 
         Parameters
         ----------
-        start : int
-            Its first frame.
+        first : int
+            First frame of the block; negative ones are never.
         onward : float64 [shape=(K, P, n)]
             Scores of beats that start at each of its frames, and of all that follows them.
-
-        Returns
-        -------
-        entered : float64 [shape=(n,)]
-            Scores of each frame without a pulse and of all that follows it; never before the recording.
-        after : float64 [shape=(n,)]
-            Those of all that follows the frame.
         """
-        n = onward.shape[2]
-        left = self._begin(onward.reshape(-1, n))[0] + self._state.leave
-        entered, after = np.full((2, n), NEVER)
-        score = self._after
-        for i in reversed(range(max(-start, 0), n)):
-            after[i] = score
-            entered[i] = score + self._scores[start + i]
-            score = _log_add(float(entered[i]) + self._state.stay, float(left[i]))
-        self._after = score
-        return entered, after
+        n, frames = onward.shape[2], len(self._from)
+        left = (self._begin(onward.reshape(-1, n))[0] + self._state.leave).tolist()
+        stop = first + n
+        score, stay = float(self._after[stop]) if stop > 0 else 0.0, self._state.stay
+        for t in reversed(range(max(first, 1), stop)):
+            score = _log_add(score + stay + float(self._scores.frames[t]), left[t - first])
+            self._after[t] = score
+        inside = np.arange(max(first, 1), max(stop, 1))
+        until = np.minimum(inside + self._state.least, frames)
+        self._from[inside] = self._scores(inside, until) + self._after[until]
+        result = np.full(n, NEVER)
+        result[inside - first] = self._from[inside]
+        return result
+
+    def posterior(self, forward: Forward, total: float) -> Floats:
+        """Return the posterior probability of no pulse in each frame, given the score of all paths."""
+        frames, least = len(self._from), self._state.least
+        goes_on = forward.no_pulse[:-1] + self._state.stay + self._scores.frames + self._after[1:]
+        goes_on[0] = self._state.begin + self._scores.frames[0] + self._after[1]
+        begun = np.concatenate([[0.0], np.cumsum(np.exp(forward.entered[:-1] + self._from - total))])
+        lately = begun[1:] - begun[(np.arange(frames) + 1 - least).clip(0)]
+        return (np.exp(goes_on - total) + lately).clip(0, 1)
 
 
 def _sum_product(weights: Floats) -> Product:
@@ -338,7 +374,7 @@ def _best_product_numpy(weights: Floats) -> Product:
     """One diagonal of the matrix at a time: along each, whole rows are added and compared at once."""
     n, m = weights.shape
     if m == 1:
-        return lambda scores: (scores + weights).max(axis=0, keepdims=True)  # type: ignore[no-any-return]
+        return lambda scores: (scores + weights).max(axis=0, keepdims=True)
     diagonals = []
     for offset in range(1 - n, m):
         weight = np.diagonal(weights, offset)

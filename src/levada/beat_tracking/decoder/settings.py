@@ -19,6 +19,7 @@ TempoRange = float | tuple[float, float]
 SLOWEST_BPM = 5.0  # a beat of 12 s: no pulse is slower (London, "Hearing in Time", 2012, has 30 bpm)
 FASTEST_BPM = 500.0
 TEMPO_ROOM = 1.08  # above and below a tempo that is given as one number
+NO_PULSE_COST = 16.0  # of the beginning and of the end of a stretch without a pulse, for networks trained with such
 LONGEST_BAR = 64  # beats: longer "bars" are mistakes, and their states would fill the memory
 
 
@@ -59,7 +60,7 @@ class DecoderSettings:
     """Beats before the first and after the last activation as high as this are dropped; 0 keeps all."""
     no_pulse_enter: float | None = None
     """Cost of a stretch without a pulse after a beat, minus the log of its probability; None: there are none."""
-    no_pulse_leave: float = 30.0
+    no_pulse_leave: float = NO_PULSE_COST
     """Cost of a beat after a stretch without a pulse, in the same unit."""
 
     def __post_init__(self) -> None:

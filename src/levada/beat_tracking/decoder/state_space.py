@@ -13,8 +13,9 @@ again. A recording may begin and end anywhere inside any beat of a bar: pickup b
 The beats of a metre may be of unequal length, such as 2+2+2+3: the tempo is then steady where the length of a beat
 changes as these proportions do (`Proportions`).
 
-One more state has no pulse. It can follow any beat, lasts one frame or more, and any beat can follow it, whose tempo
-and place in the bar are sampled as at the beginning. Its frames have a likelihood of their own (`no_pulse_scores`).
+One more state has no pulse. It can follow any beat, lasts two seconds or more, and any beat can follow it, whose tempo
+and place in the bar are sampled as at the beginning. A recording may begin and end anywhere inside it. Its frames have
+a likelihood of their own (`no_pulse_scores`).
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ Likelihood = Callable[[Ints], Floats]  # start frames (K, n) -> log likelihoods 
 MIN_PROBABILITY = 0.02  # of any observation: chosen on real recordings, where 1e-5 was worse
 FAINT = 0.1  # activations far below this do not distinguish downbeats from other beats
 ALIGNMENT_S = 0.01  # how far a peak of the downbeat activation may lie from that of its beat
+NO_PULSE_LEAST_S = 2.0
+"""The shortest stretch without a pulse: a shorter one would be a break, or a jump of tempo."""
 NO_PULSE_REACH_S = 0.5
 """A beat lies so near, wherever there is a pulse."""
 NO_PULSE_HEIGHTS = (0.0, 0.05, 0.1, 0.2)
-NO_PULSE_SCORES = (-0.085, -0.065, -0.04, -0.035)
+NO_PULSE_SCORES = (-0.092, -0.068, -0.04, -0.035)
 """What a frame without a pulse scores beside one without a beat, by the highest activation near it: between the scores
 of beats in rendered music and in other sounds, and less in silence, so that short breaks are counted through."""
 BEGIN_WITHOUT = 0.5  # probability that a recording begins without a pulse
@@ -89,6 +92,7 @@ class NoPulse:
     scores: Floats  # (frames,) log likelihood of a frame in it
     begin: float  # to begin a recording
     enter: float  # to follow a beat
+    least: int  # frames that it lasts, unless the recording begins or ends in it
     stay: float  # to last one frame more
     leave: float  # to be followed by a beat
     positions: Floats  # (P,) position of that beat
@@ -295,9 +299,7 @@ def pattern_pointer(
     """
     regions = np.ones(len(beat_lengths(fps=fps, settings=settings)), np.int64)
     states = bars, weights, change, regions, activation, np.empty((3, 0))
-    return _pointer(
-        *states, fps=fps, settings=settings, windows=windows, likelihood=likelihood, no_pulse=no_pulse
-    )
+    return _pointer(*states, fps=fps, settings=settings, windows=windows, likelihood=likelihood, no_pulse=no_pulse)
 
 
 class NetworkLikelihood:
@@ -424,7 +426,8 @@ def _pointer(
     if no_pulse is not None and settings.no_pulse_enter is not None:
         enter, leave = -settings.no_pulse_enter, -settings.no_pulse_leave
         without = float(np.log(BEGIN_WITHOUT))
-        state = NoPulse(no_pulse, without, enter, float(np.log1p(-np.exp(leave))), leave, position, priors)
+        least = max(1, round(NO_PULSE_LEAST_S * fps))
+        state = NoPulse(no_pulse, without, enter, least, float(np.log1p(-np.exp(leave))), leave, position, priors)
         begin = begin + np.log(1 - BEGIN_WITHOUT)
         onward = float(np.log1p(-np.exp(enter)))
         tempo_change = tempo_change + onward

@@ -17,7 +17,7 @@ from levada.beat_tracking.augmentation import fix_length
 from levada.beat_tracking.decoder import DecoderSettings, decode_states, model_posteriors
 from levada.beat_tracking.decoder.decode import HINT_TOLERANCE_S
 from levada.beat_tracking.decoder.peaks import snap_to_peaks, sub_frame
-from levada.beat_tracking.decoder.settings import TempoRange
+from levada.beat_tracking.decoder.settings import NO_PULSE_COST, TempoRange
 from levada.beat_tracking.decoder.state_space import (
     BarPointer,
     Likelihood,
@@ -25,6 +25,7 @@ from levada.beat_tracking.decoder.state_space import (
     Windows,
     beat_lengths,
     metre_changes,
+    no_pulse_scores,
     pattern_pointer,
 )
 from levada.beat_tracking.network_tracker import NetworkTracker, spectrogram_pieces
@@ -200,7 +201,7 @@ class PatternTracker:
         if hints is not None and not self.patterns.counted:
             hints = Beats(hints.times_s)
         build, frames, fps = self._model(observations)
-        decoded = decode_states(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
+        decoded = decode_states(build, frames=frames, fps=fps, settings=self._decoder, hints=hints)
         analysis = analyse_beats(decoded, counted=self.patterns.counted)
         times_s = analysis.beats.times_s
         if observations.activations is not None:
@@ -212,7 +213,17 @@ class PatternTracker:
     def posteriors(self, observations: Observations, *, hints: Beats | None = None) -> Floats:
         """Compute the posterior probability of a beat and of a downbeat in each frame [shape=(frames, 2)]."""
         build, frames, fps = self._model(observations)
-        return model_posteriors(build, frames=frames, fps=fps, settings=self.patterns.decoder, hints=hints)
+        return model_posteriors(build, frames=frames, fps=fps, settings=self._decoder, hints=hints)
+
+    @property
+    def _decoder(self) -> DecoderSettings:
+        """The priors of the patterns; whether there are stretches without a pulse is up to the network."""
+        network = None if self.network is None or not self.weight else self.network.settings
+        return replace(
+            self.patterns.decoder,
+            no_pulse_enter=None if network is None else network.no_pulse_enter,
+            no_pulse_leave=NO_PULSE_COST if network is None else network.no_pulse_leave,
+        )
 
     def _model(self, observations: Observations) -> tuple[Callable[..., BarPointer], int, float]:
         """Return a function that builds the model of a recording, its number of frames and its frame rate."""
@@ -231,9 +242,12 @@ class PatternTracker:
                 lengths=lengths,
                 trust=patterns.settings.trust * every,
             )
+            no_pulse = None
             if observations.activations is not None and self.weight:
+                activations = observations.activations[::every].astype(np.float64)
+                no_pulse = self.weight * no_pulse_scores(activations, fps=fps, settings=settings)
                 network = NetworkLikelihood(
-                    observations.activations[::every].astype(np.float64),
+                    activations,
                     bars=patterns.bars if patterns.counted else (),
                     lengths=lengths,
                     fps=fps,
@@ -250,6 +264,7 @@ class PatternTracker:
                 fps=fps,
                 settings=settings,
                 windows=windows,
+                no_pulse=no_pulse,
             )
 
         return build, len(features), fps
