@@ -9,8 +9,8 @@ With the maximum for "sum" this is Viterbi's best path, with the logarithm of th
 forward probability. Both are products of a matrix with a table, in two different algebras. A model with a state without
 a pulse has one more score for each frame,
 
-    N[t] = "sum" of  N[t - 1] + stay + score of frame t - 1 without a pulse,
-                     E[t - least] + scores of the frames from there to t without a pulse
+    N[t] = "sum" of N[t - 1] + stay + score of frame t - 1 without a pulse
+           and E[t - least] + scores of the frames from there to t without a pulse,
     E[t] = enter + "sum" over k, p of S[k, p, t - length[k]] + evidence of that beat
 
 and N[t] + leave + log p(k') + log p(p') is one more term of S[k', p', t]: a row more in the matrix of tempi.
@@ -318,7 +318,8 @@ class _BackwardNoPulse:
         goes_on[0] = self._state.begin + self._scores.frames[0] + self._after[1]
         begun = np.concatenate([[0.0], np.cumsum(np.exp(forward.entered[:-1] + self._from - total))])
         lately = begun[1:] - begun[(np.arange(frames) + 1 - least).clip(0)]
-        return (np.exp(goes_on - total) + lately).clip(0, 1)
+        probability: Floats = (np.exp(goes_on - total) + lately).clip(0, 1)
+        return probability
 
 
 def _sum_product(weights: Floats) -> Product:
@@ -374,7 +375,7 @@ def _best_product_numpy(weights: Floats) -> Product:
     """One diagonal of the matrix at a time: along each, whole rows are added and compared at once."""
     n, m = weights.shape
     if m == 1:
-        return lambda scores: (scores + weights).max(axis=0, keepdims=True)
+        return lambda scores: np.maximum.reduce(scores + weights, axis=0, keepdims=True)
     diagonals = []
     for offset in range(1 - n, m):
         weight = np.diagonal(weights, offset)
