@@ -7,10 +7,10 @@ The score of a beat that starts at frame t, at position p and with tempo k, coll
 
 With the maximum for "sum" this is Viterbi's best path, with the logarithm of the sum of exponentials the
 forward probability. Both are products of a matrix with a table, in two different algebras. A model with a state without
-a pulse has one more score for each frame,
+a pulse has two more scores for each frame, without[t] that of frame t in it:
 
-    N[t] = "sum" of N[t - 1] + stay + score of frame t - 1 without a pulse
-           and E[t - least] + scores of the frames from there to t without a pulse,
+    N[t] = "sum" of N[t - 1] + stay + without[t - 1] and E[t - least] + without[t - least] + ... + without[t - 1]
+
     E[t] = enter + "sum" over k, p of S[k, p, t - length[k]] + evidence of that beat
 
 and N[t] + leave + log p(k') + log p(p') is one more term of S[k', p', t]: a row more in the matrix of tempi.
