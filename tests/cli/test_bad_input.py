@@ -107,12 +107,24 @@ class TestFolders:
         assert "is a file: give with -o" in refused("track", tmp_path, "-o", song)
 
     def test_what_is_for_one_recording_is_refused_for_a_folder(self, refused, tmp_path):
-        for option in ("--hints", "--plot"):
-            said = refused("track", tmp_path, "-o", tmp_path / "out", option, tmp_path / "x.png")
-            assert "--hints and --plot are for one recording" in said
+        said = refused("track", tmp_path, "-o", tmp_path / "out", "--hints", tmp_path / "x.beats")
+        assert "--hints is for one recording" in said
+
+    def test_a_folder_of_figures_has_no_name_of_a_figure(self, refused, song, tmp_path):
+        said = refused("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--plot", tmp_path / "x.png")
+        assert f"{tmp_path / 'x.png'}: is the name of a file" in said
+        assert f"{song}: " in refused("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--plot", song)
+        assert not (tmp_path / "out").exists()
+
+    def test_figures_without_matplotlib(self, refused, song, tmp_path, hide_module):
+        hide_module("matplotlib")
+        for recording, plot in ((song, tmp_path / "x.png"), (tmp_path, tmp_path / "plots")):
+            said = refused("track", recording, "-m", "flux", "-o", tmp_path / "out", "--plot", plot)
+            assert "levada[plot]" in said
+        assert not (tmp_path / "out").exists()
 
     def test_click_tracks_among_the_recordings_or_in_a_file(self, refused, song, tmp_path):
-        for place in (tmp_path, tmp_path / "clicks", song):
+        for place in (tmp_path, tmp_path / "clicks", tmp_path / "clicks.wav", song):
             said = refused("track", tmp_path, "-m", "flux", "-o", tmp_path / "out", "--clicks", place)
             assert f"{place}: " in said
         assert not (tmp_path / "clicks").exists()

@@ -317,6 +317,30 @@ class TestBeats:
         assert (place / "a-clicks.wav").stat().st_mtime_ns == before
         assert levada("track", rendered, "-m", "flux", "--bpm", 100, "-o", tmp_path / "out2", "--clicks", place)[0] == 2
 
+    def test_of_a_folder_have_figures(self, levada, rendered, tmp_path):
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed (levada[plot])")
+        command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--processes", 1)
+        assert levada(*command, "--plot", tmp_path / "out", "--clicks", tmp_path / "out")[0] == 0
+        names = [f"{name}{ending}" for name in "abc" for ending in ("-clicks.wav", "-plot.png", ".beats")]
+        assert sorted(path.name for path in (tmp_path / "out").glob("?[.-]*")) == names
+        figure = tmp_path / "out" / "a-plot.png"
+        before = figure.read_bytes()
+        assert before.startswith(b"\x89PNG")
+        assert levada(*command, "--plot", tmp_path / "later")[0] == 0
+        assert (tmp_path / "later" / "a-plot.png").read_bytes() == before  # confidences, which files lack, included
+        figure.write_bytes(b"of a person")
+        assert levada(*command, "--plot", tmp_path / "out")[0] == 0
+        assert figure.read_bytes() == b"of a person"
+
+    def test_of_a_part_have_a_figure(self, levada, song, tmp_path):
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed (levada[plot])")
+        files = ("-o", tmp_path / "a.beats", "--plot", tmp_path / "a.png")
+        assert levada("track", song, "-m", "flux", "--from", 2, "--to", 8, *files)[0] == 0
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+        code, _, err = levada("track", song, "-m", "flux", "--plot", tmp_path / "a.png")
+        assert code == 2
+        assert "exists already" in err
+
     @pytest.mark.slow
     def test_of_a_folder_in_processes(self, levada, rendered, tmp_path, tiny_model):
         levada("track", rendered, "-m", tiny_model, "-o", tmp_path / "one", "--processes", 1)

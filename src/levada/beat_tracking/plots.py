@@ -15,9 +15,13 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning.figures import blank, save
 
-__all__ = ["Panel", "plot_activations"]
+__all__ = ["Panel", "draw_marks", "plot_activations"]
 
-BEAT, DOWNBEAT, TRUTH = "#0072b2", "#d55e00", "#cccccc"  # safe for colour-blind readers (Okabe and Ito, 2008)
+BEAT, DOWNBEAT, TRUTH = (
+    "#56b4e9",
+    "#b03a00",
+    "#cccccc",
+)  # apart for colour-blind readers, and without colour
 MARKS = 1.12  # height of the markers of decoded beats
 
 
@@ -97,14 +101,21 @@ def _draw(axes: Any, panel: Panel, reference: Beats | None, start_s: float, end_
         axes.fill_between(time_s, activations[:, column], color=color, alpha=0.15, lw=0, zorder=2)
         axes.plot(time_s, activations[:, column], color=color, lw=1.1, label=what, zorder=3)
     decoded = panel.beats.between(start_s, end_s)
-    others, downbeats = decoded.times_s[decoded.positions != 1], decoded.downbeats_s
-    axes.plot(others, np.full(len(others), MARKS), "o", color=BEAT, ms=5, label="decoded beat", clip_on=False)
-    axes.plot(
-        downbeats, np.full(len(downbeats), MARKS), "v", color=DOWNBEAT, ms=9, label="decoded downbeat", clip_on=False
-    )
+    draw_marks(axes, decoded, prefix="decoded ")
     axes.set_ylim(0, MARKS + 0.06)
     axes.set_yticks([0, 0.5, 1])
     axes.spines["left"].set_bounds(0, 1)
-    axes.set_title(panel.title, loc="left", fontsize=11)
+    axes.set_title(panel.title, loc="left", fontsize=11, parse_math=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def draw_marks(axes: Any, beats: Beats, *, prefix: str = "", size: float = 5.0) -> None:
+    """Draw beats as dots and downbeats as triangles above curves between 0 and 1."""
+    is_downbeat = beats.positions == 1
+    kinds = (("beat", ~is_downbeat, "o", BEAT, size), ("downbeat", is_downbeat, "v", DOWNBEAT, 1.8 * size))
+    for name, which, marker, color, points in kinds:
+        if which.any():  # without points its extent would be the origin, and the layout is of all extents
+            times_s = beats.times_s[which]
+            style = {"color": color, "ms": points, "label": prefix + name, "clip_on": False}
+            axes.plot(times_s, np.full(len(times_s), MARKS), marker, **style)

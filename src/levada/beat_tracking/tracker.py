@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from levada.beat_tracking.analysis import Analysis
+    from levada.beat_tracking.curves import Curves
     from levada.beat_tracking.patterns import Patterns
     from levada.data import Span
     from levada.learning.weights import Weights
@@ -62,6 +64,8 @@ KIND = "beats"
 DECODER_LOG = "levada.beat_tracking.decoder.decode"  # names hints by their times, here those in a part
 SAME_BEAT_S = 0.1
 """A hint and a label that are no farther apart are of the same beat."""
+SAME_S = 0.002  # beats of a file that are so near are those that were written: formats round
+MOST_PLOTTED = 1000  # recordings whose curves are kept for their figures; later ones are computed again
 WORTH_A_PROCESS_S = 1800.0  # of music: below that, starting another one costs more than it saves
 
 
@@ -536,6 +540,19 @@ def _analyse_part(
     return _analyse_excerpt(tracker, path, None, start_s, end_s, None, None)
 
 
+def _analyse_with_curves(
+    tracker: TrackerLike, path: Path, *, start_s: float | None, end_s: float | None, **settings: Any
+) -> tuple[Analysis, Curves | None, tuple[float, float]]:
+    """Analyse a recording of a folder; return also what its figure needs: curves, and the part that was analysed."""
+    from levada.beat_tracking.curves import ActivationRecorder
+
+    recorder, duration_s = ActivationRecorder(tracker), audio.info(path).duration_s
+    analysis = _analyse_part(recorder.tracker, path, start_s=start_s, end_s=end_s, **settings)
+    end = None if end_s is None else min(end_s, duration_s)
+    span = audio.check_excerpt(start_s, end, duration_s=duration_s, path=path)
+    return analysis, recorder.curves(path, *span), span
+
+
 def track_folder(
     folder: str | Path,
     tracker: TrackerLike,
@@ -550,6 +567,7 @@ def track_folder(
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
     clicks: str | Path | None = None,
+    plots: str | Path | None = None,
     compare: TrackerLike | None = None,
     table: str | Path | None = None,
     force: bool = False,
@@ -576,6 +594,8 @@ def track_folder(
         Of the beat files: any format that can be written.
     clicks : path-like, optional
         A folder, which may be `out`: each recording with clicks on its beats is written there, ``NAME-clicks.wav``.
+    plots : path-like, optional
+        A folder, which may be `out`: a figure of each recording is written there, ``NAME-plot.png``.
     compare : TrackerLike, optional
         Another tracker, whose beats the table compares with; each recording is tracked by both.
     table : path-like, optional
@@ -599,7 +619,11 @@ def track_folder(
     if tempo_bpm is not None or metres is not None:
         tracker = _whole(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres)
         compare = compare and _whole(compare).restrict(tempo_bpm=tempo_bpm, metres=metres)
-    analyse = partial(_analyse_part, tracker, start_s=start_s, end_s=end_s, use_labels=use_labels, compare=compare)
+    settings: dict[str, Any] = {"start_s": start_s, "end_s": end_s, "use_labels": use_labels, "compare": compare}
+    analyse: Callable[[Path], Any] = partial(
+        _analyse_part if plots is None else _analyse_with_curves, tracker, **settings
+    )
+    plotted = dict[Path, Any]()
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
@@ -611,6 +635,9 @@ def track_folder(
             else each(partial(_analyse_remote, analyse), recordings, load=_with_content)
         )
         for done, (path, found) in enumerate(run, start=1):
+            if plots is not None and not isinstance(found, Exception):
+                plotted[path] = found if len(plotted) < MOST_PLOTTED else None
+                found = found[0]
             yield path, found if isinstance(found, Exception) else partial(_write, found, path, tracker)
             if progress is not None:
                 progress(done, len(recordings), path.name)
@@ -622,15 +649,14 @@ def track_folder(
     kept = _kept_labels(tracker) if use_labels else {}
     config |= {LABELS: hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]} if kept else {}
     about = {"model": tracker.name, "digest": tracker.identity}
-    if clicks is not None:
-        _check_click_folder(Path(clicks), Path(folder), Path(out))
-        with RunFolder.acquire(clicks, kind=KIND, config=config, about=about, shared=True, force=force):
-            pass  # an error is known before the work
+    for place in (clicks, plots):
+        if place is not None:
+            _check_folder_beside(Path(place), Path(folder), Path(out))
+            with RunFolder.acquire(place, kind=KIND, config=config, about=about, shared=True, force=force):
+                pass  # an error is known before the work
     report = process_folder(
         folder, out, process, kind=KIND, config=config, about=about, suffix=suffix, table=table, force=force
     )
-    if clicks is None:
-        return report
     files = {
         Path(folder) / row["path"]: Path(out) / row["file"]
         for row in report.rows
@@ -640,11 +666,25 @@ def track_folder(
     def click(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         yield from ((path, partial(_write_clicks, path, files[path])) for path in recordings if path in files)
 
-    clicked = process_folder(
-        folder, clicks, click, kind=KIND, config=config, about=about, suffix="-clicks.wav", variant="clicks",
-        force=force,
-    )  # fmt: skip
-    return replace(report, failed={**report.failed, **clicked.failed})
+    def plot(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
+        todo = [path for path in recordings if path in files]
+        anew = [path for path in todo if plotted.get(path) is None]
+        again = workers.parallel_map(
+            partial(analyse, compare=None), anew, processes=processes or _processes_worth_starting(anew)
+        )
+        for path, found in chain(((path, plotted[path]) for path in todo if plotted.get(path) is not None), again):
+            title = f"{path.relative_to(folder).as_posix()}, {tracker.name}"
+            yield path, found if isinstance(found, Exception) else partial(_write_plot, found, files[path], title)
+
+    failed = dict(report.failed)
+    for place, write, name in ((clicks, click, "clicks.wav"), (plots, plot, "plot.png")):
+        if place is not None:
+            added = process_folder(
+                folder, place, write, kind=KIND, config=config, about=about, suffix=f"-{name}",
+                variant=name.partition(".")[0], force=force,
+            )  # fmt: skip
+            failed |= added.failed
+    return replace(report, failed=failed)
 
 
 def provenance(tracker: TrackerLike) -> dict[str, str]:
@@ -665,18 +705,30 @@ def _write(analysis: Analysis, recording: Path, tracker: TrackerLike, target: Pa
     return analysis.summary()
 
 
-def _check_click_folder(clicks: Path, folder: Path, out: Path) -> None:
-    """Refuse a folder of click tracks among the recordings, where they would be tracked the next time."""
-    inside, beats = clicks.resolve(), out.resolve()
+def _check_folder_beside(place: Path, folder: Path, out: Path) -> None:
+    """Refuse a folder of click tracks or figures among the recordings: clicks would be tracked the next time."""
+    inside, beats = place.resolve(), out.resolve()
     skipped = beats != folder.resolve() and inside.is_relative_to(beats)
     if inside.is_relative_to(folder.resolve()) and not skipped:
-        raise InputError("lies among the recordings: give the folder of the beats or another one", path=clicks)
+        raise InputError("lies among the recordings: give the folder of the beats or another one", path=place)
 
 
 def _write_clicks(recording: Path, beats: Path, target: Path) -> None:
     """Write a recording with clicks on the beats of a file."""
     samples, rate = audio.read(recording)
     audio.write(target, audio.add_clicks(samples, read_beats(beats), rate=rate), rate=rate)
+
+
+def _write_plot(
+    analysed: tuple[Analysis, Curves | None, tuple[float, float]], beats: Path, title: str, target: Path
+) -> None:
+    """Draw a recording with the beats of a file, which may have been edited since they were tracked."""
+    from levada.beat_tracking.track_plot import plot_track
+
+    found, curves, (start_s, end_s) = analysed[0].beats, *analysed[1:]
+    written = read_beats(beats)
+    same = len(written) == len(found) and np.allclose(written.times_s, found.times_s, rtol=0, atol=SAME_S)
+    plot_track(target, found if same else written, curves, title=title, start_s=start_s, end_s=end_s)
 
 
 def _processes_worth_starting(recordings: Sequence[Path]) -> int:
@@ -691,7 +743,7 @@ def _with_content(path: Path) -> tuple[str, bytes]:
     return str(path), path.read_bytes()
 
 
-def _analyse_remote(analyse: Callable[[Path], Analysis], carried: tuple[str, bytes]) -> Analysis:
+def _analyse_remote(analyse: Callable[[Path], Any], carried: tuple[str, bytes]) -> Any:
     """Analyse a recording that lies on another machine."""
     name, content = carried
     with tempfile.TemporaryDirectory(prefix="levada-") as folder:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_clicks",
+    "check_folders",
     "check_outputs",
     "check_plot",
     "check_table",
@@ -78,11 +79,28 @@ def check_table(table: Path, out: Path, *, force: bool) -> None:
 
 
 def check_plot(path: Path | None) -> None:
-    """Refuse a figure of an unknown format."""
-    from levada.learning.figures import SUFFIXES
+    """Refuse a figure of an unknown format, or any figure where matplotlib is missing."""
+    from levada.learning.figures import SUFFIXES, matplotlib_context
 
-    if path is not None and path.suffix.lower() not in SUFFIXES:
+    if path is None:
+        return
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"figures are drawn as {', '.join(SUFFIXES)}", path=path)
+    matplotlib_context({})
+
+
+def check_folders(*, clicks: Path | None, plots: Path | None) -> None:
+    """Refuse folders for click tracks and figures that have names of files, and figures where matplotlib is missing."""
+    from levada.learning.figures import SUFFIXES, matplotlib_context
+
+    for folder, is_file in (
+        (clicks, clicks is not None and is_audio(clicks.name)),
+        (plots, plots is not None and plots.suffix.lower() in SUFFIXES),
+    ):
+        if folder is not None and is_file and not folder.is_dir():
+            raise InputError("is the name of a file: for a folder of recordings, give a folder", path=folder)
+    if plots is not None:
+        matplotlib_context({})
 
 
 def check_clicks(path: Path | None, recording: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from levada.cli import terminal
 from levada.cli.options import Force, Json, Model, Seed
 from levada.errors import InputError
+from levada.io.text import clock
 
 if TYPE_CHECKING:
     from levada.beat_tracking.selection import Selection
@@ -59,9 +60,12 @@ def select(
         terminal.print_json({"pool": pool, "scheme": scheme, "model": tracker.name, "seed": seed, "choices": facts})
     else:
         rows = [
-            [str(one.rank), one.track.id, _clock(one.start_s), _clock(one.end_s), str(one.bars), one.reason]
+            [
+                str(one.rank), one.track.id, clock(one.start_s, decimals=1), clock(one.end_s, decimals=1),
+                str(one.bars), one.reason,
+            ]
             for one in choices
-        ]
+        ]  # fmt: skip
         terminal.print_table(["rank", "recording", "from", "to", "bars", "reason"], rows)
     chosen_s, recordings = sum(one.duration_s for one in choices), len({one.track.id for one in choices})
     terminal.info(
@@ -80,11 +84,6 @@ def _rows(choices: Sequence[Selection]) -> list[dict[str, str | float | int]]:
         }
         for one in choices
     ]  # fmt: skip
-
-
-def _clock(seconds: float) -> str:
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def _check(out: Path | None, *, force: bool) -> None:

@@ -53,7 +53,10 @@ def track(
         bool,
         typer.Option("--labels/--no-labels", help="Use the labels of the recording that the model has learnt from."),
     ] = True,
-    plot: Annotated[Path | None, typer.Option(help="Draw activations and beats here (.png, .svg, .pdf).")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw tempo, confidence and beats here (.png, .svg, .pdf); for a folder, into this folder."),
+    ] = None,
     bpm: Bpm = None,
     metre: Metre = None,
     start: From = None,
@@ -85,10 +88,11 @@ def track(
     if recording.is_dir():
         if out is None:
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
-        if hints or plot:
-            raise InputError("--hints and --plot are for one recording")
+        if hints:
+            raise InputError("--hints is for one recording")
+        outputs.check_folders(clicks=clicks, plots=plot)
         options: dict[str, Any] = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
-        options |= {"use_labels": use_labels, "clicks": clicks, "compare": compare}
+        options |= {"use_labels": use_labels, "clicks": clicks, "plots": plot, "compare": compare}
         _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json, options)
         return
     if cluster is not None or table is not None:
@@ -96,7 +100,7 @@ def track(
     outputs.check_outputs(out, clicks, plot, force=force, inputs=(recording, hints))
     outputs.check_plot(plot)
     outputs.check_clicks(clicks, recording)
-    from levada.beat_tracking.network_tracker import NetworkTracker
+    from levada.beat_tracking.curves import ActivationRecorder
     from levada.beat_tracking.tracker import BeatTracker, provenance
     from levada.io import audio
     from levada.io.formats import read_beats, write_beats
@@ -105,20 +109,15 @@ def track(
         outputs.check_suffix(out)
     fixed = None if hints is None else read_beats(hints)
     length_s = audio.info(recording).duration_s
-    audio.check_excerpt(start_s, end_s, duration_s=length_s, path=recording)
+    span = audio.check_excerpt(start_s, end_s, duration_s=length_s, path=recording)
     tracker = BeatTracker.from_pretrained(model).restrict(tempo_bpm=tempo_bpm, metres=metres)
-    if plot is not None and not isinstance(tracker.backend, NetworkTracker):
-        raise InputError(f"{tracker.name} has no activations to draw")
-    if plot is not None and (start_s is not None or end_s is not None):
-        raise InputError("--plot draws whole recordings: leave out --from and --to")
+    recorder = ActivationRecorder(tracker)
+    if plot is not None:
+        tracker = recorder.tracker
     with terminal.progress("tracking") as progress:
-        if plot is not None and isinstance(tracker.backend, NetworkTracker):
-            activations = tracker.activations(recording, progress=progress)
-            analysis = tracker.backend.analyse_activations(activations, hints=fixed)
-        else:
-            analysis = tracker.analyse(
-                recording, hints=fixed, start_s=start_s, end_s=end_s, use_labels=use_labels, progress=progress
-            )
+        analysis = tracker.analyse(
+            recording, hints=fixed, start_s=start_s, end_s=end_s, use_labels=use_labels, progress=progress
+        )
     if use_labels and (kept := tracker.labels_of(recording)) is not None:
         terminal.info(f"{recording}: {len(kept)} labels that {tracker.name} learnt from are kept; --no-labels does not")
     beats = analysis.beats
@@ -127,10 +126,10 @@ def track(
     if clicks is not None:
         outputs.write_clicks(clicks, recording, beats, force=force)
     if plot is not None:
-        from levada.beat_tracking.plots import Panel, plot_activations
+        from levada.beat_tracking.track_plot import plot_track
 
-        panel = Panel(f"{recording.name}, {tracker.name}", activations, beats)
-        plot_activations(plot, [panel], reference=fixed, force=force)
+        title, curves = f"{recording.name}, {tracker.name}", recorder.curves(recording, *span)
+        plot_track(plot, beats, curves, title=title, start_s=span[0], end_s=span[1], hints=fixed, force=force)
     if as_json:
         rows = [
             {"time_s": time_s, "position": position, "confidence": in_time, "position_confidence": in_bar}
@@ -191,6 +190,8 @@ def _track_folder(
         )  # fmt: skip
     if options["clicks"] is not None:
         terminal.info(f"{options['clicks']}: the recordings with clicks on their beats")
+    if options["plots"] is not None:
+        terminal.info(f"{options['plots']}: a figure of each recording")
     recordings = recordings_by_certainty(report.rows)
     if recordings and not as_json:
         print_recordings(recordings)

@@ -1,4 +1,4 @@
-"""Texts of users: reading them from files, and escaping them for terminals and tables."""
+"""Texts of users: reading them from files, and escaping them for terminals and tables; times as clocks show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from levada.errors import InputError, wrap_read_errors
 
-__all__ = ["decode_text", "escape_csv_cell", "printable", "read_bytes", "unescape_csv_cell"]
+__all__ = ["clock", "decode_text", "escape_csv_cell", "printable", "read_bytes", "unescape_csv_cell"]
 
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # by byte order mark
 
@@ -37,6 +37,22 @@ def read_bytes(path: str | Path, *, largest: int = 50_000_000) -> bytes:
     if len(content) > largest:
         raise InputError(f"is too large: more than {largest / 1e6:g} MB", path=path)
     return content
+
+
+def clock(seconds: float, *, decimals: int = 0) -> str:
+    """Write a time as minutes and seconds, from an hour on with hours: 1:02, 1:02.5, 1:00:00.
+
+    Parameters
+    ----------
+    seconds : float
+    decimals : int
+        Of the seconds.
+    """
+    ticks = round(seconds * 10**decimals)
+    whole, fraction = divmod(ticks, 10**decimals)
+    hours, minutes = divmod(whole // 60, 60)
+    text = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{text}:{whole % 60:02}" + (f".{fraction:0{decimals}}" if decimals else "")
 
 
 def decode_text(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -90,7 +91,8 @@ def save(figure: Figure, path: str | Path, *, force: bool = False) -> None:
     InputError
         If the file exists and `force` is not given, or cannot be written.
     """
-    with atomic_file(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in names of files: boxes are drawn
         figure.savefig(temporary, dpi=120)
 
 
