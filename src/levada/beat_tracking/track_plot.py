@@ -175,16 +175,17 @@ def _shade_unsure(axes: Any, beats: Beats) -> None:
 
 
 def _draw_confidence(axes: Any, beats: Beats) -> None:
-    times_s, confidence = _with_pauses(beats, beats.confidence)
-    axes.plot(times_s, confidence, color=CONFIDENCE, lw=1.1, label="confidence of beats")
+    lines = ((beats.confidence, CONFIDENCE, "-", "beats"), (beats.position_confidence, DOWNBEAT, "--", "positions"))
+    for values, color, style, name in lines:
+        if values is not None:
+            axes.plot(*_with_pauses(beats, values), style, color=color, lw=1.1, label=f"confidence of {name}")
     axes.set_ylim(0, 1.05)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("confidence", fontsize=9)
 
 
-def _with_pauses(beats: Beats, values: Floats | None) -> tuple[Floats, Floats]:
+def _with_pauses(beats: Beats, values: Floats) -> tuple[Floats, Floats]:
     """Return times and smoothed values of beats, NaN in the pauses between them."""
-    assert values is not None
     middle_s, bpm = tempo_curve(beats)
     pauses = np.flatnonzero(np.isnan(bpm))
     smoothed = _smoothed(values)

@@ -715,8 +715,7 @@ def _check_folder_beside(place: Path, folder: Path, out: Path) -> None:
 
 def _write_clicks(recording: Path, beats: Path, target: Path) -> None:
     """Write a recording with clicks on the beats of a file."""
-    samples, rate = audio.read(recording)
-    audio.write(target, audio.add_clicks(samples, read_beats(beats), rate=rate), rate=rate)
+    audio.write_clicks(target, recording, read_beats(beats))
 
 
 def _write_plot(

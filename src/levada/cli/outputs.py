@@ -126,8 +126,7 @@ def write_clicks(path: Path, recording: Path, beats: Beats, *, force: bool) -> N
     """Write a recording with clicks on the beats."""
     from levada.io import audio
 
-    samples, rate = audio.read(recording)
-    audio.write(path, audio.add_clicks(samples, beats, rate=rate), rate=rate, force=force)
+    audio.write_clicks(path, recording, beats, force=force)
 
 
 def finish_folder(

@@ -46,6 +46,7 @@ __all__ = [
     "to_mono",
     "to_mono_blocks",
     "write",
+    "write_clicks",
 ]
 
 _CANCELLED = 0.01
@@ -56,6 +57,7 @@ _LEVEL_AROUND_S = 2.5
 _LEVEL_QUANTILE = 0.75
 _LOWEST_LEVEL = 0.1
 _ROUNDING = 1e-12
+_CLICKED_PEAK = 0.98
 _CLICK_ABOVE = 4.5  # peak of a downbeat's click to the RMS of the music around it
 SUFFIXES = frozenset(
     {
@@ -287,12 +289,7 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         If the suffix is unknown, the file exists, the disk is full, there are no samples, one of them is not
         finite, or the format cannot hold this rate or number of channels.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITTEN:
-        raise InputError(
-            f"audio is written as {', '.join(_WRITTEN)}, not as {suffix or 'a file without suffix'}",
-            path=path,
-        )
+    _check_written_suffix(path)
     sound = channels_first(samples)
     if not sound.size:
         raise InputError(f"there are no samples to write: shape {sound.shape}", path=path)
@@ -301,13 +298,29 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
     over = int((np.abs(sound) > 1).sum())
     if over:
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
-    channels, length = sound.shape
+    _write_blocks(path, [sound], rate=rate, channels=sound.shape[0], length=sound.shape[1], force=force)
+
+
+def _check_written_suffix(path: str | Path) -> None:
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITTEN:
+        raise InputError(
+            f"audio is written as {', '.join(_WRITTEN)}, not as {suffix or 'a file without suffix'}",
+            path=path,
+        )
+
+
+def _write_blocks(
+    path: str | Path, blocks: Iterable[Samples], *, rate: int, channels: int, length: int, force: bool
+) -> None:
+    """Write consecutive blocks, clipped to full scale, into a file."""
     with (
         atomic_file(path, force=force) as temporary,
         open_writer(temporary, rate=rate, channels=channels, length=length, named=path) as write_block,
     ):
-        for start in range(0, length, BLOCK):  # libsndfile overflows the stack on long vorbis writes
-            write_block(np.clip(sound[:, start : start + BLOCK], -1, 1))
+        for block in blocks:
+            for start in range(0, block.shape[1], BLOCK):  # libsndfile overflows the stack on long vorbis writes
+                write_block(np.clip(block[:, start : start + BLOCK], -1, 1))
 
 
 @contextmanager
@@ -535,16 +548,23 @@ def clicks(beats: Beats, *, rate: int, duration_s: float, gains: npt.ArrayLike |
     samples : float32 [shape=(samples,)]
         Never beyond -0.5 to 0.5, times the gains.
     """
-    track = np.zeros(round(duration_s * rate), np.float32)
+    return _click_block(beats, gains, rate=rate, first=0, count=round(duration_s * rate))
+
+
+def _click_block(beats: Beats, gains: npt.ArrayLike | None, *, rate: int, first: int, count: int) -> Samples:
+    """Synthesise a part of a click track: so many samples from the first on."""
+    track = np.zeros(count, np.float32)
     time_s = (np.arange(round(0.05 * rate)) + 0.5) / rate
     decay = np.exp(-time_s / 0.01)
     beat = (0.3 * decay * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
     downbeat = (0.5 * decay * np.sin(2 * np.pi * 1500 * time_s)).astype(np.float32)
     factors = np.broadcast_to(np.asarray(1.0 if gains is None else gains, np.float32), (len(beats),))
-    for (at_s, position), factor in zip(beats, factors, strict=True):
-        onset = round(at_s * rate)
-        click = downbeat if position == 1 else beat
-        track[onset : onset + len(click)] = factor * click[: max(0, len(track) - onset)]
+    onsets = np.rint(beats.times_s * rate).astype(np.int64) - first
+    for index in np.flatnonzero((onsets > -len(beat)) & (onsets < count)):
+        onset = int(onsets[index])
+        click = factors[index] * (downbeat if beats.positions[index] == 1 else beat)
+        start, end = max(0, onset), min(count, onset + len(click))
+        track[start:end] = click[start - onset : end - onset]
     return track
 
 
@@ -572,42 +592,114 @@ def add_clicks(samples: npt.ArrayLike, beats: Beats, *, rate: int) -> Samples:
     """
     sound = np.asarray(samples, dtype=np.float32)
     duration_s = sound.shape[-1] / rate
-    levels = _levels_around(sound, beats.times_s, rate=rate)
-    if levels is None:
+    loudness = _measure_loudness([np.atleast_2d(sound)], rate=rate)
+    gains = loudness.click_gains(beats.times_s)
+    if gains is None:
         return np.asarray(sound + clicks(beats, rate=rate, duration_s=duration_s), np.float32)
-    peak = float(np.abs(sound).max())
-    gains = levels * (_CLICK_ABOVE / 0.5) / peak  # of a recording with a peak of 1: no overflow, whatever its level
-    mixed = sound / np.float32(peak) + clicks(beats, rate=rate, duration_s=duration_s, gains=gains)
-    return np.asarray(mixed * np.float32(0.98 / np.abs(mixed).max()), np.float32)
+    mixed = sound / np.float32(loudness.peak) + clicks(beats, rate=rate, duration_s=duration_s, gains=gains)
+    return np.asarray(mixed * np.float32(_CLICKED_PEAK / np.abs(mixed).max()), np.float32)
 
 
-def _levels_around(samples: Samples, times_s: npt.NDArray[np.float64], *, rate: int) -> npt.NDArray[np.float64] | None:
-    """Measure the level of a recording around each time: an amplitude (RMS); None in silence."""
+def write_clicks(path: str | Path, recording: str | Path, beats: Beats, *, force: bool = False) -> None:
+    """Write a recording with clicks at the beats, as `add_clicks` adds them; of any length, in constant memory.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, as of `write`.
+    recording : path-like
+        It is read three times: for its level, for the peak of the mixture, and to write that.
+    beats : Beats
+    force : bool
+        Whether a file that exists may be overwritten.
+
+    Raises
+    ------
+    InputError
+        If the recording cannot be read, or the file cannot be written, as of `write`.
+    """
+    _check_written_suffix(path)
+    rate = info(recording).rate
+    loudness = _measure_loudness(read_blocks(recording), rate=rate)
+    gains = loudness.click_gains(beats.times_s)
+    scale = np.float32(1 if gains is None else loudness.peak)
+
+    def mixed() -> Iterator[Samples]:
+        first = 0
+        for block in read_blocks(recording):
+            yield block / scale + _click_block(beats, gains, rate=rate, first=first, count=block.shape[1])
+            first += block.shape[1]
+
+    level = np.float32(1)
+    if gains is not None:
+        level = np.float32(_CLICKED_PEAK / max(float(np.abs(block).max()) for block in mixed()))
+    scaled, size = (block * level for block in mixed()), {"channels": loudness.channels, "length": loudness.samples}
+    _write_blocks(path, scaled, rate=rate, **size, force=force)
+
+
+@dataclass(frozen=True)
+class _Loudness:
+    """Level of a recording over time.
+
+    Parameters
+    ----------
+    levels : float64 [shape=(n,)]
+        Amplitude (RMS, mean power of all channels) of each `width` hops, without what is constant.
+    hop : int
+        Samples.
+    width : int
+    peak : float
+    channels, samples, rate : int
+    """
+
+    levels: npt.NDArray[np.float64]
+    hop: int
+    width: int
+    peak: float
+    channels: int
+    samples: int
+    rate: int
+
+    def click_gains(self, times_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        """Return the gain of each click in the recording with a peak of 1: no overflow, whatever its level.
+
+        None in silence.
+        """
+        if not self.levels.max(initial=0) > 0:
+            return None
+        lowest = _LOWEST_LEVEL * float(np.quantile(self.levels[self.levels > 0], _LEVEL_QUANTILE))
+        centre = np.rint(np.asarray(times_s) * self.rate / self.hop - self.width / 2).astype(np.int64)
+        reach = round(_LEVEL_AROUND_S * self.rate / self.hop)
+        around = (
+            self.levels[max(0, at - reach) : max(1, at + reach + 1)] for at in centre.clip(0, len(self.levels) - 1)
+        )
+        near = np.array([max(lowest, float(np.quantile(part, _LEVEL_QUANTILE))) for part in around])
+        return near * (_CLICK_ABOVE / 0.5) / self.peak
+
+
+def _measure_loudness(blocks: Iterable[Samples], *, rate: int) -> _Loudness:
+    """Measure the level of a recording that arrives in blocks."""
     hop = max(1, round(_LEVEL_HOP_S * rate))
-    channels = np.atleast_2d(samples)
-    n = channels.shape[1] // hop
-    if n < _LEVEL_HOPS:  # too short for any block
-        hop, n = max(1, channels.shape[1]), min(1, channels.shape[1])
-    hops = channels[:, : n * hop].reshape(len(channels), n, hop)
-    sums = hops.sum(axis=2, dtype=np.float64)
-    squares = np.einsum("cnt,cnt->cn", hops, hops, dtype=np.float64)
+    sums, squares, peak, samples = list[Any](), list[Any](), 0.0, 0
+    for block in _reblocked(blocks, 300 * hop):
+        n = block.shape[1] // hop
+        if not samples and n < _LEVEL_HOPS:  # too short for any block
+            hop, n = max(1, block.shape[1]), min(1, block.shape[1])
+        hops = block[:, : n * hop].reshape(len(block), n, hop)
+        sums.append(hops.sum(axis=2, dtype=np.float64))
+        squares.append(np.einsum("cnt,cnt->cn", hops, hops, dtype=np.float64))
+        peak, samples = max(peak, float(np.abs(block).max())), samples + block.shape[1]
+    if not samples:
+        return _Loudness(np.zeros(0), hop, 1, 0.0, 0, 0, rate)
+    total, square = np.concatenate(sums, axis=1), np.concatenate(squares, axis=1)
+    channels, n = total.shape
     width = min(_LEVEL_HOPS, n)
-    if not width:
-        return None
-    ones = np.ones(width)
-    power = np.zeros(n - width + 1)
-    for total, square in zip(sums, squares, strict=True):
-        mean = np.convolve(total, ones, "valid") / (width * hop)
-        power += (np.convolve(square, ones, "valid") / (width * hop) - mean**2).clip(0) / len(channels)
-    power[power < _ROUNDING * float(squares.sum(axis=0).max()) / hop] = 0
-    block = np.sqrt(power)  # without what is constant: an offset has no loudness
-    if not block.max() > 0:
-        return None
-    lowest = _LOWEST_LEVEL * float(np.quantile(block[block > 0], _LEVEL_QUANTILE))
-    centre = np.rint(np.asarray(times_s) * rate / hop - width / 2).astype(np.int64)
-    reach = round(_LEVEL_AROUND_S * rate / hop)
-    around = [block[max(0, at - reach) : max(1, at + reach + 1)] for at in centre.clip(0, len(block) - 1)]
-    return np.array([max(lowest, float(np.quantile(part, _LEVEL_QUANTILE))) for part in around])
+    ones, power = np.ones(width), np.zeros(n - width + 1)
+    for one_total, one_square in zip(total, square, strict=True):
+        mean = np.convolve(one_total, ones, "valid") / (width * hop)
+        power += (np.convolve(one_square, ones, "valid") / (width * hop) - mean**2).clip(0) / channels
+    power[power < _ROUNDING * float(square.sum(axis=0).max()) / hop] = 0
+    return _Loudness(np.sqrt(power), hop, width, peak, channels, samples, rate)  # an offset has no loudness
 
 
 def content_hash(path: str | Path) -> str:
