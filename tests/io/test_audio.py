@@ -497,6 +497,20 @@ def test_clicks_of_hardly_any_samples(samples: int) -> None:
     assert np.abs(mixed).max(initial=0) <= 1
 
 
+@pytest.mark.parametrize(("channels", "rate", "seconds"), [(1, 22050, 65.3), (8, 8000, 61.0), (2, 44100, 0.2)])
+def test_clicks_are_written_block_by_block(tmp_path: Path, channels: int, rate: int, seconds: float) -> None:
+    sound = noise(channels, round(rate * seconds)) * np.float32(0.1)
+    audio.write(tmp_path / "a.wav", sound, rate=rate)
+    times = [0.0, *np.arange(0.4, seconds, 0.37), *([29.99, 30.02] if seconds > 31 else [])]
+    beats = Beats(np.sort(times), [1] * len(times))
+    audio.write_clicks(tmp_path / "b.wav", tmp_path / "a.wav", beats)
+    written, _ = audio.read(tmp_path / "b.wav")
+    expected = audio.add_clicks(audio.read(tmp_path / "a.wav")[0], beats, rate=rate)
+    np.testing.assert_allclose(written, expected, atol=1e-6)
+    with pytest.raises(InputError, match="exists already"):
+        audio.write_clicks(tmp_path / "b.wav", tmp_path / "a.wav", beats)
+
+
 def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav"):
         audio.write(tmp_path / name, noise(), rate=44100)

@@ -619,10 +619,9 @@ def track_folder(
     if tempo_bpm is not None or metres is not None:
         tracker = _whole(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres)
         compare = compare and _whole(compare).restrict(tempo_bpm=tempo_bpm, metres=metres)
-    settings: dict[str, Any] = {"start_s": start_s, "end_s": end_s, "use_labels": use_labels, "compare": compare}
-    analyse: Callable[[Path], Any] = partial(
-        _analyse_part if plots is None else _analyse_with_curves, tracker, **settings
-    )
+    settings: dict[str, Any] = {"start_s": start_s, "end_s": end_s, "use_labels": use_labels}
+    process_one: Callable[..., Any] = _analyse_part if plots is None else _analyse_with_curves
+    analyse: Callable[[Path], Any] = partial(process_one, tracker, compare=compare, **settings)
     plotted = dict[Path, Any]()
     known = [ending for kind in FORMATS.values() for ending in kind.suffixes]
     if not suffix.lower().endswith(tuple(known)):
@@ -670,7 +669,9 @@ def track_folder(
         todo = [path for path in recordings if path in files]
         anew = [path for path in todo if plotted.get(path) is None]
         again = workers.parallel_map(
-            partial(analyse, compare=None), anew, processes=processes or _processes_worth_starting(anew)
+            partial(_analyse_with_curves, tracker, **settings),
+            anew,
+            processes=processes or _processes_worth_starting(anew),
         )
         for path, found in chain(((path, plotted[path]) for path in todo if plotted.get(path) is not None), again):
             title = f"{path.relative_to(folder).as_posix()}, {tracker.name}"

@@ -110,7 +110,7 @@ def _convert(
     if outputs.is_audio(out.name):
         if recording is None:
             raise InputError("has no recording of its name beside it: give it with --recording", path=source)
-        outputs.write_clicks(out, recording, reading.beats, force=force)
+        audio.write_clicks(out, recording, reading.beats, force=force)
         return reading
     duration_s = None if recording is None else audio.info(recording).duration_s
     provenance = read_provenance(source.read_bytes())  # beats that nobody corrected stay marked as such

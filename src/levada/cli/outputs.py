@@ -1,4 +1,4 @@
-"""Outputs of commands: checks that come before the work, click tracks, and the summary of a folder of recordings."""
+"""Outputs of commands: checks that come before the work, and the summary of a folder of recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from levada.errors import InputError
 
 if TYPE_CHECKING:
     from levada.io.batch import BatchReport
-    from levada.io.beats import Beats
 
 __all__ = [
     "check_clicks",
@@ -24,7 +23,6 @@ __all__ = [
     "check_table",
     "finish_folder",
     "finish_scores",
-    "write_clicks",
 ]
 
 
@@ -120,13 +118,6 @@ def check_clicks(path: Path | None, recording: Path) -> None:
             audio.write(Path(folder) / f"clicks{path.suffix}", silence, rate=about.rate)
         except InputError as error:
             raise InputError(error.problem, path=path) from None
-
-
-def write_clicks(path: Path, recording: Path, beats: Beats, *, force: bool) -> None:
-    """Write a recording with clicks on the beats."""
-    from levada.io import audio
-
-    audio.write_clicks(path, recording, beats, force=force)
 
 
 def finish_folder(

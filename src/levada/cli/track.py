@@ -124,7 +124,7 @@ def track(
     if out is not None:
         write_beats(out, beats, duration_s=length_s, provenance=provenance(tracker), force=force)
     if clicks is not None:
-        outputs.write_clicks(clicks, recording, beats, force=force)
+        audio.write_clicks(clicks, recording, beats, force=force)
     if plot is not None:
         from levada.beat_tracking.track_plot import plot_track
 

@@ -15,10 +15,11 @@ from levada.beat_tracking.evaluation import Evaluation
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import baseline
 from levada.beat_tracking.tracker import BeatTracker, provenance
-from levada.cli import outputs, terminal
+from levada.cli import terminal
 from levada.cli.demo.run import Demo, Result, divide, run_demo
 from levada.data import Split, Track
 from levada.data.rendered import render_corpus
+from levada.io import audio
 from levada.io.formats import write_beats
 from levada.learning.names import FLUX, shipped
 from levada.synth.traditions import read_tradition
@@ -101,7 +102,7 @@ def _write(
             name = f"{track.id.replace('/', '-')}-{word}"
             write_beats(out / "beats" / f"{name}.beats", estimate, provenance=provenance(trackers[model]))
             if track in clicked:
-                outputs.write_clicks(out / "clicks" / f"{name}.wav", track.audio, estimate, force=False)
+                audio.write_clicks(out / "clicks" / f"{name}.wav", track.audio, estimate, force=False)
     if clicked:
         _plot(out / "before-and-after.png", clicked[0], trackers)
 
