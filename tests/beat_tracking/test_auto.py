@@ -84,7 +84,7 @@ class TestDecide:
             ({"base": 0.5, "patterns": 0.8, "patterns + base": 0.8}, "patterns + base"),
             ({"base": 0.5, "patterns": 0.6, "patterns + base": 0.6, "fine-tuned": 0.9}, "fine-tuned"),
             ({"base": 0.5, "patterns": 0.9, "fine-tuned": 0.6, "patterns + fine-tuned": 0.82}, "patterns + fine-tuned"),
-            ({"base": 0.5, "patterns": 0.95, "fine-tuned": 0.6, "patterns + fine-tuned": 0.82}, "patterns"),
+            ({"base": 0.5, "patterns": 0.95, "fine-tuned": 0.6, "patterns + fine-tuned": 0.62}, "patterns"),
             ({"base": 0.8, "patterns": 0.3, "fine-tuned": 0.84, "patterns + fine-tuned": 0.82}, "base"),
         ],
     )
@@ -174,6 +174,21 @@ class TestFusion:
         both = tracker_of(replace(fusion, weight=0.0, own_score=None), name="it").track(samples, rate)
         np.testing.assert_array_equal(both.positions, alone.positions)
         assert np.abs(both.times_s - alone.times_s).max() <= 0.036
+
+    def test_with_the_base_the_mean_of_both_counts(self, fusion, spans, tmp_path):
+        """A copy of the network as the base changes nothing, another one does."""
+        samples, rate = audio.read(spans[1].track.audio)
+        expected = tracker_of(replace(fusion, own_score=None), name="it").backend.observe(samples, rate).activations
+        other = base_weights("base")
+        for base, same in ((fusion.network, True), (other, False)):
+            both = replace(fusion, base=base, own_score=None)
+            both.save(tmp_path / f"{same}")
+            found = load_tracker(tmp_path / f"{same}").backend.observe(samples, rate).activations
+            if same:
+                np.testing.assert_allclose(found, expected, atol=1e-6)
+            else:
+                alone = tracker_of(other, name="it").activations(samples, rate)
+                np.testing.assert_allclose(found, (expected + alone) / 2, atol=1e-5)
 
     def test_its_labels_are_found_again(self, fusion, spans):
         found = tracker_of(fusion, name="it").track(spans[0].track.audio)

@@ -23,6 +23,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import FORMATS, read_beats, write_beats
+from levada.learning.card import read_card
 from levada.learning.training_log import read_log
 from levada.models.cards import cards
 from levada.synth.traditions import format_tradition, list_traditions, read_tradition
@@ -356,7 +357,8 @@ class TestBeats:
 class TestAdapt:
     @pytest.mark.usefixtures("one_process")
     def test_to_a_folder_scores_before_and_after(self, levada, rendered, tiny_model, tmp_path):
-        code, out, err = levada("adapt", rendered, "--minutes", 0.15, "-m", tiny_model, "-o", tmp_path / "mine")
+        options = ("--minutes", 0.15, "-m", tiny_model, "--strategy", "finetune+augment")
+        code, out, err = levada("adapt", rendered, *options, "-o", tmp_path / "mine")
         assert code == 0
         assert f"adapting {tiny_model} to 8 s of labels of 1 recording; finetune+augment" in err
         assert f"{tmp_path / 'mine'}: saved after" in err
@@ -371,7 +373,18 @@ class TestAdapt:
 
     @pytest.mark.usefixtures("one_process")
     def test_is_logged(self, levada, rendered, tiny_model, tmp_path):
-        options = ("--minutes", 0.15, "-m", tiny_model, "--log-to", "csv", "--steps", 2)
+        options = (
+            "--minutes",
+            0.15,
+            "-m",
+            tiny_model,
+            "--log-to",
+            "csv",
+            "--steps",
+            2,
+            "--strategy",
+            "finetune+augment",
+        )
         assert levada("adapt", rendered, "-o", tmp_path / "mine", *options)[0] == 0
         logs = tmp_path / "mine.logs"
         assert json.loads((logs / "config.json").read_text())["config"]["strategy"] == "finetune+augment"
@@ -449,13 +462,17 @@ class TestAdapt:
         arguments = ("--beats", labels, "-m", tiny_model, "-o", tmp_path / "mine", "--json")
         code, out, err = levada("adapt", rendered / "a.wav", *arguments)
         assert code == 0, err
+        assert "auto chose patterns + base" in err
         written = tmp_path / "mine" / "a.beats"
         assert json.loads(out)["beats"] == str(written)
         assert f"{written}: {len(read_beats(written))} beats of the whole recording, your labels among them" in err
         found = read_beats(written).times_s
         assert np.abs(found[None] - known.times_s[:, None]).min(axis=1).max() < 0.026
+        for option, kept in ((), True), (("--no-labels",), False):
+            _, _, err = levada("track", rendered / "a.wav", "-m", tmp_path / "mine", *option)
+            assert (f"{len(known)} labels" in err) == kept
         assert found[-1] > 10
-        stretches = load(tmp_path / "mine").card.trained_on[audio.content_hash(rendered / "a.wav")]
+        stretches = read_card(tmp_path / "mine").trained_on[audio.content_hash(rendered / "a.wav")]
         np.testing.assert_allclose(stretches, [(known.times_s[0], known.times_s[-1])])
 
     @pytest.mark.parametrize("strategy", ["finetune", "finetune+augment", "decoder"])

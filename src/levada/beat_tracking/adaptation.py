@@ -334,7 +334,7 @@ def auto(
 ) -> Weights | Patterns | Fusion:
     """Choose among the base, patterns, fine-tuning and their fusion by cross-validation on the labels."""
     fine_tune = partial(_fine_tuned, spans, base, settings, Path(folder), prior, progress)
-    return choose(spans, base=base, fine_tune=fine_tune)
+    return choose(spans, base=base, fine_tune=fine_tune, seed=settings.seed)
 
 
 STRATEGIES: dict[str, Callable[..., Any]] = {
@@ -390,7 +390,7 @@ def settings_of(
 def adapt(
     spans: Sequence[Span],
     *,
-    strategy: str = "finetune+augment",
+    strategy: str = "auto",
     base: Weights | None,
     out: str | Path | None = None,
     settings: AdaptSettings | None = None,

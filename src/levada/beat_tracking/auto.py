@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings, posteriors
-from levada.beat_tracking.fusion import Fusion
+from levada.beat_tracking.fusion import Fusion, predict_mean
 from levada.beat_tracking.network_tracker import NetworkTracker, predict, tracker_of_weights
-from levada.beat_tracking.patterns import Patterns, PatternTracker, train
+from levada.beat_tracking.patterns import BayesSettings, Patterns, PatternTracker, train
 from levada.beat_tracking.spectrogram import FrontEnd, log_spectrogram
 from levada.beat_tracking.tracker import LABELS
 from levada.data import Span
@@ -44,15 +44,15 @@ CONTEXT_S = 12.0
 """Audio on either side of a held-out span that is part of the input."""
 BETTER = 0.05
 """By how much a candidate must be better than the base."""
-TRUST_TRAINED = 0.1
-"""Fine-tuning with patterns is taken if it is the best but for this: it generalises better than half of the labels."""
+TRUST_TRAINED = 0.3
+"""Fine-tuning with patterns is taken if it is the best but for this: networks are scored after half of the labels."""
 MOST_FOLDS = 4
 """Folds of each half of the labels."""
-GOOD_ENOUGH = 0.97
-"""Held-out score at which no network is trained."""
+GOOD_ENOUGH = 0.95
+"""Held-out score of the base at which no network is trained."""
 CLEAR_ALPHA = 0.75
 """Least weight of a fine-tuned network for its fusion with patterns to be a candidate."""
-WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.5, 1.0, 0.25
+WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.25, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
 
 CONFIDENT, OFF_BEAT = 0.8, 0.8
@@ -132,6 +132,7 @@ def choose(
     *,
     base: Weights,
     fine_tune: Callable[[], tuple[Weights, Sequence[Any]]] | None,
+    seed: int = 0,
 ) -> Weights | Patterns | Fusion:
     """Choose among the candidates and return the best, learnt from all labels.
 
@@ -142,15 +143,17 @@ def choose(
     fine_tune : callable or None
         Returns fine-tuned weights of all labels, whose `training` has their weight (alpha) in the interpolation with
         the base, and the networks trained on each half of the labels; None if nothing may be trained.
+    seed : int
+        Of the patterns.
 
     Returns
     -------
     Weights, Patterns or Fusion
         With the scores of all candidates in the card.
     """
-    start = DecoderSettings.from_dict(base.decoder)
+    learn = partial(train, start=DecoderSettings.from_dict(base.decoder), settings=BayesSettings(seed=seed))
     try:
-        patterns = train(spans, start=start)
+        patterns = learn(spans)
     except InputError as error:
         return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
     base_tracker = tracker_of_weights(base, name="")
@@ -163,7 +166,7 @@ def choose(
         one = len({span.track.content_hash for span in spans}) == 1
         return replace(fused, own_score=_own_score(patterns, spans)) if one else fused
     folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
-    learnt = [train([span for span in spans if not _among(span, fold)], start=start) for _, fold in folds]
+    learnt = [learn([span for span in spans if not _among(span, fold)]) for _, fold in folds]
     scores: dict[str, float] = {}
 
     def score(name: str, trackers: Sequence[NetworkTracker | PatternTracker]) -> None:
@@ -179,15 +182,19 @@ def choose(
     score("patterns", [PatternTracker(one, "") for one in learnt])
     score("patterns + base", [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt])
     tuned: Weights | None = None
-    if fine_tune is not None and max(scores.values()) < GOOD_ENOUGH:
+    if fine_tune is not None and scores["base"] < GOOD_ENOUGH:
         tuned, networks = fine_tune()
         of_halves = [replace(base_tracker, predict=partial(predict, network.eval())) for network in networks]
         trained = [of_halves[1 - half] for half, _ in folds]
         score("fine-tuned", trained)
         if tuned.training["alpha"] >= CLEAR_ALPHA:
+            means = [
+                replace(base_tracker, predict=partial(predict_mean, (network.predict, base_tracker.predict)))
+                for network in trained
+            ]
             both = [
                 PatternTracker(one, "", network=network, weight=WEIGHT_TRAINED)
-                for one, network in zip(learnt, trained, strict=True)
+                for one, network in zip(learnt, means, strict=True)
             ]
             score("patterns + fine-tuned", both)
     choice = decide(scores)
@@ -204,7 +211,7 @@ def choose(
         return replace(
             tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice, spans)}
         )
-    return _fused(patterns, tuned, WEIGHT_TRAINED, spans, choice)
+    return replace(_fused(patterns, tuned, WEIGHT_TRAINED, spans, choice), base=base)
 
 
 def decide(scores: Mapping[str, float]) -> Choice:

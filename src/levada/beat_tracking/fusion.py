@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada.beat_tracking.network_tracker import tracker_of_weights
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.network_tracker import Predict, tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker
 from levada.beat_tracking.patterns import load as load_patterns
 from levada.errors import InputError, check_number
@@ -18,7 +22,9 @@ from levada.learning.model_folder import ModelFolder, write_model
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
-__all__ = ["NETWORK", "Fusion", "load", "tracker"]
+__all__ = ["NETWORK", "Fusion", "load", "predict_mean", "tracker"]
+
+Floats32 = npt.NDArray[np.float32]
 
 NETWORK = "fusion"
 PARTS = ("patterns", "network")
@@ -39,6 +45,9 @@ class Fusion:
         How it was chosen.
     own_score : float, optional
         See `PatternTracker`; for patterns of one recording.
+    base : Weights, optional
+        The network that `network` was fine-tuned from: the mean of the activations of both counts. Where only one of
+        them is confident, the patterns decide.
     """
 
     patterns: Patterns
@@ -47,6 +56,7 @@ class Fusion:
     card: Card
     training: Mapping[str, Any] = field(default_factory=dict)
     own_score: float | None = None
+    base: Weights | None = None
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0)
@@ -58,13 +68,16 @@ class Fusion:
         from levada.learning.weights import model_facts
 
         parts = {"patterns": self.patterns.facts(), "network": model_facts(self.network)}
+        parts |= {} if self.base is None else {"base": model_facts(self.base)}
         write_model(
             folder,
             network=NETWORK,
             settings={"weight": self.weight}
             | ({} if self.own_score is None else {"own_score": self.own_score})
             | {name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()},
-            tensors={f"{name}.{key}": tensor for name in PARTS for key, tensor in parts[name]["tensors"].items()},
+            tensors={
+                f"{name}.{key}": tensor for name, facts in parts.items() for key, tensor in facts["tensors"].items()
+            },
             card=self.card,
             decoder={},
             training=self.training,
@@ -93,10 +106,21 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         stored.card,
         stored.config["training"],
         settings.get("own_score"),
+        networks.load(stored.part("base")) if isinstance(settings.get("base"), dict) else None,
     )
+
+
+def predict_mean(predictions: Sequence[Predict], pieces: Iterable[Floats32]) -> Floats32:
+    """Compute the mean of the activations of networks that take the same spectrogram [shape=(frames, 2)]."""
+    pieces = list(pieces)
+    return np.mean([predict(pieces) for predict in predictions], axis=0, dtype=np.float32)
 
 
 def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
     """Return the tracker of patterns with a network."""
     network = tracker_of_weights(fusion.network, name=name, identity=identity)
+    if fusion.base is not None:
+        base = tracker_of_weights(fusion.base, name=name)
+        networks = (*network.networks, *base.networks)
+        network = replace(network, predict=partial(predict_mean, (network.predict, base.predict)), networks=networks)
     return PatternTracker(fusion.patterns, name, identity, network, fusion.weight, fusion.own_score)

@@ -324,7 +324,9 @@ class BeatTracker(LoadedModel):
         return BeatTracker(self.backend.restrict(tempo_bpm=tempo_bpm, metres=metres), self.model)
 
     def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
-        """Compute the probability of a beat and of a downbeat in each frame, before decoding.
+        """Compute the probability of a beat and of a downbeat in each frame: of a network before decoding.
+
+        Patterns, alone or with a network, have none before decoding: theirs are posterior probabilities.
 
         Parameters
         ----------
@@ -338,19 +340,19 @@ class BeatTracker(LoadedModel):
         Raises
         ------
         InputError
-            If the tracker has no activations: patterns, and most trackers of other projects.
+            If the tracker has no activations: most trackers of other projects.
         """
-        from levada.beat_tracking.network_tracker import NetworkTracker
-
-        if not isinstance(self.backend, NetworkTracker):
-            raise InputError(f"{self.name} has no activations: only networks have")
-        return self.backend.activations(audio, rate, progress=progress)
+        compute = getattr(self.backend, "activations", None)
+        if compute is None:
+            raise InputError(f"{self.name} has no activations: only networks and patterns have")
+        activations: Floats32 = compute(audio, rate, progress=progress)
+        return activations
 
     def adapt(
         self,
         labels: Sequence[Span],
         *,
-        strategy: str = "finetune+augment",
+        strategy: str = "auto",
         steps: int | None = None,
         learning_rate: float | None = None,
         layers: Sequence[str] = (),
@@ -371,7 +373,8 @@ class BeatTracker(LoadedModel):
         labels : sequence of Span
             As `Corpus.sample` returns them.
         strategy : str
-            "auto" (chooses among the base, patterns, fine-tuning and their fusion by cross-validation),
+            "auto" (chooses among the base, patterns, fine-tuning and their fusion by cross-validation; of one recording
+            nothing is trained),
             "finetune+augment", "finetune", "decoder" (the network stays, the decoder learns tempo and metre), "bayes"
             (rhythmic patterns and no network) or "scratch" (a new network).
         steps, learning_rate : optional

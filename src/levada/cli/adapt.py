@@ -52,9 +52,12 @@ def adapt(
     labels: Labels = None,
     convention: Convention = "",
     strategy: Annotated[
-        Strategy,
-        typer.Option(help="auto, decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both."),
-    ] = Strategy.finetune_augment,
+        Strategy | None,
+        typer.Option(
+            help="auto, decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both. "
+            "Default: auto for beats, finetune+augment for stems."
+        ),
+    ] = None,
     prior: Annotated[
         str | None, typer.Option(help="Beats: a tradition (name or file) whose description is used beside the labels.")
     ] = None,
@@ -84,9 +87,9 @@ def adapt(
     """Adapt a tracker to minutes of beats, or a separator to minutes of stems, and score it before and after."""
     outputs.check_outputs(out, force=force, folders=True)
     if plot is not None:
-        _check_plot(plot, strategy.value, force=force)
-    kind = LABELS.get(strategy.value, labels)
-    if labels is not None and kind != labels:
+        _check_plot(plot, "" if strategy is None else strategy.value, force=force)
+    kind = labels if strategy is None else LABELS.get(strategy.value, labels)
+    if strategy is not None and labels is not None and kind != labels:
         raise InputError(f"strategy {strategy.value} is for {kind}, not for {labels.value}")
     import numpy as np
 
@@ -105,6 +108,8 @@ def adapt(
         opened = corpora.load(corpus, labels=kind, convention=convention)
         stems = opened.labels == "stems"
         spans, test = corpora.divide(opened if stems else corpora.without_errors(opened), minutes, rng)
+    if strategy is None:
+        strategy = Strategy.finetune_augment if stems else Strategy.auto
     if stems and prior is not None:
         raise InputError("--prior is for labels of beats, and this corpus has stems", path=corpus)
     tracks = {span.track.id for span in spans}

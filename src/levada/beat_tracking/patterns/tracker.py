@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +94,11 @@ class PatternTracker:
         """SHA-256 of each recording it was trained on -> the stretches used, in seconds."""
         learnt = self.patterns.card.trained_on
         return learnt if self.network is None else joined_stretches(learnt, self.network.trained_spans)
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """The networks that run."""
+        return () if self.network is None else self.network.networks
 
     @property
     def fps(self) -> float:

@@ -112,7 +112,7 @@ def _plot(path: Path, track: Track, trackers: Mapping[str, Any]) -> None:
     panels = []
     for model, word in WORDS.items():
         activations = trackers[model].activations(track.audio)
-        panels.append(Panel(f"{word} adapting: {track.id}", activations, trackers[model].backend.decode(activations)))
+        panels.append(Panel(f"{word} adapting: {track.id}", activations, trackers[model].track(track.audio)))
     reference = track.beats()
     middle = float(reference.times_s[len(reference) // 2])
     plot_activations(path, panels, reference=reference, start_s=max(0, middle - 6), end_s=middle + 6)
