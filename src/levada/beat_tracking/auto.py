@@ -200,11 +200,8 @@ def choose(
     choice = decide(scores)
     if choice.name == "base":
         return _kept(base, spans, choice)
-    if choice.name == "patterns":
-        _log.info("%s", choice.line())
-        return replace(patterns, card=_with_scores(patterns.card, choice))
-    if choice.name == "patterns + base":
-        return _fused(patterns, base, WEIGHT_BASE, spans, choice)
+    if choice.name in ("patterns", "patterns + base"):  # without weight the base moves beats to its peaks, and no more
+        return _fused(patterns, base, WEIGHT_BASE if choice.name == "patterns + base" else 0.0, spans, choice)
     assert tuned is not None
     if choice.name == "fine-tuned":
         _log.info("%s", choice.line())
