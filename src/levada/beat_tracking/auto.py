@@ -50,9 +50,9 @@ MOST_FOLDS = 4
 """Folds of each half of the labels."""
 GOOD_ENOUGH = 0.95
 """Held-out score of the base at which no network is trained."""
-CLEAR_ALPHA = 0.75
+CLEAR_ALPHA = 0.5
 """Least weight of a fine-tuned network for its fusion with patterns to be a candidate."""
-WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.25, 0.25
+WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
 
 CONFIDENT, OFF_BEAT = 0.8, 0.8
