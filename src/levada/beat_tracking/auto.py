@@ -54,6 +54,8 @@ CLEAR_ALPHA = 0.5
 """Least weight of a fine-tuned network for its fusion with patterns to be a candidate."""
 WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
+KNOWN, WEIGHT_KNOWN = 0.8, 1.0
+"""Held-out score of the base from which it knows the music, and the weight of a fine-tuned network then."""
 
 CONFIDENT, OFF_BEAT = 0.8, 0.8
 """Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
@@ -182,6 +184,7 @@ def choose(
     score("patterns", [PatternTracker(one, "") for one in learnt])
     score("patterns + base", [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt])
     tuned: Weights | None = None
+    weight = WEIGHT_KNOWN if scores["base"] >= KNOWN else WEIGHT_TRAINED
     if fine_tune is not None and scores["base"] < GOOD_ENOUGH:
         tuned, networks = fine_tune()
         of_halves = [replace(base_tracker, predict=partial(predict, network.eval())) for network in networks]
@@ -193,7 +196,7 @@ def choose(
                 for network in trained
             ]
             both = [
-                PatternTracker(one, "", network=network, weight=WEIGHT_TRAINED)
+                PatternTracker(one, "", network=network, weight=weight)
                 for one, network in zip(learnt, means, strict=True)
             ]
             score("patterns + fine-tuned", both)
@@ -208,7 +211,7 @@ def choose(
         return replace(
             tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice, spans)}
         )
-    return replace(_fused(patterns, tuned, WEIGHT_TRAINED, spans, choice), base=base)
+    return replace(_fused(patterns, tuned, weight, spans, choice), base=base)
 
 
 def decide(scores: Mapping[str, float]) -> Choice:
