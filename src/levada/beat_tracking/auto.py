@@ -57,7 +57,7 @@ WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 KNOWN, WEIGHT_KNOWN = 0.8, 1.0
 """Held-out score of the base from which it knows the music, and the weight of a fine-tuned network then."""
 
-CONFIDENT, OFF_BEAT = 0.8, 0.8
+CONFIDENT, OFF_BEAT = 0.7, 0.8
 """Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
 LEAST_CHECKED, MOST_CHECKED_S = 4, 180.0
 """Labels of a span that is compared, and seconds in all."""
