@@ -177,7 +177,7 @@ class PatternTracker:
             return both
         tempi = [f"{one.tempo_bpm:.0f}" for one in (alone, both) if len(one.beats) > 1]
         differ = f", {' bpm instead of '.join(tempi)} bpm" if len({*tempi}) == 2 else ""
-        _log.warning("patterns learnt from another recording do not fit: the beats of the network alone%s", differ)
+        _log.warning("the patterns of the labels do not fit: the beats are those of the network alone%s", differ)
         return alone
 
     def _fits(self, observations: Observations, beats: Beats, alone: Beats) -> bool:
