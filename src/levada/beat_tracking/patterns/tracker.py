@@ -291,18 +291,20 @@ class Observations(NamedTuple):
 
 
 def _in_common(beats: Beats, others: Beats) -> float:
-    """Return the share of beats that are in both: their F-measure."""
+    """Return the share of beats that are in both: their F-measure, 1 where there are none."""
     near = [
         (np.abs(one.times_s[:, None] - other.times_s).min(axis=1, initial=np.inf) <= SAME_BEAT_S).sum()
         for one, other in ((beats, others), (others, beats))
     ]
-    return float(sum(near) / max(1, len(beats) + len(others)))
+    total = len(beats) + len(others)
+    return float(sum(near) / total) if total else 1.0
 
 
 def _are_same(beats: Beats, others: Beats) -> bool:
     """Whether nearly all beats and downbeats are in both."""
-    downbeats = [Beats(one.downbeats_s) for one in (beats, others)]
-    return _in_common(beats, others) >= SAME_BEATS and _in_common(*downbeats) >= SAME_BEATS
+    ones, other_ones = Beats(beats.downbeats_s), Beats(others.downbeats_s)
+    counted = bool((beats.positions > 0).any())
+    return _in_common(beats, others) >= SAME_BEATS and (not counted or _in_common(ones, other_ones) >= SAME_BEATS)
 
 
 @dataclass(frozen=True)
