@@ -5,12 +5,13 @@ bars. What is calibrated instead is the mean difference of the log likelihood of
 over all readings and the possibility that none of them is right. The same map, applied to the differences near a beat,
 and the posterior of the beat are combined by logistic regressions into its two confidences.
 
-`benchmarks/confidence.py` fits the numbers below and prints reliability tables.
+`benchmarks/confidence.py` fits `CALIBRATION` and prints reliability tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,15 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder import DecodedBeats
 from levada.beat_tracking.readings import ScoredReading
 
-__all__ = ["confidence_features", "confidences", "probabilities_of_readings", "reading_features"]
+__all__ = [
+    "CALIBRATION",
+    "Calibration",
+    "ReadingFeatures",
+    "confidence_features",
+    "confidences",
+    "probabilities_of_readings",
+    "reading_features",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,69 +35,137 @@ NEAR_BEATS = 12
 """Beats on either side of one that count as near it."""
 FEW_BEATS = 4.0
 """Differences are shrunk as if so many beats more had none: short recordings say less."""
-STEEPNESS = {"later": 0.55, "metre": 1.93, "offbeat": 0.14, "twice": 0.14, "half": 0.14, "compound": 0.14}
-"""Slope of the log odds of each kind of reading, for each unit of the mean difference of the log likelihood."""
-BIAS = {"later": -1.89, "metre": -0.27, "offbeat": -2.95, "twice": -1.3, "half": -4.16, "compound": -2.1}
-NONE_OF_THEM = (3.58, -10.31)
-"""Log odds that no reading is right: a constant, and the slope with the mean activation at the beats."""
-TIME = (-0.49, 0.23, 0.17, 0.51)
-"""Log odds that the time of a beat is right: a constant, and the slopes of the features."""
-POSITION = (-0.81, 0.91, 0.0)
-"""The same for its position, given that its time is right."""
 RIGHT_BEATS = {"offbeat": 0.0, "half": 0.5, "compound": 0.4}
 """Fraction of the decoded beats that is right in time where a reading with other beats is the right one."""
 ACTIVATION_OF_PATTERNS = 0.6  # patterns have no activation of beats; as high as that of a good network
 
 
-def reading_features(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> tuple[Floats, Floats]:
-    """Return the mean differences of all readings, in the recording and near each beat.
+@dataclass(frozen=True)
+class Calibration:
+    """Parameters of the map from scores to probabilities.
 
-    Returns
-    -------
-    whole : float64 [shape=(R,)]
-    near : float64 [shape=(R, n)]
+    Parameters
+    ----------
+    steepness : mapping of str to float
+        Slope of the log odds of each kind of reading with the mean difference of the log likelihood for each beat.
+    bias : mapping of str to float
+        Constant of these log odds.
+    none : tuple of float
+        Log odds that no reading is right: a constant, and the slope with the mean activation at the beats.
+    time : tuple of float
+        Log odds that the time of a beat is right: a constant, and the slopes with the log odds of the decoder's
+        posterior, and with those that the readings of the recording and of the beats near it give the beat.
+    position : tuple of float
+        Log odds that its position is right if its time is: a constant, and the slopes with the last two.
     """
-    n = len(decoded.beats)
+
+    steepness: Mapping[str, float] = field(default_factory=dict)
+    bias: Mapping[str, float] = field(default_factory=dict)
+    none: tuple[float, float] = (0.0, 0.0)
+    time: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 0.0)
+    position: tuple[float, float, float] = (0.0, 1.0, 0.0)
+
+
+CALIBRATION = Calibration(
+    steepness={"later": 0.55, "metre": 1.93, "offbeat": 0.14, "twice": 0.14, "half": 0.14, "compound": 0.14},
+    bias={"later": -1.89, "metre": -0.27, "offbeat": -2.95, "twice": -1.3, "half": -4.16, "compound": -2.1},
+    none=(3.58, -10.31),
+    time=(-0.49, 0.23, 0.17, 0.51),
+    position=(-0.81, 0.91, 0.0),
+)
+"""Fitted to the base on rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-28."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadingFeatures:
+    """What the probabilities of the readings depend on.
+
+    Parameters
+    ----------
+    kinds : tuple of str [length=R]
+        Kinds of the readings, the decoded one first.
+    whole : float64 [shape=(R,)]
+        Mean difference of the log likelihood to the decoded reading, for each beat of the recording.
+    near : float64 [shape=(R, n)]
+        The same for the beats near each one.
+    activation : float64 [shape=(n,)]
+        At each beat.
+    """
+
+    kinds: tuple[str, ...]
+    whole: Floats
+    near: Floats
+    activation: Floats
+
+    def probabilities(self, calibration: Calibration = CALIBRATION) -> Floats:
+        """Compute the probabilities of the readings of the recording [shape=(R,)]."""
+        mean = self.activation.mean() if len(self.activation) else 0.0
+        return self._softmax(self.whole[:, None], np.array([mean]), calibration)[:, 0]
+
+    def probabilities_near(self, calibration: Calibration = CALIBRATION) -> Floats:
+        """Compute the probabilities of the readings near each beat [shape=(R, n)]."""
+        n = len(self.activation)
+        return self._softmax(self.near, _sum_near(self.activation) / _sum_near(np.ones(n)), calibration)
+
+    def _softmax(self, differences: Floats, activation: Floats, calibration: Calibration) -> Floats:
+        """Turn differences [shape=(R, n)] into probabilities; they sum to 1 less that none is right."""
+        slope = np.array([calibration.steepness.get(kind, 0.0) for kind in self.kinds])[:, None]
+        bias = np.array([calibration.bias.get(kind, 0.0) for kind in self.kinds])[:, None]
+        odds = np.exp(np.minimum(bias + slope * differences, 20.0))
+        none = np.exp(calibration.none[0] + calibration.none[1] * activation)
+        result: Floats = odds / (odds.sum(axis=0) + none)
+        return result
+
+
+def reading_features(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> ReadingFeatures:
+    """Compute what the probabilities of readings depend on."""
+    n, model = len(decoded.beats), decoded.model
     scores = np.stack([reading.scores for reading in scored]).reshape(len(scored), n)
-    return scores.sum(axis=1) / (n + FEW_BEATS), _sum_near(scores) / (_sum_near(np.ones((1, n))) + FEW_BEATS)
+    if model.likelihood is not None:
+        activation = np.full(n, ACTIVATION_OF_PATTERNS)
+    else:
+        frames = np.round(decoded.beats.times_s * model.fps).astype(np.int64).clip(0, max(model.frames - 1, 0))
+        activation = model.activation[frames]
+    return ReadingFeatures(
+        tuple(reading.kind for reading in scored),
+        scores.sum(axis=1) / (n + FEW_BEATS),
+        _sum_near(scores) / (_sum_near(np.ones(n)) + FEW_BEATS),
+        activation,
+    )
 
 
-def probabilities_of_readings(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> Floats:
+def probabilities_of_readings(
+    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
+) -> Floats:
     """Compute the probability of each reading [shape=(R,)]; they sum to 1 less that none of them is right."""
-    whole, _ = reading_features(decoded, scored)
-    strength = float(_strength(decoded).mean()) if len(decoded.beats) else 0.0
-    return _softmax([reading.kind for reading in scored], whole, strength)
+    return reading_features(decoded, scored).probabilities(calibration)
 
 
-def confidences(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> tuple[Floats, Floats]:
+def confidences(
+    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
+) -> tuple[Floats, Floats]:
     """Compute the probabilities that the time of each beat is right, and that its position is right too.
 
     Returns
     -------
     time, position : float64 [shape=(n,)]
-        1 at hints.
+        Times of hints are certain.
     """
     if not len(decoded.beats):
         return np.zeros(0), np.zeros(0)
-    of_time, of_position = confidence_features(decoded, scored)
-    time = np.where(decoded.hinted, 1.0, _logistic(of_time @ np.array(TIME)))
-    position = _logistic(of_position @ np.array(POSITION))
-    return time, time * position
+    of_time, of_position = confidence_features(decoded, scored, calibration=calibration)
+    time = np.where(decoded.hinted, 1.0, _logistic(of_time @ np.array(calibration.time)))
+    return time, time * _logistic(of_position @ np.array(calibration.position))
 
 
-def confidence_features(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> tuple[Floats, Floats]:
-    """Compute what the log odds of time and of position are linear in [shape=(n, 4)] and [shape=(n, 3)].
-
-    Of the time: 1, the log odds of the decoder's posterior, and those that the readings give the beat, over the
-    recording and near it. Of the position: 1, and the log odds that the readings give it.
-    """
-    kinds, n = [reading.kind for reading in scored], len(decoded.beats)
-    whole, near = reading_features(decoded, scored)
-    strength = _strength(decoded)
-    everywhere = _softmax(kinds, whole, float(strength.mean()))[:, None]
-    around = _softmax(kinds, near, _mean_near(strength))
-    in_time = np.array([RIGHT_BEATS.get(kind, 1.0) for kind in kinds])
-    same_beats = [reading.has_decoded_beats for reading in scored]
+def confidence_features(
+    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
+) -> tuple[Floats, Floats]:
+    """Compute what the log odds of time and of position are linear in [shape=(n, 4)] and [shape=(n, 3)]."""
+    features, n = reading_features(decoded, scored), len(decoded.beats)
+    everywhere, around = features.probabilities(calibration)[:, None], features.probabilities_near(calibration)
+    in_time = np.array([RIGHT_BEATS.get(reading.kind, 1.0) for reading in scored])
+    same_beats = np.array([reading.has_decoded_beats for reading in scored])
     in_bar = np.stack([
         (reading.beats.positions == decoded.beats.positions).astype(np.float64) if same else np.zeros(n)
         for reading, same in zip(scored, same_beats, strict=True)
@@ -101,26 +178,6 @@ def confidence_features(decoded: DecodedBeats, scored: Sequence[ScoredReading]) 
     return np.stack(time, axis=1), np.stack([ones, *map(_log_odds, counted)], axis=1)
 
 
-def _softmax(kinds: Sequence[str], differences: Floats, strength: Floats | float) -> Floats:
-    """Turn mean differences [shape=(R, ...)] into probabilities; they sum to 1 less that none is right."""
-    shape = (-1, *(1,) * (differences.ndim - 1))
-    slope = np.array([STEEPNESS.get(kind, 0.0) for kind in kinds]).reshape(shape)
-    bias = np.array([BIAS.get(kind, 0.0) for kind in kinds]).reshape(shape)
-    odds = np.exp(np.minimum(bias + slope * differences, 20.0))
-    none = np.exp(NONE_OF_THEM[0] + NONE_OF_THEM[1] * np.asarray(strength))
-    result: Floats = odds / (odds.sum(axis=0) + none)
-    return result
-
-
-def _strength(decoded: DecodedBeats) -> Floats:
-    """Return the activation at each beat [shape=(n,)]."""
-    model = decoded.model
-    if model.likelihood is not None:
-        return np.full(len(decoded.beats), ACTIVATION_OF_PATTERNS)
-    frames = np.round(decoded.beats.times_s * model.fps).astype(np.int64).clip(0, model.frames - 1)
-    return np.asarray(model.activation[frames])
-
-
 def _sum_near(values: Floats) -> Floats:
     """Sum values [shape=(..., n)] over the beats near each one."""
     n = values.shape[-1]
@@ -128,10 +185,6 @@ def _sum_near(values: Floats) -> Floats:
     index = np.arange(n)
     result: Floats = running[..., (index + NEAR_BEATS + 1).clip(max=n)] - running[..., (index - NEAR_BEATS).clip(0)]
     return result
-
-
-def _mean_near(values: Floats) -> Floats:
-    return _sum_near(values) / _sum_near(np.ones(len(values)))
 
 
 def _log_odds(probability: Floats) -> Floats:
