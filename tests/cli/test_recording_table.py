@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from levada.cli.recording_table import MOST_ROWS, print_recordings, recordings_by_certainty
+from levada.io import audio
 
 KNOWN = {
     "status": "written", "file": "x.beats", "tempo_bpm": 120.0, "metre": "4", "tempo_changes": 0, "beats": 40,
@@ -41,6 +43,20 @@ def test_long_tables_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(".wav" in line for line in lines) == MOST_ROWS
     assert "7 more" in lines[MOST_ROWS + 1]
     assert lines[0].endswith("F of latin")
+
+
+def test_stretches_without_beats_are_named(levada, rendered, tmp_path) -> None:
+    samples, rate = audio.read(rendered / "a.wav")
+    silence = np.zeros((len(samples), 5 * rate), np.float32)
+    audio.write(tmp_path / "a.wav", np.concatenate([silence, samples, silence], axis=1), rate=rate)
+    code, _, err = levada("track", tmp_path / "a.wav", "-m", "flux", "-o", tmp_path / "a.beats")
+    assert code == 0
+    stretches = re.findall(r"from (\d+):(\d\d) to (\d+):(\d\d)", err)
+    begin, end = ([60 * int(a) + int(b), 60 * int(c) + int(d)] for a, b, c, d in stretches)
+    duration_s = samples.shape[1] / rate + 10
+    assert begin[0] == 0
+    assert begin[1] == pytest.approx(5, abs=1)
+    assert end == pytest.approx([duration_s - 5, duration_s], abs=2)
 
 
 def test_of_a_folder(levada, rendered, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["track"]
 
+MOST_STRETCHES = 5
 BESIDE = {"base": "latin", "latin": "base"}
 """The model that a folder is compared with by default."""
 
@@ -150,6 +152,19 @@ def track(
         terminal.info(
             f"{out}: {len(beats)} beats, {beats.tempo_bpm:.1f} bpm, {counted} beats a bar{_certainty(analysis)}"
         )
+    if len(beats) and analysis.no_pulse and not as_json:
+        terminal.info(f"{recording}: no beats {_stretches(analysis.no_pulse)}")
+
+
+def _stretches(stretches: Sequence[tuple[float, float]]) -> str:
+    """Return the first of some stretches of time, for a message."""
+    texts = [f"from {_clock(start_s)} to {_clock(end_s)}" for start_s, end_s in stretches[:MOST_STRETCHES]]
+    more = len(stretches) - len(texts)
+    return ", ".join(texts) + (f" and in {more} more stretches" if more else "")
+
+
+def _clock(time_s: float) -> str:
+    return f"{round(time_s) // 60}:{round(time_s) % 60:02d}"
 
 
 def _certainty(analysis: Analysis) -> str:
