@@ -24,6 +24,7 @@ from levada.beat_tracking.decoder import pick_peaks
 from levada.beat_tracking.metrics import beat_scores, error_type
 from levada.beat_tracking.network_tracker import NetworkTracker
 from levada.beat_tracking.networks import load
+from levada.beat_tracking.patterns import PatternTracker
 from levada.beat_tracking.plots import Panel, plot_activations
 from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_of
 from levada.beat_tracking.spectrogram import GRID, FrontEnd, file_log_spectrogram
@@ -122,6 +123,13 @@ def activations(model: str, song: Song) -> np.ndarray:
 def predicted_by(made: NetworkTracker, song: Song) -> np.ndarray:
     """Activations of a network."""
     return made.predict([spectrogram(song, made.front_end)])
+
+
+def beats_of(made: NetworkTracker | PatternTracker, song: Song) -> Beats:
+    """Beats of an adapted model."""
+    if isinstance(made, PatternTracker):
+        return made.decode(made.observations(lambda front_end: [spectrogram(song, front_end)]))
+    return made.decode(predicted_by(made, song))
 
 
 @cache
@@ -277,7 +285,7 @@ def _adaptation(
                     made, took_s = adapted(strategy, spans, load(find_folder(model)), seed)
                     table.seconds.setdefault(row, []).append(took_s)
                     for song in scored:
-                        table.add(row, song, made.decode(predicted_by(made, song)), since_s=since_s, seed=seed)
+                        table.add(row, song, beats_of(made, song), since_s=since_s, seed=seed)
     how = (
         f"labels of {LABELLED} songs, the other {len(known) - LABELLED} scored"
         if several
@@ -286,7 +294,9 @@ def _adaptation(
     yield f"### {GROUPS[group]}: {how}, {wanted.seeds} seed{'s' * (wanted.seeds > 1)}\n\n{table.markdown()}"
 
 
-def adapted(strategy: str, spans: Sequence[Span], base: Weights, seed: int) -> tuple[NetworkTracker, float]:
+def adapted(
+    strategy: str, spans: Sequence[Span], base: Weights, seed: int
+) -> tuple[NetworkTracker | PatternTracker, float]:
     """A tracker adapted with a strategy's own settings, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
