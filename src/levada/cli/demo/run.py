@@ -116,8 +116,10 @@ def run_demo(
     terminal.info(f"adapting to {used:.2f} minutes of {recordings}{': ' * stems}{', '.join(instruments)}")
     adapting = time.monotonic()
     with terminal.progress("adapting") as progress:
-        base.adapt(spans, seed=seed, out=out / "adapted", progress=progress)
+        tuned = base.adapt(spans, seed=seed, out=out / "adapted", progress=progress)
     adapt_s = time.monotonic() - adapting
+    if "chosen" in tuned.model.card.scores:  # what auto chose, and why
+        terminal.info(str(tuned.model.card.scores["chosen"]))
     with terminal.progress(f"adapting, {demo.strategy}") as progress:
         base.adapt(spans, strategy=demo.strategy, out=out / demo.folder, progress=progress)
     other, adapted = (type(base).from_pretrained(out / name) for name in (demo.folder, "adapted"))
