@@ -11,7 +11,7 @@ import torch
 
 from levada.beat_tracking import auto
 from levada.beat_tracking.adaptation import adapt
-from levada.beat_tracking.auto import Choice, choose, decide, soft_f
+from levada.beat_tracking.auto import BOTH, BOTH_BEATS, Choice, choose, decide, soft_f
 from levada.beat_tracking.decoder.state_space import NetworkLikelihood
 from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.fusion import load as load_fusion
@@ -89,6 +89,8 @@ class TestDecide:
             ({"base": 0.5, "patterns": 0.6, "patterns + base": 0.6, "fine-tuned": 0.9}, "fine-tuned"),
             ({"base": 0.5, "patterns": 0.9, "fine-tuned": 0.6, "patterns + fine-tuned": 0.82}, "patterns + fine-tuned"),
             ({"base": 0.5, "patterns": 0.95, "fine-tuned": 0.6, "patterns + fine-tuned": 0.62}, "patterns"),
+            ({"base": 0.5, BOTH: 0.7, BOTH_BEATS: 0.7}, BOTH),
+            ({"base": 0.5, BOTH: 0.7, BOTH_BEATS: 0.71, "patterns": 0.9}, BOTH_BEATS),
             ({"base": 0.8, "patterns": 0.3, "fine-tuned": 0.84, "patterns + fine-tuned": 0.82}, "base"),
         ],
     )
@@ -198,6 +200,19 @@ class TestFusion:
             else:
                 alone = tracker_of(other, name="it").activations(samples, rate)
                 np.testing.assert_allclose(found, (expected + alone) / 2, atol=1e-5)
+
+    def test_downbeats_of_the_network_may_not_count(self, fusion, spans, tmp_path):
+        """Then its activations of downbeats change nothing."""
+        for counts in (False, True):
+            replace(fusion, own_score=None, weight=1.0, network_downbeats=counts).save(tmp_path / f"{counts}")
+            backend = load_tracker(tmp_path / f"{counts}").backend
+            observations = backend.observe(spans[1].track.audio)
+            swapped = observations.activations.copy()
+            swapped[:, 1] = np.random.default_rng(0).uniform(0, 1, len(swapped)) * swapped[:, 0]
+            one, other = (
+                backend.posteriors(observations._replace(activations=a)) for a in (observations.activations, swapped)
+            )
+            assert np.allclose(one, other) != counts
 
     def test_its_labels_are_found_again(self, fusion, spans):
         found = tracker_of(fusion, name="it").track(spans[0].track.audio)

@@ -57,6 +57,7 @@ WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 KNOWN, WEIGHT_KNOWN = 0.8, 1.0
 """Held-out score of the base from which it knows the music, and the weight of a fine-tuned network then."""
 
+BOTH, BOTH_BEATS = "patterns + fine-tuned", "patterns + fine-tuned for beats alone"
 CONFIDENT, OFF_BEAT = 0.7, 0.8
 """Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
 LEAST_CHECKED, MOST_CHECKED_S = 4, 180.0
@@ -74,7 +75,8 @@ class Choice:
     Parameters
     ----------
     name : str
-        "base", "patterns", "patterns + base", "fine-tuned" or "patterns + fine-tuned".
+        "base", "patterns", "patterns + base", "fine-tuned", "patterns + fine-tuned" or "patterns + fine-tuned for beats
+        alone", where the patterns choose the downbeat.
     scores : mapping of str to float
         Score of each candidate on held-out labels, from 0 to 1; empty where nothing could be held out.
     why : str
@@ -199,7 +201,8 @@ def choose(
                 PatternTracker(one, "", network=network, weight=weight)
                 for one, network in zip(learnt, means, strict=True)
             ]
-            score("patterns + fine-tuned", both)
+            score(BOTH, both)
+            score(BOTH_BEATS, [replace(tracker, network_downbeats=False) for tracker in both])
     choice = decide(scores)
     if choice.name == "base":
         return _kept(base, spans, choice)
@@ -211,7 +214,8 @@ def choose(
         return replace(
             tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice, spans)}
         )
-    return replace(_fused(patterns, tuned, weight, spans, choice), base=base)
+    fused = _fused(patterns, tuned, weight, spans, choice)
+    return replace(fused, base=base, network_downbeats=choice.name == BOTH)
 
 
 def decide(scores: Mapping[str, float]) -> Choice:
@@ -219,10 +223,10 @@ def decide(scores: Mapping[str, float]) -> Choice:
     top = max(scores, key=lambda name: scores[name])
     if scores[top] <= scores["base"] + BETTER:
         return Choice("base", scores, f"nothing is better than the base by more than {BETTER:g}")
-    both = "patterns + fine-tuned"
+    both = max((name for name in (BOTH, BOTH_BEATS) if name in scores), key=lambda name: scores[name], default=BOTH)
     if both in scores and scores[both] >= scores[top] - TRUST_TRAINED:
         return Choice(both, scores, "the best, or as good, and trained on all labels")
-    order = ("patterns + base", "patterns", "fine-tuned", both)
+    order = ("patterns + base", "patterns", "fine-tuned", BOTH, BOTH_BEATS)
     best = next(name for name in order if scores.get(name, -1.0) >= scores[top])
     return Choice(best, scores, "the best on held-out labels")
 

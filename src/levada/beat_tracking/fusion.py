@@ -48,6 +48,8 @@ class Fusion:
     base : Weights, optional
         The network that `network` was fine-tuned from: the mean of the activations of both counts. Where only one of
         them is confident, the patterns decide.
+    network_downbeats : bool
+        See `PatternTracker`.
     """
 
     patterns: Patterns
@@ -57,6 +59,7 @@ class Fusion:
     training: Mapping[str, Any] = field(default_factory=dict)
     own_score: float | None = None
     base: Weights | None = None
+    network_downbeats: bool = True
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0)
@@ -73,6 +76,7 @@ class Fusion:
             folder,
             network=NETWORK,
             settings={"weight": self.weight}
+            | ({} if self.network_downbeats else {"network_downbeats": False})
             | ({} if self.own_score is None else {"own_score": self.own_score})
             | {name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()},
             tensors={
@@ -107,6 +111,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         stored.config["training"],
         settings.get("own_score"),
         networks.load(stored.part("base")) if isinstance(settings.get("base"), dict) else None,
+        settings.get("network_downbeats") is not False,
     )
 
 
@@ -124,4 +129,6 @@ def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
         base = tracker_of_weights(fusion.base, name=name)
         networks = (*network.networks, *base.networks)
         network = replace(network, predict=partial(predict_mean, (network.predict, base.predict)), networks=networks)
-    return PatternTracker(fusion.patterns, name, identity, network, fusion.weight, fusion.own_score)
+    return PatternTracker(
+        fusion.patterns, name, identity, network, fusion.weight, fusion.own_score, fusion.network_downbeats
+    )

@@ -77,6 +77,8 @@ class PatternTracker:
         A network whose activations count too.
     weight : float
         Weight of the log likelihood of its activations.
+    network_downbeats : bool
+        Whether its activations of downbeats count too; if not, the patterns alone choose the position in the bar.
     own_score : float, optional
         Score of the patterns (`score`) on the only recording that they were learnt from. Other recordings keep the
         beats of the network alone where the patterns do not fit them.
@@ -88,6 +90,7 @@ class PatternTracker:
     network: NetworkTracker | None = None
     weight: float = 0.0
     own_score: float | None = None
+    network_downbeats: bool = True
 
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
@@ -253,7 +256,7 @@ class PatternTracker:
                 no_pulse = self.weight * no_pulse_scores(activations, fps=fps, settings=settings)
                 network = NetworkLikelihood(
                     activations,
-                    bars=patterns.bars if patterns.counted else (),
+                    bars=patterns.bars if patterns.counted and self.network_downbeats else (),
                     lengths=lengths,
                     fps=fps,
                     beat_width=settings.beat_width,
