@@ -202,7 +202,8 @@ def choose(
                 for one, network in zip(learnt, means, strict=True)
             ]
             score(BOTH, both)
-            score(BOTH_BEATS, [replace(tracker, network_downbeats=False) for tracker in both])
+            if scores["base"] < KNOWN:  # else the network knows the downbeats better than patterns of a few bars
+                score(BOTH_BEATS, [replace(tracker, network_downbeats=False) for tracker in both])
     choice = decide(scores)
     if choice.name == "base":
         return _kept(base, spans, choice)
