@@ -121,7 +121,7 @@ def track(
             recording, hints=fixed, start_s=start_s, end_s=end_s, use_labels=use_labels, progress=progress
         )
     if use_labels and (kept := tracker.labels_of(recording)) is not None:
-        terminal.info(f"{recording}: {len(kept)} labels that {tracker.name} learnt from are kept; --no-labels does not")
+        terminal.info(f"{recording}: {len(kept)} labels that {tracker.name} learnt from are hints; --no-labels: not")
     beats = analysis.beats
     if out is not None:
         write_beats(out, beats, duration_s=length_s, provenance=provenance(tracker), force=force)
