@@ -19,6 +19,7 @@ from levada.beat_tracking.agreement import compare_beats
 from levada.beat_tracking.confidence import confidences, probabilities_of_readings
 from levada.beat_tracking.decoder import DecodedBeats
 from levada.beat_tracking.readings import HALF, HALF_BAR, TWICE, score_readings
+from levada.beat_tracking.tempo import Piece, find_pieces
 from levada.io.beats import Beats
 
 __all__ = ["Analysis", "Reading", "TempoChange", "analyse_beats", "stretches_without_beats"]
@@ -122,6 +123,11 @@ class Analysis:
         return _tempo_changes(self.beats)
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces of the recording: a rehearsal has several, with pauses between them."""
+        return find_pieces(self.beats)
+
+    @property
     def metre(self) -> int:
         """Beats a bar of most bars; 0 where no bar is complete."""
         return next(iter(self.beats.metres), 0)
@@ -168,6 +174,7 @@ class Analysis:
             "alternative_probability": _rounded(other.probability) if other else None,
             "octave_probability": _rounded(self.probability_of(TWICE, HALF)),
             "half_bar_probability": _rounded(self.probability_of(HALF_BAR)),
+            "pieces": [piece.to_json() for piece in self.pieces],
             "compared_with": compared,
             "agreement": _rounded(agreement),
         }
@@ -183,6 +190,7 @@ class Analysis:
             "metre": self.metre or None,
             "metres": {str(metre): bars for metre, bars in self.beats.metres.items()},
             "tempo_changes": changes,
+            "pieces": [piece.to_json() for piece in self.pieces],
             "time_confidence": _rounded(self.mean_time_confidence),
             "position_confidence": _rounded(self.mean_position_confidence),
             "probability": _rounded(self.probability),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from levada.io.beats import Beats
+from levada.io.text import clock
 
 __all__ = ["Piece", "find_pieces", "tempo_curve"]
 
@@ -45,6 +47,21 @@ class Piece:
     tempo_bpm: float
     metre: int
     beats: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the piece as JSON values; an unknown metre is null."""
+        return {
+            "start_s": round(self.start_s, 3),
+            "end_s": round(self.end_s, 3),
+            "tempo_bpm": round(self.tempo_bpm, 2),
+            "metre": self.metre or None,
+            "beats": self.beats,
+        }
+
+    def __str__(self) -> str:
+        """Return the piece as a line for people."""
+        metre = f", {self.metre} beats a bar" if self.metre else ""
+        return f"{clock(self.start_s)} to {clock(self.end_s)}, {self.tempo_bpm:.1f} bpm{metre}"
 
 
 def tempo_curve(beats: Beats) -> tuple[Floats, Floats]:

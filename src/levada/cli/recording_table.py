@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from levada.cli import terminal
+from levada.io.text import clock
 
 __all__ = ["print_recordings", "recordings_by_certainty"]
 
@@ -14,7 +15,7 @@ MOST_ROWS = 30
 LONGEST_NAME = 34
 PLAIN = ("path", "file", "tempo_bpm", "metre", "tempo_changes", "beats", "confidence", "position_confidence",
          "alternative", "alternative_probability", "octave_probability", "half_bar_probability", "compared_with",
-         "agreement")  # fmt: skip
+         "agreement", "pieces")  # fmt: skip
 
 
 def recordings_by_certainty(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -43,8 +44,9 @@ def print_recordings(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the recordings that `recordings_by_certainty` returns, the first of many."""
     compared = next((row["compared_with"] for row in rows if row["compared_with"]), "")
     headings = ["recording", "bpm", "metre", "changes", "time", "position", "or else", "p"]
-    cells = [
-        [
+    cells = list[list[str]]()
+    for row in rows[:MOST_ROWS]:
+        one = [
             _shortened(row["path"]),
             "–" if row["tempo_bpm"] is None else f"{row['tempo_bpm']:.1f}",
             row["metre"] or "–",
@@ -54,8 +56,9 @@ def print_recordings(rows: Sequence[Mapping[str, Any]]) -> None:
             _probability(row["alternative_probability"]),
             *([_probability(row["agreement"])] if compared else []),
         ]
-        for row in rows[:MOST_ROWS]
-    ]
+        cells.append(one)
+        pieces = row.get("pieces") or []
+        cells += [_piece(piece, len(one)) for piece in pieces if len(pieces) > 1]
     terminal.print_table([*headings, *([f"F of {compared}"] if compared else [])], cells)
     if len(rows) > MOST_ROWS:
         print(f"… and {len(rows) - MOST_ROWS} more, which are more certain; --table lists all")
@@ -64,6 +67,13 @@ def print_recordings(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _probability(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _piece(piece: Mapping[str, Any], columns: int) -> list[str]:
+    """Return the cells of a piece of a recording, which follow those of the recording."""
+    span = f"  {clock(piece['start_s'])} to {clock(piece['end_s'])}"
+    cells = [span, f"{piece['tempo_bpm']:.1f}", str(piece["metre"] or "–")]
+    return cells + [""] * (columns - len(cells))
 
 
 def _shortened(name: str) -> str:

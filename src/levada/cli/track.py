@@ -27,6 +27,7 @@ from levada.cli.options import (
 from levada.cli.recording_table import print_recordings, recordings_by_certainty
 from levada.cli.study import remote_executor
 from levada.errors import InputError
+from levada.io.text import clock
 
 if TYPE_CHECKING:
     from levada.beat_tracking.analysis import Analysis
@@ -154,17 +155,16 @@ def track(
         )
     if len(beats) and analysis.no_pulse and not as_json:
         terminal.info(f"{recording}: no beats {_stretches(analysis.no_pulse)}")
+    if len(analysis.pieces) > 1 and not as_json:
+        for number, piece in enumerate(analysis.pieces, start=1):
+            terminal.info(f"piece {number}: {piece}")
 
 
 def _stretches(stretches: Sequence[tuple[float, float]]) -> str:
     """Return the first of some stretches of time, for a message."""
-    texts = [f"from {_clock(start_s)} to {_clock(end_s)}" for start_s, end_s in stretches[:MOST_STRETCHES]]
+    texts = [f"from {clock(start_s)} to {clock(end_s)}" for start_s, end_s in stretches[:MOST_STRETCHES]]
     more = len(stretches) - len(texts)
     return ", ".join(texts) + (f" and in {more} more stretches" if more else "")
-
-
-def _clock(time_s: float) -> str:
-    return f"{round(time_s) // 60}:{round(time_s) % 60:02d}"
 
 
 def _certainty(analysis: Analysis) -> str:
