@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from levada.beat_tracking.analysis import Analysis
 from levada.beat_tracking.tempo import find_pieces, tempo_curve
 from levada.io.beats import Beats
 
@@ -65,6 +66,8 @@ class TestPieces:
         assert [piece.start_s for piece in pieces] == [5, 75, 151]
         assert pieces[0].end_s == pytest.approx(59.67, abs=0.01)
         assert sum(piece.beats for piece in pieces) == len(beats)
+        assert Analysis(beats).to_json()["pieces"] == Analysis(beats).summary()["pieces"]
+        assert Analysis(beats).to_json()["pieces"][1]["metre"] == 3
 
     def test_of_a_song_with_a_break_is_one(self):
         assert len(find_pieces(joined(steady(120, 0, 30), steady(121, 36, 60)))) == 1

@@ -59,6 +59,18 @@ def test_stretches_without_beats_are_named(levada, rendered, tmp_path) -> None:
     assert end == pytest.approx([duration_s - 5, duration_s], abs=2)
 
 
+def test_pieces_of_a_recording_follow_it(capsys: pytest.CaptureFixture[str]) -> None:
+    pieces = [
+        {"start_s": 5.0, "end_s": 70.2, "tempo_bpm": 90.0, "metre": 4, "beats": 98},
+        {"start_s": 85.0, "end_s": 3700.0, "tempo_bpm": 140.04, "metre": None, "beats": 300},
+    ]
+    print_recordings(recordings_by_certainty([row("two.wav", pieces=pieces), row("one.wav", pieces=pieces[:1])]))
+    _, *lines = (re.split("  +", line.strip())[:3] for line in capsys.readouterr().out.splitlines())
+    assert lines[0][0] == "two.wav"
+    assert lines[1:3] == [["0:05 to 1:10", "90.0", "4"], ["1:25 to 1:01:40", "140.0", "–"]]
+    assert lines[3][0] == "one.wav"
+
+
 def test_of_a_folder(levada, rendered, tmp_path) -> None:
     shutil.copy(rendered / "a.wav", tmp_path)
     words = ("track", tmp_path / "a.wav", "-m", "flux")

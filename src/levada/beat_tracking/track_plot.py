@@ -85,7 +85,7 @@ def plot_track(
     axes = list(figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0])
     limits = _tempo_limits(beats)
     _draw_tempo(axes[0], beats, limits, number_pieces=True)
-    axes[0].set_title(title, loc="left", fontsize=11, parse_math=False)
+    axes[0].set_title(title, loc="left", fontsize=11, parse_math=False, pad=16)
     if sure:
         _draw_confidence(axes[1], beats)
     for overview in axes[: 1 + sure]:
@@ -143,7 +143,7 @@ def _draw_tempo(
     """Draw the tempo curve; if wanted the downbeats below it, and the pieces of a rehearsal behind."""
     times_s, bpm = tempo_curve(beats)
     if len(times_s):
-        axes.step(times_s, bpm, where="mid", color=TEMPO, lw=1.3, label="tempo", zorder=3)
+        axes.plot(times_s, bpm, color=TEMPO, lw=1.3, label="tempo", zorder=3)
     else:
         axes.text(0.5, 0.5, "no beats", transform=axes.transAxes, ha="center", va="center", color="#666666")
     axes.set_ylim(*limits)
@@ -158,8 +158,7 @@ def _draw_tempo(
         top = axes.get_xaxis_transform()
         axes.plot([piece.start_s, piece.end_s], [1, 1], transform=top, color="#666666", lw=3, solid_capstyle="butt")
         axes.annotate(
-            str(number), (piece.start_s, 1), xycoords=top, xytext=(2, -4), textcoords="offset points", va="top",
-            fontsize=9,
+            str(number), (piece.start_s, 1), xycoords=top, xytext=(0, 3), textcoords="offset points", fontsize=9,
         )  # fmt: skip
     _shade_unsure(axes, beats)
 
