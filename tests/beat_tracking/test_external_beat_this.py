@@ -354,7 +354,8 @@ class TestAdapt:
 
     def test_the_command_takes_a_checkpoint(self, corpus, tiny, tmp_path, levada):
         out = tmp_path / "mine"
-        code, _, err = levada("adapt", corpus, "--model", f"beat_this:{tiny}", "--steps", 5, "-o", out)
+        options = ("--strategy", "finetune+augment", "--steps", 5)
+        code, _, err = levada("adapt", corpus, "--model", f"beat_this:{tiny}", *options, "-o", out)
         assert code == 0, err
         made = load(out)
         assert made.training["steps"] == 5

@@ -427,7 +427,8 @@ class TestInterrupted:
     @pytest.fixture
     def adapting(self, rendered, tiny_model):
         audio_and_labels = (rendered / "a.wav", "--beats", rendered / "a.beats")
-        return lambda out: ("adapt", *audio_and_labels, "--model", tiny_model, "-o", out)
+        options = ("--model", tiny_model, "--strategy", "finetune+augment")
+        return lambda out: ("adapt", *audio_and_labels, *options, "-o", out)
 
     def test_adapting_killed_goes_on(self, interrupted, adapting, tmp_path):
         done = interrupted("SIGKILL", 2, *adapting(tmp_path / "mine"))
