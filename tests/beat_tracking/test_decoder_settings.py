@@ -217,3 +217,17 @@ def test_priors_stay_where_they_fit_the_range_and_the_metres() -> None:
 def test_metres_that_are_none(metres: Any) -> None:
     with pytest.raises(InputError, match="metres"):
         DecoderSettings().restrict(metres=metres)
+
+
+def test_beats_of_unequal_length_are_learnt() -> None:
+    """The tempo is that of the usual beat, and has no more spread than with equal beats."""
+    rng = np.random.default_rng(0)
+    intervals = np.tile([0.4, 0.4, 0.4, 0.6], 14) * (1 + rng.normal(0, 0.02, 56))
+    beats = Beats(np.cumsum([0.5, *intervals]), np.arange(57) % 4 + 1)
+    settings = learn_settings([beats])
+    assert settings.metres == ("2+2+2+3",)
+    assert settings.tempo_mean_bpm == pytest.approx(150, rel=0.02)
+    even = learn_settings([Beats(np.cumsum([0.5, *(0.4 * (1 + rng.normal(0, 0.02, 56)))]), np.arange(57) % 4 + 1)])
+    assert settings.max_tempo_bpm == pytest.approx(even.max_tempo_bpm, rel=0.05)
+    few = learn_settings([Beats(beats.times_s[:25], beats.positions[:25])])
+    assert few.metres == (2, 3, "2+2+2+3", 4)

@@ -218,6 +218,38 @@ def test_bars_of_two_kinds_are_two_patterns(tmp_path: Path, lesson: Span) -> Non
     assert len(learnt.weights) == 7
 
 
+def test_beats_of_unequal_length(tmp_path: Path) -> None:
+    """A cycle of 2+2+2+3 with a different stroke on each of its nine eighths, learnt at one tempo, found at another."""
+
+    def aksak(eighth_s: float, bars: int, seed: int) -> tuple[np.ndarray, Beats]:
+        rng = np.random.default_rng(seed)
+        eighths = 0.3 + eighth_s * np.arange(9 * bars + 1)
+        sound = rng.normal(0, 1e-3, round((eighths[-1] + 0.3) * RATE))
+        t = np.arange(round(0.08 * RATE)) / RATE
+        for i, time_s in enumerate(eighths[:-1]):
+            if "D.dt.tDt."[i % 9] == ".":
+                continue
+            low = 0.5 * np.sin(2 * np.pi * 90 * t) * np.exp(-t / 0.03)
+            at = round(time_s * RATE)
+            sound[at : at + len(t)] += (
+                low if "D.dt.tDt."[i % 9] in "Dd" else 0.2 * rng.normal(0, 1, len(t)) * np.exp(-t / 0.01)
+            )
+        first = np.isin(np.arange(9 * bars + 1) % 9, (0, 2, 4, 6))
+        return sound[None].astype(np.float32), Beats(eighths[first], np.arange(first.sum()) % 4 + 1)
+
+    model = bayes.train([whole(track(tmp_path, "a", *aksak(0.2, 8, 0)))], settings=FAST)
+    assert model.bars == model.decoder.metres == ("2+2+2+3",)
+    assert model.weights.shape == (4, 24, 8)
+    assert model.beat_cells.tolist() == [16, 16, 16, 24]
+    assert model.decoder.tempo_mean_bpm == pytest.approx(150, rel=0.01)
+    model.save(tmp_path / "model")
+    sound, right = aksak(0.22, 8, 1)
+    found = bayes.load(tmp_path / "model")
+    scores = beat_scores(right, tracker_of(found, name="mine").track(sound, RATE), trim_s=0)
+    assert scores["beat_f"] > 0.95
+    assert scores["downbeat_f"] > 0.94  # the last label is where the sound ends
+
+
 def test_many_bars_are_grouped_into_patterns(tmp_path: Path) -> None:
     plain, beats = played(0.3, bars=8)
     turned, _ = played(0.3 + 1.0, bars=8)  # the same strokes two beats later in the bar

@@ -17,7 +17,7 @@ from levada.io.beats import Beats
 
 
 def parts(beats: Beats, metres: list[int]) -> list[tuple[int, int, int]]:
-    return [(bar.beats, bar.first, len(bar.times_s) - 1) for bar in cut_bars(beats, metres)]
+    return [(bar.metre, bar.first, len(bar.times_s) - 1) for bar in cut_bars(beats, metres)]
 
 
 @pytest.mark.parametrize(

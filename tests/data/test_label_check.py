@@ -84,17 +84,33 @@ def test_marks_between_numbered_beats_are_no_beats() -> None:
     assert "1 mark without a number between beats 1 and 2" in what
 
 
-@pytest.mark.parametrize(
-    ("cycle", "metre"), [([2, 2, 2, 3], 4), ([3, 2, 2], 3), ([2, 3], 2), ([2, 2, 3, 2, 2], 5), ([1, 2], 2)]
-)
-def test_unequal_beats_in_a_cycle(cycle: list[int], metre: int) -> None:
+@pytest.mark.parametrize("cycle", [[2, 2, 2, 3], [3, 2, 2], [2, 3], [2, 2, 3, 2, 2], [1, 2], [1, 1, 1, 2]])
+def test_unequal_beats_in_a_cycle(cycle: list[int]) -> None:
+    """They are recognised where they are numbered; without numbers nobody knows where the cycle begins."""
     rng = np.random.default_rng(1)
-    intervals = np.tile(cycle, 12) * 0.2 + rng.normal(0, 0.01, 12 * metre)
-    times = np.cumsum(intervals)
-    ((what, _),) = errors(times, np.arange(len(times)) % metre + 1)
-    assert "unequal length" in what
-    if cycle != [1, 2]:
-        assert "unequal length" in errors(times)[0][0]
+    intervals = np.tile(cycle, 12) * 0.2 + rng.normal(0, 0.01, 12 * len(cycle))
+    times = np.cumsum([0.3, *intervals[:-1]])
+    ((severity, what, at),) = label_problems(Beats(times, np.arange(len(times)) % len(cycle) + 1))
+    assert (severity, at) == ("note", 0)
+    assert f"{'+'.join(map(str, cycle))} in 11 bars" in what
+    if 2 in cycle and 3 in cycle:
+        assert "number them" in errors(times)[0][0]
+
+
+@pytest.mark.parametrize("cycle", [[1.0, 1.2, 1.75], [1.0, 2.9]])
+def test_unequal_beats_that_fit_no_small_whole_numbers(cycle: list[float]) -> None:
+    times = np.cumsum(np.tile(cycle, 12) * 0.3)
+    ((what, at),) = errors(times, np.arange(len(times)) % len(cycle) + 1)
+    assert at == 0
+    assert "no small whole numbers" in what
+
+
+def test_a_missed_beat_among_unequal_ones() -> None:
+    """The numbers count on, so that the cycle begins on another beat from then on."""
+    times = np.cumsum([0.3, *np.tile([0.4, 0.4, 0.6], 14)])
+    for missed in (18, 19, 20):
+        found = errors(np.delete(times, missed), (np.arange(42) % 3 + 1))
+        assert any("counted from another beat" in what and at in (18, 21) for what, at in found)
 
 
 @pytest.mark.parametrize("scale", [1000.0, 100.0, 0.001])

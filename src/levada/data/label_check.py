@@ -1,13 +1,14 @@
 """Errors of tapping and of numbering, found before anything is learnt from the labels.
 
 An *error* is what cannot be right whatever the music: a beat marked twice, a beat that is missing although the numbers
-count on, a number that implies beats where there is no time for them, beats of unequal length in one cycle (which no
-strategy supports yet). Each names the line, the time, and the remedy.
+count on, a number that implies beats where there is no time for them, beats of unequal length in one cycle whose
+proportions are no small whole numbers. Each names the line, the time, and the remedy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from levada.data.label_lag import lag_problems
 from levada.data.problems import Problem, Severity, others
 from levada.data.spans import is_gap, usual_intervals
 from levada.data.tracks import Track
+from levada.data.unequal_beats import BARS, even_intervals, labelled_bars, unequal_metres, unfitted_metres
 from levada.errors import InputError, os_error_text
 from levada.io.beats import Beats
 from levada.io.tables import count
@@ -34,9 +36,6 @@ STEADY = (
 )
 CLEAR = 0.12  # the same where music that slows down must not be taken for a mistake
 EVEN = 0.065  # and how far four of five intervals may be from it in music that holds no beats
-UNEQUAL = 1.4  # a position of the bar this many times as long as another is another kind of beat: 3 eighths, not 2
-BARS = 3  # that have to agree on it
-SHARE = 0.7  # of the bars that have to agree on it
 
 Found = tuple[Severity, str, int | None]  # severity, what is wrong, and the beat at fault
 
@@ -120,19 +119,20 @@ def label_problems(beats: Beats) -> Iterator[Found]:
         what = f"its beats are {np.median(beats.intervals_s):.3g} s apart, {beats.tempo_bpm:.3g} bpm"
         yield "error", f"{what}: no music has such beats, the times may be in another unit", 0
         return
-    usual = usual_intervals(beats.intervals_s)
-    doubled = _doubled(beats, usual)
+    unequal = unequal_metres([beats])
+    intervals = even_intervals(beats, unequal)
+    usual = usual_intervals(intervals)
+    doubled = _doubled(intervals, usual)
     yield from _doubled_problem(beats, doubled, usual)
     if not doubled:
-        yield from _missing(beats, usual)
-        yield from _numbers(beats, usual)
-        yield from _unequal(beats)
+        yield from _missing(beats, intervals, usual)
+        yield from _numbers(beats, intervals, usual)
+        yield from _unequal(beats, unequal)
 
 
-def _doubled(beats: Beats, usual: Floats) -> list[int]:
+def _doubled(intervals: Floats, usual: Floats) -> list[int]:
     """Beats that are marked twice: the second mark of each pair, or the one that divides an interval."""
     found: list[int] = []
-    intervals = beats.intervals_s
     for i, interval in enumerate(intervals):
         if interval < DOUBLED_S or (
             i + 1 < len(intervals)
@@ -161,11 +161,10 @@ def _doubled_problem(beats: Beats, doubled: list[int], usual: Floats) -> Iterato
     yield "error", f"a beat seems to be marked twice ({time_s:.3f} s, {apart}){others(len(doubled))}: delete it", first
 
 
-def _missing(beats: Beats, usual: Floats) -> Iterator[Found]:
+def _missing(beats: Beats, intervals: Floats, usual: Floats) -> Iterator[Found]:
     """Find intervals of two beats in steady surroundings; longer ones are gaps, across which labels may begin anew."""
     errors, warnings = list[int](), list[int]()
-    intervals = beats.intervals_s
-    gaps = is_gap(intervals)
+    gaps = is_gap(beats.intervals_s)
     is_even = np.percentile(np.abs(intervals / usual - 1), 80) < EVEN
     for i, interval in enumerate(intervals):
         off = abs(interval / usual[i] - 2)
@@ -201,10 +200,10 @@ def _step(beats: Beats, i: int) -> int | None:
     return (following - this) % usual or usual
 
 
-def _numbers(beats: Beats, usual: Floats) -> Iterator[Found]:
+def _numbers(beats: Beats, intervals: Floats, usual: Floats) -> Iterator[Found]:
     """Find numbers that imply beats where there is no time for them."""
     found = []
-    for i, interval in enumerate(beats.intervals_s):
+    for i, interval in enumerate(intervals):
         this, following = int(beats.positions[i]), int(beats.positions[i + 1])
         if not this or not following or following in (1, this + 1) or interval > 1.5 * usual[i]:
             continue
@@ -232,26 +231,30 @@ def _unknown_between(beats: Beats) -> Iterator[Found]:
         yield "error", f"{what}: they may divide beats, or the numbers may be those of bars", int(a) + 1
 
 
-def _unequal(beats: Beats) -> Iterator[Found]:
-    """Find cycles of unequal beats, such as 2+2+2+3 eighths."""
-    downbeats = np.flatnonzero(beats.positions == 1)
-    lengths = np.diff(downbeats)
-    if not len(lengths):
-        yield from _unequal_unnumbered(beats)
+def _unequal(beats: Beats, metres: Sequence[str]) -> Iterator[Found]:
+    """Find cycles of unequal beats, such as 2+2+2+3 eighths: those of small whole numbers can be learnt."""
+    bars = [bar for bar in labelled_bars(beats, metres) if isinstance(bar.metre, str)]
+    if bars:
+        each = Counter(bar.metre for bar in bars).most_common()
+        shapes = " and ".join(f"{metre} in {count(n, 'bar')}" for metre, n in each)
+        yield "note", f"its beats are of unequal length: {shapes}", bars[0].first
+        yield from _counted_anew([bar.first for bar in bars], [str(bar.metre) for bar in bars], beats)
+    for lengths, starts in unfitted_metres(beats).items():
+        shape = " : ".join(f"{length:.1f}" for length in lengths)
+        how = "no small whole numbers fit, so they cannot be learnt: mark their common division instead"
+        yield "error", f"its beats are of unequal length ({shape} in {count(len(starts), 'bar')}), and {how}", starts[0]
         return
-    for metre in beats.metres:
-        starts = downbeats[:-1][lengths == metre]
-        if metre < 2 or len(starts) < BARS:
-            continue
-        bars = np.array([beats.intervals_s[start : start + metre] for start in starts])
-        bars = bars / bars.mean(axis=1, keepdims=True)
-        typical = np.median(bars, axis=0)
-        longest, shortest = int(typical.argmax()), int(typical.argmin())
-        agree = bars[:, longest] / bars[:, shortest] > 0.9 * UNEQUAL
-        if typical[longest] / typical[shortest] > UNEQUAL and agree.mean() > SHARE:
-            shape = " : ".join(f"{part / typical[shortest]:.1f}" for part in typical)
-            yield "error", _unequal_message(f"{shape} in {count(len(starts), 'bar')}"), int(starts[0])
-            return
+    if not (beats.positions == 1).any():
+        yield from _unequal_unnumbered(beats)
+
+
+def _counted_anew(firsts: Sequence[int], metres: Sequence[str], beats: Beats) -> Iterator[Found]:
+    """Find a place from which the same cycle is counted from another of its beats."""
+    changes = [i for i, (one, other) in enumerate(pairwise(metres), start=1) if one != other]
+    if len(changes) == 1 and f"+{metres[-1]}+" in f"+{metres[0]}+{metres[0]}+":
+        i = changes[0]
+        what = f"the cycle {metres[0]} is counted from another beat from {beats.times_s[firsts[i]]:.3f} s on"
+        yield "error", f"{what} ({metres[i]}): a beat seems to be missing or too many before it", firsts[i]
 
 
 def _unequal_unnumbered(beats: Beats) -> Iterator[Found]:
@@ -262,12 +265,7 @@ def _unequal_unnumbered(beats: Beats) -> Iterator[Found]:
         changes = np.count_nonzero(np.diff(is_long.astype(int)) == 1)
         if (is_long | is_short).mean() > 0.9 and 0.1 < is_long.mean() < 0.9 and changes >= BARS:
             first = int(np.flatnonzero(is_long)[0])
-            yield "error", _unequal_message(f"1.5 : 1, {count(int(is_long.sum()), 'long one')}"), first
+            what = f"its beats are of unequal length (1.5 : 1, {count(int(is_long.sum()), 'long one')})"
+            how = "number them from the first of each cycle, 1 2 3 1 2 3, and they are learnt"
+            yield "error", f"{what}, and without positions in the cycle they cannot be learnt: {how}", first
             return
-
-
-def _unequal_message(shape: str) -> str:
-    how = (
-        "they are not supported yet and make every model worse: mark their common division (3 : 2 has eighths) instead"
-    )
-    return f"its beats are of unequal length ({shape}): {how}"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.decoder.settings import LONGEST_BAR, SLOWEST_BPM, DecoderSettings
+from levada.data.unequal_beats import even_intervals, labelled_bars, unequal_metres
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.metres import Metre, beats_in
@@ -35,6 +36,8 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
     - **Metres.** Complete bars are counted and one is added to every metre. Metres seen in no bar are dropped
       from 12 bars on. A metre that `start` lacks is added if it makes two bars and a twentieth of all.
       Without positions the metres stay as they are.
+    - **Beats of unequal length.** Where they are recognised (`levada.data.unequal_beats`), their bars count as a metre
+      such as "2+2+2+3", and intervals as if all beats had the usual length.
     - **Metre change.** The fraction of bars whose metre is not that of the bar before, with the value of `start` as a
       prior that counts as 50 bars.
 
@@ -57,11 +60,13 @@ def learn_settings(beats: Sequence[Beats], *, start: DecoderSettings | None = No
         If the labels are slower than any beat.
     """
     start = start or DecoderSettings()
-    return _with_metres(_with_tempi(start, beats), [_bars(labels) for labels in beats])
+    unequal = unequal_metres(beats)
+    bars = [[bar.metre for bar in labelled_bars(labels, unequal)] for labels in beats]
+    return _with_metres(_with_tempi(start, beats, [even_intervals(labels, unequal) for labels in beats]), bars)
 
 
-def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats]) -> DecoderSettings:
-    intervals = np.concatenate([np.empty(0), *(labels.intervals_s[are_steady(labels.intervals_s)] for labels in beats)])
+def _with_tempi(settings: DecoderSettings, beats: Sequence[Beats], intervals_s: Sequence[Floats]) -> DecoderSettings:
+    intervals = np.concatenate([np.empty(0), *(some[are_steady(some)] for some in intervals_s)])
     if not len(intervals):
         return settings
     octaves = np.log2(60 / intervals)
@@ -90,19 +95,8 @@ def are_steady(intervals_s: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((ratio < UNEVEN) & (ratio > 1 / UNEVEN))
 
 
-def _bars(beats: Beats) -> list[int]:
-    """Count the beats of each complete bar: downbeat to downbeat, the rest numbered or unknown."""
-    ones = np.flatnonzero(beats.positions == 1)
-    bars = []
-    for first, following in pairwise(ones.tolist()):
-        inner = beats.positions[first + 1 : following]
-        if not inner.any() or np.array_equal(inner, np.arange(2, following - first + 1)):
-            bars.append(int(following - first))
-    return bars
-
-
-def _with_metres(settings: DecoderSettings, recordings: Sequence[list[int]]) -> DecoderSettings:
-    counts: Counter[Metre] = Counter(bar for bars in recordings for bar in bars if bar <= LONGEST_BAR)
+def _with_metres(settings: DecoderSettings, recordings: Sequence[list[Metre]]) -> DecoderSettings:
+    counts: Counter[Metre] = Counter(bar for bars in recordings for bar in bars if beats_in(bar) <= LONGEST_BAR)
     total = counts.total()
     if not total:
         return settings

@@ -27,17 +27,29 @@ class CellLikelihood:
     ----------
     features : float64 [shape=(frames, dimensions)]
     mixture : Mixture
-    weights : float64 [shape=(positions, cells, components)]
+    weights : float64 [shape=(positions, most cells, components)]
         Weights of the Gaussians in each cell of each beat of all kinds of bars.
     lengths : int64 [shape=(K,)]
         Frames that a beat lasts at each tempo, shortest first.
     trust : float
         Weight of the log likelihood: neighbouring frames are not independent.
+    cells : int64 [shape=(positions,)], optional
+        Number of cells of each beat; by default as many as there are weights.
     """
 
-    def __init__(self, features: Floats, mixture: Mixture, weights: Floats, *, lengths: Ints, trust: float) -> None:
+    def __init__(
+        self,
+        features: Floats,
+        mixture: Mixture,
+        weights: Floats,
+        *,
+        lengths: Ints,
+        trust: float,
+        cells: Ints | None = None,
+    ) -> None:
         self._features, self._mixture, self._trust = features, mixture, trust
-        self._positions, self._cells = weights.shape[:2]
+        self._positions, self._width = weights.shape[:2]
+        self._cells = _positions_by_cells(weights, cells)
         self._weights = weights.reshape(-1, weights.shape[2])
         self._lengths = lengths
         self._first = self._stop = 0
@@ -58,11 +70,12 @@ class CellLikelihood:
         sums = self._running_sums(first, stop + int(self._lengths[-1]))
         scores = np.zeros((len(self._lengths), self._positions, n))
         for score, length in zip(scores, self._lengths.tolist(), strict=True):
-            edges = -(-np.arange(self._cells + 1) * length // self._cells)
-            for cell, (left, right) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
-                if right > left:
-                    score += sums[:, cell, right : right + n]
-                    score -= sums[:, cell, left : left + n]
+            for cells, positions in self._cells:
+                edges = -(-np.arange(cells + 1) * length // cells)
+                for cell, (left, right) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+                    if right > left:
+                        score[positions] += sums[positions, cell, right : right + n]
+                        score[positions] -= sums[positions, cell, left : left + n]
         self._first, self._stop, self._scores = first, stop, scores
 
     def _running_sums(self, first: int, stop: int) -> Floats:
@@ -75,7 +88,7 @@ class CellLikelihood:
             logs = np.log(self._weights @ self._mixture.densities(features))
             np.multiply(logs, self._trust, out=sums[:, at : at + len(features)])
         sums = np.cumsum(sums, axis=1)
-        return sums.reshape(self._positions, self._cells, -1)
+        return sums.reshape(self._positions, self._width, -1)
 
 
 def beats_score(
@@ -87,6 +100,7 @@ def beats_score(
     places: Ints,
     fps: float,
     trust: float,
+    cells: Ints | None = None,
 ) -> float:
     """Compute the log likelihood of given beats per second: how well patterns explain the music between them.
 
@@ -95,7 +109,7 @@ def beats_score(
     features : float64 [shape=(frames, dimensions)]
     beats : Beats
         In seconds from the first frame.
-    mixture, weights, trust
+    mixture, weights, trust, cells
         As for `CellLikelihood`.
     places : int64 [shape=(positions,)]
         Place in its bar, from 1, of each row of `weights`. Each beat counts with the best row of its place, or with the
@@ -111,14 +125,28 @@ def beats_score(
     edges = np.rint(beats.times_s * fps).astype(np.int64).clip(0, len(features))
     if len(edges) < 2 or edges[-1] <= edges[0]:
         return 0.0
-    cells = weights.shape[1]
     frames = np.arange(edges[0], edges[-1])
     beat = np.searchsorted(edges, frames, side="right") - 1
-    cell = (frames - edges[beat]) * cells // np.maximum(1, np.diff(edges)[beat])
     logs = np.log(weights.reshape(-1, weights.shape[2]) @ mixture.densities(features[frames]))
-    each = logs.reshape(len(weights), cells, -1)[:, cell, np.arange(len(frames))]
+    logs = logs.reshape(*weights.shape[:2], -1)
+    each = np.empty((len(weights), len(frames)))
+    for number, positions in _positions_by_cells(weights, cells):
+        cell = (frames - edges[beat]) * number // np.maximum(1, np.diff(edges)[beat])
+        each[positions] = (
+            logs[positions, cell, np.arange(len(frames))]
+            if isinstance(positions, slice)
+            else (logs[positions[:, None], cell, np.arange(len(frames))])
+        )
     scores = np.stack([np.bincount(beat, row, minlength=len(edges) - 1) for row in each])
     fits = places[:, None] == beats.positions[None, :-1]
     fits |= ~fits.any(axis=0)
     best = np.where(fits, scores, -np.inf).max(axis=0).sum()
     return float(trust * best * fps / len(frames))
+
+
+def _positions_by_cells(weights: Floats, cells: Ints | None) -> list[tuple[int, Ints | slice]]:
+    """Return each number of cells, and the positions whose beats have so many."""
+    numbers = [weights.shape[1]] if cells is None else np.unique(cells).tolist()
+    if cells is None or len(numbers) == 1:
+        return [(numbers[0], slice(None))]
+    return [(number, np.flatnonzero(cells == number)) for number in numbers]

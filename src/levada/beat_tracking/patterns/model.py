@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.decoder.settings import TempoRange
+from levada.beat_tracking.patterns.bars import cells_of
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.errors import InputError, check_integers, check_number
+from levada.io.metres import Metre, beats_in
 from levada.learning.card import Card
 from levada.learning.model_folder import write_model
 
@@ -23,6 +25,7 @@ __all__ = ["NETWORK", "BayesSettings", "Patterns"]
 NETWORK = "bayes"
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,14 @@ class Patterns:
     Parameters
     ----------
     settings : BayesSettings
-    bars : tuple of int
-        Beats of the bars of each pattern; several patterns may have the same.
+    bars : tuple of int or str
+        Metre of each pattern; several patterns may have the same.
     shares : float64 [shape=(patterns,)]
         Probability of each pattern among those of its metre.
     mixture : Mixture
         The Gaussians, with their weights over all frames.
-    weights : float64 [shape=(sum of bars, cells, components)]
-        Their weights in every cell of every beat of every pattern.
+    weights : float64 [shape=(beats of all patterns, most cells, components)]
+        Their weights in every cell of every beat of every pattern; those of cells that a beat lacks are not used.
     decoder : DecoderSettings
         Tempo and metres as learnt.
     card : Card
@@ -95,7 +98,7 @@ class Patterns:
     """
 
     settings: BayesSettings
-    bars: tuple[int, ...]
+    bars: tuple[Metre, ...]
     shares: Floats
     mixture: Mixture
     weights: Floats
@@ -106,6 +109,11 @@ class Patterns:
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write them into a folder, as `levada.learning.model_folder.write_model`."""
         write_model(folder, **self.facts(), card=self.card, training=asdict(self.settings), force=force)
+
+    @property
+    def beat_cells(self) -> Ints:
+        """Number of cells of every beat of every pattern."""
+        return np.concatenate([cells_of(metre, self.settings.cells) for metre in self.bars])
 
     def facts(self) -> dict[str, Any]:
         """Return everything that determines their results, as `write_model` takes it."""
@@ -122,7 +130,7 @@ class Patterns:
             "decoder": asdict(self.decoder),
         }
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> Patterns:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> Patterns:
         """Return the patterns with another range of tempi, or those of some metres alone.
 
         Parameters
@@ -140,19 +148,20 @@ class Patterns:
             return replace(self, decoder=decoder)
         if not self.counted:
             raise InputError("the patterns were learnt from labels without positions: they have no metres to choose")
-        unknown = sorted(set(decoder.metres) - set(self.bars))
+        unknown = sorted({*decoder.metres} - {*self.bars}, key=lambda metre: (beats_in(metre), str(metre)))
         if unknown:
             raise InputError(
-                f"there are patterns of {', '.join(map(str, sorted(set(self.bars))))} beats a bar, and none of "
+                f"there are patterns of {', '.join(map(str, dict.fromkeys(self.bars)))} beats a bar, and none of "
                 f"{', '.join(map(str, unknown))}: choose among those metres, or another model"
             )
         kept = [index for index, beats in enumerate(self.bars) if beats in decoder.metres]
-        rows = np.repeat(np.arange(len(self.bars)), self.bars)
+        rows = np.repeat(np.arange(len(self.bars)), [beats_in(metre) for metre in self.bars])
+        cells = self.beat_cells[np.isin(rows, kept)]
         return replace(
             self,
             bars=tuple(self.bars[index] for index in kept),
             shares=self.shares[kept],
-            weights=self.weights[np.isin(rows, kept)],
+            weights=self.weights[np.isin(rows, kept), : cells.max()],
             decoder=decoder,
         )
 
@@ -161,7 +170,7 @@ class Patterns:
         bands = len(self.settings.edges_hz) + 1
         for name, values, shape in (
             ("shares", self.shares, (len(self.bars),)),
-            ("weights", self.weights, (sum(self.bars), self.settings.cells, components)),
+            ("weights", self.weights, (len(self.beat_cells), int(self.beat_cells.max()), components)),
             ("spreads", self.mixture.spreads, (components, bands)),
             ("background", self.mixture.weights, (components,)),
         ):

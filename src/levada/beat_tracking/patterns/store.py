@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from levada.beat_tracking.decoder import DecoderSettings
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.beat_tracking.patterns.model import NETWORK, BayesSettings, Patterns
 from levada.errors import InputError, settings_from
+from levada.io.metres import metre_of
 from levada.learning.card import CONFIG
 from levada.learning.model_folder import ModelFolder, wrap_damage
 
@@ -27,7 +29,7 @@ def load(folder: str | Path | ModelFolder) -> Patterns:
     stored = ModelFolder.of(folder)
     settings = stored.settings(NETWORK, noun="patterns")
     bars, counted = settings.pop("bars", None), settings.pop("counted", True)
-    if not (isinstance(bars, list) and bars and all(isinstance(n, int) and n > 0 for n in bars)):
+    if not (isinstance(bars, list) and bars and all(_is_metre(metre) for metre in bars)):
         raise InputError(f"is damaged: its bars are {bars!r}", path=stored.path / CONFIG)
     missing = sorted({"shares", "means", "spreads", "background", "weights"} - stored.tensors.keys())
     if missing:
@@ -44,3 +46,11 @@ def load(folder: str | Path | ModelFolder) -> Patterns:
             stored.card,
             bool(counted),
         )
+
+
+def _is_metre(value: object) -> bool:
+    if isinstance(value, str):
+        with suppress(InputError):
+            return metre_of(value) == value
+        return False
+    return isinstance(value, int) and value > 0

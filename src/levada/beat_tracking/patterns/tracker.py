@@ -36,6 +36,7 @@ from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.errors import collected_warnings, log_again
 from levada.io.beats import Beats
+from levada.io.metres import beats_in
 from levada.learning.card import joined_stretches
 
 __all__ = ["PatternTracker"]
@@ -200,7 +201,8 @@ class PatternTracker:
             beats,
             mixture=self.patterns.mixture,
             weights=self.patterns.weights,
-            places=np.concatenate([np.arange(1, beats_in_bar + 1) for beats_in_bar in self.patterns.bars]),
+            places=np.concatenate([np.arange(1, beats_in(metre) + 1) for metre in self.patterns.bars]),
+            cells=self.patterns.beat_cells,
             fps=self.fps,
             trust=settings.trust * settings.every,
         )
@@ -247,6 +249,7 @@ class PatternTracker:
                 features,
                 patterns.mixture,
                 patterns.weights,
+                cells=patterns.beat_cells,
                 lengths=lengths,
                 trust=patterns.settings.trust * every,
             )
