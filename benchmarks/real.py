@@ -339,10 +339,10 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=5, help="of adaptation, and of the draws of songs")
     arguments.add_argument("--minutes", nargs="+", type=float, default=[0.5, 1.5], help="labels of a group of songs")
     arguments.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=[BEST], help="how to adapt")
-    arguments.add_argument("--picture", type=Path, help="draw candombe before and after adaptation, and no more")
+    arguments.add_argument("--picture", type=Path, help="draw a tamborim before and after adaptation, and no more")
     wanted = arguments.parse_args()
     if wanted.picture:
-        picture(songs("candombe")[0], wanted.models[0], wanted.picture)
+        picture(songs("brid")[0], wanted.models[0], wanted.picture)
         return
     for table in wanted.only:
         began = time.perf_counter(), time.process_time()
@@ -354,15 +354,14 @@ def main() -> None:
 
 
 def picture(song: Song, model: str, path: Path) -> None:
-    """Activations and beats of a recording before and after adaptation to its first half."""
+    """Activations and beats of a recording before and after adaptation to its first half by the default strategy."""
     until_s, spans = first_half(song)
-    after = f"after, from the labels of the first {until_s:.0f} s"
-    panels = []
-    for title, network in (
-        ("before", tracker(model)), (after, adapted(BEST, spans, load(find_folder(model)), 0)[0]),
-    ):  # fmt: skip
-        found = predicted_by(network, song)
-        panels.append(Panel(title, found, network.decode(found)))
+    made, _ = adapted("auto", spans, load(find_folder(model)), 0)
+    after = made.activations(song.track.audio)
+    panels = [
+        Panel("before", activations(model, song), pretrained(model, song)),
+        Panel(f"after, from the labels of the first {until_s:.0f} s", after, beats_of(made, song)),
+    ]
     reference, end_s = song.track.beats(), song.track.duration_s
     plot_activations(path, panels, reference=reference, start_s=until_s, end_s=end_s, force=True)
 
