@@ -124,9 +124,9 @@ def fit(examples: Sequence[Example]) -> Calibration:
     """Fit the readings by maximum likelihood with a prior on their constants, then both regressions."""
 
     def of(values: Floats) -> Calibration:
-        slopes = dict(zip(KINDS, [values[0], values[1], *[values[2]] * 4], strict=True))
+        slopes = dict(zip(KINDS, values[[0, 1, 2, 2, 2, 2]].tolist(), strict=True))
         return Calibration(
-            dict(slopes), dict(zip(KINDS, values[3:9].tolist(), strict=True)), (float(values[9]), float(values[10]))
+            slopes, dict(zip(KINDS, values[3:9].tolist(), strict=True)), (float(values[9]), float(values[10]))
         )
 
     def loss(values: Floats) -> float:

@@ -67,11 +67,11 @@ class Calibration:
 
 
 CALIBRATION = Calibration(
-    steepness={"later": 0.55, "metre": 1.93, "offbeat": 0.14, "twice": 0.14, "half": 0.14, "compound": 0.14},
-    bias={"later": -1.89, "metre": -0.27, "offbeat": -2.95, "twice": -1.3, "half": -4.16, "compound": -2.1},
-    none=(3.58, -10.31),
-    time=(-0.49, 0.23, 0.17, 0.51),
-    position=(-0.81, 0.91, 0.0),
+    steepness={"later": 0.22, "metre": 1.63, "offbeat": 0.3, "twice": 0.3, "half": 0.3, "compound": 0.3},
+    bias={"later": -2.41, "metre": 0.35, "offbeat": -4.04, "twice": -0.75, "half": -3.18, "compound": -0.73},
+    none=(4.06, -10.03),
+    time=(-1.43, 0.38, 0.27, 0.53),
+    position=(-0.71, 0.98, 0.0),
 )
 """Fitted to the base on rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-28."""
 
