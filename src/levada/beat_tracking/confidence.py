@@ -67,13 +67,13 @@ class Calibration:
 
 
 CALIBRATION = Calibration(
-    steepness={"later": 0.22, "metre": 1.63, "offbeat": 0.3, "twice": 0.3, "half": 0.3, "compound": 0.3},
-    bias={"later": -2.41, "metre": 0.35, "offbeat": -4.04, "twice": -0.75, "half": -3.18, "compound": -0.73},
-    none=(4.06, -10.03),
-    time=(-1.43, 0.38, 0.27, 0.53),
-    position=(-0.71, 0.98, 0.0),
+    steepness={"later": 0.42, "metre": 1.87, "offbeat": 0.34, "twice": 0.34, "half": 0.34, "compound": 0.34},
+    bias={"later": -1.85, "metre": 0.45, "offbeat": -4.23, "twice": -0.43, "half": -3.71, "compound": -0.68},
+    none=(3.39, -8.98),
+    time=(-1.42, 0.35, 0.28, 0.51),
+    position=(-0.72, 0.98, 0.0),
 )
-"""Fitted to the base on rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-28."""
+"""Fitted to the base on 213 rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-28."""
 
 
 @dataclass(frozen=True, eq=False)
