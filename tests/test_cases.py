@@ -125,7 +125,7 @@ def beats_of(path: Path, model: str = "base") -> Beats:
     """Track a recording with a model that ships."""
     from levada.beat_tracking.pretrained import load_tracker
 
-    return load_tracker(model).file(path)
+    return load_tracker(model).track(path)
 
 
 @LATER
@@ -142,8 +142,9 @@ def test_gain_changes_no_beats() -> None:
         np.testing.assert_allclose(found.times_s, truth.times_s, atol=0.07)
 
 
-@LATER
-@pytest.mark.parametrize(("case", "model"), [("quiet-45db-float-latin", "latin"), ("quiet-60db", "base")])
+@pytest.mark.parametrize(
+    ("case", "model"), [pytest.param("quiet-45db-float-latin", "latin", marks=LATER), ("quiet-60db", "base")]
+)
 def test_quiet_recordings_have_their_beats(case: str, model: str) -> None:
     (path,) = (p for p in (CASES / case).iterdir() if p.suffix in (".wav", ".flac") and p.stem == "take")
     found = beats_of(path, model)
@@ -151,13 +152,11 @@ def test_quiet_recordings_have_their_beats(case: str, model: str) -> None:
     assert len(found) >= 11
 
 
-@LATER
 def test_silence_has_no_beats() -> None:
     (path,) = (CASES / "silence").glob("*.flac")
     assert len(beats_of(path)) == 0
 
 
-@LATER
 def test_silence_around_music_has_no_beats() -> None:
     (path,) = (CASES / "silence-before-and-after").glob("*.flac")
     found = beats_of(path)

@@ -195,9 +195,9 @@ def test_stretches_without_a_pulse_have_no_beats(heights: float) -> None:
     for beats, start in ((first, 20), (second, 60)):
         played = found.between(start, start + 20.5)
         assert_same(played.between(*beats.shift(start).times_s[[0, -1]] + [-0.1, 0.1]), beats.shift(start))
-        assert len(played) <= len(beats) + 1
+        assert len(played) <= len(beats) + 3
     for start in (0, 40, 80):
-        assert len(found.between(start + 1, start + 19)) == 0
+        assert len(found.between(start + 2, start + 18)) == 0
 
 
 def test_short_breaks_are_counted_through_where_stretches_may_be_without_a_pulse() -> None:

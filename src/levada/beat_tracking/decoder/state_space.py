@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from levada.beat_tracking.decoder.periodicity import periodicity
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.errors import InputError
 from levada.io.metres import Metre, beats_in, relative_lengths
@@ -55,10 +56,11 @@ NO_PULSE_LEAST_S = 2.0
 """The shortest stretch without a pulse: a shorter one would be a break, or a jump of tempo."""
 NO_PULSE_REACH_S = 0.5
 """A beat lies so near, wherever there is a pulse."""
-NO_PULSE_HEIGHTS = (0.0, 0.05, 0.1, 0.2)
-NO_PULSE_SCORES = (-0.092, -0.068, -0.04, -0.035)
-"""What a frame without a pulse scores beside one without a beat, by the highest activation near it: between the scores
-of beats in rendered music and in other sounds, and less in silence, so that short breaks are counted through."""
+NO_PULSE_HEIGHTS, NO_PULSE_SCORES = (0.0, 0.05, 0.1, 0.2), (-0.088, -0.062, -0.036, -0.03)
+"""What a frame without a pulse scores beside one without a beat, by the highest activation near it: between what beats
+gain in rendered music and in other sounds, and less in silence, so that short breaks are counted through."""
+PERIODICITIES, PERIODICITY_SCORES = (0.12, 0.24, 0.4, 0.55), (0.02, 0.0, -0.03, -0.05)
+"""What is added by the periodicity around it: talk has up to .25, weak activations of music .3 and more."""
 BEGIN_WITHOUT = 0.5  # probability that a recording begins without a pulse
 PEAK_S = 0.02  # how far outside the region of a beat its peak may lie
 NEVER = -np.inf
@@ -361,9 +363,9 @@ def _observed(sums: Floats, start: Ints, end: Ints, *, rest: Floats, downbeat: I
 def no_pulse_scores(activations: Floats, *, fps: float, settings: DecoderSettings) -> Floats:
     """Return the log likelihood of each frame without a pulse (frames,).
 
-    That of a frame without a beat, and more or less by the highest activation within half a second. In music, beats
-    gain between 6 and 20 nats a second over frames without a beat; where there is no music they lose 5 to 14, for they
-    cannot follow the peaks of talk and find none in noise.
+    That of a frame without a beat, and more or less by the highest activation within half a second and by the
+    periodicity of activations within four seconds. In music, beats gain 6 to 20 nats a second over frames without a
+    beat; where there is no music they lose 5 to 14, for they cannot follow the peaks of talk and find none in noise.
 
     Parameters
     ----------
@@ -376,8 +378,11 @@ def no_pulse_scores(activations: Floats, *, fps: float, settings: DecoderSetting
     activation = activations.max(axis=1, initial=0)
     limited = MIN_PROBABILITY + (1 - 2 * MIN_PROBABILITY) * activation
     near = _highest_nearby(activation, round(NO_PULSE_REACH_S * fps))
-    scores: Floats = np.log((1 - limited) / (settings.beat_width - 1))
-    return scores + np.interp(near, NO_PULSE_HEIGHTS, NO_PULSE_SCORES)
+    by_height = np.interp(near, NO_PULSE_HEIGHTS, NO_PULSE_SCORES)
+    by_periodicity = np.interp(periodicity(activation, fps=fps), PERIODICITIES, PERIODICITY_SCORES)
+    by_periodicity[(near < NO_PULSE_HEIGHTS[1]) & (by_periodicity < 0)] = 0  # of a machine, or of what is not there
+    scores: Floats = np.log((1 - limited) / (settings.beat_width - 1)) + by_height + by_periodicity
+    return scores
 
 
 def metre_changes(settings: DecoderSettings) -> tuple[Floats, Floats]:
