@@ -277,7 +277,8 @@ def killed_after(steps):
 @pytest.mark.slow
 class TestRun:
     def run(self, span, base, out, **options):
-        return adapt([span], base=base, out=out, settings=options.pop("settings", QUICK), **options)
+        chosen = {"strategy": "finetune+augment", "settings": QUICK} | options
+        return adapt([span], base=base, out=out, **chosen)
 
     def test_leaves_weights_card_and_log(self, base, span, tmp_path):
         adapted = self.run(span, base, tmp_path / "mine")
@@ -512,10 +513,11 @@ class TestPrior:
 
     def test_another_prior_is_another_run(self, base, span, tmp_path):
         settings = AdaptSettings(steps=3, batch=1, excerpt_s=2.0)
+        run = partial(adapt, [span], strategy="finetune", base=base, out=tmp_path / "mine", settings=settings)
         with pytest.raises(Killed):
-            adapt([span], base=base, out=tmp_path / "mine", settings=settings, progress=killed_after(1))
+            run(progress=killed_after(1))
         with pytest.raises(InputError, match="prior"):
-            adapt([span], base=base, out=tmp_path / "mine", settings=settings, prior=self.CANDOMBE)
+            run(prior=self.CANDOMBE)
 
 
 def threes(tradition):
