@@ -161,10 +161,10 @@ def few_steps(monkeypatch) -> None:
 def one_process(monkeypatch) -> None:
     """Score and track folders in this process: starting others takes seconds."""
     from levada.beat_tracking import evaluation as of_beats
-    from levada.beat_tracking import tracker
+    from levada.beat_tracking import folders
     from levada.separation import evaluation as of_stems
 
-    for module, name in ((of_beats, "evaluate"), (of_stems, "evaluate_stems"), (tracker, "track_folder")):
+    for module, name in ((of_beats, "evaluate"), (of_stems, "evaluate_stems"), (folders, "track_folder")):
         many = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, _many=many, **said: _many(*given, **{**said, "processes": 1}))
 

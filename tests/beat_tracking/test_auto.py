@@ -13,11 +13,11 @@ from levada.beat_tracking import auto
 from levada.beat_tracking.adaptation import adapt
 from levada.beat_tracking.auto import BOTH, BOTH_BEATS, Choice, choose, decide, soft_f
 from levada.beat_tracking.decoder.state_space import NetworkLikelihood
+from levada.beat_tracking.folders import track_folder
 from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.fusion import load as load_fusion
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import base_weights, load_tracker, read_model, tracker_of
-from levada.beat_tracking.tracker import track_folder
 from levada.data import Span, annotated_spans, load_corpus, single
 from levada.errors import InputError
 from levada.io import audio

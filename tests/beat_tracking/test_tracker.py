@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from levada.beat_tracking import tracker as track
+from levada.beat_tracking import folders
 from levada.beat_tracking.analysis import Analysis
 from levada.beat_tracking.decoder import DecoderSettings, probabilities
 from levada.beat_tracking.external.tracker import ExternalTracker
+from levada.beat_tracking.folders import track_folder
 from levada.beat_tracking.metrics import beat_scores
 from levada.beat_tracking.network_tracker import NetworkTracker, flux_tracker, network_tracker, predict
 from levada.beat_tracking.networks.tcn import tiny
 from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_spectrogram
-from levada.beat_tracking.tracker import BeatTracker, track_folder
+from levada.beat_tracking.tracker import BeatTracker
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
@@ -451,7 +452,7 @@ class TestFolder:
         def full(*_, **__):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(track, "write_beats", full)
+        monkeypatch.setattr(folders, "write_beats", full)
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out")
         assert len(report.failed) == 3
         assert all("the disk is full" in problem for problem in report.failed.values())
@@ -529,7 +530,7 @@ class TestProcesses:
         script = (
             "import sys, time\n"
             "from levada.beat_tracking.network_tracker import flux_tracker\n"
-            "from levada.beat_tracking.tracker import track_folder\n"
+            "from levada.beat_tracking.folders import track_folder\n"
             "stop = lambda done, *_: time.sleep(600 if done == 2 else 0)\n"
             "track_folder(sys.argv[1], flux_tracker(), out=sys.argv[2], progress=stop)\n"
         )
@@ -669,8 +670,8 @@ class TestDefaultProcesses:
             yield from ((job, work(job)) for job in jobs)
 
         info = audio.info
-        monkeypatch.setattr(track.audio, "info", lambda path: replace(info(path), duration_s=length_s))
-        monkeypatch.setattr(track.workers, "parallel_map", each)
-        monkeypatch.setattr(track.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        monkeypatch.setattr(folders.audio, "info", lambda path: replace(info(path), duration_s=length_s))
+        monkeypatch.setattr(folders.workers, "parallel_map", each)
+        monkeypatch.setattr(folders.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
         track_folder(rendered, flux_tracker(), out=tmp_path / "out", processes=None)
         assert asked == [processes]

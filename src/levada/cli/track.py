@@ -191,7 +191,8 @@ def _track_folder(
     outputs.check_suffix(suffix)
     if table is not None:
         outputs.check_table(table, out, force=force)
-    from levada.beat_tracking.tracker import BeatTracker, track_folder
+    from levada.beat_tracking.folders import track_folder
+    from levada.beat_tracking.tracker import BeatTracker
 
     tracker = BeatTracker.from_pretrained(model)
     other = BESIDE.get(tracker.name, "none") if options["compare"] == "auto" else options["compare"]
