@@ -2,9 +2,8 @@
 
 Each candidate is scored on labels that it did not learn from, by how much of its posterior probability lies at them:
 networks learn from half of the labels, patterns from all but one fold. The best one is then learnt from all labels.
-Two rules protect what the base can do: where nothing
-is clearly better the base stays as it is, and of one recording alone, or too few labels for two halves, no network is
-trained.
+Two rules protect what the base can do: where nothing is clearly better the base stays as it is, and of one recording
+alone, or too few labels for two halves, no network is trained.
 """
 
 from __future__ import annotations
@@ -162,12 +161,11 @@ def choose(
         return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
     base_tracker = tracker_of_weights(base, name="")
     _warn_of_phase(base_tracker, spans)
-    halves = halves_of(spans)
-    if halves is None or len({span.track.content_hash for span in spans}) == 1:
+    halves, one = halves_of(spans), len({span.track.content_hash for span in spans}) == 1
+    if halves is None or one:
         few = "labels of one recording" if halves is not None else "few labels"
         choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
         fused = _fused(patterns, base, WEIGHT_ONE, spans, choice)
-        one = len({span.track.content_hash for span in spans}) == 1
         return replace(fused, own_score=_own_score(patterns, spans)) if one else fused
     folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
     learnt = [learn([span for span in spans if not _among(span, fold)]) for _, fold in folds]
@@ -244,10 +242,15 @@ def _among(span: Span, fold: Sequence[Span]) -> bool:
     return any(span.track.content_hash == other.track.content_hash for other in fold)
 
 
+def _with_context(span: Span) -> tuple[float, Callable[[FrontEnd], tuple[npt.NDArray[np.float32], ...]]]:
+    """Return where the context of a span begins, in seconds, and a function that returns the spectrogram of both."""
+    start_s = max(0.0, span.start_s - CONTEXT_S)
+    return start_s, partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+
+
 def _held_out(tracker: NetworkTracker | PatternTracker, span: Span) -> float:
     """Return the score of a tracker on a span, whose context is part of its input."""
-    start_s = max(0.0, span.start_s - CONTEXT_S)
-    pieces_of = partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+    start_s, pieces_of = _with_context(span)
     if isinstance(tracker, PatternTracker):
         posterior, fps = tracker.posteriors(tracker.observations(pieces_of)), tracker.fps
     else:
@@ -273,9 +276,8 @@ def _warn_of_phase(base: NetworkTracker, spans: Sequence[Span]) -> None:
         if left_s <= 0 or len(span.beats) < LEAST_CHECKED:
             continue
         left_s -= span.duration_s
-        start_s = max(0.0, span.start_s - CONTEXT_S)
-        pieces = _spectrogram(span.track.audio, start_s, span.end_s + CONTEXT_S - start_s, base.front_end)
-        beats = base.decode(base.predict(pieces)).shift(start_s)
+        start_s, pieces_of = _with_context(span)
+        beats = base.decode(base.predict(pieces_of(base.front_end))).shift(start_s)
         if len(beats) < 2 or beats.confidence is None:
             continue
         sure = np.minimum(beats.confidence[:-1], beats.confidence[1:]) >= CONFIDENT
@@ -296,8 +298,7 @@ def _own_score(patterns: Patterns, spans: Sequence[Span]) -> float:
     tracker = PatternTracker(patterns, "")
     scores = []
     for span in spans:
-        start_s = max(0.0, span.start_s - CONTEXT_S)
-        pieces_of = partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
+        start_s, pieces_of = _with_context(span)
         scores.append(tracker.score(tracker.observations(pieces_of), span.beats.shift(-start_s)))
     return float(np.average(scores, weights=[span.duration_s for span in spans]))
 
