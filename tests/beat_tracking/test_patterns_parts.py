@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from levada.beat_tracking.decoder import DecoderSettings, decode_model, model_posteriors
+from levada.beat_tracking.decoder import DecoderSettings, decode_states, model_posteriors
 from levada.beat_tracking.decoder.hints import hint_windows
 from levada.beat_tracking.decoder.recursion import Forward, sum_product
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, pattern_pointer
@@ -219,7 +219,7 @@ def test_posteriors_are_those_of_all_readings(hints: Beats | None) -> None:
     expected = brute(build(SETTINGS, windows))
     found = model_posteriors(build, frames=frames, fps=10.0, settings=SETTINGS, hints=hints)
     np.testing.assert_allclose(found, expected, atol=1e-10)
-    beats = decode_model(build, frames=frames, fps=10.0, settings=SETTINGS, hints=hints)
+    beats = decode_states(build, frames=frames, fps=10.0, settings=SETTINGS, hints=hints).beats
     assert len(beats)
     if hints is not None:
         assert hints.times_s[0] in beats.times_s

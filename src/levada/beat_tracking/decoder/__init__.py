@@ -5,8 +5,8 @@
 - `pick_peaks`: peak picking, without a model.
 - `DecoderSettings`, `learn_settings`: priors of tempo and metre, by default or from labels.
 - `probabilities`: a network's logits as activations.
-- `decode_model`, `model_posteriors`: the same for a model with another likelihood (`state_space.pattern_pointer`).
-- `decode_activations`, `decode_states`: the same as `decode_beats` and `decode_model`, with the states of the path.
+- `decode_activations`: the same as `decode_beats`, with the states of the path.
+- `decode_states`, `model_posteriors`: the same for a model with another likelihood (`state_space.pattern_pointer`).
 
 See `state_space` for the model and `recursion` for its computation.
 """
@@ -15,7 +15,6 @@ from levada.beat_tracking.decoder.decode import (
     DecodedBeats,
     decode_activations,
     decode_beats,
-    decode_model,
     decode_states,
     model_posteriors,
     posteriors,
@@ -26,6 +25,6 @@ from levada.beat_tracking.decoder.settings import DecoderSettings
 
 __all__ = [
     "DecodedBeats", "DecoderSettings",
-    "decode_activations", "decode_beats", "decode_model", "decode_states",
+    "decode_activations", "decode_beats", "decode_states",
     "learn_settings", "model_posteriors", "pick_peaks", "posteriors", "probabilities",
 ]  # fmt: skip

@@ -23,7 +23,6 @@ __all__ = [
     "DecodedBeats",
     "decode_activations",
     "decode_beats",
-    "decode_model",
     "decode_states",
     "model_posteriors",
     "posteriors",
@@ -181,7 +180,7 @@ def posteriors(
     return model_posteriors(build, frames=frames, fps=rate, settings=settings, hints=hints)
 
 
-def decode_model(
+def decode_states(
     build: Build,
     *,
     frames: int,
@@ -190,8 +189,8 @@ def decode_model(
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
     impl: Impl = "auto",
-) -> Beats:
-    """Find the most probable beats under any bar-pointer model, as `decode_beats` does.
+) -> DecodedBeats:
+    """Find the most probable beats under any bar-pointer model, as `decode_beats` does, with the states of the path.
 
     Parameters
     ----------
@@ -207,29 +206,13 @@ def decode_model(
 
     Returns
     -------
-    beats : Beats
+    DecodedBeats
 
     Raises
     ------
     InputError, MissingExtra
         As in `decode_beats`.
     """
-    return decode_states(
-        build, frames=frames, fps=fps, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
-    ).beats
-
-
-def decode_states(
-    build: Build,
-    *,
-    frames: int,
-    fps: float,
-    settings: DecoderSettings | None = None,
-    hints: Beats | None = None,
-    hint_tolerance_s: float = HINT_TOLERANCE_S,
-    impl: Impl = "auto",
-) -> DecodedBeats:
-    """Find the most probable beats under any bar-pointer model, as `decode_model` does, with the states of the path."""
     model, settings, hints = _prepared(build, frames, fps, settings, hints)
     best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
     too_short = model.frames < model.lengths[0] // 2
@@ -287,7 +270,7 @@ def model_posteriors(
     Parameters
     ----------
     build, frames, fps, settings, hints
-        As in `decode_model`.
+        As in `decode_states`.
 
     Returns
     -------
