@@ -63,7 +63,7 @@ class Song:
         found = beat_scores(right, predicted, spans_s=spans_s, duration_s=self.track.duration_s)
         ones = places(right, predicted)
         half = ones[self.metre // 2] / max(1, ones.sum()) if self.metre % 2 == 0 else 0.0
-        return found | {"metre": float(metre(predicted) == self.metre), "half": float(half > 0.5)}
+        return found | {"metre": float(predicted.metre == self.metre), "half": float(half > 0.5)}
 
     def annotated(self, estimate: Beats, *, since_s: float = 0.0) -> tuple[Beats, Beats, Spans]:
         """Reference and estimate from a time on, and the spans that are annotated, half a beat longer at their ends."""
@@ -74,11 +74,6 @@ class Song:
             np.concatenate(parts) for parts in zip(*((b.times_s, b.positions) for b in predicted), strict=True)
         )
         return right, Beats(times, positions), spans_s
-
-
-def metre(beats: Beats) -> int:
-    """The commonest number of beats in a bar; 0 where there is no bar."""
-    return next(iter(beats.metres), 0)
 
 
 def places(right: Beats, predicted: Beats) -> np.ndarray:
@@ -148,7 +143,7 @@ def baselines(predicted: np.ndarray, beats: Beats) -> dict[str, list[Beats]]:
     def bars(metre: int, first: int) -> Beats:
         return Beats(beats.times_s, (index - first) % metre + 1)
 
-    found = metre(beats) or 4
+    found = beats.metre or 4
     return {
         "flux": [beats],
         "flux, bars of 4 by bass": [bars(4, phase)],
@@ -211,7 +206,7 @@ def diagnosis(song: Song, model: str, beats: Beats) -> str:
     scores, ones = song.scores(beats), places(right, predicted)
     beat = [*map(str, range(1, len(ones))), "none"]
     fall = ", ".join(f"{name}: {n}" for name, n in zip(beat, ones.tolist(), strict=True) if n)
-    tempo, metres = f"{predicted.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{metre(predicted)} ({song.metre})"
+    tempo, metres = f"{predicted.tempo_bpm:.0f} ({right.tempo_bpm:.0f})", f"{predicted.metre} ({song.metre})"
     figures = f"{scores['beat_f']:.2f} | {scores['downbeat_f']:.2f} | {tempo} | {metres} | {fall}"
     return f"| {song.track.id} | {model} | {figures} | {error_type(right, predicted, spans_s=spans_s)} |"
 

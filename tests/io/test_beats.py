@@ -27,12 +27,14 @@ def test_the_tempo_is_the_median() -> None:
 def test_metres_come_commonest_first() -> None:
     positions = [1, 2, 3, 1, 2, 1, 2, 1, 2, 3, 4]
     assert list(Beats(np.arange(11.0), positions).metres.items()) == [(2, 2), (3, 1)]
+    assert Beats(np.arange(11.0), positions).metre == 2
 
 
 def test_no_beats() -> None:
     none = Beats([])
     assert len(none) == 0
     assert none.metres == {}
+    assert none.metre == 0
     assert list(none) == []
     assert none.downbeats_s.shape == (0,)
     assert repr(none) == "Beats(none)"

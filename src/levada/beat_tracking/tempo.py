@@ -144,4 +144,4 @@ def _part(beats: Beats, first: int, last: int) -> Beats:
 
 def _piece(beats: Beats) -> Piece:
     start_s, end_s = float(beats.times_s[0]), float(beats.times_s[-1])
-    return Piece(start_s, end_s, beats.tempo_bpm, next(iter(beats.metres), 0), len(beats))
+    return Piece(start_s, end_s, beats.tempo_bpm, beats.metre, len(beats))

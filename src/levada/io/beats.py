@@ -98,6 +98,11 @@ class Beats:
         order = np.argsort(-counts, kind="stable")
         return {int(lengths[i]): int(counts[i]) for i in order}
 
+    @property
+    def metre(self) -> int:
+        """Beats per bar of most complete bars; 0 where no bar is complete."""
+        return next(iter(self.metres), 0)
+
     def between(self, start_s: float, end_s: float) -> Beats:
         """The beats in the half-open stretch from start to end, their times unchanged."""
         return self._where((self.times_s >= start_s) & (self.times_s < end_s))

@@ -244,7 +244,7 @@ def bars_of(solo: Solo, beats: Beats, *, tracked: bool = False) -> View:
         If there is no regular bar.
     """
     counted = bool((beats.positions > 0).any())
-    metre = next(iter(beats.metres), 0) if counted else 0
+    metre = beats.metre if counted else 0
     if counted and metre < 2:
         raise InputError(f"{solo.id} has no whole bar: {len(beats)} beats, {len(beats.downbeats_s)} downbeats")
     run = _longest(_bars(beats, metre))
@@ -352,7 +352,7 @@ def _read_mono(solo: Solo) -> tuple[npt.NDArray[np.float32], int]:
 
 def _with_downbeats(beats: Beats, estimated: Beats) -> Beats:
     """Return annotated beats with estimated downbeats, if most of these agree."""
-    metre = next(iter(estimated.metres), 0)
+    metre = estimated.metre
     if metre < 2:
         return beats
     votes = np.zeros(metre)
