@@ -140,7 +140,7 @@ def fit(examples: Sequence[Example]) -> Calibration:
     bounds = [(0.05, 6)] * 3 + [(-6, 3)] * 6 + [(-6, 8), (-15, 0)]
     start = np.array([1.5, 1.5, 0.5, -1, -1.5, -2, -2, -2, -2.5, 1, -3])
     readings = of(np.round(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x, 2))
-    features = [confidence_features(one.decoded, one.scored, calibration=readings) for one in examples]
+    features = [confidence_features(one.decoded, one.scored, one.features, calibration=readings) for one in examples]
     time = regression([of_time for of_time, _ in features], [one.in_time for one in examples])
     position = regression(
         [of_position[one.in_time] for (_, of_position), one in zip(features, examples, strict=True)],
@@ -178,7 +178,7 @@ def print_reliability(what: str, confidence: Floats, right: Bools) -> None:
 
 def print_tables(examples: Sequence[Example], calibration: Calibration) -> None:
     """Print reliability of both confidences and of readings, and the correlation over recordings."""
-    both = [confidences(one.decoded, one.scored, calibration=calibration) for one in examples]
+    both = [confidences(one.decoded, one.scored, one.features, calibration=calibration) for one in examples]
     columns = {
         "time of beats": ([time for time, _ in both], [one.in_time for one in examples]),
         "time and position of beats": ([position for _, position in both], [one.in_bar for one in examples]),

@@ -8,7 +8,7 @@ without beats.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.agreement import compare_beats
-from levada.beat_tracking.confidence import confidences, probabilities_of_readings
+from levada.beat_tracking.confidence import confidences, reading_features
 from levada.beat_tracking.decoder import DecodedBeats
 from levada.beat_tracking.readings import HALF, HALF_BAR, TWICE, score_readings
 from levada.beat_tracking.tempo import Piece, find_pieces
@@ -130,7 +130,7 @@ class Analysis:
     @property
     def metre(self) -> int:
         """Beats a bar of most bars; 0 where no bar is complete."""
-        return next(iter(self.beats.metres), 0)
+        return self.beats.metre
 
     def probability_of(self, *names: str) -> float:
         """Return the probability of readings, by name; NaN where there are none."""
@@ -151,13 +151,9 @@ class Analysis:
 
     def shift(self, offset_s: float) -> Analysis:
         """Return the analysis with all times later by an offset, in seconds."""
-        return self._mapped(
-            lambda beats: beats.shift(offset_s), tuple((a + offset_s, b + offset_s) for a, b in self.no_pulse)
-        )
-
-    def _mapped(self, change: Callable[[Beats], Beats], no_pulse: tuple[tuple[float, float], ...]) -> Analysis:
-        readings = tuple(replace(reading, beats=change(reading.beats)) for reading in self.readings)
-        return replace(self, beats=change(self.beats), readings=readings, no_pulse=no_pulse)
+        readings = tuple(replace(reading, beats=reading.beats.shift(offset_s)) for reading in self.readings)
+        no_pulse = tuple((start_s + offset_s, end_s + offset_s) for start_s, end_s in self.no_pulse)
+        return replace(self, beats=self.beats.shift(offset_s), readings=readings, no_pulse=no_pulse)
 
     def summary(self) -> dict[str, Any]:
         """Return numbers and texts for a row in a table of recordings; what is unknown is None."""
@@ -215,8 +211,9 @@ def analyse_beats(decoded: DecodedBeats, *, counted: bool = True) -> Analysis:
     """
     beats, model = decoded.beats, decoded.model
     scored = score_readings(decoded, counted=counted)
-    probabilities = probabilities_of_readings(decoded, scored)
-    in_time, in_bar = confidences(decoded, scored)
+    features = reading_features(decoded, scored)
+    probabilities = features.probabilities()
+    in_time, in_bar = confidences(decoded, scored, features)
     others = sorted(zip(scored[1:], probabilities[1:].tolist(), strict=True), key=lambda pair: -pair[1])
     return Analysis(
         Beats(beats.times_s, beats.positions if counted else None, in_time, in_bar if counted else None),

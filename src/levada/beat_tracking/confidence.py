@@ -25,7 +25,6 @@ __all__ = [
     "ReadingFeatures",
     "confidence_features",
     "confidences",
-    "probabilities_of_readings",
     "reading_features",
 ]
 
@@ -98,7 +97,7 @@ class ReadingFeatures:
     activation: Floats
 
     def probabilities(self, calibration: Calibration = CALIBRATION) -> Floats:
-        """Compute the probabilities of the readings of the recording [shape=(R,)]."""
+        """Compute the probabilities of the readings [shape=(R,)]; they sum to 1 less that none of them is right."""
         mean = self.activation.mean() if len(self.activation) else 0.0
         return self._softmax(self.whole[:, None], np.array([mean]), calibration)[:, 0]
 
@@ -134,17 +133,23 @@ def reading_features(decoded: DecodedBeats, scored: Sequence[ScoredReading]) -> 
     )
 
 
-def probabilities_of_readings(
-    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
-) -> Floats:
-    """Compute the probability of each reading [shape=(R,)]; they sum to 1 less that none of them is right."""
-    return reading_features(decoded, scored).probabilities(calibration)
-
-
 def confidences(
-    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
+    decoded: DecodedBeats,
+    scored: Sequence[ScoredReading],
+    features: ReadingFeatures,
+    *,
+    calibration: Calibration = CALIBRATION,
 ) -> tuple[Floats, Floats]:
     """Compute the probabilities that the time of each beat is right, and that its position is right too.
+
+    Parameters
+    ----------
+    decoded : DecodedBeats
+    scored : sequence of ScoredReading
+        Its readings.
+    features : ReadingFeatures
+        Of these readings.
+    calibration : Calibration
 
     Returns
     -------
@@ -153,16 +158,20 @@ def confidences(
     """
     if not len(decoded.beats):
         return np.zeros(0), np.zeros(0)
-    of_time, of_position = confidence_features(decoded, scored, calibration=calibration)
+    of_time, of_position = confidence_features(decoded, scored, features, calibration=calibration)
     time = np.where(decoded.hinted, 1.0, _logistic(of_time @ np.array(calibration.time)))
     return time, time * _logistic(of_position @ np.array(calibration.position))
 
 
 def confidence_features(
-    decoded: DecodedBeats, scored: Sequence[ScoredReading], *, calibration: Calibration = CALIBRATION
+    decoded: DecodedBeats,
+    scored: Sequence[ScoredReading],
+    features: ReadingFeatures,
+    *,
+    calibration: Calibration = CALIBRATION,
 ) -> tuple[Floats, Floats]:
     """Compute what the log odds of time and of position are linear in [shape=(n, 4)] and [shape=(n, 3)]."""
-    features, n = reading_features(decoded, scored), len(decoded.beats)
+    n = len(decoded.beats)
     everywhere, around = features.probabilities(calibration)[:, None], features.probabilities_near(calibration)
     in_time = np.array([RIGHT_BEATS.get(reading.kind, 1.0) for reading in scored])
     same_beats = np.array([reading.has_decoded_beats for reading in scored])
