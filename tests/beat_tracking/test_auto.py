@@ -11,7 +11,7 @@ import torch
 
 from levada.beat_tracking import auto
 from levada.beat_tracking.adaptation import adapt
-from levada.beat_tracking.auto import BOTH, BOTH_BEATS, Choice, choose, decide, soft_f
+from levada.beat_tracking.auto import BOTH, BOTH_BEATS, choose, decide, soft_f
 from levada.beat_tracking.decoder.state_space import NetworkLikelihood
 from levada.beat_tracking.folders import track_folder
 from levada.beat_tracking.fusion import Fusion
@@ -23,6 +23,7 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.formats import read_beats, write_beats
+from levada.learning.choice import Choice
 from levada.learning.model_folder import ModelFolder
 from levada.synth.composition import kit_styles
 from levada.synth.render import render

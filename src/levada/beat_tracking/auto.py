@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,13 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
 from levada.io.tables import join_names
-from levada.learning.card import Card, adapted_card
+from levada.learning.card import adapted_card
+from levada.learning.choice import Choice
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
-__all__ = ["Choice", "choose", "soft_f"]
+__all__ = ["choose", "soft_f"]
 
 NEAR_S = 0.07
 """A beat is right within this: the tolerance of the F-measure."""
@@ -65,31 +66,6 @@ LEAST_CHECKED, MOST_CHECKED_S = 4, 180.0
 _log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen, and why.
-
-    Parameters
-    ----------
-    name : str
-        "base", "patterns", "patterns + base", "fine-tuned", "patterns + fine-tuned" or "patterns + fine-tuned for beats
-        alone", where the patterns choose the downbeat.
-    scores : mapping of str to float
-        Score of each candidate on held-out labels, from 0 to 1; empty where nothing could be held out.
-    why : str
-        The reason in a few words.
-    """
-
-    name: str
-    scores: Mapping[str, float]
-    why: str
-
-    def line(self) -> str:
-        """Describe the choice in one line."""
-        scores = ", ".join(f"{name} {score:.2f}" for name, score in self.scores.items())
-        return f"auto chose {self.name}: {self.why}" + (f" (held-out scores: {scores})" if scores else "")
 
 
 def soft_f(posterior: Floats, beats: Beats, *, fps: float, span_s: tuple[float, float]) -> float:
@@ -210,9 +186,7 @@ def choose(
     assert tuned is not None
     if choice.name == "fine-tuned":
         _log.info("%s", choice.line())
-        return replace(
-            tuned, card=_with_scores(tuned.card, choice), training={**tuned.training, **_facts(choice, spans)}
-        )
+        return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **_facts(choice, spans)})
     fused = _fused(patterns, tuned, weight, spans, choice)
     return replace(fused, base=base, network_downbeats=choice.name == BOTH)
 
@@ -307,7 +281,7 @@ def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
     """Return the base as it is, with a card that says why."""
     _log.info("%s", choice.line())
     card = adapted_card(spans, origin="Pretrained network and decoder, unchanged", base=base.card)
-    return replace(base, card=_with_scores(card, choice), training={**base.training, **_facts(choice, spans)})
+    return replace(base, card=choice.on(card), training={**base.training, **_facts(choice, spans)})
 
 
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
@@ -315,12 +289,7 @@ def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[
     card = adapted_card(spans, origin=f"Rhythmic patterns beside a network, {choice.name}", base=network.card)
     keys = ("alpha", "held_out_losses") if "fine-tuned" in choice.name else ()
     interpolation = {key: network.training[key] for key in keys if key in network.training}
-    return Fusion(patterns, network, weight, _with_scores(card, choice), interpolation | _facts(choice, spans))
-
-
-def _with_scores(card: Card, choice: Choice) -> Card:
-    held_out = {f"held-out labels, {name}": round(score, 3) for name, score in choice.scores.items()}
-    return replace(card, scores={**held_out, "chosen": choice.line()})
+    return Fusion(patterns, network, weight, choice.on(card), interpolation | _facts(choice, spans))
 
 
 def _facts(choice: Choice, spans: Sequence[Span]) -> dict[str, Any]:
@@ -328,5 +297,4 @@ def _facts(choice: Choice, spans: Sequence[Span]) -> dict[str, Any]:
     labels: dict[str, list[tuple[float, int]]] = {}
     for span in sorted(spans, key=lambda span: span.start_s):
         labels.setdefault(span.track.content_hash, []).extend((round(time_s, 4), place) for time_s, place in span.beats)
-    chosen = {"chosen": choice.name, "why": choice.why, "held_out_scores": dict(choice.scores)}
-    return {"auto": chosen, LABELS: {name: sorted(dict(beats).items()) for name, beats in labels.items()}}
+    return {**choice.facts(), LABELS: {name: sorted(dict(beats).items()) for name, beats in labels.items()}}
