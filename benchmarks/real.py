@@ -12,12 +12,14 @@ import argparse
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from levada.beat_tracking.adaptation import DEFAULTS, STRATEGIES
 from levada.beat_tracking.decoder import pick_peaks
@@ -30,8 +32,10 @@ from levada.beat_tracking.pretrained import find_folder, load_tracker, tracker_o
 from levada.beat_tracking.spectrogram import GRID, FrontEnd, file_log_spectrogram
 from levada.data import Span, Track, load_corpus, sample, single
 from levada.data.spans import stretches, with_margins
+from levada.errors import InputError
+from levada.io import audio
 from levada.io.beats import Beats
-from levada.learning.names import FLUX, shipped
+from levada.learning.names import EXTERNAL_TRACKERS, FLUX, shipped
 from levada.learning.statistics import mean_interval, paired_interval
 from levada.learning.weights import Weights
 
@@ -47,6 +51,7 @@ SCORES = {
 BEST = "finetune+augment"
 LABELLED = 5  # songs of a group that labels are drawn from
 Spans = tuple[tuple[float, float], ...]
+PEAKS_DB = (-1, -18, -30, -42, -60)
 THRESHOLDS = np.arange(0.02, 0.98, 0.04)
 
 
@@ -237,6 +242,38 @@ def unseen(scores: np.ndarray) -> list[float]:
     return [float(row[best]) for row, best in zip(scores, others.argmax(axis=1), strict=True)]
 
 
+def levels(group: str, wanted: argparse.Namespace) -> Iterator[str]:
+    """Beat F / downbeat F of copies at several peaks, and the worst agreement with the loudest of them."""
+    song, trackers = songs(group)[0], {label(model): load_tracker(model) for model in names(wanted)}
+    for name in EXTERNAL_TRACKERS:
+        with suppress(InputError):  # not installed, or without its weights
+            trackers[name] = load_tracker(name)
+    heading = ["model", *(f"{peak} dBFS" for peak in PEAKS_DB), "as the loudest"]
+    lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
+    samples, rate = audio.read(song.track.audio)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{peak}.flac" for peak in PEAKS_DB]
+        for path, peak in zip(paths, PEAKS_DB, strict=True):
+            soundfile.write(path, samples.T * (10 ** (peak / 20) / np.abs(samples).max()), rate, "PCM_24")
+        for name, each in trackers.items():
+            beats = [each.track(path) for path in paths]
+            right = [both(song.scores(estimate), estimate) for estimate in beats]
+            same = np.array([both(beat_scores(beats[0], estimate, trim_s=0), estimate) for estimate in beats])
+            cells = [" / ".join(map(digits, pair)) for pair in (*right, same.min(axis=0))]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    yield f"### {song.track.id}: copies at several peaks\n\n" + "\n".join(lines)
+
+
+def both(scores: Mapping[str, float], estimate: Beats) -> tuple[float, float]:
+    """F of beats and of downbeats; NaN where a tracker finds no downbeats."""
+    return scores["beat_f"], scores["downbeat_f"] if len(estimate.downbeats_s) else math.nan
+
+
+def digits(value: float) -> str:
+    """Two digits, or a dash where there is no value."""
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
 def adaptation(group: str, wanted: argparse.Namespace) -> Iterator[str]:
     """From each base, with each strategy and budget: scores where no labels came from.
 
@@ -321,7 +358,7 @@ def counted(group: str) -> str:
 
 
 TABLES: dict[str, Callable[[str, argparse.Namespace], Iterator[str]]] = {
-    "zero": zero, "alone": alone, "adaptation": adaptation, "strategies": strategies,
+    "zero": zero, "alone": alone, "adaptation": adaptation, "strategies": strategies, "levels": levels,
 }  # fmt: skip
 
 

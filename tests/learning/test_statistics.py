@@ -15,7 +15,7 @@ from levada.learning.statistics import mean_interval, paired_interval
 
 SAMPLES = 1000  # of each cell
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("levada_coverage", ROOT / "benchmarks" / "coverage.py")
+_spec = importlib.util.spec_from_file_location("levada_coverage", ROOT / "benchmarks" / "interval_coverage.py")
 coverage = sys.modules["levada_coverage"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(coverage)
 
