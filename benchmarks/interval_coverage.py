@@ -1,4 +1,4 @@
-"""Coverage of the confidence intervals, by simulation: `python benchmarks/interval_coverage.py`, tables of `docs/statistics.md`.
+"""Coverage of the confidence intervals, by simulation (`docs/statistics.md`): `python benchmarks/interval_coverage.py`.
 
 How often does a nominal 95 % interval contain the true mean, and how wide is it? The bootstraps that levada had before
 stand beside it: of groups and of recordings within them (`levada evaluate`), and of groups and seeds (reports).
