@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 
 import mir_eval
 import numpy as np
@@ -375,3 +376,57 @@ def test_bad_arguments(tracks):
         evaluate(tracks, {"right": Right()}, processes=0)
     with pytest.raises(InputError, match="none of 0 recordings"):
         evaluate([], {"right": Right()})
+
+
+class TestReadings:
+    @pytest.fixture
+    def several(self, tracks):
+        """The first recording may be read half a bar later, too; the second twice as fast."""
+        other = {0: beats_of(20).with_positions((np.arange(40) + 2) % 4 + 1), 1: beats_of(24, bpm=240.0)}
+        for i, beats in other.items():
+            path = tracks[i].audio.with_suffix(".other.beats")
+            path.write_text("".join(f"{time:.3f}\t{position}\n" for time, position in beats))
+            tracks[i] = replace(tracks[i], readings={"labels": tracks[i].annotation, "other": path})
+        return tracks
+
+    def test_each_is_scored_and_means_are_of_the_first(self, several):
+        class HalfBars(Right):
+            def track(self, samples, rate):
+                beats = super().track(samples, rate)
+                return beats.with_positions((beats.positions + 1) % 4 + 1)
+
+        result = evaluate(several, {"right": Right(), "half": HalfBars()})
+        assert [row.reading for row in result.rows] == ["labels", "other", "labels", "other", "", ""]
+        half = result.of("half")
+        assert half[0].scores == half[0].readings["labels"]
+        assert half[0].readings["labels"]["downbeat_f"] == 0
+        assert half[0].readings["other"]["downbeat_f"] == half[0].readings["other"]["beat_f"] == 1
+        # 120 of 240 bpm: half of the beats and of the downbeats, F = 2 * 1 * .5 / 1.5
+        assert half[1].readings["other"]["beat_f"] == pytest.approx(2 / 3, abs=0.02)
+        assert result.summary()["half"]["downbeat_f"].mean == 0
+        assert result.tables()["best_reading"]["half"]["downbeat_f"].mean == pytest.approx(
+            (1 + 2 / 3 + 0) / 3, abs=0.02
+        )
+        assert result.tables()["best_reading"]["right"]["downbeat_f"].mean == 1
+
+    def test_are_in_the_files(self, several, tmp_path):
+        result = evaluate(several, {"right": Right()}, out=tmp_path / "scores.csv")
+        rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
+        assert [(row["reading"], row["best_beat_f"]) for row in rows] == [("labels", "1.0")] * 2 + [("", "1.0")]
+        found = json.loads(result.to_json())
+        assert [(one["track"], one["reading"], [*one["scores"]]) for one in found["readings"]] == [
+            ("song0", "labels", ["labels", "other"]),
+            ("song1", "labels", ["labels", "other"]),
+        ]
+        assert "best_reading" in found
+
+    def test_one_that_cannot_be_read_is_a_row_with_an_error(self, several):
+        several[0].readings["other"].write_text("0.5 one\n")
+        result = evaluate(several, {"right": Right()})
+        assert "song0.other.beats" in result.rows[0].error
+        assert [bool(row.error) for row in result.rows] == [True, False, False]
+
+    def test_without_several_there_are_none(self, tracks):
+        result = evaluate(tracks, {"right": Right()})
+        assert "readings" not in json.loads(result.to_json())
+        assert [*result.tables()] == ["summary", "differences"]

@@ -513,6 +513,16 @@ class TestEvaluate:
         mean = np.mean([row["beat_f"] for row in said["rows"]])
         assert said["summary"]["flux"]["beat_f"]["mean"] == pytest.approx(mean)
 
+    def test_readings_of_a_recording(self, levada, rendered, tmp_path):
+        folder = tmp_path / "in"
+        shutil.copytree(rendered, folder)
+        beats = read_beats(folder / "b.beats")
+        write_beats(folder / "b.later.beats", beats.with_positions(beats.positions % beats.positions.max() + 1))
+        (folder / "corpus.toml").write_text('[labels]\nreadings = ["later"]\n')
+        code, out, _ = levada("evaluate", folder, "-m", "flux", "--processes", 1)
+        assert code == 0
+        assert re.search(r"\nb +flux +(labels|later) +labels [\d.]+ / [\d.]+, later [\d.]+ / [\d.]+\n", out)
+
     @pytest.mark.slow
     def test_warns_of_what_a_model_was_trained_on(self, levada, rendered, tiny_model, tmp_path):
         labels = ("--beats", rendered / "b.beats", "--strategy", "decoder")

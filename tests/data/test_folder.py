@@ -246,3 +246,54 @@ def test_groups_of_recordings_that_are_not_there_are_warned_of(tmp_path, caplog)
         f"{tmp_path / 'corpus.toml'}: line 3: [groups]: no recording is called 'snog'",
         f"{tmp_path / 'corpus.toml'}: line 4: [groups]: no recording is called 'x/*'",
     ]
+
+
+class TestReadings:
+    def folder(self, root: Path, toml: str) -> Path:
+        for name in ("a", "b", "c"):
+            recording(root / f"{name}.wav")
+        annotation(root / "a.beats")
+        annotation(root / "a.later.beats", "0.5\t2\n1.0\t1\n")
+        annotation(root / "b.beats")
+        annotation(root / "annotations" / "later" / "c.beats", "0.5\t2\n1.0\t1\n")
+        (root / "corpus.toml").write_text(toml)
+        return root
+
+    def test_are_all_beside_the_labels_and_never_in_their_place(self, tmp_path):
+        root = self.folder(tmp_path, '[labels]\nreadings = ["later"]\n')
+        corpus = load_corpus(root)
+        a, b, c = corpus.tracks
+        assert a.annotation == root / "a.beats"
+        assert {name: track.beats().positions.tolist() for name, track in a.by_reading().items()} == {
+            "labels": [1, 2],
+            "later": [2, 1],
+        }
+        assert (b.annotation, dict(b.readings)) == (root / "b.beats", {})
+        assert (c.annotation, dict(c.readings)) == (root / "annotations" / "later" / "c.beats", {})  # its only labels
+        assert not corpus.notes
+
+    def test_of_the_caller_with_an_annotator(self, tmp_path):
+        root = self.folder(tmp_path, "")
+        annotation(root / "b.ana.beats")
+        annotation(root / "b.later.beats")
+        ana = {track.id: list(track.readings) for track in load_corpus(root, annotator="ana", readings=["later"])}
+        assert ana == {"a": [], "b": ["ana", "later"], "c": []}
+
+    @pytest.mark.parametrize(
+        ("toml", "problem", "line"),
+        [
+            ('[labels]\nreadings = ["earlier"]\n', "no labels of an annotator 'earlier'; annotators: later", 2),
+            ('[labels]\nreadings = "later"\n', "must be a list of annotators", 2),
+            ("[labels]\nreadings = [3]\n", "must be a list of annotators", 2),
+        ],
+    )
+    def test_that_are_wrong_name_the_line(self, tmp_path, toml, problem, line):
+        with pytest.raises(InputError, match=problem) as error:
+            load_corpus(self.folder(tmp_path, toml))
+        assert error.value.line == line
+
+    def test_are_checked_as_labels_are(self, tmp_path):
+        root = self.folder(tmp_path, '[labels]\nreadings = ["later"]\n')
+        annotation(root / "a.later.beats", "one\t1\n")
+        problems = load_corpus(root).check().problems
+        assert ("error", root / "a.later.beats", 1) in {(one.severity, one.path, one.line) for one in problems}

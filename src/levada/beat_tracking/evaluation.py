@@ -24,15 +24,23 @@ from levada.data.spans import stretches, with_margins
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
-from levada.io.tables import card_scores, error_text, join_names, single_group_note
+from levada.io.tables import card_scores, error_text, join_names, nan_to_none, single_group_note
 from levada.learning import evaluation as learning
-from levada.learning.evaluation import require_models, score_all, warnings_of
+from levada.learning.evaluation import Table, require_models, score_all, warnings_of
 
 __all__ = ["Evaluation", "Row", "evaluate"]
 
 
 _log = logging.getLogger(__name__)
 _Stretch = tuple[float, float]
+
+FIT = ("beat_f", "downbeat_f")
+"""Scores by which the best of several readings is chosen: their mean."""
+
+
+def _fit(scores: Mapping[str, float]) -> float:
+    known = [scores[name] for name in FIT if not math.isnan(scores[name])]
+    return sum(known) / max(1, len(known))
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,26 @@ class Row:
     trained_on: bool = False  # whether the tracker was trained on what it is scored on
     error: str = ""  # why there are no scores
     estimate: Beats | None = field(default=None, repr=False, compare=False)  # all estimated beats, not only the scored
+    # where the recording has several readings, the scores of each, by name: `scores` are of the first
+    readings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> str:
+        """The reading that the estimate fits best, by the mean F-measure of beats and downbeats; "" without several."""
+        return max(self.readings, key=lambda name: _fit(self.readings[name]), default="")  # the first at a tie
+
+    def of_best_reading(self) -> Row:
+        """Return the row with the scores of the reading that the estimate fits best."""
+        return replace(self, scores=self.readings[self.reading]) if self.readings else self
 
     def flat(self) -> dict[str, object]:
         """Return the row as one flat table row, without the beats."""
         scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
         first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
-        last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error")
-        return first | scores | {name: getattr(self, name) for name in last}
+        last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error", "reading")
+        best = self.of_best_reading().scores
+        of_best = {f"best_{name}": best.get(name, math.nan) for name in FIT}
+        return first | scores | {name: getattr(self, name) for name in last} | of_best
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,15 @@ class Evaluation(learning.Evaluation[Row]):
         counts = {model: Counter(row.kind for row in self.of(model) if row.kind) for model in self.models}
         return {model: dict(count.most_common()) for model, count in counts.items()}
 
+    def of_best_readings(self) -> Evaluation:
+        """Return the evaluation with the scores of the reading that each estimate fits best."""
+        return replace(self, rows=tuple(row.of_best_reading() for row in self.rows))
+
+    def tables(self) -> dict[str, Table]:
+        """Return all tables of means by name; those of the best readings where a recording has several."""
+        several = any(row.readings for row in self.rows)
+        return super().tables() | ({"best_reading": self.of_best_readings().summary()} if several else {})
+
     def card_scores(self, model: str) -> dict[str, str]:
         """Return the scores of a model for its card."""
         means = self.summary()[model]
@@ -88,7 +118,13 @@ class Evaluation(learning.Evaluation[Row]):
         return card_scores({name: means[name] for name in self.main_metrics}, groups)
 
     def _details(self) -> dict[str, Any]:
-        return {**super()._details(), "kinds": self.error_types()}
+        readings = [
+            {"track": row.track, "model": row.model, "reading": row.reading}
+            | {"scores": {name: nan_to_none(dict(scores)) for name, scores in row.readings.items()}}
+            for row in self.rows
+            if row.readings
+        ]
+        return {**super()._details(), "kinds": self.error_types()} | ({"readings": readings} if readings else {})
 
     def _values(self, model: str, name: str) -> list[float]:
         given = [row.downbeats for row in self.of(model) if not math.isnan(row.downbeats)]
@@ -112,6 +148,7 @@ class _Job:
     path: Path
     reference: Beats  # the beats that are scored, before trimming
     trained_on: frozenset[str]  # names of the trackers that were trained on some of them
+    readings: Mapping[str, Beats] = field(default_factory=dict)  # of several readings all, as `reference`
     problem: str = ""  # why nothing can be scored
 
 
@@ -132,7 +169,8 @@ def evaluate(
     A tracker always gets the whole recording. Beats are compared inside its annotated spans alone (of these, inside
     the `Span` where one is given): music without labels must not count false positives. Both ends of a span are moved
     half a beat out, so that an estimate a little before the first reference beat is not lost. The spans of a recording
-    make one row. All trackers are scored on the same spans.
+    make one row. All trackers are scored on the same spans. Where a recording has several readings (`Track.readings`)
+    each is scored, and the row says which one the tracker takes; means are of the first.
 
     Parameters
     ----------
@@ -210,19 +248,26 @@ def _job(track: Track, stretch: _Stretch | None, trackers: Mapping[str, TrackerL
     """Read the reference and the spans to score."""
     job = _Job(track.id, track.group, track.audio, Beats([]), frozenset())
     try:
-        reference = track.beats()
+        reference = _reference(track, stretch)
+        readings = {name: _reference(reading, stretch) for name, reading in track.by_reading().items()}
         spans = _trained_spans(track, trackers)
-        if stretch is not None:
-            reference = reference.between(stretch[0], math.nextafter(stretch[1], math.inf))
-        if not stretches(reference):
-            raise InputError("fewer than two annotated beats in a row", path=track.annotation or track.audio)
     except (InputError, OSError) as error:
         return replace(job, problem=str(error))
     times = reference.times_s
     trained_on = frozenset(
         name for name, used in spans.items() if any(((times >= start) & (times <= end)).any() for start, end in used)
     )
-    return replace(job, reference=reference, trained_on=trained_on)
+    return replace(job, reference=reference, trained_on=trained_on, readings=readings)
+
+
+def _reference(track: Track, stretch: _Stretch | None) -> Beats:
+    """Read the beats to score, inside a stretch of the recording where there is one."""
+    reference = track.beats()
+    if stretch is not None:
+        reference = reference.between(stretch[0], math.nextafter(stretch[1], math.inf))
+    if not stretches(reference):
+        raise InputError("fewer than two annotated beats in a row", path=track.annotation or track.audio)
+    return reference
 
 
 def _trained_spans(track: Track, trackers: Mapping[str, TrackerLike]) -> dict[str, list[_Stretch]]:
@@ -258,13 +303,8 @@ def _score(job: _Job, *, trackers: Mapping[str, TrackerLike], trim_s: float | No
         samples, rate = audio.read(job.path)
         duration_s = samples.shape[1] / rate
         trim_s = default_trim_s(duration_s) if trim_s is None else trim_s
-        spans_s = [
-            (max(start_s, trim_s), end_s)
-            for start_s, end_s in with_margins(job.reference, duration_s=duration_s)
-            if len(job.reference.between(max(start_s, trim_s), end_s)) > 1
-        ]
-        if not spans_s:
-            raise InputError(f"nothing is left to score after the first {trim_s:g} s, which are trimmed", path=job.path)
+        spans_s = _spans(job.reference, duration_s, trim_s, job.path)
+        spans_of = {name: _spans(beats, duration_s, trim_s, job.path) for name, beats in job.readings.items()}
     except (InputError, OSError) as error:
         return _rows(job, trackers, error=str(error))
     scored = []
@@ -281,9 +321,25 @@ def _score(job: _Job, *, trackers: Mapping[str, TrackerLike], trim_s: float | No
         kind = error_type(job.reference, estimate, spans_s=spans_s, tatums=tatums)
         row = replace(row, start_s=spans_s[0][0], end_s=spans_s[-1][1], scores=scores, kind=kind.kind)
         row = replace(row, scored_s=sum(end_s - start_s for start_s, end_s in spans_s), detail=kind.detail)
-        row = replace(row, downbeats=len(estimate.downbeats_s), estimate=estimate)
+        of_readings = {
+            name: beat_scores(beats, estimate, spans_s=spans_of[name], trim_s=trim_s)
+            for name, beats in job.readings.items()
+        }
+        row = replace(row, downbeats=len(estimate.downbeats_s), estimate=estimate, readings=of_readings)
         scored.append(replace(row, duration_s=duration_s, cpu_s=cpu_s))
     return scored
+
+
+def _spans(reference: Beats, duration_s: float, trim_s: float, path: Path) -> list[_Stretch]:
+    """Return the spans of a recording that are scored."""
+    spans_s = [
+        (max(start_s, trim_s), end_s)
+        for start_s, end_s in with_margins(reference, duration_s=duration_s)
+        if len(reference.between(max(start_s, trim_s), end_s)) > 1
+    ]
+    if not spans_s:
+        raise InputError(f"nothing is left to score after the first {trim_s:g} s, which are trimmed", path=path)
+    return spans_s
 
 
 def _warnings(rows: Sequence[Row], models: Sequence[str], trim_s: float | None) -> Iterator[str]:

@@ -19,6 +19,7 @@ from levada.io.text import printable
 if TYPE_CHECKING:
     from levada.beat_tracking.agreement import Agreement
     from levada.beat_tracking.evaluation import Evaluation
+    from levada.beat_tracking.evaluation import Row as BeatRow
     from levada.data import Corpus, DatasetInfo, Report, Row, SongRow
     from levada.learning.statistics import Interval
     from levada.separation.evaluation import StemEvaluation
@@ -100,7 +101,7 @@ def print_json(value: object) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print means with their intervals, then types of errors, then differences to the first model."""
+    """Print means with their intervals, then types of errors, differences to the first model, and readings."""
     summary, kinds, first = evaluation.summary(), evaluation.error_types(), evaluation.models[0]
     shown = ("beat_f", "beat_cmlt", "beat_amlt", "downbeat_f", "position_cmlt")
     rows = []
@@ -125,6 +126,29 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if differences:
         print()
         print_table([f"difference to {first}", "beat F", "downbeat F"], differences)
+    if several := [row for row in evaluation.rows if row.readings]:
+        _print_readings(evaluation, several)
+
+
+def _print_readings(evaluation: Evaluation, rows: Sequence[BeatRow]) -> None:
+    """Print the means against the first and against the best reading, and each recording that has several."""
+    tables = {"first": evaluation.summary(), "best": evaluation.of_best_readings().summary()}
+    means = [
+        [model, reading, *(str(summary[model][name]) for name in ("beat_f", "downbeat_f"))]
+        for model in evaluation.models
+        for reading, summary in tables.items()
+    ]
+    print()
+    print_table(["model", "reading", "beat F", "downbeat F"], means)
+    print(f"{count(len({row.track for row in rows}), 'recording')} with several readings; the others have one\n")
+    cells = []
+    for row in rows:
+        of_each = [
+            f"{name} {_number(scores['beat_f'])} / {_number(scores['downbeat_f'])}"
+            for name, scores in row.readings.items()
+        ]
+        cells.append([row.track, row.model, row.reading, ", ".join(of_each)])
+    print_table(["recording", "model", "takes", "beat F / downbeat F against each reading"], cells)
 
 
 def print_stem_evaluation(evaluation: StemEvaluation) -> None:

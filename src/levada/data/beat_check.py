@@ -144,12 +144,12 @@ def _row(track: Track, scan: BeatScan) -> tuple[Row, list[Problem]]:
     kind = track.annotation.suffix.lstrip(".").lower() if track.annotation else "mirdata" if track.load else ""
     beats, problems = Beats([]), list[Problem]()
     if track.is_annotated:
-        problems = check_labels(track)
-        try:
+        for reading in (track, *list(track.by_reading().values())[1:]):
+            problems += check_labels(reading)
+            with suppress(InputError):  # reported by `check_labels`
+                problems += _beat_problems(reading, reading.beats(), scan)
+        with suppress(InputError):
             beats = track.beats()
-            problems += _beat_problems(track, beats, scan)
-        except InputError:
-            pass  # reported by `check_labels`
     annotated_s = sum(end_s - start_s for start_s, end_s in stretches(beats))
     row = Row(track.id, track.group, scan.duration_s, annotated_s, len(beats), beats.tempo_bpm, beats.metres, kind)
     return row, problems

@@ -45,6 +45,8 @@ class CorpusSettings:
         Of beat labels, a name in `levada.io.formats.CONVENTIONS`; recognised by default.
     annotator : str
         Whose beat labels are used, where there are those of several people.
+    readings : tuple of str
+        Annotators whose beat labels are as right as these: other readings of the same recordings.
     exclude : tuple of str
         Patterns of recordings that are left out.
     """
@@ -59,6 +61,7 @@ class CorpusSettings:
     layout: str = ""
     convention: str = ""
     annotator: str = ""
+    readings: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     def corpus(self, root: Path, tracks: Iterable[T], **properties: Any) -> Corpus[T]:
@@ -119,9 +122,13 @@ def _read(path: Path) -> CorpusSettings:
             if of and (not isinstance(value, str) or not value):
                 problem = f"the {of} of {key!r} must be a name in quotation marks; {item} with dots or slashes too"
                 raise wrong(problem, name, key)
+    readings = tables["labels"].pop("readings", [])
+    if not isinstance(readings, list) or not all(isinstance(name, str) and name for name in readings):
+        raise wrong('readings must be a list of annotators: readings = ["ana", "half-bar"]', "labels", "readings")
     for key, value in tables["labels"].items():
         if key not in ("convention", "annotator") or not isinstance(value, str):
-            raise wrong(f"[labels] holds a convention and an annotator in quotation marks, not {key!r}", "labels", key)
+            what = "a convention and an annotator in quotation marks, and a list of readings"
+            raise wrong(f"[labels] holds {what}, not {key!r}", "labels", key)
         if key == "convention":
             try:
                 check_convention(value)
@@ -132,7 +139,7 @@ def _read(path: Path) -> CorpusSettings:
         table, column = path.parent / groups.pop("csv"), groups.pop("column", "")
     return CorpusSettings(
         **entries, groups=groups, groups_csv=table, groups_column=column, instruments=tables["instruments"],
-        exclude=tuple(exclude), **tables["labels"],
+        exclude=tuple(exclude), readings=tuple(dict.fromkeys(map(normal, readings))), **tables["labels"],
     )  # fmt: skip
 
 

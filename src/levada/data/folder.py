@@ -21,6 +21,7 @@ An optional ``corpus.toml`` in the folder (`levada.data.corpus_toml`)::
     [labels]
     convention = "zero-based"   # of all labels, where it cannot be recognised (docs/labels.md)
     annotator = "ana"           # whose labels, where there are song.ana.svl, song.bea.svl or annotations/ana/song.svl
+    readings = ["half-bar"]     # whose labels are as right: song.half-bar.svl, scored beside them by `levada evaluate`
 
 Tracks without a group there are grouped by their folder where at least two sub-folders
 hold recordings; otherwise each is its own group. Of recordings that differ only in the suffix, one keeps the plain id:
@@ -47,10 +48,12 @@ from levada.io.formats.provenance import is_unedited
 from levada.io.tables import join_names
 from levada.io.toml import line_of
 
-__all__ = ["STEMS", "annotations_of", "open_folder", "single"]
+__all__ = ["LABELS", "STEMS", "annotations_of", "open_folder", "single"]
 
 FIRST = (".wav", ".flac", ".aiff", ".aif")  # of recordings that differ only in the suffix: the original
 STEMS = ".stems"
+LABELS = "labels"
+"""Name of the labels among the readings of a recording, where no annotator is chosen."""
 
 _NO_NOTE = re.compile(r"levada-|(readme|licen[cs]e|citation)\b", re.IGNORECASE)  # names that need no note
 
@@ -62,6 +65,7 @@ def open_folder(
     *,
     convention: str = "",
     annotator: str = "",
+    readings: Sequence[str] = (),
     groups: Mapping[str, str] | str | Path | None = None,
 ) -> Corpus:
     """Find the recordings in a folder and its sub-folders, and the annotation of each.
@@ -76,6 +80,9 @@ def open_folder(
         Of all labels, a name in `levada.io.formats.CONVENTIONS`; that of `corpus.toml`, or recognised, by default.
     annotator : str
         Whose labels are used, where there are those of several people; the one in `corpus.toml` by default.
+    readings : sequence of str
+        Annotators whose labels are other readings (`Track.readings`); those in `corpus.toml` by default. The first of
+        them annotates recordings without other labels.
     groups : mapping of str to str, path-like or None
         A track's id or a pattern -> its group, or a table of groups; those of `corpus.toml` by default.
 
@@ -87,11 +94,12 @@ def open_folder(
     Raises
     ------
     InputError
-        If there is no such folder, no audio in it, or its `corpus.toml` is wrong.
+        If there is no such folder, no audio in it, no such annotator, or its `corpus.toml` is wrong.
     """
     root = Path(folder)
     settings = read_settings(root, groups=groups)
-    annotator = annotator or settings.annotator
+    annotator = normal(annotator or settings.annotator)
+    names = tuple(map(normal, readings)) or settings.readings  # of other readings
     files = _files(root)
     recordings = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not recordings:
@@ -101,13 +109,21 @@ def open_folder(
     annotations = Annotations(root, files)
     people = {path: annotations.by_annotator(path) for path in recordings}
     annotators = tuple(sorted({name for one in people.values() for name in one}))
-    if annotator and normal(annotator) not in annotators:
-        problem = f"there are no labels of an annotator {annotator!r}; annotators: {', '.join(annotators) or 'none'}"
-        line = line_of(root / TOML, "labels", "annotator") if annotator == settings.annotator else None
-        raise InputError(problem, path=root if line is None else root / TOML, line=line)
+    for name in filter(None, (annotator, *names)):
+        if name not in annotators:
+            problem = f"there are no labels of an annotator {name!r}; annotators: {', '.join(annotators) or 'none'}"
+            key = "annotator" if name == annotator else "readings"
+            in_toml = name in (normal(settings.annotator), *settings.readings)
+            line = line_of(root / TOML, "labels", key) if in_toml else None
+            raise InputError(problem, path=root if line is None else root / TOML, line=line)
     labels = {path: annotations.of(path, annotator=annotator) for path in recordings}
-    if len(annotators) > 1 and not annotator:  # the order of names must not decide
+    if (len(annotators) > 1 or names) and not annotator:  # the order of names must not decide
         labels = {path: [one for one in own if one not in people[path].values()] for path, own in labels.items()}
+    read_as = dict[Path, dict[str, Path]]()
+    for path, own in labels.items():
+        first = {annotator or LABELS: own[0]} if own else {}
+        read_as[path] = first | {name: people[path][name] for name in names if name in people[path]}
+        labels[path] = own or list(read_as[path].values())[:1]
     ids = _ids(recordings, root=root)
     group_of, grouping = _groups(recordings, root, ids, settings)
     used = {path for paths in labels.values() for path in paths}
@@ -124,10 +140,11 @@ def open_folder(
             group=group_of[ids[path]],
             alternatives=tuple(labels[path][1:]),
             convention=convention or settings.convention,
+            readings=read_as[path] if len(read_as[path]) > 1 else {},
         )
         for path in recordings
     ]
-    notes = _notes(root, strays, sorted(annotations.machine_made), ignored, () if annotator else annotators)
+    notes = _notes(root, strays, sorted(annotations.machine_made), ignored, () if annotator or names else annotators)
     return settings.corpus(root, tracks, grouping=grouping, notes=tuple(notes))
 
 

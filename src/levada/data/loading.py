@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,7 @@ class _Options(TypedDict, total=False):
     groups: Groups | None
     convention: str
     annotator: str
+    readings: Sequence[str]
     instruments: Mapping[str, str] | None
     home: str | Path | None
     minutes: float | None
@@ -52,6 +53,7 @@ def load_corpus(
     groups: Groups | None = None,
     convention: str = "",
     annotator: str = "",
+    readings: Sequence[str] = (),
     instruments: Mapping[str, str] | None = None,
     home: str | Path | None = None,
     minutes: float | None = None,
@@ -73,6 +75,8 @@ def load_corpus(
         Of the beat labels of a folder, a name in `levada.io.formats.CONVENTIONS`; recognised by default.
     annotator : str
         Whose beat labels of a folder are used, where there are those of several people.
+    readings : sequence of str
+        Annotators whose beat labels of a folder are other readings of the same recordings, which `evaluate` scores too.
     instruments : mapping of str to str, optional
         In a folder of stems: path of a file without suffix, or a pattern -> its instrument, where names of files do
         not name it.
@@ -114,8 +118,8 @@ def load_corpus(
         source = _rendered(name.removeprefix(RENDERED), labels, MINUTES if minutes is None else minutes, seed or 0)
     elif labels is None:
         labels = _only_kind(_kinds_in_folder(Path(source)), name)
-    if (convention or annotator) and (labels == "stems" or is_mirdata or is_rendered):
-        raise InputError("a convention or an annotator applies to the beat labels of a folder", path=name)
+    if (convention or annotator or readings) and (labels == "stems" or is_mirdata or is_rendered):
+        raise InputError("a convention, an annotator or readings apply to the beat labels of a folder", path=name)
     if groups is not None and (is_mirdata or is_rendered):
         raise InputError("groups apply to a folder", path=name)
     if instruments and (labels == "beats" or is_mirdata or is_rendered):
@@ -124,7 +128,7 @@ def load_corpus(
         return open_mirdata(name.removeprefix(MIRDATA), labels=labels, home=home)
     if labels == "stems":
         return open_stem_folder(source, instruments=instruments, groups=groups)
-    return open_folder(source, convention=convention, annotator=annotator, groups=groups)
+    return open_folder(source, convention=convention, annotator=annotator, readings=readings, groups=groups)
 
 
 def _only_kind(kinds: set[Labels], source: str) -> Labels:

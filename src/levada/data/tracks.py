@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
@@ -46,6 +46,8 @@ class Track:
     load: Callable[[], Beats] | None = field(default=None, repr=False, compare=False)  # reads beats of another format
     corpus: Source | None = field(default=None, repr=False, compare=False)  # its name, licence and citation
     convention: str = ""  # of the labels, a name in `levada.io.formats.CONVENTIONS`; empty where it is recognised
+    # where several annotations are equally right, all of them by name: first `annotation`, which is trained on
+    readings: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def is_annotated(self) -> bool:
@@ -76,6 +78,11 @@ class Track:
         if self.annotation is None:
             raise InputError("has no beat annotation beside it", path=self.audio)
         return read_annotation(self.annotation, convention=self.convention)
+
+    def by_reading(self) -> dict[str, Track]:
+        """Return this track once for each of its readings, annotated with that one; empty where it has only one."""
+        alone = replace(self, readings={}, alternatives=())
+        return {name: replace(alone, annotation=path) for name, path in self.readings.items()}
 
     @cached_property
     def duration_s(self) -> float:
