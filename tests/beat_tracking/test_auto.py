@@ -17,6 +17,7 @@ from levada.beat_tracking.folders import track_folder
 from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.fusion import load as load_fusion
 from levada.beat_tracking.networks import load
+from levada.beat_tracking.patterns.tracker import Observations
 from levada.beat_tracking.pretrained import base_weights, load_tracker, read_model, tracker_of
 from levada.data import Span, annotated_spans, load_corpus, single
 from levada.errors import InputError
@@ -214,6 +215,28 @@ class TestFusion:
                 backend.posteriors(observations._replace(activations=a)) for a in (observations.activations, swapped)
             )
             assert np.allclose(one, other) != counts
+
+    @pytest.mark.parametrize("is_music", [True, False])
+    def test_only_where_the_network_finds_no_pulse_are_no_beats(self, fusion, spans, is_music):
+        """After the labels comes another piece, at a tempo that the patterns do not know, or noise."""
+        settings = replace(tracker_of(fusion.network, name="it").backend.settings, no_pulse_enter=16.0)
+        backend = tracker_of(replace(fusion, own_score=None, weight=1.0), name="it").backend
+        backend = replace(backend, network=replace(backend.network, settings=settings))
+        labels = spans[0].beats.times_s
+        beat_s, end_s = float(np.median(np.diff(labels))), float(labels[-1]) + 1
+        later_s = end_s + np.arange(0.5, 14, 1.45 * beat_s if beat_s < 0.6 else 0.69 * beat_s)
+        activations = np.full((round((end_s + 15) * 100), 2), 0.01, np.float32)
+        bands = np.random.default_rng(0).normal(-8, 0.1, (len(activations), 81)).astype(np.float32)
+        rng = np.random.default_rng(0)
+        bands[rng.integers(round(end_s * 100), len(bands), 120)] += rng.uniform(2, 5, (120, 1))
+        activations[np.rint(labels * 100).astype(int), 0] = 0.9
+        if is_music:
+            activations[np.rint(later_s * 100).astype(int), 0] = 0.5
+        observed = backend.observe(spans[0].track.audio).bands[: round(end_s * 100)]
+        bands[: len(observed)] = observed
+        found = backend.decode(Observations(bands, activations)).times_s
+        assert (found < end_s).sum() > 0.8 * len(labels)
+        assert ((found > end_s + 1).sum() > 5) == is_music
 
     def test_its_labels_are_found_again(self, fusion, spans):
         found = tracker_of(fusion, name="it").track(spans[0].track.audio)

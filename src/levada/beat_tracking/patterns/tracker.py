@@ -14,7 +14,7 @@ import numpy.typing as npt
 from levada.beat_tracking import spectral_flux
 from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.augmentation import fix_length
-from levada.beat_tracking.decoder import DecoderSettings, decode_states, model_posteriors
+from levada.beat_tracking.decoder import DecoderSettings, decode_activations, decode_states, model_posteriors
 from levada.beat_tracking.decoder.decode import HINT_TOLERANCE_S
 from levada.beat_tracking.decoder.peaks import snap_to_peaks, sub_frame
 from levada.beat_tracking.decoder.settings import NO_PULSE_COST, TempoRange
@@ -44,6 +44,7 @@ __all__ = ["PatternTracker"]
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 NEAR_S = 0.3  # a beat is inside the music if there is an onset so near: half a beat, for many beats have none
 PEAK_FRAMES = 3
@@ -56,6 +57,8 @@ NEAR_TEMPO_OCTAVES = 0.25
 SAME_BEATS = 0.9
 """Share of beats in common from which only downbeats differ."""
 SAME_BEAT_S = 0.07
+NOT_ALLOWED = -1e6
+"""Log likelihood of a frame without a pulse where there is one."""
 
 _log = logging.getLogger(__name__)
 
@@ -241,6 +244,7 @@ class PatternTracker:
         every, fps = patterns.settings.every, self.fps
         features = band_onset_strength(bands, edges_hz=patterns.settings.edges_hz, every=every)
         activation = _onset_nearby(bands, every)
+        has_pulse = self._has_pulse(observations, len(features))
 
         def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
             weights, change = _pattern_changes(patterns, settings)
@@ -257,6 +261,7 @@ class PatternTracker:
             if observations.activations is not None and self.weight:
                 activations = observations.activations[::every].astype(np.float64)
                 no_pulse = self.weight * no_pulse_scores(activations, fps=fps, settings=settings)
+                no_pulse[has_pulse] = NOT_ALLOWED
                 network = NetworkLikelihood(
                     activations,
                     bars=patterns.bars if patterns.counted and self.network_downbeats else (),
@@ -279,6 +284,19 @@ class PatternTracker:
             )
 
         return build, len(features), fps
+
+    def _has_pulse(self, observations: Observations, frames: int) -> Bools:
+        """Whether the network alone finds a pulse around each frame.
+
+        Patterns that do not fit a stretch, or whose tempi do not, say nothing of its pulse.
+        """
+        if observations.activations is None or self.network is None or self._decoder.no_pulse_enter is None:
+            return np.ones(frames, np.bool_)
+        grid = self.network.front_end.grid
+        step = round(GRID.fps / grid.fps)
+        decoded = decode_activations(observations.activations[::step], fps=grid.fps, settings=self.network.settings)
+        found = (decoded.no_pulse < 0.5).repeat(step)[:: self.patterns.settings.every]
+        return np.concatenate([found, np.ones(max(0, frames - len(found)), np.bool_)])[:frames]
 
 
 class Observations(NamedTuple):
