@@ -59,6 +59,14 @@ def clicking(seconds=6.0, *, bpm=120.0, rate=RATE, channels=1):
     return np.stack([sound] * channels).astype(np.float32)
 
 
+def clicking_at(times_s, seconds):
+    sound = np.zeros((1, round(seconds * RATE)), np.float32)
+    click = 0.5 * np.random.default_rng(0).standard_normal(1500) * np.exp(-np.arange(1500) / 400)
+    for at in times_s:
+        sound[0, round(at * RATE) :][:1500] += click[: sound.shape[1] - round(at * RATE)].astype(np.float32)
+    return sound
+
+
 def bands(frames=700, seed=0):
     return np.random.default_rng(seed).normal(-3, 2, (frames, N_BANDS)).astype(np.float32)
 
@@ -173,6 +181,17 @@ class TestTracker:
     def test_bars_have_the_beats_asked_for(self, metre):
         found = BeatTracker(flux_tracker()).track(clicking(12), RATE, metres=[metre])
         assert set(found.metres) == {metre}
+
+    def test_beats_of_the_unequal_lengths_asked_for(self):
+        lengths = np.tile([0.4, 0.4, 0.4, 0.6], 8)
+        times = 0.25 + np.concatenate([[0], np.cumsum(lengths)])
+        tracker = BeatTracker(flux_tracker())
+        found = tracker.track(clicking_at(times, 15), RATE, metres=["2+2+2+3"], tempo_bpm=(120, 180))
+        assert len(found) == len(times)
+        np.testing.assert_allclose(found.times_s, times, atol=0.025)
+        np.testing.assert_array_equal(found.positions, np.arange(len(times)) % 4 + 1)  # what is long is the fourth
+        same, other = (tracker.restrict(metres=metres) for metres in (["4+4+4+6", 4], [4, "2+2+2+3"]))
+        assert same.identity == other.identity != tracker.restrict(metres=[4]).identity
 
     def test_a_part_is_the_part_alone_at_its_place(self, tmp_path):
         sound = clicking(12)

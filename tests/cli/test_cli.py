@@ -290,6 +290,19 @@ class TestBeats:
         assert code == 2
         assert "out" in err
 
+    def test_of_beats_of_unequal_length(self, levada, song, rendered, tmp_path):
+        options = ("-m", "flux", "--metre", "2+2+2+3")
+        assert levada("track", song, *options, "-o", tmp_path / "x.beats")[0] == 0
+        found = read_beats(tmp_path / "x.beats")
+        assert set(found.metres) == {4}
+        longer = (
+            found.intervals_s[found.positions[:-1] == 4].mean() / found.intervals_s[found.positions[:-1] != 4].mean()
+        )
+        assert longer == pytest.approx(1.5, abs=0.1)
+        command = ("track", rendered, *options, "-o", tmp_path / "out", "--processes", 1)
+        assert levada(*command)[0] == 0
+        assert levada(*command)[0] == 0  # resumed
+
     def test_of_a_folder(self, levada, rendered, tmp_path):
         command = ("track", rendered, "-m", "flux", "-o", tmp_path / "out", "--suffix", ".csv", "--json")
         code, out, err = levada(*command, "--processes", 1)

@@ -22,6 +22,7 @@ from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
 from levada.io.batch import BatchReport, Result, process_folder
 from levada.io.formats import FORMATS, read_beats, write_beats
+from levada.io.metres import Metre, sorted_metres
 from levada.io.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def track_folder(
     *,
     out: str | Path,
     tempo_bpm: TempoRange | None = None,
-    metres: Sequence[int] | None = None,
+    metres: Sequence[Metre] | None = None,
     start_s: float | None = None,
     end_s: float | None = None,
     use_labels: bool = True,
@@ -127,7 +128,7 @@ def track_folder(
 
     config: dict[str, Any] = {"tracker": tracker.identity or tracker.name, "suffix": suffix}
     config |= {} if tempo_bpm is None else {"tempo_bpm": [*tempo_range(tempo_bpm)]}
-    config |= {} if metres is None else {"metres": sorted(metres)}
+    config |= {} if metres is None else {"metres": sorted_metres(metres)}
     config |= {} if start_s is None and end_s is None else {"part_s": [start_s, end_s]}
     kept = kept_labels(tracker) if use_labels else {}
     config |= {LABELS: hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]} if kept else {}

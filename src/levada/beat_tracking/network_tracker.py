@@ -31,6 +31,7 @@ from levada.beat_tracking.tracker import AudioLike, Progress, Spans, restricted_
 from levada.errors import InputError
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.metres import Metre
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
@@ -88,7 +89,7 @@ class NetworkTracker:
         """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
         return self.analyse_activations(self.activations(audio, rate, progress=progress), hints=hints)
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> NetworkTracker:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> NetworkTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
         return replace(
             self,

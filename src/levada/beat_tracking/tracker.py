@@ -16,6 +16,7 @@ from levada.beat_tracking.decoder.settings import TempoRange, tempo_range
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.metres import Metre, sorted_metres
 from levada.learning.model import LoadedModel
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Analysing(Protocol):
 class Restrictable(Protocol):
     """A tracker whose tempi and metres can be restricted."""
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> TrackerLike:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> TrackerLike:
         """Return the tracker for a range of tempi and some metres, as `BeatTracker.restrict`."""
 
 
@@ -157,7 +158,7 @@ class BeatTracker(LoadedModel):
         *,
         hints: Beats | None = None,
         tempo_bpm: TempoRange | None = None,
-        metres: Sequence[int] | None = None,
+        metres: Sequence[Metre] | None = None,
         start_s: float | None = None,
         end_s: float | None = None,
         use_labels: bool = True,
@@ -178,8 +179,8 @@ class BeatTracker(LoadedModel):
         tempo_bpm : float, or tuple of two floats, optional
             The slowest and the fastest tempo that is looked for; one number means from 8 % below to 8 % above it.
             Hints may ask for others.
-        metres : sequence of int, optional
-            Beats a bar may have.
+        metres : sequence of int or str, optional
+            Beats a bar may have, or their relative lengths where these differ, such as "2+2+2+3".
         start_s, end_s : float, optional
             Track this part alone, in seconds from the beginning of the recording; so are the beats.
         use_labels : bool
@@ -218,7 +219,7 @@ class BeatTracker(LoadedModel):
         *,
         hints: Beats | None = None,
         tempo_bpm: TempoRange | None = None,
-        metres: Sequence[int] | None = None,
+        metres: Sequence[Metre] | None = None,
         start_s: float | None = None,
         end_s: float | None = None,
         use_labels: bool = True,
@@ -281,7 +282,7 @@ class BeatTracker(LoadedModel):
         times, positions = np.array(labels, np.float64).reshape(-1, 2).T
         return Beats(times, positions.astype(np.int64)).between(0.0, audio.info(recording).duration_s)
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> BeatTracker:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> BeatTracker:
         """Return a tracker that looks for a range of tempi and for some metres alone; this one stays as it is.
 
         Parameters
@@ -444,11 +445,11 @@ def _joined(hints: Beats, labels: Beats) -> Beats:
 
 
 def restricted_identity(
-    identity: str, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None
+    identity: str, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None
 ) -> str:
     """Return the identity of a tracker that is restricted to tempi or metres; "" for one without."""
     tempi = "" if tempo_bpm is None else " at {:g}-{:g} bpm".format(*tempo_range(tempo_bpm))
-    bars = "" if metres is None else f" in metres {','.join(map(str, sorted(metres)))}"
+    bars = "" if metres is None else f" in metres {','.join(map(str, sorted_metres(metres)))}"
     return identity and f"{identity}{tempi}{bars}"
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperCommand
 
 from levada.errors import InputError
+
+if TYPE_CHECKING:
+    from levada.io.metres import Metre
 
 UNUSABLE, SOME_FAILED = 2, 3
 EXIT_CODES = (
@@ -62,7 +65,7 @@ Bpm = Annotated[
     str | None,
     typer.Option(help="Range of tempi, such as 100-140; a single number means 8 % below to 8 % above it."),
 ]
-Metre = Annotated[str | None, typer.Option(help="Beats a bar may have, such as 3 or 2,4.")]
+Metre = Annotated[str | None, typer.Option(help="Beats a bar may have, such as 3 or 2,4; of unequal length, 2+2+2+3.")]
 From = Annotated[str | None, typer.Option("--from", help="Where to start: seconds, m:ss or h:mm:ss.")]
 To = Annotated[str | None, typer.Option(help="Where to end: seconds, m:ss or h:mm:ss.")]
 
@@ -89,23 +92,25 @@ def parse_bpm(text: str | None) -> tuple[float, float] | None:
         raise InputError(f"--bpm {text}: {error.problem}") from None
 
 
-def parse_metres(text: str | None) -> tuple[int, ...] | None:
+def parse_metres(text: str | None) -> tuple[Metre, ...] | None:
     """Return the metres that ``--metre`` means.
 
     Raises
     ------
     InputError
-        If they are not whole numbers with commas between them, or one is out of range or named twice.
+        If they are not whole numbers, or these with plus signs, with commas between them, or one is out of range or
+        named twice.
     """
     if text is None:
         return None
     from levada.beat_tracking.decoder.settings import DecoderSettings
 
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts):
-        raise InputError(f"--metre takes numbers of beats a bar, such as 3 or 2,4, not {text!r}")
+    if not all(re.fullmatch(r"\d{1,9}(\s*\+\s*\d{1,4})*", part, re.ASCII) for part in parts):
+        beats = "numbers of beats a bar, such as 3 or 2,4, or the lengths of beats, such as 2+2+2+3"
+        raise InputError(f"--metre takes {beats}, not {text!r}")
     try:
-        return DecoderSettings(metres=tuple(map(int, parts))).beats_per_bar
+        return DecoderSettings(metres=tuple(part if "+" in part else int(part) for part in parts)).metres
     except InputError as error:
         raise InputError(f"--metre {text}: {error.problem}") from None
 

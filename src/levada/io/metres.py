@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,10 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["LARGEST_RATIO", "MOST_UNITS", "Metre", "beat_units", "beats_in", "metre_of", "relative_lengths"]
+__all__ = [
+    *("LARGEST_RATIO", "MOST_UNITS", "Metre", "beat_units", "beats_in", "metre_of", "relative_lengths"),
+    "sorted_metres",
+]
 
 Metre = int | str
 """A number of beats, or the whole-number lengths of beats of unequal length, such as "2+2+2+3"."""
@@ -57,6 +61,12 @@ def beat_units(metre: Metre) -> tuple[int, ...]:
 def beats_in(metre: Metre) -> int:
     """Return the number of beats of a metre."""
     return metre if not isinstance(metre, str) else metre.count("+") + 1
+
+
+def sorted_metres(metres: Iterable[Metre]) -> list[Metre]:
+    """Return metres in lowest terms, sorted by their numbers of beats, and those of as many beats by their lengths."""
+    lowest = [metre_of(metre) if isinstance(metre, str) else metre for metre in metres]
+    return sorted(lowest, key=lambda metre: (beats_in(metre), str(metre)))
 
 
 def relative_lengths(metre: Metre) -> Floats:

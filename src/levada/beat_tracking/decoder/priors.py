@@ -14,7 +14,7 @@ from levada.beat_tracking.decoder.settings import LONGEST_BAR, SLOWEST_BPM, Deco
 from levada.data.unequal_beats import even_intervals, labelled_bars, unequal_metres
 from levada.errors import InputError
 from levada.io.beats import Beats
-from levada.io.metres import Metre, beats_in
+from levada.io.metres import Metre, beats_in, sorted_metres
 
 __all__ = ["are_steady", "learn_settings"]
 
@@ -102,7 +102,7 @@ def _with_metres(settings: DecoderSettings, recordings: Sequence[list[Metre]]) -
         return settings
     known = [m for m in settings.metres if counts[m] or total < ENOUGH_BARS]
     new = [m for m in counts if m not in settings.metres and counts[m] >= max(2, total / 20)]
-    metres = tuple(sorted([*known, *new], key=lambda metre: (beats_in(metre), str(metre))))
+    metres = tuple(sorted_metres([*known, *new]))
     if not metres:
         return settings
     pairs = [pair for bars in recordings for pair in pairwise(bars)]

@@ -35,6 +35,7 @@ from levada.beat_tracking.network_tracker import NetworkTracker, predict
 from levada.errors import InputError, MissingExtra
 from levada.io import audio
 from levada.io.beats import Beats
+from levada.io.metres import Metre
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
@@ -276,7 +277,7 @@ def _flipped(layer: Part) -> npt.NDArray[Any]:
 class _WithoutDownbeats(NetworkTracker):
     """Networks without downbeats: positions are unknown, unless hints give them."""
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> NetworkTracker:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> NetworkTracker:
         if metres is not None:
             raise InputError(f"{self.name} finds no downbeats, and takes no metres")
         return super().restrict(tempo_bpm=tempo_bpm)

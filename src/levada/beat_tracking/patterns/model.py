@@ -16,7 +16,7 @@ from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.patterns.bars import cells_of
 from levada.beat_tracking.patterns.mixture import Mixture
 from levada.errors import InputError, check_integers, check_number
-from levada.io.metres import Metre, beats_in
+from levada.io.metres import Metre, beats_in, sorted_metres
 from levada.learning.card import Card
 from levada.learning.model_folder import write_model
 
@@ -148,7 +148,7 @@ class Patterns:
             return replace(self, decoder=decoder)
         if not self.counted:
             raise InputError("the patterns were learnt from labels without positions: they have no metres to choose")
-        unknown = sorted({*decoder.metres} - {*self.bars}, key=lambda metre: (beats_in(metre), str(metre)))
+        unknown = sorted_metres({*decoder.metres} - {*self.bars})
         if unknown:
             raise InputError(
                 f"there are patterns of {', '.join(map(str, dict.fromkeys(self.bars)))} beats a bar, and none of "

@@ -36,7 +36,7 @@ from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.errors import collected_warnings, log_again
 from levada.io.beats import Beats
-from levada.io.metres import beats_in
+from levada.io.metres import Metre, beats_in
 from levada.learning.card import joined_stretches
 
 __all__ = ["PatternTracker"]
@@ -134,7 +134,7 @@ class PatternTracker:
         log_again((name, level, where * (name == __name__) + message) for name, level, message in warned)
         return analysis
 
-    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[int] | None = None) -> PatternTracker:
+    def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> PatternTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""
         return replace(
             self,
