@@ -3,13 +3,20 @@
 - `rendered`: songs of a tradition, each with instruments, players and a room of its own; labels are of other songs.
 - `fonts`: the same played by a SoundFont that no model was trained on.
 - `same`: the same songs as the labels, at other moments: one ensemble in one room, where dictionaries are strong.
-- `real`: four songs of MDB Drums with their real stems (`../shared/real`), each in turn left out.
+- `real`: all of these four, on recordings:
+    - `own`: the four songs of MDB Drums with their real stems (`../shared/real`); labels are the first half of a song,
+      and the second is scored.
+    - `others`: the same songs, each in turn left out; labels are of the others.
+    - `solos`: mixtures of solos (those of `../shared/real`, or `--solos FOLDER`); labels are mixtures of other takes of
+      the same instruments, or of the first half of a take where there is one.
+    - `loops`: samba, candombe and cumbia played with recorded strokes that no model was trained on, without labels, and
+      samba with labels that are single strokes of other drums, one instrument after the other.
 - `speed`: three minutes of stereo in a fresh process.
 
 Prints tables in Markdown: mean SI-SDR improvement over stems and songs, [ ] a 95 % interval over songs and draws, the
-paired difference to plain NMF of the same minutes, seconds and peak memory of each adaptation. Rows are kept in a file,
-so that a stopped run goes on, and a run of other parts adds to the tables: `--only rendered --traditions candombe
---minutes 1.5 --seeds 0` takes minutes.
+paired difference to plain NMF of the same minutes, processor seconds of each adaptation and of a minute of separation,
+and the peak memory of the adaptation. Rows are kept in a file, so that a stopped run goes on, and a run of other parts
+adds to the tables: `--only rendered --traditions candombe --minutes 1.5 --seeds 0` takes minutes.
 
 No test song is in the labels: seeds differ, no two stems are the same file, and it is printed how alike the most
 alike stems of one instrument on both sides sound, beside the two halves of one stem: one instrument in one room.
@@ -28,34 +35,45 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from levada.data import Corpus, Multitrack, Span, load_corpus, sample
-from levada.data.rendered import render_corpus
+from levada.data.rendered import render_corpus, sounds_of
 from levada.io import audio
 from levada.learning.statistics import mean_interval, paired_interval
-from levada.separation.adaptation import DEFAULTS
-from levada.separation.adaptation import adapt as adapt_stems
+from levada.separation.adaptation import STRATEGIES as ADAPTATIONS
 from levada.separation.evaluation import evaluate_stems
 from levada.separation.masking import SeparatorLike
 from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import separator_of
+from levada.separation.remix import RemixSettings, remix
+from levada.separation.remix.solos import Solo, solos_of
+from levada.separation.separator import Separator
 from levada.separation.song_scores import MIXTURE, ORACLE
 from levada.separation.stft import Stft
 from levada.synth.instrument_names import stem_names
+from levada.synth.instruments import STRUCK
 from levada.synth.traditions import read_tradition
 
 SETS = {"rendered": "synthesised", "fonts": "TimGM6mb.sf2", "same": "synthesised"}
-STRATEGIES = ("nmf", "nmf-conv", "scratch", "finetune", "finetune+augment")
+STRATEGIES = tuple(name for name in ("nmf", "nmf-conv", "finetune+augment", "auto") if name in ADAPTATIONS)
 LABELLED, SCORED = 20_000, 90_000  # seeds of songs with labels, and of songs to be separated
-REAL = Path(__file__).parents[2] / "shared" / "real" / "mdb_drums" / "full_mixes"
+REAL = Path(__file__).parents[2] / "shared" / "real"
+MIXES = REAL / "mdb_drums" / "full_mixes"
+REAL_SETS = ("own", "others", "solos", "loops")
+LOOPS = ("samba", "candombe", "cumbia")
+LABELLED_LOOP = "samba"
+STROKES_FONT = "MuseScore_General.sf3"  # of the labels of loops, which are played by TimGM6mb.sf2
+MIX_S, MIXTURES, MOST = 12.0, 10, 5  # seconds, number and instruments of mixtures of solos
 COLUMNS = (
-    "set", "tradition", "minutes", "seed", "model", "song", "instrument", "si_sdr_i", "sdr_i", "seconds", "megabytes",
+    "set", "tradition", "minutes", "seed", "model", "song", "instrument", "si_sdr_i", "sdr_i",
+    "adapt_cpu_s", "separate_cpu_s", "megabytes",
 )  # fmt: skip
+STROKE_EVERY = 22050  # samples from one single stroke to the next
+STROKES_HIT = ("open", "open", "muted", "rim")
 INAUDIBLE_DB = -40.0  # below the loudest moment of a stem
 ALIKE_HZ = 44100
 
@@ -63,7 +81,8 @@ ALIKE_HZ = 44100
 def main() -> None:
     """Run the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", default=[*SETS, "real", "speed"], choices=[*SETS, "real", "speed"])
+    parts = [*SETS, "real", "speed"]
+    parser.add_argument("--only", nargs="+", default=parts, choices=[*parts, *REAL_SETS])
     parser.add_argument("--traditions", nargs="+", default=["bateria", "candombe"])
     parser.add_argument("--minutes", nargs="+", type=float, default=[0.5, 1.5, 5.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -71,12 +90,13 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--steps", type=int, help="training steps, instead of the strategy's own")
     parser.add_argument("--rows", type=Path, default=Path(tempfile.gettempdir()) / "levada-stems.csv")
+    parser.add_argument("--solos", type=Path, help="a folder of solos, instead of those of ../shared/real")
     given = parser.parse_args()
-    for part in given.only:
+    for part in dict.fromkeys(one for name in given.only for one in (REAL_SETS if name == "real" else [name])):
         if part == "speed":
             speed(given.model)
-        elif part == "real":
-            real(given)
+        elif part in REAL_SETS:
+            {"own": own, "others": others, "solos": solos, "loops": loops}[part](given)
         else:
             rendered(part, given)
 
@@ -93,8 +113,10 @@ def rendered(part: str, given: argparse.Namespace) -> None:
                     labelled, scored = (
                         _half(labelled, Path(place) / name, at) for at, name in enumerate(("first", "second"))
                     )
-                for minutes in (0.0, *given.minutes):
-                    _cell(part, tradition, minutes, seed, labelled, scored, given)
+                _cell(part, tradition, 0.0, seed, [], scored, _pretrained(tradition, given.model), given)
+                for minutes in given.minutes:
+                    spans = _budget(labelled.tracks, minutes, seed)
+                    _cell(part, tradition, minutes, seed, spans, scored, None, given)
         _table(part, tradition, given)
 
 
@@ -177,31 +199,35 @@ def _apart(one: np.ndarray | None, other: np.ndarray | None) -> float:
     return math.nan if one is None or other is None else float(np.std(one - other))
 
 
+def _budget(songs: Sequence[Multitrack], minutes: float, seed: int) -> list[Span[Multitrack]]:
+    return sample(songs, minutes=minutes, seed=np.random.default_rng(seed))
+
+
 def _cell(
     part: str,
     tradition: str,
     minutes: float,
     seed: int,
-    labelled: Corpus[Multitrack],
+    spans: Sequence[Span[Multitrack]],
     scored: Corpus[Multitrack],
+    base: SeparatorLike | None,
     given: argparse.Namespace,
 ) -> None:
-    """Adapt with one budget in every way, and score."""
+    """Adapt with one budget in every way, and score; without labels score the base, the mixture and the oracle."""
     done = {row["model"] for row in _rows(given.rows) if _is(row, part, tradition, minutes, seed)}
-    wanted = [name for name in (given.strategies if minutes else [given.model]) if name not in done]
+    wanted = [name for name in ([given.model] if base is not None else given.strategies) if name not in done]
     if not wanted:
         return
-    spans = sample(labelled.tracks, minutes=minutes, seed=np.random.default_rng(seed)) if minutes else []
     separators: dict[str, SeparatorLike] = {}
     costs: dict[str, tuple[float, float]] = {}
     for name in wanted:
-        began = time.perf_counter()
+        began = time.process_time()
         _forget_peak()
-        separators[name] = _adapted(name, spans, seed, given) if minutes else _pretrained(tradition, given.model)
-        costs[name] = time.perf_counter() - began, _peak_mb()
-        cost = f"{costs[name][0]:.0f} s, {costs[name][1]:.0f} MB"
+        separators[name] = base or _adapted(name, spans, seed, given)
+        costs[name] = time.process_time() - began, _peak_mb()
+        cost = f"{costs[name][0]:.0f} CPU-s, {costs[name][1]:.0f} MB"
         print(f"{part} {tradition} {minutes:g} min, seed {seed}: {name} {cost}", file=sys.stderr)
-    bounds = {MIXTURE, ORACLE} - done if not minutes or tradition == "real" else set()
+    bounds = {MIXTURE, ORACLE} - done if base is not None else set()
     found = evaluate_stems(scored.tracks, separators, oracle=ORACLE in bounds, processes=1)
     fresh = not given.rows.exists()
     with open(given.rows, "a", newline="") as file:
@@ -210,8 +236,11 @@ def _cell(
             writer.writerow(COLUMNS)
         for row in found.rows:
             if row.model in {*separators, *bounds} and "si_sdr_i" in row.scores:
-                scores = [row.scores["si_sdr_i"], row.scores["sdr_i"], *costs.get(row.model, (math.nan, math.nan))]
-                writer.writerow([part, tradition, minutes, seed, row.model, row.song, row.instrument, *scores])
+                cpu_s, megabytes = costs.get(row.model, (math.nan, math.nan)) if base is None else (math.nan, math.nan)
+                scores = [row.scores["si_sdr_i"], row.scores["sdr_i"], cpu_s, 60 * row.cpu_s / row.duration_s]
+                writer.writerow(
+                    [part, tradition, minutes, seed, row.model, row.song, row.instrument, *scores, megabytes]
+                )
 
 
 def _forget_peak() -> None:
@@ -230,12 +259,8 @@ def _peak_mb() -> float:
 
 
 def _adapted(strategy: str, spans: Sequence[Span[Multitrack]], seed: int, given: argparse.Namespace) -> SeparatorLike:
-    settings = replace(DEFAULTS[strategy], seed=seed)
-    if given.steps and hasattr(settings, "augmentation"):
-        settings = replace(settings, steps=given.steps)
-    base = stem_weights(given.model) if strategy.startswith("finetune") else None
-    made = adapt_stems(spans, strategy=strategy, base=base, settings=settings)
-    return separator_of(made, name=strategy)
+    steps = None if strategy in ("nmf", "nmf-conv") else given.steps
+    return Separator.from_pretrained(given.model).adapt(spans, strategy=strategy, steps=steps, seed=seed)
 
 
 def _pretrained(tradition: str, model: str) -> SeparatorLike:
@@ -246,21 +271,30 @@ def _pretrained(tradition: str, model: str) -> SeparatorLike:
     return separator_of(base, name=model, instruments=known)
 
 
-def real(given: argparse.Namespace) -> None:
-    """Leave one song out: stretches of the others are the labels. The base knows neither drum kits nor basses."""
-    if not REAL.is_dir():
-        print("no real stems beside the project (../shared/real)", file=sys.stderr)
-        return
-    songs = load_corpus(REAL, labels="stems", instruments=REAL_INSTRUMENTS).tracks
+def own(given: argparse.Namespace) -> None:
+    """Real songs: the first half of each is the labels, the second is scored."""
+    for song in _real_songs():
+        with tempfile.TemporaryDirectory() as place:
+            first, second = (_half(_corpus(song), Path(place) / str(at), at) for at in (0, 1))
+            spans = [Span(one, 0.0, one.duration_s) for one in first.tracks]
+            for seed in given.seeds:
+                _cell(f"own {song.id}", "real", 0.0, seed, [], second, Separator.from_pretrained(given.model), given)
+                _cell(f"own {song.id}", "real", OWN_MINUTES, seed, spans, second, None, given)
+    _table("own", "real", given)
+
+
+def others(given: argparse.Namespace) -> None:
+    """Real songs, each in turn left out: stretches of the others are the labels."""
+    songs = _real_songs()
     for seed in given.seeds:
         for left in songs:
-            others = [song for song in songs if song is not left]
+            rest, scored = [song for song in songs if song is not left], _corpus(left)
+            _cell(f"others {left.id}", "real", 0.0, seed, [], scored, Separator.from_pretrained(given.model), given)
             for minutes in given.minutes:
-                if sum(song.duration_s for song in others) < 60 * minutes:
-                    continue
-                trained_spans = Corpus("real", tuple(others), REAL)
-                _cell(f"real {left.id}", "real", minutes, seed, trained_spans, Corpus("left", (left,), REAL), given)
-    _table("real", "real", given)
+                if sum(song.duration_s for song in rest) >= 60 * minutes:
+                    spans = _budget(rest, minutes, seed)
+                    _cell(f"others {left.id}", "real", minutes, seed, spans, scored, None, given)
+    _table("others", "real", given)
 
 
 MDB = {
@@ -274,6 +308,124 @@ REAL_INSTRUMENTS = {
 }
 """MDB's stems have no names. The drums are the stem that the drum track of the same song resembles, the bass the one
 below 100 Hz; guitars, keyboards and voices are not distinguished."""
+OWN_MINUTES = 0.15
+"""Half of a song, 6.5 to 10 s, in the tables."""
+SOLOS = {
+    "tamborim": "brid/brid_0216_tamborim_samba_enredo.flac",
+    "shaker": "brid/brid_0257_shaker_samba.flac",
+    "guitar": "choro/choros_no1_guitar.flac",
+    "drums": "mdb_drums/drums_only/Punk.flac",
+    "bass": "mdb_drums/full_mixes/Hendrix/stem_02.flac",
+    "melody": "mdb_drums/full_mixes/Zeppelin/stem_03.flac",
+    "harmony": "mdb_drums/full_mixes/Reggae/stem_04.flac",
+}
+"""Instruments that were recorded alone, of seven recordings: two of them are percussion of a tradition."""
+
+
+def _real_songs() -> tuple[Multitrack, ...]:
+    if not MIXES.is_dir():
+        print("no real stems beside the project (../shared/real)", file=sys.stderr)
+        return ()
+    return load_corpus(MIXES, labels="stems", instruments=REAL_INSTRUMENTS).tracks
+
+
+def _corpus(song: Multitrack) -> Corpus[Multitrack]:
+    return Corpus(song.id, (song,), MIXES)
+
+
+def solos(given: argparse.Namespace) -> None:
+    """Mixtures of solos, without rooms: labels of other takes, or of the first half of the only one."""
+    takes = _solos(given.solos)
+    if not takes:
+        print("no solos beside the project (../shared/real): name a folder by --solos", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        for instrument in takes:
+            for side, solo, start_s, end_s in _sides(takes[instrument]):
+                samples = solo.read(start_s, end_s, rate=ALIKE_HZ, channels=1)
+                audio.write(place / side / instrument / f"{solo.id.replace('/', '-')}.wav", samples, rate=ALIKE_HZ)
+        scored = _mixtures(place / "scored", place / "scored-mixtures", MIXTURES, seed=SCORED)
+        for seed in given.seeds:
+            count = math.ceil(60 * max(given.minutes) / MIX_S)
+            labelled = _mixtures(place / "labelled", place / f"labelled-mixtures-{seed}", count, seed=LABELLED + seed)
+            _cell("solos", "real", 0.0, seed, [], scored, Separator.from_pretrained(given.model), given)
+            for minutes in given.minutes:
+                spans = _budget(labelled.tracks, minutes, seed)
+                _cell("solos", "real", minutes, seed, spans, scored, None, given)
+    _table("solos", "real", given)
+
+
+def _solos(folder: Path | None) -> dict[str, list[Solo]]:
+    """Return the takes of each instrument."""
+    if folder is None and not REAL.is_dir():
+        return {}
+    takes = defaultdict[str, list[Solo]](list)
+    if folder is not None:
+        for solo in solos_of(load_corpus(folder, labels="stems")):
+            takes[solo.instrument].append(solo)
+    else:
+        for instrument, path in SOLOS.items():
+            takes[instrument].append(Solo(path, instrument, Multitrack(path, {instrument: (REAL / path,)}), path))
+    return takes
+
+
+def _sides(takes: Sequence[Solo]) -> Iterator[tuple[str, Solo, float, float]]:
+    """Yield the takes of one instrument to mix labels and test mixtures from: takes of a group are on one side only."""
+    groups = sorted({solo.group for solo in takes})
+    for solo in takes:
+        length_s = solo.song.duration_s
+        if len(groups) > 1:
+            yield "labelled" if groups.index(solo.group) % 2 == 0 else "scored", solo, 0.0, length_s
+        else:
+            yield "labelled", solo, 0.0, length_s / 2
+            yield "scored", solo, length_s / 2, length_s
+
+
+def _mixtures(solos: Path, out: Path, count: int, *, seed: int) -> Corpus[Multitrack]:
+    settings = RemixSettings(count, MIX_S, coherent=False, rooms=False, test=0, fewest=3, most=MOST, seed=seed)
+    remix(load_corpus(solos, labels="stems"), out, settings=settings)
+    return load_corpus(out, labels="stems")
+
+
+def loops(given: argparse.Namespace) -> None:
+    """Ensembles of recorded strokes: without labels, and with labels of single strokes of other drums."""
+    for tradition in LOOPS:
+        for seed in given.seeds:
+            with tempfile.TemporaryDirectory() as name:
+                place = Path(name)
+                render_corpus(
+                    place / "scored", read_tradition(tradition), minutes=2, recordings=8,
+                    seed=SCORED + seed, sounds=SETS["fonts"], multitrack=True,
+                )  # fmt: skip
+                scored = load_corpus(place / "scored", labels="stems")
+                _cell("loops", tradition, 0.0, seed, [], scored, _pretrained(tradition, given.model), given)
+                if tradition != LABELLED_LOOP:
+                    continue
+                for minutes in given.minutes:
+                    spans = [_single_strokes(tradition, place / f"{minutes:g}", minutes, seed)]
+                    _cell("loops", tradition, minutes, seed, spans, scored, None, given)
+        _table("loops", tradition, given)
+
+
+def _single_strokes(tradition: str, folder: Path, minutes: float, seed: int) -> Span[Multitrack]:
+    """Write the single strokes of each instrument of a tradition, one instrument after the other."""
+    rng, sounds = np.random.default_rng([LABELLED, seed]), sounds_of(STROKES_FONT)
+    described = read_tradition(tradition)
+    voices = {name: voice for name, voice in stem_names(described).items() if voice in STRUCK}
+    each = round(60 * minutes / len(voices) * ALIKE_HZ)
+    for at, (name, voice) in enumerate(voices.items()):
+        instrument = sounds(voice, rng)
+        stem = np.zeros((1, each * len(voices)), np.float32)
+        for first in range(at * each, (at + 1) * each - STROKE_EVERY, STROKE_EVERY):
+            stroke = str(rng.choice(STROKES_HIT))
+            sound = instrument.play(
+                stroke, velocity=rng.uniform(0.4, 1), pitch_hz=0.0, duration_s=0.0, rng=rng
+            )[: (at + 1) * each - first]  # fmt: skip
+            stem[0, first : first + len(sound)] += sound
+        audio.write(folder / "strokes" / f"{name}.wav", 0.5 * stem / max(1.0, float(np.abs(stem).max())), rate=ALIKE_HZ)
+    (song,) = load_corpus(folder, labels="stems").tracks
+    return Span(song, 0.0, song.duration_s)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -289,12 +441,13 @@ def _is(row: dict[str, str], part: str, tradition: str, minutes: float, seed: in
 
 def _table(part: str, tradition: str, given: argparse.Namespace) -> None:
     """Means over songs and seeds, of a song over its stems."""
-    rows = [row for row in _rows(given.rows) if row["set"].startswith(part) and row["tradition"] == tradition]
+    rows = [row for row in _rows(given.rows) if row["set"].split()[0] == part and row["tradition"] == tradition]
     rows = [row for row in rows if int(row["seed"]) in given.seeds]
     songs, seeds = len({(row["seed"], row["set"], row["song"]) for row in rows}), len({row["seed"] for row in rows})
     print(f"\nsongs: {songs}, draws: {seeds}, load {os.getloadavg()[0]:.1f}\n")
-    print(f"| {part}, {tradition} | minutes | SI-SDR improvement, dB | over nmf, dB | SDR improvement, dB | s | MB |")
-    print("|---|---|---|---|---|---|---|")
+    scores, times = "SI-SDR improvement, dB | over nmf, dB | SDR improvement, dB", "adapt, CPU-s | separate, CPU-s/min"
+    print(f"| {part}, {tradition} | minutes | {scores} | {times} | MB |")
+    print("|---|---|---|---|---|---|---|---|")
     for minutes in sorted({float(row["minutes"]) for row in rows}):
         here = [row for row in rows if float(row["minutes"]) == minutes]
         floor = _by_song(here, "nmf", "si_sdr_i")
@@ -308,20 +461,21 @@ def _table(part: str, tradition: str, given: argparse.Namespace) -> None:
                 pairs = [mine[song] for song in shared], [floor[song] for song in shared]
                 more = paired_interval(*pairs, **_origins(shared)).text(digits=1, sign="+")
             other = np.mean(list(_by_song(here, model, "sdr_i").values()))
-            costs = [_cost([row for row in here if row["model"] == model], name) for name in ("seconds", "megabytes")]
+            costs = [_cost([row for row in here if row["model"] == model], name) for name in COLUMNS[-3:]]
             given_minutes = "" if model in (MIXTURE, ORACLE) else f"{minutes:g}"
             print(f"| {model} | {given_minutes} | {mean.text(digits=1)} | {more} | {other:.1f} | {' | '.join(costs)} |")
 
 
 def _origins(songs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """Groups and seeds of songs: rendered songs of two seeds are different songs, real ones the same."""
-    groups = [song if song.startswith("real") else f"{seed} {song}" for seed, song in songs]
+    same = tuple(name for name in REAL_SETS if name != "loops")
+    groups = [song if song.startswith(same) else f"{seed} {song}" for seed, song in songs]
     return {"groups": groups, "seeds": [seed for seed, _ in songs]}
 
 
 def _cost(rows: Sequence[dict[str, str]], name: str) -> str:
     known = [float(row[name]) for row in rows if row.get(name) not in (None, "", "nan")]
-    return f"{np.median(known):.0f}" if known else ""
+    return f"{np.median(known):.3g}" if known else ""
 
 
 def _by_song(rows: Sequence[dict[str, str]], model: str, score: str) -> dict[tuple[str, str], float]:

@@ -423,7 +423,16 @@ class TestWrong:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"mixtures": 0}, {"seconds": 0}, {"stretch": 0.9}, {"test": 1.0}, {"tempo_bpm": (120, 90)}, {"most": 1}],
+        [
+            {"mixtures": 0},
+            {"seconds": 0},
+            {"stretch": 0.9},
+            {"test": 1.0},
+            {"tempo_bpm": (120, 90)},
+            {"most": 1},
+            {"fewest": 1},
+            {"fewest": 9},
+        ],
     )
     def test_settings_that_make_no_sense(self, wrong):
         with pytest.raises(InputError):

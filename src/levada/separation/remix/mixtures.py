@@ -71,8 +71,8 @@ class RemixSettings:
     test : float, optional
         Share of the groups that are mixed for testing only. By default the groups are split into two halves, so that
         each half can test a model trained on the other; with 0 all solos are mixed together, as one group.
-    most : int
-        Maximum number of instruments in a mixture.
+    fewest, most : int
+        Minimum and maximum number of instruments in a mixture. Where fewer fit together, there are fewer.
     seed : int
     """
 
@@ -83,11 +83,12 @@ class RemixSettings:
     tempo_bpm: tuple[float, float] | None = None
     rooms: bool = True
     test: float | None = None
+    fewest: int = 2
     most: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.mixtures < 1 or self.most < 2 or not 1 <= self.seconds <= 900:
+        if self.mixtures < 1 or not 2 <= self.fewest <= self.most or not 1 <= self.seconds <= 900:
             raise InputError("there must be at least one mixture, of 1 to 900 s, with at least two instruments")
         if not 0 <= self.stretch <= 0.25:
             raise InputError(f"stretch must be from 0 to 0.25, not {self.stretch:g}: strokes would smear")
@@ -359,7 +360,7 @@ class _Planner:
             names = sorted({view.solo.instrument for view in fits})
             if not names:
                 continue
-            wanted = int(rng.integers(1, min(len(names), self.settings.most - 1) + 1))
+            wanted = self._count(len(names) + 1, rng) - 1
             chosen = [one]
             for name in rng.permutation(names)[:wanted]:
                 options = [view for view in fits if view.solo.instrument == name]
@@ -373,10 +374,15 @@ class _Planner:
             path=self.root,
         )
 
+    def _count(self, available: int, rng: Generator) -> int:
+        """Draw the number of instruments of a mixture."""
+        most = min(available, self.settings.most)
+        return int(rng.integers(min(self.settings.fewest, most), most + 1))
+
     def _random(self, solos: Sequence[Solo], rng: Generator) -> tuple[list[_Part], float, int]:
         """Choose solos of different instruments, and a random span of each."""
         names = sorted({solo.instrument for solo in solos})
-        count = int(rng.integers(2, min(len(names), self.settings.most) + 1))
+        count = self._count(len(names), rng)
         parts = []
         for name in rng.permutation(names)[:count]:
             options = [solo for solo in solos if solo.instrument == name]
