@@ -126,6 +126,25 @@ class TestMixing:
         assert sides["test"]
         assert not sides["train"] & sides["test"]
 
+    def test_takes_of_equal_length_are_in_the_groups_that_they_are_given(self, tmp_path):
+        (tmp_path / "solos").mkdir()
+        for name, hz in (("surdo-1", 90), ("caixa-1", 900), ("surdo-2", 100), ("caixa-2", 950)):
+            solo(tmp_path / "solos", name, 100, hz=hz, beats=False)
+        (tmp_path / "solos" / "corpus.toml").write_text('[groups]\n"*-1" = "ana"\n"*-2" = "bia"\n')
+        settings = replace(SMALL, mixtures=4, test=0.5, coherent=False)
+        remix(load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out", settings=settings)
+        rows = list(csv.DictReader((tmp_path / "out" / "mixtures.csv").read_text().splitlines()))
+        sides = {side: {row["solo"] for row in rows if row["mixture"].startswith(side)} for side in ("train", "test")}
+        assert sorted(map(sorted, sides.values())) == [["caixa-1", "surdo-1"], ["caixa-2", "surdo-2"]]
+
+    def test_the_number_of_instruments(self, tmp_path):
+        (tmp_path / "solos").mkdir()
+        for number, name in enumerate(("surdo", "caixa", "agogo", "tamborim", "repique")):
+            solo(tmp_path / "solos", name, 100, seconds=9.0 + number, beats=False)
+        settings = replace(SMALL, mixtures=12, test=0, coherent=False, fewest=3, most=4)
+        made = remix(load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out", settings=settings)
+        assert {len([*place.glob("*.wav")]) - 1 for place in made.written} == {3, 4}
+
     def test_a_tracker_hears_what_nobody_annotated(self, tmp_path):
         solo(tmp_path, "surdo", 100, 9.0, 90, beats=False)
         solo(tmp_path, "caixa", 104, 9.5, 900)

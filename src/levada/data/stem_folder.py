@@ -19,7 +19,8 @@ name things, with ``[groups]`` as for other corpora, and where the names of file
     "Reggae/surdo-1" = "surdo-1"   # names given here keep their numbers; others do not: surdo-1 and surdo-2 are surdo
 
 Files without a mixture, of which several have the name of one instrument, are a song if most of them end together, or
-if another folder has files of these names and a mixture; otherwise they are solos. What was decided is in the notes of
+if another folder has files of these names and a mixture; otherwise they are solos. Files that are in different groups
+are solos. What was decided is in the notes of
 the corpus. Stems that are silent throughout are left out.
 """
 
@@ -152,6 +153,7 @@ class _Tree:
 
     def __init__(self, root: Path, settings: CorpusSettings, given: Mapping[str, str]) -> None:
         self.root, self.layout, self.given, self.named = root, settings.layout, given, settings.instruments
+        self.groups = settings.groups
         self.used: set[str] = set()
         self.unused: list[Path] = []
         self.kept: set[str] = set()  # names that the user gave
@@ -262,7 +264,7 @@ class _Tree:
     def _is_song(self, folder: Path, files: list[Path], names: Mapping[Path, str]) -> bool:
         """Whether files without a mixture are a song: instruments differ, and lengths are equal if names are vague."""
         called = [names[path] for path in files]
-        if len(set(called)) < 2:
+        if len(set(called)) < 2 or self._in_several_groups(files):
             return False
         if folder != self.root and _is_instrument(folder.name):
             voices = {voice for voice in map(find_voice, called) if voice is not None}
@@ -288,6 +290,12 @@ class _Tree:
         what = f"is read as solos, as lengths differ {what}"
         self.notes.append(Problem("note", f'{what}; if they play together: layout = "songs" in {TOML}', folder))
         return False
+
+    def _in_several_groups(self, files: Sequence[Path]) -> bool:
+        """Whether corpus.toml puts the files into different groups, as takes that were recorded apart."""
+        names = [path.relative_to(self.root).with_name(self._stem(path)).as_posix() for path in files]
+        found = [[of for one, of in self.groups.items() if fnmatchcase(name, one)] for name in names]
+        return len({groups[0] for groups in found if groups}) > 1
 
     def _ends_is_song(self, files: Sequence[Path], shorter: Sequence[Path]) -> bool:
         """Whether most files end together, as when a program trims silence; solos have beats of their own."""
