@@ -139,7 +139,7 @@ class TestFolders:
             (("--bpm", "1-2-3"), "'1-2-3'"),
             (
                 ("--metre", "5,x"),
-                "--metre takes numbers of beats a bar, such as 3 or 2,4, or the lengths of beats, such ",
+                "--metre takes numbers of beats a bar, such as 3 or 2,4, or the lengths of ",
             ),
             (("--metre", "2+2+"), "not '2+2+'"),
             (("--metre", "2+0+3"), "--metre 2+0+3: a metre is a number of beats"),

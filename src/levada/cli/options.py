@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.io.metres import Metre
+    from levada.io import metres
 
 UNUSABLE, SOME_FAILED = 2, 3
 EXIT_CODES = (
@@ -92,7 +92,7 @@ def parse_bpm(text: str | None) -> tuple[float, float] | None:
         raise InputError(f"--bpm {text}: {error.problem}") from None
 
 
-def parse_metres(text: str | None) -> tuple[Metre, ...] | None:
+def parse_metres(text: str | None) -> tuple[metres.Metre, ...] | None:
     """Return the metres that ``--metre`` means.
 
     Raises
