@@ -40,6 +40,7 @@ TRAINING = {
     "levada.separation.networks.unet",
     "levada.learning.weights",
     "levada.beat_tracking.adaptation",
+    "levada.separation.auto",
     "levada.beat_tracking.interpolation",
     "levada.models.adaptation",
     "levada.separation.examples",

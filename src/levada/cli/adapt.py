@@ -37,7 +37,7 @@ class Strategy(StrEnum):
     nmf_conv = "nmf-conv"
 
 
-LABELS = {"auto": "beats", "decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
+LABELS = {"decoder": "beats", "bayes": "beats", "unet": "stems", "nmf": "stems", "nmf-conv": "stems"}
 """Strategies that exist for one kind of labels."""
 
 
@@ -52,12 +52,9 @@ def adapt(
     labels: Labels = None,
     convention: Convention = "",
     strategy: Annotated[
-        Strategy | None,
-        typer.Option(
-            help="auto, decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both. "
-            "Default: auto for beats, finetune+augment for stems."
-        ),
-    ] = None,
+        Strategy,
+        typer.Option(help="decoder, bayes: for beats; unet, nmf, nmf-conv: for stems; the others: for both."),
+    ] = Strategy.auto,
     prior: Annotated[
         str | None, typer.Option(help="Beats: a tradition (name or file) whose description is used beside the labels.")
     ] = None,
@@ -87,9 +84,9 @@ def adapt(
     """Adapt a tracker to minutes of beats, or a separator to minutes of stems, and score it before and after."""
     outputs.check_outputs(out, force=force, folders=True)
     if plot is not None:
-        _check_plot(plot, "" if strategy is None else strategy.value, force=force)
-    kind = labels if strategy is None else LABELS.get(strategy.value, labels)
-    if strategy is not None and labels is not None and kind != labels:
+        _check_plot(plot, strategy.value, force=force)
+    kind = LABELS.get(strategy.value, labels)
+    if labels is not None and kind != labels:
         raise InputError(f"strategy {strategy.value} is for {kind}, not for {labels.value}")
     import numpy as np
 
@@ -108,8 +105,6 @@ def adapt(
         opened = corpora.load(corpus, labels=kind, convention=convention)
         stems = opened.labels == "stems"
         spans, test = corpora.divide(opened if stems else corpora.without_errors(opened), minutes, rng)
-    if strategy is None:
-        strategy = Strategy.finetune_augment if stems else Strategy.auto
     if stems and prior is not None:
         raise InputError("--prior is for labels of beats, and this corpus has stems", path=corpus)
     tracks = {span.track.id for span in spans}
@@ -223,7 +218,7 @@ def _separators(
     """The base, NMF of the same stems and the adapted separator by name, and the name of the adapted one."""
     from levada.learning.names import NMF, ROWS, display_names, folder_of
 
-    bases = [folder_of(model) or model] if strategy.startswith("finetune") else []
+    bases = [folder_of(model) or model] if strategy == "auto" or strategy.startswith("finetune") else []
     name, *others = display_names([out, *bases, NMF, *ROWS])[: -len(ROWS)]
     separators = {others[0]: base} if bases else {}
     if strategy != NMF:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,11 +83,19 @@ def separate(
         _plot(plot, separated, force=force)
     if as_json:
         files = {name: str(path) for name, path in separated.files.items()}
-        facts = {"rate": separated.rate, "channels": separated.channels, "duration_s": separated.duration_s}
+        decision = None if separated.decision is None else asdict(separated.decision)
+        facts = {
+            "decision": decision,
+            "rate": separated.rate,
+            "channels": separated.channels,
+            "duration_s": separated.duration_s,
+        }
         terminal.print_json({"recording": str(recording), "model": separator.name, "files": files, **facts})
         return
     for path in separated.files.values():
         print(path)
+    if separated.decision is not None:
+        terminal.info(separated.decision.line())
     files_of = f"{terminal.count(len(separated.files), 'file')} of {terminal.duration(separated.duration_s)}"
     terminal.info(f"{out}: {files_of}, by {separator.name}")
 

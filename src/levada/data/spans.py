@@ -171,10 +171,10 @@ def halves_of(spans: Sequence[Span]) -> tuple[list[Span], list[Span]] | None:
     return halves
 
 
-def units_of(spans: Sequence[Span]) -> list[list[Span]]:
+def units_of(spans: Sequence[Span[T]]) -> list[list[Span[T]]]:
     """Divide labels into what must not be divided: groups if there are two, else recordings."""
-    groups: dict[str, list[Span]] = {}
-    recordings: dict[str, list[Span]] = {}
+    groups: dict[str, list[Span[T]]] = {}
+    recordings: dict[str, list[Span[T]]] = {}
     for span in spans:
         groups.setdefault(span.track.group or span.track.id, []).append(span)
         recordings.setdefault(span.track.content_hash, []).append(span)

@@ -25,10 +25,10 @@ Stretches = Mapping[str, list[tuple[float, float]]]
 """SHA-256 of the file of a recording -> spans of it, as pairs of seconds."""
 
 FORMAT = 1
-KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "fusion", "masks", "unet", "demucs", "nmf")
-"""Kinds of models: networks, patterns of a bar pointer model, patterns with a network, and NMF dictionaries."""
-SEPARATORS = ("masks", "unet", "nmf", "demucs")
-"""Kinds of separators; the others are beat trackers."""
+SEPARATORS = ("masks", "unet", "demucs", "nmf", "stem_fusion")
+"""Kinds of separators: networks, NMF dictionaries, and dictionaries with a network."""
+KINDS = ("tcn", "tcn2019", "crnn", "beat_this", "bayes", "fusion", *SEPARATORS)
+"""Kinds of models; those that are no separators are networks, patterns, and patterns with a network, for beats."""
 TENSORS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 _HUB_LICENCES = r"cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[1-4]\.\d|mit|isc|apache-2\.0|bsd-[23]-clause"

@@ -1,4 +1,11 @@
-"""Adaptation of separators to minutes of stems: networks from scratch or from a base, and dictionaries."""
+"""Adaptation of separators to minutes of stems: networks from scratch or from a base, and dictionaries.
+
+- `auto`: chooses among the base, dictionaries, fine-tuning and their fusion, by cross-validation on the labels.
+- `nmf`, `nmf-conv`: dictionaries without a network.
+- `finetune`, `finetune+augment`: the base trained further; `scratch`, `unet`: new networks.
+
+An adapted base keeps its instruments and its dictionaries when it is adapted again.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +20,29 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.learning.adaptation import changed, check_layers, require_strategy, start_facts, train_into
-from levada.learning.card import adapted_card
+from levada.learning.card import Card, adapted_card
+from levada.learning.choice import Choice
+from levada.learning.model_folder import model_digest
 from levada.learning.training import Progress
 from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.separation import nmf
 from levada.separation.augmentation import NO_AUGMENTATION
-from levada.separation.examples import RATE, StemDataset, StemSettings, collate, sample_excerpt, stem_loss, train
+from levada.separation.auto import choose
+from levada.separation.examples import (
+    Example,
+    StemDataset,
+    StemSettings,
+    collate,
+    magnitudes,
+    read_examples,
+    sample_excerpt,
+    stem_loss,
+    train,
+)
 from levada.separation.external import demucs
 from levada.separation.external.demucs_network import HTDemucs
+from levada.separation.fusion import Fusion
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
-from levada.separation.stft import Stft
 from levada.separation.task import FROM_SCRATCH
 from levada.separation.unet_training import UNetTraining, train_unet
 
@@ -35,6 +55,7 @@ __all__ = [
     "STRATEGIES",
     "StemSettings",
     "adapt",
+    "auto",
     "dictionaries",
     "finetune",
     "finetune_augment",
@@ -44,7 +65,7 @@ __all__ = [
 ]
 
 Floats32 = npt.NDArray[np.float32]
-Model = Weights | nmf.Dictionaries
+Model = Weights | nmf.Dictionaries | Fusion
 Settings = StemSettings | UNetTraining | demucs.DemucsSettings | nmf.NmfSettings
 
 SCRATCH = StemSettings()
@@ -64,11 +85,12 @@ def scratch(
     torch.manual_seed(settings.seed)
     net = MaskNet(MaskSettings(_instruments(spans)))
     check_layers((name for name, _ in net.named_parameters()), settings.layers)
-    return _weights(_trained(net, spans, settings, folder, progress), spans, "trained from scratch", settings, None)
+    trained = _trained(net, StemDataset.from_spans(spans, net.instruments), settings, folder, progress)
+    return _weights(trained, spans, "trained from scratch", settings, None)
 
 
 def finetune(
-    spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    spans: Sequence[Span[Multitrack]], *, base: Model, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
     """Fine-tune a base network with a head for these instruments, without augmentation."""
@@ -78,24 +100,22 @@ def finetune(
 
 
 def finetune_augment(
-    spans: Sequence[Span[Multitrack]], *, base: Weights, settings: StemSettings = FINETUNE, folder: str | Path,
+    spans: Sequence[Span[Multitrack]], *, base: Model, settings: StemSettings = FINETUNE, folder: str | Path,
     progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
     """Fine-tune a base network with a head for these instruments on augmented stems.
 
     Its masks are multiplied with those of dictionaries of the same stems.
     """
-    import torch
-
+    network = _network(base)
+    assert network is not None  # `adapt` checks it
+    start = replace(network, card=base.card)
     if isinstance(settings, demucs.DemucsSettings):
-        return demucs.adapt(spans, base=base, settings=settings, folder=folder, progress=progress)
-    start = base.net.with_instruments(_instruments(spans))
-    trained = interpolate(start, _trained(start, spans, settings, folder, progress), alpha=settings.alpha)
-    if settings.bases:
-        learnt = _bases(spans, nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed))
-        trained = trained.with_bases(torch.from_numpy(np.concatenate(learnt, 1).transpose(1, 0, 2).copy()))
+        return demucs.adapt(spans, base=start, settings=settings, folder=folder, progress=progress)
+    examples = read_examples(spans, _instruments(spans))
+    tuned = _fine_tuned(examples, _all_instruments(spans, base), network.net, settings, folder, progress)
     how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
-    return _weights(trained, spans, how, settings, base)
+    return _weights(tuned, spans, how, settings, start)
 
 
 def unet(
@@ -110,15 +130,53 @@ def unet(
 
 
 def dictionaries(
-    spans: Sequence[Span[Multitrack]], *, settings: nmf.NmfSettings = NMF, **_: object
+    spans: Sequence[Span[Multitrack]], *, base: Model | None = None, settings: nmf.NmfSettings = NMF, **_: object
 ) -> nmf.Dictionaries:
-    """Learn dictionaries of the spectra of each instrument, without a network."""
+    """Learn dictionaries of the spectra of each instrument, without a network; those of an adapted base stay."""
+    names, before = _instruments(spans), _dictionaries(base)
     how = "Convolutive dictionaries" if settings.taps > 1 else "Dictionaries"
-    card = adapted_card(spans, origin=f"{how} learnt from stems, no network", stems=True)
-    return nmf.Dictionaries(_instruments(spans), _bases(spans, settings), card, settings)
+    origin = f"{how} learnt from stems, no network"
+    card = adapted_card(spans, origin=origin, base=None if before is None else before.card, stems=True)
+    bases = nmf.learn(magnitudes(read_examples(spans, names), names), settings=settings)
+    learnt = nmf.Dictionaries(names, bases, card, settings)
+    return learnt if before is None else nmf.joined(before, learnt, _all_instruments(spans, before))
+
+
+def auto(
+    spans: Sequence[Span[Multitrack]], *, base: Model | None = None, settings: StemSettings = FINETUNE,
+    folder: str | Path, progress: Progress | None = None,
+) -> Model:  # fmt: skip
+    """Choose among the base, dictionaries, fine-tuning and their fusion by cross-validation on the labels."""
+    network, before = _network(base), _dictionaries(base)
+    if base is None or network is None:
+        kind = nmf.CONVOLUTIVE if before is None else replace(before.settings, bases=nmf.CONVOLUTIVE.bases)
+        learnt = dictionaries(spans, base=base, settings=replace(kind, seed=settings.seed))
+        choice = Choice("dictionaries", {}, "there is no network to start from")
+        return replace(learnt, card=choice.on(learnt.card))
+    if network.net.kind != MaskNet.kind:
+        tuned = finetune_augment(spans, base=network, settings=settings, folder=folder, progress=progress)
+        choice = Choice("fine-tuned", {}, f"a {network.net.kind} has no masks to combine with those of dictionaries")
+        return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **choice.facts()})
+    instruments, start = _all_instruments(spans, base), replace(network, card=base.card)
+
+    def fine_tune(examples: Sequence[Example], number: int) -> Weights:
+        """Train on the examples of a fold, for fewer steps, or on all."""
+        chosen = replace(settings, bases=0, steps=max(1, settings.steps // 3) if number else settings.steps)
+        where = Path(folder) / f"half-{number}" if number else folder
+        tuned = _fine_tuned(examples, instruments, network.net, chosen, where, progress)
+        return _weights(tuned, spans, "fine-tuned with augmentation", chosen, start)
+
+    return choose(
+        spans,
+        base=start if base.card.trained_on else replace(start, net=network.net.with_instruments(instruments)),
+        before=before,
+        fine_tune=fine_tune,
+        seed=settings.seed,
+    )
 
 
 STRATEGIES: dict[str, Callable[..., Model]] = {
+    "auto": auto,
     "scratch": scratch,
     "finetune": finetune,
     "finetune+augment": finetune_augment,
@@ -126,8 +184,9 @@ STRATEGIES: dict[str, Callable[..., Model]] = {
     "nmf": dictionaries,
     "nmf-conv": partial(dictionaries, settings=nmf.CONVOLUTIVE),
 }
-"""From stems to a model: weights, or dictionaries."""
+"""From stems to a model: weights, dictionaries, or both."""
 DEFAULTS: dict[str, Any] = {
+    "auto": FINETUNE,
     "scratch": SCRATCH,
     "finetune": FINETUNE,
     "finetune+augment": FINETUNE,
@@ -140,7 +199,7 @@ DEFAULTS: dict[str, Any] = {
 def settings_of(
     strategy: str,
     *,
-    base: Weights | None = None,
+    base: Model | None = None,
     steps: int | None = None,
     learning_rate: float | None = None,
     layers: Sequence[str] = (),
@@ -151,7 +210,7 @@ def settings_of(
     ----------
     strategy : str
         A name in `STRATEGIES`.
-    base : Weights, optional
+    base : Weights, Dictionaries or Fusion, optional
         The separator to start from: fine-tuning has other settings for Demucs.
     steps, learning_rate, layers
         See `StemSettings`.
@@ -163,9 +222,16 @@ def settings_of(
     """
     require_strategy(strategy, STRATEGIES)
     settings = DEFAULTS[strategy]
-    if strategy.startswith("finetune") and base is not None and base.net.kind != MaskNet.kind:
-        if base.net.kind != HTDemucs.kind:
-            raise InputError(f"{strategy} starts from a mask network or Demucs; {base.card.name} is a {base.net.kind}")
+    network = _network(base)
+    if (
+        (strategy == "auto" or strategy.startswith("finetune"))
+        and network is not None
+        and network.net.kind != MaskNet.kind
+    ):
+        if network.net.kind != HTDemucs.kind:
+            raise InputError(
+                f"{strategy} starts from a mask network or Demucs; {network.card.name} is a {network.net.kind}"
+            )
         settings = DEMUCS
     return changed(  # type: ignore[no-any-return]
         settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers
@@ -175,8 +241,8 @@ def settings_of(
 def adapt(
     spans: Sequence[Span[Multitrack]],
     *,
-    strategy: str = "finetune+augment",
-    base: Weights | None = None,
+    strategy: str = "auto",
+    base: Model | None = None,
     out: str | Path | None = None,
     settings: Settings | None = None,
     force: bool = False,
@@ -190,8 +256,8 @@ def adapt(
     spans : sequence of Span[Multitrack]
     strategy : str
         A name in `STRATEGIES`.
-    base : Weights, optional
-        The separator to start from, for fine-tuning.
+    base : Weights, Dictionaries or Fusion, optional
+        The separator to start from. One that was adapted before keeps its instruments and dictionaries.
     settings : StemSettings, DemucsSettings, UNetTraining or NmfSettings, optional
         The strategy's own by default.
     out, force, log_to, progress
@@ -199,7 +265,7 @@ def adapt(
 
     Returns
     -------
-    Weights or Dictionaries
+    Weights, Dictionaries or Fusion
 
     Raises
     ------
@@ -211,13 +277,14 @@ def adapt(
         the training.
     """
     require_strategy(strategy, STRATEGIES)
-    if strategy.startswith("finetune") and base is None:
+    network = _network(base)
+    if strategy.startswith("finetune") and network is None:
         raise InputError(f"{strategy} needs a base separator to start from")
-    if len(_instruments(spans)) < 2:
+    if len(_all_instruments(spans, base)) < 2:
         raise InputError("separation needs two instruments or more; the stems have fewer")
     chosen = settings_of(strategy, base=base) if settings is None else settings
-    if base is not None and strategy not in FROM_SCRATCH:
-        check_layers((name for name, _ in base.net.named_parameters()), getattr(chosen, "layers", ()))
+    if network is not None and strategy not in FROM_SCRATCH:
+        check_layers((name for name, _ in network.net.named_parameters()), getattr(chosen, "layers", ()))
 
     def train_model(folder: Path, progress: Progress | None) -> Model:
         return STRATEGIES[strategy](spans, base=base, settings=chosen, folder=folder, progress=progress)
@@ -226,7 +293,8 @@ def adapt(
     model: Model = train_into(
         out,
         train=train_model,
-        config={"strategy": strategy, "labels": labels} | start_facts(None if base is None else digest(base), settings),
+        config={"strategy": strategy, "labels": labels}
+        | start_facts(None if base is None else _digest(base), settings),
         force=force,
         log_to=log_to,
         progress=progress,
@@ -238,16 +306,64 @@ def _instruments(spans: Sequence[Span[Multitrack]]) -> tuple[str, ...]:
     return tuple(sorted({name for span in spans for name in span.track.instruments}))
 
 
-def _trained(
+def _all_instruments(spans: Sequence[Span[Multitrack]], base: Model | None) -> tuple[str, ...]:
+    """Return the instruments of the labels, and those that an adapted base was adapted to."""
+    earlier: tuple[str, ...] = ()
+    if base is not None and base.card.trained_on:
+        earlier = base.net.instruments if isinstance(base, Weights) else base.instruments
+    return tuple(sorted({*_instruments(spans), *earlier}))
+
+
+def _network(base: Model | None) -> Weights | None:
+    return base.network if isinstance(base, Fusion) else base if isinstance(base, Weights) else None
+
+
+def _dictionaries(base: Model | None) -> nmf.Dictionaries | None:
+    """Return the dictionaries of a base, with its card."""
+    if isinstance(base, Fusion):
+        return replace(base.dictionaries, card=base.card)
+    return base if isinstance(base, nmf.Dictionaries) else None
+
+
+def _fine_tuned(
+    examples: Sequence[Example],
+    instruments: tuple[str, ...],
     net: MaskNet,
-    spans: Sequence[Span[Multitrack]],
     settings: StemSettings,
     folder: str | Path,
     progress: Progress | None,
 ) -> MaskNet:
+    """Fine-tune a network on examples, beside dictionaries of the same stems and those that it has."""
+    import torch
+
+    start = net.with_instruments(instruments)
+    tuned: MaskNet = interpolate(
+        start, _trained(start, StemDataset(examples), settings, folder, progress), alpha=settings.alpha
+    )
+    if not settings.bases:
+        return tuned
+    chosen = nmf.NmfSettings(bases=settings.bases, bands=True, seed=settings.seed)
+    card = Card("bases", "learnt", "none", "none", 0.0, {"none": "none"})
+    stems = magnitudes(examples, [name for name in instruments if any(name in one.stems for one in examples)])
+    learnt = nmf.Dictionaries(tuple(stems), nmf.learn(stems, settings=chosen), card, chosen)
+    before = None
+    if net.settings.bases:
+        earlier = net.get_buffer("bases")[:, :, None].numpy()
+        before = nmf.Dictionaries(net.instruments, tuple(earlier), card, replace(chosen, bases=net.settings.bases))
+    bases = nmf.joined(before, learnt, instruments).bases
+    return tuned.with_bases(torch.from_numpy(np.stack(bases)[:, :, 0].copy()))
+
+
+def _digest(base: Model) -> str:
+    return digest(base) if isinstance(base, Weights) else model_digest(**base.facts())
+
+
+def _trained(
+    net: MaskNet, dataset: StemDataset, settings: StemSettings, folder: str | Path, progress: Progress | None
+) -> MaskNet:
     trained: MaskNet = train(
         net,
-        partial(sample_excerpt, StemDataset.from_spans(spans, net.instruments), settings),
+        partial(sample_excerpt, dataset, settings),
         partial(collate, instruments=net.instruments),
         settings=settings,
         loss=partial(stem_loss, softness_db=settings.softness_db),
@@ -255,16 +371,6 @@ def _trained(
         progress=progress,
     )
     return trained
-
-
-def _bases(spans: Sequence[Span[Multitrack]], settings: nmf.NmfSettings) -> tuple[Floats32, ...]:
-    """Learn the bases of each instrument, in the order of their names."""
-    instruments, transform = _instruments(spans), Stft(RATE)
-    magnitudes: dict[str, list[Floats32]] = {name: [] for name in instruments}
-    for example in StemDataset.from_spans(spans, instruments).examples:
-        for name, stem in example.stems.items():
-            magnitudes[name].append(np.abs(transform.forward(stem)))
-    return nmf.learn(magnitudes, settings=settings)
 
 
 def _weights(net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: Any, base: Weights | None) -> Weights:

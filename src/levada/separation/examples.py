@@ -38,6 +38,8 @@ __all__ = [
     "StemSettings",
     "batches",
     "collate",
+    "magnitudes",
+    "read_examples",
     "sample_excerpt",
     "sample_spectra",
     "stem_loss",
@@ -180,6 +182,40 @@ class Example(NamedTuple):
     instruments: tuple[str, ...]
 
 
+def read_examples(
+    spans: Sequence[Span[Multitrack]], instruments: Sequence[str], *, rate: int = RATE, channels: int | None = None
+) -> list[Example]:
+    """Read stretches of recordings, an example of each; for the arguments see `StemDataset.from_spans`."""
+    examples = []
+    for span in spans:
+        stems, _ = span.read(instruments, rate=rate, channels=channels or 1)
+        level = np.float32(float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9)
+        chosen = {name: stem / level for name, stem in zip(instruments, stems, strict=True) if stem.any()}
+        kept = {name: stem if channels else stem[0] for name, stem in chosen.items()}
+        examples.append(Example(kept, tuple(instruments)))
+    return examples
+
+
+def magnitudes(examples: Sequence[Example], instruments: Sequence[str]) -> dict[str, list[Floats32]]:
+    """Compute the magnitudes of the stems of each instrument, as `levada.separation.nmf.learn` takes them.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        With stems of the shape (samples,) at `RATE`.
+    instruments : sequence of str
+
+    Returns
+    -------
+    dict of str to list of float32 [shape=(frames, bins)]
+    """
+    transform = Stft(RATE)
+    return {
+        name: [np.abs(transform.forward(one.stems[name])) for one in examples if name in one.stems]
+        for name in instruments
+    }
+
+
 class StemDataset:
     """Examples to train on, and an index of the instruments in them.
 
@@ -223,15 +259,7 @@ class StemDataset:
         channels : int, optional
             Stems have the shape (channels, samples), or (samples,) by default.
         """
-        examples = []
-        for span in spans:
-            stems, _ = span.read(instruments, rate=rate, channels=channels or 1)
-            level = np.float32(float(np.sqrt(np.mean(np.square(stems.sum(0), dtype=np.float64)))) + 1e-9)
-            chosen = {name: stem / level for name, stem in zip(instruments, stems, strict=True) if stem.any()}
-            examples.append(
-                Example({name: stem if channels else stem[0] for name, stem in chosen.items()}, instruments)
-            )
-        return cls(examples)
+        return cls(read_examples(spans, instruments, rate=rate, channels=channels))
 
     def sample(self, length: int, *, remix: float, rng: Generator) -> tuple[dict[str, Floats32], tuple[str, ...]]:
         """Draw an excerpt.

@@ -23,7 +23,7 @@ from levada.io import audio
 from levada.io.audio_backends import open_audio
 from levada.io.containers import copy_broadcast
 from levada.io.files import atomic_files, check_can_write
-from levada.separation.masking import Progress, SeparatorLike, level_of, matched
+from levada.separation.masking import Decision, Progress, SeparatorLike, for_recording, level_of, matched
 from levada.separation.stft import Stft
 
 __all__ = ["SUFFIXES", "Separated", "outputs", "separate_file"]
@@ -57,6 +57,8 @@ class Separated:
     duration_s : float
     codec : str
         "PCM_16" of recordings of 16 bits or fewer, "PCM_24", or "FLOAT".
+    decision : Decision, optional
+        How the recording is separated, of a model that decides it for each recording.
     """
 
     recording: Path
@@ -65,6 +67,7 @@ class Separated:
     channels: int
     duration_s: float
     codec: str
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,14 @@ def separate_file(
     properties = _measure(source, rate, channels)
     if ending == ".flac" and suffix is None and source.suffix.lower() != ".flac" and properties.peak > 1:
         ending = ".wav"  # a lossy recording decoded beyond full scale, which flac would clip
+    chosen, decision = for_recording(separator, audio.read_blocks(source, block_s=BLOCK_S), rate)
     floats = ending != ".flac" and (properties.peak > 1 or codec.lower() in ("float", "double"))
     for kind in ["FLOAT"] if floats else ["PCM_16" if codec.lower() in SHORT else "PCM_24", "FLOAT"]:
         try:
-            files = _write(source, separator, folder, wanted, ending, properties, kind, force, progress)
+            files = _write(source, chosen, folder, wanted, ending, properties, kind, force, progress)
         except _Clipped:
             continue
-        return Separated(source, files, rate, channels, properties.length / rate, kind)
+        return Separated(source, files, rate, channels, properties.length / rate, kind, decision)
     raise AssertionError("floats are never clipped")
 
 

@@ -19,7 +19,10 @@ from levada.io import audio
 from levada.separation.stft import N_BANDS, Stft
 from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
-__all__ = ["MaskSeparator", "SeparatorLike", "Spans", "gathered", "level_of", "masked", "matched", "sound_of"]
+__all__ = [
+    "Decision", "MaskSeparator", "SeparatorLike", "Spans",
+    "for_recording", "gathered", "level_of", "masked", "matched", "sound_of",
+]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]
 Complex64 = npt.NDArray[np.complex64]
@@ -31,8 +34,39 @@ PIECE_FRAMES = 384
 SHORTEST = 64
 
 
+@dataclass(frozen=True)
+class Decision:
+    """How a recording is separated, and why.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of the network, from 0 (dictionaries alone) to 1 (the network alone).
+    divergence : float
+        Of the recording from its reconstruction by the dictionaries; see `levada.separation.nmf.divergence`.
+    held_out : float
+        The same of labels that the dictionaries did not learn from.
+    """
+
+    weight: float
+    divergence: float
+    held_out: float
+
+    def line(self) -> str:
+        """Describe the decision in one line."""
+        parts = {0.0: "dictionaries alone", 1.0: "the network alone"}
+        how = parts.get(self.weight, f"dictionaries, and the network with a weight of {self.weight:.2f}")
+        return (
+            f"separated by {how}: the dictionaries explain it with a divergence of {self.divergence:.2f}, "
+            f"held-out labels with {self.held_out:.2f}"
+        )
+
+
 class SeparatorLike(Protocol):
-    """A separator: its name, instruments and training data, and how it separates."""
+    """A separator: its name, instruments and training data, and how it separates.
+
+    One that decides for each recording how has ``for_recording(pieces, rate)`` too; see `for_recording`.
+    """
 
     @property
     def name(self) -> str:
@@ -161,6 +195,30 @@ class MaskSeparator:
             stride=self.stride_frames,
             size=self.piece_frames,
         )
+
+
+def for_recording(
+    separator: SeparatorLike, pieces: Iterable[Floats32], rate: int
+) -> tuple[SeparatorLike, Decision | None]:
+    """Decide how a recording is separated, where a separator decides that for each.
+
+    Parameters
+    ----------
+    separator : SeparatorLike
+    pieces : iterable of float32 [shape=(channels, n)]
+        Consecutive pieces of the whole recording.
+    rate : int
+        In Hz.
+
+    Returns
+    -------
+    separator : SeparatorLike
+        The same one where there is nothing to decide; then no piece is read.
+    decision : Decision or None
+    """
+    choose = getattr(separator, "for_recording", None)
+    chosen: tuple[SeparatorLike, Decision | None] = (separator, None) if choose is None else choose(pieces, rate)
+    return chosen
 
 
 def masked(

@@ -11,7 +11,8 @@ from levada.errors import InputError
 from levada.learning.card import SEPARATORS
 from levada.learning.model_folder import ModelFolder
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, folder_of, shipped
-from levada.separation import networks, nmf
+from levada.separation import fusion, networks, nmf
+from levada.separation.fusion import Fusion
 from levada.separation.masking import matched
 from levada.separation.masks import mask_separator
 from levada.separation.separator import Separator
@@ -83,7 +84,7 @@ def _base_folder() -> Path:
 def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
     stored = ModelFolder(folder)
     model = read_model(stored)
-    known = model.instruments if isinstance(model, nmf.Dictionaries) else model.net.instruments
+    known = model.instruments if isinstance(model, nmf.Dictionaries | Fusion) else model.net.instruments
     chosen = _chosen(known, instruments, tradition, folder)
     return separator_of(model, name=name, instruments=chosen, identity=stored.digest)
 
@@ -111,8 +112,8 @@ def _chosen(
     return {name: names[one] for name, one in matches.items() if one is not None}
 
 
-def read_model(folder: str | Path | ModelFolder) -> Weights | nmf.Dictionaries:
-    """Read the model of a separator: a network, or dictionaries.
+def read_model(folder: str | Path | ModelFolder) -> Weights | nmf.Dictionaries | Fusion:
+    """Read the model of a separator: a network, dictionaries, or both.
 
     Raises
     ------
@@ -122,11 +123,13 @@ def read_model(folder: str | Path | ModelFolder) -> Weights | nmf.Dictionaries:
     stored = ModelFolder.of(folder)
     if stored.network not in SEPARATORS:
         raise InputError("is a tracker: it finds beats (levada track) and separates nothing", path=stored.path)
+    if stored.network == fusion.NETWORK:
+        return fusion.load(stored)
     return nmf.load(stored) if stored.network == NMF else networks.load(stored)
 
 
 def separator_of(
-    model: Weights | nmf.Dictionaries,
+    model: Weights | nmf.Dictionaries | Fusion,
     *,
     name: str,
     instruments: Mapping[str, str] | None = None,
@@ -136,7 +139,7 @@ def separator_of(
 
     Parameters
     ----------
-    model : Weights or Dictionaries
+    model : Weights, Dictionaries or Fusion
     name : str
         Its name in tables.
     instruments : mapping of str to str, optional
@@ -149,6 +152,8 @@ def separator_of(
     InputError
         If it does not have an instrument.
     """
+    if isinstance(model, Fusion):
+        return Separator(fusion.separator(model, name=name, instruments=instruments, identity=identity), model)
     if not isinstance(model, nmf.Dictionaries) and model.net.kind == "demucs":
         from levada.separation.external.demucs import DemucsSeparator
 

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from levada.io import audio as audio_files
 from levada.io.files import check_can_write
 from levada.learning.model import LoadedModel
-from levada.separation.masking import Progress, Spans
+from levada.separation.masking import Decision, Progress, Spans, for_recording, sound_of
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, Span
     from levada.learning.weights import Weights
     from levada.separation.files import Separated
+    from levada.separation.fusion import Fusion
     from levada.separation.masking import SeparatorLike
     from levada.separation.nmf import Dictionaries
 
@@ -36,10 +37,13 @@ class Stems(Mapping[str, Floats32]):
     arrays : mapping of str to float32 [shape=(channels, samples)]
     rate : int
         In Hz.
+    decision : Decision, optional
+        How the recording was separated, of a model that decides it for each recording.
     """
 
     arrays: Mapping[str, Floats32]
     rate: int
+    decision: Decision | None = None
 
     def __getitem__(self, instrument: str) -> Floats32:
         return self.arrays[instrument]
@@ -87,9 +91,9 @@ class Separator(LoadedModel):
     ----------
     backend : SeparatorLike
         What does the work.
-    model : Weights or Dictionaries, optional
-        The network with its settings, or the dictionaries, that `adapt` starts from and `save` writes; separators of
-        other projects have none.
+    model : Weights, Dictionaries or Fusion, optional
+        The network with its settings, the dictionaries, or both, that `adapt` starts from and `save` writes;
+        separators of other projects have none.
 
     Examples
     --------
@@ -102,7 +106,7 @@ class Separator(LoadedModel):
     """
 
     backend: SeparatorLike
-    model: Weights | Dictionaries | None
+    model: Weights | Dictionaries | Fusion | None
 
     @classmethod
     def from_pretrained(
@@ -171,7 +175,9 @@ class Separator(LoadedModel):
             If the file cannot be read, samples have no rate, there are none, or one of them is not finite.
         """
         samples, rate = audio_files.samples_of(audio, rate)
-        return Stems(self.backend.separate(samples, rate, progress=progress), rate)
+        sound = sound_of(samples)
+        separator, decision = self.for_recording([sound], rate)
+        return Stems(separator.separate(sound, rate, progress=progress), rate, decision)
 
     def separate_file(
         self, path: str | Path, folder: str | Path, *, force: bool = False, progress: Progress | None = None
@@ -195,6 +201,10 @@ class Separator(LoadedModel):
 
         return separate_file(path, self, folder, force=force, progress=progress)
 
+    def for_recording(self, pieces: Iterable[Floats32], rate: int) -> tuple[SeparatorLike, Decision | None]:
+        """Decide how a recording is separated; see `levada.separation.masking.for_recording`."""
+        return for_recording(self.backend, pieces, rate)
+
     def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
         """Separate a recording that comes in pieces, as they come; see `masking.MaskSeparator.stream`."""
         return self.backend.stream(iter(pieces), rate, level=level)
@@ -208,7 +218,7 @@ class Separator(LoadedModel):
         self,
         stems: Sequence[Span[Multitrack]],
         *,
-        strategy: str = "finetune+augment",
+        strategy: str = "auto",
         steps: int | None = None,
         learning_rate: float | None = None,
         layers: Sequence[str] = (),
@@ -220,6 +230,7 @@ class Separator(LoadedModel):
     ) -> Separator:
         """Adapt the separator to songs with stems; this one stays as it is.
 
+        A separator that was adapted before keeps its instruments and dictionaries beside those of the new stems.
         Networks are trained on a GPU where PyTorch finds one; the adapted separator runs where this one does.
 
         Parameters
@@ -227,6 +238,7 @@ class Separator(LoadedModel):
         stems : sequence of Span[Multitrack]
             As `Corpus.sample` returns them.
         strategy : str
+            "auto" (chooses among the base, dictionaries, fine-tuning and their fusion by cross-validation),
             "finetune+augment", "finetune", "nmf" and "nmf-conv" (dictionaries and no network), "unet" or "scratch".
         steps, learning_rate, seed
             Of the training; the first two are the strategy's own by default.
@@ -247,9 +259,14 @@ class Separator(LoadedModel):
         """
         from levada.learning.weights import Weights, on_cpu
         from levada.separation.adaptation import adapt, settings_of
+        from levada.separation.fusion import Fusion
         from levada.separation.pretrained import separator_of
 
-        base = on_cpu(self.model) if isinstance(self.model, Weights) else None
+        base = self.model
+        if isinstance(base, Weights):
+            base = on_cpu(base)
+        elif isinstance(base, Fusion):
+            base = replace(base, network=on_cpu(base.network))
         settings = settings_of(strategy, base=base, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
             stems, strategy=strategy, base=base, settings=replace(settings, seed=seed),

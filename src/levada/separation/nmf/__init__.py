@@ -2,8 +2,9 @@
 
 - `learn`: from stems to bases, a few spectra for each instrument, or a few frames of spectra (convolutive).
 - `masks`: from a mixture to the share of each instrument in it.
+- `divergence`: how badly dictionaries explain a mixture.
 - `NmfSettings`: settings; `CONVOLUTIVE`: those of bases of several frames.
-- `Dictionaries`, `load`: the model, and how it is read from its folder.
+- `Dictionaries`, `load`: the model, and how it is read from its folder; `joined`: those of two trainings.
 
 It needs no network, and is the baseline of networks. Magnitudes of a mixture are approximated by a sum of bases that
 minimises the generalised Kullback-Leibler divergence (Lee and Seung, NIPS 2001); masks are proportional to the
@@ -11,8 +12,8 @@ contribution of each instrument. Bases of several frames separate instruments of
 (Smaragdis, ICA 2004; for drums, Dittmar and Müller, TASLP 24, 2016).
 """
 
-from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings, load
+from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings, joined, load
 from levada.separation.nmf.learn import learn
-from levada.separation.nmf.masks import masks
+from levada.separation.nmf.masks import divergence, masks
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "learn", "load", "masks"]
+__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "divergence", "joined", "learn", "load", "masks"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from levada.learning.card import CONFIG, Card
 from levada.learning.model_folder import ModelFolder, wrap_damage, write_model
 from levada.separation.stft import N_BANDS
 
-__all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings", "load"]
+__all__ = ["CONVOLUTIVE", "NETWORK", "Dictionaries", "NmfSettings", "joined", "load"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -51,7 +53,13 @@ class NmfSettings:
             raise InputError(f"bands must be true or false, not {self.bands!r}")
         check_number("exponent", self.exponent, 0.1, 10)
 
+    def is_like(self, other: NmfSettings) -> bool:
+        """Whether bases of both are of the same shape but for their number."""
+        return (self.taps, self.bands) == (other.taps, other.bands)
 
+
+MOST_BASES = 64
+"""Of an instrument in dictionaries of several trainings: a limit of time, not tuned."""
 NETWORK = "nmf"
 """Kind of model in model folders."""
 CONVOLUTIVE = NmfSettings(taps=8, bands=True)
@@ -97,24 +105,61 @@ class Dictionaries:
             if not (np.isfinite(basis).all() and (basis >= 0).all()):
                 raise InputError(f"the bases of {name} must be numbers from 0 upwards")
 
+    def restricted(self, instruments: Sequence[str]) -> Dictionaries:
+        """Return the dictionaries of some of the instruments."""
+        bases = [self.bases[self.instruments.index(name)] for name in instruments]
+        return replace(self, instruments=tuple(instruments), bases=tuple(bases))
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that determines their results, as `levada.learning.model_folder.write_model` takes it."""
+        return {
+            "network": NETWORK,
+            "settings": {"instruments": list(self.instruments), **asdict(self.settings)},
+            "tensors": {f"bases.{index}": basis for index, basis in enumerate(self.bases)},
+            "decoder": {},
+        }
+
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write them into a folder, as `levada.learning.model_folder.write_model`."""
-        settings = asdict(self.settings)
-        write_model(
-            folder,
-            network=NETWORK,
-            settings={"instruments": list(self.instruments), **settings},
-            tensors={f"bases.{index}": basis for index, basis in enumerate(self.bases)},
-            card=self.card,
-            decoder={},
-            training=settings,
-            force=force,
-        )
+        write_model(folder, **self.facts(), card=self.card, training=asdict(self.settings), force=force)
 
     @property
     def context_frames(self) -> int:
         """Frames on either side that the mask of a frame depends on: the frames of a basis with every update."""
         return (self.settings.steps + 1) * (self.settings.taps - 1)
+
+
+def joined(before: Dictionaries | None, after: Dictionaries, instruments: Sequence[str]) -> Dictionaries:
+    """Join dictionaries of two trainings: instruments of both have the bases of both.
+
+    Parameters
+    ----------
+    before : Dictionaries or None
+        Those learnt earlier.
+    after : Dictionaries
+        The new ones, with the card and the settings of the result.
+    instruments : sequence of str
+        Of the result; without bases, an instrument is silent.
+
+    Returns
+    -------
+    Dictionaries
+        At most `MOST_BASES` of an instrument: the oldest ones are left out.
+
+    Raises
+    ------
+    InputError
+        If they are of different kinds.
+    """
+    if before is not None and not after.settings.is_like(before.settings):
+        kinds = ["convolutive" if one.settings.taps > 1 else "plain" for one in (before, after)]
+        raise InputError(f"the model has {kinds[0]} dictionaries, which {kinds[1]} ones cannot be added to")
+    parts = [dict(zip(one.instruments, one.bases, strict=True)) for one in (before, after) if one is not None]
+    empty = np.zeros((0, *after.bases[0].shape[1:]), np.float32)
+    bases = [np.concatenate([part.get(name, empty) for part in parts])[-MOST_BASES:] for name in instruments]
+    most = max(map(len, bases))
+    padded = tuple(np.pad(one, [(0, most - len(one)), (0, 0), (0, 0)]) for one in bases)
+    return replace(after, instruments=tuple(instruments), bases=padded, settings=replace(after.settings, bases=most))
 
 
 def load(folder: str | Path | ModelFolder) -> Dictionaries:

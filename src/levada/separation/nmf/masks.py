@@ -12,7 +12,7 @@ from levada.separation.nmf.dictionaries import Dictionaries, NmfSettings
 from levada.separation.nmf.updates import LEAST, activations, as_matrix, scaled, windows
 from levada.separation.stft import REFERENCE_HOP, REFERENCE_RATE, Stft
 
-__all__ = ["checked", "in_bands", "masks"]
+__all__ = ["checked", "divergence", "in_bands", "masks"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -50,6 +50,35 @@ def masks(dictionaries: Dictionaries, magnitude: npt.ArrayLike) -> Floats32:
     return shares if above <= 0 else np.pad(shares, [(0, 0), (0, 0), (0, above)], mode="edge")
 
 
+def divergence(dictionaries: Dictionaries, magnitude: npt.ArrayLike) -> float:
+    """Measure how badly dictionaries explain a mixture.
+
+    Parameters
+    ----------
+    dictionaries : Dictionaries
+    magnitude : float32 [shape=(frames, bins)]
+        As of `masks`.
+
+    Returns
+    -------
+    float
+        Generalised Kullback-Leibler divergence of the mixture from its reconstruction, divided by the sum of its
+        magnitudes: 0 where it is explained without an error, and for silence.
+
+    Raises
+    ------
+    InputError
+        As of `masks`.
+    """
+    magnitudes = in_bands(checked(magnitude, "the mixture"), dictionaries.settings)
+    error = total = 0.0
+    for _, given, estimates in _estimates(dictionaries, magnitudes):
+        estimate = estimates.sum(axis=0) + LEAST
+        error += float((given * np.log((given + LEAST) / estimate) - given + estimate).sum(dtype=np.float64))
+        total += float(given.sum(dtype=np.float64))
+    return error / total if total else 0.0
+
+
 def checked(magnitude: npt.ArrayLike, what: str) -> Floats32:
     """Return magnitudes as float32.
 
@@ -83,26 +112,40 @@ def _stft(bins: int) -> Stft:
 
 def _shares(dictionaries: Dictionaries, magnitudes: Floats32) -> Floats32:
     """Compute masks of the bins or bands that bases have: float32 [shape=(instruments, frames, rows)]."""
-    rows = min(magnitudes.shape[1], dictionaries.bases[0].shape[-1])
-    bases = [np.asarray(basis[..., :rows], np.float32) for basis in dictionaries.bases]
-    bases = [basis[basis.sum(axis=(1, 2)) > MIN_AUDIBLE] for basis in bases]
-    audible = [index for index, basis in enumerate(bases) if len(basis)]
-    out = np.zeros((len(bases), len(magnitudes), rows), np.float32)
-    if not audible:
-        out[:] = 1 / len(bases)
-        return out
-    taps = dictionaries.settings.taps
-    matrices = [as_matrix(bases[index]) for index in audible]
-    whole = np.concatenate(matrices)
-    edges = np.cumsum([0, *map(len, matrices)])
-    for kept, piece, inside in _pieces(len(magnitudes), dictionaries.context_frames):
-        active = activations(scaled(magnitudes[piece, :rows]), whole, taps=taps, steps=dictionaries.settings.steps)
-        windowed = windows(active, taps)[inside]
-        estimates = np.stack([windowed[:, a:b] @ m for a, b, m in zip(edges[:-1], edges[1:], matrices, strict=True)])
+    rows, count = _rows(dictionaries, magnitudes), len(dictionaries.bases)
+    audible = [*_audible(dictionaries, rows)]
+    out = np.full((count, len(magnitudes), rows), 0 if audible else 1 / count, np.float32)
+    for kept, _, estimates in _estimates(dictionaries, magnitudes):
         most = estimates.max(axis=0, keepdims=True)
         relative = (estimates / (most + LEAST * LEAST)) ** np.float32(dictionaries.settings.exponent) + LEAST
         out[audible, kept] = relative / relative.sum(axis=0)
     return out
+
+
+def _rows(dictionaries: Dictionaries, magnitudes: Floats32) -> int:
+    return min(int(magnitudes.shape[1]), int(dictionaries.bases[0].shape[-1]))
+
+
+def _audible(dictionaries: Dictionaries, rows: int) -> dict[int, Floats32]:
+    """Return the bases of the instruments that have audible ones in these bins or bands, by their index."""
+    bases = [np.asarray(basis[..., :rows], np.float32) for basis in dictionaries.bases]
+    audible = (basis[basis.sum(axis=(1, 2)) > MIN_AUDIBLE] for basis in bases)
+    return {index: basis for index, basis in enumerate(audible) if len(basis)}
+
+
+def _estimates(dictionaries: Dictionaries, magnitudes: Floats32) -> Iterator[tuple[slice, Floats32, Floats32]]:
+    """Yield the frames of each piece, their scaled magnitudes, and the contribution of each audible instrument."""
+    rows, taps = _rows(dictionaries, magnitudes), dictionaries.settings.taps
+    matrices = [as_matrix(basis) for basis in _audible(dictionaries, rows).values()]
+    if not matrices:
+        return
+    whole = np.concatenate(matrices)
+    edges = np.cumsum([0, *map(len, matrices)])
+    for kept, piece, inside in _pieces(len(magnitudes), dictionaries.context_frames):
+        given = scaled(magnitudes[piece, :rows])
+        windowed = windows(activations(given, whole, taps=taps, steps=dictionaries.settings.steps), taps)[inside]
+        contributions = [windowed[:, a:b] @ m for a, b, m in zip(edges[:-1], edges[1:], matrices, strict=True)]
+        yield kept, given[inside], np.stack(contributions)
 
 
 def _pieces(frames: int, context: int) -> Iterator[tuple[slice, slice, slice]]:

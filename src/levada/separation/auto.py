@@ -1,0 +1,365 @@
+"""The strategy `auto`: it chooses among the pretrained base, dictionaries, fine-tuning and their fusion.
+
+Each candidate is scored on labels that it did not learn from: on other takes where there are several of an instrument,
+else on blocks of time that are apart, which flatters what is learnt from the same drums in the same room. The best one
+is then learnt from all labels. Where dictionaries are clearly better than the base no network is trained, and where
+nothing is clearly better the base is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.data.spans import units_of
+from levada.learning.card import Card, adapted_card
+from levada.learning.choice import Choice
+from levada.learning.weights import Weights, base_facts, device_of
+from levada.separation import nmf
+from levada.separation.examples import RATE, Example, magnitudes, read_examples
+from levada.separation.fusion import Fusion, product
+from levada.separation.masks import mask_separator
+from levada.separation.metrics import stem_scores
+from levada.separation.networks.mask_net import MaskNet, features
+from levada.separation.stft import N_BANDS, Stft
+
+if TYPE_CHECKING:
+    from levada.data import Multitrack, Span
+
+__all__ = ["Fold", "Mixture", "choose", "decide", "folds_of", "levelled"]
+
+CLEAR_DB = 1.0
+"""By how much dictionaries, alone or with the base, must be better than the base so that no network is trained."""
+BETTER_DB = 0.3
+"""By how much a candidate must be better than the base."""
+WEIGHTS = (0.15, 0.3, 0.5)
+"""Weights of a network beside dictionaries that are tried."""
+WEIGHT_FEW = 0.5
+"""The weight where too few labels leave nothing to choose it by."""
+GAP_S, SHORTEST_S = 0.5, 1.5
+"""Between two blocks of time that are apart, and the length of the shortest block."""
+KINDS = {"nmf-conv": nmf.CONVOLUTIVE, "nmf": nmf.NmfSettings(bands=True)}
+"""Dictionaries that are candidates. Bases of bins, as of the strategy `nmf`, take seven times as long, for no gain."""
+
+UNSEEN = 1.5
+"""Divergence of mixtures that dictionaries did not learn from, relative to the labels, where none is held out."""
+LEVEL_UPDATES, MOST_LEVEL = 8, 3.0
+"""Updates of the level of each instrument, and its largest correction either way, in nepers of power (13 dB)."""
+
+LEVELS, TUNED = "base + levels", "fine-tuned"
+
+_log = logging.getLogger(__name__)
+
+Floats32 = npt.NDArray[np.float32]
+Spans = Sequence["Span[Multitrack]"]
+FineTune = Callable[[Sequence[Example], int], Weights]
+
+
+class Fold(NamedTuple):
+    """Examples to learn from, and mixtures to score."""
+
+    train: list[Example]
+    test: list[Mixture]
+
+
+class Mixture:
+    """The mixture of some stems, with its spectra.
+
+    Parameters
+    ----------
+    stems : mapping of str to float32 or float16 [shape=(samples,)]
+        At `RATE`.
+    """
+
+    def __init__(self, stems: Mapping[str, npt.NDArray[Any]]) -> None:
+        transform = Stft(RATE)
+        self.stems = {name: np.asarray(stem, np.float32)[None] for name, stem in stems.items()}
+        self.sound: Floats32 = np.sum([*self.stems.values()], axis=0, dtype=np.float32)
+        self.spectrum = transform.forward(self.sound[0])
+        self.power = np.asarray(self.spectrum.real**2 + self.spectrum.imag**2, np.float32)
+        self.level = float(transform.to_bands(self.power).mean())
+
+    def masks(self, model: Any) -> Floats32:
+        """Compute the masks of a model for the instruments that play [shape=(instruments, frames, bins)]."""
+        separator = mask_separator(model, name="", instruments={name: name for name in self.stems})
+        return separator.masks(self.power, self.level, RATE)
+
+    def score(self, masks: Floats32) -> float:
+        """Return the mean SI-SDR improvement of the stems that masks give, in dB; NaN for one stem alone."""
+        estimates = Stft(RATE).inverse(masks * self.spectrum, self.sound.shape[1])
+        scores = stem_scores(self.stems, dict(zip(self.stems, estimates[:, None], strict=True)), self.sound)
+        return float(np.nanmean([one["si_sdr_i"] for one in scores.values()]))
+
+
+def choose(
+    spans: Spans,
+    *,
+    base: Weights,
+    before: nmf.Dictionaries | None = None,
+    fine_tune: FineTune,
+    seed: int = 0,
+) -> Weights | Fusion:
+    """Choose among the candidates and return the best, learnt from all labels.
+
+    Parameters
+    ----------
+    spans : sequence of Span[Multitrack]
+    base : Weights
+        A mask network of the instruments of the labels, and of those that an adapted base keeps.
+    before : Dictionaries, optional
+        Learnt earlier; their bases stay beside the new ones.
+    fine_tune : callable
+        From examples, and the number of their fold or 0 for all labels, to fine-tuned weights.
+    seed : int
+        Of the dictionaries.
+
+    Returns
+    -------
+    Weights or Fusion
+        With the scores of all candidates in the card.
+    """
+    kinds = {name: one for name, one in KINDS.items() if before is None or one.is_like(before.settings)}
+    learn = partial(_learn, instruments=base.net.instruments, before=before, card=base.card)
+    examples = read_examples(spans, sorted({name for span in spans for name in span.track.instruments}))
+    folds, how = folds_of(spans, examples)
+    network = replace(base, net=levelled(base.net, _mixtures(examples)))
+    finish = partial(_fusion, spans, base, how)
+    if not folds:
+        kind, settings = next(iter(kinds.items()))
+        dictionaries = learn(examples, replace(settings, seed=seed))
+        labels = [Mixture(one.stems) for one in examples if one.stems]
+        divergence = UNSEEN * _mean([(_divergence(dictionaries, one), one) for one in labels])
+        choice = Choice(f"{kind} + base", {}, "too few labels to hold some of them out", "dB")
+        return finish(choice, dictionaries, network, WEIGHT_FEW, divergence)
+    held_out = [(number, mixture) for number, fold in enumerate(folds) for mixture in fold.test]
+
+    def masks_of(models: Sequence[Any]) -> list[Floats32]:
+        return [mixture.masks(models[number]) for number, mixture in held_out]
+
+    def score(masks: Sequence[Floats32]) -> float:
+        return _mean([(one.score(mask), one) for (_, one), mask in zip(held_out, masks, strict=True)])
+
+    def score_products(kind: str, name: str, masks: Sequence[Floats32]) -> None:
+        by_weight = {
+            weight: score([product(*pair, weight) for pair in zip(of_kind[kind], masks, strict=True)])
+            for weight in WEIGHTS
+        }
+        best[name] = max(by_weight, key=lambda weight: by_weight[weight])
+        scores[name] = by_weight[best[name]]
+
+    of_levels = masks_of([levelled(base.net, _mixtures(fold.train)) for fold in folds])
+    scores = {"base": score(masks_of([base.net] * len(folds))), LEVELS: score(of_levels)}
+    of_kind, best, divergences = dict[str, list[Floats32]](), dict[str, float](), dict[str, float]()
+    for kind, settings in kinds.items():
+        learnt = [learn(fold.train, replace(settings, seed=seed)) for fold in folds]
+        divergences[kind] = _mean([(_divergence(learnt[number], one), one) for number, one in held_out])
+        of_kind[kind] = masks_of(learnt)
+        scores[kind] = score(of_kind[kind])
+        score_products(kind, f"{kind} + base", of_levels)
+    if max(scores.values()) <= scores["base"] + CLEAR_DB:
+        tuned = masks_of([fine_tune(fold.train, number).net for number, fold in enumerate(folds, start=1)])
+        scores[TUNED] = score(tuned)
+        for kind in kinds:
+            score_products(kind, f"{kind} + {TUNED}", tuned)
+    choice = decide(scores)
+    if choice.name in ("base", LEVELS):
+        return _kept(base if choice.name == "base" else network, spans, base, choice, how)
+    if TUNED in choice.name:
+        network = fine_tune(examples, 0)
+    if choice.name == TUNED:
+        return _kept(network, spans, base, choice, how)
+    kind = choice.name.partition(" + ")[0]
+    dictionaries = learn(examples, replace(kinds[kind], seed=seed))
+    return finish(choice, dictionaries, network, best.get(choice.name, 0.0), divergences[kind])
+
+
+def decide(scores: Mapping[str, float]) -> Choice:
+    """Choose by the scores of the candidates on held-out labels, in dB."""
+    top = max(scores, key=lambda name: scores[name])
+    if scores[top] <= scores["base"] + BETTER_DB:
+        return Choice("base", scores, f"nothing is better than the base by more than {BETTER_DB:g} dB", "dB")
+    return Choice(top, scores, "the best on held-out labels", "dB")
+
+
+def folds_of(spans: Spans, examples: Sequence[Example]) -> tuple[list[Fold], str]:
+    """Divide labels into folds.
+
+    Parameters
+    ----------
+    spans : sequence of Span[Multitrack]
+    examples : sequence of Example
+        Of each span.
+
+    Returns
+    -------
+    folds : list of Fold
+        Two, or none where there are too few labels.
+    how : str
+        What is held out, in a few words.
+    """
+    halves: list[list[Example]] = [[], []]
+    seconds = [0.0, 0.0]
+    by_span = {id(span): example for span, example in zip(spans, examples, strict=True)}
+    for unit in sorted(_takes(spans), key=lambda unit: -sum(span.duration_s for span in unit)):
+        half = int(seconds[1] < seconds[0])
+        halves[half] += [by_span[id(span)] for span in unit]
+        seconds[half] += sum(span.duration_s for span in unit)
+    if all(_instruments(half) == _instruments(examples) for half in halves):
+        return _folds(halves), "other takes"
+    halves, gap = [[], []], round(GAP_S * RATE / 2)
+    for example in examples:
+        length = max((len(stem) for stem in example.stems.values()), default=0)
+        for half, part in enumerate((slice(0, length // 2 - gap), slice(length // 2 + gap, None))):
+            stems = {name: stem[part] for name, stem in example.stems.items() if stem[part].any()}
+            if length > 2 * (SHORTEST_S * RATE + gap) and stems:
+                halves[half].append(Example(stems, example.instruments))
+    how = f"blocks of time {GAP_S:g} s apart, of the same takes as the labels: such scores are too high"
+    return (_folds(halves) if all(map(_mixtures, halves)) else []), how
+
+
+def _folds(halves: Sequence[list[Example]]) -> list[Fold]:
+    """Return folds that learn from one half and are scored on what the other has of the same instruments."""
+    folds = []
+    for train, test in (halves, halves[::-1]):
+        known = _instruments(train)
+        mixtures = [one for one in _mixtures(test) if one.stems.keys() <= known]
+        if mixtures:
+            folds.append(Fold(train, mixtures))
+    return folds
+
+
+def _takes(spans: Spans) -> list[list[Span[Multitrack]]]:
+    """Divide labels into what must not be divided: groups, or songs, and those mixed from the same recordings."""
+    joined: list[tuple[set[str], list[Span[Multitrack]]]] = []
+    for unit in units_of(spans):
+        hashes = {digest for span in unit for digest in (*span.track.hashes, *span.track.sources)}
+        same = [one for one in joined if one[0] & hashes]
+        joined = [one for one in joined if not one[0] & hashes]
+        joined.append((hashes.union(*(one[0] for one in same)), [*unit, *(span for one in same for span in one[1])]))
+    return [unit for _, unit in joined]
+
+
+def _instruments(examples: Sequence[Example]) -> set[str]:
+    return {name for example in examples for name in example.stems}
+
+
+def _mixtures(examples: Sequence[Example]) -> list[Mixture]:
+    """Return the mixtures of examples; those of one stem, solos, are mixed at the same level."""
+    solos: dict[str, list[npt.NDArray[Any]]] = {}
+    for example in examples:
+        if len(example.stems) == 1:
+            for name, stem in example.stems.items():
+                solos.setdefault(name, []).append(stem)
+    stems = [dict(example.stems) for example in examples if len(example.stems) > 1]
+    if len(solos) > 1:
+        joined = {name: np.concatenate(takes) for name, takes in solos.items()}
+        length = min(map(len, joined.values()))
+        stems.append({name: one[:length] / _rms(one[:length]) for name, one in joined.items()})
+    return [Mixture({name: stem for name, stem in one.items() if stem.any()}) for one in stems]
+
+
+def _rms(samples: npt.NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) + 1e-9
+
+
+def levelled(net: MaskNet, mixtures: Sequence[Mixture]) -> MaskNet:
+    """Correct the level of each instrument, so that masks hold as much of it as there is in some mixtures.
+
+    A constant is added to the logits of an instrument, by iterative scaling. Each band counts alike, however loud.
+
+    Parameters
+    ----------
+    net : MaskNet
+    mixtures : sequence of Mixture
+
+    Returns
+    -------
+    MaskNet
+        A copy; an instrument that is in no mixture stays as it is.
+    """
+    import torch
+
+    if not mixtures:
+        return net
+    transform, number = Stft(RATE), {name: index for index, name in enumerate(net.instruments)}
+    tables = []
+    for mixture in mixtures:
+        rows = [number[name] for name in mixture.stems]
+        bands = transform.to_bands(mixture.power / (mixture.level + 1e-20))
+        with torch.inference_mode():
+            logits = net(features(torch.from_numpy(bands), 1.0)[None].to(device_of(net)))[0, rows].cpu().numpy()
+        spectra = transform.forward(np.stack([stem[0] for stem in mixture.stems.values()]))
+        power = transform.to_bands((spectra.real**2 + spectra.imag**2) / (mixture.level + 1e-20)).sum(axis=1)
+        tables.append((rows, bands, logits, power))
+    levels = np.zeros(len(number), np.float32)
+    for _ in range(LEVEL_UPDATES):
+        true, given = np.zeros((2, len(number), N_BANDS))
+        for rows, bands, logits, power in tables:
+            masks = np.exp(logits + levels[rows, None, None] - logits.max(axis=0))
+            given[rows] += (masks / masks.sum(axis=0) * bands).sum(axis=1)
+            true[rows] += power
+        whole = true.sum(axis=0) + 1e-12
+        ratio = ((true / whole).mean(axis=1) + 1e-6) / ((given / whole).mean(axis=1) + 1e-6)
+        levels = np.clip(levels + np.log(ratio), -MOST_LEVEL, MOST_LEVEL).astype(np.float32)
+    corrected = deepcopy(net)
+    scale = 1 / net.settings.trust if net.settings.bases and net.settings.trust else 1.0
+    with torch.no_grad():
+        bias = corrected.head.bias
+        assert bias is not None
+        bias += torch.from_numpy(np.repeat(levels * np.float32(scale), net.settings.bands)).to(bias.device)
+    return corrected
+
+
+def _learn(
+    examples: Sequence[Example],
+    settings: nmf.NmfSettings,
+    *,
+    instruments: Sequence[str],
+    before: nmf.Dictionaries | None,
+    card: Card,
+) -> nmf.Dictionaries:
+    """Learn dictionaries of all instruments, beside those learnt earlier."""
+    names = [name for name in instruments if name in _instruments(examples)]
+    bases = nmf.learn(magnitudes(examples, names), settings=settings)
+    return nmf.joined(before, nmf.Dictionaries(tuple(names), bases, card, settings), instruments)
+
+
+def _divergence(dictionaries: nmf.Dictionaries, mixture: Mixture) -> float:
+    return nmf.divergence(dictionaries.restricted([*mixture.stems]), np.sqrt(mixture.power))
+
+
+def _mean(values: Sequence[tuple[float, Mixture]]) -> float:
+    """Return the mean of a value of each mixture, weighted by length."""
+    return float(np.average([value for value, _ in values], weights=[one.sound.shape[1] for _, one in values]))
+
+
+def _kept(weights: Weights, spans: Spans, base: Weights, choice: Choice, how: str) -> Weights:
+    """Return a network alone, with a card that says why."""
+    _log.info("%s", choice.line())
+    origins = {"base": "Pretrained network, unchanged", LEVELS: "Pretrained network, levels of instruments learnt"}
+    new = adapted_card(spans, origin=origins.get(choice.name, "Fine-tuned"), base=base.card, stems=True)
+    training = {**weights.training, **choice.facts(), "held_out": how}
+    return replace(weights, card=_with_choice(new, choice, how), training=training)
+
+
+def _fusion(
+    spans: Spans, base: Weights, how: str,
+    choice: Choice, dictionaries: nmf.Dictionaries, network: Weights, weight: float, divergence: float,
+) -> Fusion:  # fmt: skip
+    """Return dictionaries with a network, with a card that says why."""
+    _log.info("%s", choice.line())
+    new = adapted_card(spans, origin=f"Dictionaries beside a network, {choice.name},", base=base.card, stems=True)
+    training = {**choice.facts(), "held_out": how, **base_facts(base)}
+    return Fusion(dictionaries, network, weight, divergence, _with_choice(new, choice, how), training)
+
+
+def _with_choice(card: Card, choice: Choice, how: str) -> Card:
+    chosen = choice.on(card)
+    return replace(chosen, scores={**chosen.scores, "held-out labels are": how})

@@ -1,0 +1,292 @@
+"""Dictionaries and a network behind one mask, as a model that is saved in one folder.
+
+Dictionaries separate the drums that they were learnt from better than a network does, and other drums worse. Labels do
+not tell which of the two the next recording has; how well dictionaries explain it does. The masks of both are
+multiplied, and the worse the dictionaries explain a recording, beside the labels that were held out of them, the more
+the network counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.errors import InputError, check_number
+from levada.learning.card import CONFIG, Card
+from levada.learning.model_folder import ModelFolder, write_model
+from levada.separation import nmf
+from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, sound_of
+from levada.separation.masks import mask_separator
+from levada.separation.stft import Stft
+
+if TYPE_CHECKING:
+    from levada.learning.weights import Weights
+
+__all__ = ["NETWORK", "Fusion", "FusionSeparator", "decide", "load", "product", "separator"]
+
+Floats32 = npt.NDArray[np.float32]
+Masks = Callable[[Floats32, float, int], Floats32]
+
+NETWORK = "stem_fusion"
+PARTS = ("dictionaries", "network")
+
+LEAST_MASK = np.float32(1e-3)
+"""Added to both masks before they are multiplied, so that neither can silence an instrument alone."""
+SAME, OTHER, FAR = 1.1, 1.7, 5.0
+"""Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
+`WEIGHT_OTHER` is best, and from the last on dictionaries do not count."""
+WEIGHT_OTHER = 0.65
+LEAST_DIVERGENCE = 0.02
+"""Of held-out labels: copies of a sample are explained better, and takes of one drum never are."""
+PIECE_S, MOST_PIECES = 4.0, 16
+"""Length and largest number of the evenly spaced pieces of a recording that are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """Dictionaries and a network of the same instruments.
+
+    Parameters
+    ----------
+    dictionaries : Dictionaries
+    network : Weights
+        A mask network.
+    weight : float
+        Weight of the network for a recording that the dictionaries explain as well as held-out labels, from 0 to 1.
+    divergence : float
+        Of held-out labels from their reconstruction by dictionaries of the others.
+    card : Card
+    training : mapping
+        How it was chosen.
+
+    Raises
+    ------
+    InputError
+        If the instruments of both differ, or a number is out of range.
+    """
+
+    dictionaries: nmf.Dictionaries
+    network: Weights
+    weight: float
+    divergence: float
+    card: Card
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_number("the weight of the network", self.weight, 0, 1)
+        check_number("the divergence of held-out labels", self.divergence, 0)
+        if tuple(self.network.net.instruments) != self.instruments:
+            raise InputError("the dictionaries and the network have different instruments")
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Instruments that are separated."""
+        return self.dictionaries.instruments
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything that determines its results, as `levada.learning.model_folder.write_model` takes it."""
+        from levada.learning.weights import model_facts
+
+        parts = {"dictionaries": self.dictionaries.facts(), "network": model_facts(self.network)}
+        of_parts = {
+            name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()
+        }
+        own = {"instruments": list(self.instruments), "weight": self.weight, "divergence": self.divergence}
+        tensors = {f"{name}.{key}": one for name, facts in parts.items() for key, one in facts["tensors"].items()}
+        return {"network": NETWORK, "settings": own | of_parts, "tensors": tensors, "decoder": {}}
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write both into a folder."""
+        write_model(folder, **self.facts(), card=self.card, training=self.training, force=force)
+
+
+def load(folder: str | Path | ModelFolder) -> Fusion:
+    """Read dictionaries and a network from a folder.
+
+    Raises
+    ------
+    InputError
+        If it holds none, or is damaged.
+    """
+    from levada.separation import networks
+
+    stored = ModelFolder.of(folder)
+    settings = stored.settings(NETWORK, noun="dictionaries with a network")
+    if not all(isinstance(settings.get(name), dict) for name in PARTS):
+        raise InputError("is damaged: it lacks dictionaries or a network", path=stored.path / CONFIG)
+    return Fusion(
+        nmf.load(stored.part("dictionaries")),
+        networks.load(stored.part("network")),
+        settings.get("weight"),  # type: ignore[arg-type]  # checked when made
+        settings.get("divergence"),  # type: ignore[arg-type]
+        stored.card,
+        stored.config["training"],
+    )
+
+
+@dataclass(frozen=True)
+class FusionSeparator:
+    """The separator of a `Fusion`.
+
+    Parameters
+    ----------
+    name, identity, trained_on
+        See `levada.separation.masking.SeparatorLike`.
+    dictionaries : Dictionaries
+    parts : tuple of MaskSeparator
+        Of the dictionaries and of the network, with the same stems.
+    fusion : Fusion
+    restrict : callable
+        From some of the instruments to the separator of these.
+    """
+
+    name: str
+    dictionaries: nmf.Dictionaries
+    parts: tuple[MaskSeparator, MaskSeparator]
+    fusion: Fusion
+    restrict: Callable[[Sequence[str]], FusionSeparator]
+    identity: str = ""
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the stems."""
+        return self.parts[0].instruments
+
+    @property
+    def trained_on(self) -> Spans:
+        """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
+        return self.fusion.card.trained_on
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """The network, as `levada.learning.model.LoadedModel` moves it to a device."""
+        return (self.fusion.network.net,)
+
+    def restricted(self, instruments: Sequence[str]) -> FusionSeparator:
+        """Return the separator of some of the instruments; see `MaskSeparator.restricted`."""
+        kept = [name for name in self.instruments if name in instruments]
+        return self if len(kept) == len(self.instruments) else self.restrict(kept)
+
+    def for_recording(self, pieces: Iterable[Floats32], rate: int) -> tuple[MaskSeparator, Decision]:
+        """Decide how a recording is separated.
+
+        Parameters
+        ----------
+        pieces : iterable of float32 [shape=(channels, n)]
+            Consecutive pieces of the whole recording.
+        rate : int
+            In Hz.
+
+        Returns
+        -------
+        separator : MaskSeparator
+        decision : Decision
+        """
+        magnitudes = [Stft(rate).forward(piece) for piece in _sample(pieces, round(PIECE_S * rate))]
+        powers = [np.mean(one.real**2 + one.imag**2, axis=0) for one in magnitudes]
+        divergence = nmf.divergence(self.dictionaries, np.sqrt(np.concatenate(powers)))
+        decision = decide(self.fusion.weight, divergence, self.fusion.divergence)
+        return fused(*self.parts, decision.weight), decision
+
+    def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
+        """Separate a mixture in memory, as `levada.separation.masking.MaskSeparator.separate`."""
+        sound = sound_of(samples)
+        return self.for_recording([sound], rate)[0].separate(sound, rate, progress=progress)
+
+    def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
+        """Separate a mixture in consecutive pieces; it is decided by those of the first minute how."""
+        pieces, first, length = iter(pieces), list[Floats32](), 0
+        while length < PIECE_S * MOST_PIECES * rate and (piece := next(pieces, None)) is not None:
+            first.append(piece)
+            length += piece.shape[1]
+        if length:
+            yield from self.for_recording(first, rate)[0].stream(chain(first, pieces), rate, level=level)
+
+
+def separator(
+    fusion: Fusion, *, name: str, instruments: Mapping[str, str] | None = None, identity: str = ""
+) -> FusionSeparator:
+    """Return the separator of dictionaries and a network; for the arguments see `masks.mask_separator`."""
+    sources = {one: one for one in fusion.instruments} if instruments is None else dict(instruments)
+    part = partial(mask_separator, name=name, instruments=sources, identity=identity, trained_on=fusion.card.trained_on)
+    dictionaries = part(fusion.dictionaries)
+    return FusionSeparator(
+        name,
+        fusion.dictionaries.restricted([*sources.values()]),
+        (dictionaries, part(fusion.network.net)),
+        fusion,
+        partial(_restrict, fusion, name, sources, identity),
+        dictionaries.identity if instruments is not None else identity,
+    )
+
+
+def _restrict(
+    fusion: Fusion, name: str, sources: Mapping[str, str], identity: str, instruments: Sequence[str]
+) -> FusionSeparator:
+    kept = {one: sources[one] for one in instruments}
+    return separator(fusion, name=name, instruments=kept, identity=identity)
+
+
+def decide(weight: float, divergence: float, held_out: float) -> Decision:
+    """Choose the weight of the network for a recording.
+
+    Parameters
+    ----------
+    weight : float
+        Of a recording with the drums of the labels.
+    divergence, held_out : float
+        See `Decision`.
+
+    Returns
+    -------
+    Decision
+        The weight grows with the logarithm of the divergence.
+    """
+    ratio = divergence / max(held_out, LEAST_DIVERGENCE)
+    weights = [weight, max(weight, WEIGHT_OTHER), 1.0]
+    chosen = np.interp(np.log(max(ratio, 1e-9)), np.log([SAME, OTHER, FAR]), weights)
+    return Decision(round(float(chosen), 3), divergence, held_out)
+
+
+def fused(dictionaries: MaskSeparator, network: MaskSeparator, weight: float) -> MaskSeparator:
+    """Return the separator by the product of two masks: that of the network with a weight, the other with the rest."""
+    if weight in (0, 1):
+        return network if weight else dictionaries
+    return replace(
+        dictionaries,
+        masks=partial(_product, dictionaries.masks, network.masks, weight),
+        context_frames=max(dictionaries.context_frames, network.context_frames),
+        restrict=None,
+    )
+
+
+def _product(dictionaries: Masks, network: Masks, weight: float, power: Floats32, level: float, rate: int) -> Floats32:
+    return product(dictionaries(power, level, rate), network(power, level, rate), weight)
+
+
+def product(dictionaries: Floats32, network: Floats32, weight: float) -> Floats32:
+    """Multiply masks [shape=(instruments, ...)], and scale the product so that it sums to one."""
+    if weight in (0, 1):
+        return network if weight else dictionaries
+    parts = (network + LEAST_MASK) ** np.float32(weight) * (dictionaries + LEAST_MASK) ** np.float32(1 - weight)
+    return np.asarray(parts / parts.sum(axis=0), np.float32)
+
+
+def _sample(pieces: Iterable[Floats32], length: int) -> list[Floats32]:
+    """Return evenly spaced pieces of a recording whose length is not known."""
+    kept, stride, number = list[Floats32](), 1, 0
+    for piece in pieces:
+        for start in range(0, piece.shape[1], length):
+            if number % stride == 0:
+                kept.append(piece[:, start : start + length])
+            number += 1
+            if len(kept) > MOST_PIECES:
+                kept, stride = kept[::2], stride * 2
+    return kept
