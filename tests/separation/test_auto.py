@@ -76,7 +76,7 @@ class TestFolds:
         for number in range(4):
             write_song(tmp_path / f"song-{number}", seed=number)
         spans = spans_of(tmp_path)
-        folds, how = folds_of(spans, read_examples(spans, sorted(DRUMS)))
+        folds, how = folds_of(spans, [[one] for one in read_examples(spans, sorted(DRUMS))])
         assert how == "other takes"
         assert [(len(fold.train), len(fold.test)) for fold in folds] == [(2, 2), (2, 2)]
         ends = {fold.train[0].stems["surdo"].tobytes() for fold in folds}
@@ -85,7 +85,7 @@ class TestFolds:
     def test_are_blocks_of_time_of_one_take(self, one_song):
         spans = spans_of(one_song)
         (example,) = read_examples(spans, sorted(DRUMS))
-        folds, how = folds_of(spans, [example])
+        folds, how = folds_of(spans, [[example]])
         assert "blocks of time" in how
         first, second = folds[0].train[0].stems["surdo"], folds[1].train[0].stems["surdo"]
         assert len(first) == len(second) == (8 * RATE - RATE // 2) // 2
@@ -100,12 +100,21 @@ class TestFolds:
             listed = {"surdo": {"sha256": ["a" * 64], "duration_s": 8.0}}
             (tmp_path / f"song-{number}" / "solos.json").write_text(json.dumps(listed))
         spans = spans_of(tmp_path)
-        assert "blocks of time" in folds_of(spans, read_examples(spans, sorted(DRUMS)))[1]
+        assert "blocks of time" in folds_of(spans, [[one] for one in read_examples(spans, sorted(DRUMS))])[1]
 
     def test_there_are_none_of_too_few_labels(self, tmp_path):
         write_song(tmp_path / "song", seconds=2.0)
         spans = spans_of(tmp_path)
-        assert folds_of(spans, read_examples(spans, sorted(DRUMS)))[0] == []
+        assert folds_of(spans, [[one] for one in read_examples(spans, sorted(DRUMS))])[0] == []
+
+    def test_instruments_one_after_the_other_are_solos(self, base, tmp_path):
+        (tmp_path / "strokes").mkdir()
+        for number, (name, drum) in enumerate(DRUMS.items()):
+            stem = np.zeros((1, 18 * RATE), np.float32)
+            stem[0, 6 * number * RATE :][: 6 * RATE] = 0.2 * hits(*drum, seconds=6.0)
+            audio.write(tmp_path / "strokes" / f"{name}.wav", stem, rate=RATE)
+        model = adapt(spans_of(tmp_path), base=base, settings=FEW_STEPS)
+        assert model.training["auto"]["held_out_scores"]["nmf-conv"] > 10
 
 
 class TestLevels:

@@ -48,6 +48,9 @@ GAP_S, SHORTEST_S = 0.5, 1.5
 KINDS = {"nmf-conv": nmf.CONVOLUTIVE, "nmf": nmf.NmfSettings(bands=True)}
 """Dictionaries that are candidates. Bases of bins, as of the strategy `nmf`, take seven times as long, for no gain."""
 
+FRAME, INAUDIBLE, TOGETHER = RATE // 10, 1e-5, 0.1
+"""Instruments of a recording play one after the other if, of the frames (of so many samples) in which one is audible
+(at this power, where that of the mixture is 1), fewer than this part have two."""
 UNSEEN = 1.5
 """Divergence of mixtures that dictionaries did not learn from, relative to the labels, where none is held out."""
 LEVEL_UPDATES, MOST_LEVEL = 8, 3.0
@@ -127,8 +130,10 @@ def choose(
     """
     kinds = {name: one for name, one in KINDS.items() if before is None or one.is_like(before.settings)}
     learn = partial(_learn, instruments=base.net.instruments, before=before, card=base.card)
-    examples = read_examples(spans, sorted({name for span in spans for name in span.track.instruments}))
-    folds, how = folds_of(spans, examples)
+    names = sorted({name for span in spans for name in span.track.instruments})
+    parts = [_apart(one) for one in read_examples(spans, names)]
+    examples = [one for several in parts for one in several]
+    folds, how = folds_of(spans, parts)
     network = replace(base, net=levelled(base.net, _mixtures(examples)))
     finish = partial(_fusion, spans, base, how)
     if not folds:
@@ -188,13 +193,13 @@ def decide(scores: Mapping[str, float]) -> Choice:
     return Choice(top, scores, "the best on held-out labels", "dB")
 
 
-def folds_of(spans: Spans, examples: Sequence[Example]) -> tuple[list[Fold], str]:
+def folds_of(spans: Spans, examples_of: Sequence[Sequence[Example]]) -> tuple[list[Fold], str]:
     """Divide labels into folds.
 
     Parameters
     ----------
     spans : sequence of Span[Multitrack]
-    examples : sequence of Example
+    examples_of : sequence of sequences of Example
         Of each span.
 
     Returns
@@ -206,13 +211,17 @@ def folds_of(spans: Spans, examples: Sequence[Example]) -> tuple[list[Fold], str
     """
     halves: list[list[Example]] = [[], []]
     seconds = [0.0, 0.0]
-    by_span = {id(span): example for span, example in zip(spans, examples, strict=True)}
+    by_span = {id(span): several for span, several in zip(spans, examples_of, strict=True)}
+    examples = [one for several in examples_of for one in several]
     for unit in sorted(_takes(spans), key=lambda unit: -sum(span.duration_s for span in unit)):
-        half = int(seconds[1] < seconds[0])
-        halves[half] += [by_span[id(span)] for span in unit]
+        new = [one for span in unit for one in by_span[id(span)]]
+        lacks = [len(_instruments(new) - _instruments(half)) for half in halves]
+        half = int((lacks[1], -seconds[1]) > (lacks[0], -seconds[0]))
+        halves[half] += new
         seconds[half] += sum(span.duration_s for span in unit)
-    if all(_instruments(half) == _instruments(examples) for half in halves):
-        return _folds(halves), "other takes"
+    both = _instruments(halves[0]) & _instruments(halves[1])
+    if len(both) >= max(2, len(_instruments(examples)) / 2) and len(folds := _folds(halves)) == len(halves):
+        return folds, "other takes"
     halves, gap = [[], []], round(GAP_S * RATE / 2)
     for example in examples:
         length = max((len(stem) for stem in example.stems.values()), default=0)
@@ -225,12 +234,12 @@ def folds_of(spans: Spans, examples: Sequence[Example]) -> tuple[list[Fold], str
 
 
 def _folds(halves: Sequence[list[Example]]) -> list[Fold]:
-    """Return folds that learn from one half and are scored on what the other has of the same instruments."""
+    """Return folds that learn from one half and are scored on mixtures of the same instruments in the other."""
     folds = []
     for train, test in (halves, halves[::-1]):
         known = _instruments(train)
-        mixtures = [one for one in _mixtures(test) if one.stems.keys() <= known]
-        if mixtures:
+        kept = [{name: stem for name, stem in one.stems.items() if name in known} for one in test]
+        if mixtures := _mixtures([Example(stems, one.instruments) for stems, one in zip(kept, test, strict=True)]):
             folds.append(Fold(train, mixtures))
     return folds
 
@@ -244,6 +253,20 @@ def _takes(spans: Spans) -> list[list[Span[Multitrack]]]:
         joined = [one for one in joined if not one[0] & hashes]
         joined.append((hashes.union(*(one[0] for one in same)), [*unit, *(span for one in same for span in one[1])]))
     return [unit for _, unit in joined]
+
+
+def _apart(example: Example) -> list[Example]:
+    """Return a solo of each instrument of an example in which they play one after the other; else the example."""
+    frames = {name: stem[: len(stem) // FRAME * FRAME].reshape(-1, FRAME) for name, stem in example.stems.items()}
+    active = {name: np.square(one, dtype=np.float32).mean(axis=1) > INAUDIBLE for name, one in frames.items()}
+    counts = np.sum([*active.values()], axis=0)
+    if len(active) < 2 or (counts > 1).sum() > TOGETHER * (counts > 0).sum():
+        return [example]
+    solos = []
+    for name, stem in example.stems.items():
+        if len(at := np.flatnonzero(active[name])):
+            solos.append(Example({name: stem[at[0] * FRAME : (at[-1] + 1) * FRAME]}, example.instruments))
+    return solos
 
 
 def _instruments(examples: Sequence[Example]) -> set[str]:
