@@ -18,6 +18,7 @@ from levada.separation.auto import Mixture, decide, folds_of, levelled
 from levada.separation.examples import read_examples
 from levada.separation.fusion import Fusion, product
 from levada.separation.fusion import decide as decide_recording
+from levada.separation.masks import mask_separator
 from levada.separation.metrics import stem_scores
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
 from levada.separation.pretrained import read_model, separator_of
@@ -158,7 +159,8 @@ class TestDeciding:
 class TestChoosing:
     def test_dictionaries_that_are_better_are_taken_and_nothing_is_trained(self, fusion):
         assert isinstance(fusion, Fusion)
-        assert fusion.instruments == fusion.network.net.instruments == tuple(sorted(DRUMS))
+        assert fusion.instruments == tuple(sorted(DRUMS))
+        assert fusion.available == (*sorted(DRUMS), "other")
         scores = fusion.training["auto"]["held_out_scores"]
         assert scores["nmf-conv"] > scores["base"] + 10
         assert not any("fine-tuned" in name for name in scores)
@@ -199,6 +201,16 @@ class TestChoosing:
         mixture = (hits(90, 0.5, seed=7) + hits(900, 0.25, seed=8))[None]
         assert separator.separate(mixture, RATE).decision.weight == fusion.weight
         assert separator.restricted(["low"]).instruments == ("low",)
+
+    def test_an_instrument_of_the_base_that_labels_lack(self, fusion):
+        """The network alone decides how much is of it; the rest is separated by both."""
+        separator = separator_of(fusion, name="mine").restricted(["surdo", "tamborim", "other"])
+        assert separator.instruments == ("surdo", "tamborim", "other")
+        mixture = (hits(90, 0.5, seed=7) + hits(900, 0.25, seed=8))[None]
+        stems = separator.separate(mixture, RATE)
+        assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+        network = mask_separator(fusion.network.net, name="", instruments={one: one for one in stems})
+        assert np.allclose(stems["other"], network.separate(mixture, RATE)["other"], atol=1e-5)
 
     def test_pieces_give_the_stems_of_the_whole(self, fusion):
         separator = separator_of(fusion, name="mine")

@@ -123,7 +123,11 @@ def _instruments(folder: Path) -> tuple[str, ...]:
     """Instruments of a separator by its configuration, without its weights; none where this does not list them."""
     from levada.learning.card import CONFIG, read_config
 
-    return tuple(read_config(folder)["settings"].get("instruments", ())) if (folder / CONFIG).is_file() else ()
+    if not (folder / CONFIG).is_file():
+        return ()
+    settings = read_config(folder)["settings"]
+    network = settings.get("network", {}).get("settings", {})  # of dictionaries with a network, which has more
+    return tuple(network.get("instruments", settings.get("instruments", ())))
 
 
 def _choices() -> str:

@@ -42,6 +42,7 @@ from levada.separation.examples import (
 from levada.separation.external import demucs
 from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.fusion import Fusion
+from levada.separation.label_matching import initial_instruments
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
 from levada.separation.task import FROM_SCRATCH
 from levada.separation.unet_training import UNetTraining, train_unet
@@ -157,7 +158,9 @@ def auto(
         tuned = finetune_augment(spans, base=network, settings=settings, folder=folder, progress=progress)
         choice = Choice("fine-tuned", {}, f"a {network.net.kind} has no masks to combine with those of dictionaries")
         return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **choice.facts()})
-    instruments, start = _all_instruments(spans, base), replace(network, card=base.card)
+    labelled, start = _all_instruments(spans, base), replace(network, card=base.card)
+    matched = {*initial_instruments(labelled, network.net.instruments), *labelled}
+    instruments = (*labelled, *(one for one in network.net.instruments if one not in matched))
 
     def fine_tune(examples: Sequence[Example], number: int) -> Weights:
         """Train on the examples of a fold, for fewer steps, or on all."""
@@ -168,7 +171,8 @@ def auto(
 
     return choose(
         spans,
-        base=start if base.card.trained_on else replace(start, net=network.net.with_instruments(instruments)),
+        base=replace(start, net=network.net.with_instruments(instruments)),
+        earlier=labelled,
         before=before,
         fine_tune=fine_tune,
         seed=settings.seed,

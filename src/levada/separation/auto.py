@@ -105,17 +105,20 @@ def choose(
     spans: Spans,
     *,
     base: Weights,
+    earlier: Sequence[str] = (),
     before: nmf.Dictionaries | None = None,
     fine_tune: FineTune,
     seed: int = 0,
-) -> Weights | Fusion:
+) -> Fusion:
     """Choose among the candidates and return the best, learnt from all labels.
 
     Parameters
     ----------
     spans : sequence of Span[Multitrack]
     base : Weights
-        A mask network of the instruments of the labels, and of those that an adapted base keeps.
+        A mask network of at least the instruments of the labels.
+    earlier : sequence of str
+        Instruments that an adapted base keeps.
     before : Dictionaries, optional
         Learnt earlier; their bases stay beside the new ones.
     fine_tune : callable
@@ -125,12 +128,12 @@ def choose(
 
     Returns
     -------
-    Weights or Fusion
+    Fusion
         With the scores of all candidates in the card.
     """
     kinds = {name: one for name, one in KINDS.items() if before is None or one.is_like(before.settings)}
-    learn = partial(_learn, instruments=base.net.instruments, before=before, card=base.card)
     names = sorted({name for span in spans for name in span.track.instruments})
+    learn = partial(_learn, instruments=sorted({*names, *earlier}), before=before, card=base.card)
     parts = [_apart(one) for one in read_examples(spans, names)]
     examples = [one for several in parts for one in several]
     folds, how = folds_of(spans, parts)
@@ -174,15 +177,14 @@ def choose(
         for kind in kinds:
             score_products(kind, f"{kind} + {TUNED}", tuned)
     choice = decide(scores)
-    if choice.name in ("base", LEVELS):
-        return _kept(base if choice.name == "base" else network, spans, base, choice, how)
+    kind = next((one for one in kinds if choice.name.startswith(f"{one} + ") or choice.name == one), "")
     if TUNED in choice.name:
         network = fine_tune(examples, 0)
-    if choice.name == TUNED:
-        return _kept(network, spans, base, choice, how)
-    kind = choice.name.partition(" + ")[0]
-    dictionaries = learn(examples, replace(kinds[kind], seed=seed))
-    return finish(choice, dictionaries, network, best.get(choice.name, 0.0), divergences[kind])
+    elif choice.name == "base":
+        network = base
+    weight = best.get(choice.name, 0.0 if kind else 1.0)
+    kind = kind or next(iter(kinds))
+    return finish(choice, learn(examples, replace(kinds[kind], seed=seed)), network, weight, divergences[kind])
 
 
 def decide(scores: Mapping[str, float]) -> Choice:
@@ -363,22 +365,13 @@ def _mean(values: Sequence[tuple[float, Mixture]]) -> float:
     return float(np.average([value for value, _ in values], weights=[one.sound.shape[1] for _, one in values]))
 
 
-def _kept(weights: Weights, spans: Spans, base: Weights, choice: Choice, how: str) -> Weights:
-    """Return a network alone, with a card that says why."""
-    _log.info("%s", choice.line())
-    origins = {"base": "Pretrained network, unchanged", LEVELS: "Pretrained network, levels of instruments learnt"}
-    new = adapted_card(spans, origin=origins.get(choice.name, "Fine-tuned"), base=base.card, stems=True)
-    training = {**weights.training, **choice.facts(), "held_out": how}
-    return replace(weights, card=_with_choice(new, choice, how), training=training)
-
-
 def _fusion(
     spans: Spans, base: Weights, how: str,
     choice: Choice, dictionaries: nmf.Dictionaries, network: Weights, weight: float, divergence: float,
 ) -> Fusion:  # fmt: skip
     """Return dictionaries with a network, with a card that says why."""
     _log.info("%s", choice.line())
-    new = adapted_card(spans, origin=f"Dictionaries beside a network, {choice.name},", base=base.card, stems=True)
+    new = adapted_card(spans, origin=f"Dictionaries and a network ({choice.name})", base=base.card, stems=True)
     training = {**choice.facts(), "held_out": how, **base_facts(base)}
     return Fusion(dictionaries, network, weight, divergence, _with_choice(new, choice, how), training)
 

@@ -37,6 +37,7 @@ Masks = Callable[[Floats32, float, int], Floats32]
 NETWORK = "stem_fusion"
 PARTS = ("dictionaries", "network")
 
+LEAST = np.float32(1e-12)
 LEAST_MASK = np.float32(1e-3)
 """Added to both masks before they are multiplied, so that neither can silence an instrument alone."""
 SAME, OTHER, FAR = 1.1, 1.7, 5.0
@@ -57,7 +58,7 @@ class Fusion:
     ----------
     dictionaries : Dictionaries
     network : Weights
-        A mask network.
+        A mask network of the same instruments and, as a base has more, of others that may play in a recording.
     weight : float
         Weight of the network for a recording that the dictionaries explain as well as held-out labels, from 0 to 1.
     divergence : float
@@ -69,7 +70,7 @@ class Fusion:
     Raises
     ------
     InputError
-        If the instruments of both differ, or a number is out of range.
+        If the network lacks an instrument of the dictionaries, or a number is out of range.
     """
 
     dictionaries: nmf.Dictionaries
@@ -82,13 +83,18 @@ class Fusion:
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0, 1)
         check_number("the divergence of held-out labels", self.divergence, 0)
-        if tuple(self.network.net.instruments) != self.instruments:
-            raise InputError("the dictionaries and the network have different instruments")
+        if missing := set(self.instruments) - {*self.available}:
+            raise InputError(f"the network lacks {', '.join(sorted(missing))} of the dictionaries")
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Instruments that are separated."""
+        """Instruments of the labels, which are separated if no others are named."""
         return self.dictionaries.instruments
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """Instruments that can be separated: those, and others of the network."""
+        return tuple(self.network.net.instruments)
 
     def facts(self) -> dict[str, Any]:
         """Return everything that determines its results, as `levada.learning.model_folder.write_model` takes it."""
@@ -137,27 +143,29 @@ class FusionSeparator:
 
     Parameters
     ----------
-    name, identity, trained_on
-        See `levada.separation.masking.SeparatorLike`.
-    dictionaries : Dictionaries
-    parts : tuple of MaskSeparator
-        Of the dictionaries and of the network, with the same stems.
+    name : str
+        Name in tables.
     fusion : Fusion
-    restrict : callable
-        From some of the instruments to the separator of these.
+    sources : mapping of str to str
+        Names of the stems -> instruments of the model.
+    identity : str
+        A digest that changes whenever its stems might.
     """
 
     name: str
-    dictionaries: nmf.Dictionaries
-    parts: tuple[MaskSeparator, MaskSeparator]
     fusion: Fusion
-    restrict: Callable[[Sequence[str]], FusionSeparator]
+    sources: Mapping[str, str]
     identity: str = ""
 
     @property
     def instruments(self) -> tuple[str, ...]:
         """Names of the stems."""
-        return self.parts[0].instruments
+        return tuple(self.sources)
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """Names of the stems that it can be restricted to: these, and others of the network."""
+        return (*self.sources, *(one for one in self.fusion.available if one not in self.sources.values()))
 
     @property
     def trained_on(self) -> Spans:
@@ -170,9 +178,9 @@ class FusionSeparator:
         return (self.fusion.network.net,)
 
     def restricted(self, instruments: Sequence[str]) -> FusionSeparator:
-        """Return the separator of some of the instruments; see `MaskSeparator.restricted`."""
-        kept = [name for name in self.instruments if name in instruments]
-        return self if len(kept) == len(self.instruments) else self.restrict(kept)
+        """Return the separator of some of the available instruments; see `MaskSeparator.restricted`."""
+        kept = {name: self.sources.get(name, name) for name in self.available if name in instruments}
+        return separator(self.fusion, name=self.name, instruments=kept, identity=self.identity)
 
     def for_recording(self, pieces: Iterable[Floats32], rate: int) -> tuple[MaskSeparator, Decision]:
         """Decide how a recording is separated.
@@ -189,11 +197,29 @@ class FusionSeparator:
         separator : MaskSeparator
         decision : Decision
         """
-        magnitudes = [Stft(rate).forward(piece) for piece in _sample(pieces, round(PIECE_S * rate))]
-        powers = [np.mean(one.real**2 + one.imag**2, axis=0) for one in magnitudes]
-        divergence = nmf.divergence(self.dictionaries, np.sqrt(np.concatenate(powers)))
-        decision = decide(self.fusion.weight, divergence, self.fusion.divergence)
-        return fused(*self.parts, decision.weight), decision
+        spectra = [Stft(rate).forward(piece) for piece in _sample(pieces, round(PIECE_S * rate))]
+        magnitude = np.sqrt(np.concatenate([np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]))
+        network, weight = self._separator(self.fusion.network.net, self.sources), self.fusion.weight
+        learnt = {name: one for name, one in self.sources.items() if one in self.fusion.instruments}
+        if not learnt:
+            return network, Decision(1.0, float("nan"), self.fusion.divergence)
+        dictionaries = self.fusion.dictionaries.restricted([*learnt.values()])
+        decision = decide(weight, nmf.divergence(dictionaries, magnitude), self.fusion.divergence)
+        if decision.weight == 1:
+            return network, decision
+        other = self._separator(self.fusion.dictionaries, learnt)
+        fused = replace(
+            network,
+            masks=partial(_fused, other.masks, network.masks, [*map([*self.sources].index, learnt)], decision.weight),
+            context_frames=max(other.context_frames, network.context_frames),
+            restrict=None,
+        )
+        return fused, decision
+
+    def _separator(self, model: Any, sources: Mapping[str, str]) -> MaskSeparator:
+        return mask_separator(
+            model, name=self.name, instruments=sources, identity=self.identity, trained_on=self.trained_on
+        )
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Separate a mixture in memory, as `levada.separation.masking.MaskSeparator.separate`."""
@@ -214,24 +240,10 @@ def separator(
     fusion: Fusion, *, name: str, instruments: Mapping[str, str] | None = None, identity: str = ""
 ) -> FusionSeparator:
     """Return the separator of dictionaries and a network; for the arguments see `masks.mask_separator`."""
-    sources = {one: one for one in fusion.instruments} if instruments is None else dict(instruments)
-    part = partial(mask_separator, name=name, instruments=sources, identity=identity, trained_on=fusion.card.trained_on)
-    dictionaries = part(fusion.dictionaries)
-    return FusionSeparator(
-        name,
-        fusion.dictionaries.restricted([*sources.values()]),
-        (dictionaries, part(fusion.network.net)),
-        fusion,
-        partial(_restrict, fusion, name, sources, identity),
-        dictionaries.identity if instruments is not None else identity,
-    )
-
-
-def _restrict(
-    fusion: Fusion, name: str, sources: Mapping[str, str], identity: str, instruments: Sequence[str]
-) -> FusionSeparator:
-    kept = {one: sources[one] for one in instruments}
-    return separator(fusion, name=name, instruments=kept, identity=identity)
+    if instruments is None:
+        return FusionSeparator(name, fusion, {one: one for one in fusion.instruments}, identity)
+    network = mask_separator(fusion.network.net, name=name, instruments=instruments, identity=identity)
+    return FusionSeparator(name, fusion, dict(instruments), network.identity)
 
 
 def decide(weight: float, divergence: float, held_out: float) -> Decision:
@@ -255,20 +267,14 @@ def decide(weight: float, divergence: float, held_out: float) -> Decision:
     return Decision(round(float(chosen), 3), divergence, held_out)
 
 
-def fused(dictionaries: MaskSeparator, network: MaskSeparator, weight: float) -> MaskSeparator:
-    """Return the separator by the product of two masks: that of the network with a weight, the other with the rest."""
-    if weight in (0, 1):
-        return network if weight else dictionaries
-    return replace(
-        dictionaries,
-        masks=partial(_product, dictionaries.masks, network.masks, weight),
-        context_frames=max(dictionaries.context_frames, network.context_frames),
-        restrict=None,
-    )
-
-
-def _product(dictionaries: Masks, network: Masks, weight: float, power: Floats32, level: float, rate: int) -> Floats32:
-    return product(dictionaries(power, level, rate), network(power, level, rate), weight)
+def _fused(
+    dictionaries: Masks, network: Masks, learnt: list[int], weight: float, power: Floats32, level: float, rate: int
+) -> Floats32:
+    """Multiply the masks of both; the network alone decides how much is of instruments without dictionaries."""
+    masks = network(power, level, rate)
+    whole = masks[learnt].sum(axis=0) + LEAST
+    masks[learnt] = whole * product(dictionaries(power, level, rate), masks[learnt] / whole, weight)
+    return masks
 
 
 def product(dictionaries: Floats32, network: Floats32, weight: float) -> Floats32:

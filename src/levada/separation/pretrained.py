@@ -84,9 +84,14 @@ def _base_folder() -> Path:
 def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tradition | None = None) -> Separator:
     stored = ModelFolder(folder)
     model = read_model(stored)
-    known = model.instruments if isinstance(model, nmf.Dictionaries | Fusion) else model.net.instruments
-    chosen = _chosen(known, instruments, tradition, folder)
+    chosen = _chosen(_available(model), instruments, tradition, folder)
     return separator_of(model, name=name, instruments=chosen, identity=stored.digest)
+
+
+def _available(model: Weights | nmf.Dictionaries | Fusion) -> tuple[str, ...]:
+    if isinstance(model, Fusion):
+        return model.available
+    return model.instruments if isinstance(model, nmf.Dictionaries) else tuple(model.net.instruments)
 
 
 def _chosen(

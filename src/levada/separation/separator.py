@@ -146,6 +146,11 @@ class Separator(LoadedModel):
         return self.backend.instruments
 
     @property
+    def available(self) -> tuple[str, ...]:
+        """Names of the stems that it can be restricted to: a model that `adapt` chose keeps those of its base."""
+        return tuple(getattr(self.backend, "available", self.instruments))
+
+    @property
     def trained_on(self) -> Spans:
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
         return self.backend.trained_on

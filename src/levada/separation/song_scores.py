@@ -47,9 +47,9 @@ _log = logging.getLogger(__name__)
 class AnySeparator(Protocol):
     """Anything that separates mixtures.
 
-    Optional attributes are ``trained_on``, stretches ``(start_s, end_s)`` by content hash of audio files, and
-    ``restricted(instruments)``, which returns a separator of some of the instruments; without it, all stems are always
-    separated.
+    Optional attributes are ``trained_on``, stretches ``(start_s, end_s)`` by content hash of audio files,
+    ``restricted(instruments)``, which returns a separator of some of the instruments (without it, all stems are always
+    separated), and ``available``, the names of those, where they are more than its stems.
     """
 
     @property
@@ -127,7 +127,7 @@ class Job:
     def matches(self, model: str) -> dict[str, Match]:
         """Match the instruments of the song with the stems of a model; empty if there is no such model for it."""
         separator = self.separators[model]
-        return {} if separator is None else match(self.song.instruments, separator.instruments, context=self.context)
+        return {} if separator is None else match(self.song.instruments, _available(separator), context=self.context)
 
     def failed(self, error: str) -> list[StemRow]:
         """Return a row with the error for each model."""
@@ -156,13 +156,19 @@ def restricted_to(song: Multitrack, separator: AnySeparator, *, context: Sequenc
     -------
     AnySeparator
     """
-    matches = match(song.instruments, separator.instruments, context=context)
+    available = _available(separator)
+    matches = match(song.instruments, available, context=context)
     restricted = getattr(separator, "restricted", None)
     if song.has_rest or restricted is None or not all(one.stems for one in matches.values()):
         return separator
-    kept = [stem for stem in separator.instruments if any(stem in one.stems for one in matches.values())]
+    kept = [stem for stem in available if any(stem in one.stems for one in matches.values())]
     chosen: AnySeparator = restricted(kept)
     return chosen
+
+
+def _available(separator: AnySeparator) -> tuple[str, ...]:
+    """Return the stems that a separator can be restricted to."""
+    return tuple(getattr(separator, "available", separator.instruments))
 
 
 class _ModelScores:
