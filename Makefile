@@ -7,12 +7,13 @@ REAL ?= ../shared/real/mdb_drums/drums_only
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: help demo demo-stems demo-real study test check docs clean
+.PHONY: help demo demo-stems demo-real demo-studio study test check docs clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition that it was not trained on: scores and audio in demo/"
 	@echo "make demo-stems adapt a separator to an ensemble: scores and audio in demo-stems/"
 	@echo "make demo-real  the same on real recordings: REAL=folder, by default $(REAL)"
+	@echo "make demo-studio  annotate rendered recordings in the browser: the studio"
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
 	@echo "make check      format, lint, types, layers, spelling"
@@ -32,6 +33,9 @@ demo-real: $(VENV)/.demo
 	  echo "demo-real needs a folder of annotated recordings: $(REAL) is none. make demo-real REAL=folder" >&2; exit 2; \
 	fi
 
+demo-studio: $(VENV)/.demo
+	$(bin)/levada demo --studio --out demo-studio --force
+
 study: $(VENV)/.demo
 	$(bin)/levada study studies/minutes.toml --out runs
 	$(bin)/levada report runs --out report --force
@@ -48,7 +52,7 @@ docs: $(VENV)/.dev
 	@echo "open docs/_build/index.html"
 
 clean:
-	rm -rf $(VENV) demo demo-stems demo-real build dist docs/_build docs/_reference
+	rm -rf $(VENV) demo demo-stems demo-real demo-studio build dist docs/_build docs/_reference
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -64,7 +68,7 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@echo "installing levada" >&2
-	@$(pip) --editable '.[train,fast,plot]'
+	@$(pip) --editable '.[train,fast,plot,studio]'
 	@touch $@
 
 # All that the demo needs and the tools of development: after this the demo has nothing to install.

@@ -20,7 +20,8 @@ BLOCKS = [
 SHELL = [line for _, kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
 INLINE = [command for text in TEXTS.values() for command in re.findall(r"`(levada [^`]+ [^`]+)`", text)]
 LINES = [line.split(" #")[0].strip() for line in (*SHELL, *INLINE)]
-COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada ")))
+SERVES = "levada studio "  # does not end by itself; tests/studio runs it
+COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith("levada ") and not line.startswith(SERVES)))
 PYTHON = {name: "".join(block for page, kind, block in BLOCKS if (page, kind) == (name, "python")) for name in TEXTS}
 
 

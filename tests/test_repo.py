@@ -52,6 +52,7 @@ TRAINING = {
     "levada.cli.demo.beats",
     "levada.cli.demo.output",
     "levada.cli.demo.stems",
+    "levada.cli.demo.studio",
 }
 
 

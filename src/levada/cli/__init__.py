@@ -26,6 +26,7 @@ from levada.cli import (
     report,
     select,
     separate,
+    studio,
     study,
     terminal,
     track,
@@ -61,7 +62,7 @@ def _options(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(track.track, separate.separate, adapt.adapt, evaluate.evaluate, convert.convert, select.select, render.render),
-    *(remix.remix, study.study, report.report, pretrain.pretrain, export.export, demo.demo),
+    *(studio.studio, remix.remix, study.study, report.report, pretrain.pretrain, export.export, demo.demo),
 )
 for _command in COMMANDS:
     app.command(cls=WithFormats if _command in (track.track, convert.convert) else None)(_command)

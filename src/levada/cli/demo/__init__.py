@@ -1,4 +1,4 @@
-"""`levada demo`: a model adapted to a tradition, with scores before and after, for beats or for stems."""
+"""`levada demo`: a model adapted to a tradition, with scores before and after, for beats or for stems; the studio."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ __all__ = ["demo"]
 
 def demo(
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The folder for all results; demo, or demo-stems, by default.")
+        Path | None,
+        typer.Option("--out", "-o", help="The folder for all results; demo, demo-stems or demo-studio by default."),
     ] = None,
     real: Annotated[
         Path | None, typer.Option(help="A folder of recordings with labels, instead of rendered ones.")
     ] = None,
     stems: Annotated[bool, typer.Option("--stems", help="Adapt a separator instead of a beat tracker.")] = False,
+    studio: Annotated[
+        bool, typer.Option("--studio", help="Open the studio on rendered recordings without labels, to annotate.")
+    ] = False,
     minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of labels to adapt to.")] = 1.5,
     seed: Seed = 0,
     force: Force = False,
@@ -29,8 +33,16 @@ def demo(
     """Adapt to a tradition that the base model was not trained on, with scores and audio before and after."""
     from levada.cli.demo.output import check_folder
 
-    out = out or Path("demo-stems" if stems else "demo")
+    out = out or Path("demo-studio" if studio else "demo-stems" if stems else "demo")
     check_folder(out, force=force)
+    if studio:
+        from levada.cli import studio as command
+        from levada.cli.demo.studio import demo_studio
+
+        if stems or real is not None:
+            raise InputError("--studio renders its own recordings: levada studio FOLDER opens yours")
+        command.studio(demo_studio(out, force=force))
+        return
     if real is not None and not real.is_dir():
         raise InputError("there is no such folder", path=real)
     if stems:

@@ -1,0 +1,198 @@
+"""Models of the studio: what is computed of a recording once, decoding of a window between anchors, and learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.analysis import Analysis
+from levada.beat_tracking.network_tracker import NetworkTracker
+from levada.beat_tracking.patterns.tracker import Observations, PatternTracker
+from levada.beat_tracking.spectrogram import GRID
+from levada.beat_tracking.tracker import BeatTracker
+from levada.data import Span, Track, annotated_spans
+from levada.errors import collected_warnings
+from levada.io.audio import AudioExcerpt
+from levada.io.beats import Beats
+from levada.studio.annotation import Annotation, merge, of_beats, to_beats, verified
+
+__all__ = ["Prepared", "analyse", "decode_around", "labelled_spans", "prepare"]
+
+REACH_S = 8.0
+"""How far beats are decoded again on a side without an anchor, in seconds."""
+CONTEXT_S = 2.0
+"""What is decoded beyond, so that the ends of the window do not matter."""
+
+Floats32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A recording as a model has observed it: decoding a part of it takes a moment.
+
+    Parameters
+    ----------
+    tracker : BeatTracker
+    path : Path
+    duration_s : float
+    curves : float32 [shape=(frames, 2)] or None
+        Activations of beats and downbeats; None of trackers of other projects.
+    fps : float
+        Frames per second of them.
+    decode : callable
+        From the first and the last frame of a window, and hints in seconds from its start, to an `Analysis`.
+    """
+
+    tracker: BeatTracker
+    path: Path
+    duration_s: float
+    curves: Floats32 | None
+    fps: float
+    decode: Callable[[int, int, Beats | None], Analysis]
+
+    def analyse(
+        self, *, hints: Beats | None = None, start_s: float = 0.0, end_s: float = math.inf
+    ) -> tuple[Analysis, list[str]]:
+        """Decode a window of the recording; warnings, as of hints that cannot be met, are returned.
+
+        Parameters
+        ----------
+        hints : Beats, optional
+            Those in the window are used.
+        start_s, end_s : float
+
+        Returns
+        -------
+        analysis : Analysis
+            With the times of the recording.
+        warnings : list of str
+        """
+        first, last = math.floor(start_s * self.fps), math.ceil(min(end_s, self.duration_s) * self.fps)
+        offset_s = first / self.fps
+        inside = None
+        if hints is not None and len(hints := hints.between(offset_s, last / self.fps)):
+            inside = hints.with_times(np.maximum(0, hints.times_s - offset_s))
+        with collected_warnings() as warned:
+            analysis = self.decode(first, last, inside)
+        return analysis.shift(offset_s), [message for _, _, message in warned]
+
+
+def prepare(
+    tracker: BeatTracker, path: Path, *, duration_s: float, progress: Callable[[int, int], None] | None = None
+) -> Prepared:
+    """Compute all that decoding needs of a recording.
+
+    Parameters
+    ----------
+    tracker : BeatTracker
+    path : Path
+    duration_s : float
+        Of the recording.
+    progress : callable, optional
+        As of `BeatTracker.track`.
+    """
+    backend = tracker.backend
+    curves: Floats32 | None
+    decode: Callable[[int, int, Beats | None], Analysis]
+    if isinstance(backend, NetworkTracker):
+        activations = backend.activations(path, progress=progress)
+        fps, curves = float(backend.front_end.grid.fps), activations
+        decode = partial(_decode_network, backend, activations)
+    elif isinstance(backend, PatternTracker):
+        observed = backend.observe(path, progress=progress)
+        fps, decode = float(GRID.fps), partial(_decode_patterns, backend, observed)
+        curves = observed.activations
+        if curves is None:
+            curves = backend.posteriors(observed).astype(np.float32).repeat(round(fps / backend.fps), axis=0)
+    else:
+        fps, curves, decode = float(GRID.fps), None, partial(_track, tracker, path)
+    return Prepared(tracker, path, duration_s, curves, fps, decode)
+
+
+def _decode_network(backend: NetworkTracker, curves: Floats32, first: int, last: int, hints: Beats | None) -> Analysis:
+    return backend.analyse_activations(curves[first:last], hints=hints)
+
+
+def _decode_patterns(
+    backend: PatternTracker, observed: Observations, first: int, last: int, hints: Beats | None
+) -> Analysis:
+    activations = None if observed.activations is None else observed.activations[first:last]
+    return backend.analyse_observations(Observations(observed.bands[first:last], activations), hints=hints)
+
+
+def _track(tracker: BeatTracker, path: Path, first: int, last: int, hints: Beats | None) -> Analysis:
+    part = AudioExcerpt(path, first / float(GRID.fps), last / float(GRID.fps))
+    return tracker.analyse(part, hints=hints)
+
+
+def analyse(prepared: Prepared, annotation: Annotation) -> tuple[Annotation, list[str]]:
+    """Decode all of a recording through its verified beats.
+
+    Returns
+    -------
+    annotation : Annotation
+        The verified beats as they are, and those of the model between them.
+    warnings : list of str
+    """
+    sure = verified(annotation)
+    analysis, warnings = prepared.analyse(hints=to_beats(sure) if sure else None)
+    return merge(sure, of_beats(analysis.beats)), warnings
+
+
+def decode_around(prepared: Prepared, annotation: Annotation, time_s: float) -> tuple[Annotation, list[str]]:
+    """Decode again what lies between the anchors before and after a verified beat.
+
+    On a side without an anchor it is decoded for 8 s.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    annotation : Annotation
+    time_s : float
+        Of the verified beat.
+
+    Returns
+    -------
+    annotation : Annotation
+    warnings : list of str
+    """
+    sure = [mark.time_s for mark in verified(annotation)]
+    low = max((one for one in sure if time_s - REACH_S < one < time_s - 1e-6), default=max(0.0, time_s - REACH_S))
+    high = min((one for one in sure if time_s + 1e-6 < one < time_s + REACH_S), default=time_s + REACH_S)
+    if not any(low < mark.time_s < high and not mark.verified for mark in annotation):
+        return annotation, []
+    analysis, warnings = prepared.analyse(
+        hints=to_beats(verified(annotation)), start_s=max(0.0, low - CONTEXT_S), end_s=high + CONTEXT_S
+    )
+    new = analysis.beats.between(low, high)
+    usual_s = float(np.median(new.intervals_s)) if len(new) > 1 else 0.5
+    after = min((mark.time_s for mark in annotation if mark.time_s >= high), default=math.inf)
+    before = max((mark.time_s for mark in annotation if mark.time_s <= low), default=-math.inf)
+    new = new.between(before + usual_s / 2, after - usual_s / 2)
+    return merge(annotation, of_beats(new), low, high), warnings
+
+
+def labelled_spans(recordings: Mapping[str, tuple[Track, Annotation]]) -> list[Span[Any]]:
+    """Return the stretches of recordings that a person has verified, as labels to learn from.
+
+    Parameters
+    ----------
+    recordings : mapping of str to (Track, Annotation)
+
+    Raises
+    ------
+    InputError
+        If there are no two verified beats in a row in one of them.
+    """
+    spans = list[Span[Any]]()
+    for track, annotation in recordings.values():
+        load = partial(to_beats, verified(annotation))
+        spans += annotated_spans(Track(track.id, track.audio, group=track.group, load=load, corpus=track.corpus))
+    return spans

@@ -1,0 +1,207 @@
+"""The journal of a project: every edit as a row that is only ever added, in SQLite beside the recordings.
+
+A row has what the edit removed and what it added, so that undo is a row too, and the state is what all rows give in
+order. A row is on the disk when `add` returns: a server that is killed loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from levada.errors import InputError
+from levada.studio.annotation import Annotation, Mark, apply, difference
+
+__all__ = ["Journal", "State"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS edits(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, recording TEXT NOT NULL, annotator TEXT NOT NULL, kind TEXT NOT NULL,
+  of_edit INTEGER, removed TEXT NOT NULL, added TEXT NOT NULL, at TEXT NOT NULL, origin TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS edits_of ON edits(recording, annotator);
+CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+VERSION = 1
+FIRST = ("labels", "model")
+"""Kinds of the first row of an annotation, which cannot be undone."""
+
+
+@dataclass
+class State:
+    """An annotation, and its edits that can be undone and redone.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    revision : int
+        Number of its last row; 0 without any.
+    done, undone : list of int
+        Rows that can be undone and redone, the last one first to go.
+    """
+
+    annotation: Annotation = ()
+    revision: int = 0
+    done: list[int] = field(default_factory=list)
+    undone: list[int] = field(default_factory=list)
+
+    def follow(self, row: int, kind: str, removed: Annotation, added: Annotation) -> None:
+        """Apply a row."""
+        is_first, self.revision = not self.revision, row
+        self.annotation = apply(self.annotation, removed, added)
+        if kind == "undo":
+            self.undone.append(self.done.pop())
+        elif kind == "redo":
+            self.done.append(self.undone.pop())
+        elif not (is_first and kind in FIRST):
+            self.done.append(row)
+            self.undone.clear()
+
+
+class Journal:
+    """The edits of all recordings and annotators of a project.
+
+    Parameters
+    ----------
+    path : Path
+        Of the database, which is created where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, is damaged, or a newer levada wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._states: dict[tuple[str, str], State] = {}
+        with self._wrap():
+            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise InputError("was written by a newer levada: update this one", path=path)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.executescript(SCHEMA)
+            self._connection.execute(f"PRAGMA user_version={VERSION}")
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def state(self, recording: str, annotator: str) -> State:
+        """Return the annotation of a recording by an annotator."""
+        with self._lock, self._wrap():
+            key = (recording, annotator)
+            if key not in self._states:
+                state = State()
+                rows = self._connection.execute(
+                    "SELECT id, kind, removed, added FROM edits WHERE recording=? AND annotator=? ORDER BY id",
+                    key,
+                )
+                for row, kind, removed, added in rows:
+                    state.follow(row, kind, _marks(removed), _marks(added))
+                self._states[key] = state
+            return self._states[key]
+
+    def add(
+        self, recording: str, annotator: str, kind: str, after: Annotation, *, origin: Mapping[str, Any] | None = None
+    ) -> State:
+        """Add the edit that leads to an annotation; one that changes nothing is no row.
+
+        Parameters
+        ----------
+        recording, annotator, kind : str
+        after : Annotation
+        origin : mapping, optional
+            Where it is from: device, its lag, the model.
+        """
+        with self._lock:
+            state = self.state(recording, annotator)
+            removed, added = difference(state.annotation, after)
+            if removed or added or not state.revision:
+                self._write(state, recording, annotator, kind, None, removed, added, origin)
+            return state
+
+    def undo(self, recording: str, annotator: str) -> State:
+        """Undo the last edit; where there is none nothing happens."""
+        with self._lock:
+            state = self.state(recording, annotator)
+            if state.done:
+                removed, added = self._delta(state.done[-1])
+                self._write(state, recording, annotator, "undo", state.done[-1], added, removed, None)
+            return state
+
+    def redo(self, recording: str, annotator: str) -> State:
+        """Apply the last undone edit again; where there is none nothing happens."""
+        with self._lock:
+            state = self.state(recording, annotator)
+            if state.undone:
+                removed, added = self._delta(state.undone[-1])
+                self._write(state, recording, annotator, "redo", state.undone[-1], removed, added, None)
+            return state
+
+    def annotators(self) -> list[str]:
+        """List the annotators with an edit, sorted by name."""
+        with self._lock, self._wrap():
+            rows = self._connection.execute("SELECT DISTINCT annotator FROM edits ORDER BY annotator")
+            return [name for (name,) in rows]
+
+    def recordings(self, annotator: str) -> list[str]:
+        """List the recordings that an annotator has, sorted by name."""
+        with self._lock, self._wrap():
+            query = "SELECT DISTINCT recording FROM edits WHERE annotator=? ORDER BY recording"
+            return [name for (name,) in self._connection.execute(query, (annotator,))]
+
+    def read(self, name: str) -> Any:
+        """Return a fact of the project by its name; None where there is none."""
+        with self._lock, self._wrap():
+            row = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
+            return None if row is None else json.loads(row[0])
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a fact of the project: a JSON value."""
+        with self._lock, self._wrap():
+            self._connection.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (name, json.dumps(value)))
+
+    def _delta(self, row: int) -> tuple[Annotation, Annotation]:
+        with self._wrap():
+            removed, added = self._connection.execute("SELECT removed, added FROM edits WHERE id=?", (row,)).fetchone()
+        return _marks(removed), _marks(added)
+
+    def _write(
+        self, state: State, recording: str, annotator: str, kind: str, of_edit: int | None, removed: Annotation,
+        added: Annotation, origin: Mapping[str, Any] | None,
+    ) -> None:  # fmt: skip
+        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.{time.time_ns() // 1_000_000 % 1000:03d}Z"
+        texts = (json.dumps(removed), json.dumps(added), at, json.dumps(dict(origin or {})))
+        with self._wrap():
+            row = self._connection.execute(
+                "INSERT INTO edits(recording, annotator, kind, of_edit, removed, added, at, origin)"
+                " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                (recording, annotator, kind, of_edit, *texts),
+            ).lastrowid
+        assert row is not None
+        state.follow(row, kind, removed, added)
+
+    @contextmanager
+    def _wrap(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            problem = str(error)
+            if "full" in problem:
+                problem = "the disk is full: the last edit is not saved; make room, and repeat it"
+            raise InputError(f"the journal of edits cannot be used ({problem})", path=self.path) from error
+
+
+def _marks(text: str) -> Annotation:
+    return tuple(Mark(*values) for values in json.loads(text))

@@ -1,0 +1,133 @@
+// Every text of the page, in English, Spanish and Portuguese. {name} is filled in.
+
+const TEXTS = {
+  accept: ["Accept", "Aceptar", "Aceitar"],
+  after: ["after", "después", "depois"],
+  agreementF: ["beats in common, F (70 ms)", "pulsos en común, F (70 ms)", "batidas em comum, F (70 ms)"],
+  annotator: ["Annotator", "Anota", "Anota"],
+  apply: ["Apply to all {n} recordings", "Aplicar a las {n} grabaciones", "Aplicar às {n} gravações"],
+  asynchrony: ["asynchrony, median", "asincronía, mediana", "assincronia, mediana"],
+  audition: ["play the new beats", "oír los pulsos nuevos", "ouvir as batidas novas"],
+  away: ["The server does not answer. Your edits wait in this page.", "El servidor no responde. Los cambios esperan en esta página.", "O servidor não responde. As alterações esperam nesta página."],
+  before: ["before", "antes", "antes"],
+  beats: ["beats", "pulsos", "batidas"],
+  calibrate: ["Calibrate", "Calibrar", "Calibrar"],
+  calibrated: ["Your taps are {lag} ms late, spread {spread} ms: corrected from now on.", "Sus toques llegan {lag} ms tarde, dispersión {spread} ms: se corrigen desde ahora.", "Seus toques chegam {lag} ms atrasados, dispersão {spread} ms: corrigidos a partir de agora."],
+  calibratedWide: ["Lag {lag} ms, but the spread of {spread} ms is wide: try again, with a steady hand.", "Retardo {lag} ms, pero la dispersión de {spread} ms es grande: intente otra vez, con pulso firme.", "Atraso {lag} ms, mas a dispersão de {spread} ms é grande: tente de novo, com mão firme."],
+  calibratedFew: ["Too few taps: tap T with every click.", "Muy pocos toques: toque T con cada clic.", "Poucos toques: toque T com cada clique."],
+  calibrationHow: ["Sixteen clicks sound. Tap T (or Space) together with each of them. Do it once for each loudspeaker or headphones.", "Suenan dieciséis clics. Toque T (o Espacio) junto con cada uno. Una vez para cada parlante o auriculares.", "Soam dezesseis cliques. Toque T (ou Espaço) junto com cada um. Uma vez para cada alto-falante ou fone."],
+  cancel: ["Cancel", "Cancelar", "Cancelar"],
+  certainty: ["certainty of positions", "certeza de posiciones", "certeza das posições"],
+  clicks: ["Clicks", "Clics", "Cliques"],
+  close: ["Close", "Cerrar", "Fechar"],
+  compare: ["Compare annotators", "Comparar anotadores", "Comparar anotadores"],
+  deleteEdit: ["Delete", "Borrar", "Apagar"],
+  double: ["Double", "Doble", "Dobro"],
+  downbeat: ["Downbeat", "Tiempo 1", "Tempo 1"],
+  edits: ["Edits", "Cambios", "Alterações"],
+  facts: ["{bpm} bpm · {metre} beats a bar · {verified} of {beats} beats verified", "{bpm} bpm · {metre} pulsos por compás · {verified} de {beats} pulsos verificados", "{bpm} bpm · {metre} batidas por compasso · {verified} de {beats} batidas verificadas"],
+  format: ["Format", "Formato", "Formato"],
+  half: ["Half", "Mitad", "Metade"],
+  insert: ["Insert", "Insertar", "Inserir"],
+  keys: ["Keys", "Teclas", "Teclas"],
+  kept: ["every edit is saved at once in {where}", "cada cambio se guarda al instante en {where}", "cada alteração é salva na hora em {where}"],
+  language: ["Language", "Idioma", "Idioma"],
+  learn: ["Learn", "Aprender", "Aprender"],
+  learnt: ["Accepted: the recording has the new beats.", "Aceptado: la grabación tiene los pulsos nuevos.", "Aceito: a gravação tem as batidas novas."],
+  loop: ["Loop", "Bucle", "Laço"],
+  metre: ["beats a bar", "pulsos por compás", "batidas por compasso"],
+  moveHere: ["Move here", "Mover aquí", "Mover para cá"],
+  nextDone: ["Press N for the next uncertain bar, listen, correct it, V to verify. Ctrl S saves.", "N va al próximo compás dudoso: escuche, corrija, V verifica. Ctrl S guarda.", "N vai ao próximo compasso incerto: ouça, corrija, V verifica. Ctrl S salva."],
+  nextCalibrate: ["Press play. If the clicks are right, nothing needs doing; else calibrate once, then tap along.", "Reproduzca. Si los clics están bien, no hay nada que hacer; si no, calibre una vez y toque el pulso.", "Reproduza. Se os cliques estão certos, não há nada a fazer; senão, calibre uma vez e toque a batida."],
+  nextLearn: ["Enough to learn from: Enter learns the pattern and finds the rest.", "Alcanza para aprender: Enter aprende el patrón y encuentra el resto.", "Basta para aprender: Enter aprende o padrão e encontra o resto."],
+  nextDownbeat: ["Now say where the bar begins: select its first beat (← →) and press B.", "Ahora, dónde empieza el compás: elija su primer pulso (← →) y toque B.", "Agora, onde começa o compasso: escolha a primeira batida (← →) e toque B."],
+  nextProposal: ["Listen to the new beats (violet). Enter accepts them, Esc refuses.", "Escuche los pulsos nuevos (violeta). Enter acepta, Esc rechaza.", "Ouça as batidas novas (violeta). Enter aceita, Esc recusa."],
+  nextTap: ["Play and tap T with the beat (1 to 9 with its position): {n} of 16.", "Reproduzca y toque T con el pulso (1 a 9 con su posición): {n} de 16.", "Reproduza e toque T com a batida (1 a 9 com a posição): {n} de 16."],
+  noBars: ["Nothing uncertain is left that was not visited.", "No queda nada dudoso sin visitar.", "Não resta nada incerto por visitar."],
+  notVerified: ["not verified", "sin verificar", "não verificada"],
+  offbeat: ["Half a beat", "Medio pulso", "Meia batida"],
+  onlyVerified: ["verified beats only", "solo pulsos verificados", "só batidas verificadas"],
+  order: ["least certain first", "primero los más dudosos", "primeiro as mais incertas"],
+  play: ["Play or pause", "Reproducir o pausar", "Reproduzir ou pausar"],
+  position: ["position", "posición", "posição"],
+  positionsSame: ["same position", "misma posición", "mesma posição"],
+  proposal: ["What was learnt", "Lo aprendido", "O que foi aprendido"],
+  recordings: ["Recordings", "Grabaciones", "Gravações"],
+  redo: ["Redo", "Rehacer", "Refazer"],
+  refuse: ["Refuse", "Rechazar", "Recusar"],
+  replace: ["Replace the file", "Reemplazar el archivo", "Substituir o arquivo"],
+  save: ["Save", "Guardar", "Salvar"],
+  saveAll: ["all recordings with verified beats", "todas las grabaciones con pulsos verificados", "todas as gravações com batidas verificadas"],
+  saved: ["Written: {names}", "Guardado: {names}", "Salvo: {names}"],
+  skip: ["To the time line", "A la línea de tiempo", "À linha do tempo"],
+  speed: ["Speed", "Velocidad", "Velocidade"],
+  start: ["Start", "Empezar", "Começar"],
+  stillAnalysing: ["being analysed", "en análisis", "em análise"],
+  strategy_auto: ["patterns and network", "patrones y red", "padrões e rede"],
+  strategy_bayes: ["patterns", "patrones", "padrões"],
+  tap: ["Tap", "Toque", "Toque"],
+  tempo: ["tempo", "tempo", "andamento"],
+  theme: ["Light or dark", "Claro u oscuro", "Claro ou escuro"],
+  timeline: ["Time line of the recording", "Línea de tiempo de la grabación", "Linha do tempo da gravação"],
+  transport: ["Playback", "Reproducción", "Reprodução"],
+  uncertain: ["Next uncertain bar", "Próximo compás dudoso", "Próximo compasso incerto"],
+  undo: ["Undo", "Deshacer", "Desfazer"],
+  verified: ["verified", "verificado", "verificada"],
+  verify: ["Verify", "Verificar", "Verificar"],
+  working_learn: ["learning", "aprendiendo", "aprendendo"],
+  working_analyse: ["analysing", "analizando", "analisando"],
+  working_apply: ["tracking all recordings", "siguiendo todas las grabaciones", "rastreando todas as gravações"],
+  working_load: ["loading the model", "cargando el modelo", "carregando o modelo"],
+  key_space: ["play, pause; Esc stops and goes back", "reproducir, pausar; Esc detiene y vuelve", "reproduzir, pausar; Esc para e volta"],
+  key_tap: ["tap a beat; with its position in the bar", "tocar un pulso; con su posición en el compás", "tocar uma batida; com sua posição no compasso"],
+  key_arrows: ["previous, next beat", "pulso anterior, siguiente", "batida anterior, seguinte"],
+  key_nudge: ["move the beat by 5 ms (with Shift 1 ms)", "mover el pulso 5 ms (con Mayús 1 ms)", "mover a batida 5 ms (com Shift 1 ms)"],
+  key_move: ["move the nearest beat here", "mover aquí el pulso más cercano", "mover para cá a batida mais próxima"],
+  key_delete: ["delete, insert a beat", "borrar, insertar un pulso", "apagar, inserir uma batida"],
+  key_offbeat: ["shift by half a beat, up to the next verified one", "correr medio pulso, hasta el próximo verificado", "deslocar meia batida, até a próxima verificada"],
+  key_half: ["half, double, up to the next verified beat", "mitad, doble, hasta el próximo verificado", "metade, dobro, até a próxima verificada"],
+  key_downbeat: ["this is the downbeat", "este es el tiempo 1", "este é o tempo 1"],
+  key_verify: ["verify what was played, up to here", "verificar lo reproducido, hasta aquí", "verificar o que foi tocado, até aqui"],
+  key_loop: ["loop two bars", "repetir dos compases", "repetir dois compassos"],
+  key_speed: ["slower, faster", "más lento, más rápido", "mais lento, mais rápido"],
+  key_clicks: ["level of the clicks", "nivel de los clics", "volume dos cliques"],
+  key_zoom: ["zoom; the wheel scrolls, with Ctrl it zooms", "acercar; la rueda desplaza, con Ctrl acerca", "ampliar; a roda desloca, com Ctrl amplia"],
+  key_learn: ["learn from the verified beats; accept", "aprender de los pulsos verificados; aceptar", "aprender das batidas verificadas; aceitar"],
+  key_undo: ["undo, redo, save", "deshacer, rehacer, guardar", "desfazer, refazer, salvar"],
+};
+const LANGUAGES = ["en", "es", "pt"];
+
+let language = LANGUAGES.find((one) => one === (localStorage.getItem("levada-language") || navigator.language.slice(0, 2))) ?? "en";
+
+export const current = () => language;
+
+export function choose(name) {
+  language = name;
+  localStorage.setItem("levada-language", name);
+  show();
+}
+
+export function text(name, values = {}) {
+  const found = TEXTS[name]?.[LANGUAGES.indexOf(language)] ?? name;
+  return found.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+// Fill every element that names its text, with the key that does the same.
+export function show(root = document) {
+  document.documentElement.lang = language;
+  for (const one of root.querySelectorAll("[data-text]")) one.textContent = text(one.dataset.text);
+  for (const one of root.querySelectorAll("[data-label]")) {
+    one.setAttribute("aria-label", text(one.dataset.label));
+    one.title = text(one.dataset.label);
+  }
+  for (const one of root.querySelectorAll("button[data-key]")) {
+    const name = one.dataset.edit === "delete" ? "deleteEdit" : one.dataset.edit ?? one.id;
+    const key = document.createElement("kbd");
+    key.textContent = one.dataset.key;
+    key.setAttribute("aria-hidden", "true");
+    one.replaceChildren(text(name), key);
+    one.setAttribute("aria-keyshortcuts", one.dataset.key.replace("Ctrl ", "Control+").replace("Del", "Delete"));
+  }
+}
+
+export const missing = () => Object.entries(TEXTS).filter(([, all]) => all.length !== LANGUAGES.length || all.some((one) => !one)).map(([name]) => name);

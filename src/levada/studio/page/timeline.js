@@ -1,0 +1,426 @@
+// One time axis, from the whole recording to milliseconds: ruler, beats, waveform, spectrogram and activations.
+
+const RULER = 20;
+const LANE = 36; // beats
+const PROPOSED = 30; // beats that a model would place
+const NARROWEST_S = 0.05;
+const GRAB_PX = 7;
+const SPECTRUM = ["--spectrum-0", "--spectrum-1", "--spectrum-2", "--spectrum-3"];
+const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
+
+export const clock = (s, digits = 3) => {
+  const whole = Math.max(0, s);
+  const minutes = Math.floor(whole / 60);
+  return `${minutes}:${(whole - 60 * minutes).toFixed(digits).padStart(digits ? digits + 3 : 2, "0")}`;
+};
+
+const channels = (text) => {
+  const hex = text.trim().slice(1);
+  return [0, 2, 4].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
+};
+
+export class Timeline {
+  // calls: onSeek(time), onSelect(time), onMove(from, to), needTile(n), needSamples(from, to)
+  constructor(canvas, overview, calls) {
+    Object.assign(this, { canvas, overview, calls });
+    this.view = [0, 10];
+    this.duration = 10;
+    this.beats = [];
+    this.proposed = null;
+    this.selected = null;
+    this.cursor = 0;
+    this.loop = null;
+    this.dragged = null;
+    this.colours();
+    new ResizeObserver(() => this.resize()).observe(canvas);
+    new ResizeObserver(() => this.resize()).observe(overview);
+    canvas.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.onDown(event));
+    canvas.addEventListener("pointermove", (event) => this.onPointer(event));
+    canvas.addEventListener("pointerup", (event) => this.onUp(event));
+    canvas.addEventListener("pointercancel", () => { this.dragged = null; this.draw(); });
+    const jump = (event) => {
+      if (event.type === "pointermove" && !event.buttons) return;
+      this.calls.onSeek((event.offsetX / this.overview.clientWidth) * this.duration);
+    };
+    overview.addEventListener("pointerdown", jump);
+    overview.addEventListener("pointermove", jump);
+  }
+
+  colours() {
+    const style = getComputedStyle(document.documentElement);
+    this.colour = Object.fromEntries(
+      ["ground", "panel", "line", "ink", "quiet", "accent", "sure", "beat", "wave", "other"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    const stops = SPECTRUM.map((name) => channels(style.getPropertyValue(name)));
+    this.palette = Uint8ClampedArray.from({ length: 256 * 4 }, (_, i) => {
+      if (i % 4 === 3) return 255;
+      const at = ((i >> 2) / 255) * (stops.length - 1);
+      const low = Math.min(Math.floor(at), stops.length - 2);
+      return stops[low][i % 4] + (at - low) * (stops[low + 1][i % 4] - stops[low][i % 4]);
+    });
+    for (const tile of this.tiles?.values() ?? []) if (tile) tile.canvas = null;
+    this.draw();
+  }
+
+  open(info) {
+    this.info = info;
+    this.duration = info.duration_s;
+    this.peaks = null;
+    this.activations = null;
+    this.tiles = new Map();
+    this.samples = null;
+    this.beats = [];
+    this.proposed = null;
+    this.selected = null;
+    this.view = [0, Math.min(info.duration_s, 20)];
+    this.cursor = 0;
+    this.draw();
+  }
+
+  setPeaks(buffer) {
+    // halves of halves, so that any zoom reads two values a pixel
+    const pairs = new Int8Array(buffer);
+    const levels = [pairs];
+    while (levels.at(-1).length > 4096) {
+      const fine = levels.at(-1);
+      const coarse = new Int8Array(2 * Math.ceil(fine.length / 4));
+      for (let i = 0; i < coarse.length; i += 2) {
+        coarse[i] = Math.min(fine[2 * i], fine[2 * i + 2] ?? 127);
+        coarse[i + 1] = Math.max(fine[2 * i + 1], fine[2 * i + 3] ?? -127);
+      }
+      levels.push(coarse);
+    }
+    this.peaks = levels;
+    this.loudest = levels.at(-1).reduce((most, one) => Math.max(most, Math.abs(one)), 8); // quiet recordings fill the lane too
+    this.drawOverview();
+    this.draw();
+  }
+
+  resize() {
+    const ratio = devicePixelRatio || 1;
+    for (const one of [this.canvas, this.overview]) {
+      one.width = Math.round(one.clientWidth * ratio);
+      one.height = Math.round(one.clientHeight * ratio);
+      one.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
+    }
+    this.drawOverview();
+    this.paint();
+  }
+
+  x(time) { return ((time - this.view[0]) / (this.view[1] - this.view[0])) * this.canvas.clientWidth; }
+  time(x) { return this.view[0] + (x / this.canvas.clientWidth) * (this.view[1] - this.view[0]); }
+
+  setView(start, end) {
+    const span = Math.min(Math.max(end - start, NARROWEST_S), this.duration);
+    const from = Math.min(Math.max(start, 0), this.duration - span);
+    this.view = [from, from + span];
+    this.draw();
+  }
+
+  zoom(factor, time = this.cursor) {
+    const [start, end] = this.view;
+    const held = time < start || time > end ? (start + end) / 2 : time;
+    this.setView(held - (held - start) * factor, held + (end - held) * factor);
+  }
+
+  reveal(time, follow = false) {
+    const [start, end] = this.view;
+    const span = end - start;
+    if (time < start || time > (follow ? start + 0.9 * span : end)) this.setView(time - 0.12 * span, time + 0.88 * span);
+  }
+
+  onWheel(event) {
+    event.preventDefault();
+    const [start, end] = this.view;
+    if (event.ctrlKey || event.metaKey) this.zoom(2 ** (event.deltaY / 240), this.time(event.offsetX));
+    else {
+      const by = ((event.deltaX || event.deltaY) / this.canvas.clientWidth) * (end - start);
+      this.setView(start + by, end + by);
+    }
+  }
+
+  beatAt(x, y) {
+    if (y > RULER + LANE + 4) return null;
+    let best = null;
+    for (const beat of this.beats) {
+      const away = Math.abs(this.x(beat[0]) - x);
+      if (away <= GRAB_PX && (!best || away < best.away)) best = { beat, away };
+    }
+    return best?.beat ?? null;
+  }
+
+  onDown(event) {
+    this.canvas.focus({ preventScroll: true });
+    const beat = this.beatAt(event.offsetX, event.offsetY);
+    if (beat) {
+      this.canvas.setPointerCapture(event.pointerId);
+      this.dragged = { from: beat[0], to: beat[0], x: event.offsetX };
+      this.calls.onSelect(beat[0]);
+    } else this.calls.onSeek(this.time(event.offsetX));
+  }
+
+  onPointer(event) {
+    if (this.dragged) {
+      const by = event.offsetX - this.dragged.x;
+      this.dragged.to = Math.abs(by) < 3 ? this.dragged.from : this.dragged.from + this.time(by) - this.time(0);
+      this.draw();
+    } else this.canvas.style.cursor = this.beatAt(event.offsetX, event.offsetY) ? "ew-resize" : "crosshair";
+  }
+
+  onUp() {
+    const moved = this.dragged;
+    this.dragged = null;
+    if (moved && moved.to !== moved.from) this.calls.onMove(moved.from, moved.to);
+    this.draw();
+  }
+
+  draw() {
+    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.paint(); });
+  }
+
+  paint() {
+    const started = performance.now();
+    const { canvas, colour } = this;
+    const pen = canvas.getContext("2d");
+    const width = canvas.clientWidth;
+    const height = canvas.clientHeight;
+    pen.clearRect(0, 0, width, height);
+    if (!this.info || !width) return;
+    const lanes = RULER + LANE + (this.proposed ? PROPOSED : 0);
+    const rest = height - lanes;
+    const wave = [lanes, 0.36 * rest];
+    const spectrum = [lanes + 0.36 * rest, 0.46 * rest];
+    const curves = [lanes + 0.82 * rest, 0.18 * rest];
+    if (this.loop) {
+      pen.fillStyle = colour.accent;
+      pen.globalAlpha = 0.1;
+      pen.fillRect(this.x(this.loop[0]), 0, this.x(this.loop[1]) - this.x(this.loop[0]), height);
+      pen.globalAlpha = 1;
+    }
+    this.paintSpectrogram(pen, ...spectrum, width);
+    this.paintWave(pen, ...wave, width);
+    this.paintActivations(pen, ...curves, width);
+    this.paintRuler(pen, width, lanes);
+    this.paintBeats(pen, spectrum[0], height);
+    pen.fillStyle = colour.accent;
+    pen.fillRect(Math.round(this.x(this.cursor)) - 0.75, 0, 1.5, height);
+    const shown = [...this.view, Math.round((this.cursor / this.duration) * width), this.colour.ink].join();
+    if (shown !== this.shown || this.beats !== this.shownBeats) {
+      this.shown = shown;
+      this.shownBeats = this.beats;
+      this.drawOverview();
+    }
+    this.paintMs = performance.now() - started;
+  }
+
+  paintRuler(pen, width, lanes) {
+    const span = this.view[1] - this.view[0];
+    const step = STEPS.find((one) => (one / span) * width > 78) ?? 1200;
+    pen.font = "11px system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    pen.fillStyle = this.colour.quiet;
+    for (let i = Math.ceil(this.view[0] / step); i * step <= this.view[1]; i++) {
+      const x = this.x(i * step);
+      pen.fillRect(x, RULER - 5, 1, 5);
+      pen.fillText(clock(i * step, step < 0.01 ? 3 : step < 1 ? 2 : 0), x + 4, RULER / 2);
+    }
+    pen.fillStyle = this.colour.line;
+    pen.fillRect(0, RULER, width, 1);
+    pen.fillRect(0, lanes - 1, width, 1);
+  }
+
+  paintWave(pen, top, tall, width) {
+    const middle = top + tall / 2;
+    const scale = (tall / 2 - 3) / (this.loudest ?? 127);
+    pen.fillStyle = this.colour.wave;
+    const [start, end] = this.view;
+    if (end - start < 3) {
+      const found = this.calls.needSamples(start, end);
+      if (found) {
+        pen.strokeStyle = this.colour.wave;
+        pen.lineWidth = 1.2;
+        pen.beginPath();
+        const perPixel = ((end - start) * found.rate) / width;
+        for (let x = 0; x <= width; x += 0.5) {
+          const at = Math.round((this.time(x) - found.start) * found.rate);
+          let low = Infinity;
+          let high = -Infinity;
+          for (let i = at; i <= at + perPixel / 2; i++) { const v = found.samples[i] ?? 0; low = Math.min(low, v); high = Math.max(high, v); }
+          pen.lineTo(x, middle - 127 * scale * high);
+          if (high > low) pen.lineTo(x, middle - 127 * scale * low);
+        }
+        pen.stroke();
+        return;
+      }
+    }
+    if (!this.peaks) return;
+    const fps = this.info.peaks_fps;
+    const perPixel = ((end - start) * fps) / width;
+    const level = Math.min(Math.max(0, Math.floor(Math.log2(perPixel))), this.peaks.length - 1);
+    const pairs = this.peaks[level];
+    const rate = fps / 2 ** level;
+    for (let x = 0; x < width; x++) {
+      const first = Math.floor(this.time(x) * rate);
+      const last = Math.max(first, Math.floor(this.time(x + 1) * rate) - 1);
+      let low = 127;
+      let high = -127;
+      for (let i = first; i <= last; i++) {
+        if (2 * i + 1 >= pairs.length) break;
+        low = Math.min(low, pairs[2 * i]);
+        high = Math.max(high, pairs[2 * i + 1]);
+      }
+      if (high >= low) pen.fillRect(x, middle - high * scale, 1, Math.max(1, (high - low) * scale));
+    }
+  }
+
+  paintSpectrogram(pen, top, tall, width) {
+    const { tile_s: length, spectrogram_fps: fps, bands } = this.info;
+    const shown = this.view[1] - this.view[0];
+    if (shown > 900) return; // narrower than a pixel, and many tiles
+    for (let n = Math.floor(this.view[0] / length); n * length < this.view[1]; n++) {
+      const tile = this.tiles.get(n);
+      if (tile === undefined) { this.calls.needTile(n); continue; }
+      if (!tile) continue;
+      tile.canvas ??= this.tileImage(tile.data, bands);
+      const frames = tile.data.length / bands;
+      const from = Math.max(0, (this.view[0] - n * length) * fps - 1);
+      const to = Math.min(frames, (this.view[1] - n * length) * fps + 1);
+      if (to <= from) continue;
+      const left = this.x(n * length + from / fps);
+      pen.imageSmoothingEnabled = true;
+      pen.drawImage(tile.canvas, from, 0, to - from, bands, left, top, this.x(n * length + to / fps) - left, tall);
+    }
+    pen.fillStyle = this.colour.line;
+    pen.fillRect(0, top, width, 1);
+  }
+
+  tileImage(data, bands) {
+    const frames = data.length / bands;
+    const image = new ImageData(frames, bands);
+    for (let frame = 0; frame < frames; frame++) {
+      for (let band = 0; band < bands; band++) {
+        const to = 4 * ((bands - 1 - band) * frames + frame);
+        const from = 4 * data[frame * bands + band];
+        image.data[to] = this.palette[from];
+        image.data[to + 1] = this.palette[from + 1];
+        image.data[to + 2] = this.palette[from + 2];
+        image.data[to + 3] = 255;
+      }
+    }
+    const canvas = new OffscreenCanvas(frames, bands);
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  paintActivations(pen, top, tall, width) {
+    pen.fillStyle = this.colour.line;
+    pen.fillRect(0, top, width, 1);
+    if (!this.activations) return;
+    const { data, fps } = this.activations;
+    [["beat", 0], ["accent", 1]].forEach(([name, which]) => {
+      pen.beginPath();
+      pen.moveTo(0, top + tall);
+      for (let x = 0; x <= width; x++) {
+        const first = Math.max(0, Math.round(this.time(x) * fps));
+        const last = Math.max(first, Math.round(this.time(x + 1) * fps) - 1);
+        let value = 0;
+        for (let i = first; i <= last; i++) value = Math.max(value, data[2 * i + which] ?? 0);
+        pen.lineTo(x, top + tall - 1 - (value / 255) * (tall - 5));
+      }
+      pen.lineTo(width, top + tall);
+      pen.globalAlpha = which ? 0.75 : 0.4;
+      pen.fillStyle = this.colour[name];
+      pen.fill();
+      pen.globalAlpha = 1;
+    });
+  }
+
+  paintBeats(pen, spectrumTop, height) {
+    const { colour } = this;
+    const visible = this.beats.filter(([time]) => time >= this.view[0] - 1 && time <= this.view[1] + 1);
+    const room = visible.length ? this.canvas.clientWidth / visible.length : 99;
+    const y = RULER + LANE / 2;
+    pen.textAlign = "center";
+    for (const beat of visible) {
+      const [time, position, isSure, inTime, inBar] = beat;
+      const held = this.dragged?.from === time;
+      const x = this.x(held ? this.dragged.to : time);
+      const certainty = isSure ? 1 : inTime ?? 0.5;
+      const one = position === 1;
+      pen.strokeStyle = pen.fillStyle = isSure ? colour.sure : one ? colour.accent : colour.beat;
+      pen.globalAlpha = isSure ? 1 : 0.35 + 0.65 * certainty;
+      pen.lineWidth = isSure ? 2 : 0.6 + 1.7 * certainty;
+      pen.beginPath();
+      pen.moveTo(x, one ? RULER + 4 : y);
+      pen.lineTo(x, spectrumTop);
+      pen.stroke();
+      pen.globalAlpha *= 0.5; // what lies below must be seen
+      pen.beginPath();
+      pen.moveTo(x, spectrumTop);
+      pen.lineTo(x, height);
+      pen.stroke();
+      if (room > 5) {
+        const radius = Math.min(one ? 10 : 8, Math.max(2, room / 2.4));
+        pen.beginPath();
+        pen.arc(x, y, radius, 0, 2 * Math.PI);
+        pen.globalAlpha = 1;
+        pen.fillStyle = isSure ? colour.sure : colour.panel;
+        pen.fill();
+        pen.globalAlpha = isSure ? 1 : 0.35 + 0.65 * (inBar ?? certainty);
+        pen.stroke();
+        if (radius > 6) {
+          pen.fillStyle = isSure ? colour.panel : one ? colour.accent : colour.ink;
+          pen.font = `${one ? 700 : 500} 11px system-ui, sans-serif`;
+          pen.fillText(position || "·", x, y + 0.5);
+        }
+      }
+      pen.globalAlpha = 1;
+      if (this.selected !== null && Math.abs(time - this.selected) < 1e-6) {
+        pen.strokeStyle = colour.ink;
+        pen.lineWidth = 1.5;
+        pen.strokeRect(x - 12.5, RULER + 3, 25, LANE - 6);
+      }
+    }
+    if (this.proposed) this.paintProposed(pen);
+    pen.textAlign = "start";
+  }
+
+  paintProposed(pen) {
+    const y = RULER + LANE + PROPOSED / 2;
+    pen.strokeStyle = pen.fillStyle = this.colour.other;
+    for (const [time, position, isSure] of this.proposed) {
+      if (isSure || time < this.view[0] - 1 || time > this.view[1] + 1) continue;
+      const x = this.x(time);
+      pen.fillRect(x - (position === 1 ? 1.5 : 0.6), RULER + LANE + 3, position === 1 ? 3 : 1.2, PROPOSED - 6);
+      if (position === 1) { pen.beginPath(); pen.arc(x, y, 5, 0, 2 * Math.PI); pen.fill(); }
+    }
+  }
+
+  drawOverview() {
+    const pen = this.overview.getContext("2d");
+    const width = this.overview.clientWidth;
+    const height = this.overview.clientHeight;
+    pen.clearRect(0, 0, width, height);
+    if (!this.peaks || !width) return;
+    const pairs = this.peaks.at(-1);
+    const n = pairs.length / 2;
+    pen.fillStyle = this.colour.wave;
+    for (let x = 0; x < width; x++) {
+      let high = 0;
+      for (let i = Math.floor((x * n) / width); i < ((x + 1) * n) / width; i++) high = Math.max(high, pairs[2 * i + 1] ?? 0, -(pairs[2 * i] ?? 0));
+      const tall = (high / this.loudest) * (height - 16);
+      pen.fillRect(x, 6 + (height - 16 - tall) / 2, 1, Math.max(1, tall));
+    }
+    for (const [time, , isSure, inTime, inBar] of this.beats) {
+      pen.fillStyle = isSure ? this.colour.sure : this.colour.accent;
+      pen.globalAlpha = isSure ? 1 : Math.max(0.06, 1 - (inBar ?? inTime ?? 0.5));
+      pen.fillRect((time / this.duration) * width - 1, height - 7, 2.5, 5);
+    }
+    pen.globalAlpha = 1;
+    const [start, end] = this.view.map((one) => (one / this.duration) * width);
+    pen.strokeStyle = this.colour.ink;
+    pen.strokeRect(start + 0.5, 1.5, Math.max(3, end - start - 1), height - 3);
+    pen.fillStyle = this.colour.accent;
+    pen.fillRect((this.cursor / this.duration) * width, 0, 1.5, height);
+  }
+}

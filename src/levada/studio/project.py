@@ -1,0 +1,571 @@
+"""A project of the studio: a folder of recordings, what is annotated of it, and the models learnt from that."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from levada.beat_tracking.agreement import compare_beats
+from levada.beat_tracking.tracker import BeatTracker, provenance
+from levada.data import Track, load_corpus
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.files import lock_folder
+from levada.io.formats import FORMATS, write_beats
+from levada.studio import decoding, views
+from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats, uncertain_bars, verified
+from levada.studio.decoding import Prepared
+from levada.studio.jobs import Jobs, Progress
+from levada.studio.journal import Journal, State
+
+__all__ = ["Project", "Proposal"]
+
+FOLDER = ".levada-studio"
+KEPT_PREPARED = 4
+LEAST_LABELS = 4
+ME = "me"
+STRATEGIES = ("bayes", "auto")
+"""What is learnt at once, and what follows behind it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What a model that was learnt would change in the recording, until a person accepts or refuses it.
+
+    Parameters
+    ----------
+    strategy : str
+    tracker : BeatTracker
+    recording, annotator : str
+    revision : int
+        Of the annotation that it was learnt from.
+    annotation : Annotation
+    """
+
+    strategy: str
+    tracker: BeatTracker
+    recording: str
+    annotator: str
+    revision: int
+    annotation: Annotation
+
+    def to_json(self, before: Annotation) -> dict[str, Any]:
+        """Return both annotations where nobody has verified them, and how they differ."""
+        old, new = (tuple(mark for mark in one if not mark.verified) for one in (before, self.annotation))
+        card = self.tracker.card
+        return {
+            "strategy": self.strategy,
+            "recording": self.recording,
+            "beats": [list(mark) for mark in self.annotation],
+            "before": _summary(old),
+            "after": _summary(new),
+            "agreement": _finite(compare_beats(to_beats(old), to_beats(new)).f_measure),
+            "scores": {} if card is None else dict(card.scores),
+        }
+
+
+@dataclass
+class Project:
+    """A folder of recordings that is annotated, or one recording.
+
+    Nothing in the folder is changed but by `save`; the journal of edits and the models are in a hidden folder
+    ``.levada-studio`` in it, or in the user's data folder where it cannot be written.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder of recordings, or a recording.
+    model : str or path-like
+        The model whose beats are corrected first.
+
+    Raises
+    ------
+    InputError
+        If there are no recordings, or another studio has the project.
+    """
+
+    path: Path
+    model: str = "base"
+    tracks: dict[str, Track] = field(init=False)
+    journal: Journal = field(init=False)
+    jobs: Jobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = Path(self.path).resolve()
+        self.is_file = self.path.is_file()
+        if not self.path.exists():
+            raise InputError("there is no such folder or recording", path=self.path)
+        tracks: Sequence[Track]
+        if self.is_file:
+            audio.info(self.path)
+            self.root, tracks = self.path.parent, (Track(self.path.stem, self.path),)
+        else:
+            self.root, tracks = self.path, load_corpus(self.path, labels="beats").tracks
+        self.tracks = {track.id: track for track in tracks}
+        self.folder, self.is_beside = self._home()
+        self._closing = ExitStack()
+        self._closing.enter_context(lock_folder(self.folder))
+        try:
+            self.journal = Journal(self.folder / "journal.sqlite")
+        except InputError:
+            self._closing.close()
+            raise
+        self._closing.callback(self.journal.close)
+        self.jobs = Jobs()
+        self._closing.callback(self.jobs.stop)
+        self._lock = threading.RLock()
+        self._prepared: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
+        self._preparing: dict[tuple[str, str], threading.Lock] = {}
+        self._peaks: dict[str, Any] = {}
+        self._visited: set[tuple[str, float]] = set()
+        self.proposals: dict[str, Proposal] = {}
+        self._base: BeatTracker | None = None
+        self._tracker: BeatTracker | None = None
+
+    def close(self) -> None:
+        """Stop all jobs and close the journal."""
+        self._closing.close()
+
+    def _home(self) -> tuple[Path, bool]:
+        """Return the folder of the journal, which is created, and whether it is beside the recordings."""
+        beside = self.root / FOLDER
+        try:
+            beside.mkdir(exist_ok=True)
+            probe = beside / f"probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+            return beside, True
+        except OSError:
+            data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+            folder = data / "levada" / "studio" / hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError("edits can be saved neither beside the recordings nor here", path=folder) from error
+            return folder, False
+
+    # Models
+
+    @property
+    def base(self) -> BeatTracker:
+        """The model that everything starts from."""
+        with self._lock:
+            if self._base is None:
+                self._base = BeatTracker.from_pretrained(self.model)
+            return self._base
+
+    @property
+    def tracker(self) -> BeatTracker:
+        """The model whose beats are shown: the one accepted last, or the base."""
+        with self._lock:
+            if self._tracker is None:
+                name = self.journal.read("model")
+                folder = None if name is None else self.folder / "models" / str(name)
+                found = folder is not None and folder.is_dir()
+                self._tracker = BeatTracker.from_pretrained(folder) if folder is not None and found else self.base
+            return self._tracker
+
+    def prepared(
+        self, recording: str, tracker: BeatTracker | None = None, progress: Progress | None = None
+    ) -> Prepared:
+        """Return what a model has observed of a recording; the last few are kept in memory."""
+        track, tracker = self.track(recording), tracker or self.tracker
+        key = (recording, tracker.identity)
+        with self._lock:
+            lock = self._preparing.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._prepared:
+                found = decoding.prepare(tracker, track.audio, duration_s=track.duration_s, progress=progress)
+                with self._lock:
+                    self._prepared[key] = found
+                    while len(self._prepared) > KEPT_PREPARED:
+                        self._prepared.popitem(last=False)
+                return found
+            with self._lock:
+                found = self._prepared[key]
+                self._prepared.move_to_end(key)
+            return found
+
+    # Recordings
+
+    def track(self, recording: str) -> Track:
+        """Return a recording by its id."""
+        if recording not in self.tracks:
+            raise InputError(f"there is no recording {recording!r} in this project", path=self.root)
+        return self.tracks[recording]
+
+    def state(self, recording: str, annotator: str = ME) -> State:
+        """Return the annotation of a recording; its first row is made of the labels beside it, or of the model.
+
+        A second annotator starts from the model, and does not see the labels of the first.
+        """
+        track = self.track(recording)
+        state = self.journal.state(recording, annotator)
+        if state.revision:
+            return state
+        others = [name for name in self.journal.annotators() if name != annotator]
+        first: Annotation
+        kind, origin = "model", dict[str, Any]()
+        if track.annotation is not None and not others:
+            first, kind = of_beats(track.beats(), is_verified=True), "labels"
+            origin = {"file": track.annotation.name}
+        else:
+            tracker = self.base if others else self.tracker  # learnt from the labels of the others, it would show them
+            first, _ = decoding.analyse(self.prepared(recording, tracker), ())
+            origin = {"model": tracker.name}
+        with self._lock:
+            return state if state.revision else self.journal.add(recording, annotator, kind, first, origin=origin)
+
+    def info(self, recording: str) -> dict[str, Any]:
+        """Return what the page needs to open a recording, as JSON values."""
+        track = self.track(recording)
+        about = audio.info(track.audio)
+        return {
+            "id": recording,
+            "duration_s": about.duration_s,
+            "rate": about.rate,
+            "channels": min(about.channels, 2),
+            "peaks_fps": views.PEAKS_FPS,
+            "spectrogram_fps": views.SPECTROGRAM_FPS,
+            "bands": views.N_BANDS,
+            "tile_s": views.TILE_S,
+            "notes": self._changed(track),
+        }
+
+    def _changed(self, track: Track) -> list[str]:
+        """Say if a recording is not the one that was annotated, and remember the one that is."""
+        now = track.audio.stat()
+        name, mark = f"file:{track.id}", [now.st_size, now.st_mtime_ns]
+        before = self.journal.read(name)
+        if before is not None and before[:2] == mark:
+            return []
+        content = audio.content_hash(track.audio)
+        self.journal.write(name, [*mark, content])
+        if before is None or before[2] == content:
+            return []
+        return ["this recording has changed since it was annotated: check that the beats still lie on it"]
+
+    def peaks(self, recording: str) -> Any:
+        """Return the peaks of a recording, see `views.peaks`."""
+        if recording not in self._peaks:
+            self._peaks[recording] = views.peaks(self.track(recording).audio)
+        return self._peaks[recording]
+
+    def recordings(self, annotator: str = ME) -> list[dict[str, Any]]:
+        """List the recordings, the least certain first; those that were not analysed yet last, as JSON values."""
+        rows = []
+        for name, track in self.tracks.items():
+            state = self.journal.state(name, annotator)
+            unsure = [mark for mark in state.annotation if not mark.verified]
+            sure = [m.position_confidence for m in unsure if m.position_confidence is not None]
+            times = [m.confidence for m in unsure if m.confidence is not None]
+            rows.append(
+                {
+                    "id": name,
+                    "group": track.group,
+                    "analysed": bool(state.revision),
+                    "revision": state.revision,
+                    "beats": len(state.annotation),
+                    "verified": len(state.annotation) - len(unsure),
+                    "time_certainty": _mean(times, empty=1.0 if state.annotation else 0.0),
+                    "position_certainty": _mean(sure, empty=1.0 if state.annotation else 0.0),
+                    "problem": self.journal.read(f"problem:{name}"),
+                }
+            )
+        return sorted(rows, key=lambda row: (not row["analysed"], row["position_certainty"], row["id"]))
+
+    def analyse_all(self, annotator: str = ME) -> None:
+        """Queue the analysis of every recording that has none."""
+
+        def analyse_one(name: str, progress: Progress) -> None:
+            try:
+                self.prepared(name, progress=progress)
+                self.state(name, annotator)
+                self.journal.write(f"problem:{name}", None)
+            except InputError as error:
+                self.journal.write(f"problem:{name}", str(error))
+
+        self.jobs.add("load", lambda _: self.tracker)
+        for name in self.tracks:
+            if not self.journal.state(name, annotator).revision:
+                self.jobs.add(f"analyse {name}", partial(analyse_one, name))
+
+    # Edits
+
+    def edit(
+        self, recording: str, kind: str, arguments: Mapping[str, Any], *, annotator: str = ME, decode: bool = False,
+        origin: Mapping[str, Any] | None = None,
+    ) -> tuple[State, list[str]]:  # fmt: skip
+        """Apply an operation of `annotation.OPERATIONS`.
+
+        Parameters
+        ----------
+        recording, kind, arguments
+            See `annotation.edit`.
+        annotator : str
+        decode : bool
+            Whether what lies between the anchors beside a moved beat is decoded again.
+        origin : mapping, optional
+            Device and lag, for the journal.
+
+        Returns
+        -------
+        state : State
+        warnings : list of str
+            Of hints that cannot be met: the beats are kept as they are placed.
+        """
+        track = self.track(recording)
+        end_s = track.duration_s
+        for name in ("time_s", "to_s"):
+            value = arguments.get(name)
+            if isinstance(value, int | float) and value > end_s:
+                raise InputError(f"{value:.3f} s is after the end of the recording ({end_s:.3f} s)")
+        with self._lock:
+            state = self.state(recording, annotator)
+            after, warnings = edit(state.annotation, kind, arguments), list[str]()
+            if decode and kind == "move":
+                after, warnings = decoding.decode_around(self.prepared(recording), after, float(arguments["to_s"]))
+            return self.journal.add(recording, annotator, kind, after, origin=origin), warnings
+
+    def undo(self, recording: str, annotator: str = ME) -> State:
+        """Undo the last edit of a recording."""
+        with self._lock:
+            return self.journal.undo(recording, annotator)
+
+    def redo(self, recording: str, annotator: str = ME) -> State:
+        """Apply the last undone edit again."""
+        with self._lock:
+            return self.journal.redo(recording, annotator)
+
+    # Learning
+
+    def learn(self, recording: str, annotator: str = ME) -> int:
+        """Queue learning from all verified beats: patterns first, then the default strategy behind them.
+
+        Returns
+        -------
+        int
+            The number of the job.
+
+        Raises
+        ------
+        InputError
+            If fewer than four beats of the recording are verified.
+        """
+        if len(verified(self.state(recording, annotator).annotation)) < LEAST_LABELS:
+            raise InputError(f"verify or tap {LEAST_LABELS} beats of this recording first: nothing can be learnt yet")
+        self.refuse()
+
+        def work(progress: Progress) -> None:
+            state = self.journal.state(recording, annotator)
+            spans = decoding.labelled_spans(self._labelled(annotator, recording))
+            for strategy in STRATEGIES:
+                tracker = self.base.adapt(spans, strategy=strategy, progress=progress)
+                progress(1, 1)
+                after, _ = decoding.analyse(self.prepared(recording, tracker), state.annotation)
+                progress(1, 1)
+                self.proposals[strategy] = Proposal(strategy, tracker, recording, annotator, state.revision, after)
+
+        return self.jobs.add("learn", work, urgent=True)
+
+    def _labelled(self, annotator: str, first: str) -> dict[str, tuple[Track, Annotation]]:
+        """Return the recordings with verified beats in a row, one of them first."""
+        labelled = {}
+        for name in [first, *(name for name in self.tracks if name != first)]:
+            annotation = self.journal.state(name, annotator).annotation
+            if len(verified(annotation)) >= LEAST_LABELS:
+                labelled[name] = (self.tracks[name], annotation)
+        return labelled
+
+    def accept(self, strategy: str) -> State:
+        """Take the beats of a proposal, and its model for everything that follows.
+
+        Beats that were verified meanwhile stay.
+        """
+        with self._lock:
+            proposal = self._proposal(strategy)
+            folder = self.folder / "models"
+            folder.mkdir(exist_ok=True)
+            number = 1 + max((int(one.name) for one in folder.iterdir() if one.name.isdigit()), default=0)
+            proposal.tracker.save(folder / f"{number:04d}")
+            state = self.journal.state(proposal.recording, proposal.annotator)
+            after = merge(state.annotation, (mark for mark in proposal.annotation if not mark.verified))
+            self.journal.write("model", f"{number:04d}")
+            self._tracker = None
+            self._visited.clear()
+            self.proposals.clear()
+            origin = {"model": f"{number:04d}", "strategy": strategy}
+            return self.journal.add(proposal.recording, proposal.annotator, "learn", after, origin=origin)
+
+    def refuse(self) -> None:
+        """Drop all proposals; they leave no trace."""
+        self.proposals.clear()
+
+    def _proposal(self, strategy: str) -> Proposal:
+        if strategy not in self.proposals:
+            raise InputError("there is no such proposal any more: learn again")
+        return self.proposals[strategy]
+
+    def apply_to_all(self, annotator: str = ME) -> int:
+        """Queue tracking every recording with the model accepted last, through its verified beats."""
+
+        def work(progress: Progress) -> None:
+            tracker = self.tracker
+            for done, name in enumerate(self.tracks):
+                progress(done, len(self.tracks))
+                try:
+                    prepared = self.prepared(name, tracker)
+                    state = self.state(name, annotator)
+                    after, _ = decoding.analyse(prepared, state.annotation)
+                except InputError as error:
+                    self.journal.write(f"problem:{name}", str(error))
+                    continue
+                with self._lock:  # what was verified meanwhile stays
+                    now = self.journal.state(name, annotator).annotation
+                    after = merge(now, (mark for mark in after if not mark.verified))
+                    self.journal.add(name, annotator, "apply", after, origin={"model": tracker.name})
+            self._visited.clear()
+
+        return self.jobs.add("apply", work, urgent=True)
+
+    def next_uncertain(self, annotator: str = ME) -> dict[str, Any] | None:
+        """Return the least certain bar of all recordings that was not visited yet; None where there is none."""
+        bars = [
+            (bar, name)
+            for name in self.tracks
+            for bar in uncertain_bars(self.journal.state(name, annotator).annotation)
+        ]
+        for bar, name in sorted(bars, key=lambda pair: (-pair[0].uncertainty, pair[1], pair[0].start_s)):
+            if (name, round(bar.start_s, 1)) not in self._visited:
+                self._visited.add((name, round(bar.start_s, 1)))
+                return {"id": name, "start_s": bar.start_s, "end_s": bar.end_s, "uncertainty": bar.uncertainty}
+        self._visited.clear()
+        return None
+
+    # Files
+
+    def save(
+        self, recording: str, suffix: str = ".beats", *, annotator: str = ME, only_verified: bool = False,
+        force: bool = False, out: Path | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the beats of a recording beside it, in a format of levada.
+
+        Parameters
+        ----------
+        recording : str
+        suffix : str
+            Names the format.
+        annotator : str
+            Files of others than the first have their name in it.
+        only_verified : bool
+            Leave out what nobody has verified.
+        force : bool
+            Whether a file that exists may be replaced.
+        out : Path, optional
+            Another folder.
+
+        Returns
+        -------
+        Path
+        """
+        known = [one for kind in FORMATS.values() if kind.dump is not None for one in kind.suffixes]
+        if suffix not in known:
+            raise InputError(f"there is no format {suffix!r}: use one of {', '.join(known)}")
+        track, annotation = self.track(recording), self.state(recording, annotator).annotation
+        marks = verified(annotation) if only_verified else annotation
+        if not marks:
+            raise InputError("there are no beats to save", path=track.audio)
+        who = "" if annotator == ME else f".{annotator}"
+        name = f"{track.audio.stem}{who}{suffix}"
+        target = track.audio.with_name(name) if out is None else out / name
+        made_by = None if verified(annotation) else provenance(self.tracker)
+        write_beats(target, to_beats(marks), duration_s=track.duration_s, provenance=made_by, force=force)
+        return target
+
+    def save_all(
+        self, suffix: str = ".beats", *, annotator: str = ME, force: bool = False, out: Path | None = None
+    ) -> list[Path]:
+        """Write the beats of every recording with a verified beat; see `save`."""
+        with_labels = [
+            name
+            for name in self.journal.recordings(annotator)
+            if name in self.tracks and verified(self.journal.state(name, annotator).annotation)
+        ]
+        return [self.save(name, suffix, annotator=annotator, force=force, out=out) for name in with_labels]
+
+    # Annotators
+
+    def agreement(self, recording: str, first: str, second: str) -> dict[str, Any]:
+        """Compare the annotations of two people, and list where they differ, as JSON values."""
+        one, other = (self.journal.state(recording, name).annotation for name in (first, second))
+        scores = compare_beats(to_beats(one), to_beats(other))
+        return {
+            "first": scores.first,
+            "second": scores.second,
+            "f_measure": _finite(scores.f_measure),
+            "median_ms": _finite(scores.median_ms),
+            "mad_ms": _finite(scores.mad_ms),
+            "positions": _finite(scores.positions),
+            "differences": _differences(one, other),
+        }
+
+    # Calibration
+
+    def calibrate(self, device: str, lag_ms: float, spread_ms: float) -> None:
+        """Keep the lag of a device, in milliseconds."""
+        if not (math.isfinite(lag_ms) and abs(lag_ms) < 2000):
+            raise InputError(f"a lag of {lag_ms:g} ms cannot be right: calibrate again")
+        with self._lock:
+            lags = self.journal.read("calibrations") or {}
+            lags[device] = {"lag_ms": round(lag_ms, 2), "spread_ms": round(spread_ms, 2)}
+            self.journal.write("calibrations", lags)
+
+    def discard(self) -> None:
+        """Remove all that the studio has kept of a project that is closed."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _summary(marks: Annotation) -> dict[str, Any]:
+    beats = to_beats(marks)
+    return {
+        "beats": len(marks),
+        "tempo_bpm": _finite(beats.tempo_bpm),
+        "metre": beats.metre,
+        "time_certainty": _mean([m.confidence for m in marks if m.confidence is not None]),
+        "position_certainty": _mean([m.position_confidence for m in marks if m.position_confidence is not None]),
+    }
+
+
+def _differences(one: Annotation, other: Annotation) -> list[dict[str, Any]]:
+    """List the beats of one annotation alone, and those with two positions."""
+    found: list[dict[str, Any]] = []
+    for mine, theirs, whose in ((one, other, "first"), (other, one, "second")):
+        times = np.array([mark.time_s for mark in theirs])
+        for mark in mine:
+            near = int(np.abs(times - mark.time_s).argmin()) if len(times) else -1
+            if near < 0 or abs(times[near] - mark.time_s) > 0.07:
+                found.append({"time_s": mark.time_s, "only": whose})
+            elif whose == "first" and mark.position and theirs[near].position not in (0, mark.position):
+                found.append({"time_s": mark.time_s, "positions": [mark.position, theirs[near].position]})
+    return sorted(found, key=lambda row: row["time_s"])
+
+
+def _mean(values: Sequence[float | None], *, empty: float | None = None) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return round(sum(numbers) / len(numbers), 4) if numbers else empty
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

@@ -1,0 +1,94 @@
+"""What the page draws and plays of a recording: peaks, tiles of the spectrogram, samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_spectrogram
+from levada.errors import InputError
+from levada.io import audio
+
+__all__ = ["N_BANDS", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "peaks", "samples", "spectrogram_tile"]
+
+PEAKS_FPS = 200
+SPECTROGRAM_FPS = 50
+TILE_S = 30.0
+LOUDEST, QUIETEST = 4.2, -3.5
+"""Values of the log spectrogram that are drawn brightest and darkest."""
+CONTEXT_S = 0.1
+MOST_S = 30.0
+
+Bytes = npt.NDArray[np.int8]
+
+
+def peaks(path: str | Path) -> Bytes:
+    """Compute the lowest and the highest sample of every 5 ms, of all channels.
+
+    Returns
+    -------
+    int8 [shape=(peaks, 2)]
+        Full scale is -127 to 127.
+    """
+    rate = audio.info(path).rate
+    found = []
+    rest, done, made = np.zeros((1, 0), np.float32), 0, 0
+    for block in audio.read_blocks(path):
+        loudest = block[np.abs(block).argmax(axis=0), np.arange(block.shape[1])][None]
+        rest = np.concatenate([rest, loudest], axis=1)
+        n = int((done + rest.shape[1]) * PEAKS_FPS // rate) - made
+        if n <= 0:
+            continue
+        edges = (np.arange(made, made + n + 1) * rate / PEAKS_FPS).round().astype(int) - done
+        inside = rest[0, : edges[-1]]
+        found.append(
+            np.stack([np.minimum.reduceat(inside, edges[:-1]), np.maximum.reduceat(inside, edges[:-1])], axis=1)
+        )
+        rest, done, made = rest[:, edges[-1] :], done + int(edges[-1]), made + n
+    values = np.concatenate([np.zeros((0, 2), np.float32), *found])
+    return (values.clip(-1, 1) * 127).round().astype(np.int8)
+
+
+def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt.NDArray[np.uint8]:
+    """Compute 30 s of the spectrogram.
+
+    Parameters
+    ----------
+    path : path-like
+    number : int
+        Of the tile, from 0.
+    duration_s : float
+        Of the recording.
+
+    Returns
+    -------
+    uint8 [shape=(frames, 81)]
+        50 frames a second; low bands first.
+    """
+    start_s = number * TILE_S
+    if not 0 <= start_s < duration_s:
+        raise InputError(f"has no tile {number}: it lasts {duration_s:.1f} s", path=path)
+    first_s = max(0.0, start_s - CONTEXT_S)
+    samples, rate = audio.read(path, start_s=first_s, duration_s=TILE_S + start_s - first_s + CONTEXT_S)
+    step = round(GRID.fps / SPECTROGRAM_FPS)
+    skipped = round((start_s - first_s) * GRID.fps)
+    bands = log_spectrogram(samples, rate)[skipped : skipped + round(TILE_S * GRID.fps)]
+    bands = np.maximum.reduceat(bands, np.arange(0, len(bands), step), axis=0)
+    return ((bands - QUIETEST) / (LOUDEST - QUIETEST) * 255).clip(0, 255).astype(np.uint8)
+
+
+def samples(path: str | Path, *, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.int16], int]:
+    """Read samples for playback: at most two channels.
+
+    Returns
+    -------
+    samples : int16 [shape=(samples, channels)]
+    rate : int
+    """
+    if not 0 < duration_s <= MOST_S:
+        raise InputError(f"at most {MOST_S:.0f} s can be read at once", path=path)
+    found, rate = audio.read(path, start_s=start_s, duration_s=duration_s)
+    played = found if len(found) <= 2 else audio.to_mono(found)[None]
+    return np.ascontiguousarray((played.clip(-1, 1) * 32767).round().astype(np.int16).T), rate

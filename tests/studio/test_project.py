@@ -1,0 +1,281 @@
+"""A project without a browser: opening, editing, decoding between anchors, learning, saving, two annotators."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import levada
+from levada.beat_tracking.agreement import compare_beats
+from levada.errors import InputError
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.io.formats import FORMATS, read_beats
+from levada.studio import Project, views
+from levada.studio.annotation import to_beats, verified
+from studio_recordings import clicks
+
+
+def test_a_recording_begins_with_the_beats_of_the_base(project, recordings):
+    beats = to_beats(project.state("even").annotation)
+    assert compare_beats(recordings[1]["even"], beats).f_measure > 0.9
+    assert not verified(project.state("even").annotation)
+
+
+def test_labels_beside_a_recording_are_its_first_annotation(recordings):
+    folder, beats = recordings
+    beats["even"].save(folder / "even.beats")
+    project = Project(folder)
+    annotation = project.state("even").annotation
+    assert to_beats(annotation) == beats["even"]
+    assert all(mark.verified for mark in annotation)
+    project.close()
+
+
+def test_a_moved_beat_has_the_others_between_its_anchors_decoded_again(project):
+    before = project.state("even").annotation
+    first, last, one = before[2], before[14], before[8]
+    for mark in (first, last):
+        project.edit("even", "verify", {"start_s": mark.time_s, "end_s": mark.time_s})
+    state, warnings = project.edit(
+        "even", "move", {"time_s": one.time_s, "to_s": one.time_s + 0.05}, decode=True
+    )  # fmt: skip
+    assert warnings == []
+    after = state.annotation
+    assert [mark.time_s for mark in verified(after)] == [first.time_s, one.time_s + 0.05, last.time_s]
+    outside = [mark for mark in after if not first.time_s < mark.time_s < last.time_s]
+    assert {mark.time_s for mark in outside} <= {mark.time_s for mark in before}
+    assert project.undo("even").annotation == project.journal.state("even", "me").annotation
+    assert project.state("even").annotation[8] == one
+
+
+def test_a_drag_and_undo_leave_the_same_bytes(project, tmp_path):
+    first = project.save("even", ".jams", out=tmp_path).read_bytes()
+    one = project.state("even").annotation[5]
+    project.edit("even", "move", {"time_s": one.time_s, "to_s": one.time_s + 0.03}, decode=True)
+    project.undo("even")
+    assert project.save("even", ".jams", out=tmp_path, force=True).read_bytes() == first
+
+
+def test_a_hint_that_cannot_be_met_is_a_message_and_the_beats_stay(project):
+    annotation = project.state("even").annotation
+    for i in (4, 5, 6):
+        mark = annotation[i]
+        project.edit("even", "tap", {"time_s": mark.time_s, "position": 1})
+    one = annotation[9]
+    state, warnings = project.edit("even", "move", {"time_s": one.time_s, "to_s": one.time_s + 0.02}, decode=True)
+    assert [mark.position for mark in verified(state.annotation)][:3] == [1, 1, 1]
+    assert one.time_s + 0.02 in [mark.time_s for mark in verified(state.annotation)]
+    assert all("left out" in warning for warning in warnings)
+
+
+@pytest.mark.slow
+def test_sixteen_taps_teach_what_the_base_does_not_know(tmp_path):
+    piece = levada.render("candombe", duration_s=40, seed=31)
+    audio.write(tmp_path / "piece.wav", piece.mixture, rate=piece.rate)
+    project, rng = Project(tmp_path), np.random.default_rng(0)
+    taps = list(piece.beats)[4:20]
+    for time_s, position in taps:
+        project.edit("piece", "tap", {"time_s": time_s + rng.normal(0, 0.01), "position": position})
+    before = project.state("piece").annotation
+    rest = piece.beats.between(taps[-1][0] + 0.1, 40)
+
+    def score(annotation):
+        return compare_beats(rest, to_beats(annotation).between(taps[-1][0] + 0.1, 40))
+
+    project.learn("piece")
+    assert project.jobs.wait(300)
+    assert project.jobs.status()["errors"] == []
+    assert [*project.proposals] == ["bayes", "auto"]
+    for proposal in project.proposals.values():
+        assert score(proposal.annotation).f_measure > 0.95
+        assert score(proposal.annotation).positions > 0.95
+        assert set(verified(before)) <= set(proposal.annotation)
+    project.refuse()
+    assert project.state("piece").annotation == before
+    assert not (project.folder / "models").exists()
+    project.learn("piece")
+    assert project.jobs.wait(300)
+    state = project.accept("auto")
+    assert score(state.annotation).f_measure > 0.95
+    assert levada.BeatTracker.from_pretrained(project.folder / "models" / "0001").name == "0001"
+    project.close()
+    again = Project(tmp_path)
+    assert again.tracker.name == "0001"
+    assert again.state("piece").annotation == state.annotation
+    assert again.undo("piece").annotation == before
+    again.close()
+
+
+def test_learning_needs_some_beats_and_can_be_cancelled(project):
+    with pytest.raises(InputError, match="verify or tap 4 beats"):
+        project.learn("even")
+    project.edit("even", "verify", {"start_s": 0, "end_s": 6})
+    project.jobs.cancel(project.learn("even"))
+    assert project.jobs.wait(60)
+    assert project.proposals == {}
+    with pytest.raises(InputError, match="no such proposal"):
+        project.accept("auto")
+
+
+def test_the_next_bar_is_the_least_certain_one_anywhere(project):
+    project.analyse_all()
+    assert project.jobs.wait(60)
+    visited = []
+    while (bar := project.next_uncertain()) is not None:
+        visited.append(bar)
+    assert {bar["id"] for bar in visited} == {"even", "waltz"}
+    uncertainty = [bar["uncertainty"] for bar in visited]
+    assert uncertainty == sorted(uncertainty, reverse=True)
+    assert project.next_uncertain() == visited[0]
+    rows = project.recordings()
+    certain = [row["position_certainty"] for row in rows]
+    assert certain == sorted(certain)
+
+
+@pytest.mark.parametrize("suffix", [one for kind in FORMATS.values() if kind.dump for one in kind.suffixes])
+def test_every_format_keeps_the_beats_within_a_millisecond(project, tmp_path, suffix):
+    project.edit("even", "verify", {"start_s": 0, "end_s": 20})
+    kept = to_beats(project.state("even").annotation)
+    again = read_beats(project.save("even", suffix, out=tmp_path))
+    assert again.times_s == pytest.approx(kept.times_s, abs=1e-3)
+    assert again.positions.tolist() == kept.positions.tolist()
+
+
+def test_saving_does_not_replace_a_file_unless_it_may(project, recordings):
+    target = project.save("even")
+    assert target == recordings[0].resolve() / "even.beats"
+    with pytest.raises(InputError, match="exists"):
+        project.save("even")
+    project.save("even", force=True)
+    with pytest.raises(InputError, match="no format"):
+        project.save("even", ".doc")
+    with pytest.raises(InputError, match="no beats to save"):
+        project.save("even", ".csv", only_verified=True)
+
+
+def test_beats_that_nobody_verified_are_no_labels(project, recordings):
+    project.save("even")
+    assert levada.load_corpus(recordings[0]).annotated == ()
+    project.edit("even", "verify", {"start_s": 0, "end_s": 5})
+    project.save("even", force=True)
+    assert [track.id for track in levada.load_corpus(recordings[0]).annotated] == ["even"]
+
+
+def test_a_second_annotator_starts_from_the_base_and_is_compared(project):
+    base = project.state("even").annotation
+    project.edit("even", "downbeat", {"time_s": base[1].time_s})
+    project.edit("even", "delete", {"time_s": base[-1].time_s})
+    assert project.state("even", "bea").annotation == base
+    found = project.agreement("even", "me", "bea")
+    assert found["f_measure"] == pytest.approx(2 * (len(base) - 1) / (2 * len(base) - 1), abs=1e-4)
+    assert found["median_ms"] == 0
+    assert found["positions"] < 0.1
+    assert found["differences"][-1] == {"time_s": base[-1].time_s, "only": "second"}
+    assert project.save("even", annotator="bea").name == "even.bea.beats"
+
+
+def test_a_recording_that_changes_is_noticed(project, recordings):
+    assert project.info("even")["notes"] == []
+    clicks(recordings[0] / "even.wav", bpm=121)
+    assert "has changed" in project.info("even")["notes"][0]
+
+
+def test_two_studios_do_not_share_a_folder(project):
+    with pytest.raises(InputError, match="another process"):
+        Project(project.path)
+
+
+def test_a_folder_that_cannot_be_written_is_annotated_all_the_same(recordings, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (recordings[0] / ".levada-studio").write_text("a file is in the way")
+    project = Project(recordings[0])
+    assert not project.is_beside
+    assert (tmp_path / "data") in project.folder.parents
+    project.close()
+
+
+def test_what_is_no_recording_is_refused(tmp_path, project):
+    with pytest.raises(InputError, match="no audio files"):
+        Project(tmp_path / "recordings" / ".levada-studio")
+    with pytest.raises(InputError, match="no such folder or recording"):
+        Project(tmp_path / "missing")
+    text = tmp_path / "text.wav"
+    text.write_text("this is no audio")
+    with pytest.raises(InputError, match=r"text\.wav"):
+        Project(text)
+    with pytest.raises(InputError, match="no recording"):
+        project.state("../../etc/passwd")
+
+
+def test_a_file_that_cannot_be_read_is_named_in_the_list(recordings):
+    (recordings[0] / "broken.wav").write_bytes(b"RIFF nothing")
+    project = Project(recordings[0])
+    project.analyse_all()
+    assert project.jobs.wait(60)
+    problems = {row["id"]: row["problem"] for row in project.recordings()}
+    assert "broken.wav" in problems["broken"]
+    assert problems["even"] is None
+    project.close()
+
+
+def test_silence_has_no_beats_and_can_be_tapped(tmp_path):
+    audio.write(tmp_path / "silence.wav", np.zeros((1, 22_050 * 10), np.float32), rate=22_050)
+    project = Project(tmp_path / "silence.wav")
+    assert project.state("silence").annotation == ()
+    state, _ = project.edit("silence", "tap", {"time_s": 2.0, "position": 1})
+    assert to_beats(state.annotation) == Beats([2.0], [1])
+    with pytest.raises(InputError, match="after the end"):
+        project.edit("silence", "tap", {"time_s": 11.0})
+    project.close()
+
+
+def test_everything_is_applied_to_the_other_recordings_through_their_verified_beats(project):
+    project.edit("waltz", "verify", {"start_s": 0, "end_s": 3})
+    sure = verified(project.state("waltz").annotation)
+    project.apply_to_all()
+    assert project.jobs.wait(120)
+    assert set(sure) <= set(project.state("waltz").annotation)
+    assert project.state("even").annotation
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+def test_peaks_are_the_lowest_and_highest_sample_of_every_5_ms(tmp_path, rate):
+    samples = np.random.default_rng(0).uniform(-1, 1, (2, 3 * rate)).astype(np.float32)
+    path = tmp_path / "noise.wav"
+    audio.write(path, samples, rate=rate)
+    peaks = views.peaks(path)
+    assert len(peaks) == 3 * views.PEAKS_FPS
+    at = round(100 * rate / views.PEAKS_FPS), round(101 * rate / views.PEAKS_FPS)
+    assert np.abs(peaks[100] / 127).max() == pytest.approx(np.abs(samples[:, at[0] : at[1]]).max(), abs=0.01)
+
+
+def test_tiles_of_the_spectrogram_join_without_a_gap(tmp_path):
+    path = tmp_path / "clicks.wav"
+    clicks(path, seconds=65)
+    tiles = [views.spectrogram_tile(path, n, duration_s=65) for n in range(3)]
+    assert [len(tile) for tile in tiles] == [1500, 1500, 250]
+    loud = np.concatenate(tiles).mean(axis=1)
+    assert abs(int(loud[1490:1510].argmax()) - 10) <= 1  # the click at 30 s is on the edge of two tiles
+    with pytest.raises(InputError, match="no tile 3"):
+        views.spectrogram_tile(path, 3, duration_s=65)
+
+
+def test_samples_are_those_of_the_file(tmp_path):
+    path = tmp_path / "clicks.wav"
+    clicks(path)
+    found, rate = views.samples(path, start_s=1.0, duration_s=0.5)
+    expected, _ = audio.read(path, start_s=1.0, duration_s=0.5)
+    assert (rate, found.shape) == (22_050, (11_025, 1))
+    assert found[:, 0] / 32767 == pytest.approx(expected[0], abs=1e-4)
+    with pytest.raises(InputError, match="at most 30 s"):
+        views.samples(path, start_s=0, duration_s=3600)
+
+
+def test_a_project_that_is_discarded_leaves_the_folder_as_it_was(recordings):
+    before = sorted(path.name for path in recordings[0].iterdir())
+    project = Project(recordings[0])
+    project.state("even")
+    project.close()
+    shutil.rmtree(project.folder)
+    assert sorted(path.name for path in recordings[0].iterdir()) == before
