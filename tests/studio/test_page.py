@@ -267,6 +267,22 @@ def test_two_pages_see_the_edits_of_each_other(page, chromium, studio):
     other.context.close()
 
 
+def test_instruments_are_separated_and_silenced(page):
+    page.page.click("#separate")
+    page.page.select_option("#separator", "candombe")
+    page.page.click("#separating-go")
+    page.wait("levada.state.stems.length > 2", 200)
+    sound = "levada.player.fetchBlock(0, 2).then((block) => { window.loud = Math.max(...block.channels[0]); })"
+    page.page.evaluate(sound)
+    whole = page.js("window.loud")
+    assert whole > 0.1
+    for button in page.page.query_selector_all("#stems [aria-label^=Mute]"):
+        name = button.get_attribute("aria-label")
+        page.page.click(f"#stems [aria-label='{name}']")
+    page.page.evaluate(sound)
+    assert page.js("window.loud") == 0
+
+
 def test_n_visits_bars_by_descending_uncertainty(page, studio):
     """Check 19."""
     page.wait("levada.state.project.recordings.every((one) => one.analysed)")

@@ -239,6 +239,26 @@ def test_everything_is_applied_to_the_other_recordings_through_their_verified_be
     assert project.state("even").annotation
 
 
+def test_separated_instruments_sum_to_the_recording_and_are_mixed(project, recordings):
+    assert project.stems("even") == {}
+    project.separate("even", "candombe")
+    assert project.jobs.wait(120)
+    assert project.jobs.status()["errors"] == []
+    stems = project.stems("even")
+    assert len(stems) > 2
+    whole, rate = audio.read(recordings[0] / "even.wav")
+    parts = {name: audio.read(path)[0] for name, path in stems.items()}
+    np.testing.assert_allclose(sum(parts.values()), whole, atol=1e-3)
+    one, other, *_ = parts
+    mixed, mixed_rate = audio.read(project.write_mix("even", {one: 0.5, other: 1.0}))
+    assert mixed_rate == rate
+    np.testing.assert_allclose(mixed, 0.5 * parts[one] + parts[other], atol=1e-3)
+    with pytest.raises(InputError, match="nothing to write"):
+        project.write_mix("even", {one: 0.0})
+    with pytest.raises(InputError, match="no separator"):
+        project.separate("even", "../base")
+
+
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
 def test_peaks_are_the_lowest_and_highest_sample_of_every_5_ms(tmp_path, rate):
     samples = np.random.default_rng(0).uniform(-1, 1, (2, 3 * rate)).astype(np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 from levada.beat_tracking.agreement import compare_beats
 from levada.beat_tracking.tracker import BeatTracker, provenance
 from levada.data import Track, load_corpus
-from levada.errors import InputError
+from levada.errors import InputError, check_number
 from levada.io import audio
 from levada.io.files import lock_folder
 from levada.io.formats import FORMATS, write_beats
@@ -29,8 +29,9 @@ from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats
 from levada.studio.decoding import Prepared
 from levada.studio.jobs import Jobs, Progress
 from levada.studio.journal import Journal, State
+from levada.synth.traditions import list_traditions
 
-__all__ = ["Project", "Proposal"]
+__all__ = ["Project", "Proposal", "separators"]
 
 FOLDER = ".levada-studio"
 KEPT_PREPARED = 4
@@ -242,6 +243,7 @@ class Project:
             "bands": views.N_BANDS,
             "tile_s": views.TILE_S,
             "notes": self._changed(track),
+            "stems": [*self.stems(recording)],
         }
 
     def _changed(self, track: Track) -> list[str]:
@@ -505,6 +507,70 @@ class Project:
         ]
         return [self.save(name, suffix, annotator=annotator, force=force, out=out) for name in with_labels]
 
+    # Stems
+
+    def stems(self, recording: str) -> dict[str, Path]:
+        """Return the files of the separated instruments of a recording, by name; none where it was not separated."""
+        folder = self.folder / "stems" / self.track(recording).id
+        return {path.stem: path for path in sorted(folder.glob("*.flac"))}
+
+    def separate(self, recording: str, model: str = "base") -> int:
+        """Queue separating a recording into its instruments, which are kept beside the journal.
+
+        Parameters
+        ----------
+        recording : str
+        model : str
+            A tradition, or "base", as of `Separator.from_pretrained`.
+
+        Returns
+        -------
+        int
+            The number of the job.
+        """
+        track = self.track(recording)
+        if model not in separators():
+            raise InputError(f"there is no separator {model!r}: use one of {', '.join(separators())}")
+
+        def work(progress: Progress) -> None:
+            from levada.separation.files import separate_file
+            from levada.separation.separator import Separator
+
+            folder = self.folder / "stems" / track.id
+            shutil.rmtree(folder, ignore_errors=True)
+            separate_file(track.audio, Separator.from_pretrained(model), folder, suffix=".flac", progress=progress)
+
+        return self.jobs.add("separate", work, urgent=True)
+
+    def write_mix(self, recording: str, gains: Mapping[str, float], *, force: bool = False) -> Path:
+        """Write a mix of the separated instruments beside the recording, to practise with.
+
+        Parameters
+        ----------
+        recording : str
+        gains : mapping of str to float
+            Level of each instrument, from 0 to 2; instruments without one are left out.
+        force : bool
+            Whether a file that exists may be replaced.
+
+        Returns
+        -------
+        Path
+        """
+        stems, track = self.stems(recording), self.track(recording)
+        for name, gain in gains.items():
+            check_number(f"the level of {name}", gain, 0, 2)
+        played = [(stems[name], gain) for name, gain in gains.items() if gain and name in stems]
+        if not played:
+            raise InputError("every instrument is silent: there is nothing to write")
+        mixed, rate = audio.read(played[0][0])
+        mixed = mixed * np.float32(played[0][1])
+        for path, gain in played[1:]:
+            mixed += np.float32(gain) * audio.read(path)[0]
+        target = track.audio.with_name(f"{track.audio.stem}.mix.flac")
+        audio.write(target, mixed / max(1.0, float(np.abs(mixed).max())), rate=rate, force=force)
+        return target
+
     # Annotators
 
     def agreement(self, recording: str, first: str, second: str) -> dict[str, Any]:
@@ -535,6 +601,11 @@ class Project:
     def discard(self) -> None:
         """Remove all that the studio has kept of a project that is closed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def separators() -> list[str]:
+    """Return the names of the separators that ship."""
+    return ["base", *sorted(list_traditions())]
 
 
 def _summary(marks: Annotation) -> dict[str, Any]:

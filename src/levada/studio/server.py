@@ -19,7 +19,7 @@ from levada.errors import InputError, MissingExtra
 from levada.io.formats import FORMATS
 from levada.studio import views
 from levada.studio.journal import State
-from levada.studio.project import ME, Project
+from levada.studio.project import ME, Project, separators
 from levada.version import __version__
 
 try:
@@ -158,6 +158,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "annotators": project.journal.annotators(),
             "recordings": project.recordings(annotator),
             "formats": formats,
+            "separators": separators(),
             "calibrations": project.journal.read("calibrations") or {},
         }
 
@@ -239,6 +240,15 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         project.calibrate(str(body.get("device", ""))[:200], float(body["lag_ms"]), float(body["spread_ms"]))
         return {}
 
+    def separate(request: Request, body: dict[str, Any]) -> Any:
+        return {"job": project.separate(recording(request), str(body.get("model", "base")))}
+
+    def mix(request: Request, body: dict[str, Any]) -> Any:
+        gains = body.get("gains")
+        if not isinstance(gains, dict):
+            raise InputError("levels must be a JSON object")
+        return {"written": [project.write_mix(recording(request), gains, force=bool(body.get("force"))).name]}
+
     def peaks(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
         return _binary(project.peaks(recording(request)).tobytes())
 
@@ -254,9 +264,14 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return _binary((prepared.curves.clip(0, 1) * 255).astype("uint8").tobytes(), fps=prepared.fps)
 
     def samples(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
-        query, track = request.query_params, project.track(recording(request))
+        query, name = request.query_params, recording(request)
+        path, stem = project.track(name).audio, query.get("stem")
+        if stem is not None:
+            if stem not in (stems := project.stems(name)):
+                raise InputError(f"there is no separated {stem!r} of this recording")
+            path = stems[stem]
         start_s, length_s = float(query.get("start_s", "0")), float(query.get("length_s", "5"))
-        found, rate = views.samples(track.audio, start_s=start_s, duration_s=length_s)
+        found, rate = views.samples(path, start_s=start_s, duration_s=length_s)
         return _binary(found.tobytes(), rate=rate, channels=found.shape[1])
 
     async def page(request: Request) -> Response:  # noqa: ARG001
@@ -273,7 +288,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
     written = {"edit": edited, "undo": undone, "redo": redone, "save": saved, "learn": learn, "accept": accept,
                "refuse": refuse, "apply": apply_to_all, "cancel": cancel, "next": next_uncertain,
-               "calibrate": calibrate}  # fmt: skip
+               "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
     return Starlette(
         routes=[

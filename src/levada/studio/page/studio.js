@@ -16,7 +16,7 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   id: null, annotator: localStorage.getItem("levada-annotator") || "me", project: null, beats: [], pending: [],
-  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, accepted: false, job: null,
+  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, accepted: false, job: null, stems: [], separating: null,
 };
 const query = (more = {}) => ({ id: state.id, annotator: state.annotator, ...more });
 
@@ -62,20 +62,78 @@ const timeline = new Timeline($("timeline"), $("overview"), {
 });
 
 const blocks = new Map();
-function fetchBlock(start, length) {
-  const key = `${state.id} ${start.toFixed(4)} ${length.toFixed(4)}`;
+function fetchStem(start, length, stem) {
+  const key = `${state.id} ${stem ?? ""} ${start.toFixed(4)} ${length.toFixed(4)}`;
   if (!blocks.has(key)) {
-    const asked = bytes("samples", query({ start_s: start, length_s: length })).then(({ buffer, rate, channels }) => {
+    const asked = bytes("samples", query({ start_s: start, length_s: length, stem })).then(({ buffer, rate, channels }) => {
       const mixed = new Int16Array(buffer);
       const each = Array.from({ length: channels }, (_, c) => Float32Array.from({ length: mixed.length / channels }, (_, i) => mixed[i * channels + c] / 32768));
       return { channels: each, rate };
     });
     asked.catch(() => blocks.delete(key));
     blocks.set(key, asked);
-    if (blocks.size > 12) blocks.delete(blocks.keys().next().value);
+    if (blocks.size > 12 + 3 * state.stems.length) blocks.delete(blocks.keys().next().value);
   }
   return blocks.get(key);
 }
+
+// The recording, or the sum of its instruments at their levels.
+async function fetchBlock(start, length) {
+  const played = Object.entries(gains()).filter(([, gain]) => gain > 0);
+  if (!played.length) {
+    const block = await fetchStem(start, length);
+    return state.stems.length ? { ...block, channels: block.channels.map((one) => new Float32Array(one.length)) } : block;
+  }
+  const found = await Promise.all(played.map(([name]) => fetchStem(start, length, name)));
+  const channels = found[0].channels.map((one) => new Float32Array(one.length));
+  found.forEach((block, i) => block.channels.forEach((samples, c) => { for (let n = 0; n < samples.length; n++) channels[c][n] += played[i][1] * samples[n]; }));
+  return { channels, rate: found[0].rate };
+}
+
+// ---- stems: solo, mute and level
+
+function gains() {
+  const solo = state.stems.some((one) => one.solo);
+  return Object.fromEntries(state.stems.map((one) => [one.name, one.mute || (solo && !one.solo) ? 0 : one.level]));
+}
+
+function showStems() {
+  $("stems").hidden = !state.stems.length;
+  $("separate").textContent = text("separate");
+  const heard = () => { player.restart(); showStems(); };
+  $("stems").replaceChildren(...state.stems.map((one) => {
+    const item = document.createElement("span");
+    const level = document.createElement("input");
+    Object.assign(level, { type: "range", min: 0, max: 1.5, step: 0.05, value: one.level });
+    level.setAttribute("aria-label", text("level", one));
+    level.onchange = () => { one.level = Number(level.value); heard(); };
+    const buttons = ["solo", "mute"].map((what) => {
+      const button = document.createElement("button");
+      button.textContent = what[0].toUpperCase();
+      button.title = text(what, one);
+      button.setAttribute("aria-label", button.title);
+      button.setAttribute("aria-pressed", one[what]);
+      button.onclick = () => { one[what] = !one[what]; heard(); };
+      return button;
+    });
+    item.append(one.name, ...buttons, level);
+    return item;
+  }));
+  if (!state.stems.length) return;
+  const write_ = document.createElement("button");
+  write_.textContent = text("writeMix");
+  write_.onclick = guard(async () => tell(text("saved", { names: (await write("mix", query(), { gains: gains(), force: true })).written.join(", ") }), true));
+  $("stems").append(write_);
+}
+
+const setStems = (names) => { state.stems = names.map((name) => ({ name, solo: false, mute: false, level: 1 })); showStems(); };
+
+const separate = guard(async () => {
+  $("separating").close();
+  await write("separate", query(), { model: $("separator").value });
+  state.separating = state.id;
+  poll();
+});
 
 const player = new Player({
   fetchBlock,
@@ -118,6 +176,7 @@ const open = guard(async (id, at = 0) => {
   Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0 });
   localStorage.setItem("levada-recording", id);
   blocks.clear();
+  setStems([]);
   $("title").textContent = id;
   $("facts").textContent = "…";
   for (const one of $("recordings").querySelectorAll("button")) one.setAttribute("aria-current", one.dataset.id === id);
@@ -126,6 +185,7 @@ const open = guard(async (id, at = 0) => {
   player.duration = info.duration_s;
   timeline.open(info);
   $("timeline").setAttribute("aria-valuemax", info.duration_s.toFixed(3));
+  setStems(info.stems);
   if (info.notes.length) tell(info.notes.join(" "));
   player.seek(at);
   timeline.reveal(at);
@@ -407,6 +467,7 @@ const refresh = guard(async () => {
   $("annotators").replaceChildren(...project.annotators.map((one) => new Option(one)));
   $("compare").hidden = project.annotators.length < 2;
   $("compare").textContent = text("compare");
+  if (!$("separator").options.length) $("separator").replaceChildren(...project.separators.map((one) => new Option(one)));
   if (!$("format").options.length) $("format").replaceChildren(...project.formats.map((one) => new Option(one)));
   const calibration = project.calibrations[state.device];
   state.lag = calibration?.lag_ms ?? 0;
@@ -435,6 +496,10 @@ const poll = async () => {
     const marks = (all) => all.map((one) => one.strategy + one.beats.length).join();
     if (marks(status.proposals) !== marks(state.proposals)) { state.proposals = status.proposals; showProposals(); }
     if (state.id !== null && status.revision && status.revision !== state.revision && !queue.waiting.length) await reload();
+    if (state.separating && !busy) {
+      if (state.separating === state.id) setStems((await read("recording", query())).stems);
+      state.separating = null;
+    }
     const sign = `${kind} ${status.waiting}`;
     if (sign !== poll.sign) { poll.sign = sign; await refresh(); }
   } catch { /* the next one may be answered */ }
@@ -632,6 +697,9 @@ $("calibrate").addEventListener("click", calibrate);
 $("calibration-start").addEventListener("click", runCalibration);
 $("calibration-cancel").addEventListener("click", () => { cancelCalibration(); $("calibration").close(); });
 $("calibration").addEventListener("close", cancelCalibration);
+$("separate").addEventListener("click", () => $("separating").showModal());
+$("separating-cancel").addEventListener("click", () => $("separating").close());
+$("separating-go").addEventListener("click", separate);
 $("help").addEventListener("click", openKeys);
 $("speed-range").addEventListener("input", (event) => setSpeed(Number(event.target.value)));
 $("clicks").addEventListener("input", (event) => player.setClickLevel(Number(event.target.value)));
@@ -646,7 +714,7 @@ $("annotator").addEventListener("change", async () => {
   if (state.id !== null) await open(state.id, player.cursor);
 });
 $("language").value = current();
-$("language").addEventListener("change", () => { choose($("language").value); refresh(); showFacts(); showProposals(); });
+$("language").addEventListener("change", () => { choose($("language").value); refresh(); showFacts(); showProposals(); showStems(); });
 const setTheme = (name) => { document.documentElement.dataset.theme = name; timeline.colours(); };
 $("theme").addEventListener("click", () => {
   const name = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
