@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium"),
 ]
+PATIENCE_S = 180  # a machine may be busy with other work
 READY = "window.levada && levada.state.beats.length > 0 && levada.timeline.peaks"
 
 
@@ -44,6 +45,7 @@ class Page:
 
     def __init__(self, browser, address, **options):
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", **options)
+        self.context.set_default_timeout(1000 * PATIENCE_S)
         self.page = self.context.new_page()
         self.requests, self.problems = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -54,7 +56,7 @@ class Page:
         self.page.goto(address)
         self.wait(READY)
 
-    def wait(self, condition, seconds=60):
+    def wait(self, condition, seconds=PATIENCE_S):
         """Wait for a condition of JavaScript; the page itself may evaluate no strings."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({condition})"):

@@ -40,6 +40,7 @@ def studio(
             for written in project.save_all(export, annotator=annotator, force=force, out=out):
                 print(written)
             return
+        _ = project.base  # a model that there is not is an error here, and not in the page
         server = Server(project, port)
         terminal.info(f"the studio of {project.path} is open; Ctrl-C ends it, and everything is saved already")
         if not project.is_beside:

@@ -31,7 +31,7 @@ from levada.studio.jobs import Jobs, Progress
 from levada.studio.journal import Journal, State
 from levada.synth.traditions import list_traditions
 
-__all__ = ["Project", "Proposal", "separators"]
+__all__ = ["Project", "Proposal", "separators", "suffixes"]
 
 FOLDER = ".levada-studio"
 KEPT_PREPARED = 4
@@ -482,9 +482,7 @@ class Project:
         -------
         Path
         """
-        known = [one for kind in FORMATS.values() if kind.dump is not None for one in kind.suffixes]
-        if suffix not in known:
-            raise InputError(f"there is no format {suffix!r}: use one of {', '.join(known)}")
+        _check_suffix(suffix)
         track, annotation = self.track(recording), self.state(recording, annotator).annotation
         marks = verified(annotation) if only_verified else annotation
         if not marks:
@@ -500,6 +498,7 @@ class Project:
         self, suffix: str = ".beats", *, annotator: str = ME, force: bool = False, out: Path | None = None
     ) -> list[Path]:
         """Write the beats of every recording with a verified beat; see `save`."""
+        _check_suffix(suffix)
         with_labels = [
             name
             for name in self.journal.recordings(annotator)
@@ -601,6 +600,16 @@ class Project:
     def discard(self) -> None:
         """Remove all that the studio has kept of a project that is closed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def suffixes() -> list[str]:
+    """Return the suffixes of all formats of beats that are written."""
+    return [one for kind in FORMATS.values() if kind.dump is not None for one in kind.suffixes]
+
+
+def _check_suffix(suffix: str) -> None:
+    if suffix not in suffixes():
+        raise InputError(f"there is no format {suffix!r}: use one of {', '.join(suffixes())}")
 
 
 def separators() -> list[str]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError, MissingExtra
-from levada.io.formats import FORMATS
 from levada.studio import views
 from levada.studio.journal import State
-from levada.studio.project import ME, Project, separators
+from levada.studio.project import ME, Project, separators, suffixes
 from levada.version import __version__
 
 try:
@@ -148,7 +147,6 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     def overview(request: Request, body: dict[str, Any]) -> Any:
         annotator = who(request, body)
-        formats = [one for kind in FORMATS.values() if kind.dump is not None for one in kind.suffixes]
         return {
             "version": __version__,
             "name": project.path.name,
@@ -157,7 +155,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "model": project.journal.read("model") or project.model,
             "annotators": project.journal.annotators(),
             "recordings": project.recordings(annotator),
-            "formats": formats,
+            "formats": suffixes(),
             "separators": separators(),
             "calibrations": project.journal.read("calibrations") or {},
         }

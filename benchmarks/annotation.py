@@ -1,0 +1,198 @@
+"""How much work it is to annotate a recording in the studio, by a simulated annotator.
+
+    python benchmarks/annotation.py                      # minutes; prints the table of `benchmarks/RESULTS.md`
+    python benchmarks/annotation.py --seeds 1 --quick    # one tradition
+
+The annotator taps with a spread of 20 ms, as after calibration, which costs 20 s. A tap costs the time until the next
+beat, a key .3 s, a drag 1.3 s, and listening what it lasts; one wrong beat of ten is overlooked. Bars are reviewed
+until beat F and CMLt are above .95, the least certain first, or at random. What was reviewed counts as verified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import levada
+from levada.beat_tracking.metrics import beat_scores
+from levada.data import Track
+from levada.io import audio
+from levada.io.beats import Beats
+from levada.studio import decoding
+from levada.studio.annotation import Annotation, Mark, edit, of_beats, to_beats, uncertain_bars
+
+TRADITIONS = ("candombe", "samba-enredo", "son")
+RECORDINGS, OTHERS, LENGTH_S = 2, 2, 50.0
+FIRST_SEED = 400
+TAPS = 16
+JITTER_S, OVERLOOKED = 0.02, 0.1
+CALIBRATION_S, KEY_S, DRAG_S, PROPOSAL_S = 20.0, 0.3, 1.3, 8.0
+ENOUGH = 0.95
+NEAR_S = 0.07
+METHODS = ("taps", "base", "hints", "bayes", "auto")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a person has done, and the beats that came of it."""
+
+    annotation: Annotation
+    actions: int = 0
+    seconds: float = 0.0
+    scores: dict[str, float] | None = None
+    wrong_verified: float = 0.0
+
+
+class Annotator:
+    """A person who knows the right beats."""
+
+    def __init__(self, truth: Beats, seed: int) -> None:
+        self.truth, self.rng = truth, np.random.default_rng(seed)
+
+    def tap(self, beats: Beats) -> Annotation:
+        """Tap some beats, with their positions."""
+        times = np.sort(beats.times_s + self.rng.normal(0, JITTER_S, len(beats)))
+        return of_beats(Beats(times.clip(0), beats.positions), is_verified=True)
+
+    def scores(self, annotation: Annotation) -> dict[str, float]:
+        """Score beats against the right ones."""
+        return beat_scores(self.truth, to_beats(annotation), trim_s=0)
+
+    def whole_stretches(self, work: Work) -> Work:
+        """Press half, double or half a beat later at the first beat, where that is better."""
+        best = work
+        for kinds in (("offbeat",), ("double",), ("half",), ("half", "offbeat")):
+            changed = work.annotation
+            for kind in kinds:
+                changed = edit(changed, kind, {"time_s": changed[0].time_s}) if changed else changed
+            if self.scores(changed)["beat_f"] > self.scores(best.annotation)["beat_f"] + 0.2:
+                best = replace(work, annotation=changed, actions=work.actions + len(kinds))
+        return replace(best, seconds=best.seconds + KEY_S * (best.actions - work.actions))
+
+    def correct(self, work: Work, start_s: float, end_s: float) -> Work:
+        """Listen to a stretch, correct what is noticed, and verify it."""
+        marks, seconds, actions = [*work.annotation], work.seconds + end_s - start_s + KEY_S, work.actions + 1
+        inside = [mark for mark in marks if start_s <= mark.time_s < end_s and not mark.verified]
+        right = self.truth.between(start_s, end_s)
+        left = [*right]
+        for mark in inside:
+            near = min(left, key=lambda beat: abs(beat[0] - mark.time_s), default=None)
+            notices = self.rng.random() >= OVERLOOKED
+            if near is not None and abs(near[0] - mark.time_s) <= NEAR_S:
+                left.remove(near)
+                if mark.position != near[1] and notices:  # one key for each beat: more than B takes
+                    marks[marks.index(mark)] = mark._replace(position=near[1])
+            elif near is not None and notices and abs(near[0] - mark.time_s) < 0.3:
+                left.remove(near)
+                marks[marks.index(mark)] = Mark(float(near[0] + self.rng.normal(0, 0.01)), near[1], True)
+                actions, seconds = actions + 1, seconds + DRAG_S
+            elif notices:
+                marks.remove(mark)
+                actions, seconds = actions + 1, seconds + KEY_S
+        verified = [mark for mark in marks if mark.verified]
+        for time_s, position in left:
+            if any(abs(mark.time_s - time_s) <= NEAR_S for mark in verified) or self.rng.random() < OVERLOOKED:
+                continue
+            marks.append(Mark(max(0.0, float(time_s + self.rng.normal(0, 0.01))), position, True))
+            actions, seconds = actions + 1, seconds + KEY_S
+        wrong_positions = sum(
+            mark.position != b[1] for mark in inside for b in right if abs(mark.time_s - b[0]) < NEAR_S
+        )
+        if wrong_positions:
+            actions, seconds = actions + 1, seconds + KEY_S  # B
+        marks = [m._replace(verified=True) if start_s <= m.time_s < end_s else m for m in marks]
+        return replace(work, annotation=tuple(sorted(marks)), actions=actions, seconds=seconds)
+
+    def review(self, work: Work, *, at_random: bool = False) -> Work:
+        """Correct bars until the beats are good enough."""
+        bars = [(bar.start_s, bar.end_s) for bar in uncertain_bars(work.annotation)] or [(0.0, LENGTH_S)]
+        bars.append((0.0, LENGTH_S))
+        if at_random:
+            self.rng.shuffle(bars[:-1])
+        for start_s, end_s in bars:
+            scores = self.scores(work.annotation)
+            if min(scores["beat_f"], scores["beat_cmlt"]) > ENOUGH:
+                break
+            work = self.correct(work, start_s, end_s + 1e-6 if end_s == LENGTH_S else end_s)
+        times = np.array([mark.time_s for mark in work.annotation if mark.verified])
+        far = np.abs(times[:, None] - self.truth.times_s).min(axis=1, initial=np.inf) > NEAR_S
+        return replace(work, scores=self.scores(work.annotation), wrong_verified=float(far.mean()) if len(far) else 0.0)
+
+
+def annotate(
+    method: str, track: Track, truth: Beats, base: levada.BeatTracker, others: Iterable[tuple[Track, Beats]], seed: int
+) -> Iterator[tuple[str, Work, dict[str, float]]]:
+    """Annotate a recording by one method; yields its name, the work, and scores on other recordings."""
+    annotator = Annotator(truth, seed)
+    taps = annotator.tap(Beats(truth.times_s[4 : 4 + TAPS], truth.positions[4 : 4 + TAPS]))
+    tapping_s = float(truth.times_s[4 + TAPS] - truth.times_s[4])
+    if method == "taps":
+        every = annotator.tap(truth)
+        yield method, replace(annotator.review(Work(every)), actions=len(every), seconds=CALIBRATION_S + LENGTH_S), {}
+        return
+    prepared = decoding.prepare(base, track.audio, duration_s=LENGTH_S)
+    if method == "base":
+        start = annotator.whole_stretches(Work(decoding.analyse(prepared, ())[0]))
+        yield "base, by uncertainty", annotator.review(start), {}
+        yield "base, at random", annotator.review(start, at_random=True), {}
+        return
+    tracker = base
+    tapped = Work((), TAPS, CALIBRATION_S + tapping_s)
+    if method != "hints":
+        tracker = base.adapt(decoding.labelled_spans({track.id: (track, taps)}), strategy=method, seed=seed)
+        prepared = decoding.prepare(tracker, track.audio, duration_s=LENGTH_S)
+        tapped = replace(tapped, actions=TAPS + 2, seconds=tapped.seconds + 2 * KEY_S + PROPOSAL_S)
+    start = replace(tapped, annotation=decoding.analyse(prepared, taps)[0])
+    found = [beat_scores(beats, tracker.track(one.audio), trim_s=0) for one, beats in others]
+    yield method, annotator.review(start), {name: float(np.mean([f[name] for f in found])) for name in found[0]}
+
+
+def main() -> None:
+    """Print a row for each tradition and method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="of the annotator")
+    parser.add_argument("--quick", action="store_true", help="one tradition")
+    options = parser.parse_args()
+    base = levada.BeatTracker.from_pretrained("base")
+    head = (
+        "actions | seconds | beat F | CMLt | downbeat F | wrong but verified, % | beat F, others | downbeat F, others"
+    )
+    print(f"| tradition | method | {head} |\n|{'---|' * 10}", flush=True)
+    for tradition in TRADITIONS[:1] if options.quick else TRADITIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            tracks = list[tuple[Track, Beats]]()
+            for i in range(RECORDINGS + OTHERS):
+                piece = levada.render(tradition, duration_s=LENGTH_S, seed=FIRST_SEED + i)
+                path = Path(folder) / f"{i}.wav"
+                audio.write(path, piece.mixture, rate=piece.rate)
+                tracks.append((Track(path.stem, path), piece.beats))
+            for method in METHODS:
+                rows: dict[str, list[tuple[Work, dict[str, float]]]] = {}
+                for seed in range(options.seeds):
+                    for i in range(RECORDINGS):
+                        others = tracks[RECORDINGS:]
+                        for name, work, elsewhere in annotate(method, *tracks[i], base, others, 10 * seed + i):
+                            rows.setdefault(name, []).append((work, elsewhere))
+                for name, done in rows.items():
+                    print(_row(tradition, name, done), flush=True)
+
+
+def _row(tradition: str, name: str, done: list[tuple[Work, dict[str, float]]]) -> str:
+    works = [work for work, _ in done]
+    scores = [work.scores or {} for work in works]
+    numbers = [f"{np.mean([work.actions for work in works]):.0f}", f"{np.mean([work.seconds for work in works]):.0f}"]
+    numbers += [f"{np.mean([one[key] for one in scores]):.2f}" for key in ("beat_f", "beat_cmlt", "downbeat_f")]
+    numbers.append(f"{100 * np.mean([work.wrong_verified for work in works]):.1f}")
+    for key in ("beat_f", "downbeat_f"):
+        values = [others[key] for _, others in done if others]
+        numbers.append(f"{np.mean(values):.2f}" if values else "–")
+    return f"| {tradition} | {name} | {' | '.join(numbers)} |"
+
+
+if __name__ == "__main__":
+    main()
