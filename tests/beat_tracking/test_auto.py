@@ -129,6 +129,30 @@ class TestChoose:
         chosen = model.card.scores["chosen"]
         assert chosen.startswith("auto chose patterns")
 
+    def test_a_network_runs_once_for_each_span(self, spans, tiny_model, monkeypatch):
+        """Five candidates take the activations of the base, three of them those of the networks of both halves."""
+        monkeypatch.setattr(auto, "GOOD_ENOUGH", 2.0)
+        base, tuned = load(tiny_model), [load(tiny_model).net.eval() for _ in range(2)]
+        runs, done = [], []
+        for index, net in enumerate((base.net, *tuned)):
+
+            def body(features, index=index, run=net.body):
+                runs.append((index, features.numpy().tobytes()))
+                return run(features)
+
+            monkeypatch.setattr(net, "body", body)
+        choose(
+            spans,
+            base=base,
+            fine_tune=lambda: (replace(base, training={"alpha": 1.0}), tuned),
+            progress=lambda *counts: done.append(counts),
+        )
+        assert len(runs) == len({*runs}) == 2 * len(spans)  # of the base each span, of the others those not learnt from
+        assert sum(index == 0 for index, _ in runs) == len(spans)
+        each = [(i + 1, len(spans)) for i in range(len(spans))]
+        assert done == each * (len(done) // len(spans))
+        assert len(done) >= 5 * len(spans)
+
     def test_a_base_that_is_right_stays(self, spans):
         """The shipped base is nearly right on its own labels: nothing may replace it."""
         base = load_tracker("base")

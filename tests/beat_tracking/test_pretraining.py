@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from levada.beat_tracking.network_tracker import tracker_of_weights
 from levada.beat_tracking import pretraining as pretrain
 from levada.beat_tracking import pretraining_pieces
 from levada.beat_tracking.networks import load
@@ -377,6 +378,13 @@ class TestPretrain:
         assert loaded.training["steps"] == 1
         assert (tmp_path / "base" / LOG).read_text().startswith("step,seconds,loss")
         assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+    @pytest.mark.parametrize(("non_music", "decoder"), [(0.0, {}), (0.2, {"no_pulse_enter": 16.0})])
+    def test_a_model_trained_without_music_too_has_stretches_without_a_pulse(self, tmp_path, non_music, decoder):
+        pretrain_tracker(replace(SMALL, steps=1, non_music=non_music), out=tmp_path / "base")
+        loaded = load(tmp_path / "base")
+        assert loaded.decoder == decoder
+        assert tracker_of_weights(loaded, name="").settings.no_pulse_enter == decoder.get("no_pulse_enter")
 
     def test_another_model_of_the_same_name_to_start_from_is_another_run(self, tmp_path):
         def die(*_):

@@ -219,6 +219,14 @@ class TestTimeLeft:
             seconds = left.seconds(done, 1000, now)
         assert seconds == pytest.approx(101 * 0.1)
 
+    def test_of_another_job_begins_anew(self):
+        left = terminal.TimeLeft()
+        for done in range(1, 101):
+            left.seconds(done, 100, 10.0 * done)
+        for done in range(1, 51):
+            seconds = left.seconds(done, 100, 1000 + 0.1 * done)
+        assert seconds == pytest.approx(50 * 0.1)
+
 
 def test_quiet_says_warnings_and_errors_alone(capsys):
     terminal.set_quiet(True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
@@ -334,7 +335,12 @@ def auto(
 ) -> Weights | Patterns | Fusion:
     """Choose among the base, patterns, fine-tuning and their fusion by cross-validation on the labels."""
     fine_tune = partial(_fine_tuned, spans, base, settings, Path(folder), prior, progress)
-    return choose(spans, base=base, fine_tune=fine_tune, seed=settings.seed)
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total, math.nan)
+
+    return choose(spans, base=base, fine_tune=fine_tune, seed=settings.seed, progress=report)
 
 
 STRATEGIES: dict[str, Callable[..., Any]] = {

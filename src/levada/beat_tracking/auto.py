@@ -60,6 +60,8 @@ KNOWN, WEIGHT_KNOWN = 0.8, 1.0
 BOTH, BOTH_BEATS = "patterns + fine-tuned", "patterns + fine-tuned for beats alone"
 CONFIDENT, OFF_BEAT = 0.7, 0.8
 """Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
+MOST_CACHED = 64
+"""Spans whose spectrograms and activations are kept while candidates are scored."""
 LEAST_CHECKED, MOST_CHECKED_S = 4, 180.0
 """Labels of a span that is compared, and seconds in all."""
 
@@ -112,6 +114,7 @@ def choose(
     base: Weights,
     fine_tune: Callable[[], tuple[Weights, Sequence[Any]]] | None,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Weights | Patterns | Fusion:
     """Choose among the candidates and return the best, learnt from all labels.
 
@@ -124,6 +127,8 @@ def choose(
         the base, and the networks trained on each half of the labels; None if nothing may be trained.
     seed : int
         Of the patterns.
+    progress : callable, optional
+        Called with the held-out spans that a candidate is scored on so far, and of how many.
 
     Returns
     -------
@@ -135,7 +140,7 @@ def choose(
         patterns = learn(spans)
     except InputError as error:
         return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
-    base_tracker = tracker_of_weights(base, name="")
+    base_tracker = _with_cache(tracker_of_weights(base, name=""))
     _warn_of_phase(base_tracker, spans)
     halves, one = halves_of(spans), len({span.track.content_hash for span in spans}) == 1
     if halves is None or one:
@@ -148,13 +153,13 @@ def choose(
     scores: dict[str, float] = {}
 
     def score(name: str, trackers: Sequence[NetworkTracker | PatternTracker]) -> None:
-        held_out = [
-            (_held_out(tracker, span), span.duration_s)
-            for tracker, (_, fold) in zip(trackers, folds, strict=True)
-            for span in fold
-        ]
-        values, seconds = zip(*held_out, strict=True)
-        scores[name] = float(np.average(values, weights=seconds))
+        pairs = [(tracker, span) for tracker, (_, fold) in zip(trackers, folds, strict=True) for span in fold]
+        values = []
+        for tracker, span in pairs:
+            values.append(_held_out(tracker, span))
+            if progress is not None:
+                progress(len(values), len(pairs))
+        scores[name] = float(np.average(values, weights=[span.duration_s for _, span in pairs]))
 
     score("base", [base_tracker] * len(folds))
     score("patterns", [PatternTracker(one, "") for one in learnt])
@@ -163,7 +168,9 @@ def choose(
     weight = WEIGHT_KNOWN if scores["base"] >= KNOWN else WEIGHT_TRAINED
     if fine_tune is not None and scores["base"] < GOOD_ENOUGH:
         tuned, networks = fine_tune()
-        of_halves = [replace(base_tracker, predict=partial(predict, network.eval())) for network in networks]
+        of_halves = [
+            _with_cache(replace(base_tracker, predict=partial(predict, network.eval()))) for network in networks
+        ]
         trained = [of_halves[1 - half] for half, _ in folds]
         score("fine-tuned", trained)
         if tuned.training["alpha"] >= CLEAR_ALPHA:
@@ -216,7 +223,19 @@ def _among(span: Span, fold: Sequence[Span]) -> bool:
     return any(span.track.content_hash == other.track.content_hash for other in fold)
 
 
-def _with_context(span: Span) -> tuple[float, Callable[[FrontEnd], tuple[npt.NDArray[np.float32], ...]]]:
+class _Pieces(tuple[npt.NDArray[np.float32], ...]):
+    """Pieces of a spectrogram, equal to themselves alone: keys of what is computed of them."""
+
+    __slots__ = ()
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+
+def _with_cache(tracker: NetworkTracker) -> NetworkTracker:
+    """Return a tracker that runs its network once for each span, whichever candidates take its activations."""
+    return replace(tracker, predict=lru_cache(maxsize=MOST_CACHED)(tracker.predict))
+
+
+def _with_context(span: Span) -> tuple[float, Callable[[FrontEnd], _Pieces]]:
     """Return where the context of a span begins, in seconds, and a function that returns the spectrogram of both."""
     start_s = max(0.0, span.start_s - CONTEXT_S)
     return start_s, partial(_spectrogram, span.track.audio, start_s, span.end_s + CONTEXT_S - start_s)
@@ -234,12 +253,11 @@ def _held_out(tracker: NetworkTracker | PatternTracker, span: Span) -> float:
     return soft_f(posterior, span.beats.shift(-start_s), fps=fps, span_s=(span.start_s - start_s, span.end_s - start_s))
 
 
-@lru_cache(maxsize=64)
-def _spectrogram(
-    path: Path, start_s: float, duration_s: float, front_end: FrontEnd
-) -> tuple[npt.NDArray[np.float32], ...]:
+@lru_cache(maxsize=MOST_CACHED)
+def _spectrogram(path: Path, start_s: float, duration_s: float, front_end: FrontEnd) -> _Pieces:
     """Compute the spectrogram of an excerpt, which all candidates are scored on, in one piece."""
-    return (log_spectrogram(*audio.read(path, start_s=start_s, duration_s=duration_s), front_end=front_end),)
+    samples, rate = audio.read(path, start_s=start_s, duration_s=duration_s)
+    return _Pieces([log_spectrogram(samples, rate, front_end=front_end)])
 
 
 def _warn_of_phase(base: NetworkTracker, spans: Sequence[Span]) -> None:

@@ -117,7 +117,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
 
 def predict_mean(predictions: Sequence[Predict], pieces: Iterable[Floats32]) -> Floats32:
     """Compute the mean of the activations of networks that take the same spectrogram [shape=(frames, 2)]."""
-    pieces = list(pieces)
+    pieces = pieces if isinstance(pieces, Sequence) else list(pieces)
     mean: Floats32 = np.mean([predict(pieces) for predict in predictions], axis=0, dtype=np.float32)
     return mean
 

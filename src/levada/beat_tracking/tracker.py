@@ -380,8 +380,8 @@ class BeatTracker(LoadedModel):
         log_to : sequence of {"tensorboard", "wandb"}
             Where losses are logged beside the CSV file; needs `out`.
         progress : callable, optional
-            Called with steps done, of how many, and the loss. An exception raised in it cancels; with `out` the steps
-            that are done are kept.
+            Called with steps done, of how many, and the loss; "auto" calls it also with the spans that a candidate is
+            scored on, and NaN. An exception raised in it cancels; with `out` the steps that are done are kept.
 
         Returns
         -------

@@ -387,6 +387,8 @@ class TimeLeft:
         float
             Seconds; NaN while less than a twentieth is done, or too few items for an estimate.
         """
+        if self._seen and done < self._seen[-1][0]:  # another job
+            self._seen.clear()
         if not self._seen or done > self._seen[-1][0]:
             self._seen.append((done, now_s))
         first = next((at for at in self._seen if at[0] >= max(self.at_once, done // 2)), None)

@@ -310,10 +310,12 @@ def log_training(logger: RunLogger, folder: str | Path) -> Callable[[int, int, f
     Returns
     -------
     callable
-        The `progress` of `adapt`: called with steps done, all steps, and the loss.
+        The `progress` of `adapt`: called with steps done, all steps, and the loss; NaN is no step of a training.
     """
 
     def progress(step: int, _: int, value: float) -> None:
+        if math.isnan(value):
+            return
         files = log_files(folder)
         row: Mapping[str, float] = {"loss": value}
         name = max(files, key=lambda name: files[name].stat().st_mtime_ns, default=None)
