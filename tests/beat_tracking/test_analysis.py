@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from levada.beat_tracking.analysis import Analysis, analyse_beats, stretches_without_beats
+from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.decoder import DecoderSettings, decode_activations
 from levada.beat_tracking.network_tracker import NetworkTracker
+from levada.beat_tracking.tempo import stretches_without_beats
 from levada.beat_tracking.tracker import BeatTracker
 from levada.io.beats import Beats
 
@@ -133,6 +134,17 @@ def test_stretches_without_beats() -> None:
     beats = Beats(np.concatenate([np.arange(4, 10, 0.5), np.arange(20, 25, 0.5)]))
     assert stretches_without_beats(beats, duration_s=30) == ((0.0, 4.0), (10.0, 20.0), (25.0, 30.0))
     assert stretches_without_beats(beats, duration_s=25.5) == ((0.0, 4.0), (10.0, 20.0))
+
+
+def test_stretches_without_beats_are_those_that_the_decoder_finds_without_a_pulse() -> None:
+    music = activations(counted(4, duration_s=20), duration_s=20)
+    nothing = 0.02 * np.random.default_rng(0).random((1500, 2))
+    settings = DecoderSettings(no_pulse_enter=16.0)
+    decoded = decode_activations(np.concatenate([nothing, music, nothing, music]), fps=FPS, settings=settings)
+    edges = np.flatnonzero(np.diff(np.pad((decoded.no_pulse >= 0.5).astype(int), 1))) / FPS
+    found = analyse_beats(decoded)
+    np.testing.assert_allclose(np.ravel(found.no_pulse), edges, atol=0.6)
+    assert [round(piece.start_s) for piece in found.pieces] == [15, 50]
 
 
 def test_changes_of_tempo() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from levada.beat_tracking.network_tracker import tracker_of_weights
 from levada.beat_tracking import pretraining as pretrain
 from levada.beat_tracking import pretraining_pieces
+from levada.beat_tracking.network_tracker import tracker_of_weights
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.networks.tcn import Tcn, tiny
 from levada.beat_tracking.pretraining import (

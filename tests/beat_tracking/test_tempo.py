@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from levada.beat_tracking.analysis import Analysis
-from levada.beat_tracking.tempo import find_pieces, tempo_curve
+from levada.beat_tracking.tempo import find_pieces, stretches_without_beats, tempo_curve
 from levada.io.beats import Beats
 
 
@@ -78,3 +78,14 @@ class TestPieces:
     def test_are_long_enough(self):
         assert len(find_pieces(joined(steady(120, 0, 30), steady(100, 50, 53)))) == 1
         assert find_pieces(Beats([])) == find_pieces(Beats([3.0])) == ()
+
+
+def test_a_stretch_without_beats_is_a_pause_everywhere():
+    """Of 1.9 s it is a rest, of 2.1 s a pause: between pieces, in the curve, and among the stretches without beats."""
+    for gap_s, is_pause in ((1.9, False), (2.1, True)):
+        beats = joined(steady(120, 0, 30), steady(140, 30 + gap_s, 60))
+        without = stretches_without_beats(beats, duration_s=60)
+        assert (
+            (len(find_pieces(beats)) == 2) == bool(np.isnan(tempo_curve(beats)[1]).any()) == bool(without) == is_pause
+        )
+        np.testing.assert_allclose(without, [(30.0, 30.0 + gap_s)] * is_pause, atol=0.05)

@@ -19,17 +19,15 @@ from levada.beat_tracking.agreement import compare_beats
 from levada.beat_tracking.confidence import confidences, reading_features
 from levada.beat_tracking.decoder import DecodedBeats
 from levada.beat_tracking.readings import HALF, HALF_BAR, TWICE, score_readings
-from levada.beat_tracking.tempo import Piece, find_pieces
+from levada.beat_tracking.tempo import Piece, find_pieces, stretches_without_beats
 from levada.io.beats import Beats
 
-__all__ = ["Analysis", "Reading", "TempoChange", "analyse_beats", "stretches_without_beats"]
+__all__ = ["Analysis", "Reading", "TempoChange", "analyse_beats"]
 
 Floats = npt.NDArray[np.float64]
 
 CHANGE_BEATS = 8  # beats before and after a change of tempo whose medians are compared
 CHANGE_OCTAVES = math.log2(1.08)  # changes from 8 % on are listed
-NO_BEATS_S = 2.0  # shorter stretches without beats are rests
-NO_BEATS_INTERVALS = 2.5
 
 
 @dataclass(frozen=True)
@@ -221,17 +219,6 @@ def analyse_beats(decoded: DecodedBeats, *, counted: bool = True) -> Analysis:
         tuple(Reading(reading.name, probability, reading.beats) for reading, probability in others),
         stretches_without_beats(beats, duration_s=model.frames / model.fps),
     )
-
-
-def stretches_without_beats(beats: Beats, *, duration_s: float) -> tuple[tuple[float, float], ...]:
-    """List the stretches without beats, of 2 s and two and a half beats at least, in seconds."""
-    if len(beats) < 2:
-        return ((0.0, duration_s),) if duration_s > 0 else ()
-    usual_s = float(np.median(beats.intervals_s))
-    starts, ends = np.append(beats.times_s, duration_s), beats.times_s + usual_s
-    edges = [(0.0, float(starts[0])), *zip(ends.tolist(), starts[1:].tolist(), strict=True)]
-    shortest_s = max(NO_BEATS_S, (NO_BEATS_INTERVALS - 1) * usual_s)
-    return tuple((start, end) for start, end in edges if end - start >= shortest_s)
 
 
 def _tempo_changes(beats: Beats) -> tuple[TempoChange, ...]:

@@ -1,4 +1,8 @@
-"""The tempo over time, and the pieces of a recording with pauses between them, from beats alone."""
+"""The tempo over time, and the pieces of a recording with pauses between them, from beats alone.
+
+A pause is a stretch without beats (`stretches_without_beats`), in tables as in curves. Where the decoder has a state
+without a pulse, these are the stretches that it spends there; where it has none, silence and rests.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,15 @@ import numpy.typing as npt
 from levada.io.beats import Beats
 from levada.io.text import clock
 
-__all__ = ["Piece", "find_pieces", "tempo_curve"]
+__all__ = ["Piece", "find_pieces", "stretches_without_beats", "tempo_curve"]
 
 Floats = npt.NDArray[np.float64]
 
 AROUND = 4  # the tempo of an interval is that of so many before and after it too
 UNEQUAL = 0.2  # beats are uneven where more of their intervals than this are not near the median of those around
 EVEN_RANGE, UNEQUAL_RANGE = 1.15, 1.7  # longest interval that counts, to the median: of uneven beats 3 to 2, not 2 to 1
-PAUSE_BEATS = 3.5  # a gap of so many beats
-PAUSE_S = 2.5  # and of so many seconds is a pause
+PAUSE_S = 2.0  # after the end of a beat; shorter stretches without beats are rests,
+PAUSE_BEATS = 1.5  # as those of fewer beats are
 SAME_PIECE_S, SAME_PIECE_TEMPO = 8.0, 0.04  # what goes on after so short a pause, in nearly that tempo, is no new piece
 LEAST_BEATS, LEAST_S = 8, 5.0  # of a piece
 
@@ -94,11 +98,35 @@ def tempo_curve(beats: Beats) -> tuple[Floats, Floats]:
     return beats.times_s[:-1] + intervals / 2, bpm
 
 
+def stretches_without_beats(beats: Beats, *, duration_s: float) -> tuple[tuple[float, float], ...]:
+    """List the stretches without beats, each from the end of the beat before: 2 s or more, and 1.5 beats or more.
+
+    Parameters
+    ----------
+    beats : Beats
+    duration_s : float
+        Length of the recording, in seconds.
+
+    Returns
+    -------
+    tuple of (float, float)
+        From and to, in seconds; all of the recording for fewer than two beats.
+    """
+    if len(beats) < 2:
+        return ((0.0, duration_s),) if duration_s > 0 else ()
+    usual_s = _usual_intervals(beats)
+    lengths_s = np.append(usual_s, usual_s[-1])
+    starts_s = np.append(0.0, beats.times_s + lengths_s)
+    ends_s = np.append(beats.times_s, duration_s)
+    long = ends_s - starts_s >= _shortest_pause(np.append(lengths_s[0], lengths_s))
+    return tuple(zip(starts_s[long].tolist(), ends_s[long].tolist(), strict=True))
+
+
 def find_pieces(beats: Beats) -> tuple[Piece, ...]:
     """Find the pieces of a recording with pauses between them, such as a rehearsal.
 
-    A pause is a gap of 3.5 beats and 2.5 s without beats. What goes on within 8 s, in the same metre and within 4 % of
-    the tempo, belongs to the piece before. Fewer than 8 beats, or less than 5 s, are no piece.
+    What goes on within 8 s, in the same metre and within 4 % of the tempo, belongs to the piece before. Fewer than 8
+    beats, or less than 5 s, are no piece.
 
     Parameters
     ----------
@@ -120,10 +148,22 @@ def find_pieces(beats: Beats) -> tuple[Piece, ...]:
 
 def _stretches(beats: Beats) -> Iterator[tuple[int, int]]:
     """Yield the first beat of each stretch without pauses, and the one after its last; single beats are left out."""
-    intervals = beats.intervals_s
-    pauses = intervals > np.maximum(PAUSE_BEATS * np.nanmedian(_windows(intervals), axis=1), PAUSE_S)
+    usual_s = _usual_intervals(beats)
+    pauses = beats.intervals_s - usual_s >= _shortest_pause(usual_s)
     edges = [0, *(np.flatnonzero(pauses) + 1).tolist(), len(beats)]
     yield from ((first, last) for first, last in pairwise(edges) if last - first > 1)
+
+
+def _usual_intervals(beats: Beats) -> Floats:
+    """Return the median of the intervals around each one, without it where there are others, in seconds."""
+    around = _windows(beats.intervals_s)
+    if len(around) > 1:
+        around = np.delete(around, AROUND, axis=1)
+    return np.asarray(np.nanmedian(around, axis=1))
+
+
+def _shortest_pause(usual_s: Floats) -> Floats:
+    return np.maximum(PAUSE_S, PAUSE_BEATS * usual_s)
 
 
 def _windows(values: Floats) -> Floats:
