@@ -141,25 +141,29 @@ def fit(examples: Sequence[Example]) -> Calibration:
     start = np.array([1.5, 1.5, 0.5, -1, -1.5, -2, -2, -2, -2.5, 1, -3])
     readings = of(np.round(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x, 2))
     features = [confidence_features(one.decoded, one.scored, one.features, calibration=readings) for one in examples]
-    time = regression([of_time for of_time, _ in features], [one.in_time for one in examples])
-    position = regression(
+    time, _ = regression([of_time for of_time, _ in features], [one.in_time for one in examples], least_limit=1.0)
+    position, limit = regression(
         [of_position[one.in_time] for (_, of_position), one in zip(features, examples, strict=True)],
         [one.in_bar[one.in_time] for one in examples],
+        least_limit=0.5,
     )
-    return replace(readings, time=tuple(time), position=tuple(position))
+    return replace(readings, time=tuple(time), position=tuple(position), position_limit=limit)
 
 
-def regression(inputs: Sequence[Floats], right: Sequence[Bools]) -> list[float]:
-    """Fit a logistic regression whose slopes are not negative."""
+def regression(inputs: Sequence[Floats], right: Sequence[Bools], *, least_limit: float) -> tuple[list[float], float]:
+    """Fit a logistic regression whose slopes are not negative, times a limit between `least_limit` and 1."""
     features, targets = np.concatenate(inputs), np.concatenate(right).astype(np.float64)
 
-    def loss(weights: Floats) -> float:
-        odds = features @ weights
-        return float(np.mean(np.logaddexp(0, odds) - targets * odds) + 1e-4 * np.sum(weights[1:] ** 2))
+    def loss(values: Floats) -> float:
+        weights, limit = values[:-1], values[-1]
+        probability = np.clip(limit / (1 + np.exp(-features @ weights)), 1e-9, 1 - 1e-9)
+        likelihood = np.where(targets, np.log(probability), np.log(1 - probability))
+        return float(1e-4 * np.sum(weights[1:] ** 2) - likelihood.mean())
 
-    bounds = [(None, None)] + [(0, None)] * (features.shape[1] - 1)
-    found = minimize(loss, np.zeros(features.shape[1]), method="L-BFGS-B", bounds=bounds).x
-    return np.round(found, 2).tolist()
+    bounds = [(None, None)] + [(0, None)] * (features.shape[1] - 1) + [(least_limit, 1)]
+    start = np.append(np.eye(features.shape[1])[1], 0.95)
+    found = np.round(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x, 2).tolist()
+    return found[:-1], found[-1]
 
 
 def print_reliability(what: str, confidence: Floats, right: Bools) -> None:

@@ -232,7 +232,8 @@ class _Pieces(tuple[npt.NDArray[np.float32], ...]):
 
 def _with_cache(tracker: NetworkTracker) -> NetworkTracker:
     """Return a tracker that runs its network once for each span, whichever candidates take its activations."""
-    return replace(tracker, predict=lru_cache(maxsize=MOST_CACHED)(tracker.predict))
+    cached: Any = lru_cache(maxsize=MOST_CACHED)(tracker.predict)
+    return replace(tracker, predict=cached)
 
 
 def _with_context(span: Span) -> tuple[float, Callable[[FrontEnd], _Pieces]]:

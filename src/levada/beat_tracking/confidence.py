@@ -56,6 +56,9 @@ class Calibration:
         posterior, and with those that the readings of the recording and of the beats near it give the beat.
     position : tuple of float
         Log odds that its position is right if its time is: a constant, and the slopes with the last two.
+    position_limit : float
+        What this probability is multiplied by: the highest there is (1 less a lapse rate). Positions may be wrong in
+        all of a recording however clear they look.
     """
 
     steepness: Mapping[str, float] = field(default_factory=dict)
@@ -63,6 +66,7 @@ class Calibration:
     none: tuple[float, float] = (0.0, 0.0)
     time: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 0.0)
     position: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    position_limit: float = 1.0
 
 
 CALIBRATION = Calibration(
@@ -160,7 +164,7 @@ def confidences(
         return np.zeros(0), np.zeros(0)
     of_time, of_position = confidence_features(decoded, scored, features, calibration=calibration)
     time = np.where(decoded.hinted, 1.0, _logistic(of_time @ np.array(calibration.time)))
-    return time, time * _logistic(of_position @ np.array(calibration.position))
+    return time, time * calibration.position_limit * _logistic(of_position @ np.array(calibration.position))
 
 
 def confidence_features(
