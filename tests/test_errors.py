@@ -35,8 +35,8 @@ class TestInputError:
 
 class TestMissingExtra:
     def test_says_what_for_and_how_to_get_it(self):
-        error = MissingExtra("numba", extra="fast", purpose="decode faster")
-        assert str(error) == "numba is needed to decode faster: pip install 'levada[fast]'"
+        error = MissingExtra("ray", extra="cluster", purpose="use more machines")
+        assert str(error) == "ray is needed to use more machines: pip install 'levada[cluster]'"
 
     def test_is_the_users_to_mend(self):
         assert issubclass(MissingExtra, InputError)

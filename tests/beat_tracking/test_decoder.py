@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from levada.beat_tracking.decoder import DecoderSettings, decode_activations, decode_beats, posteriors
-from levada.beat_tracking.decoder.recursion import best_product
-from levada.errors import InputError, MissingExtra
+from levada.beat_tracking.decoder import DecoderSettings, decode_activations, decode_beats, posteriors, recursion
+from levada.errors import InputError
 from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
@@ -251,39 +249,15 @@ def test_posteriors_peak_at_the_beats() -> None:
     assert result[:, 0].sum() == pytest.approx(len(beats), abs=0.3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_numpy_and_numba_give_the_same_beats(seed: int) -> None:
-    pytest.importorskip("numba")
-    rng = np.random.default_rng(seed)
-    settings = DecoderSettings(metres=(2, 3, 4, 5), metre_change=0.01)
-    noise, real = rng.uniform(0, 1, (800, 2)), heard(drifting(20, seed=seed), 20, missing=0.2, seed=seed)
-    for activations in (noise, real, np.round(real, 1), np.full((300, 2), 0.5)):  # rounding makes ties
-        for priors in (settings, replace(settings, no_pulse_enter=3.0, no_pulse_leave=2.0)):
-            plain = decode_beats(activations, settings=priors, impl="numpy")
-            assert plain == decode_beats(activations, settings=priors, impl="numba")
-
-
-def test_both_products_give_the_same_bits() -> None:
-    pytest.importorskip("numba")
+@pytest.mark.parametrize("at_once", [0, 10**9])
+def test_best_product(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recursion, "AT_ONCE", at_once)
     rng = np.random.default_rng(0)
     weights, scores = rng.normal(0, 50, (9, 7)), rng.normal(0, 50, (9, 33))
     weights[np.abs(np.subtract.outer(np.arange(9), np.arange(7))) > 3] = -np.inf
     scores[rng.uniform(size=scores.shape) < 0.2] = -np.inf
     expected = np.max(scores[:, None] + weights[:, :, None], axis=0)
-    for impl in ("numpy", "numba"):
-        np.testing.assert_array_equal(best_product(impl, work=0).product(weights)(scores), expected)
-
-
-def test_without_numba(hide_module) -> None:
-    from levada.beat_tracking.decoder import recursion
-
-    recursion._compiled_loop.cache_clear()
-    hide_module("numba")
-    activations = heard(steady(100, 4), 4)
-    assert decode_beats(activations, impl="auto") == decode_beats(activations, impl="numpy")
-    with pytest.raises(MissingExtra, match=r"pip install 'levada\[fast\]'"):
-        decode_beats(activations, impl="numba")
+    np.testing.assert_array_equal(recursion.max_sum.product(scores, weights), expected)
 
 
 @pytest.mark.slow
@@ -352,11 +326,6 @@ def test_wrong_frame_rates(fps: float) -> None:
 def test_too_few_frames_for_the_tempo() -> None:
     with pytest.raises(InputError, match="less than 2 frames"):
         decode_beats(np.zeros((10, 2)), fps=4)
-
-
-def test_unknown_impl() -> None:
-    with pytest.raises(InputError, match='"auto", "numpy" or "numba"'):
-        decode_beats(np.zeros((10, 2)), impl="cuda")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
 from levada.beat_tracking.decoder.decode import _best_path, _posteriors
 from levada.beat_tracking.decoder.hints import hint_windows
-from levada.beat_tracking.decoder.recursion import Forward, Impl, best_product, sum_product
+from levada.beat_tracking.decoder.recursion import Forward, max_sum, sum_product
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
 from levada.io.beats import Beats
 
@@ -139,8 +139,8 @@ def with_random_no_pulse(model: BarPointer, seed: int) -> tuple[BarPointer, Floa
     return replace(model, no_pulse=replace(model.no_pulse, scores=scores, least=LEAST)), scores
 
 
-def path_of(model: BarPointer, impl: Impl = "numpy") -> list[tuple[int, int, int]]:
-    found = _best_path(model, best_product(impl, work=0))
+def path_of(model: BarPointer) -> list[tuple[int, int, int]]:
+    found = _best_path(model)
     assert found is not None
     starts, tempi, positions, _ = found
     return list(zip(starts.tolist(), model.lengths[tempi].tolist(), model.places[positions].tolist(), strict=True))
@@ -151,7 +151,7 @@ def test_best_path_and_its_score(frames: int, seed: int) -> None:
     activations = random_activations(frames, seed)
     score, best = max(readings(activations), key=lambda reading: reading[0])
     model = bar_pointer(activations, fps=FPS, settings=TINY)
-    assert Forward(model, best_product("numpy", work=0)).ending.max() == pytest.approx(score, abs=1e-9)
+    assert Forward(model, max_sum).ending.max() == pytest.approx(score, abs=1e-9)
     assert path_of(model) == [(start, length, place) for start, length, (_, place) in best]
 
 
@@ -192,18 +192,15 @@ def test_sum_of_all_readings_is_one_reading_per_recording(settings: DecoderSetti
     assert np.exp(forward.ending).sum() + np.exp(forward.ending_without) == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
 @pytest.mark.parametrize(("frames", "seed"), [(1, 0), (2, 1), (5, 2), (9, 3), (11, 4), (11, 5), (12, 6)])
-def test_best_path_with_stretches_without_pulse(frames: int, seed: int, impl: Impl) -> None:
-    if impl == "numba":
-        pytest.importorskip("numba")
+def test_best_path_with_stretches_without_pulse(frames: int, seed: int) -> None:
     activations = random_activations(frames, seed)
     model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT), seed)
     score, best = max(readings(activations, no_pulse=scores), key=lambda reading: reading[0])
-    forward = Forward(model, best_product(impl, work=0))
+    forward = Forward(model, max_sum)
     assert max(forward.ending.max(), forward.ending_without) == pytest.approx(score, abs=1e-9)
-    assert path_of(model, impl) == [(start, length, place) for start, length, (metre, place) in best if metre]
-    found = _best_path(model, best_product(impl, work=0))
+    assert path_of(model) == [(start, length, place) for start, length, (metre, place) in best if metre]
+    found = _best_path(model)
     assert found is not None
     assert found.no_pulse.tolist() == [[start, start + n] for start, n, (metre, _) in best if not metre]
 
@@ -224,7 +221,7 @@ def test_no_stretch_without_pulse_passes_over_a_hint(seed: int) -> None:
     windows = hint_windows(Beats([0.3, 0.9], [2, 0]), frames=11, fps=FPS, settings=WITHOUT)
     model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT, windows=windows), seed)
     score, best = max(readings(activations, windows, scores), key=lambda reading: reading[0])
-    forward = Forward(model, best_product("numpy", work=0))
+    forward = Forward(model, max_sum)
     assert max(forward.ending.max(), forward.ending_without) == pytest.approx(score, abs=1e-9)
     assert path_of(model) == [(start, length, place) for start, length, (metre, place) in best if metre]
     found = _posteriors(model)
@@ -239,7 +236,7 @@ def test_hints_leave_the_best_of_the_readings_that_pass(seed: int) -> None:
     windows = hint_windows(hints, frames=16, fps=FPS, settings=TINY)
     score, best = max(readings(activations, windows), key=lambda reading: reading[0])
     model = bar_pointer(activations, fps=FPS, settings=TINY, windows=windows)
-    assert Forward(model, best_product("numpy", work=0)).ending.max() == pytest.approx(score, abs=1e-9)
+    assert Forward(model, max_sum).ending.max() == pytest.approx(score, abs=1e-9)
     assert path_of(model) == [(start, length, place) for start, length, (_, place) in best]
     found = posteriors(activations, fps=FPS, settings=TINY, hints=hints)
     np.testing.assert_allclose(found, expected_posteriors(activations, windows), atol=1e-10)
@@ -247,7 +244,7 @@ def test_hints_leave_the_best_of_the_readings_that_pass(seed: int) -> None:
 
 def test_confidence_is_the_posterior_within_30_ms() -> None:
     activations = random_activations(18, 7)
-    found = decode_beats(activations, fps=FPS, settings=TINY, impl="numpy")
+    found = decode_beats(activations, fps=FPS, settings=TINY)
     assert found.confidence is not None
     beats = posteriors(activations, fps=FPS, settings=TINY)[:, 0]
     frames = [int(np.argmin(np.abs(np.arange(18) / FPS - time))) for time in found.times_s]

@@ -89,13 +89,6 @@ def test_no_hints_are_no_hints() -> None:
     assert decode_beats(activations, hints=Beats([])) == decode_beats(activations)
 
 
-def test_numpy_and_numba_pass_through_alike() -> None:
-    pytest.importorskip("numba")
-    activations = np.random.default_rng(0).uniform(0, 1, (900, 2))
-    hints = Beats([1.0, 4.02, 4.5], [1, 0, 2])
-    assert decode_beats(activations, hints=hints, impl="numpy") == decode_beats(activations, hints=hints, impl="numba")
-
-
 def test_posteriors_are_certain_at_hints() -> None:
     result = posteriors(np.full((600, 2), 0.1), hints=Beats([3.0], [1]))
     np.testing.assert_allclose(result[290:311].sum(axis=0), 1, atol=1e-6)
@@ -262,7 +255,7 @@ def test_whatever_is_hinted_there_are_beats(seed: int, n: int, most: int) -> Non
     hints = Beats(hints.times_s, rng.integers(0, most + 1, len(hints)))
     beliefs = DecoderSettings(tempi=12, threshold=0, metre_change=0, metres=(3, 4))
     activations = rng.uniform(0, 1, (600, 2)) ** 4
-    found = decode_beats(activations, settings=beliefs, hints=hints, impl="numpy")
+    found = decode_beats(activations, settings=beliefs, hints=hints)
     assert len(found) >= 5
     assert (np.diff(found.times_s) > 0).all()
     assert np.isfinite(posteriors(activations, settings=beliefs, hints=hints)).all()
@@ -286,6 +279,6 @@ def test_times_always_rise(seed: int, fps: float, width: float, n: int) -> None:
     activations = rng.uniform(0, 1, (int(6 * fps), 2)) ** rng.uniform(0.2, 8)
     hints = Beats(np.sort(rng.choice(np.arange(0.2, 5.8, 0.7), n, replace=False)) + rng.uniform(-0.1, 0.1, n))
     beliefs = DecoderSettings(beat_width=width, tempi=12, threshold=0)
-    found = decode_beats(activations, fps=fps, settings=beliefs, hints=hints, impl="numpy")
+    found = decode_beats(activations, fps=fps, settings=beliefs, hints=hints)
     assert len(found) >= 5
     assert_passes_through(found, hints)

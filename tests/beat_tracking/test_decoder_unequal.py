@@ -13,7 +13,7 @@ import pytest
 
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
 from levada.beat_tracking.decoder.decode import _best_path
-from levada.beat_tracking.decoder.recursion import Forward, best_product, sum_product
+from levada.beat_tracking.decoder.recursion import Forward, max_sum, sum_product
 from levada.beat_tracking.decoder.state_space import BarPointer, bar_pointer, beat_lengths
 from levada.errors import InputError
 from levada.io.beats import Beats
@@ -134,9 +134,8 @@ def test_best_path_and_posteriors(frames: int, seed: int) -> None:
     every = list(readings(activations))
     score, best = max(every, key=lambda reading: reading[0])
     model = bar_pointer(activations, fps=FPS, settings=TINY)
-    algebra = best_product("numpy", work=0)
-    assert Forward(model, algebra).ending.max() == pytest.approx(score, abs=1e-9)
-    path = _best_path(model, algebra)
+    assert Forward(model, max_sum).ending.max() == pytest.approx(score, abs=1e-9)
+    path = _best_path(model)
     assert path is not None
     starts, tempi, positions, _ = path
     found = zip(starts.tolist(), model.lengths[tempi].tolist(), model.places[positions].tolist(), strict=True)
@@ -234,12 +233,3 @@ def test_metres_that_are_none(metre: str) -> None:
 def test_the_same_metre_twice() -> None:
     with pytest.raises(InputError, match="twice"):
         DecoderSettings(metres=("2+3", "4+6"))
-
-
-def test_numba_gives_the_same_beats() -> None:
-    pytest.importorskip("numba")
-    activations = activations_of(aksak("2+2+2+3", 130, 20), 20)
-    settings = DecoderSettings(metres=(3, "2+2+2+3"))
-    assert decode_beats(activations, settings=settings, impl="numba") == decode_beats(
-        activations, settings=settings, impl="numpy"
-    )

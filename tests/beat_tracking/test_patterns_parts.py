@@ -184,7 +184,7 @@ def brute(model: BarPointer) -> np.ndarray:
     change = model.position_change
 
     def sound(start: int, k: int, p: int) -> float:
-        scores = model.evidence(np.full((len(model.lengths), 1), start))
+        scores = model.evidence(np.arange(len(model.lengths)), start, start + 1)
         return float(scores[k, p, 0])
 
     def walk(path: list[tuple[int, int, int]], score: float) -> None:

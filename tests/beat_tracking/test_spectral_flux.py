@@ -90,7 +90,7 @@ class TestActivations:
 class TestReal:
     def scores(self, path):
         samples, rate = audio.read(path)
-        estimate = decode_beats(spectral_flux.activations(log_spectrogram(samples, rate)), impl="numpy")
+        estimate = decode_beats(spectral_flux.activations(log_spectrogram(samples, rate)))
         reference = read_beats(path.with_suffix(".beats"))
         return beat_scores(reference, estimate), error_type(reference, estimate)
 

@@ -141,7 +141,7 @@ class KeywordOnly(Exception):
 
 def fails(kind: str) -> None:
     if kind == "extra":
-        raise MissingExtra("numba", extra="fast", purpose="decode faster")
+        raise MissingExtra("ray", extra="cluster", purpose="use more machines")
     if kind == "input":
         raise InputError("is no number", path="a.beats", line=7)
     raise KeywordOnly(value=3)
@@ -151,7 +151,7 @@ class TestErrors:
     def test_cross_a_process_whatever_their_arguments(self):
         found = dict(parallel_map(fails, ["extra", "input", "other"], processes=2))
         assert type(found["extra"]) is MissingExtra
-        assert str(found["extra"]) == "numba is needed to decode faster: pip install 'levada[fast]'"
+        assert str(found["extra"]) == "ray is needed to use more machines: pip install 'levada[cluster]'"
         assert (found["input"].path, found["input"].line) == ("a.beats", 7)
         assert str(found["other"]) == "KeywordOnly: 3 is wrong"
 

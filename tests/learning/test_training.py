@@ -292,7 +292,7 @@ class TestLearning:
         settings = FitSettings(steps=100, learning_rate=1e-2, average=0.9)
         trained = fit(net, lambda start: iter([only] * (100 - start)), settings=settings, folder=tmp_path)
         with torch.inference_mode():
-            found = decode_beats(probabilities(trained(only.bands)[0].numpy()), impl="numpy")
+            found = decode_beats(probabilities(trained(only.bands)[0].numpy()))
         scores = beat_scores(beats, found, trim_s=0)
         assert scores["beat_f"] == 1
         assert scores["downbeat_f"] == 1

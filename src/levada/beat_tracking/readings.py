@@ -122,8 +122,7 @@ class _Tables:
         for first in range(0, len(centre), BEATS_AT_ONCE):
             some = tried[first : first + BEATS_AT_ONCE]
             rows = np.repeat(nearest[first : first + BEATS_AT_ONCE], len(offsets))
-            columns = np.broadcast_to(some.ravel(), (len(model.lengths), some.size))
-            scores = model.evidence(columns)[rows, :, np.arange(some.size)]
+            scores = model.evidence_of(rows, some.ravel())
             parts.append(scores.reshape(len(some), len(offsets), -1).max(axis=1).T)
         return np.concatenate(parts, axis=1)
 

@@ -6,16 +6,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from levada.beat_tracking.decoder.hints import hint_windows, named, possible_hints, widen_tempo_range
+from levada.beat_tracking.decoder.likely import LIKELY, likely_beats
 from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, snap_to_peaks, sub_frame
-from levada.beat_tracking.decoder.recursion import Algebra, Forward, Impl, backward, best_product, sum_product
+from levada.beat_tracking.decoder.recursion import Block, Forward, backward, blocks_of, max_sum, sum_product
 from levada.beat_tracking.decoder.settings import DecoderSettings
-from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
+from levada.beat_tracking.decoder.state_space import NEVER, BarPointer, Windows, bar_pointer
 from levada.io.beats import Beats
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Build = Callable[[DecoderSettings, Windows | None], BarPointer]
 
 HINT_TOLERANCE_S = 0.025
@@ -76,7 +80,6 @@ def decode_beats(
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
-    impl: Impl = "auto",
 ) -> Beats:
     """Find the most probable beats and their positions in the bar.
 
@@ -105,8 +108,6 @@ def decode_beats(
         hints, as few of them as possible, or of their positions, are left out, and a warning names each.
     hint_tolerance_s : float
         How far the beat of a hint may move to such a peak, in seconds; 0 keeps the times of hints exactly.
-    impl : {"auto", "numpy", "numba"}
-        Implementation of the recursion; the beats are the same.
 
     Returns
     -------
@@ -119,8 +120,6 @@ def decode_beats(
     ------
     InputError
         If the activations are not probabilities in two columns.
-    MissingExtra
-        If numba is asked for by name and is not installed.
 
     References
     ----------
@@ -129,7 +128,7 @@ def decode_beats(
     audio", ISMIR 2006.
     """
     return decode_activations(
-        activations, fps=fps, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
+        activations, fps=fps, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s
     ).beats
 
 
@@ -140,12 +139,11 @@ def decode_activations(
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
-    impl: Impl = "auto",
 ) -> DecodedBeats:
     """Find the most probable beats, as `decode_beats` does, with the states of the path."""
     build, frames, rate = _from_activations(activations, fps)
     return decode_states(
-        build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s, impl=impl
+        build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s
     )
 
 
@@ -188,7 +186,6 @@ def decode_states(
     settings: DecoderSettings | None = None,
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
-    impl: Impl = "auto",
 ) -> DecodedBeats:
     """Find the most probable beats under any bar-pointer model, as `decode_beats` does, with the states of the path.
 
@@ -199,7 +196,7 @@ def decode_states(
         `state_space.BarPointer` of the recording. Its bars have the metres of the settings.
     frames : int
         How many frames the recording has.
-    fps, settings, hints, impl
+    fps, settings, hints
         As in `decode_beats`.
     hint_tolerance_s : float
         As in `decode_beats`; a model with a likelihood of its own keeps the times of hints exactly.
@@ -210,20 +207,19 @@ def decode_states(
 
     Raises
     ------
-    InputError, MissingExtra
+    InputError
         As in `decode_beats`.
     """
     model, settings, hints = _prepared(build, frames, fps, settings, hints)
-    best = best_product(impl, work=2.0 * model.frames * model.begin.size * len(model.lengths))
     too_short = model.frames < model.lengths[0] // 2
     silent = hints is None and (too_short or model.activation.max(initial=0) < settings.threshold)
     if silent or not model.frames:
         return _no_beats(model)
-    path = _best_path(model, best)
+    path, blocks = _likely_path(model)
     if path is None:
         assert hints is not None  # without hints every recording has a path
-        model, hints = _with_met_hints(build, model, hints, best, settings=settings)
-        path = _best_path(model, best)
+        model, hints = _with_met_hints(build, model, hints, settings=settings)
+        path, blocks = _likely_path(model)
         assert path is not None  # that which meets the most hints
     starts, tempi, positions, no_pulse = path
     at = _loudest(model, model.regions[tempi], starts)
@@ -234,7 +230,7 @@ def decode_states(
     kept = _from_first_to_last(evident, np.searchsorted(no_pulse[:, 0], starts, side="right"))
     at, hinted, positions = at[kept], hinted[kept], positions[kept]
     times = sub_frame(model.activation, at) / fps
-    found = _posteriors(model)
+    found = _posteriors(model, blocks)
     assert found is not None  # there is a path
     probability, without = found
     confidence = _nearby(probability[:, 0], at, reach=max(1, round(CONFIDENCE_S * fps)))
@@ -288,7 +284,7 @@ def model_posteriors(
     result = _posteriors(model)
     if result is None:
         assert hints is not None
-        model, _ = _with_met_hints(build, model, hints, best_product("numpy", work=0), settings=settings)
+        model, _ = _with_met_hints(build, model, hints, settings=settings)
         result = _posteriors(model)
         assert result is not None
     return result[0]
@@ -322,11 +318,11 @@ def _prepared(
 
 
 def _with_met_hints(
-    build: Build, model: BarPointer, hints: Beats, best: Algebra, *, settings: DecoderSettings
+    build: Build, model: BarPointer, hints: Beats, *, settings: DecoderSettings
 ) -> tuple[BarPointer, Beats | None]:
     """Leave out as few hints, or positions of hints, as needed for a path through all others; build its model."""
     assert model.windows is not None
-    path = _best_path(replace(model, windows=replace(model.windows, missed=MISSED, misplaced=MISPLACED)), best)
+    path = _best_path(replace(model, windows=replace(model.windows, missed=MISSED, misplaced=MISPLACED)))
     assert path is not None  # any path is possible
     starts, _, positions, _ = path
     window = model.windows.at(starts)
@@ -359,9 +355,24 @@ class _Path(NamedTuple):
     no_pulse: Ints  # (stretches, 2) first frame of each stretch, and the frame after its last
 
 
-def _best_path(model: BarPointer, best: Algebra) -> _Path | None:
+def _likely_path(model: BarPointer) -> tuple[_Path | None, list[Block]]:
+    """Trace the most probable path of the likely beats, or of all where it has unlikely ones; return its blocks."""
+    likely = likely_beats(model)
+    if likely is not None:
+        beats, no_pulse = likely
+        blocks = blocks_of(model, beats > 0, no_pulse > 0)
+        path = _best_path(model, blocks)
+        if path is not None:
+            inside = path.starts >= 0
+            if (beats[path.tempi[inside], path.starts[inside]] >= LIKELY).all():
+                return path, blocks
+    blocks = blocks_of(model)
+    return _best_path(model, blocks), blocks
+
+
+def _best_path(model: BarPointer, blocks: list[Block] | None = None) -> _Path | None:
     """Trace the most probable path; None if none is possible."""
-    forward = Forward(model, best)
+    forward = Forward(model, max_sum, blocks)
     if not forward.possible:
         return None
     beats, stretches = list[tuple[int, int, int]](), list[tuple[int, int]]()
@@ -379,24 +390,36 @@ def _best_path(model: BarPointer, best: Algebra) -> _Path | None:
         k, p, last = (int(i) for i in np.unravel_index(int(forward.ending.argmax()), forward.ending.shape))
         frame, following = last + model.frames - model.longest, (k, p)
         beats.append((frame, k, p))
-    for start, _, scores in forward.backwards():
-        while frame >= start:
-            origin = frame - model.lengths
-            candidates = scores[np.arange(len(origin)), :, origin - start + model.longest]
-            candidates = candidates + model.evidence(origin[:, None])[..., 0]
-            if following is not None:
-                k, p = following
-                candidates += model.change_to(k, p)
-                if model.no_pulse is not None:
-                    left = model.no_pulse.leave + model.no_pulse.tempi[k, p] + model.no_pulse.positions[p]
-                    if forward.no_pulse[frame] + left > candidates.max():
-                        frame, following = without_pulse(frame), None
-                        continue
-            k, p = (int(i) for i in np.unravel_index(int(candidates.argmax()), candidates.shape))
-            frame, following = int(origin[k]), (k, p)
-            beats.append((frame, k, p))
+    earlier, near = forward.backwards(), list[tuple[Block, Floats]]()
+    while frame > 0:
+        near = [block for block in near if block[0].start < frame]
+        while not near or near[-1][0].start > frame - model.longest:
+            near.append(next(earlier))
+        change = None if following is None else model.change_to(*following)
+        origins = frame - model.lengths
+        score, k, p = max((_best_of(*block, origins, change) for block in near), key=itemgetter(0))
+        if following is not None and model.no_pulse is not None:
+            left = model.no_pulse.leave + model.no_pulse.tempi[following] + model.no_pulse.positions[following[1]]
+            if forward.no_pulse[frame] + left > score:
+                frame, following = without_pulse(frame), None
+                continue
+        frame, following = int(origins[k]), (k, p)
+        beats.append((frame, k, p))
     starts, tempi, positions = np.array(beats[::-1], np.int64).reshape(-1, 3).T
     return _Path(starts, tempi, positions, np.array(stretches[::-1], np.int64).reshape(-1, 2))
+
+
+def _best_of(block: Block, scores: Floats, origins: Ints, change: Floats | None) -> tuple[float, int, int]:
+    """Return the score, tempo and position of the best beat of a block among those from some origins (K,)."""
+    at = origins[block.tempi]
+    rows = ((at >= block.start) & (at < block.stop)).nonzero()[0]
+    if not len(rows):
+        return NEVER, 0, 0
+    candidates = scores[rows, :, at[rows] - block.start]
+    if change is not None:
+        candidates += change[block.tempi[rows]]
+    row, p = divmod(int(candidates.argmax()), candidates.shape[1])
+    return float(candidates[row, p]), int(block.tempi[rows[row]]), p
 
 
 def _from_first_to_last(marked: npt.NDArray[np.bool_], segments: Ints) -> npt.NDArray[np.bool_]:
@@ -419,43 +442,41 @@ def _entered(model: BarPointer, forward: Forward, stop: int) -> int:
     return max(frame - model.no_pulse.least, 0)
 
 
-def _posteriors(model: BarPointer) -> tuple[Floats, Floats] | None:
+def _posteriors(model: BarPointer, blocks: list[Block] | None = None) -> tuple[Floats, Floats] | None:
     """Sum posteriors (frames, 2) of beats and downbeats at the frames of `_loudest`, and (frames,) of no pulse.
 
     None as above.
     """
-    forward = Forward(model, sum_product)
+    forward = Forward(model, sum_product, blocks)
     if not forward.possible:
         return None
     result, no_pulse = np.zeros((model.frames, 2)), np.zeros(model.frames)
     widths, group = np.unique(model.regions, return_inverse=True)
     members = np.equal.outer(np.arange(len(widths)), group).astype(np.float64)
     everywhere = np.arange(1 - model.longest, model.frames)
-    loudest = [_loudest(model, np.full(len(everywhere), width), everywhere).astype(np.int32) for width in widths]
-    for first, probability in backward(model, forward, no_pulse):
+    loudest = np.stack([_loudest(model, np.full(len(everywhere), width), everywhere) for width in widths])
+    for block, probability in backward(model, forward, no_pulse):
         begun = np.stack([probability.sum(axis=1), probability[:, model.firsts].sum(axis=1)])
-        offset = first - everywhere[0]
-        for nearest, beat, downbeat in zip(loudest, *(members @ begun), strict=True):
-            frames = nearest[offset : offset + probability.shape[2]]
-            inside = frames >= 0
-            np.add.at(result[:, 0], frames[inside], beat[inside])
-            np.add.at(result[:, 1], frames[inside], downbeat[inside])
+        offset = block.start - everywhere[0]
+        at = loudest[:, offset : offset + probability.shape[2]].ravel()
+        first = at.min()  # -1 before the recording
+        for column, weights in enumerate(members[:, block.tempi] @ begun):
+            sums = np.bincount(at - first, weights.ravel())
+            result[max(first, 0) : first + len(sums), column] += sums[max(first, 0) - first :]
     return result, no_pulse
 
 
 def _loudest(model: BarPointer, widths: Ints, starts: Ints) -> Ints:
     """Find the frame of the highest activation in and beside each region, -1 for one before the recording."""
-    before = starts + widths <= 0
-    starts, widths = starts - model.margin, widths + 2 * model.margin
-    highest = np.full(len(starts), -1.0)
     frames = np.full(len(starts), -1)
-    for step in range(int(widths.max(initial=0))):
-        at = starts + step
-        inside = (step < widths) & (at >= 0) & (at < model.frames)
-        height = np.where(inside, model.activation[at.clip(0, model.frames - 1)], -1.0)
-        frames = np.where(height > highest, at, frames)
-        highest = np.maximum(highest, height)
-    return np.where(before, -1, frames)
+    for width in np.unique(widths):
+        reach = int(width) + 2 * model.margin
+        heights = np.pad(model.activation, (model.longest + model.margin, reach), constant_values=-1.0)
+        some = ((widths == width) & (starts + width > 0)).nonzero()[0]
+        first = starts[some] - model.margin
+        windows = sliding_window_view(heights, reach)[first + model.longest + model.margin]
+        frames[some] = first + windows.argmax(axis=1)
+    return frames
 
 
 def _nearby(probability: Floats, frames: Ints, *, reach: int) -> Floats:

@@ -22,9 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from levada.beat_tracking.decoder.periodicity import periodicity
 from levada.beat_tracking.decoder.settings import DecoderSettings
@@ -161,7 +163,7 @@ class BarPointer:
             return 0
         return min(round(PEAK_S * self.fps), int((self.lengths - self.regions).min() - 1) // 2)
 
-    @property
+    @cached_property
     def position_change(self) -> Floats:
         """(P, P) from a position (row) to the next beat's (column)."""
         change = np.full((len(self.places),) * 2, NEVER)
@@ -181,33 +183,52 @@ class BarPointer:
         change: Floats = each + self.position_change[:, position]
         return change
 
-    def evidence(self, starts: Ints) -> Floats:
-        """Return the log likelihood of beats that start at the given frames.
+    def evidence(self, tempi: Ints, start: int, stop: int) -> Floats:
+        """Return the log likelihood of beats that start at each frame from one to another.
 
         Frames before the beginning and after the end of the recording score nothing: the beats it cuts are
         scored by what is left of them. A beat that passes over a window without starting in it is impossible.
 
         Parameters
         ----------
-        starts : int [shape=(K, n)]
-            Start frames for each tempo, from ``1 - longest`` to ``frames - 1``.
+        tempi : int [shape=(n,)]
+            Indices of their lengths.
+        start, stop : int
+            From ``1 - longest`` to `frames`, and no more than the longest beat apart.
 
         Returns
         -------
-        scores : float64 [shape=(K, P, n)]
+        scores : float64 [shape=(n, P, stop - start)]
         """
         if self.likelihood is not None:
-            scores = self.likelihood(starts)
-            if self.windows is not None:
-                scores += self._missed(self.windows, starts)[:, None]
-            return scores
-        start = starts + self.longest  # the running sums begin one longest beat before the recording
-        region_end = start + self.regions[:, None]
-        end = start + self.lengths[:, None]
-        rest = self.sums[2][end] - self.sums[2][region_end]
+            scores = self.likelihood(np.broadcast_to(np.arange(start, stop), (len(self.lengths), stop - start)))[tempi]
+        else:
+            windows = self._windows_of_sums[:, start + self.longest :, : stop - start]
+            region_ends = windows[:, self.regions[tempi]]
+            rest = windows[2, self.lengths[tempi]] - region_ends[2]
+            both = region_ends[:2] - windows[:2, :1] + rest
+            scores = both.swapaxes(0, 1)[:, self.downbeat]
         if self.windows is not None:
-            rest = rest + self._missed(self.windows, starts)
-        return _observed(self.sums, start, region_end, rest=rest, downbeat=self.downbeat)
+            scores += self._missed(self.windows, np.arange(start, stop), self.lengths[tempi, None])[:, None]
+        return scores
+
+    def evidence_of(self, tempi: Ints, starts: Ints) -> Floats:
+        """Return the log likelihood (n, P) of single beats of some lengths (n,) that start at some frames (n,).
+
+        Frames outside the recording score nothing; windows are not considered.
+        """
+        if self.likelihood is not None:
+            scores = self.likelihood(np.broadcast_to(starts, (len(self.lengths), len(starts))))
+            return np.asarray(scores[tempi, :, np.arange(len(starts))])
+        first = starts + self.longest  # the running sums begin one longest beat before the recording
+        region_end, end = first + self.regions[tempi], first + self.lengths[tempi]
+        both = self.sums[:2, region_end] - self.sums[:2, first] + self.sums[2, end] - self.sums[2, region_end]
+        return np.asarray(both[self.downbeat].T)
+
+    @cached_property
+    def _windows_of_sums(self) -> Floats:
+        """(3, longest + frames + longest, longest) of running sums, from one longest beat before the recording."""
+        return sliding_window_view(np.pad(self.sums, ((0, 0), (0, self.longest)), mode="edge"), self.longest, axis=1)
 
     @property
     def no_pulse_scores(self) -> Floats:
@@ -219,10 +240,11 @@ class BarPointer:
         np.add.at(scores, self.windows.last, self.windows.missed)
         return scores
 
-    def _missed(self, windows: Windows, starts: Ints) -> Floats:
-        """Score beats that start at frames (K, n) for the windows that they pass over without starting in them."""
+    @staticmethod
+    def _missed(windows: Windows, starts: Ints, lengths: Ints) -> Floats:
+        """Score beats that start at frames (n,) for the windows that they pass over without starting in them."""
         opened = np.searchsorted(windows.first, starts, side="right")
-        closed = np.searchsorted(windows.last, starts + self.lengths[:, None], side="left")
+        closed = np.searchsorted(windows.last, starts + lengths, side="left")
         missed = (closed - opened).clip(0)
         scores: Floats = np.where(missed > 0, windows.missed * np.maximum(missed, 1), 0.0)
         return scores
