@@ -12,7 +12,7 @@ import torch
 from levada.errors import check_number
 from levada.learning.training import Progress
 from levada.separation.examples import RATE, ExcerptSettings, StemDataset, sample_spectra, train
-from levada.separation.networks.unet import MagnitudeBatch, UNet, UNetSettings, magnitude_loss
+from levada.separation.networks.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss
 from levada.separation.stft import N_BANDS, Stft
 
 __all__ = ["UNetTraining", "train_unet"]
@@ -57,23 +57,30 @@ def train_unet(
     instruments: tuple[str, ...],
     *,
     settings: UNetTraining = UNetTraining(),
+    base: UNet | None = None,
     folder: str | Path,
     progress: Progress | None = None,
 ) -> UNet:
-    """Train a U-Net from scratch.
+    """Train a U-Net.
 
     Parameters
     ----------
     dataset : StemDataset
         Mono, at `levada.separation.examples.RATE`.
     instruments : tuple of str
-        Two or more, each of which gets a mask; masks sum to one.
+        Two or more, each of which gets a mask; masks sum to one. "rest" is everything that is not one of the others.
     settings : UNetTraining
+    base : UNet, optional
+        The network to start from; a new one by default.
     folder, progress
         See `levada.learning.training.fit`.
     """
     torch.manual_seed(settings.seed)
-    net = UNet(UNetSettings(instruments, settings.channels, settings.bins, settings.dropout))
+    outputs = tuple(name for name in instruments if name != REST) if len(instruments) == 2 else instruments
+    if base is None:
+        net = UNet(UNetSettings(outputs, settings.channels, settings.bins, settings.dropout))
+    else:
+        net = base.with_instruments(outputs)
     trained: UNet = train(
         net,
         partial(_excerpt, net, dataset, settings),

@@ -21,7 +21,8 @@ A softmax over instruments turns logits into masks, as with the mask network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -105,6 +106,29 @@ class UNet(nn.Module):
     def context_frames(self) -> int:
         """Frames on either side that an output depends on, as a multiple of the stride: 256."""
         return 4 * self.stride_frames
+
+    def with_instruments(self, instruments: Sequence[str]) -> UNet:
+        """Return a copy for other instruments: a network of one instrument for another one, in its place.
+
+        Parameters
+        ----------
+        instruments : sequence of str
+            As in `UNetSettings`. Where their number differs, the last layer is initialised from the mean of its outputs.
+
+        Returns
+        -------
+        UNet
+        """
+        new = UNet(replace(self.settings, instruments=tuple(instruments)))
+        state, count = self.state_dict(), len(new.settings.instruments)
+        last = f"up.{len(self.up) - 1}"
+        if count != len(self.settings.instruments):
+            for name, axis in ((f"{last}.conv.weight", 1), (f"{last}.conv.bias", 0)):
+                state[name] = state[name].mean(axis, keepdim=True).repeat_interleave(count, axis)
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                state[f"{last}.norm.{name}"] = state[f"{last}.norm.{name}"].mean(0, keepdim=True).repeat(count)
+        new.load_state_dict(state)
+        return new.train(self.training)
 
     def features(self, power: Tensor, level: float | Tensor) -> Tensor:
         """Compute the input of `forward`: magnitudes relative to the level of the recording.
