@@ -12,6 +12,8 @@ from levada.io import audio
 from levada.learning.card import Card
 from levada.learning.weights import Weights, save
 from levada.separation.networks.mask_net import tiny
+from levada.synth.render import render_multitrack
+from levada.synth.traditions import read_tradition
 
 RATE = 22050
 
@@ -63,6 +65,83 @@ class TestSeparate:
         assert levada("separate", song, "-m", model, "-o", tmp_path / "stems", *chosen)[0] == 0
         assert names(tmp_path / "stems") == ["without-surdo-caixa.flac"]
 
+    def test_a_mix_with_levels_is_the_sum_of_stems_at_them(self, levada, song, model, tmp_path):
+        assert levada("separate", song, "-m", model, "-o", tmp_path / "stems")[0] == 0
+        call = ("separate", song, "-m", model, "-o", tmp_path / "mix", "--level", "surdo=-12", "--level", "ganza=+3")
+        code, printed, _ = levada(*call, "--json")
+        assert code == 0
+        assert names(tmp_path / "mix") == ["mix-surdo-12dB-shaker+3dB.wav"]
+        stems = {name: audio.read(tmp_path / "stems" / f"{name}.wav")[0] for name in ("surdo", "caixa", "shaker")}
+        expected = 10 ** (-12 / 20) * stems["surdo"] + stems["caixa"] + 10 ** (3 / 20) * stems["shaker"]
+        mix = audio.read(tmp_path / "mix" / "mix-surdo-12dB-shaker+3dB.wav")[0]
+        np.testing.assert_allclose(mix, expected, atol=2e-4)  # 16 bits
+        left = json.loads(printed)["left_db"]
+        assert list(left) == ["mix-surdo-12dB-shaker+3dB"]
+        assert -12 < left["mix-surdo-12dB-shaker+3dB"]["surdo"] < 0
+        assert "by estimate it has surdo at" in levada(*call, "--force")[2]
+
+    def test_harder_takes_more_away(self, levada, song, model, tmp_path):
+        left, loud = [], []
+        for number, more in enumerate(((), ("--harder",))):
+            out = tmp_path / str(number)
+            call = ("separate", song, "-m", model, "-o", out, "--without", "surdo", *more)
+            left.append(json.loads(levada(*call, "--json")[1])["left_db"]["without-surdo"]["surdo"])
+            samples = audio.read(out / "without-surdo.wav")[0]
+            assert samples.shape == audio.read(song)[0].shape
+            loud.append(np.square(samples).mean())
+        assert left[1] < left[0] - 2
+        assert loud[1] < loud[0]
+
+    def test_all_in_the_channels_of_one_file(self, levada, song, model, tmp_path):
+        assert levada("separate", song, "-m", model, "-o", tmp_path / "stems")[0] == 0
+        code, printed, _ = levada("separate", song, "-m", model, "-o", tmp_path / "one", "--multichannel")
+        assert (code, printed.strip()) == (0, str(tmp_path / "one" / "stems.wav"))
+        together = audio.read(tmp_path / "one" / "stems.wav")[0]
+        assert together.shape == (6, 2 * RATE)
+        for number, name in enumerate(("surdo", "caixa", "shaker")):
+            alone = audio.read(tmp_path / "stems" / f"{name}.wav")[0]
+            np.testing.assert_array_equal(together[2 * number : 2 * number + 2], alone)
+
+    def test_a_project_of_reaper(self, levada, song, model, tmp_path):
+        call = ("separate", song, "-m", model, "-o", tmp_path / "stems", "--reaper", "--level", "caixa=-6")
+        assert levada(*call)[0] == 0
+        assert names(tmp_path / "stems") == ["caixa.wav", "mix-caixa-6dB.wav", "roda.rpp", "shaker.wav", "surdo.wav"]
+        lines = [line.split() for line in (tmp_path / "stems" / "roda.rpp").read_text().splitlines()]
+        assert [line[1] for line in lines if line[0] == "FILE"] == ['"surdo.wav"', '"caixa.wav"', '"shaker.wav"']
+        faders = [float(line[1]) for line in lines if line[0] == "VOLPAN"]
+        assert faders == pytest.approx([1, 10 ** (-6 / 20), 1])
+        assert {float(line[1]) for line in lines if line[0] == "LENGTH"} == {2.0}
+        opened = sum(line[0].startswith("<") for line in lines)
+        assert opened == sum(line == [">"] for line in lines) == 1 + 3 * 3
+
+    def test_a_place_of_its_own_where_none_is_named(self, levada, song, model, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert levada("separate", song.name, "-m", model, "--only", "surdo")[0] == 0
+        assert names(tmp_path / "roda-stems") == ["surdo.wav"]
+
+    def test_what_plays_is_estimated_where_nobody_says_it(self, levada, tmp_path):
+        played = render_multitrack(read_tradition("candombe"), duration_s=6, rng=np.random.default_rng(3))
+        kept = {name: stem for name, stem in played.stems.items() if name in ("chico", "piano")}
+        audio.write(tmp_path / "two.wav", sum(kept.values()), rate=played.rate)
+        code, printed, _ = levada("separate", tmp_path / "two.wav", "-m", "candombe", "-o", tmp_path / "out", "--json")
+        assert code == 0
+        confidence = json.loads(printed)["activity"]
+        assert min(confidence["chico"], confidence["piano"]) > 0.5 > confidence["madera"]
+        stems = {path.stem: audio.read(path)[0] for path in (tmp_path / "out").iterdir()}
+        assert {name for name, value in confidence.items() if value >= 0.5} == set(stems)
+        np.testing.assert_allclose(sum(stems.values()), audio.read(tmp_path / "two.wav")[0], atol=1e-6)
+        call = ("separate", tmp_path / "two.wav", "-m", "candombe", "-o", tmp_path / "given", "--instruments")
+        assert levada(*call, "chico,madera")[0] == 0
+        assert names(tmp_path / "given") == ["chico.wav", "madera.wav"]
+
+    def test_nothing_plays(self, levada, tmp_path):
+        soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+        code, printed, said = levada("separate", tmp_path / "silence.wav", "-m", "candombe", "-o", tmp_path / "out")
+        assert code == 0
+        assert len(printed.splitlines()) == 4
+        assert "none of the instruments plays, so that all are written" in said
+        assert not any(audio.read(path)[0].any() for path in (tmp_path / "out").iterdir())
+
     def test_restricted_to_what_plays(self, levada, song, model, tmp_path):
         chosen = ("--instruments", "surdo, ganza")
         assert levada("separate", song, "-m", model, "-o", tmp_path / "stems", *chosen)[0] == 0
@@ -82,7 +161,7 @@ class TestSeparate:
         song.rename(songs / "roda.wav")
         (songs / "words.wav").write_bytes(b"words")
         call = ("separate", songs, "-m", model, "-o", tmp_path / "stems")
-        code, printed, said = levada(*call, "--json")
+        code, printed, _ = levada(*call, "--json")
         assert code == 3
         assert f"{songs / 'words.wav'}: " in said
         assert "stems of 1 recording written, 1 could not be separated" in said
@@ -118,16 +197,25 @@ class TestRefused:
 
         return run
 
-    def test_without_instruments_lists_the_choices(self, levada, song, tmp_path):
-        code, out, err = levada("separate", song, "-o", tmp_path / "stems")
-        assert (code, out) == (2, "")
-        lines = [line.split() for line in err.splitlines()]
-        assert ["candombe", "madera,", "chico,", "repique,", "piano"] in lines
-        assert any("--instruments" in line for line in lines)
-        assert not (tmp_path / "stems").exists()
+    @pytest.mark.parametrize(
+        ("level", "message"),
+        [
+            ("surdo", "an instrument and decibels, such as surdo=-12, not 'surdo'"),
+            ("surdo=loud", "such as surdo=-12, not 'surdo=loud'"),
+            ("=-12", "such as surdo=-12"),
+            ("cuica=-12", "does not know cuica: it can separate surdo, caixa, shaker"),
+            ("surdo=300", "the level of surdo must be from -100 to 24 dB, not 300"),
+            ("surdo=nan", "the level of surdo must be from -100 to 24 dB"),
+        ],
+    )
+    def test_levels_that_cannot_be(self, refused, tmp_path, level, message):
+        assert message in refused("-o", tmp_path / "out", "--level", level)
+        assert names(tmp_path) == ["roda.wav"]
 
-    def test_without_a_place(self, refused):
-        assert "give with -o a folder for the files" in refused()
+    def test_a_project_of_one_file(self, refused, tmp_path):
+        assert "a project needs a file for each instrument" in refused(
+            "-o", tmp_path / "out", "--reaper", "--multichannel"
+        )
 
     def test_below_a_file(self, refused, song):
         assert "is a file, not a folder" in refused("-o", song / "out")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["separate"]
 
+BASE = "base"
 PLOT_S = 30.0
 """Seconds of a recording that are drawn: more is too narrow to be seen, and an hour does not fit into memory."""
 
@@ -39,6 +40,21 @@ def separate(
     without: Annotated[
         list[str] | None, typer.Option(help="Write the mixture without this instrument; can be repeated.")
     ] = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write the mixture with an instrument at another level in dB, as surdo=-12; can be repeated."
+        ),
+    ] = None,
+    harder: Annotated[
+        bool, typer.Option("--harder", help="Take more of what is reduced in mixes, at the cost of the others.")
+    ] = False,
+    multichannel: Annotated[
+        bool, typer.Option("--multichannel", help="Write all instruments into the channels of one file.")
+    ] = False,
+    reaper: Annotated[
+        bool, typer.Option("--reaper", help="Write a Reaper project with a track for each instrument (.rpp).")
+    ] = False,
     suffix: Annotated[str | None, typer.Option(help="Format: .wav, .flac or .aiff; default: the recording's.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the spectrograms here (.png, .svg, .pdf).")] = None,
     table: Table = None,
@@ -47,17 +63,15 @@ def separate(
 ) -> None:
     """Separate the instruments of a recording, or of a folder of recordings (resumable); the files sum to the mixture.
 
-    Name a tradition with --model, or the instruments with --instruments; without either, the choices are listed.
+    Name a tradition or a separator with --model. Of a tradition, those instruments are written that seem to play;
+    --instruments names them instead.
     """
     wanted = [name.strip() for name in (instruments or "").split(",") if name.strip()]
     if not recording.is_dir():
         from levada.io import audio
 
         audio.info(recording)
-    if model is None and not wanted:
-        raise InputError(_choices(), path=recording)
-    if out is None:
-        raise InputError("give with -o a folder for the files", path=recording)
+    out = out or Path(f"{recording.resolve().stem}-stems")
     if out.resolve() == recording.resolve():
         raise InputError("holds the recordings: give another folder for their stems", path=out)
     if plot is not None:
@@ -68,12 +82,17 @@ def separate(
     if table is not None and not recording.is_dir():
         raise InputError("--table is for a folder of recordings", path=recording)
     model = model or "base"
-    _check_instruments(model, wanted, [*(only or []), *(without or [])])
+    levels = _levels(level or [])
+    _check_instruments(model, wanted, [*(only or []), *(without or []), *levels])
     from levada.separation.files import separate_file
     from levada.separation.separator import Separator
 
     separator = Separator.from_pretrained(model, instruments=wanted)
-    options: dict[str, Any] = {"only": only or [], "without": without or [], "suffix": suffix, "force": force}
+    options: dict[str, Any] = {
+        "only": only or [], "without": without or [], "levels": levels, "harder": harder,
+        "multichannel": multichannel, "reaper": reaper, "suffix": suffix, "force": force,
+        "active": not wanted and _is_general(model),
+    }  # fmt: skip
     if recording.is_dir():
         _separate_folder(recording, separator, out, options, table=table, as_json=as_json)
         return
@@ -83,21 +102,37 @@ def separate(
         _plot(plot, separated, force=force)
     if as_json:
         files = {name: str(path) for name, path in separated.files.items()}
-        decision = None if separated.decision is None else asdict(separated.decision)
-        facts = {
-            "decision": decision,
-            "rate": separated.rate,
-            "channels": separated.channels,
-            "duration_s": separated.duration_s,
-        }
+        facts: dict[str, Any] = {name: getattr(separated, name) for name in ("rate", "channels", "duration_s")}
+        facts = {"decision": None if separated.decision is None else asdict(separated.decision)} | facts
+        facts |= {"left_db": separated.left_db} if separated.left_db else {}
+        facts |= {"activity": separated.activity} if separated.activity else {}
         terminal.print_json({"recording": str(recording), "model": separator.name, "files": files, **facts})
         return
+    if separated.activity:
+        terminal.info(_activity_text(separated.activity))
     for path in separated.files.values():
         print(path)
     if separated.decision is not None:
         terminal.info(separated.decision.line())
     files_of = f"{terminal.count(len(separated.files), 'file')} of {terminal.duration(separated.duration_s)}"
+    for name, left_db in separated.left_db.items():
+        levels_of = ", ".join(f"{instrument} at {level:.0f} dB" for instrument, level in left_db.items())
+        terminal.info(f"{separated.files[name].name}: by estimate it has {levels_of} of the recording's")
     terminal.info(f"{out}: {files_of}, by {separator.name}")
+
+
+def _levels(given: list[str]) -> dict[str, float]:
+    """Parse levels such as "surdo=-12"."""
+    levels = dict[str, float]()
+    for text in given:
+        name, sign, level = text.rpartition("=")
+        try:
+            levels[name.strip()] = float(level)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise InputError(f"--level must be an instrument and decibels, such as surdo=-12, not {text!r}")
+    return levels
 
 
 def _separate_folder(
@@ -130,22 +165,27 @@ def _instruments(folder: Path) -> tuple[str, ...]:
     return tuple(network.get("instruments", settings.get("instruments", ())))
 
 
-def _choices() -> str:
-    """The traditions with their instruments and the instruments of the base separator, for the terminal."""
-    from levada.synth.instrument_names import stem_names
-    from levada.synth.traditions import list_traditions, read_tradition
+def _is_general(model: str) -> bool:
+    """Whether a model is the base or a tradition, of which not everything plays, and no other model."""
+    from levada.learning.names import folder_of
 
-    known = _base_instruments()
-    names = {name: stem_names(read_tradition(name)) for name in list_traditions()}
-    rows = {name: [one for one, voice in voices.items() if voice in known] for name, voices in names.items()}
-    width = max(map(len, rows)) + 2
-    lines = ["which instruments play? Choose one of these", "", "--model TRADITION:"]
-    for name, instruments in rows.items():
-        first, *others = wrap(", ".join(instruments), 100 - width - 2) or [""]
-        lines += [f"  {name:{width}}{first}", *(" " * (width + 2) + line for line in others)] if first else []
-    lines += ["", "--instruments a,b,c, among:", *(f"  {line}" for line in wrap(", ".join(known), 98))]
-    lines += ["", "--model FOLDER, a separator of your own: levada adapt my-stems -o FOLDER", ""]
-    return "\n".join([*lines, "--model base writes a file for every instrument that it can separate"])
+    folder = folder_of(model)
+    return ":" not in model and (folder is None or not folder.is_dir())
+
+
+def _activity_text(activity: Mapping[str, float]) -> str:
+    """Which instruments seem to play, the most confident first, and which do not."""
+    from levada.separation.activity import LIKELY
+
+    ordered = sorted(activity.items(), key=lambda item: -item[1])
+    texts = [
+        ", ".join(f"{name} ({confidence:.0%})" for name, confidence in ordered if (confidence >= LIKELY) is playing)
+        for playing in (True, False)
+    ]
+    if not texts[0]:
+        return f"by estimate none of the instruments plays, so that all are written: {texts[1]}"
+    others = f"; not: {texts[1]}" if texts[1] else ""
+    return f"by estimate these play: {texts[0]}{others}; --instruments names others"
 
 
 def _check_instruments(model: str, wanted: list[str], selected: list[str]) -> None:
@@ -161,7 +201,7 @@ def _check_instruments(model: str, wanted: list[str], selected: list[str]) -> No
     elif folder is None and model in list_traditions():
         known = tuple(name for name, voice in stem_names(read_tradition(model)).items() if voice in _base_instruments())
     else:
-        known = _base_instruments() if folder is None and model == "base" else ()
+        known = _base_instruments() if folder is None and model == BASE else ()
     for names, among in ((wanted, known), (selected, tuple(wanted) or known)):
         unknown = [name for name in names if matched(name, among) is None]
         if among and unknown:
@@ -173,5 +213,6 @@ def _plot(plot: Path, separated: Separated, *, force: bool) -> None:
     from levada.separation.plots import plot_stems
 
     mixture, rate = audio.read(separated.recording, duration_s=PLOT_S)
-    stems = {name: audio.read(path, duration_s=PLOT_S)[0] for name, path in separated.files.items()}
+    paths = {name: path for name, path in separated.files.items() if path.suffix != ".rpp"}
+    stems = {name: audio.read(path, duration_s=PLOT_S)[0] for name, path in paths.items()}
     plot_stems(plot, mixture, stems, rate, force=force)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from levada.errors import InputError
 from levada.io import audio
@@ -22,6 +23,11 @@ def separate_folder(
     *,
     only: Sequence[str] = (),
     without: Sequence[str] = (),
+    levels: Mapping[str, float] | None = None,
+    harder: bool = False,
+    multichannel: bool = False,
+    reaper: bool = False,
+    active: bool = False,
     table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -35,7 +41,7 @@ def separate_folder(
     separator : Separator
     out : path-like
         The folder of the results: a folder of stems for each recording, in the same subfolders.
-    only, without, suffix
+    only, without, levels, harder, multichannel, reaper, active, suffix
         As in `separate_file`.
     table : path-like, optional
         A file with a row for each recording (.csv, .jsonl), written even if interrupted.
@@ -57,7 +63,9 @@ def separate_folder(
     """
     if Path(out).resolve() == Path(folder).resolve():
         raise InputError("holds the recordings: choose another folder for their stems", path=out)
-    outputs(separator, only=only, without=without)  # raises before any work is done
+    chosen: dict[str, Any] = {"only": only, "without": without, "levels": levels, "reaper": reaper}
+    outputs(separator, **chosen)  # raises before any work is done
+    chosen |= {"harder": harder, "multichannel": multichannel, "active": active, "suffix": suffix}
 
     def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         lengths = {path: _length_s(path) for path in recordings} if progress is not None else {}
@@ -65,13 +73,13 @@ def separate_folder(
         for path in recordings:
             update = None if progress is None else partial(_add_progress, progress, done_s, total_s)
             done_s += lengths.get(path, 0)
-            yield (
-                path,
-                partial(separate_file, path, separator, only=only, without=without, progress=update, suffix=suffix),
-            )
+            yield path, partial(separate_file, path, separator, progress=update, **chosen)
 
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
-    variant = " ".join([f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)])
+    parts = [f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)]
+    parts += [f"{name} {level:+g} dB" for name, level in sorted((levels or {}).items())]
+    options = {"harder": harder, "multichannel": multichannel, "reaper": reaper, "active": active}
+    variant = " ".join(parts + [name for name, given in options.items() if given])
     about = {"model": separator.name, "digest": separator.identity}
     return process_folder(
         folder, out, process, kind="stems", config=config, about=about, variant=variant, table=table, force=force

@@ -21,7 +21,7 @@ from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slu
 
 __all__ = [
     "Decision", "MaskSeparator", "SeparatorLike", "Spans",
-    "for_recording", "gathered", "level_of", "masked", "matched", "sound_of",
+    "consecutive_spectra", "for_recording", "gathered", "level_of", "masked", "matched", "sound_of",
 ]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]
@@ -255,7 +255,7 @@ def masked(
     before = -(-(context + 1) // stride) * stride  # the frame before a piece is half of its first samples
     buffer: Complex64 | None = None
     first = at = yielded = 0  # first frame of the buffer, first frame not separated yet, and samples yielded
-    for spectra, length, last in _spectra(pieces, stft):
+    for spectra, length, last in consecutive_spectra(pieces, stft):
         if buffer is None:
             size = _fitting(size, stride, spectra)
         buffer = spectra if buffer is None else np.concatenate([buffer, spectra], axis=1)
@@ -284,8 +284,14 @@ def _fitting(size: int, stride: int, spectra: Complex64) -> int:
     return -(-max(1, min(size, fewer)) // stride) * stride
 
 
-def _spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64, int, bool]]:
-    """Yield consecutive frames, the number of samples read so far, and whether these frames are the last."""
+def consecutive_spectra(pieces: Iterable[Floats32], stft: Stft) -> Iterator[tuple[Complex64, int, bool]]:
+    """Yield consecutive frames, the number of samples read so far, and whether these frames are the last.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)]
+    stft : Stft
+    """
     hop, block = stft.hop, PIECE_FRAMES * stft.hop
     rest: Floats32 | None = None
     length = 0
@@ -320,7 +326,7 @@ def level_of(pieces: Iterable[Floats32], rate: int) -> float:
         0 for silence.
     """
     stft, total, frames = Stft(rate), 0.0, 0
-    for spectra, _, _ in _spectra(pieces, stft):
+    for spectra, _, _ in consecutive_spectra(pieces, stft):
         flat = spectra.view(np.float32).ravel()
         total += float(np.dot(flat, flat)) / len(spectra)
         frames += spectra.shape[1]

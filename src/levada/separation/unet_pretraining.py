@@ -1,4 +1,4 @@
-"""Pre-training of a small U-Net of one instrument, on composed pieces of a Western band: what is fine-tuned to others."""
+"""Pre-training of a small U-Net of one instrument on composed pieces of a Western band, to be fine-tuned to others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,7 +163,8 @@ def _render(settings: UNetPretrainSettings, place: Path, number: int) -> None:
     stems = mix_down(played, rng=rng, rate=RATE)
     loud = float(np.sqrt(np.mean(np.square(sum(stems.values()), dtype=np.float64)))) + 1e-9
     with atomic_file(place, force=True) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{name: (stem / np.float32(loud)).astype(np.float16) for name, stem in stems.items()})
+        scaled: dict[str, Any] = {name: (stem / np.float32(loud)).astype(np.float16) for name, stem in stems.items()}
+        np.savez(file, **scaled)
 
 
 def _card(settings: UNetPretrainSettings, name: str) -> Card:
@@ -175,8 +176,8 @@ def _card(settings: UNetPretrainSettings, name: str) -> Card:
         f"{settings.target} from the rest of a band, without recordings. It is a start for fine-tuning to another "
         "instrument.",
         licence="Apache-2.0",
-        data=f"{settings.songs} pieces of {settings.song_s:g} s ({minutes / 60:.2g} hours): drum kits, folk tunes in the "
-        f"public domain and invented bands, composed and rendered by levada{fonts if settings.soundfonts else ''}.",
+        data=f"{settings.songs} pieces of {settings.song_s:g} s ({minutes / 60:.2g} hours): drum kits, folk tunes in "
+        f"the public domain and invented bands, composed and rendered by levada{fonts if settings.soundfonts else ''}.",
         minutes=round(minutes, 1),
         scores={f"{settings.target} on pieces held out": "benchmarks/RESULTS.md of the project"},
     )

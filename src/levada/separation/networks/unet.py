@@ -113,7 +113,7 @@ class UNet(nn.Module):
         Parameters
         ----------
         instruments : sequence of str
-            As in `UNetSettings`. Where their number differs, the last layer is initialised from the mean of its outputs.
+            As in `UNetSettings`. Where their number differs, all outputs start from the mean of these here.
 
         Returns
         -------
