@@ -161,7 +161,7 @@ class TestSeparate:
         song.rename(songs / "roda.wav")
         (songs / "words.wav").write_bytes(b"words")
         call = ("separate", songs, "-m", model, "-o", tmp_path / "stems")
-        code, printed, _ = levada(*call, "--json")
+        code, printed, said = levada(*call, "--json")
         assert code == 3
         assert f"{songs / 'words.wav'}: " in said
         assert "stems of 1 recording written, 1 could not be separated" in said
