@@ -103,7 +103,7 @@ def separate(
     if as_json:
         files = {name: str(path) for name, path in separated.files.items()}
         facts: dict[str, Any] = {name: getattr(separated, name) for name in ("rate", "channels", "duration_s")}
-        facts = {"decision": None if separated.decision is None else asdict(separated.decision)} | facts
+        facts |= {} if separated.decision is None else {"decision": asdict(separated.decision)}
         facts |= {"left_db": separated.left_db} if separated.left_db else {}
         facts |= {"activity": separated.activity} if separated.activity else {}
         terminal.print_json({"recording": str(recording), "model": separator.name, "files": files, **facts})
