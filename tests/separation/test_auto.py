@@ -18,7 +18,7 @@ from levada.separation.auto import Mixture, decide, folds_of, levelled
 from levada.separation.examples import read_examples
 from levada.separation.fusion import Fusion, product
 from levada.separation.fusion import decide as decide_recording
-from levada.separation.masks import mask_separator
+from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import stem_scores
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
 from levada.separation.pretrained import read_model, separator_of
@@ -144,7 +144,7 @@ class TestDeciding:
         assert decide({"base": 8.0, "nmf-conv": 9.0, "nmf-conv + base": 9.5}).name == "nmf-conv + base"
 
     @pytest.mark.parametrize(
-        ("ratio", "weight"), [(0.5, 0.15), (1.1, 0.15), (1.3675, 0.4), (1.7, 0.65), (5, 1.0), (9, 1.0)]
+        ("ratio", "weight"), [(0.5, 0.15), (1.1, 0.15), (1.3675, 0.425), (1.7, 0.7), (5, 1.0), (9, 1.0)]
     )
     def test_the_network_counts_more_the_worse_dictionaries_explain_a_recording(self, ratio, weight):
         assert decide_recording(0.15, 0.1 * ratio, 0.1).weight == pytest.approx(weight, abs=1e-3)
@@ -209,7 +209,9 @@ class TestChoosing:
         mixture = (hits(90, 0.5, seed=7) + hits(900, 0.25, seed=8))[None]
         stems = separator.separate(mixture, RATE)
         assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
-        network = mask_separator(fusion.network.net, name="", instruments={one: one for one in stems})
+        network = mask_separator(
+            fusion.network.net, name="", instruments={one: one for one in stems}, mean_weight=MEAN_WEIGHT
+        )
         assert np.allclose(stems["other"], network.separate(mixture, RATE)["other"], atol=1e-5)
 
     def test_pieces_give_the_stems_of_the_whole(self, fusion):

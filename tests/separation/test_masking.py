@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from levada.errors import InputError
-from levada.separation.masking import MaskSeparator, level_of, matched
+from levada.separation.masking import MaskSeparator, level_of, matched, mean_masks, sample_pieces
 from levada.separation.masks import mask_separator, oracle
 from levada.separation.networks import unet
 from levada.separation.networks.mask_net import tiny
@@ -255,3 +255,44 @@ class TestOracle:
 )
 def test_which_instrument_is_meant(name, instruments, expected):
     assert matched(name, instruments) == expected
+
+
+class TestMeanMasks:
+    """A share of the mean masks of a recording beside those of its frames."""
+
+    def separator(self, weight):
+        def loud_is_low(power, level, _rate):
+            loud = power.sum(1, keepdims=True) > level * 50
+            low = np.broadcast_to(np.where(loud, 0.9, 0.2), power.shape)
+            return np.stack([low, 1 - low]).astype(np.float32)
+
+        return MaskSeparator("made", ("low", "high"), loud_is_low, mean_weight=weight)
+
+    def test_they_are_weighted_by_power(self):
+        masks = np.array([[[0.9, 0.9], [0.2, 0.2]], [[0.1, 0.1], [0.8, 0.8]]], np.float32)
+        power = np.array([[3.0, 0.0], [1.0, 0.0]], np.float32)
+        means = mean_masks([masks], [power])
+        assert means[:, 0] == pytest.approx([(0.9 * 3 + 0.2) / 4, (0.1 * 3 + 0.8) / 4])
+        assert means[:, 1] == pytest.approx([0.5, 0.5])
+
+    def test_stems_are_the_weighted_sum_of_both(self):
+        sound = np.random.default_rng(0).normal(0, 0.1, (1, 44100)).astype(np.float32)
+        sound[:, 20000:] *= 0.1
+        alone, mean, both = (self.separator(weight).separate(sound, 44100)["low"] for weight in (0.0, 1.0, 0.25))
+        assert np.allclose(both, 0.75 * alone + 0.25 * mean, atol=1e-5)
+        assert not np.allclose(alone, mean, atol=1e-3)
+
+    def test_pieces_give_the_stems_of_the_whole(self):
+        sound = np.random.default_rng(0).normal(0, 0.1, (2, 300_000)).astype(np.float32)
+        separator = self.separator(0.6)
+        whole, level = separator.separate(sound, 44100), level_of([sound], 44100)
+        pieces = [*separator.stream([sound[:, :70_001], sound[:, 70_001:]], 44100, level=level)]
+        for name, stem in whole.items():
+            assert np.abs(np.concatenate([piece[name] for piece in pieces], 1) - stem).max() < 1e-6
+
+    def test_an_hour_is_represented_by_pieces_evenly_spaced(self):
+        seconds = (np.full((1, 1000), second, np.float32) for second in range(3600))
+        kept = [int(piece[0, 0]) for piece in sample_pieces(seconds, 1000)]
+        assert 8 <= len(kept) <= 16
+        assert len({*np.diff(kept).tolist()}) == 1
+        assert kept[-1] > 3000

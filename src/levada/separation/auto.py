@@ -25,7 +25,8 @@ from levada.learning.weights import Weights, base_facts, device_of
 from levada.separation import nmf
 from levada.separation.examples import RATE, Example, magnitudes, read_examples
 from levada.separation.fusion import Fusion, product
-from levada.separation.masks import mask_separator
+from levada.separation.masking import mean_masks
+from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import stem_scores
 from levada.separation.networks.mask_net import MaskNet, features
 from levada.separation.stft import N_BANDS, Stft
@@ -39,7 +40,7 @@ CLEAR_DB = 1.0
 """By how much dictionaries, alone or with the base, must be better than the base so that no network is trained."""
 BETTER_DB = 0.3
 """By how much a candidate must be better than the base."""
-WEIGHTS = (0.15, 0.3, 0.5)
+WEIGHTS = (0.15, 0.3, 0.5, 0.7)
 """Weights of a network beside dictionaries that are tried."""
 WEIGHT_FEW = 0.5
 """The weight where too few labels leave nothing to choose it by."""
@@ -92,7 +93,11 @@ class Mixture:
     def masks(self, model: Any) -> Floats32:
         """Compute the masks of a model for the instruments that play [shape=(instruments, frames, bins)]."""
         separator = mask_separator(model, name="", instruments={name: name for name in self.stems})
-        return separator.masks(self.power, self.level, RATE)
+        masks = separator.masks(self.power, self.level, RATE)
+        if isinstance(model, nmf.Dictionaries):
+            return masks
+        means = mean_masks([masks], [self.power])  # as the separator of the model has them
+        return np.asarray((1 - MEAN_WEIGHT) * masks + MEAN_WEIGHT * means[:, None], np.float32)
 
     def score(self, masks: Floats32) -> float:
         """Return the mean SI-SDR improvement of the stems that masks give, in dB; NaN for one stem alone."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from levada.errors import InputError, check_number
 from levada.learning.card import CONFIG, Card
 from levada.learning.model_folder import ModelFolder, write_model
 from levada.separation import nmf
-from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, sound_of
-from levada.separation.masks import mask_separator
+from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, for_stream, sample_pieces, sound_of
+from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.stft import Stft
 
 if TYPE_CHECKING:
@@ -43,11 +42,9 @@ LEAST_MASK = np.float32(1e-3)
 SAME, OTHER, FAR = 1.1, 1.7, 5.0
 """Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
 `WEIGHT_OTHER` is best, and from the last on dictionaries do not count."""
-WEIGHT_OTHER = 0.65
+WEIGHT_OTHER = 0.7
 LEAST_DIVERGENCE = 0.02
 """Of held-out labels: copies of a sample are explained better, and takes of one drum never are."""
-PIECE_S, MOST_PIECES = 4.0, 16
-"""Length and largest number of the evenly spaced pieces of a recording that are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,14 +194,16 @@ class FusionSeparator:
         separator : MaskSeparator
         decision : Decision
         """
-        spectra = [Stft(rate).forward(piece) for piece in _sample(pieces, round(PIECE_S * rate))]
+        sampled = sample_pieces(pieces, rate)
+        spectra = [Stft(rate).forward(piece) for piece in sampled]
         magnitude = np.sqrt(np.concatenate([np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]))
-        network, weight = self._separator(self.fusion.network.net, self.sources), self.fusion.weight
+        of_network = self._separator(self.fusion.network.net, self.sources)
+        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT).for_recording(sampled, rate)
         learnt = {name: one for name, one in self.sources.items() if one in self.fusion.instruments}
         if not learnt:
             return network, Decision(1.0, float("nan"), self.fusion.divergence)
         dictionaries = self.fusion.dictionaries.restricted([*learnt.values()])
-        decision = decide(weight, nmf.divergence(dictionaries, magnitude), self.fusion.divergence)
+        decision = decide(self.fusion.weight, nmf.divergence(dictionaries, magnitude), self.fusion.divergence)
         if decision.weight == 1:
             return network, decision
         other = self._separator(self.fusion.dictionaries, learnt)
@@ -228,12 +227,8 @@ class FusionSeparator:
 
     def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
         """Separate a mixture in consecutive pieces; it is decided by those of the first minute how."""
-        pieces, first, length = iter(pieces), list[Floats32](), 0
-        while length < PIECE_S * MOST_PIECES * rate and (piece := next(pieces, None)) is not None:
-            first.append(piece)
-            length += piece.shape[1]
-        if length:
-            yield from self.for_recording(first, rate)[0].stream(chain(first, pieces), rate, level=level)
+        chosen, pieces = for_stream(self, pieces, rate)
+        return chosen.stream(iter(pieces), rate, level=level)
 
 
 def separator(
@@ -283,16 +278,3 @@ def product(dictionaries: Floats32, network: Floats32, weight: float) -> Floats3
         return network if weight else dictionaries
     parts = (network + LEAST_MASK) ** np.float32(weight) * (dictionaries + LEAST_MASK) ** np.float32(1 - weight)
     return np.asarray(parts / parts.sum(axis=0), np.float32)
-
-
-def _sample(pieces: Iterable[Floats32], length: int) -> list[Floats32]:
-    """Return evenly spaced pieces of a recording whose length is not known."""
-    kept, stride, number = list[Floats32](), 1, 0
-    for piece in pieces:
-        for start in range(0, piece.shape[1], length):
-            if number % stride == 0:
-                kept.append(piece[:, start : start + length])
-            number += 1
-            if len(kept) > MOST_PIECES:
-                kept, stride = kept[::2], stride * 2
-    return kept

@@ -8,7 +8,9 @@ that its masks depend on, so that the result is that of the whole recording at o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +23,8 @@ from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slu
 
 __all__ = [
     "Decision", "MaskSeparator", "SeparatorLike", "Spans",
-    "consecutive_spectra", "for_recording", "gathered", "level_of", "masked", "matched", "sound_of",
+    "consecutive_spectra", "for_recording", "for_stream", "gathered", "level_of", "masked", "matched", "mean_masks",
+    "sample_pieces", "sound_of",
 ]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]
@@ -32,6 +35,8 @@ Progress = Callable[[int, int], None]
 PIECE_FRAMES = 384
 """Frames, 23 ms apart, that are separated at once, without their context: 9 s."""
 SHORTEST = 64
+PIECE_S, MOST_PIECES = 4.0, 16
+"""Length and largest number of the evenly spaced pieces that decide how a recording is separated."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,8 @@ class MaskSeparator:
         Frames of a stereo recording that are separated at once; affects only memory.
     restrict : callable, optional
         From some of the instruments to a separator of these; see `restricted`.
+    mean_weight : float
+        Weight of the mean mask of the whole recording beside the mask of each frame, from 0 to 1; see `for_recording`.
     """
 
     name: str
@@ -127,6 +134,7 @@ class MaskSeparator:
     trained_on: Spans = field(default_factory=dict)
     piece_frames: int = PIECE_FRAMES
     restrict: Callable[[Sequence[str]], MaskSeparator] | None = None
+    mean_weight: float = 0.0
 
     def restricted(self, instruments: Sequence[str]) -> MaskSeparator:
         """Return the separator of a mixture in which only some of its instruments play.
@@ -143,6 +151,33 @@ class MaskSeparator:
         """
         kept = [name for name in self.instruments if name in instruments]
         return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
+
+    def for_recording(self, pieces: Iterable[Floats32], rate: int) -> tuple[MaskSeparator, None]:
+        """Estimate the mean masks of a recording, if they have a weight.
+
+        A network that was not trained on the drums of a recording errs less in the spectrum and the level that each has
+        on average than in single frames: the mean over frames, weighted by their power, of its own masks is better than
+        these, and a weighted mean of both is better still.
+
+        Parameters
+        ----------
+        pieces : iterable of float32 [shape=(channels, n)]
+            Consecutive pieces of the whole recording.
+        rate : int
+            In Hz.
+
+        Returns
+        -------
+        separator : MaskSeparator
+        decision : None
+        """
+        if not self.mean_weight:
+            return self, None
+        sampled = sample_pieces(pieces, rate)
+        powers, level = [_power(Stft(rate).forward(piece)) for piece in sampled], level_of(sampled, rate)
+        means = mean_masks([self.masks(power, level, rate) for power in powers], powers)
+        masks = partial(_add_means, self.masks, means, self.mean_weight)
+        return replace(self, masks=masks, mean_weight=0.0, restrict=None), None
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Separate a mixture in memory.
@@ -166,8 +201,8 @@ class MaskSeparator:
             If there are no samples, or one of them is not finite.
         """
         sound = sound_of(samples)
-        level = level_of([sound], rate)
-        return gathered(self.instruments, sound, rate, self.stream([sound], rate, level=level), progress)
+        level, (chosen, _) = level_of([sound], rate), self.for_recording([sound], rate)
+        return gathered(self.instruments, sound, rate, chosen.stream([sound], rate, level=level), progress)
 
     def stream(self, pieces: Iterable[Floats32], rate: int, *, level: float) -> Iterator[dict[str, Floats32]]:
         """Separate a mixture in consecutive pieces.
@@ -186,6 +221,9 @@ class MaskSeparator:
         dict of str to float32 [shape=(channels, n)]
             Consecutive pieces of each stem, together as long as the mixture.
         """
+        if self.mean_weight:
+            chosen, pieces = for_stream(self, pieces, rate)
+            return chosen.stream(iter(pieces), rate, level=level)
         return masked(
             pieces,
             rate,
@@ -219,6 +257,80 @@ def for_recording(
     choose = getattr(separator, "for_recording", None)
     chosen: tuple[SeparatorLike, Decision | None] = (separator, None) if choose is None else choose(pieces, rate)
     return chosen
+
+
+def for_stream(
+    separator: SeparatorLike, pieces: Iterable[Floats32], rate: int
+) -> tuple[SeparatorLike, Iterable[Floats32]]:
+    """Decide how a recording is separated by its first minute, and return all of its pieces again."""
+    remaining, first, length = iter(pieces), list[Floats32](), 0
+    while length < PIECE_S * MOST_PIECES * rate and (piece := next(remaining, None)) is not None:
+        first.append(piece)
+        length += piece.shape[1]
+    return for_recording(separator, first, rate)[0], chain(first, remaining)
+
+
+def sample_pieces(pieces: Iterable[Floats32], rate: int) -> list[Floats32]:
+    """Return evenly spaced pieces of a recording whose length is not known: all of it, if it takes a minute or less.
+
+    Parameters
+    ----------
+    pieces : iterable of float32 [shape=(channels, n)]
+        Of any length, consecutive.
+    rate : int
+        In Hz.
+
+    Returns
+    -------
+    list of float32 [shape=(channels, n)]
+        Of `PIECE_S` each, but for the last one; at most `MOST_PIECES`.
+    """
+    length, rest, kept, stride, number = round(PIECE_S * rate), list[Floats32](), list[Floats32](), 1, 0
+    for piece in chain(pieces, [None]):
+        rest += [] if piece is None else [piece]
+        while rest and (piece is None or sum(one.shape[1] for one in rest) >= length):
+            whole = np.concatenate(rest, axis=1)
+            if number % stride == 0:
+                kept.append(whole[:, :length])
+            rest, number = [whole[:, length:]] if whole.shape[1] > length else [], number + 1
+            if len(kept) > MOST_PIECES:
+                kept, stride = kept[::2], stride * 2
+    return kept
+
+
+def mean_masks(masks: Iterable[Floats32], powers: Sequence[Floats32]) -> Floats32:
+    """Compute mean masks over frames, weighted by their power.
+
+    Parameters
+    ----------
+    masks : iterable of float32 [shape=(instruments, frames, bins)]
+    powers : sequence of float32 [shape=(frames, bins)]
+        Of the mixture.
+
+    Returns
+    -------
+    float32 [shape=(instruments, bins)]
+        They sum to one; equal where there is no power.
+    """
+    sums = [(mask * power).sum(axis=1) for mask, power in zip(masks, powers, strict=True)]
+    total = np.sum(sums, axis=0) + np.float32(1e-20)
+    return np.asarray(total / total.sum(axis=0), np.float32)
+
+
+def _add_means(
+    masks: Callable[[Floats32, float, int], Floats32],
+    means: Floats32,
+    weight: float,
+    power: Floats32,
+    level: float,
+    rate: int,
+) -> Floats32:
+    return np.asarray((1 - weight) * masks(power, level, rate) + weight * means[:, None], np.float32)
+
+
+def _power(spectra: Complex64) -> Floats32:
+    """Return the mean power over channels [shape=(frames, bins)]."""
+    return np.mean(spectra.real**2 + spectra.imag**2, axis=0)
 
 
 def masked(
@@ -263,8 +375,7 @@ def masked(
         while at < end and (last or end >= at + size + context):
             to = end if last and end <= at + size + context else at + size
             visible = buffer[:, : min(end, to + context) - first]
-            power = np.mean(visible.real**2 + visible.imag**2, axis=0)
-            masks = masks_at(power, first)
+            masks = masks_at(_power(visible), first)
             start = max(0, at - 1)
             count = length - yielded if last and to == end else (to - 1 - start) * stft.hop
             inner = slice(start - first, to - first)

@@ -15,10 +15,12 @@ from levada.separation import nmf
 from levada.separation.masking import MaskSeparator, Spans, gathered, masked, sound_of
 from levada.separation.stft import Stft
 
-__all__ = ["mask_separator", "oracle"]
+__all__ = ["MEAN_WEIGHT", "mask_separator", "oracle"]
 
 Floats32 = npt.NDArray[np.float32]
 
+MEAN_WEIGHT = 0.6
+"""Weight of the mean masks of a recording for networks that were not trained on its drums; .4 to .8 are as good."""
 SMALLEST = np.float32(1e-30)
 
 
@@ -29,6 +31,7 @@ def mask_separator(
     instruments: Mapping[str, str] | None = None,
     identity: str = "",
     trained_on: Spans | None = None,
+    mean_weight: float = 0.0,
 ) -> MaskSeparator:
     """Return the separator of a network or of dictionaries.
 
@@ -45,6 +48,8 @@ def mask_separator(
         A digest that changes with the weights.
     trained_on : mapping, optional
         SHA-256 of each recording it was trained on -> the spans used, in seconds.
+    mean_weight : float
+        See `MaskSeparator`.
 
     Returns
     -------
@@ -55,6 +60,7 @@ def mask_separator(
     InputError
         If the model lacks one of the instruments, or two names are of the same instrument.
     """
+    about: dict[str, Any] = {"name": name, "identity": identity, "trained_on": trained_on, "mean_weight": mean_weight}
     sources = {one: one for one in model.instruments} if instruments is None else dict(instruments)
     rows, stems_identity = _rows(model.instruments, sources), identity
     if instruments is not None and identity:
@@ -71,9 +77,8 @@ def mask_separator(
         stride_frames=getattr(model, "stride_frames", 1),
         identity=stems_identity,
         trained_on=trained_on or {},
-        restrict=partial(
-            _restrict, partial(mask_separator, model, name=name, identity=identity, trained_on=trained_on), sources
-        ),
+        restrict=partial(_restrict, partial(mask_separator, model, **about), sources),
+        mean_weight=mean_weight,
     )
 
 
