@@ -140,7 +140,8 @@ class TestLevels:
 
 class TestDeciding:
     def test_the_base_stays_unless_something_is_better(self):
-        assert decide({"base": 8.0, "nmf-conv": 8.2}).name == "base"
+        assert decide({"base": 8.0, "nmf-conv": 8.2, "nmf-conv + base": 6.0}).name == "base"
+        assert decide({"base": 8.0, "nmf-conv": 5.0, "nmf-conv + base": 7.5}).name == "nmf-conv + base"
         assert decide({"base": 8.0, "nmf-conv": 9.0, "nmf-conv + base": 9.5}).name == "nmf-conv + base"
 
     @pytest.mark.parametrize(
@@ -148,6 +149,10 @@ class TestDeciding:
     )
     def test_the_network_counts_more_the_worse_dictionaries_explain_a_recording(self, ratio, weight):
         assert decide_recording(0.15, 0.1 * ratio, 0.1).weight == pytest.approx(weight, abs=1e-3)
+
+    def test_a_network_is_trained_if_that_is_clearly_better(self):
+        assert decide({"base": 8.0, "nmf-conv": 9.0, "fine-tuned": 9.9}).name == "nmf-conv"
+        assert decide({"base": 8.0, "nmf-conv": 9.0, "fine-tuned": 10.1}).name == "fine-tuned"
 
     def test_masks_are_multiplied(self):
         one, other = np.array([[0.8], [0.2]], "f4"), np.array([[0.5], [0.5]], "f4")

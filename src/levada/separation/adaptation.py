@@ -164,7 +164,7 @@ def auto(
 
     def fine_tune(examples: Sequence[Example], number: int) -> Weights:
         """Train on the examples of a fold, for fewer steps, or on all."""
-        chosen = replace(settings, bases=0, steps=max(1, settings.steps // 3) if number else settings.steps)
+        chosen = replace(settings, bases=0, steps=max(1, settings.steps // 4) if number else settings.steps)
         where = Path(folder) / f"half-{number}" if number else folder
         tuned = _fine_tuned(examples, instruments, network.net, chosen, where, progress)
         return _weights(tuned, spans, "fine-tuned with augmentation", chosen, start)

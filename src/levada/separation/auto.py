@@ -40,6 +40,10 @@ CLEAR_DB = 1.0
 """By how much dictionaries, alone or with the base, must be better than the base so that no network is trained."""
 BETTER_DB = 0.3
 """By how much a candidate must be better than the base."""
+HALF_DB = 1.0
+"""Dictionaries beside the base may be worse than the best by this: they are scored after half of the labels."""
+TRAINED_DB = 1.0
+"""By how much fine-tuning must be better than all others: one that was better by .3 dB was worse on other songs."""
 WEIGHTS = (0.15, 0.3, 0.5, 0.7)
 """Weights of a network beside dictionaries that are tried."""
 WEIGHT_FEW = 0.5
@@ -194,7 +198,14 @@ def choose(
 
 def decide(scores: Mapping[str, float]) -> Choice:
     """Choose by the scores of the candidates on held-out labels, in dB."""
+    untrained = {name: score for name, score in scores.items() if TUNED not in name}
     top = max(scores, key=lambda name: scores[name])
+    if scores[top] <= max(untrained.values()) + TRAINED_DB:
+        top = max(untrained, key=lambda name: untrained[name])
+    both = {name: score for name, score in untrained.items() if name in (f"{kind} + base" for kind in KINDS)}
+    best = max(both, key=lambda name: both[name], default="base")
+    if top in ("base", LEVELS) and best in both and both[best] >= scores[top] - HALF_DB:
+        return Choice(best, scores, f"within {HALF_DB:g} dB of the best after half of the labels", "dB")
     if scores[top] <= scores["base"] + BETTER_DB:
         return Choice("base", scores, f"nothing is better than the base by more than {BETTER_DB:g} dB", "dB")
     return Choice(top, scores, "the best on held-out labels", "dB")

@@ -330,7 +330,8 @@ def _add_means(
 
 def _power(spectra: Complex64) -> Floats32:
     """Return the mean power over channels [shape=(frames, bins)]."""
-    return np.mean(spectra.real**2 + spectra.imag**2, axis=0)
+    power: Floats32 = np.mean(spectra.real**2 + spectra.imag**2, axis=0)
+    return power
 
 
 def masked(
