@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from levada.io import audio
-from levada.separation.masking import SeparatorLike
+from levada.separation.masking import MaskSeparator, SeparatorLike
 
 __all__ = ["LIKELY", "estimate_activity"]
 
@@ -40,6 +41,9 @@ def estimate_activity(path: str | Path, separator: SeparatorLike) -> dict[str, f
     InputError
         If it cannot be read.
     """
+    backend = getattr(separator, "backend", separator)
+    if isinstance(backend, MaskSeparator):
+        backend = replace(backend, mean_weight=0.0)  # energies that the regression was fitted to
     duration_s = audio.info(path).duration_s
     count = min(WINDOWS, max(1, round(duration_s / WINDOW_S)))
     length_s = min(WINDOW_S, duration_s / count)
@@ -47,7 +51,7 @@ def estimate_activity(path: str | Path, separator: SeparatorLike) -> dict[str, f
     for start_s in np.linspace(0, duration_s - length_s, count).tolist():
         samples, rate = audio.read(path, start_s=start_s, duration_s=length_s)
         if samples.size:
-            for name, stem in separator.separate(samples, rate).items():
+            for name, stem in backend.separate(samples, rate).items():
                 energies[name] += float(np.sum(np.square(stem, dtype=np.float64)))
     total = sum(energies.values())
     if not total:
