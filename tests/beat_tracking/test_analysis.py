@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from levada.beat_tracking.analysis import Analysis, analyse_beats
+from levada.beat_tracking.confidence import CALIBRATION, confidences, reading_features
 from levada.beat_tracking.decoder import DecoderSettings, decode_activations
 from levada.beat_tracking.network_tracker import NetworkTracker
+from levada.beat_tracking.readings import score_readings
 from levada.beat_tracking.tempo import stretches_without_beats
 from levada.beat_tracking.tracker import BeatTracker
 from levada.io.beats import Beats
@@ -120,6 +124,19 @@ def test_without_positions_there_is_no_confidence_of_them() -> None:
     assert found.beats.position_confidence is None
     assert np.isnan(found.mean_position_confidence)
     assert "half a bar later" not in {reading.name for reading in found.readings}
+
+
+def test_confidence_of_positions_has_a_limit() -> None:
+    decoded = decode_activations(activations(counted(4)), fps=FPS)
+    scored = score_readings(decoded)
+    features = reading_features(decoded, scored)
+    (time, of_one), (same, of_half) = (
+        confidences(decoded, scored, features, calibration=replace(CALIBRATION, position_limit=limit))
+        for limit in (1.0, 0.5)
+    )
+    np.testing.assert_array_equal(time, same)
+    np.testing.assert_allclose(of_half, 0.5 * of_one)
+    assert (analyse(counted(4)).position_confidence <= CALIBRATION.position_limit * time).all()
 
 
 def test_silence_has_no_beats_and_no_confidence() -> None:

@@ -70,13 +70,14 @@ class Calibration:
 
 
 CALIBRATION = Calibration(
-    steepness={"later": 0.42, "metre": 1.87, "offbeat": 0.34, "twice": 0.34, "half": 0.34, "compound": 0.34},
-    bias={"later": -1.85, "metre": 0.45, "offbeat": -4.23, "twice": -0.43, "half": -3.71, "compound": -0.68},
-    none=(3.39, -8.98),
-    time=(-1.42, 0.35, 0.28, 0.51),
-    position=(-0.72, 0.98, 0.0),
+    steepness={"later": 0.43, "metre": 1.96, "offbeat": 0.25, "twice": 0.25, "half": 0.25, "compound": 0.25},
+    bias={"later": -1.79, "metre": 0.61, "offbeat": -4.61, "twice": -0.99, "half": -3.95, "compound": -0.95},
+    none=(3.66, -9.36),
+    time=(-0.63, 0.25, 0.60, 0.19),
+    position=(-1.05, 1.61, 0.0),
+    position_limit=0.92,
 )
-"""Fitted to the base on 213 rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-28."""
+"""Fitted to the base on 213 rendered pieces that it was not trained on; see `studies/LOG.md`, 2026-11-29."""
 
 
 @dataclass(frozen=True, eq=False)
