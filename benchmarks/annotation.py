@@ -111,9 +111,9 @@ class Annotator:
     def review(self, work: Work, *, at_random: bool = False) -> Work:
         """Correct bars until the beats are good enough."""
         bars = [(bar.start_s, bar.end_s) for bar in uncertain_bars(work.annotation)] or [(0.0, LENGTH_S)]
-        bars.append((0.0, LENGTH_S))
         if at_random:
-            self.rng.shuffle(bars[:-1])
+            bars = [bars[i] for i in self.rng.permutation(len(bars))]
+        bars.append((0.0, LENGTH_S))
         for start_s, end_s in bars:
             scores = self.scores(work.annotation)
             if min(scores["beat_f"], scores["beat_cmlt"]) > ENOUGH:

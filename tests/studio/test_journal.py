@@ -116,6 +116,24 @@ def test_a_process_that_is_killed_loses_no_edit_that_was_answered(tmp_path):
     journal.close()
 
 
+def test_the_share_that_stays_is_counted_for_each_model(journal):
+    marks = tuple(Mark(0.5 * i, i % 4 + 1) for i in range(20))
+    journal.add("song", "me", "model", marks)
+
+    def do(kind, **arguments):
+        journal.add("song", "me", kind, edit(journal.state("song", "me").annotation, kind, arguments))
+
+    do("verify", start_s=0, end_s=1.0)  # three beats
+    do("move", time_s=1.5, to_s=1.6)
+    do("delete", time_s=9.5)
+    journal.undo("song", "me")
+    assert journal.kept_shares("me") == [(4, 0.75)]
+    journal.add("song", "me", "learn", (*journal.state("song", "me").annotation, Mark(20.0)))
+    assert journal.kept_shares("me") == [(4, 0.75), (0, 1.0)]
+    do("verify", start_s=8, end_s=9.5)
+    assert journal.kept_shares("me") == [(4, 0.75), (4, 1.0)]
+
+
 def test_a_damaged_journal_and_one_of_the_future_are_refused(tmp_path):
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(b"this is no database" * 100)

@@ -366,7 +366,7 @@ def test_a_frame_with_1500_beats_is_drawn_in_little_time(page):
         "(() => { const all = []; for (let i = 0; i < 40; i++) { levada.timeline.view = [i, 590 + i / 10];"
         " levada.timeline.paint(); all.push(levada.timeline.paintMs); } return all; })()"
     )
-    assert np.median(times) < 40  # 8 ms on a machine with nothing else to do
+    assert min(times) < 8  # the least: a machine may be busy with other work
 
 
 def test_a_killed_server_loses_no_edit(chromium, recordings):

@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS edits_of ON edits(recording, annotator);
 CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 VERSION = 1
+CORRECTIONS = ("tap", "move", "insert", "delete")
 FIRST = ("labels", "model")
 """Kinds of the first row of an annotation, which cannot be undone."""
 
@@ -160,6 +161,37 @@ class Journal:
         with self._lock, self._wrap():
             query = "SELECT DISTINCT recording FROM edits WHERE annotator=? ORDER BY recording"
             return [name for (name,) in self._connection.execute(query, (annotator,))]
+
+    def kept_shares(self, annotator: str) -> list[tuple[int, float]]:
+        """Count, after each model that was accepted, the beats a person judged, and the share that stayed as placed.
+
+        A beat that is verified stayed; one that is tapped, moved, inserted or deleted did not. Undone edits do not
+        count.
+
+        Returns
+        -------
+        list of (int, float)
+            Beats judged and share, first of the base; the share is 1 where none was judged.
+        """
+        with self._lock, self._wrap():
+            rows = self._connection.execute(
+                "SELECT id, kind, of_edit, added FROM edits WHERE annotator=? ORDER BY id", (annotator,)
+            ).fetchall()
+        undone = dict[int, bool]()
+        for _, kind, of_edit, _ in rows:
+            if kind in ("undo", "redo"):
+                undone[of_edit] = kind == "undo"
+        counts = [[0, 0]]
+        for row, kind, _, added in rows:
+            if undone.get(row):
+                continue
+            if kind == "learn":
+                counts.append([0, 0])
+            elif kind == "verify":
+                counts[-1][0] += len(json.loads(added))
+            elif kind in CORRECTIONS:
+                counts[-1][1] += 1
+        return [(right + wrong, right / (right + wrong) if right + wrong else 1.0) for right, wrong in counts]
 
     def read(self, name: str) -> Any:
         """Return a fact of the project by its name; None where there is none."""

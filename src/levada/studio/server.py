@@ -155,6 +155,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
             "model": project.journal.read("model") or project.model,
             "annotators": project.journal.annotators(),
             "recordings": project.recordings(annotator),
+            "kept": [[judged, round(share, 4)] for judged, share in project.journal.kept_shares(annotator)],
             "formats": suffixes(),
             "separators": separators(),
             "calibrations": project.journal.read("calibrations") or {},
@@ -335,7 +336,7 @@ class Server:
         self.token = secrets.token_urlsafe(24)
         config = uvicorn.Config(
             application(self.project, token=self.token, port=self.port),
-            log_level="warning",
+            log_level="critical",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,

@@ -32,20 +32,16 @@ def peaks(path: str | Path) -> Bytes:
     int8 [shape=(peaks, 2)]
         Full scale is -127 to 127.
     """
-    rate = audio.info(path).rate
-    found = []
-    rest, done, made = np.zeros((1, 0), np.float32), 0, 0
+    rate, found = audio.info(path).rate, []
+    rest, done, made = np.zeros((2, 0), np.float32), 0, 0  # lowest and highest channel of samples not used yet
     for block in audio.read_blocks(path):
-        loudest = block[np.abs(block).argmax(axis=0), np.arange(block.shape[1])][None]
-        rest = np.concatenate([rest, loudest], axis=1)
+        rest = np.concatenate([rest, np.stack([block.min(axis=0), block.max(axis=0)])], axis=1)
         n = int((done + rest.shape[1]) * PEAKS_FPS // rate) - made
         if n <= 0:
             continue
         edges = (np.arange(made, made + n + 1) * rate / PEAKS_FPS).round().astype(int) - done
-        inside = rest[0, : edges[-1]]
-        found.append(
-            np.stack([np.minimum.reduceat(inside, edges[:-1]), np.maximum.reduceat(inside, edges[:-1])], axis=1)
-        )
+        low, high = rest[:, : edges[-1]]
+        found.append(np.stack([np.minimum.reduceat(low, edges[:-1]), np.maximum.reduceat(high, edges[:-1])], axis=1))
         rest, done, made = rest[:, edges[-1] :], done + int(edges[-1]), made + n
     values = np.concatenate([np.zeros((0, 2), np.float32), *found])
     return (values.clip(-1, 1) * 127).round().astype(np.int8)

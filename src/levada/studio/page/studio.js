@@ -9,6 +9,8 @@ import { Timeline, clock } from "./timeline.js";
 const DOUBLE_TAP_S = 0.1;
 const ENOUGH = 16;
 const LEAST = 8;
+const JUDGED = 8; // beats from which a share says something
+const RISE = 0.02;
 const SAMPLES_S = 4;
 const POLL_MS = 1000;
 const POLL_BUSY_MS = 250;
@@ -422,12 +424,23 @@ function showFacts() {
   showNext();
 }
 
+const labelled = () => state.project.recordings.filter((one) => one.verified >= 4);
+
+// Of what each model placed, how much a person left as it was; the end of learning is where this no longer rises.
+function showShares(kept) {
+  const judged = kept.filter(([beats]) => beats >= JUDGED);
+  const shares = judged.map(([, share]) => `${Math.round(100 * share)} %`).join(" → ");
+  const [before, last] = judged.slice(-2).map(([, share]) => share);
+  const enough = last !== undefined && judged.length > 2 && last < before + RISE;
+  $("shares").textContent = judged.length > 1 ? `${text("keptShares", { shares })}${enough ? `. ${text("keptEnough")}` : ""}` : "";
+}
+
 function showNext() {
   const sure = state.beats.filter((one) => one[2]);
   let next = "nextDone";
   if (state.shown) next = "nextProposal";
   else if (!sure.length) next = "nextCalibrate";
-  else if (state.accepted) next = "nextDone";
+  else if (state.accepted) next = labelled().length < Math.min(3, state.project.recordings.length) ? "nextMore" : "nextDone";
   else if (sure.length < LEAST || (sure.length < ENOUGH && !sure.some((one) => one[1] === 1))) next = "nextTap";
   else if (!sure.some((one) => one[1] === 1)) next = "nextDownbeat";
   else next = "nextLearn";
@@ -462,6 +475,7 @@ const refresh = guard(async () => {
     return item;
   }));
   $("kept").textContent = text("kept", { where: project.is_beside ? project.state.split(/[\\/]/).slice(-2).join("/") : project.state });
+  showShares(project.kept);
   $("apply").hidden = !(state.accepted || /^\d+$/.test(project.model)) || project.recordings.length < 2;
   $("apply").textContent = text("apply", { n: project.recordings.length });
   $("annotators").replaceChildren(...project.annotators.map((one) => new Option(one)));
@@ -541,6 +555,7 @@ const finishCalibration = guard(async () => {
   if (!found) { $("calibration-result").textContent = text("calibratedFew"); return; }
   const values = { lag: found.lag_ms.toFixed(0), spread: found.spread_ms.toFixed(0) };
   $("calibration-result").textContent = text(found.spread_ms > WIDE_MS ? "calibratedWide" : "calibrated", values);
+  if (found.spread_ms > 2 * WIDE_MS) return; // that was no tapping along
   state.lag = found.lag_ms;
   await write("calibrate", {}, { device: state.device, lag_ms: found.lag_ms, spread_ms: found.spread_ms });
   await refresh();

@@ -259,6 +259,7 @@ export class Timeline {
     const level = Math.min(Math.max(0, Math.floor(Math.log2(perPixel))), this.peaks.length - 1);
     const pairs = this.peaks[level];
     const rate = fps / 2 ** level;
+    pen.beginPath();
     for (let x = 0; x < width; x++) {
       const first = Math.floor(this.time(x) * rate);
       const last = Math.max(first, Math.floor(this.time(x + 1) * rate) - 1);
@@ -269,8 +270,9 @@ export class Timeline {
         low = Math.min(low, pairs[2 * i]);
         high = Math.max(high, pairs[2 * i + 1]);
       }
-      if (high >= low) pen.fillRect(x, middle - high * scale, 1, Math.max(1, (high - low) * scale));
+      if (high >= low) pen.rect(x, middle - high * scale, 1, Math.max(1, (high - low) * scale));
     }
+    pen.fill();
   }
 
   paintSpectrogram(pen, top, tall, width) {
@@ -341,45 +343,54 @@ export class Timeline {
     const room = visible.length ? this.canvas.clientWidth / visible.length : 99;
     const y = RULER + LANE / 2;
     pen.textAlign = "center";
-    for (const beat of visible) {
-      const [time, position, isSure, inTime, inBar] = beat;
-      const held = this.dragged?.from === time;
-      const x = this.x(held ? this.dragged.to : time);
-      const certainty = isSure ? 1 : inTime ?? 0.5;
-      const one = position === 1;
-      pen.strokeStyle = pen.fillStyle = isSure ? colour.sure : one ? colour.accent : colour.beat;
-      pen.globalAlpha = isSure ? 1 : 0.35 + 0.65 * certainty;
-      pen.lineWidth = isSure ? 2 : 0.6 + 1.7 * certainty;
-      pen.beginPath();
-      pen.moveTo(x, one ? RULER + 4 : y);
-      pen.lineTo(x, spectrumTop);
-      pen.stroke();
+    const lines = new Map(); // beats that look the same are one path: strokes are what takes time
+    for (const [time, position, isSure, inTime] of visible) {
+      const certainty = isSure ? 1 : Math.round(4 * (inTime ?? 0.5)) / 4;
+      const look = `${isSure ? "sure" : position === 1 ? "accent" : "beat"} ${certainty}`;
+      if (!lines.has(look)) lines.set(look, { upper: new Path2D(), lower: new Path2D() });
+      const x = this.x(this.dragged?.from === time ? this.dragged.to : time);
+      lines.get(look).upper.moveTo(x, position === 1 ? RULER + 4 : y);
+      lines.get(look).upper.lineTo(x, spectrumTop);
+      lines.get(look).lower.moveTo(x, spectrumTop);
+      lines.get(look).lower.lineTo(x, height);
+    }
+    const faint = Math.min(1, Math.max(0.25, room / 16)); // where beats are dense, the waveform must be seen
+    for (const [look, { upper, lower }] of lines) {
+      const [name, certainty] = look.split(" ");
+      pen.strokeStyle = colour[name];
+      pen.lineWidth = name === "sure" ? 2 : 0.6 + 1.7 * certainty;
+      pen.globalAlpha = (name === "sure" ? 1 : 0.35 + 0.65 * certainty) * (name === "beat" ? faint : 0.5 + 0.5 * faint);
+      pen.stroke(upper);
       pen.globalAlpha *= 0.5; // what lies below must be seen
+      pen.stroke(lower);
+    }
+    pen.globalAlpha = 1;
+    for (const beat of room > 5 ? visible : []) {
+      const [time, position, isSure, inTime, inBar] = beat;
+      const x = this.x(this.dragged?.from === time ? this.dragged.to : time);
+      const certainty = isSure ? 1 : inBar ?? inTime ?? 0.5;
+      const one = position === 1;
+      const radius = Math.min(one ? 10 : 8, Math.max(2, room / 2.4));
+      pen.strokeStyle = isSure ? colour.sure : one ? colour.accent : colour.beat;
+      pen.lineWidth = isSure ? 2 : 0.6 + 1.7 * certainty;
+      pen.fillStyle = isSure ? colour.sure : colour.panel;
       pen.beginPath();
-      pen.moveTo(x, spectrumTop);
-      pen.lineTo(x, height);
+      pen.arc(x, y, radius, 0, 2 * Math.PI);
+      pen.fill();
+      pen.globalAlpha = isSure ? 1 : 0.35 + 0.65 * certainty;
       pen.stroke();
-      if (room > 5) {
-        const radius = Math.min(one ? 10 : 8, Math.max(2, room / 2.4));
-        pen.beginPath();
-        pen.arc(x, y, radius, 0, 2 * Math.PI);
-        pen.globalAlpha = 1;
-        pen.fillStyle = isSure ? colour.sure : colour.panel;
-        pen.fill();
-        pen.globalAlpha = isSure ? 1 : 0.35 + 0.65 * (inBar ?? certainty);
-        pen.stroke();
-        if (radius > 6) {
-          pen.fillStyle = isSure ? colour.panel : one ? colour.accent : colour.ink;
-          pen.font = `${one ? 700 : 500} 11px system-ui, sans-serif`;
-          pen.fillText(position || "·", x, y + 0.5);
-        }
+      if (radius > 6) {
+        pen.fillStyle = isSure ? colour.panel : one ? colour.accent : colour.ink;
+        pen.font = `${one ? 700 : 500} 11px system-ui, sans-serif`;
+        pen.fillText(position || "·", x, y + 0.5);
       }
       pen.globalAlpha = 1;
-      if (this.selected !== null && Math.abs(time - this.selected) < 1e-6) {
-        pen.strokeStyle = colour.ink;
-        pen.lineWidth = 1.5;
-        pen.strokeRect(x - 12.5, RULER + 3, 25, LANE - 6);
-      }
+    }
+    const chosen = this.selected === null ? null : visible.find(([time]) => Math.abs(time - this.selected) < 1e-6);
+    if (chosen) {
+      pen.strokeStyle = colour.ink;
+      pen.lineWidth = 1.5;
+      pen.strokeRect(this.x(chosen[0]) - 12.5, RULER + 3, 25, LANE - 6);
     }
     if (this.proposed) this.paintProposed(pen);
     pen.textAlign = "start";
@@ -402,6 +413,24 @@ export class Timeline {
     const height = this.overview.clientHeight;
     pen.clearRect(0, 0, width, height);
     if (!this.peaks || !width) return;
+    const content = [width, height, devicePixelRatio, this.colour.ink].join();
+    if (this.layerOf !== content || this.layerBeats !== this.beats || this.layerPeaks !== this.peaks) {
+      Object.assign(this, { layerOf: content, layerBeats: this.beats, layerPeaks: this.peaks });
+      this.layer = this.overviewLayer(width, height);
+    }
+    pen.drawImage(this.layer, 0, 0, width, height);
+    const [start, end] = this.view.map((one) => (one / this.duration) * width);
+    pen.strokeStyle = this.colour.ink;
+    pen.strokeRect(start + 0.5, 1.5, Math.max(3, end - start - 1), height - 3);
+    pen.fillStyle = this.colour.accent;
+    pen.fillRect((this.cursor / this.duration) * width, 0, 1.5, height);
+  }
+
+  // The whole waveform, and below it where beats are verified and where they are uncertain.
+  overviewLayer(width, height) {
+    const canvas = new OffscreenCanvas(this.overview.width, this.overview.height);
+    const pen = canvas.getContext("2d");
+    pen.scale(devicePixelRatio || 1, devicePixelRatio || 1);
     const pairs = this.peaks.at(-1);
     const n = pairs.length / 2;
     pen.fillStyle = this.colour.wave;
@@ -416,11 +445,6 @@ export class Timeline {
       pen.globalAlpha = isSure ? 1 : Math.max(0.06, 1 - (inBar ?? inTime ?? 0.5));
       pen.fillRect((time / this.duration) * width - 1, height - 7, 2.5, 5);
     }
-    pen.globalAlpha = 1;
-    const [start, end] = this.view.map((one) => (one / this.duration) * width);
-    pen.strokeStyle = this.colour.ink;
-    pen.strokeRect(start + 0.5, 1.5, Math.max(3, end - start - 1), height - 3);
-    pen.fillStyle = this.colour.accent;
-    pen.fillRect((this.cursor / this.duration) * width, 0, 1.5, height);
+    return canvas;
   }
 }
