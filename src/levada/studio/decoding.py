@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from levada.beat_tracking.spectrogram import GRID
 from levada.beat_tracking.tracker import BeatTracker
 from levada.data import Span, Track, annotated_spans
 from levada.errors import collected_warnings
+from levada.io import audio
 from levada.io.audio import AudioExcerpt
 from levada.io.beats import Beats
 from levada.studio.annotation import Annotation, merge, of_beats, to_beats, verified
@@ -106,6 +107,8 @@ def prepare(
         fps, curves = float(backend.front_end.grid.fps), activations
         decode = partial(_decode_network, backend, activations)
     elif isinstance(backend, PatternTracker):
+        if audio.content_hash(path) in backend.patterns.card.trained_on:  # they fit the recording that they are from
+            backend = replace(backend, own_score=None)
         observed = backend.observe(path, progress=progress)
         fps, decode = float(GRID.fps), partial(_decode_patterns, backend, observed)
         curves = observed.activations
