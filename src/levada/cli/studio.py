@@ -10,8 +10,11 @@ import typer
 
 from levada.cli import terminal
 from levada.cli.options import Force, Model
+from levada.errors import Interrupted
 
 __all__ = ["studio"]
+
+INTERRUPTED = 130
 
 
 def studio(
@@ -49,5 +52,8 @@ def studio(
         if browser and not webbrowser.open(server.address):
             terminal.info("no browser could be opened: open the address above")
         server.run()
+    except KeyboardInterrupt as stop:
+        if Interrupted.of(stop).exit_code != INTERRUPTED:  # Ctrl-C is how a studio ends
+            raise
     finally:
         project.close()

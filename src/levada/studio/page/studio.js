@@ -195,7 +195,7 @@ const open = guard(async (id, at = 0) => {
   await Promise.all([
     after("peaks", ({ buffer }) => timeline.setPeaks(buffer)),
     reload(),
-    after("activations", ({ buffer, fps }) => { timeline.activations = { data: new Uint8Array(buffer), fps }; }).catch(() => {}),
+    after("activations", ({ buffer, fps }) => timeline.setActivations(buffer, fps)).catch(() => {}),
   ].map((one) => Promise.resolve(one).catch((problem) => tell(problem.message))));
   showProposals();
 });
@@ -384,7 +384,7 @@ const accept = guard(async () => {
   if (answer.id === state.id) showState(answer);
   tell(text("learnt"), true);
   refresh();
-  bytes("activations", query()).then(({ buffer, fps }) => { timeline.activations = { data: new Uint8Array(buffer), fps }; timeline.draw(); }).catch(() => {});
+  bytes("activations", query()).then(({ buffer, fps }) => timeline.setActivations(buffer, fps)).catch(() => {});
 });
 
 const refuse = guard(async () => {

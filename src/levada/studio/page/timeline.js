@@ -96,6 +96,19 @@ export class Timeline {
     this.draw();
   }
 
+  setActivations(buffer, fps) {
+    const levels = [new Uint8Array(buffer)];
+    while (levels.at(-1).length > 4096) {
+      const fine = levels.at(-1);
+      levels.push(Uint8Array.from({ length: 2 * Math.ceil(fine.length / 4) }, (_, i) => {
+        const at = 4 * (i >> 1) + (i & 1);
+        return Math.max(fine[at], fine[at + 2] ?? 0);
+      }));
+    }
+    this.activations = { levels, fps };
+    this.draw();
+  }
+
   resize() {
     const ratio = devicePixelRatio || 1;
     for (const one of [this.canvas, this.overview]) {
@@ -318,7 +331,11 @@ export class Timeline {
     pen.fillStyle = this.colour.line;
     pen.fillRect(0, top, width, 1);
     if (!this.activations) return;
-    const { data, fps } = this.activations;
+    const { levels } = this.activations;
+    const perPixel = ((this.view[1] - this.view[0]) * this.activations.fps) / width;
+    const level = Math.min(Math.max(0, Math.floor(Math.log2(perPixel))), levels.length - 1);
+    const data = levels[level];
+    const fps = this.activations.fps / 2 ** level;
     [["beat", 0], ["accent", 1]].forEach(([name, which]) => {
       pen.beginPath();
       pen.moveTo(0, top + tall);
