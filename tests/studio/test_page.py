@@ -376,8 +376,8 @@ def test_a_killed_server_loses_no_edit(chromium, recordings):
     folder = recordings[0]
     command = [sys.executable, "-c", "from levada.cli import main; main()", "studio", str(folder), "--no-browser"]
 
-    def start(*more):
-        process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def start():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert process.stdout is not None
         return process, process.stdout.readline().strip()
 
@@ -396,6 +396,13 @@ def test_a_killed_server_loses_no_edit(chromium, recordings):
     project = Project(folder)
     assert [list(mark) for mark in project.state(page.js("levada.state.id")).annotation] == beats
     project.close()
+    process, again = start()
+    assert again == address
+    page.settled()
+    assert len([beat for beat in page.beats if beat[2]]) == 6
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    process.stdout.close()
     page.context.close()
 
 

@@ -1,5 +1,6 @@
 """The server: what it answers, and whom it refuses."""
 
+import os
 import socket
 
 import numpy as np
@@ -145,6 +146,25 @@ def test_a_port_that_is_taken_is_refused(project):
         taken.listen()
         with pytest.raises(InputError, match="is taken"):
             server.Server(project, taken.getsockname()[1])
+
+
+def test_a_server_that_is_started_again_has_the_same_address_and_keeps_it_private(project):
+    first = server.Server(project)
+    first._socket.close()
+    again = server.Server(project)
+    assert again.address == first.address
+    again._socket.listen()
+    other = server.Server(project)  # the port is taken now
+    assert other.port != again.port
+    assert other.token == first.token
+    for one in (again, other):
+        one._socket.close()
+    kept = project.folder / server.ADDRESS
+    assert os.name != "posix" or kept.stat().st_mode & 0o077 == 0
+    kept.write_text("damaged")
+    fresh = server.Server(project)
+    assert fresh.token != first.token
+    fresh._socket.close()
 
 
 def test_the_server_listens_on_this_machine_alone(project):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,8 @@ __all__ = ["Server", "application"]
 
 PAGE = Path(__file__).parent / "page"
 TOKEN_HEADER = "x-levada-token"
+TOKEN_BYTES = 24
+ADDRESS = "address.json"
 LARGEST = 100_000
 """Bytes of a request."""
 HEADERS = {
@@ -305,15 +308,51 @@ def _binary(content: bytes, **facts: float) -> Response:
     return Response(content, media_type="application/octet-stream", headers={**HEADERS, **headers})
 
 
+def _listen(port: int) -> socket.socket | None:
+    """Return a socket at a port of this machine; None where it is taken."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind(("127.0.0.1", port))
+    except (OSError, OverflowError):
+        found.close()
+        return None
+    return found
+
+
+def _refuse(port: int) -> socket.socket:
+    raise InputError(f"port {port} is taken or not allowed: choose another one with --port")
+
+
+def _last_address(path: Path) -> tuple[int, str]:
+    """Return port and token of the last server of a project; a new token where there was none."""
+    try:
+        port, token = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(port, int) and isinstance(token, str) and len(token) >= TOKEN_BYTES:
+            return port, token
+    except (OSError, ValueError, TypeError):
+        pass
+    return 0, secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def _keep_address(path: Path, port: int, token: str) -> None:
+    """Write port and token into a file that nobody else may read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump([port, token], file)
+
+
 @dataclass
 class Server:
     """The server of a project on this machine.
+
+    It has the address of the last one where it can, so that a page that is still open goes on.
 
     Parameters
     ----------
     project : Project
     port : int
-        0 for any that is free.
+        0 for the last one, or any that is free.
 
     Raises
     ------
@@ -325,15 +364,11 @@ class Server:
     port: int = 0
 
     def __post_init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind(("127.0.0.1", self.port))
-        except (OSError, OverflowError) as error:
-            self._socket.close()
-            raise InputError(f"port {self.port} is taken or not allowed: choose another one with --port") from error
+        last_port, self.token = _last_address(self.project.folder / ADDRESS)
+        ports = [self.port] if self.port else [last_port, 0]
+        self._socket = next((one for port in ports if (one := _listen(port)) is not None), None) or _refuse(self.port)
         self.port = self._socket.getsockname()[1]
-        self.token = secrets.token_urlsafe(24)
+        _keep_address(self.project.folder / ADDRESS, self.port, self.token)
         config = uvicorn.Config(
             application(self.project, token=self.token, port=self.port),
             log_level="critical",
