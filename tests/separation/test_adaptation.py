@@ -200,10 +200,15 @@ class TestAdapting:
         one, other = (adapt(spans, strategy="unet", settings=settings) for _ in range(2))
         assert digest(one) == digest(other)
 
-    def test_a_unet_is_no_base(self, spans):
-        base = adapt(spans, strategy="unet", settings=UNetTraining(1, batch=1, excerpt_s=0.4, channels=(4, 8), bins=64))
-        with pytest.raises(InputError, match="mask network or Demucs"):
-            adapt(spans, strategy="finetune", base=base)
+    def test_a_unet_is_fine_tuned_in_parts(self, spans):
+        sizes = {"batch": 1, "excerpt_s": 0.4, "channels": (4, 8), "bins": 64}
+        base = adapt(spans, strategy="unet", settings=UNetTraining(1, **sizes))
+        tuned = adapt(spans, strategy="finetune", base=base, settings=UNetTraining(3, layers=("up",), **sizes))
+        assert tuned.net.kind == "unet"
+        before, after = base.net.state_dict(), tuned.net.state_dict()
+        changed = {name.split(".")[0] for name in before if "num" not in name and "running" not in name
+                   and not torch.equal(before[name], after[name])}  # fmt: skip
+        assert changed == {"up"}
 
     def test_dictionaries_are_models_too(self, spans, tmp_path):
         from levada.separation import nmf

@@ -166,3 +166,16 @@ def test_a_damaged_folder_is_said_to_be_one(tmp_path):
     (folder / CONFIG).write_text(config.replace("12,", "13,"), encoding="utf-8")
     with pytest.raises(InputError, match="damaged"):
         load(folder)
+
+
+class TestWithOtherInstruments:
+    def test_one_instrument_takes_the_place_of_another(self):
+        net = a_net()
+        other = net.with_instruments(["bass"])
+        power = torch.rand(40, 60)
+        assert (other.instruments, net.instruments) == (("bass", REST), ("surdo", REST))
+        assert torch.equal(other.masks(power, 0.5), net.masks(power, 0.5))
+
+    def test_several_start_from_equal_masks(self):
+        masks = a_net().with_instruments(["surdo", "caixa", "agogo"]).masks(torch.rand(40, 60), 0.5)
+        assert torch.allclose(masks, torch.full_like(masks, 1 / 3), atol=1e-5)

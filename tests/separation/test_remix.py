@@ -145,6 +145,20 @@ class TestMixing:
         made = remix(load_corpus(tmp_path / "solos", labels="stems"), tmp_path / "out", settings=settings)
         assert {len([*place.glob("*.wav")]) - 1 for place in made.written} == {3, 4}
 
+    @pytest.mark.parametrize("coherent", [False, True])
+    def test_a_target_is_in_every_mixture_and_all_else_is_its_rest(self, solos, tmp_path, coherent):
+        settings = replace(SMALL, mixtures=6, test=0.4, target="surdo", coherent=coherent)
+        made = remix(solos, tmp_path / "out", settings=settings)
+        for place in made.written:
+            assert sorted(path.name for path in place.glob("*.wav")) == ["mixture.wav", "surdo.wav"]
+        for song in load_corpus(tmp_path / "out" / "train", labels="stems").tracks:
+            assert song.instruments == ("rest", "surdo")
+            stems, mixture = song.read(song.instruments, rate=RATE)
+            np.testing.assert_allclose(stems.sum(0), mixture, atol=1e-5)
+            assert np.abs(stems[0]).max() > 0.01
+        with pytest.raises(InputError, match="has no cuica; its instruments are agogo, caixa, surdo"):
+            remix(solos, tmp_path / "other", settings=replace(settings, target="cuica"))
+
     def test_a_tracker_hears_what_nobody_annotated(self, tmp_path):
         solo(tmp_path, "surdo", 100, 9.0, 90, beats=False)
         solo(tmp_path, "caixa", 104, 9.5, 900)

@@ -30,6 +30,9 @@ def remix(
         bool, typer.Option(help="Place all instruments in one simulated room for each mixture, which is mono then.")
     ] = True,
     instruments: Annotated[str | None, typer.Option(help="Only these instruments, such as surdo,caixa.")] = None,
+    target: Annotated[
+        str, typer.Option(help="Instrument of every mixture whose stem alone is written; all else is the rest.")
+    ] = "",
     test_size: Annotated[
         float | None,
         typer.Option(
@@ -47,7 +50,9 @@ def remix(
     from levada.separation.remix import RemixSettings
     from levada.separation.remix import remix as mix
 
-    settings = RemixSettings(mixtures, seconds, not incoherent, stretch, _tempi(tempo), reverb, test_size, seed=seed)
+    settings = RemixSettings(
+        mixtures, seconds, not incoherent, stretch, _tempi(tempo), reverb, test_size, target=target, seed=seed
+    )
     corpus = corpora.load(solos, labels="stems")
     wanted = None if instruments is None else [name.strip() for name in instruments.split(",") if name.strip()]
     tracker = None if incoherent else load_tracker(model)

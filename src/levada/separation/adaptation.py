@@ -44,6 +44,7 @@ from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.fusion import Fusion
 from levada.separation.label_matching import initial_instruments
 from levada.separation.networks.mask_net import MaskNet, MaskSettings
+from levada.separation.networks.unet import UNet
 from levada.separation.task import FROM_SCRATCH
 from levada.separation.unet_training import UNetTraining, train_unet
 
@@ -71,7 +72,7 @@ Settings = StemSettings | UNetTraining | demucs.DemucsSettings | nmf.NmfSettings
 
 SCRATCH = StemSettings()
 FINETUNE = StemSettings(learning_rate=1e-3)
-UNET = UNetTraining()
+UNET, UNET_FINETUNE = UNetTraining(), UNetTraining(learning_rate=1e-3)
 DEMUCS = demucs.DemucsSettings()
 NMF = nmf.NmfSettings()
 
@@ -113,6 +114,8 @@ def finetune_augment(
     start = replace(network, card=base.card)
     if isinstance(settings, demucs.DemucsSettings):
         return demucs.adapt(spans, base=start, settings=settings, folder=folder, progress=progress)
+    if isinstance(settings, UNetTraining):
+        return _unet(spans, start, settings, folder, progress)
     examples = read_examples(spans, _instruments(spans))
     tuned = _fine_tuned(examples, _all_instruments(spans, base), network.net, settings, folder, progress)
     how = "fine-tuned" if settings.augmentation == NO_AUGMENTATION else "fine-tuned with augmentation"
@@ -124,10 +127,7 @@ def unet(
     progress: Progress | None = None, **_: object,
 ) -> Weights:  # fmt: skip
     """Train a U-Net with an output for each instrument on the stems alone."""
-    instruments = _instruments(spans)
-    dataset = StemDataset.from_spans(spans, instruments)
-    net = train_unet(dataset, instruments, settings=settings, folder=folder, progress=progress)
-    return _weights(net, spans, "U-Net trained from scratch", settings, None)
+    return _unet(spans, None, settings, folder, progress)
 
 
 def dictionaries(
@@ -200,6 +200,10 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+OTHER_NETWORKS: dict[str, Any] = {HTDemucs.kind: DEMUCS, UNet.kind: UNET_FINETUNE}
+"""Settings of fine-tuning by the kind of a base that is no mask network."""
+
+
 def settings_of(
     strategy: str,
     *,
@@ -232,11 +236,7 @@ def settings_of(
         and network is not None
         and network.net.kind != MaskNet.kind
     ):
-        if network.net.kind != HTDemucs.kind:
-            raise InputError(
-                f"{strategy} starts from a mask network or Demucs; {network.card.name} is a {network.net.kind}"
-            )
-        settings = DEMUCS
+        settings = OTHER_NETWORKS[network.net.kind]
     return changed(  # type: ignore[no-any-return]
         settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers
     )
@@ -375,6 +375,19 @@ def _trained(
         progress=progress,
     )
     return trained
+
+
+def _unet(
+    spans: Sequence[Span[Multitrack]],
+    base: Weights | None,
+    settings: UNetTraining,
+    folder: str | Path,
+    progress: Progress | None,
+) -> Weights:
+    instruments, net = _instruments(spans), None if base is None else base.net
+    dataset = StemDataset.from_spans(spans, instruments)
+    trained = train_unet(dataset, instruments, settings=settings, base=net, folder=folder, progress=progress)
+    return _weights(trained, spans, f"U-Net {'trained from scratch' if net is None else 'fine-tuned'}", settings, base)
 
 
 def _weights(net: Any, spans: Sequence[Span[Multitrack]], how: str, settings: Any, base: Weights | None) -> Weights:

@@ -327,6 +327,8 @@ def train(
     settings: Any,
     loss: Callable[[Any, Any], Tensor],
     folder: str | Path,
+    validate: Callable[[Any], dict[str, float]] | None = None,
+    validate_every: int = 0,
     progress: Progress | None = None,
 ) -> Any:
     """Train a network on excerpts.
@@ -341,7 +343,7 @@ def train(
     settings : ExcerptSettings
         Fields as in `levada.learning.training.FitSettings` are those of the training; with `layers`, only parameters
         whose names begin so are trained.
-    loss, folder, progress
+    loss, folder, validate, validate_every, progress
         See `levada.learning.training.fit`.
 
     Returns
@@ -357,6 +359,8 @@ def train(
         loss=loss,
         folder=folder,
         trained=(lambda name: name.startswith(layers)) if layers else None,
+        validate=validate,
+        validate_every=validate_every,
         progress=progress,
     )
 

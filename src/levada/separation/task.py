@@ -75,11 +75,12 @@ def strategies() -> Mapping[str, Callable[..., Any]]:
 
 def default_settings(network: str = "") -> Mapping[str, Any]:
     """Default settings of each strategy, for a network of a base."""
-    from levada.separation.adaptation import DEFAULTS, DEMUCS
+    from levada.separation.adaptation import DEFAULTS, OTHER_NETWORKS
 
-    if network != "demucs":
+    if network not in OTHER_NETWORKS:
         return DEFAULTS
-    return {name: DEMUCS if name.startswith("finetune") else settings for name, settings in DEFAULTS.items()}
+    other = OTHER_NETWORKS[network]
+    return {name: other if name.startswith("finetune") else settings for name, settings in DEFAULTS.items()}
 
 
 def no_augmentation() -> Any:

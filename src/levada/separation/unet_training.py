@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import torch
 
 from levada.errors import check_number
 from levada.learning.training import Progress
+from levada.separation.augmentation import NO_AUGMENTATION
 from levada.separation.examples import RATE, ExcerptSettings, StemDataset, sample_spectra, train
 from levada.separation.networks.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss
 from levada.separation.stft import N_BANDS, Stft
 
 __all__ = ["UNetTraining", "train_unet"]
+
+VALIDATIONS, VALIDATION_EXCERPTS = 20, 16
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class UNetTraining(ExcerptSettings):
     dropout : float
     average : float
         Decay of the average of the weights.
+    layers : tuple of str
+        Prefixes of the names of the parameters that are trained: "up" freezes the encoder, "down" the decoder; all
+        where empty. Statistics of batches are those of the new music in every layer.
+    validation : float
+        Fraction of the examples that are only used for the loss in validation, which is in the log.
     level_db : float
         Range of the random error of the level of the whole recording, either way.
     seed : int
@@ -44,12 +53,15 @@ class UNetTraining(ExcerptSettings):
     bins: int = 1024
     dropout: float = 0.1
     average: float = 0.98
+    layers: tuple[str, ...] = ()
+    validation: float = 0.0
     level_db: float = 4.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("level_db", self.level_db, 0, 60)
+        check_number("validation", self.validation, 0, 0.5)
 
 
 def train_unet(
@@ -81,16 +93,36 @@ def train_unet(
         net = UNet(UNetSettings(outputs, settings.channels, settings.bins, settings.dropout))
     else:
         net = base.with_instruments(outputs)
+    held_out = round(settings.validation * len(dataset.examples))
+    validation = StemDataset(dataset.examples[:held_out]) if held_out else None
+    if held_out:
+        dataset = StemDataset(dataset.examples[held_out:])
     trained: UNet = train(
         net,
         partial(_excerpt, net, dataset, settings),
-        lambda excerpts: MagnitudeBatch(*map(torch.stack, zip(*excerpts, strict=True))),
+        _collate,
         settings=settings,
         loss=magnitude_loss,
         folder=folder,
+        validate=None if validation is None else partial(_validate, validation, settings),
+        validate_every=max(1, settings.steps // VALIDATIONS),
         progress=progress,
     )
     return trained
+
+
+def _collate(excerpts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> MagnitudeBatch:
+    return MagnitudeBatch(*map(torch.stack, zip(*excerpts, strict=True)))
+
+
+def _validate(dataset: StemDataset, settings: UNetTraining, net: UNet) -> dict[str, float]:
+    """Compute the loss on the same excerpts each time, without augmentation."""
+    rng, plain = np.random.default_rng(0), replace(settings, augmentation=NO_AUGMENTATION, level_db=0.0)
+    batch = _collate([_excerpt(net, dataset, plain, rng) for _ in range(VALIDATION_EXCERPTS)])
+    device = next(net.parameters()).device
+    with torch.inference_mode():
+        loss = magnitude_loss(net(batch.features.to(device)), batch._replace(stems=batch.stems.to(device)))
+    return {"loss": float(loss)}
 
 
 def _excerpt(

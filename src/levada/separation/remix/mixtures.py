@@ -73,6 +73,9 @@ class RemixSettings:
         each half can test a model trained on the other; with 0 all solos are mixed together, as one group.
     fewest, most : int
         Minimum and maximum number of instruments in a mixture. Where fewer fit together, there are fewer.
+    target : str
+        An instrument that is in every mixture, and whose stem is the only one that is written beside it: what else
+        plays is the rest of the mixture.
     seed : int
     """
 
@@ -85,6 +88,7 @@ class RemixSettings:
     test: float | None = None
     fewest: int = 2
     most: int = 8
+    target: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -200,6 +204,9 @@ def remix(
     solos = solos_of(corpus, instruments=instruments)
     if len({solo.instrument for solo in solos}) < 2:
         raise InputError("holds fewer than two instruments, and a mixture needs two", path=corpus.root)
+    if settings.target and settings.target not in {solo.instrument for solo in solos}:
+        names = ", ".join(sorted({solo.instrument for solo in solos}))
+        raise InputError(f"has no {settings.target}; its instruments are {names}", path=corpus.root)
     config = _config(solos, settings, tracker)
     with RunFolder.acquire(out, kind="mixtures", config=config, force=force) as run:
         views, left_out = _views(solos, tracker, settings) if settings.coherent else ({}, [])
@@ -301,7 +308,7 @@ class _Planner:
                 names[0]: [solo for solo in solos if solo.group not in second],
                 names[1]: [solo for solo in solos if solo.group in second],
             }
-            if all(self._can_mix(members) for members in parts.values()):
+            if all(self._can_mix(members) and self._has_target(members) for members in parts.values()):
                 return parts
         if settings.test is None:
             return {"": list(solos)}
@@ -335,6 +342,9 @@ class _Planner:
         candidates = [view for solo in solos for view in self.views[solo]]
         return any(self._partners(view, candidates) for view in self._starts(candidates))
 
+    def _has_target(self, solos: Sequence[Solo]) -> bool:
+        return not self.settings.target or any(solo.instrument == self.settings.target for solo in solos)
+
     def _starts(self, views: Sequence[View]) -> list[View]:
         """Return the views whose tempo a mixture may have."""
         low, high = self.settings.tempo_bpm or (0.0, np.inf)
@@ -353,7 +363,8 @@ class _Planner:
     def _coherent(self, solos: Sequence[Solo], rng: Generator) -> tuple[list[_Part], float, int]:
         """Choose a solo, and others that can be stretched to its tempo."""
         candidates = [view for solo in solos for view in self.views[solo]]
-        starts = self._starts(candidates)
+        target = self.settings.target
+        starts = [view for view in self._starts(candidates) if target in ("", view.solo.instrument)]
         for index in rng.permutation(len(starts)):
             one = starts[int(index)]
             fits = self._partners(one, candidates)
@@ -383,8 +394,11 @@ class _Planner:
         """Choose solos of different instruments, and a random span of each."""
         names = sorted({solo.instrument for solo in solos})
         count = self._count(len(names), rng)
-        parts = []
-        for name in rng.permutation(names)[:count]:
+        parts, chosen = [], [str(name) for name in rng.permutation(names)[:count]]
+        target = self.settings.target
+        if target and target not in chosen:
+            chosen[0] = target
+        for name in chosen:
             options = [solo for solo in solos if solo.instrument == name]
             solo = options[int(rng.integers(len(options)))]
             start_s = float(rng.uniform(0, max(0.0, solo.song.duration_s - self.settings.seconds)))
@@ -413,7 +427,8 @@ def _write(mixture: _Mixture, settings: RemixSettings, folder: Path, rate: int, 
         stems = _levelled(sounds, rng)
     folder.mkdir(parents=True)
     for name, stem in stems.items():
-        audio.write(folder / f"{name}.wav", stem, rate=rate)
+        if settings.target in ("", name):
+            audio.write(folder / f"{name}.wav", stem, rate=rate)
     if len(beats):
         write_beats(folder / "mixture.beats", beats)
     sources = {  # so that a solo and its mixtures are recognised as the same recording
