@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from levada.separation.networks.mask_net import N_BANDS, MaskNet, MaskSettings, features, tiny
-from levada.separation.stft import N_BANDS as HEARD
+from levada.separation.networks.mask_net import MaskNet, MaskSettings, features, tiny
+from levada.separation.stft import N_BANDS
 
 
 def test_it_hears_the_bands_of_the_transform():
-    assert N_BANDS == HEARD
 
 
 def test_one_mask_an_instrument():

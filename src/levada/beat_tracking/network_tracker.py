@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking import spectral_flux
+from levada.beat_tracking import networks, spectral_flux
 from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.decoder import DecoderSettings, decode_activations, probabilities
 from levada.beat_tracking.decoder.settings import TempoRange
+from levada.beat_tracking.networks.tcn_inference import TcnInference
 from levada.beat_tracking.spectrogram import (
     FRONT_ENDS,
     LOG_BANDS,
@@ -65,7 +66,7 @@ class NetworkTracker:
         SHA-256 of each recording it was trained on -> the spans used, in seconds.
     front_end : FrontEnd
         The spectrogram that is its input.
-    networks : tuple of nn.Module
+    networks : tuple of nn.Module or TcnInference
         Those that `predict` runs.
     """
 
@@ -180,7 +181,7 @@ def network_tracker(
 
     Parameters
     ----------
-    network : nn.Module
+    network : nn.Module or TcnInference
         From a spectrogram [shape=(batch, frames, bands)] to the logits of a beat, and of a downbeat given a beat
         [shape=(batch, frames, 2)]. Its attribute `front_end` names its spectrogram, "log81" by default.
     name : str
@@ -202,7 +203,7 @@ def network_tracker(
 def tracker_of_weights(weights: Weights, *, name: str, identity: str = "") -> NetworkTracker:
     """Return the tracker of a network with the priors and the card that it was saved with."""
     return network_tracker(
-        weights.net,
+        networks.inference_of(weights),
         name=name,
         settings=DecoderSettings.from_dict(weights.decoder),
         identity=identity,
@@ -220,7 +221,7 @@ def predict(network: Any, pieces: Iterable[Floats32], *, chunk_steps: int = CHUN
 
     Parameters
     ----------
-    network : nn.Module
+    network : nn.Module or TcnInference
         In evaluation mode. One with a `front` and a `body` takes an hour in the memory of a song; others take all of
         the recording at once.
     pieces : iterable of float32 [shape=(frames, bands)]
@@ -233,7 +234,11 @@ def predict(network: Any, pieces: Iterable[Floats32], *, chunk_steps: int = CHUN
     float32 [shape=(frames, 2)]
         The same as for the spectrogram in one piece.
     """
-    return _in_pieces(network, pieces, chunk_steps) if hasattr(network, "body") else _whole(network, pieces)
+    if isinstance(network, TcnInference):
+        if network.module is None:
+            return _in_pieces(network, pieces, chunk_steps)
+        network = network.module
+    return _in_pieces(_OnTorch(network), pieces, chunk_steps) if hasattr(network, "body") else _whole(network, pieces)
 
 
 def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
@@ -249,12 +254,33 @@ def _whole(net: Any, pieces: Iterable[Floats32]) -> Floats32:
     return probabilities(logits).astype(np.float32)
 
 
-def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats32:
-    import torch
+class _OnTorch:
+    """A network of PyTorch as `TcnInference`: from arrays to arrays, time first."""
 
-    from levada.learning.weights import device_of
+    def __init__(self, net: Any) -> None:
+        self._net = net
+        self.stride, self.front_context_frames = net.stride, net.front_context_frames
+        self.body_context_steps = net.body_context_steps
 
-    n_frames, device = 0, device_of(net)
+    def front(self, bands: Floats32) -> Floats32:
+        return self._run(self._net.front, bands).T
+
+    def body(self, features: Floats32) -> Floats32:
+        return self._run(self._net.body, features.T)
+
+    def _run(self, function: Callable[[Any], Any], values: Floats32) -> Floats32:
+        import torch
+
+        from levada.learning.weights import device_of
+
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(values))[None].to(device_of(self._net))
+            result: Floats32 = function(given)[0].cpu().numpy()
+        return result
+
+
+def _in_pieces(net: TcnInference | _OnTorch, pieces: Iterable[Floats32], chunk_steps: int) -> Floats32:
+    n_frames = 0
 
     def counted() -> Iterator[Floats32]:
         nonlocal n_frames
@@ -262,24 +288,21 @@ def _in_pieces(net: Any, pieces: Iterable[Floats32], chunk_steps: int) -> Floats
             n_frames += len(piece)
             yield piece
 
-    with torch.inference_mode():
-        folded = [
-            net.front(torch.from_numpy(bands)[None].to(device))[0]
-            for bands in _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
-        ]
-        if not folded:
-            return np.zeros((0, 2), np.float32)
-        features = torch.cat(folded, 1)[None]
-        del folded
-        steps, context = features.shape[-1], net.body_context_steps
-        chunks = []
-        for start in range(0, steps, chunk_steps):
-            end = min(start + chunk_steps, steps)
-            first, last = max(0, start - context), min(steps, end + context)
-            logits = net.body(features[..., first:last].contiguous())[0]
-            kept = logits[net.stride * (start - first) : net.stride * (end - first)]
-            chunks.append(probabilities(kept.cpu().numpy()).astype(np.float32))
-        return np.concatenate(chunks)[:n_frames]
+    neighbours = _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
+    folded = [net.front(bands) for bands in neighbours]
+    if not folded:
+        return np.zeros((0, 2), np.float32)
+    features = np.concatenate(folded)
+    del folded
+    steps, context = len(features), net.body_context_steps
+    chunks = []
+    for start in range(0, steps, chunk_steps):
+        end = min(start + chunk_steps, steps)
+        first, last = max(0, start - context), min(steps, end + context)
+        logits = net.body(features[first:last])
+        kept = logits[net.stride * (start - first) : net.stride * (end - first)]
+        chunks.append(probabilities(kept).astype(np.float32))
+    return np.concatenate(chunks)[:n_frames]
 
 
 def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:

@@ -204,7 +204,7 @@ def base_model(name: str) -> BaseModel:
         from levada.learning.weights import digest as weights_digest
 
         weights = base_weights(name)
-        return BaseModel(name, weights_digest(weights), tuple(weights.net.state_dict()), weights.net.kind)
+        return BaseModel(name, weights_digest(weights), tuple(weights.tensors), weights.source.kind)
     if name == FLUX or name in EXTERNAL:
         raise InputError(f"{name} has no weights to train on: list it under external, where it is scored as it is")
     stored = ModelFolder(find_folder(name))

@@ -88,11 +88,12 @@ class LoadedModel:
         """Where its networks run; "cpu" without any."""
         from levada.learning.weights import device_of
 
-        return next((str(device_of(network)) for network in self._networks()), "cpu")
+        return next((getattr(network, "device", "") or str(device_of(network)) for network in self._networks()), "cpu")
 
     def _networks(self) -> list[Any]:
-        networks = [*getattr(self.backend, "networks", ()), getattr(self.model, "net", None)]
-        return [network for network in networks if network is not None]
+        """Return the networks that run, and that of the model if it has been built."""
+        networks = [*getattr(self.backend, "networks", ()), getattr(self.model, "source", None)]
+        return [network for network in networks if hasattr(network, "to")]
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the model into a folder: tensors, settings and a card.

@@ -6,27 +6,80 @@ licence, data, minutes, scores) cannot be saved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.learning.card import CONFIG, TENSORS, Card
 from levada.learning.model_folder import ModelFolder, model_digest, write_model
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 __all__ = [
-    "Card", "Networks", "Weights",
+    "Card", "StoredNetwork", "Weights",
     "base_facts", "check_device", "device_of", "digest", "interpolate", "load", "model_facts",
     "network_kind", "on_cpu", "save",
 ]  # fmt: skip
 
-Networks = Mapping[str, tuple[type[nn.Module], type[Any]]]
-"""Kind of a network in model folders -> its class, and the class of its settings."""
+
+@dataclass(frozen=True, eq=False)
+class StoredNetwork:
+    """A network as its folder holds it: enough to run it without PyTorch, if levada can (`networks.inference`).
+
+    Parameters
+    ----------
+    kind : str
+        Name of its class in model folders.
+    settings : dataclass
+    tensors : mapping of str to array
+    path : Path
+        The folder.
+    module : callable
+        From its kind to its class, which it imports.
+    """
+
+    kind: str
+    settings: Any
+    tensors: Mapping[str, npt.NDArray[Any]]
+    path: Path
+    module: Callable[[str], type[Any]]
+
+    def build(self) -> Any:
+        """Return the network for PyTorch, in evaluation mode."""
+        import torch
+
+        net = self.module(self.kind)(self.settings)
+        try:
+            net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self.tensors.items()})
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise InputError(
+                f"is damaged, or not the weights of its {CONFIG}: {reason}", path=self.path / TENSORS
+            ) from None
+        return net.eval()
+
+
+class _Built:
+    """An attribute that builds a stored network for PyTorch when it is first asked for."""
+
+    def __get__(self, weights: Weights | None, owner: type) -> Any:
+        if weights is None:
+            raise AttributeError("net")  # the field has no default
+        if isinstance(weights.source, StoredNetwork):
+            if not hasattr(weights, "_built"):
+                object.__setattr__(weights, "_built", weights.source.build())
+            return weights._built  # type: ignore[attr-defined]
+        return weights.source
+
+    def __set__(self, weights: Weights, value: Any) -> None:
+        object.__setattr__(weights, "source", value)
 
 
 @dataclass(frozen=True)
@@ -35,8 +88,9 @@ class Weights:
 
     Parameters
     ----------
-    net : nn.Module
-        In evaluation mode, with the attributes `kind` (the name of its class in model folders) and `settings`.
+    net : nn.Module or StoredNetwork
+        In evaluation mode, with the attributes `kind` (the name of its class in model folders) and `settings`. A stored
+        one is built for PyTorch when `net` is used; `source` is what was given.
     card : Card
     decoder : dict
         Settings of the decoder learnt with the weights; empty for the defaults.
@@ -44,10 +98,30 @@ class Weights:
         Settings of the training.
     """
 
-    net: Any
+    if TYPE_CHECKING:
+        net: Any
+    else:
+        net: Any = _Built()  # which is no default
     card: Card
     decoder: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        @property
+        def source(self) -> Any:
+            """The network as it was given."""
+
+    def copy(self) -> Any:
+        """Return a network for PyTorch that shares nothing with this one."""
+        return self.source.build() if isinstance(self.source, StoredNetwork) else deepcopy(self.source)
+
+    @property
+    def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Its parameters and buffers."""
+        if isinstance(self.source, StoredNetwork):
+            return self.source.tensors
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.source.state_dict().items()}
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Save into a folder, as the function `save`."""
@@ -78,9 +152,9 @@ def base_facts(base: Weights | None) -> dict[str, str]:
 def model_facts(weights: Weights) -> dict[str, Any]:
     """Return everything that determines the results of weights."""
     return {
-        "network": network_kind(weights.net),
-        "settings": asdict(weights.net.settings),
-        "tensors": {name: tensor.detach().cpu().numpy() for name, tensor in weights.net.state_dict().items()},
+        "network": network_kind(weights.source),
+        "settings": asdict(weights.source.settings),
+        "tensors": dict(weights.tensors),
         "decoder": dict(weights.decoder),
     }
 
@@ -100,14 +174,25 @@ def network_kind(net: Any) -> str:
     return kind
 
 
-def load(folder: str | Path | ModelFolder, *, networks: Networks) -> Weights:
+def load(
+    folder: str | Path | ModelFolder,
+    *,
+    kinds: Collection[str],
+    module: Callable[[str], type[Any]],
+    settings: Mapping[str, type[Any]],
+) -> Weights:
     """Read a folder of weights.
 
     Parameters
     ----------
     folder : path-like or ModelFolder
-    networks : mapping of str to pair of types
-        The networks that the folder may hold: classes are chosen from it, and never by a name in a file.
+    kinds : collection of str
+        The networks that the folder may hold: classes are chosen from them, and never by a name in a file.
+    module : callable
+        From a kind to its class, which it imports.
+    settings : mapping of str to type
+        Kind -> the class of its settings, where PyTorch is not needed for it; others are the class's attribute
+        `settings_type`.
 
     Returns
     -------
@@ -117,41 +202,40 @@ def load(folder: str | Path | ModelFolder, *, networks: Networks) -> Weights:
     Raises
     ------
     InputError
-        If a file is missing or damaged, the tensors do not fit the network, or it is a model without a network.
+        If a file is missing or damaged, or it is a model without a network. Whether the tensors fit the network is seen
+        when it is built, or run.
     """
     stored = ModelFolder.of(folder)
     config, card = stored.config, stored.card
-    if stored.network not in networks:
+    if stored.network not in kinds:
         raise InputError(f"is no network ({stored.network}): there is nothing in it to train on", path=stored.path)
-    kind, settings = networks[stored.network]
+    kind = settings.get(stored.network) or module(stored.network).settings_type
     try:
-        net = kind(settings(**config["settings"]))
+        shape = kind(**config["settings"])
     except (TypeError, ValueError) as error:
         raise InputError(f"is damaged: {error}", path=stored.path / CONFIG) from None
-    try:
-        net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in stored.tensors.items()})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise InputError(
-            f"is damaged, or not the weights of its {CONFIG}: {reason}", path=stored.path / TENSORS
-        ) from None
-    return Weights(net.eval(), card, config["decoder"], config["training"])
+    source = StoredNetwork(stored.network, shape, stored.tensors, stored.path, module)
+    return Weights(source, card, config["decoder"], config["training"])
 
 
 def device_of(net: nn.Module) -> torch.device:
     """Return the device of the parameters of a network, where its inputs must be."""
+    import torch
+
     return next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
 
 
 def on_cpu(weights: Weights) -> Weights:
     """Return weights on the CPU: a copy if they are on another device."""
-    if device_of(weights.net).type == "cpu":
+    if isinstance(weights.source, StoredNetwork) or device_of(weights.net).type == "cpu":
         return weights
     return replace(weights, net=deepcopy(weights.net).cpu())
 
 
 def check_device(name: str) -> None:
     """Raise an `InputError` if PyTorch cannot use a device of this name."""
+    import torch
+
     try:
         torch.empty(1, device=name).cpu()
     except (AssertionError, NotImplementedError, RuntimeError) as error:

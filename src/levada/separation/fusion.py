@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from levada.learning.model_folder import ModelFolder, write_model
 from levada.separation import nmf
 from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, for_stream, sample_pieces, sound_of
 from levada.separation.masks import MEAN_WEIGHT, mask_separator
+from levada.separation.networks import inference_of
 from levada.separation.stft import Stft
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Fusion:
         if missing := set(self.instruments) - {*self.available}:
             raise InputError(f"the network lacks {', '.join(sorted(missing))} of the dictionaries")
 
+    @cached_property
+    def inference(self) -> Any:
+        """What computes the masks of the network."""
+        return inference_of(self.network)
+
     @property
     def instruments(self) -> tuple[str, ...]:
         """Instruments of the labels, which are separated if no others are named."""
@@ -91,7 +97,7 @@ class Fusion:
     @property
     def available(self) -> tuple[str, ...]:
         """Instruments that can be separated: those, and others of the network."""
-        return tuple(self.network.net.instruments)
+        return tuple(self.inference.instruments)
 
     def facts(self) -> dict[str, Any]:
         """Return everything that determines its results, as `levada.learning.model_folder.write_model` takes it."""
@@ -172,7 +178,7 @@ class FusionSeparator:
     @property
     def networks(self) -> tuple[Any, ...]:
         """The network, as `levada.learning.model.LoadedModel` moves it to a device."""
-        return (self.fusion.network.net,)
+        return (self.fusion.inference,)
 
     def restricted(self, instruments: Sequence[str]) -> FusionSeparator:
         """Return the separator of some of the available instruments; see `MaskSeparator.restricted`."""
@@ -197,7 +203,7 @@ class FusionSeparator:
         sampled = sample_pieces(pieces, rate)
         spectra = [Stft(rate).forward(piece) for piece in sampled]
         magnitude = np.sqrt(np.concatenate([np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]))
-        of_network = self._separator(self.fusion.network.net, self.sources)
+        of_network = self._separator(self.fusion.inference, self.sources)
         network, _ = replace(of_network, mean_weight=MEAN_WEIGHT).for_recording(sampled, rate)
         learnt = {name: one for name, one in self.sources.items() if one in self.fusion.instruments}
         if not learnt:
@@ -237,7 +243,7 @@ def separator(
     """Return the separator of dictionaries and a network; for the arguments see `masks.mask_separator`."""
     if instruments is None:
         return FusionSeparator(name, fusion, {one: one for one in fusion.instruments}, identity)
-    network = mask_separator(fusion.network.net, name=name, instruments=instruments, identity=identity)
+    network = mask_separator(fusion.inference, name=name, instruments=instruments, identity=identity)
     return FusionSeparator(name, fusion, dict(instruments), network.identity)
 
 

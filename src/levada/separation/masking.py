@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +123,8 @@ class MaskSeparator:
         From some of the instruments to a separator of these; see `restricted`.
     mean_weight : float
         Weight of the mean mask of the whole recording beside the mask of each frame, from 0 to 1; see `for_recording`.
+    networks : tuple
+        Those that `masks` runs, as `levada.learning.model.LoadedModel` moves them to a device.
     """
 
     name: str
@@ -135,6 +137,7 @@ class MaskSeparator:
     piece_frames: int = PIECE_FRAMES
     restrict: Callable[[Sequence[str]], MaskSeparator] | None = None
     mean_weight: float = 0.0
+    networks: tuple[Any, ...] = ()
 
     def restricted(self, instruments: Sequence[str]) -> MaskSeparator:
         """Return the separator of a mixture in which only some of its instruments play.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.separation import nmf
 from levada.separation.masking import MaskSeparator, Spans, gathered, masked, sound_of
+from levada.separation.networks.mask_inference import MaskInference
 from levada.separation.stft import Stft
 
 __all__ = ["MEAN_WEIGHT", "mask_separator", "oracle"]
@@ -37,7 +38,7 @@ def mask_separator(
 
     Parameters
     ----------
-    model : nn.Module or Dictionaries
+    model : nn.Module, MaskInference or Dictionaries
         A mask network, a U-Net (see `levada.separation.networks`) or dictionaries learnt by supervised NMF.
     name : str
         Name in tables.
@@ -68,7 +69,7 @@ def mask_separator(
     if isinstance(model, nmf.Dictionaries):
         masks = partial(_of_dictionaries, model, rows)
     else:
-        masks = partial(_of_magnitudes if hasattr(model, "masks") else _of_bands, model.eval(), rows)
+        masks = partial(_of_magnitudes if hasattr(model, "features") else _of_bands, model.eval(), rows)
     return MaskSeparator(
         name,
         tuple(sources),
@@ -79,6 +80,7 @@ def mask_separator(
         trained_on=trained_on or {},
         restrict=partial(_restrict, partial(mask_separator, model, **about), sources),
         mean_weight=mean_weight,
+        networks=() if isinstance(model, nmf.Dictionaries) else (model,),
     )
 
 
@@ -145,12 +147,16 @@ def _restrict(
 
 
 def _of_bands(net: Any, rows: list[int], power: Floats32, level: float, rate: int) -> Floats32:
+    stft = Stft(rate)
+    if isinstance(net, MaskInference):
+        if net.module is None:
+            return stft.expand_bands(net.masks(stft.to_bands(power), level, rows))
+        net = net.module
     import torch
 
     from levada.learning.weights import device_of
     from levada.separation.networks.mask_net import features
 
-    stft = Stft(rate)
     with torch.inference_mode():
         logits = net(features(torch.from_numpy(stft.to_bands(power)).to(device_of(net)), level)[None])[0]
         chosen = logits if len(rows) == len(logits) and rows == sorted(rows) else logits[rows]

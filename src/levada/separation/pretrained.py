@@ -91,7 +91,7 @@ def _load(folder: Path, *, name: str, instruments: Sequence[str], tradition: Tra
 def _available(model: Weights | nmf.Dictionaries | Fusion) -> tuple[str, ...]:
     if isinstance(model, Fusion):
         return model.available
-    return model.instruments if isinstance(model, nmf.Dictionaries) else tuple(model.net.instruments)
+    return model.instruments if isinstance(model, nmf.Dictionaries) else tuple(networks.inference_of(model).instruments)
 
 
 def _chosen(
@@ -159,13 +159,13 @@ def separator_of(
     """
     if isinstance(model, Fusion):
         return Separator(fusion.separator(model, name=name, instruments=instruments, identity=identity), model)
-    if not isinstance(model, nmf.Dictionaries) and model.net.kind == "demucs":
+    if not isinstance(model, nmf.Dictionaries) and model.source.kind == "demucs":
         from levada.separation.external.demucs import DemucsSeparator
 
         if instruments is not None:
             raise InputError("Demucs separates all its instruments and no fewer: leave out the instruments")
         return Separator(DemucsSeparator(model.net, name, identity, model.card.trained_on), model)
-    source = model if isinstance(model, nmf.Dictionaries) else model.net
+    source = model if isinstance(model, nmf.Dictionaries) else networks.inference_of(model)
     trained_on = model.card.trained_on
     pretrained = not isinstance(model, nmf.Dictionaries) and model.net.kind == "masks" and not trained_on
     separator = mask_separator(

@@ -182,7 +182,7 @@ def base_model(name: str) -> BaseModel:
     from levada.learning.weights import digest as weights_digest
 
     weights = base_weights(name)
-    return BaseModel(name, weights_digest(weights), tuple(weights.net.state_dict()), weights.net.kind)
+    return BaseModel(name, weights_digest(weights), tuple(weights.tensors), weights.source.kind)
 
 
 def base_weights(name: str) -> Weights:

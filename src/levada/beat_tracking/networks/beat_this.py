@@ -97,6 +97,7 @@ class BeatThis(nn.Module):
     """
 
     kind = "beat_this"
+    settings_type = BeatThisSettings
 
     front_end = "mel128"
     """Its input, a key of `spectrogram.FRONT_ENDS`."""

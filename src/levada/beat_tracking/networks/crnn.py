@@ -70,6 +70,7 @@ class Crnn(nn.Module):
     """
 
     kind = "crnn"
+    settings_type = CrnnSettings
 
     front_end = "log136"
     """Name of the spectrogram that is its input."""

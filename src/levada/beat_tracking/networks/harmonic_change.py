@@ -6,17 +6,12 @@ For each register, the mean spectra of a while before and of a while after a fra
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from levada.beat_tracking.spectrogram import N_SEMITONES, SEMITONES, semitones_from_a4
+from levada.beat_tracking.networks.registers import DENOMINATOR, REACHES_S, registers
 
 __all__ = ["HarmonicChange"]
-
-REACHES_S = (0.24, 0.5, 1.0, 2.0)
-DENOMINATOR = 0.5
-"""Added to the product of the norms: spectra without notes do not differ."""
 
 
 class HarmonicChange(nn.Module):
@@ -31,15 +26,7 @@ class HarmonicChange(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        fps = float(SEMITONES.grid.fps)
-        self.reaches = tuple(round(reach_s * fps) for reach_s in REACHES_S)
-        from_a4 = semitones_from_a4()
-        hz = 440 * 2 ** (from_a4 / 12)
-        bass, chords = np.flatnonzero(hz <= 210), np.flatnonzero((hz >= 180) & (hz <= 800))
-        classes = np.zeros((N_SEMITONES, 12), np.float32)
-        classes[np.arange(N_SEMITONES), from_a4 % 12] = hz >= 130
-        classes /= classes.sum(0)
-        self.bass, self.chords = slice(int(bass[0]), int(bass[-1]) + 1), slice(int(chords[0]), int(chords[-1]) + 1)
+        self.bass, self.chords, classes, self.reaches = registers()
         self.classes: Tensor
         self.register_buffer("classes", torch.from_numpy(classes), persistent=False)
 

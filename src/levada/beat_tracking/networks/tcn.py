@@ -22,59 +22,16 @@ Estimation", ISMIR 2020, changed for training on a laptop's two cores:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from levada.beat_tracking.networks.harmonic_change import HarmonicChange
+from levada.beat_tracking.networks.tcn_inference import BANDS, CHANGE_REACH, CONTEXT, TcnSettings
 from levada.beat_tracking.spectrogram import N_SEMITONES
 
 __all__ = ["DilatedNetwork", "Tcn", "TcnSettings", "tiny"]
-
-BANDS = 81
-CONTEXT = 3
-"""Frames on either side that the layers over bands depend on."""
-CHANGE_REACH = 2
-"""Steps on either side that the layer over harmonic change depends on."""
-
-
-@dataclass(frozen=True)
-class TcnSettings:
-    """What determines the shape of the network.
-
-    Parameters
-    ----------
-    channels : int
-        Filters in every block.
-    levels : int
-        Residual blocks; the dilation doubles from each to the next.
-    front : tuple of int
-        Filters of the first two layers.
-    dropout : float
-        Share of filters silenced in training.
-    floor : float
-        Magnitude below which differences are squeezed together.
-    harmony : bool
-        Whether semitone bands are part of the input, and harmonic change is read from them.
-    """
-
-    channels: int = 40
-    levels: int = 8
-    front: tuple[int, int] = (12, 20)
-    dropout: float = 0.1
-    floor: float = 0.05
-    harmony: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "front", tuple(self.front))  # JSON has lists
-        if not (1 <= self.channels <= 512 and 1 <= self.levels <= 16):
-            raise ValueError(f"a TCN has 1 to 512 channels and 1 to 16 levels, not {self.channels} and {self.levels}")
-        if len(self.front) != 2 or not all(1 <= filters <= 512 for filters in self.front):
-            raise ValueError(f"a TCN's front has two layers of 1 to 512 filters, not {self.front}")
-        if not (0 <= self.dropout < 1 and self.floor > 0):
-            raise ValueError("dropout lies in [0, 1) and the floor above 0")
 
 
 class DilatedNetwork(nn.Module):
@@ -152,7 +109,7 @@ class Tcn(DilatedNetwork):
     kind = "tcn"
     stride = 2
 
-    def __init__(self, settings: TcnSettings = TcnSettings()) -> None:
+    def __init__(self, settings: TcnSettings = TcnSettings()) -> None:  # noqa: B008  # they are frozen
         super().__init__()
         c, (first, second) = settings.channels, settings.front
         self.settings = settings

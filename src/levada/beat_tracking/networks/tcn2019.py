@@ -70,6 +70,7 @@ class Tcn2019(DilatedNetwork):
     """
 
     kind = "tcn2019"
+    settings_type = Tcn2019Settings
     fps = 100
     """Frames per second."""
     stride = 1

@@ -26,7 +26,7 @@ from levada.learning import weights as model_weights
 from levada.learning.card import adapted_card
 from levada.learning.weights import Weights, base_facts
 from levada.separation.examples import ExcerptSettings, StemDataset, sample_spectra, train
-from levada.separation.external.demucs_network import HTDemucs, HTDemucsSettings, read_checkpoint
+from levada.separation.external.demucs_network import HTDemucs, read_checkpoint
 from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
 
@@ -208,7 +208,7 @@ def weights(name: str | Path) -> Weights:
         As for `levada.learning.weights.load` or `read_checkpoint`.
     """
     if Path(name).is_dir():
-        return model_weights.load(name, networks={HTDemucs.kind: (HTDemucs, HTDemucsSettings)})
+        return model_weights.load(name, kinds=(HTDemucs.kind,), module=lambda _: HTDemucs, settings={})
     return read_checkpoint(name)
 
 

@@ -95,6 +95,7 @@ class HTDemucs(nn.Module):
     """
 
     kind = "demucs"
+    settings_type = HTDemucsSettings
 
     def __init__(self, settings: HTDemucsSettings) -> None:
         super().__init__()

@@ -13,61 +13,16 @@ A softmax over instruments turns logits into masks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from levada.errors import check_integers, check_number
 from levada.separation.label_matching import initial_instruments
-from levada.separation.stft import N_BANDS
+from levada.separation.networks.mask_inference import MIN_POWER, MIN_SHARE, N_UPDATES, MaskSettings
 
 __all__ = ["MaskNet", "MaskSettings", "features", "tiny"]
-
-MIN_POWER = 1e-6
-N_UPDATES, MIN_SHARE = 30, 1e-3
-
-
-@dataclass(frozen=True)
-class MaskSettings:
-    """Sizes of a mask network.
-
-    Parameters
-    ----------
-    instruments : tuple of str
-        In the order of the masks.
-    channels : int
-        Channels between blocks.
-    inside : int
-        Channels within a block.
-    dilations : tuple of int
-        Of the blocks, in frames.
-    bands : int
-        Number of bands of the spectrogram.
-    bases : int
-        Spectra of each instrument in dictionaries, whose masks are combined with those of the network; 0 for none.
-    trust : float
-        Exponent of the masks of the network and of the dictionaries, before they are multiplied.
-    """
-
-    instruments: tuple[str, ...]
-    channels: int = 128
-    inside: int = 192
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
-    bands: int = N_BANDS
-    bases: int = 0
-    trust: float = 0.5
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "instruments", tuple(self.instruments))  # JSON has lists
-        object.__setattr__(self, "dilations", tuple(self.dilations))
-        if not self.instruments or len(set(self.instruments)) != len(self.instruments):
-            raise ValueError(f"the instruments of a mask network must be different, not {', '.join(self.instruments)}")
-        check_integers(self, channels=(1, 1024), inside=(1, 2048), bands=(1, 4096), bases=(0, 256))
-        check_number("trust", self.trust, 0, 1)
-        if not self.dilations or not all(1 <= dilation <= 4096 for dilation in self.dilations):
-            raise ValueError(f"dilations lie between 1 and 4096 frames: {self.dilations}")
 
 
 def features(power: Tensor, level: float | Tensor) -> Tensor:

@@ -78,6 +78,7 @@ class UNet(nn.Module):
     """
 
     kind = "unet"
+    settings_type = UNetSettings
 
     def __init__(self, settings: UNetSettings = UNetSettings()) -> None:
         super().__init__()
