@@ -213,7 +213,7 @@ class TestFusion:
         """A copy of the network as the base changes nothing, another one does."""
         samples, rate = audio.read(spans[1].track.audio)
         expected = tracker_of(replace(fusion, own_score=None), name="it").backend.observe(samples, rate).activations
-        other = replace(fusion.network, net=copy.deepcopy(fusion.network.net))
+        other = replace(fusion.network, source=copy.deepcopy(fusion.network.net))
         with torch.no_grad():
             for values in other.net.parameters():
                 values.add_(0.1)

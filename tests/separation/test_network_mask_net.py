@@ -7,9 +7,6 @@ from levada.separation.networks.mask_net import MaskNet, MaskSettings, features,
 from levada.separation.stft import N_BANDS
 
 
-def test_it_hears_the_bands_of_the_transform():
-
-
 def test_one_mask_an_instrument():
     net = tiny(("a", "b", "c")).eval()
     for frames in (1, 2, 70):

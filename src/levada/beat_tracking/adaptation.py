@@ -38,7 +38,7 @@ from levada.beat_tracking.decoder import DecoderSettings, learn_settings
 from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.interpolation import ALPHAS, HIGH_LOSS, held_out_loss, validate
 from levada.beat_tracking.network_tracker import front_end_of
-from levada.beat_tracking.networks.tcn import Tcn, TcnSettings
+from levada.beat_tracking.networks.tcn_inference import TcnSettings
 from levada.beat_tracking.patterns import BayesSettings, Patterns, train
 from levada.beat_tracking.spectrogram import FrontEnd, file_log_spectrogram, log_spectrogram
 from levada.beat_tracking.targets import Batch, beat_loss_parts, frame_targets
@@ -51,7 +51,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning.adaptation import changed, check_layers, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
-from levada.learning.training import FitSettings, Progress, fit
+from levada.learning.training import FitSettings, Progress, fit, import_lightning
 from levada.learning.training_log import VALIDATION_LOSS
 from levada.learning.weights import Weights, base_facts, digest, interpolate, network_kind
 from levada.synth.performance import perform
@@ -211,6 +211,8 @@ def scratch(
 
     torch.manual_seed(settings.seed)
     size = settings.network() if isinstance(settings, ScratchSettings) else TcnSettings(dropout=settings.dropout)
+    from levada.beat_tracking.networks.tcn import Tcn
+
     net = Tcn(size) if network is None else network
     _check_layers(net, settings)
     trained = _trained(net, spans, settings, folder, _sources(net, settings, prior), progress)
@@ -306,7 +308,7 @@ def _adapted(
 
 def decoder(spans: Sequence[Span], *, base: Weights, prior: Tradition | None = None, **_: object) -> Weights:
     """Learn the priors of the decoder and keep the pretrained network."""
-    return _weights(base.net, spans, "decoder adapted, network unchanged", None, base=base, prior=prior)
+    return _weights(base.source, spans, "decoder adapted, network unchanged", None, base=base, prior=prior)
 
 
 def patterns(
@@ -434,11 +436,15 @@ def adapt(
     InputError
         If the strategy does not exist, the output does, labels lie after the end of their recording, the network has
         no such layers, or an unfinished run there was another one.
+    MissingExtra
+        If the strategy trains a network, or may, and PyTorch is not installed.
     Interrupted
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
     require_strategy(strategy, STRATEGIES)
+    if strategy not in NON_NEURAL:
+        import_lightning()
     if network is not None and strategy != "scratch":
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
     if network is not None and out is not None:
@@ -613,4 +619,4 @@ def _weights(
     card = adapted_card(spans, origin=how.capitalize(), base=None if base is None else base.card, besides=rendered)
     learnt = learn_settings(annotations, start=None if base is None else DecoderSettings.from_dict(base.decoder))
     recipe = {} if settings is None else asdict(settings)
-    return Weights(net.eval(), card, asdict(learnt), recipe | base_facts(base))
+    return Weights(net, card, asdict(learnt), recipe | base_facts(base))

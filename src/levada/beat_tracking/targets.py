@@ -6,18 +6,18 @@ that is a few frames early or late.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from levada.beat_tracking.spectrogram import GRID
 from levada.io.beats import Beats
 from levada.learning.frame_grid import FrameGrid
 from levada.learning.training import LossParts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Batch", "beat_loss_parts", "frame_targets", "phase_loss", "pretraining_loss", "pretraining_loss_parts",
@@ -92,6 +92,9 @@ def widened_target_loss(
 
 
 def _widened_target_losses(logits: Tensor, batch: Batch, *, positive_weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    import torch
+    from torch.nn import functional
+
     wide = torch.maximum(
         torch.maximum(batch.targets, 0.5 * _nearby(batch.targets, 1)), 0.25 * _nearby(batch.targets, 2)
     )
@@ -122,6 +125,8 @@ def shift_tolerant_loss(
 def _shift_tolerant_losses(
     logits: Tensor, batch: Batch, *, tolerance: int, positive_weight: float = 8.0
 ) -> tuple[Tensor, Tensor]:
+    from torch.nn import functional
+
     beats = batch.targets[..., :1]
     highest = _nearby(logits[..., :1], tolerance)
     positive = positive_weight * beats * functional.softplus(-highest)
@@ -171,6 +176,9 @@ def phase_loss(logits: Tensor, batch: Batch) -> Tensor:
     A decoder chooses one phase for many bars, so what counts is the mean logit of each beat of the bar over the
     excerpt, not every beat for itself. Excerpts count that have two downbeats or more and bars of one length.
     """
+    import torch
+    from torch.nn import functional
+
     losses = []
     for logit, targets, known in zip(logits[..., 1], batch.targets, batch.mask[..., 1], strict=True):
         at = torch.nonzero((targets[:, 0] > 0) & (known > 0))[:, 0]
@@ -188,11 +196,15 @@ def phase_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 def _nearby(values: Tensor, reach: int) -> Tensor:
     """Return the highest value within a reach of each frame [shape=(batch, frames, columns)]."""
+    from torch.nn import functional
+
     return functional.max_pool1d(values.transpose(1, 2), 2 * reach + 1, 1, reach).transpose(1, 2)
 
 
 def _downbeat_loss(logits: Tensor, batch: Batch, wide: Tensor) -> Tensor:
     """Return the loss of a downbeat given a beat, weighted by the (widened) targets of beats."""
+    from torch.nn import functional
+
     beats, downbeats = wide[..., 0], wide[..., 1]
     loss = functional.binary_cross_entropy_with_logits(logits[..., 1], (downbeats >= beats).float(), reduction="none")
     return _weighted_mean(loss, beats * batch.mask[..., 1])

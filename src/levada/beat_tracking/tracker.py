@@ -403,7 +403,7 @@ class BeatTracker(LoadedModel):
         from levada.beat_tracking.pretrained import tracker_of
 
         base = self.weights(strategy)
-        kind = getattr(base and base.net, "kind", "")
+        kind = getattr(base and base.source, "kind", "")
         settings = settings_of(strategy, network=kind, steps=steps, learning_rate=learning_rate, layers=layers)
         model = adapt(
             labels, strategy=strategy, base=base, settings=replace(settings, seed=seed), network=network, prior=prior,

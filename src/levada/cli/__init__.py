@@ -33,7 +33,7 @@ from levada.cli import (
     traditions,
 )
 from levada.cli.options import EXIT_CODES, UNUSABLE, WithFormats
-from levada.errors import InputError, Interrupted, os_error_text
+from levada.errors import InputError, Interrupted, MissingExtra, os_error_text
 
 __all__ = ["app", "main"]
 
@@ -97,6 +97,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("LEVADA_DEBUG"):
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            terminal.error(f"levada: {MissingExtra('torch', extra='train', purpose='do this')}")
+            sys.exit(UNUSABLE)
         if isinstance(error, OSError) and (error.filename is not None or error.errno in OUTSIDE):
             terminal.error(f"levada: {os.fsdecode(error.filename or 'a file')}: {os_error_text(error)}")
             sys.exit(UNUSABLE)

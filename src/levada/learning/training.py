@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from levada.errors import InputError, Interrupted, MissingExtra, quiet
 from levada.io.files import atomic_file
 from levada.learning.training_log import LOG, append_row, truncate_log
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["Batch", "FitSettings", "Loss", "LossParts", "fit"]
 
@@ -50,7 +50,7 @@ class LossParts(NamedTuple):
     parts: Mapping[str, Tensor]
 
 
-Loss = Callable[[Tensor, Batch], Tensor | LossParts]
+Loss = Callable[["Tensor", Batch], "Tensor | LossParts"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,8 @@ def fit(
         call goes on from there. A second signal ends it at once.
     """
     lightning = import_lightning()
+    import torch
+
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +171,7 @@ def fit(
             callbacks=[watcher],
         )
         try:
-            trainer.fit(module, _Steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
+            trainer.fit(module, _steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
         except (KeyError, RuntimeError, ValueError) as error:
             if "state_dict" in str(error) or "state dict" in str(error):
                 raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
@@ -178,15 +180,20 @@ def fit(
     return trained_net.eval().cpu()
 
 
-class _Steps(torch.utils.data.IterableDataset[Batch]):
-    def __init__(self, batches: Callable[[int], Iterator[Batch]], start: int) -> None:
-        self.batches, self.start = batches, start
+def _steps(batches: Callable[[int], Iterator[Batch]], start: int) -> Any:
+    """Return the batches from a step on as a data set of PyTorch."""
+    from torch.utils.data import IterableDataset
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self.batches(self.start)
+    class Steps(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Batch]:
+            return batches(start)
+
+    return Steps()
 
 
 def _steps_done(checkpoint: Path) -> int:
+    import torch
+
     if not checkpoint.exists():
         return 0
     try:
@@ -196,6 +203,10 @@ def _steps_done(checkpoint: Path) -> int:
 
 
 def import_lightning() -> Any:
+    try:
+        import torch  # noqa: F401  # which Lightning needs
+    except ImportError:
+        raise MissingExtra("torch", extra="train", purpose="train") from None
     try:
         import lightning.pytorch as lightning
     except ImportError:
@@ -208,6 +219,7 @@ def _module(
 ) -> Any:
     from copy import deepcopy
 
+    import torch
     from torch.optim.swa_utils import AveragedModel
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:

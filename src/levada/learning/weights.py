@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from levada.errors import InputError
+from levada.errors import InputError, MissingExtra
 from levada.learning.card import CONFIG, TENSORS, Card
 from levada.learning.model_folder import ModelFolder, model_digest, write_model
 
@@ -52,9 +53,19 @@ class StoredNetwork:
     module: Callable[[str], type[Any]]
 
     def build(self) -> Any:
-        """Return the network for PyTorch, in evaluation mode."""
-        import torch
+        """Return the network for PyTorch, in evaluation mode.
 
+        Raises
+        ------
+        InputError
+            If the tensors do not fit it.
+        MissingExtra
+            If PyTorch is not installed.
+        """
+        try:
+            import torch
+        except ImportError:
+            raise MissingExtra("torch", extra="train", purpose=f"run a network of the kind {self.kind}") from None
         net = self.module(self.kind)(self.settings)
         try:
             net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self.tensors.items()})
@@ -66,31 +77,14 @@ class StoredNetwork:
         return net.eval()
 
 
-class _Built:
-    """An attribute that builds a stored network for PyTorch when it is first asked for."""
-
-    def __get__(self, weights: Weights | None, owner: type) -> Any:
-        if weights is None:
-            raise AttributeError("net")  # the field has no default
-        if isinstance(weights.source, StoredNetwork):
-            if not hasattr(weights, "_built"):
-                object.__setattr__(weights, "_built", weights.source.build())
-            return weights._built  # type: ignore[attr-defined]
-        return weights.source
-
-    def __set__(self, weights: Weights, value: Any) -> None:
-        object.__setattr__(weights, "source", value)
-
-
 @dataclass(frozen=True)
 class Weights:
     """A network with its card and settings.
 
     Parameters
     ----------
-    net : nn.Module or StoredNetwork
-        In evaluation mode, with the attributes `kind` (the name of its class in model folders) and `settings`. A stored
-        one is built for PyTorch when `net` is used; `source` is what was given.
+    source : nn.Module or StoredNetwork
+        In evaluation mode, with the attributes `kind` (the name of its class in model folders) and `settings`.
     card : Card
     decoder : dict
         Settings of the decoder learnt with the weights; empty for the defaults.
@@ -98,19 +92,15 @@ class Weights:
         Settings of the training.
     """
 
-    if TYPE_CHECKING:
-        net: Any
-    else:
-        net: Any = _Built()  # which is no default
+    source: Any
     card: Card
     decoder: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    if TYPE_CHECKING:
-
-        @property
-        def source(self) -> Any:
-            """The network as it was given."""
+    @cached_property
+    def net(self) -> Any:
+        """The network for PyTorch, built from a stored one when it is first used."""
+        return self.source.build() if isinstance(self.source, StoredNetwork) else self.source
 
     def copy(self) -> Any:
         """Return a network for PyTorch that shares nothing with this one."""
@@ -229,13 +219,15 @@ def on_cpu(weights: Weights) -> Weights:
     """Return weights on the CPU: a copy if they are on another device."""
     if isinstance(weights.source, StoredNetwork) or device_of(weights.net).type == "cpu":
         return weights
-    return replace(weights, net=deepcopy(weights.net).cpu())
+    return replace(weights, source=deepcopy(weights.net).cpu())
 
 
 def check_device(name: str) -> None:
     """Raise an `InputError` if PyTorch cannot use a device of this name."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtra("torch", extra="train", purpose=f"run networks on the device {name!r}") from None
     try:
         torch.empty(1, device=name).cpu()
     except (AssertionError, NotImplementedError, RuntimeError) as error:

@@ -23,9 +23,9 @@ from levada.learning.adaptation import changed, check_layers, require_strategy, 
 from levada.learning.card import Card, adapted_card
 from levada.learning.choice import Choice
 from levada.learning.model_folder import model_digest
-from levada.learning.training import Progress
+from levada.learning.training import Progress, import_lightning
 from levada.learning.weights import Weights, base_facts, digest, interpolate
-from levada.separation import nmf
+from levada.separation import networks, nmf
 from levada.separation.augmentation import NO_AUGMENTATION
 from levada.separation.auto import choose
 from levada.separation.examples import (
@@ -40,16 +40,15 @@ from levada.separation.examples import (
     train,
 )
 from levada.separation.external import demucs
-from levada.separation.external.demucs_network import HTDemucs
 from levada.separation.fusion import Fusion
 from levada.separation.label_matching import initial_instruments
-from levada.separation.networks.mask_net import MaskNet, MaskSettings
-from levada.separation.networks.unet import UNet
-from levada.separation.task import FROM_SCRATCH
+from levada.separation.networks.mask_inference import MaskSettings
+from levada.separation.task import FROM_SCRATCH, NON_NEURAL
 from levada.separation.unet_training import UNetTraining, train_unet
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, Span
+    from levada.separation.networks.mask_net import MaskNet
 
 __all__ = [
     "DEFAULTS",
@@ -85,6 +84,8 @@ def scratch(
     import torch
 
     torch.manual_seed(settings.seed)
+    from levada.separation.networks.mask_net import MaskNet
+
     net = MaskNet(MaskSettings(_instruments(spans)))
     check_layers((name for name, _ in net.named_parameters()), settings.layers)
     trained = _trained(net, StemDataset.from_spans(spans, net.instruments), settings, folder, progress)
@@ -154,9 +155,9 @@ def auto(
         learnt = dictionaries(spans, base=base, settings=replace(kind, seed=settings.seed))
         choice = Choice("dictionaries", {}, "there is no network to start from")
         return replace(learnt, card=choice.on(learnt.card))
-    if network.net.kind != MaskNet.kind:
+    if network.source.kind != "masks":
         tuned = finetune_augment(spans, base=network, settings=settings, folder=folder, progress=progress)
-        choice = Choice("fine-tuned", {}, f"a {network.net.kind} has no masks to combine with those of dictionaries")
+        choice = Choice("fine-tuned", {}, f"a {network.source.kind} has no masks to combine with those of dictionaries")
         return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **choice.facts()})
     labelled, start = _all_instruments(spans, base), replace(network, card=base.card)
     matched = {*initial_instruments(labelled, network.net.instruments), *labelled}
@@ -171,7 +172,7 @@ def auto(
 
     return choose(
         spans,
-        base=replace(start, net=network.net.with_instruments(instruments)),
+        base=replace(start, source=network.net.with_instruments(instruments)),
         earlier=labelled,
         before=before,
         fine_tune=fine_tune,
@@ -200,7 +201,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-OTHER_NETWORKS: dict[str, Any] = {HTDemucs.kind: DEMUCS, UNet.kind: UNET_FINETUNE}
+OTHER_NETWORKS: dict[str, Any] = {"demucs": DEMUCS, "unet": UNET_FINETUNE}
 """Settings of fine-tuning by the kind of a base that is no mask network."""
 
 
@@ -234,9 +235,9 @@ def settings_of(
     if (
         (strategy == "auto" or strategy.startswith("finetune"))
         and network is not None
-        and network.net.kind != MaskNet.kind
+        and network.source.kind != "masks"
     ):
-        settings = OTHER_NETWORKS[network.net.kind]
+        settings = OTHER_NETWORKS[network.source.kind]
     return changed(  # type: ignore[no-any-return]
         settings, strategy, steps=steps, learning_rate=learning_rate, layers=layers
     )
@@ -276,18 +277,22 @@ def adapt(
     InputError
         If the strategy does not exist, the output does, there are no stems or fewer than two instruments, or an
         unfinished run there was another one.
+    MissingExtra
+        If the strategy trains a network, or may, and PyTorch is not installed.
     Interrupted
         After Ctrl-C or SIGTERM (see `levada.learning.training.fit`): no model is saved, and the same call goes on with
         the training.
     """
     require_strategy(strategy, STRATEGIES)
+    if strategy not in NON_NEURAL:
+        import_lightning()
     network = _network(base)
     if strategy.startswith("finetune") and network is None:
         raise InputError(f"{strategy} needs a base separator to start from")
     if len(_all_instruments(spans, base)) < 2:
         raise InputError("separation needs two instruments or more; the stems have fewer")
     chosen = settings_of(strategy, base=base) if settings is None else settings
-    if network is not None and strategy not in FROM_SCRATCH:
+    if network is not None and strategy not in (*FROM_SCRATCH, *NON_NEURAL):
         check_layers((name for name, _ in network.net.named_parameters()), getattr(chosen, "layers", ()))
 
     def train_model(folder: Path, progress: Progress | None) -> Model:
@@ -314,7 +319,7 @@ def _all_instruments(spans: Sequence[Span[Multitrack]], base: Model | None) -> t
     """Return the instruments of the labels, and those that an adapted base was adapted to."""
     earlier: tuple[str, ...] = ()
     if base is not None and base.card.trained_on:
-        earlier = base.net.instruments if isinstance(base, Weights) else base.instruments
+        earlier = networks.inference_of(base).instruments if isinstance(base, Weights) else base.instruments
     return tuple(sorted({*_instruments(spans), *earlier}))
 
 

@@ -28,11 +28,11 @@ from levada.separation.fusion import Fusion, product
 from levada.separation.masking import mean_masks
 from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import stem_scores
-from levada.separation.networks.mask_net import MaskNet, features
 from levada.separation.stft import N_BANDS, Stft
 
 if TYPE_CHECKING:
     from levada.data import Multitrack, Span
+    from levada.separation.networks.mask_net import MaskNet
 
 __all__ = ["Fold", "Mixture", "choose", "decide", "folds_of", "levelled"]
 
@@ -146,7 +146,7 @@ def choose(
     parts = [_apart(one) for one in read_examples(spans, names)]
     examples = [one for several in parts for one in several]
     folds, how = folds_of(spans, parts)
-    network = replace(base, net=levelled(base.net, _mixtures(examples)))
+    network = replace(base, source=levelled(base.net, _mixtures(examples)))
     finish = partial(_fusion, spans, base, how)
     if not folds:
         kind, settings = next(iter(kinds.items()))
@@ -326,6 +326,8 @@ def levelled(net: MaskNet, mixtures: Sequence[Mixture]) -> MaskNet:
         A copy; an instrument that is in no mixture stays as it is.
     """
     import torch
+
+    from levada.separation.networks.mask_net import features
 
     if not mixtures:
         return net

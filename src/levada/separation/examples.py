@@ -19,7 +19,6 @@ import numpy.typing as npt
 from levada.errors import InputError, check_number
 from levada.learning.training import FitSettings, Progress, fit
 from levada.separation.augmentation import StemAugmentation, augment
-from levada.separation.networks.mask_net import features
 from levada.separation.stft import Stft
 
 if TYPE_CHECKING:
@@ -421,6 +420,8 @@ def collate(excerpts: Sequence[Excerpt], instruments: Sequence[str] | None = Non
         cross[index, at], power[index, at], included[index, at] = one.cross, one.power, 1
     mixture = torch.from_numpy(np.stack([one.mixture for one in excerpts]))
     level = torch.from_numpy(np.stack([one.level for one in excerpts]))[:, None, None]
+    from levada.separation.networks.mask_net import features
+
     return StemBatch(features(mixture, level), mixture, *map(torch.from_numpy, (cross, power, included)))
 
 

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from levada.errors import check_number
 from levada.learning.training import Progress
 from levada.separation.augmentation import NO_AUGMENTATION
 from levada.separation.examples import RATE, ExcerptSettings, StemDataset, sample_spectra, train
-from levada.separation.networks.unet import REST, MagnitudeBatch, UNet, UNetSettings, magnitude_loss
 from levada.separation.stft import N_BANDS, Stft
+
+if TYPE_CHECKING:
+    import torch
+
+    from levada.separation.networks.unet import MagnitudeBatch, UNet
 
 __all__ = ["UNetTraining", "train_unet"]
 
@@ -87,6 +91,10 @@ def train_unet(
     folder, progress
         See `levada.learning.training.fit`.
     """
+    import torch
+
+    from levada.separation.networks.unet import REST, UNet, UNetSettings, magnitude_loss
+
     torch.manual_seed(settings.seed)
     outputs = tuple(name for name in instruments if name != REST) if len(instruments) == 2 else instruments
     if base is None:
@@ -112,11 +120,19 @@ def train_unet(
 
 
 def _collate(excerpts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> MagnitudeBatch:
+    import torch
+
+    from levada.separation.networks.unet import MagnitudeBatch
+
     return MagnitudeBatch(*map(torch.stack, zip(*excerpts, strict=True)))
 
 
 def _validate(dataset: StemDataset, settings: UNetTraining, net: UNet) -> dict[str, float]:
     """Compute the loss on the same excerpts each time, without augmentation."""
+    import torch
+
+    from levada.separation.networks.unet import magnitude_loss
+
     rng, plain = np.random.default_rng(0), replace(settings, augmentation=NO_AUGMENTATION, level_db=0.0)
     batch = _collate([_excerpt(net, dataset, plain, rng) for _ in range(VALIDATION_EXCERPTS)])
     device = next(net.parameters()).device
@@ -129,6 +145,8 @@ def _excerpt(
     net: UNet, dataset: StemDataset, settings: UNetTraining, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw the magnitudes of a mixture [shape=(frames, bins)] and of its stems [shape=(instruments, frames, bins)]."""
+    import torch
+
     length, transform = round(settings.excerpt_s * RATE), Stft(RATE)
     spectra, _ = sample_spectra(dataset, length, rate=RATE, config=settings.augmentation, rng=rng)
     silence = np.zeros((transform.n_frames(length), transform.n_bins), np.complex64)

@@ -13,22 +13,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from levada.data import Multitrack, Span
 from levada.errors import InputError
 from levada.io import audio
-from levada.learning import weights as model_weights
 from levada.learning.card import adapted_card
 from levada.learning.weights import Weights, base_facts
+from levada.separation import networks
 from levada.separation.examples import ExcerptSettings, StemDataset, sample_spectra, train
-from levada.separation.external.demucs_network import HTDemucs, read_checkpoint
 from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from levada.separation.external.demucs_network import HTDemucs
 
 __all__ = ["REST", "DemucsSeparator", "DemucsSettings", "WaveBatch", "adapt", "weights"]
 
@@ -208,7 +211,9 @@ def weights(name: str | Path) -> Weights:
         As for `levada.learning.weights.load` or `read_checkpoint`.
     """
     if Path(name).is_dir():
-        return model_weights.load(name, kinds=(HTDemucs.kind,), module=lambda _: HTDemucs, settings={})
+        return networks.load(name)
+    from levada.separation.external.demucs_network import read_checkpoint
+
     return read_checkpoint(name)
 
 
@@ -238,7 +243,7 @@ def adapt(
     InputError
         If the base is another network, or as for `levada.learning.training.fit`.
     """
-    if not isinstance(base.net, HTDemucs):
+    if base.source.kind != "demucs":
         raise InputError(f"{base.card.name} is not a network of Demucs")
     net = base.net.with_instruments(sorted({name for span in spans for name in span.track.instruments}))
     dataset = StemDataset.from_spans(spans, net.instruments, rate=net.rate, channels=net.channels)
