@@ -58,10 +58,10 @@ def test_commands_that_train_no_network(folder):
         ("corpus", "check", "corpus", "--labels", "beats"),
         ("adapt", "corpus", "--labels", "beats", "--strategy", "bayes", "--minutes", "0.3", "-o", "bayes"),
         ("adapt", "corpus", "--labels", "beats", "--strategy", "decoder", "--minutes", "0.3", "-o", "decoder"),
-        ("adapt", "corpus", "--labels", "stems", "--strategy", "nmf", "--minutes", "0.2", "-o", "nmf"),
+        ("adapt", "corpus", "--labels", "stems", "--strategy", "nmf", "--minutes", "0.2", "-o", "my-nmf"),
         ("track", str(song), "-m", "bayes", "-o", "y.beats"),
         ("track", str(song), "-m", "decoder", "-o", "z.beats"),
-        ("separate", str(song), "-m", "nmf", "-o", "stems-nmf"),
+        ("separate", str(song), "-m", "my-nmf", "-o", "stems-nmf"),
         ("models", "decoder"),
     ):
         done = levada(folder, *arguments)

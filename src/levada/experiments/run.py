@@ -181,8 +181,11 @@ def _warm_up(task: str) -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Runs share a machine, so each has one thread; its scores do not depend on the number of cores either."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

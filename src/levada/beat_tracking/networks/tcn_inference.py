@@ -62,6 +62,8 @@ class TcnSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "front", tuple(self.front))  # JSON has lists
+        if not all(isinstance(size, int) for size in (self.channels, self.levels, *self.front)):
+            raise ValueError(f"the sizes of a TCN are whole numbers, not {self}")
         if not (1 <= self.channels <= 512 and 1 <= self.levels <= 16):
             raise ValueError(f"a TCN has 1 to 512 channels and 1 to 16 levels, not {self.channels} and {self.levels}")
         if len(self.front) != 2 or not all(1 <= filters <= 512 for filters in self.front):
