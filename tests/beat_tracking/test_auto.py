@@ -17,6 +17,7 @@ from levada.beat_tracking.folders import track_folder
 from levada.beat_tracking.fusion import Fusion
 from levada.beat_tracking.fusion import load as load_fusion
 from levada.beat_tracking.networks import load
+from levada.beat_tracking.networks.tcn_inference import TcnInference
 from levada.beat_tracking.patterns.tracker import Observations
 from levada.beat_tracking.pretrained import base_weights, load_tracker, read_model, tracker_of
 from levada.data import Span, annotated_spans, load_corpus, single
@@ -133,14 +134,20 @@ class TestChoose:
         """Five candidates take the activations of the base, three of them those of the networks of both halves."""
         monkeypatch.setattr(auto, "GOOD_ENOUGH", 2.0)
         base, tuned = load(tiny_model), [load(tiny_model).net.eval() for _ in range(2)]
-        runs, done = [], []
-        for index, net in enumerate((base.net, *tuned)):
+        runs, done, of_base = [], [], TcnInference.body
+        for index, net in enumerate(tuned, start=1):
 
             def body(features, index=index, run=net.body):
                 runs.append((index, features.numpy().tobytes()))
                 return run(features)
 
             monkeypatch.setattr(net, "body", body)
+
+        def body_of_base(self, features):
+            runs.append((0, features.tobytes()))
+            return of_base(self, features)
+
+        monkeypatch.setattr(TcnInference, "body", body_of_base)
         choose(
             spans,
             base=base,

@@ -192,8 +192,8 @@ def load(
     Raises
     ------
     InputError
-        If a file is missing or damaged, or it is a model without a network. Whether the tensors fit the network is seen
-        when it is built, or run.
+        If a file is missing or damaged, or it is a model without a network. Whether tensors fit a network that runs
+        without PyTorch is seen when it is built or run.
     """
     stored = ModelFolder.of(folder)
     config, card = stored.config, stored.card
@@ -205,7 +205,9 @@ def load(
     except (TypeError, ValueError) as error:
         raise InputError(f"is damaged: {error}", path=stored.path / CONFIG) from None
     source = StoredNetwork(stored.network, shape, stored.tensors, stored.path, module)
-    return Weights(source, card, config["decoder"], config["training"])
+    return Weights(
+        source if stored.network in settings else source.build(), card, config["decoder"], config["training"]
+    )
 
 
 def device_of(net: nn.Module) -> torch.device:

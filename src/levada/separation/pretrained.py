@@ -167,7 +167,7 @@ def separator_of(
         return Separator(DemucsSeparator(model.net, name, identity, model.card.trained_on), model)
     source = model if isinstance(model, nmf.Dictionaries) else networks.inference_of(model)
     trained_on = model.card.trained_on
-    pretrained = not isinstance(model, nmf.Dictionaries) and model.net.kind == "masks" and not trained_on
+    pretrained = not isinstance(model, nmf.Dictionaries) and model.source.kind == "masks" and not trained_on
     separator = mask_separator(
         source, name=name, instruments=instruments, identity=identity, trained_on=trained_on,
         mean_weight=MEAN_WEIGHT if pretrained else 0.0,

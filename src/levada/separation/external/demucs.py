@@ -21,9 +21,9 @@ import numpy.typing as npt
 from levada.data import Multitrack, Span
 from levada.errors import InputError
 from levada.io import audio
+from levada.learning import weights as model_weights
 from levada.learning.card import adapted_card
 from levada.learning.weights import Weights, base_facts
-from levada.separation import networks
 from levada.separation.examples import ExcerptSettings, StemDataset, sample_spectra, train
 from levada.separation.masking import Spans, gathered, sound_of
 from levada.separation.stft import Stft
@@ -211,7 +211,9 @@ def weights(name: str | Path) -> Weights:
         As for `levada.learning.weights.load` or `read_checkpoint`.
     """
     if Path(name).is_dir():
-        return networks.load(name)
+        from levada.separation.external.demucs_network import HTDemucs
+
+        return model_weights.load(name, kinds=(HTDemucs.kind,), module=lambda _: HTDemucs, settings={})
     from levada.separation.external.demucs_network import read_checkpoint
 
     return read_checkpoint(name)
