@@ -176,7 +176,7 @@ class TestQuick:
             ("adapt", rendered, "-o", there),
             ("evaluate", rendered, "-m", "base", "-m", "nowhere"),
             ("evaluate", rendered, "--oracle"),
-            ("separate", song),
+            ("separate", song, "--level", "surdo"),
             ("separate", song, "-o", new, "--instruments", "surdo,cuicaa"),
             ("separate", song, "-o", new, "-m", "candombe", "--only", "theremin"),
             ("separate", rendered, "-o", rendered, "-m", "base"),

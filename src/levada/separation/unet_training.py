@@ -138,7 +138,7 @@ def _validate(dataset: StemDataset, settings: UNetTraining, net: UNet) -> dict[s
     device = next(net.parameters()).device
     with torch.inference_mode():
         loss = magnitude_loss(net(batch.features.to(device)), batch._replace(stems=batch.stems.to(device)))
-    return {"loss": float(loss)}
+    return {"validation_loss": float(loss)}
 
 
 def _excerpt(
