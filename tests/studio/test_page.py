@@ -270,6 +270,27 @@ def test_two_pages_see_the_edits_of_each_other(page, chromium, studio):
     other.context.close()
 
 
+def test_a_second_annotator_is_blind_and_differences_are_taken_over_one_by_one(page):
+    beats = page.beats
+    page.seek(beats[5][0])
+    page.press("Delete")
+    page.page.fill("#annotator", "bea")
+    page.page.keyboard.press("Tab")
+    page.wait(f"levada.state.annotator === 'bea' && levada.state.beats.length === {len(beats)}")
+    assert page.beats == beats
+    page.page.fill("#annotator", "me")
+    page.page.keyboard.press("Tab")
+    page.wait(f"levada.state.annotator === 'me' && levada.state.beats.length === {len(beats) - 1}")
+    page.wait("!document.querySelector('#compare').hidden")
+    page.page.click("#compare")
+    page.wait("document.querySelector('#agreement ol li')")
+    page.page.click("#agreement ol li:has-text('bea') button:last-child")
+    page.settled()
+    page.wait(f"levada.state.beats.length === {len(beats)}")
+    assert [beat[0] for beat in page.beats] == pytest.approx([beat[0] for beat in beats])
+    page.page.keyboard.press("Escape")
+
+
 def test_instruments_are_separated_and_silenced(page):
     page.page.click("#separate")
     page.page.select_option("#separator", "candombe")

@@ -171,7 +171,11 @@ def test_a_second_annotator_starts_from_the_base_and_is_compared(project):
     assert found["f_measure"] == pytest.approx(2 * (len(base) - 1) / (2 * len(base) - 1), abs=1e-4)
     assert found["median_ms"] == 0
     assert found["positions"] < 0.1
-    assert found["differences"][-1] == {"time_s": base[-1].time_s, "only": "second"}
+    assert found["differences"][-1] == {
+        "time_s": base[-1].time_s,
+        "only": "second",
+        "position": base[-1].position,
+    }
     assert project.save("even", annotator="bea").name == "even.bea.beats"
 
 

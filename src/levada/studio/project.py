@@ -636,7 +636,7 @@ def _differences(one: Annotation, other: Annotation) -> list[dict[str, Any]]:
         for mark in mine:
             near = int(np.abs(times - mark.time_s).argmin()) if len(times) else -1
             if near < 0 or abs(times[near] - mark.time_s) > 0.07:
-                found.append({"time_s": mark.time_s, "only": whose})
+                found.append({"time_s": mark.time_s, "only": whose, "position": mark.position})
             elif whose == "first" and mark.position and theirs[near].position not in (0, mark.position):
                 found.append({"time_s": mark.time_s, "positions": [mark.position, theirs[near].position]})
     return sorted(found, key=lambda row: row["time_s"])

@@ -77,6 +77,7 @@ const TEXTS = {
   stillAnalysing: ["being analysed", "en análisis", "em análise"],
   strategy_auto: ["patterns and network", "patrones y red", "padrões e rede"],
   strategy_bayes: ["patterns", "patrones", "padrões"],
+  takeOther: ["take {name}'s", "tomar lo de {name}", "usar o de {name}"],
   tap: ["Tap", "Toque", "Toque"],
   tempo: ["tempo", "tempo", "andamento"],
   theme: ["Light or dark", "Claro u oscuro", "Claro ou escuro"],

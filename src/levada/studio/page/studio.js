@@ -619,7 +619,14 @@ const compare = guard(async () => {
     const button = document.createElement("button");
     button.textContent = `${clock(one.time_s)} ${one.positions ? one.positions.join(" / ") : one.only === "first" ? state.annotator : chosen}`;
     button.onclick = () => { $("agreement").close(); player.seek(one.time_s); timeline.reveal(one.time_s); timeline.draw(); };
-    item.append(button);
+    const take = document.createElement("button");
+    take.textContent = text("takeOther", { name: chosen });
+    take.onclick = async () => {
+      if (one.only === "first") await edit("delete", { time_s: one.time_s });
+      else await edit("tap", { time_s: one.time_s, position: one.positions?.[1] ?? one.position });
+      compare();
+    };
+    item.append(button, " ", take);
     return item;
   }));
   if (!$("agreement").open) $("agreement").showModal();
