@@ -68,7 +68,7 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@echo "installing levada" >&2
-	@$(pip) --editable '.[train,fast,plot,studio]'
+	@$(pip) --editable '.[train,plot,studio]'
 	@touch $@
 
 # All that the demo needs and the tools of development: after this the demo has nothing to install.
