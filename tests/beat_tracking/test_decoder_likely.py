@@ -107,7 +107,7 @@ def test_real_recordings_have_the_same_beats(name: str) -> None:
         model = bar_pointer(tracker.activations(file).astype(np.float64), fps=FPS, settings=tracker.settings)
         differ, largest = differences(model)
         assert not differ, file
-        assert largest < 1e-5, file
+        assert largest < 1e-4, file
 
 
 def test_without_positions_the_probabilities_are_the_posteriors() -> None:
