@@ -154,6 +154,11 @@ class TestDeciding:
         assert decide({"base": 8.0, "nmf-conv": 9.0, "fine-tuned": 9.9}).name == "nmf-conv"
         assert decide({"base": 8.0, "nmf-conv": 9.0, "fine-tuned": 10.1}).name == "fine-tuned"
 
+    @pytest.mark.parametrize(("ratio", "weight"), [(1, 0.15), (3, 0.5), (3 * 5 / 1.7, 1.0)])
+    def test_labels_of_other_takes_tell_the_weight_for_other_drums(self, ratio, weight):
+        decision = decide_recording(0.15, 0.1 * ratio, 0.1, weight_other=0.5, divergence_other=0.3)
+        assert decision.weight == pytest.approx(weight, abs=1e-3)
+
     def test_masks_are_multiplied(self):
         one, other = np.array([[0.8], [0.2]], "f4"), np.array([[0.5], [0.5]], "f4")
         assert product(one, other, 0.5)[0, 0] == pytest.approx(2 / 3, abs=1e-2)
@@ -233,6 +238,17 @@ class TestChoosing:
         monkeypatch.setattr("levada.separation.auto.CLEAR_DB", 100.0)
         model = adapt(spans_of(one_song), base=base, settings=FEW_STEPS)
         assert {"fine-tuned", "nmf-conv + fine-tuned"} <= set(model.training["auto"]["held_out_scores"])
+
+    def test_the_weight_for_the_same_drums_is_chosen_on_blocks_of_time(self, base, tmp_path):
+        for number, factor in enumerate((0.7, 1.0, 1.3, 1.7)):
+            write_song(tmp_path / f"song-{number}", seed=number, factor=factor)
+        model = adapt(spans_of(tmp_path), base=base, settings=FEW_STEPS)
+        assert model.training["held_out"] == "other takes"
+        assert model.divergence < model.divergence_other
+        assert model.weight <= model.weight_other
+        model.save(tmp_path / "mine")
+        again = read_model(tmp_path / "mine")
+        assert (again.weight_other, again.divergence_other) == (model.weight_other, model.divergence_other)
 
     def test_too_few_labels_stay_near_the_base(self, base, tmp_path):
         write_song(tmp_path / "song", seconds=2.0)

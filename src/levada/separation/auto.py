@@ -2,8 +2,9 @@
 
 Each candidate is scored on labels that it did not learn from: on other takes where there are several of an instrument,
 else on blocks of time that are apart, which flatters what is learnt from the same drums in the same room. The best one
-is then learnt from all labels. Where dictionaries are clearly better than the base no network is trained, and where
-nothing is clearly better the base is kept.
+is then learnt from all labels. Where there are other takes, blocks of time tell what is best for recordings of the same
+drums, and takes what is best for others. Where dictionaries are clearly better than the base no network is trained, and
+where nothing is clearly better the base is kept.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from levada.data import Multitrack, Span
     from levada.separation.networks.mask_net import MaskNet
 
-__all__ = ["Fold", "Mixture", "choose", "decide", "folds_of", "levelled"]
+__all__ = ["Fold", "Mixture", "blocks_of", "choose", "decide", "folds_of", "levelled"]
 
 CLEAR_DB = 1.0
 """By how much dictionaries, alone or with the base, must be better than the base so that no network is trained."""
@@ -61,6 +62,7 @@ UNSEEN = 1.5
 LEVEL_UPDATES, MOST_LEVEL = 8, 3.0
 """Updates of the level of each instrument, and its largest correction either way, in nepers of power (13 dB)."""
 
+TAKES = "other takes"
 LEVELS, TUNED = "base + levels", "fine-tuned"
 
 _log = logging.getLogger(__name__)
@@ -180,7 +182,16 @@ def choose(
         of_kind[kind] = masks_of(learnt)
         scores[kind] = score(of_kind[kind])
         score_products(kind, f"{kind} + base", of_levels)
-    if max(scores.values()) <= scores["base"] + CLEAR_DB:
+    blocks = blocks_of(examples) if how == TAKES else []
+    first = next(iter(kinds))
+
+    def score_blocks(kind: str) -> _ByWeight | None:
+        learn_kind = partial(learn, settings=replace(kinds[kind], seed=seed))
+        return _by_weight(blocks, learn_kind, base.net) if blocks else None
+
+    same = score_blocks(first)
+    clear = same is not None and same.scores[0.0] > same.scores[1.0] + CLEAR_DB
+    if max(scores.values()) <= scores["base"] + CLEAR_DB and not clear:
         tuned = masks_of([fine_tune(fold.train, number).net for number, fold in enumerate(folds, start=1)])
         scores[TUNED] = score(tuned)
         for kind in kinds:
@@ -192,8 +203,21 @@ def choose(
     elif choice.name == "base":
         network = base
     weight = best.get(choice.name, 0.0 if kind else 1.0)
-    kind = kind or next(iter(kinds))
-    return finish(choice, learn(examples, replace(kinds[kind], seed=seed)), network, weight, divergences[kind])
+    kind = kind or first
+    dictionaries = learn(examples, replace(kinds[kind], seed=seed))
+    same = same if kind == first else score_blocks(kind)
+    if same is None:
+        return finish(choice, dictionaries, network, weight, divergences[kind])
+    best_same = max(same.scores, key=lambda one: same.scores[one])
+    if best_same < weight:
+        choice = replace(choice, name=f"{kind} for the same drums and {choice.name} for others")
+    text = ", ".join(f"{one:g}: {score:.2f}" for one, score in same.scores.items())
+    fusion = finish(choice, dictionaries, network, best_same, same.divergence)
+    scores_of = {**fusion.card.scores, "held-out blocks of time, by the weight of the network": text}
+    return replace(
+        fusion, weight_other=max(weight, best_same), divergence_other=divergences[kind],
+        card=replace(fusion.card, scores=scores_of),
+    )  # fmt: skip
 
 
 def decide(scores: Mapping[str, float]) -> Choice:
@@ -204,9 +228,10 @@ def decide(scores: Mapping[str, float]) -> Choice:
         top = max(untrained, key=lambda name: untrained[name])
     both = {name: score for name, score in untrained.items() if name in (f"{kind} + base" for kind in KINDS)}
     best = max(both, key=lambda name: both[name], default="base")
-    if top in ("base", LEVELS) and best in both and both[best] >= scores[top] - HALF_DB:
+    near = scores[top] <= scores["base"] + BETTER_DB
+    if (near or top == LEVELS) and best in both and both[best] >= scores[top] - HALF_DB:
         return Choice(best, scores, f"within {HALF_DB:g} dB of the best after half of the labels", "dB")
-    if scores[top] <= scores["base"] + BETTER_DB:
+    if near:
         return Choice("base", scores, f"nothing is better than the base by more than {BETTER_DB:g} dB", "dB")
     return Choice(top, scores, "the best on held-out labels", "dB")
 
@@ -239,16 +264,44 @@ def folds_of(spans: Spans, examples_of: Sequence[Sequence[Example]]) -> tuple[li
         seconds[half] += sum(span.duration_s for span in unit)
     both = _instruments(halves[0]) & _instruments(halves[1])
     if len(both) >= max(2, len(_instruments(examples)) / 2) and len(folds := _folds(halves)) == len(halves):
-        return folds, "other takes"
-    halves, gap = [[], []], round(GAP_S * RATE / 2)
+        return folds, TAKES
+    how = f"blocks of time {GAP_S:g} s apart, of the same takes as the labels: such scores are too high"
+    return blocks_of(examples), how
+
+
+def blocks_of(examples: Sequence[Example]) -> list[Fold]:
+    """Divide each example in two blocks of time; none where they are too short."""
+    halves: list[list[Example]] = [[], []]
+    gap = round(GAP_S * RATE / 2)
     for example in examples:
         length = max((len(stem) for stem in example.stems.values()), default=0)
         for half, part in enumerate((slice(0, length // 2 - gap), slice(length // 2 + gap, None))):
             stems = {name: stem[part] for name, stem in example.stems.items() if stem[part].any()}
             if length > 2 * (SHORTEST_S * RATE + gap) and stems:
                 halves[half].append(Example(stems, example.instruments))
-    how = f"blocks of time {GAP_S:g} s apart, of the same takes as the labels: such scores are too high"
-    return (_folds(halves) if all(map(_mixtures, halves)) else []), how
+    return _folds(halves) if all(map(_mixtures, halves)) else []
+
+
+class _ByWeight(NamedTuple):
+    """Scores of dictionaries beside a network, by its weight, and the divergence of what is scored."""
+
+    scores: dict[float, float]
+    divergence: float
+
+
+def _by_weight(folds: Sequence[Fold], learn: Callable[[list[Example]], nmf.Dictionaries], net: MaskNet) -> _ByWeight:
+    scored: list[list[tuple[float, Mixture]]] = []
+    divergences = []
+    weights = (0.0, *WEIGHTS, 1.0)
+    for fold in folds:
+        dictionaries, network = learn(fold.train), levelled(net, _mixtures(fold.train))
+        for mixture in fold.test:
+            masks = mixture.masks(dictionaries), mixture.masks(network)
+            scored.append([(mixture.score(product(*masks, weight)), mixture) for weight in weights])
+            divergences.append((_divergence(dictionaries, mixture), mixture))
+    return _ByWeight(
+        {weight: _mean([one[at] for one in scored]) for at, weight in enumerate(weights)}, _mean(divergences)
+    )
 
 
 def _folds(halves: Sequence[list[Example]]) -> list[Fold]:

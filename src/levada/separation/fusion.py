@@ -64,6 +64,8 @@ class Fusion:
     card : Card
     training : mapping
         How it was chosen.
+    weight_other, divergence_other : float, optional
+        The same for labels of other takes than the dictionaries learnt from, where there were any.
 
     Raises
     ------
@@ -77,10 +79,16 @@ class Fusion:
     divergence: float
     card: Card
     training: Mapping[str, Any] = field(default_factory=dict)
+    weight_other: float | None = None
+    divergence_other: float | None = None
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0, 1)
         check_number("the divergence of held-out labels", self.divergence, 0)
+        if self.weight_other is not None:
+            check_number("the weight of the network for other takes", self.weight_other, 0, 1)
+        if self.divergence_other is not None:
+            check_number("the divergence of other takes", self.divergence_other, 0)
         if missing := set(self.instruments) - {*self.available}:
             raise InputError(f"the network lacks {', '.join(sorted(missing))} of the dictionaries")
 
@@ -108,6 +116,9 @@ class Fusion:
             name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()
         }
         own = {"instruments": list(self.instruments), "weight": self.weight, "divergence": self.divergence}
+        own |= {
+            name: value for name in ("weight_other", "divergence_other") if (value := getattr(self, name)) is not None
+        }
         tensors = {f"{name}.{key}": one for name, facts in parts.items() for key, one in facts["tensors"].items()}
         return {"network": NETWORK, "settings": own | of_parts, "tensors": tensors, "decoder": {}}
 
@@ -137,6 +148,8 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         settings.get("divergence"),  # type: ignore[arg-type]
         stored.card,
         stored.config["training"],
+        settings.get("weight_other"),
+        settings.get("divergence_other"),
     )
 
 
@@ -209,7 +222,11 @@ class FusionSeparator:
         if not learnt:
             return network, Decision(1.0, float("nan"), self.fusion.divergence)
         dictionaries = self.fusion.dictionaries.restricted([*learnt.values()])
-        decision = decide(self.fusion.weight, nmf.divergence(dictionaries, magnitude), self.fusion.divergence)
+        fusion = self.fusion
+        decision = decide(
+            fusion.weight, nmf.divergence(dictionaries, magnitude), fusion.divergence,
+            weight_other=fusion.weight_other, divergence_other=fusion.divergence_other,
+        )  # fmt: skip
         if decision.weight == 1:
             return network, decision
         other = self._separator(self.fusion.dictionaries, learnt)
@@ -247,7 +264,14 @@ def separator(
     return FusionSeparator(name, fusion, dict(instruments), network.identity)
 
 
-def decide(weight: float, divergence: float, held_out: float) -> Decision:
+def decide(
+    weight: float,
+    divergence: float,
+    held_out: float,
+    *,
+    weight_other: float | None = None,
+    divergence_other: float | None = None,
+) -> Decision:
     """Choose the weight of the network for a recording.
 
     Parameters
@@ -256,6 +280,8 @@ def decide(weight: float, divergence: float, held_out: float) -> Decision:
         Of a recording with the drums of the labels.
     divergence, held_out : float
         See `Decision`.
+    weight_other, divergence_other : float, optional
+        See `Fusion`.
 
     Returns
     -------
@@ -263,8 +289,10 @@ def decide(weight: float, divergence: float, held_out: float) -> Decision:
         The weight grows with the logarithm of the divergence.
     """
     ratio = divergence / max(held_out, LEAST_DIVERGENCE)
-    weights = [weight, max(weight, WEIGHT_OTHER), 1.0]
-    chosen = np.interp(np.log(max(ratio, 1e-9)), np.log([SAME, OTHER, FAR]), weights)
+    other = OTHER if divergence_other is None else divergence_other / max(held_out, LEAST_DIVERGENCE)
+    ratios = [SAME, max(other, OTHER), max(FAR, other * FAR / OTHER)]
+    weights = [weight, max(weight, WEIGHT_OTHER if weight_other is None else weight_other), 1.0]
+    chosen = np.interp(np.log(max(ratio, 1e-9)), np.log(ratios), weights)
     return Decision(round(float(chosen), 3), divergence, held_out)
 
 
