@@ -26,7 +26,7 @@ LEAST, LEAST_WITHOUT = 1e-14, 1e-11  # probabilities of a beat and of no pulse t
 LIKELY = 1e-8
 """Probability that decoded beats have here, or all are decoded."""
 CONTEXT, LENGTH = 2, 10  # longest beats around a window, and in it
-WINDOWS_AT_ONCE = 8
+WINDOWS_AT_ONCE = 4
 RESCALED = 4  # blocks from one scaling of probabilities to the next
 SMALLEST = 1e-30  # likelihood of a frame without a pulse where there must be a beat
 

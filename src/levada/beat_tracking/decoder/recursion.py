@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-STRETCH_BYTES = 16_000_000
+STRETCH_BYTES = 32_000_000
 WINDOW_BEATS = 8  # longest beats in the window of scores that are computed and read
 AT_ONCE = 100_000  # sums that are compared in one array
 
