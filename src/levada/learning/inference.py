@@ -30,6 +30,10 @@ class Inference:
     def __init__(self, weights: Weights) -> None:
         self._weights, self.module = weights, None
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Weights]]:
+        """Pickle the weights alone: the arrays are made of them again in another process."""
+        return type(self), (self._weights,)
+
     @property
     def device(self) -> str:
         """Where it runs."""
