@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +55,15 @@ def test_trackers_that_are_trained(harmony: bool) -> None:
     bands = spectrogram(9001, 142 if harmony else 81)
     pieces = [bands[:10], bands[10:5000], bands[5000:]]
     found = predict(beat_networks.inference_of(Weights(net, CARD)), pieces, chunk_steps=1000)
+    np.testing.assert_allclose(found, activations_of_torch(net, bands), atol=1e-5)
+
+
+def test_another_process_computes_the_same() -> None:
+    torch.manual_seed(0)
+    net = Tcn(TcnSettings(channels=7, levels=3, front=(3, 5))).eval()
+    inference, bands = beat_networks.inference_of(Weights(net, CARD)), spectrogram(500, 81)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        found = executor.submit(predict, inference, [bands]).result()
     np.testing.assert_allclose(found, activations_of_torch(net, bands), atol=1e-5)
 
 
