@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.multiprocessing
 
 from levada.beat_tracking import networks as beat_networks
 from levada.beat_tracking.decoder import probabilities
@@ -65,6 +67,20 @@ def test_another_process_computes_the_same() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         found = executor.submit(predict, inference, [bands]).result()
     np.testing.assert_allclose(found, activations_of_torch(net, bands), atol=1e-5)
+
+
+def test_sending_the_weights_to_another_process_changes_nothing_here() -> None:
+    """PyTorch moves tensors to shared memory then, and frees where they were."""
+    torch.manual_seed(0)
+    net = Tcn(TcnSettings()).eval()
+    weights, bands = Weights(net, CARD), spectrogram(500, 81)
+    inference = beat_networks.inference_of(weights)
+    before = predict(inference, [bands])
+    for _ in range(3):
+        ForkingPickler.dumps(net)
+    np.testing.assert_array_equal(predict(inference, [bands]), before)
+    parameters = net.state_dict()
+    assert not any(np.shares_memory(parameters[name].numpy(), tensor) for name, tensor in weights.tensors.items())
 
 
 def power(frames: int, bands: int) -> Floats32:

@@ -31,7 +31,7 @@ class Inference:
         self._weights, self.module = weights, None
 
     def __reduce__(self) -> tuple[type[Self], tuple[Weights]]:
-        """Pickle the weights alone: the arrays are made of them again in another process."""
+        """Pickle the weights alone: the arrays are made of them again."""
         return type(self), (self._weights,)
 
     @property

@@ -108,10 +108,10 @@ class Weights:
 
     @property
     def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Its parameters and buffers."""
+        """Its parameters and buffers, as copies: PyTorch moves tensors to other memory when it sends them to a process."""
         if isinstance(self.source, StoredNetwork):
             return self.source.tensors
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.source.state_dict().items()}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.source.state_dict().items()}
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Save into a folder, as the function `save`."""
