@@ -108,7 +108,7 @@ class Weights:
 
     @property
     def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Its parameters and buffers, as copies: PyTorch moves tensors to other memory when it sends them to a process."""
+        """Its parameters and buffers, as copies: PyTorch moves tensors that it sends to another process."""
         if isinstance(self.source, StoredNetwork):
             return self.source.tensors
         return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.source.state_dict().items()}
