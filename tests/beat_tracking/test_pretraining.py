@@ -93,6 +93,7 @@ class TestSettings:
             ('soundfonts = "a.sf2"', "soundfonts must be a list"),
             ("soundfonts = [3]", "soundfonts must be names"),
             ("start = 3", "start must be a text"),
+            ("no_pulse = 1", "no_pulse must be true or false"),
             ("seed = -1", "seed must not be -1"),
             ("material = 3", "material must be a table"),
             ("[material]\npeice_s = 1", "do not exist: peice_s"),
@@ -379,9 +380,12 @@ class TestPretrain:
         assert (tmp_path / "base" / LOG).read_text().startswith("step,seconds,loss")
         assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
-    @pytest.mark.parametrize(("non_music", "decoder"), [(0.0, {}), (0.2, {"no_pulse_enter": 16.0})])
-    def test_a_model_trained_without_music_too_has_stretches_without_a_pulse(self, tmp_path, non_music, decoder):
-        pretrain_tracker(replace(SMALL, steps=1, non_music=non_music), out=tmp_path / "base")
+    @pytest.mark.parametrize(
+        ("settings", "decoder"),
+        [({}, {}), ({"non_music": 0.2}, {"no_pulse_enter": 16.0}), ({"non_music": 0.2, "no_pulse": False}, {})],
+    )
+    def test_a_model_trained_without_music_too_has_stretches_without_a_pulse(self, tmp_path, settings, decoder):
+        pretrain_tracker(replace(SMALL, steps=1, **settings), out=tmp_path / "base")
         loaded = load(tmp_path / "base")
         assert loaded.decoder == decoder
         assert tracker_of_weights(loaded, name="").settings.no_pulse_enter == decoder.get("no_pulse_enter")

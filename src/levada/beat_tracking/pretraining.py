@@ -113,6 +113,8 @@ class PretrainSettings:
         Weight in the loss of which beat of the bar is the first, over all bars of an excerpt.
     non_music : float
         Fraction of the pieces that are silence, noise, talk, applause and the like.
+    no_pulse : bool
+        Whether a model that is trained with these has stretches without a pulse.
     metronome : float
         Fraction of the others that are a metronome, or somebody who taps or claps the beat.
     interludes : float
@@ -152,6 +154,7 @@ class PretrainSettings:
     downbeat_weight: float = 0.25
     phase_weight: float = 0.0
     non_music: float = 0.0
+    no_pulse: bool = True
     metronome: float = 0.0
     interludes: float = 0.0
     quiet: float = 0.0
@@ -379,7 +382,7 @@ def pretrain_tracker(
 
     def train(folder: Path, report: Progress | None) -> Weights:
         net = train_network(settings, folder=folder, workers=workers, progress=report)
-        decoder = {"no_pulse_enter": NO_PULSE_COST} if settings.non_music else {}
+        decoder = {"no_pulse_enter": NO_PULSE_COST} if settings.non_music and settings.no_pulse else {}
         return Weights(net, card(settings, name=Path(out).name, start=start), decoder, _portable(settings))
 
     config = _portable(settings) | {"content": _digests(settings)}

@@ -39,6 +39,9 @@ def check_settings(settings: Any, *, may_be_zero: Collection[str] = (), fraction
         if isinstance(entry.default, str):
             if not isinstance(value, str):
                 raise InputError(f"{name} must be a text, not {value!r}")
+        elif isinstance(entry.default, bool):
+            if not isinstance(value, bool):
+                raise InputError(f"{name} must be true or false, not {value!r}")
         elif isinstance(entry.default, int | float):
             whole = isinstance(entry.default, int)
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
