@@ -51,11 +51,12 @@ def reader(tmp_path):
 
 def _struck(folder):
     """Songs of two drums, each at its own pace, with stems; solos of them; and a recording of both."""
-    for number in range(3):
-        (folder / "my-stems" / f"roda-{number}").mkdir(parents=True)
+    songs = [*((folder / "my-stems", n, 50.0) for n in range(3)), *((folder / "more-stems", n, 20.0) for n in (3, 4))]
+    for stems, number, length_s in songs:
+        (stems / f"roda-{number}").mkdir(parents=True)
         for name, pace in (("surdo", 0.8), ("tamborim", 0.3)):
-            one = _drum(name, pace + number / 50, 50.0)
-            audio.write(folder / "my-stems" / f"roda-{number}" / f"{name}.wav", one[None], rate=DRUM_RATE)
+            one = _drum(name, pace + number / 50, length_s)
+            audio.write(stems / f"roda-{number}" / f"{name}.wav", one[None], rate=DRUM_RATE)
     (folder / "my-solos").mkdir()
     for name, pace in (("surdo-1", 1.0), ("surdo-2", 1.05), ("tamborim-1", 0.25), ("tamborim-2", 0.26)):
         audio.write(folder / "my-solos" / f"{name}.wav", _drum(name, pace, 12.0)[None], rate=DRUM_RATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
@@ -273,6 +273,8 @@ def test_windows_never_share_a_frame() -> None:
     width=st.sampled_from([2.0, 5.0, 16.0]),
     n=st.integers(0, 3),
 )
+@example(seed=1158, fps=100.0, width=2.0, n=2)
+@example(seed=11, fps=100.0, width=2.0, n=3)
 def test_times_always_rise(seed: int, fps: float, width: float, n: int) -> None:
     """`Beats` refuses times that do not; whatever is heard and hinted, they must."""
     rng = np.random.default_rng(seed)

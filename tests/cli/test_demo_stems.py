@@ -13,7 +13,6 @@ from levada.cli.demo.output import CONTENTS
 from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
-from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import load_separator
 
 pytestmark = [pytest.mark.usefixtures("few_steps"), pytest.mark.slow]
@@ -91,7 +90,8 @@ class TestResult:
         _, messages = result
         assert messages[0] == "rendering 2 songs of bateria to train on and 2 to test on, with their stems"
         assert messages[1].startswith("adapting to 0.08 minutes of 2 songs: ")
-        assert messages[2] == "scoring on 2 songs of other groups"
+        assert messages[2].startswith("auto chose ")
+        assert messages[3] == "scoring on 2 songs of other groups"
 
 
 @pytest.mark.usefixtures("result")
@@ -128,8 +128,8 @@ class TestFiles:
         adapted, learnt = load_separator(left / "adapted"), load_separator(left / "nmf")
         assert adapted.instruments == learnt.instruments
         assert "surdo" in adapted.instruments
-        scores = stem_weights(left / "adapted").card.scores
-        assert set(scores) == {"si_sdr_i", "sdr_i", "leak_db", "knows", "scored on"}
+        scores = adapted.card.scores
+        assert set(scores) >= {"si_sdr_i", "sdr_i", "leak_db", "knows", "scored on"}
 
     def test_tables_say_what_was_scored(self, left, result):
         table = {(row["model"], row["instrument"]): row for row in rows(left / "table.csv")}

@@ -14,7 +14,7 @@ from levada.learning.card import Card
 from levada.models import export as exporting
 from levada.models import onnx
 from levada.separation.networks import mask_net, unet
-from levada.separation.stft import Stft
+from levada.separation.stft import N_BANDS, Stft
 
 torch.set_num_threads(1)
 
@@ -74,8 +74,8 @@ def test_it_gives_what_torch_gives_at_any_length(written, name, output, batch, f
 @pytest.mark.slow
 def test_sizes_that_are_free_have_names(written):
     heard, given = (one(session(written["masks"][1]))[0].shape for one in (_inputs, _outputs))
-    assert heard == ["batch", "frames", mask_net.N_BANDS]
-    assert [given[0], given[2], given[3]] == ["batch", "frames", mask_net.N_BANDS]
+    assert heard == ["batch", "frames", N_BANDS]
+    assert [given[0], given[2], given[3]] == ["batch", "frames", N_BANDS]
     assert _outputs(session(written["unet"][1]))[0].shape[2] == "frames"
 
 

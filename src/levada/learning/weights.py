@@ -109,9 +109,10 @@ class Weights:
     @property
     def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
         """Its parameters and buffers, as copies: PyTorch moves tensors that it sends to another process."""
-        if isinstance(self.source, StoredNetwork):
-            return self.source.tensors
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.source.state_dict().items()}
+        network = self.__dict__.get("net", self.source)  # it may have been trained since it was built
+        if isinstance(network, StoredNetwork):
+            return network.tensors
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Save into a folder, as the function `save`."""

@@ -66,11 +66,13 @@ def likely_beats(model: BarPointer) -> tuple[Floats32, Floats32] | None:
 
 def _lasting(marked: npt.NDArray[np.bool_], model: BarPointer) -> npt.NDArray[np.bool_]:
     """Keep of marked frames the runs that are as long as stretches without a pulse, or at the ends: here all may be."""
-    changes = np.diff(marked, prepend=False, append=False).nonzero()[0].reshape(-1, 2)
     result = np.zeros_like(marked)
+    if model.no_pulse is None:
+        return result
+    changes = np.diff(marked, prepend=False, append=False).nonzero()[0].reshape(-1, 2)
     for start, stop in changes.tolist():
         at_end = start <= 1 or stop == len(marked)
-        result[start:stop] = at_end or (model.no_pulse is not None and stop - start >= model.no_pulse.least)
+        result[start:stop] = at_end or stop - start >= model.no_pulse.least
     return result
 
 

@@ -36,7 +36,7 @@ def inference_of(model: Weights) -> Any:
     InputError
         If the tensors do not fit the network.
     """
-    return TcnInference(model) if model.source.kind == "tcn" else model.net
+    return TcnInference(model) if getattr(model.source, "kind", "") == "tcn" else model.net
 
 
 def _module(kind: str) -> type[Any]:
