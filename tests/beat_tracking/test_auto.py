@@ -293,7 +293,7 @@ class TestFusion:
         [
             ('"weight": 0.25', '"weight": -1', "weight of the network"),
             ('"weight": 0.25', '"weights": 0.5', "weight of the network"),
-            ('"patterns": {', '"pattern": {', "lacks patterns or a network"),
+            ('"patterns": {', '"pattern": {', "lacks its patterns"),
             ('"network": "fusion"', '"network": "tcn"', "damaged"),
         ],
     )

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from levada.beat_tracking.network_tracker import Predict, tracker_of_weights
 from levada.beat_tracking.patterns import Patterns, PatternTracker
 from levada.beat_tracking.patterns import load as load_patterns
-from levada.errors import InputError, check_number
-from levada.learning.card import CONFIG, Card
-from levada.learning.model_folder import ModelFolder, write_model
+from levada.errors import check_number
+from levada.learning.card import Card
+from levada.learning.model_folder import ModelFolder, joined_facts, write_model
 
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
@@ -27,7 +27,6 @@ __all__ = ["NETWORK", "Fusion", "load", "predict_mean", "tracker"]
 Floats32 = npt.NDArray[np.float32]
 
 NETWORK = "fusion"
-PARTS = ("patterns", "network")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +71,11 @@ class Fusion:
 
         parts = {"patterns": self.patterns.facts(), "network": model_facts(self.network)}
         parts |= {} if self.base is None else {"base": model_facts(self.base)}
-        write_model(
-            folder,
-            network=NETWORK,
-            settings={"weight": self.weight}
-            | ({} if self.network_downbeats else {"network_downbeats": False})
-            | ({} if self.own_score is None else {"own_score": self.own_score})
-            | {name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()},
-            tensors={
-                f"{name}.{key}": tensor for name, facts in parts.items() for key, tensor in facts["tensors"].items()
-            },
-            card=self.card,
-            decoder={},
-            training=self.training,
-            force=force,
-        )
+        own: dict[str, Any] = {"weight": self.weight}
+        own |= {} if self.network_downbeats else {"network_downbeats": False}
+        own |= {} if self.own_score is None else {"own_score": self.own_score}
+        facts = joined_facts(NETWORK, own, parts)
+        write_model(folder, **facts, card=self.card, training=self.training, force=force)
 
 
 def load(folder: str | Path | ModelFolder) -> Fusion:
@@ -100,9 +89,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
     from levada.beat_tracking import networks
 
     stored = ModelFolder.of(folder)
-    settings = stored.settings(NETWORK, noun="patterns with a network")
-    if not all(isinstance(settings.get(name), dict) for name in PARTS):
-        raise InputError("is damaged: it lacks patterns or a network", path=stored.path / CONFIG)
+    settings = stored.settings(NETWORK, noun="patterns with a network", parts=("patterns", "network"))
     return Fusion(
         load_patterns(stored.part("patterns")),
         networks.load(stored.part("network")),

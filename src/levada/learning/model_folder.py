@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
@@ -22,7 +22,7 @@ from levada.io.files import atomic_file, atomic_folder
 from levada.learning.card import CONFIG, FORMAT, README, TENSORS, Card, card_from, read_config
 from levada.version import __version__
 
-__all__ = ["ModelFolder", "model_digest", "read_tensors", "wrap_damage", "write_card", "write_model"]
+__all__ = ["ModelFolder", "joined_facts", "model_digest", "read_tensors", "wrap_damage", "write_card", "write_model"]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -182,11 +182,39 @@ class ModelFolder:
         }
         return part
 
-    def settings(self, network: str, *, noun: str) -> dict[str, Any]:
-        """Return the settings of a kind of model, which consists of `noun`; an `InputError` if it is another kind."""
+    def settings(self, network: str, *, noun: str, parts: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the settings of a kind of model, which consists of `noun`.
+
+        An `InputError` if it is another kind, or lacks one of the models that it should consist of (`joined_facts`).
+        """
         if self.network != network:
             raise InputError(f"holds no {noun}: it is a {self.network}", path=self.path)
-        return dict(self.config["settings"])
+        settings = dict(self.config["settings"])
+        if missing := [name for name in parts if not isinstance(settings.get(name), dict)]:
+            raise InputError(f"is damaged: it lacks its {' and its '.join(missing)}", path=self.path / CONFIG)
+        return settings
+
+
+def joined_facts(network: str, settings: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join models into one, which `ModelFolder.part` takes apart again.
+
+    Parameters
+    ----------
+    network : str
+        Kind of the model.
+    settings : mapping
+        Its own.
+    parts : mapping of str to mapping
+        `network`, `settings`, `tensors` and `decoder` of each.
+
+    Returns
+    -------
+    dict
+        The same four of the model.
+    """
+    of_parts = {name: {key: part[key] for key in ("network", "settings", "decoder")} for name, part in parts.items()}
+    tensors = {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part["tensors"].items()}
+    return {"network": network, "settings": {**settings, **of_parts}, "tensors": tensors, "decoder": {}}
 
 
 @contextmanager

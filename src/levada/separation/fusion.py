@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.errors import InputError, check_number
-from levada.learning.card import CONFIG, Card
-from levada.learning.model_folder import ModelFolder, write_model
+from levada.learning.card import Card
+from levada.learning.model_folder import ModelFolder, joined_facts, write_model
 from levada.separation import nmf
 from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, for_stream, sample_pieces, sound_of
 from levada.separation.masks import MEAN_WEIGHT, mask_separator
@@ -35,7 +35,6 @@ Floats32 = npt.NDArray[np.float32]
 Masks = Callable[[Floats32, float, int], Floats32]
 
 NETWORK = "stem_fusion"
-PARTS = ("dictionaries", "network")
 
 LEAST = np.float32(1e-12)
 LEAST_MASK = np.float32(1e-3)
@@ -112,15 +111,11 @@ class Fusion:
         from levada.learning.weights import model_facts
 
         parts = {"dictionaries": self.dictionaries.facts(), "network": model_facts(self.network)}
-        of_parts = {
-            name: {key: facts[key] for key in ("network", "settings", "decoder")} for name, facts in parts.items()
-        }
         own = {"instruments": list(self.instruments), "weight": self.weight, "divergence": self.divergence}
         own |= {
             name: value for name in ("weight_other", "divergence_other") if (value := getattr(self, name)) is not None
         }
-        tensors = {f"{name}.{key}": one for name, facts in parts.items() for key, one in facts["tensors"].items()}
-        return {"network": NETWORK, "settings": own | of_parts, "tensors": tensors, "decoder": {}}
+        return joined_facts(NETWORK, own, parts)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write both into a folder."""
@@ -138,9 +133,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
     from levada.separation import networks
 
     stored = ModelFolder.of(folder)
-    settings = stored.settings(NETWORK, noun="dictionaries with a network")
-    if not all(isinstance(settings.get(name), dict) for name in PARTS):
-        raise InputError("is damaged: it lacks dictionaries or a network", path=stored.path / CONFIG)
+    settings = stored.settings(NETWORK, noun="dictionaries with a network", parts=("dictionaries", "network"))
     return Fusion(
         nmf.load(stored.part("dictionaries")),
         networks.load(stored.part("network")),
