@@ -7,7 +7,10 @@ REAL ?= ../shared/real/mdb_drums/drums_only
 bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: help demo demo-stems demo-real demo-studio study test check docs clean
+site := docs/book/_build/html
+sphinx := $(bin)/python -m sphinx -W --keep-going -n -q
+
+.PHONY: help demo demo-stems demo-real demo-studio study test check book docs clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition that it was not trained on: scores and audio in demo/"
@@ -17,7 +20,8 @@ help:
 	@echo "make study      how many minutes, which strategy: a small grid of runs and its report in report/"
 	@echo "make test       run the tests"
 	@echo "make check      format, lint, types, layers, spelling"
-	@echo "make docs       build the documentation in docs/_build, every warning an error"
+	@echo "make book       build the book and the documentation, one site in three languages, in docs/book/_build/html"
+	@echo "make docs       the same"
 	@echo "make clean      remove what these made, but for runs/ and report/"
 
 demo: $(VENV)/.demo
@@ -47,12 +51,17 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	scripts/check
 
-docs: $(VENV)/.dev
-	$(bin)/python -m sphinx -W --keep-going -n -q docs docs/_build
-	@echo "open docs/_build/index.html"
+# Every warning and every error in a cell is an error. Chapters are executed once, and again when they or levada change.
+book: $(VENV)/.dev
+	$(sphinx) -d docs/book/_build/doctrees/en docs $(site)
+	$(sphinx) -d docs/book/_build/doctrees/es -t book -D language=es docs $(site)/es
+	$(sphinx) -d docs/book/_build/doctrees/pt -t book -D language=pt docs $(site)/pt
+	@echo "open $(site)/index.html"
+
+docs: book
 
 clean:
-	rm -rf $(VENV) demo demo-stems demo-real demo-studio build dist docs/_build docs/_reference
+	rm -rf $(VENV) demo demo-stems demo-real demo-studio build dist docs/book/_build docs/_reference
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,25 +1,49 @@
-"""Settings of the documentation: `make docs`, or `sphinx-build -W -n docs docs/_build`."""
+"""Settings of the site, book and documentation: `make book`, or `sphinx-build -W -n docs docs/book/_build/html`.
 
+With ``-t book`` the book alone is built, as its translations are: ``-t book -D language=es``.
+"""
+
+import os
 import sys
 import tomllib
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent / "src")]  # `reference` beside this file, and levada where not installed
+sys.path[:0] = [str(DOCS), str(DOCS.parent / "src")]  # extensions beside this file, and levada where not installed
+
+# Chapters run in processes of their own: with the levada of this checkout, and one thread each.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(DOCS.parent / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(":;")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_book_alone = tags.has("book")  # noqa: F821  (Sphinx defines it)
 
 project = _project["name"]
 version = release = _project["version"]
 author = copyright = "the levada developers"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "reference"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "numpydoc", "chapters"]
+root_doc = "index"
+exclude_patterns = ["book/_build", "locales"]
+if _book_alone:
+    root_doc = "book/index"
+    include_patterns = ["book/*"]
+else:
+    extensions += ["reference"]
 nitpicky = True
 default_role = "code"  # docstrings write `names` as the rest of the scientific Python packages do
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+# A chapter is executed once for all languages: the cache knows it by its cells. An error in a cell fails the build.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(DOCS / "book" / "_build" / "cache")
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 240
+nb_merge_streams = True
+nb_render_image_options = {"width": "100%"}
 
 autodoc_typehints = "none"  # types, shapes and units stand in the docstrings
 autodoc_member_order = "bysource"
@@ -32,10 +56,25 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections|fractions|logging|np|npt|numpy|pathlib|torch|typing|nn|types|scipy)\..*"),
 ]
 
-html_theme = "furo"
+locale_dirs = ["locales"]
+gettext_compact = False
+gettext_additional_targets = []
+intersphinx_disabled_reftypes = []  # a translated book links to the pages that it does not have
+
+html_theme = "sphinx_book_theme"
 html_title = f"levada {release}"
-html_theme_options = {"source_edit_link": ""}
-if _project.get("urls", {}).get("Repository"):
-    html_theme_options = {"source_repository": _project["urls"]["Repository"], "source_directory": "docs/"}
-else:
-    html_theme_options = {}
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+templates_path = ["_templates"]
+html_copy_source = False
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "use_source_button": False,
+    "show_navbar_depth": 1,
+    "article_header_end": ["languages.html", "article-header-buttons.html"],
+    "navbar_start": [],
+    "navbar_persistent": [],
+}
+html_math_renderer = "mathml"

@@ -1,0 +1,245 @@
+"""Sphinx extension: what chapters of the book need beyond myst-nb.
+
+- Sound that cells embed becomes small files beside the pages.
+- Formulas become MathML, which browsers draw by themselves.
+- A chapter becomes a notebook, with a cell that installs this release; its page has buttons to download and to open it.
+- Each page links to itself in the other languages, and says so where nobody has translated it.
+- ``{results-table} name`` is a table of `benchmarks/RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import soundfile
+import soxr
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.ext.intersphinx import missing_reference
+
+ROOT = Path(__file__).parent.parent
+LANGUAGES = {"en": "English", "es": "Español", "pt": "Português"}
+UNTRANSLATED = {
+    "es": "Esta página está en inglés: nadie la ha traducido todavía.",
+    "pt": "Esta página está em inglês: ninguém a traduziu ainda.",
+}
+BUTTONS = {
+    "en": ("Download notebook", "Open in Colab"),
+    "es": ("Descargar el cuaderno", "Abrir en Colab"),
+    "pt": ("Baixar o caderno", "Abrir no Colab"),
+}
+EMBEDDED_SOUND = re.compile(r"data:audio/[\w.+-]+(?:;\s*codecs=\w+)?;base64,([A-Za-z0-9+/=]+)")
+SOUNDS = "_sounds"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.add_html_math_renderer("mathml", inline_renderers=(_inline_math, None), block_renderers=(_block_math, None))
+    app.add_directive("results-table", ResultsTable)
+    app.connect("config-inited", _link_to_the_whole_site)
+    app.connect("missing-reference", _page_of_the_whole_site, priority=400)  # before intersphinx
+    app.connect("html-page-context", _complete_page)
+    app.connect("build-finished", _write_notebooks)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+# Pages
+
+
+def _link_to_the_whole_site(app: Sphinx, config: Any) -> None:
+    """Let a book in another language link to the pages that are in English only."""
+    if app.tags.has("book"):
+        config.intersphinx_mapping = {"levada": ("..", str(Path(app.outdir).parent / "objects.inv"))}
+
+
+def _page_of_the_whole_site(app: Sphinx, env: Any, node: Any, text: nodes.TextElement) -> nodes.Element | None:
+    """Resolve a reference to a page by its path from the root, as other sites know it."""
+    if node["reftype"] == "doc" and node["reftarget"].startswith("/"):
+        node["reftarget"] = node["reftarget"].removeprefix("/")
+        return missing_reference(app, env, node, text)
+    return None
+
+
+def _complete_page(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.document | None) -> None:
+    language = app.config.language
+    context["languages"] = [(name, language_link(page, language, name), name == language) for name in LANGUAGES]
+    context["language_names"] = LANGUAGES
+    if "body" not in context:
+        return
+    up = "../" * page.count("/")
+    context["body"] = extract_sounds(context["body"], Path(app.outdir), up)
+    if _is_untranslated(app, page):
+        note = f'<div class="admonition note" lang="{language}"><p>{UNTRANSLATED[language]}</p></div>'
+        context["body"] = f'{note}<div lang="en">{context["body"]}</div>'
+    if is_notebook(Path(app.srcdir) / f"{page}.md"):
+        name = page.rpartition("/")[2]
+        to_root = up + ("" if language == "en" else "../")
+        buttons = _buttons(f"{to_root}book/notebooks/{name}.ipynb", colab_address(name, app.config.release), language)
+        context["body"] = context["body"].replace("</h1>", f"</h1>\n{buttons}", 1)
+
+
+def _buttons(notebook: str, colab: str, language: str) -> str:
+    download, open_in_colab = BUTTONS[language]
+    links = [f'<a class="btn btn-sm" href="{notebook}" download>{download}</a>']
+    links += [f'<a class="btn btn-sm" href="{colab}">{open_in_colab}</a>'] if colab else []
+    return f'<p class="notebook-buttons">{" ".join(links)}</p>'
+
+
+def language_link(page: str, current: str, target: str) -> str:
+    """Relative address of a page in another language; of the first page of the book where it is not of the book."""
+    page_there = page if target == current or page.startswith("book/") else "book/index"
+    to_root = "../" * page.count("/") + ("" if current == "en" else "../")
+    return f"{to_root}{'' if target == 'en' else target + '/'}{page_there}.html"
+
+
+def extract_sounds(body: str, out: Path, up: str) -> str:
+    """Write sound that is embedded in a page to Opus files, named by their contents, and refer to these."""
+
+    def write(found: re.Match[str]) -> str:
+        sound = base64.b64decode(found[1])
+        path = out / SOUNDS / f"{hashlib.sha256(sound).hexdigest()[:16]}.opus"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(sound if sound.startswith(b"OggS") else to_opus(sound))
+        return f"{up}{SOUNDS}/{path.name}"
+
+    return EMBEDDED_SOUND.sub(write, body)
+
+
+def to_opus(sound: bytes) -> bytes:
+    """Encode an audio file as Opus, which has a rate of 48 kHz."""
+    samples, rate = soundfile.read(io.BytesIO(sound))
+    opus = io.BytesIO()
+    soundfile.write(
+        opus, soxr.resample(samples, rate, 48000), 48000, format="OGG", subtype="OPUS", compression_level=0.85
+    )
+    return opus.getvalue()
+
+
+def _is_untranslated(app: Sphinx, page: str) -> bool:
+    """Whether less than half of the text of a page is in the language of the build."""
+    if app.config.language not in UNTRANSLATED or page not in app.env.all_docs:
+        return False
+    progress = app.env.metadata[page].get("translation_progress", {"total": 1, "translated": 0})
+    return progress["translated"] < progress["total"] / 2
+
+
+# Formulas
+
+
+def _inline_math(translator: Any, node: nodes.math) -> None:
+    translator.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _block_math(translator: Any, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+# Tables of results
+
+
+class ResultsTable(Directive):
+    """A table of `benchmarks/RESULTS.md`, by its name."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the table as Markdown."""
+        holder = nodes.container()
+        self.state.nested_parse([*results_table(self.arguments[0]).splitlines(), ""], self.content_offset, holder)
+        return holder.children
+
+
+def results_table(name: str) -> str:
+    """Lines of the table after ``<!-- table: name -->``."""
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    found = re.search(rf"^<!-- table: {re.escape(name)} -->\n+((?:\|.*\n)+)", results, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"benchmarks/RESULTS.md has no table {name!r}")
+    return found[1]
+
+
+# Notebooks
+
+
+def is_notebook(path: Path) -> bool:
+    """Whether a page has cells that compute."""
+    return path.is_file() and "\nkernelspec:" in path.read_text(encoding="utf-8")[:500]
+
+
+def repository() -> str:
+    """Owner and name of the repository on GitHub, in a workflow that runs there; nothing elsewhere."""
+    return os.environ.get("GITHUB_REPOSITORY", "")
+
+
+def wheel_address(release: str) -> str:
+    """Address of the wheel of a release; only name and version, where no repository is known."""
+    if address := os.environ.get("LEVADA_WHEEL"):
+        return address
+    if not repository():
+        return f"=={release}"
+    return f" @ https://github.com/{repository()}/releases/download/v{release}/levada-{release}-py3-none-any.whl"
+
+
+def colab_address(name: str, release: str) -> str:
+    """Address that opens the notebook of a release in Colab; nothing where no repository is known."""
+    if not repository():
+        return ""
+    return f"https://colab.research.google.com/github/{repository()}/blob/notebooks/v{release}/{name}.ipynb"
+
+
+def _write_notebooks(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.name == "html" and app.config.language == "en":
+        for page in sorted((Path(app.srcdir) / "book").glob("*.md")):
+            if is_notebook(page):
+                notebook = to_notebook(page.read_text(encoding="utf-8"), app.config.release)
+                path = Path(app.outdir) / "book" / "notebooks" / f"{page.stem}.ipynb"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                nbformat.write(notebook, path)
+
+
+def to_notebook(chapter: str, release: str) -> nbformat.NotebookNode:
+    """Notebook of a chapter, without outputs: its text as plain Markdown, and first a cell that installs levada.
+
+    PyTorch is left as it is where it is there already, as in Colab.
+    """
+    notebook = jupytext.reads(chapter, fmt="md:myst")
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = plain_markdown(cell.source)
+    extras = "train,plot" if ".adapt(" in chapter or "torch" in chapter else "plot"
+    install = nbformat.v4.new_code_cell(f'%pip install --quiet "levada[{extras}]{wheel_address(release)}"')
+    notebook.cells.insert(1, install)
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        cell.metadata.pop("tags", None)
+    return notebook
+
+
+def plain_markdown(text: str) -> str:
+    """MyST as Markdown that a notebook shows: boxes are quotations, references are their text."""
+    text = re.sub(r"^\(\w[\w-]*\)=\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^```\{results-table\} (\S+)\n```", lambda found: results_table(found[1]), text, flags=re.MULTILINE)
+    text = re.sub(r"^:::+\{(\w+)\} ?(.*)\n((?:.*\n)*?):::+$", _quotation, text, flags=re.MULTILINE)
+    text = re.sub(r"\{(?:doc|ref)\}`([^<`]+?) ?<[^>]+>`", r"\1", text)
+    text = re.sub(r"\{doc\}`/?(?:[\w.-]+/)*([\w.-]+)`", r"*\1*", text)
+    return re.sub(r"\{py:\w+\}`~?([^`]+)`", r"`\1`", text)
+
+
+def _quotation(found: re.Match[str]) -> str:
+    kind, title, text = found.groups()
+    lines = [line for line in text.strip().splitlines() if not re.match(r":\w+:", line)]
+    return "\n".join(f"> {line}".rstrip() for line in [f"**{title or kind.capitalize()}**", "", *lines])
