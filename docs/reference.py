@@ -17,7 +17,18 @@ from inspect import getsource, isclass, isfunction, ismodule
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("io", "synth", "data", "learning", "beat_tracking", "separation", "models", "experiments", "studio")
+PACKAGES = (
+    "io",
+    "synth",
+    "data",
+    "learning",
+    "beat_tracking",
+    "separation",
+    "models",
+    "player",
+    "experiments",
+    "studio",
+)
 PAGES = "_reference"
 
 

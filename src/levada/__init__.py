@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from levada.io.beats import Beats
     from levada.io.formats import read_beats
     from levada.models.evaluation import evaluate
+    from levada.player.player import Player
     from levada.separation.separator import Separator, Stems
     from levada.synth.render import render_tradition as render
 
 __all__ = [
     "BeatTracker",
     "Beats",
+    "Player",
     "Separator",
     "Stems",
     "__version__",
@@ -41,6 +43,7 @@ __all__ = [
 _PLACES = {
     "BeatTracker": ("levada.beat_tracking.tracker", "BeatTracker"),
     "Beats": ("levada.io.beats", "Beats"),
+    "Player": ("levada.player.player", "Player"),
     "Separator": ("levada.separation.separator", "Separator"),
     "Stems": ("levada.separation.separator", "Stems"),
     "evaluate": ("levada.models.evaluation", "evaluate"),

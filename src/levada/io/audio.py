@@ -267,7 +267,9 @@ def _reblocked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
         yield np.concatenate(pending, axis=1)
 
 
-def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = False) -> None:
+def write(
+    path: str | Path, samples: npt.ArrayLike, *, rate: int, kbps: float | None = None, force: bool = False
+) -> None:
     """Write samples to a wav, flac, aiff, ogg, opus or mp3 file, as its suffix says.
 
     Lossless files get 24 bits. Samples beyond full scale are clipped and a warning says how many.
@@ -280,6 +282,8 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
         Full scale is -1 to 1.
     rate : int
         In Hz.
+    kbps : float, optional
+        Bit rate of an opus file, from 6 to 256 kbit/s; by default the codec's own.
     force : bool
         Whether a file that exists may be overwritten.
 
@@ -298,7 +302,7 @@ def write(path: str | Path, samples: npt.ArrayLike, *, rate: int, force: bool = 
     over = int((np.abs(sound) > 1).sum())
     if over:
         _log.warning("%s: %d samples beyond full scale were clipped", path, over)
-    _write_blocks(path, [sound], rate=rate, channels=sound.shape[0], length=sound.shape[1], force=force)
+    _write_blocks(path, [sound], rate=rate, channels=sound.shape[0], length=sound.shape[1], kbps=kbps, force=force)
 
 
 def _check_written_suffix(path: str | Path) -> None:
@@ -311,12 +315,13 @@ def _check_written_suffix(path: str | Path) -> None:
 
 
 def _write_blocks(
-    path: str | Path, blocks: Iterable[Samples], *, rate: int, channels: int, length: int, force: bool
-) -> None:
+    path: str | Path, blocks: Iterable[Samples], *, rate: int, channels: int, length: int, force: bool,
+    kbps: float | None = None,
+) -> None:  # fmt: skip
     """Write consecutive blocks, clipped to full scale, into a file."""
     with (
         atomic_file(path, force=force) as temporary,
-        open_writer(temporary, rate=rate, channels=channels, length=length, named=path) as write_block,
+        open_writer(temporary, rate=rate, channels=channels, kbps=kbps, length=length, named=path) as write_block,
     ):
         for block in blocks:
             for start in range(0, block.shape[1], BLOCK):  # libsndfile overflows the stack on long vorbis writes
@@ -330,6 +335,7 @@ def open_writer(
     rate: int,
     channels: int,
     codec: str | None = None,
+    kbps: float | None = None,
     length: int = 0,
     named: str | Path | None = None,
 ) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
@@ -342,6 +348,8 @@ def open_writer(
     rate, channels : int
     codec : str, optional
         "PCM_16", "PCM_24", "FLOAT" or another one that the format can hold; by default the one that `write` uses.
+    kbps : float, optional
+        Bit rate of each channel of an opus file.
     length : int
         Number of samples per channel, if known: a wav beyond 4 GB needs an RF64 header.
     named : path-like, optional
@@ -364,8 +372,15 @@ def open_writer(
     codec = codec or usual
     if container == "WAV" and length * channels * 4 >= 1 << 32:
         container = "RF64"
+    options = {}
+    if kbps is not None:
+        if codec != "OPUS":
+            raise InputError("only opus files have a bit rate that can be chosen", path=target)
+        options["compression_level"] = min(max((256 - kbps) / 250, 0.0), 1.0)
     with _wrap_errors(target, what):
-        file = soundfile.SoundFile(path, "w", samplerate=rate, channels=channels, format=container, subtype=codec)
+        file = soundfile.SoundFile(
+            path, "w", samplerate=rate, channels=channels, format=container, subtype=codec, **options
+        )
 
     def write_block(block: npt.NDArray[Any]) -> None:
         nonlocal count

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError, MissingExtra
+from levada.player import COMPONENT
 from levada.studio import views
 from levada.studio.journal import State
 from levada.studio.project import ME, Project, separators, suffixes
@@ -281,8 +282,9 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return HTMLResponse(text.replace("TOKEN", token), headers=HEADERS)
 
     async def file(request: Request) -> Response:
-        path = (PAGE / request.path_params["name"]).resolve()
-        if path.parent != PAGE.resolve() or path.suffix not in TYPES or not path.is_file():
+        name = request.path_params["name"]
+        path = next((folder / name for folder in (PAGE, COMPONENT) if name in os.listdir(folder)), None)
+        if path is None or path.suffix not in TYPES:
             return JSONResponse({"error": "there is no such file"}, status_code=404, headers=HEADERS)
         return FileResponse(path, media_type=TYPES[path.suffix], headers=HEADERS)
 

@@ -10,14 +10,12 @@ import numpy.typing as npt
 from levada.beat_tracking.spectrogram import GRID, N_BANDS, log_spectrogram
 from levada.errors import InputError
 from levada.io import audio
+from levada.player.player import SPECTROGRAM_FPS, quantise
 
 __all__ = ["N_BANDS", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "peaks", "samples", "spectrogram_tile"]
 
 PEAKS_FPS = 200
-SPECTROGRAM_FPS = 50
 TILE_S = 30.0
-LOUDEST, QUIETEST = 4.2, -3.5
-"""Values of the log spectrogram that are drawn brightest and darkest."""
 CONTEXT_S = 0.1
 MOST_S = 30.0
 
@@ -68,11 +66,8 @@ def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt
         raise InputError(f"has no tile {number}: it lasts {duration_s:.1f} s", path=path)
     first_s = max(0.0, start_s - CONTEXT_S)
     samples, rate = audio.read(path, start_s=first_s, duration_s=TILE_S + start_s - first_s + CONTEXT_S)
-    step = round(GRID.fps / SPECTROGRAM_FPS)
     skipped = round((start_s - first_s) * GRID.fps)
-    bands = log_spectrogram(samples, rate)[skipped : skipped + round(TILE_S * GRID.fps)]
-    bands = np.maximum.reduceat(bands, np.arange(0, len(bands), step), axis=0)
-    return ((bands - QUIETEST) / (LOUDEST - QUIETEST) * 255).clip(0, 255).astype(np.uint8)
+    return quantise(log_spectrogram(samples, rate)[skipped : skipped + round(TILE_S * GRID.fps)])
 
 
 def samples(path: str | Path, *, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.int16], int]:

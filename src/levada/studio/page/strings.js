@@ -1,6 +1,9 @@
 // Every text of the page, in English, Spanish and Portuguese. {name} is filled in.
 
+import { LANGUAGES, SHARED_TEXTS, translate } from "./texts.js";
+
 const TEXTS = {
+  ...SHARED_TEXTS,
   accept: ["Accept", "Aceptar", "Aceitar"],
   after: ["after", "después", "depois"],
   agreementF: ["beats in common, F (70 ms)", "pulsos en común, F (70 ms)", "batidas em comum, F (70 ms)"],
@@ -11,14 +14,8 @@ const TEXTS = {
   away: ["The server does not answer. Your edits wait in this page.", "El servidor no responde. Los cambios esperan en esta página.", "O servidor não responde. As alterações esperam nesta página."],
   before: ["before", "antes", "antes"],
   beats: ["beats", "pulsos", "batidas"],
-  calibrate: ["Calibrate", "Calibrar", "Calibrar"],
-  calibrated: ["Your taps are {lag} ms late, spread {spread} ms: corrected from now on.", "Sus toques llegan {lag} ms tarde, dispersión {spread} ms: se corrigen desde ahora.", "Seus toques chegam {lag} ms atrasados, dispersão {spread} ms: corrigidos a partir de agora."],
-  calibratedWide: ["Lag {lag} ms, but the spread of {spread} ms is wide: try again, with a steady hand.", "Retardo {lag} ms, pero la dispersión de {spread} ms es grande: intente otra vez, con pulso firme.", "Atraso {lag} ms, mas a dispersão de {spread} ms é grande: tente de novo, com mão firme."],
-  calibratedFew: ["Too few taps: tap T with every click.", "Muy pocos toques: toque T con cada clic.", "Poucos toques: toque T com cada clique."],
-  calibrationHow: ["Sixteen clicks sound. Tap T (or Space) together with each of them. Do it once for each loudspeaker or headphones.", "Suenan dieciséis clics. Toque T (o Espacio) junto con cada uno. Una vez para cada parlante o auriculares.", "Soam dezesseis cliques. Toque T (ou Espaço) junto com cada um. Uma vez para cada alto-falante ou fone."],
   cancel: ["Cancel", "Cancelar", "Cancelar"],
   certainty: ["certainty of positions", "certeza de posiciones", "certeza das posições"],
-  clicks: ["Clicks", "Clics", "Cliques"],
   close: ["Close", "Cerrar", "Fechar"],
   compare: ["Compare annotators", "Comparar anotadores", "Comparar anotadores"],
   deleteEdit: ["Delete", "Borrar", "Apagar"],
@@ -36,7 +33,6 @@ const TEXTS = {
   language: ["Language", "Idioma", "Idioma"],
   learn: ["Learn", "Aprender", "Aprender"],
   learnt: ["Accepted: the recording has the new beats.", "Aceptado: la grabación tiene los pulsos nuevos.", "Aceito: a gravação tem as batidas novas."],
-  loop: ["Loop", "Bucle", "Laço"],
   metre: ["beats a bar", "pulsos por compás", "batidas por compasso"],
   moveHere: ["Move here", "Mover aquí", "Mover para cá"],
   nextDone: ["Press N for the next uncertain bar, listen, correct it, V to verify. Ctrl S saves.", "N va al próximo compás dudoso: escuche, corrija, V verifica. Ctrl S guarda.", "N vai ao próximo compasso incerto: ouça, corrija, V verifica. Ctrl S salva."],
@@ -51,7 +47,6 @@ const TEXTS = {
   offbeat: ["Half a beat", "Medio pulso", "Meia batida"],
   onlyVerified: ["verified beats only", "solo pulsos verificados", "só batidas verificadas"],
   order: ["least certain first", "primero los más dudosos", "primeiro as mais incertas"],
-  play: ["Play or pause", "Reproducir o pausar", "Reproduzir ou pausar"],
   position: ["position", "posición", "posição"],
   positionsSame: ["same position", "misma posición", "mesma posição"],
   proposal: ["What was learnt", "Lo aprendido", "O que foi aprendido"],
@@ -63,25 +58,18 @@ const TEXTS = {
   saveAll: ["all recordings with verified beats", "todas las grabaciones con pulsos verificados", "todas as gravações com batidas verificadas"],
   saved: ["Written: {names}", "Guardado: {names}", "Salvo: {names}"],
   ensemble: ["Who plays", "Quién toca", "Quem toca"],
-  level: ["level of {name}", "nivel de {name}", "volume de {name}"],
-  mute: ["Mute {name}", "Silenciar {name}", "Silenciar {name}"],
   separate: ["Separate", "Separar", "Separar"],
   separateHow: ["Every instrument becomes a stem with its own level, for this recording and in this page; it takes about as long as the recording.", "Cada instrumento pasa a ser una pista con su propio nivel, para esta grabación y en esta página; tarda más o menos lo que dura la grabación.", "Cada instrumento vira uma faixa com seu próprio volume, para esta gravação e nesta página; demora mais ou menos o que dura a gravação."],
-  solo: ["Solo {name}", "Solo {name}", "Solo {name}"],
-  stems: ["Instruments", "Instrumentos", "Instrumentos"],
   working_separate: ["separating", "separando", "separando"],
   writeMix: ["Write this mix", "Escribir esta mezcla", "Escrever esta mixagem"],
   skip: ["To the time line", "A la línea de tiempo", "À linha do tempo"],
-  speed: ["Speed", "Velocidad", "Velocidade"],
   start: ["Start", "Empezar", "Começar"],
   stillAnalysing: ["being analysed", "en análisis", "em análise"],
   strategy_auto: ["patterns and network", "patrones y red", "padrões e rede"],
   strategy_bayes: ["patterns", "patrones", "padrões"],
   takeOther: ["take {name}'s", "tomar lo de {name}", "usar o de {name}"],
-  tap: ["Tap", "Toque", "Toque"],
   tempo: ["tempo", "tempo", "andamento"],
   theme: ["Light or dark", "Claro u oscuro", "Claro ou escuro"],
-  timeline: ["Time line of the recording", "Línea de tiempo de la grabación", "Linha do tempo da gravação"],
   transport: ["Playback", "Reproducción", "Reprodução"],
   uncertain: ["Next uncertain bar", "Próximo compás dudoso", "Próximo compasso incerto"],
   undo: ["Undo", "Deshacer", "Desfazer"],
@@ -108,7 +96,6 @@ const TEXTS = {
   key_learn: ["learn from the verified beats; accept", "aprender de los pulsos verificados; aceptar", "aprender das batidas verificadas; aceitar"],
   key_undo: ["undo, redo, save", "deshacer, rehacer, guardar", "desfazer, refazer, salvar"],
 };
-const LANGUAGES = ["en", "es", "pt"];
 
 let language = LANGUAGES.find((one) => one === (localStorage.getItem("levada-language") || navigator.language.slice(0, 2))) ?? "en";
 
@@ -120,10 +107,7 @@ export function choose(name) {
   show();
 }
 
-export function text(name, values = {}) {
-  const found = TEXTS[name]?.[LANGUAGES.indexOf(language)] ?? name;
-  return found.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
-}
+export const text = (name, values) => translate(TEXTS, language, name, values);
 
 // Fill every element that names its text, with the key that does the same.
 export function show(root = document) {

@@ -2,7 +2,8 @@
 
 import { EditQueue, bytes, read, write } from "./api.js";
 import { INTERVAL_S, N_CLICKS, WIDE_MS, measureLag } from "./calibration.js";
-import { Player, scheduleClick } from "./player.js";
+import { Playback, scheduleClick } from "./playback.js";
+import { gains, mixStems, stem, stemControls } from "./stems.js";
 import { choose, current, missing, show, text } from "./strings.js";
 import { Timeline, clock } from "./timeline.js";
 
@@ -81,54 +82,21 @@ function fetchStem(start, length, stem) {
 
 // The recording, or the sum of its instruments at their levels.
 async function fetchBlock(start, length) {
-  const played = Object.entries(gains()).filter(([, gain]) => gain > 0);
-  if (!played.length) {
-    const block = await fetchStem(start, length);
-    return state.stems.length ? { ...block, channels: block.channels.map((one) => new Float32Array(one.length)) } : block;
-  }
-  const found = await Promise.all(played.map(([name]) => fetchStem(start, length, name)));
-  const channels = found[0].channels.map((one) => new Float32Array(one.length));
-  found.forEach((block, i) => block.channels.forEach((samples, c) => { for (let n = 0; n < samples.length; n++) channels[c][n] += played[i][1] * samples[n]; }));
-  return { channels, rate: found[0].rate };
-}
-
-// ---- stems: solo, mute and level
-
-function gains() {
-  const solo = state.stems.some((one) => one.solo);
-  return Object.fromEntries(state.stems.map((one) => [one.name, one.mute || (solo && !one.solo) ? 0 : one.level]));
+  if (!state.stems.length) return fetchStem(start, length);
+  return mixStems(state.stems, (name) => fetchStem(start, length, name), () => fetchStem(start, length));
 }
 
 function showStems() {
   $("stems").hidden = !state.stems.length;
   $("separate").textContent = text("separate");
-  const heard = () => { player.restart(); showStems(); };
-  $("stems").replaceChildren(...state.stems.map((one) => {
-    const item = document.createElement("span");
-    const level = document.createElement("input");
-    Object.assign(level, { type: "range", min: 0, max: 1.5, step: 0.05, value: one.level });
-    level.setAttribute("aria-label", text("level", one));
-    level.onchange = () => { one.level = Number(level.value); heard(); };
-    const buttons = ["solo", "mute"].map((what) => {
-      const button = document.createElement("button");
-      button.textContent = what[0].toUpperCase();
-      button.title = text(what, one);
-      button.setAttribute("aria-label", button.title);
-      button.setAttribute("aria-pressed", one[what]);
-      button.onclick = () => { one[what] = !one[what]; heard(); };
-      return button;
-    });
-    item.append(one.name, ...buttons, level);
-    return item;
-  }));
-  if (!state.stems.length) return;
-  const write_ = document.createElement("button");
-  write_.textContent = text("writeMix");
-  write_.onclick = guard(async () => tell(text("saved", { names: (await write("mix", query(), { gains: gains(), force: true })).written.join(", ") }), true));
-  $("stems").append(write_);
+  if (!state.stems.length) return $("stems").replaceChildren();
+  const button = document.createElement("button");
+  button.textContent = text("writeMix");
+  button.onclick = guard(async () => tell(text("saved", { names: (await write("mix", query(), { gains: gains(state.stems), force: true })).written.join(", ") }), true));
+  $("stems").replaceChildren(...stemControls(state.stems, text, () => { player.restart(); showStems(); }), button);
 }
 
-const setStems = (names) => { state.stems = names.map((name) => ({ name, solo: false, mute: false, level: 1 })); showStems(); };
+const setStems = (names) => { state.stems = names.map(stem); showStems(); };
 
 const separate = guard(async () => {
   $("separating").close();
@@ -137,7 +105,7 @@ const separate = guard(async () => {
   poll();
 });
 
-const player = new Player({
+const player = new Playback({
   fetchBlock,
   beats: () => (state.shown && $("audition").checked ? state.shown.beats : state.beats),
   onEnd: () => showTransport(),
@@ -341,7 +309,7 @@ function showProposals() {
   const own = state.proposals.filter((one) => one.recording === state.id && !(state.hidden?.has(one.strategy)));
   if (!own.length) {
     state.shown = null;
-    timeline.proposed = null;
+    timeline.layers.length = 1;
     $("proposal").hidden = true;
     showNext();
     timeline.draw();
@@ -349,7 +317,7 @@ function showProposals() {
   }
   state.shown = own.find((one) => one.strategy === state.shown?.strategy) ?? own.at(-1);
   const one = state.shown;
-  timeline.proposed = one.beats;
+  timeline.layers[1] = { beats: one.beats.filter((beat) => !beat[2]), colour: "other" };
   $("proposal").hidden = false;
   $("proposal").querySelector(".choices").replaceChildren(...own.map((other) => {
     const button = document.createElement("button");

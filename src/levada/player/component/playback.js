@@ -8,6 +8,8 @@ const CLICKS_AHEAD_S = 0.2; // clicks less, so that edits are audible at once
 const TICK_MS = 40;
 const CLICK_S = 0.03;
 
+let shared; // browsers allow few clocks, and a page may have many players
+
 // The sound of a click: a short tone that begins at its first sample.
 export function clickSamples(rate, isDownbeat) {
   const hz = isDownbeat ? 1760 : 1100;
@@ -26,7 +28,7 @@ export function scheduleClick(context, target, when, isDownbeat) {
   return source;
 }
 
-export class Player {
+export class Playback {
   // fetchBlock(start_s, length_s) gives { channels: [Float32Array], rate }; beats() gives [[time, position], ...].
   constructor({ fetchBlock, beats, onEnd, onProblem }) {
     Object.assign(this, { fetchBlock, beats, onEnd, onProblem });
@@ -43,7 +45,7 @@ export class Player {
 
   get audio() {
     if (!this.context) {
-      this.context = new AudioContext({ latencyHint: "interactive" });
+      this.context = shared ??= new AudioContext({ latencyHint: "interactive" });
       this.music = this.context.createGain();
       this.clicks = this.context.createGain();
       this.music.connect(this.context.destination);

@@ -1,8 +1,8 @@
 // One time axis, from the whole recording to milliseconds: ruler, beats, waveform, spectrogram and activations.
 
 const RULER = 20;
-const LANE = 36; // beats
-const PROPOSED = 30; // beats that a model would place
+const LANE = 36; // of the beats that can be edited, or that are audible
+const THIN_LANE = 26; // of other beats
 const NARROWEST_S = 0.05;
 const GRAB_PX = 7;
 const SPECTRUM = ["--spectrum-0", "--spectrum-1", "--spectrum-2", "--spectrum-3"];
@@ -25,8 +25,9 @@ export class Timeline {
     Object.assign(this, { canvas, overview, calls });
     this.view = [0, 10];
     this.duration = 10;
-    this.beats = [];
-    this.proposed = null;
+    this.origin = 0; // what the recording's times begin with
+    this.layers = [{ beats: [] }]; // { beats: [[time, position, verified, certainties]], name, colour }, in lanes from top to bottom
+    this.active = 0; // the layer whose beats are drawn large
     this.selected = null;
     this.cursor = 0;
     this.loop = null;
@@ -48,7 +49,7 @@ export class Timeline {
   }
 
   colours() {
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(this.canvas);
     this.colour = Object.fromEntries(
       ["ground", "panel", "line", "ink", "quiet", "accent", "sure", "beat", "wave", "other"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
     const stops = SPECTRUM.map((name) => channels(style.getPropertyValue(name)));
@@ -62,6 +63,14 @@ export class Timeline {
     this.draw();
   }
 
+  get beats() { return this.layers[this.active].beats; }
+  set beats(beats) { this.layers[this.active].beats = beats; }
+
+  // Where the lane of a layer begins; without a layer, where the last one ends.
+  laneTop(layer = this.layers.length) {
+    return RULER + layer * THIN_LANE + (layer > this.active ? LANE - THIN_LANE : 0);
+  }
+
   open(info) {
     this.info = info;
     this.duration = info.duration_s;
@@ -69,8 +78,8 @@ export class Timeline {
     this.activations = null;
     this.tiles = new Map();
     this.samples = null;
-    this.beats = [];
-    this.proposed = null;
+    this.layers = [{ beats: [] }];
+    this.active = 0;
     this.selected = null;
     this.view = [0, Math.min(info.duration_s, 20)];
     this.cursor = 0;
@@ -153,7 +162,7 @@ export class Timeline {
   }
 
   beatAt(x, y) {
-    if (y > RULER + LANE + 4) return null;
+    if (this.fixed || y < this.laneTop(this.active) || y > this.laneTop(this.active) + LANE + 4) return null;
     let best = null;
     for (const beat of this.beats) {
       const away = Math.abs(this.x(beat[0]) - x);
@@ -199,7 +208,7 @@ export class Timeline {
     const height = canvas.clientHeight;
     pen.clearRect(0, 0, width, height);
     if (!this.info || !width) return;
-    const lanes = RULER + LANE + (this.proposed ? PROPOSED : 0);
+    const lanes = this.laneTop();
     const rest = height - lanes;
     const wave = [lanes, 0.36 * rest];
     const spectrum = [lanes + 0.36 * rest, 0.46 * rest];
@@ -235,7 +244,7 @@ export class Timeline {
     for (let i = Math.ceil(this.view[0] / step); i * step <= this.view[1]; i++) {
       const x = this.x(i * step);
       pen.fillRect(x, RULER - 5, 1, 5);
-      pen.fillText(clock(i * step, step < 0.01 ? 3 : step < 1 ? 2 : 0), x + 4, RULER / 2);
+      pen.fillText(clock(this.origin + i * step, step < 0.01 ? 3 : step < 1 ? 2 : 0), x + 4, RULER / 2);
     }
     pen.fillStyle = this.colour.line;
     pen.fillRect(0, RULER, width, 1);
@@ -358,7 +367,8 @@ export class Timeline {
     const { colour } = this;
     const visible = this.beats.filter(([time]) => time >= this.view[0] - 1 && time <= this.view[1] + 1);
     const room = visible.length ? this.canvas.clientWidth / visible.length : 99;
-    const y = RULER + LANE / 2;
+    const top = this.laneTop(this.active);
+    const y = top + LANE / 2;
     pen.textAlign = "center";
     const lines = new Map(); // beats that look the same are one path: strokes are what takes time
     for (const [time, position, isSure, inTime] of visible) {
@@ -366,7 +376,7 @@ export class Timeline {
       const look = `${isSure ? "sure" : position === 1 ? "accent" : "beat"} ${certainty}`;
       if (!lines.has(look)) lines.set(look, { upper: new Path2D(), lower: new Path2D() });
       const x = this.x(this.dragged?.from === time ? this.dragged.to : time);
-      lines.get(look).upper.moveTo(x, position === 1 ? RULER + 4 : y);
+      lines.get(look).upper.moveTo(x, position === 1 ? top + 4 : y);
       lines.get(look).upper.lineTo(x, spectrumTop);
       lines.get(look).lower.moveTo(x, spectrumTop);
       lines.get(look).lower.lineTo(x, height);
@@ -407,21 +417,34 @@ export class Timeline {
     if (chosen) {
       pen.strokeStyle = colour.ink;
       pen.lineWidth = 1.5;
-      pen.strokeRect(this.x(chosen[0]) - 12.5, RULER + 3, 25, LANE - 6);
+      pen.strokeRect(this.x(chosen[0]) - 12.5, top + 3, 25, LANE - 6);
     }
-    if (this.proposed) this.paintProposed(pen);
     pen.textAlign = "start";
+    this.layers.forEach((layer, i) => this.paintLayer(pen, layer, i));
   }
 
-  paintProposed(pen) {
-    const y = RULER + LANE + PROPOSED / 2;
-    pen.strokeStyle = pen.fillStyle = this.colour.other;
-    for (const [time, position, isSure] of this.proposed) {
-      if (isSure || time < this.view[0] - 1 || time > this.view[1] + 1) continue;
-      const x = this.x(time);
-      pen.fillRect(x - (position === 1 ? 1.5 : 0.6), RULER + LANE + 3, position === 1 ? 3 : 1.2, PROPOSED - 6);
-      if (position === 1) { pen.beginPath(); pen.arc(x, y, 5, 0, 2 * Math.PI); pen.fill(); }
+  // The name of a layer, and its beats where they are not drawn large.
+  paintLayer(pen, { beats, name, colour }, layer) {
+    const top = this.laneTop(layer);
+    if (layer !== this.active) {
+      const y = top + THIN_LANE / 2;
+      pen.fillStyle = this.colour[colour ?? "quiet"];
+      for (const [time, position] of beats) {
+        if (time < this.view[0] - 1 || time > this.view[1] + 1) continue;
+        const x = this.x(time);
+        pen.fillRect(x - (position === 1 ? 1.5 : 0.6), top + 3, position === 1 ? 3 : 1.2, THIN_LANE - 6);
+        if (position === 1) { pen.beginPath(); pen.arc(x, y, 4.5, 0, 2 * Math.PI); pen.fill(); }
+      }
     }
+    if (!name) return;
+    pen.font = "11px system-ui, sans-serif";
+    const y = top + (layer === this.active ? LANE : THIN_LANE) / 2;
+    pen.globalAlpha = 0.85;
+    pen.fillStyle = this.colour.panel;
+    pen.fillRect(3, y - 8, pen.measureText(name).width + 8, 16);
+    pen.globalAlpha = 1;
+    pen.fillStyle = this.colour[layer === this.active ? "ink" : "quiet"];
+    pen.fillText(name, 7, y + 0.5);
   }
 
   drawOverview() {
