@@ -1,12 +1,13 @@
 """Scores and kinds of error on beats built to be wrong in a known way."""
 
 import math
+import warnings
 
 import mir_eval
 import numpy as np
 import pytest
 
-from levada.beat_tracking.metrics import SCORES, beat_scores, error_type
+from levada.beat_tracking.metrics import ALL_SCORES, SCORE_NAMES, SCORE_TEXTS, SCORES, beat_scores, error_type
 from levada.errors import InputError
 from levada.io.beats import Beats
 
@@ -68,7 +69,7 @@ class TestBeatScores:
 
     def test_a_reference_that_trimming_empties_has_no_scores(self):
         scores = beat_scores(steady(20), steady(20), trim_s=60)
-        assert all(math.isnan(scores[name]) for name in SCORES)
+        assert all(math.isnan(scores[name]) for name in ALL_SCORES)
 
     @pytest.mark.parametrize("n", [0, 1])
     def test_of_almost_no_beats(self, n):
@@ -83,7 +84,7 @@ class TestBeatScores:
 
     def test_of_nothing_against_nothing(self):
         scores = beat_scores(Beats([]), Beats([]))
-        assert all(math.isnan(scores[name]) for name in SCORES)
+        assert all(math.isnan(scores[name]) for name in ALL_SCORES)
 
     def test_downbeats_unknown(self):
         unmarked = Beats(steady().times_s)
@@ -116,8 +117,9 @@ class TestContinuity:
             scores = beat_scores(Beats(reference), Beats(estimate), trim_s=0)
             if len(estimate) < 2:
                 continue
-            _, cmlt, _, amlt = mir_eval.beat.continuity(reference, estimate)
-            assert (scores["beat_cmlt"], scores["beat_amlt"]) == pytest.approx((cmlt, amlt))
+            names = ("beat_cmlc", "beat_cmlt", "beat_amlc", "beat_amlt")
+            theirs = mir_eval.beat.continuity(reference, estimate)
+            assert [scores[name] for name in names] == pytest.approx(theirs, abs=1e-9)
             assert scores["beat_f"] == pytest.approx(mir_eval.beat.f_measure(reference, estimate))
 
     def test_with_right_positions_is_that_of_beats(self):
@@ -145,6 +147,108 @@ class TestContinuity:
         late = beat_scores(marked, steady(first=3), trim_s=0)["position_cmlt"]
         assert late == pytest.approx(3 / 64)  # after the last downbeat nobody knows, and the beats are right
         assert math.isnan(beat_scores(Beats(steady().times_s), steady(), trim_s=0)["position_cmlt"])
+
+
+EDGES = {
+    "one of each": ([4.0], [4.0]),
+    "one in the reference": ([4.0], [3.0, 4.01, 5.0]),
+    "one in the estimate": ([3.0, 4.0, 5.0], [4.01]),
+    "two of each": ([3.0, 4.0], [3.01, 3.95]),
+    "within one cell of the grid": ([3.0, 4.0], [3.001, 3.004, 4.0]),
+    "all before": ([30.0, 31.0, 32.0], [1.0, 1.5, 2.0, 2.5]),
+    "all after": ([1.0, 1.5, 2.0], [30.0, 31.0]),
+    "between two, as near to both": ([1.0, 2.0, 3.0, 4.0], [1.5, 2.5, 3.5]),
+    "at zero": ([0.0, 0.5, 1.0, 1.5], [0.0, 0.5, 1.0, 1.5]),
+    "half of it": (np.arange(40) / 2, np.arange(10, 30) / 2 + 0.03),
+}
+
+
+def of_mir_eval(reference, estimate):
+    """The scores that levada computes by itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sequences of one event
+        return {
+            "cemgil": mir_eval.beat.cemgil(reference, estimate)[0],
+            "information_gain": mir_eval.beat.information_gain(reference, estimate),
+            "p_score": mir_eval.beat.p_score(reference, estimate),
+            **dict(zip(("cmlc", "cmlt", "amlc", "amlt"), mir_eval.beat.continuity(reference, estimate), strict=True)),
+        }
+
+
+class TestMoreScores:
+    @pytest.mark.parametrize("first", range(0, 200, 50))
+    def test_agree_with_mir_eval(self, first):
+        for seed in range(first, first + 50):
+            reference, estimate = wandering(seed, n=[2, 3, 5, 60][seed % 4])
+            scores = beat_scores(Beats(reference), Beats(estimate), trim_s=0)
+            for name, value in of_mir_eval(reference, estimate).items():
+                assert scores[f"beat_{name}"] == pytest.approx(value, abs=1e-9), (seed, name)
+
+    @pytest.mark.parametrize("edge", EDGES)
+    def test_agree_with_mir_eval_at_the_edges(self, edge):
+        reference, estimate = (np.asarray(times, float) for times in EDGES[edge])
+        scores = beat_scores(Beats(reference), Beats(estimate), trim_s=0)
+        for name, value in of_mir_eval(reference, estimate).items():
+            if len(reference) == 1 and name != "cemgil":
+                assert math.isnan(scores[f"beat_{name}"])  # no interval in the reference
+            else:
+                assert scores[f"beat_{name}"] == pytest.approx(value, abs=1e-9), name
+
+    def test_of_downbeats_agree_with_mir_eval(self):
+        for seed in range(30):
+            reference, estimate = wandering(seed)
+            right = Beats(reference, np.arange(len(reference)) % 3 + 1)
+            found = Beats(estimate, np.arange(len(estimate)) % 3 + 1)
+            scores = beat_scores(right, found, trim_s=0)
+            for name, value in of_mir_eval(right.downbeats_s, found.downbeats_s).items():
+                assert scores[f"downbeat_{name}"] == pytest.approx(value, abs=1e-9), (seed, name)
+
+    def test_trim_as_mir_eval_does(self):
+        reference, estimate = wandering(3)
+        scores = beat_scores(Beats(reference), Beats(estimate), duration_s=60)
+        theirs = mir_eval.beat.evaluate(reference, estimate)  # from 5 s on
+        names = {
+            "Cemgil": "cemgil", "P-score": "p_score", "Information gain": "information_gain", "F-measure": "f",
+            "Correct Metric Level Continuous": "cmlc", "Any Metric Level Continuous": "amlc",
+        }  # fmt: skip
+        for name, ours in names.items():
+            assert scores[f"beat_{ours}"] == pytest.approx(theirs[name], abs=1e-9), name
+
+    @pytest.mark.parametrize(
+        ("ratio", "right"),
+        [
+            (1, (1, 1)), (1.039, (1, 1)), (0.961, (1, 1)), (1.041, (0, 0)), (0.959, (0, 0)),
+            (2, (0, 1)), (2.07, (0, 1)), (2.09, (0, 0)), (0.5, (0, 1)), (3, (0, 1)), (1 / 3, (0, 1)), (1.5, (0, 0)),
+        ],
+    )  # fmt: skip
+    def test_tempo_accuracies(self, ratio, right):
+        scores = beat_scores(steady(), steady(200, bpm=120 * ratio), trim_s=0)
+        assert (scores["tempo_accuracy_1"], scores["tempo_accuracy_2"]) == right
+
+    def test_tempo_is_that_of_the_median_interval(self):
+        late = np.delete(
+            steady(65).times_s, range(5, 60, 7)
+        )  # eight beats are missing, and one interval in six is long
+        scores = beat_scores(steady(), Beats(late), trim_s=0)
+        assert (scores["tempo_accuracy_1"], scores["beat_p_score"] < 1) == (1, True)
+        none = beat_scores(steady(), Beats([3.0]), trim_s=0)
+        assert (none["tempo_accuracy_1"], none["tempo_accuracy_2"]) == (0, 0)
+
+    def test_of_pieces_are_pooled(self):
+        spans_s, reference = ((0, 20.25), (40.25, 60.25)), steady(160)
+        estimate = Beats(np.delete(reference.times_s, [9, 100]) + 0.04)
+        scores = beat_scores(reference, estimate, spans_s=spans_s, trim_s=0)
+        assert scores["beat_cmlc"] == pytest.approx(29 / 80)  # of two pieces of 40 beats; the beat after a gap is wrong
+        near = math.exp(-0.5)  # a standard deviation late, but for the two left out: half a second
+        assert scores["beat_cemgil"] == pytest.approx(78 * near / (0.5 * (80 + 78)), abs=1e-6)
+        assert scores["beat_information_gain"] > 0.8
+        assert scores["beat_p_score"] == pytest.approx(78 / 80)
+
+    def test_each_has_a_name_and_a_meaning(self):
+        assert tuple(SCORE_NAMES) == ALL_SCORES
+        described = " ".join(SCORE_TEXTS)
+        kinds = {name.removeprefix("beat ").removeprefix("downbeat ") for name in SCORE_NAMES.values()} - {"F"}
+        assert all(kind in described for kind in kinds)
 
 
 class TestPieces:

@@ -5,11 +5,12 @@ import logging
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from levada.beat_tracking.evaluation import Evaluation, Row
-from levada.beat_tracking.metrics import SCORES
+from levada.beat_tracking.metrics import SCORE_TEXTS, SCORES
 from levada.cli import terminal
 from levada.data import check, load_corpus
 
@@ -97,6 +98,20 @@ class TestEvaluation:
         rows = [replace(row, scores={**row.scores, "downbeat_f": math.nan}) for row in found.rows]
         terminal.print_evaluation(replace(found, rows=tuple(rows)))
         assert capsys.readouterr().out.splitlines()[1].split()[5] == "–"
+
+
+class TestAllScores:
+    def test_shows_each_with_its_meaning(self, capsys):
+        found = evaluation(models=("base", "flux"))
+        terminal.print_all_scores(found)
+        out = capsys.readouterr().out
+        assert re.search(r"^beat F +0\.825 \(.*\) +0\.62 \(.*\)$", out, re.MULTILINE)
+        assert re.search(r"^beat Cemgil +– +–$", out, re.MULTILINE)  # rows of a version without it
+        assert all(meaning in out for meaning in SCORE_TEXTS.values())
+
+    def test_are_those_of_the_documentation(self):
+        page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+        assert dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)[1:]) == SCORE_TEXTS
 
 
 class TestReport:

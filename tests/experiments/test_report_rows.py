@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from levada.beat_tracking.metrics import SCORES
+from levada.beat_tracking.metrics import ALL_SCORES, SCORES
 from levada.experiments.report.compare import changes, mean
 from levada.experiments.report.figures import curves
 from levada.experiments.report.results import collect
 from levada.experiments.report.stems import by_instrument
-from levada.experiments.report.tables import Table, summary, write_latex
+from levada.experiments.report.tables import Table, more_scores, summary, write_latex
 from levada.experiments.report.text import methods_text
 from levada.experiments.spec import Budget
 from levada.separation.metrics import STEM_SCORES
@@ -90,6 +90,19 @@ class TestSeeds:
     def test_rows_without_a_seed_in_common_say_so(self):
         results = collect([Made("a", (row("x", 0.1),), seed=1), Made("b", (row("x", 0.2),), "scratch", seed=2)])
         assert [r["seeds"] for r in summary(results, "drums").rows] == ["1 of 2, not those of others"] * 2
+
+
+class TestMoreScores:
+    def test_of_runs_without_them_are_missing(self):
+        before = Made("a", (row("x", 0.1), row("y", 0.3)), "scratch")
+        after = Made("b", (row("x", 0.2, **dict.fromkeys(ALL_SCORES, 0.25)),))
+        rows = {line["method"]: line for line in more_scores(collect([before, after]), "drums").rows}
+        assert [rows[name]["beat Cemgil"] for name in ("scratch", "finetune")] == ["–", "0.25"]
+        assert {"beat P-score", "tempo accuracy 2", "downbeat CMLc"} < set(rows["finetune"])
+        assert "beat F" not in rows["finetune"]  # of the summary
+
+    def test_of_old_runs_alone_make_no_table(self):
+        assert not more_scores(collect([Made("a", (row("x", 0.1),))]), "drums").rows
 
 
 class TestKinds:

@@ -1,6 +1,6 @@
-"""Continuity metrics: CMLt and AMLt, and CMLt with the right position in the bar.
+"""Continuity metrics: CMLc, CMLt, AMLc and AMLt, and CMLt with the right position in the bar.
 
-The criteria are those of CMLt and AMLt (Hainsworth 2004; Davies, Degara and Plumbley 2009) as in ``mir_eval.beat``,
+The criteria are those of Hainsworth (2004) and of Davies, Degara and Plumbley (2009) as in ``mir_eval.beat``,
 with which the results agree. They are computed here because mir_eval returns a fraction, but not the beats it counted,
 without which neither pieces of a recording nor positions in the bar can be scored.
 """
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levada.io.beats import Beats
 
-__all__ = ["cmlt_amlt", "position_cmlt", "with_counted_positions"]
+__all__ = ["continuity", "position_cmlt", "with_counted_positions"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -24,11 +24,12 @@ Bools = npt.NDArray[np.bool_]
 TOLERANCE = 0.175  # how far, relative to an interval of the reference, a beat and an interval may be off
 
 
-def cmlt_amlt(pieces: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
-    """Return CMLt and AMLt of events in one or more pieces of a recording.
+def continuity(pieces: Sequence[tuple[Floats, Floats]]) -> tuple[float, float, float, float]:
+    """Return CMLc, CMLt, AMLc and AMLt of events in one or more pieces of a recording.
 
     Each piece is scored by itself, so that a gap between pieces is never an interval; successes and events are summed
-    over the pieces. The metrical level of AMLt is one for all pieces: the best.
+    over the pieces, and the longest continuous run is inside one. The metrical level of AMLc, and that of AMLt, is one
+    for all pieces: the best.
 
     Parameters
     ----------
@@ -38,19 +39,21 @@ def cmlt_amlt(pieces: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
 
     Returns
     -------
-    cmlt, amlt : float
+    cmlc, cmlt, amlc, amlt : float
         NaN where no piece is left.
     """
     usable = [(reference, estimate) for reference, estimate in pieces if len(reference) > 1]
     if not usable:
-        return float("nan"), float("nan")
-    successes, events = np.zeros(5), np.zeros(5)
+        return (float("nan"),) * 4
+    longest, successes, events = np.zeros(5), np.zeros(5), np.zeros(5)
     for reference, estimate in usable:
         for level, variation in enumerate(_levels(reference)):
-            successes[level] += _correct(variation, estimate)[0].sum()
+            correct = _correct(variation, estimate)[0]
+            longest[level] = max(longest[level], _longest_run(correct))
+            successes[level] += correct.sum()
             events[level] += max(len(variation), len(estimate))
-    shares = successes / np.maximum(events, 1)
-    return float(shares[0]), float(shares.max())
+    continuous, total = (counts / np.maximum(events, 1) for counts in (longest, successes))
+    return float(continuous[0]), float(total[0]), float(continuous.max()), float(total.max())
 
 
 def position_cmlt(pieces: Sequence[tuple[Beats, Beats]]) -> float:
@@ -111,6 +114,12 @@ def _levels(reference: Floats) -> Iterator[Floats]:
     """Yield the reference, its off-beats, its double tempo, and its half tempo from the first and the second event."""
     double = np.interp(np.arange(0, len(reference) - 0.5, 0.5), np.arange(len(reference)), reference)
     yield from (reference, double[1::2], double, reference[::2], reference[1::2])
+
+
+def _longest_run(correct: Bools) -> int:
+    """Largest number of correct events in a row."""
+    wrong = np.flatnonzero(~np.concatenate([[False], correct, [False]]))
+    return int(np.diff(wrong).max()) - 1
 
 
 def _correct(reference: Floats, estimate: Floats) -> tuple[Bools, Ints]:

@@ -17,7 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from levada.beat_tracking.metrics import DOWNBEAT_SCORES, SCORES, beat_scores, default_trim_s, error_type, score_bounds
+from levada.beat_tracking.metrics import (
+    ALL_SCORES,
+    DOWNBEAT_SCORES,
+    beat_scores,
+    default_trim_s,
+    error_type,
+    score_bounds,
+)
 from levada.beat_tracking.tracker import Spans, TrackerLike
 from levada.data import Span, Track
 from levada.data.spans import stretches, with_margins
@@ -76,7 +83,7 @@ class Row:
 
     def flat(self) -> dict[str, object]:
         """Return the row as one flat table row, without the beats."""
-        scores = {name: self.scores.get(name, math.nan) for name in (*SCORES, "trim_s")}
+        scores = {name: self.scores.get(name, math.nan) for name in (*ALL_SCORES, "trim_s")}
         first = {name: getattr(self, name) for name in ("track", "group", "model", "start_s", "end_s", "scored_s")}
         last = ("kind", "detail", "duration_s", "cpu_s", "downbeats", "trained_on", "error", "reading")
         best = self.of_best_reading().scores
@@ -94,7 +101,7 @@ class Evaluation(learning.Evaluation[Row]):
         See `levada.learning.evaluation.Evaluation`.
     """
 
-    metrics = SCORES
+    metrics = ALL_SCORES
     main_metrics = ("beat_f", "beat_cmlt", "downbeat_f")
 
     def error_types(self) -> dict[str, dict[str, int]]:

@@ -7,17 +7,21 @@ between the reference beats, which distinguishes a constant shift of a sixteenth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from levada.beat_tracking.continuity import cmlt_amlt, position_cmlt
+from levada.beat_tracking.continuity import continuity, position_cmlt
+from levada.beat_tracking.event_metrics import cemgil, information_gain, p_score, tempo_accuracies
 from levada.errors import InputError
 from levada.io.beats import Beats
 
-__all__ = ["DOWNBEAT_SCORES", "SCORES", "ErrorType", "beat_scores", "default_trim_s", "error_type", "score_bounds"]
+__all__ = [
+    *("ALL_SCORES", "DOWNBEAT_SCORES", "SCORES", "SCORE_NAMES", "SCORE_TEXTS", "ErrorType"),
+    *("beat_scores", "default_trim_s", "error_type", "score_bounds"),
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,10 +37,60 @@ SCORES = (
     "position_cmlt",
     "tempo_error_percent",
 )
-"""The scores of one recording, in the order in which tables show them."""
+"""The scores of one recording that tables show, in their order."""
 
-DOWNBEAT_SCORES = tuple(name for name in SCORES if name.startswith(("downbeat_", "position_")))
+_OF_EVENTS = ("f", "cmlc", "cmlt", "amlc", "amlt", "cemgil", "information_gain", "p_score")  # of beats and of downbeats
+_MORE = ("cmlc", "amlc", "cemgil", "information_gain", "p_score")
+ALL_SCORES = (
+    *SCORES,
+    *(f"beat_{name}" for name in _MORE),
+    *("tempo_accuracy_1", "tempo_accuracy_2"),
+    *(f"downbeat_{name}" for name in _MORE),
+)
+"""All scores of one recording, those of `SCORES` first."""
+
+DOWNBEAT_SCORES = tuple(name for name in ALL_SCORES if name.startswith(("downbeat_", "position_")))
 """Those that a model without downbeats does not have."""
+
+SCORE_NAMES: Mapping[str, str] = {
+    "beat_f": "beat F",
+    "beat_cmlt": "beat CMLt",
+    "beat_amlt": "beat AMLt",
+    "downbeat_f": "downbeat F",
+    "downbeat_cmlt": "downbeat CMLt",
+    "downbeat_amlt": "downbeat AMLt",
+    "position_cmlt": "CMLt with positions",
+    "tempo_error_percent": "tempo error, %",
+    "beat_cmlc": "beat CMLc",
+    "beat_amlc": "beat AMLc",
+    "beat_cemgil": "beat Cemgil",
+    "beat_information_gain": "beat information gain",
+    "beat_p_score": "beat P-score",
+    "tempo_accuracy_1": "tempo accuracy 1",
+    "tempo_accuracy_2": "tempo accuracy 2",
+    "downbeat_cmlc": "downbeat CMLc",
+    "downbeat_amlc": "downbeat AMLc",
+    "downbeat_cemgil": "downbeat Cemgil",
+    "downbeat_information_gain": "downbeat information gain",
+    "downbeat_p_score": "downbeat P-score",
+}
+"""Names of the scores in tables."""
+
+SCORE_TEXTS: Mapping[str, str] = {
+    "beat F": "Beats within 70 ms: no other beats, and none missing (F-measure).",
+    "CMLt": "Share of the beats that go on evenly at the right metrical level, within 17.5 % of an interval.",
+    "CMLc": "The same, but only the longest run without an error: one error in the middle costs half.",
+    "AMLt, AMLc": "CMLt and CMLc at the best of five levels: right, off-beat, double, and half from either beat.",
+    "Cemgil": "Nearness of the nearest beat, as a Gaussian of 40 ms: falls with every millisecond, where F does not.",
+    "information gain": "How constant the relative errors are; a constant shift has 1, beats without relation 0.",
+    "P-score": "Beats within a fifth of the median interval: the most lenient; at 120 bpm 100 ms.",
+    "downbeat …": "The same scores of the downbeats alone, with intervals of a bar: only F and Cemgil are strict.",
+    "CMLt with positions": "Beats that CMLt counts and that have the right position in the bar.",
+    "tempo error, %": "Difference of the median tempi, relative to the reference.",
+    "tempo accuracy 1": "Share of the recordings whose median tempo is within 4 %.",
+    "tempo accuracy 2": "The same, where twice, half, three times and a third of the tempo are right too.",
+}
+"""What each score measures, in one line."""
 
 TRIM_S, SHORTEST_TRIMMED_S = 5.0, 30.0  # what is not scored at the start of a recording of at least this length
 HIT_S = 0.07  # mir_eval's window for a hit, in seconds
@@ -83,11 +137,13 @@ def beat_scores(
     Returns
     -------
     dict of str to float
-        `beat_f` (F-measure, hits within 70 ms), `beat_cmlt` and `beat_amlt` (share in beats that go on, at
-        the right metrical level and at any), the same for downbeats, `position_cmlt`, all from 0 to 1;
-        `tempo_error_percent`, the difference of the median tempi relative to the reference, 100 without an
-        estimated tempo; `trim_s`, the trim that was used. Scores that the reference does not define are NaN:
-        F without an event in it, CMLt, AMLt and tempo without two in one piece, positions where it has none.
+        `ALL_SCORES`, described by `SCORE_TEXTS`. `beat_f` (F-measure, hits within 70 ms), `beat_cmlt`, `beat_cmlc`,
+        `beat_amlt` and `beat_amlc` (share in beats that go on, at the right metrical level and at any), `beat_cemgil`,
+        `beat_information_gain` and `beat_p_score`, the same for downbeats, `position_cmlt`, `tempo_accuracy_1` and
+        `tempo_accuracy_2`, all from 0 to 1; `tempo_error_percent`, the difference of the median tempi relative to the
+        reference, 100 without an estimated tempo; `trim_s`, the trim that was used. Scores that the reference does not
+        define are NaN: F and Cemgil without an event in it, positions where it has none, all others without two events
+        in one piece.
 
     References
     ----------
@@ -97,13 +153,18 @@ def beat_scores(
         duration_s = float(reference.times_s[-1])
     trim = default_trim_s(duration_s) if trim_s is None else trim_s
     pieces = _pieces(reference, estimate, spans_s, since_s=trim)
-    values = (
-        *_event_scores([(mine.times_s, theirs.times_s) for mine, theirs in pieces]),
-        *_event_scores([(mine.downbeats_s, theirs.downbeats_s) for mine, theirs in pieces]),
-        position_cmlt(pieces),
-        _tempo_error_percent(pieces),
-    )
-    return dict(zip(SCORES, values, strict=True)) | {"trim_s": trim}
+    scores = {"position_cmlt": position_cmlt(pieces), "tempo_error_percent": _tempo_error_percent(pieces)}
+    beats = [(mine.times_s, theirs.times_s) for mine, theirs in pieces]
+    downbeats = [(mine.downbeats_s, theirs.downbeats_s) for mine, theirs in pieces]
+    for events, of_events in (("beat", beats), ("downbeat", downbeats)):
+        cmlc, cmlt, amlc, amlt = continuity(of_events)
+        values = (
+            *(_f_measure(of_events), cmlc, cmlt, amlc, amlt),
+            *(cemgil(of_events), information_gain(of_events), p_score(of_events)),
+        )
+        scores |= {f"{events}_{name}": value for name, value in zip(_OF_EVENTS, values, strict=True)}
+    scores["tempo_accuracy_1"], scores["tempo_accuracy_2"] = tempo_accuracies(beats)
+    return {name: scores[name] for name in ALL_SCORES} | {"trim_s": trim}
 
 
 def default_trim_s(duration_s: float | None) -> float:
@@ -128,11 +189,6 @@ def _pieces(
     spans = [(-math.inf, math.inf)] if spans_s is None else spans_s
     bounds = [(max(start_s, since_s), end_s) for start_s, end_s in spans]
     return [(reference.between(*bound), estimate.between(*bound)) for bound in bounds]
-
-
-def _event_scores(pieces: Sequence[tuple[Floats, Floats]]) -> tuple[float, float, float]:
-    """F-measure, CMLt and AMLt of event times in seconds."""
-    return (_f_measure(pieces), *cmlt_amlt(pieces))
 
 
 def _f_measure(pieces: Sequence[tuple[Floats, Floats]]) -> float:
@@ -322,6 +378,6 @@ def _counted(n: int, noun: str) -> str:
 
 def score_bounds(score: str) -> tuple[float, float] | None:
     """Return the least and the greatest value of a score; None for scores in dB, which have no bounds."""
-    if score not in SCORES:
+    if score not in ALL_SCORES:
         return None
     return (0.0, math.inf) if score == "tempo_error_percent" else (0.0, 1.0)

@@ -58,6 +58,9 @@ def evaluate(
         float | None, typer.Option(min=0.01, help="Stems: minutes of other songs to train nmf on; default 1.5.")
     ] = None,
     seed: Seed = 0,
+    all_scores: Annotated[
+        bool, typer.Option("--all-scores", help="Beats: print all scores, and what each one measures.")
+    ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -72,8 +75,8 @@ def evaluate(
 
         if opened.is_solos:
             raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus)
-        if trim is not None:
-            raise InputError("--trim is for beats, and this corpus has stems", path=corpus)
+        if trim is not None or all_scores:
+            raise InputError("--trim and --all-scores are for beats, and this corpus has stems", path=corpus)
         _check_folders(names, Separator.from_pretrained)
         models = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
     else:
@@ -99,15 +102,17 @@ def evaluate(
         _plot_leakage(plot, evaluation, force=force)
     if as_json:
         print(evaluation.to_json())
-    show(evaluation, tables=not as_json)
+    show(evaluation, tables=not as_json, all_scores=all_scores)
     outputs.finish_scores(evaluation.rows)
 
 
-def show(evaluation: Any, *, tables: bool = True) -> None:
+def show(evaluation: Any, *, tables: bool = True, all_scores: bool = False) -> None:
     """Print the tables of an evaluation of trackers or of separators, and its warnings."""
     if tables:
         is_stems = hasattr(evaluation, "instruments")
         (terminal.print_stem_evaluation if is_stems else terminal.print_evaluation)(evaluation)
+        if all_scores:
+            terminal.print_all_scores(evaluation)
     for warning in evaluation.warnings:
         terminal.info(f"note: {warning}")
 

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("TimeLeft", "WarningHandler", "count", "duration", "error", "info", "prepare_streams", "print_agreement"),
-    *("print_corpus", "print_datasets", "print_evaluation", "print_json", "print_stem_evaluation", "print_table"),
+    *(
+        "print_all_scores",
+        "print_corpus",
+        "print_datasets",
+        "print_evaluation",
+        "print_json",
+        "print_stem_evaluation",
+        "print_table",
+    ),
     *("print_traditions", "progress", "set_dated", "set_quiet"),
 ]
 
@@ -116,7 +124,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     seconds = {model: sum(row.scored_s for row in evaluation.of(model) if not row.error) for model in summary}
     each = ", ".join(f"{model} {scored_s:.0f}" for model, scored_s in seconds.items())
     text = each if len({*seconds.values()}) > 1 else f"{seconds[first]:.0f}"
-    print(f"seconds scored: {text}{_explain_ranges(summary)}\n")
+    print(f"seconds scored: {text}{_explain_ranges(summary, shown)}\n")
     errors = [[model, ", ".join(f"{kind} {n}" for kind, n in counts.items())] for model, counts in kinds.items()]
     print_table(["model", "error types, and the number of recordings with each"], errors)
     differences = [
@@ -128,6 +136,20 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print_table([f"difference to {first}", "beat F", "downbeat F"], differences)
     if several := [row for row in evaluation.rows if row.readings]:
         _print_readings(evaluation, several)
+
+
+def print_all_scores(evaluation: Evaluation) -> None:
+    """Print the mean and the interval of every score, a column for each model, and what the scores measure."""
+    from levada.beat_tracking.metrics import SCORE_NAMES, SCORE_TEXTS
+
+    summary = evaluation.summary()
+    print()
+    print_table(
+        ["all scores", *summary],
+        [[name, *(scores[score].text() for scores in summary.values())] for score, name in SCORE_NAMES.items()],
+    )
+    print()
+    print_table(["score", "what it measures"], [list(pair) for pair in SCORE_TEXTS.items()])
 
 
 def _print_readings(evaluation: Evaluation, rows: Sequence[BeatRow]) -> None:
@@ -166,7 +188,8 @@ def print_stem_evaluation(evaluation: StemEvaluation) -> None:
     print_table(["model", "n", "stems", "SI-SDRi", "SI-SDR", "SDRi", "SDR", "leak"], rows)
     groups = count(max(summary[model]["si_sdr_i"].groups for model in evaluation.models), "group")
     below = "with its 95% interval below"
-    print(f"means of n songs, of {groups}, in dB; i: improvement over the mixture, {below}{_explain_ranges(summary)}")
+    ranges = _explain_ranges(summary, shown)
+    print(f"means of n songs, of {groups}, in dB; i: improvement over the mixture, {below}{ranges}")
     print("leak: level of the stem of a silent instrument relative to the mixture")
     print("every model is given the instruments of a song; stems: how many of these instruments it can separate")
     for model, data in evaluation.about.items():
@@ -417,9 +440,9 @@ def _interval(interval: Interval, *, digits: int = 2, between: str = "–") -> s
     return {"interval": f"{low}{between}{high}", "range": f"{low}…{high}"}.get(interval.kind, "")
 
 
-def _explain_ranges(summary: Mapping[str, Mapping[str, Interval]]) -> str:
-    """Explain ranges, where a table contains some."""
-    some = any(mean.kind == "range" for scores in summary.values() for mean in scores.values())
+def _explain_ranges(summary: Mapping[str, Mapping[str, Interval]], shown: Sequence[str]) -> str:
+    """Explain ranges, where a table of some scores contains them."""
+    some = any(scores[name].kind == "range" for scores in summary.values() for name in shown)
     return (
         "\na…b: the range of the groups instead of an interval, with under three groups or without variation"
         if some

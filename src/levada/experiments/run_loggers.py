@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from levada.beat_tracking.metrics import SCORES
+from levada.beat_tracking.metrics import ALL_SCORES
 from levada.experiments.corpora import open_source
 from levada.experiments.run import LOG, WEIGHTS, Job
 from levada.experiments.store import Run
@@ -55,7 +55,7 @@ def log_run(run: Run, job: Job, *, names: Sequence[str], out: str | Path) -> Non
     folder = Path(out) / FOLDER / run.id
     with loggers.start(names, folder=folder, project=run.study, run=title, config=dict(run.config)) as logger:
         steps = _curve(logger, run.folder / LOG)
-        there = [name for name in (*SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
+        there = [name for name in (*ALL_SCORES, *STEM_SCORES) if any(name in row for row in run.scores)]
         values = {name: [_number(row.get(name, "")) for row in run.scores] for name in there}
         means = {name: float(np.nanmean(of)) for name, of in values.items() if not all(map(math.isnan, of))}
         logger.log_scalars(steps + 1, means | dict(run.costs))

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from levada.beat_tracking.metrics import SCORE_TEXTS
 from levada.experiments.report import axes, figures, stems, tables, text, transfer
 from levada.experiments.report.page import Image, Section, render_page
 from levada.experiments.report.results import Method, Results, collect
@@ -155,6 +156,10 @@ def _corpus(results: Results, corpus: str, writer: _Writer) -> Iterator[Section]
         alt = f"Learning curves on {corpus}; the numbers are in the table below."
         parts.append(writer.image(figures.curves(results, corpus), f"curves-{name}", alt, caption))
     yield Section(f"{corpus}: scores by {results.axis_of(corpus)}", (), [*parts, summary])
+    more = tables.more_scores(results, corpus)
+    if more.rows:
+        meanings = [f"{name}: {meaning}" for name, meaning in SCORE_TEXTS.items()]
+        yield Section(f"{corpus}: more scores", (), [writer.table(more)], meanings, is_folded=True)
     parts = []
     if minutes is not None and method is not None and len(results.at(corpus, minutes)) > 1:
         caption = (

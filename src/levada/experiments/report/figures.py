@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from levada.beat_tracking.metrics import SCORE_NAMES as BEAT_SCORE_NAMES
 from levada.experiments.report.compare import ERROR_FAMILIES, compare, error_shares, mean
 from levada.experiments.report.results import Method, Results
 from levada.learning.figures import matplotlib_context, new_figure
@@ -30,14 +31,8 @@ __all__ = [
 ]
 
 SUFFIXES = (".pdf", ".svg", ".png")
-SCORE_NAMES = {
-    "beat_f": "beat F",
-    "downbeat_f": "downbeat F",
-    "position_cmlt": "CMLt with positions",
-    "beat_cmlt": "beat CMLt",
-    "beat_amlt": "beat AMLt",
-    "downbeat_cmlt": "downbeat CMLt",
-    "downbeat_amlt": "downbeat AMLt",
+_FIRST = ("beat_f", "downbeat_f", "position_cmlt", "beat_cmlt", "beat_amlt", "downbeat_cmlt", "downbeat_amlt")
+SCORE_NAMES = {name: BEAT_SCORE_NAMES[name] for name in _FIRST} | {
     "si_sdr_i": "SI-SDR improvement, dB",
     "sdr_i": "SDR improvement, dB",
     "leak_db": "leak, dB (less is better)",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from levada.beat_tracking.metrics import ALL_SCORES as BEAT_SCORES
 from levada.beat_tracking.metrics import DOWNBEAT_SCORES
-from levada.beat_tracking.metrics import SCORES as BEAT_SCORES
 from levada.errors import InputError
 from levada.experiments.spec import ALL, PRETRAINED, RANDOM, UNITS
 from levada.separation.metrics import STEM_SCORES

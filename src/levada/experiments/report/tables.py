@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from levada.beat_tracking.metrics import SCORE_NAMES as BEAT_SCORE_NAMES
+from levada.beat_tracking.metrics import SCORES
 from levada.experiments.report.compare import (
     Comparison,
     changes,
@@ -31,6 +33,7 @@ __all__ = [
     "file_name",
     "gained_and_lost",
     "known",
+    "more_scores",
     "numbers",
     "selection",
     "summary",
@@ -105,12 +108,26 @@ def all_scores(results: Results) -> Table:
 
 def summary(results: Results, corpus: str) -> Table:
     """Mean scores with intervals of every method and budget of a corpus."""
+    names = {score: name for score, name in SCORE_NAMES.items() if results.has(score, corpus)}
+    return _means(results, corpus, names, table="summary", caption=f"Mean scores on {corpus}, [95 % interval].")
+
+
+def more_scores(results: Results, corpus: str) -> Table:
+    """The same of the scores of beats that the summary leaves out; no rows where no run has them."""
+    names = {score: name for score, name in BEAT_SCORE_NAMES.items() if score not in SCORE_NAMES}
+    if not any(results.has(score, corpus) for score in names if score not in SCORES):
+        return Table(f"scores-{file_name(corpus)}", "", ())
+    caption = f"More scores on {corpus}, [95 % interval]; – for runs of a version of levada without them."
+    return _means(results, corpus, names, table="scores", caption=caption)
+
+
+def _means(results: Results, corpus: str, names: Mapping[str, str], *, table: str, caption: str) -> Table:
+    """Means of scores, given with their names."""
     rows: list[Row] = []
     figures: list[Row] = []
-    scores = [score for score in SCORE_NAMES if results.has(score, corpus)]
     for minutes in (0.0, *results.budgets_of(corpus)):
         for method, _ in results.at(corpus, minutes, pretrained=False):
-            means = {score: mean(results, corpus, method, minutes, score) for score in scores}
+            means = {score: mean(results, corpus, method, minutes, score) for score in names}
             unit = results.unit_of(corpus)
             key = {"corpus": corpus, "method": method.name, **method.levels(), unit: minutes}
             figures += [{**key, "score": score, **numbers(value, "mean")} for score, value in means.items()]
@@ -119,13 +136,13 @@ def summary(results: Results, corpus: str) -> Table:
                 | ({} if unit == "minutes" else {"minutes": _labelled(results, corpus, method, minutes)})
                 | {"seeds": _seeds(results, corpus, method, minutes)}
                 | known(results, corpus, method, minutes)
-                | {SCORE_NAMES[score]: text(score, value) for score, value in means.items()}
+                | {names[score]: text(score, value) for score, value in means.items()}
             )
-    caption = (
-        f"Mean scores on {corpus}, [95 % interval]. Rows with as many {results.unit_of(corpus)} are means over the "
-        "seeds that all of them have, and so over the same recordings."
+    caption += (
+        f" Rows with as many {results.unit_of(corpus)} are means over the seeds that all of them have, and so over the "
+        "same recordings."
     )
-    return Table(f"summary-{file_name(corpus)}", caption, rows, figures, keys=3)
+    return Table(f"{table}-{file_name(corpus)}", caption, rows, figures, keys=3)
 
 
 def _amount(results: Results, corpus: str, amount: float) -> dict[str, object]:
