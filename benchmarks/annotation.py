@@ -2,11 +2,16 @@
 
     python benchmarks/annotation.py                      # minutes; prints the table of `benchmarks/RESULTS.md`
     python benchmarks/annotation.py --seeds 1 --quick    # one tradition
+    python benchmarks/annotation.py --folders            # folders: what some tapped recordings give to the others
 
 The annotator taps with a spread of 20 ms, as after calibration, which costs 20 s. A tap costs the time until the next
 beat, a key .3 s, a drag 1.3 s, and listening what it lasts; one wrong beat of ten is overlooked. Bars are reviewed
 until beat F and CMLt are above .95 and downbeat F is above .9, the least certain first, or at random. What was reviewed
 counts as verified. Scores on others are those of two more recordings, on which nothing was done.
+
+Of a folder, three recordings are tapped (16 beats), a downbeat is tapped in each of three more, the rest is left alone,
+and the model that was learnt is applied to all of them, as the studio does it. Folders are rendered ones, and the real
+recordings of `../shared/real`, which are read in place.
 """
 
 from __future__ import annotations
@@ -35,6 +40,10 @@ JITTER_S, OVERLOOKED = 0.02, 0.1
 CALIBRATION_S, KEY_S, DRAG_S, PROPOSAL_S = 20.0, 0.3, 1.3, 8.0
 ENOUGH, ENOUGH_DOWNBEATS = 0.95, 0.9
 NEAR_S = 0.07
+TAPPED, ONE_DOWNBEAT, FOLDER = 3, 3, 9
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+REAL_FOLDERS = ("candombe", "brid", "choro", "pop", "mdb_drums/drums_only")
+SCORES = ("beat_f", "beat_cmlt", "downbeat_f")
 METHODS = ("taps", "base", "hints", "bayes", "auto")
 
 
@@ -157,13 +166,89 @@ def annotate(
     yield method, annotator.review(start), means
 
 
+def annotate_folder(
+    strategy: str, tracks: list[tuple[Track, Beats]], base: levada.BeatTracker, seed: int
+) -> tuple[int, float, dict[str, list[dict[str, float]]]]:
+    """Tap some recordings of a folder and apply what is learnt to all; returns actions, seconds and scores by kind."""
+    order = np.random.default_rng(seed).permutation(len(tracks))
+    labels, given, tapping_s = {}, dict[int, Annotation](), CALIBRATION_S
+    for rank, i in enumerate(order[: TAPPED + ONE_DOWNBEAT]):
+        track, truth = tracks[i]
+        annotator, first = Annotator(truth, 100 * seed + int(i)), min(4, len(truth) - TAPS - 1)
+        if rank < TAPPED:
+            given[i] = annotator.tap(Beats(truth.times_s[first : first + TAPS], truth.positions[first : first + TAPS]))
+            labels[track.id] = (track, given[i])
+            tapping_s += float(truth.times_s[first + TAPS] - truth.times_s[first])
+        else:
+            time_s = truth.downbeats_s[min(1, len(truth.downbeats_s) - 1)]
+            given[i] = annotator.tap(Beats([time_s], [1]))
+            tapping_s += float(time_s) + KEY_S
+    tracker = base
+    if strategy != "base":
+        tracker = base.adapt(decoding.labelled_spans(labels), strategy=strategy, seed=seed)
+    scores: dict[str, list[dict[str, float]]] = {}
+    for rank, i in enumerate(order):
+        track, truth = tracks[i]
+        marks = given.get(i, ()) if strategy != "base" else ()
+        prepared = decoding.prepare(tracker, track.audio, duration_s=audio.info(track.audio).duration_s)
+        beats, start_s = to_beats(decoding.analyse(prepared, marks)[0]), 0.0
+        if rank < TAPPED:  # the rest alone
+            start_s = float(truth.times_s[min(4, len(truth) - TAPS - 1) + TAPS]) - NEAR_S
+        kind = "tapped, the rest" if rank < TAPPED else "a downbeat" if rank < TAPPED + ONE_DOWNBEAT else "nothing"
+        rest = [one.between(start_s, np.inf).shift(-start_s) for one in (truth, beats)]
+        scores.setdefault(kind, []).append(beat_scores(*rest, trim_s=0))
+    taps = sum(len(marks) for marks in given.values())
+    return taps + 2 * len(labels), tapping_s + PROPOSAL_S, scores
+
+
+def folders(folder: Path, *, seeds: int) -> Iterator[tuple[str, list[tuple[Track, Beats]], int]]:
+    """Render folders, and find the real ones; a single recording is scored once, as its taps are the same."""
+    for tradition in TRADITIONS:
+        tracks = []
+        for i in range(FOLDER):
+            piece = levada.render(tradition, duration_s=LENGTH_S, seed=FIRST_SEED + i)
+            path = folder / f"{tradition}-{i}.wav"
+            audio.write(path, piece.mixture, rate=piece.rate)
+            tracks.append((Track(path.stem, path), piece.beats))
+        yield tradition, tracks, seeds
+    for name in REAL_FOLDERS if REAL.is_dir() else ():
+        tracks = [
+            (Track(path.stem, path.with_suffix(".flac")), levada.read_beats(path))
+            for path in sorted((REAL / name).glob("*.beats"))
+        ]
+        tracks = [(track, beats) for track, beats in tracks if track.audio.is_file() and len(beats) > TAPS + 4]
+        if tracks:
+            yield f"{name} (real)", tracks, seeds if len(tracks) > 1 else 1
+
+
+def print_folders(base: levada.BeatTracker, *, seeds: int) -> None:
+    """Print a row for each folder, strategy and kind of recordings."""
+    head = "actions | all beats | seconds | recordings | beat F | CMLt | downbeat F"
+    print(f"| folder | learnt by | scored on | {head} |\n|{'---|' * 10}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, tracks, n in folders(Path(folder), seeds=seeds):
+            for strategy in ("base", "bayes", "auto"):
+                done = [annotate_folder(strategy, tracks, base, seed) for seed in range(n)]
+                costs = (f"{np.mean([one[0] for one in done]):.0f}", f"{np.mean([one[1] for one in done]):.0f}")
+                every = sum(len(beats) for _, beats in tracks)
+                for kind in done[0][2]:
+                    rows = [row for _, _, scores in done for row in scores[kind]]
+                    values = [f"{np.mean([row[key] for row in rows]):.2f}" for key in SCORES]
+                    paid = (costs[0], f"{every}", costs[1]) if strategy != "base" else ("0", f"{every}", "0")
+                    print("|", " | ".join([name, strategy, kind, *paid, f"{len(rows)}", *values]), "|", flush=True)
+
+
 def main() -> None:
-    """Print a row for each tradition and method."""
+    """Print a row for each tradition and method, or for each folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="of the annotator")
     parser.add_argument("--quick", action="store_true", help="one tradition")
+    parser.add_argument("--folders", action="store_true", help="folders of recordings, rendered and real")
     options = parser.parse_args()
     base = levada.BeatTracker.from_pretrained("base")
+    if options.folders:
+        print_folders(base, seeds=options.seeds)
+        return
     head = (
         "actions | seconds | beat F | CMLt | downbeat F | wrong but verified, % | beat F, others | downbeat F, others"
     )
@@ -191,7 +276,7 @@ def _row(tradition: str, name: str, done: list[tuple[Work, dict[str, float]]]) -
     works = [work for work, _ in done]
     scores = [work.scores or {} for work in works]
     numbers = [f"{np.mean([work.actions for work in works]):.0f}", f"{np.mean([work.seconds for work in works]):.0f}"]
-    numbers += [f"{np.mean([one[key] for one in scores]):.2f}" for key in ("beat_f", "beat_cmlt", "downbeat_f")]
+    numbers += [f"{np.mean([one[key] for one in scores]):.2f}" for key in SCORES]
     numbers.append(f"{100 * np.mean([work.wrong_verified for work in works]):.1f}")
     for key in ("beat_f", "downbeat_f"):
         values = [others[key] for _, others in done if others]

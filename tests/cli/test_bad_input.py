@@ -416,8 +416,9 @@ class TestOutputs:
             said = refused(*arguments, where / "x.beats")
             assert f"{where / 'x.beats'}: cannot be created: {where} is a file" in said
 
-    @pytest.mark.parametrize(("option", "name"), [("-o", "x.doc"), ("--clicks", "x.doc"), ("--plot", "x.doc")])
-    def test_of_unknown_kind_name_the_kinds_there_are(self, refused, song, tmp_path, option, name):
+    @pytest.mark.parametrize("option", ["-o", "--clicks", "--plot", "--page"])
+    def test_of_unknown_kind_name_the_kinds_there_are(self, refused, song, tmp_path, option):
+        name = "x.doc"
         said = refused("track", song, "-m", "flux", option, tmp_path / name)
         assert f"{tmp_path / name}: " in said
         assert not (tmp_path / name).exists()

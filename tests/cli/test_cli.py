@@ -33,7 +33,19 @@ DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
 
 OPTIONS = {
     "track": [
-        *("--out", "--model", "--clicks", "--hints", "--plot", "--bpm", "--metre", "--from", "--to", "--suffix"),
+        *(
+            "--out",
+            "--model",
+            "--clicks",
+            "--hints",
+            "--plot",
+            "--page",
+            "--bpm",
+            "--metre",
+            "--from",
+            "--to",
+            "--suffix",
+        ),
         *("--processes", "--force", "--json"),
     ],
     "adapt": [
@@ -237,6 +249,16 @@ class TestBeats:
         printed, found = read_beats(tmp_path / "printed.beats"), load_tracker("flux").track(song)
         np.testing.assert_allclose(printed.times_s, found.times_s, atol=0.0006)
         np.testing.assert_array_equal(printed.positions, found.positions)
+
+    def test_are_written_into_a_page_to_listen_to(self, levada, song, tmp_path):
+        page, files = tmp_path / "a.html", tmp_path / "a.beats"
+        assert levada("track", song, "-m", "flux", "-o", files, "--page", page, "--from", "1", "--to", "4")[0] == 0
+        facts = json.loads(page.read_text(encoding="utf-8").split('"application/json">')[1].split("</script>")[0])
+        assert facts["start_s"] == 1
+        assert facts["duration_s"] == pytest.approx(3)
+        shown = [time_s + 1 for time_s, *_ in facts["layers"][0]["beats"]]
+        assert shown == pytest.approx(read_beats(files).times_s, abs=1e-3)
+        assert levada("track", song.parent, "-o", tmp_path / "out", "--page", page)[0] == 2
 
     def test_are_written_with_clicks_and_a_picture(self, levada, song, tmp_path):
         files = [tmp_path / name for name in ("a.beats", "a-clicks.wav", "a.png")]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from levada.errors import InputError
-from levada.io.files import atomic_file, atomic_files, atomic_folder, check_parent_folder, check_writable
+from levada.io.files import atomic_file, atomic_files, atomic_folder, check_parent_folder, check_writable, is_on_network
 
 
 def names(folder: Path) -> list[str]:
@@ -230,3 +230,17 @@ def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
         atomic_folder(tmp_path / "model", marker="m", force=True),
     ):
         raise AssertionError("the block must not run")
+
+
+def test_disks_of_other_machines_are_recognised_by_the_table_of_disks(tmp_path):
+    share, local = tmp_path / "my share", tmp_path / "my share" / "usb"
+    local.mkdir(parents=True)
+    mounts = tmp_path / "mounts"
+    name = str(share).replace(" ", "\\040")
+    mounts.write_text(f"/dev/sda / ext4 rw 0 0\nnas:/music {name} nfs4 rw 0 0\n/dev/sdb {name}/usb vfat rw 0 0\n")
+    assert is_on_network(share, mounts=mounts)
+    assert not is_on_network(local, mounts=mounts)
+    assert not is_on_network(tmp_path, mounts=mounts)
+    assert not is_on_network(share, mounts=tmp_path / "missing")
+    mounts.write_text("me@nas:/ / fuse.sshfs rw 0 0\n")
+    assert is_on_network(tmp_path, mounts=mounts)

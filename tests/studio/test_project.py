@@ -199,6 +199,16 @@ def test_a_folder_that_cannot_be_written_is_annotated_all_the_same(recordings, t
     project.close()
 
 
+def test_a_folder_on_a_network_has_its_journal_on_this_machine(recordings, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("levada.studio.project.is_on_network", lambda _: True)
+    project = Project(recordings[0])
+    assert not project.is_beside
+    assert (tmp_path / "data") in project.folder.parents
+    assert not (recordings[0] / ".levada-studio").exists()
+    project.close()
+
+
 def test_what_is_no_recording_is_refused(tmp_path, project):
     with pytest.raises(InputError, match="no audio files"):
         Project(tmp_path / "recordings" / ".levada-studio")

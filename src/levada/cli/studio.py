@@ -47,7 +47,7 @@ def studio(
         server = Server(project, port)
         terminal.info(f"the studio of {project.path} is open; Ctrl-C ends it, and everything is saved already")
         if not project.is_beside:
-            terminal.info(f"the folder of the recordings cannot be written: edits are saved in {project.folder}")
+            terminal.info(f"{project.root} cannot be written, or is on a network: edits are saved in {project.folder}")
         print(server.address, flush=True)
         if browser and not webbrowser.open(server.address):
             terminal.info("no browser could be opened: open the address above")

@@ -60,6 +60,10 @@ def track(
         Path | None,
         typer.Option(help="Draw tempo, confidence and beats here (.png, .svg, .pdf); for a folder, into this folder."),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a web page here (.html) that plays the recording, with clicks on its beats."),
+    ] = None,
     bpm: Bpm = None,
     metre: Metre = None,
     start: From = None,
@@ -93,6 +97,8 @@ def track(
             raise InputError("is a folder: give with -o a folder for the beats", path=recording)
         if hints:
             raise InputError("--hints is for one recording")
+        if page is not None:
+            raise InputError("--page is for one recording", path=recording)
         outputs.check_folders(clicks=clicks, plots=plot)
         options: dict[str, Any] = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
         options |= {"use_labels": use_labels, "clicks": clicks, "plots": plot, "compare": compare}
@@ -100,22 +106,26 @@ def track(
         return
     if cluster is not None or table is not None:
         raise InputError("--cluster and --table are for a folder of recordings", path=recording)
-    outputs.check_outputs(out, clicks, plot, force=force, inputs=(recording, hints))
+    outputs.check_outputs(out, clicks, plot, page, force=force, inputs=(recording, hints))
     outputs.check_plot(plot)
     outputs.check_clicks(clicks, recording)
     from levada.beat_tracking.curves import ActivationRecorder
     from levada.beat_tracking.tracker import BeatTracker, provenance
     from levada.io import audio
     from levada.io.formats import read_beats, write_beats
+    from levada.player.player import Player, check_length, check_page
 
     if out is not None:
         outputs.check_suffix(out)
     fixed = None if hints is None else read_beats(hints)
     length_s = audio.info(recording).duration_s
     span = audio.check_excerpt(start_s, end_s, duration_s=length_s, path=recording)
+    if page is not None:
+        check_page(page)
+        check_length(span[1] - span[0], recording)
     tracker = BeatTracker.from_pretrained(model).restrict(tempo_bpm=tempo_bpm, metres=metres)
     recorder = ActivationRecorder(tracker)
-    if plot is not None:
+    if plot is not None or page is not None:
         tracker = recorder.tracker
     with terminal.progress("tracking") as progress:
         analysis = tracker.analyse(
@@ -133,6 +143,12 @@ def track(
 
         title, curves = f"{recording.name}, {tracker.name}", recorder.curves(recording, *span)
         plot_track(plot, beats, curves, title=title, start_s=span[0], end_s=span[1], hints=fixed, force=force)
+    if page is not None:
+        curves = recorder.curves(recording, *span)
+        values, fps = (None, 1.0) if curves is None else (curves.values, curves.fps)
+        title, part = f"{recording.name}, {tracker.name}", audio.AudioExcerpt(recording, *span)
+        player = Player(part, beats=beats, reference=fixed, activations=values, fps=fps, title=title)
+        player.save(page, force=force)
     if as_json:
         rows = [
             {"time_s": time_s, "position": position, "confidence": in_time, "position_confidence": in_bar}

@@ -34,6 +34,7 @@ __all__ = [
     "check_parent_folder",
     "check_writable",
     "config_differences",
+    "is_on_network",
     "lock_folder",
     "read_midi",
     "remove_paths",
@@ -44,6 +45,10 @@ __all__ = [
 
 SHORT = 40  # characters of a value up to which a message has it
 TEMPORARY = ".levada-"
+MOUNTS = "/proc/self/mounts"
+NETWORK_DISKS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "sshfs", "afs", "ceph", "9p", "davfs", "rclone", "glusterfs", "lustre"}
+)
 LOCK, HOLDER = ".levada-lock", ".levada-holder.json"
 
 _REASONS = {
@@ -306,6 +311,33 @@ def _holder(folder: Path) -> str:
 def utc_now() -> str:
     """Return the current date and time: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def is_on_network(path: str | Path, *, mounts: str | Path = MOUNTS) -> bool:
+    r"""Whether a folder is on a disk of another machine, where locks and shared memory cannot be relied on.
+
+    Parameters
+    ----------
+    path : path-like
+        It exists.
+    mounts : path-like
+        The system's table of disks; where there is none, as on Windows, only addresses such as ``\\server\share``
+        are recognised.
+
+    Returns
+    -------
+    bool
+    """
+    place = Path(path).resolve()
+    if place.drive.startswith("\\\\"):
+        return True
+    try:
+        rows = [line.split() for line in Path(mounts).read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return False
+    kinds = {Path(row[1].replace("\\040", " ")): row[2] for row in rows if len(row) > 2}  # the last one mounted counts
+    kind = next((kinds[folder] for folder in (place, *place.parents) if folder in kinds), "")
+    return kind.removeprefix("fuse.") in NETWORK_DISKS
 
 
 def temporary_path(target: Path) -> Path:

@@ -23,7 +23,7 @@ from levada.io.beats import Beats
 from levada.io.files import atomic_file
 from levada.player.assembly import script
 
-__all__ = ["LANGUAGES", "SPECTROGRAM_FPS", "Player", "quantise"]
+__all__ = ["LANGUAGES", "SPECTROGRAM_FPS", "Player", "check_length", "check_page", "quantise"]
 
 AudioLike = str | Path | AudioExcerpt | npt.ArrayLike
 BeatsLike = Beats | npt.ArrayLike
@@ -116,9 +116,7 @@ class Player:
         check_number("fps", fps, 1, 10_000)
         samples, rate = audio_io.samples_of(audio, rate)
         length_s = samples.shape[1] / rate
-        if not 0 < length_s <= LONGEST_S:
-            limit = f"a player has from one sample to {LONGEST_S / 60:.0f} minutes; give an excerpt"
-            raise InputError(f"lasts {length_s:.1f} s: {limit}", path=_path(audio))
+        check_length(length_s, _path(audio))
         start_s = audio.start_s if isinstance(audio, AudioExcerpt) else 0.0
         layers = dict(beats) if isinstance(beats, Mapping) else {} if beats is None else {"beats": beats}
         self.title, self.language = title, language
@@ -157,8 +155,7 @@ class Player:
         InputError
             If the file exists, is not named as a page, or cannot be written.
         """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise InputError("a page is named .html", path=path)
+        check_page(path)
         title = html.escape(self.title or Path(path).stem)
         page = PAGE.format(title=title, language=self.language or "en", body=self._repr_html_())
         with atomic_file(path, force=force) as temporary:
@@ -238,6 +235,19 @@ class Player:
         audio_io.write(path, sound, rate=OPUS_RATE, kbps=kbps, force=force)
 
 
+def check_page(path: str | Path) -> None:
+    """Refuse a name that is not one of a web page."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise InputError("a web page is named .html", path=path)
+
+
+def check_length(length_s: float, path: str | Path | None = None) -> None:
+    """Refuse a recording that is empty, or too long for a browser to decode as a whole."""
+    if not 0 < length_s <= LONGEST_S:
+        limit = f"a player has from one sample to {LONGEST_S / 60:.0f} minutes; give an excerpt"
+        raise InputError(f"lasts {length_s:.1f} s: {limit}", path=path)
+
+
 def quantise(bands: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Return a spectrogram as shades of one byte, 50 frames a second.
 
@@ -270,8 +280,8 @@ def _rows(beats: BeatsLike, start_s: float, length_s: float) -> list[list[float 
 
 def _curves(activations: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     curves = np.asarray(activations, dtype=np.float32)
-    if curves.ndim == 1:
-        curves = np.stack([curves, np.zeros_like(curves)], axis=1)
+    if curves.ndim == 1 or curves.shape[1:] == (1,):
+        curves = np.stack([curves.ravel(), np.zeros(len(curves), np.float32)], axis=1)
     if curves.ndim != 2 or curves.shape[1] != 2 or not np.isfinite(curves).all():
         raise InputError(f"activations are finite numbers of shape (frames, 2) or (frames,), not {curves.shape}")
     return (curves.clip(0, 1) * 255).astype(np.uint8)

@@ -22,7 +22,7 @@ from levada.beat_tracking.tracker import BeatTracker, provenance
 from levada.data import Track, load_corpus
 from levada.errors import InputError, check_number
 from levada.io import audio
-from levada.io.files import lock_folder
+from levada.io.files import is_on_network, lock_folder
 from levada.io.formats import FORMATS, write_beats
 from levada.studio import decoding, views
 from levada.studio.annotation import Annotation, edit, merge, of_beats, to_beats, uncertain_bars, verified
@@ -34,6 +34,7 @@ from levada.synth.traditions import list_traditions
 __all__ = ["Project", "Proposal", "separators", "suffixes"]
 
 FOLDER = ".levada-studio"
+JOURNAL = "journal.sqlite"
 KEPT_PREPARED = 4
 LEAST_LABELS = 4
 ME = "me"
@@ -82,7 +83,7 @@ class Project:
     """A folder of recordings that is annotated, or one recording.
 
     Nothing in the folder is changed but by `save`; the journal of edits and the models are in a hidden folder
-    ``.levada-studio`` in it, or in the user's data folder where it cannot be written.
+    ``.levada-studio`` in it, or in the user's data folder where it cannot be written or is on a network.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class Project:
         self._closing = ExitStack()
         self._closing.enter_context(lock_folder(self.folder))
         try:
-            self.journal = Journal(self.folder / "journal.sqlite")
+            self.journal = Journal(self.folder / JOURNAL)
         except InputError:
             self._closing.close()
             raise
@@ -143,6 +144,8 @@ class Project:
         """Return the folder of the journal, which is created, and whether it is beside the recordings."""
         beside = self.root / FOLDER
         try:
+            if is_on_network(self.root) and not (beside / JOURNAL).exists():
+                raise OSError("a journal needs a disk of this machine")
             beside.mkdir(exist_ok=True)
             probe = beside / f"probe-{os.getpid()}"
             probe.touch()
