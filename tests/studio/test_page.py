@@ -112,6 +112,8 @@ def studio(recordings):
 @pytest.fixture
 def page(chromium, studio):
     opened = Page(chromium, studio[1])
+    opened.page.evaluate("levada.open('even')")  # of two recordings, any may be the least certain one at first
+    opened.wait(f"levada.state.id === 'even' && {READY}")
     yield opened
     assert opened.problems == []
     opened.context.close()
@@ -238,6 +240,32 @@ def test_shift_downbeat_and_deletion_reach_the_next_anchor_alone(page):
     rest = page.beats
     assert [beat[1] for beat in rest[6 : anchor - 1]] == [beat[1] for beat in beats[6 : anchor - 1]]
     assert rest[anchor - 1 :] == after
+
+
+def test_what_an_edit_would_replace_is_shown_in_grey_before(page):
+    beats = page.beats
+    page.seek(beats[5][0])
+    page.page.hover("[data-edit=offbeat]")
+    page.wait("levada.timeline.preview.length")
+    middles = [(one[0] + other[0]) / 2 for one, other in zip(beats[5:], beats[6:], strict=False)]
+    assert [beat[0] for beat in page.js("levada.timeline.preview")][:5] == pytest.approx(middles[:5], abs=0.02)
+    page.page.mouse.move(5, 5)
+    page.wait("!levada.timeline.preview.length")
+    page.page.keyboard.down("b")
+    page.wait("levada.timeline.preview.length")
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.up("b")
+    assert page.beats == beats
+    box = page.page.locator("#timeline").bounding_box()
+    page.page.mouse.move(box["x"] + page.js(f"levada.timeline.x({beats[10][0]})"), box["y"] + 38)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + page.js(f"levada.timeline.x({beats[10][0]})") + 8, box["y"] + 38, steps=3)
+    page.wait("levada.timeline.preview.length")
+    assert page.beats == beats
+    page.page.mouse.up()
+    page.settled()
+    page.wait("!levada.timeline.preview.length")
+    assert page.beats != beats
 
 
 def test_what_cannot_be_done_is_a_message_and_loses_nothing(page):

@@ -331,18 +331,23 @@ class Project:
         warnings : list of str
             Of hints that cannot be met: the beats are kept as they are placed.
         """
-        track = self.track(recording)
-        end_s = track.duration_s
+        with self._lock:
+            after, warnings = self.preview(recording, kind, arguments, annotator=annotator, decode=decode)
+            return self.journal.add(recording, annotator, kind, after, origin=origin), warnings
+
+    def preview(
+        self, recording: str, kind: str, arguments: Mapping[str, Any], *, annotator: str = ME, decode: bool = False
+    ) -> tuple[Annotation, list[str]]:
+        """Return what `edit` would make of the annotation, and its warnings; nothing is changed."""
+        end_s = self.track(recording).duration_s
         for name in ("time_s", "to_s"):
             value = arguments.get(name)
             if isinstance(value, int | float) and value > end_s:
                 raise InputError(f"{value:.3f} s is after the end of the recording ({end_s:.3f} s)")
-        with self._lock:
-            state = self.state(recording, annotator)
-            after, warnings = edit(state.annotation, kind, arguments), list[str]()
-            if decode and kind == "move":
-                after, warnings = decoding.decode_around(self.prepared(recording), after, float(arguments["to_s"]))
-            return self.journal.add(recording, annotator, kind, after, origin=origin), warnings
+        after = edit(self.state(recording, annotator).annotation, kind, arguments)
+        if decode and kind == "move":
+            return decoding.decode_around(self.prepared(recording), after, float(arguments["to_s"]))
+        return after, []
 
     def undo(self, recording: str, annotator: str = ME) -> State:
         """Undo the last edit of a recording."""

@@ -172,10 +172,24 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         name = recording(request)
         return state_json(name, project.state(name, who(request, body)))
 
-    def edited(request: Request, body: dict[str, Any]) -> Any:
-        name, arguments = recording(request), body.get("arguments", {})
+    def arguments_of(body: dict[str, Any]) -> dict[str, Any]:
+        arguments = body.get("arguments", {})
         if not isinstance(arguments, dict):
             raise InputError("the arguments of an edit must be a JSON object")
+        return arguments
+
+    def previewed(request: Request, body: dict[str, Any]) -> Any:
+        after, _ = project.preview(
+            recording(request),
+            str(body.get("kind", "")),
+            arguments_of(body),
+            annotator=who(request, body),
+            decode=bool(body.get("decode", False)),
+        )
+        return {"beats": [list(mark) for mark in after]}
+
+    def edited(request: Request, body: dict[str, Any]) -> Any:
+        name, arguments = recording(request), arguments_of(body)
         state, warnings = project.edit(
             name,
             str(body.get("kind", "")),
@@ -290,7 +304,7 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     read = {"project": overview, "recording": opened, "beats": annotation, "status": status, "agreement": agreement,
             "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
-    written = {"edit": edited, "undo": undone, "redo": redone, "save": saved, "learn": learn, "accept": accept,
+    written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved, "learn": learn, "accept": accept,
                "refuse": refuse, "apply": apply_to_all, "cancel": cancel, "next": next_uncertain,
                "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})

@@ -20,7 +20,7 @@ const channels = (text) => {
 };
 
 export class Timeline {
-  // calls: onSeek(time), onSelect(time), onMove(from, to), needTile(n), needSamples(from, to)
+  // calls: onSeek(time), onSelect(time), onDrag(from, to), onMove(from, to), needTile(n), needSamples(from, to)
   constructor(canvas, overview, calls) {
     Object.assign(this, { canvas, overview, calls });
     this.view = [0, 10];
@@ -28,6 +28,7 @@ export class Timeline {
     this.origin = 0; // what the recording's times begin with
     this.layers = [{ beats: [] }]; // { beats: [[time, position, verified, certainties]], name, colour }, in lanes from top to bottom
     this.active = 0; // the layer whose beats are drawn large
+    this.preview = []; // beats that an edit would place, in grey
     this.selected = null;
     this.cursor = 0;
     this.loop = null;
@@ -39,7 +40,7 @@ export class Timeline {
     canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     canvas.addEventListener("pointermove", (event) => this.onPointer(event));
     canvas.addEventListener("pointerup", (event) => this.onUp(event));
-    canvas.addEventListener("pointercancel", () => { this.dragged = null; this.draw(); });
+    canvas.addEventListener("pointercancel", () => { this.dragged = null; this.calls.onDrag?.(0, 0); this.draw(); });
     const jump = (event) => {
       if (event.type === "pointermove" && !event.buttons) return;
       this.calls.onSeek((event.offsetX / this.overview.clientWidth) * this.duration);
@@ -80,6 +81,7 @@ export class Timeline {
     this.samples = null;
     this.layers = [{ beats: [] }];
     this.active = 0;
+    this.preview = [];
     this.selected = null;
     this.view = [0, Math.min(info.duration_s, 20)];
     this.cursor = 0;
@@ -185,6 +187,7 @@ export class Timeline {
     if (this.dragged) {
       const by = event.offsetX - this.dragged.x;
       this.dragged.to = Math.abs(by) < 3 ? this.dragged.from : this.dragged.from + this.time(by) - this.time(0);
+      this.calls.onDrag?.(this.dragged.from, this.dragged.to);
       this.draw();
     } else this.canvas.style.cursor = this.beatAt(event.offsetX, event.offsetY) ? "ew-resize" : "crosshair";
   }
@@ -421,6 +424,26 @@ export class Timeline {
     }
     pen.textAlign = "start";
     this.layers.forEach((layer, i) => this.paintLayer(pen, layer, i));
+    this.paintPreview(pen, spectrumTop);
+  }
+
+  paintPreview(pen, bottom) {
+    const top = this.laneTop(this.active);
+    pen.fillStyle = pen.strokeStyle = this.colour.quiet;
+    pen.lineWidth = 1.5;
+    pen.font = "600 11px system-ui, sans-serif";
+    pen.textAlign = "center";
+    pen.setLineDash([4, 3]);
+    pen.beginPath();
+    for (const [time, position] of this.preview) {
+      if (time < this.view[0] || time > this.view[1]) continue;
+      pen.moveTo(this.x(time), top + LANE);
+      pen.lineTo(this.x(time), bottom - 16);
+      if (position) pen.fillText(position, this.x(time), bottom - 8);
+    }
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.textAlign = "start";
   }
 
   // The name of a layer, and its beats where they are not drawn large.

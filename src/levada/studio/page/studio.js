@@ -39,6 +39,7 @@ const guard = (work) => async (...given) => { try { return await work(...given);
 const timeline = new Timeline($("timeline"), $("overview"), {
   onSeek: (time) => { player.seek(time); state.listenedFrom = player.cursor; select(null); timeline.draw(); },
   onSelect: (time) => select(time),
+  onDrag: (from, to) => (from === to ? endPreview() : preview("move", { time_s: from, to_s: Math.max(0, to) }, true)),
   onMove: (from, to) => edit("move", { time_s: from, to_s: Math.max(0, to) }, true),
   needTile: guard(async (n) => {
     const id = state.id;
@@ -189,7 +190,33 @@ function select(time) {
 
 const here = () => (player.playing || timeline.selected === null ? player.place : timeline.selected);
 
+// What an edit would replace, in grey, while the pointer is on its button, its key is down, or a beat is dragged.
+let previewing = null;
+async function preview(kind, given, decode = false) {
+  const asked = { kind, given, decode };
+  const isRunning = previewing !== null;
+  previewing = asked;
+  if (isRunning || state.id === null) return;
+  while (previewing) {
+    const one = previewing;
+    const id = state.id;
+    const answer = await write("preview", query(), { kind: one.kind, arguments: one.given, decode: one.decode, annotator: state.annotator }).catch(() => null);
+    if (!previewing || id !== state.id) break;
+    const kept = new Set(state.beats.map(([time, position]) => `${time} ${position}`));
+    timeline.preview = (answer?.beats ?? []).filter(([time, position]) => !kept.has(`${time} ${position}`));
+    timeline.draw();
+    if (previewing === one) break;
+  }
+}
+
+function endPreview() {
+  previewing = null;
+  timeline.preview = [];
+  timeline.draw();
+}
+
 function edit(kind, given, decode = false) {
+  endPreview();
   const origin = { device: state.device, lag_ms: state.lag };
   return queue.add("edit", query(), { kind, arguments: given, decode, annotator: state.annotator, ...origin });
 }
@@ -631,6 +658,9 @@ const actions = {
   c: cycleClicks, n: () => nextUncertain(), "+": () => timeline.zoom(0.7), "=": () => timeline.zoom(0.7), "-": () => timeline.zoom(1 / 0.7), "?": openKeys,
 };
 
+const PREVIEWED = { o: "offbeat", h: "half", d: "double", b: "downbeat" }; // they act when the key is let go
+let held = null;
+
 addEventListener("keydown", (event) => {
   const target = event.target;
   if (calibration.taps && (event.key.toLowerCase() === "t" || event.key === " ")) {
@@ -657,11 +687,21 @@ addEventListener("keydown", (event) => {
   if (key === "t" || (key >= "1" && key <= "9")) {
     event.preventDefault();
     if (!event.repeat) tap(key === "t" ? 0 : Number(key), event.timeStamp);
+  } else if (PREVIEWED[key]) {
+    event.preventDefault();
+    if (!event.repeat) { held = key; preview(PREVIEWED[key], { time_s: here() }); }
   } else if (actions[key]) {
     event.preventDefault();
-    actions[key]();
+    if (key === "Escape" && held) { held = null; endPreview(); } else actions[key]();
   }
 });
+
+addEventListener("keyup", (event) => {
+  if (held !== event.key.toLowerCase()) return;
+  held = null;
+  actions[event.key.toLowerCase()]();
+});
+addEventListener("blur", () => { held = null; endPreview(); });
 
 // ---- buttons
 
@@ -694,7 +734,12 @@ $("help").addEventListener("click", openKeys);
 $("speed-range").addEventListener("input", (event) => setSpeed(Number(event.target.value)));
 $("clicks").addEventListener("input", (event) => player.setClickLevel(Number(event.target.value)));
 for (const button of document.querySelectorAll("[data-edit]")) pressed2(button);
-function pressed2(button) { button.addEventListener("click", () => { edits[button.dataset.edit](); $("timeline").focus({ preventScroll: true }); }); }
+function pressed2(button) {
+  button.addEventListener("click", () => { edits[button.dataset.edit](); $("timeline").focus({ preventScroll: true }); });
+  if (!Object.values(PREVIEWED).includes(button.dataset.edit)) return;
+  for (const begin of ["pointerenter", "focus"]) button.addEventListener(begin, () => preview(button.dataset.edit, { time_s: here() }));
+  for (const end of ["pointerleave", "blur"]) button.addEventListener(end, endPreview);
+}
 $("annotator").value = state.annotator;
 $("annotator").addEventListener("change", async () => {
   if (!$("annotator").checkValidity() || !$("annotator").value) { $("annotator").value = state.annotator; return; }
