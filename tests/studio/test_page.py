@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -247,7 +248,7 @@ def test_what_an_edit_would_replace_is_shown_in_grey_before(page):
     page.seek(beats[5][0])
     page.page.hover("[data-edit=offbeat]")
     page.wait("levada.timeline.preview.length")
-    middles = [(one[0] + other[0]) / 2 for one, other in zip(beats[5:], beats[6:], strict=False)]
+    middles = [(one[0] + other[0]) / 2 for one, other in pairwise(beats[5:])]
     assert [beat[0] for beat in page.js("levada.timeline.preview")][:5] == pytest.approx(middles[:5], abs=0.02)
     page.page.mouse.move(5, 5)
     page.wait("!levada.timeline.preview.length")

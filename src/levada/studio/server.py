@@ -304,9 +304,9 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
 
     read = {"project": overview, "recording": opened, "beats": annotation, "status": status, "agreement": agreement,
             "peaks": peaks, "spectrogram": spectrogram, "activations": activations, "samples": samples}  # fmt: skip
-    written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved, "learn": learn, "accept": accept,
-               "refuse": refuse, "apply": apply_to_all, "cancel": cancel, "next": next_uncertain,
-               "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
+    written = {"edit": edited, "preview": previewed, "undo": undone, "redo": redone, "save": saved,
+               "learn": learn, "accept": accept, "refuse": refuse, "apply": apply_to_all, "cancel": cancel,
+               "next": next_uncertain, "calibrate": calibrate, "separate": separate, "mix": mix}  # fmt: skip
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
     return Starlette(
         routes=[
