@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors
+from levada.beat_tracking.decoder import DecoderSettings, decode_beats, posteriors, sample_beats
 from levada.beat_tracking.decoder.decode import _best_path, _posteriors
 from levada.beat_tracking.decoder.hints import hint_windows
 from levada.beat_tracking.decoder.recursion import Forward, max_sum, sum_product
+from levada.beat_tracking.decoder.sampling import sample_paths
 from levada.beat_tracking.decoder.state_space import BarPointer, Windows, bar_pointer
+from levada.errors import InputError
 from levada.io.beats import Beats
 
 Floats = npt.NDArray[np.float64]
@@ -240,6 +243,72 @@ def test_hints_leave_the_best_of_the_readings_that_pass(seed: int) -> None:
     assert path_of(model) == [(start, length, place) for start, length, (_, place) in best]
     found = posteriors(activations, fps=FPS, settings=TINY, hints=hints)
     np.testing.assert_allclose(found, expected_posteriors(activations, windows), atol=1e-10)
+
+
+DRAWS = 4000
+MONTE_CARLO = 4.5 * 0.5 / math.sqrt(DRAWS)  # four and a half standard errors of the worst probability
+
+
+def frequencies(samples: list[Beats], frames: int) -> Floats:
+    """Share of the samples with a beat, and with a downbeat, within half a frame of each frame."""
+    result = np.zeros((frames, 2))
+    for beats in samples:
+        at = np.rint(beats.times_s * FPS).astype(int).clip(0, frames - 1)
+        result[at, 0] += 1
+        result[at[beats.positions == 1], 1] += 1
+    return result / len(samples)
+
+
+@pytest.mark.parametrize(("frames", "seed"), [(1, 0), (5, 2), (12, 3), (16, 4)])
+@pytest.mark.parametrize("settings", [TINY, WITHOUT])
+def test_samples_are_as_frequent_as_readings_are_probable(frames: int, seed: int, settings: DecoderSettings) -> None:
+    activations = random_activations(frames, seed)
+    samples = sample_beats(activations, DRAWS, fps=FPS, settings=settings, seed=seed)
+    expected = posteriors(activations, fps=FPS, settings=settings)
+    np.testing.assert_allclose(frequencies(samples, frames), expected, atol=MONTE_CARLO)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sampled_paths_are_as_frequent_as_they_are_probable(seed: int) -> None:
+    """Whole readings, stretches without a pulse included: not only their marginals."""
+    activations = random_activations(9, seed)
+    model, scores = with_random_no_pulse(bar_pointer(activations, fps=FPS, settings=WITHOUT), seed)
+    expected = Counter[tuple[tuple[int, int, int], ...]]()
+    for score, path in readings(activations, no_pulse=scores):
+        beats = tuple((start, length, place) for start, length, (metre, place) in path if metre)
+        expected[beats] += math.exp(score)  # type: ignore[assignment]
+    total = sum(expected.values())
+    drawn = Counter(
+        tuple(zip(path.starts.tolist(), model.lengths[path.tempi].tolist(), model.places[path.positions].tolist(),
+                  strict=True))
+        for path in sample_paths(model, DRAWS, rng=np.random.default_rng(seed))
+    )  # fmt: skip
+    assert set(drawn) <= set(expected)
+    for beats, probability in expected.items():
+        assert drawn[beats] / DRAWS == pytest.approx(probability / total, abs=MONTE_CARLO)
+
+
+def test_samples_pass_through_hints() -> None:
+    activations = random_activations(16, 2)
+    hints = Beats([0.3, 1.1], [2, 1])
+    samples = sample_beats(activations, DRAWS, fps=FPS, settings=TINY, hints=hints, seed=0)
+    expected = posteriors(activations, fps=FPS, settings=TINY, hints=hints)
+    np.testing.assert_allclose(frequencies(samples, 16), expected, atol=MONTE_CARLO)
+
+
+def test_samples_of_a_long_recording_are_read_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    activations = random_activations(300, 1)
+    whole = sample_beats(activations, 20, fps=FPS, settings=WITHOUT, seed=3)
+    monkeypatch.setattr("levada.beat_tracking.decoder.recursion.STRETCH_BYTES", 5000)
+    pieces = sample_beats(activations, 20, fps=FPS, settings=WITHOUT, seed=3)
+    assert [one.times_s.tolist() for one in whole] == [one.times_s.tolist() for one in pieces]
+    assert len({tuple(one.times_s) for one in whole}) > 10  # random activations leave many readings
+
+
+def test_a_sample_of_nothing() -> None:
+    assert [len(one) for one in sample_beats(np.zeros((0, 2)), 2)] == [0, 0]
+    with pytest.raises(InputError, match="at least one sample"):
+        sample_beats(np.zeros((10, 2)), 0)
 
 
 def test_confidence_is_the_posterior_within_30_ms() -> None:

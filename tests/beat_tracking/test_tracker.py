@@ -141,6 +141,28 @@ class TestTracker:
         assert beat_scores(reference, found, trim_s=0)["beat_f"] > 0.95
         assert found.tempo_bpm == pytest.approx(120, rel=0.01)
 
+    def test_samples_of_clicks_agree_with_the_beats(self):
+        tracker = BeatTracker(flux_tracker())
+        clicks = clicking(12, rate=RATE)
+        samples = tracker.sample(clicks, RATE, n=20, seed=1)
+        assert len(samples) == 20
+        beats = tracker.track(clicks, RATE)
+        assert np.mean([beat_scores(beats, one, trim_s=0)["beat_f"] for one in samples]) > 0.9
+        again = tracker.sample(clicks, RATE, n=20, seed=1)
+        assert [one.times_s.tolist() for one in again] == [one.times_s.tolist() for one in samples]
+        slow = tracker.sample(clicks, RATE, n=5, tempo_bpm=60)
+        assert np.median([one.tempo_bpm for one in slow]) == pytest.approx(60, rel=0.08)
+
+    def test_a_tracker_without_a_posterior_has_no_samples(self):
+        class Constant:
+            name, identity, trained_spans = "constant", "", {}
+
+            def track(self, *_, **__):
+                return Beats([0.5, 1.0])
+
+        with pytest.raises(InputError, match="constant has no posterior"):
+            BeatTracker(Constant()).sample(clicking(2, rate=RATE), RATE)
+
     @pytest.mark.parametrize("samples", [0, 1, 441, RATE])
     def test_silence_has_no_beats(self, samples):
         assert len(flux_tracker().track(np.zeros((1, samples), np.float32), RATE)) == 0

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from levada.beat_tracking import networks, spectral_flux
 from levada.beat_tracking.analysis import Analysis, analyse_beats
 from levada.beat_tracking.decoder import DecoderSettings, decode_activations, probabilities
+from levada.beat_tracking.decoder.sampling import sample_beats
 from levada.beat_tracking.decoder.settings import TempoRange
 from levada.beat_tracking.networks.tcn_inference import TcnInference
 from levada.beat_tracking.spectrogram import (
@@ -89,6 +90,15 @@ class NetworkTracker:
     ) -> Analysis:
         """Find the beats of a recording and other readings of it; see `levada.BeatTracker.analyse`."""
         return self.analyse_activations(self.activations(audio, rate, progress=progress), hints=hints)
+
+    def sample(
+        self, audio: AudioLike, rate: int | None = None, *, n: int = 200, seed: int = 0, hints: Beats | None = None,
+        progress: Progress | None = None,
+    ) -> list[Beats]:  # fmt: skip
+        """Sample readings of a recording; see `levada.BeatTracker.sample`."""
+        activations = self.activations(audio, rate, progress=progress)
+        fps = self.front_end.grid.fps
+        return sample_beats(activations, n, fps=fps, settings=self.settings, hints=hints, seed=seed)
 
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> NetworkTracker:
         """Return the tracker for a range of tempi and some metres; see `levada.BeatTracker.track`."""

@@ -86,6 +86,17 @@ class Analysing(Protocol):
 
 
 @runtime_checkable
+class Sampling(Protocol):
+    """A tracker with a posterior."""
+
+    def sample(
+        self, audio: AudioLike, rate: int | None = None, *, n: int = 200, seed: int = 0, hints: Beats | None = None,
+        progress: Progress | None = None,
+    ) -> list[Beats]:  # fmt: skip
+        """Sample readings of a recording from the posterior."""
+
+
+@runtime_checkable
 class Restrictable(Protocol):
     """A tracker whose tempi and metres can be restricted."""
 
@@ -258,6 +269,53 @@ class BeatTracker(LoadedModel):
         if start_s is None and end_s is None:
             return _analyse(tracker, audio, rate, hints=hints, progress=progress)
         return _analyse_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
+
+    def sample(
+        self,
+        audio: AudioLike,
+        rate: int | None = None,
+        *,
+        n: int = 200,
+        seed: int = 0,
+        hints: Beats | None = None,
+        tempo_bpm: TempoRange | None = None,
+        metres: Sequence[Metre] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Beats]:
+        """Sample readings of a recording from the exact posterior of the decoder, given the activations.
+
+        Whatever is computed from beats, as a tempo curve, gets a band: compute it from each sample. The posterior is
+        exact under the model, which is surer of itself than it is right; `analyse` has confidences that are calibrated.
+
+        Parameters
+        ----------
+        audio, rate, hints, tempo_bpm, metres, progress
+            As in `track`. Beats pass through hints within their tolerance, and lie at the peak of the activation there.
+        n : int
+            Number of samples.
+        seed : int
+            The same seed gives the same samples.
+
+        Returns
+        -------
+        list of Beats
+            Without confidences.
+
+        Raises
+        ------
+        InputError
+            As in `track`, and if the tracker has no posterior: that of another project, or one of patterns.
+
+        Examples
+        --------
+        >>> samples = levada.BeatTracker.from_pretrained("base").sample("song.wav")             # doctest: +SKIP
+        >>> np.percentile([beats.tempo_bpm for beats in samples], [5, 95])                      # doctest: +SKIP
+        array([118.1, 118.4])
+        """
+        tracker = self.restrict(tempo_bpm=tempo_bpm, metres=metres).backend
+        if not isinstance(tracker, Sampling):
+            raise InputError(f"{self.name} has no posterior to sample from: a network of levada, such as base, has one")
+        return tracker.sample(audio, rate, n=n, seed=seed, hints=hints, progress=progress)
 
     def labels_of(self, recording: AudioLike) -> Beats | None:
         """Return the labels of a recording that the model learnt from, if it keeps them; None for any other.

@@ -2,6 +2,7 @@
 
 - `decode_beats`: the most probable beats, their positions in the bar and a confidence for each.
 - `posteriors`: the probability of a beat and of a downbeat at every frame.
+- `sample_beats`: readings of a recording, sampled from the posterior.
 - `pick_peaks`: peak picking, without a model.
 - `DecoderSettings`, `learn_settings`: priors of tempo and metre, by default or from labels.
 - `probabilities`: a network's logits as activations.
@@ -21,10 +22,12 @@ from levada.beat_tracking.decoder.decode import (
 )
 from levada.beat_tracking.decoder.peaks import pick_peaks, probabilities
 from levada.beat_tracking.decoder.priors import learn_settings
+from levada.beat_tracking.decoder.sampling import sample_beats
 from levada.beat_tracking.decoder.settings import DecoderSettings
 
 __all__ = [
     "DecodedBeats", "DecoderSettings",
     "decode_activations", "decode_beats", "decode_states",
     "learn_settings", "model_posteriors", "pick_peaks", "posteriors", "probabilities",
+    "sample_beats",
 ]  # fmt: skip
