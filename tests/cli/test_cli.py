@@ -74,7 +74,7 @@ OPTIONS = {
     ],
     "models": ["--json"],
     "traditions": ["--json"],
-    "render": ["--out", "--minutes", "--recordings", "--sounds", "--seed", "--force", "--json"],
+    "render": ["--out", "--minutes", "--recordings", "--sounds", "--strokes", "--seed", "--force", "--json"],
     "demo": ["--out", "--real", "--minutes", "--seed", "--force"],
     "pretrain": ["--out", "--workers", "--force"],
 }
@@ -729,6 +729,14 @@ class TestRender:
         said = json.loads(levada("corpus", "check", out_folder, "--json")[1])
         assert [row["id"] for row in said["recordings"]] == ["candombe-001", "candombe-002"]
         assert said["problems"] == []
+
+    def test_writes_strokes(self, levada, tmp_path):
+        command = ("render", "candombe", "-o", tmp_path / "corpus", "--minutes", 0.1, "--recordings", 1)
+        assert levada(*command, "--strokes", "csv")[0] == 0
+        (file, *_) = (tmp_path / "corpus" / "candombe-001.stems" / "strokes").iterdir()
+        assert file.read_text().startswith("time_s,stroke,accent,pitch_hz\n")
+        code, _, err = levada("render", "candombe", "-o", tmp_path / "other", "--strokes", "xml")
+        assert (code, "csv, midi, jams" in err) == (2, True)
 
     def test_goes_on_and_says_so_in_json(self, levada, tmp_path):
         command = ("render", "candombe", "-o", tmp_path / "corpus", "--minutes", 0.1, "--recordings", 2, "--json")

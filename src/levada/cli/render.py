@@ -24,6 +24,9 @@ def render(
     multitrack: Annotated[
         bool, typer.Option("--multitrack", help="A folder a song: the mixture and its stems, to adapt a separator to.")
     ] = False,
+    strokes: Annotated[
+        str, typer.Option(help="csv, midi or jams: write the strokes of each stem too, exact to the sample.")
+    ] = "",
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -37,7 +40,7 @@ def render(
     with terminal.progress(f"rendering {title}", at_once=2) as progress:
         done = render_corpus(
             out, described, minutes=minutes, recordings=recordings, seed=seed, sounds=sounds, multitrack=multitrack,
-            force=force, progress=progress,
+            strokes=strokes, force=force, progress=progress,
         )  # fmt: skip
     if as_json:
         terminal.print_json({"written": [*map(str, done.written)], "kept": [*map(str, done.kept)]})

@@ -32,6 +32,8 @@ from levada.io.workers import process_pool
 from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
 from levada.synth.render import render
 from levada.synth.render import render_multitrack as render_multitrack
+from levada.synth.strokes import SUFFIXES as STROKE_SUFFIXES
+from levada.synth.strokes import write_strokes
 from levada.synth.traditions import Tradition
 from levada.version import __version__
 
@@ -42,7 +44,7 @@ Floats32 = npt.NDArray[np.float32]
 SYNTHESISED = "synthesised"
 LICENCE = "CC0-1.0"
 """Of what is rendered with levada's own sounds."""
-TOML, MIXTURE = "corpus.toml", "mixture.wav"
+TOML, MIXTURE, STROKES = "corpus.toml", "mixture.wav", "strokes"
 USUAL_S, LEAST_S, MOST_S = 60.0, 2.0, 900.0
 MOST_MINUTES = 10_000.0
 WORTH_A_PROCESS_S = 120.0  # of music: below that, starting another one costs more than it saves
@@ -76,6 +78,7 @@ class _Job:
     seed: tuple[int, int]
     sounds: str
     multitrack: bool = False
+    strokes: str = ""  # format of the files of strokes; none without
 
 
 def render_corpus(
@@ -87,6 +90,7 @@ def render_corpus(
     seed: int = 0,
     sounds: str = SYNTHESISED,
     multitrack: bool = False,
+    strokes: str = "",
     force: bool = False,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -108,6 +112,9 @@ def render_corpus(
         "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
     multitrack : bool
         Render every instrument by itself, in the room, for separation; without ambience.
+    strokes : str
+        "csv", "midi" or "jams": write what is struck in each stem, too (`levada.synth.strokes.write_strokes`), into
+        the folder ``strokes`` beside the stems.
     force : bool
         Whether the recordings of another run there may be replaced. Nothing else in the folder is touched.
     processes : int
@@ -130,7 +137,9 @@ def render_corpus(
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
     sounds_of(sounds)  # raises errors early
     folder = Path(folder)
-    run = _config(tradition, minutes, count, seed, sounds, multitrack)
+    if strokes and strokes not in STROKE_SUFFIXES:
+        raise InputError(f"strokes are written as {', '.join(STROKE_SUFFIXES)}, not {strokes}")
+    run = _config(tradition, minutes, count, seed, sounds, multitrack) | ({"strokes": strokes} if strokes else {})
     with (
         RunFolder.acquire(folder, kind="rendered recordings", config=run, force=force) as held,
         _scratch(folder) as scratch,
@@ -147,6 +156,7 @@ def render_corpus(
                 seed=(seed, number),
                 sounds=sounds,
                 multitrack=multitrack,
+                strokes=strokes,
             )
             for number, item in enumerate(items, start=1)
         ]
@@ -284,12 +294,14 @@ def _render(job: _Job) -> _Job:
     """Render a recording and its stems into its scratch folder."""
     rng, sounds = np.random.default_rng(job.seed), sounds_of(job.sounds)
     if job.multitrack:
-        song = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
-        loudest = np.float32(max(1.0, *(float(np.abs(sound).max()) for sound in (song.mixture, *song.stems.values()))))
+        piece = render_multitrack(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
+        loudest = np.float32(
+            max(1.0, *(float(np.abs(sound).max()) for sound in (piece.mixture, *piece.stems.values())))
+        )
         folder = stems = job.scratch / job.item
-        name, rate, beats = Path(MIXTURE).stem, song.rate, song.beats
-        scaled = {part: stem / loudest for part, stem in song.stems.items()}
-        mixture = song.mixture / loudest
+        name, rate, beats = Path(MIXTURE).stem, piece.rate, piece.beats
+        scaled = {part: stem / loudest for part, stem in piece.stems.items()}
+        mixture = piece.mixture / loudest
     else:
         piece = render(job.tradition, duration_s=job.length_s, rng=rng, sounds=sounds)
         dry = sum(piece.stems.values(), np.zeros_like(piece.mixture))
@@ -306,6 +318,11 @@ def _render(job: _Job) -> _Job:
             audio.write(stems / f"{part}.wav", stem, rate=rate)
         write_beats(folder / f"{name}.beats", beats)
         audio.write(folder / f"{name}.wav", mixture, rate=rate)
+        if job.strokes:
+            with wrap_errors(job.target, job.scratch):
+                (stems / STROKES).mkdir()
+            for part, played in piece.strokes.items():
+                write_strokes(stems / STROKES / f"{part}{STROKE_SUFFIXES[job.strokes]}", played)
     except InputError as error:
         raise InputError(error.problem, path=job.target) from None
     return job

@@ -18,7 +18,7 @@ from levada.synth.acoustics import degrade, mix_down
 from levada.synth.instrument_names import OTHER, stem_names
 from levada.synth.instruments import RATE, Instrument, InstrumentSource, synthesise
 from levada.synth.instruments.signals import Floats32, Generator
-from levada.synth.performance import Performance, perform
+from levada.synth.performance import Performance, Stroke, perform
 from levada.synth.traditions import Tradition, read_tradition
 
 __all__ = ["Rendering", "render", "render_multitrack", "render_performance", "render_tradition", "synthesise_stems"]
@@ -35,12 +35,15 @@ class Rendering:
     stems : mapping of str to float32 [shape=(1, samples)]
         Each part alone; without the simulated recording unless from `render_multitrack`.
     rate : int
+    strokes : mapping of str to tuple of Stroke
+        What is struck in each stem, at times exact to the sample, in their order (`levada.synth.strokes` writes them).
     """
 
     mixture: Floats32
     beats: Beats
     stems: Mapping[str, Floats32] = field(default_factory=dict)
     rate: int = RATE
+    strokes: Mapping[str, tuple[Stroke, ...]] = field(default_factory=dict)
 
 
 def render(
@@ -121,7 +124,9 @@ def render_performance(performance: Performance, *, rng: Generator, sounds: Inst
     """
     stems = synthesise_stems(performance, rng=rng, sounds=sounds)
     dry = sum(stems.values(), np.zeros((1, round(performance.duration_s * RATE)), np.float32))
-    return Rendering(degrade(dry, rng=rng), performance.beats, stems)
+    return Rendering(
+        degrade(dry, rng=rng), performance.beats, stems, strokes=_strokes(performance, {part: part for part in stems})
+    )
 
 
 def render_multitrack(
@@ -150,12 +155,24 @@ def render_multitrack(
         if len(played & named.keys()) >= least:
             break
     players: dict[str, list[Floats32]] = {}
+    stem_of: dict[str, str] = {}
     for part, stem in synthesise_stems(performance, rng=rng, sounds=sounds).items():
         if stem.any():
-            players.setdefault(named.get(performance.voices[part], OTHER), []).append(stem[0])
+            stem_of[part] = named.get(performance.voices[part], OTHER)
+            players.setdefault(stem_of[part], []).append(stem[0])
     stems = {name: stem[None] for name, stem in mix_down(players, rng=rng).items()}
     mixture = sum(stems.values(), np.zeros((1, round(duration_s * RATE)), np.float32))
-    return Rendering(mixture, performance.beats, stems)
+    return Rendering(mixture, performance.beats, stems, strokes=_strokes(performance, stem_of))
+
+
+def _strokes(performance: Performance, stem_of: Mapping[str, str]) -> dict[str, tuple[Stroke, ...]]:
+    """Strokes of each stem, given the stem of each part, at the times of their first samples."""
+    strokes: dict[str, list[Stroke]] = {name: [] for name in stem_of.values()}
+    for one in performance.strokes:
+        start = round(one.time_s * RATE)
+        if one.part in stem_of and start < round(performance.duration_s * RATE):
+            strokes[stem_of[one.part]].append(one._replace(time_s=start / RATE))
+    return {name: tuple(sorted(of, key=lambda one: one.time_s)) for name, of in strokes.items()}
 
 
 def synthesise_stems(

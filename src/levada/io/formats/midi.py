@@ -26,7 +26,7 @@ from levada.io.formats.conventions import format_labels
 from levada.io.formats.layers import Layer, Marker
 from levada.io.formats.provenance import Metadata
 
-__all__ = ["dump", "is_midi", "parse"]
+__all__ = ["dump", "is_midi", "parse", "variable_length"]
 
 _TICKS = 960  # a quarter note
 _LONGEST_US = (1 << 24) - 1  # a quarter note's tempo is three bytes of microseconds
@@ -221,16 +221,16 @@ def dump(beats: Beats, metadata: Metadata) -> bytes:
         events.append((lead_ticks + start * _TICKS, 2, _text_event(body)))
     track, now = b"\x00" + _text_event(metadata.comment) if metadata.comment else b"", 0
     for at, _, message in sorted(events):
-        track += _variable_length(at - now) + message
+        track += variable_length(at - now) + message
         now = at
-    track += _variable_length(lead_ticks + len(quarters_us) * _TICKS - now) + b"\xff\x2f\x00"
+    track += variable_length(lead_ticks + len(quarters_us) * _TICKS - now) + b"\xff\x2f\x00"
     header = b"MThd" + (6).to_bytes(4, "big") + b"".join(n.to_bytes(2, "big") for n in (0, 1, _TICKS))
     return header + b"MTrk" + len(track).to_bytes(4, "big") + track
 
 
 def _text_event(text: str) -> bytes:
     body = text.encode()
-    return b"\xff\x01" + _variable_length(len(body)) + body
+    return b"\xff\x01" + variable_length(len(body)) + body
 
 
 def _lead(times_us: list[int]) -> tuple[int, list[int], int]:
@@ -266,7 +266,7 @@ def _bars(beats: Beats, starts: list[int]) -> list[tuple[int, int]]:
     return [(at, min(length, _LONGEST_BAR)) for at, length in zip(edges, lengths, strict=True)]
 
 
-def _variable_length(number: int) -> bytes:
+def variable_length(number: int) -> bytes:
     """Write a number as MIDI does: seven bits a byte, the last one without the eighth."""
     data = bytes([number & 0x7F])
     while number := number >> 7:
