@@ -312,7 +312,28 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in found)
 
 
+class SleepsOnB:
+    """A tracker that never ends with one recording."""
+
+    name, identity, trained_spans = "sleeps on b", "1", {}
+
+    def track(self, audio, rate=None, *, hints=None, progress=None):
+        if audio.name == "b.flac":
+            time.sleep(600)
+        return Beats([1.0, 2.0])
+
+
 class TestFolder:
+    def test_a_recording_that_takes_too_long_is_named_and_left_out(self, archive, tmp_path):
+        report = track_folder(archive, SleepsOnB(), out=tmp_path / "out", timeout_s=8.0)
+        assert names(tmp_path / "out") == ["a.beats", "tape/c.beats"]
+        (problem,) = report.failed.values()
+        assert list(report.failed) == [archive / "b.flac"]
+        assert "8 s" in problem
+        assert "b.flac" in problem
+        with pytest.raises(InputError, match="seconds above 0"):
+            track_folder(archive, SleepsOnB(), out=tmp_path / "out", timeout_s=0)
+
     def test_a_beat_file_for_each(self, archive, tmp_path):
         told = []
         report = track_folder(archive, flux_tracker(), out=tmp_path / "out", progress=lambda *row: told.append(row))
@@ -706,7 +727,8 @@ class TestDefaultProcesses:
     def test_are_no_more_than_are_worth_it(self, rendered, tmp_path, monkeypatch, length_s, cores, processes):
         asked = []
 
-        def each(work, jobs, *, processes):
+        def each(work, jobs, *, processes, timeout_s):
+            assert timeout_s is None
             asked.append(processes)
             yield from ((job, work(job)) for job in jobs)
 

@@ -197,6 +197,21 @@ class TestDeath:
         assert where != os.getpid()
 
 
+def never_done_for_one(number: int) -> int:
+    if number == 1:
+        time.sleep(600)
+    return number * number
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(processes):
+    found = dict(parallel_map(never_done_for_one, range(5), processes=processes, timeout_s=6.0))
+    late = found.pop(1)
+    assert isinstance(late, InputError)
+    assert "6 s" in str(late)
+    assert found == {0: 0, 2: 4, 3: 9, 4: 16}
+
+
 def pid_of(_: int) -> int:
     return os.getpid()
 

@@ -20,7 +20,7 @@ from levada.beat_tracking.decoder.settings import TempoRange, tempo_range
 from levada.beat_tracking.tracker import LABELS, BeatTracker, TrackerLike, kept_labels, provenance
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio, workers
-from levada.io.batch import BatchReport, Result, process_folder
+from levada.io.batch import BatchReport, Result, check_timeout, process_folder
 from levada.io.formats import FORMATS, read_beats, write_beats
 from levada.io.metres import Metre, sorted_metres
 from levada.io.run_folder import RunFolder
@@ -49,6 +49,7 @@ def track_folder(
     end_s: float | None = None,
     use_labels: bool = True,
     processes: int | None = 1,
+    timeout_s: float | None = None,
     each: Callable[..., Iterator[tuple[Path, Any]]] | None = None,
     suffix: str = ".beats",
     clicks: str | Path | None = None,
@@ -71,6 +72,8 @@ def track_folder(
         it is another run.
     processes : int, optional
         Recordings tracked at the same time; None for two where there is music enough and a core for each, else one.
+    timeout_s : float, optional
+        A recording that takes longer is left out, and counts as failed.
     each : callable, optional
         What tracks them on other machines, as `cluster.parallel_map` with an address does: from a function, the
         recordings and `load`, which reads of a recording what the function gets, to pairs of recording and result.
@@ -101,6 +104,7 @@ def track_folder(
         suffix names no format, or an option is out of range.
     """
     audio.check_excerpt(start_s, end_s)
+    check_timeout(timeout_s)
     if tempo_bpm is not None or metres is not None:
         tracker = _whole(tracker).restrict(tempo_bpm=tempo_bpm, metres=metres)
         compare = compare and _whole(compare).restrict(tempo_bpm=tempo_bpm, metres=metres)
@@ -112,9 +116,13 @@ def track_folder(
     if not suffix.lower().endswith(tuple(known)):
         raise InputError(f"{suffix!r} names no format of beats: use one of {', '.join(known)}")
 
+    def in_parallel(work: Callable[[Path], Any], recordings: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
+        count = processes or _processes_worth_starting(recordings)
+        return workers.parallel_map(work, recordings, processes=count, timeout_s=timeout_s)
+
     def process(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         run = (
-            workers.parallel_map(analyse, recordings, processes=processes or _processes_worth_starting(recordings))
+            in_parallel(analyse, recordings)
             if each is None
             else each(partial(_analyse_remote, analyse), recordings, load=_with_content)
         )
@@ -153,11 +161,7 @@ def track_folder(
     def plot(recordings: Sequence[Path]) -> Generator[tuple[Path, Result], None, None]:
         todo = [path for path in recordings if path in files]
         anew = [path for path in todo if plotted.get(path) is None]
-        again = workers.parallel_map(
-            partial(_analyse_with_curves, tracker, **settings),
-            anew,
-            processes=processes or _processes_worth_starting(anew),
-        )
+        again = in_parallel(partial(_analyse_with_curves, tracker, **settings), anew)
         for path, found in chain(((path, plotted[path]) for path in todo if plotted.get(path) is not None), again):
             title = f"{path.relative_to(folder).as_posix()}, {tracker.name}"
             yield path, found if isinstance(found, Exception) else partial(_write_plot, found, files[path], title)

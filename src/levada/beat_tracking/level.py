@@ -97,4 +97,7 @@ def _level_at(loudest: npt.NDArray[np.floating], point: int, fps: float, first: 
 
 
 def _interpolate(levels: list[float], start: int, end: int, fps: float) -> Floats32:
-    return np.interp(np.arange(start, end) / fps, np.arange(len(levels)) * STEP_S, levels).astype(np.float32)
+    """Interpolate between levels at the frames from one to another; of the levels, only those around count."""
+    first = int(start / fps / STEP_S)
+    points = np.arange(first, len(levels)) * STEP_S
+    return np.interp(np.arange(start, end) / fps, points, levels[first:]).astype(np.float32)

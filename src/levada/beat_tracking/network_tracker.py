@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -299,20 +300,25 @@ def _in_pieces(net: TcnInference | _OnTorch, pieces: Iterable[Floats32], chunk_s
             yield piece
 
     neighbours = _with_neighbours(counted(), net.front_context_frames, multiple=net.stride)
-    folded = [net.front(bands) for bands in neighbours]
-    if not folded:
-        return np.zeros((0, 2), np.float32)
-    features = np.concatenate(folded)
-    del folded
-    steps, context = len(features), net.body_context_steps
-    chunks = []
-    for start in range(0, steps, chunk_steps):
-        end = min(start + chunk_steps, steps)
-        first, last = max(0, start - context), min(steps, end + context)
-        logits = net.body(features[first:last])
-        kept = logits[net.stride * (start - first) : net.stride * (end - first)]
-        chunks.append(probabilities(kept).astype(np.float32))
+    chunks = [np.zeros((0, 2), np.float32)]
+    for features, first, last in _chunks(map(net.front, neighbours), chunk_steps, net.body_context_steps):
+        logits = net.body(features)[net.stride * first : net.stride * last]
+        chunks.append(probabilities(logits).astype(np.float32))
     return np.concatenate(chunks)[:n_frames]
+
+
+def _chunks(pieces: Iterable[Floats32], size: int, context: int) -> Iterator[tuple[Floats32, int, int]]:
+    """Yield chunks of so many rows with up to `context` rows before and after them, and where in that they lie."""
+    rows, first, n = list[Floats32](), 0, 0
+    for piece in chain(pieces, [None]):
+        if piece is not None:
+            rows.append(piece)
+            n += len(piece)
+        while n >= first + size + context or (piece is None and n > first):
+            buffer, last = np.concatenate(rows), min(first + size, n)
+            yield buffer[: last + context], first, last
+            dropped = max(0, last - context)
+            rows, first, n = [buffer[dropped:]], last - dropped, n - dropped
 
 
 def _with_neighbours(pieces: Iterable[Floats32], context: int, *, multiple: int = 1) -> Iterator[Floats32]:

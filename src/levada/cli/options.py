@@ -24,7 +24,7 @@ EXIT_CODES = (
 
 __all__ = [
     *("EXIT_CODES", "SOME_FAILED", "Bpm", "Cluster", "Convention", "Force", "From", "Json", "LabelType", "Labels"),
-    *("LogTo", "Metre", "Model", "Seed", "Table", "To", "Tradition", "UNUSABLE", "WithFormats"),
+    *("LogTo", "Metre", "Model", "Seed", "Table", "Timeout", "To", "Tradition", "UNUSABLE", "WithFormats"),
     *("parse_bpm", "parse_clock", "parse_metres"),
 ]
 
@@ -41,6 +41,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Table = Annotated[
     Path | None,
     typer.Option(help="Write a table with a row for each recording of a folder (.csv, .jsonl), failed ones included."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds for each recording of a folder: one that takes longer is named and left out."),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random choices.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="base, latin, flux, or the folder of a model.")]

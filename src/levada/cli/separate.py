@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from levada.cli import outputs, terminal
-from levada.cli.options import Force, Json, Table
+from levada.cli.options import Force, Json, Table, Timeout
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def separate(
     suffix: Annotated[str | None, typer.Option(help="Format: .wav, .flac or .aiff; default: the recording's.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the spectrograms here (.png, .svg, .pdf).")] = None,
     table: Table = None,
+    timeout: Timeout = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -79,8 +80,8 @@ def separate(
             raise InputError("--plot is for one recording")
         outputs.check_plot(plot)
         outputs.check_outputs(plot, force=force)
-    if table is not None and not recording.is_dir():
-        raise InputError("--table is for a folder of recordings", path=recording)
+    if (table is not None or timeout is not None) and not recording.is_dir():
+        raise InputError("--table and --timeout are for a folder of recordings", path=recording)
     model = model or "base"
     levels = _levels(level or [])
     _check_instruments(model, wanted, [*(only or []), *(without or []), *levels])
@@ -94,7 +95,7 @@ def separate(
         "active": not wanted and _is_general(model),
     }  # fmt: skip
     if recording.is_dir():
-        _separate_folder(recording, separator, out, options, table=table, as_json=as_json)
+        _separate_folder(recording, separator, out, options, table=table, timeout=timeout, as_json=as_json)
         return
     with terminal.progress("separating") as progress:
         separated = separate_file(recording, separator, out, progress=progress, **options)
@@ -136,7 +137,14 @@ def _levels(given: list[str]) -> dict[str, float]:
 
 
 def _separate_folder(
-    folder: Path, separator: Separator, out: Path, options: dict[str, Any], *, table: Path | None, as_json: bool
+    folder: Path,
+    separator: Separator,
+    out: Path,
+    options: dict[str, Any],
+    *,
+    table: Path | None,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
     from levada.separation.folder import separate_folder
 
@@ -144,7 +152,7 @@ def _separate_folder(
         outputs.check_table(table, out, force=options["force"])
     terminal.set_dated(True)
     with terminal.progress("separating") as progress:
-        report = separate_folder(folder, separator, out, table=table, progress=progress, **options)
+        report = separate_folder(folder, separator, out, table=table, timeout_s=timeout, progress=progress, **options)
     outputs.finish_folder(report, out, results="stems", verb="separated", as_json=as_json)
 
 

@@ -19,6 +19,7 @@ from levada.cli.options import (
     Metre,
     Model,
     Table,
+    Timeout,
     To,
     parse_bpm,
     parse_clock,
@@ -80,6 +81,7 @@ def track(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Recordings of a folder tracked at the same time; default: the fastest.")
     ] = None,
+    timeout: Timeout = None,
     cluster: Cluster = None,
     force: Force = False,
     as_json: Json = False,
@@ -102,10 +104,13 @@ def track(
         outputs.check_folders(clicks=clicks, plots=plot)
         options: dict[str, Any] = {"tempo_bpm": tempo_bpm, "metres": metres, "start_s": start_s, "end_s": end_s}
         options |= {"use_labels": use_labels, "clicks": clicks, "plots": plot, "compare": compare}
+        if cluster is not None and timeout is not None:
+            raise InputError("--timeout is not for a cluster", path=recording)
+        options["timeout_s"] = timeout
         _track_folder(recording, model, out, suffix, table, processes, cluster, force, as_json, options)
         return
-    if cluster is not None or table is not None:
-        raise InputError("--cluster and --table are for a folder of recordings", path=recording)
+    if cluster is not None or table is not None or timeout is not None:
+        raise InputError("--cluster, --table and --timeout are for a folder of recordings", path=recording)
     outputs.check_outputs(out, clicks, plot, page, force=force, inputs=(recording, hints))
     outputs.check_plot(plot)
     outputs.check_clicks(clicks, recording)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "BatchReport",
     "Result",
     "check_table_path",
+    "check_timeout",
     "find_recordings",
     "find_skipped",
     "process_folder",
@@ -194,6 +196,17 @@ def check_table_path(path: str | Path) -> None:
     """
     if Path(path).suffix.lower() not in (".csv", ".jsonl"):
         raise InputError("tables are written as .csv or .jsonl", path=path)
+
+
+def check_timeout(timeout_s: float | None) -> None:
+    """Refuse a time for each recording that is no number of seconds above 0.
+
+    Raises
+    ------
+    InputError
+    """
+    if timeout_s is not None and not 0 < timeout_s < math.inf:
+        raise InputError(f"the time for each recording must be a number of seconds above 0, not {timeout_s:g}")
 
 
 def _facts(entry: Entry | None, name: str, about: Mapping[str, Any]) -> dict[str, Any]:

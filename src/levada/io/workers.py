@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +55,12 @@ class ProcessPool(ProcessPoolExecutor):
         for process in self._started:
             with suppress(ValueError, AttributeError):  # not started, or closed
                 process.terminate()
+
+    def kill(self) -> None:
+        """End the processes whatever they do."""
+        for process in self._started:
+            with suppress(ValueError, AttributeError):
+                process.kill()
 
     def worker_error(self) -> WorkerDied:
         """Return the error of the process that broke the pool, and shut the pool down."""
@@ -115,7 +123,12 @@ def process_pool(count: int) -> Iterator[ProcessPool]:
 
 
 def parallel_map(
-    work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int, isolate: bool = False
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    processes: int,
+    isolate: bool = False,
+    timeout_s: float | None = None,
 ) -> Iterator[tuple[Job, Result | Exception]]:
     """Apply a function to every job in parallel; results come in the order of completion.
 
@@ -128,6 +141,9 @@ def parallel_map(
         Number of processes; 1 runs in this process.
     isolate : bool
         Whether to use a separate process even for one, so that a crash in a library loses one job only.
+    timeout_s : float, optional
+        A job that takes longer, the start of its process included, is ended, and its result is an `InputError`. Every
+        job then runs in a separate process.
 
     Yields
     ------
@@ -136,32 +152,48 @@ def parallel_map(
         (killed for memory, say), what was being done is tried once more, alone; then its result is a `WorkerDied`, and
         the others go on.
     """
-    if not isolate and (processes <= 1 or len(jobs) <= 1):
+    if not isolate and timeout_s is None and (processes <= 1 or len(jobs) <= 1):
         yield from ((job, _outcome(lambda job=job: work(job))) for job in jobs)  # type: ignore[misc]
         return
-    waiting = deque(range(len(jobs)))
-    while waiting:
-        broken = list[int]()
-        with process_pool(max(1, min(processes, len(waiting)))) as executor:
-            running = dict[Future[_Watched[Result]], int]()
-            while running or (waiting and not broken):
-                while waiting and not broken and len(running) < max(1, processes):
-                    index = waiting.popleft()
+    waiting, suspects = deque(range(len(jobs))), deque[int]()
+    while waiting or suspects:
+        alone = bool(suspects)  # any of them may have broken the pool
+        queue = deque([suspects.popleft()]) if alone else waiting
+        broken, late = list[int](), list[int]()
+        with process_pool(max(1, min(processes, len(queue)))) as executor:
+            running, deadlines = dict[Future[_Watched[Result]], int](), dict[int, float]()
+            while running or (queue and not broken):
+                while queue and not broken and len(running) < max(1, processes):
+                    index = queue.popleft()
+                    deadlines[index] = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
                     try:
                         running[executor.submit(_watched, work, jobs[index])] = index
                     except BrokenExecutor:
                         broken.append(index)
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                first = min((deadlines[index] for index in running.values()), default=math.inf)
+                left_s = None if first == math.inf else max(0.0, first - time.monotonic())
+                done, _ = wait(running, left_s, FIRST_COMPLETED)
                 for future in done:
                     index, result = running.pop(future), _received(future.result)
                     if isinstance(result, BrokenExecutor):
                         broken.append(index)
                     else:
                         yield jobs[index], result
-        for index in broken:  # any of them may have broken the pool
-            with process_pool(1) as executor:
-                again = _received(executor.submit(_watched, work, jobs[index]).result)
-                yield jobs[index], executor.worker_error() if isinstance(again, BrokenExecutor) else again
+                late = [index for index in running.values() if deadlines[index] <= time.monotonic()]
+                if late:  # the others begin again
+                    queue.extendleft(index for index in running.values() if index not in late)
+                    executor.kill()
+                    break
+        for index in late:
+            yield (
+                jobs[index],
+                InputError(f"is left out: it was not done after {timeout_s:g} s", path=_path_of(jobs[index])),
+            )
+        for index in broken:
+            if alone:
+                yield jobs[index], executor.worker_error()
+            else:
+                suspects.append(index)
 
 
 def private_numba_cache() -> Path:
@@ -205,6 +237,10 @@ def _outcome(of: Callable[[], Result]) -> Result | Exception:
         return of()
     except Exception as error:
         return error
+
+
+def _path_of(job: object) -> Path | None:
+    return job if isinstance(job, Path) else None
 
 
 def _watched(work: Callable[[Job], Result], job: Job) -> _Watched[Result]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from levada.errors import InputError
-from levada.io import audio
-from levada.io.batch import BatchReport, Result, process_folder
+from levada.io import audio, workers
+from levada.io.batch import BatchReport, Result, check_timeout, process_folder
 from levada.separation.files import outputs, separate_file
 from levada.separation.masking import SeparatorLike
 
@@ -28,6 +28,7 @@ def separate_folder(
     multichannel: bool = False,
     reaper: bool = False,
     active: bool = False,
+    timeout_s: float | None = None,
     table: str | Path | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -43,6 +44,8 @@ def separate_folder(
         The folder of the results: a folder of stems for each recording, in the same subfolders.
     only, without, levels, harder, multichannel, reaper, active, suffix
         As in `separate_file`.
+    timeout_s : float, optional
+        A recording that takes longer is left out, and counts as failed. Each then has a process of its own.
     table : path-like, optional
         A file with a row for each recording (.csv, .jsonl), written even if interrupted.
     force : bool
@@ -63,6 +66,7 @@ def separate_folder(
     """
     if Path(out).resolve() == Path(folder).resolve():
         raise InputError("holds the recordings: choose another folder for their stems", path=out)
+    check_timeout(timeout_s)
     chosen: dict[str, Any] = {"only": only, "without": without, "levels": levels, "reaper": reaper}
     outputs(separator, **chosen)  # raises before any work is done
     chosen |= {"harder": harder, "multichannel": multichannel, "active": active, "suffix": suffix}
@@ -73,7 +77,12 @@ def separate_folder(
         for path in recordings:
             update = None if progress is None else partial(_add_progress, progress, done_s, total_s)
             done_s += lengths.get(path, 0)
-            yield path, partial(separate_file, path, separator, progress=update, **chosen)
+            if timeout_s is None:
+                yield path, partial(separate_file, path, separator, progress=update, **chosen)
+            else:
+                yield path, partial(_separate_within, timeout_s, path, separator, chosen)
+                if update is not None:
+                    update(lengths[path], lengths[path])
 
     config = {"separator": separator.identity or separator.name, "suffix": suffix}
     parts = [f"only {name}" for name in sorted(only)] + [f"without {name}" for name in sorted(without)]
@@ -84,6 +93,21 @@ def separate_folder(
     return process_folder(
         folder, out, process, kind="stems", config=config, about=about, variant=variant, table=table, force=force
     )
+
+
+def _separate_within(
+    timeout_s: float, path: Path, separator: SeparatorLike, chosen: Mapping[str, Any], folder: Path
+) -> object:
+    """Separate a recording into a folder in a process of its own, which is ended when it takes too long."""
+    work = partial(_separate_into, separator, folder, chosen)
+    ((_, result),) = workers.parallel_map(work, [path], processes=1, timeout_s=timeout_s)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _separate_into(separator: SeparatorLike, folder: Path, chosen: Mapping[str, Any], path: Path) -> object:
+    return separate_file(path, separator, folder, **chosen)
 
 
 def _length_s(path: Path) -> int:

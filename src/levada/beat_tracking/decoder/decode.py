@@ -15,10 +15,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from levada.beat_tracking.decoder.hints import hint_windows, named, possible_hints, widen_tempo_range
 from levada.beat_tracking.decoder.likely import LIKELY, likely_beats
-from levada.beat_tracking.decoder.peaks import checked_activations, checked_fps, snap_to_peaks, sub_frame
+from levada.beat_tracking.decoder.parts import LONGEST_S, decode_parts
+from levada.beat_tracking.decoder.peaks import (
+    Activations,
+    checked_activations,
+    checked_fps,
+    snap_to_peaks,
+    sub_frame,
+)
 from levada.beat_tracking.decoder.recursion import Block, Forward, backward, blocks_of, max_sum, sum_product
 from levada.beat_tracking.decoder.settings import DecoderSettings
 from levada.beat_tracking.decoder.state_space import NEVER, BarPointer, Windows, bar_pointer
+from levada.errors import collected_warnings, log_again
 from levada.io.beats import Beats
 
 __all__ = [
@@ -39,6 +47,8 @@ Build = Callable[[DecoderSettings, Windows | None], BarPointer]
 HINT_TOLERANCE_S = 0.025
 """How far a beat may lie from its hint where the activation has a clear peak."""
 CONFIDENCE_S = 0.03  # a beat is right within so much
+NEAR_BEATS = 4  # longest beats around an unlikely one where all are possible, and
+MOST_POSSIBLE = 0.5  # share of beats beyond which all are decoded
 MISSED, MISPLACED = -1e7, -0.6e7  # scores of hints that are not met, far below those of any recording
 
 _log = logging.getLogger(__name__)
@@ -60,7 +70,7 @@ class DecodedBeats:
         Index of its position in ``model.places``.
     hinted : bool [shape=(n,)]
         Whether it is that of a hint.
-    no_pulse : float64 [shape=(frames,)]
+    no_pulse : floating [shape=(frames,)]
         Posterior probability that a frame has no pulse; 0 where the settings allow no such stretches.
     """
 
@@ -70,7 +80,7 @@ class DecodedBeats:
     tempi: Ints
     states: Ints
     hinted: npt.NDArray[np.bool_]
-    no_pulse: Floats
+    no_pulse: npt.NDArray[np.floating]
 
 
 def decode_beats(
@@ -140,11 +150,43 @@ def decode_activations(
     hints: Beats | None = None,
     hint_tolerance_s: float = HINT_TOLERANCE_S,
 ) -> DecodedBeats:
-    """Find the most probable beats, as `decode_beats` does, with the states of the path."""
+    """Find the most probable beats, as `decode_beats` does, with the states of the path.
+
+    Recordings of more than an hour are decoded in parts that overlap.
+    """
+    if np.shape(activations)[:1] > (LONGEST_S * checked_fps(fps),):
+        return _decode_parts(checked_activations(activations), checked_fps(fps), settings, hints, hint_tolerance_s)
     build, frames, rate = _from_activations(activations, fps)
     return decode_states(
         build, frames=frames, fps=rate, settings=settings, hints=hints, hint_tolerance_s=hint_tolerance_s
     )
+
+
+def _decode_parts(
+    activations: Activations, fps: float, settings: DecoderSettings | None, hints: Beats | None, hint_tolerance_s: float
+) -> DecodedBeats:
+    """Decode activations of hours in parts, with the tempi that all hints ask for."""
+    settings = settings or DecoderSettings()
+    if hints is not None:
+        hints = _possible_hints(hints, len(activations), fps, settings)
+        settings = widen_tempo_range(settings, hints)
+    rest = replace(settings, no_pulse_enter=None)  # of which single beats know nothing
+
+    def decode_part(start: int, stop: int) -> DecodedBeats:
+        inside = None if hints is None else hints.between(start / fps, stop / fps).shift(-start / fps)
+        with collected_warnings() as warned:
+            build, frames, _ = _from_activations(activations[start:stop], fps)
+            decoded = decode_states(
+                build, frames=frames, fps=fps, settings=settings, hints=inside, hint_tolerance_s=hint_tolerance_s
+            )
+        where = f"in the part from {start / fps:.3f} s on: " if start else ""
+        log_again((name, level, where * (name == __name__) + message) for name, level, message in warned)
+        return decoded
+
+    def model_part(start: int, stop: int) -> BarPointer:
+        return bar_pointer(activations[start:stop].astype(np.float64), fps=fps, settings=rest)
+
+    return decode_parts(decode_part, model_part, activations.max(axis=1), fps=fps)
 
 
 def posteriors(
@@ -292,7 +334,7 @@ def model_posteriors(
 
 def _from_activations(activations: npt.ArrayLike, fps: float | Fraction) -> tuple[Build, int, float]:
     """Check activations; return a function that builds their model, the number of frames and the frame rate."""
-    values, rate = checked_activations(activations), checked_fps(fps)
+    values, rate = checked_activations(activations).astype(np.float64, copy=False), checked_fps(fps)
 
     def build(settings: DecoderSettings, windows: Windows | None) -> BarPointer:
         return bar_pointer(values, fps=rate, settings=settings, windows=windows)
@@ -307,14 +349,20 @@ def _prepared(
     settings = settings or DecoderSettings()
     if hints is None or not len(hints):
         return build(settings, None), settings, None
-    possible, messages = possible_hints(hints, frames=frames, fps=fps, settings=settings)
-    for message in messages.values():
-        _log.warning("%s", message)
+    possible = _possible_hints(hints, frames, fps, settings)
     if not len(possible):
         return build(settings, None), settings, None
     settings = widen_tempo_range(settings, possible)
     windows = hint_windows(possible, frames=frames, fps=fps, settings=settings)
     return build(settings, windows), settings, possible
+
+
+def _possible_hints(hints: Beats, frames: int, fps: float, settings: DecoderSettings) -> Beats:
+    """Leave out the hints that no beats can meet, and warn of each."""
+    possible, messages = possible_hints(hints, frames=frames, fps=fps, settings=settings)
+    for message in messages.values():
+        _log.warning("%s", message)
+    return possible
 
 
 def _with_met_hints(
@@ -356,16 +404,26 @@ class _Path(NamedTuple):
 
 
 def _likely_path(model: BarPointer) -> tuple[_Path | None, list[Block]]:
-    """Trace the most probable path of the likely beats, or of all where it has unlikely ones; return its blocks."""
+    """Trace the most probable path of the likely beats, and near unlikely ones of all; return its blocks.
+
+    Where the tempo jumps, or hints ask for beats that nothing else supports, the path needs unlikely beats.
+    """
     likely = likely_beats(model)
     if likely is not None:
-        beats, no_pulse = likely
-        blocks = blocks_of(model, beats > 0, no_pulse > 0)
-        path = _best_path(model, blocks)
-        if path is not None:
-            inside = path.starts >= 0
-            if (beats[path.tempi[inside], path.starts[inside]] >= LIKELY).all():
+        beats, possible, without = likely[0], likely[0] > 0, likely[1] > 0
+        while possible.mean() < MOST_POSSIBLE:
+            blocks = blocks_of(model, possible, without)
+            path = _best_path(model, blocks)
+            if path is None:
+                break
+            inside = path.starts[path.starts >= 0]
+            unlikely = beats[path.tempi[path.starts >= 0], inside] < LIKELY
+            unlikely &= ~possible[:, inside].all(axis=0)
+            if not unlikely.any():
                 return path, blocks
+            for start in inside[unlikely].tolist():
+                near = slice(max(0, start - NEAR_BEATS * model.longest), start + NEAR_BEATS * model.longest + 1)
+                possible[:, near], without[near] = True, model.no_pulse is not None
     blocks = blocks_of(model)
     return _best_path(model, blocks), blocks
 

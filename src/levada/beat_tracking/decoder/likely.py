@@ -4,9 +4,8 @@ Almost all of the posterior probability of a recording lies on one or two beats 
 same but for the positions in the bar, in which each beat may be a downbeat, finds them in a ninth of the time, and
 only they are decoded. It is run on windows of a few seconds at once, for no beat depends on what is far away.
 
-This is an approximation: a beat whose probability is below `LEAST` here cannot be decoded. If the decoded beats
-are unlikely here, as where hints ask for a metre that nothing else supports, the recording is decoded again with all of
-them.
+This is an approximation: a beat whose probability is below `LEAST` here cannot be decoded. Where a decoded beat is
+unlikely here, as where hints ask for a metre that nothing else supports, all are decoded near it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Floats32 = npt.NDArray[np.float32]
 
 LEAST, LEAST_WITHOUT = 1e-14, 1e-11  # probabilities of a beat and of no pulse that are decoded, and
 LIKELY = 1e-8
-"""Probability that decoded beats have here, or all are decoded."""
+"""Probability that decoded beats have here, or all near them are decoded."""
 CONTEXT, LENGTH = 2, 10  # longest beats around a window, and in it
 WINDOWS_AT_ONCE = 4
 RESCALED = 4  # blocks from one scaling of probabilities to the next

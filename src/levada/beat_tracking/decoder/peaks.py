@@ -82,7 +82,7 @@ def pick_peaks(
     InputError
         If the activations are not probabilities in two columns, or a number is out of range.
     """
-    values, rate = checked_activations(activations), checked_fps(fps)
+    values, rate = checked_activations(activations).astype(np.float64), checked_fps(fps)
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be between 0 and 1, not {threshold}")
     if not (np.isfinite(min_distance_s) and min_distance_s >= 0):
@@ -149,10 +149,11 @@ def snap_to_peaks(times_s: Floats, activation: Floats, *, fps: float, tolerance_
     return result if (np.diff(result) > 0).all() else times_s
 
 
-def checked_activations(activations: npt.ArrayLike) -> Floats:
-    """Return activations as float64 (frames, 2), or raise an error."""
+def checked_activations(activations: npt.ArrayLike) -> Activations:
+    """Return activations as floating-point numbers (frames, 2), or raise an error."""
     try:
-        values = np.asarray(activations, dtype=np.float64)
+        given = np.asarray(activations)
+        values: Activations = given if given.dtype.kind == "f" else given.astype(np.float64)
     except (TypeError, ValueError):
         raise InputError("activations must be an array of numbers with the shape (frames, 2)") from None
     if values.ndim != 2 or values.shape[1] != 2:

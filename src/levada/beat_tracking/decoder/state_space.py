@@ -21,7 +21,7 @@ a likelihood of their own (`no_pulse_scores`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +36,7 @@ from levada.io.metres import Metre, beats_in, relative_lengths
 __all__ = [
     "BarPointer",
     "Likelihood",
+    "LongBarPointer",
     "NetworkLikelihood",
     "NoPulse",
     "Proportions",
@@ -67,6 +68,7 @@ BEGIN_WITHOUT = 0.5  # probability that a recording begins without a pulse
 PEAK_S = 0.02  # how far outside the region of a beat its peak may lie
 NEVER = -np.inf
 RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
+FRAMES_AT_ONCE = 1 << 16
 MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
 TEMPO_RANGE = 1.2  # least range of tempi by which the number of lengths grows with unequal beats
 STILL_POSSIBLE = -300.0  # what they count where they may be asked for
@@ -256,6 +258,30 @@ class BarPointer:
             window = self.windows.at(starts)
             wanted = np.where(window >= 0, self.windows.positions[window], 0)
             scores[(wanted > 0) & (self.places[:, None] != wanted)] = self.windows.misplaced
+        return scores
+
+
+@dataclass(frozen=True)
+class LongBarPointer(BarPointer):
+    """The model of a recording of hours, whose sums are computed again where single beats are scored.
+
+    Parameters
+    ----------
+    part : callable
+        From the first frame of a part of the recording and the one after its last to the model of this part.
+    """
+
+    part: Callable[[int, int], BarPointer] = field(kw_only=True)
+
+    def evidence_of(self, tempi: Ints, starts: Ints) -> Floats:
+        """Return the log likelihood of single beats, as that of a recording that is in memory as a whole."""
+        scores = np.zeros((len(starts), len(self.downbeat)))
+        near = starts // FRAMES_AT_ONCE
+        for number in np.unique(near):
+            some = np.flatnonzero(near == number)
+            first = max(0, int(starts[some].min()) - self.longest)
+            part = self.part(first, min(self.frames, int(starts[some].max()) + 2 * self.longest))
+            scores[some] = replace(part, downbeat=self.downbeat).evidence_of(tempi[some], starts[some] - first)
         return scores
 
 
