@@ -13,7 +13,7 @@ from levada.beat_tracking.network_tracker import flux_tracker
 from levada.beat_tracking.spectrogram import log_spectrogram
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.containers import copy_broadcast
+from levada.io.containers import copy_broadcast, sections
 
 RATE = 44100
 
@@ -125,6 +125,19 @@ def test_joined_files_are_read_to_the_end(tmp_path: Path, container: str, subtyp
     (tmp_path / "ab").write_bytes(parts[0] + parts[1])
     apart = [audio.read(tmp_path / name)[0] for name in "ab"]
     np.testing.assert_array_equal(everywhere(tmp_path / "ab"), np.concatenate(apart, axis=1))
+
+
+@pytest.mark.parametrize(("container", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS")])
+def test_joined_files_are_found_wherever_windows_of_a_search_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str, subtype: str
+) -> None:
+    first, second = (encoded(noise(seed=seed), container, subtype) for seed in (1, 2))
+    path = tmp_path / "joined"
+    path.write_bytes(first + second)
+    for size in (len(first) - 2, len(first) + 1, 5000):
+        monkeypatch.setattr("levada.io.containers._BYTES_AT_ONCE", size)
+        found = [(section.start, section.stop) for section in sections(path)]
+        assert found == [(0, len(first)), (len(first), len(first) + len(second))]
 
 
 def test_a_joined_file_of_another_rate_is_named(tmp_path: Path, caplog) -> None:

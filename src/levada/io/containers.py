@@ -24,6 +24,7 @@ _WAVE = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _UNKNOWN = 0xFFFFFFFF
 _STALE = 4096  # bytes after the sound of a wav that are more than an odd end
 _DECODER_DELAY = 529  # samples that libmpg123 drops at the start of a file that says its length
+_BYTES_AT_ONCE, _PAGES_AT_ONCE = 1 << 24, 1 << 12  # after which what was read of a file is dropped
 _MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga", ".mpa")
 
 
@@ -301,11 +302,19 @@ def _au_sections(data: mmap) -> list[Section]:
 
 def _at_every(data: mmap, magic: bytes) -> list[Section]:
     """Split a file wherever another one was joined to it."""
-    starts, at = [0], data.find(magic, 1)
-    while at > 0:
-        starts.append(at)
-        at = data.find(magic, at + 1)
-    return _split(data, starts)
+    return _split(data, [0, *_all_of(data, magic, 1)])
+
+
+def _all_of(data: mmap, magic: bytes, start: int = 0) -> Iterator[int]:
+    """Yield where some bytes occur, without keeping the file in memory."""
+    while start < len(data):
+        stop = start + _BYTES_AT_ONCE
+        at = data.find(magic, start, stop + len(magic) - 1)
+        if at >= 0:
+            yield at
+        else:
+            mpeg.release(data)
+        start = stop if at < 0 else at + 1
 
 
 def _split(data: mmap, starts: list[int]) -> list[Section]:
@@ -317,13 +326,14 @@ def _split(data: mmap, starts: list[int]) -> list[Section]:
 
 def _ogg_sections(data: mmap) -> list[Section]:
     """Chained Ogg streams: a first page after one that is none (RFC 3533, section 4)."""
-    starts, at, among_first = [0], 0, True
-    while (at := data.find(b"OggS\0", at)) >= 0:
+    starts, among_first = [0], True
+    for n, at in enumerate(_all_of(data, b"OggS\0")):
         is_first = bool(data[at + 5] & 2) if at + 5 < len(data) else False
         if is_first and not among_first:
             starts.append(at)
         among_first = is_first
-        at += 27
+        if n % _PAGES_AT_ONCE == 0:
+            mpeg.release(data)
     return _split(data, starts)
 
 

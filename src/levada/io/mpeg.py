@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import mmap as memory_map
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
-__all__ = ["Header", "Run", "after_id3", "has_info", "info_frame", "read_header", "runs"]
+__all__ = ["Header", "Run", "after_id3", "has_info", "info_frame", "read_header", "release", "runs"]
 
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _FEWEST = 3  # consecutive frames that are taken for audio
+_FRAMES_AT_ONCE = 1 << 15  # after which what was read of a file is dropped
 _KBPS = {  # bit rates of each layer in MPEG 1, then in MPEG 2 and 2.5
     (True, 1): range(32, 449, 32),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -95,6 +97,12 @@ def after_id3(data: bytes | mmap, start: int = 0) -> int:
     return start + 10 + size + (10 if head[5] & 0x10 else 0)
 
 
+def release(data: bytes | mmap) -> None:
+    """Let the system drop the pages of a mapped file that have been read: files of a day are larger than the memory."""
+    if isinstance(data, mmap) and hasattr(memory_map, "MADV_DONTNEED"):  # not on Windows
+        data.madvise(memory_map.MADV_DONTNEED)
+
+
 def runs(data: bytes | mmap) -> Iterator[Run]:
     """Find the runs of frames in a file; what lies between them is not audio, or damaged.
 
@@ -137,6 +145,8 @@ def _run(data: bytes | mmap, start: int, known: dict[bytes, Header | None]) -> R
             break
         is_variable |= abs(header.size - first.size) > 4  # a frame may have one slot more
         at, frames = at + header.size, frames + 1
+        if frames % _FRAMES_AT_ONCE == 0:
+            release(data)
     if first is None:
         return None
     info = data[start : start + 64]
