@@ -128,6 +128,7 @@ class Project:
         self.jobs = Jobs()
         self._closing.callback(self.jobs.stop)
         self._lock = threading.RLock()
+        self._drawing = threading.Lock()
         self._prepared: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
         self._preparing: dict[tuple[str, str], threading.Lock] = {}
         self._peaks: dict[str, Any] = {}
@@ -187,11 +188,18 @@ class Project:
         """Return what a model has observed of a recording; the last few are kept in memory."""
         track, tracker = self.track(recording), tracker or self.tracker
         key = (recording, tracker.identity)
+
+        def wait_for_waveform(done: int, total: int) -> None:
+            with self._drawing:  # a person sees the waveform first
+                pass
+            if progress is not None:
+                progress(done, total)
+
         with self._lock:
             lock = self._preparing.setdefault(key, threading.Lock())
         with lock:
             if key not in self._prepared:
-                found = decoding.prepare(tracker, track.audio, duration_s=track.duration_s, progress=progress)
+                found = decoding.prepare(tracker, track.audio, duration_s=track.duration_s, progress=wait_for_waveform)
                 with self._lock:
                     self._prepared[key] = found
                     while len(self._prepared) > KEPT_PREPARED:
@@ -265,7 +273,8 @@ class Project:
     def peaks(self, recording: str) -> Any:
         """Return the peaks of a recording, see `views.peaks`."""
         if recording not in self._peaks:
-            self._peaks[recording] = views.peaks(self.track(recording).audio)
+            with self._drawing:
+                self._peaks[recording] = views.peaks(self.track(recording).audio)
         return self._peaks[recording]
 
     def recordings(self, annotator: str = ME) -> list[dict[str, Any]]:
