@@ -25,8 +25,8 @@ from levada.learning.choice import Choice
 from levada.learning.weights import Weights, base_facts, device_of
 from levada.separation import nmf
 from levada.separation.examples import RATE, Example, magnitudes, read_examples
-from levada.separation.fusion import Fusion, product
-from levada.separation.masking import mean_masks
+from levada.separation.fusion import Fusion
+from levada.separation.masking import mean_masks, product
 from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import stem_scores
 from levada.separation.stft import N_BANDS, Stft

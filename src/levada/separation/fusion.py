@@ -21,7 +21,9 @@ from levada.errors import InputError, check_number
 from levada.learning.card import Card
 from levada.learning.model_folder import ModelFolder, joined_facts, write_model
 from levada.separation import nmf
-from levada.separation.masking import Decision, MaskSeparator, Progress, Spans, for_stream, sample_pieces, sound_of
+from levada.separation.masking import (
+    Decision, MaskSeparator, Progress, Spans, for_stream, product, sample_pieces, sound_of,
+)  # fmt: skip
 from levada.separation.masks import MEAN_WEIGHT, mask_separator
 from levada.separation.networks import inference_of
 from levada.separation.stft import Stft
@@ -29,7 +31,7 @@ from levada.separation.stft import Stft
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
-__all__ = ["NETWORK", "Fusion", "FusionSeparator", "decide", "load", "product", "separator"]
+__all__ = ["NETWORK", "Fusion", "FusionSeparator", "decide", "load", "separator"]
 
 Floats32 = npt.NDArray[np.float32]
 Masks = Callable[[Floats32, float, int], Floats32]
@@ -37,8 +39,6 @@ Masks = Callable[[Floats32, float, int], Floats32]
 NETWORK = "stem_fusion"
 
 LEAST = np.float32(1e-12)
-LEAST_MASK = np.float32(1e-3)
-"""Added to both masks before they are multiplied, so that neither can silence an instrument alone."""
 SAME, OTHER, FAR = 1.1, 1.7, 5.0
 """Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
 `WEIGHT_OTHER` is best, and from the last on dictionaries do not count."""
@@ -297,11 +297,3 @@ def _fused(
     whole = masks[learnt].sum(axis=0) + LEAST
     masks[learnt] = whole * product(dictionaries(power, level, rate), masks[learnt] / whole, weight)
     return masks
-
-
-def product(dictionaries: Floats32, network: Floats32, weight: float) -> Floats32:
-    """Multiply masks [shape=(instruments, ...)], and scale the product so that it sums to one."""
-    if weight in (0, 1):
-        return network if weight else dictionaries
-    parts = (network + LEAST_MASK) ** np.float32(weight) * (dictionaries + LEAST_MASK) ** np.float32(1 - weight)
-    return np.asarray(parts / parts.sum(axis=0), np.float32)

@@ -18,12 +18,14 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 from levada.io import audio
+from levada.learning.card import Card
+from levada.separation import nmf
 from levada.separation.stft import N_BANDS, Stft
 from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slug
 
 __all__ = [
     "Decision", "MaskSeparator", "SeparatorLike", "Spans",
-    "consecutive_spectra", "for_recording", "for_stream", "gathered", "level_of", "masked", "matched", "mean_masks",
+    "consecutive_spectra", "for_recording", "for_stream", "gathered", "level_of", "masked", "matched", "mean_masks", "product",
     "sample_pieces", "sound_of",
 ]  # fmt: skip
 
@@ -37,6 +39,11 @@ PIECE_FRAMES = 384
 SHORTEST = 64
 PIECE_S, MOST_PIECES = 4.0, 16
 """Length and largest number of the evenly spaced pieces that decide how a recording is separated."""
+LEAST_MASK = np.float32(1e-3)
+"""Added to both masks before they are multiplied, so that neither can silence an instrument alone."""
+BLIND, MOST_BLIND = replace(nmf.CONVOLUTIVE, bases=2, learning_steps=10, steps=15), 16
+"""Settings of dictionaries that are learnt from a recording itself, and the largest number of its instruments."""
+BLIND_CARD = Card("blind", "Learnt from a recording that is separated", "that of the recording", "none", 0, {"none": 0})
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,8 @@ class MaskSeparator:
         From some of the instruments to a separator of these; see `restricted`.
     mean_weight : float
         Weight of the mean mask of the whole recording beside the mask of each frame, from 0 to 1; see `for_recording`.
+    blind_weight : float
+        Weight of dictionaries that are learnt from the recording itself, from 0 to 1; see `for_recording`.
     networks : tuple
         Those that `masks` runs, as `levada.learning.model.LoadedModel` moves them to a device.
     """
@@ -137,6 +146,7 @@ class MaskSeparator:
     piece_frames: int = PIECE_FRAMES
     restrict: Callable[[Sequence[str]], MaskSeparator] | None = None
     mean_weight: float = 0.0
+    blind_weight: float = 0.0
     networks: tuple[Any, ...] = ()
 
     def restricted(self, instruments: Sequence[str]) -> MaskSeparator:
@@ -156,11 +166,13 @@ class MaskSeparator:
         return self if self.restrict is None or len(kept) == len(self.instruments) else self.restrict(kept)
 
     def for_recording(self, pieces: Iterable[Floats32], rate: int) -> tuple[MaskSeparator, None]:
-        """Estimate the mean masks of a recording, if they have a weight.
+        """Estimate the mean masks and the dictionaries of a recording, if they have a weight.
 
         A network that was not trained on the drums of a recording errs less in the spectrum and the level that each has
         on average than in single frames: the mean over frames, weighted by their power, of its own masks is better than
-        these, and a weighted mean of both is better still.
+        these, and a weighted mean of both is better still. Dictionaries that are learnt from these masks and fitted to
+        the recording (`nmf.learn_blindly`) correct what is not alike from stroke to stroke. Of more instruments than
+        `MOST_BLIND`, most of which do not play, they are not learnt.
 
         Parameters
         ----------
@@ -178,9 +190,21 @@ class MaskSeparator:
             return self, None
         sampled = sample_pieces(pieces, rate)
         powers, level = [_power(Stft(rate).forward(piece)) for piece in sampled], level_of(sampled, rate)
-        means = mean_masks([self.masks(power, level, rate) for power in powers], powers)
-        masks = partial(_add_means, self.masks, means, self.mean_weight)
-        return replace(self, masks=masks, mean_weight=0.0, restrict=None), None
+        of_pieces = [self.masks(power, level, rate) for power in powers]
+        means = mean_masks(of_pieces, powers)
+        with_means = replace(
+            self, masks=partial(_add_means, self.masks, means, self.mean_weight), mean_weight=0.0, restrict=None
+        )
+        if not self.blind_weight or not 1 < len(self.instruments) <= MOST_BLIND:
+            return with_means, None
+        averaged = [_averaged(masks, means, self.mean_weight) for masks in of_pieces]
+        bases = nmf.learn_blindly([np.sqrt(power) for power in powers], averaged, settings=BLIND)
+        dictionaries = nmf.Dictionaries(self.instruments, bases, BLIND_CARD, BLIND)
+        return replace(
+            with_means,
+            masks=partial(_with_dictionaries, with_means.masks, dictionaries, self.blind_weight),
+            context_frames=max(self.context_frames, dictionaries.context_frames),
+        ), None
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Separate a mixture in memory.
@@ -328,7 +352,41 @@ def _add_means(
     level: float,
     rate: int,
 ) -> Floats32:
-    return np.asarray((1 - weight) * masks(power, level, rate) + weight * means[:, None], np.float32)
+    return _averaged(masks(power, level, rate), means, weight)
+
+
+def _averaged(masks: Floats32, means: Floats32, weight: float) -> Floats32:
+    return np.asarray((1 - weight) * masks + weight * means[:, None], np.float32)
+
+
+def _with_dictionaries(
+    masks: Callable[[Floats32, float, int], Floats32],
+    dictionaries: nmf.Dictionaries,
+    weight: float,
+    power: Floats32,
+    level: float,
+    rate: int,
+) -> Floats32:
+    return product(nmf.masks(dictionaries, np.sqrt(power)), masks(power, level, rate), 1 - weight)
+
+
+def product(dictionaries: Floats32, network: Floats32, weight: float) -> Floats32:
+    """Multiply masks [shape=(instruments, ...)], and scale the product so that it sums to one.
+
+    Parameters
+    ----------
+    dictionaries, network : float32 [shape=(instruments, ...)]
+    weight : float
+        Of the network, from 0 (dictionaries alone) to 1.
+
+    Returns
+    -------
+    float32 [shape=(instruments, ...)]
+    """
+    if weight in (0, 1):
+        return network if weight else dictionaries
+    parts = (network + LEAST_MASK) ** np.float32(weight) * (dictionaries + LEAST_MASK) ** np.float32(1 - weight)
+    return np.asarray(parts / parts.sum(axis=0), np.float32)
 
 
 def _power(spectra: Complex64) -> Floats32:

@@ -16,12 +16,14 @@ from levada.separation.masking import MaskSeparator, Spans, gathered, masked, so
 from levada.separation.networks.mask_inference import MaskInference
 from levada.separation.stft import Stft
 
-__all__ = ["MEAN_WEIGHT", "mask_separator", "oracle"]
+__all__ = ["BLIND_WEIGHT", "MEAN_WEIGHT", "mask_separator", "oracle"]
 
 Floats32 = npt.NDArray[np.float32]
 
 MEAN_WEIGHT = 0.6
 """Weight of the mean masks of a recording for networks that were not trained on its drums; .4 to .8 are as good."""
+BLIND_WEIGHT = 0.3
+"""Weight of dictionaries learnt from a recording itself, for the same networks; see `studies/LOG.md`."""
 SMALLEST = np.float32(1e-30)
 
 
@@ -33,6 +35,7 @@ def mask_separator(
     identity: str = "",
     trained_on: Spans | None = None,
     mean_weight: float = 0.0,
+    blind_weight: float = 0.0,
 ) -> MaskSeparator:
     """Return the separator of a network or of dictionaries.
 
@@ -49,7 +52,7 @@ def mask_separator(
         A digest that changes with the weights.
     trained_on : mapping, optional
         SHA-256 of each recording it was trained on -> the spans used, in seconds.
-    mean_weight : float
+    mean_weight, blind_weight : float
         See `MaskSeparator`.
 
     Returns
@@ -61,7 +64,8 @@ def mask_separator(
     InputError
         If the model lacks one of the instruments, or two names are of the same instrument.
     """
-    about: dict[str, Any] = {"name": name, "identity": identity, "trained_on": trained_on, "mean_weight": mean_weight}
+    about: dict[str, Any] = {"name": name, "identity": identity, "trained_on": trained_on}
+    about |= {"mean_weight": mean_weight, "blind_weight": blind_weight}
     sources = {one: one for one in model.instruments} if instruments is None else dict(instruments)
     rows, stems_identity = _rows(model.instruments, sources), identity
     if instruments is not None and identity:
@@ -80,6 +84,7 @@ def mask_separator(
         trained_on=trained_on or {},
         restrict=partial(_restrict, partial(mask_separator, model, **about), sources),
         mean_weight=mean_weight,
+        blind_weight=blind_weight,
         networks=() if isinstance(model, nmf.Dictionaries) else (model,),
     )
 

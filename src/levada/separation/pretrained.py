@@ -14,7 +14,7 @@ from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, fold
 from levada.separation import fusion, networks, nmf
 from levada.separation.fusion import Fusion
 from levada.separation.masking import matched
-from levada.separation.masks import MEAN_WEIGHT, mask_separator
+from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.separator import Separator
 from levada.synth.instrument_names import stem_names
 from levada.synth.traditions import Tradition, read_tradition
@@ -170,7 +170,7 @@ def separator_of(
     pretrained = not isinstance(model, nmf.Dictionaries) and model.source.kind == "masks" and not trained_on
     separator = mask_separator(
         source, name=name, instruments=instruments, identity=identity, trained_on=trained_on,
-        mean_weight=MEAN_WEIGHT if pretrained else 0.0,
+        mean_weight=MEAN_WEIGHT if pretrained else 0.0, blind_weight=BLIND_WEIGHT if pretrained else 0.0,
     )  # fmt: skip
     return Separator(separator, model)
 

@@ -1,6 +1,7 @@
 """Supervised non-negative matrix factorisation: dictionaries of the spectra of each instrument, learnt in seconds.
 
 - `learn`: from stems to bases, a few spectra for each instrument, or a few frames of spectra (convolutive).
+- `learn_blindly`: from a mixture, and masks of it that are partly wrong, to bases.
 - `masks`: from a mixture to the share of each instrument in it.
 - `divergence`: how badly dictionaries explain a mixture.
 - `NmfSettings`: settings; `CONVOLUTIVE`: those of bases of several frames.
@@ -13,7 +14,7 @@ contribution of each instrument. Bases of several frames separate instruments of
 """
 
 from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSettings, joined, load
-from levada.separation.nmf.learn import learn
+from levada.separation.nmf.learn import learn, learn_blindly
 from levada.separation.nmf.masks import divergence, masks
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "divergence", "joined", "learn", "load", "masks"]
+__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "divergence", "joined", "learn", "learn_blindly", "load", "masks"]

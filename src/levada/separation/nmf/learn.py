@@ -10,15 +10,17 @@ import numpy.typing as npt
 from levada.errors import InputError
 from levada.separation.nmf.dictionaries import NmfSettings
 from levada.separation.nmf.masks import checked, in_bands
-from levada.separation.nmf.updates import fitted
+from levada.separation.nmf.updates import fitted, initial
 
-__all__ = ["learn"]
+__all__ = ["learn", "learn_blindly"]
 
 Floats32 = npt.NDArray[np.float32]
 
 MOST_FRAMES = 12_000
 """Largest number of frames of an instrument, 4.6 minutes: a limit of time and memory, not tuned."""
 STRETCH = 250
+FIT_STEPS = 30
+"""Updates of the bases of all instruments together, to a mixture."""
 
 
 def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | None = None) -> tuple[Floats32, ...]:
@@ -54,6 +56,49 @@ def learn(stems: Mapping[str, Sequence[Floats32]], *, settings: NmfSettings | No
         raise InputError(f"stems have {', '.join(map(str, sorted(bins)))} bins: read them all at one rate")
     rows = in_bands(np.zeros((1, bins.pop()), np.float32), chosen).shape[1]
     return tuple(_bases(recordings, rows, chosen) for recordings in stems_by_name.values())
+
+
+def learn_blindly(
+    magnitudes: Sequence[Floats32], masks: Sequence[Floats32], *, settings: NmfSettings
+) -> tuple[Floats32, ...]:
+    """Learn the bases of each instrument from a mixture, starting from masks of it that are partly wrong.
+
+    Bases are learnt from the stems that the masks give, and then those of all instruments are fitted to the mixture
+    together: what one instrument plays again and again is explained best by one basis, also where the masks of its
+    strokes differ.
+
+    Parameters
+    ----------
+    magnitudes : sequence of float32 [shape=(frames, bins)]
+        Of pieces of the mixture.
+    masks : sequence of float32 [shape=(instruments, frames, bins)]
+        Of each piece.
+    settings : NmfSettings
+        With few bases: more of them fit the errors of the masks.
+
+    Returns
+    -------
+    tuple of float32 [shape=(bases, taps, bins or bands)]
+        As of `learn`.
+    """
+    stems = [[mask[row] * one for mask, one in zip(masks, magnitudes, strict=True)] for row in range(len(masks[0]))]
+    learnt = [*learn({str(row): pieces for row, pieces in enumerate(stems)}, settings=settings)]
+    audible = [row for row, bases in enumerate(learnt) if bases.any()]
+    if not audible:
+        return tuple(learnt)
+    before = np.zeros((settings.taps - 1, learnt[0].shape[-1]), np.float32)
+
+    def joined(pieces: Sequence[Floats32]) -> Floats32:
+        return np.concatenate([part for one in pieces for part in (before, in_bands(one, settings))])
+
+    mixture = joined(magnitudes)
+    level = mixture.max()
+    active = [initial(joined(stems[row]) / level, settings.bases, settings.taps) for row in audible]
+    strokes = np.concatenate([learnt[row] for row in audible])
+    together = fitted(mixture / level, strokes, steps=FIT_STEPS, active=np.concatenate(active, axis=1))
+    for row, bases in zip(audible, np.split(together, len(audible)), strict=True):
+        learnt[row] = bases
+    return tuple(learnt)
 
 
 def _bases(recordings: Sequence[Floats32], rows: int, settings: NmfSettings) -> Floats32:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LEAST", "activations", "as_matrix", "as_strokes", "fitted", "scaled", "windows"]
+__all__ = ["LEAST", "activations", "as_matrix", "as_strokes", "fitted", "initial", "scaled", "windows"]
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -74,7 +74,7 @@ def _sum_windows(frames: Floats32, taps: int) -> Floats32:
     return out
 
 
-def _initial(magnitudes: Floats32, bases: int, taps: int) -> Floats32:
+def initial(magnitudes: Floats32, bases: int, taps: int) -> Floats32:
     """Initialise activations: the sum of each frame, shared equally."""
     sums = magnitudes.sum(axis=1, keepdims=True) / np.float32(bases)
     return np.repeat(np.concatenate([np.repeat(sums[:1], taps - 1, axis=0), sums]), bases, axis=1) + LEAST
@@ -105,7 +105,7 @@ def activations(magnitudes: Floats32, matrix: Floats32, *, taps: int, steps: int
     -------
     float32 [shape=(frames + taps - 1, bases)]
     """
-    active = _initial(magnitudes, len(matrix) // taps, taps)
+    active = initial(magnitudes, len(matrix) // taps, taps)
     reach = _reach(matrix, len(magnitudes), taps)
     for _ in range(steps):
         ratio = magnitudes / (windows(active, taps) @ matrix + LEAST)
@@ -114,7 +114,14 @@ def activations(magnitudes: Floats32, matrix: Floats32, *, taps: int, steps: int
     return active
 
 
-def fitted(magnitudes: Floats32, strokes: Floats32, *, steps: int, rng: np.random.Generator) -> Floats32:
+def fitted(
+    magnitudes: Floats32,
+    strokes: Floats32,
+    *,
+    steps: int,
+    rng: np.random.Generator | None = None,
+    active: Floats32 | None = None,
+) -> Floats32:
     """Fit bases to magnitudes.
 
     Parameters
@@ -125,8 +132,10 @@ def fitted(magnitudes: Floats32, strokes: Floats32, *, steps: int, rng: np.rando
         Their initialisation.
     steps : int
         Number of updates.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator, optional
         For the initialisation of activations.
+    active : float32 [shape=(frames + taps - 1, bases)], optional
+        Activations to start from, instead of an equal share of each frame.
 
     Returns
     -------
@@ -135,8 +144,9 @@ def fitted(magnitudes: Floats32, strokes: Floats32, *, steps: int, rng: np.rando
     """
     bases, taps, _ = strokes.shape
     matrix = as_matrix(strokes / strokes.sum(axis=(1, 2), keepdims=True))
-    active = _initial(magnitudes, bases, taps)
-    active *= 1 + np.float32(0.2) * rng.random(active.shape, dtype=np.float32)
+    active = initial(magnitudes, bases, taps) if active is None else active.copy()
+    if rng is not None:
+        active *= 1 + np.float32(0.2) * rng.random(active.shape, dtype=np.float32)
     for _ in range(steps):
         ratio = magnitudes / (windows(active, taps) @ matrix + LEAST)
         active *= _sum_windows(ratio @ matrix.T, taps) / _reach(matrix, len(magnitudes), taps)
