@@ -105,3 +105,34 @@ def test_settings_that_make_no_sense(wrong):
     (name,) = wrong
     with pytest.raises(InputError, match=f"{name} must be a number"):
         StemAugmentation(**wrong)
+
+
+def test_resonances_change_some_frequencies_and_not_all_alike():
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    ratio = np.abs(changed([noise], 3, resonance_db=9)[0, 5:-5]) / np.abs(TRANSFORM.forward(noise)[5:-5])
+    gain_db = 20 * np.log10(ratio.mean(axis=0))
+    assert 2 < np.ptp(gain_db) < 2 * 4 * 9
+    assert np.allclose(ratio, ratio[:1], rtol=1e-3)  # the same in every frame
+
+
+def test_a_second_microphone_is_a_later_copy():
+    click = np.zeros(RATE, np.float32)
+    click[RATE // 2] = 1
+    out = heard(changed([click], 1, bleed_db=6))[0]
+    later = np.abs(out[RATE // 2 + 8 : RATE // 2 + round(0.01 * RATE)])
+    assert out[RATE // 2] == pytest.approx(1, abs=0.05)
+    assert later.max() > 0.02
+    assert np.abs(out[: RATE // 2 - 400]).max() < 0.01
+
+
+def test_a_decay_is_changed_without_the_loudest_moment():
+    stroke = tone(500) * np.exp(-np.arange(RATE) / (0.1 * RATE)).astype(np.float32)
+    frames = np.square(np.abs(TRANSFORM.forward(stroke))).sum(axis=1)
+    seen = []
+    for seed in range(6):
+        energy = np.square(np.abs(changed([stroke], seed, decay=0.5)[0])).sum(axis=1)
+        assert energy.max() == pytest.approx(frames.max(), rel=0.01)
+        slopes = [np.polyfit(np.arange(12), np.log(one[3:15]), 1)[0] for one in (frames, energy)]
+        seen.append(slopes[1] / slopes[0])
+    assert 0.5 <= min(seen) < 0.9
+    assert 1.1 < max(seen) <= 1.5

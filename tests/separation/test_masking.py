@@ -257,6 +257,64 @@ def test_which_instrument_is_meant(name, instruments, expected):
     assert matched(name, instruments) == expected
 
 
+class TestBlindDictionaries:
+    """A separator that takes a tone for low or high by its loudness, which differs from stroke to stroke."""
+
+    @staticmethod
+    def drums():
+        rng, length = np.random.default_rng(3), 6 * RATE
+        stems = np.zeros((2, 1, length), np.float32)
+        decay = np.exp(-np.arange(8000) / 1500)
+        for stem, (low_hz, high_hz), step in zip(stems, ((80, 400), (1500, 6000)), (11_000, 7_900), strict=True):
+            spectrum, frequency = np.fft.rfft(rng.normal(0, 1, 8000)), np.fft.rfftfreq(8000, 1 / RATE)
+            spectrum[(frequency < low_hz) | (frequency > high_hz)] = 0
+            for at in range(0, length - 8000, step):
+                stem[0, at : at + 8000] += rng.uniform(0.5, 1) * np.fft.irfft(spectrum, 8000) * decay
+        return dict(zip(("low", "high"), stems / np.abs(stems).max(), strict=True))
+
+    @staticmethod
+    def separator(weight, instruments=("low", "high")):
+        def masks(power, level, _rate):
+            frequency = np.linspace(0, 1, power.shape[1])
+            right = (frequency < 900 / (RATE / 2)).astype(np.float32)
+            wrong = 0.15 * (1 + np.sin(np.arange(len(power)) / 9))[:, None]
+            low = (1 - wrong) * right + wrong * (1 - right)
+            rest = (1 - low) / (len(instruments) - 1)
+            return np.stack([low, *[rest] * (len(instruments) - 1)]).astype(np.float32)
+
+        return MaskSeparator("made", instruments, masks, mean_weight=0.01, blind_weight=weight)
+
+    def test_their_masks_are_multiplied_with_those_of_the_network(self):
+        mixture = sum(self.drums().values())
+        network, both, alone = (self.separator(weight).separate(mixture, RATE) for weight in (0.0, 0.3, 1.0))
+        assert beyond_db(both, mixture) < -100
+        assert not np.allclose(both["low"], network["low"], atol=1e-3)
+
+        def distance(one, other):
+            return float(np.square(one["low"] - other["low"]).sum())
+
+        assert max(distance(both, network), distance(both, alone)) < distance(network, alone)
+        assert distance(both, network) < distance(both, alone)  # the network has .7 of the weight
+
+    def test_pieces_give_the_stems_of_the_whole(self):
+        mixture = sum(self.drums().values())
+        separator = self.separator(0.3)
+        whole, level = separator.separate(mixture, RATE), level_of([mixture], RATE)
+        pieces = [*separator.stream([mixture[:, :70_001], mixture[:, 70_001:]], RATE, level=level)]
+        for name, stem in whole.items():
+            assert np.abs(np.concatenate([piece[name] for piece in pieces], 1) - stem).max() < 1e-5
+
+    def test_silence_and_few_samples_are_separated(self):
+        for mixture in (np.zeros((1, RATE), np.float32), np.full((2, 50), 0.1, np.float32)):
+            assert beyond_db(self.separator(0.3).separate(mixture, RATE), mixture + 1e-20) < -100 or not mixture.any()
+
+    def test_of_many_instruments_none_are_learnt(self):
+        mixture = sum(self.drums().values())
+        many = tuple(f"drum {number}" for number in range(20))
+        with_them, without = (self.separator(weight, many).separate(mixture, RATE) for weight in (0.3, 0.0))
+        assert all(np.array_equal(with_them[name], without[name]) for name in many)
+
+
 class TestMeanMasks:
     """A share of the mean masks of a recording beside those of its frames."""
 

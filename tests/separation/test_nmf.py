@@ -334,3 +334,39 @@ def test_damaged_folders(two: Dictionaries, tmp_path: Path) -> None:
     config.write_text(text.replace('"network": "nmf"', '"network": "tcn"'), encoding="utf-8")
     with pytest.raises(InputError, match="holds no dictionaries: it is a tcn"):
         nmf.load(tmp_path / "mine")
+
+
+class TestBlindly:
+    """Dictionaries from a mixture of two drums, and masks of it that are right for some strokes and wrong for others."""
+
+    def drums(self):
+        rng = np.random.default_rng(1)
+        frames, bins = 400, 1025  # as of 44.1 kHz
+        low, high = np.exp(-np.arange(bins) / 40), np.exp(-np.square((np.arange(bins) - 300) / 120))
+        stems = np.zeros((2, frames, bins), np.float32)
+        for stem, spectrum, step in zip(stems, (low, high), (16, 11), strict=True):
+            for at in range(0, frames - 12, step):
+                stem[at : at + 12] += rng.uniform(0.6, 1) * np.exp(-np.arange(12) / 3)[:, None] * spectrum
+        return stems, rng
+
+    def test_the_masks_of_the_dictionaries_err_less(self):
+        stems, rng = self.drums()
+        mixture = stems.sum(0)
+        true = stems / (mixture + 1e-9)
+        errors = np.repeat(rng.uniform(0, 0.5, 25), 16)[None, :, None]  # a stroke has up to half of the other drum
+        wrong = (1 - errors) * true + errors * true[::-1]
+        settings = replace(CONVOLUTIVE, bases=1, learning_steps=10)
+        bases = nmf.learn_blindly([mixture[:200], mixture[200:]], [wrong[:, :200], wrong[:, 200:]], settings=settings)
+        assert [one.shape for one in bases] == [(1, 8, N_BANDS)] * 2
+        learnt = nmf.masks(Dictionaries(("low", "high"), bases, CARD, settings), mixture)
+        before, after = (float(np.square((shares - true) * mixture).sum()) for shares in (wrong, learnt))
+        assert after < 0.5 * before
+
+    def test_an_instrument_without_energy_stays_silent(self):
+        stems, _ = self.drums()
+        shares = np.stack([np.ones_like(stems[0]), np.zeros_like(stems[0])])
+        settings = replace(CONVOLUTIVE, bases=1, learning_steps=3)
+        first, second = nmf.learn_blindly([stems[0]], [shares], settings=settings)
+        assert first.sum() == pytest.approx(1, abs=1e-4)
+        assert not second.any()
+        assert not np.concatenate(nmf.learn_blindly([0 * stems[0]], [shares], settings=settings)).any()

@@ -24,6 +24,9 @@ Generator = np.random.Generator
 
 N_RESPONSES, MAX_RESPONSE_S = 24, 0.7
 N_KNOTS = 7  # of an equaliser curve, over the octaves
+N_RESONANCES, RESONANCE_OCTAVES = 4, (1 / 3, 1.5)
+DELAY_S, DULL_HZ = (0.0005, 0.009), (1000.0, 8000.0)  # of a second microphone
+LEAST_ENVELOPE = 1e-5  # below the loudest frame: quieter ones are not changed further
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class StemAugmentation:
         Probability that the polarity of a stem is inverted.
     drop : float
         Probability that a stem is silent.
+    resonance_db : float
+        Largest gain of each of the four resonances of a stem, either way: a third to one and a half octaves wide.
+    bleed_db : float
+        Least level of the same stem in another microphone, below its own, up to three metres further away: a comb
+        filter. 0 for one microphone.
+    decay : float
+        Largest change of the logarithm of the envelope, either way: at 0.5 strokes decay half as fast again.
     """
 
     remix: float = 0.9
@@ -55,10 +65,13 @@ class StemAugmentation:
     room: float = 0.15
     polarity: float = 0.5
     drop: float = 0.1
+    resonance_db: float = 0.0
+    bleed_db: float = 0.0
+    decay: float = 0.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            most = {"gain_db": 60, "tone_db": 40, "semitones": 12}.get(entry.name, 1)
+            most = {"gain_db": 60, "tone_db": 40, "semitones": 12, "resonance_db": 40, "bleed_db": 60}.get(entry.name, 1)
             check_number(entry.name, getattr(self, entry.name), 0, most)
 
     @property
@@ -104,6 +117,10 @@ def augment(
             piece = _reverberate(piece, rate, rng)
         spectra[:] = transform.forward(piece)
         spectra *= _gains(transform, config, rng) * np.float32(-1 if rng.random() < config.polarity else 1)
+        if config.bleed_db:
+            spectra *= _second_microphone(transform, config.bleed_db, rng)
+        if config.decay:
+            spectra *= _envelope(spectra, rng.uniform(-config.decay, config.decay))
     return out
 
 
@@ -123,8 +140,27 @@ def _gains(transform: Stft, config: StemAugmentation, rng: Generator) -> Floats3
     """Gain of each bin, smooth over octaves: float32 [shape=(bins,)]."""
     gain_db = rng.uniform(-config.gain_db, config.gain_db)
     knots_db = rng.uniform(-config.tone_db, config.tone_db, N_KNOTS)
-    octaves = np.log2(1 + np.arange(transform.n_bins)) / np.log2(transform.n_bins) * (N_KNOTS - 1)
-    return np.asarray(10 ** ((gain_db + np.interp(octaves, np.arange(N_KNOTS), knots_db)) / 20), np.float32)
+    octaves = np.log2(1 + np.arange(transform.n_bins))
+    gains_db = gain_db + np.interp(octaves / octaves[-1] * (N_KNOTS - 1), np.arange(N_KNOTS), knots_db)
+    if config.resonance_db:
+        for centre in rng.uniform(1, octaves[-1], N_RESONANCES):
+            width, peak_db = rng.uniform(*RESONANCE_OCTAVES), rng.uniform(-config.resonance_db, config.resonance_db)
+            gains_db += peak_db * np.exp2(-np.square(2 * (octaves - centre) / width))
+    return np.asarray(10 ** (gains_db / 20), np.float32)
+
+
+def _second_microphone(transform: Stft, least_db: float, rng: Generator) -> Complex64:
+    """Transfer function of a microphone and a weaker, later and duller one, in each bin: complex64 [shape=(bins,)]."""
+    frequencies = np.linspace(0, transform.rate / 2, transform.n_bins)
+    level = 10 ** (-rng.uniform(least_db / 6, least_db) / 20) / np.sqrt(1 + (frequencies / rng.uniform(*DULL_HZ)) ** 2)
+    return np.asarray(1 + level * np.exp(-2j * np.pi * frequencies * rng.uniform(*DELAY_S)), np.complex64)
+
+
+def _envelope(spectra: Complex64, change: float) -> Floats32:
+    """Gain of each frame that makes strokes decay faster (above 0) or slower: float32 [shape=(..., frames, 1)]."""
+    energy = np.square(np.abs(spectra)).sum(-1, keepdims=True)
+    relative = energy / (energy.max(initial=0.0) + 1e-20) + LEAST_ENVELOPE
+    return np.asarray(relative ** (change / 2), np.float32)
 
 
 def _reverberate(piece: Floats32, rate: int, rng: Generator) -> Floats32:

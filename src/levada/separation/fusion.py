@@ -24,7 +24,7 @@ from levada.separation import nmf
 from levada.separation.masking import (
     Decision, MaskSeparator, Progress, Spans, for_stream, product, sample_pieces, sound_of,
 )  # fmt: skip
-from levada.separation.masks import MEAN_WEIGHT, mask_separator
+from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.networks import inference_of
 from levada.separation.stft import Stft
 
@@ -209,20 +209,23 @@ class FusionSeparator:
         sampled = sample_pieces(pieces, rate)
         spectra = [Stft(rate).forward(piece) for piece in sampled]
         magnitude = np.sqrt(np.concatenate([np.mean(one.real**2 + one.imag**2, axis=0) for one in spectra]))
-        of_network = self._separator(self.fusion.inference, self.sources)
-        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT).for_recording(sampled, rate)
-        learnt = {name: one for name, one in self.sources.items() if one in self.fusion.instruments}
-        if not learnt:
-            return network, Decision(1.0, float("nan"), self.fusion.divergence)
-        dictionaries = self.fusion.dictionaries.restricted([*learnt.values()])
         fusion = self.fusion
-        decision = decide(
-            fusion.weight, nmf.divergence(dictionaries, magnitude), fusion.divergence,
-            weight_other=fusion.weight_other, divergence_other=fusion.divergence_other,
-        )  # fmt: skip
-        if decision.weight == 1:
+        learnt = {name: one for name, one in self.sources.items() if one in fusion.instruments}
+        decision = Decision(1.0, float("nan"), fusion.divergence)
+        if learnt:
+            dictionaries = fusion.dictionaries.restricted([*learnt.values()])
+            decision = decide(
+                fusion.weight, nmf.divergence(dictionaries, magnitude), fusion.divergence,
+                weight_other=fusion.weight_other, divergence_other=fusion.divergence_other,
+            )  # fmt: skip
+        other = self._separator(fusion.dictionaries, learnt) if learnt else None
+        if other is not None and decision.weight == 0 and len(learnt) == len(self.sources):
+            return other, decision  # no network is needed
+        blind_weight = BLIND_WEIGHT if decision.weight == 1 else 0.0
+        of_network = self._separator(fusion.inference, self.sources)
+        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT, blind_weight=blind_weight).for_recording(sampled, rate)
+        if other is None or decision.weight == 1:
             return network, decision
-        other = self._separator(self.fusion.dictionaries, learnt)
         fused = replace(
             network,
             masks=partial(_fused, other.masks, network.masks, [*map([*self.sources].index, learnt)], decision.weight),

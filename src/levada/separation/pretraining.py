@@ -6,25 +6,26 @@ the working folder, so a run that was stopped goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from levada.errors import check_number
+from levada.errors import InputError, check_number
 from levada.io.files import atomic_file
 from levada.io.toml import read_toml
 from levada.io.workers import process_pool
 from levada.learning.adaptation import train_into
 from levada.learning.card import Card
 from levada.learning.pretraining import build_settings, check_settings, soundfont_digests
+from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.synth.instrument_names import stem_names
 from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
-from levada.synth.instruments.soundfont import SoundFont, find_soundfont
+from levada.synth.instruments.soundfont import SoundFont, find_soundfont, licence_of
 from levada.synth.render import render_multitrack
 from levada.synth.traditions import list_traditions, read_tradition
 
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StemPretrainSettings", "pretrain_separator", "read_stem_settings"]
 
-SONGS = "songs"
+SONGS, HELD_OUT = "songs", "held-out"
+VALIDATION_SEED = 70_000
+"""Added to the seed for songs held out."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class StemPretrainSettings:
     soundfonts : tuple of str
         Names of SoundFonts that play `soundfont_share` of the songs; the others are synthesised.
     soundfont_share : float
+    start : str
+        The separator to start from, as a folder or the name of one that ships; a new network where it is empty.
+    alpha : float
+        Weight of the trained network in the interpolation with the one that it started from, if there is one.
+    augmentation : StemAugmentation
+    validation_soundfont : str
+        A SoundFont that plays the songs held out; none where it is empty.
+    validate_every : int
+        Steps from one validation to the next.
     steps : int
     learning_rate : float
     batch : int
@@ -65,6 +77,11 @@ class StemPretrainSettings:
     song_s: float = 8.0
     soundfonts: tuple[str, ...] = ()
     soundfont_share: float = 0.4
+    start: str = ""
+    alpha: float = 1.0
+    augmentation: StemAugmentation = StemAugmentation()
+    validation_soundfont: str = ""
+    validate_every: int = 500
     steps: int = 6000
     learning_rate: float = 2e-3
     batch: int = 8
@@ -73,7 +90,7 @@ class StemPretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        check_settings(self, may_be_zero=("soundfont_share", "seed"), fractions=("soundfont_share",))
+        check_settings(self, may_be_zero=("soundfont_share", "alpha", "seed"), fractions=("soundfont_share", "alpha"))
         check_number("song_s", self.song_s, 1)
 
 
@@ -87,7 +104,14 @@ def read_stem_settings(path: str | Path) -> StemPretrainSettings:
     """
     table = read_toml(path)
     table.pop("task", None)
-    return build_settings(StemPretrainSettings, table, path=path)
+    changes = table.pop("augmentation", {})
+    if not isinstance(changes, dict):
+        raise InputError(f"augmentation must be a table, not {changes!r}", path=path)
+    start = table.get("start")
+    if isinstance(start, str) and (Path(path).parent / start).is_dir():
+        table["start"] = str(Path(path).parent / start)
+    augmentation = build_settings(StemAugmentation, changes, path=path)
+    return build_settings(StemPretrainSettings, table, path=path, augmentation=augmentation)
 
 
 def pretrain_separator(
@@ -110,32 +134,47 @@ def pretrain_separator(
     """
     import torch
 
-    from levada.learning.weights import Weights
+    from levada.learning.weights import Weights, digest, interpolate
     from levada.separation.examples import StemDataset, StemSettings, sample_excerpt, stem_loss
     from levada.separation.examples import train as train_on_excerpts
     from levada.separation.networks.mask_net import MaskNet, MaskSettings
+    from levada.separation.pretrained import base_weights
 
     excerpts = StemSettings(
-        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s, average=0.995, seed=settings.seed
-    )
+        settings.steps, settings.learning_rate, settings.batch, settings.excerpt_s,
+        augmentation=settings.augmentation, average=0.995, seed=settings.seed,
+    )  # fmt: skip
+    start = base_weights(settings.start) if settings.start else None
+    if start is not None and not isinstance(start.net, MaskNet):
+        raise InputError("pre-training starts from a mask network only", path=settings.start)
 
     def train(folder: Path, report: Progress | None) -> Weights:
         songs = _songs(settings, folder / SONGS, workers)
         instruments = tuple(sorted({name for song in songs for name in song.instruments}))
         torch.manual_seed(settings.seed)
+        net = MaskNet(MaskSettings(instruments)) if start is None else start.net.with_instruments(instruments)
+        put_together = partial(_collate, instruments=instruments)
+        loss = partial(stem_loss, softness_db=excerpts.softness_db)
+        held_out = _held_out(settings, folder, workers, put_together)
         trained = train_on_excerpts(
-            _with_rows(MaskNet(MaskSettings(instruments))),
+            _with_rows(net),
             partial(sample_excerpt, StemDataset(songs), excerpts),
-            partial(_collate, instruments=instruments),
+            put_together,
             settings=excerpts,
-            loss=partial(stem_loss, softness_db=excerpts.softness_db),
+            loss=loss,
             folder=folder,
+            validate=partial(_scores, batches=held_out, loss=loss) if held_out else None,
+            validate_every=settings.validate_every,
             progress=report,
-        )
-        training = asdict(settings) | {"excerpts": asdict(excerpts)}
-        return Weights(trained.net, _card(settings, Path(out).name), training=training)
+        ).net
+        result = trained if start is None else interpolate(net, trained, alpha=settings.alpha)
+        training = asdict(settings) | {"start": Path(settings.start).name, "excerpts": asdict(excerpts)}
+        return Weights(result, _card(settings, Path(out).name, start and start.card), training=training)
 
-    config = asdict(settings) | {"content": soundfont_digests(settings.soundfonts)}
+    used = [name for name in (*settings.soundfonts, settings.validation_soundfont) if name]
+    config = asdict(settings) | {"content": soundfont_digests(used)}
+    if start is not None:
+        config |= {"start": digest(start)}
     model: Weights = train_into(out, train=train, config=config, force=force, progress=progress)
     return model
 
@@ -177,6 +216,34 @@ def _collate(excerpts: Sequence[Excerpt], instruments: tuple[str, ...]) -> StemB
     for index, one in enumerate(excerpts):
         rows[index, : len(one.instruments)] = torch.tensor([instruments.index(name) for name in one.instruments])
     return batch._replace(features=_Input(batch.features, rows))  # type: ignore[arg-type]
+
+
+def _held_out(
+    settings: StemPretrainSettings, folder: Path, workers: int, put_together: Callable[[Sequence[Excerpt]], StemBatch]
+) -> list[StemBatch]:
+    """Return batches of songs played by a SoundFont that is held out, as they are: none where none is held out."""
+    from levada.separation.examples import StemDataset, StemSettings, sample_excerpt
+
+    if not settings.validation_soundfont:
+        return []
+    other = replace(
+        settings, songs=1, soundfonts=(settings.validation_soundfont,), soundfont_share=1.0,
+        seed=settings.seed + VALIDATION_SEED,
+    )  # fmt: skip
+    songs = _songs(other, folder / HELD_OUT, workers)
+    unchanged = StemSettings(excerpt_s=settings.song_s, level_db=0.0, augmentation=NO_AUGMENTATION)
+    rng = np.random.default_rng(0)
+    excerpts = [sample_excerpt(StemDataset([song]), unchanged, rng) for song in songs]
+    return [put_together(excerpts[first : first + settings.batch]) for first in range(0, len(songs), settings.batch)]
+
+
+def _scores(net: nn.Module, batches: Sequence[StemBatch], loss: Callable[[Tensor, StemBatch], Tensor]) -> dict[str, float]:
+    """Return the mean energy of the error relative to the stem, in dB, of songs held out."""
+    import torch
+
+    with torch.inference_mode():
+        weighted = [(float(loss(net(batch.features), batch)), float(batch.included.sum())) for batch in batches]
+    return {"held_out": sum(value * weight for value, weight in weighted) / sum(weight for _, weight in weighted)}
 
 
 def _songs(settings: StemPretrainSettings, folder: Path, workers: int) -> list[Example]:
@@ -221,17 +288,19 @@ def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int
         np.savez(file, **stems)
 
 
-def _card(settings: StemPretrainSettings, name: str) -> Card:
+def _card(settings: StemPretrainSettings, name: str, start: Card | None = None) -> Card:
     count = settings.songs * len(list_traditions())
-    fonts = f", {settings.soundfont_share:.0%} of them with {', '.join(settings.soundfonts)} (MIT)"
+    fonts = ", ".join(f"{font} ({licence_of(font)})" for font in settings.soundfonts)
+    share = f", {settings.soundfont_share:.0%} of them with {fonts}" if fonts else ""
+    origin = "nothing" if start is None else f"{start.name}, of which it keeps {1 - settings.alpha:.0%},"
+    before = "" if start is None else f" {start.name} was trained on: {start.data}"
     return Card(
         name=name,
-        origin=f"Trained from nothing by `levada pretrain` in {settings.steps} steps on rendered music alone, "
+        origin=f"Trained from {origin} by `levada pretrain` in {settings.steps} steps on rendered music alone, "
         "without recordings.",
         licence="Apache-2.0",
         data=f"{count} songs of {settings.song_s:g} s with their stems, rendered by levada from its descriptions of "
-        f"{len(list_traditions())} traditions{fonts if settings.soundfonts else ''}. "
-        f"Sources: {', '.join(list_traditions())}.",
-        minutes=round(count * settings.song_s / 60, 1),
+        f"{len(list_traditions())} traditions{share}. Sources: {', '.join(list_traditions())}.{before}",
+        minutes=round(count * settings.song_s / 60 + (0 if start is None else start.minutes), 1),
         scores={"on songs and instruments held out": "benchmarks/RESULTS.md of the project"},
     )

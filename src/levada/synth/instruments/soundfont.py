@@ -21,7 +21,7 @@ from levada.synth.instruments.pitched import PITCHED
 from levada.synth.instruments.sampled import SampledInstrument, change_speed, velocity_layer
 from levada.synth.instruments.signals import Floats32, Generator
 
-__all__ = ["SoundFont", "find_soundfont", "list_soundfonts"]
+__all__ = ["SoundFont", "find_soundfont", "licence_of", "list_soundfonts"]
 
 
 PLACES = ("/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/share/soundfonts", "~/.local/share/soundfonts")
@@ -30,7 +30,9 @@ PACKAGES = {
     "fluidr3": "fluid-soundfont-gm",
     "musescore": "musescore-general-soundfont",
     "timgm6mb": "timgm6mb-soundfont",
+    "opl-3": "opl3-soundfont",
 }
+LICENCES = {"fluidr3": "MIT", "musescore": "MIT", "timgm6mb": "GPL-2.0", "opl-3": "CC-BY-SA-4.0"}
 
 KITS = range(48)
 """Kits with the key map of General MIDI; orchestral and marching kits have others."""
@@ -146,6 +148,12 @@ def find_soundfont(name: str | Path) -> Path:
     raise InputError(
         f"there is no SoundFont {str(name)!r}: give its path, or name its folder in LEVADA_SOUNDFONTS{hint}{here}"
     )
+
+
+def licence_of(name: str) -> str:
+    """Return the licence of a SoundFont by its name."""
+    stem = Path(name).stem.lower()
+    return next((licence for start, licence in LICENCES.items() if stem.startswith(start)), "licence not known")
 
 
 def list_soundfonts() -> Mapping[str, Path]:
