@@ -274,7 +274,7 @@ class TestBlindDictionaries:
 
     @staticmethod
     def separator(weight, instruments=("low", "high")):
-        def masks(power, level, _rate):
+        def masks(power, _level, _rate):
             frequency = np.linspace(0, 1, power.shape[1])
             right = (frequency < 900 / (RATE / 2)).astype(np.float32)
             wrong = 0.15 * (1 + np.sin(np.arange(len(power)) / 9))[:, None]

@@ -337,7 +337,7 @@ def test_damaged_folders(two: Dictionaries, tmp_path: Path) -> None:
 
 
 class TestBlindly:
-    """Dictionaries from a mixture of two drums, and masks of it that are right for some strokes and wrong for others."""
+    """Dictionaries from a mixture of two drums, and masks that are wrong for some strokes."""
 
     def drums(self):
         rng = np.random.default_rng(1)

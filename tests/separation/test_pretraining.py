@@ -64,14 +64,14 @@ def test_a_second_stage_starts_from_the_first_and_keeps_a_part_of_it(tmp_path):
     settings = 'task = "stems"\nsongs = 1\nsong_s = 1.5\nsteps = 2\nbatch = 2\nexcerpt_s = 0.5\n'
     (tmp_path / "first.toml").write_text(settings)
     first = pretrain(tmp_path / "first.toml", out=tmp_path / "first")
-    more = 'alpha = 0\nvalidate_every = 1\n[augmentation]\nresonance_db = 6\n'
+    more = "alpha = 0\nvalidate_every = 1\n[augmentation]\nresonance_db = 6\n"
     (tmp_path / "second.toml").write_text(f'{settings}start = "first"\n{more}')
     second = pretrain(tmp_path / "second.toml", out=tmp_path / "second")
     assert second.tensors.keys() == first.tensors.keys()
     assert all(np.array_equal(tensor, first.tensors[name]) for name, tensor in second.tensors.items())
     assert "Trained from first, of which it keeps 100%" in second.card.origin
     assert second.training["augmentation"]["resonance_db"] == 6
-    (tmp_path / "wrong.toml").write_text(f'{settings}augmentation = 3\n')
+    (tmp_path / "wrong.toml").write_text(f"{settings}augmentation = 3\n")
     with pytest.raises(InputError, match="augmentation must be a table"):
         pretrain(tmp_path / "wrong.toml", out=tmp_path / "x")
     (tmp_path / "none.toml").write_text(f'{settings}start = "nowhere"\n')

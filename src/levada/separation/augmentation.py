@@ -71,7 +71,9 @@ class StemAugmentation:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            most = {"gain_db": 60, "tone_db": 40, "semitones": 12, "resonance_db": 40, "bleed_db": 60}.get(entry.name, 1)
+            most = {"gain_db": 60, "tone_db": 40, "semitones": 12, "resonance_db": 40, "bleed_db": 60}.get(
+                entry.name, 1
+            )
             check_number(entry.name, getattr(self, entry.name), 0, most)
 
     @property

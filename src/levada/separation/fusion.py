@@ -22,7 +22,14 @@ from levada.learning.card import Card
 from levada.learning.model_folder import ModelFolder, joined_facts, write_model
 from levada.separation import nmf
 from levada.separation.masking import (
-    Decision, MaskSeparator, Progress, Spans, for_stream, product, sample_pieces, sound_of,
+    Decision,
+    MaskSeparator,
+    Progress,
+    Spans,
+    for_stream,
+    product,
+    sample_pieces,
+    sound_of,
 )  # fmt: skip
 from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.networks import inference_of
@@ -223,7 +230,9 @@ class FusionSeparator:
             return other, decision  # no network is needed
         blind_weight = BLIND_WEIGHT if decision.weight == 1 else 0.0
         of_network = self._separator(fusion.inference, self.sources)
-        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT, blind_weight=blind_weight).for_recording(sampled, rate)
+        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT, blind_weight=blind_weight).for_recording(
+            sampled, rate
+        )
         if other is None or decision.weight == 1:
             return network, decision
         fused = replace(

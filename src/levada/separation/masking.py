@@ -25,8 +25,8 @@ from levada.synth.instrument_names import OTHER, find_voice, normalise_name, slu
 
 __all__ = [
     "Decision", "MaskSeparator", "SeparatorLike", "Spans",
-    "consecutive_spectra", "for_recording", "for_stream", "gathered", "level_of", "masked", "matched", "mean_masks", "product",
-    "sample_pieces", "sound_of",
+    "consecutive_spectra", "for_recording", "for_stream", "gathered", "level_of", "masked", "matched", "mean_masks",
+    "product", "sample_pieces", "sound_of",
 ]  # fmt: skip
 
 Floats32 = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,7 +79,7 @@ class StemPretrainSettings:
     soundfont_share: float = 0.4
     start: str = ""
     alpha: float = 1.0
-    augmentation: StemAugmentation = StemAugmentation()
+    augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     validation_soundfont: str = ""
     validate_every: int = 500
     steps: int = 6000
@@ -169,7 +169,9 @@ def pretrain_separator(
         ).net
         result = trained if start is None else interpolate(net, trained, alpha=settings.alpha)
         training = asdict(settings) | {"start": Path(settings.start).name, "excerpts": asdict(excerpts)}
-        return Weights(result, _card(settings, Path(out).name, start and start.card), training=training)
+        return Weights(
+            result, _card(settings, Path(out).name, None if start is None else start.card), training=training
+        )
 
     used = [name for name in (*settings.soundfonts, settings.validation_soundfont) if name]
     config = asdict(settings) | {"content": soundfont_digests(used)}
@@ -237,7 +239,9 @@ def _held_out(
     return [put_together(excerpts[first : first + settings.batch]) for first in range(0, len(songs), settings.batch)]
 
 
-def _scores(net: nn.Module, batches: Sequence[StemBatch], loss: Callable[[Tensor, StemBatch], Tensor]) -> dict[str, float]:
+def _scores(
+    net: nn.Module, batches: Sequence[StemBatch], loss: Callable[[Tensor, StemBatch], Tensor]
+) -> dict[str, float]:
     """Return the mean energy of the error relative to the stem, in dB, of songs held out."""
     import torch
 

@@ -17,4 +17,14 @@ from levada.separation.nmf.dictionaries import CONVOLUTIVE, Dictionaries, NmfSet
 from levada.separation.nmf.learn import learn, learn_blindly
 from levada.separation.nmf.masks import divergence, masks
 
-__all__ = ["CONVOLUTIVE", "Dictionaries", "NmfSettings", "divergence", "joined", "learn", "learn_blindly", "load", "masks"]
+__all__ = [
+    "CONVOLUTIVE",
+    "Dictionaries",
+    "NmfSettings",
+    "divergence",
+    "joined",
+    "learn",
+    "learn_blindly",
+    "load",
+    "masks",
+]
