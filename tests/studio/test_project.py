@@ -185,6 +185,15 @@ def test_a_recording_that_changes_is_noticed(project, recordings):
     assert "has changed" in project.info("even")["notes"][0]
 
 
+def test_labels_that_are_longer_than_the_recording_are_reported(recordings):
+    (recordings[0] / "even.beats").write_text("1.0 1\n99.0 2\n")
+    (recordings[0] / "waltz.beats").write_text("1.0 1\n2.0 2\n")
+    project = Project(recordings[0])
+    assert "even.beats has beats up to 99.0 s" in project.info("even")["notes"][0]
+    assert project.info("waltz")["notes"] == []
+    project.close()
+
+
 def test_two_studios_do_not_share_a_folder(project):
     with pytest.raises(InputError, match="another process"):
         Project(project.path)

@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -253,7 +253,7 @@ class Project:
             "spectrogram_fps": views.SPECTROGRAM_FPS,
             "bands": views.N_BANDS,
             "tile_s": views.TILE_S,
-            "notes": self._changed(track),
+            "notes": [*self._changed(track), *_beyond_the_end(track, about.duration_s)],
             "stems": [*self.stems(recording)],
         }
 
@@ -617,6 +617,18 @@ class Project:
     def discard(self) -> None:
         """Remove all that the studio has kept of a project that is closed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _beyond_the_end(track: Track, duration_s: float) -> list[str]:
+    """Say if a recording has labels that are longer than it is."""
+    if track.annotation is None:
+        return []
+    with suppress(InputError):  # opening its beats says what is wrong with the file
+        last_s = max(track.beats().times_s, default=0.0)
+        if last_s > duration_s:
+            where = f"up to {last_s:.1f} s, and the recording ends at {duration_s:.1f} s"
+            return [f"{track.annotation.name} has beats {where}: is it of another version of the recording?"]
+    return []
 
 
 def suffixes() -> list[str]:
