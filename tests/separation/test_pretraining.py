@@ -69,7 +69,7 @@ def test_a_second_stage_starts_from_the_first_and_keeps_a_part_of_it(tmp_path):
     second = pretrain(tmp_path / "second.toml", out=tmp_path / "second")
     assert second.tensors.keys() == first.tensors.keys()
     assert all(np.array_equal(tensor, first.tensors[name]) for name, tensor in second.tensors.items())
-    assert "Trained from first, of which it keeps 100%" in second.card.origin
+    assert "Trained from first, with 100% of the weights of first" in second.card.origin
     assert second.training["augmentation"]["resonance_db"] == 6
     (tmp_path / "wrong.toml").write_text(f"{settings}augmentation = 3\n")
     with pytest.raises(InputError, match="augmentation must be a table"):

@@ -61,6 +61,8 @@ class StemPretrainSettings:
         The separator to start from, as a folder or the name of one that ships; a new network where it is empty.
     alpha : float
         Weight of the trained network in the interpolation with the one that it started from, if there is one.
+    interpolate_with : str
+        Another network to interpolate with, as of an earlier stage; that of `start` where it is empty.
     augmentation : StemAugmentation
     validation_soundfont : str
         A SoundFont that plays the songs held out; none where it is empty.
@@ -79,6 +81,7 @@ class StemPretrainSettings:
     soundfont_share: float = 0.4
     start: str = ""
     alpha: float = 1.0
+    interpolate_with: str = ""
     augmentation: StemAugmentation = field(default_factory=StemAugmentation)
     validation_soundfont: str = ""
     validate_every: int = 500
@@ -107,9 +110,10 @@ def read_stem_settings(path: str | Path) -> StemPretrainSettings:
     changes = table.pop("augmentation", {})
     if not isinstance(changes, dict):
         raise InputError(f"augmentation must be a table, not {changes!r}", path=path)
-    start = table.get("start")
-    if isinstance(start, str) and (Path(path).parent / start).is_dir():
-        table["start"] = str(Path(path).parent / start)
+    for name in ("start", "interpolate_with"):
+        given = table.get(name)
+        if isinstance(given, str) and (Path(path).parent / given).is_dir():
+            table[name] = str(Path(path).parent / given)
     augmentation = build_settings(StemAugmentation, changes, path=path)
     return build_settings(StemPretrainSettings, table, path=path, augmentation=augmentation)
 
@@ -147,6 +151,7 @@ def pretrain_separator(
     start = base_weights(settings.start) if settings.start else None
     if start is not None and not isinstance(start.net, MaskNet):
         raise InputError("pre-training starts from a mask network only", path=settings.start)
+    earlier = base_weights(settings.interpolate_with) if settings.interpolate_with else start
 
     def train(folder: Path, report: Progress | None) -> Weights:
         songs = _songs(settings, folder / SONGS, workers)
@@ -167,8 +172,10 @@ def pretrain_separator(
             validate_every=settings.validate_every,
             progress=report,
         ).net
-        result = trained if start is None else interpolate(net, trained, alpha=settings.alpha)
-        training = asdict(settings) | {"start": Path(settings.start).name, "excerpts": asdict(excerpts)}
+        before = None if earlier is None else earlier.net.with_instruments(instruments)
+        result = trained if before is None else interpolate(before, trained, alpha=settings.alpha)
+        names = {name: Path(getattr(settings, name)).name for name in ("start", "interpolate_with")}
+        training = asdict(settings) | names | {"excerpts": asdict(excerpts)}
         return Weights(
             result, _card(settings, Path(out).name, None if start is None else start.card), training=training
         )
@@ -177,6 +184,8 @@ def pretrain_separator(
     config = asdict(settings) | {"content": soundfont_digests(used)}
     if start is not None:
         config |= {"start": digest(start)}
+    if earlier is not None:
+        config |= {"interpolate_with": digest(earlier)}
     model: Weights = train_into(out, train=train, config=config, force=force, progress=progress)
     return model
 
@@ -296,7 +305,8 @@ def _card(settings: StemPretrainSettings, name: str, start: Card | None = None) 
     count = settings.songs * len(list_traditions())
     fonts = ", ".join(f"{font} ({licence_of(font)})" for font in settings.soundfonts)
     share = f", {settings.soundfont_share:.0%} of them with {fonts}" if fonts else ""
-    origin = "nothing" if start is None else f"{start.name}, of which it keeps {1 - settings.alpha:.0%},"
+    kept = Path(settings.interpolate_with).name if settings.interpolate_with or start is None else start.name
+    origin = "nothing" if start is None else f"{start.name}, with {1 - settings.alpha:.0%} of the weights of {kept},"
     before = "" if start is None else f" {start.name} was trained on: {start.data}"
     return Card(
         name=name,
