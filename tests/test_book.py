@@ -1,0 +1,218 @@
+"""The book: chapters as notebooks, the site as it is built, and its pages in a browser."""
+
+import base64
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parent.parent
+BOOK = ROOT / "docs" / "book"
+CHAPTERS = sorted(path for path in BOOK.glob("*.md") if "\nkernelspec:" in path.read_text(encoding="utf-8"))
+LANGUAGES = ("en", "es", "pt")
+PAGE_KB, SOUND_KB, WITH_SOUND_KB = 2000, 200, 2000
+
+
+@pytest.fixture(scope="module")
+def chapters():
+    """The Sphinx extension, where the tools of the book are installed."""
+    pytest.importorskip("myst_nb")
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import chapters
+
+        yield chapters
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+class TestNotebooks:
+    CHAPTER = """---
+jupytext:
+  text_representation:
+    format_name: myst
+kernelspec:
+  name: python3
+---
+
+# 1. A question
+
+See {doc}`/install`, {doc}`the music <01-music>` and {py:class}`~levada.Beats`.
+
+```{code-cell}
+:tags: [hide-input]
+import levada
+```
+
+:::{admonition} Task
+:class: tip
+Count to
+four.
+:::
+
+```{results-table} drums
+```
+"""
+
+    def test_a_chapter_becomes_a_notebook_that_installs_this_release_first(self, chapters, monkeypatch):
+        monkeypatch.delenv("LEVADA_WHEEL", raising=False)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "someone/levada")
+        notebook = chapters.to_notebook(self.CHAPTER, "1.2.3")
+        kinds = [cell.cell_type for cell in notebook.cells]
+        assert kinds == ["markdown", "code", "code", "markdown"]
+        title, install, cell, end = (cell.source for cell in notebook.cells)
+        assert title == "# 1. A question\n\nSee *install*, the music and `levada.Beats`."
+        address = "https://github.com/someone/levada/releases/download/v1.2.3/levada-1.2.3-py3-none-any.whl"
+        assert install == f'%pip install --quiet "levada[plot] @ {address}"'
+        assert cell == "import levada"
+        assert end.startswith("> **Task**\n>\n> Count to\n> four.\n")
+        assert "| model |" in end
+        assert "{" not in end
+
+    def test_a_notebook_that_trains_brings_what_training_needs(self, chapters, monkeypatch):
+        monkeypatch.setenv("LEVADA_WHEEL", " @ file:///tmp/levada.whl")
+        notebook = chapters.to_notebook(self.CHAPTER.replace("import levada", "base.adapt(labels)"), "1.2.3")
+        assert notebook.cells[1].source == '%pip install --quiet "levada[train,plot] @ file:///tmp/levada.whl"'
+
+    @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+    def test_no_directive_or_role_is_left_in_the_notebook_of_a_chapter(self, chapters, path):
+        notebook = chapters.to_notebook(path.read_text(encoding="utf-8"), "1.2.3")
+        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        assert re.findall(r"^:::|^```\{|\{\w+(?::\w+)*\}`", text, re.MULTILINE) == []
+        code = "\n".join(cell.source for cell in notebook.cells[2:] if cell.cell_type == "code")
+        compile(code, path.name, "exec")
+        assert "myst_nb" not in code
+
+    def test_a_table_that_is_missing_is_named(self, chapters):
+        with pytest.raises(ValueError, match="no table 'none'"):
+            chapters.results_table("none")
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        ("page", "current", "target", "link"),
+        [
+            ("book/01-music", "en", "es", "../es/book/01-music.html"),
+            ("book/01-music", "es", "en", "../../book/01-music.html"),
+            ("book/01-music", "es", "pt", "../../pt/book/01-music.html"),
+            ("index", "en", "pt", "pt/book/index.html"),
+            ("_reference/levada", "en", "es", "../es/book/index.html"),
+        ],
+    )
+    def test_links_to_other_languages(self, chapters, page, current, target, link):
+        assert chapters.language_link(page, current, target) == link
+
+    def test_embedded_sound_becomes_a_small_file(self, chapters, tmp_path):
+        wav = io.BytesIO()
+        soundfile.write(wav, 0.1 * np.sin(np.arange(44100) / 20), 44100, format="WAV")
+        body = f'<audio src="data:audio/wav;base64,{base64.b64encode(wav.getvalue()).decode()}"></audio>'
+        name = re.fullmatch(r'<audio src="\.\./(_sounds/\w+\.opus)"></audio>', chapters.extract_sounds(body, tmp_path, "../"))
+        samples, rate = soundfile.read(tmp_path / name[1])
+        assert rate == 48000
+        assert len(samples) == pytest.approx(48000, abs=1000)
+        assert (tmp_path / name[1]).stat().st_size < 20_000
+
+
+class _Links(HTMLParser):
+    """Addresses and anchors of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.resources, self.anchors = [], [], set()
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if found.get("src"):
+            self.resources.append(found["src"])
+        if tag == "link" and found.get("href") and found.get("rel") != "canonical":
+            self.resources.append(found["href"])
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The whole site, every chapter executed once; a build that is there already, as `make book` leaves it, is kept."""
+    pytest.importorskip("myst_nb")
+    out = BOOK / "_build" / "html"
+    for language in LANGUAGES:
+        options = [] if language == "en" else ["-t", "book", "-D", f"language={language}"]
+        doctrees = BOOK / "_build" / "doctrees" / language
+        target = out if language == "en" else out / language
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-d", str(doctrees), *options]
+        done = subprocess.run([*command, str(ROOT / "docs"), str(target)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.slow
+class TestSite:
+    def test_every_chapter_is_there_in_every_language_with_its_notebook(self, site):
+        for path in CHAPTERS:
+            assert (site / "book" / "notebooks" / f"{path.stem}.ipynb").exists()
+            for language in LANGUAGES:
+                assert (site / ("" if language == "en" else language) / "book" / f"{path.stem}.html").exists()
+
+    def test_every_internal_link_resolves_and_nothing_is_loaded_from_other_hosts(self, site):
+        pages = {path: _Links() for path in site.rglob("*.html")}
+        for path, parser in pages.items():
+            parser.feed(path.read_text(encoding="utf-8"))
+        broken, external = [], []
+        for path, parser in pages.items():
+            here = path.as_uri()
+            external += [(path.name, address) for address in parser.resources if urlparse(address).netloc]
+            for address in (*parser.links, *parser.resources):
+                target, anchor = urldefrag(urljoin(here, address))
+                if urlparse(target).scheme != "file":
+                    continue
+                found = Path(unquote(urlparse(target).path))
+                if not found.exists():
+                    broken.append((path.relative_to(site).as_posix(), address))
+                elif anchor and found.suffix == ".html" and unquote(anchor) not in pages[found].anchors:
+                    broken.append((path.relative_to(site).as_posix(), address))
+        assert external == []
+        assert broken == []
+
+    def test_no_page_embeds_sound_and_all_are_small(self, site):
+        for path in site.rglob("book/*.html"):
+            page = path.read_text(encoding="utf-8")
+            assert "base64," not in re.sub(r"data:image/svg[^\"')]*", "", page), path.name
+            sounds = {(path.parent / name).resolve() for name in re.findall(r"[./\w-]+\.opus", page)}
+            assert all(sound.stat().st_size < 1000 * SOUND_KB for sound in sounds)
+            size = len(page) + sum(sound.stat().st_size for sound in sounds)
+            assert size < 1000 * WITH_SOUND_KB, f"{path.name}: {size} bytes"
+
+    def test_pages_that_are_not_translated_say_so(self, site):
+        for language in LANGUAGES[1:]:
+            for path in CHAPTERS:
+                page = (site / language / "book" / f"{path.stem}.html").read_text(encoding="utf-8")
+                catalogue = ROOT / "docs" / "locales" / language / "LC_MESSAGES" / "book" / f"{path.stem}.po"
+                assert ('<div lang="en">' in page) == (not catalogue.exists()), path.stem
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Serve the site on this machine."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
