@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.ext.intersphinx import missing_reference
 
+from levada.player import script
+from levada.version import __version__
+
 ROOT = Path(__file__).parent.parent
 LANGUAGES = {"en": "English", "es": "Español", "pt": "Português"}
 UNTRANSLATED = {
@@ -39,7 +43,7 @@ BUTTONS = {
     "pt": ("Baixar o caderno", "Abrir no Colab"),
 }
 EMBEDDED_SOUND = re.compile(r"data:audio/[\w.+-]+(?:;\s*codecs=\w+)?;base64,([A-Za-z0-9+/=]+)")
-SOUNDS = "_sounds"
+SOUNDS, PLAYER = "_sounds", "levada-player.js"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -57,9 +61,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _link_to_the_whole_site(app: Sphinx, config: Any) -> None:
-    """Let a book in another language link to the pages that are in English only."""
+    """Let a book that is built alone link to the other pages, which are in English only."""
     if app.tags.has("book"):
-        config.intersphinx_mapping = {"levada": ("..", str(Path(app.outdir).parent / "objects.inv"))}
+        inventory = os.environ.get("LEVADA_INVENTORY", str(Path(app.outdir).parent / "objects.inv"))
+        config.intersphinx_mapping = {"levada": ("." if config.language == "en" else "..", inventory)}
 
 
 def _page_of_the_whole_site(app: Sphinx, env: Any, node: Any, text: nodes.TextElement) -> nodes.Element | None:
@@ -77,7 +82,7 @@ def _complete_page(app: Sphinx, page: str, _: str, context: dict[str, Any], __: 
     if "body" not in context:
         return
     up = "../" * page.count("/")
-    context["body"] = extract_sounds(context["body"], Path(app.outdir), up)
+    context["body"] = share_player(extract_sounds(context["body"], Path(app.outdir), up), Path(app.outdir), up)
     if _is_untranslated(app, page):
         note = f'<div class="admonition note" lang="{language}"><p>{UNTRANSLATED[language]}</p></div>'
         context["body"] = f'{note}<div lang="en">{context["body"]}</div>'
@@ -114,6 +119,15 @@ def extract_sounds(body: str, out: Path, up: str) -> str:
         return f"{up}{SOUNDS}/{path.name}"
 
     return EMBEDDED_SOUND.sub(write, body)
+
+
+def share_player(body: str, out: Path, up: str) -> str:
+    """Let the players of a page use one script, which they embed otherwise."""
+    embedded = f"<script>{script()}</script>"
+    if embedded not in body:
+        return body
+    (out / SOUNDS / PLAYER).write_text(script(), encoding="utf-8")
+    return f'{body.replace(embedded, "")}<script src="{up}{SOUNDS}/{PLAYER}"></script>'
 
 
 def to_opus(sound: bytes) -> bytes:
@@ -202,12 +216,15 @@ def colab_address(name: str, release: str) -> str:
 
 def _write_notebooks(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.name == "html" and app.config.language == "en":
-        for page in sorted((Path(app.srcdir) / "book").glob("*.md")):
-            if is_notebook(page):
-                notebook = to_notebook(page.read_text(encoding="utf-8"), app.config.release)
-                path = Path(app.outdir) / "book" / "notebooks" / f"{page.stem}.ipynb"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                nbformat.write(notebook, path)
+        write_notebooks(Path(app.outdir) / "book" / "notebooks", app.config.release)
+
+
+def write_notebooks(folder: Path, release: str) -> None:
+    """Write all chapters as notebooks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for page in sorted((ROOT / "docs" / "book").glob("*.md")):
+        if is_notebook(page):
+            nbformat.write(to_notebook(page.read_text(encoding="utf-8"), release), folder / f"{page.stem}.ipynb")
 
 
 def to_notebook(chapter: str, release: str) -> nbformat.NotebookNode:
@@ -243,3 +260,7 @@ def _quotation(found: re.Match[str]) -> str:
     kind, title, text = found.groups()
     lines = [line for line in text.strip().splitlines() if not re.match(r":\w+:", line)]
     return "\n".join(f"> {line}".rstrip() for line in [f"**{title or kind.capitalize()}**", "", *lines])
+
+
+if __name__ == "__main__":  # python docs/chapters.py FOLDER: the notebooks alone
+    write_notebooks(Path(sys.argv[1]), __version__)

@@ -59,6 +59,7 @@ nitpick_ignore_regex = [
 locale_dirs = ["locales"]
 gettext_compact = False
 gettext_additional_targets = []
+gettext_location = False
 intersphinx_disabled_reftypes = []  # a translated book links to the pages that it does not have
 
 html_theme = "sphinx_book_theme"

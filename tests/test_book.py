@@ -5,9 +5,11 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
+import zlib
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -46,6 +48,7 @@ jupytext:
     format_name: myst
 kernelspec:
   name: python3
+  display_name: Python 3
 ---
 
 # 1. A question
@@ -119,7 +122,9 @@ class TestPages:
         wav = io.BytesIO()
         soundfile.write(wav, 0.1 * np.sin(np.arange(44100) / 20), 44100, format="WAV")
         body = f'<audio src="data:audio/wav;base64,{base64.b64encode(wav.getvalue()).decode()}"></audio>'
-        name = re.fullmatch(r'<audio src="\.\./(_sounds/\w+\.opus)"></audio>', chapters.extract_sounds(body, tmp_path, "../"))
+        name = re.fullmatch(
+            r'<audio src="\.\./(_sounds/\w+\.opus)"></audio>', chapters.extract_sounds(body, tmp_path, "../")
+        )
         samples, rate = soundfile.read(tmp_path / name[1])
         assert rate == 48000
         assert len(samples) == pytest.approx(48000, abs=1000)
@@ -144,19 +149,23 @@ class _Links(HTMLParser):
             self.resources.append(found["href"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The whole site, every chapter executed once; a build that is there already, as `make book` leaves it, is kept."""
+    """The book in three languages, every chapter executed once; links to other pages resolve as in the whole site."""
     pytest.importorskip("myst_nb")
-    out = BOOK / "_build" / "html"
+    out = tmp_path_factory.mktemp("site")
+    inventory = out / "pages.inv"
+    lines = "".join(f"{page.stem} std:doc -1 {page.stem}.html {page.stem}\n" for page in (ROOT / "docs").glob("*.md"))
+    head = b"# Sphinx inventory version 2\n# Project: levada\n# Version: 0\n# The remainder is compressed using zlib.\n"
+    inventory.write_bytes(head + zlib.compress(lines.encode()))
     for language in LANGUAGES:
-        options = [] if language == "en" else ["-t", "book", "-D", f"language={language}"]
-        doctrees = BOOK / "_build" / "doctrees" / language
-        target = out if language == "en" else out / language
-        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-d", str(doctrees), *options]
-        done = subprocess.run([*command, str(ROOT / "docs"), str(target)], capture_output=True, text=True, check=False)
+        target = out / "html" if language == "en" else out / "html" / language
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-t", "book"]
+        command += ["-D", f"language={language}", "-d", str(out / language), str(ROOT / "docs"), str(target)]
+        environment = {**os.environ, "LEVADA_INVENTORY": str(inventory)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
-    return out
+    return out / "html"
 
 
 @pytest.mark.slow
@@ -180,9 +189,11 @@ class TestSite:
                 if urlparse(target).scheme != "file":
                     continue
                 found = Path(unquote(urlparse(target).path))
-                if not found.exists():
-                    broken.append((path.relative_to(site).as_posix(), address))
-                elif anchor and found.suffix == ".html" and unquote(anchor) not in pages[found].anchors:
+                if found.parent == site and (ROOT / "docs" / f"{found.stem}.md").exists():
+                    continue  # a page of the site that is not of the book
+                if not found.exists() or (
+                    anchor and found.suffix == ".html" and unquote(anchor) not in pages[found].anchors
+                ):
                     broken.append((path.relative_to(site).as_posix(), address))
         assert external == []
         assert broken == []
@@ -206,7 +217,7 @@ class TestSite:
 
 @pytest.fixture(scope="module")
 def address(site):
-    """Serve the site on this machine."""
+    """Serve the site on this machine, with parts of files, which browsers ask for to play sound."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -216,3 +227,75 @@ def address(site):
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.mark.slow
+def test_pages_play_in_a_browser_and_ask_no_other_host(address):
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None and not os.environ.get("CI"):
+        pytest.skip("needs Chromium")
+    player = "document.querySelector('levada-player')"
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = driver.chromium.launch(executable_path=chromium, args=options)
+        for path in CHAPTERS:
+            page = browser.new_page(viewport={"width": 390, "height": 800})
+            asked, errors = [], []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+            page.goto(f"{address}/book/{path.stem}.html")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.stem
+            if "levada.Player(" in path.read_text(encoding="utf-8"):
+                page.wait_for_function(f"{player}.data && !{player}.$('play').disabled", timeout=60_000)
+                page.evaluate(f"{player}.play()")
+                page.wait_for_function(f"{player}.currentTime > 0.2", timeout=30_000)
+            assert errors == []
+            assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+            page.close()
+        page = browser.new_page()
+        page.goto(f"{address}/book/02-beat.html")
+        for language in ("es", "pt", "en"):
+            page.click(f".languages a[hreflang={language}]")
+            assert page.evaluate("document.documentElement.lang") == language
+            assert page.url.endswith("/book/02-beat.html")
+        browser.close()
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_in_a_fresh_environment_from_the_wheel(chapters, tmp_path, monkeypatch):
+    """As in Colab: its first cell installs levada, here the wheel of this checkout."""
+    pytest.importorskip("hatchling")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, str(ROOT)], check=True)
+    wheel = next(tmp_path.glob("*.whl"))
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = tmp_path / "fresh" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "nbmake", "ipykernel"], check=True)
+    monkeypatch.setenv("LEVADA_WHEEL", f" @ {wheel.as_uri()}")
+    notebook = tmp_path / "chapter.ipynb"
+    text = (BOOK / "02-beat.md").read_text(encoding="utf-8")
+    notebook.write_text(json.dumps(chapters.to_notebook(text, "0")), encoding="utf-8")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--nbmake",
+        "--nbmake-kernel=python3",
+        str(notebook),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
