@@ -43,6 +43,7 @@ BUTTONS = {
     "pt": ("Baixar o caderno", "Abrir no Colab"),
 }
 EMBEDDED_SOUND = re.compile(r"data:audio/[\w.+-]+(?:;\s*codecs=\w+)?;base64,([A-Za-z0-9+/=]+)")
+MOST_KB = 100
 SOUNDS, PLAYER = "_sounds", "levada-player.js"
 
 
@@ -115,7 +116,8 @@ def extract_sounds(body: str, out: Path, up: str) -> str:
         path = out / SOUNDS / f"{hashlib.sha256(sound).hexdigest()[:16]}.opus"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(sound if sound.startswith(b"OggS") else to_opus(sound))
+            is_small = sound.startswith(b"OggS") and len(sound) < 1000 * MOST_KB
+            path.write_bytes(sound if is_small else to_opus(sound))
         return f"{up}{SOUNDS}/{path.name}"
 
     return EMBEDDED_SOUND.sub(write, body)
@@ -141,11 +143,9 @@ def to_opus(sound: bytes) -> bytes:
 
 
 def _is_untranslated(app: Sphinx, page: str) -> bool:
-    """Whether less than half of the text of a page is in the language of the build."""
-    if app.config.language not in UNTRANSLATED or page not in app.env.all_docs:
-        return False
-    progress = app.env.metadata[page].get("translation_progress", {"total": 1, "translated": 0})
-    return progress["translated"] < progress["total"] / 2
+    """Whether a page of a translated book has no translation."""
+    catalogue = Path(app.srcdir) / "locales" / app.config.language / "LC_MESSAGES" / f"{page}.po"
+    return app.config.language in UNTRANSLATED and page in app.env.all_docs and not catalogue.exists()
 
 
 # Formulas

@@ -177,7 +177,7 @@ class TestSite:
                 assert (site / ("" if language == "en" else language) / "book" / f"{path.stem}.html").exists()
 
     def test_every_internal_link_resolves_and_nothing_is_loaded_from_other_hosts(self, site):
-        pages = {path: _Links() for path in site.rglob("*.html")}
+        pages = {path: _Links() for path in site.rglob("*.html") if "_static" not in path.parts}
         for path, parser in pages.items():
             parser.feed(path.read_text(encoding="utf-8"))
         broken, external = [], []
