@@ -13,6 +13,7 @@ import typer
 
 from levada.cli import (
     adapt,
+    challenge,
     convert,
     corpus,
     demo,
@@ -68,6 +69,7 @@ for _command in COMMANDS:
     app.command(cls=WithFormats if _command in (track.track, convert.convert) else None)(_command)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(traditions.app, name="traditions")
+app.add_typer(challenge.app, name="challenge")
 app.command()(models.models)
 
 OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}

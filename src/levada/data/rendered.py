@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
 from levada.io.workers import process_pool
 from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments.altered import altered
 from levada.synth.render import render
 from levada.synth.render import render_multitrack as render_multitrack
 from levada.synth.strokes import SUFFIXES as STROKE_SUFFIXES
@@ -37,11 +38,11 @@ from levada.synth.strokes import write_strokes
 from levada.synth.traditions import Tradition
 from levada.version import __version__
 
-__all__ = ["SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
+__all__ = ["ALTERED", "SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
 
 Floats32 = npt.NDArray[np.float32]
 
-SYNTHESISED = "synthesised"
+SYNTHESISED, ALTERED = "synthesised", "altered:"
 LICENCE = "CC0-1.0"
 """Of what is rendered with levada's own sounds."""
 TOML, MIXTURE, STROKES = "corpus.toml", "mixture.wav", "strokes"
@@ -109,7 +110,7 @@ def render_corpus(
     seed : int
         The same seed gives the same bytes.
     sounds : str
-        "synthesised", a SoundFont, or a folder of one-shots; see `sounds_of`.
+        "synthesised", "altered:SEED", a SoundFont, or a folder of one-shots; see `sounds_of`.
     multitrack : bool
         Render every instrument by itself, in the room, for separation; without ambience.
     strokes : str
@@ -200,15 +201,21 @@ def sounds_of(name: str) -> InstrumentSource:
     Parameters
     ----------
     name : str
-        "synthesised", the path or the name of a SoundFont, or a folder of one-shots.
+        "synthesised"; "altered:7", the same with instruments that the seed 7 alters (other sizes, dampings and
+        bodies, for tests on sounds that no training has); the path or the name of a SoundFont; or a folder of one-shots.
 
     Raises
     ------
     InputError
-        If there is no such SoundFont or folder.
+        If there is no such SoundFont or folder, or the seed is no whole number.
     """
     if name == SYNTHESISED:
         return synthesise
+    if name.startswith(ALTERED):
+        seed = name.removeprefix(ALTERED)
+        if not seed.isdecimal():
+            raise InputError(f"sounds that are altered have a seed, such as {ALTERED}7, not {name!r}")
+        return partial(altered, int(seed))
     if Path(name).is_dir():
         from levada.synth.instruments.one_shots import OneShots
 
@@ -221,14 +228,18 @@ def sounds_of(name: str) -> InstrumentSource:
 
 
 def sounds_digest(name: str) -> str:
-    """Compute a digest of what `sounds_of` reads; that of the synthesised sounds is empty."""
-    if name == SYNTHESISED:
+    """Compute a digest of what `sounds_of` reads; that of synthesised sounds is empty."""
+    if _is_synthesised(name):
         return ""
     if Path(name).is_dir():
         return audio.content_hash(name)
     from levada.synth.instruments.soundfont import find_soundfont
 
     return audio.content_hash(find_soundfont(name))
+
+
+def _is_synthesised(name: str) -> bool:
+    return name == SYNTHESISED or name.startswith(ALTERED)
 
 
 def _count(minutes: float, recordings: int | None) -> int:
@@ -268,7 +279,7 @@ def _config(
 
 def _corpus_toml(tradition: Tradition, sounds: str, seed: int) -> str:
     """Return the content of `corpus.toml`."""
-    licence = LICENCE if sounds == SYNTHESISED else f"that of the sounds: {sounds}"
+    licence = LICENCE if _is_synthesised(sounds) else f"that of the sounds: {sounds}"
     title = tradition.title or tradition.name
     origin = f"Rendered by levada {__version__} from its description of {title}, seed {seed}."
     citation = " ".join([origin, *(["Sources: " + "; ".join(tradition.sources)] if tradition.sources else [])])
