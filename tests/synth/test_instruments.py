@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from levada.data.rendered import sounds_of
 from levada.errors import InputError
 from levada.io import audio
 from levada.synth.instruments import PITCHED, RATE, STROKES, STRUCK, mix_sources, synthesise
+from levada.synth.instruments.altered import altered
 from levada.synth.instruments.drums import DRUMS
 from levada.synth.instruments.idiophones import IDIOPHONES
 from levada.synth.instruments.sampled import (
@@ -560,3 +562,29 @@ class TestReal:
         self.around([centroid_hz(head(one)) for one in kicks], "kick", lambda x: centroid_hz(head(x)))
         self.around([pitch_of(one) for one in snares], "snare", pitch_of)
         self.around([centroid_hz(head(one)) for one in snares], "snare", lambda x: centroid_hz(head(x)))
+
+
+class TestAltered:
+    @pytest.mark.parametrize("voice", ["surdo", "tamborim", "claves"])
+    def test_the_pitch_is_moved_and_the_onset_is_not(self, voice):
+        def strongest_hz(instrument):
+            sound = instrument.play("open", velocity=0.8, pitch_hz=0, duration_s=0, rng=np.random.default_rng(1))
+            assert np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())[0] < 0.003 * RATE
+            return np.abs(np.fft.rfft(sound, 2**17)).argmax() * RATE / 2**17
+
+        usual = strongest_hz(synthesise(voice, np.random.default_rng(0)))
+        semitones = [12 * np.log2(strongest_hz(altered(seed, voice, np.random.default_rng(0))) / usual) for seed in range(6)]
+        assert np.abs(semitones).min() > 1
+        assert np.ptp(semitones) > 3
+
+    def test_a_seed_alters_a_voice_in_one_way(self):
+        one, again, other = (altered(seed, "surdo", np.random.default_rng(0)) for seed in (3, 3, 4))
+        assert one.semitones == again.semitones != other.semitones
+        near = altered(3, "surdo", np.random.default_rng(1))
+        assert 0 < abs(near.semitones - one.semitones) < 2.5
+
+    def test_names(self):
+        assert sounds_of("altered:3")("surdo", np.random.default_rng(0)).semitones == altered(3, "surdo", np.random.default_rng(0)).semitones
+        for name in ("altered:", "altered:x", "altered:-1"):
+            with pytest.raises(InputError, match="have a seed"):
+                sounds_of(name)

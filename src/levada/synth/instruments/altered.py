@@ -73,6 +73,7 @@ def altered(seed: int, voice: str, rng: Generator) -> AlteredInstrument:
     """
     if seed < 0:
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
+    instrument = synthesise(voice, rng)
     of_voice = np.random.default_rng([seed, zlib.crc32(voice.encode())])
     semitones = float(of_voice.choice([-1, 1]) * of_voice.uniform(*SEMITONES) + rng.normal(0, 0.5))
     damping_s = float(np.exp(of_voice.uniform(*np.log(DAMPING_S)) + rng.normal(0, 0.15)))
@@ -80,5 +81,5 @@ def altered(seed: int, voice: str, rng: Generator) -> AlteredInstrument:
     body = (of_voice.normal(size=taps) + 0.3 * rng.normal(size=taps)) * np.exp(-4 * np.arange(taps) / taps)
     body *= BODY_LEVEL / np.sqrt(np.square(body).sum())
     body[0] = 1.0
-    return AlteredInstrument(synthesise(voice, rng), semitones=semitones, damping_s=damping_s, body=body)
+    return AlteredInstrument(instrument, semitones=semitones, damping_s=damping_s, body=body)
 
