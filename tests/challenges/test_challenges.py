@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import MappingProxyType
 
 import mir_eval
 import numpy as np
@@ -114,7 +115,7 @@ class TestStart:
 class Every:
     """Gives a downbeat every two seconds."""
 
-    trained_spans = {}
+    trained_spans = MappingProxyType({})
 
     def track(self, samples, rate):
         times = np.arange(0.5, np.shape(samples)[-1] / rate, 1.0)

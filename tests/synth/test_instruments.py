@@ -573,7 +573,9 @@ class TestAltered:
             return np.abs(np.fft.rfft(sound, 2**17)).argmax() * RATE / 2**17
 
         usual = strongest_hz(synthesise(voice, np.random.default_rng(0)))
-        semitones = [12 * np.log2(strongest_hz(altered(seed, voice, np.random.default_rng(0))) / usual) for seed in range(6)]
+        semitones = [
+            12 * np.log2(strongest_hz(altered(seed, voice, np.random.default_rng(0))) / usual) for seed in range(6)
+        ]
         assert np.abs(semitones).min() > 1
         assert np.ptp(semitones) > 3
 
@@ -584,7 +586,10 @@ class TestAltered:
         assert 0 < abs(near.semitones - one.semitones) < 2.5
 
     def test_names(self):
-        assert sounds_of("altered:3")("surdo", np.random.default_rng(0)).semitones == altered(3, "surdo", np.random.default_rng(0)).semitones
+        assert (
+            sounds_of("altered:3")("surdo", np.random.default_rng(0)).semitones
+            == altered(3, "surdo", np.random.default_rng(0)).semitones
+        )
         for name in ("altered:", "altered:x", "altered:-1"):
             with pytest.raises(InputError, match="have a seed"):
                 sounds_of(name)

@@ -91,7 +91,8 @@ class Card:
             f"# {self.name}: {challenge.title}\n\n{challenge.question} Scored on {len(self.recordings)} recordings "
             f"({what}).\n\n| model | {score} |\n|---|---|\n" + "\n".join(rows) + "\n\n"
             f"Difference to the best baseline: {self.difference.text(sign='+')}{unit}. Annotated minutes: {minutes}.\n"
-            f"{chr(10) + notes if notes else ''}\nlevada {self.levada}, {self.date}; model {self.identity or self.model}\n"
+            f"{chr(10) + notes if notes else ''}\n"
+            f"levada {self.levada}, {self.date}; model {self.identity or self.model}\n"
         )
 
 
@@ -161,15 +162,22 @@ def _ranking(cards: Sequence[Card]) -> str:
     where = f"instance {first.instance}, seed {first.seed}" if first.seed is not None else first.data
     lines = [
         f"## {challenge.title}: {where}, {len(first.recordings)} recordings", "",
-        f"|  | team | {score}{f',{unit}' if unit else ''} | to the best baseline | minutes of labels | notes |", "|---|---|---|---|---|---|",
+        f"|  | team | {score}{f',{unit}' if unit else ''} | to the best baseline | minutes of labels | notes |",
+        "|---|---|---|---|---|---|",
     ]  # fmt: skip
     baselines = [(name, value) for name, value in first.baselines.items() if name not in {card.name for card in cards}]
     rows = [
-        (card.score, card.name, card.difference.text(sign="+"), "–" if math.isnan(card.minutes) else f"{card.minutes:.2f}", "; ".join(card.notes))
+        (
+            *(card.score, card.name, card.difference.text(sign="+")),
+            *("–" if math.isnan(card.minutes) else f"{card.minutes:.2f}", "; ".join(card.notes)),
+        )
         for card in cards
-    ] + [(value, f"*{name}*", "", "", "baseline") for name, value in baselines]  # fmt: skip
+    ] + [(value, f"*{name}*", "", "", "baseline") for name, value in baselines]
     rows.sort(key=lambda row: (math.isnan(row[0].mean), -row[0].mean, row[1]))
-    lines += [f"| {place} | {name} | {value.text()} | {' | '.join(rest)} |" for place, (value, name, *rest) in enumerate(rows, start=1)]
+    lines += [
+        f"| {place} | {name} | {value.text()} | {' | '.join(rest)} |"
+        for place, (value, name, *rest) in enumerate(rows, start=1)
+    ]
     return "\n".join(lines)
 
 
@@ -205,4 +213,5 @@ def _number(value: Any) -> float:
 
 
 def _interval(facts: Mapping[str, Any]) -> Interval:
-    return Interval(**{one.name: _number(facts[one.name]) if one.name in ("mean", "low", "high") else facts[one.name] for one in fields(Interval)})
+    known: dict[str, Any] = {one.name: facts[one.name] for one in fields(Interval)}
+    return Interval(**known | {name: _number(known[name]) for name in ("mean", "low", "high")})

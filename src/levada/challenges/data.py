@@ -95,7 +95,9 @@ def check_data(challenge: Challenge, data: str) -> None:
     corpus = load_corpus(data, labels=challenge.labels)  # type: ignore[call-overload]
     if challenge.target and challenge.target not in corpus.instruments:
         names = ", ".join(corpus.instruments)
-        raise InputError(f"has no stems of {challenge.target}, which {challenge.name} is about; it has {names}", path=data)
+        raise InputError(
+            f"has no stems of {challenge.target}, which {challenge.name} is about; it has {names}", path=data
+        )
     if len(corpus.groups) < LEAST_GROUPS:
         raise InputError(
             f"has {len(corpus.groups)} groups of recordings with {challenge.labels}; {challenge.name} needs "
@@ -141,10 +143,17 @@ def instance_of(folder: Path) -> tuple[str, int, str]:
 def _render(challenge: Challenge, folder: Path, instance: int, progress: Progress | None) -> None:
     """Render what is given."""
     music, sounds = challenge.music(instance), challenge.sounds(instance)
-    parts: list[tuple[str, Tradition, tuple[int, float], int]] = [("recordings", music, challenge.unlabelled, UNLABELLED)]
+    parts: list[tuple[str, Tradition, tuple[int, float], int]] = [
+        ("recordings", music, challenge.unlabelled, UNLABELLED)
+    ]
     if challenge.labels == "stems":
         parts += [
-            (f"solos/{part.name}", replace(music, instruments=(replace(part, presence=1.0),), ensemble=None), challenge.train, TRAIN)
+            (
+                f"solos/{part.name}",
+                replace(music, instruments=(replace(part, presence=1.0),), ensemble=None),
+                challenge.train,
+                TRAIN,
+            )
             for part in music.instruments
         ]
     else:
@@ -162,7 +171,8 @@ def _render(challenge: Challenge, folder: Path, instance: int, progress: Progres
 
             # other recordings than those of the test, and than those of any other instance
             render_corpus(
-                rendered, tradition, minutes=count * seconds / 60, recordings=count, seed=seed, sounds=sounds, progress=report,
+                rendered, tradition, minutes=count * seconds / 60, recordings=count, seed=seed, sounds=sounds,
+                progress=report,
             )  # fmt: skip
             done += count
             with wrap_errors(target):
@@ -185,22 +195,30 @@ def _readme(challenge: Challenge, instance: int, data: str) -> str:
     """Return the rules and the baseline of a challenge as Markdown."""
     given = {
         "train/": (challenge.train, "recordings with their beats") if challenge.labels == "beats" else ((0, 0.0), ""),
-        "solos/": (challenge.train, "takes of each instrument alone") if challenge.labels == "stems" else ((0, 0.0), ""),
+        "solos/": (challenge.train, "takes of each instrument alone")
+        if challenge.labels == "stems"
+        else ((0, 0.0), ""),
         "recordings/": (challenge.unlabelled, "recordings without labels"),
     }
-    lines = [f"- `{name}`: {count} {what} of {seconds:g} s" for name, ((count, seconds), what) in given.items() if count]
+    lines = [
+        f"- `{name}`: {count} {what} of {seconds:g} s" for name, ((count, seconds), what) in given.items() if count
+    ]
     if data:
-        lines = [f"- `{data}`: your corpus; `levada adapt --minutes` takes labels from some groups, the others are scored"]
+        lines = [
+            f"- `{data}`: your corpus; `levada adapt --minutes` takes labels of some groups, others are scored"
+        ]
     own = "Nothing is rendered: recordings that a model was trained on, and others of their groups, are not scored."
     scored = (
-        f"`levada challenge score` draws {challenge.test[0]} recordings of {challenge.test[1]:g} s that nobody has: other "
-        "players and other copies of the instruments, by a seed that the organiser chooses after the models are handed in."
+        f"`levada challenge score` draws {challenge.test[0]} recordings of {challenge.test[1]:g} s that nobody has: "
+        "other players and other copies of the instruments, by a seed that is chosen after the models are handed in."
     )
     what = "SI-SDR improvement" if challenge.labels == "stems" else "F-measure of the downbeats (70 ms)"
     described = ""
     if challenge.name == "samba-without-labels" and not data:
         text = "\n".join(format_tradition(challenge.music(instance)))
-        described = f"\n## Who plays what\n\nThe music is invented, and its bar is not that of samba.\n\n```text\n{text}\n```\n"
+        described = (
+            f"\n## Who plays what\n\nThe music is invented, and its bar is not that of samba.\n\n```text\n{text}\n```\n"
+        )
     baseline = challenge.baseline.replace("my-recordings", data or "my-recordings")
     return f"""# {challenge.title}
 

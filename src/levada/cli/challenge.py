@@ -24,9 +24,7 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="A challenge: levada challenge list.")]
 Instance = Annotated[int | None, typer.Option(min=0, help="Draws the music and its data: the same for all teams.")]
-Data = Annotated[
-    str, typer.Option(help="Real recordings instead of rendered ones: a folder, or mirdata:NAME.")
-]
+Data = Annotated[str, typer.Option(help="Real recordings instead of rendered ones: a folder, or mirdata:NAME.")]
 Cards = Annotated[list[Path], typer.Argument(help="Cards, or folders of cards.")]
 
 
@@ -46,7 +44,9 @@ def list_challenges(as_json: Json = False) -> None:
 @app.command("start")
 def start_challenge(
     name: Name,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A new folder; by default the challenge's name.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A new folder; by default the challenge's name.")
+    ] = None,
     instance: Instance = 0,
     data: Data = "",
     force: Force = False,
@@ -62,7 +62,9 @@ def start_challenge(
 @app.command("score")
 def score_models(
     models: Annotated[list[str], typer.Argument(help="Models: folders, or names of models that ship.")],
-    challenge: Annotated[str, typer.Option(help="By default that of the model's data, or of the folder it is in.")] = "",
+    challenge: Annotated[
+        str, typer.Option(help="By default that of the model's data, or of the folder it is in.")
+    ] = "",
     instance: Instance = None,
     seed: Annotated[
         int | None, typer.Option(min=1000, help="Draws the recordings that are scored; by default one nobody knows.")
@@ -70,7 +72,9 @@ def score_models(
     data: Data = "",
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the cards.")] = Path("cards"),
     team: Annotated[str, typer.Option(help="For the card.")] = "",
-    keep: Annotated[Path | None, typer.Option(help="Keep the rendered recordings, to listen to them, in this folder.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the rendered recordings, to listen to them, in this folder.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Recordings scored at the same time.")] = 2,
     force: Force = False,
     as_json: Json = False,
@@ -135,7 +139,9 @@ def _asked(models: list[str], name: str, instance: int | None, data: str) -> tup
     for model in map(Path, models):
         if name and (instance is not None or data):
             break
-        if is_model(model) and (match := re.search(r"levada challenge ([\w-]+), instance (\d+)", read_card(model).data)):
+        if is_model(model) and (
+            match := re.search(r"levada challenge ([\w-]+), instance (\d+)", read_card(model).data)
+        ):
             found = match[1], int(match[2]), ""
         else:
             place = next((one for one in (*model.resolve().parents, Path.cwd()) if (one / TOML).is_file()), None)
@@ -145,7 +151,9 @@ def _asked(models: list[str], name: str, instance: int | None, data: str) -> tup
         if name in ("", found[0]):
             return found[0], found[1] if instance is None else instance, data or found[2]
     if not name:
-        raise InputError("the models do not say which challenge they are for: name it (--challenge; levada challenge list)")
+        raise InputError(
+            "the models do not say which challenge they are for: name it (--challenge; levada challenge list)"
+        )
     return name, instance or 0, data
 
 

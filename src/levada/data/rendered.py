@@ -202,7 +202,8 @@ def sounds_of(name: str) -> InstrumentSource:
     ----------
     name : str
         "synthesised"; "altered:7", the same with instruments that the seed 7 alters (other sizes, dampings and
-        bodies, for tests on sounds that no training has); the path or the name of a SoundFont; or a folder of one-shots.
+        bodies, for tests on sounds that no training has); the path or the name of a SoundFont; or a folder of
+        one-shots.
 
     Raises
     ------

@@ -82,4 +82,3 @@ def altered(seed: int, voice: str, rng: Generator) -> AlteredInstrument:
     body *= BODY_LEVEL / np.sqrt(np.square(body).sum())
     body[0] = 1.0
     return AlteredInstrument(instrument, semitones=semitones, damping_s=damping_s, body=body)
-
