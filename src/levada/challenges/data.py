@@ -204,9 +204,7 @@ def _readme(challenge: Challenge, instance: int, data: str) -> str:
         f"- `{name}`: {count} {what} of {seconds:g} s" for name, ((count, seconds), what) in given.items() if count
     ]
     if data:
-        lines = [
-            f"- `{data}`: your corpus; `levada adapt --minutes` takes labels of some groups, others are scored"
-        ]
+        lines = [f"- `{data}`: your corpus; `levada adapt --minutes` takes labels of some groups, others are scored"]
     own = "Nothing is rendered: recordings that a model was trained on, and others of their groups, are not scored."
     scored = (
         f"`levada challenge score` draws {challenge.test[0]} recordings of {challenge.test[1]:g} s that nobody has: "
