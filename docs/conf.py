@@ -11,6 +11,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent / "src")]  # extensions beside this file, and levada where not installed
 
+from levada.io.package_digest import package_digest  # noqa: E402  # of this checkout
+
 # Chapters run in processes of their own: with the levada of this checkout, and one thread each.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(DOCS.parent / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(":;")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,9 +38,10 @@ default_role = "code"  # docstrings write `names` as the rest of the scientific 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-# A chapter is executed once for all languages: the cache knows it by its cells. An error in a cell fails the build.
+# A chapter is executed once for all languages, and again when its cells or levada change. An error in a cell fails the
+# build.
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(DOCS / "book" / "_build" / "cache")
+nb_execution_cache_path = str(DOCS / "book" / "_build" / "cache" / package_digest()[:16])
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
