@@ -157,7 +157,7 @@ def annotate(
     tracker = base
     tapped = Work((), TAPS, CALIBRATION_S + tapping_s)
     if method != "hints":
-        tracker = base.adapt(decoding.labelled_spans({track.id: (track, taps)}), strategy=method, seed=seed)
+        tracker = decoding.learn(base, decoding.labelled_spans({track.id: (track, taps)}), method, seed=seed)
         prepared = decoding.prepare(tracker, track.audio, duration_s=LENGTH_S)
         tapped = replace(tapped, actions=TAPS + 2, seconds=tapped.seconds + 2 * KEY_S + PROPOSAL_S)
     start = replace(tapped, annotation=decoding.analyse(prepared, taps)[0])
@@ -185,7 +185,7 @@ def annotate_folder(
             tapping_s += float(time_s) + KEY_S
     tracker = base
     if strategy != "base":
-        tracker = base.adapt(decoding.labelled_spans(labels), strategy=strategy, seed=seed)
+        tracker = decoding.learn(base, decoding.labelled_spans(labels), strategy, seed=seed)
     scores: dict[str, list[dict[str, float]]] = {}
     for rank, i in enumerate(order):
         track, truth = tracks[i]

@@ -423,3 +423,32 @@ class TestOtherRecordings:
         assert ("do not fit" in caplog.text) != keeps_patterns
         if not keeps_patterns:
             assert str(spans[0].track.audio) in caplog.text
+
+
+class TestPatternsOrBase:
+    def learnt(self, spans):
+        return auto.train(spans, settings=auto.BayesSettings())
+
+    def test_patterns_that_hold_on_another_recording_are_for_all(self, spans, tiny_model):
+        assert len({span.track.content_hash for span in spans}) > 1
+        patterns = self.learnt(spans)
+        assert auto.patterns_or_base(patterns, load(tiny_model), spans) is patterns  # the base is untrained
+
+    def test_a_base_that_is_better_stays_where_they_do_not_fit(self, spans, monkeypatch):
+        monkeypatch.setattr(auto, "_held_out", lambda tracker, _: 0.2 if hasattr(tracker, "patterns") else 0.9)
+        fused = auto.patterns_or_base(self.learnt(spans), base_weights("base"), spans)
+        assert isinstance(fused, Fusion)
+        assert fused.weight == 0
+        assert fused.own_score > 0
+
+    def test_one_recording_keeps_its_own_patterns_and_others_may_keep_the_base(self, spans, tiny_model, tmp_path):
+        patterns = self.learnt(spans[:1])
+        fused = auto.patterns_or_base(patterns, load(tiny_model), spans[:1])
+        assert isinstance(fused, Fusion)
+        assert fused.card.minutes == pytest.approx(patterns.card.minutes)
+        fused.save(tmp_path / "mine")
+        again = load_fusion(tmp_path / "mine")
+        assert (again.weight, again.own_score) == (0, fused.own_score)
+        path = spans[0].track.audio
+        both, alone = replace(tracker_of(fused, name="").backend, own_score=None), tracker_of(patterns, name="").backend
+        np.testing.assert_array_equal(both.track(path).positions, alone.track(path).positions)

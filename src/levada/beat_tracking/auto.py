@@ -36,7 +36,7 @@ from levada.learning.choice import Choice
 if TYPE_CHECKING:
     from levada.learning.weights import Weights
 
-__all__ = ["choose", "soft_f"]
+__all__ = ["choose", "patterns_or_base", "soft_f"]
 
 NEAR_S = 0.07
 """A beat is right within this: the tolerance of the F-measure."""
@@ -303,10 +303,50 @@ def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
     return replace(base, card=choice.on(card), training={**base.training, **_facts(choice, spans)})
 
 
+def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> Patterns | Fusion:
+    """Return patterns for all recordings, or patterns that recordings which they do not fit replace by the base.
+
+    Patterns are for all if those of some recordings score at least as well on another one as the base does. Labels of
+    one recording do not tell that.
+
+    Parameters
+    ----------
+    patterns : Patterns
+        Learnt from `spans`.
+    base : Weights
+    spans : sequence of Span
+    """
+    if _hold_elsewhere(patterns, base, spans):
+        return patterns
+    choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
+    return replace(_fused(patterns, base, 0.0, spans, choice), own_score=_own_score(patterns, spans))
+
+
+def _hold_elsewhere(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
+    """Whether patterns of all recordings but one score at least as well on that one as the base, in the mean."""
+    recordings = sorted({span.track.content_hash for span in spans})
+    if len(recordings) < 2:
+        return False
+    alone, gains = tracker_of_weights(base, name=""), list[float]()
+    for one in recordings:
+        held_out = [span for span in spans if span.track.content_hash == one]
+        try:
+            others = train([span for span in spans if span not in held_out], settings=patterns.settings)
+        except InputError:
+            return False
+        tracker = PatternTracker(others, "")
+        gains += [_held_out(tracker, span) - _held_out(alone, span) for span in held_out]
+    return float(np.mean(gains)) >= 0
+
+
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
     _log.info("%s", choice.line())
-    card = adapted_card(spans, origin=f"Rhythmic patterns beside a network, {choice.name}", base=network.card)
-    keys = ("alpha", "held_out_losses") if "fine-tuned" in choice.name else ()
+    origin, fine_tuned = f"Rhythmic patterns beside a network, {choice.name}", "fine-tuned" in choice.name
+    if fine_tuned:  # its card has these labels
+        card = replace(network.card, origin=f"{origin}: {network.card.origin}")
+    else:
+        card = adapted_card(spans, origin=origin, base=network.card)
+    keys = ("alpha", "held_out_losses") if fine_tuned else ()
     interpolation = {key: network.training[key] for key in keys if key in network.training}
     return Fusion(patterns, network, weight, choice.on(card), interpolation | _facts(choice, spans))
 

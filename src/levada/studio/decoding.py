@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from levada.beat_tracking.analysis import Analysis
+from levada.beat_tracking.auto import patterns_or_base
 from levada.beat_tracking.network_tracker import NetworkTracker
+from levada.beat_tracking.patterns import Patterns
 from levada.beat_tracking.patterns.tracker import Observations, PatternTracker
+from levada.beat_tracking.pretrained import tracker_of
 from levada.beat_tracking.spectrogram import GRID
 from levada.beat_tracking.tracker import BeatTracker
 from levada.data import Span, Track, annotated_spans
@@ -24,7 +27,7 @@ from levada.io.audio import AudioExcerpt
 from levada.io.beats import Beats
 from levada.studio.annotation import Annotation, merge, of_beats, to_beats, verified
 
-__all__ = ["Prepared", "analyse", "decode_around", "labelled_spans", "prepare"]
+__all__ = ["Prepared", "analyse", "decode_around", "labelled_spans", "learn", "prepare"]
 
 REACH_S = 8.0
 """How far beats are decoded again on a side without an anchor, in seconds."""
@@ -180,6 +183,31 @@ def decode_around(prepared: Prepared, annotation: Annotation, time_s: float) -> 
     before = max((mark.time_s for mark in annotation if mark.time_s <= low), default=-math.inf)
     new = new.between(before + usual_s / 2, after - usual_s / 2)
     return merge(annotation, of_beats(new), low, high), warnings
+
+
+def learn(
+    base: BeatTracker,
+    spans: Sequence[Span[Any]],
+    strategy: str,
+    *,
+    seed: int = 0,
+    progress: Callable[..., None] | None = None,
+) -> BeatTracker:
+    """Adapt a model to verified beats; recordings that patterns do not fit keep the beats of the model.
+
+    Parameters
+    ----------
+    base : BeatTracker
+    spans : sequence of Span
+        See `labelled_spans`.
+    strategy, seed, progress
+        As of `BeatTracker.adapt`.
+    """
+    learnt = base.adapt(spans, strategy=strategy, seed=seed, progress=progress)
+    weights = base.weights() if isinstance(base.backend, NetworkTracker) else None
+    if weights is None or not isinstance(learnt.model, Patterns):
+        return learnt
+    return tracker_of(patterns_or_base(learnt.model, weights, spans), name=learnt.name)
 
 
 def labelled_spans(recordings: Mapping[str, tuple[Track, Annotation]]) -> list[Span[Any]]:

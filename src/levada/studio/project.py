@@ -391,7 +391,7 @@ class Project:
             state = self.journal.state(recording, annotator)
             spans = decoding.labelled_spans(self._labelled(annotator, recording))
             for strategy in STRATEGIES:
-                tracker = self.base.adapt(spans, strategy=strategy, progress=progress)
+                tracker = decoding.learn(self.base, spans, strategy, progress=progress)
                 progress(1, 1)
                 after, _ = decoding.analyse(self.prepared(recording, tracker), state.annotation)
                 progress(1, 1)
