@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,20 @@ LONGEST_S = 600  # until a process that a test started is given up: a machine ma
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the walk over the pages: it is the longest test, and at the end the other process would wait."""
     items.sort(key=lambda item: item.path.name != "test_pages.py")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser that plays sound unasked; without one, tests are skipped, and fail in CI."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None and not os.environ.get("CI"):
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = driver.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

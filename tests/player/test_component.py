@@ -1,8 +1,6 @@
 """<levada-player> in a real Chromium: it plays, clicks and scores without a server of levada's."""
 
 import http.server
-import os
-import shutil
 import threading
 import time
 
@@ -12,13 +10,7 @@ import pytest
 import levada
 from levada.player import script
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium"),
-]
+pytestmark = pytest.mark.slow
 RATE = 44_100
 TIMES = np.arange(1, 20) * 0.4321
 BEATS = levada.Beats(TIMES, np.arange(19) % 4 + 1)
@@ -39,16 +31,6 @@ def player():
         sound, RATE, beats={"before": early, "after": BEATS}, reference=BEATS, activations=curves,
         stems={"drum": drum, "bell": sound}, title="Test",
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

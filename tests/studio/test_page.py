@@ -1,8 +1,6 @@
 """The page in a real Chromium: the twenty checks of what the studio is for."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,26 +17,11 @@ from levada.io import audio
 from levada.studio import Project
 from studio_recordings import clicks
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 server = pytest.importorskip("levada.studio.server", reason="needs the extra studio")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium"),
-]
+pytestmark = pytest.mark.slow
 PATIENCE_S = 180  # a machine may be busy with other work
 READY = "window.levada && levada.state.beats.length > 0 && levada.timeline.peaks"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        browser.close()
 
 
 class Page:
