@@ -316,13 +316,13 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     base : Weights
     spans : sequence of Span
     """
-    if _hold_elsewhere(patterns, base, spans):
+    if _hold_on_others(patterns, base, spans):
         return patterns
     choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
     return replace(_fused(patterns, base, 0.0, spans, choice), own_score=_own_score(patterns, spans))
 
 
-def _hold_elsewhere(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
+def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
     """Whether patterns of all recordings but one score at least as well on that one as the base, in the mean."""
     recordings = sorted({span.track.content_hash for span in spans})
     if len(recordings) < 2:
@@ -331,7 +331,7 @@ def _hold_elsewhere(patterns: Patterns, base: Weights, spans: Sequence[Span]) ->
     for one in recordings:
         held_out = [span for span in spans if span.track.content_hash == one]
         try:
-            others = train([span for span in spans if span not in held_out], settings=patterns.settings)
+            others = train([span for span in spans if span.track.content_hash != one], settings=patterns.settings)
         except InputError:
             return False
         tracker = PatternTracker(others, "")

@@ -18,7 +18,7 @@ from levada.io.toml import read_toml
 from levada.synth.traditions import Tradition, format_tradition
 from levada.version import __version__
 
-__all__ = ["TOML", "instance_of", "render_test", "start"]
+__all__ = ["SMALLEST_SEED", "TOML", "check_data", "instance_of", "render_test", "start"]
 
 TOML = "challenge.toml"
 """Names the challenge and the instance of a folder of data."""
@@ -70,10 +70,7 @@ def start(
     challenge = find_challenge(name)
     if instance < 0:
         raise InputError(f"an instance is a whole number that is not negative, not {instance}")
-    if data:
-        check_data(challenge, data)
-    elif not challenge.tradition:
-        raise InputError(f"{name} is about recordings of your own: name their folder (--data)")
+    check_data(challenge, data)
     with atomic_folder(folder, marker=TOML, force=force) as temporary:
         if not data:
             _render(challenge, temporary, instance, progress)
@@ -85,13 +82,17 @@ def start(
 
 
 def check_data(challenge: Challenge, data: str) -> None:
-    """Check that real recordings can be used for a challenge.
+    """Check that real recordings can be used for a challenge; without any, that it has rendered ones.
 
     Raises
     ------
     InputError
         If there is no such corpus, it has other labels, or fewer than three groups.
     """
+    if not data:
+        if not challenge.tradition:
+            raise InputError(f"{challenge.name} is about recordings of your own: name their folder (--data)")
+        return
     corpus = load_corpus(data, labels=challenge.labels)  # type: ignore[call-overload]
     if challenge.target and challenge.target not in corpus.instruments:
         names = ", ".join(corpus.instruments)
@@ -193,16 +194,14 @@ def _corpus_toml(challenge: Challenge, instance: int) -> str:
 
 def _readme(challenge: Challenge, instance: int, data: str) -> str:
     """Return the rules and the baseline of a challenge as Markdown."""
-    given = {
-        "train/": (challenge.train, "recordings with their beats") if challenge.labels == "beats" else ((0, 0.0), ""),
-        "solos/": (challenge.train, "takes of each instrument alone")
-        if challenge.labels == "stems"
-        else ((0, 0.0), ""),
-        "recordings/": (challenge.unlabelled, "recordings without labels"),
-    }
-    lines = [
-        f"- `{name}`: {count} {what} of {seconds:g} s" for name, ((count, seconds), what) in given.items() if count
-    ]
+    solos = challenge.labels == "stems"
+    given = (
+        ("solos/", challenge.train, "takes of each instrument alone")
+        if solos
+        else ("train/", challenge.train, "recordings with their beats"),
+        ("recordings/", challenge.unlabelled, "recordings without labels"),
+    )
+    lines = [f"- `{name}`: {count} {what} of {seconds:g} s" for name, (count, seconds), what in given if count]
     if data:
         lines = [f"- `{data}`: your corpus; `levada adapt --minutes` takes labels of some groups, others are scored"]
     own = "Nothing is rendered: recordings that a model was trained on, and others of their groups, are not scored."
@@ -210,13 +209,12 @@ def _readme(challenge: Challenge, instance: int, data: str) -> str:
         f"`levada challenge score` draws {challenge.test[0]} recordings of {challenge.test[1]:g} s that nobody has: "
         "other players and other copies of the instruments, by a seed that is chosen after the models are handed in."
     )
-    what = "SI-SDR improvement" if challenge.labels == "stems" else "F-measure of the downbeats (70 ms)"
+    what = "SI-SDR improvement" if solos else "F-measure of the downbeats (70 ms)"
     described = ""
-    if challenge.name == "samba-without-labels" and not data:
+    if not (data or challenge.train[0]):  # a description in place of labels
         text = "\n".join(format_tradition(challenge.music(instance)))
-        described = (
-            f"\n## Who plays what\n\nThe music is invented, and its bar is not that of samba.\n\n```text\n{text}\n```\n"
-        )
+        about = f"The music is invented, and its bar is not that of {challenge.tradition}."
+        described = f"\n## Who plays what\n\n{about}\n\n```text\n{text}\n```\n"
     baseline = challenge.baseline.replace("my-recordings", data or "my-recordings")
     return f"""# {challenge.title}
 

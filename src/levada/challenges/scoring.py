@@ -14,7 +14,6 @@ from levada.challenges.cards import Card
 from levada.challenges.data import SMALLEST_SEED, check_data, render_test
 from levada.challenges.definitions import Challenge, find_challenge
 from levada.data import load_corpus
-from levada.errors import InputError
 from levada.io.files import utc_now
 from levada.learning.statistics import mean_interval, paired_interval
 from levada.models.evaluation import evaluate
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from levada.beat_tracking.tracker import TrackerLike
     from levada.separation.masking import SeparatorLike
 
-__all__ = ["baselines_of", "new_seed", "score"]
+__all__ = ["baselines_of", "load_model", "new_seed", "score"]
 
 NEWEST_SEED = 2**31
 
@@ -34,15 +33,22 @@ def new_seed() -> int:
     return SMALLEST_SEED + secrets.randbelow(NEWEST_SEED - SMALLEST_SEED)
 
 
-def baselines_of(challenge: Challenge) -> dict[str, Any]:
-    """Load the models that ship, for comparison."""
+def load_model(challenge: Challenge, name: str) -> Any:
+    """Load a model of the task of a challenge, by its name or from its folder."""
     if challenge.labels == "stems":
         from levada.separation.separator import Separator
 
-        return {"base": Separator.from_pretrained(challenge.tradition or "base")}
+        return Separator.from_pretrained(name)
     from levada.beat_tracking.pretrained import load_tracker
 
-    return {name: load_tracker(name) for name in ("base", "latin")}
+    return load_tracker(name)
+
+
+def baselines_of(challenge: Challenge) -> dict[str, Any]:
+    """Load the models that ship, for comparison."""
+    if challenge.labels == "stems":
+        return {"base": load_model(challenge, challenge.tradition or "base")}
+    return {name: load_model(challenge, name) for name in ("base", "latin")}
 
 
 def score(
@@ -92,10 +98,7 @@ def score(
         If there is no such challenge, a model is of the other task, or nothing is left to score.
     """
     challenge = find_challenge(name)
-    if data:
-        check_data(challenge, data)
-    elif not challenge.tradition:
-        raise InputError(f"{name} is about recordings of your own: name their folder (--data)")
+    check_data(challenge, data)
     chosen = None if data else new_seed() if seed is None else seed
     place = tempfile.TemporaryDirectory(prefix="levada-challenge-") if keep is None else nullcontext(str(keep))
     with place as folder:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from levada.cli import terminal
 from levada.cli.options import Force, Json
 from levada.errors import InputError
-
-if TYPE_CHECKING:
-    from levada.challenges import Challenge
 
 __all__ = ["app"]
 
@@ -81,10 +78,11 @@ def score_models(
 ) -> None:
     """Score models on recordings that nobody has, and write a card of each."""
     from levada.challenges import find_challenge, format_table, score, write_card
+    from levada.challenges.scoring import load_model
 
     asked, of_data, corpus = _asked(models, challenge, instance, data)
     described = find_challenge(asked)
-    loaded = {one: _load(one, described) for one in dict.fromkeys(models)}
+    loaded = {one: load_model(described, one) for one in dict.fromkeys(models)}
     named = {Path(one).resolve().name if Path(one).exists() else one: model for one, model in loaded.items()}
     if len(named) < len(loaded):
         raise InputError("two models have folders of one name, and cards are named by them: score them one by one")
@@ -155,13 +153,3 @@ def _asked(models: list[str], name: str, instance: int | None, data: str) -> tup
             "the models do not say which challenge they are for: name it (--challenge; levada challenge list)"
         )
     return name, instance or 0, data
-
-
-def _load(model: str, challenge: Challenge) -> Any:
-    if challenge.labels == "stems":
-        from levada.separation.separator import Separator
-
-        return Separator.from_pretrained(model)
-    from levada.beat_tracking.pretrained import load_tracker
-
-    return load_tracker(model)
