@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -200,6 +201,23 @@ def _steps_done(checkpoint: Path) -> int:
         return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
     except Exception as error:
         raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
+
+
+def check_lightning() -> None:
+    """Check that networks can be trained, without the seconds that the import takes.
+
+    Raises
+    ------
+    MissingExtra
+        If PyTorch or Lightning is not installed.
+    """
+    for name in ("torch", "lightning"):
+        try:
+            found = find_spec(name)
+        except ImportError:
+            found = None
+        if found is None:
+            raise MissingExtra(name, extra="train", purpose="train")
 
 
 def import_lightning() -> Any:

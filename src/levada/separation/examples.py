@@ -37,7 +37,9 @@ __all__ = [
     "StemSettings",
     "batches",
     "collate",
+    "in_bands",
     "magnitudes",
+    "power_of",
     "read_examples",
     "sample_excerpt",
     "sample_spectra",
@@ -453,15 +455,22 @@ def sample_excerpt(dataset: StemDataset, settings: StemSettings, rng: Generator)
     length, transform = round(settings.excerpt_s * RATE), Stft(RATE)
     spectra, instruments = sample_spectra(dataset, length, rate=RATE, config=settings.augmentation, rng=rng)
     whole = np.stack(list(spectra.values())).sum(0)
-    mixture = transform.to_bands(_power(whole))
+    mixture = transform.to_bands(power_of(whole))
     cross, power = (np.zeros((len(instruments), *mixture.shape), np.float32) for _ in range(2))
     for name, spectrum in spectra.items():
-        power[instruments.index(name)] = transform.to_bands(_power(spectrum))
-        cross[instruments.index(name)] = transform.to_bands(whole.real * spectrum.real + whole.imag * spectrum.imag)
+        cross[instruments.index(name)], power[instruments.index(name)] = in_bands(spectrum, whole)
     scale = np.float32(1 / (mixture.mean() + 1e-12))
     level = np.float32(10 ** (rng.uniform(-settings.level_db, settings.level_db) / 10))
     return Excerpt(instruments, level, mixture * scale, cross * scale, power * scale)
 
 
-def _power(spectrum: Complex64) -> Floats32:
+def in_bands(spectrum: Complex64, mixture: Complex64) -> tuple[Floats32, Floats32]:
+    """Return the cross power of a stem with the mixture, and its power, in bands [shape=(frames, bands)]."""
+    transform = Stft(RATE)
+    cross = transform.to_bands(mixture.real * spectrum.real + mixture.imag * spectrum.imag)
+    return cross, transform.to_bands(power_of(spectrum))
+
+
+def power_of(spectrum: Complex64) -> Floats32:
+    """Return the power of each bin."""
     return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["STEM_SCORES", "StemScores", "leakage", "sdr", "si_sdr", "stem_scores"]
+__all__ = ["STEM_SCORES", "StemScores", "leakage", "sdr", "si_sdr", "si_sdr_improvement", "stem_scores"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,6 +74,26 @@ def si_sdr(reference: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
         If the two are of different shapes, empty, or hold values that are not finite.
     """
     return _single(reference, estimate).scores()["stem"]["si_sdr"]
+
+
+def si_sdr_improvement(reference: float, product: float, estimate: float, in_mixture: float, mixture: float) -> float:
+    """Return the improvement of SI-SDR over the mixture, from energies and inner products.
+
+    Parameters
+    ----------
+    reference, estimate, mixture : float
+        Energies of the true stem, the separated one, and the mixture.
+    product, in_mixture : float
+        Inner products of the true stem with the separated one, and with the mixture.
+
+    Returns
+    -------
+    float
+        In dB. NaN if the reference is silent.
+    """
+    if _is_silent(reference, mixture):
+        return math.nan
+    return _scaled(reference, product, estimate) - _scaled(reference, in_mixture, mixture)
 
 
 def stem_scores(
@@ -202,13 +222,17 @@ class StemScores:
     def silent(self) -> tuple[str, ...]:
         """Names of the instruments that are silent: 60 dB or more below the mixture."""
         return tuple(
-            name for name, energy in zip(self.names, np.diag(self._references), strict=True) if self._is_silent(energy)
+            name
+            for name, energy in zip(self.names, np.diag(self._references), strict=True)
+            if _is_silent(energy, self._mixture)
         )
 
     @property
     def empty(self) -> tuple[str, ...]:
         """Names of the estimates that are silent: 60 dB or more below the mixture."""
-        return tuple(name for name, energy in zip(self.names, self._estimates, strict=True) if self._is_silent(energy))
+        return tuple(
+            name for name, energy in zip(self.names, self._estimates, strict=True) if _is_silent(energy, self._mixture)
+        )
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of all pieces.
@@ -249,7 +273,7 @@ class StemScores:
 
     def _of(self, index: int) -> tuple[float, ...]:
         energy = self._references[index, index]
-        if self._is_silent(energy):
+        if _is_silent(energy, self._mixture):
             return (math.nan,) * 4 + (_ratio_db(self._estimates[index], self._mixture, MIN_LEAK_DB),)
         plain = _ratio_db(energy, self._errors[index])
         before = _ratio_db(energy, self._rests[index])
@@ -257,8 +281,9 @@ class StemScores:
         scaled_before = _scaled(energy, self._in_mixture[index], self._mixture)
         return scaled - scaled_before, scaled, plain - before, plain, math.nan
 
-    def _is_silent(self, energy: float) -> bool:
-        return energy <= 10 ** (SILENT_DB / 10) * self._mixture
+
+def _is_silent(energy: float, mixture: float) -> bool:
+    return energy <= 10 ** (SILENT_DB / 10) * mixture
 
 
 def _scaled(reference: float, product: float, estimate: float) -> float:
