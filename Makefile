@@ -10,7 +10,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install -qq --constraint
 site := docs/book/_build/html
 sphinx := $(bin)/python -m sphinx -W --keep-going -n -q
 
-.PHONY: help demo demo-stems demo-real demo-studio study test check book docs clean
+.PHONY: help demo demo-stems demo-real demo-studio study test check book translations docs clean
 
 help:
 	@echo "make demo       adapt a tracker to a tradition that it was not trained on: scores and audio in demo/"
@@ -22,6 +22,7 @@ help:
 	@echo "make check      format, lint, types, layers, spelling"
 	@echo "make book       build the book and the documentation, one site in three languages, in docs/book/_build/html"
 	@echo "make docs       the same"
+	@echo "make translations  bring docs/locales up to date with the text of the book"
 	@echo "make clean      remove what these made, but for runs/ and report/"
 
 demo: $(VENV)/.demo
@@ -59,6 +60,11 @@ book: $(VENV)/.dev
 	@echo "open $(site)/index.html"
 
 docs: book
+
+# Catalogues take new and changed messages from the chapters; no cell is executed.
+translations: $(VENV)/.dev
+	$(bin)/python -m sphinx -b gettext -Q -t book -D nb_execution_mode=off -d docs/book/_build/doctrees/gettext docs docs/book/_build/gettext
+	$(bin)/sphinx-intl update -p docs/book/_build/gettext -d docs/locales -l es -l pt -w 118 -j 1 --no-obsolete
 
 clean:
 	rm -rf $(VENV) demo demo-stems demo-real demo-studio build dist docs/book/_build docs/_reference

@@ -27,21 +27,13 @@ from docutils.parsers.rst import Directive
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.ext.intersphinx import missing_reference
+from sphinx.locale import _ as translate
 
 from levada.player import script
 from levada.version import __version__
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = {"en": "English", "es": "Español", "pt": "Português"}
-UNTRANSLATED = {
-    "es": "Esta página está en inglés: nadie la ha traducido todavía.",
-    "pt": "Esta página está em inglês: ninguém a traduziu ainda.",
-}
-BUTTONS = {
-    "en": ("Download notebook", "Open in Colab"),
-    "es": ("Descargar el cuaderno", "Abrir en Colab"),
-    "pt": ("Baixar o caderno", "Abrir no Colab"),
-}
 EMBEDDED_SOUND = re.compile(r"data:audio/[\w.+-]+(?:;\s*codecs=\w+)?;base64,([A-Za-z0-9+/=]+)")
 MOST_KB = 100
 SOUNDS, PLAYER = "_sounds", "levada-player.js"
@@ -52,6 +44,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", inline_renderers=(_inline_math, None), block_renderers=(_block_math, None))
     app.add_directive("results-table", ResultsTable)
     app.connect("config-inited", _link_to_the_whole_site)
+    app.connect("config-inited", _translate_interface)
     app.connect("missing-reference", _page_of_the_whole_site, priority=400)  # before intersphinx
     app.connect("html-page-context", _complete_page)
     app.connect("build-finished", _write_notebooks)
@@ -66,6 +59,13 @@ def _link_to_the_whole_site(app: Sphinx, config: Any) -> None:
     if app.tags.has("book"):
         inventory = os.environ.get("LEVADA_INVENTORY", str(Path(app.outdir).parent / "objects.inv"))
         config.intersphinx_mapping = {"levada": ("." if config.language == "en" else "..", inventory)}
+
+
+def _translate_interface(_: Sphinx, config: Any) -> None:
+    """Translate what surrounds the text, by `locales/*/LC_MESSAGES/sphinx.po`."""
+    config.author = config.copyright = translate("the levada developers")
+    config.nb_code_prompt_show, config.nb_code_prompt_hide = translate("Show the code"), translate("Hide the code")
+    config.html_theme_options["search_bar_text"] = translate("Search...")
 
 
 def _page_of_the_whole_site(app: Sphinx, env: Any, node: Any, text: nodes.TextElement) -> nodes.Element | None:
@@ -85,19 +85,19 @@ def _complete_page(app: Sphinx, page: str, _: str, context: dict[str, Any], __: 
     up = "../" * page.count("/")
     context["body"] = share_player(extract_sounds(context["body"], Path(app.outdir), up), Path(app.outdir), up)
     if _is_untranslated(app, page):
-        note = f'<div class="admonition note" lang="{language}"><p>{UNTRANSLATED[language]}</p></div>'
+        untranslated = translate("This page is in English: nobody has translated it yet.")
+        note = f'<div class="admonition note" lang="{language}"><p>{untranslated}</p></div>'
         context["body"] = f'{note}<div lang="en">{context["body"]}</div>'
     if is_notebook(Path(app.srcdir) / f"{page}.md"):
         name = page.rpartition("/")[2]
         to_root = up + ("" if language == "en" else "../")
-        buttons = _buttons(f"{to_root}book/notebooks/{name}.ipynb", colab_address(name, app.config.release), language)
+        buttons = _buttons(f"{to_root}book/notebooks/{name}.ipynb", colab_address(name, app.config.release))
         context["body"] = context["body"].replace("</h1>", f"</h1>\n{buttons}", 1)
 
 
-def _buttons(notebook: str, colab: str, language: str) -> str:
-    download, open_in_colab = BUTTONS[language]
-    links = [f'<a class="btn btn-sm" href="{notebook}" download>{download}</a>']
-    links += [f'<a class="btn btn-sm" href="{colab}">{open_in_colab}</a>'] if colab else []
+def _buttons(notebook: str, colab: str) -> str:
+    links = [f'<a class="btn btn-sm" href="{notebook}" download>{translate("Download notebook")}</a>']
+    links += [f'<a class="btn btn-sm" href="{colab}">{translate("Open in Colab")}</a>'] if colab else []
     return f'<p class="notebook-buttons">{" ".join(links)}</p>'
 
 
@@ -145,7 +145,7 @@ def to_opus(sound: bytes) -> bytes:
 def _is_untranslated(app: Sphinx, page: str) -> bool:
     """Whether a page of a translated book has no translation."""
     catalogue = Path(app.srcdir) / "locales" / app.config.language / "LC_MESSAGES" / f"{page}.po"
-    return app.config.language in UNTRANSLATED and page in app.env.all_docs and not catalogue.exists()
+    return app.config.language != "en" and page in app.env.all_docs and not catalogue.exists()
 
 
 # Formulas
