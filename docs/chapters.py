@@ -79,7 +79,7 @@ def _page_of_the_whole_site(app: Sphinx, env: Any, node: Any, text: nodes.TextEl
 def _complete_page(app: Sphinx, page: str, _: str, context: dict[str, Any], __: nodes.document | None) -> None:
     language = app.config.language
     context["languages"] = [(name, language_link(page, language, name), name == language) for name in LANGUAGES]
-    context["language_names"] = LANGUAGES
+    context["language_names"], context["languages_label"] = LANGUAGES, translate("Language")
     if "body" not in context:
         return
     up = "../" * page.count("/")
