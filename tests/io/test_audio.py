@@ -537,6 +537,23 @@ def test_mp3s_with_and_without_a_length(tmp_path: Path, tag: bytes, rate: int, c
     assert audio.lacks_length_header(path)
 
 
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("has_length", [True, False])
+def test_an_excerpt_of_an_mp3_is_what_reading_all_of_it_gives(tmp_path: Path, mode: str, has_length: bool) -> None:
+    samples, rate, path = noise(2, 12 * 22050, seed=1), 22050, tmp_path / "a.mp3"
+    with soundfile.SoundFile(path, "w", rate, 2, format="MP3", bitrate_mode=mode, compression_level=0.5) as file:
+        file.write((samples * np.linspace(0, 1, samples.shape[1], dtype=np.float32)).T)
+    if not has_length:
+        path.write_bytes(path.read_bytes().replace(b"Xing", b"\0\0\0\0").replace(b"Info", b"\0\0\0\0"))
+    whole = audio.read(path)[0]
+    for start_s in (0.0, 0.5, 3.217, 9.0, whole.shape[1] / rate - 0.2):
+        excerpt = audio.read(path, start_s=start_s, duration_s=1.5)[0]
+        first = round(start_s * rate)
+        np.testing.assert_array_equal(excerpt, whole[:, first : first + round(1.5 * rate)])
+    with pytest.raises(InputError, match="ends before 13 s"):
+        audio.read(path, start_s=13.0)
+
+
 def test_the_length_of_an_mp3_without_one_is_counted(tmp_path: Path) -> None:
     audio.write(tmp_path / "a.mp3", noise(1, 3 * 44100), rate=44100)
     content = (tmp_path / "a.mp3").read_bytes()

@@ -304,15 +304,19 @@ def test_tiles_of_the_spectrogram_join_without_a_gap(tmp_path):
         views.spectrogram_tile(path, 3, duration_s=65)
 
 
-def test_samples_are_those_of_the_file(tmp_path):
-    path = tmp_path / "clicks.wav"
-    clicks(path)
-    found, rate = views.samples(path, start_s=1.0, duration_s=0.5)
-    expected, _ = audio.read(path, start_s=1.0, duration_s=0.5)
-    assert (rate, found.shape) == (22_050, (11_025, 1))
-    assert found[:, 0] / 32767 == pytest.approx(expected[0], abs=1e-4)
+def test_samples_are_those_of_the_file_wherever_they_begin(project, recordings):
+    whole, rate = audio.read(recordings[0] / "even.wav")
+    for start_s, length_s in ((1.0, 0.5), (1.5, 0.5), (2.0, 0.5), (1.5, 0.5), (19.0, 2.0), (19.5, 0.25)):
+        found, found_rate = project.samples("even", start_s=start_s, duration_s=length_s)
+        first = round(start_s * rate)
+        assert found_rate == rate
+        assert pytest.approx(whole[:, first : first + round(length_s * rate)], abs=1e-4) == found.T / 32767
+    with pytest.raises(InputError, match="ends before 20 s"):
+        project.samples("even", start_s=20.0, duration_s=0.5)
     with pytest.raises(InputError, match="at most 30 s"):
-        views.samples(path, start_s=0, duration_s=3600)
+        project.samples("even", start_s=0, duration_s=3600)
+    with pytest.raises(InputError, match="no separated 'surdo'"):
+        project.samples("even", start_s=0, duration_s=1, stem="surdo")
 
 
 def test_a_project_that_is_discarded_leaves_the_folder_as_it_was(recordings):

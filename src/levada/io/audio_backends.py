@@ -43,6 +43,8 @@ _ENDLESS = 1 << 40  # samples a channel: a file whose header has no length
 _LARGEST = 2.0**32  # far beyond full scale of any integer format: damage, and the squares would overflow
 _LONGEST_DELAY_S = 3600.0  # more is damage
 _SHORTFALL_S = 0.01  # a header's size may count itself
+_MPEG_BEFORE_S = 1.0  # decoded before the first sample of an excerpt: a frame needs some of those before it
+_MPEG_STEP = 2304  # samples: from every second frame on, libmpg123 adds in the same order as from the first one
 
 _log = logging.getLogger(__name__)
 
@@ -150,16 +152,19 @@ def _libsndfile(
 
     rate, start = file.samplerate, round(start_s * file.samplerate)
     codec, note = file.subtype, parts[0].note if parts else ""
-    if len(parts) > 1 or (parts and file.format == "MP3"):
+    is_mpeg = file.subtype.startswith("MPEG")
+    if len(parts) > 1 or (is_mpeg and parts and parts[0].lost):
         return Recording(rate, file.channels, codec, None, None, _from(_joined(file, path, parts), start), note)
     pieces = _libsndfile_pieces(file, path)
-    if file.frames >= _ENDLESS or (file.subtype.startswith("MPEG") and containers.lacks_length_header(path)):
+    if is_mpeg and (parts or containers.lacks_length_header(path)):
+        return Recording(rate, file.channels, codec, None, None, _mpeg_pieces(file, path, start), note)
+    if file.frames >= _ENDLESS:
         return Recording(rate, file.channels, codec, None, None, _from(pieces, start), note)
     start = min(start, file.frames)
     length: int | None = file.frames - start
     promised: int | None = max(file.frames, _header_length(file)) - start
-    if file.subtype.startswith("MPEG"):  # the decoder needs what comes before: no exact seeking
-        pieces = _from(pieces, start)
+    if is_mpeg:
+        pieces = _mpeg_pieces(file, path, start)
     else:
         try:
             file.seek(start)
@@ -216,6 +221,20 @@ def _foreign_decoder(
         "install ffmpeg, or pip install 'levada[video]'",
         path=path,
     ) from error
+
+
+def _mpeg_pieces(file: soundfile.SoundFile, path: str | Path, start: int) -> Iterator[Samples]:
+    """Read MPEG audio from a sample on, after decoding a little of what comes before it."""
+    import soundfile
+
+    before = max(0, start - round(_MPEG_BEFORE_S * file.samplerate)) // _MPEG_STEP * _MPEG_STEP
+    if before:
+        try:
+            with _quiet():
+                before = file.seek(before)
+        except soundfile.SoundFileError:  # beyond the last frame
+            before = file.seek(0)
+    yield from _from(_libsndfile_pieces(file, path), start - before)
 
 
 def _libsndfile_pieces(file: soundfile.SoundFile, path: str | Path) -> Iterator[Samples]:

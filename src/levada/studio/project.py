@@ -132,6 +132,7 @@ class Project:
         self._prepared: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
         self._preparing: dict[tuple[str, str], threading.Lock] = {}
         self._peaks: dict[str, Any] = {}
+        self._reader = views.SampleReader()
         self._visited: set[tuple[str, float]] = set()
         self.proposals: dict[str, Proposal] = {}
         self._base: BeatTracker | None = None
@@ -276,6 +277,16 @@ class Project:
             with self._drawing:
                 self._peaks[recording] = views.peaks(self.track(recording).audio)
         return self._peaks[recording]
+
+    def samples(self, recording: str, *, start_s: float, duration_s: float, stem: str | None = None) -> tuple[Any, int]:
+        """Read a part of a recording, or of one of its separated instruments, see `views.SampleReader`."""
+        path = self.track(recording).audio
+        if stem is not None:
+            stems = self.stems(recording)
+            if stem not in stems:
+                raise InputError(f"there is no separated {stem!r} of this recording")
+            path = stems[stem]
+        return self._reader.read(path, start_s=start_s, duration_s=duration_s)
 
     def recordings(self, annotator: str = ME) -> list[dict[str, Any]]:
         """List the recordings, the least certain first; those that were not analysed yet last, as JSON values."""

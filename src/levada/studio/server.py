@@ -281,14 +281,9 @@ def application(project: Project, *, token: str, port: int) -> Starlette:
         return _binary((prepared.curves.clip(0, 1) * 255).astype("uint8").tobytes(), fps=prepared.fps)
 
     def samples(request: Request, body: dict[str, Any]) -> Any:  # noqa: ARG001
-        query, name = request.query_params, recording(request)
-        path, stem = project.track(name).audio, query.get("stem")
-        if stem is not None:
-            if stem not in (stems := project.stems(name)):
-                raise InputError(f"there is no separated {stem!r} of this recording")
-            path = stems[stem]
+        query = request.query_params
         start_s, length_s = float(query.get("start_s", "0")), float(query.get("length_s", "5"))
-        found, rate = views.samples(path, start_s=start_s, duration_s=length_s)
+        found, rate = project.samples(recording(request), start_s=start_s, duration_s=length_s, stem=query.get("stem"))
         return _binary(found.tobytes(), rate=rate, channels=found.shape[1])
 
     async def page(request: Request) -> Response:  # noqa: ARG001

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +15,14 @@ from levada.errors import InputError
 from levada.io import audio
 from levada.player.player import SPECTROGRAM_FPS, quantise
 
-__all__ = ["N_BANDS", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "peaks", "samples", "spectrogram_tile"]
+__all__ = ["N_BANDS", "PEAKS_FPS", "SPECTROGRAM_FPS", "TILE_S", "SampleReader", "peaks", "spectrogram_tile"]
 
 PEAKS_FPS = 200
 TILE_S = 30.0
 CONTEXT_S = 0.1
 MOST_S = 30.0
+MOST_OPEN = 12
+"""Files that are kept open for the next part of them: recordings have stems."""
 
 Bytes = npt.NDArray[np.int8]
 
@@ -70,16 +75,47 @@ def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt
     return quantise(log_spectrogram(samples, rate)[skipped : skipped + round(TILE_S * GRID.fps)])
 
 
-def samples(path: str | Path, *, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.int16], int]:
-    """Read samples for playback: at most two channels.
+class SampleReader:
+    """Reads parts of recordings for playback; who asks for the part after the last one need not wait for a file to open.
 
-    Returns
-    -------
-    samples : int16 [shape=(samples, channels)]
-    rate : int
+    A part has at most two channels.
     """
-    if not 0 < duration_s <= MOST_S:
-        raise InputError(f"at most {MOST_S:.0f} s can be read at once", path=path)
-    found, rate = audio.read(path, start_s=start_s, duration_s=duration_s)
-    played = found if len(found) <= 2 else audio.to_mono(found)[None]
-    return np.ascontiguousarray((played.clip(-1, 1) * 32767).round().astype(np.int16).T), rate
+
+    def __init__(self) -> None:
+        self._following: OrderedDict[tuple[str, float, float], tuple[Iterator[npt.NDArray[np.float32]], int]] = (
+            OrderedDict()
+        )
+        self._lock = threading.Lock()
+
+    def read(self, path: str | Path, *, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.int16], int]:
+        """Read a part of a recording.
+
+        Returns
+        -------
+        samples : int16 [shape=(samples, channels)]
+        rate : int
+
+        Raises
+        ------
+        InputError
+            If more than 30 s are asked for, or the recording ends before them.
+        """
+        if not 0 < duration_s <= MOST_S:
+            raise InputError(f"at most {MOST_S:.0f} s can be read at once", path=path)
+        with self._lock:
+            blocks, rate = self._following.pop(self._key(path, start_s, duration_s), (iter(()), 0))
+        found = next(blocks, None)
+        end_s = start_s + duration_s
+        if found is None:
+            found, rate = audio.read(path, start_s=start_s, duration_s=duration_s)
+            blocks = audio.read_blocks(audio.AudioExcerpt(path, end_s), block_s=duration_s)
+        with self._lock:
+            self._following[self._key(path, end_s, duration_s)] = blocks, rate
+            while len(self._following) > MOST_OPEN:
+                self._following.popitem(last=False)
+        played = found if len(found) <= 2 else audio.to_mono(found)[None]
+        return np.ascontiguousarray((played.clip(-1, 1) * 32767).round().astype(np.int16).T), rate
+
+    @staticmethod
+    def _key(path: str | Path, start_s: float, duration_s: float) -> tuple[str, float, float]:
+        return str(path), round(start_s, 4), round(duration_s, 4)
