@@ -5,6 +5,8 @@ const LANE = 36; // of the beats that can be edited, or that are audible
 const THIN_LANE = 26; // of other beats
 const NARROWEST_S = 0.05;
 const GRAB_PX = 7;
+const PIECE_PX = 320; // waveform and activations are painted in pieces, which are kept
+const MOST_PIECES = 40;
 const SPECTRUM = ["--spectrum-0", "--spectrum-1", "--spectrum-2", "--spectrum-3"];
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
@@ -33,6 +35,7 @@ export class Timeline {
     this.cursor = 0;
     this.loop = null;
     this.dragged = null;
+    this.pieces = new Map();
     this.colours();
     new ResizeObserver(() => this.resize()).observe(canvas);
     new ResizeObserver(() => this.resize()).observe(overview);
@@ -61,6 +64,7 @@ export class Timeline {
       return stops[low][i % 4] + (at - low) * (stops[low + 1][i % 4] - stops[low][i % 4]);
     });
     for (const tile of this.tiles?.values() ?? []) if (tile) tile.canvas = null;
+    this.pieces.clear();
     this.draw();
   }
 
@@ -78,6 +82,7 @@ export class Timeline {
     this.peaks = null;
     this.activations = null;
     this.tiles = new Map();
+    this.pieces.clear();
     this.samples = null;
     this.layers = [{ beats: [] }];
     this.active = 0;
@@ -103,6 +108,7 @@ export class Timeline {
     }
     this.peaks = levels;
     this.loudest = levels.at(-1).reduce((most, one) => Math.max(most, Math.abs(one)), 8); // quiet recordings fill the lane too
+    this.pieces.clear();
     this.drawOverview();
     this.draw();
   }
@@ -117,6 +123,7 @@ export class Timeline {
       }));
     }
     this.activations = { levels, fps };
+    this.pieces.clear();
     this.draw();
   }
 
@@ -254,40 +261,64 @@ export class Timeline {
     pen.fillRect(0, lanes - 1, width, 1);
   }
 
-  paintWave(pen, top, tall, width) {
-    const middle = top + tall / 2;
-    const scale = (tall / 2 - 3) / (this.loudest ?? 127);
-    pen.fillStyle = this.colour.wave;
-    const [start, end] = this.view;
-    if (end - start < 3) {
-      const found = this.calls.needSamples(start, end);
-      if (found) {
-        pen.strokeStyle = this.colour.wave;
-        pen.lineWidth = 1.2;
-        pen.beginPath();
-        const perPixel = ((end - start) * found.rate) / width;
-        for (let x = 0; x <= width; x += 0.5) {
-          const at = Math.round((this.time(x) - found.start) * found.rate);
-          let low = Infinity;
-          let high = -Infinity;
-          for (let i = at; i <= at + perPixel / 2; i++) { const v = found.samples[i] ?? 0; low = Math.min(low, v); high = Math.max(high, v); }
-          pen.lineTo(x, middle - 127 * scale * high);
-          if (high > low) pen.lineTo(x, middle - 127 * scale * low);
-        }
-        pen.stroke();
-        return;
+  // What changes with the zoom alone, in pieces that are kept: while the view moves few of them are new.
+  paintPieces(pen, name, top, tall, width, paint) {
+    const ratio = devicePixelRatio || 1;
+    const scale = Number((width / (this.view[1] - this.view[0])).toPrecision(9)); // pixels a second
+    const first = this.view[0] * scale;
+    for (let n = Math.floor(first / PIECE_PX); n * PIECE_PX < first + width; n++) {
+      const key = `${name} ${n} ${scale} ${tall} ${ratio}`;
+      let piece = this.pieces.get(key);
+      if (!piece) {
+        piece = new OffscreenCanvas(Math.ceil(PIECE_PX * ratio), Math.ceil(tall * ratio));
+        const own = piece.getContext("2d");
+        own.scale(ratio, ratio);
+        paint(own, tall, (n * PIECE_PX) / scale, scale);
+        this.pieces.set(key, piece);
+        if (this.pieces.size > MOST_PIECES) this.pieces.delete(this.pieces.keys().next().value);
       }
+      pen.drawImage(piece, Math.round((n * PIECE_PX - first) * ratio) / ratio, top, piece.width / ratio, piece.height / ratio);
     }
-    if (!this.peaks) return;
+  }
+
+  paintWave(pen, top, tall, width) {
+    const [start, end] = this.view;
+    const found = end - start < 3 ? this.calls.needSamples(start, end) : null;
+    if (found) this.paintSamples(pen, top, tall, width, found);
+    else if (this.peaks) this.paintPieces(pen, "wave", top, tall, width, this.paintPeaks.bind(this));
+  }
+
+  paintSamples(pen, top, tall, width, found) {
+    const [start, end] = this.view;
+    const middle = top + tall / 2;
+    const loudest = 127 * this.peakScale(tall);
+    const perPixel = ((end - start) * found.rate) / width;
+    pen.strokeStyle = this.colour.wave;
+    pen.lineWidth = 1.2;
+    pen.beginPath();
+    for (let x = 0; x <= width; x += 0.5) {
+      const at = Math.round((this.time(x) - found.start) * found.rate);
+      let low = Infinity;
+      let high = -Infinity;
+      for (let i = at; i <= at + perPixel / 2; i++) { const v = found.samples[i] ?? 0; low = Math.min(low, v); high = Math.max(high, v); }
+      pen.lineTo(x, middle - loudest * high);
+      if (high > low) pen.lineTo(x, middle - loudest * low);
+    }
+    pen.stroke();
+  }
+
+  peakScale(tall) { return (tall / 2 - 3) / (this.loudest ?? 127); }
+
+  paintPeaks(pen, tall, start, scale) {
     const fps = this.info.peaks_fps;
-    const perPixel = ((end - start) * fps) / width;
-    const level = Math.min(Math.max(0, Math.floor(Math.log2(perPixel))), this.peaks.length - 1);
+    const level = Math.min(Math.max(0, Math.floor(Math.log2(fps / scale))), this.peaks.length - 1);
     const pairs = this.peaks[level];
     const rate = fps / 2 ** level;
-    pen.beginPath();
-    for (let x = 0; x < width; x++) {
-      const first = Math.floor(this.time(x) * rate);
-      const last = Math.max(first, Math.floor(this.time(x + 1) * rate) - 1);
+    const height = this.peakScale(tall);
+    pen.fillStyle = this.colour.wave;
+    for (let x = 0; x < PIECE_PX; x++) {
+      const first = Math.floor((start + x / scale) * rate);
+      const last = Math.max(first, Math.floor((start + (x + 1) / scale) * rate) - 1);
       let low = 127;
       let high = -127;
       for (let i = first; i <= last; i++) {
@@ -295,9 +326,8 @@ export class Timeline {
         low = Math.min(low, pairs[2 * i]);
         high = Math.max(high, pairs[2 * i + 1]);
       }
-      if (high >= low) pen.rect(x, middle - high * scale, 1, Math.max(1, (high - low) * scale));
+      if (high >= low) pen.fillRect(x, tall / 2 - high * height, 1, Math.max(1, (high - low) * height));
     }
-    pen.fill();
   }
 
   paintSpectrogram(pen, top, tall, width) {
@@ -342,23 +372,25 @@ export class Timeline {
   paintActivations(pen, top, tall, width) {
     pen.fillStyle = this.colour.line;
     pen.fillRect(0, top, width, 1);
-    if (!this.activations) return;
+    if (this.activations) this.paintPieces(pen, "activations", top, tall, width, this.paintCurves.bind(this));
+  }
+
+  paintCurves(pen, tall, start, scale) {
     const { levels } = this.activations;
-    const perPixel = ((this.view[1] - this.view[0]) * this.activations.fps) / width;
-    const level = Math.min(Math.max(0, Math.floor(Math.log2(perPixel))), levels.length - 1);
+    const level = Math.min(Math.max(0, Math.floor(Math.log2(this.activations.fps / scale))), levels.length - 1);
     const data = levels[level];
     const fps = this.activations.fps / 2 ** level;
     [["beat", 0], ["accent", 1]].forEach(([name, which]) => {
       pen.beginPath();
-      pen.moveTo(0, top + tall);
-      for (let x = 0; x <= width; x++) {
-        const first = Math.max(0, Math.round(this.time(x) * fps));
-        const last = Math.max(first, Math.round(this.time(x + 1) * fps) - 1);
+      pen.moveTo(0, tall);
+      for (let x = 0; x <= PIECE_PX; x++) {
+        const first = Math.max(0, Math.round((start + x / scale) * fps));
+        const last = Math.max(first, Math.round((start + (x + 1) / scale) * fps) - 1);
         let value = 0;
         for (let i = first; i <= last; i++) value = Math.max(value, data[2 * i + which] ?? 0);
-        pen.lineTo(x, top + tall - 1 - (value / 255) * (tall - 5));
+        pen.lineTo(x, tall - 1 - (value / 255) * (tall - 5));
       }
-      pen.lineTo(width, top + tall);
+      pen.lineTo(PIECE_PX, tall);
       pen.globalAlpha = which ? 0.75 : 0.4;
       pen.fillStyle = this.colour[name];
       pen.fill();
@@ -366,33 +398,37 @@ export class Timeline {
     });
   }
 
+  // The beats in the view, and those just beyond it, of beats sorted by time.
+  visible(beats) {
+    const from = (time) => {
+      let [low, high] = [0, beats.length];
+      while (low < high) { const middle = (low + high) >> 1; if (beats[middle][0] < time) low = middle + 1; else high = middle; }
+      return low;
+    };
+    return beats.slice(from(this.view[0] - 1), from(this.view[1] + 1));
+  }
+
   paintBeats(pen, spectrumTop, height) {
     const { colour } = this;
-    const visible = this.beats.filter(([time]) => time >= this.view[0] - 1 && time <= this.view[1] + 1);
+    const visible = this.visible(this.beats);
     const room = visible.length ? this.canvas.clientWidth / visible.length : 99;
     const top = this.laneTop(this.active);
     const y = top + LANE / 2;
     pen.textAlign = "center";
-    const lines = new Map(); // beats that look the same are one path: strokes are what takes time
-    for (const [time, position, isSure, inTime] of visible) {
-      const certainty = isSure ? 1 : Math.round(4 * (inTime ?? 0.5)) / 4;
-      const look = `${isSure ? "sure" : position === 1 ? "accent" : "beat"} ${certainty}`;
-      if (!lines.has(look)) lines.set(look, { upper: new Path2D(), lower: new Path2D() });
-      const x = this.x(this.dragged?.from === time ? this.dragged.to : time);
-      lines.get(look).upper.moveTo(x, position === 1 ? top + 4 : y);
-      lines.get(look).upper.lineTo(x, spectrumTop);
-      lines.get(look).lower.moveTo(x, spectrumTop);
-      lines.get(look).lower.lineTo(x, height);
-    }
     const faint = Math.min(1, Math.max(0.25, room / 16)); // where beats are dense, the waveform must be seen
-    for (const [look, { upper, lower }] of lines) {
-      const [name, certainty] = look.split(" ");
-      pen.strokeStyle = colour[name];
-      pen.lineWidth = name === "sure" ? 2 : 0.6 + 1.7 * certainty;
-      pen.globalAlpha = (name === "sure" ? 1 : 0.35 + 0.65 * certainty) * (name === "beat" ? faint : 0.5 + 0.5 * faint);
-      pen.stroke(upper);
-      pen.globalAlpha *= 0.5; // what lies below must be seen
-      pen.stroke(lower);
+    for (const [time, position, isSure, inTime] of visible) {
+      const certainty = isSure ? 1 : inTime ?? 0.5;
+      const name = isSure ? "sure" : position === 1 ? "accent" : "beat";
+      const wide = isSure ? 2 : 0.6 + 1.7 * certainty;
+      const x = this.x(this.dragged?.from === time ? this.dragged.to : time) - wide / 2;
+      const from = position === 1 ? top + 4 : y;
+      const alpha = (isSure ? 1 : 0.35 + 0.65 * certainty) * (name === "beat" ? faint : 0.5 + 0.5 * faint);
+      pen.fillStyle = colour[name];
+      pen.globalAlpha = alpha;
+      pen.fillRect(x, from, wide, spectrumTop - from);
+      if (room < 4) continue; // what lies below must be seen
+      pen.globalAlpha = alpha / 2;
+      pen.fillRect(x, spectrumTop, wide, height - spectrumTop);
     }
     pen.globalAlpha = 1;
     for (const beat of room > 5 ? visible : []) {
@@ -435,8 +471,7 @@ export class Timeline {
     pen.textAlign = "center";
     pen.setLineDash([4, 3]);
     pen.beginPath();
-    for (const [time, position] of this.preview) {
-      if (time < this.view[0] || time > this.view[1]) continue;
+    for (const [time, position] of this.visible(this.preview)) {
       pen.moveTo(this.x(time), top + LANE);
       pen.lineTo(this.x(time), bottom - 16);
       if (position) pen.fillText(position, this.x(time), bottom - 8);
@@ -452,8 +487,7 @@ export class Timeline {
     if (layer !== this.active) {
       const y = top + THIN_LANE / 2;
       pen.fillStyle = this.colour[colour ?? "quiet"];
-      for (const [time, position] of beats) {
-        if (time < this.view[0] - 1 || time > this.view[1] + 1) continue;
+      for (const [time, position] of this.visible(beats)) {
         const x = this.x(time);
         pen.fillRect(x - (position === 1 ? 1.5 : 0.6), top + 3, position === 1 ? 3 : 1.2, THIN_LANE - 6);
         if (position === 1) { pen.beginPath(); pen.arc(x, y, 4.5, 0, 2 * Math.PI); pen.fill(); }
