@@ -76,7 +76,7 @@ def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt
 
 
 class SampleReader:
-    """Reads parts of recordings for playback; who asks for the part after the last one need not wait for a file to open.
+    """Reads parts of recordings for playback, and keeps files open for the part after the last one.
 
     A part has at most two channels.
     """
