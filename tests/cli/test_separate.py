@@ -225,6 +225,8 @@ class TestRefused:
             said = refused("-o", tmp_path / "out", option, "cuica")
             assert "does not know cuica: it can separate surdo, caixa, shaker" in said
         assert "does not know cuica" in refused("-o", tmp_path / "out", "--instruments", "surdo,cuica")
+        said = refused("-o", tmp_path / "out", "--instruments", "surdo,caixa", "--level", "shaker=-12")
+        assert "shaker would have no stem: --instruments names surdo, caixa alone" in said
         assert names(tmp_path) == ["roda.wav"]
 
     def test_a_tracker(self, refused, tiny_model, tmp_path):

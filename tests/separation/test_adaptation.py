@@ -230,7 +230,7 @@ class TestWrong:
         (tmp_path / "song").mkdir()
         audio.write(tmp_path / "song" / "surdo.wav", hits(100, 0.5)[None], rate=RATE)
         alone = load_corpus(tmp_path, labels="stems").sample()
-        with pytest.raises(InputError, match="two instruments or more"):
+        with pytest.raises(InputError, match="two instruments or more, and the stems are of surdo alone"):
             adapt(alone, strategy="scratch")
 
     def test_silence(self, tmp_path):

@@ -175,10 +175,10 @@ def _instruments(folder: Path) -> tuple[str, ...]:
 
 def _is_general(model: str) -> bool:
     """Whether a model is the base or a tradition, of which not everything plays, and no other model."""
-    from levada.learning.names import folder_of
+    from levada.learning.names import UNET_BASS, folder_of
 
     folder = folder_of(model)
-    return ":" not in model and (folder is None or not folder.is_dir())
+    return ":" not in model and model != UNET_BASS and (folder is None or not folder.is_dir())
 
 
 def _activity_text(activity: Mapping[str, float]) -> str:
@@ -210,10 +210,12 @@ def _check_instruments(model: str, wanted: list[str], selected: list[str]) -> No
         known = tuple(name for name, voice in stem_names(read_tradition(model)).items() if voice in _base_instruments())
     else:
         known = _base_instruments() if folder is None and model == BASE else ()
-    for names, among in ((wanted, known), (selected, tuple(wanted) or known)):
-        unknown = [name for name in names if matched(name, among) is None]
-        if among and unknown:
-            raise InputError(f"{model} does not know {', '.join(unknown)}: it can separate {', '.join(among)}")
+    unknown = [name for name in (*wanted, *selected) if known and matched(name, known) is None]
+    if unknown:
+        raise InputError(f"{model} does not know {', '.join(unknown)}: it can separate {', '.join(known)}")
+    missing = [name for name in selected if wanted and matched(name, wanted) is None]
+    if missing:
+        raise InputError(f"{', '.join(missing)} would have no stem: --instruments names {', '.join(wanted)} alone")
 
 
 def _plot(plot: Path, separated: Separated, *, force: bool) -> None:

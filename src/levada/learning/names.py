@@ -10,7 +10,7 @@ from levada.learning.card import CONFIG, both_error, is_model
 from levada.synth.traditions import list_traditions as traditions
 
 __all__ = [
-    "EXTERNAL_TRACKERS", "FLUX", "NMF", "STEMS_BASE", "WEIGHTS",
+    "EXTERNAL_TRACKERS", "FLUX", "NMF", "STEMS_BASE", "UNET_BASS", "WEIGHTS",
     "argument_for", "display_names", "folder_of", "is_reserved", "shipped",
 ]  # fmt: skip
 
@@ -19,6 +19,8 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 FLUX, NMF = "flux", "nmf"
 STEMS_BASE = "stems-base"
 """The separator that comes with levada; where a separator is asked for, it is "base" too."""
+UNET_BASS = "unet-bass"
+"""The U-Net of one instrument that comes with levada, to be fine-tuned to another one."""
 
 EXTERNAL_TRACKERS = ("madmom", "madmom-tcn", "beatnet", "beat_this", "librosa")
 """Beat trackers of other projects."""
@@ -39,7 +41,8 @@ def shipped(task: str = "beats") -> Mapping[str, Path]:
         Trackers, or separators.
     """
     folders = {path.parent.name: path.parent for path in sorted(WEIGHTS.glob(f"*/{CONFIG}"))}
-    separators = {STEMS_BASE: folders.pop("stems")} if "stems" in folders else {}
+    names = {"stems": STEMS_BASE, UNET_BASS: UNET_BASS}
+    separators = {name: folders.pop(folder) for folder, name in names.items() if folder in folders}
     return separators if task == "stems" else folders
 
 

@@ -289,8 +289,11 @@ def adapt(
     network = _network(base)
     if strategy.startswith("finetune") and network is None:
         raise InputError(f"{strategy} needs a base separator to start from")
-    if len(_all_instruments(spans, base)) < 2:
-        raise InputError("separation needs two instruments or more; the stems have fewer")
+    if len(instruments := _all_instruments(spans, base)) < 2:
+        raise InputError(
+            f"separation needs two instruments or more, and the stems are of {', '.join(instruments) or 'none'} alone: "
+            "add stems of another one, or mixtures, which hold what else plays"
+        )
     chosen = settings_of(strategy, base=base) if settings is None else settings
     if network is not None and strategy not in (*FROM_SCRATCH, *NON_NEURAL):
         check_layers((name for name, _ in network.net.named_parameters()), getattr(chosen, "layers", ()))

@@ -36,7 +36,8 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
     Parameters
     ----------
     name : str or path-like
-        "base", the name or the file of a tradition (the base, with the instruments of that tradition),
+        "base", "unet-bass" (a start for fine-tuning to another instrument), the name or the file of a tradition (the
+        base, with the instruments of that tradition),
         "demucs:NAME" (see `levada.separation.external.demucs.weights`), or a folder of weights or of dictionaries.
     instruments : sequence of str
         What is to be separated, if not all that the model was trained on: the others do not play.
@@ -56,8 +57,9 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
     if (folder is None and given in traditions()) or (given.lower().endswith(".toml") and not Path(given).is_dir()):
         tradition = read_tradition(given)
         return _load(_base_folder(), name=tradition.name, instruments=instruments, tradition=tradition)
-    if folder is None and given in ("base", STEMS_BASE):
-        return _load(_base_folder(), name=STEMS_BASE, instruments=instruments)
+    if folder is None and given in ("base", STEMS_BASE, *shipped("stems")):
+        name = STEMS_BASE if given == "base" else given
+        return _load(_base_folder(name), name=name, instruments=instruments)
     if folder is None and given.startswith(DEMUCS):
         from levada.learning.weights import digest
 
@@ -72,9 +74,9 @@ def load_separator(name: str | Path = "base", *, instruments: Sequence[str] = ()
     return _load(folder, name=folder.resolve().name, instruments=instruments)
 
 
-def _base_folder() -> Path:
+def _base_folder(name: str = STEMS_BASE) -> Path:
     try:
-        return shipped("stems")[STEMS_BASE]
+        return shipped("stems")[name]
     except KeyError:
         raise InputError(
             "no separator comes with this copy of levada: name the folder of one that levada adapt wrote"
@@ -181,7 +183,7 @@ def base_weights(name: str | Path) -> Weights:
     Parameters
     ----------
     name : str or path-like
-        "base", "demucs:NAME" (see `levada.separation.external.demucs.weights`), or a folder.
+        "base", "unet-bass", "demucs:NAME" (see `levada.separation.external.demucs.weights`), or a folder.
 
     Raises
     ------
@@ -196,8 +198,8 @@ def base_weights(name: str | Path) -> Weights:
 
         return demucs.weights(str(name).removeprefix(DEMUCS))
     if folder is None:
-        is_base = str(name) in ("base", STEMS_BASE)
-        folder = _base_folder() if is_base else shipped().get(str(name), Path(name))
+        models = {**shipped(), **shipped("stems")}
+        folder = _base_folder() if str(name) in ("base", STEMS_BASE) else models.get(str(name), Path(name))
     if not folder.is_dir():
         raise InputError(f"there is no model {str(name)!r}: name the folder of one, or {STEMS_BASE}")
     stored = ModelFolder(folder)
