@@ -92,7 +92,7 @@ def _page(name: str, documented: set[int], *, only_if_public: bool = False) -> s
 
 
 def _is_also_a_function(name: str) -> bool:
-    """Whether a package exports a function by the name of the module that has it, as `levada.data.check`."""
+    """Whether a package exports a function by the name of the module that has it."""
     package, _, last = name.rpartition(".")
     return bool(package) and not ismodule(getattr(importlib.import_module(package), last))
 

@@ -78,10 +78,10 @@ def check_table(table: Path, out: Path, *, force: bool) -> None:
 
 def check_plot(path: Path | None) -> None:
     """Refuse a figure of an unknown format, or any figure where matplotlib is missing."""
-    from levada.learning.figures import SUFFIXES, matplotlib_context
-
     if path is None:
         return
+    from levada.learning.figures import SUFFIXES, matplotlib_context
+
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"figures are drawn as {', '.join(SUFFIXES)}", path=path)
     matplotlib_context({})

@@ -118,7 +118,6 @@ def track(
     from levada.beat_tracking.tracker import BeatTracker, provenance
     from levada.io import audio
     from levada.io.formats import read_beats, write_beats
-    from levada.player.player import Player, check_length, check_page
 
     if out is not None:
         outputs.check_suffix(out)
@@ -126,6 +125,8 @@ def track(
     length_s = audio.info(recording).duration_s
     span = audio.check_excerpt(start_s, end_s, duration_s=length_s, path=recording)
     if page is not None:
+        from levada.player.player import check_length, check_page
+
         check_page(page)
         check_length(span[1] - span[0], recording)
     tracker = BeatTracker.from_pretrained(model).restrict(tempo_bpm=tempo_bpm, metres=metres)
@@ -149,6 +150,8 @@ def track(
         title, curves = f"{recording.name}, {tracker.name}", recorder.curves(recording, *span)
         plot_track(plot, beats, curves, title=title, start_s=span[0], end_s=span[1], hints=fixed, force=force)
     if page is not None:
+        from levada.player.player import Player
+
         curves = recorder.curves(recording, *span)
         values, fps = (None, 1.0) if curves is None else (curves.values, curves.fps)
         title, part = f"{recording.name}, {tracker.name}", audio.AudioExcerpt(recording, *span)

@@ -18,7 +18,7 @@ from levada.data.tracks import Span, T, Track
 from levada.errors import InputError
 
 if TYPE_CHECKING:
-    from levada.data.check import Report
+    from levada.data.checking import Report
 
 __all__ = ["Corpus", "Labels", "Split"]
 
@@ -148,8 +148,8 @@ class Corpus(Generic[T]):
         return sample(self.tracks, minutes=minutes, seed=seed)
 
     def check(self) -> Report:
-        """Read all files and report their properties and problems: see `levada.data.check`."""
-        from levada.data.check import check
+        """Read all files and report their properties and problems: see `levada.data.checking`."""
+        from levada.data.checking import check
 
         return check(self)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from levada.learning.card import CONFIG, both_error, is_model
-from levada.synth.traditions import list_traditions as traditions
 
 __all__ = [
     "EXTERNAL_TRACKERS", "FLUX", "NMF", "STEMS_BASE", "UNET_BASS", "WEIGHTS",
@@ -48,8 +47,10 @@ def shipped(task: str = "beats") -> Mapping[str, Path]:
 
 def is_reserved(name: str) -> bool:
     """Whether a name means a model that levada knows by name, whatever folders there are."""
+    from levada.synth.traditions import list_traditions
+
     names = ("base", *shipped(), STEMS_BASE, *shipped("stems"), FLUX, NMF, *ROWS, *EXTERNAL_TRACKERS)
-    return name in names or name in traditions() or name.startswith(PREFIXES)
+    return name in names or name.startswith(PREFIXES) or name in list_traditions()
 
 
 def folder_of(name: str | Path) -> Path | None:

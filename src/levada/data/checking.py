@@ -18,6 +18,7 @@ from levada.data.beat_check import Row
 from levada.data.corpus import Corpus
 from levada.data.problems import ORDER, Problem
 from levada.data.stem_check import SongRow
+from levada.io.workers import usable_cores
 
 __all__ = ["Report", "check"]
 
@@ -56,7 +57,7 @@ def check(corpus: Corpus[Any]) -> Report:
         Problems of the user's files are in the report; none is raised.
     """
     kind: Any = stem_check if corpus.labels == "stems" else beat_check
-    with reader_warnings() as warnings, ThreadPoolExecutor() as pool:
+    with reader_warnings() as warnings, ThreadPoolExecutor(usable_cores()) as pool:
         scans = list(pool.map(kind.scan, corpus.tracks))
     rows, found = kind.rows_and_problems(corpus, scans)
     problems = [*corpus.notes, *warnings, *found]
