@@ -735,6 +735,6 @@ class TestDefaultProcesses:
         info = audio.info
         monkeypatch.setattr(folders.audio, "info", lambda path: replace(info(path), duration_s=length_s))
         monkeypatch.setattr(folders.workers, "parallel_map", each)
-        monkeypatch.setattr(folders.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
         track_folder(rendered, flux_tracker(), out=tmp_path / "out", processes=None)
         assert asked == [processes]

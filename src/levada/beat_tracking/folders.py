@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
@@ -246,11 +245,11 @@ def _write_plot(
 
 
 def _processes_worth_starting(recordings: Sequence[Path]) -> int:
-    length_s, cores = 0.0, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    length_s = 0.0
     for path in recordings:
         with suppress(InputError):  # it is reported when its turn comes
             length_s += audio.info(path).duration_s
-    return 2 if cores > 1 and len(recordings) > 1 and length_s > WORTH_A_PROCESS_S else 1
+    return 2 if workers.usable_cores() > 1 and len(recordings) > 1 and length_s > WORTH_A_PROCESS_S else 1
 
 
 def _with_content(path: Path) -> tuple[str, bytes]:

@@ -32,7 +32,7 @@ SPREADS = 5.0  # and so many standard errors above the mean of the recording
 OTHERS = 0.6  # of the peak, above which another peak makes it unclear
 APART_S = 0.05  # from the peak
 FPS, WINDOW_S, RISE = 100.0, 0.023, 2  # frames a second, seconds of a frame, frames of a rise
-BLOCK = 1024  # frames at once
+BLOCK = 128  # frames at once, a megabyte
 EXCERPT_S = 120.0  # of a recording, from its first label on
 
 

@@ -226,10 +226,21 @@ def usual_intervals(intervals: Floats) -> Floats:
     ndarray [shape=(n,)]
         Where neither side has two intervals, the median of both together; of a single interval, itself.
     """
-    usual = np.empty(len(intervals))
-    for i, interval in enumerate(intervals):
-        before, after = intervals[max(0, i - NEIGHBOURS) : i], intervals[i + 1 : i + 1 + NEIGHBOURS]
-        sides = [np.median(side) for side in (before, after) if len(side) > 1]
-        around = np.concatenate([before, after])
-        usual[i] = max(sides) if sides else np.median(around) if len(around) else interval
+    if not len(intervals):
+        return np.empty(0)
+    around = np.pad(np.asarray(intervals, np.float64), NEIGHBOURS, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(around, 2 * NEIGHBOURS + 1)
+    before, after = windows[:, :NEIGHBOURS], windows[:, NEIGHBOURS + 1 :]
+    sides = [np.where(np.isfinite(side).sum(axis=1) > 1, _medians(side), np.nan) for side in (before, after)]
+    usual = np.fmax(*sides)
+    for neighbours in (np.concatenate([before, after], axis=1), windows):
+        usual = np.where(np.isnan(usual), _medians(neighbours), usual)
     return usual
+
+
+def _medians(rows: Floats) -> Floats:
+    """Return the median of each row without its NaNs, NaN for a row of these alone."""
+    ordered, count = np.sort(rows, axis=1), np.isfinite(rows).sum(axis=1)
+    at = np.arange(len(rows))
+    medians: Floats = (ordered[at, (count - 1) // 2] + ordered[at, count // 2]) / 2
+    return np.where(count > 0, medians, np.nan)

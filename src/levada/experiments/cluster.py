@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from levada.errors import InputError, MissingExtra, Warned, collected_warnings, log_again, to_picklable
 from levada.io.package_digest import package_digest
+from levada.io.workers import usable_cores
 
 __all__ = ["check", "parallel_map"]
 
@@ -195,7 +196,7 @@ def _connected(address: str) -> Iterator[Any]:
             yield ray
             return
         check(address)
-        options = {"num_cpus": _cores(), "include_dashboard": False} if address == "local" else {}
+        options = {"num_cpus": usable_cores(), "include_dashboard": False} if address == "local" else {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -232,10 +233,6 @@ class _QuietStdout:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Capacity(NamedTuple):

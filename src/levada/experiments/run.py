@@ -27,6 +27,7 @@ from levada.experiments.corpora import open_source, sample_labels, split_corpus
 from levada.experiments.grid import Plan
 from levada.experiments.spec import PRETRAINED, TASKS, Source
 from levada.experiments.store import ALSO, FORMAT, RECORD, SCORES, label
+from levada.io.workers import usable_cores
 from levada.learning.task import LOG
 from levada.version import __version__
 
@@ -235,5 +236,5 @@ def _environment() -> dict[str, Any]:
     for library in ("torch", "numpy", "scipy"):
         with suppress(metadata.PackageNotFoundError):
             versions[library] = metadata.version(library)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return versions | {"platform": platform.platform(), "machine": platform.machine(), "cores": cores, "threads": 1}
+    machine = {"platform": platform.platform(), "machine": platform.machine(), "cores": usable_cores()}
+    return versions | machine | {"threads": 1}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -315,8 +314,7 @@ def processes_that_fit(asked: int | None = None, *, free_mb: float | None = None
     int
         At least one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = cores if asked is None else asked
+    wanted = workers.usable_cores() if asked is None else asked
     free_mb = _free_mb() if free_mb is None else free_mb
     return max(1, min(wanted, int(free_mb // RUN_MB) if math.isfinite(free_mb) else wanted))
 

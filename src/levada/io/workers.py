@@ -25,13 +25,18 @@ from typing import Any, TypeVar
 
 from levada.errors import InputError, Warned, collected_warnings, log_again, to_picklable
 
-__all__ = ["ProcessPool", "WorkerDied", "parallel_map", "private_numba_cache", "process_pool"]
+__all__ = ["ProcessPool", "WorkerDied", "parallel_map", "private_numba_cache", "process_pool", "usable_cores"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _Watched = tuple[Result | Exception, list[Warned]]
 """What came of a job, and what it warned of."""
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class WorkerDied(BrokenExecutor):
