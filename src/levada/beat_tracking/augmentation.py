@@ -137,17 +137,22 @@ def shift_pitch(bands: Floats32, *, bands_up: float) -> Floats32:
 def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
     """Add gains in dB, given at points evenly spaced from the lowest band to the highest and interpolated between."""
     gains = np.asarray(gains_db, np.float64) * np.log(10) / 20
-    return np.asarray(bands + np.interp(_places(bands.shape[1]), np.linspace(0, 1, len(gains)), gains), np.float32)
+    return bands + np.interp(_places(bands.shape[1]), np.linspace(0, 1, len(gains)), gains).astype(np.float32)
 
 
 def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
     """Add stationary noise, white to brown, at a level relative to the recording's mean magnitude."""
     if not len(bands):
         return bands
-    mean = np.log(np.exp(bands[:, :N_BANDS], dtype=np.float64).mean()) + level_db * np.log(10) / 20
+    magnitudes = np.exp(bands)
+    mean = np.log(magnitudes[:, :N_BANDS].mean(dtype=np.float64)) + level_db * np.log(10) / 20
     slope = rng.uniform(-2, 0.5) * (2 * _places(bands.shape[1]) - 1)
-    flutter = rng.rayleigh(0.8, bands.shape)
-    return np.asarray(np.logaddexp(bands, mean + slope + np.log(flutter + 1e-3)), np.float32)
+    noise = np.sqrt(rng.standard_exponential(bands.shape, np.float32))  # Rayleigh's distribution but for its scale
+    noise *= np.float32(0.8 * np.sqrt(2))
+    noise += np.float32(1e-3)
+    noise *= np.exp(mean + slope).astype(np.float32)
+    noise += magnitudes
+    return np.asarray(np.log(noise, out=noise), np.float32)
 
 
 def limit_band(bands: Floats32, *, probability: float, rng: Generator) -> Floats32:
