@@ -137,7 +137,8 @@ def shift_pitch(bands: Floats32, *, bands_up: float) -> Floats32:
 def equalise(bands: Floats32, *, gains_db: npt.ArrayLike) -> Floats32:
     """Add gains in dB, given at points evenly spaced from the lowest band to the highest and interpolated between."""
     gains = np.asarray(gains_db, np.float64) * np.log(10) / 20
-    return bands + np.interp(_places(bands.shape[1]), np.linspace(0, 1, len(gains)), gains).astype(np.float32)
+    by_band = np.interp(_places(bands.shape[1]), np.linspace(0, 1, len(gains)), gains)
+    return np.asarray(bands + by_band.astype(np.float32), np.float32)
 
 
 def add_noise(bands: Floats32, *, level_db: float, rng: Generator) -> Floats32:
