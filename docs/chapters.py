@@ -22,6 +22,7 @@ import jupytext
 import nbformat
 import soundfile
 import soxr
+from babel.messages.pofile import read_po
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -89,8 +90,8 @@ def _complete_page(app: Sphinx, page: str, _: str, context: dict[str, Any], __: 
         note = f'<div class="admonition note" lang="{language}"><p>{untranslated}</p></div>'
         context["body"] = f'{note}<div lang="en">{context["body"]}</div>'
     if is_notebook(Path(app.srcdir) / f"{page}.md"):
-        name = page.rpartition("/")[2]
         to_root = up + ("" if language == "en" else "../")
+        name = page.rpartition("/")[2] if language == "en" else f"{language}/{page.rpartition('/')[2]}"
         buttons = _buttons(f"{to_root}book/notebooks/{name}.ipynb", colab_address(name, app.config.release))
         context["body"] = context["body"].replace("</h1>", f"</h1>\n{buttons}", 1)
 
@@ -144,8 +145,8 @@ def to_opus(sound: bytes) -> bytes:
 
 def _is_untranslated(app: Sphinx, page: str) -> bool:
     """Whether a page of a translated book has no translation."""
-    catalogue = Path(app.srcdir) / "locales" / app.config.language / "LC_MESSAGES" / f"{page}.po"
-    return app.config.language != "en" and page in app.env.all_docs and not catalogue.exists()
+    language = app.config.language
+    return language != "en" and page in app.env.all_docs and not catalogue(page, language).exists()
 
 
 # Formulas
@@ -220,22 +221,26 @@ def _write_notebooks(app: Sphinx, error: Exception | None) -> None:
 
 
 def write_notebooks(folder: Path, release: str) -> None:
-    """Write all chapters as notebooks."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write all chapters as notebooks, translated ones into a folder of their language."""
     for page in sorted((ROOT / "docs" / "book").glob("*.md")):
-        if is_notebook(page):
-            nbformat.write(to_notebook(page.read_text(encoding="utf-8"), release), folder / f"{page.stem}.ipynb")
+        if not is_notebook(page):
+            continue
+        for language in LANGUAGES:
+            path = folder / ("" if language == "en" else language) / f"{page.stem}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            messages = read_messages(f"book/{page.stem}", language)
+            nbformat.write(to_notebook(page.read_text(encoding="utf-8"), release, messages), path)
 
 
-def to_notebook(chapter: str, release: str) -> nbformat.NotebookNode:
+def to_notebook(chapter: str, release: str, messages: dict[str, str] | None = None) -> nbformat.NotebookNode:
     """Notebook of a chapter, without outputs: its text as plain Markdown, and first a cell that installs levada.
 
-    PyTorch is left as it is where it is there already, as in Colab.
+    PyTorch is left as it is where it is there already, as in Colab. With messages the text is translated.
     """
     notebook = jupytext.reads(chapter, fmt="md:myst")
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain_markdown(cell.source)
+            cell.source = plain_markdown(translate_markdown(cell.source, messages or {}))
     extras = "train,plot" if ".adapt(" in chapter or "torch" in chapter else "plot"
     install = nbformat.v4.new_code_cell(f'%pip install --quiet "levada[{extras}]{wheel_address(release)}"')
     notebook.cells.insert(1, install)
@@ -244,6 +249,29 @@ def to_notebook(chapter: str, release: str) -> nbformat.NotebookNode:
         cell["id"] = f"cell-{number}"
         cell.metadata.pop("tags", None)
     return notebook
+
+
+def catalogue(page: str, language: str) -> Path:
+    """File with the translation of a page, which may not exist."""
+    return ROOT / "docs" / "locales" / language / "LC_MESSAGES" / f"{page}.po"
+
+
+def read_messages(page: str, language: str) -> dict[str, str]:
+    """Translations of a page by its messages; none where there is no catalogue."""
+    path = catalogue(page, language)
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return {message.id: message.string for message in read_po(file) if message.id and message.string}
+
+
+def translate_markdown(text: str, messages: dict[str, str]) -> str:
+    """Replace the paragraphs, titles, items and cells of tables that have a translation."""
+    for message in sorted(messages, key=len, reverse=True):
+        lines = r"\s+".join(map(re.escape, message.split()))
+        block = rf"^((?:#+ | *- | *\d+\. |:::+\{{\w+\}} )?){lines}$|(?<=\| ){lines}(?= \|)"
+        text = re.sub(block, lambda found, to=messages[message]: (found[1] or "") + to, text, flags=re.MULTILINE)
+    return text
 
 
 def plain_markdown(text: str) -> str:

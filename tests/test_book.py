@@ -90,9 +90,28 @@ four.
         notebook = chapters.to_notebook(self.CHAPTER.replace("import levada", "base.adapt(labels)"), "1.2.3")
         assert notebook.cells[1].source == '%pip install --quiet "levada[train,plot] @ file:///tmp/levada.whl"'
 
+    def test_the_text_of_a_notebook_is_translated_and_its_cells_are_not(self, chapters):
+        messages = {
+            "1. A question": "1\\. Una pregunta",
+            "See {doc}`/install`, {doc}`the music <01-music>` and {py:class}`~levada.Beats`.": "Ver {doc}`/install`.",
+            "Task": "Tarea",
+            "Count to four.": "Cuenta hasta cuatro.",
+            "import levada": "importar levada",
+            "to": "hasta",
+            "what": "qué",
+        }
+        chapter = f"{self.CHAPTER}\n| what | to what |\n|---|---|\n| what | *what* |\n"
+        title, _, cell, end = (one.source for one in chapters.to_notebook(chapter, "1.2.3", messages).cells)
+        assert title == "# 1\\. Una pregunta\n\nVer *install*."
+        assert cell == "import levada"
+        assert end.startswith("> **Tarea**\n>\n> Cuenta hasta cuatro.\n")
+        assert end.endswith("| qué | to what |\n|---|---|\n| qué | *what* |")
+
+    @pytest.mark.parametrize("language", LANGUAGES)
     @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-    def test_no_directive_or_role_is_left_in_the_notebook_of_a_chapter(self, chapters, path):
-        notebook = chapters.to_notebook(path.read_text(encoding="utf-8"), "1.2.3")
+    def test_no_directive_or_role_is_left_in_the_notebook_of_a_chapter(self, chapters, path, language):
+        messages = chapters.read_messages(f"book/{path.stem}", language)
+        notebook = chapters.to_notebook(path.read_text(encoding="utf-8"), "1.2.3", messages)
         text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         assert re.findall(r"^:::|^```\{|\{\w+(?::\w+)*\}`", text, re.MULTILINE) == []
         code = "\n".join(cell.source for cell in notebook.cells[2:] if cell.cell_type == "code")
@@ -172,9 +191,10 @@ def site(tmp_path_factory):
 class TestSite:
     def test_every_chapter_is_there_in_every_language_with_its_notebook(self, site):
         for path in CHAPTERS:
-            assert (site / "book" / "notebooks" / f"{path.stem}.ipynb").exists()
             for language in LANGUAGES:
-                assert (site / ("" if language == "en" else language) / "book" / f"{path.stem}.html").exists()
+                folder = "" if language == "en" else language
+                assert (site / "book" / "notebooks" / folder / f"{path.stem}.ipynb").exists()
+                assert (site / folder / "book" / f"{path.stem}.html").exists()
 
     def test_every_internal_link_resolves_and_nothing_is_loaded_from_other_hosts(self, site):
         pages = {path: _Links() for path in site.rglob("*.html") if "_static" not in path.parts}
