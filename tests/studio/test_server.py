@@ -52,6 +52,12 @@ def test_others_are_refused(client, path, headers):
     assert "recordings" not in answer.text
 
 
+def test_who_opens_a_wrong_address_reads_why(client):
+    answer = client.get("/?token=wrong")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "open the address that levada printed" in answer.text
+
+
 def test_another_page_cannot_edit(client, project):
     before = project.state("even").annotation
     body = {"kind": "delete", "arguments": {"time_s": 1}}
@@ -118,6 +124,8 @@ def test_a_recording_is_opened_drawn_played_edited_and_saved(client, recordings)
         ("edit", {"kind": "tap", "arguments": {"time_s": 1}, "annotator": "../me"}, "letters, digits"),
         ("save", {"suffix": "/../../x.beats"}, "no format"),
         ("accept", {"strategy": "auto"}, "no such proposal"),
+        ("calibrate", {"device": "x"}, "the request has no 'lag_ms'"),
+        ("calibrate", {"lag_ms": [1], "spread_ms": 2}, "float"),
         ("calibrate", {"device": "x", "lag_ms": 1e9, "spread_ms": 1}, "cannot be right"),
         ("edit", {"kind": "x" * 200_000}, "too large"),
     ],

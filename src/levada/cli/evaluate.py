@@ -58,6 +58,10 @@ def evaluate(
         float | None, typer.Option(min=0.01, help="Stems: minutes of other songs to train nmf on; default 1.5.")
     ] = None,
     seed: Seed = 0,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Beats: write a page with the recordings that the first model tracks worst (.html)."),
+    ] = None,
     all_scores: Annotated[
         bool, typer.Option("--all-scores", help="Beats: print all scores, and what each one measures.")
     ] = False,
@@ -65,8 +69,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score trackers on annotated recordings, with the types of their errors; or separators on songs with stems."""
-    outputs.check_outputs(out, plot, force=force)
+    outputs.check_outputs(out, plot, page, force=force)
     outputs.check_plot(plot)
+    if page is not None:
+        from levada.player.player import check_page
+
+        check_page(page)
     opened = corpora.load(corpus, labels=labels, convention=convention)
     names = list(dict.fromkeys(model or ["base"]))
     models: dict[str, Any]
@@ -75,8 +83,8 @@ def evaluate(
 
         if opened.is_solos:
             raise InputError("holds solos, and no mixtures: levada remix makes mixtures of them", path=corpus)
-        if trim is not None or all_scores:
-            raise InputError("--trim and --all-scores are for beats, and this corpus has stems", path=corpus)
+        if trim is not None or all_scores or page is not None:
+            raise InputError("--trim, --all-scores and --page are for beats, and this corpus has stems", path=corpus)
         _check_folders(names, Separator.from_pretrained)
         models = {name: _separator(name, opened.tracks, minutes or MINUTES, seed) for name in names}
     else:
@@ -100,6 +108,10 @@ def evaluate(
         evaluation.write_csv(out, force=force)
     if plot is not None:
         _plot_leakage(plot, evaluation, force=force)
+    if page is not None:
+        from levada.player.worst import save_worst
+
+        save_worst(page, evaluation, opened.tracks, force=force)
     if as_json:
         print(evaluation.to_json())
     show(evaluation, tables=not as_json, all_scores=all_scores)

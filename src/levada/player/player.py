@@ -8,7 +8,7 @@ import json
 import math
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from levada.io.beats import Beats
 from levada.io.files import atomic_file
 from levada.player.assembly import script
 
-__all__ = ["LANGUAGES", "SPECTROGRAM_FPS", "Player", "check_length", "check_page", "quantise"]
+__all__ = ["LANGUAGES", "SPECTROGRAM_FPS", "Player", "check_length", "check_page", "quantise", "save_players"]
 
 AudioLike = str | Path | AudioExcerpt | npt.ArrayLike
 BeatsLike = Beats | npt.ArrayLike
@@ -155,11 +155,7 @@ class Player:
         InputError
             If the file exists, is not named as a page, or cannot be written.
         """
-        check_page(path)
-        title = html.escape(self.title or Path(path).stem)
-        page = PAGE.format(title=title, language=self.language or "en", body=self._repr_html_())
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        save_players(path, [self], title=self.title or Path(path).stem, force=force)
 
     def write(
         self, folder: str | Path, name: str, *, address: str = "", most_kb: float = SMALL_KB, force: bool = False
@@ -208,6 +204,9 @@ class Player:
         return f'<script src="{html.escape(address)}{SCRIPT}" defer></script>{element}'
 
     def _repr_html_(self) -> str:
+        return f"{self._element()}\n<script>{script()}</script>"
+
+    def _element(self) -> str:
         addresses = dict[str, str]()
         with tempfile.TemporaryDirectory() as folder:
             for stem in self._samples:
@@ -216,8 +215,7 @@ class Player:
                 encoded = base64.b64encode(path.read_bytes()).decode("ascii")
                 addresses[stem] = f"data:audio/ogg;codecs=opus;base64,{encoded}"
         data = self._json(addresses).replace("<", "\\u003c")
-        element = f'<levada-player><script type="application/json">{data}</script></levada-player>'
-        return f"{element}\n<script>{script()}</script>"
+        return f'<levada-player><script type="application/json">{data}</script></levada-player>'
 
     def _json(self, addresses: Mapping[str, str]) -> str:
         stems = {stem: address for stem, address in addresses.items() if stem}
@@ -233,6 +231,28 @@ class Player:
         sound = audio_io.resample(samples, rate=self._rate, to=OPUS_RATE)
         sound = sound / max(1.0, float(np.abs(sound).max()))  # of all stems alike would be quieter
         audio_io.write(path, sound, rate=OPUS_RATE, kbps=kbps, force=force)
+
+
+def save_players(path: str | Path, players: Sequence[Player], *, title: str, force: bool = False) -> None:
+    """Write several players into a web page of one file; see `Player.save`.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a file that ends in ``.html``.
+    players : sequence of Player
+        In this order. The page is in the language of the first one.
+    title : str
+        Of the page.
+    force : bool
+        Whether a file that exists may be replaced.
+    """
+    check_page(path)
+    body = "\n".join([*(player._element() for player in players), f"<script>{script()}</script>"])
+    language = next((player.language for player in players), None) or "en"
+    page = PAGE.format(title=html.escape(title), language=language, body=body)
+    with atomic_file(path, force=force) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def check_page(path: str | Path) -> None:

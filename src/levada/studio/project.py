@@ -118,7 +118,11 @@ class Project:
         self.tracks = {track.id: track for track in tracks}
         self.folder, self.is_beside = self._home()
         self._closing = ExitStack()
-        self._closing.enter_context(lock_folder(self.folder))
+        try:
+            self._closing.enter_context(lock_folder(self.folder))
+        except InputError as error:
+            problem = f"is open in another studio: go on in its page, or end it first ({error.problem})"
+            raise InputError(problem, path=self.path) from error
         try:
             self.journal = Journal(self.folder / JOURNAL)
         except InputError:

@@ -29,7 +29,7 @@ try:
     from starlette.concurrency import run_in_threadpool
     from starlette.middleware import Middleware
     from starlette.requests import Request
-    from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+    from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError as error:
@@ -70,7 +70,11 @@ class Guard:
         request = Request(scope)
         refusal = self._refusal(request)
         if refusal:
-            await JSONResponse({"error": refusal}, status_code=403, headers=HEADERS)(scope, receive, send)
+            is_page = request.url.path == "/"  # a person reads it
+            answer = PlainTextResponse(f"levada: {refusal}") if is_page else JSONResponse({"error": refusal})
+            answer.status_code = 403
+            answer.headers.update(HEADERS)
+            await answer(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -110,7 +114,9 @@ def _api(function: Callable[[Request, dict[str, Any]], Any]) -> Handler:
                     raise InputError("the request must be a JSON object")
             result = await run_in_threadpool(function, request, body)
             return result if isinstance(result, Response) else JSONResponse(result, headers=HEADERS)
-        except (ValueError, InputError) as problem:
+        except KeyError as problem:
+            return JSONResponse({"error": f"the request has no {problem}"}, status_code=400, headers=HEADERS)
+        except (ValueError, TypeError, InputError) as problem:
             return JSONResponse({"error": str(problem)}, status_code=400, headers=HEADERS)
         except OSError as problem:
             return JSONResponse({"error": f"the disk: {problem.strerror}"}, status_code=507, headers=HEADERS)
