@@ -19,12 +19,10 @@ EARLIER = levada.Beats(np.where(TIMES_S > 35, TIMES_S - 0.2, TIMES_S), BEATS.pos
 
 
 class Fixed:
-    trained_spans = {}
-
     def __init__(self, name, beats):
-        self.name, self.identity, self.beats = name, name, iter(beats)
+        self.name, self.identity, self.trained_spans, self.beats = name, name, {}, iter(beats)
 
-    def track(self, audio, rate=None, **_):
+    def track(self, *_, **__):
         return next(self.beats)
 
 
@@ -63,7 +61,8 @@ def test_without_scores_there_is_no_page(corpus, tmp_path):
         save_worst(tmp_path / "page.html", result, [])
 
 
-def test_evaluate_writes_it(corpus, tmp_path, levada):
+@pytest.mark.usefixtures("corpus")
+def test_evaluate_writes_it(tmp_path, levada):
     code, _, err = levada("evaluate", tmp_path, "-m", "flux", "--processes", 1, "--page", tmp_path / "worst.html")
     assert (code, err.count("Error")) == (0, 0)
     assert (tmp_path / "worst.html").read_text(encoding="utf-8").count("<levada-player><script") == 3
