@@ -187,6 +187,18 @@ class TestBase:
         assert load_separator("samba", instruments=["primeira"]).instruments == ("primeira",)
 
     @pytest.mark.usefixtures("base")
+    def test_a_similar_instrument_takes_the_place_of_one_that_it_lacks(self, caplog):
+        with caplog.at_level(logging.WARNING):
+            separator = load_separator("base", instruments=["caixa", "tom"])
+        assert separator.instruments == ("caixa", "tom")
+        assert "not trained on tom: it is separated as surdo" in caplog.text
+        mixture = np.random.default_rng(0).normal(0, 0.1, (1, 8000)).astype(np.float32)
+        as_surdo = load_separator("base", instruments=["caixa", "surdo"]).separate(mixture, RATE)
+        np.testing.assert_array_equal(separator.separate(mixture, RATE)["tom"], as_surdo["surdo"])
+        with pytest.raises(InputError, match="has no stem of tom"):  # the surdo plays itself
+            load_separator("base", instruments=["surdo", "tom"])
+
+    @pytest.mark.usefixtures("base")
     def test_for_a_tradition_it_never_heard(self):
         with pytest.raises(InputError, match="no stem of an instrument of candombe: its stems are surdo"):
             load_separator("candombe")

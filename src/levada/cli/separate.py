@@ -199,6 +199,7 @@ def _activity_text(activity: Mapping[str, float]) -> str:
 def _check_instruments(model: str, wanted: list[str], selected: list[str]) -> None:
     """Refuse names of instruments that a separator does not know, before its weights are loaded."""
     from levada.learning.names import folder_of
+    from levada.separation.label_matching import substitute
     from levada.separation.masking import matched
     from levada.synth.instrument_names import stem_names
     from levada.synth.traditions import list_traditions, read_tradition
@@ -210,8 +211,10 @@ def _check_instruments(model: str, wanted: list[str], selected: list[str]) -> No
         known = tuple(name for name, voice in stem_names(read_tradition(model)).items() if voice in _base_instruments())
     else:
         known = _base_instruments() if folder is None and model == BASE else ()
-    unknown = [name for name in (*wanted, *selected) if known and matched(name, known) is None]
-    if unknown:
+    unknown = [name for name in wanted or selected if matched(name, known) is None]
+    if wanted:
+        unknown = [name for name in unknown if substitute(name, known) is None]
+    if known and unknown:
         raise InputError(f"{model} does not know {', '.join(unknown)}: it can separate {', '.join(known)}")
     missing = [name for name in selected if wanted and matched(name, wanted) is None]
     if missing:

@@ -7,9 +7,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from levada.data import REST
-from levada.synth.instrument_names import OTHER, find_voices, match_stems, normalise_name
+from levada.synth.instrument_names import OTHER, find_voice, find_voices, match_stems, normalise_name
 
-__all__ = ["Match", "initial_instruments", "match"]
+__all__ = ["Match", "initial_instruments", "match", "substitute"]
+
+SUBSTITUTES = {
+    "open-hat": ("crash", "hat"),
+    "ride": ("crash", "hat"),
+    "snare": ("caixa", "pandeiro"),
+    "tambourine": ("guira", "hat", "shaker"),
+    "tom": ("piano-drum", "tambora", "surdo"),
+}
+"""Voices that the base was not trained on, and those with the most similar spectrum and decay; see `studies/LOG.md`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,27 @@ def match(instruments: Sequence[str], stems: Sequence[str], *, context: Collecti
         name: Match(tuple(pairs[name]), bool(pairs[name]) and all(uses[stem] == 1 for stem in pairs[name]))
         for name in instruments
     }
+
+
+def substitute(name: str, available: Collection[str], *, used: Collection[str] = ()) -> str | None:
+    """Find the instrument of a model whose stem is most similar to an instrument that the model lacks.
+
+    Parameters
+    ----------
+    name : str
+        Of the instrument, by any name.
+    available : collection of str
+        The instruments of the model.
+    used : collection of str
+        Those of them that play themselves.
+
+    Returns
+    -------
+    str or None
+        None if no instrument is similar enough.
+    """
+    candidates = SUBSTITUTES.get(find_voice(name) or "", ())
+    return next((one for one in candidates if one in available and one not in used), None)
 
 
 def initial_instruments(instruments: Sequence[str], available: Sequence[str]) -> list[str | None]:

@@ -13,6 +13,7 @@ from levada.learning.model_folder import ModelFolder
 from levada.learning.names import EXTERNAL_TRACKERS, FLUX, NMF, STEMS_BASE, folder_of, shipped
 from levada.separation import fusion, networks, nmf
 from levada.separation.fusion import Fusion
+from levada.separation.label_matching import substitute
 from levada.separation.masking import matched
 from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.separator import Separator
@@ -102,7 +103,7 @@ def _chosen(
     """Return the names of stems -> instruments of the model; None for all of its instruments."""
     names = {one: one for one in available}
     if tradition is not None:
-        names = {name: voice for name, voice in stem_names(tradition).items() if voice in available}
+        names = _with_substitutes(stem_names(tradition), available)
         missing = [name for name in stem_names(tradition) if name not in names]
         if missing and names:
             _log.warning("the model was not trained on %s of %s: left out", ", ".join(missing), tradition.name)
@@ -112,11 +113,26 @@ def _chosen(
             )
     if not wanted:
         return names if tradition is not None else None
-    matches = {name: matched(name, tuple(names)) for name in wanted}
-    unknown = [name for name, one in matches.items() if one is None]
+    matches = {name: matched(name, tuple(names)) or name for name in wanted}
+    chosen = _with_substitutes({name: names.get(one, one) for name, one in matches.items()}, available)
+    unknown = [name for name in wanted if name not in chosen]
     if unknown:
         raise InputError(f"has no stem of {', '.join(unknown)}: its stems are {', '.join(names)}", path=folder)
-    return {name: names[one] for name, one in matches.items() if one is not None}
+    return chosen
+
+
+def _with_substitutes(names: Mapping[str, str], available: tuple[str, ...]) -> dict[str, str]:
+    """Return the names of stems -> instruments of the model, similar ones for those that it lacks, as far as it can."""
+    used = {one for one in names.values() if one in available}
+    found = dict[str, str]()
+    for name, instrument in names.items():
+        one = instrument if instrument in used else substitute(instrument, available, used=used | {*found.values()})
+        if one is None:
+            continue
+        if one != instrument:
+            _log.warning("the model was not trained on %s: it is separated as %s, which is similar", name, one)
+        found[name] = one
+    return found
 
 
 def read_model(folder: str | Path | ModelFolder) -> Weights | nmf.Dictionaries | Fusion:
