@@ -4,7 +4,7 @@
 - Formulas become MathML, which browsers draw by themselves.
 - A chapter becomes a notebook, with a cell that installs this release; its page has buttons to download and to open it.
 - Each page links to itself in the other languages, and says so where nobody has translated it.
-- ``{results-table} name`` is a table of `benchmarks/RESULTS.md`.
+- ``{results-table} name`` is a table of `benchmarks/RESULTS.md`; after ``:columns:`` some of its columns, between ``|``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import io
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jupytext
 import nbformat
@@ -166,24 +167,31 @@ def _block_math(translator: Any, node: nodes.math_block) -> None:
 
 
 class ResultsTable(Directive):
-    """A table of `benchmarks/RESULTS.md`, by its name."""
+    """A table of `benchmarks/RESULTS.md`, by its name, or some of its columns."""
 
     required_arguments = 1
+    option_spec: ClassVar = {"columns": str}
 
     def run(self) -> list[nodes.Node]:
         """Parse the table as Markdown."""
         holder = nodes.container()
-        self.state.nested_parse([*results_table(self.arguments[0]).splitlines(), ""], self.content_offset, holder)
+        table = results_table(self.arguments[0], self.options.get("columns", ""))
+        self.state.nested_parse([*table.splitlines(), ""], self.content_offset, holder)
         return holder.children
 
 
-def results_table(name: str) -> str:
-    """Lines of the table after ``<!-- table: name -->``."""
+def results_table(name: str, columns: str = "") -> str:
+    """Lines of the table after ``<!-- table: name -->``; of some columns, whose names are between ``|``."""
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     found = re.search(rf"^<!-- table: {re.escape(name)} -->\n+((?:\|.*\n)+)", results, re.MULTILINE)
     if found is None:
         raise ValueError(f"benchmarks/RESULTS.md has no table {name!r}")
-    return found[1]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
+    wanted = [column.strip() for column in columns.split("|")] if columns else rows[0]
+    if missing := [column for column in wanted if column not in rows[0]]:
+        raise ValueError(f"the table {name!r} of benchmarks/RESULTS.md has no column {', '.join(missing)}")
+    places = [rows[0].index(column) for column in wanted]
+    return "".join(f"| {' | '.join(row[place] for place in places)} |\n" for row in rows)
 
 
 # Notebooks
@@ -194,9 +202,11 @@ def is_notebook(path: Path) -> bool:
     return path.is_file() and "\nkernelspec:" in path.read_text(encoding="utf-8")[:500]
 
 
-def repository() -> str:
-    """Owner and name of the repository on GitHub, in a workflow that runs there; nothing elsewhere."""
-    return os.environ.get("GITHUB_REPOSITORY", "")
+def repository(project: Path = ROOT / "pyproject.toml") -> str:
+    """Owner and name of the repository on GitHub: of the workflow that runs, or by the address in `[project.urls]`."""
+    urls = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("urls", {})
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", urls.get("Repository", ""))
+    return os.environ.get("GITHUB_REPOSITORY") or (found[1] if found else "")
 
 
 def wheel_address(release: str) -> str:
@@ -277,7 +287,10 @@ def translate_markdown(text: str, messages: dict[str, str]) -> str:
 def plain_markdown(text: str) -> str:
     """MyST as Markdown that a notebook shows: boxes are quotations, references are their text."""
     text = re.sub(r"^\(\w[\w-]*\)=\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^```\{results-table\} (\S+)\n```", lambda found: results_table(found[1]), text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^```\{results-table\} (\S+)\n(?::columns: (.*)\n)?```",
+        lambda found: results_table(found[1], found[2] or ""), text, flags=re.MULTILINE,
+    )  # fmt: skip
     text = re.sub(r"^:::+\{(\w+)\} ?(.*)\n((?:.*\n)*?):::+$", _quotation, text, flags=re.MULTILINE)
     text = re.sub(r"\{(?:doc|ref)\}`([^<`]+?) ?<[^>]+>`", r"\1", text)
     text = re.sub(r"\{doc\}`/?(?:[\w.-]+/)*([\w.-]+)`", r"*\1*", text)

@@ -122,6 +122,35 @@ four.
         with pytest.raises(ValueError, match="no table 'none'"):
             chapters.results_table("none")
 
+    def test_some_columns_of_a_table(self, chapters):
+        head, _, first, *_ = chapters.results_table("drums").splitlines()
+        places = [head.split("|").index(f" {name} ") for name in ("downbeat F", "model")]
+        chosen = chapters.results_table("drums", "downbeat F | model").splitlines()
+        assert chosen[0] == "| downbeat F | model |"
+        assert [cell.strip() for cell in chosen[2].split("|")[1:-1]] == [first.split("|")[at].strip() for at in places]
+        chapter = self.CHAPTER.replace("{results-table} drums\n", "{results-table} drums\n:columns: downbeat F | model\n")
+        assert "\n".join(chosen) in chapters.to_notebook(chapter, "1.2.3").cells[-1].source
+        with pytest.raises(ValueError, match="no column beats"):
+            chapters.results_table("drums", "model | beats")
+
+    @pytest.mark.parametrize(
+        ("urls", "found"),
+        [
+            ("", ""),
+            ('[project.urls]\nRepository = "https://github.com/some-one/levada.git"\n', "some-one/levada"),
+            ('[project.urls]\nRepository = "https://github.com/some-one/levada/"\n', "some-one/levada"),
+            ('[project.urls]\nRepository = "https://codeberg.org/some-one/levada"\n', ""),
+        ],
+    )
+    def test_the_repository_is_that_of_the_project_where_no_workflow_names_another(
+        self, chapters, tmp_path, monkeypatch, urls, found
+    ):
+        (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "levada"\n{urls}')
+        monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+        assert chapters.repository(tmp_path / "pyproject.toml") == found
+        monkeypatch.setenv("GITHUB_REPOSITORY", "another/levada")
+        assert chapters.repository(tmp_path / "pyproject.toml") == "another/levada"
+
 
 class TestPages:
     @pytest.mark.parametrize(
