@@ -9,7 +9,8 @@ import pytest
 from claims import ClaimError, Table, holds, passages_of, problems_of, tables_of
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "book").glob("*.md")])
+DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", *(path.relative_to(ROOT).as_posix() for path in PAGES))
 TEXT = """
 # Results of 0.99
 
