@@ -4,7 +4,7 @@
 - Formulas become MathML, which browsers draw by themselves.
 - A chapter becomes a notebook, with a cell that installs this release; its page has buttons to download and to open it.
 - Each page links to itself in the other languages, and says so where nobody has translated it.
-- ``{results-table} name`` is a table of `benchmarks/RESULTS.md`; after ``:columns:`` some of its columns, between ``|``.
+- ``{results-table} name`` is a table of `benchmarks/RESULTS.md`; with ``:columns:``, some of its columns.
 """
 
 from __future__ import annotations

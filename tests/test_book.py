@@ -128,7 +128,9 @@ four.
         chosen = chapters.results_table("drums", "downbeat F | model").splitlines()
         assert chosen[0] == "| downbeat F | model |"
         assert [cell.strip() for cell in chosen[2].split("|")[1:-1]] == [first.split("|")[at].strip() for at in places]
-        chapter = self.CHAPTER.replace("{results-table} drums\n", "{results-table} drums\n:columns: downbeat F | model\n")
+        chapter = self.CHAPTER.replace(
+            "{results-table} drums\n", "{results-table} drums\n:columns: downbeat F | model\n"
+        )
         assert "\n".join(chosen) in chapters.to_notebook(chapter, "1.2.3").cells[-1].source
         with pytest.raises(ValueError, match="no column beats"):
             chapters.results_table("drums", "model | beats")
