@@ -255,7 +255,11 @@ def _module(
                 raise InputError("there is nothing to train: no layer of the network is selected")
 
         def training_step(self, batch: Batch, _: int) -> Tensor:
-            torch.manual_seed(settings.seed + 1_000_003 * self.global_step)  # the same after resuming
+            seed = settings.seed + 1_000_003 * self.global_step  # the same after resuming
+            if batch[0].device.type == "cpu":  # `torch.manual_seed` keeps a traceback for each device there might be
+                torch.default_generator.manual_seed(seed)
+            else:
+                torch.manual_seed(seed)
             with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 logits = self.net(batch[0])
             computed = loss(logits.float(), batch)
@@ -268,7 +272,8 @@ def _module(
 
         def configure_optimizers(self) -> Any:
             active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+            optimiser = torch.optim.AdamW(active, **rates, fused=True)
             warm = max(1, round(settings.warmup * settings.steps))
 
             def rate(step: int) -> float:
