@@ -112,12 +112,16 @@ def k_means(items: Floats, clusters: int, *, rng: np.random.Generator, tries: in
     best, tightest = np.zeros(len(items), np.int64), np.inf
     for _ in range(tries if clusters > 1 else 0):
         chosen = [int(rng.integers(len(items)))]
+        far = _distances(items, items[chosen])[:, 0]
         while len(chosen) < clusters:  # far from each other: k-means++
-            far = _distances(items, items[chosen]).min(axis=1) + 1e-12
-            chosen.append(int(rng.choice(len(items), p=far / far.sum())))
-        centres = items[chosen]
+            weights = far + 1e-12
+            chosen.append(int(rng.choice(len(items), p=weights / weights.sum())))
+            far = np.minimum(far, _distances(items, items[chosen[-1:]])[:, 0])
+        centres, group = items[chosen], np.full(len(items), -1)
         for _ in range(ROUNDS):
-            group = _distances(items, centres).argmin(axis=1)
+            before, group = group, _distances(items, centres).argmin(axis=1)
+            if (group == before).all():
+                break
             centres = np.stack([_mean(items[group == i], centres[i]) for i in range(clusters)])
         spread = float(_distances(items, centres).min(axis=1).sum())
         if spread < tightest:
@@ -127,11 +131,14 @@ def k_means(items: Floats, clusters: int, *, rng: np.random.Generator, tries: in
 
 def _distances(items: Floats, centres: Floats) -> Floats:
     """Return the mean squared distance (n, clusters) over the places that are known in both."""
-    result = np.zeros((len(items), len(centres)))
+    result = np.empty((len(items), len(centres)))
+    known = np.isfinite(items).all(axis=2)
     for i, centre in enumerate(centres):
-        apart = ((items - centre) ** 2).sum(axis=2)
-        known = np.isfinite(apart)
-        result[:, i] = np.where(known, apart, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        both = known & np.isfinite(centre).all(axis=1)
+        apart = np.zeros(known.shape)
+        for values, mean in zip(np.moveaxis(items, 2, 0), centre.T, strict=True):  # few: their sum in a row is slow
+            apart += (values - mean) ** 2
+        result[:, i] = np.where(both, apart, 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
     return result
 
 
