@@ -25,6 +25,7 @@ LEAST, LEAST_WITHOUT = 1e-14, 1e-11  # probabilities of a beat and of no pulse t
 LIKELY = 1e-8
 """Probability that decoded beats have here, or all near them are decoded."""
 CONTEXT, LENGTH = 2, 10  # longest beats around a window, and in it
+LONGEST = 15  # longest beats of a recording that is one window
 WINDOWS_AT_ONCE = 4
 RESCALED = 4  # blocks from one scaling of probabilities to the next
 SMALLEST = 1e-30  # likelihood of a frame without a pulse where there must be a beat
@@ -50,6 +51,8 @@ def likely_beats(model: BarPointer) -> tuple[Floats32, Floats32] | None:
         return None
     past, step = model.longest, int(model.lengths[0])
     core, context = LENGTH * past, CONTEXT * past
+    if model.frames <= LONGEST * past:
+        core = max(model.frames, 1)
     length = -(-(core + 2 * context) // step) * step
     result = np.empty((len(model.lengths) + 1, model.frames), np.float32)
     for first in range(0, model.frames, WINDOWS_AT_ONCE * core):

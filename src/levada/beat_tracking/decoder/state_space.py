@@ -211,7 +211,10 @@ class BarPointer:
             both = region_ends[:2] - windows[:2, :1] + rest
             scores = both.swapaxes(0, 1)[:, self.downbeat]
         if self.windows is not None:
-            scores += self._missed(self.windows, np.arange(start, stop), self.lengths[tempi, None])[:, None]
+            opened, closed = self._windows_passed
+            starts = np.arange(start, stop) + self.longest
+            missed = (closed[starts + self.lengths[tempi, None]] - opened[starts]).clip(0)
+            scores += np.where(missed > 0, self.windows.missed * np.maximum(missed, 1), 0.0)[:, None]
         return scores
 
     def evidence_of(self, tempi: Ints, starts: Ints) -> Floats:
@@ -242,14 +245,13 @@ class BarPointer:
         np.add.at(scores, self.windows.last, self.windows.missed)
         return scores
 
-    @staticmethod
-    def _missed(windows: Windows, starts: Ints, lengths: Ints) -> Floats:
-        """Score beats that start at frames (n,) for the windows that they pass over without starting in them."""
-        opened = np.searchsorted(windows.first, starts, side="right")
-        closed = np.searchsorted(windows.last, starts + lengths, side="left")
-        missed = (closed - opened).clip(0)
-        scores: Floats = np.where(missed > 0, windows.missed * np.maximum(missed, 1), 0.0)
-        return scores
+    @cached_property
+    def _windows_passed(self) -> tuple[Ints, Ints]:
+        """How many windows have begun up to each frame, and have ended before it, from ``-longest`` on."""
+        assert self.windows is not None
+        frames = np.arange(-self.longest, self.frames + self.longest + 1)
+        opened = np.searchsorted(self.windows.first, frames, side="right")
+        return opened, np.searchsorted(self.windows.last, frames, side="left")
 
     def allowed(self, starts: Ints) -> Floats:
         """Score 0 (P, n) where a beat may start, never where a window asks for another position."""
