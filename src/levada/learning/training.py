@@ -272,8 +272,8 @@ def _module(
 
         def configure_optimizers(self) -> Any:
             active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-            rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-            optimiser = torch.optim.AdamW(active, **rates, fused=True)
+            decay = settings.weight_decay
+            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=decay, fused=True)
             warm = max(1, round(settings.warmup * settings.steps))
 
             def rate(step: int) -> float:
