@@ -19,6 +19,7 @@ from levada.cli import (
     demo,
     evaluate,
     export,
+    microtiming,
     models,
     pretrain,
     process,
@@ -62,8 +63,9 @@ def _options(
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(track.track, separate.separate, adapt.adapt, evaluate.evaluate, convert.convert, select.select, render.render),
-    *(studio.studio, remix.remix, study.study, report.report, pretrain.pretrain, export.export, demo.demo),
+    *(track.track, separate.separate, adapt.adapt, evaluate.evaluate, convert.convert, select.select),
+    *(microtiming.microtiming, render.render, studio.studio, remix.remix, study.study, report.report),
+    *(pretrain.pretrain, export.export, demo.demo),
 )
 for _command in COMMANDS:
     app.command(cls=WithFormats if _command in (track.track, convert.convert) else None)(_command)
