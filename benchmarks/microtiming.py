@@ -9,6 +9,7 @@ two tables for `benchmarks/RESULTS.md`.
 from __future__ import annotations
 
 import argparse
+
 import numpy as np
 
 import levada
@@ -44,7 +45,7 @@ def print_attacks() -> None:
         "clicks": CLICKS, "drums": struck, "metal": METAL, "shaken and scraped": SHAKEN, "plucked and keys": plucked,
     }  # fmt: skip
     kinds |= {voice: [voice] for voice in SUSTAINED}
-    print("| attack | instruments | found | median error (ms) | largest of an instrument | 90 % within |")
+    print("| attack | instruments | found | median ms | largest ms | 90 % ms |")
     print("|---|---|---|---|---|---|")
     for kind, voices in kinds.items():
         errors = {voice: np.concatenate([errors_of(voice, player) for player in PLAYERS]) for voice in voices}
@@ -53,9 +54,8 @@ def print_attacks() -> None:
         medians = [1000 * float(np.median(one)) for one in errors.values() if len(one)]
         largest = max(medians, key=abs)
         within = float(np.quantile(np.abs(every), 0.9))
-        print(
-            f"| {kind} | {len(voices)} | {100 * found:.0f} % | {np.median(every):+.1f} | {largest:+.1f} | {within:.1f} |"
-        )
+        figures = f"{100 * found:.0f} % | {np.median(every):+.1f} | {largest:+.1f} | {within:.1f}"
+        print(f"| {kind} | {len(voices)} | {figures} |")
     print()
 
 
@@ -97,9 +97,7 @@ def print_stems() -> None:
                     count[2] += len(own)
                     count[3] += int(own.sum())
                     errors[kind] += place_errors(timing, song.beats, song.strokes[name])
-    print(
-        "| stems | number | withheld | onsets of the instrument | positions | median error (ms) | half within | 90 % within |"
-    )
+    print("| stems | number | withheld | own onsets | positions | median ms | half ms | 90 % ms |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, (number, withheld, onsets, own_number) in counts.items():
         ms = 1000 * np.array(errors[kind])
