@@ -1,12 +1,11 @@
 """One instrument from few mixtures, as in a tutorial on Brazilian percussion: `python benchmarks/surdo.py`.
 
 Solos become artificial mixtures, a part of which trains separators of the surdo against the rest: a U-Net from scratch,
-a U-Net that was pre-trained on bass (all of it, or its encoder or decoder frozen), dictionaries, and the default. The
-others are scored. It prints a table, and writes into a folder the scores, the loss of each training (`loss.png`) and
-two test mixtures with the surdo by each model (`listen/`):
+the U-Net of bass that comes with levada (all of it, or its encoder or decoder frozen), dictionaries, and the default.
+The others are scored. It prints a table, and writes into a folder the scores, the loss of each training (`loss.png`)
+and two test mixtures with the surdo by each model (`listen/`):
 
-    levada pretrain pretraining/unet-bass.toml -o unet-bass
-    python benchmarks/surdo.py my-solos -o surdo --base unet-bass
+    python benchmarks/surdo.py my-solos -o surdo
 
 Without solos of your own, stems of rendered sambas are mixed. A run that was stopped goes on with the models that are
 missing.
@@ -28,6 +27,7 @@ from levada.data.sampling import sample_files
 from levada.io import audio
 from levada.learning.figures import new_figure
 from levada.learning.figures import save as save_figure
+from levada.learning.names import UNET_BASS
 from levada.learning.statistics import mean_interval
 from levada.learning.training_log import read_log
 from levada.separation.adaptation import UNET, UNET_FINETUNE, adapt
@@ -39,7 +39,7 @@ from levada.synth.traditions import read_tradition
 
 SECONDS, TRAIN, VALIDATION, TEST = 10.0, 100, 10, 30
 SIZE = {"channels": (8, 16, 32, 64, 128), "bins": 256, "batch": 8}
-FROZEN = {"unet-bass": (), "unet-bass, encoder frozen": ("up",), "unet-bass, decoder frozen": ("down",)}
+FROZEN = {"fine-tuned": (), "fine-tuned, encoder frozen": ("up",), "fine-tuned, decoder frozen": ("down",)}
 WITHOUT_BASE = ("nmf", "nmf-conv", "auto", "unet")
 LISTENED = 2
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("solos", nargs="?", type=Path, help="a folder of solos, or of songs with stems")
     parser.add_argument("-o", "--out", type=Path, default=Path("surdo"))
     parser.add_argument("--target", default="surdo")
-    parser.add_argument("--base", type=Path, help="a U-Net of another instrument: levada pretrain")
+    parser.add_argument("--base", default=UNET_BASS, help="a U-Net of another instrument, to be fine-tuned")
     parser.add_argument("--fraction", nargs="+", type=float, default=[0.25, 0.5, 1.0])
     parser.add_argument("--mixtures", type=int, default=TRAIN + VALIDATION + TEST)
     parser.add_argument("--steps", type=int, default=500)
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     train, test = _mixtures(given)
-    models = [*WITHOUT_BASE, *(FROZEN if given.base else ())]
+    models = [*WITHOUT_BASE, *FROZEN]
     separators: dict[str, Separator] = {}
     costs: dict[str, float] = {}
     for fraction in given.fraction:
@@ -122,7 +122,7 @@ def _plot_losses(out: Path, separators: dict[str, Separator]) -> None:
     figure = new_figure(7, 4)
     axes = figure.subplots()
     for name in separators:
-        if not name.startswith("unet"):
+        if not name.startswith(("unet", "fine-tuned")):
             continue
         folder = out / "models" / _file_name(name)
         rows = [row for row in read_log(folder / "log.csv") if row.get("validation_loss") is not None]
