@@ -44,7 +44,7 @@ def test_the_wheel_has_models_with_their_cards_and_traditions(wheel):
 def test_the_source_archive_has_what_tests_and_documentation_need():
     archive = included("sdist", "SdistBuilder")
     assert {"README.md", "LICENSE", "docs/conf.py", "tests/conftest.py", "constraints.txt"} <= archive
-    assert not [name for name in archive if "_build/" in name or name.endswith(".csv") and "weights" in name]
+    assert not [name for name in archive if "_build/" in name or (name.endswith(".csv") and "weights" in name)]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -16,7 +16,18 @@ from levada.separation.networks.mask_net import tiny
 from levada.separation.pretrained import base_weights as stem_weights
 from levada.separation.pretrained import load_separator
 
-KNOWN = ["base", "flux", "latin", "madmom", "stems-base", "unet-bass", "samba-enredo", "nmf", "mixture", "beat_this:small0"]
+KNOWN = [
+    "base",
+    "flux",
+    "latin",
+    "madmom",
+    "stems-base",
+    "unet-bass",
+    "samba-enredo",
+    "nmf",
+    "mixture",
+    "beat_this:small0",
+]
 
 
 @pytest.fixture
