@@ -590,3 +590,20 @@ def test_importing_is_quick() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+def test_all_readers_of_blocks_get_the_same_ones() -> None:
+    one, other = audio.tee(iter([3, 2, 4]))
+    first = [next(one), next(one)]
+    assert list(other) == [3, 2, 4]
+    assert first + list(one) == [3, 2, 4]
+    assert [list(reader) for reader in audio.tee([], 3)] == [[], [], []]
+
+
+def test_blocks_that_all_have_read_are_not_kept() -> None:
+    tracemalloc.start()
+    one, other = audio.tee(np.zeros(100_000) for _ in range(50))  # 40 MB in all
+    total = sum(len(block) + len(next(other)) for block in one)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 2 * 50 * 100_000
+    assert peak < 4_000_000

@@ -16,7 +16,6 @@ an exact fraction, so an hour of frames ends where an hour of audio does.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -282,7 +281,7 @@ def stream_log_spectrogram(
     if front_end.beside is None:
         pieces = _stream_own_bands(mono, rate, front_end)
     else:
-        mono, again = itertools.tee(mono)
+        mono, again = audio.tee(mono)
         other = stream_log_spectrogram((block[None] for block in again), rate, front_end=front_end.beside)
         repeats = round(front_end.grid.fps / front_end.beside.grid.fps)
         silence = np.full((1, front_end.beside.bands), np.log(LOG_OFFSET), np.float32)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +45,7 @@ __all__ = [
     "read_blocks",
     "resample",
     "samples_of",
+    "tee",
     "to_mono",
     "to_mono_blocks",
     "write",
@@ -81,6 +84,8 @@ _WRITTEN = {
 _UNUSED_BITS = {"PCM_16": 16, "PCM_24": 8}  # of int32, by codec
 
 _log = logging.getLogger(__name__)
+
+Block = TypeVar("Block")
 
 
 @dataclass(frozen=True)
@@ -538,6 +543,29 @@ def to_mono_blocks(pieces: Iterable[Samples], *, rate: int, block_s: float = 4.0
     float32 [shape=(n,)]
     """
     yield from map(to_mono, _reblocked(map(np.atleast_2d, pieces), max(1, round(block_s * rate))))
+
+
+def tee(blocks: Iterable[Block], count: int = 2) -> tuple[Iterator[Block], ...]:
+    """Return iterators over the same blocks; each block is kept until all have read it.
+
+    `itertools.tee` keeps 57 of them, whoever has read them.
+
+    Parameters
+    ----------
+    blocks : iterable
+    count : int
+        How many iterators.
+    """
+    source, waiting = iter(blocks), [deque[Block]() for _ in range(count)]
+
+    def read(mine: deque[Block]) -> Iterator[Block]:
+        while mine or (following := list(islice(source, 1))):
+            if not mine:
+                for one in waiting:
+                    one += following
+            yield mine.popleft()
+
+    return tuple(map(read, waiting))
 
 
 def clicks(beats: Beats, *, rate: int, duration_s: float, gains: npt.ArrayLike | None = None) -> Samples:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice, tee
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -377,7 +377,7 @@ def _write(
 def _contents(plan: _Plan, stream: Iterator[dict[str, Floats32]], rate: int) -> Iterator[dict[str, Floats32]]:
     """Yield consecutive pieces of all contents. Mixes that are suppressed harder lag behind the others."""
     computed = {name: mix for name, mix in plan.mixes.items() if mix.reduced}
-    first, *others = tee(stream, 1 + len(computed))
+    first, *others = audio.tee(stream, 1 + len(computed))
     mixed = {name: mix.mix(part, rate) for (name, mix), part in zip(computed.items(), others, strict=True)}
     late = {name for name, mix in computed.items() if mix.harder}
     for stems in chain(first, [None]):

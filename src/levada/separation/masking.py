@@ -356,7 +356,9 @@ def _add_means(
 
 
 def _averaged(masks: Floats32, means: Floats32, weight: float) -> Floats32:
-    return np.asarray((1 - weight) * masks + weight * means[:, None], np.float32)
+    averaged = np.float32(1 - weight) * masks
+    averaged += np.float32(weight) * means[:, None]
+    return averaged
 
 
 def _with_dictionaries(
