@@ -11,7 +11,7 @@ import pytest
 
 from levada.challenges import CHALLENGES, Card, find_challenge, format_table, read_cards, score, start, write_card
 from levada.challenges.data import render_test
-from levada.challenges.relatives import relative_of
+from levada.challenges.relatives import exchange_voices, relative_of
 from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
@@ -60,6 +60,16 @@ class TestRelatives:
         relatives = [relative_of(candombe, seed=seed) for seed in range(12)]
         assert len({one.tempo_bpm for one in relatives}) == 12
         assert len({accents(one, "piano") // 4 for one in relatives[:6]}) > 1
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_every_instrument_has_the_voice_of_another_one(self, seed):
+        samba = CHALLENGES["surdo-from-solos"].music(seed)
+        names = {part.name: part.voice for part in read_tradition("samba").instruments}
+        assert all(names[part.name] != part.voice for part in samba.instruments)
+        assert sorted(names[part.name] for part in samba.instruments) == sorted(one.voice for one in samba.instruments)
+        always = {part.name for part in samba.instruments if part.presence == 1}
+        assert always == {"surdo", next(part.name for part in samba.instruments if part.voice == "surdo")}
+        assert exchange_voices(samba, seed=seed) == exchange_voices(samba, seed=seed) != samba
 
 
 class TestStart:

@@ -591,6 +591,7 @@ def test_importing_is_quick() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
+
 def test_all_readers_of_blocks_get_the_same_ones() -> None:
     one, other = audio.tee(iter([3, 2, 4]))
     first = [next(one), next(one)]

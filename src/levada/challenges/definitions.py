@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from levada.challenges.relatives import relative_of
+from levada.challenges.relatives import exchange_voices, relative_of
 from levada.data.rendered import ALTERED
 from levada.errors import InputError
 from levada.synth.traditions import Tradition, read_tradition
@@ -58,13 +58,16 @@ class Challenge:
         tradition = relative_of(read_tradition(self.tradition), seed=instance)
         if not self.target:
             return tradition
-        voices = {part.name: part.voice for part in tradition.instruments}
-        parts = tuple(
-            replace(part, presence=1.0 if part.name == self.target else part.presence)
-            for part in tradition.instruments
-            if part.name == self.target or part.voice != voices[self.target]  # no second one of its kind
+        sound = next(part.voice for part in tradition.instruments if part.name == self.target)
+        parts = tuple(  # no second one of its kind
+            part for part in tradition.instruments if part.name == self.target or part.voice != sound
         )
-        return replace(tradition, instruments=parts, ensemble=(3, 5))
+        exchanged = exchange_voices(replace(tradition, instruments=parts, ensemble=(3, 5)), seed=instance)
+        parts = tuple(  # it always plays, and so does what sounds as its name says
+            replace(part, presence=1.0) if part.name == self.target or part.voice == sound else part
+            for part in exchanged.instruments
+        )
+        return replace(exchanged, instruments=parts)
 
     @staticmethod
     def sounds(instance: int) -> str:
@@ -99,7 +102,7 @@ _ALL = (
     Challenge(
         "surdo-from-solos",
         "The surdo, from solos",
-        "Separate the surdo from a samba, with two solos of each instrument and no mixture.",
+        "Separate the surdo from an ensemble whose instruments have exchanged their sounds, with two solos of each.",
         labels="stems",
         score="si_sdr_i",
         tradition="samba",

@@ -1,7 +1,8 @@
 """Invented relatives of a tradition: music that nobody has recorded, and that no model that ships can know.
 
 A relative has the instruments of the tradition and phrases like its own, but its bar begins on another beat, some
-strokes are moved, and it is played faster or slower. It says nothing about the tradition that it is derived from.
+strokes are moved, and it is played faster or slower. It says nothing about the tradition that it is derived from. For
+separation its instruments also exchange their sounds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from levada.synth.instruments.signals import Generator
 from levada.synth.traditions import Instrument, Pattern, Tradition
 
-__all__ = ["relative_of"]
+__all__ = ["exchange_voices", "relative_of"]
 
 MOVED = 0.5
 """Probability that a stroke of a pattern is moved by a tatum."""
@@ -52,6 +53,26 @@ def relative_of(tradition: Tradition, *, seed: int) -> Tradition:
         checked=(),
         unchecked="all of it: it is invented",
     )
+
+
+def exchange_voices(tradition: Tradition, *, seed: int) -> Tradition:
+    """Give every instrument of a tradition the voice of another one: its name says nothing of its sound.
+
+    Parameters
+    ----------
+    tradition : Tradition
+        Of two instruments or more.
+    seed : int
+        The same seed gives the same voices.
+
+    Returns
+    -------
+    Tradition
+    """
+    parts = tradition.instruments
+    order = np.random.default_rng([seed, len(parts)]).permutation(len(parts))
+    voices = {int(to): parts[at].voice for to, at in zip(order, np.roll(order, 1), strict=True)}
+    return replace(tradition, instruments=tuple(replace(part, voice=voices[at]) for at, part in enumerate(parts)))
 
 
 def _relative(part: Instrument, tatums: int, tradition: Tradition, rng: Generator) -> Instrument:
