@@ -27,6 +27,7 @@ PACKAGES = (
     "models",
     "player",
     "experiments",
+    "challenges",
     "studio",
 )
 PAGES = "_reference"
