@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("README.md", "docs/tracking.md", "docs/studies.md", "docs/separation.md", "docs/python.md")
-PAGES = [ROOT / name for name in NAMES]
+NAMES = ("tracking", "studies", "separation", "python", "microtiming")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES)]
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCKS = [
     (name, kind, block)
@@ -33,7 +33,7 @@ def in_a_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProce
 def test_there_are_commands_to_run():
     verbs = {"track", "adapt", "evaluate", "separate", "convert", "select", "render", "remix", "study", "report"}
     assert {shlex.split(command)[1] for command in COMMANDS} >= verbs | {"corpus", "models", "traditions"}
-    assert {name for name, code in PYTHON.items() if code} == {"README", "python"}
+    assert {name for name, code in PYTHON.items() if code} == {"README", "python", "microtiming"}
 
 
 @pytest.mark.slow
