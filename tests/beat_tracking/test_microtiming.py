@@ -181,6 +181,15 @@ class TestMicrotiming:
         timing = measure_microtiming(samples, Beats(beats.times_s), rate=RATE)
         assert [(place.beat, place.tatum) for place in timing.places()] == [(0, 1), (0, 2), (0, 3), (0, 4)]
 
+    def test_leaves_out_what_is_played_in_a_pause(self, clicks):
+        beats, _, samples = clicks
+        gap = np.r_[0:8, 12:17]
+        pausing = Beats(beats.times_s[gap], beats.positions[gap])
+        timing = measure_microtiming(samples, pausing, rate=RATE, tatums=4)
+        inside = (timing.times_s > 4.1) & (timing.times_s < 6.4)
+        assert not inside.any()
+        assert len(timing) == 7 * 4 + 4 * 4 + 2
+
     def test_of_one_bar_has_no_interval(self, clicks):
         beats, _, samples = clicks
         timing = measure_microtiming(samples, beats.between(0, 2.6), rate=RATE)

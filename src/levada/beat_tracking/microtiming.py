@@ -63,6 +63,7 @@ CLEAN, BLEED_FRACTION = 0.02, 0.2  # where more onsets are left out, the attack'
 MOST_BLEED, LEAST_ONSETS = 1 / 3, 8  # onsets that may be left out of a stem, and that must remain
 TINY = 1e-12
 SAME_LENGTH_S = 0.05
+PAUSE = 1.9  # an interval between beats that is longer than so many usual ones has no tatums
 END_S = 0.5  # a last beat may be so long after the end of a recording
 
 
@@ -160,15 +161,8 @@ class Microtiming:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each onset: time, bar, beat, tatum, deviation in ms and in beats, and strength."""
-        columns = (
-            self.times_s,
-            self.bars,
-            self.beats,
-            self.tatums,
-            self.deviations_s,
-            self.intervals_s,
-            self.strengths,
-        )
+        places = (self.bars, self.beats, self.tatums)
+        columns = (self.times_s, *places, self.deviations_s, self.intervals_s, self.strengths)
         return [
             {
                 "time_s": round(time_s, 4), "bar": bar, "beat": beat, "tatum": tatum,
@@ -411,16 +405,19 @@ def _against_grid(onsets: Onsets, beats: Beats, tatums: int | None, samples: Seq
     count = tatums or estimate_tatums(onsets.times_s, beats)
     grid = tatum_grid(beats, count)
     nearest, deviation_s = _nearest(onsets.times_s, grid)
-    step_s = np.append(np.diff(grid), grid[-1] - grid[-2])
-    kept = (deviation_s <= step_s[nearest] / 2) & (deviation_s >= -step_s[np.maximum(nearest - 1, 0)] / 2)
-    kept &= _first_of_each(nearest, -onsets.strengths)
+    usual = beats.intervals_s <= PAUSE * np.median(beats.intervals_s)
+    step_s = np.where(np.repeat(usual, count), np.diff(grid), np.nan)  # no tatums in pauses
+    before_s, after_s = np.append(np.nan, step_s), np.append(step_s, np.nan)
+    before_s, after_s = np.where(np.isnan([before_s, after_s]), [after_s, before_s], [before_s, after_s])
+    kept = (deviation_s <= after_s[nearest] / 2) & (deviation_s >= -before_s[nearest] / 2)
+    kept[kept] = _first_of_each(nearest[kept], -onsets.strengths[kept])
     nearest, deviation_s = nearest[kept], deviation_s[kept]
     at = nearest // count
     sampled = [_deviations(onsets.times_s[kept], reading, count) for reading in samples]
     bars = np.cumsum(beats.positions == 1)
     return Microtiming(
         onsets.times_s[kept], onsets.strengths[kept], bars[at] if bars[-1] else at + 1, beats.positions[at],
-        nearest % count + 1, deviation_s, count * step_s[nearest], count,
+        nearest % count + 1, deviation_s, count * after_s[nearest], count,
         np.array(sampled).reshape(len(sampled), len(at)),
     )  # fmt: skip
 
