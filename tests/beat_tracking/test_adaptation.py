@@ -128,6 +128,14 @@ class TestStrategies:
         changed = {name for name, tensor in base.net.state_dict().items() if not torch.equal(tensor, trained[name])}
         assert changed == {"head.weight", "head.bias"}
 
+    def test_fine_tuning_keeps_the_first_layers_unless_they_are_named(self, base, span, tmp_path):
+        for layers, kept in (((), {"conv1", "conv2"}), (("conv1",), {"conv2", "conv3", "blocks", "head"})):
+            tuned = finetune(
+                [span], base=base, settings=replace(QUICK, layers=layers), folder=tmp_path / "-".join(layers)
+            )
+            pairs = [(name.split(".")[0], tuned.tensors[name], base.tensors[name]) for name in base.tensors]
+            assert {name for name, one, other in pairs if np.array_equal(one, other)} == kept
+
     @pytest.mark.parametrize("strategy", ["scratch", "finetune", "finetune+augment"])
     @pytest.mark.usefixtures("small_scratch")
     def test_a_layer_that_does_not_exist_is_refused(self, base, span, tmp_path, strategy):

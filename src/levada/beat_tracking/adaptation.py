@@ -94,7 +94,7 @@ class AdaptSettings:
     excerpt_s : float
         Length of an excerpt, in seconds.
     layers : tuple of str
-        Prefixes of the names of trained layers; all layers if empty.
+        Prefixes of the names of trained layers; if empty all, and in fine-tuning all but the network's `kept_layers`.
     tolerance : int
         Frames by which a peak may be off without penalty; 0 widens the targets instead.
     downbeat_weight : float
@@ -167,7 +167,8 @@ class Training(NamedTuple):
         Optimiser steps with all labels.
     learning_rate : float
     steps_of_half : int
-        Optimiser steps with each half of the labels, for the choice of alpha.
+        Optimiser steps with each half of the labels, for the choice of alpha; half as many excerpts are in a step, so
+        that a label is seen as often.
     """
 
     steps: int
@@ -278,7 +279,8 @@ def _adapted(
 ) -> tuple[Any, dict[str, Any], list[Any]]:
     """Return a fine-tuned network interpolated with the base; alpha, with losses; and those of the halves."""
     halves = halves_of(spans) if settings.alpha is None else None
-    of_half = replace(settings, steps=training.steps_of_half)
+    kept: tuple[str, ...] = getattr(base, "kept_layers", ())
+    of_half = replace(settings, steps=training.steps_of_half, batch=max(1, settings.batch // 2))
     all_steps = training.steps + (0 if halves is None else 2 * training.steps_of_half)
 
     def fine_tune(labels: Sequence[Span], number: int) -> Any:
@@ -293,7 +295,8 @@ def _adapted(
 
         half = folder / f"half-{number}" if number else folder
         held_out = halves[2 - number] if number and halves is not None else ()
-        return _trained(net, labels, of_half if number else settings, half, sources, report, held_out=held_out)
+        used = of_half if number else settings
+        return _trained(net, labels, used, half, sources, report, kept=kept, held_out=held_out)
 
     trained = fine_tune(spans, 0)
     chosen: dict[str, Any] = {"alpha": DEFAULT_ALPHA if settings.alpha is None else settings.alpha}
@@ -534,9 +537,10 @@ def _trained(
     sources: _Sources,
     progress: Progress | None,
     *,
+    kept: tuple[str, ...] = (),
     held_out: Sequence[Span] = (),
 ) -> Any:
-    """Train a network; with labels that are held out, their loss is logged at regular steps."""
+    """Train a network but for some layers; with labels that are held out, their loss is logged at regular steps."""
     if not spans or not any(len(span.beats) for span in spans):
         raise InputError("there are no annotated beats to learn from")
     examples = [
@@ -550,7 +554,7 @@ def _trained(
         settings=FitSettings(steps, learning_rate, average=settings.average, seed=settings.seed),
         loss=partial(beat_loss_parts, tolerance=settings.tolerance, downbeat_weight=settings.downbeat_weight),
         folder=folder,
-        trained=(lambda name: name.startswith(settings.layers)) if settings.layers else None,
+        trained=lambda name: name.startswith(settings.layers) if settings.layers else not name.startswith(kept),
         validate=(lambda net: {VALIDATION_LOSS: held_out_loss(net, held_out, sources.load)}) if held_out else None,
         validate_every=VALIDATE_EVERY,
         progress=progress,

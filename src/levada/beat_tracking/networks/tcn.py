@@ -43,6 +43,8 @@ class DilatedNetwork(nn.Module):
     """Frames folded into one step of the body."""
     front_context_frames: int
     """Frames on either side that a step of `front` depends on, beyond its own."""
+    kept_layers: tuple[str, ...] = ()
+    """Beginnings of the names of layers that fine-tuning leaves as they are, where it is not given any."""
     blocks: nn.ModuleList
     head: nn.Conv1d
 
@@ -108,6 +110,8 @@ class Tcn(DilatedNetwork):
 
     kind = "tcn"
     stride = 2
+    kept_layers = ("conv1", "conv2")
+    """A sixtieth of the weights, and a fourth of the time of a step."""
 
     def __init__(self, settings: TcnSettings = TcnSettings()) -> None:  # noqa: B008  # they are frozen
         super().__init__()
