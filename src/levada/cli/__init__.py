@@ -81,7 +81,7 @@ OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, e
 def main() -> None:
     """Run a command, and end the process with its exit code (`options.EXIT_CODES`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a busy machine
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of numpy: its small products are slower on more, and differ
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of numpy: its small products are slower on more, and differ
     logging.basicConfig(level=logging.WARNING, handlers=[terminal.WarningHandler()])
     terminal.prepare_streams()
     try:
