@@ -411,10 +411,18 @@ class TestOtherRecordings:
         assert tracker.score(observations, late) < 0.5 * right
         assert tracker.score(observations, Beats([1.0])) == 0
 
-    @pytest.mark.parametrize(("own_score", "keeps_patterns"), [(1e-9, True), (1e9, False)])
-    def test_where_they_do_not_fit_the_network_is_alone(self, fusion, spans, caplog, own_score, keeps_patterns):
+    @pytest.mark.parametrize(
+        ("given", "keeps_patterns"),
+        [
+            ({"own_score": 1e-9}, True),
+            ({"own_score": 1e9}, False),
+            ({"own_score": 1e-9, "least_certainty": 1e-3}, True),
+            ({"own_score": 1e-9, "least_certainty": 1.0}, False),
+        ],
+    )
+    def test_where_they_do_not_fit_the_network_is_alone(self, fusion, spans, caplog, given, keeps_patterns):
         """The untrained network has no beats in common with the patterns."""
-        tracker = tracker_of(replace(fusion, own_score=own_score), name="it")
+        tracker = tracker_of(replace(fusion, **given), name="it")
         tracked = tracker.track(spans[0].track.audio, use_labels=False)
         network = tracker_of(fusion.network, name="it").track(spans[0].track.audio)
         both = tracker_of(replace(fusion, own_score=None), name="it").track(spans[0].track.audio, use_labels=False)
@@ -424,22 +432,39 @@ class TestOtherRecordings:
         if not keeps_patterns:
             assert str(spans[0].track.audio) in caplog.text
 
+    @pytest.mark.parametrize("any_tempo", [True, False])
+    def test_another_tempo_does_not_fit_unless_any_does(self, fusion, spans, any_tempo):
+        decoder = fusion.patterns.decoder
+        patterns = replace(fusion.patterns, decoder=replace(decoder, tempo_mean_bpm=2.5 * decoder.tempo_mean_bpm))
+        given = replace(fusion, patterns=patterns, own_score=1e-9, any_tempo=any_tempo)
+        beats = tracker_of(given, name="it").track(spans[0].track.audio, use_labels=False)
+        network = tracker_of(fusion.network, name="it").track(spans[0].track.audio)
+        assert (beats != network) == any_tempo
+
 
 class TestPatternsOrBase:
     def learnt(self, spans):
         return auto.train(spans, settings=auto.BayesSettings())
 
-    def test_patterns_that_hold_on_another_recording_are_for_all(self, spans, tiny_model):
+    def test_patterns_that_hold_on_another_recording_need_not_be_certain(self, spans, tiny_model):
         assert len({span.track.content_hash for span in spans}) > 1
-        patterns = self.learnt(spans)
-        assert auto.patterns_or_base(patterns, load(tiny_model), spans) is patterns  # the base is untrained
+        fused = auto.patterns_or_base(self.learnt(spans), load(tiny_model), spans)  # the base is untrained
+        assert (fused.weight, fused.least_certainty, fused.any_tempo) == (0, 0, True)
 
-    def test_a_base_that_is_better_stays_where_they_do_not_fit(self, spans, monkeypatch):
-        monkeypatch.setattr(auto, "_held_out", lambda tracker, _: 0.2 if hasattr(tracker, "patterns") else 0.9)
+    @pytest.mark.parametrize("base_score", [0.9, 0.25])
+    def test_where_the_base_is_as_good_they_must_be(self, spans, monkeypatch, base_score):
+        monkeypatch.setattr(auto, "_held_out", lambda tracker, _: 0.3 if hasattr(tracker, "patterns") else base_score)
         fused = auto.patterns_or_base(self.learnt(spans), base_weights("base"), spans)
-        assert isinstance(fused, Fusion)
         assert fused.weight == 0
         assert fused.own_score > 0
+        assert fused.least_certainty > 0.5
+        assert not fused.any_tempo
+
+    @pytest.mark.parametrize(("base_score", "holds"), [(0.9, False), (0.1, True)])
+    def test_labels_of_one_recording_count_more_where_the_base_fails(self, spans, monkeypatch, base_score, holds):
+        monkeypatch.setattr(auto, "_held_out", lambda *_: base_score)
+        fused = auto.patterns_or_base(self.learnt(spans[:1]), base_weights("base"), spans[:1])
+        assert (fused.any_tempo, fused.least_certainty == 0) == (holds, holds)
 
     def test_one_recording_keeps_its_own_patterns_and_others_may_keep_the_base(self, spans, tiny_model, tmp_path):
         patterns = self.learnt(spans[:1])
@@ -448,7 +473,8 @@ class TestPatternsOrBase:
         assert fused.card.minutes == pytest.approx(patterns.card.minutes)
         fused.save(tmp_path / "mine")
         again = load_fusion(tmp_path / "mine")
-        assert (again.weight, again.own_score) == (0, fused.own_score)
+        kept = ("weight", "own_score", "least_certainty", "any_tempo")
+        assert [getattr(again, name) for name in kept] == [getattr(fused, name) for name in kept]
         path = spans[0].track.audio
         both, alone = replace(tracker_of(fused, name="").backend, own_score=None), tracker_of(patterns, name="").backend
         np.testing.assert_array_equal(both.track(path).positions, alone.track(path).positions)

@@ -56,6 +56,9 @@ WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
 KNOWN, WEIGHT_KNOWN = 0.8, 1.0
 """Held-out score of the base from which it knows the music, and the weight of a fine-tuned network then."""
+CLEARLY_BETTER, FAILED, CERTAIN = 0.1, 0.5, 0.7
+"""Gain of patterns on other recordings from which they hold there, score of the base on labels of one recording below
+which they may, and how certain of positions patterns that do not must be."""
 
 BOTH, BOTH_BEATS = "patterns + fine-tuned", "patterns + fine-tuned for beats alone"
 CONFIDENT, OFF_BEAT = 0.7, 0.8
@@ -303,11 +306,12 @@ def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
     return replace(base, card=choice.on(card), training={**base.training, **_facts(choice, spans)})
 
 
-def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> Patterns | Fusion:
-    """Return patterns for all recordings, or patterns that recordings which they do not fit replace by the base.
+def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> Fusion:
+    """Return patterns that recordings which they do not fit replace by the base.
 
-    Patterns are for all if those of some recordings score at least as well on another one as the base does. Labels of
-    one recording do not tell that.
+    How well they must fit depends on whether patterns of some of the recordings score clearly better on another one
+    than the base does, or, with labels of one recording alone, whether the base fails on these. If so they must explain
+    a recording; if not, they must be certain of its positions too, at a tempo near that of the labels.
 
     Parameters
     ----------
@@ -316,18 +320,19 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     base : Weights
     spans : sequence of Span
     """
-    if _hold_on_others(patterns, base, spans):
-        return patterns
+    holds = _hold_on_others(patterns, base, spans)
     choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
-    return replace(_fused(patterns, base, 0.0, spans, choice), own_score=_own_score(patterns, spans))
+    fused = _fused(patterns, base, 0.0, spans, choice)
+    least = 0.0 if holds else CERTAIN
+    return replace(fused, own_score=_own_score(patterns, spans), least_certainty=least, any_tempo=holds)
 
 
 def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
-    """Whether patterns of all recordings but one score at least as well on that one as the base, in the mean."""
-    recordings = sorted({span.track.content_hash for span in spans})
-    if len(recordings) < 2:
-        return False
+    """Whether patterns of all recordings but one score clearly better on that one than the base, in the mean."""
     alone, gains = tracker_of_weights(base, name=""), list[float]()
+    recordings = sorted({span.track.content_hash for span in spans})
+    if len(recordings) == 1:
+        return float(np.mean([_held_out(alone, span) for span in spans])) < FAILED
     for one in recordings:
         held_out = [span for span in spans if span.track.content_hash == one]
         try:
@@ -336,7 +341,7 @@ def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) ->
             return False
         tracker = PatternTracker(others, "")
         gains += [_held_out(tracker, span) - _held_out(alone, span) for span in held_out]
-    return float(np.mean(gains)) >= 0
+    return float(np.mean(gains)) > CLEARLY_BETTER
 
 
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:

@@ -43,11 +43,13 @@ class Fusion:
     training : mapping
         How it was chosen.
     own_score : float, optional
-        See `PatternTracker`; for patterns of one recording.
+        See `PatternTracker`; for patterns that may not fit other recordings.
     base : Weights, optional
         The network that `network` was fine-tuned from: the mean of the activations of both counts. Where only one of
         them is confident, the patterns decide.
     network_downbeats : bool
+        See `PatternTracker`.
+    least_certainty, any_tempo
         See `PatternTracker`.
     """
 
@@ -59,9 +61,12 @@ class Fusion:
     own_score: float | None = None
     base: Weights | None = None
     network_downbeats: bool = True
+    least_certainty: float = 0.0
+    any_tempo: bool = False
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0)
+        check_number("the least certainty of positions", self.least_certainty, 0, 1)
         if self.own_score is not None:
             check_number("the score of patterns on their own recording", self.own_score, -math.inf)
 
@@ -74,6 +79,8 @@ class Fusion:
         own: dict[str, Any] = {"weight": self.weight}
         own |= {} if self.network_downbeats else {"network_downbeats": False}
         own |= {} if self.own_score is None else {"own_score": self.own_score}
+        own |= {"least_certainty": self.least_certainty} if self.least_certainty else {}
+        own |= {"any_tempo": True} if self.any_tempo else {}
         facts = joined_facts(NETWORK, own, parts)
         write_model(folder, **facts, card=self.card, training=self.training, force=force)
 
@@ -99,6 +106,8 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         settings.get("own_score"),
         networks.load(stored.part("base")) if isinstance(settings.get("base"), dict) else None,
         settings.get("network_downbeats") is not False,
+        settings.get("least_certainty", 0.0),
+        settings.get("any_tempo") is True,
     )
 
 
@@ -117,5 +126,13 @@ def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
         networks = (*network.networks, *base.networks)
         network = replace(network, predict=partial(predict_mean, (network.predict, base.predict)), networks=networks)
     return PatternTracker(
-        fusion.patterns, name, identity, network, fusion.weight, fusion.own_score, fusion.network_downbeats
+        fusion.patterns,
+        name,
+        identity,
+        network,
+        fusion.weight,
+        fusion.own_score,
+        fusion.network_downbeats,
+        fusion.least_certainty,
+        fusion.any_tempo,
     )

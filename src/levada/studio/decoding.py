@@ -110,10 +110,10 @@ def prepare(
         fps, curves = float(backend.front_end.grid.fps), activations
         decode = partial(_decode_network, backend, activations)
     elif isinstance(backend, PatternTracker):
-        if audio.content_hash(path) in backend.patterns.card.trained_on:  # they fit the recording that they are from
-            backend = replace(backend, own_score=None)
         observed = backend.observe(path, progress=progress)
-        fps, decode = float(GRID.fps), partial(_decode_patterns, backend, observed)
+        if audio.content_hash(path) in backend.patterns.card.trained_on:
+            backend = _for_own_recording(backend, observed, tracker.labels_of(path))
+        fps, decode = float(GRID.fps), _PatternDecoder(backend, observed)
         curves = observed.activations
         if curves is None:
             curves = backend.posteriors(observed).astype(np.float32).repeat(round(fps / backend.fps), axis=0)
@@ -126,11 +126,34 @@ def _decode_network(backend: NetworkTracker, curves: Floats32, first: int, last:
     return backend.analyse_activations(curves[first:last], hints=hints)
 
 
-def _decode_patterns(
-    backend: PatternTracker, observed: Observations, first: int, last: int, hints: Beats | None
-) -> Analysis:
-    activations = None if observed.activations is None else observed.activations[first:last]
-    return backend.analyse_observations(Observations(observed.bands[first:last], activations), hints=hints)
+def _for_own_recording(backend: PatternTracker, observed: Observations, labels: Beats | None) -> PatternTracker:
+    """Return patterns as they count in a recording that they are from: they fit if they fit nearly as well as there."""
+    if labels is None or len(labels) < 2:
+        return replace(backend, own_score=None)
+    first = max(0, math.floor((labels.times_s[0] - CONTEXT_S) * float(GRID.fps)))
+    last = math.ceil((labels.times_s[-1] + CONTEXT_S) * float(GRID.fps))
+    own_score = backend.score(observed.frames(first, last), labels.shift(-first / float(GRID.fps)))
+    return replace(backend, own_score=own_score, least_certainty=0.0, any_tempo=True)
+
+
+@dataclass
+class _PatternDecoder:
+    """Decodes windows of a recording as all of it: by patterns, or by the network alone where these do not fit it."""
+
+    backend: PatternTracker
+    observed: Observations
+    fits: bool | None = None
+
+    def __call__(self, first: int, last: int, hints: Beats | None) -> Analysis:
+        part = self.observed.frames(first, last)
+        if first <= 0 and last >= len(self.observed.bands) - GRID.fps:
+            analysis, self.fits = self.backend.analyse_and_decide(part, hints=hints)
+            return analysis
+        if self.fits is None:
+            return self.backend.analyse_observations(part, hints=hints)
+        if self.fits:
+            return replace(self.backend, own_score=None).analyse_observations(part, hints=hints)
+        return self.backend.analyse_alone(part, hints=hints)
 
 
 def _track(tracker: BeatTracker, path: Path, first: int, last: int, hints: Beats | None) -> Analysis:

@@ -84,8 +84,12 @@ class PatternTracker:
     network_downbeats : bool
         Whether its activations of downbeats count too; if not, the patterns alone choose the position in the bar.
     own_score : float, optional
-        Score of the patterns (`score`) on the only recording that they were learnt from. Other recordings keep the
-        beats of the network alone where the patterns do not fit them.
+        Score of the patterns (`score`) on the recordings that they were learnt from. Other recordings keep the beats
+        of the network alone where the patterns do not fit them.
+    least_certainty : float
+        Least mean confidence of their positions in the bar for patterns to fit.
+    any_tempo : bool
+        Whether they may fit at a tempo far from that of the labels.
     """
 
     patterns: Patterns
@@ -95,6 +99,8 @@ class PatternTracker:
     weight: float = 0.0
     own_score: float | None = None
     network_downbeats: bool = True
+    least_certainty: float = 0.0
+    any_tempo: bool = False
 
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
@@ -175,23 +181,38 @@ class PatternTracker:
 
     def analyse_observations(self, observations: Observations, *, hints: Beats | None = None) -> Analysis:
         """Decode what was observed of a recording into beats and other readings."""
+        return self.analyse_and_decide(observations, hints=hints)[0]
+
+    def analyse_and_decide(self, observations: Observations, *, hints: Beats | None = None) -> tuple[Analysis, bool]:
+        """Decode what was observed of a recording; returns also whether the patterns fit it.
+
+        Where they do not, the beats are those of the network alone.
+        """
         both = self._analyse(observations, hints)
         if self.own_score is None or self.network is None or observations.activations is None:
-            return both
-        step = round(GRID.fps / self.network.front_end.grid.fps)
-        alone = self.network.analyse_activations(observations.activations[::step], hints=hints)
-        if _are_same(both.beats, alone.beats) or self._fits(observations, both.beats, alone.beats):
-            return both
+            return both, True
+        alone = self.analyse_alone(observations, hints=hints)
+        if _are_same(both.beats, alone.beats) or self._fits(observations, both, alone.beats):
+            return both, True
         tempi = [f"{one.tempo_bpm:.0f}" for one in (alone, both) if len(one.beats) > 1]
         differ = f", {' bpm instead of '.join(tempi)} bpm" if len({*tempi}) == 2 else ""
         _log.warning("the patterns of the labels do not fit: the beats are those of the network alone%s", differ)
-        return alone
+        return alone, False
 
-    def _fits(self, observations: Observations, beats: Beats, alone: Beats) -> bool:
-        """Whether the patterns explain a recording nearly as well as their own one, at a tempo near its."""
+    def analyse_alone(self, observations: Observations, *, hints: Beats | None = None) -> Analysis:
+        """Decode the activations of the network, without the patterns."""
+        assert self.network is not None
+        assert observations.activations is not None
+        step = round(GRID.fps / self.network.front_end.grid.fps)
+        return self.network.analyse_activations(observations.activations[::step], hints=hints)
+
+    def _fits(self, observations: Observations, analysis: Analysis, alone: Beats) -> bool:
+        """Whether the patterns explain a recording nearly as well as their own ones, at a tempo near theirs."""
         assert self.own_score is not None
-        mean = self.patterns.decoder.tempo_mean_bpm
+        beats, mean = analysis.beats, None if self.any_tempo else self.patterns.decoder.tempo_mean_bpm
         if mean is not None and len(beats) > 1 and abs(np.log2(beats.tempo_bpm / mean)) > NEAR_TEMPO_OCTAVES:
+            return False
+        if self.least_certainty and not analysis.mean_position_confidence >= self.least_certainty:  # NaN is not
             return False
         same = _in_common(beats, alone) >= SAME_BEATS
         return self.score(observations, beats) > (FIT_OF_DOWNBEATS if same else FIT) * max(0.0, self.own_score)
@@ -312,6 +333,11 @@ class Observations(NamedTuple):
 
     bands: Floats32
     activations: Floats32 | None
+
+    def frames(self, first: int, last: int) -> Observations:
+        """Return those of some frames."""
+        part = slice(max(0, first), last)
+        return Observations(self.bands[part], None if self.activations is None else self.activations[part])
 
 
 def _in_common(beats: Beats, others: Beats) -> float:
