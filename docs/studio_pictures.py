@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import levada
@@ -17,6 +18,7 @@ from levada.studio import Project
 from levada.studio.server import Server
 
 DOCS = Path(__file__).parent
+COLOURS = 48
 READY = "window.levada && levada.state.beats.length > 0 && levada.timeline.peaks && levada.timeline.activations"
 
 
@@ -27,6 +29,15 @@ def wait(page: Page, condition: str, seconds: float = 300) -> None:
         if time.monotonic() > end:
             raise TimeoutError(condition)
         time.sleep(0.05)
+
+
+def take(page: Page, name: str) -> None:
+    """Take a picture of the page, in few colours: 150 kB at most."""
+    path = DOCS / f"{name}.png"
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def main() -> None:
@@ -57,7 +68,7 @@ def main() -> None:
         wait(page, "levada.state.proposals.length === 2")
         page.evaluate("levada.timeline.setView(4, 18)")
         time.sleep(2)
-        page.screenshot(path=DOCS / "studio-light.png")
+        take(page, "studio-light")
         page.keyboard.press("Enter")
         wait(page, "levada.state.accepted && !levada.state.shown")
         page.click("#apply")
@@ -67,12 +78,20 @@ def main() -> None:
         wait(page, "levada.timeline.selected !== null")
         page.evaluate("document.querySelector('#message').textContent = ''")
         time.sleep(2)
-        page.screenshot(path=DOCS / "studio-dark.png")
+        take(page, "studio-dark")
         page.select_option("#language", "es")
         page.set_viewport_size({"width": 640, "height": 900})
         page.evaluate("levada.timeline.setView(levada.timeline.selected - 2, levada.timeline.selected + 4)")
         time.sleep(2)
-        page.screenshot(path=DOCS / "studio-200.png")
+        take(page, "studio-200")
+        page = browser.new_page(viewport={"width": 1000, "height": 460}, color_scheme="light", locale="en-GB")
+        piece = pieces["candombe-1"]
+        estimates = {"base": project.base.track(piece.mixture, piece.rate), "adapted": project.tracker.track(piece.mixture, piece.rate)}
+        player = levada.Player(piece.mixture, piece.rate, beats=estimates, reference=piece.beats, title="candombe-1")
+        player.save(root / "player.html")
+        page.goto((root / "player.html").as_uri())
+        time.sleep(3)
+        take(page, "player")
         browser.close()
         server.stop()
         thread.join()

@@ -97,6 +97,18 @@ def test_a_downbeat_numbers_all_taps_without_positions():
     assert positions(edit(tapped, "downbeat", {"time_s": 1.5})) == [3, 4, 1, 2, 3, 4, 1, 2]
 
 
+def test_beats_of_a_bar_that_are_stated_count_the_whole_verified_run_again():
+    found = steady(12)  # of a model that takes bars of four
+    tapped = edit(found, "verify", {"start_s": 1.0, "end_s": 4.0})
+    counted = [1, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
+    assert positions(edit(tapped, "downbeat", {"time_s": 2.5, "metre": 3})) == counted
+    again = edit(edit(tapped, "downbeat", {"time_s": 2.5, "metre": 2}), "downbeat", {"time_s": 2.5, "metre": 3})
+    assert positions(again) == counted
+    assert positions(edit(found, "downbeat", {"time_s": 2.5, "metre": 3})) == [1, 2, 3, 4, *counted[4:]]
+    with pytest.raises(InputError, match="at most 24 beats"):
+        edit(tapped, "downbeat", {"time_s": 2.5, "metre": 25})
+
+
 def test_a_downbeat_on_a_verified_beat_counts_the_verified_run_again():
     tapped = tuple(Mark(0.5 * i, (i - 1) % 4 + 1, True) for i in range(1, 9))
     assert positions(edit(tapped, "downbeat", {"time_s": 1.0})) == [1, 1, 2, 3, 4, 1, 2, 3]

@@ -226,6 +226,25 @@ def test_shift_downbeat_and_deletion_reach_the_next_anchor_alone(page):
     assert rest[anchor - 1 :] == after
 
 
+def test_the_beats_of_a_bar_are_chosen(page):
+    beats = page.beats
+    page.seek(beats[4][0])
+    page.js(f"levada.state.listenedFrom = {beats[4][0]}")
+    page.seek(beats[19][0])
+    page.js(f"levada.state.listenedFrom = {beats[4][0]}")
+    page.press("v")
+    page.seek(beats[6][0])
+    page.press("b")
+    page.page.select_option("#metre", "3")
+    page.settled()
+    assert [beat[1] for beat in page.beats[4:20]] == [2, 3, *[1, 2, 3] * 4, 1, 2]
+    assert page.js("document.querySelector('#metre').value") == "3"
+    assert "3 beats" in page.text("#next")
+    page.seek(page.beats[7][0])
+    page.press("b")
+    assert [beat[1] for beat in page.beats[4:20]] == [1, 2, 3] * 5 + [1]
+
+
 def test_what_an_edit_would_replace_is_shown_in_grey_before(page):
     beats = page.beats
     page.seek(beats[5][0])

@@ -23,8 +23,8 @@ SAME_BEAT_S = 0.1
 """Two taps that are no farther apart are one beat."""
 LONGEST_TAP_S = 3.0
 """Taps farther apart belong to two stretches."""
-BEATS_A_BAR = 4
-"""Of bars whose positions are unknown."""
+BEATS_A_BAR, MOST_BEATS_A_BAR = 4, 24
+"""Of bars whose positions are unknown, and of any."""
 
 
 class Mark(NamedTuple):
@@ -155,24 +155,34 @@ def delete(annotation: Annotation, *, time_s: float) -> Annotation:
     return _count_on(rest, at - 1, beats_a_bar(annotation)) if at else rest
 
 
-def downbeat(annotation: Annotation, *, time_s: float) -> Annotation:
+def downbeat(annotation: Annotation, *, time_s: float, metre: int = 0) -> Annotation:
     """Make the beat nearest to a time a downbeat, and count the others from it.
 
     Beats up to the next anchor are counted on. Of verified beats those are counted that have no position, and, where
-    the beat itself is verified and has another position, all that follow it without a gap.
+    the beat itself is verified and has another position, all that follow it without a gap. With beats of a bar that a
+    person states, all verified beats without a gap before and after it are counted again.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    time_s : float
+    metre : int
+        Beats a bar; 0 for those of the beats that are there.
     """
+    if metre > MOST_BEATS_A_BAR:
+        raise InputError(f"a bar has at most {MOST_BEATS_A_BAR} beats, not {metre}")
     at = _nearest(annotation, time_s)
-    metre, one = beats_a_bar(annotation), annotation[at]
-    whole_run = one.verified and one.position > 1
+    one, is_stated = annotation[at], metre > 0
+    metre = metre or beats_a_bar(annotation)
     changes = {one: one._replace(position=1, position_confidence=None)}
-    run = whole_run
+    run = one.verified and (one.position > 1 or is_stated)
     for step, mark in enumerate(annotation[at + 1 :], start=1):
         run = run and mark.verified
         if mark.verified and mark.position and not run:
             break
         changes[mark] = mark._replace(position=step % metre + 1, position_confidence=None)
     for step, mark in enumerate(reversed(annotation[:at]), start=1):
-        if not mark.verified or mark.position:
+        if not mark.verified or (mark.position and not (one.verified and is_stated)):
             break
         changes[mark] = mark._replace(position=-step % metre + 1)
     return _replaced(annotation, changes)
@@ -248,7 +258,7 @@ def edit(annotation: Annotation, kind: str, arguments: Mapping[str, Any]) -> Ann
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
             raise InputError(f"{kind} needs a number from 0 on for {name}, not {value!r}")
-        values[name] = int(value) if name == "position" else float(value)
+        values[name] = int(value) if name in ("position", "metre") else float(value)
     return operation(annotation, **values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +46,25 @@ class Prepared:
     tracker : BeatTracker
     path : Path
     duration_s : float
-    curves : float32 [shape=(frames, 2)] or None
-        Activations of beats and downbeats; None of trackers of other projects.
     fps : float
-        Frames per second of them.
+        Frames per second of what it has observed.
     decode : callable
         From the first and the last frame of a window, and hints in seconds from its start, to an `Analysis`.
+    activations : callable
+        Returns those of beats and downbeats; None of trackers of other projects.
     """
 
     tracker: BeatTracker
     path: Path
     duration_s: float
-    curves: Floats32 | None
     fps: float
     decode: Callable[[int, int, Beats | None], Analysis]
+    activations: Callable[[], Floats32 | None]
+
+    @cached_property
+    def curves(self) -> Floats32 | None:
+        """Activations of beats and downbeats [shape=(frames, 2)]; None of trackers of other projects."""
+        return self.activations()
 
     def analyse(
         self, *, hints: Beats | None = None, start_s: float = 0.0, end_s: float = math.inf
@@ -103,23 +108,17 @@ def prepare(
         As of `BeatTracker.track`.
     """
     backend = tracker.backend
-    curves: Floats32 | None
-    decode: Callable[[int, int, Beats | None], Analysis]
     if isinstance(backend, NetworkTracker):
         activations = backend.activations(path, progress=progress)
-        fps, curves = float(backend.front_end.grid.fps), activations
         decode = partial(_decode_network, backend, activations)
-    elif isinstance(backend, PatternTracker):
+        return Prepared(tracker, path, duration_s, float(backend.front_end.grid.fps), decode, lambda: activations)
+    if isinstance(backend, PatternTracker):
         observed = backend.observe(path, progress=progress)
         if audio.content_hash(path) in backend.patterns.card.trained_on:
             backend = _for_own_recording(backend, observed, tracker.labels_of(path))
-        fps, decode = float(GRID.fps), _PatternDecoder(backend, observed)
-        curves = observed.activations
-        if curves is None:
-            curves = backend.posteriors(observed).astype(np.float32).repeat(round(fps / backend.fps), axis=0)
-    else:
-        fps, curves, decode = float(GRID.fps), None, partial(_track, tracker, path)
-    return Prepared(tracker, path, duration_s, curves, fps, decode)
+        decoder = _PatternDecoder(backend, observed)
+        return Prepared(tracker, path, duration_s, float(GRID.fps), decoder, decoder.activations)
+    return Prepared(tracker, path, duration_s, float(GRID.fps), partial(_track, tracker, path), lambda: None)
 
 
 def _decode_network(backend: NetworkTracker, curves: Floats32, first: int, last: int, hints: Beats | None) -> Analysis:
@@ -154,6 +153,13 @@ class _PatternDecoder:
         if self.fits:
             return replace(self.backend, own_score=None).analyse_observations(part, hints=hints)
         return self.backend.analyse_alone(part, hints=hints)
+
+    def activations(self) -> Floats32:
+        """Return those of the network where its beats are used, and posterior probabilities of the patterns else."""
+        found = self.observed.activations
+        if found is not None and (self.fits is False or self.backend.weight > 0):
+            return found
+        return self.backend.posteriors(self.observed).astype(np.float32).repeat(round(GRID.fps / self.backend.fps), axis=0)
 
 
 def _track(tracker: BeatTracker, path: Path, first: int, last: int, hints: Beats | None) -> Analysis:

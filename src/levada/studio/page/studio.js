@@ -13,13 +13,14 @@ const LEAST = 8;
 const JUDGED = 8; // beats from which a share says something
 const RISE = 0.02;
 const SAMPLES_S = 4;
+const METRES = 12; // beats of a bar that can be chosen
 const POLL_MS = 1000;
 const POLL_BUSY_MS = 250;
 const $ = (id) => document.getElementById(id);
 
 const state = {
   id: null, annotator: localStorage.getItem("levada-annotator") || "me", project: null, beats: [], pending: [],
-  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, accepted: false, job: null, stems: [], separating: null,
+  undo: 0, redo: 0, revision: 0, lag: 0, device: "default", proposals: [], shown: null, listenedFrom: 0, metre: 0, accepted: false, job: null, stems: [], separating: null,
 };
 const query = (more = {}) => ({ id: state.id, annotator: state.annotator, ...more });
 
@@ -144,7 +145,7 @@ const open = guard(async (id, at = 0) => {
   player.halt();
   player.cursor = 0;
   player.loop = timeline.loop = null;
-  Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0 });
+  Object.assign(state, { id, pending: [], saved: [], beats: [], listenedFrom: at, revision: 0, metre: 0 });
   localStorage.setItem("levada-recording", id);
   blocks.clear();
   setStems([]);
@@ -250,8 +251,19 @@ function step(by) {
   showTransport();
 }
 
+// The beats of a bar count only where a person has chosen them; else they are those of the beats that are there.
+const downbeatHere = (time = here()) => ({ time_s: time, ...(state.metre ? { metre: state.metre } : {}) });
+
+function chooseMetre(metre) {
+  state.metre = metre;
+  const ones = state.beats.filter((one) => one[1] === 1);
+  const sure = ones.filter((one) => one[2]);
+  const one = nearest(here(), sure.length ? sure : ones) ?? nearest(here());
+  if (one) edit("downbeat", downbeatHere(one[0]));
+}
+
 const edits = {
-  downbeat: () => edit("downbeat", { time_s: here() }),
+  downbeat: () => edit("downbeat", downbeatHere()),
   verify: () => {
     const end = here();
     const beat = nearest(end);
@@ -407,12 +419,20 @@ const nextUncertain = guard(async () => {
 
 // ---- what is shown around it
 
+// Beats a bar: of the bars that a person has verified, or else of all.
+function shownMetre() {
+  const longest = (beats) => Math.max(0, ...beats.map((one) => one[1]));
+  const sure = state.beats.filter((one) => one[2]);
+  return (sure.length >= LEAST && longest(sure)) || longest(state.beats);
+}
+
 function showFacts() {
   const sure = state.beats.filter((one) => one[2]).length;
   const gaps = state.beats.slice(1).map((one, i) => one[0] - state.beats[i][0]).sort((a, b) => a - b);
   const bpm = gaps.length ? (60 / gaps[gaps.length >> 1]).toFixed(1) : "–";
-  const metre = Math.max(0, ...state.beats.map((one) => one[1])) || "–";
+  const metre = shownMetre() || "–";
   $("facts").textContent = text("facts", { bpm, metre, verified: sure, beats: state.beats.length });
+  $("metre").value = state.metre || shownMetre();
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
   $("learn").disabled = sure < 4;
@@ -439,7 +459,7 @@ function showNext() {
   else if (sure.length < LEAST || (sure.length < ENOUGH && !sure.some((one) => one[1] === 1))) next = "nextTap";
   else if (!sure.some((one) => one[1] === 1)) next = "nextDownbeat";
   else next = "nextLearn";
-  const message = text(next, { n: sure.length });
+  const message = text(next, { n: sure.length, metre: shownMetre() });
   if ($("next").textContent !== message) $("next").textContent = message;
 }
 
@@ -689,7 +709,7 @@ addEventListener("keydown", (event) => {
     if (!event.repeat) tap(key === "t" ? 0 : Number(key), event.timeStamp);
   } else if (PREVIEWED[key]) {
     event.preventDefault();
-    if (!event.repeat) { held = key; preview(PREVIEWED[key], { time_s: here() }); }
+    if (!event.repeat) { held = key; preview(PREVIEWED[key], key === "b" ? downbeatHere() : { time_s: here() }); }
   } else if (actions[key]) {
     event.preventDefault();
     if (key === "Escape" && held) { held = null; endPreview(); } else actions[key]();
@@ -737,9 +757,11 @@ for (const button of document.querySelectorAll("[data-edit]")) pressed2(button);
 function pressed2(button) {
   button.addEventListener("click", () => { edits[button.dataset.edit](); $("timeline").focus({ preventScroll: true }); });
   if (!Object.values(PREVIEWED).includes(button.dataset.edit)) return;
-  for (const begin of ["pointerenter", "focus"]) button.addEventListener(begin, () => preview(button.dataset.edit, { time_s: here() }));
+  for (const begin of ["pointerenter", "focus"]) button.addEventListener(begin, () => preview(button.dataset.edit, button.dataset.edit === "downbeat" ? downbeatHere() : { time_s: here() }));
   for (const end of ["pointerleave", "blur"]) button.addEventListener(end, endPreview);
 }
+$("metre").replaceChildren(...Array.from({ length: METRES }, (_, i) => new Option(i + 1)));
+$("metre").addEventListener("change", () => { chooseMetre(Number($("metre").value)); $("timeline").focus({ preventScroll: true }); });
 $("annotator").value = state.annotator;
 $("annotator").addEventListener("change", async () => {
   if (!$("annotator").checkValidity() || !$("annotator").value) { $("annotator").value = state.annotator; return; }
