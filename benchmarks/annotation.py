@@ -2,6 +2,7 @@
 
     python benchmarks/annotation.py                      # minutes; prints the table of `benchmarks/RESULTS.md`
     python benchmarks/annotation.py --seeds 1 --quick    # one tradition
+    python benchmarks/annotation.py --real               # up to four recordings of each real folder, without auto
     python benchmarks/annotation.py --folders            # folders: what some tapped recordings give to the others
 
 The annotator taps with a spread of 20 ms, as after calibration, which costs 20 s. A tap costs the time until the next
@@ -41,6 +42,8 @@ CALIBRATION_S, KEY_S, DRAG_S, PROPOSAL_S = 20.0, 0.3, 1.3, 8.0
 ENOUGH, ENOUGH_DOWNBEATS = 0.95, 0.9
 NEAR_S = 0.07
 TAPPED, ONE_DOWNBEAT, FOLDER = 3, 3, 9
+MOST_REAL = 4
+"""Recordings of a real folder that are annotated one by one."""
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 REAL_FOLDERS = ("candombe", "brid", "choro", "pop", "mdb_drums/drums_only")
 SCORES = ("beat_f", "beat_cmlt", "downbeat_f")
@@ -61,8 +64,8 @@ class Work:
 class Annotator:
     """A person who knows the right beats."""
 
-    def __init__(self, truth: Beats, seed: int) -> None:
-        self.truth, self.rng = truth, np.random.default_rng(seed)
+    def __init__(self, truth: Beats, seed: int, length_s: float = LENGTH_S) -> None:
+        self.truth, self.rng, self.length_s = truth, np.random.default_rng(seed), length_s
 
     def tap(self, beats: Beats) -> Annotation:
         """Tap some beats, with their positions."""
@@ -123,15 +126,15 @@ class Annotator:
 
     def review(self, work: Work, *, at_random: bool = False) -> Work:
         """Correct bars until the beats are good enough."""
-        bars = [(bar.start_s, bar.end_s) for bar in uncertain_bars(work.annotation)] or [(0.0, LENGTH_S)]
+        bars = [(bar.start_s, bar.end_s) for bar in uncertain_bars(work.annotation)] or [(0.0, self.length_s)]
         if at_random:
             bars = [bars[i] for i in self.rng.permutation(len(bars))]
-        bars.append((0.0, LENGTH_S))
+        bars.append((0.0, self.length_s))
         for start_s, end_s in bars:
             scores = self.scores(work.annotation)
             if min(scores["beat_f"], scores["beat_cmlt"]) > ENOUGH and scores["downbeat_f"] > ENOUGH_DOWNBEATS:
                 break
-            work = self.correct(work, start_s, end_s + 1e-6 if end_s == LENGTH_S else end_s)
+            work = self.correct(work, start_s, end_s + 1e-6 if end_s == self.length_s else end_s)
         times = np.array([mark.time_s for mark in work.annotation if mark.verified])
         far = np.abs(times[:, None] - self.truth.times_s).min(axis=1, initial=np.inf) > NEAR_S
         return replace(work, scores=self.scores(work.annotation), wrong_verified=float(far.mean()) if len(far) else 0.0)
@@ -141,14 +144,15 @@ def annotate(
     method: str, track: Track, truth: Beats, base: levada.BeatTracker, others: Iterable[tuple[Track, Beats]], seed: int
 ) -> Iterator[tuple[str, Work, dict[str, float]]]:
     """Annotate a recording by one method; yields its name, the work, and scores on other recordings."""
-    annotator = Annotator(truth, seed)
+    length_s = track.duration_s
+    annotator = Annotator(truth, seed, length_s)
     taps = annotator.tap(Beats(truth.times_s[4 : 4 + TAPS], truth.positions[4 : 4 + TAPS]))
     tapping_s = float(truth.times_s[4 + TAPS] - truth.times_s[4])
     if method == "taps":
         every = annotator.tap(truth)
-        yield method, replace(annotator.review(Work(every)), actions=len(every), seconds=CALIBRATION_S + LENGTH_S), {}
+        yield method, replace(annotator.review(Work(every)), actions=len(every), seconds=CALIBRATION_S + length_s), {}
         return
-    prepared = decoding.prepare(base, track.audio, duration_s=LENGTH_S)
+    prepared = decoding.prepare(base, track.audio, duration_s=length_s)
     if method == "base":
         start = annotator.whole_stretches(Work(decoding.analyse(prepared, ())[0]))
         yield "base, by uncertainty", annotator.review(start), {}
@@ -158,7 +162,7 @@ def annotate(
     tapped = Work((), TAPS, CALIBRATION_S + tapping_s)
     if method != "hints":
         tracker = decoding.learn(base, decoding.labelled_spans({track.id: (track, taps)}), method, seed=seed)
-        prepared = decoding.prepare(tracker, track.audio, duration_s=LENGTH_S)
+        prepared = decoding.prepare(tracker, track.audio, duration_s=length_s)
         tapped = replace(tapped, actions=TAPS + 2, seconds=tapped.seconds + 2 * KEY_S + PROPOSAL_S)
     start = replace(tapped, annotation=decoding.analyse(prepared, taps)[0])
     found = [beat_scores(beats, tracker.track(one.audio), trim_s=0) for one, beats in others]
@@ -203,14 +207,26 @@ def annotate_folder(
 
 def folders(folder: Path, *, seeds: int) -> Iterator[tuple[str, list[tuple[Track, Beats]], int]]:
     """Render folders, and find the real ones; a single recording is scored once, as its taps are the same."""
-    for tradition in TRADITIONS:
+    for tradition, tracks in rendered(folder, TRADITIONS, FOLDER):
+        yield tradition, tracks, seeds
+    for name, tracks in real_folders():
+        yield name, tracks, seeds if len(tracks) > 1 else 1
+
+
+def rendered(folder: Path, traditions: Iterable[str], n: int) -> Iterator[tuple[str, list[tuple[Track, Beats]]]]:
+    """Render recordings of each tradition."""
+    for tradition in traditions:
         tracks = []
-        for i in range(FOLDER):
+        for i in range(n):
             piece = levada.render(tradition, duration_s=LENGTH_S, seed=FIRST_SEED + i)
             path = folder / f"{tradition}-{i}.wav"
             audio.write(path, piece.mixture, rate=piece.rate)
             tracks.append((Track(path.stem, path), piece.beats))
-        yield tradition, tracks, seeds
+        yield tradition, tracks
+
+
+def real_folders() -> Iterator[tuple[str, list[tuple[Track, Beats]]]]:
+    """Find the real recordings with beats."""
     for name in REAL_FOLDERS if REAL.is_dir() else ():
         tracks = [
             (Track(path.stem, path.with_suffix(".flac")), levada.read_beats(path))
@@ -218,7 +234,7 @@ def folders(folder: Path, *, seeds: int) -> Iterator[tuple[str, list[tuple[Track
         ]
         tracks = [(track, beats) for track, beats in tracks if track.audio.is_file() and len(beats) > TAPS + 4]
         if tracks:
-            yield f"{name} (real)", tracks, seeds if len(tracks) > 1 else 1
+            yield f"{name} (real)", tracks
 
 
 def print_folders(base: levada.BeatTracker, *, seeds: int, quick: bool) -> None:
@@ -244,6 +260,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of the annotator")
     parser.add_argument("--quick", action="store_true", help="one tradition; of folders, without the strategy auto")
     parser.add_argument("--folders", action="store_true", help="folders of recordings, rendered and real")
+    parser.add_argument("--real", action="store_true", help="the real recordings, one by one")
     options = parser.parse_args()
     base = levada.BeatTracker.from_pretrained("base")
     if options.folders:
@@ -252,24 +269,22 @@ def main() -> None:
     head = (
         "actions | seconds | beat F | CMLt | downbeat F | wrong but verified, % | beat F, others | downbeat F, others"
     )
-    print(f"| tradition | method | {head} |\n|{'---|' * 10}", flush=True)
-    for tradition in TRADITIONS[:1] if options.quick else TRADITIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            tracks = list[tuple[Track, Beats]]()
-            for i in range(RECORDINGS + OTHERS):
-                piece = levada.render(tradition, duration_s=LENGTH_S, seed=FIRST_SEED + i)
-                path = Path(folder) / f"{i}.wav"
-                audio.write(path, piece.mixture, rate=piece.rate)
-                tracks.append((Track(path.stem, path), piece.beats))
-            for method in METHODS:
+    print(f"| {'folder' if options.real else 'tradition'} | method | {head} |\n|{'---|' * 10}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        sources: Iterable[tuple[str, list[tuple[Track, Beats]]]] = real_folders()
+        if not options.real:
+            sources = rendered(Path(folder), TRADITIONS[:1] if options.quick else TRADITIONS, RECORDINGS + OTHERS)
+        for name, tracks in sources:
+            chosen = tracks[:MOST_REAL] if options.real else tracks[:RECORDINGS]
+            for method in METHODS[:-1] if options.real else METHODS:
                 rows: dict[str, list[tuple[Work, dict[str, float]]]] = {}
                 for seed in range(options.seeds):
-                    for i in range(RECORDINGS):
-                        others = [] if seed else tracks[RECORDINGS:]
-                        for name, work, elsewhere in annotate(method, *tracks[i], base, others, 10 * seed + i):
-                            rows.setdefault(name, []).append((work, elsewhere))
-                for name, done in rows.items():
-                    print(_row(tradition, name, done), flush=True)
+                    for i, (track, truth) in enumerate(chosen):
+                        others = [] if seed or options.real else tracks[RECORDINGS:]
+                        for label, work, means in annotate(method, track, truth, base, others, 10 * seed + i):
+                            rows.setdefault(label, []).append((work, means))
+                for label, done in rows.items():
+                    print(_row(name, label, done), flush=True)
 
 
 def _row(tradition: str, name: str, done: list[tuple[Work, dict[str, float]]]) -> str:

@@ -18,7 +18,7 @@ from levada.studio import Project
 from levada.studio.server import Server
 
 DOCS = Path(__file__).parent
-COLOURS = 48
+COLOURS = 96
 READY = "window.levada && levada.state.beats.length > 0 && levada.timeline.peaks && levada.timeline.activations"
 
 
@@ -84,9 +84,10 @@ def main() -> None:
         page.evaluate("levada.timeline.setView(levada.timeline.selected - 2, levada.timeline.selected + 4)")
         time.sleep(2)
         take(page, "studio-200")
-        page = browser.new_page(viewport={"width": 1000, "height": 460}, color_scheme="light", locale="en-GB")
+        page = browser.new_page(viewport={"width": 1000, "height": 560}, color_scheme="light", locale="en-GB")
         piece = pieces["candombe-1"]
-        estimates = {"base": project.base.track(piece.mixture, piece.rate), "adapted": project.tracker.track(piece.mixture, piece.rate)}
+        models = {"base": project.base, "adapted": project.tracker}
+        estimates = {name: model.track(piece.mixture, piece.rate) for name, model in models.items()}
         player = levada.Player(piece.mixture, piece.rate, beats=estimates, reference=piece.beats, title="candombe-1")
         player.save(root / "player.html")
         page.goto((root / "player.html").as_uri())

@@ -114,8 +114,8 @@ def prepare(
         return Prepared(tracker, path, duration_s, float(backend.front_end.grid.fps), decode, lambda: activations)
     if isinstance(backend, PatternTracker):
         observed = backend.observe(path, progress=progress)
-        if audio.content_hash(path) in backend.patterns.card.trained_on:
-            backend = _for_own_recording(backend, observed, tracker.labels_of(path))
+        if audio.content_hash(path) in backend.patterns.card.trained_on:  # they fit the recording that they are from
+            backend = replace(backend, own_score=None)
         decoder = _PatternDecoder(backend, observed)
         return Prepared(tracker, path, duration_s, float(GRID.fps), decoder, decoder.activations)
     return Prepared(tracker, path, duration_s, float(GRID.fps), partial(_track, tracker, path), lambda: None)
@@ -123,16 +123,6 @@ def prepare(
 
 def _decode_network(backend: NetworkTracker, curves: Floats32, first: int, last: int, hints: Beats | None) -> Analysis:
     return backend.analyse_activations(curves[first:last], hints=hints)
-
-
-def _for_own_recording(backend: PatternTracker, observed: Observations, labels: Beats | None) -> PatternTracker:
-    """Return patterns as they count in a recording that they are from: they fit if they fit nearly as well as there."""
-    if labels is None or len(labels) < 2:
-        return replace(backend, own_score=None)
-    first = max(0, math.floor((labels.times_s[0] - CONTEXT_S) * float(GRID.fps)))
-    last = math.ceil((labels.times_s[-1] + CONTEXT_S) * float(GRID.fps))
-    own_score = backend.score(observed.frames(first, last), labels.shift(-first / float(GRID.fps)))
-    return replace(backend, own_score=own_score, least_certainty=0.0, any_tempo=True)
 
 
 @dataclass
@@ -159,7 +149,9 @@ class _PatternDecoder:
         found = self.observed.activations
         if found is not None and (self.fits is False or self.backend.weight > 0):
             return found
-        return self.backend.posteriors(self.observed).astype(np.float32).repeat(round(GRID.fps / self.backend.fps), axis=0)
+        return (
+            self.backend.posteriors(self.observed).astype(np.float32).repeat(round(GRID.fps / self.backend.fps), axis=0)
+        )
 
 
 def _track(tracker: BeatTracker, path: Path, first: int, last: int, hints: Beats | None) -> Analysis:

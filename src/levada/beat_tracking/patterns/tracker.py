@@ -51,7 +51,8 @@ PEAK_FRAMES = 3
 """How far a peak of a network may be from the beat of the patterns that moves to it."""
 LEAST_PEAK = 0.1
 FIT, FIT_OF_DOWNBEATS = 0.15, 0.3
-"""Least share of the score on their own recording that patterns need on another one; more if only downbeats differ."""
+"""Least share of the score on their own recording that patterns need on another one; more if only downbeats differ and
+nothing else is known of them."""
 NEAR_TEMPO_OCTAVES = 0.25
 """And how far the tempo may be from that of the labels."""
 SAME_BEATS = 0.9
@@ -214,8 +215,9 @@ class PatternTracker:
             return False
         if self.least_certainty and not analysis.mean_position_confidence >= self.least_certainty:  # NaN is not
             return False
-        same = _in_common(beats, alone) >= SAME_BEATS
-        return self.score(observations, beats) > (FIT_OF_DOWNBEATS if same else FIT) * max(0.0, self.own_score)
+        unproven = not self.any_tempo and not self.least_certainty
+        of_downbeats = unproven and _in_common(beats, alone) >= SAME_BEATS
+        return self.score(observations, beats) > (FIT_OF_DOWNBEATS if of_downbeats else FIT) * max(0.0, self.own_score)
 
     def score(self, observations: Observations, beats: Beats) -> float:
         """Compute the log likelihood of beats under the patterns alone, per second; see `likelihood.beats_score`."""

@@ -22,7 +22,7 @@ const TEXTS = {
   double: ["Double", "Doble", "Dobro"],
   downbeat: ["Downbeat", "Tiempo 1", "Tempo 1"],
   edits: ["Edits", "Cambios", "Alterações"],
-  facts: ["{bpm} bpm · {metre} beats a bar · {verified} of {beats} beats verified", "{bpm} bpm · {metre} pulsos por compás · {verified} de {beats} pulsos verificados", "{bpm} bpm · {metre} tempos por compasso · {verified} de {beats} pulsos verificados"],
+  facts: ["{bpm} bpm · {verified} of {beats} beats verified", "{bpm} bpm · {verified} de {beats} pulsos verificados", "{bpm} bpm · {verified} de {beats} pulsos verificados"],
   format: ["Format", "Formato", "Formato"],
   half: ["Half", "Mitad", "Metade"],
   insert: ["Insert", "Insertar", "Inserir"],

@@ -430,9 +430,8 @@ function showFacts() {
   const sure = state.beats.filter((one) => one[2]).length;
   const gaps = state.beats.slice(1).map((one, i) => one[0] - state.beats[i][0]).sort((a, b) => a - b);
   const bpm = gaps.length ? (60 / gaps[gaps.length >> 1]).toFixed(1) : "–";
-  const metre = shownMetre() || "–";
-  $("facts").textContent = text("facts", { bpm, metre, verified: sure, beats: state.beats.length });
-  $("metre").value = state.metre || shownMetre();
+  $("facts").textContent = text("facts", { bpm, verified: sure, beats: state.beats.length });
+  $("metre").value = state.metre || shownMetre() || "";
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
   $("learn").disabled = sure < 4;
