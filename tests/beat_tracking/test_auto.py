@@ -432,14 +432,14 @@ class TestOtherRecordings:
         if not keeps_patterns:
             assert str(spans[0].track.audio) in caplog.text
 
-    @pytest.mark.parametrize("any_tempo", [True, False])
-    def test_another_tempo_does_not_fit_unless_any_does(self, fusion, spans, any_tempo):
+    @pytest.mark.parametrize("proven", [True, False])
+    def test_another_tempo_does_not_fit_unless_patterns_are_proven(self, fusion, spans, proven):
         decoder = fusion.patterns.decoder
         patterns = replace(fusion.patterns, decoder=replace(decoder, tempo_mean_bpm=2.5 * decoder.tempo_mean_bpm))
-        given = replace(fusion, patterns=patterns, own_score=1e-9, any_tempo=any_tempo)
+        given = replace(fusion, patterns=patterns, own_score=1e-9, proven=proven)
         beats = tracker_of(given, name="it").track(spans[0].track.audio, use_labels=False)
         network = tracker_of(fusion.network, name="it").track(spans[0].track.audio)
-        assert (beats != network) == any_tempo
+        assert (beats != network) == proven
 
 
 class TestPatternsOrBase:
@@ -449,7 +449,7 @@ class TestPatternsOrBase:
     def test_patterns_that_hold_on_another_recording_need_not_be_certain(self, spans, tiny_model):
         assert len({span.track.content_hash for span in spans}) > 1
         fused = auto.patterns_or_base(self.learnt(spans), load(tiny_model), spans)  # the base is untrained
-        assert (fused.weight, fused.least_certainty, fused.any_tempo) == (0, 0, True)
+        assert (fused.weight, fused.least_certainty, fused.proven) == (0, 0, True)
 
     @pytest.mark.parametrize("base_score", [0.9, 0.25])
     def test_where_the_base_is_as_good_they_must_be(self, spans, monkeypatch, base_score):
@@ -458,13 +458,13 @@ class TestPatternsOrBase:
         assert fused.weight == 0
         assert fused.own_score > 0
         assert fused.least_certainty > 0.5
-        assert not fused.any_tempo
+        assert not fused.proven
 
     @pytest.mark.parametrize(("base_score", "holds"), [(0.9, False), (0.1, True)])
     def test_labels_of_one_recording_count_more_where_the_base_fails(self, spans, monkeypatch, base_score, holds):
         monkeypatch.setattr(auto, "_held_out", lambda *_: base_score)
         fused = auto.patterns_or_base(self.learnt(spans[:1]), base_weights("base"), spans[:1])
-        assert (fused.any_tempo, fused.least_certainty == 0) == (holds, holds)
+        assert (fused.proven, fused.least_certainty == 0) == (holds, holds)
 
     def test_one_recording_keeps_its_own_patterns_and_others_may_keep_the_base(self, spans, tiny_model, tmp_path):
         patterns = self.learnt(spans[:1])
@@ -473,7 +473,7 @@ class TestPatternsOrBase:
         assert fused.card.minutes == pytest.approx(patterns.card.minutes)
         fused.save(tmp_path / "mine")
         again = load_fusion(tmp_path / "mine")
-        kept = ("weight", "own_score", "least_certainty", "any_tempo")
+        kept = ("weight", "own_score", "least_certainty", "proven")
         assert [getattr(again, name) for name in kept] == [getattr(fused, name) for name in kept]
         path = spans[0].track.audio
         both, alone = replace(tracker_of(fused, name="").backend, own_score=None), tracker_of(patterns, name="").backend

@@ -45,7 +45,7 @@ def test_changes_of_tempo_are_no_gap() -> None:
         assert ends(times) == [(times[0], times[-1])]
 
 
-def test_a_gap_is_found_beside_any_tempo() -> None:
+def test_a_gap_is_found_beside_proven() -> None:
     fast, slow = steady(0, 6, 0.25), steady(9, 20, 1.0)
     assert ends(fast, slow) == [(0, 6), (9, 20)]
     assert ends(fast[:4], slow[:4]) == [(0, 0.75), (9, 12)]

@@ -292,7 +292,7 @@ class TestTiming:
         assert np.std(np.log(sds)) == pytest.approx(0.3, abs=0.1)  # some performances are steadier than others
 
     @pytest.mark.parametrize("tempo", [(400.0, 100.0), (20.0, 0.0)])
-    def test_beats_stay_in_order_at_any_tempo(self, tempo):
+    def test_beats_stay_in_order_at_proven(self, tempo):
         for seed in range(20):
             wild = simple(tempo_bpm=tempo, jitter_s=0.1, drift=0.05, acceleration=(0.5, 0.2))
             played = perform(wild, duration_s=30, rng=rng(seed))

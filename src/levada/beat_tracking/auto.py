@@ -56,9 +56,9 @@ WEIGHT_TRAINED, WEIGHT_BASE, WEIGHT_ONE = 0.25, 0.12, 0.25
 """Weight of a network beside patterns: fine-tuned, pretrained, and pretrained with labels of one recording."""
 KNOWN, WEIGHT_KNOWN = 0.8, 1.0
 """Held-out score of the base from which it knows the music, and the weight of a fine-tuned network then."""
-CLEARLY_BETTER, FAILED, CERTAIN = 0.1, 0.5, 0.7
-"""Gain of patterns on other recordings from which they hold there, score of the base on labels of one recording below
-which they may, and how certain of positions patterns that do not must be."""
+FAILED, CERTAIN = 0.5, 0.7
+"""Score of the base on labels of one recording below which patterns of these count on others, and how certain of
+positions patterns must be that do not."""
 
 BOTH, BOTH_BEATS = "patterns + fine-tuned", "patterns + fine-tuned for beats alone"
 CONFIDENT, OFF_BEAT = 0.7, 0.8
@@ -311,7 +311,7 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
 
     How well they must fit depends on whether patterns of some of the recordings score clearly better on another one
     than the base does, or, with labels of one recording alone, whether the base fails on these. If so they must explain
-    a recording; if not, they must be certain of its positions too, at a tempo near that of the labels.
+    a recording better than its beats; if not, they must be certain of positions, at a tempo near that of the labels.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
     fused = _fused(patterns, base, 0.0, spans, choice)
     least = 0.0 if holds else CERTAIN
-    return replace(fused, own_score=_own_score(patterns, spans), least_certainty=least, any_tempo=holds)
+    return replace(fused, own_score=_own_score(patterns, spans), least_certainty=least, proven=holds)
 
 
 def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
@@ -341,7 +341,7 @@ def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) ->
             return False
         tracker = PatternTracker(others, "")
         gains += [_held_out(tracker, span) - _held_out(alone, span) for span in held_out]
-    return float(np.mean(gains)) > CLEARLY_BETTER
+    return float(np.mean(gains)) > BETTER
 
 
 def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:

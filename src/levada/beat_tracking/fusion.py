@@ -49,7 +49,7 @@ class Fusion:
         them is confident, the patterns decide.
     network_downbeats : bool
         See `PatternTracker`.
-    least_certainty, any_tempo
+    least_certainty, proven
         See `PatternTracker`.
     """
 
@@ -62,7 +62,7 @@ class Fusion:
     base: Weights | None = None
     network_downbeats: bool = True
     least_certainty: float = 0.0
-    any_tempo: bool = False
+    proven: bool = False
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0)
@@ -80,7 +80,7 @@ class Fusion:
         own |= {} if self.network_downbeats else {"network_downbeats": False}
         own |= {} if self.own_score is None else {"own_score": self.own_score}
         own |= {"least_certainty": self.least_certainty} if self.least_certainty else {}
-        own |= {"any_tempo": True} if self.any_tempo else {}
+        own |= {"proven": True} if self.proven else {}
         facts = joined_facts(NETWORK, own, parts)
         write_model(folder, **facts, card=self.card, training=self.training, force=force)
 
@@ -107,7 +107,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         networks.load(stored.part("base")) if isinstance(settings.get("base"), dict) else None,
         settings.get("network_downbeats") is not False,
         settings.get("least_certainty", 0.0),
-        settings.get("any_tempo") is True,
+        settings.get("proven") is True,
     )
 
 
@@ -134,5 +134,5 @@ def tracker(fusion: Fusion, *, name: str, identity: str = "") -> PatternTracker:
         fusion.own_score,
         fusion.network_downbeats,
         fusion.least_certainty,
-        fusion.any_tempo,
+        fusion.proven,
     )

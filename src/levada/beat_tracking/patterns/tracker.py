@@ -51,8 +51,7 @@ PEAK_FRAMES = 3
 """How far a peak of a network may be from the beat of the patterns that moves to it."""
 LEAST_PEAK = 0.1
 FIT, FIT_OF_DOWNBEATS = 0.15, 0.3
-"""Least share of the score on their own recording that patterns need on another one; more if only downbeats differ and
-nothing else is known of them."""
+"""Least share of the score on their own recording that patterns need on another one; more if only downbeats differ."""
 NEAR_TEMPO_OCTAVES = 0.25
 """And how far the tempo may be from that of the labels."""
 SAME_BEATS = 0.9
@@ -89,8 +88,9 @@ class PatternTracker:
         of the network alone where the patterns do not fit them.
     least_certainty : float
         Least mean confidence of their positions in the bar for patterns to fit.
-    any_tempo : bool
-        Whether they may fit at a tempo far from that of the labels.
+    proven : bool
+        Whether they hold on recordings that they were not learnt from: then they fit where they score better than the
+        beats of the network.
     """
 
     patterns: Patterns
@@ -101,7 +101,7 @@ class PatternTracker:
     own_score: float | None = None
     network_downbeats: bool = True
     least_certainty: float = 0.0
-    any_tempo: bool = False
+    proven: bool = False
 
     @property
     def trained_spans(self) -> Mapping[str, list[tuple[float, float]]]:
@@ -208,16 +208,20 @@ class PatternTracker:
         return self.network.analyse_activations(observations.activations[::step], hints=hints)
 
     def _fits(self, observations: Observations, analysis: Analysis, alone: Beats) -> bool:
-        """Whether the patterns explain a recording nearly as well as their own ones, at a tempo near theirs."""
+        """Whether the patterns explain a recording better than the network, or nearly as well as their own ones."""
         assert self.own_score is not None
-        beats, mean = analysis.beats, None if self.any_tempo else self.patterns.decoder.tempo_mean_bpm
+        beats = analysis.beats
+        score = self.score(observations, beats)
+        if self.proven:
+            return score > self.score(observations, alone)
+        mean = self.patterns.decoder.tempo_mean_bpm
         if mean is not None and len(beats) > 1 and abs(np.log2(beats.tempo_bpm / mean)) > NEAR_TEMPO_OCTAVES:
             return False
-        if self.least_certainty and not analysis.mean_position_confidence >= self.least_certainty:  # NaN is not
-            return False
-        unproven = not self.any_tempo and not self.least_certainty
-        of_downbeats = unproven and _in_common(beats, alone) >= SAME_BEATS
-        return self.score(observations, beats) > (FIT_OF_DOWNBEATS if of_downbeats else FIT) * max(0.0, self.own_score)
+        if self.least_certainty:
+            is_certain = analysis.mean_position_confidence >= self.least_certainty  # NaN is not
+            return is_certain and score > FIT * max(0.0, self.own_score)
+        same = _in_common(beats, alone) >= SAME_BEATS
+        return score > (FIT_OF_DOWNBEATS if same else FIT) * max(0.0, self.own_score)
 
     def score(self, observations: Observations, beats: Beats) -> float:
         """Compute the log likelihood of beats under the patterns alone, per second; see `likelihood.beats_score`."""
