@@ -18,7 +18,7 @@ from levada.separation.auto import Mixture, decide, folds_of, levelled
 from levada.separation.examples import read_examples
 from levada.separation.fusion import Fusion, product
 from levada.separation.fusion import decide as decide_recording
-from levada.separation.masks import MEAN_WEIGHT, mask_separator
+from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import stem_scores
 from levada.separation.networks.mask_net import MaskNet, MaskSettings, tiny
 from levada.separation.pretrained import read_model, separator_of
@@ -133,6 +133,24 @@ def test_scores_from_bands_are_near_those_of_samples():
     assert mixture.score(masks) == pytest.approx(np.mean([one["si_sdr_i"] for one in scores.values()]), abs=0.5)
 
 
+def test_masks_of_a_network_are_those_that_it_separates_with(base):
+    drums = {"surdo": hits(90, 0.5, seed=5), "tamborim": hits(900, 0.25, seed=6)}
+    separator = mask_separator(
+        base.net,
+        name="",
+        instruments={name: name for name in drums},
+        mean_weight=MEAN_WEIGHT,
+        blind_weight=BLIND_WEIGHT,
+    )
+    whole = sum(drums.values())[None]
+    true = {name: stem[None] for name, stem in drums.items()}
+    scores = stem_scores(true, separator.separate(whole, RATE), whole)
+    mixture = Mixture(drums)
+    assert mixture.score(mixture.masks(base.net)) == pytest.approx(
+        np.mean([one["si_sdr_i"] for one in scores.values()]), abs=0.5
+    )
+
+
 class TestLevels:
     def test_are_those_of_the_mixture(self):
         """Equal masks are corrected to the mean share of each stem."""
@@ -141,7 +159,7 @@ class TestLevels:
             torch.nn.init.zeros_(parameter)
         noise = np.random.default_rng(0).normal(size=(2, RATE)).astype("f4")
         mixture = Mixture({"a": 3 * noise[0], "b": noise[1]})
-        masks = mixture.masks(levelled(net, [mixture]))
+        masks = mask_separator(levelled(net, [mixture]), name="").masks(mixture.power, mixture.level, RATE)
         assert masks[0].mean() == pytest.approx(0.9, abs=0.02)
         assert net.head.bias.abs().max() == 0
 
@@ -235,8 +253,9 @@ class TestChoosing:
         stems = separator.separate(mixture, RATE)
         assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
         network = mask_separator(
-            fusion.network.net, name="", instruments={one: one for one in stems}, mean_weight=MEAN_WEIGHT
-        )
+            fusion.network.net, name="", instruments={one: one for one in stems}, mean_weight=MEAN_WEIGHT,
+            blind_weight=BLIND_WEIGHT,
+        )  # fmt: skip
         assert np.allclose(stems["other"], network.separate(mixture, RATE)["other"], atol=1e-5)
 
     def test_pieces_give_the_stems_of_the_whole(self, fusion):

@@ -28,6 +28,7 @@ def test_masks_that_sum_to_one_give_parts_that_sum_to_all():
     transform, samples = Stft(44100), noise(30_000)
     spectra = transform.forward(samples)
     masks = np.random.default_rng(1).dirichlet(np.ones(5), (spectra.shape[0], N_BANDS)).transpose(2, 0, 1)
+    np.testing.assert_allclose(transform.mean_over_bands(transform.expand_bands(masks)), masks, rtol=1e-5)
     parts = transform.inverse(transform.expand_bands(masks) * spectra, len(samples))
     error = np.square(parts.sum(0) - samples).mean() / np.square(samples).mean()
     assert 10 * np.log10(error) < -110

@@ -26,8 +26,8 @@ from levada.learning.weights import Weights, base_facts, device_of
 from levada.separation import nmf
 from levada.separation.examples import RATE, Example, in_bands, magnitudes, power_of, read_examples
 from levada.separation.fusion import Fusion
-from levada.separation.masking import mean_masks, product
-from levada.separation.masks import MEAN_WEIGHT, mask_separator
+from levada.separation.masking import product
+from levada.separation.masks import BLIND_WEIGHT, MEAN_WEIGHT, mask_separator
 from levada.separation.metrics import si_sdr_improvement
 from levada.separation.stft import BAND_EDGES, N_BANDS, Stft
 
@@ -45,7 +45,7 @@ HALF_DB = 1.0
 """Dictionaries beside the base may be worse than the best by this: they are scored after half of the labels."""
 TRAINED_DB = 1.0
 """By how much fine-tuning must be better than all others: one that was better by .3 dB was worse on other songs."""
-WEIGHTS = (0.15, 0.3, 0.5, 0.7)
+WEIGHTS = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Weights of a network beside dictionaries that are tried."""
 WEIGHT_FEW = 0.5
 """The weight where too few labels leave nothing to choose it by."""
@@ -57,6 +57,8 @@ KINDS = {"nmf-conv": nmf.CONVOLUTIVE, "nmf": nmf.NmfSettings(bands=True)}
 FRAME, INAUDIBLE, TOGETHER = RATE // 10, 1e-5, 0.1
 """Instruments of a recording play one after the other if, of the frames (of so many samples) in which one is audible
 (at this power, where that of the mixture is 1), fewer than this part have two."""
+MOST_FITTED = 2750
+"""Frames of a mixture that a separator is fitted to, about a minute, as in recordings."""
 UNSEEN = 1.5
 """Divergence of mixtures that dictionaries did not learn from, relative to the labels, where none is held out."""
 LEVEL_UPDATES, MOST_LEVEL = 8, 3.0
@@ -103,11 +105,11 @@ class Mixture:
     def masks(self, model: Any) -> Floats32:
         """Compute the masks of a model for the instruments that play [shape=(instruments, frames, N_BANDS)]."""
         separator = mask_separator(model, name="", instruments={name: name for name in self.instruments})
-        masks = separator.masks(self.power, self.level, RATE)[..., BAND_EDGES]
         if isinstance(model, nmf.Dictionaries):
-            return masks
-        means = mean_masks([masks], [self.bands])  # as the separator of the model has them
-        return np.asarray((1 - MEAN_WEIGHT) * masks + MEAN_WEIGHT * means[:, None], np.float32)
+            return separator.masks(self.power, self.level, RATE)[..., BAND_EDGES]
+        separator = replace(separator, mean_weight=MEAN_WEIGHT, blind_weight=BLIND_WEIGHT)  # as that of a model
+        fitted = separator.fitted([self.power[:MOST_FITTED]], self.level, RATE)
+        return Stft(RATE).mean_over_bands(fitted.masks(self.power, self.level, RATE))
 
     def score(self, masks: Floats32) -> float:
         """Return the mean SI-SDR improvement of the stems that masks give, in dB; NaN for one stem alone.

@@ -228,11 +228,10 @@ class FusionSeparator:
         other = self._separator(fusion.dictionaries, learnt) if learnt else None
         if other is not None and decision.weight == 0 and len(learnt) == len(self.sources):
             return other, decision  # no network is needed
-        blind_weight = BLIND_WEIGHT if decision.weight == 1 else 0.0
-        of_network = self._separator(fusion.inference, self.sources)
-        network, _ = replace(of_network, mean_weight=MEAN_WEIGHT, blind_weight=blind_weight).for_recording(
-            sampled, rate
+        of_network = replace(
+            self._separator(fusion.inference, self.sources), mean_weight=MEAN_WEIGHT, blind_weight=BLIND_WEIGHT
         )
+        network, _ = of_network.for_recording(sampled, rate)
         if other is None or decision.weight == 1:
             return network, decision
         fused = replace(

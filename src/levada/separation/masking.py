@@ -189,14 +189,27 @@ class MaskSeparator:
         if not self.mean_weight:
             return self, None
         sampled = sample_pieces(pieces, rate)
-        powers, level = [_power(Stft(rate).forward(piece)) for piece in sampled], level_of(sampled, rate)
+        powers = [_power(Stft(rate).forward(piece)) for piece in sampled]
+        return self.fitted(powers, level_of(sampled, rate), rate), None
+
+    def fitted(self, powers: Sequence[Floats32], level: float, rate: int) -> MaskSeparator:
+        """Estimate the mean masks and the dictionaries of a recording from the power of pieces of it.
+
+        Parameters
+        ----------
+        powers : sequence of float32 [shape=(frames, bins)]
+        level : float
+            Of the whole recording: see `level_of`.
+        rate : int
+            In Hz.
+        """
         of_pieces = [self.masks(power, level, rate) for power in powers]
         means = mean_masks(of_pieces, powers)
         with_means = replace(
             self, masks=partial(_add_means, self.masks, means, self.mean_weight), mean_weight=0.0, restrict=None
         )
         if not self.blind_weight or not 1 < len(self.instruments) <= MOST_BLIND:
-            return with_means, None
+            return with_means
         averaged = [_averaged(masks, means, self.mean_weight) for masks in of_pieces]
         bases = nmf.learn_blindly([np.sqrt(power) for power in powers], averaged, settings=BLIND)
         dictionaries = nmf.Dictionaries(self.instruments, bases, BLIND_CARD, BLIND)
@@ -204,7 +217,7 @@ class MaskSeparator:
             with_means,
             masks=partial(_with_dictionaries, with_means.masks, dictionaries, self.blind_weight),
             context_frames=max(self.context_frames, dictionaries.context_frames),
-        ), None
+        )
 
     def separate(self, samples: Floats32, rate: int, *, progress: Progress | None = None) -> dict[str, Floats32]:
         """Separate a mixture in memory.

@@ -144,6 +144,11 @@ class Stft:
         summed = np.add.reduceat(given, edges, axis=-1)
         return np.pad(summed, [(0, 0)] * (given.ndim - 1) + [(0, N_BANDS - len(edges))])
 
+    def mean_over_bands(self, masks: npt.ArrayLike) -> Floats32:
+        """Average the values of bins over bands: float32 [shape=(..., N_BANDS)], the inverse of `expand_bands`."""
+        bins = np.maximum(self.to_bands(np.ones(self.n_bins, np.float32)), 1)
+        return np.asarray(self.to_bands(masks) / bins, np.float32)
+
     def expand_bands(self, masks: npt.ArrayLike) -> Floats32:
         """Give each bin the value of its band.
 
