@@ -426,9 +426,11 @@ def _is_harder(plan: _Plan, name: str) -> bool:
 
 def _rounded(sounds: Sequence[Floats32], full: int, *, exact: bool) -> tuple[list[Any], int]:
     """Return samples as integers up to `full`, and how many are clipped; if exact, they sum to the rounded sum."""
-    wide = [np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(full)).astype(np.int32) for sound in sounds]
-    n_clipped = sum(int(np.count_nonzero(np.abs(sound) > full)) for sound in wide)
-    clipped = [np.clip(sound, -full, full - 1) for sound in wide]
+    clipped, n_clipped = list[Any](), 0
+    for sound in sounds:
+        wide = np.rint(np.clip(sound, -HUGE, HUGE) * np.float32(full)).astype(np.int32)
+        n_clipped += int(np.count_nonzero(np.abs(wide) > full))
+        clipped.append(np.clip(wide, -full, full - 1, out=wide))
     if exact:
         total = np.rint(np.clip(np.sum(sounds, axis=0, dtype=np.float32), -1, 1) * np.float32(full)).astype(np.int32)
         rest = np.minimum(total, full - 1) - np.sum(clipped, axis=0, dtype=np.int32)
