@@ -101,7 +101,7 @@ def _draw_piece(axes: Any, timing: Microtiming) -> None:
                 timing.times_s[here], 1000 * timing.deviations_s[here], ".", color=color, ms=4, label=f"tatum {tatum}"
             )
     axes.set_xlabel("time (s)", fontsize=9)
-    axes.legend(frameon=False, fontsize=8, ncols=4, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
     _finish(axes)
 
 
