@@ -181,8 +181,10 @@ def test_a_second_annotator_starts_from_the_base_and_is_compared(project):
 
 def test_a_recording_that_changes_is_noticed(project, recordings):
     assert project.info("even")["notes"] == []
-    clicks(recordings[0] / "even.wav", bpm=121)
-    assert "has changed" in project.info("even")["notes"][0]
+    clicks(recordings[0] / "even.wav", bpm=121, seconds=25)
+    info = project.info("even")
+    assert "has changed" in info["notes"][0]
+    assert info["duration_s"] == 25
 
 
 def test_labels_that_are_longer_than_the_recording_are_reported(recordings):

@@ -153,11 +153,12 @@ def _libsndfile(
     rate, start = file.samplerate, round(start_s * file.samplerate)
     codec, note = file.subtype, parts[0].note if parts else ""
     is_mpeg = file.subtype.startswith("MPEG")
-    if len(parts) > 1 or (is_mpeg and parts and parts[0].lost):
+    lost = parts[0].lost if is_mpeg and parts else 0
+    if len(parts) > 1 or start < lost:
         return Recording(rate, file.channels, codec, None, None, _from(_joined(file, path, parts), start), note)
     pieces = _libsndfile_pieces(file, path)
     if is_mpeg and (parts or containers.lacks_length_header(path)):
-        return Recording(rate, file.channels, codec, None, None, _mpeg_pieces(file, path, start), note)
+        return Recording(rate, file.channels, codec, None, None, _mpeg_pieces(file, path, start - lost), note)
     if file.frames >= _ENDLESS:
         return Recording(rate, file.channels, codec, None, None, _from(pieces, start), note)
     start = min(start, file.frames)

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -247,18 +247,19 @@ class Project:
 
     def info(self, recording: str) -> dict[str, Any]:
         """Return what the page needs to open a recording, as JSON values."""
+        changes = self._changed(self.track(recording))
         track = self.track(recording)
-        about = audio.info(track.audio)
+        samples, rate = audio.read(track.audio, duration_s=1 / views.PEAKS_FPS)  # to count all may take long
         return {
             "id": recording,
-            "duration_s": about.duration_s,
-            "rate": about.rate,
-            "channels": min(about.channels, 2),
+            "duration_s": track.duration_s,
+            "rate": rate,
+            "channels": min(len(samples), 2),
             "peaks_fps": views.PEAKS_FPS,
             "spectrogram_fps": views.SPECTROGRAM_FPS,
             "bands": views.N_BANDS,
             "tile_s": views.TILE_S,
-            "notes": [*self._changed(track), *_beyond_the_end(track, about.duration_s)],
+            "notes": [*changes, *_beyond_the_end(track, track.duration_s)],
             "stems": [*self.stems(recording)],
         }
 
@@ -273,6 +274,7 @@ class Project:
         self.journal.write(name, [*mark, content])
         if before is None or before[2] == content:
             return []
+        self.tracks[track.id] = replace(track)  # its length may be another one
         return ["this recording has changed since it was annotated: check that the beats still lie on it"]
 
     def peaks(self, recording: str) -> Any:

@@ -35,19 +35,16 @@ def peaks(path: str | Path) -> Bytes:
     int8 [shape=(peaks, 2)]
         Full scale is -127 to 127.
     """
-    rate, found = audio.info(path).rate, []
-    rest, done, made = np.zeros((2, 0), np.float32), 0, 0  # lowest and highest channel of samples not used yet
-    for block in audio.read_blocks(path):
-        rest = np.concatenate([rest, np.stack([block.min(axis=0), block.max(axis=0)])], axis=1)
-        n = int((done + rest.shape[1]) * PEAKS_FPS // rate) - made
-        if n <= 0:
-            continue
-        edges = (np.arange(made, made + n + 1) * rate / PEAKS_FPS).round().astype(int) - done
-        low, high = rest[:, : edges[-1]]
-        found.append(np.stack([np.minimum.reduceat(low, edges[:-1]), np.maximum.reduceat(high, edges[:-1])], axis=1))
-        rest, done, made = rest[:, edges[-1] :], done + int(edges[-1]), made + n
-    values = np.concatenate([np.zeros((0, 2), np.float32), *found])
-    return (values.clip(-1, 1) * 127).round().astype(np.int8)
+    _, rate = audio.read(path, duration_s=1 / PEAKS_FPS)
+    found = [np.zeros((0, 2), np.float32)]
+    for block in audio.read_blocks(path, block_s=TILE_S):  # a whole number of peaks
+        edges = (np.arange(block.shape[1] * PEAKS_FPS // rate + 1) * rate / PEAKS_FPS).round().astype(int)
+        if len(edges) > 1:
+            each = [(np.minimum.reduceat(one, edges[:-1]), np.maximum.reduceat(one, edges[:-1]))
+                    for one in block[:, : edges[-1]]]  # fmt: skip
+            low, high = zip(*each, strict=True)
+            found.append(np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=1))
+    return (np.concatenate(found).clip(-1, 1) * 127).round().astype(np.int8)
 
 
 def spectrogram_tile(path: str | Path, number: int, *, duration_s: float) -> npt.NDArray[np.uint8]:
