@@ -377,7 +377,7 @@ function showProposals() {
     const cells = [["dt", text(name), ""], ["dd", before, "old"], ["dd", `→ ${after}`, "new"]];
     return cells.map(([kind, value, role]) => { const cell = document.createElement(kind); cell.textContent = value; cell.className = role; return cell; });
   }));
-  $("proposal").querySelector(".scores").textContent = one.scores.chosen ?? "";
+  $("proposal").querySelector(".scores").textContent = one.strategy === "auto" ? one.scores.chosen ?? "" : ""; // which model, and why
   showNext();
   timeline.draw();
 }
