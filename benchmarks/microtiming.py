@@ -1,6 +1,6 @@
 """How far microtiming is from the truth: onsets of each instrument, and positions of rendered and separated stems.
 
-    python benchmarks/microtiming.py                # two minutes of one core
+    python benchmarks/microtiming.py                # some minutes
 
 Everything is rendered here with seeds that no constant was chosen on, so that the time of every stroke is exact. Prints
 two tables for `benchmarks/RESULTS.md`.
