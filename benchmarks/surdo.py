@@ -119,11 +119,12 @@ def _file_name(name: str) -> str:
 
 def _plot_losses(out: Path, separators: dict[str, Separator]) -> None:
     """Draw the loss in training and in validation of every network that was trained."""
+    networks = [name for name in separators if name.startswith(("unet", "fine-tuned"))]
+    if not networks:
+        return
     figure = new_figure(7, 4)
     axes = figure.subplots()
-    for name in separators:
-        if not name.startswith(("unet", "fine-tuned")):
-            continue
+    for name in networks:
         folder = out / "models" / _file_name(name)
         rows = [row for row in read_log(folder / "log.csv") if row.get("validation_loss") is not None]
         axes.plot([row["step"] for row in rows], [row["validation_loss"] for row in rows], label=name)
