@@ -5,8 +5,8 @@ const LANE = 36; // of the beats that can be edited, or that are audible
 const THIN_LANE = 26; // of other beats
 const NARROWEST_S = 0.05;
 const GRAB_PX = 7;
-const PIECE_PX = 320; // waveform and activations are painted in pieces, which are kept
-const MOST_PIECES = 40;
+const PIECE_PX = 128; // waveform and activations are painted in pieces, which are kept
+const MOST_PIECES = 100;
 const SPECTRUM = ["--spectrum-0", "--spectrum-1", "--spectrum-2", "--spectrum-3"];
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
