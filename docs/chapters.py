@@ -286,7 +286,7 @@ def translate_markdown(text: str, messages: dict[str, str]) -> str:
 
 def plain_markdown(text: str) -> str:
     """MyST as Markdown that a notebook shows: boxes are quotations, references are their text; without comments."""
-    text = re.sub(r"^<!--.*?-->\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"(?:^|\n)<!--.*?-->(?=\n|$)", "", text, flags=re.DOTALL)
     text = re.sub(r"^\(\w[\w-]*\)=\n", "", text, flags=re.MULTILINE)
     text = re.sub(
         r"^```\{results-table\} (\S+)\n(?::columns: (.*)\n)?```",

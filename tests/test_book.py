@@ -54,6 +54,8 @@ kernelspec:
 # 1. A question
 
 See {doc}`/install`, {doc}`the music <01-music>` and {py:class}`~levada.Beats`.
+<!-- no claim: nothing is
+stated -->
 
 ```{code-cell}
 :tags: [hide-input]
