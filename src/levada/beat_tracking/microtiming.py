@@ -45,22 +45,19 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-SUBDIVISIONS = (1, 2, 3, 4, 6, 8)
-"""Tatums a beat that are tried."""
+SUBDIVISIONS = (1, 2, 3, 4, 6, 8)  # tatums a beat that are tried
 MOST_TATUMS = 12
-SCATTER = (
-    0.045  # standard deviation of onsets around equal tatums that an estimate of the subdivision expects, in beats
-)
+SCATTER = 0.045  # standard deviation of onsets around equal tatums, in beats, for the estimate of the subdivision
 STRAY = 0.05  # fraction of onsets that it expects anywhere
-SAME_WAVE, WAVE_S, LAG_S, BEFORE_ATTACK_S = (
-    0.3,
-    0.025,
-    0.003,
-    0.002,
-)  # of onsets in two stems that are one: correlation,
-# of so much around them, at lags up to this, from so long before: chosen on separated stems of twelve traditions
-CLEAN, BLEED_FRACTION = 0.02, 0.2  # where more onsets are left out, the attack's fraction at which onsets are
-MOST_BLEED, LEAST_ONSETS = 1 / 3, 8  # onsets that may be left out of a stem, and that must remain
+
+# Onsets in two stems that are one, and stems that are withheld; chosen on separated stems of twelve traditions.
+SAME_WAVE = 0.3  # least correlation of the waveforms
+WAVE_S, BEFORE_ATTACK_S, LAG_S = 0.025, 0.002, 0.003  # length that is compared, its part before the onset, largest lag
+CLEAN = 0.02  # fraction of onsets left out up to which stems are clean
+BLEED_FRACTION = 0.2  # of the attack, at which the onsets of other stems are
+MOST_BLEED = 1 / 3  # fraction of a stem's onsets that may be left out
+LEAST_ONSETS = 8
+
 TINY = 1e-12
 SAME_LENGTH_S = 0.05
 PAUSE = 1.9  # an interval between beats that is longer than so many usual ones has no tatums

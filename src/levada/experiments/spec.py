@@ -156,7 +156,7 @@ class Study:
     augmentation : tuple of tuple of str
         Levels: ("all",), ("none",), or kinds in `AUGMENTATIONS` of the task.
     layers : tuple of tuple of str
-        Levels: ("all",), or beginnings of names of layers.
+        Levels: ("all",), what the strategy trains by default, or beginnings of names of layers.
     seeds : tuple of int
         Each is another split, another sample of labels and another training.
     test : float
