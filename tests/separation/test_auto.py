@@ -192,6 +192,15 @@ class TestDeciding:
         decision = decide_recording(0.15, 0.1 * ratio, 0.1, weight_other=0.5, divergence_other=0.3)
         assert decision.weight == pytest.approx(weight, abs=1e-3)
 
+    @pytest.mark.parametrize(
+        ("weight_far", "at_1", "at_2", "at_9"), [(1.0, 0.15, 0.75, 1.0), (0.4, 0.15, 0.4, 0.4), (0.0, 0.15, 0.15, 0.15)]
+    )
+    def test_a_network_that_does_not_separate_the_labels_does_not_replace_dictionaries(
+        self, weight_far, at_1, at_2, at_9
+    ):
+        weights = [decide_recording(0.15, 0.1 * one, 0.1, weight_far=weight_far).weight for one in (1, 2, 9)]
+        assert weights == pytest.approx([at_1, at_2, at_9], abs=2e-2)
+
     def test_masks_are_multiplied(self):
         one, other = np.array([[0.8], [0.2]], "f4"), np.array([[0.5], [0.5]], "f4")
         assert product(one, other, 0.5)[0, 0] == pytest.approx(2 / 3, abs=1e-2)
@@ -224,7 +233,7 @@ class TestChoosing:
             assert np.allclose(stem, same.separate(sound, RATE)[name], atol=1e-6)
 
     def test_the_drums_of_the_labels_are_separated_by_dictionaries_and_others_by_the_network(self, fusion, tmp_path):
-        separator = separator_of(fusion, name="mine")
+        separator = separator_of(replace(fusion, weight_far=1.0), name="mine")  # as of a base that separates the labels
         same = {name: hits(*DRUMS[name], seed=99)[None] for name in DRUMS}
         other = {name: hits(DRUMS[name][0] * 1.7, DRUMS[name][1], seed=99, noise=1.0)[None] for name in DRUMS}
         for drums, is_same in ((same, True), (other, False)):
@@ -280,8 +289,9 @@ class TestChoosing:
         assert model.training["held_out"] == "other takes"
         assert model.divergence < model.divergence_other
         assert model.weight <= model.weight_other
-        model.save(tmp_path / "mine")
+        replace(model, weight_far=0.4).save(tmp_path / "mine")
         again = read_model(tmp_path / "mine")
+        assert again.weight_far == 0.4
         assert (again.weight_other, again.divergence_other) == (model.weight_other, model.divergence_other)
 
     def test_too_few_labels_stay_near_the_base(self, base, tmp_path):

@@ -47,6 +47,9 @@ TRAINED_DB = 1.0
 """By how much fine-tuning must be better than all others: one that was better by .3 dB was worse on other songs."""
 WEIGHTS = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Weights of a network beside dictionaries that are tried."""
+TRUSTED_DB = 3.0
+"""A network counts fully for recordings that dictionaries do not explain if it gains so much on labels; if it gains
+nothing, it does not stand beside dictionaries."""
 WEIGHT_FEW = 0.5
 """The weight where too few labels leave nothing to choose it by."""
 GAP_S, SHORTEST_S = 0.5, 1.5
@@ -193,7 +196,8 @@ def choose(
         divergences[kind] = _mean([(_divergence(learnt[number], one), one) for number, one in held_out])
         of_kind[kind] = masks_of(learnt)
         scores[kind] = score(of_kind[kind])
-        score_products(kind, f"{kind} + base", of_levels)
+        if scores[LEVELS] > 0:
+            score_products(kind, f"{kind} + base", of_levels)
     blocks = blocks_of(examples) if how == TAKES else []
     first = next(iter(kinds))
 
@@ -216,6 +220,8 @@ def choose(
         network = base
     weight = best.get(choice.name, 0.0 if kind else 1.0)
     kind = kind or first
+    of_network = scores[TUNED if TUNED in choice.name else LEVELS]
+    finish = partial(finish, weight_far=round(float(np.clip(of_network / TRUSTED_DB, 0, 1)), 3))
     dictionaries = learn(examples, replace(kinds[kind], seed=seed))
     same = same if kind == first else score_blocks(kind)
     if same is None:
@@ -455,12 +461,14 @@ def _mean(values: Sequence[tuple[float, Mixture]]) -> float:
 def _fusion(
     spans: Spans, base: Weights, how: str,
     choice: Choice, dictionaries: nmf.Dictionaries, network: Weights, weight: float, divergence: float,
+    *, weight_far: float = 1.0,
 ) -> Fusion:  # fmt: skip
     """Return dictionaries with a network, with a card that says why."""
     _log.info("%s", choice.line())
     new = adapted_card(spans, origin=f"Dictionaries and a network ({choice.name})", base=base.card, stems=True)
     training = {**choice.facts(), "held_out": how, **base_facts(base)}
-    return Fusion(dictionaries, network, weight, divergence, _with_choice(new, choice, how), training)
+    card = _with_choice(new, choice, how)
+    return Fusion(dictionaries, network, weight, divergence, card, training, weight_far=weight_far)
 
 
 def _with_choice(card: Card, choice: Choice, how: str) -> Card:

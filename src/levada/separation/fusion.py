@@ -48,7 +48,7 @@ NETWORK = "stem_fusion"
 LEAST = np.float32(1e-12)
 SAME, OTHER, FAR = 1.1, 1.7, 5.0
 """Divergence of a recording relative to that of held-out labels: up to the first it has the same drums, at the second
-`WEIGHT_OTHER` is best, and from the last on dictionaries do not count."""
+`WEIGHT_OTHER` is best, and from the last on dictionaries do not count, if the network is of use for such music."""
 WEIGHT_OTHER = 0.7
 LEAST_DIVERGENCE = 0.02
 """Of held-out labels: copies of a sample are explained better, and takes of one drum never are."""
@@ -72,6 +72,9 @@ class Fusion:
         How it was chosen.
     weight_other, divergence_other : float, optional
         The same for labels of other takes than the dictionaries learnt from, where there were any.
+    weight_far : float
+        Of the network for a recording that dictionaries do not explain; lower where it does not separate the labels
+        either.
 
     Raises
     ------
@@ -87,9 +90,11 @@ class Fusion:
     training: Mapping[str, Any] = field(default_factory=dict)
     weight_other: float | None = None
     divergence_other: float | None = None
+    weight_far: float = 1.0
 
     def __post_init__(self) -> None:
         check_number("the weight of the network", self.weight, 0, 1)
+        check_number("the weight of the network for other recordings", self.weight_far, 0, 1)
         check_number("the divergence of held-out labels", self.divergence, 0)
         if self.weight_other is not None:
             check_number("the weight of the network for other takes", self.weight_other, 0, 1)
@@ -118,7 +123,13 @@ class Fusion:
         from levada.learning.weights import model_facts
 
         parts = {"dictionaries": self.dictionaries.facts(), "network": model_facts(self.network)}
-        own = {"instruments": list(self.instruments), "weight": self.weight, "divergence": self.divergence}
+        own: dict[str, Any] = {
+            "instruments": list(self.instruments),
+            "weight": self.weight,
+            "divergence": self.divergence,
+        }
+        if self.weight_far < 1:
+            own["weight_far"] = self.weight_far
         own |= {
             name: value for name in ("weight_other", "divergence_other") if (value := getattr(self, name)) is not None
         }
@@ -150,6 +161,7 @@ def load(folder: str | Path | ModelFolder) -> Fusion:
         stored.config["training"],
         settings.get("weight_other"),
         settings.get("divergence_other"),
+        settings.get("weight_far", 1.0),
     )
 
 
@@ -224,6 +236,7 @@ class FusionSeparator:
             decision = decide(
                 fusion.weight, nmf.divergence(dictionaries, magnitude), fusion.divergence,
                 weight_other=fusion.weight_other, divergence_other=fusion.divergence_other,
+                weight_far=fusion.weight_far,
             )  # fmt: skip
         other = self._separator(fusion.dictionaries, learnt) if learnt else None
         if other is not None and decision.weight == 0 and len(learnt) == len(self.sources):
@@ -275,6 +288,7 @@ def decide(
     *,
     weight_other: float | None = None,
     divergence_other: float | None = None,
+    weight_far: float = 1.0,
 ) -> Decision:
     """Choose the weight of the network for a recording.
 
@@ -284,7 +298,7 @@ def decide(
         Of a recording with the drums of the labels.
     divergence, held_out : float
         See `Decision`.
-    weight_other, divergence_other : float, optional
+    weight_other, divergence_other, weight_far : float, optional
         See `Fusion`.
 
     Returns
@@ -295,7 +309,8 @@ def decide(
     ratio = divergence / max(held_out, LEAST_DIVERGENCE)
     other = OTHER if divergence_other is None else divergence_other / max(held_out, LEAST_DIVERGENCE)
     ratios = [SAME, max(other, OTHER), max(FAR, other * FAR / OTHER)]
-    weights = [weight, max(weight, WEIGHT_OTHER if weight_other is None else weight_other), 1.0]
+    far = max(weight, weight_far, 0.0 if weight_other is None else weight_other)
+    weights = [weight, min(far, max(weight, WEIGHT_OTHER if weight_other is None else weight_other)), far]
     chosen = np.interp(np.log(max(ratio, 1e-9)), np.log(ratios), weights)
     return Decision(round(float(chosen), 3), divergence, held_out)
 
