@@ -159,10 +159,10 @@ def _command(command: Any, name: str, *, depth: int, parent: Any = None) -> Iter
             yield from (f"| `{_cell(left)}` | {_cell(_plain(right))} |" for left, right in table)
             yield ""
     if command.epilog:
-        text = command.epilog.replace("  \n", "\n").strip()
+        text = command.epilog.replace("\b", "").strip()
         yield from ["```text", text, "```", ""] if "\n" in text else [_plain(text), ""]
-    for sub in getattr(command, "commands", {}).values():
-        yield from _command(sub, f"{name} {sub.name}", depth=depth + 1, parent=context)
+    for sub in getattr(command, "commands", {}):
+        yield from _command(command.get_command(context, sub), f"{name} {sub}", depth=depth + 1, parent=context)
 
 
 def _argument(argument: Any) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from levada import __version__, cli
 from levada.beat_tracking.analysis import Analysis
 from levada.beat_tracking.networks import load
 from levada.beat_tracking.pretrained import EXTERNAL, load_tracker
+from levada.cli.pages import COMMANDS
 from levada.data import load_corpus
 from levada.errors import InputError
 from levada.io import audio
@@ -99,6 +100,21 @@ class TestHelp:
         assert "from minutes of labels, on a laptop" in " ".join(out.split())
         for command in (*OPTIONS, "corpus"):
             assert f" {command} " in out
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_all_commands_says_of_each_what_its_own_says_first(self, levada, command):
+        code, out, _ = levada(command, "--help")
+        assert code == 0
+        paragraphs = [" ".join(part.split()) for part in out.split("\n\n")]
+        assert paragraphs[1] == COMMANDS[command]
+
+    @pytest.mark.parametrize(("words", "imported"), [([], set()), (["traditions"], {"traditions"})])
+    def test_imports_only_the_command_that_is_meant(self, words, imported):
+        code = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules))\n"
+        code += "from levada.cli import main; main()"
+        out = subprocess.run([sys.executable, "-c", code, *words, "--help"], capture_output=True, text=True, check=True)
+        modules = out.stdout.split("LOADED")[1].split()
+        assert {name for name in COMMANDS if f"levada.cli.{name}" in modules} == imported
 
     @pytest.mark.parametrize("command", OPTIONS)
     def test_of_a_command_names_its_options(self, levada, command):

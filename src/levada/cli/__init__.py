@@ -6,45 +6,22 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from levada.cli import (
-    adapt,
-    challenge,
-    convert,
-    corpus,
-    demo,
-    evaluate,
-    export,
-    microtiming,
-    models,
-    pretrain,
-    process,
-    remix,
-    render,
-    report,
-    select,
-    separate,
-    studio,
-    study,
-    terminal,
-    track,
-    traditions,
-)
-from levada.cli.options import EXIT_CODES, UNUSABLE, WithFormats
+from levada.cli import pages, process, terminal
+from levada.cli.options import EXIT_CODES, UNUSABLE
 from levada.errors import InputError, Interrupted, MissingExtra, os_error_text
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = pages.group(
+    pages.LazyGroup,
     help="Adapt beat trackers and source separators to a musical tradition from minutes of labels, on a laptop.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"max_content_width": 100},
 )
 
 
@@ -61,18 +38,6 @@ def _options(
     terminal.set_quiet(quiet)
     terminal.set_dated(False)
 
-
-COMMANDS: tuple[Callable[..., None], ...] = (
-    *(track.track, separate.separate, adapt.adapt, evaluate.evaluate, convert.convert, select.select),
-    *(microtiming.microtiming, render.render, studio.studio, remix.remix, study.study, report.report),
-    *(pretrain.pretrain, export.export, demo.demo),
-)
-for _command in COMMANDS:
-    app.command(cls=WithFormats if _command in (track.track, convert.convert) else None)(_command)
-app.add_typer(corpus.app, name="corpus")
-app.add_typer(traditions.app, name="traditions")
-app.add_typer(challenge.app, name="challenge")
-app.command()(models.models)
 
 OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 """Errors of a disk that are neither errors of levada nor of its input."""

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from levada.cli import terminal
+from levada.cli import pages, terminal
 from levada.cli.options import Force, Json
 from levada.errors import InputError
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = pages.group(
     help="Challenges of a hackathon: data to start from, one score that is the same for all, cards and a ranking.",
     no_args_is_help=True,
 )

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from levada.cli import terminal
+from levada.cli import pages, terminal
 from levada.cli.options import UNUSABLE, Convention, Json, Labels
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = pages.group(
     help="Recordings with beats, and songs with stems: check them, list and download datasets, compare annotators.",
     no_args_is_help=True,
 )

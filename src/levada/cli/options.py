@@ -158,7 +158,7 @@ class WithFormats(TyperCommand):
         rows = {" ".join(kind.suffixes): kind.about for kind in FORMATS.values() if kind.dump is not None}
         width = max(map(len, rows))
         lines = [f"{suffixes:{width}}  {about}" for suffixes, about in rows.items()]
-        return "  \n".join(["Formats of beats, by suffix:", *lines])  # two spaces: a line break in Markdown
+        return "\n".join(["\b", "Formats of beats, by suffix:", *lines])  # \b: its lines stay
 
     @epilog.setter
     def epilog(self, _: str | None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from levada.cli import terminal
+from levada.cli import pages, terminal
 from levada.cli.options import Json, Tradition
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List and show descriptions of traditions.", invoke_without_command=True)
+app = pages.group(help="List and show descriptions of traditions.", invoke_without_command=True)
 
 
 @app.callback()
