@@ -18,7 +18,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 HEAVY = {
     "torch",
-    "lightning",
     "numba",
     "matplotlib",
     "mirdata",

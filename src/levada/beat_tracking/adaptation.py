@@ -51,7 +51,7 @@ from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.learning.adaptation import changed, check_layers, require_strategy, start_facts, train_into
 from levada.learning.card import adapted_card
-from levada.learning.training import FitSettings, Progress, check_lightning, fit
+from levada.learning.training import FitSettings, Progress, check_torch, fit
 from levada.learning.training_log import VALIDATION_LOSS
 from levada.learning.weights import Weights, base_facts, digest, interpolate, network_kind
 from levada.synth.performance import perform
@@ -447,7 +447,7 @@ def adapt(
     """
     require_strategy(strategy, STRATEGIES)
     if strategy not in NON_NEURAL:
-        check_lightning()
+        check_torch()
     if network is not None and strategy != "scratch":
         raise InputError(f"a network of your own is trained by the strategy scratch, not by {strategy}")
     if network is not None and out is not None:

@@ -26,7 +26,7 @@ def show_version(is_given: bool) -> None:
 
     print(f"levada {__version__} (files {package_digest()[:16]})")
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    for library in ("numpy", "scipy", "torch", "numba", "lightning"):
+    for library in ("numpy", "scipy", "torch", "numba"):
         with suppress(metadata.PackageNotFoundError):
             print(f"{library} {metadata.version(library)}")
     raise typer.Exit

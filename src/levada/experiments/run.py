@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from levada.errors import InputError, MissingExtra
+from levada.errors import InputError
 from levada.experiments.corpora import open_source, sample_labels, split_corpus
 from levada.experiments.grid import Plan
 from levada.experiments.spec import PRETRAINED, TASKS, Source
@@ -172,10 +172,8 @@ def _cpu_s() -> float:
 @lru_cache(maxsize=2)
 def _warm_up(task: str) -> None:
     """Load what is slow to load, once in each process, so that its time is not that of a run."""
-    from levada.learning import training
-
-    with suppress(MissingExtra):
-        training.import_lightning()
+    with suppress(ImportError):
+        import torch  # noqa: F401
     TASKS[task].warm_up()
 
 

@@ -1,4 +1,4 @@
-"""The training loop of all networks, with Lightning.
+"""The training loop of all networks.
 
 It resumes interrupted training (Ctrl-C, SIGTERM, kill), averages weights and writes a CSV log. Batches are a
 function of the step, so that a resumed run has the same batches as an uninterrupted one.
@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from levada.errors import InputError, Interrupted, MissingExtra, quiet
+from levada.errors import InputError, Interrupted, MissingExtra
 from levada.io.files import atomic_file
 from levada.learning.training_log import LOG, append_row, truncate_log
 
@@ -104,12 +105,12 @@ def fit(
     time_limit_s: float | None = None,
     save_every_s: float = SAVE_EVERY_S,
 ) -> nn.Module:
-    """Train a copy of a network.
+    """Train a copy of a network, on a GPU if there is one.
 
     Parameters
     ----------
     net : nn.Module
-        Spectrograms to logits.
+        Spectrograms to logits, in the mode (`train` or `eval`) in which it is to be trained.
     batches : callable
         From the number of a step to an iterator over its batch and the following ones.
     settings : FitSettings
@@ -145,7 +146,7 @@ def fit(
         After SIGINT (Ctrl-C), and SIGTERM where the program handles it: the step is finished and saved, and the same
         call goes on from there. A second signal ends it at once.
     """
-    lightning = import_lightning()
+    check_torch()
     import torch
 
     folder = Path(folder)
@@ -153,227 +154,205 @@ def fit(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", path=folder) from None
-    checkpoint = folder / CHECKPOINT
-    start = _steps_done(checkpoint)
-    truncate_log(folder / LOG, after=start)
-    module = _module(lightning, net, settings, loss, trained)
-    watcher = _watcher(lightning, folder, settings.steps, progress, validate, validate_every, save_every_s)
-    with _interruptible(watcher), quiet("lightning.pytorch", "lightning.fabric"), torch.random.fork_rng(devices=()):
-        trainer = lightning.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_steps=settings.steps,
-            max_time=None if time_limit_s is None else timedelta(seconds=time_limit_s),
-            gradient_clip_val=settings.clip,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[watcher],
-        )
-        try:
-            trainer.fit(module, _steps(batches, start), ckpt_path=str(checkpoint) if start else None, weights_only=True)
-        except (KeyError, RuntimeError, ValueError) as error:
-            if "state_dict" in str(error) or "state dict" in str(error):
-                raise InputError("holds the checkpoint of another run; move it away", path=folder) from None
-            raise
-    trained_net: nn.Module = module.result()
-    return trained_net.eval().cpu()
+    checkpoint, log = folder / CHECKPOINT, folder / LOG
+    state = _State(net, settings, trained)
+    if checkpoint.exists():
+        state.load(checkpoint)
+    truncate_log(log, after=state.step)
+    began, last_saved = time.monotonic() - state.seconds, time.monotonic()
+
+    def save() -> None:
+        torch.save(state.values(), content := BytesIO())
+        with atomic_file(checkpoint, force=True) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    with _interruptible() as received, torch.random.fork_rng(devices=()):
+        for step, batch in zip(range(state.step + 1, settings.steps + 1), batches(state.step), strict=False):
+            learning_rate = settings.learning_rate * _schedule(step - 1, settings)
+            value, parts = state.update(batch, loss, learning_rate)
+            due = validate is not None and validate_every and (step % validate_every == 0 or step == settings.steps)
+            state.seconds = time.monotonic() - began
+            append_row(
+                log,
+                step=step,
+                seconds=state.seconds,
+                loss=value,
+                learning_rate=learning_rate,
+                parts=parts,
+                validation=validate(deepcopy(state.result).eval()) if due and validate is not None else {},
+            )
+            if progress is not None:
+                progress(step, settings.steps, value)
+            over = received or (time_limit_s is not None and state.seconds >= time_limit_s)
+            if over or step == settings.steps or time.monotonic() - last_saved > save_every_s:
+                save()
+                last_saved = time.monotonic()
+            if over:
+                break
+    return state.result.requires_grad_(True).eval().cpu()
 
 
-def _steps(batches: Callable[[int], Iterator[Batch]], start: int) -> Any:
-    """Return the batches from a step on as a data set of PyTorch."""
-    from torch.utils.data import IterableDataset
-
-    class Steps(IterableDataset[Any]):
-        def __iter__(self) -> Iterator[Batch]:
-            return batches(start)
-
-    return Steps()
-
-
-def _steps_done(checkpoint: Path) -> int:
-    import torch
-
-    if not checkpoint.exists():
-        return 0
-    try:
-        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
-    except Exception as error:
-        raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
-
-
-def check_lightning() -> None:
+def check_torch() -> None:
     """Check that networks can be trained, without the seconds that the import takes.
 
     Raises
     ------
     MissingExtra
-        If PyTorch or Lightning is not installed.
+        If PyTorch is not installed.
     """
-    for name in ("torch", "lightning"):
+    try:
+        found = find_spec("torch")
+    except ImportError:
+        found = None
+    if found is None:
+        raise MissingExtra("torch", extra="train", purpose="train")
+
+
+def _schedule(step: int, settings: FitSettings) -> float:
+    """Return the share of the peak learning rate: warm-up, then cosine decay."""
+    warm = max(1, round(settings.warmup * settings.steps))
+    falling = (step - warm) / max(1, settings.steps - warm)
+    return min((step + 1) / warm, 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))))
+
+
+class _State:
+    """A network in training: its weights, their average, the moments of AdamW, and how far it is.
+
+    The optimiser is PyTorch's function: its class imports a compiler, which takes longer than thirty steps.
+    """
+
+    def __init__(self, net: nn.Module, settings: FitSettings, trained: Callable[[str], bool] | None) -> None:
+        import torch
+
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.settings, self.device = settings, torch.device(kind)
+        self.net = deepcopy(net).to(self.device)
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(trained is None or trained(name))
+        self.weights = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if not self.weights:
+            raise InputError("there is nothing to train: no layer of the network is selected")
+        self.result = deepcopy(self.net) if settings.average else self.net
+        pairs = zip(self.result.parameters(), self.net.parameters(), strict=True)
+        self.averaged: list[tuple[Tensor, Tensor]] = [(mean, weight) for mean, weight in pairs if weight.requires_grad]
+        self.statistics = list(zip(self.result.buffers(), self.net.buffers(), strict=True))
+        self.means = [torch.zeros_like(weight) for weight in self.weights]
+        self.squares = [torch.zeros_like(weight) for weight in self.weights]
+        self.updates = [torch.zeros((), device=self.device) for _ in self.weights]
+        self.step, self.seconds = 0, 0.0
+
+    def values(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "net": self.net.state_dict(),
+            "average": self.result.state_dict(),
+            "optimiser": [self.means, self.squares, self.updates],
+        }
+
+    def load(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or of another run.
+        """
+        import torch
+
         try:
-            found = find_spec(name)
-        except ImportError:
-            found = None
-        if found is None:
-            raise MissingExtra(name, extra="train", purpose="train")
+            values = torch.load(checkpoint, weights_only=True, map_location=self.device)
+            self.step, self.seconds = int(values["step"]), float(values["seconds"])
+        except Exception as error:
+            raise InputError(f"cannot be continued ({error}); remove it to start again", path=checkpoint) from None
+        try:
+            self.net.load_state_dict(values["net"])
+            self.result.load_state_dict(values["average"])
+            for tensors, loaded in zip(self.values()["optimiser"], values["optimiser"], strict=True):
+                for tensor, value in zip(tensors, loaded, strict=True):
+                    tensor.copy_(value)
+        except (KeyError, RuntimeError, ValueError):
+            raise InputError("holds the checkpoint of another run; move it away", path=checkpoint.parent) from None
 
+    def update(self, batch: Batch, loss: Loss, learning_rate: float) -> tuple[float, dict[str, float]]:
+        """Take a step, and return the loss and its parts."""
+        import torch
 
-def import_lightning() -> Any:
-    try:
-        import torch  # noqa: F401  # which Lightning needs
-    except ImportError:
-        raise MissingExtra("torch", extra="train", purpose="train") from None
-    try:
-        import lightning.pytorch as lightning
-    except ImportError:
-        raise MissingExtra("lightning", extra="train", purpose="train") from None
-    return lightning
+        seed = self.settings.seed + 1_000_003 * self.step  # the same after resuming
+        if self.device.type == "cpu":  # `torch.manual_seed` keeps a traceback for each device there might be
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
+            batch = type(batch)(*(tensor.to(self.device) for tensor in batch))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            logits = self.net(batch[0])
+        computed = loss(logits.float(), batch)
+        total, parts = computed if isinstance(computed, LossParts) else (computed, {})
+        value = float(total.detach())
+        if not math.isfinite(value):
+            raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
+        for weight in self.weights:
+            weight.grad = None
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
+        self._optimise(learning_rate)
+        self.step += 1
+        if self.settings.average:
+            self._average()
+        return value, {name: float(part.detach()) for name, part in parts.items()}
 
+    def _optimise(self, learning_rate: float) -> None:
+        import torch
+        from torch.optim.adamw import adamw
 
-def _module(
-    lightning: Any, net: nn.Module, settings: FitSettings, loss: Loss, trained: Callable[[str], bool] | None
-) -> Any:
-    from copy import deepcopy
+        rows = zip(self.weights, self.means, self.squares, self.updates, strict=True)
+        used = [(weight, weight.grad, *moments) for weight, *moments in rows if weight.grad is not None]
+        weights, gradients, means, squares, updates = (list(column) for column in zip(*used, strict=True))
+        with torch.no_grad():
+            adamw(
+                weights, gradients, means, squares, [], updates,
+                fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=learning_rate,
+                weight_decay=self.settings.weight_decay, eps=1e-8, maximize=False,
+            )  # fmt: skip
 
-    import torch
-    from torch.optim.swa_utils import AveragedModel
+    def _average(self) -> None:
+        """Move the average towards the weights, faster in the first steps; statistics of batches are the last."""
+        import torch
 
-    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        share = max(1 - settings.average, 9 / (10 + int(count)))  # faster decay in the first steps
-        return averaged + share * (current - averaged)
-
-    class Module(lightning.LightningModule):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = deepcopy(net)
-            self.averaged = AveragedModel(self.net, avg_fn=average)
-            for name, parameter in self.net.named_parameters():
-                parameter.requires_grad_(trained is None or trained(name))
-            if not any(parameter.requires_grad for parameter in self.net.parameters()):
-                raise InputError("there is nothing to train: no layer of the network is selected")
-
-        def training_step(self, batch: Batch, _: int) -> Tensor:
-            seed = settings.seed + 1_000_003 * self.global_step  # the same after resuming
-            if batch[0].device.type == "cpu":  # `torch.manual_seed` keeps a traceback for each device there might be
-                torch.default_generator.manual_seed(seed)
-            else:
-                torch.manual_seed(seed)
-            with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                logits = self.net(batch[0])
-            computed = loss(logits.float(), batch)
-            value, parts = computed if isinstance(computed, LossParts) else (computed, {})
-            self.parts = {name: float(part.detach()) for name, part in parts.items()}
-            self.learning_rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
-            if not math.isfinite(float(value.detach())):
-                raise InputError("training diverged: the loss is no longer finite; lower the learning rate")
-            return value
-
-        def configure_optimizers(self) -> Any:
-            active = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-            decay = settings.weight_decay
-            optimiser = torch.optim.AdamW(active, lr=settings.learning_rate, weight_decay=decay, fused=True)
-            warm = max(1, round(settings.warmup * settings.steps))
-
-            def rate(step: int) -> float:
-                falling = (step - warm) / max(1, settings.steps - warm)
-                return min(
-                    (step + 1) / warm,
-                    0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, falling)))),
-                )
-
-            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
-            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-        def result(self) -> nn.Module:
-            source = self.averaged.module if settings.average else self.net
-            return deepcopy(source).requires_grad_(True)
-
-    return Module()
-
-
-def _watcher(
-    lightning: Any,
-    folder: Path,
-    steps: int,
-    progress: Progress | None,
-    validate: Callable[[nn.Module], dict[str, float]] | None,
-    validate_every: int,
-    save_every_s: float,
-) -> Any:
-    """Return the callback that averages weights, logs, saves checkpoints and stops after a signal."""
-
-    class Watcher(lightning.Callback):  # type: ignore[misc]
-        received: int | None = None
-        handlers: Mapping[int, Any] = {}
-
-        def on_train_start(self, *_: Any) -> None:
-            self.began = self.saved = time.monotonic()
-            for number, handler in self.handlers.items():  # in place of Lightning's, after which a run looks finished
-                signal.signal(number, handler)
-
-        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-            step, value = trainer.global_step, float(outputs["loss"])
-            module.averaged.update_parameters(module.net)
-            due = validate is not None and validate_every and (step % validate_every == 0 or step == steps)
-            append_row(
-                folder / LOG,
-                step=step,
-                seconds=time.monotonic() - self.began,
-                loss=value,
-                learning_rate=module.learning_rate,
-                parts=module.parts,
-                validation=validate(module.result().eval()) if due and validate is not None else {},
-            )
-            if progress is not None:
-                progress(step, steps, value)
-            if time.monotonic() - self.saved > save_every_s:
-                self.save(trainer)
-            trainer.should_stop |= self.received is not None
-
-        def on_train_end(self, trainer: Any, _: Any) -> None:
-            self.save(trainer)
-
-        def save(self, trainer: Any) -> None:
-            with atomic_file(folder / CHECKPOINT, force=True) as temporary:
-                trainer.save_checkpoint(temporary)
-            self.saved = time.monotonic()
-
-    return Watcher()
+        share = 1.0 if self.step == 1 else max(1 - self.settings.average, 9 / (9 + self.step))
+        with torch.no_grad():
+            for mean, value in self.averaged:
+                mean.lerp_(value, share)
+            for mean, value in self.statistics:
+                mean.copy_(value)
 
 
 @contextmanager
-def _interruptible(watcher: Any) -> Iterator[None]:
-    """End the training after the step in which a signal arrives, and at once with a second one.
+def _interruptible() -> Iterator[list[int]]:
+    """Collect signals, so that training ends after the step in which one arrives, and at once with a second one.
 
     Handlers of signals that are ignored, or not handled by Python, are not replaced, as in worker processes.
     """
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
 
     def interrupt(number: int, _: object) -> None:
-        if watcher.received is not None:
-            raise _AtOnce
-        watcher.received = number
+        received.append(number)
+        if len(received) > 1:
+            raise Interrupted(received[0])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    watcher.handlers = {
-        number: interrupt if callable(handler) else handler for number, handler in before.items() if handler
+    before = {
+        number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))
     }
-    for number, handler in watcher.handlers.items():
-        signal.signal(number, handler)
+    for number in before:
+        signal.signal(number, interrupt)
     try:
-        yield
-    except _AtOnce:
-        raise Interrupted(watcher.received) from None
+        yield received
     finally:
-        for number in watcher.handlers:
-            signal.signal(number, before[number])
-    if watcher.received is not None:
-        raise Interrupted(watcher.received)
-
-
-class _AtOnce(BaseException):
-    """A second signal; Lightning ends the process upon a `KeyboardInterrupt`, and lets this one through."""
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise Interrupted(received[0])

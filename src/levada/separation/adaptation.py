@@ -23,7 +23,7 @@ from levada.learning.adaptation import changed, check_layers, require_strategy, 
 from levada.learning.card import Card, adapted_card
 from levada.learning.choice import Choice
 from levada.learning.model_folder import model_digest
-from levada.learning.training import Progress, check_lightning
+from levada.learning.training import Progress, check_torch
 from levada.learning.weights import Weights, base_facts, digest, interpolate
 from levada.separation import networks, nmf
 from levada.separation.augmentation import NO_AUGMENTATION
@@ -285,7 +285,7 @@ def adapt(
     """
     require_strategy(strategy, STRATEGIES)
     if strategy not in NON_NEURAL:
-        check_lightning()
+        check_torch()
     network = _network(base)
     if strategy.startswith("finetune") and network is None:
         raise InputError(f"{strategy} needs a base separator to start from")
