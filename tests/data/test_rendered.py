@@ -389,6 +389,26 @@ class TestAsked:
             made(tmp_path / "corpus", sounds=sounds)
         assert not (tmp_path / "corpus").exists()
 
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_strokes_of_other_instruments(self, tmp_path, caplog, listed):
+        shots = tmp_path / "shots"
+        audio.write(shots / "pandeiro-open.wav", np.full((1, 400), 0.5, np.float32), rate=RATE)
+        sounds = str(shots)
+        if listed:
+            sounds = str(tmp_path / "shots.toml")
+            (tmp_path / "shots.toml").write_text("[pandeiro]\nopen = 'shots/pandeiro-open.wav'")
+        with pytest.raises(InputError, match=r"has strokes of pandeiro, and none of what Candombe has: .*chico"):
+            made(tmp_path / "corpus", sounds=sounds)
+        assert not (tmp_path / "corpus").exists()
+        audio.write(shots / "chico-open.wav", np.full((1, 400), 0.5, np.float32), rate=RATE)
+        if listed:
+            (tmp_path / "shots.toml").write_text("[chico]\nopen = 'shots/chico-open.wav'")
+        made(tmp_path / "corpus", minutes=0.05, recordings=1, sounds=sounds)
+        (message,) = caplog.messages
+        assert "has no strokes of" in message
+        assert "piano" in message
+        assert "chico" not in message
+
     def test_sounds_of_a_folder_and_what_it_lacks_is_synthesised(self, tmp_path):
         shots = tmp_path / "shots"
         shots.mkdir()

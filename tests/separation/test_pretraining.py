@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from levada.errors import InputError
+from levada.io import audio
 from levada.models.pretraining import pretrain
 from levada.separation import pretraining as recipe
 from levada.separation.networks import load
@@ -79,6 +80,48 @@ def test_a_second_stage_starts_from_the_first_and_keeps_a_part_of_it(tmp_path):
         pretrain(tmp_path / "none.toml", out=tmp_path / "x")
 
 
+@pytest.fixture
+def strokes(tmp_path):
+    """A folder with one recorded drum: a tone of 3 kHz in place of a chico."""
+    at = np.arange(4410) / 44100
+    audio.write(tmp_path / "mine" / "chico-open.wav", np.float32(np.sin(2 * np.pi * 3000 * at))[None], rate=44100)
+    return tmp_path / "mine"
+
+
+@pytest.mark.usefixtures("two")
+def test_songs_of_recorded_strokes(tmp_path, strokes):
+    settings = replace(SMALL, song_s=4, one_shots=str(strokes), one_shots_share=1.0)
+    recipe._render(settings, tmp_path, "candombe", 0)
+    with np.load(tmp_path / "candombe-000.npz") as song:
+        peaks = {
+            name: np.fft.rfftfreq(song[name].size, 1 / 44100)[
+                np.abs(np.fft.rfft(song[name].astype(np.float32))).argmax()
+            ]
+            for name in ("chico", "repique", "piano-drum")
+        }
+    assert 2800 < peaks["chico"] < 3200  # recorded, up to a semitone
+    assert max(peaks["repique"], peaks["piano-drum"]) < 1500  # synthesised
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two")
+def test_a_model_of_recorded_strokes_says_so_and_follows_their_bytes(tmp_path, strokes):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'task = "stems"\nsongs = 1\nsong_s = 1.5\nsteps = 2\nbatch = 2\nexcerpt_s = 0.5\n'
+        'one_shots = "mine"\none_shots_share = 1.0\n'
+    )
+    made = pretrain(path, out=tmp_path / "model")
+    assert "100% with the recorded strokes of mine" in made.card.data
+    assert made.training["one_shots"] == "mine"  # no path of this machine
+    (tmp_path / "none.toml").write_text(path.read_text().replace('"mine"', '"nowhere"'))
+    with pytest.raises(InputError, match="nowhere: there is no such folder of recorded strokes"):
+        pretrain(tmp_path / "none.toml", out=tmp_path / "other")
+    (strokes / "chico-open.wav").write_text("not a recording")
+    with pytest.raises(InputError, match=r"chico-open\.wav"):
+        pretrain(path, out=tmp_path / "other")
+
+
 def test_an_output_that_exists(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         pretrain_separator(SMALL, out=tmp_path)
@@ -93,6 +136,13 @@ def test_an_output_that_exists(tmp_path):
         ('soundfonts = "a.sf2"', "soundfonts must be a list"),
         ("soundfont_share = 2", "soundfont_share is a fraction, at most 1"),
         ("songs = ", "line 2"),
+        ("one_shots_share = 0.2", "one_shots and one_shots_share need each other"),
+        ('one_shots = "mine"', "one_shots and one_shots_share need each other"),
+        ("one_shots = 3", "one_shots must be a text"),
+        (
+            'soundfonts = ["a.sf2"]\nsoundfont_share = 0.6\none_shots_share = 0.5\none_shots = "mine"',
+            "soundfont_share and one_shots_share are at most 1 together",
+        ),
     ],
 )
 def test_settings_that_make_no_sense(tmp_path, text, said):

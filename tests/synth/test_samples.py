@@ -1,4 +1,4 @@
-"""A folder of recorded strokes: the right take for the right stroke, and plain words for files that are none."""
+"""Recorded strokes, of a folder or listed: the right take for the right stroke, and plain words for what is none."""
 
 import pickle
 
@@ -8,7 +8,7 @@ import pytest
 from levada.errors import InputError
 from levada.io import audio
 from levada.synth.instruments import RATE, STROKES, STRUCK, mix_sources, synthesise
-from levada.synth.instruments.one_shots import OneShots
+from levada.synth.instruments.one_shots import OneShots, one_shots_digest
 
 
 def rng(seed=0):
@@ -51,6 +51,19 @@ def pitch_of(heard):
 class TestOneShots:
     def test_voices(self, folder):
         assert set(OneShots(folder).voices) == {"conga", "piano-drum", "open-hat", "chico"}
+
+    @pytest.mark.parametrize(
+        ("name", "voice"),
+        [
+            ("Ganzá-shake 1.wav", "shaker"),
+            ("Hi-Hat-open.wav", "hat"),
+            ("agogô/high.wav", "agogo"),
+            ("surdo de primeira/open_2.wav", "surdo"),
+        ],
+    )
+    def test_names_of_traditions(self, tmp_path, name, voice):
+        write(tmp_path, name, tone(300))
+        assert OneShots(tmp_path).voices == (voice,)
 
     @pytest.mark.parametrize(("voice", "hz"), [("conga", 300), ("piano-drum", 100), ("open-hat", 6000)])
     def test_plays_what_was_recorded(self, folder, voice, hz):
@@ -102,6 +115,93 @@ class TestOneShots:
         assert played(mix_sources([(1.0, OneShots(folder)), (0.0, synthesise)])("surdo", rng())).any()
 
 
+@pytest.fixture
+def listed(tmp_path):
+    for name, hz in {"BD [1].wav": 60, "BD_02.wav": 90, "floor hit.wav": 100, "floor mute.wav": 150}.items():
+        write(tmp_path / "library", name, tone(hz))
+    path = tmp_path / "drums.toml"
+    path.write_text("""folder = "library"
+[[kick]]
+each = ["BD [1].wav", "BD_*.wav"]
+[Surdo]
+open = "floor hit.wav"
+muted = ["floor mute.wav"]
+semitones = [-12, -12]
+""")
+    return path
+
+
+class TestListed:
+    def test_files_keep_their_names(self, listed):
+        assert OneShots(listed).voices == ("kick", "surdo")
+        assert [path.name for path in OneShots(listed).files] == [
+            "BD [1].wav", "BD_02.wav", "floor hit.wav", "floor mute.wav"
+        ]  # fmt: skip
+
+    def test_each_is_an_instrument_of_its_own(self, listed):
+        kicks = [OneShots(listed)("kick", rng(seed)) for seed in range(12)]
+        heard = [[pitch_of(played(kick, seed=seed)) for seed in range(3)] for kick in kicks]
+        assert all(max(three) < 1.1 * min(three) for three in heard)  # one kick for the whole performance
+        assert {round(three[0] / 30) for three in heard} == {2, 3}  # and not always the same one
+
+    def test_strokes_and_transposition(self, listed):
+        instrument = OneShots(listed)("surdo", rng())
+        assert pitch_of(played(instrument)) == pytest.approx(50, rel=0.03)
+        assert pitch_of(played(instrument, stroke="muted")) == pytest.approx(75, rel=0.03)
+
+    def test_the_digest_is_of_what_it_names(self, listed):
+        before = one_shots_digest(listed)
+        write(listed.parent / "library", "unused.wav", tone(300))
+        assert one_shots_digest(listed) == before
+        (listed.parent / "library" / "BD_02.wav").unlink()
+        write(listed.parent / "library", "BD_02.wav", tone(91))
+        assert one_shots_digest(listed) != before
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "names no instrument"),
+            ("folder = 1\n", "1: folder must be a path, not 1"),
+            ("\n[[kazoo]]\nopen = 'a.wav'", r"2.*: 'kazoo' is not an instrument; there are kick"),
+            ("[[piano]]\nopen = 'a.wav'", "'piano' plays notes, and is not struck"),
+            ("kick = 'a.wav'", r"kick must be a table, \[\[kick\]\]"),
+            ("[[kick]]", "kick has no recordings"),
+            ("[[kick]]\nsemitones = [0, 1]", "kick has no recordings"),
+            ("[[kick]]\nopen = 'a.wav'\nkiss = 'a.wav'", "kick has 'kiss'; there are each, semitones, open"),
+            ("[[kick]]\nopen = 'none*.wav'", r"there is no recording 'none\*\.wav' in "),
+            ("[[kick]]\nopen = 'notes.txt'", r"there is no recording 'notes\.txt' in "),
+            ("[[kick]]\nopen = 3", "recordings are a name, a pattern or a list of them, not 3"),
+            ("[[kick]]\neach = []", r"a list of them, not \[\]"),
+            ("[[kick]]\nopen = 'a.wav'\nsemitones = [2, 1]", r"must be a range such as \[-3, 1\] .*, not \[2, 1\]"),
+            ("[[kick]]\nopen = 'a.wav'\nsemitones = 3", "must be a range .*, not 3"),
+            ("[[kick]]\nopen = 'a.wav'\nsemitones = [-99, 0]", "within 24"),
+            ("[[kick\n", "is not valid TOML"),
+        ],
+    )
+    def test_wrong_entries(self, tmp_path, text, message):
+        write(tmp_path, "a.wav", tone(300))
+        (tmp_path / "notes.txt").write_text("mine")
+        path = tmp_path / "drums.toml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            OneShots(path)
+        assert "drums.toml" in str(caught.value)
+
+    def test_no_such_file(self, tmp_path):
+        with pytest.raises(InputError, match=r"drums\.toml"):
+            OneShots(tmp_path / "drums.toml")
+
+    @pytest.mark.parametrize(("sound", "message"), [(np.zeros(900), "is silent"), (None, r"broken\.wav")])
+    def test_recordings_that_cannot_be_used(self, tmp_path, sound, message):
+        if sound is None:
+            (tmp_path / "broken.wav").write_text("not a recording")
+        else:
+            write(tmp_path, "broken.wav", sound)
+        (tmp_path / "drums.toml").write_text("[[kick]]\nopen = 'broken.wav'")
+        with pytest.raises(InputError, match=message):
+            OneShots(tmp_path / "drums.toml")("kick", rng())
+
+
 class TestWhatIsWrong:
     def test_no_such_folder(self, tmp_path):
         with pytest.raises(InputError, match="mine: there is no such folder"):
@@ -112,15 +212,16 @@ class TestWhatIsWrong:
         with pytest.raises(InputError, match=r"no recordings in it: name them like conga-open\.wav"):
             OneShots(tmp_path)
 
-    @pytest.mark.parametrize("name", ["tuba-open.wav", "open.wav", "congaopen.wav", "tuba/open.wav", "-open.wav"])
+    @pytest.mark.parametrize("name", ["kazoo-open.wav", "open.wav", "congaopen.wav", "kazoo/open.wav", "-open.wav"])
     def test_no_instrument(self, tmp_path, name):
         write(tmp_path, name, tone(300))
         with pytest.raises(InputError, match=r"open\.wav: .*is not an instrument; there are kick, snare"):
             OneShots(tmp_path)
 
-    def test_an_instrument_that_is_not_struck(self, tmp_path):
-        write(tmp_path, "piano-open.wav", tone(300))
-        with pytest.raises(InputError, match=r"piano-open\.wav: 'piano' plays notes, and is not struck"):
+    @pytest.mark.parametrize("name", ["piano", "cavaquinho", "tuba"])
+    def test_an_instrument_that_is_not_struck(self, tmp_path, name):
+        write(tmp_path, f"{name}-open.wav", tone(300))
+        with pytest.raises(InputError, match=rf"{name}-open\.wav: '{name}' plays notes, and is not struck"):
             OneShots(tmp_path)
 
     @pytest.mark.parametrize("name", ["conga-kiss.wav", "conga-opened.wav", "conga/1.wav", "conga-.wav"])

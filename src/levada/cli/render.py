@@ -19,7 +19,7 @@ def render(
     minutes: Annotated[float, typer.Option(help="Minutes of music in all.")] = 5.0,
     recordings: Annotated[int | None, typer.Option(help="Number of recordings; by default one a minute.")] = None,
     sounds: Annotated[
-        str, typer.Option(help="synthesised, altered:SEED, a SoundFont (.sf2), or a folder of one-shots.")
+        str, typer.Option(help="synthesised, altered:SEED, a SoundFont (.sf2), or one-shots (a folder, or .toml).")
     ] = "synthesised",
     multitrack: Annotated[
         bool, typer.Option("--multitrack", help="A folder a song: the mixture and its stems, to adapt a separator to.")

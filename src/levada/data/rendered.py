@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from levada.io.files import temporary_path, wrap_errors
 from levada.io.formats import write_beats
 from levada.io.run_folder import RunFolder
 from levada.io.workers import process_pool
-from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments import STRUCK, InstrumentSource, mix_sources, synthesise
 from levada.synth.instruments.altered import altered
 from levada.synth.render import render
 from levada.synth.render import render_multitrack as render_multitrack
@@ -41,6 +42,8 @@ from levada.version import __version__
 __all__ = ["ALTERED", "SYNTHESISED", "Rendered", "render_corpus", "sounds_digest", "sounds_of"]
 
 Floats32 = npt.NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
 
 SYNTHESISED, ALTERED = "synthesised", "altered:"
 LICENCE = "CC0-1.0"
@@ -110,7 +113,7 @@ def render_corpus(
     seed : int
         The same seed gives the same bytes.
     sounds : str
-        "synthesised", "altered:SEED", a SoundFont, or a folder of one-shots; see `sounds_of`.
+        "synthesised", "altered:SEED", a SoundFont, or one-shots (a folder, or a TOML file); see `sounds_of`.
     multitrack : bool
         Render every instrument by itself, in the room, for separation; without ambience.
     strokes : str
@@ -130,13 +133,15 @@ def render_corpus(
     Raises
     ------
     InputError
-        If the lengths make no sense, the folder holds something else, or a file cannot be written: what is finished
-        is kept, and nothing is left half done.
+        If the lengths make no sense, the one-shots are of other instruments, the folder holds something else, or a file
+        cannot be written: what is finished is kept, and nothing is left half done.
     """
     count = _count(minutes, recordings)
     if not 0 <= seed < 2**63:
         raise InputError(f"a seed must be a whole number that is not negative, not {seed}")
     sounds_of(sounds)  # raises errors early
+    if not _is_synthesised(sounds) and _has_one_shots(sounds):
+        _check_one_shots(sounds, tradition)
     folder = Path(folder)
     if strokes and strokes not in STROKE_SUFFIXES:
         raise InputError(f"strokes are written as {', '.join(STROKE_SUFFIXES)}, not {strokes}")
@@ -203,7 +208,7 @@ def sounds_of(name: str) -> InstrumentSource:
     name : str
         "synthesised"; "altered:7", the same with instruments that the seed 7 alters (other sizes, dampings and
         bodies, for tests on sounds that no training has); the path or the name of a SoundFont; or a folder of
-        one-shots.
+        one-shots, or a TOML file that names them (`levada.synth.instruments.one_shots`).
 
     Raises
     ------
@@ -217,7 +222,7 @@ def sounds_of(name: str) -> InstrumentSource:
         if not seed.isdecimal():
             raise InputError(f"sounds that are altered have a seed, such as {ALTERED}7, not {name!r}")
         return partial(altered, int(seed))
-    if Path(name).is_dir():
+    if _has_one_shots(name):
         from levada.synth.instruments.one_shots import OneShots
 
         found: InstrumentSource = OneShots(Path(name))
@@ -232,11 +237,31 @@ def sounds_digest(name: str) -> str:
     """Compute a digest of what `sounds_of` reads; that of synthesised sounds is empty."""
     if _is_synthesised(name):
         return ""
-    if Path(name).is_dir():
-        return audio.content_hash(name)
+    if _has_one_shots(name):
+        from levada.synth.instruments.one_shots import one_shots_digest
+
+        return one_shots_digest(name)
     from levada.synth.instruments.soundfont import find_soundfont
 
     return audio.content_hash(find_soundfont(name))
+
+
+def _has_one_shots(name: str) -> bool:
+    return Path(name).is_dir() or name.lower().endswith(".toml")
+
+
+def _check_one_shots(name: str, tradition: Tradition) -> None:
+    """Log which struck instruments of a tradition have no recorded strokes; none of them having any is an error."""
+    from levada.synth.instruments.one_shots import OneShots
+
+    recorded = OneShots(Path(name)).voices
+    voices = dict.fromkeys(part.voice for part in tradition.instruments if part.voice in STRUCK)
+    missing = ", ".join(voice for voice in voices if voice not in recorded)
+    if not voices.keys() & set(recorded):
+        problem = f"has strokes of {', '.join(recorded)}, and none of what {tradition.title or tradition.name} has"
+        raise InputError(f"{problem}: {missing}", path=name)
+    if missing:
+        _log.warning("%s has no strokes of %s: these are synthesised", name, missing)
 
 
 def _is_synthesised(name: str) -> bool:

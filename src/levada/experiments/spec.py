@@ -92,7 +92,7 @@ class Source:
     seed : int
         Of the rendering.
     sounds : str
-        What it is rendered with: "synthesised", a SoundFont, or a folder of one-shots.
+        What it is rendered with: "synthesised", a SoundFont, or one-shots (a folder, or a TOML file).
     halves : bool
         Labels come from the first half of each recording, and the second half is scored: for corpora of one recording.
     ignore_groups : bool

@@ -25,6 +25,7 @@ from levada.learning.pretraining import build_settings, check_settings, soundfon
 from levada.separation.augmentation import NO_AUGMENTATION, StemAugmentation
 from levada.synth.instrument_names import stem_names
 from levada.synth.instruments import InstrumentSource, mix_sources, synthesise
+from levada.synth.instruments.one_shots import OneShots, one_shots_digest
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont, licence_of
 from levada.synth.render import render_multitrack
 from levada.synth.traditions import list_traditions, read_tradition
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["StemPretrainSettings", "pretrain_separator", "read_stem_settings"]
 
 SONGS, HELD_OUT = "songs", "held-out"
+SHARES = ("soundfont_share", "one_shots_share")
 VALIDATION_SEED = 70_000
 """Added to the seed for songs held out."""
 
@@ -57,6 +59,11 @@ class StemPretrainSettings:
     soundfonts : tuple of str
         Names of SoundFonts that play `soundfont_share` of the songs; the others are synthesised.
     soundfont_share : float
+    one_shots : str
+        A folder of recorded strokes, or a TOML file that names them (`levada.synth.instruments.one_shots`), which play
+        `one_shots_share` of the songs, with a SoundFont or synthesis for the instruments that they lack; none where it
+        is empty.
+    one_shots_share : float
     start : str
         The separator to start from, as a folder or the name of one that ships; a new network where it is empty.
     alpha : float
@@ -79,6 +86,8 @@ class StemPretrainSettings:
     song_s: float = 8.0
     soundfonts: tuple[str, ...] = ()
     soundfont_share: float = 0.4
+    one_shots: str = ""
+    one_shots_share: float = 0.0
     start: str = ""
     alpha: float = 1.0
     interpolate_with: str = ""
@@ -93,7 +102,11 @@ class StemPretrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "soundfonts", tuple(self.soundfonts))
-        check_settings(self, may_be_zero=("soundfont_share", "alpha", "seed"), fractions=("soundfont_share", "alpha"))
+        check_settings(self, may_be_zero=("alpha", "seed", *SHARES), fractions=("alpha", *SHARES))
+        if self.soundfonts and self.soundfont_share + self.one_shots_share > 1:
+            raise InputError("soundfont_share and one_shots_share are at most 1 together")
+        if bool(self.one_shots) != bool(self.one_shots_share):
+            raise InputError("one_shots and one_shots_share need each other")
         check_number("song_s", self.song_s, 1)
 
 
@@ -114,6 +127,8 @@ def read_stem_settings(path: str | Path) -> StemPretrainSettings:
         given = table.get(name)
         if isinstance(given, str) and (Path(path).parent / given).is_dir():
             table[name] = str(Path(path).parent / given)
+    if isinstance(table.get("one_shots"), str) and table["one_shots"]:
+        table["one_shots"] = str(Path(path).parent / table["one_shots"])
     augmentation = build_settings(StemAugmentation, changes, path=path)
     return build_settings(StemPretrainSettings, table, path=path, augmentation=augmentation)
 
@@ -174,7 +189,7 @@ def pretrain_separator(
         ).net
         before = None if earlier is None else earlier.net.with_instruments(instruments)
         result = trained if before is None else interpolate(before, trained, alpha=settings.alpha)
-        names = {name: Path(getattr(settings, name)).name for name in ("start", "interpolate_with")}
+        names = {name: Path(getattr(settings, name)).name for name in ("start", "interpolate_with", "one_shots")}
         training = asdict(settings) | names | {"excerpts": asdict(excerpts)}
         return Weights(
             result, _card(settings, Path(out).name, None if start is None else start.card), training=training
@@ -182,6 +197,8 @@ def pretrain_separator(
 
     used = [name for name in (*settings.soundfonts, settings.validation_soundfont) if name]
     config = asdict(settings) | {"content": soundfont_digests(used)}
+    if settings.one_shots:
+        config |= {"one_shots": one_shots_digest(settings.one_shots)}
     if start is not None:
         config |= {"start": digest(start)}
     if earlier is not None:
@@ -238,8 +255,8 @@ def _held_out(
     if not settings.validation_soundfont:
         return []
     other = replace(
-        settings, songs=1, soundfonts=(settings.validation_soundfont,), soundfont_share=1.0,
-        seed=settings.seed + VALIDATION_SEED,
+        settings, songs=1, soundfonts=(settings.validation_soundfont,), soundfont_share=1.0, one_shots="",
+        one_shots_share=0.0, seed=settings.seed + VALIDATION_SEED,
     )  # fmt: skip
     songs = _songs(other, folder / HELD_OUT, workers)
     unchanged = StemSettings(excerpt_s=settings.song_s, level_db=0.0, augmentation=NO_AUGMENTATION)
@@ -287,11 +304,7 @@ def _instruments(name: str) -> tuple[str, ...]:
 def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int) -> None:
     tradition = read_tradition(name)
     rng = np.random.default_rng([settings.seed, list(list_traditions()).index(name), number])
-    fonts: list[InstrumentSource] = [synthesise]
-    if settings.soundfonts and rng.random() < settings.soundfont_share:
-        font = settings.soundfonts[int(rng.integers(len(settings.soundfonts)))]
-        fonts = [mix_sources([(1.0, SoundFont(find_soundfont(font))), (0.0, synthesise)])]
-    song = render_multitrack(tradition, duration_s=settings.song_s, rng=rng, sounds=fonts[0])
+    song = render_multitrack(tradition, duration_s=settings.song_s, rng=rng, sounds=_sounds(settings, rng))
     voices, stems = stem_names(tradition), dict[str, Any]()
     loud = float(np.sqrt(np.mean(np.square(song.mixture, dtype=np.float64)))) + 1e-9
     for instrument, stem in song.stems.items():
@@ -301,10 +314,26 @@ def _render(settings: StemPretrainSettings, folder: Path, name: str, number: int
         np.savez(file, **stems)
 
 
+def _sounds(settings: StemPretrainSettings, rng: np.random.Generator) -> InstrumentSource:
+    """Sample what plays a song: synthesis, a SoundFont, or recorded strokes (beside a SoundFont, if there are any)."""
+    drawn = rng.random() if settings.soundfonts or settings.one_shots_share else 1.0
+    if drawn >= settings.soundfont_share * bool(settings.soundfonts) + settings.one_shots_share:
+        return synthesise
+    fonts: list[tuple[float, InstrumentSource]] = []
+    if settings.soundfonts:
+        name = settings.soundfonts[int(rng.integers(len(settings.soundfonts)))]
+        fonts.append((1.0, SoundFont(find_soundfont(name))))
+    if drawn >= settings.soundfont_share * bool(settings.soundfonts):
+        fonts = [(1.0, OneShots(Path(settings.one_shots))), *((0.0, font) for _, font in fonts)]
+    return mix_sources([*fonts, (0.0, synthesise)])
+
+
 def _card(settings: StemPretrainSettings, name: str, start: Card | None = None) -> Card:
     count = settings.songs * len(list_traditions())
     fonts = ", ".join(f"{font} ({licence_of(font)})" for font in settings.soundfonts)
     share = f", {settings.soundfont_share:.0%} of them with {fonts}" if fonts else ""
+    if settings.one_shots_share:
+        share += f", {settings.one_shots_share:.0%} with the recorded strokes of {Path(settings.one_shots).name}"
     kept = Path(settings.interpolate_with).name if settings.interpolate_with or start is None else start.name
     origin = "nothing" if start is None else f"{start.name}, with {1 - settings.alpha:.0%} of the weights of {kept},"
     before = "" if start is None else f" {start.name} was trained on: {start.data}"
