@@ -29,7 +29,7 @@ import levada
 from levada.beat_tracking.metrics import beat_scores
 from levada.data import Track
 from levada.io import audio
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances
 from levada.studio import decoding
 from levada.studio.annotation import Annotation, Mark, edit, of_beats, to_beats, uncertain_bars
 
@@ -136,7 +136,7 @@ class Annotator:
                 break
             work = self.correct(work, start_s, end_s + 1e-6 if end_s == self.length_s else end_s)
         times = np.array([mark.time_s for mark in work.annotation if mark.verified])
-        far = np.abs(times[:, None] - self.truth.times_s).min(axis=1, initial=np.inf) > NEAR_S
+        far = distances(times, self.truth.times_s) > NEAR_S
         return replace(work, scores=self.scores(work.annotation), wrong_verified=float(far.mean()) if len(far) else 0.0)
 
 

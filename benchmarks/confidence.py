@@ -39,7 +39,7 @@ from levada.beat_tracking.pretraining_pieces import validation_piece
 from levada.beat_tracking.readings import ScoredReading, score_readings
 from levada.beat_tracking.tracker import BeatTracker
 from levada.data import load_corpus
-from levada.io.beats import Beats
+from levada.io.beats import Beats, nearest
 from levada.synth.instruments.soundfont import SoundFont, find_soundfont
 
 Floats = npt.NDArray[np.float64]
@@ -115,9 +115,9 @@ def right_beats(reference: Beats, beats: Beats) -> tuple[Bools, Bools]:
     if not len(reference) or not len(beats):
         nothing = np.zeros(len(beats), np.bool_)
         return nothing, nothing
-    nearest = np.abs(beats.times_s[:, None] - reference.times_s).argmin(axis=1)
-    in_time = np.abs(beats.times_s - reference.times_s[nearest]) <= NEAR_S
-    return in_time, in_time & (beats.positions == reference.positions[nearest])
+    at = nearest(beats.times_s, reference.times_s)
+    in_time = np.abs(beats.times_s - reference.times_s[at]) <= NEAR_S
+    return in_time, in_time & (beats.positions == reference.positions[at])
 
 
 def fit(examples: Sequence[Example]) -> Calibration:

@@ -2,8 +2,10 @@
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,13 @@ import pytest
 import levada
 from levada.errors import InputError
 from levada.io import audio
+
+SRC = Path(levada.__file__).parent
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(SRC.rglob("*.py"))
+    if re.search(r">>> (?!.*doctest: \+SKIP)", path.read_text(encoding="utf-8"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +165,6 @@ def test_every_name_is_documented_and_found():
         levada.nothing  # noqa: B018
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "module",
-    [
-        "levada",
-        "levada.beat_tracking.tracker",
-        "levada.separation.separator",
-        "levada.models.evaluation",
-        "levada.synth.render",
-    ],
-)
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_of_docstrings_run(module):
-    result = doctest.testmod(importlib.import_module(module))
-    assert result.failed == 0
+    assert doctest.testmod(importlib.import_module(module)).failed == 0

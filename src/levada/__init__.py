@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from levada.lazy import lazy_names
 from levada.version import __version__
 
 if TYPE_CHECKING:
@@ -40,29 +41,17 @@ __all__ = [
     "render",
 ]
 
-_PLACES = {
-    "BeatTracker": ("levada.beat_tracking.tracker", "BeatTracker"),
-    "Beats": ("levada.io.beats", "Beats"),
-    "Player": ("levada.player.player", "Player"),
-    "Separator": ("levada.separation.separator", "Separator"),
-    "Stems": ("levada.separation.separator", "Stems"),
-    "evaluate": ("levada.models.evaluation", "evaluate"),
-    "load_corpus": ("levada.data", "load_corpus"),
-    "read_beats": ("levada.io.formats", "read_beats"),
-    "render": ("levada.synth.render", "render_tradition"),
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'levada' has no attribute {name!r}")
-    from importlib import import_module
-
-    module, attribute = _PLACES[name]
-    value = getattr(import_module(module), attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    globals(),
+    {
+        "BeatTracker": "levada.beat_tracking.tracker",
+        "Beats": "levada.io.beats",
+        "Player": "levada.player.player",
+        "Separator": "levada.separation.separator",
+        "Stems": "levada.separation.separator",
+        "evaluate": "levada.models.evaluation",
+        "load_corpus": "levada.data",
+        "read_beats": "levada.io.formats",
+        "render": "levada.synth.render:render_tradition",
+    },
+)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from levada.errors import InputError
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances, nearest
 
 WALTZ = Beats([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5], [3, 1, 2, 3, 1, 2, 3], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
 
@@ -125,3 +125,19 @@ def test_what_is_refused(arguments: tuple, words: str) -> None:
 def test_a_stretch_must_be_positive(factor: float) -> None:
     with pytest.raises(InputError, match="stretch factor must be above 0"):
         WALTZ.stretch(factor)
+
+
+@pytest.mark.parametrize("n_others", [1, 2, 3, 40])
+def test_nearest_is_that_of_all_differences(n_others):
+    rng = np.random.default_rng(n_others)
+    others = np.sort(rng.integers(0, 200, n_others)) / 8.0  # halves: many are as near to two
+    times = np.concatenate([rng.integers(-20, 220, 300) / 8.0, [-1e9, 1e9]])
+    apart = np.abs(times[:, None] - others)
+    np.testing.assert_array_equal(distances(times, others), apart.min(axis=1))
+    np.testing.assert_array_equal(others[nearest(times, others)], others[apart.argmin(axis=1)])
+
+
+def test_nothing_is_near_where_there_are_no_others():
+    assert distances(np.array([0.0, 1.0]), np.zeros(0)).tolist() == [np.inf, np.inf]
+    assert distances(np.zeros(0), np.zeros(0)).tolist() == distances(np.zeros(0), np.ones(1)).tolist() == []
+    assert nearest(np.array([3.0, 1.0]), np.zeros(0)).tolist() == [0, 0]

@@ -28,7 +28,7 @@ from levada.data import Span
 from levada.data.spans import halves_of, units_of
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances
 from levada.io.tables import join_names
 from levada.learning.card import adapted_card
 from levada.learning.choice import Choice
@@ -60,7 +60,9 @@ FAILED, CERTAIN = 0.5, 0.7
 """Score of the base on labels of one recording below which patterns of these count on others, and how certain of
 positions patterns must be that do not."""
 
+BASE, PATTERNS, PATTERNS_BASE, FINE_TUNED = "base", "patterns", "patterns + base", "fine-tuned"
 BOTH, BOTH_BEATS = "patterns + fine-tuned", "patterns + fine-tuned for beats alone"
+"""Names of the candidates."""
 CONFIDENT, OFF_BEAT = 0.7, 0.8
 """Confidence of beats that labels are compared with, and the share of labels between them that is warned of."""
 MOST_CACHED = 64
@@ -142,20 +144,26 @@ def choose(
     try:
         patterns = learn(spans)
     except InputError as error:
-        return _kept(base, spans, Choice("base", {}, f"no patterns could be learnt ({error.problem})"))
+        return _kept(base, spans, Choice(BASE, {}, f"no patterns could be learnt ({error.problem})"))
     base_tracker = _with_cache(tracker_of_weights(base, name=""))
     _warn_of_phase(base_tracker, spans)
     halves, one = halves_of(spans), len({span.track.content_hash for span in spans}) == 1
     if halves is None or one:
         few = "labels of one recording" if halves is not None else "few labels"
-        choice = Choice("patterns + base", {}, f"{few}, so that no network is trained")
-        fused = _fused(patterns, base, WEIGHT_ONE, spans, choice)
-        return replace(fused, own_score=_own_score(patterns, spans)) if one else fused
+        choice = Choice(PATTERNS_BASE, {}, f"{few}, so that no network is trained")
+        own_score = _own_score(patterns, spans) if one else None
+        return _fused(patterns, base, WEIGHT_ONE, choice, spans=spans, own_score=own_score)
     folds = [(half, fold) for half in (0, 1) for fold in _folds(halves[half])]
     learnt = [learn([span for span in spans if not _among(span, fold)]) for _, fold in folds]
     scores: dict[str, float] = {}
+    models: dict[str, Callable[[Choice], Weights | Patterns | Fusion]] = {}
 
-    def score(name: str, trackers: Sequence[NetworkTracker | PatternTracker]) -> None:
+    def candidate(
+        name: str,
+        trackers: Sequence[NetworkTracker | PatternTracker],
+        model: Callable[[Choice], Weights | Patterns | Fusion],
+    ) -> None:
+        """Score trackers, one for each fold, which they did not learn from; `model` learns from all labels."""
         pairs = [(tracker, span) for tracker, (_, fold) in zip(trackers, folds, strict=True) for span in fold]
         values = []
         for tracker, span in pairs:
@@ -163,20 +171,26 @@ def choose(
             if progress is not None:
                 progress(len(values), len(pairs))
         scores[name] = float(np.average(values, weights=[span.duration_s for _, span in pairs]))
+        models[name] = model
 
-    score("base", [base_tracker] * len(folds))
-    score("patterns", [PatternTracker(one, "") for one in learnt])
-    score("patterns + base", [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt])
-    tuned: Weights | None = None
-    weight = WEIGHT_KNOWN if scores["base"] >= KNOWN else WEIGHT_TRAINED
-    if fine_tune is not None and scores["base"] < GOOD_ENOUGH:
+    fused = partial(_fused, patterns, spans=spans)
+    candidate(BASE, [base_tracker] * len(folds), partial(_kept, base, spans))
+    # Without weight the base moves beats to its peaks, and no more.
+    candidate(PATTERNS, [PatternTracker(one, "") for one in learnt], partial(fused, base, 0.0))
+    candidate(
+        PATTERNS_BASE,
+        [PatternTracker(one, "", network=base_tracker, weight=WEIGHT_BASE) for one in learnt],
+        partial(fused, base, WEIGHT_BASE),
+    )
+    if fine_tune is not None and scores[BASE] < GOOD_ENOUGH:
         tuned, networks = fine_tune()
         of_halves = [
             _with_cache(replace(base_tracker, predict=partial(predict, network.eval()))) for network in networks
         ]
         trained = [of_halves[1 - half] for half, _ in folds]
-        score("fine-tuned", trained)
+        candidate(FINE_TUNED, trained, partial(_tuned, tuned, spans))
         if tuned.training["alpha"] >= CLEAR_ALPHA:
+            weight = WEIGHT_KNOWN if scores[BASE] >= KNOWN else WEIGHT_TRAINED
             means = [
                 replace(base_tracker, predict=partial(predict_mean, (network.predict, base_tracker.predict)))
                 for network in trained
@@ -185,31 +199,24 @@ def choose(
                 PatternTracker(one, "", network=network, weight=weight)
                 for one, network in zip(learnt, means, strict=True)
             ]
-            score(BOTH, both)
-            if scores["base"] < KNOWN:  # else the network knows the downbeats better than patterns of a few bars
-                score(BOTH_BEATS, [replace(tracker, network_downbeats=False) for tracker in both])
+            tuned_fused = partial(fused, tuned, weight, base=base)
+            candidate(BOTH, both, tuned_fused)
+            if scores[BASE] < KNOWN:  # else the network knows the downbeats better than patterns of a few bars
+                beats_alone = [replace(tracker, network_downbeats=False) for tracker in both]
+                candidate(BOTH_BEATS, beats_alone, partial(tuned_fused, network_downbeats=False))
     choice = decide(scores)
-    if choice.name == "base":
-        return _kept(base, spans, choice)
-    if choice.name in ("patterns", "patterns + base"):  # without weight the base moves beats to its peaks, and no more
-        return _fused(patterns, base, WEIGHT_BASE if choice.name == "patterns + base" else 0.0, spans, choice)
-    assert tuned is not None
-    if choice.name == "fine-tuned":
-        _log.info("%s", choice.line())
-        return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **_facts(choice, spans)})
-    fused = _fused(patterns, tuned, weight, spans, choice)
-    return replace(fused, base=base, network_downbeats=choice.name == BOTH)
+    return models[choice.name](choice)
 
 
 def decide(scores: Mapping[str, float]) -> Choice:
     """Choose by the scores of the candidates on held-out labels."""
     top = max(scores, key=lambda name: scores[name])
-    if scores[top] <= scores["base"] + BETTER:
-        return Choice("base", scores, f"nothing is better than the base by more than {BETTER:g}")
+    if scores[top] <= scores[BASE] + BETTER:
+        return Choice(BASE, scores, f"nothing is better than the base by more than {BETTER:g}")
     both = max((name for name in (BOTH, BOTH_BEATS) if name in scores), key=lambda name: scores[name], default=BOTH)
     if both in scores and scores[both] >= scores[top] - TRUST_TRAINED:
         return Choice(both, scores, "the best, or as good, and trained on all labels")
-    order = ("patterns + base", "patterns", "fine-tuned", BOTH, BOTH_BEATS)
+    order = (PATTERNS_BASE, PATTERNS, FINE_TUNED, BOTH, BOTH_BEATS)
     best = next(name for name in order if scores.get(name, -1.0) >= scores[top])
     return Choice(best, scores, "the best on held-out labels")
 
@@ -278,7 +285,7 @@ def _warn_of_phase(base: NetworkTracker, spans: Sequence[Span]) -> None:
             continue
         sure = np.minimum(beats.confidence[:-1], beats.confidence[1:]) >= CONFIDENT
         middles = ((beats.times_s[:-1] + beats.times_s[1:]) / 2)[sure]
-        apart = np.abs(span.beats.times_s[:, None] - middles).min(axis=1, initial=np.inf)
+        apart = distances(span.beats.times_s, middles)
         off.setdefault(span.track.audio.name, []).append((int((apart <= NEAR_S).sum()), len(span.beats)))
     counts = {name: np.sum(pairs, axis=0) for name, pairs in off.items()}
     names = [name for name, (between, labels) in counts.items() if between > OFF_BEAT * labels]
@@ -322,9 +329,10 @@ def patterns_or_base(patterns: Patterns, base: Weights, spans: Sequence[Span]) -
     """
     holds = _hold_on_others(patterns, base, spans)
     choice = Choice("patterns alone, or the base where they do not fit", {}, "so that other music keeps its beats")
-    fused = _fused(patterns, base, 0.0, spans, choice)
-    least = 0.0 if holds else CERTAIN
-    return replace(fused, own_score=_own_score(patterns, spans), least_certainty=least, proven=holds)
+    return _fused(
+        patterns, base, 0.0, choice,
+        spans=spans, own_score=_own_score(patterns, spans), least_certainty=0.0 if holds else CERTAIN, proven=holds,
+    )  # fmt: skip
 
 
 def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) -> bool:
@@ -344,16 +352,33 @@ def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) ->
     return float(np.mean(gains)) > BETTER
 
 
-def _fused(patterns: Patterns, network: Weights, weight: float, spans: Sequence[Span], choice: Choice) -> Fusion:
+def _tuned(tuned: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
+    """Return a fine-tuned network, whose card has these labels, with a card that says why."""
     _log.info("%s", choice.line())
-    origin, fine_tuned = f"Rhythmic patterns beside a network, {choice.name}", "fine-tuned" in choice.name
-    if fine_tuned:  # its card has these labels
+    return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **_facts(choice, spans)})
+
+
+def _fused(
+    patterns: Patterns,
+    network: Weights,
+    weight: float,
+    choice: Choice,
+    *,
+    spans: Sequence[Span],
+    base: Weights | None = None,
+    **settings: Any,
+) -> Fusion:
+    """Return patterns beside a network, fine-tuned where it has a base, with a card that says why."""
+    _log.info("%s", choice.line())
+    origin = f"Rhythmic patterns beside a network, {choice.name}"
+    if base is None:
+        card, interpolation = adapted_card(spans, origin=origin, base=network.card), {}
+    else:  # the card of the network has these labels
         card = replace(network.card, origin=f"{origin}: {network.card.origin}")
-    else:
-        card = adapted_card(spans, origin=origin, base=network.card)
-    keys = ("alpha", "held_out_losses") if fine_tuned else ()
-    interpolation = {key: network.training[key] for key in keys if key in network.training}
-    return Fusion(patterns, network, weight, choice.on(card), interpolation | _facts(choice, spans))
+        keys = ("alpha", "held_out_losses")
+        interpolation = {key: network.training[key] for key in keys if key in network.training}
+    training = interpolation | _facts(choice, spans)
+    return Fusion(patterns, network, weight, choice.on(card), training, base=base, **settings)
 
 
 def _facts(choice: Choice, spans: Sequence[Span]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from levada.io.beats import Beats
+from levada.io.beats import Beats, nearest
 
 __all__ = ["continuity", "position_cmlt", "with_counted_positions"]
 
@@ -131,22 +131,20 @@ def _correct(reference: Floats, estimate: Floats) -> tuple[Bools, Ints]:
     correct = np.zeros(len(estimate), np.bool_)
     if len(reference) < 2 or len(estimate) < 2:
         return correct, np.zeros(len(estimate), np.int64)
-    after = np.searchsorted(reference, estimate).clip(1, len(reference) - 1)
-    to_before, to_after = np.abs(estimate - reference[after - 1]), np.abs(estimate - reference[after])
-    nearest: Ints = np.where(to_before <= to_after, after - 1, after)
-    off = np.minimum(to_before, to_after)
+    at = nearest(estimate, reference)
+    off = np.abs(estimate - reference[at])
     mine, theirs = np.diff(estimate), np.diff(reference)
     index = np.arange(len(estimate))
-    beginning = (index == 0) | (nearest == 0)
+    beginning = (index == 0) | (at == 0)
     # At a beginning the interval after the event counts, or the one before where there is none after.
     of_mine = np.where(beginning, np.minimum(index, len(mine) - 1), index - 1)
-    of_theirs = np.where(beginning, np.minimum(nearest, len(theirs) - 1), nearest - 1)
+    of_theirs = np.where(beginning, np.minimum(at, len(theirs) - 1), at - 1)
     interval = theirs[of_theirs]
     near = np.abs(off / interval) < TOLERANCE
     candidates = near & (np.abs(1 - mine[of_mine] / interval) < TOLERANCE)
     used = set[int]()
     for event in np.flatnonzero(candidates):
-        if int(nearest[event]) not in used:
-            used.add(int(nearest[event]))
+        if int(at[event]) not in used:
+            used.add(int(at[event]))
             correct[event] = True
-    return correct, nearest
+    return correct, at

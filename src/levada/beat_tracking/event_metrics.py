@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from levada.io.beats import distances, nearest
+
 __all__ = ["cemgil", "information_gain", "p_score", "tempo_accuracies"]
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +49,7 @@ def cemgil(pieces: Pieces) -> float:
     near = 0.0
     for reference, estimate in pieces:
         if len(estimate):
-            off = reference - estimate[_nearest(estimate, reference)]
+            off = distances(reference, estimate)
             near += float(np.exp(-(off**2) / (2 * SIGMA_S**2)).sum())
     return near / (0.5 * sum(len(reference) + len(estimate) for reference, estimate in pieces))
 
@@ -142,27 +144,18 @@ def tempo_accuracies(pieces: Pieces) -> tuple[float, float]:
     return float(right[0]), float(any(right))
 
 
-def _nearest(events: Floats, times: Floats) -> Ints:
-    """Index of the event nearest to each time; the earlier of two at the same distance."""
-    if len(events) < 2:
-        return np.zeros(len(times), np.int64)
-    after = np.searchsorted(events, times).clip(1, len(events) - 1)
-    nearest: Ints = np.where(np.abs(times - events[after - 1]) <= np.abs(times - events[after]), after - 1, after)
-    return nearest
-
-
 def _relative_errors(reference: Floats, estimate: Floats) -> Floats:
     """Errors of estimated events relative to the reference interval on their side, between -0.5 and 0.5.
 
     As in mir_eval an event before the first reference event is measured by the length of the reference (its index of
     the event before is -1), and one after the last by the last interval.
     """
-    nearest = _nearest(reference, estimate)
-    off = estimate - reference[nearest]
+    at = nearest(estimate, reference)
+    off = estimate - reference[at]
     last = len(reference) - 1
-    before = reference[nearest] - reference[nearest - 1]
-    after = reference[np.minimum(nearest + 1, last)] - reference[nearest]
-    interval = np.where((off < 0) | (nearest == last), before, after)
+    before = reference[at] - reference[at - 1]
+    after = reference[np.minimum(at + 1, last)] - reference[at]
+    interval = np.where((off < 0) | (at == last), before, after)
     error: Floats = np.mod(0.5 * off / (0.5 * interval) + 0.5, -1) + 0.5
     return error
 

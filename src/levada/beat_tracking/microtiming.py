@@ -33,7 +33,7 @@ from levada.beat_tracking.onsets import (
 )
 from levada.errors import InputError
 from levada.io import audio
-from levada.io.beats import Beats
+from levada.io.beats import Beats, nearest
 from levada.learning.statistics import MIN_GROUPS, mean_interval
 
 __all__ = [
@@ -371,10 +371,10 @@ def estimate_tatums(times_s: npt.ArrayLike, beats: Beats) -> int:
         return 1
     likelihoods = []
     for count in SUBDIVISIONS:
-        nearest = np.rint(places * count)
-        away = np.abs(places - nearest / count)
+        tatum = np.rint(places * count)
+        away = np.abs(places - tatum / count)
         density = np.exp(-0.5 * (away / SCATTER) ** 2) / (count * SCATTER * np.sqrt(2 * np.pi))
-        density[~_first_of_each(nearest, away)] = 0
+        density[~_first_of_each(tatum, away)] = 0
         likelihoods.append(float(np.log(STRAY + (1 - STRAY) * density).mean()))
     return SUBDIVISIONS[int(np.argmax(likelihoods))]
 
@@ -401,20 +401,21 @@ def _against_grid(onsets: Onsets, beats: Beats, tatums: int | None, samples: Seq
     """Assign onsets to the tatums of a grid."""
     count = tatums or estimate_tatums(onsets.times_s, beats)
     grid = tatum_grid(beats, count)
-    nearest, deviation_s = _nearest(onsets.times_s, grid)
+    tatum = nearest(onsets.times_s, grid)
+    deviation_s = onsets.times_s - grid[tatum]
     usual = beats.intervals_s <= PAUSE * np.median(beats.intervals_s)
     step_s = np.where(np.repeat(usual, count), np.diff(grid), np.nan)  # no tatums in pauses
     before_s, after_s = np.append(np.nan, step_s), np.append(step_s, np.nan)
     before_s, after_s = np.where(np.isnan([before_s, after_s]), [after_s, before_s], [before_s, after_s])
-    kept = (deviation_s <= after_s[nearest] / 2) & (deviation_s >= -before_s[nearest] / 2)
-    kept[kept] = _first_of_each(nearest[kept], -onsets.strengths[kept])
-    nearest, deviation_s = nearest[kept], deviation_s[kept]
-    at = nearest // count
+    kept = (deviation_s <= after_s[tatum] / 2) & (deviation_s >= -before_s[tatum] / 2)
+    kept[kept] = _first_of_each(tatum[kept], -onsets.strengths[kept])
+    tatum, deviation_s = tatum[kept], deviation_s[kept]
+    at = tatum // count
     sampled = [_deviations(onsets.times_s[kept], reading, count) for reading in samples]
     bars = np.cumsum(beats.positions == 1)
     return Microtiming(
         onsets.times_s[kept], onsets.strengths[kept], bars[at] if bars[-1] else at + 1, beats.positions[at],
-        nearest % count + 1, deviation_s, count * after_s[nearest], count,
+        tatum % count + 1, deviation_s, count * after_s[tatum], count,
         np.array(sampled).reshape(len(sampled), len(at)),
     )  # fmt: skip
 
@@ -424,16 +425,9 @@ def _deviations(times_s: Floats, reading: Beats, tatums: int) -> Floats:
     if len(reading) < 2:
         return np.full(len(times_s), np.nan)
     grid = tatum_grid(reading, tatums)
-    _, deviation_s = _nearest(times_s, grid)
+    deviation_s = times_s - grid[nearest(times_s, grid)]
     beyond = np.abs(deviation_s) > np.diff(grid).max()
     return np.where(beyond, np.nan, deviation_s)
-
-
-def _nearest(times_s: Floats, grid: Floats) -> tuple[Ints, Floats]:
-    """Return the index of the nearest point of a grid, and the time after it."""
-    after = np.searchsorted(grid, times_s).clip(1, len(grid) - 1)
-    nearest = np.where(times_s - grid[after - 1] <= grid[after] - times_s, after - 1, after)
-    return nearest, times_s - grid[nearest]
 
 
 def check_grid(beats: Beats, duration_s: float, tatums: int | None, *, path: str | Path | None = None) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levada.beat_tracking.decoder.settings import TempoRange, tempo_range
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances
 from levada.io.metres import Metre, sorted_metres
 from levada.learning.model import LoadedModel
 
@@ -496,7 +496,7 @@ def kept_labels(tracker: TrackerLike) -> Mapping[str, Any]:
 
 def _joined(hints: Beats, labels: Beats) -> Beats:
     """Join hints with labels; where both are of the same beat, the hint counts."""
-    far = np.abs(labels.times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) > SAME_BEAT_S
+    far = distances(labels.times_s, hints.times_s) > SAME_BEAT_S
     times = np.concatenate([hints.times_s, labels.times_s[far]])
     order = np.argsort(times)
     return Beats(times[order], np.concatenate([hints.positions, labels.positions[far]])[order])

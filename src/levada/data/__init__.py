@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from levada.lazy import lazy_names
+
 if TYPE_CHECKING:
     from levada.data.beat_check import Row
     from levada.data.checking import Report, check
@@ -61,41 +63,30 @@ __all__ = [
     "usable",
 ]
 
-_MODULES = {
-    "REST": "multitracks",
-    "Corpus": "corpus",
-    "DatasetInfo": "mirdata",
-    "Labels": "corpus",
-    "Multitrack": "multitracks",
-    "Problem": "problems",
-    "Report": "checking",
-    "Row": "beat_check",
-    "SongRow": "stem_check",
-    "Span": "tracks",
-    "Split": "corpus",
-    "Track": "tracks",
-    "annotated_spans": "spans",
-    "check": "checking",
-    "check_labels": "label_check",
-    "get": "mirdata",
-    "list_datasets": "mirdata",
-    "load_corpus": "loading",
-    "log_notes": "problems",
-    "sample": "sampling",
-    "single": "folder",
-    "usable": "label_check",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'levada.data' has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"levada.data.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    globals(),
+    {
+        "REST": "levada.data.multitracks",
+        "Corpus": "levada.data.corpus",
+        "DatasetInfo": "levada.data.mirdata",
+        "Labels": "levada.data.corpus",
+        "Multitrack": "levada.data.multitracks",
+        "Problem": "levada.data.problems",
+        "Report": "levada.data.checking",
+        "Row": "levada.data.beat_check",
+        "SongRow": "levada.data.stem_check",
+        "Span": "levada.data.tracks",
+        "Split": "levada.data.corpus",
+        "Track": "levada.data.tracks",
+        "annotated_spans": "levada.data.spans",
+        "check": "levada.data.checking",
+        "check_labels": "levada.data.label_check",
+        "get": "levada.data.mirdata",
+        "list_datasets": "levada.data.mirdata",
+        "load_corpus": "levada.data.loading",
+        "log_notes": "levada.data.problems",
+        "sample": "levada.data.sampling",
+        "single": "levada.data.folder",
+        "usable": "levada.data.label_check",
+    },
+)

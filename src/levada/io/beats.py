@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from levada.errors import InputError
 
-__all__ = ["Beats"]
+__all__ = ["Beats", "distances", "nearest"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -179,6 +179,42 @@ class Beats:
             f"Beats({len(self)} from {self.times_s[0]:.2f} s to {self.times_s[-1]:.2f} s, "
             f"{self.tempo_bpm:.1f} bpm, {len(self.downbeats_s)} downbeats)"
         )
+
+
+def nearest(times_s: Floats, others_s: Floats) -> Ints:
+    """Return the index of the nearest of other times, which are sorted, for each time; the earlier of two as near.
+
+    Parameters
+    ----------
+    times_s : float64 [shape=(n,)]
+        Seconds, in any order.
+    others_s : float64 [shape=(m,)]
+        Seconds, increasing. Where there are none, all indices are 0.
+    """
+    if len(others_s) < 2:
+        return np.zeros(len(times_s), np.int64)
+    after = np.searchsorted(others_s, times_s).clip(1, len(others_s) - 1)
+    return np.where(np.abs(times_s - others_s[after - 1]) <= np.abs(times_s - others_s[after]), after - 1, after)
+
+
+def distances(times_s: Floats, others_s: Floats) -> Floats:
+    """Return how far each time is from the nearest of other times, which are sorted; infinite where there are none.
+
+    Parameters
+    ----------
+    times_s : float64 [shape=(n,)]
+        Seconds, in any order.
+    others_s : float64 [shape=(m,)]
+        Seconds, increasing.
+
+    Examples
+    --------
+    >>> distances(np.array([0.5, 2.0]), np.array([0.0, 0.75, 1.5]))
+    array([0.25, 0.5 ])
+    """
+    if not len(others_s):
+        return np.full(len(times_s), np.inf)
+    return np.abs(times_s - others_s[nearest(times_s, others_s)])
 
 
 def _validate(times: Floats, positions: npt.NDArray[np.generic], *confidences: Floats | None) -> None:

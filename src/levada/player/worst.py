@@ -13,7 +13,7 @@ from levada.beat_tracking.evaluation import Evaluation, Row
 from levada.data import Track
 from levada.errors import InputError
 from levada.io.audio import AudioExcerpt
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances
 from levada.player.player import Player, save_players
 
 __all__ = ["save_worst"]
@@ -89,13 +89,8 @@ def _player(track: Track, rows: Sequence[Row]) -> Player:
 def _wrong(reference: Beats, estimate: Beats) -> npt.NDArray[np.float64]:
     """Return the times of beats, and of downbeats, that one of the two has alone."""
     pairs = [(reference.times_s, estimate.times_s), (reference.downbeats_s, estimate.downbeats_s)]
-    alone = [one[_apart(one, other)] for pair in pairs for one, other in (pair, pair[::-1])]
+    alone = [one[distances(one, other) > TOLERANCE_S] for pair in pairs for one, other in (pair, pair[::-1])]
     return np.sort(np.concatenate(alone))
-
-
-def _apart(times_s: npt.NDArray[np.float64], others_s: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    far: npt.NDArray[np.bool_] = np.abs(times_s[:, None] - others_s).min(axis=1, initial=np.inf) > TOLERANCE_S
-    return far
 
 
 def _densest(times_s: npt.NDArray[np.float64], start_s: float, end_s: float) -> float:

@@ -35,7 +35,7 @@ from levada.beat_tracking.patterns.model import Patterns
 from levada.beat_tracking.spectrogram import GRID, LOG_BANDS, N_BANDS, FrontEnd
 from levada.beat_tracking.tracker import AudioLike, Progress, restricted_identity
 from levada.errors import collected_warnings, log_again
-from levada.io.beats import Beats
+from levada.io.beats import Beats, distances
 from levada.io.metres import Metre, beats_in
 from levada.learning.card import joined_stretches
 
@@ -349,7 +349,7 @@ class Observations(NamedTuple):
 def _in_common(beats: Beats, others: Beats) -> float:
     """Return the share of beats that are in both: their F-measure, 1 where there are none."""
     near = [
-        (np.abs(one.times_s[:, None] - other.times_s).min(axis=1, initial=np.inf) <= SAME_BEAT_S).sum()
+        (distances(one.times_s, other.times_s) <= SAME_BEAT_S).sum()
         for one, other in ((beats, others), (others, beats))
     ]
     total = len(beats) + len(others)
@@ -396,7 +396,7 @@ def _at_peaks(times_s: Floats, activation: Floats32, hints: Beats | None) -> Flo
 
 def _hints_at_peaks(times_s: Floats, moved: Floats, activation: Floats32, hints: Beats) -> Floats:
     """Return moved beats, but those at hints only if they move to clear peaks within the tolerance of hints."""
-    hinted = np.abs(times_s[:, None] - hints.times_s).min(axis=1, initial=np.inf) < 1e-9
+    hinted = distances(times_s, hints.times_s) < 1e-9
     at_peaks = snap_to_peaks(times_s, activation.astype(np.float64), fps=float(GRID.fps), tolerance_s=HINT_TOLERANCE_S)
     moved = np.where(hinted, at_peaks, moved)
     return moved if (np.diff(moved) > 0).all() else times_s
