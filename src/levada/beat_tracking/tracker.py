@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from levada.arguments import checked
 from levada.beat_tracking.decoder.settings import TempoRange, tempo_range
 from levada.errors import InputError, collected_warnings, log_again
 from levada.io import audio
@@ -130,6 +131,7 @@ class BeatTracker(LoadedModel):
     model: Weights | Patterns | None
 
     @classmethod
+    @checked
     def from_pretrained(cls, name: str | Path = "base", *, device: str = "cpu") -> BeatTracker:
         """Load a tracker by its name or from its folder.
 
@@ -162,6 +164,7 @@ class BeatTracker(LoadedModel):
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
         return self.backend.trained_spans
 
+    @checked
     def track(
         self,
         audio: AudioLike,
@@ -223,6 +226,7 @@ class BeatTracker(LoadedModel):
             progress=progress,
         ).beats
 
+    @checked
     def analyse(
         self,
         audio: AudioLike,
@@ -270,6 +274,7 @@ class BeatTracker(LoadedModel):
             return _analyse(tracker, audio, rate, hints=hints, progress=progress)
         return _analyse_excerpt(tracker, audio, rate, start_s, end_s, hints, progress)
 
+    @checked
     def sample(
         self,
         audio: AudioLike,
@@ -317,6 +322,7 @@ class BeatTracker(LoadedModel):
             raise InputError(f"{self.name} has no posterior to sample from: a network of levada, such as base, has one")
         return tracker.sample(audio, rate, n=n, seed=seed, hints=hints, progress=progress)
 
+    @checked
     def labels_of(self, recording: AudioLike) -> Beats | None:
         """Return the labels of a recording that the model learnt from, if it keeps them; None for any other.
 
@@ -340,6 +346,7 @@ class BeatTracker(LoadedModel):
         times, positions = np.array(labels, np.float64).reshape(-1, 2).T
         return Beats(times, positions.astype(np.int64)).between(0.0, audio.info(recording).duration_s)
 
+    @checked
     def restrict(self, *, tempo_bpm: TempoRange | None = None, metres: Sequence[Metre] | None = None) -> BeatTracker:
         """Return a tracker that looks for a range of tempi and for some metres alone; this one stays as it is.
 
@@ -366,6 +373,7 @@ class BeatTracker(LoadedModel):
             raise InputError(f"{self.name} cannot be restricted to {' or '.join(given)}: use a model of levada's")
         return BeatTracker(self.backend.restrict(tempo_bpm=tempo_bpm, metres=metres), self.model)
 
+    @checked
     def activations(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Floats32:
         """Compute the probability of a beat and of a downbeat in each frame: of a network before decoding.
 
@@ -391,6 +399,7 @@ class BeatTracker(LoadedModel):
         activations: Floats32 = compute(audio, rate, progress=progress)
         return activations
 
+    @checked
     def adapt(
         self,
         labels: Sequence[Span],
@@ -469,6 +478,7 @@ class BeatTracker(LoadedModel):
         )  # fmt: skip
         return tracker_of(model, name=model.card.name).to(self.device)
 
+    @checked
     def weights(self, strategy: str = "finetune") -> Weights | None:
         """Return the weights that a strategy starts from; None for strategies that start from nothing.
 

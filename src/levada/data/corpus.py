@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, NamedTuple
 
 import numpy as np
 
+from levada.arguments import checked
 from levada.data.multitracks import Multitrack
 from levada.data.problems import Problem
 from levada.data.sampling import Seed, sample
@@ -79,6 +80,7 @@ class Corpus(Generic[T]):
             isinstance(track, Multitrack) and len(track.stems) == 1 and track.mixture is None for track in self.tracks
         )
 
+    @checked
     def split(self, *, test_size: float = 0.5, seed: Seed = 0, ignore_groups: bool = False) -> Split[T]:
         """Split the annotated tracks into training and test so that no group is in both.
 
@@ -143,6 +145,7 @@ class Corpus(Generic[T]):
         )
         return Split(replace(self, tracks=train), replace(self, tracks=test))
 
+    @checked
     def sample(self, *, minutes: float | None = None, seed: Seed = 0) -> list[Span[T]]:
         """Select a budget of labelled minutes at random: see `levada.data.sample`."""
         return sample(self.tracks, minutes=minutes, seed=seed)

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, overload
 
+from levada.arguments import checked
 from levada.data.corpus import Corpus, Labels
 from levada.data.folder import open_folder
 from levada.data.mirdata import labels_of_dataset, open_mirdata
@@ -46,6 +47,7 @@ def load_corpus(source: str | Path, *, labels: Literal["stems"], **options: Unpa
 def load_corpus(
     source: str | Path, *, labels: Labels | None = ..., **options: Unpack[_Options]
 ) -> Corpus | Corpus[Multitrack]: ...
+@checked
 def load_corpus(
     source: str | Path,
     *,
@@ -104,6 +106,8 @@ def load_corpus(
     >>> train, test = corpus.split(test_size=0.5, seed=0)                # doctest: +SKIP
     """
     name = str(source)
+    if not name:
+        raise InputError("source is empty: give a folder, mirdata:NAME or rendered:NAME")
     is_mirdata, is_rendered = name.startswith(MIRDATA), name.startswith(RENDERED)
     if labels not in (None, "beats", "stems"):
         raise InputError(f'labels must be "beats" or "stems", not {labels!r}')

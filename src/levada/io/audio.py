@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from levada.arguments import to_array
 from levada.errors import InputError
 from levada.io.audio_backends import BLOCK, Recording, Samples, check_audio_file, open_audio
 from levada.io.beats import Beats
@@ -479,7 +480,8 @@ def channels_first(samples: npt.ArrayLike) -> Samples:
     InputError
         If there are more than two axes, or far more channels than samples: then the axes are swapped.
     """
-    sound = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    is_sound = isinstance(samples, np.ndarray) and samples.dtype == np.float32
+    sound = np.atleast_2d(samples if is_sound else to_array("samples", samples, np.float32))
     if sound.ndim > 2:
         raise InputError(f"samples must be an array of channels × samples, not of {sound.ndim} axes")
     if sound.shape[0] > max(_MOST_CHANNELS, sound.shape[1]):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from levada.arguments import checked, to_array
 from levada.errors import InputError
 
 __all__ = ["Beats", "distances", "nearest"]
@@ -58,12 +59,12 @@ class Beats:
         confidence: npt.ArrayLike | None = None,
         position_confidence: npt.ArrayLike | None = None,
     ) -> None:
-        times = np.array(times_s, dtype=np.float64)
+        times: Floats = to_array("times_s", times_s)
         if times.ndim != 1:
             raise InputError(f"beat times must be one row of numbers, not an array of shape {times.shape}")
-        positions_given = np.zeros(len(times), np.int64) if positions is None else np.array(positions)
-        in_time = None if confidence is None else np.array(confidence, dtype=np.float64)
-        in_bar = None if position_confidence is None else np.array(position_confidence, dtype=np.float64)
+        positions_given = np.zeros(len(times), np.int64) if positions is None else _places(positions)
+        in_time = None if confidence is None else to_array("confidence", confidence)
+        in_bar = None if position_confidence is None else to_array("position_confidence", position_confidence)
         _validate(times, positions_given, in_time, in_bar)
         places = positions_given.astype(np.int64)
         for array in (times, places, in_time, in_bar):
@@ -103,15 +104,18 @@ class Beats:
         """Beats per bar of most complete bars; 0 where no bar is complete."""
         return next(iter(self.metres), 0)
 
+    @checked
     def between(self, start_s: float, end_s: float) -> Beats:
         """The beats in the half-open stretch from start to end, their times unchanged."""
         return self._where((self.times_s >= start_s) & (self.times_s < end_s))
 
+    @checked
     def shift(self, offset_s: float) -> Beats:
         """All beats moved later by an offset, in seconds; those that would fall before zero are dropped."""
         moved = self._where(self.times_s + offset_s >= 0)
         return moved.with_times(moved.times_s + offset_s)
 
+    @checked
     def stretch(self, factor: float) -> Beats:
         """The same beats in a recording that lasts `factor` times as long."""
         if not factor > 0:
@@ -126,6 +130,7 @@ class Beats:
         """Return the beats with other positions in the bar, at the same times and with the same confidences."""
         return Beats(self.times_s, positions, self.confidence, self.position_confidence)
 
+    @checked
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the beats into a file that other programs read.
 
@@ -242,6 +247,12 @@ def _validate(times: Floats, positions: npt.NDArray[np.generic], *confidences: F
         bad = ~((confidence >= 0) & (confidence <= 1))
         if bad.any():
             raise InputError(f"the {what} of beat {_first(bad)} is not between 0 and 1")
+
+
+def _places(positions: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    """Return positions as they are given, if they are numbers."""
+    to_array("positions", positions)
+    return np.array(positions)
 
 
 def _first(mask: npt.NDArray[np.bool_]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from levada.arguments import checked
 from levada.errors import InputError
 from levada.learning.card import Card
 
@@ -57,6 +58,7 @@ class LoadedModel:
         """Origin, licence, data and scores of the model; None for models of other projects."""
         return None if self.model is None else self.model.card
 
+    @checked
     def to(self, device: str) -> Self:
         """Move the networks of the model to a device, where it then runs; what has no network stays on the CPU.
 
@@ -95,6 +97,7 @@ class LoadedModel:
         networks = [*getattr(self.backend, "networks", ()), getattr(self.model, "source", None)]
         return [network for network in networks if hasattr(network, "to")]
 
+    @checked
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the model into a folder: tensors, settings and a card.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from levada.arguments import checked
 from levada.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
     from levada.separation.masking import SeparatorLike
     from levada.separation.song_scores import CrossValidated
 
+    Models = Mapping[str, TrackerLike] | Mapping[str, SeparatorLike | CrossValidated]
+
 __all__ = ["evaluate"]
 
 
+@checked
 def evaluate(
-    models: Mapping[str, TrackerLike] | Mapping[str, SeparatorLike | CrossValidated],
+    models: Models,
     corpus: Corpus[Track] | Corpus[Multitrack],
     *,
     trim_s: float | None = None,

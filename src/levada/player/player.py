@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from levada.arguments import checked, to_array
 from levada.beat_tracking.spectrogram import GRID, log_spectrogram
 from levada.errors import InputError, check_number
 from levada.io import audio as audio_io
@@ -97,6 +98,7 @@ class Player:
     >>> player.save("candombe.html")                                                        # doctest: +SKIP
     """
 
+    @checked
     def __init__(
         self,
         audio: AudioLike,
@@ -140,6 +142,7 @@ class Player:
         if activations is not None:
             self._facts["activations"] = {"fps": fps, "data": _packed(_curves(activations))}
 
+    @checked
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write a web page of one file, with the sound in it: it works from a disk, without a server.
 
@@ -157,6 +160,7 @@ class Player:
         """
         save_players(path, [self], title=self.title or Path(path).stem, force=force)
 
+    @checked
     def write(
         self, folder: str | Path, name: str, *, address: str = "", most_kb: float = SMALL_KB, force: bool = False
     ) -> str:
@@ -299,7 +303,7 @@ def _rows(beats: BeatsLike, start_s: float, length_s: float) -> list[list[float 
 
 
 def _curves(activations: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    curves = np.asarray(activations, dtype=np.float32)
+    curves: npt.NDArray[np.float32] = to_array("activations", activations, np.float32)
     if curves.ndim == 1 or curves.shape[1:] == (1,):
         curves = np.stack([curves.ravel(), np.zeros(len(curves), np.float32)], axis=1)
     if curves.ndim != 2 or curves.shape[1] != 2 or not np.isfinite(curves).all():

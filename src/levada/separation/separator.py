@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from levada.arguments import checked
 from levada.io import audio as audio_files
 from levada.io.files import check_can_write
 from levada.learning.model import LoadedModel
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from levada.separation.fusion import Fusion
     from levada.separation.masking import SeparatorLike
     from levada.separation.nmf import Dictionaries
+
+    AudioLike = str | Path | npt.ArrayLike
 
 __all__ = ["Separator", "Stems"]
 
@@ -54,6 +57,7 @@ class Stems(Mapping[str, Floats32]):
     def __len__(self) -> int:
         return len(self.arrays)
 
+    @checked
     def save(self, folder: str | Path, *, suffix: str = ".wav", force: bool = False) -> tuple[Path, ...]:
         """Write a file for each instrument.
 
@@ -109,6 +113,7 @@ class Separator(LoadedModel):
     model: Weights | Dictionaries | Fusion | None
 
     @classmethod
+    @checked
     def from_pretrained(
         cls, name: str | Path = "base", *, instruments: Sequence[str] = (), device: str = "cpu"
     ) -> Separator:
@@ -155,9 +160,8 @@ class Separator(LoadedModel):
         """SHA-256 of each recording it was trained on -> the spans used, in seconds."""
         return self.backend.trained_on
 
-    def separate(
-        self, audio: str | Path | npt.ArrayLike, rate: int | None = None, *, progress: Progress | None = None
-    ) -> Stems:
+    @checked
+    def separate(self, audio: AudioLike, rate: int | None = None, *, progress: Progress | None = None) -> Stems:
         """Separate a recording in memory; `separate_file` writes the stems of recordings of any length.
 
         Parameters
@@ -184,6 +188,7 @@ class Separator(LoadedModel):
         separator, decision = self.for_recording([sound], rate)
         return Stems(separator.separate(sound, rate, progress=progress), rate, decision)
 
+    @checked
     def separate_file(
         self, path: str | Path, folder: str | Path, *, force: bool = False, progress: Progress | None = None
     ) -> Separated:
@@ -214,11 +219,13 @@ class Separator(LoadedModel):
         """Separate a recording that comes in pieces, as they come; see `masking.MaskSeparator.stream`."""
         return self.backend.stream(iter(pieces), rate, level=level)
 
+    @checked
     def restricted(self, instruments: Sequence[str]) -> Separator:
         """Return the separator of recordings in which only some of its instruments play."""
         restrict = getattr(self.backend, "restricted", None)
         return self if restrict is None else Separator(restrict(instruments), self.model)
 
+    @checked
     def adapt(
         self,
         stems: Sequence[Span[Multitrack]],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from levada.arguments import checked
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.synth.acoustics import degrade, mix_down
@@ -65,6 +66,7 @@ def render(
     return render_performance(perform(tradition, duration_s=duration_s, rng=rng), rng=rng, sounds=sounds)
 
 
+@checked
 def render_tradition(
     tradition: str | Path | Tradition, *, duration_s: float = 30.0, seed: int = 0, stems: bool = True
 ) -> Rendering:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from levada.arguments import checked
 from levada.errors import InputError
 from levada.io.beats import Beats
 from levada.io.files import atomic_file
@@ -118,6 +119,7 @@ _OTHERS_BYTES = {
 }
 
 
+@checked
 def read_beats(path: str | Path, *, convention: str = "") -> Beats:
     """Read an annotation of beats in any format levada knows; what was assumed is logged as a warning.
 
