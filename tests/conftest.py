@@ -201,6 +201,21 @@ def levada(monkeypatch, capsys):
 
 
 @pytest.fixture
+def refused(levada):
+    """Run a command that must be refused for its input; gives what stderr carries."""
+
+    def run(*arguments: object) -> str:
+        code, out, err = levada(*arguments)
+        assert code == 2, (code, out, err)
+        assert out == ""
+        assert "Traceback" not in err
+        assert "error inside levada" not in err
+        return err
+
+    return run
+
+
+@pytest.fixture
 def interrupted():
     """Run a command in a process of its own, to which something happens when so much is done."""
 

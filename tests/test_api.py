@@ -168,3 +168,17 @@ def test_every_name_is_documented_and_found():
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_of_docstrings_run(module):
     assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+def test_notebooks_show_corpora_and_scores_in_a_line(folder):
+    corpus = levada.load_corpus(folder)
+    assert repr(corpus) == f"Corpus('{folder.name}': 4 recordings, 4 with beats, 4 groups)"
+    (folder / "take3.beats").rename(folder / "take3.hidden")
+    try:
+        assert repr(levada.load_corpus(folder)).endswith(": 4 recordings, 3 with beats, 3 groups)")
+    finally:
+        (folder / "take3.hidden").rename(folder / "take3.beats")
+    result = levada.evaluate({"flux": levada.BeatTracker.from_pretrained("flux")}, corpus)
+    assert repr(result) == "Evaluation(flux: 4 recordings)"
+    assert repr(result.summary()) == str(result.summary())
+    assert str(result.summary()).startswith("model  beat_f ")

@@ -1,7 +1,7 @@
 """Arguments of public functions are checked by their annotations, so that a message names a wrong one.
 
 >>> @checked
-... def halve(number: "float | None") -> float:
+... def halve(number: float | None) -> float:
 ...     return (number or 0) / 2
 >>> halve("4")
 Traceback (most recent call last):

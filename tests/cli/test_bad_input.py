@@ -21,21 +21,6 @@ RATE = 44100
 
 
 @pytest.fixture
-def refused(levada):
-    """Run a command that must be refused; gives what it says."""
-
-    def run(*arguments):
-        code, out, err = levada(*arguments)
-        assert code == 2, (code, out, err)
-        assert out == ""
-        assert "Traceback" not in err
-        assert "error inside levada" not in err
-        return err
-
-    return run
-
-
-@pytest.fixture
 def song(tmp_path):
     """Twelve seconds of clicks, `song.wav`, with its beats beside it."""
     return clicks(tmp_path / "song.wav")

@@ -112,7 +112,7 @@ def test_who_has_the_file_alone_can_separate(written):
     """A separator in numpy, made from what the metadata say, against ours."""
     net, exported = written["masks"]
     said = session(exported).get_modelmeta().custom_metadata_map
-    frames, heard = json.loads(said["frames"]), json.loads(said["heard"])
+    frames, heard = json.loads(said["frames"]), json.loads(said["features"])
     rate = 32000
     samples = np.random.default_rng(0).normal(size=rate).astype(np.float32)
     transform = Stft(rate)

@@ -307,7 +307,7 @@ def _own_score(patterns: Patterns, spans: Sequence[Span]) -> float:
 
 
 def _kept(base: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
-    """Return the base as it is, with a card that says why."""
+    """Return the base as it is, with the reason in its card."""
     _log.info("%s", choice.line())
     card = adapted_card(spans, origin="Pretrained network and decoder, unchanged", base=base.card)
     return replace(base, card=choice.on(card), training={**base.training, **_facts(choice, spans)})
@@ -353,7 +353,7 @@ def _hold_on_others(patterns: Patterns, base: Weights, spans: Sequence[Span]) ->
 
 
 def _tuned(tuned: Weights, spans: Sequence[Span], choice: Choice) -> Weights:
-    """Return a fine-tuned network, whose card has these labels, with a card that says why."""
+    """Return a fine-tuned network, whose card has these labels, with the reason in it."""
     _log.info("%s", choice.line())
     return replace(tuned, card=choice.on(tuned.card), training={**tuned.training, **_facts(choice, spans)})
 
@@ -368,7 +368,7 @@ def _fused(
     base: Weights | None = None,
     **settings: Any,
 ) -> Fusion:
-    """Return patterns beside a network, fine-tuned where it has a base, with a card that says why."""
+    """Return patterns beside a network, fine-tuned where it has a base, with the reason in the card."""
     _log.info("%s", choice.line())
     origin = f"Rhythmic patterns beside a network, {choice.name}"
     if base is None:

@@ -91,7 +91,7 @@ class Row:
         return first | scores | {name: getattr(self, name) for name in last} | of_best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(learning.Evaluation[Row]):
     """All rows of an evaluation of trackers, and the means over them.
 

@@ -90,7 +90,7 @@ def track_folder(
     force : bool
         Track again what has been tracked before.
     progress : callable, optional
-        Told how many recordings are done, of how many, and which was the last.
+        Called with the number of recordings done, of how many, and the name of the last.
 
     Returns
     -------

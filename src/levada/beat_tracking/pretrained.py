@@ -37,7 +37,7 @@ EXTERNAL: Mapping[str, Callable[[], TrackerLike]] = {
     "beat_this": beat_this.tracker,
     "librosa": librosa.tracker,
 }
-"""Trackers of other projects, by name; each says how to install it where it is missing."""
+"""Trackers of other projects, by name; its error message says how to install it where it is missing."""
 
 BASES: Mapping[str, Callable[[], Weights]] = {
     "madmom-tcn": madmom.weights,

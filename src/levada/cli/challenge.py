@@ -64,7 +64,7 @@ def score_models(
     ] = "",
     instance: Instance = None,
     seed: Annotated[
-        int | None, typer.Option(min=1000, help="Draws the recordings that are scored; by default one nobody knows.")
+        int | None, typer.Option(min=1000, help="Draws the recordings that are scored; by default a new one.")
     ] = None,
     data: Data = "",
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the cards.")] = Path("cards"),
@@ -76,24 +76,24 @@ def score_models(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Score models on recordings that nobody has, and write a card of each."""
+    """Score models on recordings that are rendered for this, and write a card of each."""
     from levada.challenges import find_challenge, format_table, score, write_card
     from levada.challenges.scoring import load_model
 
-    asked, of_data, corpus = _asked(models, challenge, instance, data)
-    described = find_challenge(asked)
+    name, of_data, corpus = _challenge_of(models, challenge, instance, data)
+    described = find_challenge(name)
     loaded = {one: load_model(described, one) for one in dict.fromkeys(models)}
     named = {Path(one).resolve().name if Path(one).exists() else one: model for one, model in loaded.items()}
     if len(named) < len(loaded):
         raise InputError("two models have folders of one name, and cards are named by them: score them one by one")
     with terminal.progress("rendering and scoring", at_once=processes) as progress:
         cards = score(
-            named, asked, instance=of_data, seed=seed, data=corpus, keep=keep, team=team, processes=processes,
+            named, name, instance=of_data, seed=seed, data=corpus, keep=keep, team=team, processes=processes,
             progress=progress,
         )  # fmt: skip
     for card in cards:
         which = card.data if card.seed is None else card.seed
-        name = re.sub(r"[^\w.-]+", "-", f"{card.model}-{asked}-{which}")
+        name = re.sub(r"[^\w.-]+", "-", f"{card.model}-{described.name}-{which}")
         written = write_card(card, out / f"{name}.json", force=force)
         terminal.info(f"the card: {' and '.join(map(str, written))}")
         for note in card.notes:
@@ -129,7 +129,7 @@ def print_ranking(
         print(format_table(read), end="")
 
 
-def _asked(models: list[str], name: str, instance: int | None, data: str) -> tuple[str, int, str]:
+def _challenge_of(models: list[str], name: str, instance: int | None, data: str) -> tuple[str, int, str]:
     """Return challenge, instance and corpus: as named, of the data of a model, or of the folder that it is in."""
     from levada.challenges.data import TOML, instance_of
     from levada.learning.card import is_model, read_card

@@ -26,7 +26,7 @@ __all__ = ["Corpus", "Labels", "Split"]
 Labels = Literal["beats", "stems"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corpus(Generic[T]):
     """Recordings with beats (`Track`), or songs with stems (`Multitrack`)."""
 
@@ -50,6 +50,12 @@ class Corpus(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.tracks)
+
+    def __repr__(self) -> str:
+        labelled = len(self.annotated)
+        count = f"{len(self)} recording{'s' * (len(self) != 1)}"
+        groups = f"{len(self.groups)} group{'s' * (len(self.groups) != 1)}"
+        return f"Corpus({self.name!r}: {count}, {labelled} with {self.labels}, {groups})"
 
     @property
     def labels(self) -> Labels:

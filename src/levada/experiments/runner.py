@@ -300,12 +300,12 @@ def open_corpora(
     return opened, missing, list(dict.fromkeys(notes))
 
 
-def processes_that_fit(asked: int | None = None, *, free_mb: float | None = None) -> int:
-    """Number of runs to do at the same time: as many as asked or cores, and never more than memory allows.
+def processes_that_fit(wanted: int | None = None, *, free_mb: float | None = None) -> int:
+    """Number of runs to do at the same time: as many as wanted, or as cores, and never more than memory allows.
 
     Parameters
     ----------
-    asked : int, optional
+    wanted : int, optional
     free_mb : float, optional
         Memory that may be used, in MB; what is free now, if not given.
 
@@ -314,7 +314,7 @@ def processes_that_fit(asked: int | None = None, *, free_mb: float | None = None
     int
         At least one.
     """
-    wanted = workers.usable_cores() if asked is None else asked
+    wanted = workers.usable_cores() if wanted is None else wanted
     free_mb = _free_mb() if free_mb is None else free_mb
     return max(1, min(wanted, int(free_mb // RUN_MB) if math.isfinite(free_mb) else wanted))
 

@@ -69,12 +69,14 @@ class Summary(dict[str, dict[str, Interval]]):
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
+    __repr__ = __str__  # what a notebook shows
+
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 Job = TypeVar("Job")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Generic[AnyRow]):
     """All rows of an evaluation, and the means over them.
 
@@ -98,6 +100,10 @@ class Evaluation(Generic[AnyRow]):
     models: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        count = len({row.track for row in self.rows})
+        return f"{type(self).__name__}({', '.join(self.models)}: {count} {self.noun}{'s' * (count != 1)})"
 
     def of(self, model: str) -> tuple[AnyRow, ...]:
         """Return the rows of one model, in the order of the recordings."""

@@ -136,7 +136,7 @@ def _of_stems(net: Any) -> dict[str, Any]:
         "task": "stems",
         "instruments": list(net.instruments),
         "frames": frames,
-        "heard": features,
+        "features": features,
         "output": f"masks that sum to 1 over instruments: {applied}, the same for all channels",
         "pieces": pieces,
     }
@@ -155,7 +155,7 @@ def _of_beats(net: Any) -> dict[str, Any]:
             "window": "Hann",
             "first_frame": "centred on the first sample",
         },
-        "heard": {
+        "features": {
             "input": "ln(magnitudes through bands + 1e-6)",
             "front_end": net.front_end,
             "bands": front.bands,

@@ -46,7 +46,7 @@ __all__ = ["StemEvaluation", "evaluate_stems"]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StemEvaluation(Evaluation[StemRow]):
     """All rows of an evaluation of separators, and the means over them.
 

@@ -71,7 +71,7 @@ RAREST = float(np.log(np.spacing(1)))  # tempo changes not worth counting, and
 FRAMES_AT_ONCE = 1 << 16
 MOST_CELLS = 1 << 28  # scores of a beat of each tempo and position at each frame of the slowest: 2 GiB
 TEMPO_RANGE = 1.2  # least range of tempi by which the number of lengths grows with unequal beats
-STILL_POSSIBLE = -300.0  # what they count where they may be asked for
+STILL_POSSIBLE = -300.0  # the same where hints may need them
 
 
 @dataclass(frozen=True)
@@ -539,7 +539,7 @@ def _proportions(
 
 
 def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
-    """List beat lengths in frames (K,), shortest first: all whole ones or, log-spaced, those asked for.
+    """List beat lengths in frames (K,), shortest first: all whole ones, or a number of them, log-spaced.
 
     With beats of unequal length, the range holds the shortest and the longest, and has as many more lengths.
     """
@@ -554,12 +554,12 @@ def beat_lengths(*, fps: float, settings: DecoderSettings) -> Ints:
             f"use more frames or a slower max_tempo_bpm"
         )
     lengths = np.arange(round(shortest), round(longest) + 1)
-    asked = tempi
+    count = tempi
     while len(lengths) > tempi:  # rounding makes some equal: ask for more until enough are left
-        spaced = np.unique(np.round(np.geomspace(shortest, longest, asked)).astype(np.int64))
+        spaced = np.unique(np.round(np.geomspace(shortest, longest, count)).astype(np.int64))
         if len(spaced) >= tempi:
             return spaced
-        asked += 1
+        count += 1
     return lengths
 
 

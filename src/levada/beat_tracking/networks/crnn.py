@@ -2,8 +2,8 @@
 
 After Mojtaba Heydari, Frank Cwitkowitz and Zhiyao Duan, "BeatNet: CRNN and Particle Filtering for Online Joint Beat,
 Downbeat and Meter Tracking", ISMIR 2021. Given its authors' weights (402,325 of them), its probabilities are theirs;
-what differs is how they are said. Theirs are three classes that share one, a beat that is no downbeat, a downbeat, and
-neither; here they are, exactly, a beat of either kind, and a downbeat given a beat.
+what differs is their form. Theirs are of three classes, and sum to one: a beat that is no downbeat, a downbeat, and
+neither; here they are, exactly, of a beat of either kind, and of a downbeat given a beat.
 
 ::
 

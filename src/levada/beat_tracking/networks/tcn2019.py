@@ -5,8 +5,8 @@ After Matthew Davies and Sebastian Böck, "Temporal convolutional networks for m
 beat: learning one to improve the other", ISMIR 2019, and that madmom has weights of. Given those, its beats are
 madmom's; 24,818 parameters, of which 17 are ours:
 
-- the second output is new: the probability of a downbeat *given a beat*. It begins at one half everywhere, which
-  says nothing, and is learnt from labels;
+- the second output is new: the probability of a downbeat *given a beat*. It begins at one half everywhere, and
+  is learnt from labels;
 - the tempo head is left out: the decoder learns tempo from the labels.
 
 ::
@@ -136,7 +136,7 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], settings: Tcn2019Setting
     Returns
     -------
     Tcn2019
-        In evaluation mode; its second output says nothing yet.
+        In evaluation mode; its second output is not trained yet.
 
     Raises
     ------
