@@ -5,18 +5,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 LONGEST_S = 600  # until a process that a test started is given up: a machine may be busy with other work
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the walk over the pages: it is the longest test, and at the end the other process would wait."""
-    items.sort(key=lambda item: item.path.name != "test_pages.py")
+    """Begin with the longest, the walk over the pages and the book: at the end the other process would wait."""
+    order = {"test_pages.py": 0, "test_book.py": 1}
+    items.sort(key=lambda item: order.get(item.path.name, 2))
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +46,34 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_wheel(tmp_path_factory) -> Path:
+def shared_folder(tmp_path_factory):
+    """Make a folder once for all processes of a run: ``shared_folder("site", build)``; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, build: Callable[[Path], None]) -> Path:
+        folder, finished = root / name, root / f"{name}.finished"
+        with FileLock(root / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                build(folder)
+                finished.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built_wheel(shared_folder) -> Path:
     """The wheel of this checkout."""
     pytest.importorskip("hatchling")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return next(folder.glob("*.whl"))
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+
+    return next(shared_folder("wheel", build).glob("*.whl"))
 
 
 @pytest.fixture(scope="session")

@@ -202,10 +202,13 @@ class _Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(shared_folder):
     """The book in three languages, every chapter executed once; links to other pages resolve as in the whole site."""
     pytest.importorskip("myst_nb")
-    out = tmp_path_factory.mktemp("site")
+    return shared_folder("site", _build_site) / "html"
+
+
+def _build_site(out):
     inventory = out / "pages.inv"
     lines = "".join(f"{page.stem} std:doc -1 {page.stem}.html {page.stem}\n" for page in (ROOT / "docs").glob("*.md"))
     head = b"# Sphinx inventory version 2\n# Project: levada\n# Version: 0\n# The remainder is compressed using zlib.\n"
@@ -217,7 +220,6 @@ def site(tmp_path_factory):
         environment = {**os.environ, "LEVADA_INVENTORY": str(inventory)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
-    return out / "html"
 
 
 @pytest.mark.slow
