@@ -102,7 +102,7 @@ class Evaluation(Generic[AnyRow]):
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        count = len({row.track for row in self.rows})
+        count = len(self._groups())
         return f"{type(self).__name__}({', '.join(self.models)}: {count} {self.noun}{'s' * (count != 1)})"
 
     def of(self, model: str) -> tuple[AnyRow, ...]:
